@@ -1,0 +1,7 @@
+"""python -m livesnn: the command line."""
+
+import sys
+
+from livesnn.cli import main
+
+sys.exit(main())

@@ -1,0 +1,224 @@
+"""The window's parts that hold several views: header, error banner, read-out, status strip."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from livesnn.app import style
+from livesnn.app.statistics import Percentiles, Statistics
+from livesnn.app.values import Answer
+from livesnn.app.views import NOTHING, ClassBars, DecisionView, Reading, SplitRow, WindowDots, card, label
+
+_STATES = {  # of session.py → words, colour of the dot
+    "empty": ("No source", style.FAINT),
+    "opening": ("Opening", style.WARNING),
+    "playing": ("Playing", style.ACCENT),
+    "paused": ("Paused", style.WARNING),
+    "ended": ("Ended", style.SOFT),
+    "failed": ("Error", style.DANGER),
+}
+
+
+class Header(QWidget):
+    """What is open, with which model, in what state; and a way to open something else."""
+
+    open_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source = label("", style.text_font(15, weight=QFont.Weight.DemiBold))
+        self.model = label("", style.text_font(14), style.SOFT)
+        self.state = label("", style.text_font(14), style.SOFT)
+        self._dot = QLabel()
+        self._dot.setFixedSize(10, 10)
+        button = QPushButton("Open …")
+        button.setFixedHeight(36)
+        button.setFont(style.text_font(14))
+        button.setToolTip("Open a recording (Ctrl+O), or drop one on the window")
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        button.clicked.connect(self._open_clicked)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(4, 0, 0, 0)
+        row.setSpacing(10)
+        row.addWidget(label("livesnn", style.text_font(19, weight=QFont.Weight.Bold), style.ACCENT))
+        row.addSpacing(14)
+        row.addWidget(self.source)
+        row.addWidget(self.model)
+        row.addStretch(1)
+        row.addWidget(self._dot)
+        row.addWidget(self.state)
+        row.addSpacing(12)
+        row.addWidget(button)
+
+    def show_names(self, source: str, model: str) -> None:
+        """Name the source and the model."""
+        self.source.setText(source)
+        self.model.setText(f"with model {model}" if model else "")
+
+    def show_state(self, state: str) -> None:
+        """Show a state of session.py in words."""
+        words, colour = _STATES[state]
+        self.state.setText(words)
+        self._dot.setStyleSheet(f"background: {colour}; border-radius: 5px;")
+
+    @Slot()
+    def _open_clicked(self) -> None:
+        self.open_wanted.emit()
+
+
+class ErrorBanner(QFrame):
+    """One error in words, until it is closed or something else is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("errorBanner")
+        self.message = QLabel()
+        self.message.setFont(style.text_font(14))
+        self.message.setWordWrap(True)
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        close = QPushButton()
+        close.setObjectName("icon")
+        close.setIcon(style.icon("close"))
+        close.setIconSize(QSize(18, 18))
+        close.setFixedSize(32, 32)
+        close.setToolTip("Close this message")
+        close.setAccessibleName("Close this message")
+        close.clicked.connect(self.hide)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(16, 8, 10, 8)
+        row.addWidget(self.message, 1)
+        row.addWidget(close)
+        self.hide()
+
+    def show_error(self, message: str) -> None:
+        """Show one error."""
+        self.message.setText(message)
+        self.show()
+
+
+class ReadoutPanel(QWidget):
+    """The right column: decision, the window's frames, the classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decision = DecisionView()
+        self.dots = WindowDots()
+        self.bars = ClassBars()
+        self.window_row = SplitRow("Window")
+        self.state_row = SplitRow("State")
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(14)
+        for widgets in (
+            (label("Decision", style.caption_font(), style.SOFT), self.decision),
+            (self.window_row, self.dots, self.state_row),
+            (label("Classes", style.caption_font(), style.SOFT), self.bars),
+        ):
+            panel, layout = card()
+            for widget in widgets:
+                layout.addWidget(widget, 1 if widget is self.bars else 0)
+            column.addWidget(panel, 1 if self.bars in widgets else 0)
+        self.clear(())
+
+    def clear(self, classes: Sequence[str]) -> None:
+        """Start over, with these class labels."""
+        self.decision.clear()
+        self.bars.set_classes(classes)
+        self.dots.set_progress(0, 10)
+        self.window_row.remark.setText(NOTHING)
+        self.state_row.remark.setText(NOTHING)
+
+    def show_answer(self, answer: Answer, *, read: bool) -> None:
+        """Show an answer; numbers and words change only when ``read``."""
+        result = answer.result
+        self.dots.set_progress(answer.frames_in_window, answer.window)
+        self.bars.set_values(answer.probabilities, result.decision, read=read)
+        if not read:
+            return
+        self.window_row.remark.setText(f"no. {result.window + 1:,}")
+        self.state_row.remark.setText(state_words(answer.frames_since_reset, answer.reset_by))
+        if answer.first_window_full:
+            self.decision.set_decision(result.decision, result.confidence)
+        else:
+            self.decision.clear()
+
+
+def state_words(frames: int, reset_by: str) -> str:
+    """Say how long the network's state has been carried, and why it was last reset."""
+    count = "1 frame" if frames == 1 else f"{frames:,} frames"
+    return f"reset by {reset_by}, {count} ago" if reset_by else f"carried for {count}"
+
+
+class StatusStrip(QFrame):
+    """The measured numbers in one row: latency in parts, event rate, frames, dropped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        grid = QGridLayout(self)
+        grid.setContentsMargins(20, 12, 20, 12)
+        grid.setHorizontalSpacing(16)
+        self.readings = {
+            "total": Reading("Event to decision", tip="From an event's arrival to the decision it led to"),
+            "slice": Reading("Slice", tip="From an event's arrival to its frame being handed to the network"),
+            "network": Reading("Network", tip="One step of the network"),
+            "events": Reading("Event rate", tip="Mean over the last two seconds of the recording"),
+            "frames": Reading("Frames decided", tip="Mean over the last two seconds"),
+            "density": Reading(
+                "Spike density", tip="Share of neurons that spike in a step: mean of the layers"
+            ),
+            "dropped": Reading(
+                "Dropped", tip="Events lost since the source was opened, because we were late"
+            ),
+        }
+        for column, reading in enumerate(self.readings.values()):
+            grid.addWidget(reading, 0, column)
+            grid.setColumnStretch(column, 1)
+        self.show_statistics(Statistics())
+
+    def show_statistics(self, statistics: Statistics) -> None:
+        """Show the numbers; what is unknown is a dash."""
+        readings = self.readings
+        for name, part in (
+            ("total", statistics.total_ms),
+            ("slice", statistics.slice_ms),
+            ("network", statistics.network_ms),
+        ):
+            readings[name].set_texts(*_latency_texts(part))
+        readings["events"].set_texts(*_scaled(statistics.events_per_s))
+        known = math.isfinite(statistics.frames_per_s)
+        readings["frames"].set_texts(f"{statistics.frames_per_s:.0f}" if known else NOTHING, "a second")
+        density = statistics.density
+        readings["density"].set_texts(
+            f"{100 * density:.1f} %" if math.isfinite(density) else NOTHING, "of neurons"
+        )
+        share = statistics.dropped / max(statistics.events + statistics.dropped, 1)
+        readings["dropped"].set_texts(
+            f"{statistics.dropped:,}",
+            f"{100 * share:.1f} % of events" if statistics.dropped else "events",
+            colour=style.WARNING if statistics.dropped else style.TEXT,
+        )
+
+
+def _latency_texts(part: Percentiles) -> tuple[str, str]:
+    if not math.isfinite(part.p50):
+        return NOTHING, "p95 –"
+    return f"{_digits(part.p50)} ms", f"p95 {_digits(part.p95)} ms"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def _scaled(events_per_s: float) -> tuple[str, str]:
+    if not math.isfinite(events_per_s):
+        return NOTHING, "events a second"
+    for scale, unit in ((1e6, "M"), (1e3, "k")):
+        if events_per_s >= scale:
+            return f"{_digits(events_per_s / scale)} {unit}", "events a second"
+    return f"{events_per_s:.0f}", "events a second"

@@ -1,0 +1,60 @@
+"""run_app: the application from its first window to its last. Not here: what is in the window."""
+
+from __future__ import annotations
+
+import os
+from typing import cast
+
+import pyqtgraph as pg
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+
+from livesnn.app.main_window import MainWindow, Summary
+from livesnn.errors import LivesnnError
+from livesnn.paths import recordings_dir
+
+QUIT_AFTER = "LIVESNN_QUIT_AFTER"
+
+
+def run_app(source: str | None, model: str) -> Summary:
+    """Show the window until it is closed; return what it did.
+
+    Parameters
+    ----------
+    source
+        Recording to open; None: the first of the shipped ones, if there are any.
+    model
+        Name of a shipped model, or a model folder.
+
+    Raises
+    ------
+    LivesnnError
+        The environment's LIVESNN_QUIT_AFTER, seconds after which the window closes, is no number.
+    """
+    quit_after_s = _quit_after_s()
+    application = cast(QApplication, pg.mkQApp("livesnn"))
+    window = MainWindow(model)
+    window.show()
+    opened = source or _demo()
+    if opened is not None:
+        window.open(opened)
+    if quit_after_s is not None:
+        QTimer.singleShot(round(1000 * quit_after_s), window, window.close)
+    application.exec()
+    window.close()
+    return window.summary()
+
+
+def _quit_after_s() -> float | None:
+    text = os.environ.get(QUIT_AFTER, "")
+    if not text:
+        return None
+    try:
+        return max(float(text), 0.0)
+    except ValueError:
+        raise LivesnnError(f"{QUIT_AFTER}={text!r} in the environment: give a number of seconds") from None
+
+
+def _demo() -> str | None:
+    clips = sorted(recordings_dir().glob("*.aedat4"))
+    return str(clips[0]) if clips else None

@@ -1,0 +1,48 @@
+"""What `livesnn bench` measures, one module a thing; `measure` runs them. Imported by cli alone."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+WHAT = ("decode", "slicer", "step", "latency", "startup")
+VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "PySide6-Essentials", "dv-processing")
+
+
+def measure(what: Sequence[str], model: str, repeats: int) -> dict[str, Any]:
+    """Return the figures asked for (all by default), and the machine and versions they hold for."""
+    from livesnn.bench.decode import bench_decode
+    from livesnn.bench.slicer import bench_slicer
+    from livesnn.bench.step import bench_latency, bench_startup, bench_step
+
+    measurements = {
+        "decode": lambda: bench_decode([], repeats),
+        "slicer": lambda: bench_slicer(repeats),
+        "step": lambda: bench_step(model, repeats),
+        "latency": lambda: bench_latency(model),
+        "startup": lambda: bench_startup(model, repeats),
+    }
+    figures = {name: measurements[name]() for name in what or WHAT}
+    return {"machine": _machine(), **figures}
+
+
+def _machine() -> dict[str, Any]:
+    versions = {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}}
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "versions": versions,
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor()

@@ -1,0 +1,117 @@
+"""How long one step takes on each engine, and how late a decision is at a given event rate; and start-up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.bench.slicer import moving_blob
+from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events.frames import Frame, frames
+from livesnn.infer import load_model
+from livesnn.infer.pipeline import run
+from livesnn.threads import Buffered
+
+SENSOR = Resolution(346, 260)
+PACKET_US = 1000
+
+
+def bench_step(model: str, repeats: int, *, n_frames: int = 300) -> dict[str, object]:
+    """Time one step of each engine on the same frames, state carried: ms p50, p95, p99 over ``repeats`` passes."""
+    card = load_model(model).card
+    events = moving_blob(400_000, SENSOR, seed=1, duration_us=12_000_000)
+    inputs = list(frames(_Live(events, speed=None), card.input.slice, card.input))[:n_frames]
+    engines = {name: _step_times(model, name, inputs, repeats) for name in ("onnx", "torch")}
+    medians = {name: times["ms_p50"] for name, times in engines.items()}
+    return {
+        "frames": len(inputs),
+        "repeats": repeats,
+        "engines": engines,
+        "torch_vs_onnx": medians["torch"] / medians["onnx"],
+    }
+
+
+def _step_times(model: str, engine: str, inputs: list[Frame], repeats: int) -> dict[str, float]:
+    loaded = load_model(model, engine)  # type: ignore[arg-type]
+    times = []
+    for _ in range(repeats + 1):
+        state = loaded.initial_state()
+        for frame in inputs:
+            begun_s = time.perf_counter()
+            _, state = loaded.step(frame, state)
+            times.append(time.perf_counter() - begun_s)
+    return _percentiles(np.array(times[len(inputs) :]) * 1e3)  # without the first pass, the warm-up
+
+
+def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, float]]:
+    """Play events in real time through buffer, slicer and network; ms from the last packet's arrival to the decision.
+
+    The first second is left out. `frames` and `dropped` count the rest and all of it.
+    """
+    loaded = load_model(model)
+    measured = {}
+    for events_per_s in (100_000, 1_000_000):
+        duration_us = int(seconds * 1e6)
+        events = moving_blob(int(events_per_s * seconds), SENSOR, seed=2, duration_us=duration_us)
+        source = Buffered(_Live(events, speed=1.0), policy="drop_oldest")
+        results = list(run(frames(source, loaded.card.input.slice, loaded.card.input), loaded))
+        source.close()
+        late = np.array([result.latency.total_ms for result in results if result.t > 1_000_000])
+        measured[f"{events_per_s:.0e} ev/s"] = {
+            **_percentiles(late),
+            "frames": len(late),
+            "dropped": source.counters.dropped,
+        }
+    return measured
+
+
+def bench_startup(model: str, repeats: int) -> dict[str, float]:
+    """Time the whole program from its start to the first picture shown, offscreen, warm caches; s."""
+    environment = os.environ | {"QT_QPA_PLATFORM": "offscreen", "LIVESNN_QUIT_AFTER": "first-frame"}
+    command = [sys.executable, "-m", "livesnn", "gui", "--model", model]
+    times = []
+    for _ in range(repeats + 1):
+        begun_s = time.perf_counter()
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        times.append(time.perf_counter() - begun_s)
+    warm = np.array(times[1:])
+    return {
+        "s_median": float(np.median(warm)),
+        "s_min": float(warm.min()),
+        "s_max": float(warm.max()),
+        "repeats": repeats,
+    }
+
+
+class _Live:
+    """Events of a file in memory as a camera gives them: a packet a millisecond, at their own pace or at once."""
+
+    def __init__(self, events: Events, *, speed: float | None) -> None:
+        self.resolution = SENSOR
+        self.counters = SourceCounters()
+        self._events, self._speed = events, speed
+
+    def __iter__(self) -> Iterator[Events]:
+        edges = np.arange(0, int(self._events["t"][-1]) + PACKET_US, PACKET_US)
+        starts = np.searchsorted(self._events["t"], edges)
+        begun_s = time.perf_counter()
+        for edge, start, stop in zip(edges, starts[:-1], starts[1:], strict=False):
+            if self._speed is not None:
+                due_s = begun_s + (edge + PACKET_US) / 1e6 / self._speed
+                time.sleep(max(0.0, due_s - time.perf_counter()))
+            self.counters.events += int(stop - start)
+            yield self._events[start:stop]
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def _percentiles(ms: npt.NDArray[np.float64]) -> dict[str, float]:
+    p50, p95, p99 = np.percentile(ms, (50, 95, 99))
+    return {"ms_p50": float(p50), "ms_p95": float(p95), "ms_p99": float(p99)}

@@ -1,0 +1,244 @@
+"""Every command, one short function each; heavy imports inside it. stdout carries results, stderr messages."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import tyro
+
+from livesnn.errors import LivesnnError
+
+Source = tyro.conf.Positional[str]
+
+
+def gui(source: tyro.conf.Positional[str | None] = None, /, *, model: str = "nmnist") -> int:
+    """Open the window.
+
+    Parameters
+    ----------
+    source
+        Recording to play; default: a shipped one.
+    model
+        Name of a shipped model, or a model folder.
+    """
+    from livesnn.app.run import run_app
+
+    _print_json(run_app(source, model))
+    return 0
+
+
+def run(
+    source: Source,
+    /,
+    *,
+    model: str = "nmnist",
+    engine: Literal["auto", "onnx", "spike", "torch"] = "auto",
+    state: Literal["carry", "reset"] = "carry",
+    every: Literal["window", "frame"] = "window",
+    json: bool = False,
+) -> int:
+    """Decide without a window: one line a window (or frame), then a summary.
+
+    Parameters
+    ----------
+    source
+        Recording, as fast as it can be read.
+    model
+        Name of a shipped model, or a model folder.
+    engine
+        What runs the network.
+    state
+        Carry the membranes from window to window, or reset them.
+    every
+        One line a window, or one a frame once the first window is full.
+    json
+        JSON lines.
+    """
+    from livesnn.infer.headless import decide_all
+
+    for row in decide_all(source, model, engine=engine, state=state, every=every):
+        if json:
+            _print_json(row)
+        elif "summary" in row:
+            print("\n".join(f"{name:>17}: {value}" for name, value in row["summary"].items()))
+        else:
+            mark = "  (state reset)" if row["reset"] else ""
+            print(f"{row['t'] / 1e6:12.3f} s  {row['decision'] or '–':<28} {row['confidence']:6.1%}{mark}")
+    return 0
+
+
+def info(file: tyro.conf.Positional[Path], /, *, json: bool = False) -> int:
+    """Say what is in a recording: streams, counts, times, sums, warnings.
+
+    Parameters
+    ----------
+    file
+        Recording of any format that livesnn reads.
+    json
+        As JSON.
+    """
+    from livesnn.events.recording import describe
+
+    described = msgspec.to_builtins(describe(file))
+    if json:
+        _print_json(described)
+        return 0
+    for name, value in described.items():
+        lines = (
+            [f"{key}: {inner}" for key, inner in value.items()] if isinstance(value, dict) else [str(value)]
+        )
+        print(f"{name:>12}: " + ("\n" + " " * 14).join(lines or ["–"]))
+    return 0
+
+
+def evaluate(
+    *,
+    model: str,
+    dataset: Literal["nmnist"],
+    data: Path = Path("data"),
+    split: Literal["validation", "train", "test"] = "validation",
+    engine: Literal["auto", "onnx", "torch"] = "auto",
+    json: bool = False,
+) -> int:
+    """Measure a model on a data set, with the state reset a clip and carried through all clips.
+
+    Parameters
+    ----------
+    model
+        Name of a shipped model, or a model folder.
+    dataset
+        Data set whose official layout lies in ``data``.
+    data
+        Its folder.
+    split
+        "validation": the clips kept from the model's training, by the seed in its card.
+    engine
+        What runs the network.
+    json
+        As JSON.
+    """
+    from livesnn.infer import load_model
+    from livesnn.train.datasets import load_split
+    from livesnn.train.evaluate import evaluate as measure
+
+    loaded = load_model(model, engine)
+    measured = measure(loaded, load_split(dataset, data, split, loaded.card))
+    if json:
+        _print_json(asdict(measured))
+    else:
+        for name in ("n", "accuracy_reset", "accuracy_carried", "density", "seconds"):
+            print(f"{name:>17}: {getattr(measured, name):.4g}")
+    return 0
+
+
+def train(arguments: list[str]) -> int:
+    """Train a model from a data set in its official layout: livesnn train --dataset nmnist --data DIR."""
+    from livesnn.train.config import RECIPES, TrainConfig
+
+    recipe = "paper" if "--recipe paper" in " ".join(arguments).replace("=", " ") else "best"
+    config = tyro.cli(TrainConfig, args=arguments, default=RECIPES[recipe], prog="livesnn train")
+    try:
+        from livesnn.train.trainer import train as run_training
+    except ModuleNotFoundError as error:
+        raise LivesnnError(f"training needs {error.name}: pip install 'livesnn[train]'") from error
+    done = run_training(config)
+    _say(f"model written to {done.folder}")
+    _print_json({"folder": str(done.folder), **asdict(done.validation)})
+    return 0
+
+
+def bench(
+    what: Annotated[
+        tuple[Literal["decode", "slicer", "step", "latency", "startup"], ...], tyro.conf.Positional
+    ] = (),
+    /,
+    *,
+    model: str = "nmnist",
+    repeats: int = 5,
+) -> int:
+    """Measure this machine; JSON.
+
+    Parameters
+    ----------
+    what
+        Which measurements; default: all.
+    model
+        Name of a shipped model, or a model folder.
+    repeats
+        Runs of each.
+    """
+    from livesnn.bench import measure
+
+    _print_json(measure(what, model, repeats))
+    return 0
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "gui": gui,
+    "run": run,
+    "info": info,
+    "train": train,
+    "eval": evaluate,
+    "bench": bench,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns 0, or 1 after one line about an error. Bad usage exits with 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("gui", [])
+    if name not in COMMANDS:
+        return _usage(name)
+    try:
+        command = COMMANDS[name]
+        return train(rest) if command is train else tyro.cli(command, args=rest, prog=f"livesnn {name}")
+    except LivesnnError as error:
+        if debug:
+            raise
+        _say(f"livesnn {name}: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output went away
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        _say(
+            f"livesnn {name}: unexpected {type(error).__name__}: {error} (run again with --debug and report it)"
+        )
+        return 1
+
+
+def _usage(name: str) -> int:
+    """Print the commands: to stdout when asked for, else to stderr."""
+    asked = name in ("-h", "--help", "help")
+    if name == "--version":
+        from livesnn import __version__
+
+        print(__version__)
+        return 0
+    lines = [
+        f"  {command:<8} {(function.__doc__ or '').splitlines()[0]}" for command, function in COMMANDS.items()
+    ]
+    text = "\n".join(["usage: livesnn [COMMAND] [OPTIONS]   (without a command: the window)", "", *lines])
+    print(
+        text if asked else f"livesnn: no command {name!r}\n\n{text}", file=sys.stdout if asked else sys.stderr
+    )
+    return 0 if asked else 2
+
+
+def _print_json(value: Any) -> None:
+    print(msgspec.json.encode(value).decode(), flush=True)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

@@ -1,0 +1,33 @@
+"""The exceptions livesnn raises on purpose. Each message is one line: what, where, what to do next.
+
+LivesnnError
+├── SourceError   a camera, stream or recording can't be opened or went away
+├── FormatError   a file's content is damaged, or isn't what it claims to be
+├── ModelError    a model folder can't be used: card, weights, shapes
+├── DataError     a data set is incomplete or not in the official layout
+└── TrainError    a training can't go on
+"""
+
+
+class LivesnnError(Exception):
+    """Anything livesnn reports to a person in one line."""
+
+
+class SourceError(LivesnnError):
+    """A camera, stream or recording can't be opened or went away."""
+
+
+class FormatError(LivesnnError):
+    """A file's content is damaged, or isn't what it claims to be."""
+
+
+class ModelError(LivesnnError):
+    """A model folder can't be used."""
+
+
+class DataError(LivesnnError):
+    """A data set is incomplete or not in the official layout."""
+
+
+class TrainError(LivesnnError):
+    """A training can't go on."""

@@ -1,0 +1,109 @@
+"""What is in a recording, for `livesnn info`. Not here: playing it (recording.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from livesnn.events import Resolution, SourceCounters
+from livesnn.events.formats import Reader, open_reader
+
+
+@dataclass(frozen=True)
+class StreamSummary:
+    """One event stream. Times in µs; times and extents are None where there is no event."""
+
+    n: int
+    on: int
+    sumx: int
+    sumy: int
+    t0: int | None
+    t1: int | None
+    xmin: int | None
+    xmax: int | None
+    ymin: int | None
+    ymax: int | None
+    type: Literal["events"] = "events"
+
+
+@dataclass(frozen=True)
+class RecordingInfo:
+    """What is in a recording: the fields of ``livesnn info --json``.
+
+    ``resolution`` is [width, height], or None where the file doesn't say; ``duration_us`` is from the first
+    event of any stream to the last; sums are in the file's own orientation, which ``orientation`` describes.
+    """
+
+    format: str
+    camera: str
+    resolution: tuple[int, int] | None
+    duration_us: int
+    streams: dict[str, StreamSummary]
+    orientation: str
+    frames: int
+    imu: int
+    triggers: int
+    warnings: list[str]
+
+
+def describe(path: str | Path) -> RecordingInfo:
+    """Read a whole recording and say what is in it; raises as `open_recording` does."""
+    reader = open_reader(Path(path))
+    try:
+        notes: list[str] = []
+        streams = {stream.name: _summarise(reader, stream.name, notes) for stream in reader.streams}
+        other = reader.other_content()
+        starts = [summary.t0 for summary in streams.values() if summary.t0 is not None]
+        ends = [summary.t1 for summary in streams.values() if summary.t1 is not None]
+        size = reader.resolution
+        return RecordingInfo(
+            format=reader.format,
+            camera=reader.camera,
+            resolution=None if size is None else (size.width, size.height),
+            duration_us=max(ends) - min(starts) if ends else 0,
+            streams=streams,
+            orientation=reader.orientation,
+            frames=other.frames,
+            imu=other.imu,
+            triggers=other.triggers,
+            warnings=[*reader.warnings, *notes],
+        )
+    finally:
+        reader.close()
+
+
+def _summarise(reader: Reader, stream: str, notes: list[str]) -> StreamSummary:
+    counters = SourceCounters()
+    n = on = 0
+    sums = np.zeros(2, np.int64)
+    low = np.full(3, np.iinfo(np.int64).max)
+    high = np.full(3, np.iinfo(np.int64).min)
+    for packet in reader.packets(stream, None, counters):
+        n += packet.size
+        on += int(np.count_nonzero(packet["p"]))
+        sums += (packet["x"].sum(dtype=np.int64), packet["y"].sum(dtype=np.int64))
+        low = np.minimum(low, [packet[axis].min() for axis in ("t", "x", "y")])
+        high = np.maximum(high, [packet[axis].max() for axis in ("t", "x", "y")])
+    if counters.out_of_order:
+        notes.append(
+            f"{stream}: {counters.out_of_order:,} events were out of order of time, and are put in order"
+        )
+    if counters.out_of_bounds:
+        notes.append(f"{stream}: {counters.out_of_bounds:,} events outside the sensor are left out")
+    (t0, xmin, ymin), (t1, xmax, ymax) = ((int(v) if n else None for v in ends) for ends in (low, high))
+    return StreamSummary(
+        n=n, on=on, sumx=int(sums[0]), sumy=int(sums[1]),
+        t0=t0, t1=t1, xmin=xmin, xmax=xmax, ymin=ymin, ymax=ymax,
+    )  # fmt: skip
+
+
+def extent(reader: Reader, stream: str) -> Resolution:
+    """Return the smallest sensor that holds a stream's events; reads all of it."""
+    width = height = 1
+    for packet in reader.packets(stream, None, SourceCounters()):
+        width = max(width, int(packet["x"].max()) + 1)
+        height = max(height, int(packet["y"].max()) + 1)
+    return Resolution(width, height)

@@ -1,0 +1,166 @@
+"""File formats of recordings: what a reader offers, and `open_reader`, which tells formats apart by content.
+
+A new format is one module with a reader, and one line in FORMATS. Not here: replay (events/recording.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from livesnn.errors import FormatError, SourceError
+from livesnn.events import Events, Resolution, SourceCounters
+
+HEAD_BYTES = 64
+
+
+@dataclass(frozen=True)
+class EventStream:
+    """One stream of events in a file; ``resolution`` is None where the file doesn't say."""
+
+    name: str
+    camera: str
+    resolution: Resolution | None
+
+
+class OtherContent(NamedTuple):
+    """How many frames, inertial samples and triggers a file holds beside its events."""
+
+    frames: int = 0
+    imu: int = 0
+    triggers: int = 0
+
+
+class Reader(Protocol):
+    """An open file. Used from one thread at a time.
+
+    Attributes
+    ----------
+    format
+        Short name, e.g. ``aedat4``.
+    camera
+        What recorded it, as the file says; empty when it doesn't.
+    orientation
+        How the file's coordinates lie, in words.
+    streams
+        Its event streams, in the file's order; maybe none.
+    resolution
+        Of the first event stream, else of the frames; None where the file doesn't say.
+    """
+
+    @property
+    def format(self) -> str: ...  # noqa: D102
+    @property
+    def camera(self) -> str: ...  # noqa: D102
+    @property
+    def orientation(self) -> str: ...  # noqa: D102
+    @property
+    def streams(self) -> Sequence[EventStream]: ...  # noqa: D102
+    @property
+    def resolution(self) -> Resolution | None: ...  # noqa: D102
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is damaged, missing or assumed, as far as the file has been read; one line each."""
+        ...
+
+    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
+        """Yield the stream's packets of EVENTS_DTYPE from the first event at or after ``start_us``.
+
+        Packets are the caller's own, time-ordered, not empty, and may be strided. Events out of order are put
+        in order and counted, events outside the sensor dropped and counted, in ``counters`` (whose
+        ``events`` the caller keeps). Damaged packets are left out, and a warning says so.
+        """
+        ...
+
+    def time_range(self, stream: str) -> tuple[int, int] | None:
+        """Return the times of the first and the last event, µs; None when there is none."""
+        ...
+
+    def other_content(self) -> OtherContent:
+        """Count what isn't events."""
+        ...
+
+    def close(self) -> None:
+        """Release the file; safe to call twice."""
+        ...
+
+
+class Format(NamedTuple):
+    """How a format is recognised: ``fits`` gets the path and the file's first HEAD_BYTES octets."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    fits: Callable[[Path, bytes], bool]
+    open: Callable[[Path], Reader]
+
+
+def _open_aedat4(path: Path) -> Reader:
+    from livesnn.events.formats.aedat4 import Aedat4Reader
+
+    return Aedat4Reader(path)
+
+
+def _open_tables(path: Path) -> Reader:
+    from livesnn.events.formats.tables import open_npz
+
+    return open_npz(path)
+
+
+def _fits_nmnist(path: Path, head: bytes) -> bool:
+    from livesnn.events.formats.nmnist import looks_like_nmnist
+
+    return path.suffix.lower() == ".bin" and looks_like_nmnist(path, head)
+
+
+def _open_nmnist(path: Path) -> Reader:
+    from livesnn.events.formats.nmnist import open_nmnist
+
+    return open_nmnist(path)
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("aedat4", (".aedat4",), lambda _, head: head.startswith(b"#!AER-DAT4.0\r\n"), _open_aedat4),
+    Format("npz", (".npz",), lambda _, head: head.startswith(b"PK\x03\x04"), _open_tables),
+    Format("nmnist", (".bin",), _fits_nmnist, _open_nmnist),
+)
+"""Tried in order; those without a magic number come last."""
+
+
+def open_reader(path: Path) -> Reader:
+    """Open a recording of any known format, by its content.
+
+    Raises
+    ------
+    SourceError
+        When the file can't be opened.
+    FormatError
+        When its format isn't known, or its beginning is damaged beyond use.
+    """
+    if path.is_dir():
+        raise SourceError(f"{path}: a folder, not a recording: give the path of a file in it")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise SourceError(
+            f"{path}: can't be opened ({error.strerror}): check the path and permissions"
+        ) from error
+    if not head:
+        raise FormatError(f"{path}: the file is empty: record it again")
+    for known in FORMATS:
+        if known.fits(path, head):
+            return known.open(path)
+    raise FormatError(f"{path}: {_what_it_is(head)}: livesnn reads {_suffixes()}; convert it to .aedat4")
+
+
+def _what_it_is(head: bytes) -> str:
+    if head.startswith(b"#!AER-DAT"):
+        return f"AEDAT {head[9:12].decode('ascii', errors='replace')} isn't supported yet"
+    return "not a recording of a known format, or its beginning is damaged"
+
+
+def _suffixes() -> str:
+    return ", ".join(suffix for known in FORMATS for suffix in known.suffixes)

@@ -1,0 +1,236 @@
+"""Reading .aedat4: a reader that survives damaged files, holds no lock while it unpacks, and copies nothing.
+
+Not here: where packets lie (aedat4_index.py), what they look like (aedat4_layout.py).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.events.formats import EventStream, OtherContent
+from livesnn.events.formats.aedat4_index import WindowedFile, build_index, read_header
+from livesnn.events.formats.aedat4_layout import (
+    EVENT_BYTES,
+    PACKET_HEADER,
+    PacketTable,
+    StreamHeader,
+    events_in,
+    items_in,
+)
+from livesnn.events.formats.compression import PackedError, Unpacker
+from livesnn.events.formats.flat import FlatError
+from livesnn.events.formats.tidy import tidy
+
+_LONGEST_PACKET_US = 86_400_000_000  # a day: no camera fills one packet for so long, damaged times do
+_TABLE_TOLERANCE_US = 1_000_000
+_MAX_WARNINGS = 8
+_WIDEST = Resolution(1 << 15, 1 << 15)  # coordinates are int16 in the file
+_MIN_I64 = int(np.iinfo(np.int64).min)
+
+
+@njit(nogil=True, cache=True)
+def _survey(words: npt.NDArray[np.int64], width: int, height: int, newest_us: int) -> int:
+    """Return 0 when a packet needs nothing done to it; int64 [N, 2] are its events as they lie in the file.
+
+    Differences instead of comparisons, so that the loop has no branch: 1 ns an event.
+    """
+    outside = np.int64(0)
+    back = np.int64(0)
+    last = newest_us
+    for i in range(words.shape[0]):
+        t = words[i, 0]
+        rest = words[i, 1]
+        x = rest & 0xFFFF
+        y = (rest >> 16) & 0xFFFF
+        outside |= (width - 1 - x) | (height - 1 - y) | -(rest & 0xFE_0000_0000)
+        back |= t < last
+        last = t
+    return int((outside < 0) | back)
+
+
+class Aedat4Reader:
+    """An open .aedat4 file; see `Reader`. Raises FormatError when the header is damaged."""
+
+    format = "aedat4"
+    orientation = "x to the right, y down"
+
+    def __init__(self, path: Path) -> None:
+        self._file = WindowedFile(path)
+        try:
+            header, first = read_header(self._file)
+            self._index = build_index(self._file, header, first)
+        except BaseException:
+            self._file.close()
+            raise
+        self._unpacker = Unpacker(header.compression)
+        self._kinds = {stream.id: stream.type for stream in header.streams}
+        self._ids = _name_streams([stream for stream in header.streams if stream.type == "EVTS"])
+        self._rows = {
+            name: self._index.packets.rows(self._index.packets.stream == stream.id)
+            for name, stream in self._ids.items()
+        }
+        self.streams = tuple(EventStream(name, s.source, s.resolution) for name, s in self._ids.items())
+        ordered = sorted(header.streams, key=lambda stream: stream.type != "EVTS")
+        self.camera = next((stream.source for stream in ordered if stream.source), "")
+        self.resolution = next((stream.resolution for stream in ordered if stream.resolution), None)
+        self._damaged: dict[int, str] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is damaged or missing, as far as the file has been read; at most a dozen lines."""
+        damaged = list(self._damaged.values())
+        found = [*self._index.warnings, *damaged]
+        if len(found) <= _MAX_WARNINGS:
+            return found
+        return [*found[:_MAX_WARNINGS], f"and {len(found) - _MAX_WARNINGS:,} more places like these"]
+
+    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
+        """Yield packets of at most a file's packet each; see `Reader.packets`."""
+        rows = self._rows[stream]
+        resolution = self._ids[stream].resolution or _WIDEST
+        newest_us = _MIN_I64
+        first = 0 if start_us is None else self._first_row(rows, start_us)
+        for row in range(first, len(rows.offset)):
+            packet = self._read(rows, row, resolution, newest_us, counters)
+            if packet is None or not packet.size:
+                continue
+            newest_us = int(packet["t"][-1])
+            if start_us is not None:
+                packet = packet[np.searchsorted(packet["t"], start_us) :]
+                start_us = None if packet.size else start_us
+            if packet.size:
+                yield packet
+
+    def _read(
+        self, rows: PacketTable, row: int, resolution: Resolution, newest_us: int, counters: SourceCounters
+    ) -> Events | None:
+        """Return one packet, put in order; None when it is damaged, which is noted."""
+        offset, size = int(rows.offset[row]), int(rows.size[row])
+        try:
+            content = self._content(int(rows.stream[row]), offset, size)
+            start, count = events_in(content)
+            words: npt.NDArray[np.int64] = np.ndarray((count, 2), np.int64, content, start)
+            packet: Events = np.ndarray((count,), EVENTS_DTYPE, content, start, (EVENT_BYTES,))
+            if _survey(words, resolution.width, resolution.height, newest_us):
+                packet = tidy(packet, resolution, newest_us if newest_us > _MIN_I64 else None, counters)
+            _check_times(packet, count, rows, row)
+        except (PackedError, FlatError) as error:
+            self._note_damage(offset, int(rows.items[row]), size, str(error))
+            return None
+        return packet
+
+    def _content(self, stream: int, offset: int, size: int) -> memoryview:
+        octets = self._file.view(offset - PACKET_HEADER.size, PACKET_HEADER.size + size)
+        if len(octets) < PACKET_HEADER.size + size:
+            raise PackedError("it ends with the file")
+        if PACKET_HEADER.unpack_from(octets) != (stream, size):
+            raise PackedError("its header isn't what the file's table says")
+        return self._unpacker.unpack(octets[PACKET_HEADER.size :])
+
+    def _note_damage(self, offset: int, items: int, size: int, reason: str) -> None:
+        lost = f"{items:,} events or samples" if items >= 0 else f"{size:,} bytes"
+        self._damaged[offset] = (
+            f"the packet at byte {offset - PACKET_HEADER.size:,} is left out: {reason}; {lost} lost"
+        )
+
+    def time_range(self, stream: str) -> tuple[int, int] | None:
+        """Return the times of the first and last event by the file's table, else by reading its ends, µs."""
+        rows = self._rows[stream]
+        if self._index.has_times:
+            filled = rows.items > 0
+            if not filled.any():
+                return None
+            return int(rows.t_first[filled].min()), int(rows.t_last[filled].max())
+        resolution = self._ids[stream].resolution or _WIDEST
+        first, last = (
+            next(self._filled(rows, order, resolution), None)
+            for order in (range(len(rows.offset)), reversed(range(len(rows.offset))))
+        )
+        return None if first is None or last is None else (int(first["t"][0]), int(last["t"][-1]))
+
+    def _filled(
+        self, rows: PacketTable, order: Iterator[int] | range, resolution: Resolution
+    ) -> Iterator[Events]:
+        for row in order:
+            packet = self._read(rows, row, resolution, _MIN_I64, SourceCounters())
+            if packet is not None and packet.size:
+                yield packet
+
+    def _first_row(self, rows: PacketTable, start_us: int) -> int:
+        """Return the first packet that may hold an event at or after ``start_us``."""
+        if self._index.has_times:
+            return int(np.searchsorted(np.maximum.accumulate(rows.t_last), start_us))
+        low, high = 0, len(rows.offset)  # the last packet that starts before start_us, by bisection
+        while low < high:
+            middle = (low + high) // 2
+            if self._start_of(rows, middle) < start_us:
+                low = middle + 1
+            else:
+                high = middle
+        return max(low - 1, 0)
+
+    def _start_of(self, rows: PacketTable, row: int) -> int:
+        """Return the time of a packet's first event, or of the nearest readable packet's before it."""
+        for earlier in range(row, -1, -1):
+            octets = self._file.view(int(rows.offset[earlier]), int(rows.size[earlier]))
+            try:
+                head = memoryview(self._unpacker.first_bytes(octets, 256))
+                position, _ = items_in(head, 0)
+            except (PackedError, FlatError):
+                continue
+            if 0 < position <= len(head) - 8:
+                return int(np.frombuffer(head[position : position + 8], "<i8")[0])
+        return _MIN_I64
+
+    def other_content(self) -> OtherContent:
+        """Count frames, inertial samples and triggers; reads all of their packets."""
+        counts: Counter[str] = Counter()
+        table = self._index.packets
+        for row in np.flatnonzero(
+            np.isin(table.stream, [i for i, kind in self._kinds.items() if kind != "EVTS"])
+        ):
+            stream, offset, size = int(table.stream[row]), int(table.offset[row]), int(table.size[row])
+            kind = self._kinds[stream]
+            try:
+                content = self._content(stream, offset, size)
+                counts[kind] += 1 if kind == "FRME" else items_in(content)[1]
+            except (PackedError, FlatError) as error:
+                self._note_damage(offset, int(table.items[row]), size, str(error))
+        return OtherContent(counts["FRME"], counts["IMUS"], counts["TRIG"])
+
+    def close(self) -> None:
+        """Release the file; packets stay valid."""
+        self._file.close()
+
+
+def _name_streams(streams: list[StreamHeader]) -> dict[str, StreamHeader]:
+    """Name streams so that no two are called alike: two cameras both call theirs "events"."""
+    names = [stream.name for stream in streams]
+    if len(set(names)) < len(names):
+        names = [f"{stream.source or stream.id}/{stream.name}" for stream in streams]
+    if len(set(names)) < len(names):
+        names = [f"{stream.id}/{stream.name}" for stream in streams]
+    return dict(zip(names, streams, strict=True))
+
+
+def _check_times(packet: Events, count: int, rows: PacketTable, row: int) -> None:
+    """Raise PackedError when times or count can't be: damage that unpacking didn't notice."""
+    if not packet.size:
+        return
+    first, last = int(packet["t"][0]), int(packet["t"][-1])
+    if last - first > _LONGEST_PACKET_US:
+        raise PackedError("its times are damaged")
+    items = int(rows.items[row])
+    if items < 0 or int(rows.t_last[row]) == 0:
+        return
+    early = int(rows.t_first[row]) - first
+    late = last - int(rows.t_last[row])
+    if count != items or max(early, late) > _TABLE_TOLERANCE_US:
+        raise PackedError("its events aren't those of the file's table")

@@ -1,0 +1,63 @@
+"""A reader for recordings so small that they are read at once. Not here: the formats themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events.formats import EventStream, OtherContent
+from livesnn.events.formats.tidy import tidy
+
+PACKET_EVENTS = 1 << 14
+
+
+class InMemoryReader:
+    """One stream of events that is held in memory; see `Reader`.
+
+    Parameters
+    ----------
+    events
+        EVENTS_DTYPE [N] as read, maybe out of order; owned by the reader from now on.
+    warnings
+        What was assumed or lost while reading.
+    """
+
+    orientation = "x to the right, y down"
+
+    def __init__(
+        self, events: Events, resolution: Resolution, *, format_name: str, camera: str, warnings: list[str]
+    ) -> None:
+        self.format = format_name
+        self.camera = camera
+        self.resolution: Resolution | None = resolution
+        self.streams = (EventStream("events", camera, resolution),)
+        self._found = SourceCounters()
+        self._events = tidy(events, resolution, None, self._found)
+        self._warnings = warnings
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was assumed or lost while reading."""
+        return list(self._warnings)
+
+    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
+        """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
+        first = 0 if start_us is None else int(np.searchsorted(self._events["t"], start_us))
+        counters.out_of_order += self._found.out_of_order
+        counters.out_of_bounds += self._found.out_of_bounds
+        for start in range(first, len(self._events), PACKET_EVENTS):
+            yield self._events[start : start + PACKET_EVENTS].copy()
+
+    def time_range(self, stream: str) -> tuple[int, int] | None:
+        """Return the times of the first and the last event, µs; None when there is none."""
+        t = self._events["t"]
+        return (int(t[0]), int(t[-1])) if t.size else None
+
+    def other_content(self) -> OtherContent:
+        """Return zeros: these formats hold events alone."""
+        return OtherContent()
+
+    def close(self) -> None:
+        """Nothing to release: the file is closed already."""

@@ -1,0 +1,53 @@
+"""Putting a packet right: events outside the sensor dropped, times in order, each counted.
+
+Every reader's packets go through here, unless the reader has already seen that there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from livesnn.events import Events, Resolution, SourceCounters
+
+DISORDER_US = 10_000
+"""An event older than the newest by at most this is out of order; by more, the time has jumped back."""
+
+
+def tidy(packet: Events, resolution: Resolution, newest_us: int | None, counters: SourceCounters) -> Events:
+    """Return the packet with its events inside the sensor and in order of time.
+
+    Parameters
+    ----------
+    packet
+        EVENTS_DTYPE [N]; not changed.
+    resolution
+        Of the sensor.
+    newest_us
+        Time of the last event before this packet; an event that is older by at most DISORDER_US is given it.
+        A packet that starts earlier than that follows a jump in time and stays as it is.
+    counters
+        ``out_of_bounds`` and ``out_of_order`` are added to.
+    """
+    inside = (packet["x"] < resolution.width) & (packet["y"] < resolution.height)
+    inside &= packet["p"].view(np.uint8) <= 1  # damage, in a file that stores a whole octet
+    if not inside.all():
+        counters.out_of_bounds += int(packet.size - np.count_nonzero(inside))
+        packet = packet[inside]
+    t = packet["t"]
+    if t.size and (t[1:] < t[:-1]).any():
+        counters.out_of_order += int(np.count_nonzero(t < np.maximum.accumulate(t)))
+        packet = packet[np.argsort(t, kind="stable")]
+    if newest_us is not None and packet.size:
+        packet = _clamp(packet, newest_us, counters)
+    return packet
+
+
+def _clamp(packet: Events, newest_us: int, counters: SourceCounters) -> Events:
+    first = int(packet["t"][0])
+    if first >= newest_us or newest_us - first > DISORDER_US:
+        return packet
+    late = packet["t"] < newest_us
+    counters.out_of_order += int(np.count_nonzero(late))
+    clamped = packet.copy()
+    clamped["t"][late] = newest_us
+    return clamped

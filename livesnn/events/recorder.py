@@ -1,0 +1,173 @@
+"""Writing .aedat4 so that a killed process leaves a readable file. Not here: the layout (formats)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+import lz4.frame
+import numpy as np
+import zstandard
+
+from livesnn.errors import FormatError, SourceError
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.formats.aedat4_layout import (
+    PACKET_HEADER,
+    build_events,
+    build_header,
+    build_table,
+    table_of,
+)
+from livesnn.events.formats.compression import Compression
+
+PACKET_EVENTS = 10_000
+PACKET_US = 10_000
+"""A packet of the file is written when it is this full or spans this much time: what a kill can lose."""
+
+_COMPRESSIONS = {"lz4": Compression.LZ4, "zstd": Compression.ZSTD, None: Compression.NONE}
+
+
+class Aedat4Writer:
+    """Records one event stream; a context manager.
+
+    Whole packets go to the system at once, so that a killed process loses at most PACKET_US of events; the
+    table, which only seeking needs, is written by `close`.
+
+    Parameters
+    ----------
+    path
+        Overwritten.
+    resolution
+        Of the sensor; an event outside of it is an error.
+    camera
+        Name of what is recorded.
+
+    Raises
+    ------
+    SourceError
+        When the file can't be written, here and in every method.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        resolution: Resolution,
+        camera: str = "livesnn",
+        compression: Literal["lz4", "zstd"] | None = "lz4",
+    ) -> None:
+        self.path = Path(path)
+        self.resolution = resolution
+        if not 0 < min(resolution) <= max(resolution) < 1 << 15:
+            raise FormatError(
+                f"{self.path}: .aedat4 can't hold a sensor of {resolution.width}×{resolution.height}"
+            )
+        self._compression = _COMPRESSIONS[compression]
+        header, self._table_position_at = build_header(self._compression, resolution, camera)
+        try:
+            self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115 (closed by close)
+        except OSError as error:
+            raise self._failed(error) from error
+        self._end = 0
+        self._pending: list[Events] = []
+        self._pending_events = 0
+        self._pending_since_us = 0
+        self._rows: list[tuple[int, int, int, int, int, int]] = []
+        self._append(header)
+
+    def write(self, packet: Events) -> None:
+        """Add a packet, EVENTS_DTYPE [N] in order of time, maybe empty.
+
+        Raises
+        ------
+        FormatError
+            When it isn't in order, or has an event outside the sensor; none of it is written then.
+        """
+        if not packet.size:
+            return
+        self._check(packet)
+        packet = packet.astype(EVENTS_DTYPE, copy=True)
+        first_us, last_us = int(packet["t"][0]), int(packet["t"][-1])
+        if self._pending and not 0 <= first_us - self._pending_since_us < PACKET_US:
+            self._flush()
+        if not self._pending:
+            self._pending_since_us = first_us
+        self._pending.append(packet)
+        self._pending_events += packet.size
+        if self._pending_events >= PACKET_EVENTS or last_us - self._pending_since_us >= PACKET_US:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is left and the table; safe to call twice."""
+        if self._file.closed:
+            return
+        try:
+            self._flush()
+            position = self._end
+            self._append(self._pack(build_table(table_of(self._rows))))
+            self._file.seek(self._table_position_at)
+            self._file.write(position.to_bytes(8, "little"))
+        except OSError as error:
+            raise self._failed(error) from error
+        finally:
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check(self, packet: Events) -> None:
+        t = packet["t"]
+        if (t[1:] < t[:-1]).any():
+            raise FormatError(f"{self.path}: a packet to be written isn't in order of time: sort it first")
+        right, bottom = int(packet["x"].max()), int(packet["y"].max())
+        if right >= self.resolution.width or bottom >= self.resolution.height:
+            raise FormatError(
+                f"{self.path}: an event at x {right} or y {bottom} is outside the sensor of "
+                f"{self.resolution.width}×{self.resolution.height}: give the writer the right resolution"
+            )
+
+    def _flush(self) -> None:
+        """Write the events held back, in packets short in number and in time."""
+        if not self._pending:
+            return
+        events = np.concatenate(self._pending)
+        self._pending, self._pending_events = [], 0
+        times = np.ascontiguousarray(events["t"])
+        first = 0
+        while first < events.size:
+            in_time = int(np.searchsorted(times, times[first] + 10 * PACKET_US))
+            last = min(first + PACKET_EVENTS, max(in_time, first + 1))
+            self._write_packet(events[first:last])
+            first = last
+
+    def _write_packet(self, events: Events) -> None:
+        packed = self._pack(build_events(events))
+        offset = self._end + PACKET_HEADER.size
+        self._append(PACKET_HEADER.pack(0, len(packed)) + packed)
+        self._rows.append((0, offset, len(packed), events.size, int(events["t"][0]), int(events["t"][-1])))
+
+    def _pack(self, content: bytes) -> bytes:
+        if self._compression is Compression.LZ4:
+            return bytes(lz4.frame.compress(content, store_size=False))
+        if self._compression is Compression.ZSTD:
+            return zstandard.ZstdCompressor().compress(content)
+        return content
+
+    def _append(self, octets: bytes) -> None:
+        try:
+            written = 0
+            while written < len(octets):
+                written += self._file.write(octets[written:])
+        except OSError as error:
+            raise self._failed(error) from error
+        self._end += len(octets)
+
+    def _failed(self, error: OSError) -> SourceError:
+        return SourceError(
+            f"{self.path}: can't be written ({error.strerror}): check the folder and the free space"
+        )

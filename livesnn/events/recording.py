@@ -1,0 +1,132 @@
+"""A recording of any format as a source of events: open it, seek in it.
+
+Not here, but imported from here: `Replay` at a chosen speed (replay.py), `describe` (describe.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from livesnn.errors import SourceError
+from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events.describe import RecordingInfo, StreamSummary, describe, extent
+from livesnn.events.formats import EventStream, Reader, open_reader
+from livesnn.events.replay import Replay
+
+__all__ = ["Recording", "RecordingInfo", "Replay", "StreamSummary", "describe", "open_recording"]
+
+MAX_PACKET_EVENTS = 1 << 16
+
+
+def open_recording(path: str | Path, *, stream: str | None = None) -> Recording:
+    """Open a recording; its first event stream, unless ``stream`` names another.
+
+    Raises
+    ------
+    SourceError
+        When the file can't be opened, or holds no such event stream.
+    FormatError
+        When its format isn't known, or it is damaged beyond use.
+    """
+    path = Path(path)
+    reader = open_reader(path)
+    names = [known.name for known in reader.streams]
+    chosen = next((known for known in reader.streams if stream in (None, known.name)), None)
+    if chosen is None:
+        reader.close()
+        what = "no event stream" if stream is None else f"no event stream called {stream!r}"
+        raise SourceError(
+            f"{path}: {what}; it has {', '.join(names) or 'none'}: choose another recording or stream"
+        )
+    return Recording(path, reader, chosen)
+
+
+class Recording:
+    """One event stream of a file, as an EventSource; `open_recording` makes it.
+
+    An iteration yields packets of at most MAX_PACKET_EVENTS events, as fast as they are asked for, and ends.
+    `seek` and `close` may be called from any thread; the rest from one at a time. Times are µs.
+    """
+
+    def __init__(self, path: Path, reader: Reader, stream: EventStream) -> None:
+        self.path = path
+        self.stream = stream.name
+        self.camera = stream.camera
+        self._reader = reader
+        self._counters = SourceCounters()
+        self._sought_us: int | None = None
+        self._closed = False
+        self._reading = threading.Lock()
+        self._assumed: list[str] = []
+        self._resolution = stream.resolution or self._extent()
+        self.t_start, self.t_end = reader.time_range(stream.name) or (0, 0)
+
+    def _extent(self) -> Resolution:
+        found = extent(self._reader, self.stream)
+        self._assumed.append(
+            f"the file doesn't give the sensor's size: {found.width}×{found.height} holds all events, assumed"
+        )
+        return found
+
+    @property
+    def resolution(self) -> Resolution:
+        """Sensor size in pixels."""
+        return self._resolution
+
+    @property
+    def counters(self) -> SourceCounters:
+        """Events let through, and put right, since the recording was opened."""
+        return replace(self._counters)
+
+    @property
+    def format(self) -> str:
+        """Short name of the file's format."""
+        return self._reader.format
+
+    @property
+    def duration_us(self) -> int:
+        """Time from the first event to the last."""
+        return self.t_end - self.t_start
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is damaged, missing or assumed, as far as the file has been read."""
+        return [*self._reader.warnings, *self._assumed]
+
+    def seek(self, t_us: int) -> None:
+        """Go on, or begin, with the first event at or after ``t_us`` (clipped to the recording)."""
+        self._sought_us = min(max(t_us, self.t_start), self.t_end)
+
+    def __iter__(self) -> Iterator[Events]:
+        """Yield packets from the place last sought, otherwise from the start, to the end."""
+        more = not self._closed
+        while more:
+            start, self._sought_us = self._sought_us, None
+            packets = self._packets(start)
+            while (packet := self._next(packets)) is not None:
+                self._counters.events += packet.size
+                yield packet
+                if self._interrupted():
+                    break
+            more = self._interrupted() and not self._closed
+
+    def _next(self, packets: Iterator[Events]) -> Events | None:
+        with self._reading:
+            return None if self._closed else next(packets, None)
+
+    def _interrupted(self) -> bool:
+        return self._closed or self._sought_us is not None
+
+    def _packets(self, start_us: int | None) -> Iterator[Events]:
+        for packet in self._reader.packets(self.stream, start_us, self._counters):
+            for first in range(0, packet.size, MAX_PACKET_EVENTS):
+                yield packet[first : first + MAX_PACKET_EVENTS]
+
+    def close(self) -> None:
+        """Release the file; an iteration ends. Safe to call twice."""
+        with self._reading:  # not under a read in another thread
+            self._closed = True
+            self._reader.close()

@@ -1,0 +1,190 @@
+"""run(frames, model): frames in, Results out; single-threaded, deterministic. Not here: threads, sources."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.card import ModelCard
+from livesnn.events.frames import Frame
+from livesnn.infer import Model, State
+from livesnn.infer.decide import Decider, Decision
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Where the time of one result went, in ms; nan where it isn't known."""
+
+    slice_ms: (
+        float  # from the arrival of the packet that ended the slice to the frame being handed to the network
+    )
+    network_ms: float  # the step
+    total_ms: float  # from that arrival to the decision
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the network says after one frame.
+
+    Attributes
+    ----------
+    t
+        End of the frame, µs.
+    window
+        Number of the window the frame belongs to, from 0 at the start and after every (unplanned) reset.
+    rates
+        float32 [K]: mean output over the last `window` frames (SPEC, read-out), or over those since the
+        start or the reset while they are fewer.
+    decision
+        Class label, or None: nothing is confident enough, or the first window isn't full yet.
+    confidence
+        Probability of the likeliest class, 0..1; 0 while the first window isn't full.
+    frame
+        The frame itself, for the view.
+    latency
+        Where the time went.
+    dropped
+        Events the source has dropped so far.
+    reset
+        True when carrying the state was broken before this frame: a jump in time, or on demand. False on the
+        very first frame, and on the planned resets of `state="reset"`.
+    density
+        float32 [layers]: share of neurons that spiked in this step, in the order of `ModelCard.states`; nan
+        for the output layer of a membrane read-out, which doesn't fire.
+    window_end
+        True on the last frame of a window.
+    """
+
+    t: int
+    window: int
+    rates: npt.NDArray[np.float32]
+    decision: str | None
+    confidence: float
+    frame: Frame
+    latency: Latency
+    dropped: int
+    reset: bool
+    density: npt.NDArray[np.float32]
+    window_end: bool
+
+
+def run(
+    frames: Iterable[Frame],
+    model: Model,
+    *,
+    state: Literal["carry", "reset"] = "carry",
+    decider: Decider = Decider(),  # noqa: B008 (frozen)
+    reset_requested: Callable[[], bool] = lambda: False,
+    dropped: Callable[[], int] = lambda: 0,
+) -> Iterator[Result]:
+    """Yield one Result a frame, for as long as there are frames; whatever ``frames`` raises passes through.
+
+    Parameters
+    ----------
+    frames
+        From `events.frames.frames` with the model's own card, or any other frames of its input's shape.
+    state
+        "carry": the state lives for ever. "reset": it is zeroed at the beginning of each window as well;
+        windows and their rates are counted as before.
+    decider
+        Turns rates into a decision.
+    reset_requested
+        Asked once a frame; True resets the state before that frame, as `Frame.start` does. Both restart the
+        windows and forget the outputs so far.
+    dropped
+        Events the source has dropped so far; asked once a frame.
+
+    Raises
+    ------
+    ModelError
+        A frame doesn't fit the model.
+    """
+    card = model.card
+    window = _Window(card)
+    membranes = model.initial_state()
+    first = True
+    for frame in frames:
+        begun_s = time.perf_counter()
+        reset = (reset_requested() or frame.start) and not first
+        first = False
+        if reset:
+            window.restart()
+        if reset or (state == "reset" and window.position == 0):
+            membranes = model.initial_state()
+        output, membranes = model.step(frame, membranes)
+        stepped_s = time.perf_counter()
+        index = window.add(output)
+        rates = window.rates()
+        decision = decider.decide(rates, membranes[-1], card) if window.full else Decision(None, 0.0)
+        yield Result(
+            t=frame.t,
+            window=index,
+            rates=rates,
+            decision=decision.label,
+            confidence=decision.confidence,
+            frame=frame,
+            latency=_latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter()),
+            dropped=dropped(),
+            reset=reset,
+            density=_density(membranes, card),
+            window_end=window.position == 0,
+        )
+
+
+class _Window:
+    """The outputs of the last `window` frames and where in a window the stream is."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self._outputs = np.zeros(
+            (card.input.window, len(card.classes)), np.float32
+        )  # ring, at count % window
+        self._count = 0
+
+    @property
+    def position(self) -> int:
+        """Place of the next frame in its window."""
+        return self._count % len(self._outputs)
+
+    @property
+    def full(self) -> bool:
+        """Whether a whole window has gone by since the start or the last restart."""
+        return self._count >= len(self._outputs)
+
+    def restart(self) -> None:
+        """Forget everything."""
+        self._count = 0
+
+    def add(self, output: npt.NDArray[np.float32]) -> int:
+        """Take one step's output [K]; return the number of its window."""
+        window = self._count // len(self._outputs)
+        self._outputs[self.position] = output
+        self._count += 1
+        return window
+
+    def rates(self) -> npt.NDArray[np.float32]:
+        """Return the mean [K] of the outputs held, a new array."""
+        return self._outputs[: self._count].mean(axis=0)
+
+
+def _density(membranes: State, card: ModelCard) -> npt.NDArray[np.float32]:
+    """Return the share of neurons at or above the threshold a layer: those that spiked in the last step."""
+    threshold = np.float32(card.neuron.threshold)
+    density = np.array([np.count_nonzero(u >= threshold) / u.size for u in membranes], np.float32)
+    if card.readout == "membrane":
+        density[-1] = np.nan
+    return density
+
+
+def _latency(arrived_s: float, begun_s: float, stepped_s: float, decided_s: float) -> Latency:
+    """Return the parts in ms; an arrival of 0 is unknown."""
+    arrived_s = arrived_s or float("nan")
+    return Latency(
+        slice_ms=(begun_s - arrived_s) * 1e3,
+        network_ms=(stepped_s - begun_s) * 1e3,
+        total_ms=(decided_s - arrived_s) * 1e3,
+    )

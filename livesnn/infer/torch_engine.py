@@ -1,0 +1,50 @@
+"""TorchModel: one step of a network in PyTorch, for comparison. Imported on request only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from livesnn.card import ModelCard
+from livesnn.events.frames import Frame
+from livesnn.infer import State, check_step
+from livesnn.snn.checkpoint import load_network, without_norm
+from livesnn.snn.network import SpikingNetwork
+
+
+class TorchModel:
+    """A Model (`livesnn.infer.Model`) on PyTorch's CPU, batch norm folded as in the exported graph."""
+
+    def __init__(self, net: SpikingNetwork) -> None:
+        self._net = without_norm(net)
+        self.card: ModelCard = net.with_states()
+
+    @classmethod
+    def load(cls, folder: Path, *, threads: int | None = None) -> TorchModel:
+        """Rebuild the network from model.safetensors; ``threads`` holds for the whole process.
+
+        Raises
+        ------
+        ModelError
+            The file is missing or damaged, or its tensors don't fit its card.
+        """
+        net = load_network(folder / "model.safetensors")
+        if threads is not None:
+            torch.set_num_threads(threads)
+        return cls(net)
+
+    def initial_state(self) -> State:
+        """Return the all-zero state."""
+        return tuple(np.zeros(shape, np.float32) for shape in self.card.states.values())
+
+    @torch.no_grad()
+    def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
+        """Return the output [K] and the next state; raises ModelError on a wrong shape."""
+        check_step(self.card, frame, state)
+        # Copied: numpy arrays may be read-only, which PyTorch warns of.
+        membranes = tuple(torch.tensor(membrane[np.newaxis]) for membrane in state)
+        output, after = self._net.step(torch.tensor(frame.data[np.newaxis]), membranes)
+        return output[0].numpy(), tuple(membrane[0].numpy() for membrane in after)

@@ -1,0 +1,23 @@
+"""Where the shipped models and recordings are, in a checkout or a wheel. Not here: caches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def models_dir() -> Path:
+    """Return the folder with one folder a model (it may be missing in a damaged installation)."""
+    return _shipped("models")
+
+
+def recordings_dir() -> Path:
+    """Return the folder of the clips that come with livesnn."""
+    return _shipped("recordings")
+
+
+def _shipped(name: str) -> Path:
+    """Return the wheel's copy (pyproject, force-include) or the checkout's top level folder."""
+    in_wheel = _PACKAGE / "_shipped" / name
+    return in_wheel if in_wheel.is_dir() else _PACKAGE.parent / name

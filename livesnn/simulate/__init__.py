@@ -1,0 +1,1 @@
+"""Events that never happened: for training, tests and the demo."""

@@ -1,0 +1,237 @@
+"""Digits drawn by ourselves, stroke by stroke, and their simulated recordings. Not here: the sensor's motion.
+
+They stand in for MNIST where nothing of a data set may be shipped: recordings/ is made from them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, cos, radians, sin
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.errors import DataError
+from livesnn.events import Events
+from livesnn.simulate.saccades import CYCLE_US, SaccadeSpec, saccade_recording
+
+FloatArray = npt.NDArray[np.float64]
+Stroke = tuple[tuple[float, float], ...]
+
+SIZE, BOX = 28, 20.0  # like MNIST: a digit fills a box of 20 pixels, its centre of mass in the middle of 28
+
+STYLES: dict[int, tuple[tuple[Stroke, ...], ...]] = {
+    0: (
+        (((50, 0), (22, 12), (10, 50), (24, 90), (50, 100), (76, 88), (90, 50), (78, 12), (50, 0)),),
+        (((66, 4), (30, 10), (8, 52), (28, 96), (64, 92), (88, 50), (78, 14), (52, 2), (40, 10)),),
+    ),
+    1: (
+        (((50, 0), (50, 50), (50, 100)),),
+        (((34, 20), (54, 0)), ((54, 0), (52, 50), (50, 100))),
+        (((30, 22), (50, 0)), ((50, 0), (50, 100)), ((28, 100), (74, 99))),
+    ),
+    2: (
+        (
+            ((14, 24), (26, 4), (56, 0), (80, 16), (76, 42), (46, 72), (12, 99)),
+            ((12, 99), (50, 97), (90, 98)),
+        ),
+        (
+            (
+                (16, 20),
+                (44, 0),
+                (76, 14),
+                (74, 46),
+                (44, 84),
+                (16, 96),
+                (14, 80),
+                (34, 78),
+                (60, 94),
+                (92, 90),
+            ),
+        ),
+    ),
+    3: (
+        (
+            ((16, 12), (46, 0), (78, 12), (74, 36), (42, 48)),
+            ((42, 48), (78, 56), (86, 80), (56, 100), (14, 90)),
+        ),
+        (
+            ((16, 2), (50, 2), (82, 1)),
+            ((82, 1), (46, 42)),
+            ((46, 42), (80, 52), (84, 82), (54, 100), (14, 92)),
+        ),
+    ),
+    4: (
+        (((20, 0), (14, 30), (16, 50)), ((16, 50), (50, 54), (88, 46)), ((80, 2), (74, 50), (66, 100))),
+        (((62, 0), (36, 30), (8, 62)), ((8, 62), (50, 64), (94, 62)), ((64, 0), (66, 50), (64, 100))),
+    ),
+    5: (
+        (
+            ((26, 2), (22, 42)),
+            ((22, 42), (54, 36), (84, 56), (76, 88), (44, 100), (12, 90)),
+            ((26, 2), (84, 0)),
+        ),
+        (
+            ((84, 4), (40, 4)),
+            ((40, 4), (30, 40)),
+            ((30, 40), (60, 42), (80, 62), (68, 92), (36, 100), (10, 92)),
+        ),
+    ),
+    6: (
+        (((70, 0), (40, 18), (18, 56), (24, 90), (52, 100), (80, 84), (78, 60), (52, 52), (24, 70)),),
+        (((46, 0), (26, 40), (18, 76), (38, 100), (72, 92), (76, 68), (52, 58), (26, 78)),),
+    ),
+    7: (
+        (((10, 6), (50, 4), (88, 2)), ((88, 2), (66, 40), (46, 100))),
+        (((10, 6), (50, 4), (88, 2)), ((88, 2), (62, 46), (48, 100)), ((38, 52), (84, 48))),
+        (((10, 22), (14, 4)), ((14, 4), (50, 6), (86, 2)), ((86, 2), (74, 44), (70, 100))),
+    ),
+    8: (
+        (
+            (
+                (78, 12),
+                (50, 0),
+                (24, 16),
+                (38, 40),
+                (66, 56),
+                (80, 82),
+                (50, 100),
+                (22, 84),
+                (34, 58),
+                (66, 38),
+            ),
+            ((66, 38), (80, 22), (78, 12)),
+        ),
+        (
+            ((50, 46), (26, 32), (28, 10), (52, 0), (76, 12), (72, 34), (50, 46)),
+            ((50, 46), (20, 64), (22, 92), (50, 100), (80, 90), (78, 62), (50, 46)),
+        ),
+    ),
+    9: (
+        (((78, 10), (46, 0), (18, 22), (30, 46), (60, 44), (78, 12)), ((78, 10), (76, 50), (70, 100))),
+        (
+            ((76, 20), (52, 2), (22, 14), (24, 42), (56, 44), (76, 18)),
+            ((76, 18), (74, 70), (54, 98), (22, 94)),
+        ),
+    ),
+}
+"""Per digit its ways of writing; a stroke is a smooth curve through points in percent of the box, y down."""
+
+
+@dataclass(frozen=True)
+class HandSpec:
+    """Distributions of a handwriting; pairs are the limits of a uniform distribution.
+
+    Attributes
+    ----------
+    slant
+        Shear: how far the top leans right, in heights.
+    rotation_degrees
+        Turn of the whole digit.
+    width
+        Width of the box over its height.
+    pen_pixels
+        Diameter of the pen.
+    bend
+        Standard deviation of a smooth warp of the paper, in heights.
+    tremor
+        Standard deviation of each point, in heights.
+    """
+
+    slant: tuple[float, float] = (-0.1, 0.4)
+    rotation_degrees: tuple[float, float] = (-6.0, 6.0)
+    width: tuple[float, float] = (0.6, 0.95)
+    pen_pixels: tuple[float, float] = (1.8, 3.2)
+    bend: float = 0.04
+    tremor: float = 0.012
+
+
+def draw_digit(digit: int, rng: np.random.Generator, hand: HandSpec = HandSpec()) -> npt.NDArray[np.uint8]:
+    """Return one handwritten ``digit`` as MNIST has them: uint8 [28, 28], bright on black, centred by mass.
+
+    Raises
+    ------
+    DataError
+        ``digit`` isn't 0 to 9.
+    """
+    if digit not in STYLES:
+        raise DataError(f"digit {digit!r} can't be drawn: choose 0 to 9")
+    style = STYLES[digit][rng.integers(len(STYLES[digit]))]
+    bend = rng.standard_normal((2, 3, 2)) * hand.bend  # [axis, sine or cosine or both, of x and y]
+    strokes = [_warp(_smooth(_tremble(stroke, hand, rng)), bend) for stroke in style]
+    placed = _place(strokes, _lean(hand, rng))
+    ink = _ink(placed, rng.uniform(*hand.pen_pixels))
+    return np.rint(255 * _centre(ink)).astype(np.uint8)
+
+
+def digit_recording(
+    digit: int, rng: np.random.Generator, seconds: float, spec: SaccadeSpec = SaccadeSpec()
+) -> Events:
+    """Return the simulated 34 × 34 recording of one drawn digit, its saccades repeated for ``seconds``."""
+    repeat = max(1, ceil(seconds * 1e6 / CYCLE_US))
+    events = saccade_recording(draw_digit(digit, rng), rng, spec, repeat=repeat)
+    return events[events["t"] < seconds * 1e6]
+
+
+def _tremble(stroke: Stroke, hand: HandSpec, rng: np.random.Generator) -> FloatArray:
+    """Return the points [n, 2] in heights, all but the ends moved a little: strokes that meet still meet."""
+    points = np.array(stroke) / 100
+    points[1:-1] += rng.standard_normal(points[1:-1].shape) * hand.tremor
+    return points
+
+
+def _smooth(points: FloatArray, steps: int = 8) -> FloatArray:
+    """Return a Catmull-Rom spline through ``points``, ``steps`` pieces from each to the next."""
+    before, after = 2 * points[0] - points[1], 2 * points[-1] - points[-2]
+    if np.array_equal(points[0], points[-1]):  # a closed loop goes on where it began
+        before, after = points[-2], points[1]
+    p = np.vstack([before, points, after])
+    p0, p1, p2, p3 = (p[k : len(p) - 3 + k, None] for k in range(4))
+    u = (np.arange(steps) / steps)[None, :, None]
+    curve = p1 + 0.5 * u * (p2 - p0 + u * (2 * p0 - 5 * p1 + 4 * p2 - p3 + u * (3 * (p1 - p2) + p3 - p0)))
+    return np.vstack([curve.reshape(-1, 2), points[-1:]])
+
+
+def _warp(points: FloatArray, bend: FloatArray) -> FloatArray:
+    """Return the points moved by a smooth field, so that strokes that meet still meet."""
+    turn = np.pi * points
+    waves = np.stack([np.sin(turn), np.cos(turn), np.sin(turn) * np.cos(turn[:, ::-1])])
+    return points + np.einsum("akc,knc->na", bend, waves)
+
+
+def _lean(hand: HandSpec, rng: np.random.Generator) -> FloatArray:
+    """Draw the linear map [2, 2] of width, slant and rotation."""
+    angle = radians(rng.uniform(*hand.rotation_degrees))
+    rotation = np.array([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]])
+    return rotation @ np.array([[rng.uniform(*hand.width), -rng.uniform(*hand.slant)], [0.0, 1.0]])
+
+
+def _place(strokes: list[FloatArray], lean: FloatArray) -> list[FloatArray]:
+    """Return the strokes in pixels, the larger side filling the box in the middle of the image."""
+    leant = [points @ lean.T for points in strokes]
+    low, high = np.vstack(leant).min(0), np.vstack(leant).max(0)
+    scale = (BOX - 2) / max(high - low)  # the pen's own width fills the rest
+    return [(points - (low + high) / 2) * scale + (SIZE - 1) / 2 for points in leant]
+
+
+def _ink(strokes: list[FloatArray], pen_pixels: float) -> FloatArray:
+    """Return the ink [28, 28] in 0..1 of a round pen drawn along the strokes, its edge one pixel soft."""
+    start = np.vstack([points[:-1] for points in strokes])
+    along = np.vstack([points[1:] for points in strokes]) - start
+    y, x = np.mgrid[:SIZE, :SIZE]
+    from_start = np.stack([x, y], -1)[:, :, None] - start
+    share = (from_start * along).sum(-1) / np.maximum((along * along).sum(-1), 1e-12)
+    gap = from_start - np.clip(share, 0, 1)[..., None] * along
+    distance = np.sqrt((gap * gap).sum(-1).min(-1))
+    return np.clip(pen_pixels / 2 + 0.5 - distance, 0, 1)
+
+
+def _centre(ink: FloatArray) -> FloatArray:
+    """Return the image shifted by whole pixels, its centre of mass in the middle; nothing leaves the frame."""
+    shift = []
+    for axis in (0, 1):
+        profile = ink.sum(1 - axis)
+        used = np.flatnonzero(profile)
+        wanted = round((SIZE - 1) / 2 - float(profile @ np.arange(SIZE) / profile.sum()))
+        shift.append(int(np.clip(wanted, -used[0], SIZE - 1 - used[-1])))
+    return np.roll(ink, shift, (0, 1))

@@ -1,0 +1,15 @@
+"""The network, in torch. Not here: running a model folder (infer/), training (train/)."""
+
+from __future__ import annotations
+
+from livesnn.card import ModelCard
+from livesnn.snn.conv_snn import ConvSNN
+from livesnn.snn.network import SpikingNetwork
+from livesnn.snn.sts_resnet import STSResNet
+
+__all__ = ["SpikingNetwork", "build_network"]
+
+
+def build_network(card: ModelCard) -> SpikingNetwork:
+    """Build the network a card describes, with fresh weights."""
+    return STSResNet(card) if card.network.kind == "sts_resnet" else ConvSNN(card)

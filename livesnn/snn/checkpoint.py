@@ -1,0 +1,56 @@
+"""A network to and from model.safetensors. Not here: resume files of a training (train/)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.numpy import save_file
+
+from livesnn.card import ModelCard
+from livesnn.errors import ModelError
+from livesnn.snn import SpikingNetwork, build_network
+from livesnn.weights import CARD_KEY, Weights, fold_batch_norm, load_weights
+
+
+def save_network(net: SpikingNetwork, path: Path, card: ModelCard) -> None:
+    """Write the trainable weights and the card."""
+    weights = {
+        name: tensor.detach().cpu().numpy()
+        for name, tensor in net.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    save_file(weights, path, metadata={CARD_KEY: card.to_json()})
+
+
+def load_network(path: Path) -> SpikingNetwork:
+    """Rebuild a network, in eval mode, from its model.safetensors; raises ModelError that names a wrong tensor."""
+    weights, card = load_weights(path)
+    return with_weights(build_network(card), weights, where=str(path))
+
+
+def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> SpikingNetwork:
+    """Put weights into a network and return it in eval mode."""
+    expected = {name: t for name, t in net.state_dict().items() if not name.endswith("num_batches_tracked")}
+    for name, tensor in expected.items():
+        if name not in weights:
+            raise ModelError(f"{where} lacks the tensor {name}: its card doesn't fit its weights")
+        if tuple(tensor.shape) != weights[name].shape:
+            raise ModelError(
+                f"{where}: {name} is {weights[name].shape}, the card asks for {tuple(tensor.shape)}"
+            )
+    if extra := weights.keys() - expected.keys():
+        raise ModelError(f"{where} has a tensor that the card has no place for: {min(extra)}")
+    net.load_state_dict({name: torch.from_numpy(weights[name].copy()) for name in expected}, strict=False)
+    return net.eval()
+
+
+def without_norm(net: SpikingNetwork) -> SpikingNetwork:
+    """Return the network that inference runs: the same function, batch norm folded into the convolutions."""
+    weights = {name: tensor.detach().cpu().numpy() for name, tensor in net.state_dict().items()}
+    weights = {name: array for name, array in weights.items() if not name.endswith("num_batches_tracked")}
+    card = replace(net.card, network=replace(net.card.network, norm=False))
+    folded = build_network(card)
+    folded.surrogate, folded.analog_slope = net.surrogate, net.analog_slope
+    return with_weights(folded, fold_batch_norm(weights), where=card.name)

@@ -1,0 +1,34 @@
+"""ConvSNN (paper, Table 1; SPEC): two convolutions, two fully connected layers."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from livesnn.card import ModelCard
+from livesnn.snn.network import ConvNorm, SpikingNetwork, Synapses
+
+
+class ConvSNN(SpikingNetwork):
+    """Conv3×3 → synapse → AvgPool2 → Conv3×3 → synapse → AvgPool2 → FC → synapse → FC → synapse."""
+
+    def __init__(self, card: ModelCard) -> None:
+        super().__init__(card)
+        spec = card.network
+        norm, threshold = spec.norm, card.neuron.threshold
+        self.first = ConvNorm(card.input.channels, spec.widths[0], 3, 1, norm=norm, threshold=threshold)
+        self.second = ConvNorm(spec.widths[0], spec.widths[1], 3, 1, norm=norm, threshold=threshold)
+        pixels = (card.input.height // 4) * (card.input.width // 4)
+        self.hidden = nn.Linear(spec.widths[1] * pixels, spec.hidden)
+        self.classify = nn.Linear(spec.hidden, len(card.classes))
+
+    def layer_names(self) -> list[str]:
+        """Return the names of the four threshold layers."""
+        return ["first", "second", "hidden", "readout"]
+
+    def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
+        """Run the network on float x [N, C, H, W]; returns [N, K]."""
+        x = F.avg_pool2d(synapses(self.first(x)), 2)
+        x = F.avg_pool2d(synapses(self.second(x)), 2)
+        x = synapses(self.hidden(x.flatten(1)))
+        return synapses(self.classify(x), output=True)

@@ -1,0 +1,57 @@
+"""One step of a network as ONNX, states in and out. Not here: running it (infer/onnx_engine.py)."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from livesnn.card import ModelCard
+from livesnn.snn import SpikingNetwork
+from livesnn.snn.checkpoint import without_norm
+from livesnn.weights import CARD_KEY
+
+OPSET = 18
+
+
+class _Step(nn.Module):
+    """`step` with the state spread over arguments, as ONNX wants it."""
+
+    def __init__(self, net: SpikingNetwork) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, frame: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        output, following = self.net.step(frame, state)
+        return output, *following
+
+
+def export_onnx(net: SpikingNetwork, path: Path, card: ModelCard) -> None:
+    """Write the graph of one step: batch 1, static shapes, card JSON in the metadata.
+
+    Inputs: `frame` uint8 [1, C, H, W], then each state float32 [1, ...] by name. Outputs: `output` float32 [1, K],
+    then `<state>.next`.
+    """
+    folded = without_norm(net).cpu().eval()
+    spec = card.input
+    frame = torch.zeros(1, spec.channels, spec.height, spec.width, dtype=torch.uint8)
+    names = list(card.states)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            _Step(folded).eval(),
+            (frame, *folded.initial_state()),
+            input_names=["frame", *names],
+            output_names=["output", *[f"{name}.next" for name in names]],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())

@@ -1,0 +1,210 @@
+"""What STS-ResNet and ConvSNN share: state by name, `step`, folded `forward`. Not here: their layers.
+
+A network is written once, as `layers(x, synapses)`: `step` runs it on one frame, `forward` on T frames with the
+time folded into the batch for everything but the synapses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from livesnn.card import ModelCard
+from livesnn.snn.lif import Synapse, lif_sequence, lif_step
+from livesnn.snn.surrogate import Surrogate
+
+State = tuple[Tensor, ...]
+"""Membranes U [B, ...] of each layer, in the order of `state_shapes()`."""
+
+
+class Synapses(Protocol):
+    """What a network's `layers` calls at each threshold layer, in order."""
+
+    def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
+        """Turn the current of the next layer into its output."""
+        ...
+
+    def dropout(self, x: Tensor, p: float) -> Tensor:
+        """Drop units with one mask a window, shared by its steps."""
+        ...
+
+
+class _OneStep:
+    """One frame: x is [B, ...]."""
+
+    def __init__(self, net: SpikingNetwork, state: State) -> None:
+        self.net = net
+        self.before = iter(state)
+        self.after: list[Tensor] = []
+
+    def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
+        out, u = lif_step(current, next(self.before), self.net.synapse(output=output))
+        self.after.append(u)
+        return out
+
+    def dropout(self, x: Tensor, p: float) -> Tensor:
+        if self.net.training and p > 0:
+            raise RuntimeError(
+                "step() is for eval(): dropout draws one mask a window, which a step can't know"
+            )
+        return x
+
+
+class _Folded:
+    """T frames: x is [T·B, ...], time first."""
+
+    def __init__(self, net: SpikingNetwork, state: State, steps: int) -> None:
+        self.net = net
+        self.before = iter(state)
+        self.steps = steps
+        self.after: list[Tensor] = []
+        self.rates: list[Tensor] = []
+
+    def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
+        currents = current.unflatten(0, (self.steps, -1))
+        out, u = lif_sequence(currents, next(self.before), self.net.synapse(output=output))
+        self.after.append(u)
+        if not output:
+            self.rates.append(out.mean(dtype=torch.float32))
+        return out.flatten(0, 1)
+
+    def dropout(self, x: Tensor, p: float) -> Tensor:
+        if not self.net.training or p == 0:
+            return x
+        windows = x.unflatten(0, (self.steps, -1))
+        mask = torch.rand_like(windows[0], dtype=torch.float32) >= p
+        return (windows * (mask.to(x.dtype) / (1 - p))).flatten(0, 1)
+
+
+class SpikingNetwork(nn.Module):
+    """A feed-forward spiking network whose whole memory is an explicit state.
+
+    Parameters
+    ----------
+    card
+        Network, input, neuron, read-out and classes (its `states` are filled in by `state_shapes`).
+    """
+
+    def __init__(self, card: ModelCard) -> None:
+        super().__init__()
+        self.card = card
+        self.surrogate = Surrogate()
+        self.analog = False  # phase 1 of the hybrid method
+        self.analog_slope = -0.01
+        self.analog_ceiling = float("inf")
+
+    def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
+        """Run the network on float x [N, C, H, W]; returns [N, K]."""
+        raise NotImplementedError
+
+    def synapse(self, *, output: bool) -> Synapse:
+        """Return the activation of a hidden or of the output layer, in the present phase."""
+        analog = self.analog and not output
+        synapse = Synapse(self.card.neuron, self.surrogate, analog, self.analog_slope, self.analog_ceiling)
+        return synapse.without_firing() if output and self.card.readout == "membrane" else synapse
+
+    def scale_input(self, frames: Tensor) -> Tensor:
+        """Clip counts and scale them: uint8 [..., C, H, W] to float32."""
+        return frames.float().clamp(max=self.card.input.count_max) * self.card.input.scale
+
+    @torch.no_grad()
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each layer's U without the batch, by layer name, in order."""
+        shapes: list[tuple[int, ...]] = []
+        spec = self.card.input
+
+        class _Shapes:
+            def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
+                shapes.append(tuple(current.shape[1:]))
+                return current
+
+            def dropout(self, x: Tensor, p: float) -> Tensor:
+                return x
+
+        training = self.training
+        self.eval()
+        device = next(self.parameters()).device
+        self.layers(torch.zeros(1, spec.channels, spec.height, spec.width, device=device), _Shapes())
+        self.train(training)
+        return dict(zip(self.layer_names(), shapes, strict=True))
+
+    def layer_names(self) -> list[str]:
+        """Return the threshold layers' names, in the order in which `layers` calls them."""
+        raise NotImplementedError
+
+    def initial_state(self, batch: int = 1) -> State:
+        """Return the all-zero state, float32 [batch, ...] a layer."""
+        device = next(self.parameters()).device
+        return tuple(torch.zeros(batch, *shape, device=device) for shape in self.state_shapes().values())
+
+    def step(self, frame: Tensor, state: State) -> tuple[Tensor, State]:
+        """Advance by one frame.
+
+        Parameters
+        ----------
+        frame
+            uint8 [B, C, H, W].
+        state
+            As `initial_state` returns it; not changed.
+
+        Returns
+        -------
+        Output of this step float32 [B, K], and the next state.
+        """
+        synapses = _OneStep(self, state)
+        output = self.layers(self.scale_input(frame), synapses)
+        return output, tuple(synapses.after)
+
+    def forward(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
+        """Advance by T frames at once: as `step` in a loop, to 1e-5.
+
+        Parameters
+        ----------
+        frames
+            uint8 [T, B, C, H, W].
+
+        Returns
+        -------
+        Outputs float32 [T, B, K], and the state after the last frame.
+        """
+        outputs, state, _ = self.forward_rates(frames, state)
+        return outputs, state
+
+    def forward_rates(self, frames: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
+        """Return what `forward` does, and each hidden layer's mean output float32 [layers − 1]."""
+        synapses = _Folded(self, state, len(frames))
+        folded = self.scale_input(frames).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        output = self.layers(folded, synapses)
+        outputs = output.float().unflatten(0, (len(frames), -1))
+        return outputs, tuple(synapses.after), torch.stack(synapses.rates)
+
+    def with_states(self) -> ModelCard:
+        """Return the card with `states` filled in."""
+        return replace(self.card, states=self.state_shapes())
+
+
+class ConvNorm(nn.Module):
+    """A convolution, and the threshold-scaled batch norm after it (tdBN, Zheng et al. 2021) unless folded.
+
+    The norm is shared over time: a stream has no step index. Its scale starts at the threshold, so that currents
+    start with a standard deviation of T whatever the depth.
+    """
+
+    def __init__(
+        self, channels: int, out: int, kernel: int, stride: int, *, norm: bool, threshold: float
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=not norm)
+        self.norm: Callable[[Tensor], Tensor] | None = None
+        if norm:
+            self.norm = nn.BatchNorm2d(out)
+            nn.init.constant_(self.norm.weight, threshold)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the current [N, out, H', W'] of float x [N, channels, H, W]."""
+        x = self.conv(x)
+        return x if self.norm is None else self.norm(x)

@@ -1,0 +1,133 @@
+"""TrainConfig: one frozen dataclass that is the flags, and the JSON beside the checkpoint. And the two recipes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges drawn uniformly, once a clip: ± pixels, ± degrees, ± fraction, up to a fraction of events."""
+
+    shift_pixels: float = 2.0
+    rotate_degrees: float = 10.0
+    scale: float = 0.1
+    shear: float = 0.1
+    drop: float = 0.2
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a training."""
+
+    dataset: Literal["nmnist"] = "nmnist"
+    """Which data set."""
+    data: Path = Path("data")
+    """Folder of the data set, in its official layout."""
+    recipe: Literal["best", "paper"] = "best"
+    """"best": what measures best on validation. "paper": the paper's own loss, optimiser and read-out."""
+    name: str = ""
+    """Name of the model and of its run folder; default: the data set's name and the seed."""
+    runs: Path = Path("runs")
+    """Where run folders go: checkpoints, log, and the finished model."""
+    epochs: int = 40
+    """Epochs in all."""
+    analog_epochs: int = 3
+    """The first of them in phase 1 of the hybrid method (no spikes); 0 trains with STBP alone."""
+    analog_slope: float = -0.01
+    """f(U) = slope·U below the threshold in phase 1: −β as the paper prints it."""
+    analog_ceiling: float = 1.0
+    """Upper bound of f in phase 1, the output a spike has; inf as the paper has it."""
+    surrogate_width: float = 1 / 6
+    """Standard deviation of the Gaussian that stands for the step's derivative."""
+    batch: int = 50
+    """Clips a step."""
+    learning_rate: float = 2e-3
+    """Peak of the schedule."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    """AdamW decays weights by 1e-2 and follows a cosine after a warm-up of 5 %; Adam is constant."""
+    loss: Literal["cross-entropy", "mse"] = "cross-entropy"
+    """On the mean output of the window; MSE against a one-hot target."""
+    readout: Literal["membrane", "spikes"] = "membrane"
+    """What the output layer gives: membranes, or the paper's spike rates."""
+    reset: bool = True
+    """Whether a spike sets the membrane to zero."""
+    alpha: float = 0.5
+    """Decay of the membranes a step."""
+    threshold: float = 0.5
+    """Firing threshold."""
+    width: int = 64
+    """Channels of every stage."""
+    norm: bool = True
+    """Threshold-scaled batch norm, folded into the convolutions at export."""
+    dropout: float = 0.1
+    """After each sub-block, one mask a window."""
+    rate_target: float = 0.08
+    """Mean outputs of a layer above this are penalised."""
+    rate_weight: float = 1.0
+    """How strongly; 0 lets the network fire as it likes."""
+    burn_in: int = 20
+    """Up to this many unscored frames of another clip run before the window, so that the state isn't zero."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """Ranges of event augmentation; all zero turns it off."""
+    simulated: int = 0
+    """Simulated recordings (MNIST digits in saccades through the pixel model) mixed into each epoch."""
+    simulated_pool: int = 20_000
+    """How many of them are made, once; each epoch draws from these."""
+    mnist: Path = Path("data/mnist/mnist.npz")
+    """MNIST itself, for simulated recordings."""
+    delta_t_us: int = 29_000
+    """Time of one frame, µs."""
+    validation: float = 0.1
+    """Fraction of the training part kept for validation, by seed."""
+    seed: int = 0
+    """Of the split, the weights, the order and the augmentation."""
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    """bf16 halves the time of an epoch where the processor has it (AMX); spikes are exact in it."""
+    init: Path | None = None
+    """Model folder to start from."""
+    resume: bool = False
+    """Go on from the run folder's last epoch."""
+
+    @property
+    def run_name(self) -> str:
+        """Return the run's name, given or made."""
+        return self.name or f"{self.dataset}-{self.recipe}-{self.seed}"
+
+    def card(self, classes: tuple[str, ...]) -> ModelCard:
+        """Return the card of the network to be trained."""
+        return ModelCard(
+            name=self.run_name,
+            classes=classes,
+            input=InputSpec(34, 34, SliceRule(delta_t_us=self.delta_t_us), count_max=4, scale=0.5),
+            network=NetworkSpec(widths=(self.width,) * 4, norm=self.norm, dropout=self.dropout),
+            neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
+            readout=self.readout,
+            dataset=self.dataset,
+        )
+
+
+RECIPES = {
+    "best": TrainConfig(),
+    "paper": TrainConfig(
+        recipe="paper",
+        epochs=100,
+        analog_epochs=50,
+        batch=100,
+        learning_rate=1e-3,
+        optimizer="adam",
+        loss="mse",
+        readout="spikes",
+        reset=False,
+        norm=False,
+        analog_ceiling=float("inf"),
+        dropout=0.2,
+        rate_weight=0.0,
+        burn_in=0,
+        augmentation=Augmentation(0, 0, 0, 0, 0),
+    ),
+}

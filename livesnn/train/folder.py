@@ -1,0 +1,73 @@
+"""Writing a model folder: model.safetensors, model.onnx, and README.md, the card for people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from livesnn.card import Accuracy, ModelCard
+from livesnn.infer import load_model
+from livesnn.snn.checkpoint import save_network
+from livesnn.snn.export import export_onnx
+from livesnn.snn.network import SpikingNetwork
+from livesnn.train.datasets import Clips
+from livesnn.train.evaluate import Evaluation, evaluate
+
+
+def write_model_folder(net: SpikingNetwork, folder: Path, card: ModelCard, validation: Clips) -> Evaluation:
+    """Export a network, measure what was exported on validation, and record it in the card.
+
+    Parameters
+    ----------
+    card
+        As the training knows it: commit, command, seeds. States, accuracy and density are filled in here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    card = replace(card, states=net.state_shapes())
+    export_onnx(net, folder / "model.onnx", card)
+    measured = evaluate(load_model(folder, engine="onnx"), validation)
+    accuracy = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
+    card = replace(card, accuracy=accuracy, density=measured.densities)
+    save_network(net, folder / "model.safetensors", card)
+    export_onnx(net, folder / "model.onnx", card)
+    (folder / "README.md").write_text(_describe(card, measured))
+    return measured
+
+
+def _describe(card: ModelCard, measured: Evaluation) -> str:
+    """Return the card as Markdown."""
+    spec, neuron = card.input, card.neuron
+    rule = (
+        f"{spec.slice.delta_t_us / 1000:g} ms" if spec.slice.delta_t_us else f"{spec.slice.n_events} events"
+    )
+    confusion = "\n".join(
+        f"| **{name}** | " + " | ".join(str(count) if count else "·" for count in row) + " |"
+        for name, row in zip(card.classes, measured.confusion, strict=True)
+    )
+    return f"""# {card.name}
+
+{card.network.kind}, widths {list(card.network.widths)}, {len(card.classes)} classes, trained on {card.dataset}.
+
+| | |
+|---|---|
+| input | {spec.width}×{spec.height}×{spec.channels}, counts ≤ {spec.count_max} × {spec.scale:g} |
+| time | frames of {rule}, windows of {spec.window} frames |
+| neuron | α {neuron.alpha:g}, T {neuron.threshold:g}, reset {"on" if neuron.reset else "off"} |
+| read-out | {card.readout} |
+| accuracy, state reset a clip | {measured.accuracy_reset:.4f} (n = {measured.n}, validation) |
+| accuracy, state carried | {measured.accuracy_carried:.4f} (n = {measured.n}, validation) |
+| hidden density | {measured.density:.4f} spikes a neuron a step |
+| validation | {card.split.fraction:.0%} of the training part, by seed {card.split.seed} |
+| commit | {card.commit} |
+| command | `{card.command}` |
+
+The validation clips also chose the epoch, so their accuracy is a little optimistic.
+
+Confusion on validation (rows: true, columns: decided, state carried):
+
+| | {" | ".join(card.classes)} |
+|---{"|---" * len(card.classes)}|
+{confusion}
+
+Density by layer: {", ".join(f"{name} {value:.3f}" for name, value in measured.densities.items())}.
+"""

@@ -1,0 +1,107 @@
+"""The hybrid method (paper, Sec. 4.1) as a LightningModule: analog epochs, then spikes, same weights throughout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from livesnn.snn.network import SpikingNetwork
+from livesnn.train.augment import augment
+from livesnn.train.config import TrainConfig
+
+
+class HybridModule(lightning.LightningModule):
+    """Phase 1 (`analog_epochs`): shifted leaky ReLU, no reset. Phase 2: step function and surrogate (STBP).
+
+    Optimiser state is kept across the switch: the weights are the same, and AdamW forgets in a few hundred steps.
+    """
+
+    def __init__(self, net: SpikingNetwork, config: TrainConfig, total_steps: int) -> None:
+        super().__init__()
+        self.net = net
+        self.config = config
+        self.total_steps = total_steps
+
+    def on_train_epoch_start(self) -> None:
+        """Set the phase, and draw the epoch's randomness from (seed, epoch): a resumed run repeats it."""
+        self.net.analog = self.current_epoch < self.config.analog_epochs
+        torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
+        self.random = torch.Generator().manual_seed(self.config.seed * 100_003 + self.current_epoch)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        """Return the loss of one batch of clips, uint8 [B, T, C, H, W]."""
+        frames, labels = batch
+        frames = augment(frames, self.config.augmentation, self.random)
+        state = self._burn_in(frames)
+        outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), state)
+        loss = self.loss(outputs, labels)
+        penalty = (
+            F.relu(rates - self.config.rate_target).mean() if not self.net.analog else rates.new_zeros(())
+        )
+        figures = {"loss": loss, "density": rates.mean()}
+        self.log_dict(figures, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels))
+        return loss + self.config.rate_weight * penalty
+
+    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of outputs float32 [T, B, K] for labels int64 [B]."""
+        mean = outputs.mean(0)
+        if self.config.loss == "mse":
+            return F.mse_loss(mean, F.one_hot(labels, mean.shape[1]).float())
+        return F.cross_entropy(mean, labels)
+
+    @torch.no_grad()
+    def _burn_in(self, frames: Tensor) -> tuple[Tensor, ...]:
+        """Return the state after 0..burn_in frames of other clips, as a running stream would have it."""
+        state = self.net.initial_state(len(frames))
+        count = int(torch.randint(self.config.burn_in + 1, (), generator=self.random))
+        if count == 0:
+            return state
+        clips = -(-count // frames.shape[1])
+        before = torch.cat([frames.roll(k + 1, 0) for k in range(clips)], dim=1)[:, -count:]
+        self.net.eval()
+        _, state = self.net(before.transpose(0, 1), state)
+        self.net.train()
+        return state
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """Log accuracy with the state reset at each clip, and carried through all of them as one stream."""
+        frames, labels = batch
+        outputs, _, rates = self.net.forward_rates(
+            frames.transpose(0, 1), self.net.initial_state(len(frames))
+        )
+        stream, _, _ = self.net.forward_rates(frames.flatten(0, 1).unsqueeze(1), self.net.initial_state(1))
+        carried = stream.squeeze(1).unflatten(0, frames.shape[:2]).mean(1)
+        reset_accuracy = (outputs.mean(0).argmax(1) == labels).float().mean()
+        carried_accuracy = (carried.argmax(1) == labels).float().mean()
+        val_loss = F.cross_entropy(carried, labels)
+        values = {
+            "val_accuracy_reset": reset_accuracy,
+            "val_accuracy_carried": carried_accuracy,
+            "val_loss": val_loss,
+            "val_density": hidden_density(rates, self.net),
+            # What chooses the best epoch: accuracy, then loss; never an analog epoch.
+            "score": (reset_accuracy + carried_accuracy) / 2 - 1e-3 * val_loss - float(self.net.analog),
+        }
+        self.log_dict(values, batch_size=len(frames), prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        """Return Adam, or AdamW with warm-up and cosine, a step at a time."""
+        parameters = self.net.parameters()
+        if self.config.optimizer == "adam":
+            return torch.optim.Adam(parameters, self.config.learning_rate)
+        optimizer = torch.optim.AdamW(parameters, self.config.learning_rate, weight_decay=1e-2)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.config.learning_rate, self.total_steps, pct_start=0.05, cycle_momentum=False
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def hidden_density(rates: Tensor, net: SpikingNetwork) -> Tensor:
+    """Return spikes a neuron a step over all hidden neurons, from each hidden layer's rate [layers − 1]."""
+    sizes = [torch.Size(shape).numel() for shape in net.state_shapes().values()][:-1]
+    weights = torch.tensor(sizes, dtype=torch.float32, device=rates.device)
+    return (rates * weights).sum() / weights.sum()

@@ -1,0 +1,156 @@
+"""train: a configuration in, a model folder out. Not here: the method (hybrid.py), the data sets (datasets/)."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import lightning
+import msgspec
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger
+
+from livesnn.card import Split
+from livesnn.errors import TrainError
+from livesnn.snn import SpikingNetwork, build_network
+from livesnn.snn.checkpoint import load_network
+from livesnn.snn.surrogate import Surrogate
+from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import Clips, stratified_split
+from livesnn.train.datasets.nmnist import load_nmnist
+from livesnn.train.evaluate import Evaluation
+from livesnn.train.folder import write_model_folder
+from livesnn.train.hybrid import HybridModule
+from livesnn.train.loading import ClipDataset, EpochBatches, training_batches, whole
+
+CONFIG_FILE = "config.json"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Where a training left its model, and the best epoch's figures on validation."""
+
+    folder: Path
+    validation: Evaluation
+
+
+def train(config: TrainConfig) -> Trained:
+    """Train, keep the best epoch by validation, and write a model folder into the run folder.
+
+    Raises
+    ------
+    TrainError
+        The run folder holds another training, or there is nothing to resume.
+    DataError
+        The data set isn't in its official layout.
+    """
+    run = config.runs / config.run_name
+    resume_from = _prepare(run, config)
+    clips, split = load_clips(config)
+    training, validation = (clips.subset(part) for part in split)
+    extra = simulated_clips(config)
+    sampler = EpochBatches(len(training), len(extra or ()), config.simulated, config.batch, config.seed)
+    torch.manual_seed(config.seed)
+    net = _network(config, clips.classes)
+    module = HybridModule(net, config, config.epochs * len(sampler))
+    best = ModelCheckpoint(run, "best", monitor="score", mode="max", enable_version_counter=False)
+    last = ModelCheckpoint(run, "last", every_n_epochs=1, enable_version_counter=False)
+    loader = training_batches(ClipDataset(training if extra is None else training.joined(extra)), sampler)
+    with _Quiet():
+        trainer = lightning.Trainer(
+            max_epochs=config.epochs,
+            accelerator="auto",
+            devices=1,
+            precision=config.precision,
+            logger=CSVLogger(run, name="", version="log", flush_logs_every_n_steps=1),
+            callbacks=[best, last, RichProgressBar()],
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+            gradient_clip_val=1.0,
+            enable_model_summary=False,
+        )
+        trainer.fit(module, loader, whole(validation), ckpt_path=resume_from, weights_only=True)
+    return _finish(run, config, net, best.best_model_path, validation)
+
+
+def load_clips(config: TrainConfig) -> tuple[Clips, tuple[np.ndarray, np.ndarray]]:
+    """Return the training part of the data set, and its indices (train, validation)."""
+    clips = load_nmnist(config.data, "Train", config.card(()).input)
+    return clips, stratified_split(clips.labels, config.validation, config.seed)
+
+
+def simulated_clips(config: TrainConfig) -> Clips | None:
+    """Return the pool of simulated clips, or None when the configuration asks for none."""
+    if config.simulated == 0:
+        return None
+    from livesnn.train.datasets.nmnist_simulated import load_simulated
+
+    return load_simulated(config.mnist, config.card(()).input, config.simulated_pool, config.runs / "cache")
+
+
+def _prepare(run: Path, config: TrainConfig) -> Path | None:
+    """Return the checkpoint to resume from, or None for a fresh run; keep the configuration beside it."""
+    last, record = run / "last.ckpt", run / CONFIG_FILE
+    text = msgspec.json.format(msgspec.json.encode(replace(config, resume=False), enc_hook=str), indent=2)
+    if not config.resume:
+        if last.exists():
+            raise TrainError(
+                f"{run} holds a training already: add --resume to go on, or choose another --name"
+            )
+        run.mkdir(parents=True, exist_ok=True)
+        record.write_bytes(text)
+        return None
+    if not last.exists():
+        raise TrainError(f"nothing to resume in {run}: it has no last.ckpt; leave --resume out")
+    if record.read_bytes() != text:
+        raise TrainError(f"{record} is of another configuration: resume with the flags of that run")
+    return last
+
+
+def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:
+    net = build_network(config.card(classes))
+    net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
+    net.surrogate = Surrogate(width=config.surrogate_width)
+    if config.init is not None:
+        net.load_state_dict(load_network(config.init / "model.safetensors").state_dict())
+    return net
+
+
+def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, best: str, validation: Clips) -> Trained:
+    state = torch.load(best, weights_only=True)["state_dict"]
+    net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in state.items()})
+    net.analog = False
+    card = replace(
+        net.card,
+        split=Split(config.validation, config.seed),
+        seeds=(config.seed,),
+        commit=_commit(),
+        command=shlex.join(["livesnn", *sys.argv[1:]]),
+    )
+    measured = write_model_folder(net.eval(), run / "model", card, validation)
+    return Trained(run / "model", measured)
+
+
+def _commit() -> str:
+    where = Path(__file__).parent
+    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=where, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+class _Quiet(warnings.catch_warnings):
+    """Silences Lightning's advice, not its errors."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+        warnings.filterwarnings(
+            "ignore",
+            ".*(num_workers|many workers|lr_scheduler.step|GPU available|exists and is not empty|LeafSpec).*",
+        )

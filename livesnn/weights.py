@@ -1,0 +1,56 @@
+"""Weights on disk (safetensors), and folding batch norm into convolutions; numpy only, shared by every engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+
+from livesnn.card import ModelCard
+from livesnn.errors import ModelError
+
+Weights = dict[str, npt.NDArray[np.float32]]
+"""Arrays by parameter name: "blocks.0.1.first.conv.weight", [out, in, kh, kw]."""
+
+CARD_KEY = "livesnn"
+BATCH_NORM_EPSILON = 1e-5
+
+
+def load_weights(path: Path) -> tuple[Weights, ModelCard]:
+    """Read a model.safetensors: the trainable weights, and the card in its metadata.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged, or carries no card.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            card = (file.metadata() or {}).get(CARD_KEY)
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} can't be read as safetensors ({error}): export the model again") from error
+    if card is None:
+        raise ModelError(f"{path} carries no model card: it wasn't written by livesnn")
+    return weights, ModelCard.from_json(card, where=str(path))
+
+
+def fold_batch_norm(weights: Weights) -> Weights:
+    """Return the weights of the same network without batch norm: each "<layer>.norm" goes into "<layer>.conv".
+
+    w' = w · γ/√(σ²+ε), b' = β − μ · γ/√(σ²+ε)  (Jacob et al. 2018). Computed in float64.
+    """
+    folded = {name: array for name, array in weights.items() if ".norm." not in name}
+    for name in [name for name in weights if name.endswith(".norm.weight")]:
+        layer = name.removesuffix(".norm.weight")
+        gamma, beta, mean, variance = (
+            weights[f"{layer}.norm.{part}"].astype(np.float64)
+            for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        gain = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
+        kernel = weights[f"{layer}.conv.weight"]
+        folded[f"{layer}.conv.weight"] = (kernel * gain[:, None, None, None]).astype(np.float32)
+        folded[f"{layer}.conv.bias"] = (beta - mean * gain).astype(np.float32)
+    return folded

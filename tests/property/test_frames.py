@@ -1,0 +1,234 @@
+"""The laws of the slicer, beside a slow reference that sees the whole stream. Not here: single cases."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from livesnn.card import InputSpec, SliceRule
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.frames import DISORDER_US, GAP_FIXED_COUNT_US, Frame, Slicer
+
+laws = settings(deadline=None, max_examples=150)  # no deadline: the first example may compile the kernel
+
+
+class Case(NamedTuple):
+    rule: SliceRule
+    sensor: Resolution
+    input: InputSpec
+    events: Events
+
+    def slicer(self) -> Slicer:
+        return Slicer(self.rule, self.sensor, self.input)
+
+    def gap_us(self) -> int:
+        return (
+            GAP_FIXED_COUNT_US if self.rule.delta_t_us is None else self.input.window * self.rule.delta_t_us
+        )
+
+
+rules = st.one_of(
+    st.integers(1, 5_000).map(lambda value: SliceRule(delta_t_us=value)),
+    st.integers(1, 12).map(lambda value: SliceRule(n_events=value)),
+)
+sizes = st.tuples(st.integers(1, 12), st.integers(1, 12))
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn, *, jumps: bool = True, same_size: bool = False, rules: st.SearchStrategy = rules
+) -> Case:
+    rule = draw(rules)
+    width, height = draw(sizes)
+    sensor = Resolution(width, height) if same_size else Resolution(*draw(sizes))
+    case = Case(rule, sensor, InputSpec(width, height, rule, window=draw(st.integers(1, 5))), np.empty(0))
+    gap = case.gap_us()
+    slice_us = rule.delta_t_us or 100
+    steps = [st.just(0), st.integers(0, slice_us), st.sampled_from([slice_us - 1, slice_us, gap])]
+    if jumps:
+        edges = [gap + 1, 3 * gap, -1, -DISORDER_US, -DISORDER_US - 1, -5 * DISORDER_US]
+        steps += [st.integers(-slice_us, 0), st.sampled_from(edges)]
+    event = st.tuples(
+        st.one_of(steps),
+        st.integers(0, sensor.width),  # one too far on purpose
+        st.integers(0, sensor.height),
+        st.booleans(),
+    )
+    listed = draw(st.lists(event, max_size=60))
+    events = np.array(listed, dtype=EVENTS_DTYPE) if listed else np.empty(0, EVENTS_DTYPE)
+    events["t"] = draw(st.integers(-(2**40), 2**40)) + np.cumsum(events["t"])
+    return case._replace(events=np.repeat(events, draw(st.sampled_from([1, 1, 300]))))
+
+
+def reference(case: Case) -> list[Frame]:
+    """Slice a whole stream: first find where time jumps, then cut each piece, then count with bincount."""
+    pieces: list[list[tuple[int, int]]] = []  # (index, time in order) of each event of each piece
+    for index, t in enumerate(case.events["t"].tolist()):
+        newest = pieces[-1][-1][1] if pieces else None
+        if newest is None or t - newest > case.gap_us() or newest - t > DISORDER_US:
+            pieces.append([(index, t)])
+        else:
+            pieces[-1].append((index, max(t, newest)))
+    return [frame for piece in pieces for frame in _cut(case, *map(np.array, zip(*piece, strict=True)))]
+
+
+def _cut(case: Case, indices: np.ndarray, times: np.ndarray) -> list[Frame]:
+    cells = _cells(case)[indices]
+    if case.rule.delta_t_us is not None:
+        slices = (times - times[0]) // case.rule.delta_t_us
+        ends = [int(times[0]) + (k + 1) * case.rule.delta_t_us for k in range(int(slices[-1]))]
+        contents = [cells[(slices == k) & (cells >= 0)] for k in range(len(ends))]
+    else:
+        times, cells = times[cells >= 0], cells[cells >= 0]
+        count = case.rule.n_events or 0
+        lasts = range(count - 1, len(cells), count)
+        ends = [int(times[last]) for last in lasts]
+        contents = [cells[last - count + 1 : last + 1] for last in lasts]
+    return [
+        Frame(end, _histogram(case, content), len(content), start=number == 0)
+        for number, (end, content) in enumerate(zip(ends, contents, strict=True))
+    ]
+
+
+def _histogram(case: Case, cells: np.ndarray) -> np.ndarray:
+    shape = (2, case.input.height, case.input.width)
+    return np.minimum(np.bincount(cells, minlength=int(np.prod(shape))), 255).astype(np.uint8).reshape(shape)
+
+
+def _cells(case: Case) -> np.ndarray:
+    """Return each event's index into a flat frame, -1 outside the crop."""
+    (sensor_width, sensor_height), width, height = case.sensor, case.input.width, case.input.height
+    if sensor_width * height > sensor_height * width:  # wider than the model
+        crop_width, crop_height = max(1, sensor_height * width // height), sensor_height
+    else:
+        crop_width, crop_height = sensor_width, max(1, sensor_width * height // width)
+    x = case.events["x"].astype(int) - (sensor_width - crop_width) // 2
+    y = case.events["y"].astype(int) - (sensor_height - crop_height) // 2
+    inside = (x >= 0) & (x < crop_width) & (y >= 0) & (y < crop_height)
+    flat = (case.events["p"] * height + y * height // crop_height) * width + x * width // crop_width
+    return np.where(inside, flat, -1)
+
+
+def assert_same(actual: list[Frame], expected: list[Frame]) -> None:
+    assert [(f.t, f.n_events, f.start) for f in actual] == [(f.t, f.n_events, f.start) for f in expected]
+    for one, other in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(one.data, other.data)
+
+
+def push_in_parts(case: Case, cuts: list[int]) -> list[Frame]:
+    slicer = case.slicer()
+    return [frame for packet in np.split(case.events, sorted(cuts)) for frame in slicer.push(packet)]
+
+
+def cut_points(case: Case) -> st.SearchStrategy[list[int]]:
+    """Where to split the events; a point drawn twice makes an empty packet."""
+    return st.lists(st.integers(0, len(case.events)), max_size=8)
+
+
+@given(cases())
+@laws
+def test_frames_are_those_of_the_reference(case: Case) -> None:
+    frames = case.slicer().push(case.events)
+    assert_same(frames, reference(case))
+    assert all(
+        f.data.dtype == np.uint8 and f.data.shape == (2, case.input.height, case.input.width) for f in frames
+    )
+
+
+@given(st.data(), cases())
+@laws
+def test_any_packet_split_gives_the_same_frames(data: st.DataObject, case: Case) -> None:
+    assert_same(push_in_parts(case, data.draw(cut_points(case))), case.slicer().push(case.events))
+
+
+@given(cases(jumps=False, rules=st.integers(1, 5_000).map(lambda value: SliceRule(delta_t_us=value))))
+@laws
+def test_no_event_before_the_last_frame_is_lost(case: Case) -> None:
+    frames = case.slicer().push(case.events)
+    cells = _cells(case)
+    end = frames[-1].t if frames else -(2**62)
+    assert sum(f.n_events for f in frames) == np.count_nonzero((cells >= 0) & (case.events["t"] < end))
+    for frame in frames:
+        assert int(frame.data.sum()) <= frame.n_events
+        if frame.data.max() < 255:
+            assert int(frame.data.sum()) == frame.n_events
+
+
+@given(cases(rules=st.integers(1, 12).map(lambda value: SliceRule(n_events=value))))
+@laws
+def test_every_frame_of_a_fixed_count_has_that_many_events(case: Case) -> None:
+    frames = case.slicer().push(case.events)
+    assert all(f.n_events == case.rule.n_events == int(f.data.sum()) for f in frames)
+
+
+@given(cases(jumps=False, same_size=True))
+@laws
+def test_a_sensor_of_the_models_size_keeps_its_coordinates(case: Case) -> None:
+    inside = case.events[(case.events["x"] < case.sensor.width) & (case.events["y"] < case.sensor.height)]
+    inside["t"] = np.arange(len(inside))
+    expected = np.zeros((2, case.input.height, case.input.width), np.int64)
+    frames = Slicer(SliceRule(n_events=max(1, len(inside))), case.sensor, case.input).push(inside)
+    for event in inside:
+        expected[int(event["p"]), event["y"], event["x"]] += 1
+    assert len(frames) == (len(inside) > 0)
+    for frame in frames:
+        np.testing.assert_array_equal(frame.data, np.minimum(expected, 255))
+
+
+@given(cases())
+@laws
+def test_swapping_polarity_swaps_the_channels_and_nothing_else(case: Case) -> None:
+    swapped = case.events.copy()
+    swapped["p"] = ~swapped["p"]
+    expected = [Frame(f.t, f.data[::-1], f.n_events, start=f.start) for f in case.slicer().push(case.events)]
+    assert_same(case.slicer().push(swapped), expected)
+
+
+@given(cases(), st.integers(-(2**50), 2**50))
+@laws
+def test_frames_of_a_shifted_stream_are_the_shifted_frames(case: Case, shift_us: int) -> None:
+    shifted = case.events.copy()
+    shifted["t"] += shift_us
+    expected = [
+        Frame(f.t + shift_us, f.data, f.n_events, start=f.start) for f in case.slicer().push(case.events)
+    ]
+    assert_same(case.slicer().push(shifted), expected)
+
+
+@given(st.data(), cases())
+@laws
+def test_later_events_never_change_an_earlier_frame(data: st.DataObject, case: Case) -> None:
+    cut = data.draw(st.integers(0, len(case.events)))
+    slicer = case.slicer()
+    early = slicer.push(case.events[:cut])
+    copies = [Frame(f.t, f.data.copy(), f.n_events, start=f.start) for f in early]
+    late = slicer.push(case.events[cut:])
+    assert_same(early, copies)
+    assert_same(early + late, reference(case))
+
+
+@given(st.data(), cases(jumps=False))
+@laws
+def test_a_clock_that_keeps_to_the_events_changes_no_frame(data: st.DataObject, case: Case) -> None:
+    slicer = case.slicer()
+    packets = np.split(case.events, sorted(data.draw(cut_points(case))))
+    ends = np.cumsum([len(packet) for packet in packets])
+    frames: list[Frame] = []
+    for packet, end in zip(packets, ends, strict=True):
+        before = int(case.events["t"][end - 1]) if end else None
+        after = int(case.events["t"][end]) if end < len(case.events) else before
+        now = None if before is None else data.draw(st.integers(before, after))
+        frames += slicer.push(packet, now_us=now)
+    assert_same(frames, reference(case))
+
+
+@given(st.data(), cases())
+@laws
+def test_after_a_reset_the_frames_are_those_of_a_new_slicer(data: st.DataObject, case: Case) -> None:
+    slicer = case.slicer()
+    slicer.push(case.events[: data.draw(st.integers(0, len(case.events)))])
+    slicer.reset()
+    assert_same(slicer.push(case.events), case.slicer().push(case.events))

@@ -1,0 +1,103 @@
+"""The law of the buffer: events put = yielded + dropped, exactly and in order, however threads interleave."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.threads import Buffered, Latest, Worker
+
+PATIENCE_S = 20.0
+
+
+class Clip:
+    """A source of packets of given lengths whose events are numbered by their t."""
+
+    def __init__(self, lengths: list[int]) -> None:
+        self.resolution = Resolution(34, 34)
+        self.counters = SourceCounters()
+        self.lengths = lengths
+        self.exhausted = threading.Event()
+
+    def __iter__(self) -> Iterator[Events]:
+        for length in self.lengths:
+            events = np.zeros(length, EVENTS_DTYPE)
+            events["t"] = np.arange(self.counters.events, self.counters.events + length)
+            self.counters.events += length
+            yield events
+        self.exhausted.set()
+
+    def close(self) -> None:
+        pass
+
+
+lengths = st.lists(st.integers(0, 40), max_size=60)
+bounds = st.integers(0, 5000)
+policies = st.sampled_from(["drop_oldest", "block"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(lengths=lengths, max_bytes=bounds, policy=policies, pause_after=st.integers(0, 60))
+def test_put_is_yielded_plus_dropped_and_order_is_kept(
+    lengths: list[int], max_bytes: int, policy: Literal["drop_oldest", "block"], pause_after: int
+) -> None:
+    clip = Clip(lengths)
+    buffered = Buffered(clip, policy=policy, max_bytes=max_bytes, max_age_s=PATIENCE_S)
+    seen: list[int] = []
+    for i, events in enumerate(buffered):
+        seen += events["t"].tolist()
+        if policy == "drop_oldest" and i == pause_after:
+            assert clip.exhausted.wait(PATIENCE_S)  # a consumer that stands still while the camera goes on
+    buffered.close()
+    counters = buffered.counters
+    assert len(seen) == counters.events
+    assert counters.events + counters.dropped == sum(lengths)
+    assert buffered.unread == 0
+    assert seen == sorted(set(seen))
+    if policy == "block":
+        assert seen == list(range(sum(lengths)))
+    elif lengths:  # the newest packet is never lost
+        assert seen[len(seen) - lengths[-1] :] == list(range(sum(lengths) - lengths[-1], sum(lengths)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(lengths=lengths, max_bytes=bounds, policy=policies, read=st.integers(0, 60))
+def test_closing_early_leaves_nothing_uncounted(
+    lengths: list[int], max_bytes: int, policy: Literal["drop_oldest", "block"], read: int
+) -> None:
+    clip = Clip(lengths)
+    buffered = Buffered(clip, policy=policy, max_bytes=max_bytes, max_age_s=PATIENCE_S)
+    yielded = sum(len(events) for events, _ in zip(buffered, range(read), strict=False))
+    buffered.close()
+    counters = buffered.counters
+    # zip pulls one packet more than it hands out when ``read`` comes first to its end.
+    assert yielded <= counters.events
+    assert clip.counters.events == counters.events + counters.dropped + buffered.unread
+
+
+@settings(max_examples=100, deadline=None)
+@given(values=st.integers(0, 200))
+def test_a_mailbox_hands_out_or_counts_every_value_in_order(values: int) -> None:
+    box: Latest[int] = Latest()
+    ended = threading.Event()
+
+    def put_all(stop: threading.Event) -> None:
+        for value in range(1, values + 1):
+            box.put(value)
+        ended.set()
+
+    taken: list[int] = []
+    worker = Worker("producer", put_all).start()
+    while not ended.is_set():
+        taken += [value for value in [box.take()] if value is not None]
+    taken += [value for value in [box.take()] if value is not None]
+    assert worker.close(PATIENCE_S)
+    assert len(taken) + box.replaced == values
+    assert taken == sorted(set(taken))
+    assert taken[-1:] == list(range(1, values + 1))[-1:]

@@ -1,0 +1,299 @@
+"""Single cases of the slicer: crop, time, clock, sources, clips. Its laws are in property/test_frames.py."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from livesnn.bench.slicer import bench_slicer, moving_blob
+from livesnn.card import InputSpec, SliceRule
+from livesnn.errors import ModelError
+from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.events.frames import DISORDER_US, GAP_FIXED_COUNT_US, Frame, Slicer, _kernel, frames, stack_clip
+
+TEN_MS = SliceRule(delta_t_us=10_000)
+SENSOR = Resolution(4, 3)
+INPUT = InputSpec(4, 3, TEN_MS, window=10)
+
+
+def at(*times_us: int, x: int = 0, y: int = 0, p: bool = True) -> Events:
+    events = np.zeros(len(times_us), EVENTS_DTYPE)
+    events["t"], events["x"], events["y"], events["p"] = times_us, x, y, p
+    return events
+
+
+def slicer(rule: SliceRule = TEN_MS) -> Slicer:
+    return Slicer(rule, SENSOR, INPUT)
+
+
+def told(ended: list[Frame]) -> list[tuple[int, int, bool]]:
+    return [(frame.t, frame.n_events, frame.start) for frame in ended]
+
+
+@dataclass
+class Packets:
+    """A source in memory."""
+
+    packets: list[Events]
+    resolution: Resolution = SENSOR
+    counters: SourceCounters = field(default_factory=SourceCounters)
+
+    def __iter__(self) -> Iterator[Events]:
+        yield from self.packets
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class StampedPackets(Packets):
+    """A source that knows when its packets arrived and how far its clock is."""
+
+    arrived_s: float = 0.0
+    now_us: int | None = None
+
+    def __iter__(self) -> Iterator[Events]:
+        for number, packet in enumerate(self.packets):
+            self.arrived_s, self.now_us = 100.0 + number, 10_000 * number
+            yield packet
+
+
+class TestCrop:
+    @pytest.mark.parametrize(
+        ("sensor", "size", "x", "expected"),
+        [
+            ((346, 260), 34, 42, None),
+            ((346, 260), 34, 43, 0),
+            ((346, 260), 34, 302, 33),
+            ((346, 260), 34, 303, None),
+            ((640, 480), 64, 79, None),
+            ((640, 480), 64, 80, 0),
+            ((640, 480), 64, 87, 0),
+            ((640, 480), 64, 88, 1),
+            ((640, 480), 64, 559, 63),
+            ((640, 480), 64, 560, None),
+            ((128, 128), 34, 127, 33),
+            ((17, 17), 34, 16, 32),
+        ],
+    )
+    def test_columns_of_known_sensors(
+        self, sensor: tuple[int, int], size: int, x: int, expected: int | None
+    ) -> None:
+        rule = SliceRule(n_events=1)
+        ended = Slicer(rule, Resolution(*sensor), InputSpec(size, size, rule)).push(at(0, x=x))
+        assert [int(np.flatnonzero(frame.data[1, 0])[0]) for frame in ended] == (
+            [] if expected is None else [expected]
+        )
+
+    def test_a_tall_sensor_is_cropped_above_and_below(self) -> None:
+        rule = SliceRule(n_events=1)
+        cut = Slicer(rule, Resolution(2, 6), InputSpec(2, 2, rule))
+        rows = [[int(np.flatnonzero(f.data[1, :, 0])[0]) for f in cut.push(at(0, y=y))] for y in range(6)]
+        assert rows == [[], [], [0], [1], [], []]
+
+    def test_off_is_channel_0_and_on_is_channel_1(self) -> None:
+        (frame,) = slicer(SliceRule(n_events=3)).push(
+            np.concatenate([at(0, 1, x=2, y=1, p=False), at(2, x=3, y=2, p=True)])
+        )
+        assert frame.data[0, 1, 2] == 2
+        assert frame.data[1, 2, 3] == 1
+        assert frame.data.sum() == 3
+
+    def test_counts_stop_at_255(self) -> None:
+        (frame,) = slicer(SliceRule(n_events=300)).push(at(*range(300), x=1))
+        assert (int(frame.data[1, 0, 1]), int(frame.data.sum()), frame.n_events) == (255, 255, 300)
+
+    def test_a_video_models_input_is_refused(self) -> None:
+        with pytest.raises(ModelError, match=r"1 channel\(s\) of video.*choose a model for events"):
+            Slicer(TEN_MS, SENSOR, InputSpec(28, 28, TEN_MS, kind="video", channels=1))
+
+
+class TestFixedTime:
+    def test_a_slice_ends_with_the_first_event_at_its_end_which_belongs_to_the_next(self) -> None:
+        cut = slicer()
+        assert cut.push(at(500, 10_499)) == []
+        assert told(cut.push(at(10_500))) == [(10_500, 2, True)]
+        assert told(cut.push(at(20_500))) == [(20_500, 1, False)]
+
+    def test_an_event_outside_the_crop_starts_the_clock_and_ends_slices_uncounted(self) -> None:
+        assert told(slicer().push(np.concatenate([at(0, x=9), at(10_000, y=9)]))) == [(10_000, 0, True)]
+
+    def test_silence_of_a_window_becomes_empty_frames(self) -> None:
+        ended = slicer().push(at(0, 100_000))
+        assert told(ended) == [(10_000 * k, int(k == 1), k == 1) for k in range(1, 11)]
+        assert all(frame.data.sum() == 0 for frame in ended[1:])
+
+    def test_silence_of_more_than_a_window_starts_again_and_drops_the_unfinished_slice(self) -> None:
+        assert told(slicer().push(at(0, 10_000, 110_001, 120_001))) == [(10_000, 1, True), (120_001, 1, True)]
+
+    def test_a_late_event_is_counted_in_the_current_slice(self) -> None:
+        cut = slicer()
+        assert told(cut.push(at(0, 10_000, 10_000 - DISORDER_US, 20_000))) == [
+            (10_000, 1, True),
+            (20_000, 2, False),
+        ]
+
+    def test_an_event_later_still_starts_again(self) -> None:
+        ended = slicer().push(at(0, 10_000, 9_999 - DISORDER_US, 19_999 - DISORDER_US))
+        assert told(ended) == [(10_000, 1, True), (9_999, 1, True)]
+
+    def test_frames_before_zero_are_like_any_other(self) -> None:
+        assert told(slicer().push(at(-25_000, -12_000, -4_000))) == [(-15_000, 1, True), (-5_000, 1, False)]
+
+
+class TestFixedCount:
+    def test_a_slice_ends_at_its_last_event_without_waiting_for_another(self) -> None:
+        cut = slicer(SliceRule(n_events=2))
+        assert cut.push(at(5)) == []
+        assert told(cut.push(at(7))) == [(7, 2, True)]
+
+    def test_only_events_inside_the_crop_count(self) -> None:
+        ended = slicer(SliceRule(n_events=2)).push(np.concatenate([at(1), at(2, 3, x=4), at(4), at(5, x=4)]))
+        assert told(ended) == [(4, 2, True)]
+
+    def test_a_second_of_silence_is_a_pause_and_more_starts_again(self) -> None:
+        cut = slicer(SliceRule(n_events=2))
+        assert told(cut.push(at(0, GAP_FIXED_COUNT_US))) == [(GAP_FIXED_COUNT_US, 2, True)]
+        assert told(cut.push(at(GAP_FIXED_COUNT_US, 2 * GAP_FIXED_COUNT_US + 1))) == []
+        assert told(cut.push(at(2 * GAP_FIXED_COUNT_US + 2))) == [(2 * GAP_FIXED_COUNT_US + 2, 2, True)]
+
+    def test_time_that_jumps_back_starts_again(self) -> None:
+        cut = slicer(SliceRule(n_events=2))
+        assert told(cut.push(at(50_000, 50_001, 50_002, 0, 1))) == [(50_001, 2, True), (1, 2, True)]
+
+    def test_a_late_event_takes_the_time_of_the_newest(self) -> None:
+        assert told(slicer(SliceRule(n_events=2)).push(at(8_000, 0))) == [(8_000, 2, True)]
+
+
+class TestClock:
+    def test_a_quiet_scene_gives_frames_as_time_passes(self) -> None:
+        cut = slicer()
+        cut.push(at(0))
+        nothing = at()
+        assert told(cut.push(nothing, now_us=9_999)) == []
+        assert told(cut.push(nothing, now_us=10_000)) == [(10_000, 1, True)]
+        later = [frame for now in range(20_000, 500_001, 20_000) for frame in cut.push(nothing, now_us=now)]
+        assert told(later) == [(t, 0, False) for t in range(20_000, 500_001, 10_000)]
+
+    def test_an_event_after_a_quiet_scene_follows_on(self) -> None:
+        cut = slicer()
+        cut.push(at(0))
+        for now in range(0, 300_001, 50_000):
+            cut.push(at(), now_us=now)
+        assert told(cut.push(at(310_000))) == [(310_000, 0, False)]
+
+    def test_a_clock_that_moves_by_a_window_gives_the_windows_frames(self) -> None:
+        cut = slicer()
+        cut.push(at(0))
+        assert told(cut.push(at(), now_us=100_000)) == [
+            (10_000 * k, int(k == 1), k == 1) for k in range(1, 11)
+        ]
+
+    def test_a_clock_that_jumps_by_more_than_a_window_starts_again(self) -> None:
+        cut = slicer()
+        cut.push(at(0))
+        assert cut.push(at(), now_us=100_001) == []
+        assert told(cut.push(at(100_002, 110_002))) == [(110_002, 1, True)]
+
+    def test_a_clock_behind_the_events_changes_nothing(self) -> None:
+        cut = slicer()
+        cut.push(at(0, 5_000), now_us=-1_000_000)
+        assert told(cut.push(at(10_000))) == [(10_000, 2, True)]
+
+    def test_a_clock_starts_no_stream(self) -> None:
+        cut = slicer()
+        assert cut.push(at(), now_us=50_000) == []
+        assert told(cut.push(at(60_000, 70_000))) == [(70_000, 1, True)]
+
+    def test_fixed_count_waits_for_events_only(self) -> None:
+        cut = slicer(SliceRule(n_events=2))
+        cut.push(at(0), now_us=900_000)
+        assert told(cut.push(at(800_000))) == [(800_000, 2, True)]
+
+
+class TestPackets:
+    def test_read_only_and_strided_packets_are_read_as_they_are(self) -> None:
+        events = at(*range(0, 60_000, 100))
+        read_only = np.frombuffer(events.tobytes(), EVENTS_DTYPE)
+        doubled = np.repeat(events, 2)[::2]
+        assert told(slicer().push(read_only)) == told(slicer().push(events)) != []
+        assert told(slicer().push(doubled)) == told(slicer().push(events))
+
+    def test_the_packet_is_left_alone(self) -> None:
+        events = at(5, 3, 10_005)
+        slicer().push(events)
+        np.testing.assert_array_equal(events, at(5, 3, 10_005))
+
+    def test_every_frame_owns_its_counts(self) -> None:
+        first, second = slicer().push(at(0, 10_000, 20_000))
+        first.data[:] = 7
+        assert second.data.sum() == 1
+
+    def test_frames_carry_the_arrival_of_the_packet_that_ended_them(self) -> None:
+        cut = slicer()
+        cut.push(at(0), 1.5)
+        assert [frame.arrived_s for frame in cut.push(at(10_000), 2.5)] == [2.5]
+
+    def test_the_kernel_releases_the_gil(self) -> None:
+        assert _kernel().targetoptions["nogil"] is True  # type: ignore[attr-defined]
+
+
+class TestFrames:
+    def test_any_source_gives_its_frames_without_the_unfinished_last(self) -> None:
+        source = Packets([at(0, 1), at(), at(10_000, 19_999), at(20_000)])
+        before_s = time.perf_counter()
+        ended = list(frames(source, TEN_MS, INPUT))
+        assert told(ended) == [(10_000, 2, True), (20_000, 2, False)]
+        assert before_s <= ended[0].arrived_s <= ended[1].arrived_s <= time.perf_counter()
+
+    def test_a_sources_own_arrival_and_clock_are_used(self) -> None:
+        source = StampedPackets([at(0), at(), at()])
+        ended = list(frames(source, TEN_MS, INPUT))
+        assert told(ended) == [(10_000, 1, True), (20_000, 0, False)]
+        assert [frame.arrived_s for frame in ended] == [101.0, 102.0]
+
+
+class TestClips:
+    events = moving_blob(20_000, SENSOR, seed=3, duration_us=95_000)
+
+    def test_a_clip_has_the_frames_of_the_stream(self) -> None:
+        clip = stack_clip(self.events, TEN_MS, SENSOR, INPUT, 5)
+        assert clip.dtype == np.uint8
+        np.testing.assert_array_equal(clip, [frame.data for frame in slicer().push(self.events)[:5]])
+        assert all(frame.any() for frame in clip)
+
+    def test_a_shorter_clip_ends_in_empty_frames(self) -> None:
+        clip = stack_clip(self.events, TEN_MS, SENSOR, INPUT, 12)
+        assert clip.shape == (12, 2, 3, 4)
+        assert [bool(frame.any()) for frame in clip] == [True] * 9 + [False] * 3
+
+    def test_a_clip_without_events_is_empty(self) -> None:
+        assert not stack_clip(at(), TEN_MS, SENSOR, INPUT, 2).any()
+
+
+class TestBench:
+    def test_the_events_are_ordered_seeded_and_mostly_in_a_blob_that_moves(self) -> None:
+        sensor = Resolution(640, 480)
+        events = moving_blob(50_000, sensor, seed=1)
+        np.testing.assert_array_equal(events, moving_blob(50_000, sensor, seed=1))
+        assert not np.array_equal(events, moving_blob(50_000, sensor, seed=2))
+        assert np.all(np.diff(events["t"]) >= 0)
+        assert events["x"].max() < 640
+        assert events["y"].max() < 480
+        assert 0.4 < events["p"].mean() < 0.6
+        quarter = events[: len(events) // 50]
+        assert np.median(np.abs(quarter["x"] - np.median(quarter["x"]))) < 640 / 8
+
+    def test_it_reports_a_rate_for_each_sensor_and_counts_its_events(self) -> None:
+        results = bench_slicer(2, n_events=200_000)
+        assert list(results) == ["640x480 to 64x64", "346x260 to 34x34", "128x128 to 128x128"]
+        for result in results.values():
+            assert result["repeats"] == 2
+            assert result["events"] == 200_000
+            assert result["frames"] > 0
+            assert 0 < result["events_in_frames"] <= 200_000
+            assert 0 < result["mev_per_s_min"] <= result["mev_per_s_median"] <= result["mev_per_s_max"]

@@ -1,0 +1,319 @@
+"""load_model and the ONNX engine, on a network of two layers written node by node."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from livesnn import paths
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
+from livesnn.errors import ModelError
+from livesnn.events.frames import Frame
+from livesnn.infer import Model, State, load_model
+from livesnn.infer.onnx_engine import OnnxModel, default_threads
+from livesnn.infer.pipeline import run
+
+CARD = ModelCard(
+    name="tiny",
+    classes=("zero", "one", "two"),
+    input=InputSpec(width=4, height=4, slice=SliceRule(delta_t_us=1000), window=4),
+    states={"pool": (2, 2, 2), "classify": (3,)},
+)
+WEIGHTS = np.random.default_rng(3).normal(size=(8, 3)).astype(np.float32)
+Shapes = dict[str, tuple[int, list[int]]]
+
+
+def graph(inputs: Shapes | None = None, outputs: Shapes | None = None) -> onnx.GraphProto:
+    """pool: U' = 0.5·U·(U < 0.5) + mean of 2×2 pixels; classify: U' = 0.5·U + spikes·W, read out as it is."""
+    real = TensorProto.FLOAT
+    inputs = inputs or {
+        "frame": (TensorProto.UINT8, [1, 2, 4, 4]),
+        "pool": (real, [1, 2, 2, 2]),
+        "classify": (real, [1, 3]),
+    }
+    outputs = outputs or {
+        "output": (real, [1, 3]),
+        "pool.next": (real, [1, 2, 2, 2]),
+        "classify.next": (real, [1, 3]),
+    }
+    nodes = [
+        helper.make_node("Cast", ["frame"], ["counts"], to=real),
+        helper.make_node("AveragePool", ["counts"], ["current"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Less", ["pool", "half"], ["silent"]),
+        helper.make_node("Cast", ["silent"], ["kept"], to=real),
+        helper.make_node("Mul", ["pool", "kept"], ["rested"]),
+        helper.make_node("Mul", ["rested", "half"], ["decayed"]),
+        helper.make_node("Add", ["decayed", "current"], ["pool.next"]),
+        helper.make_node("GreaterOrEqual", ["pool.next", "half"], ["fired"]),
+        helper.make_node("Cast", ["fired"], ["spikes"], to=real),
+        helper.make_node("Flatten", ["spikes"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["drive"]),
+        helper.make_node("Mul", ["classify", "half"], ["fading"]),
+        helper.make_node("Add", ["fading", "drive"], ["classify.next"]),
+        helper.make_node("Identity", ["classify.next"], ["output"]),
+    ]
+    return helper.make_graph(
+        nodes,
+        "step",
+        [helper.make_tensor_value_info(name, *tensor) for name, tensor in inputs.items()],
+        [helper.make_tensor_value_info(name, *tensor) for name, tensor in outputs.items()],
+        [numpy_helper.from_array(np.float32(0.5), "half"), numpy_helper.from_array(WEIGHTS, "weights")],
+    )
+
+
+def write(path: Path, card: ModelCard | None = CARD, step: onnx.GraphProto | None = None) -> Path:
+    """Write a model.onnx as the export does."""
+    model = helper.make_model(step or graph(), opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    if card is not None:
+        helper.set_model_props(model, {"livesnn": card.to_json()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def reference(frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
+    """Take the same step in numpy."""
+    pool, classify = state
+    current = frame.data.reshape(2, 2, 2, 2, 2).mean(axis=(2, 4), dtype=np.float32)
+    pool = np.float32(0.5) * pool * (pool < 0.5) + current
+    classify = np.float32(0.5) * classify + (pool >= 0.5).astype(np.float32).ravel() @ WEIGHTS
+    return classify, (pool, classify)
+
+
+def make_frames(count: int) -> list[Frame]:
+    counts = np.random.default_rng(5).integers(0, 2, (count, 2, 4, 4)).astype(np.uint8)
+    return [Frame(1000 * (i + 1), counts[i], int(counts[i].sum()), start=i == 0) for i in range(count)]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    return OnnxModel.load(write(tmp_path / "model.onnx"), threads=1)
+
+
+def test_the_card_comes_out_of_the_graph(model: Model) -> None:
+    assert model.card == CARD
+
+
+def test_the_initial_state_is_zero_of_the_cards_shapes_without_a_batch(model: Model) -> None:
+    state = model.initial_state()
+    assert [membrane.shape for membrane in state] == [(2, 2, 2), (3,)]
+    assert all(membrane.dtype == np.float32 and not membrane.any() for membrane in state)
+
+
+def test_steps_equal_the_equations(model: Model) -> None:
+    state = expected_state = model.initial_state()
+    for frame in make_frames(30):
+        output, state = model.step(frame, state)
+        expected, expected_state = reference(frame, expected_state)
+        assert output.dtype == np.float32
+        np.testing.assert_allclose(output, expected, atol=1e-5)
+        for membrane, wanted in zip(state, expected_state, strict=True):
+            assert membrane.shape == wanted.shape
+            np.testing.assert_allclose(membrane, wanted, atol=1e-5)
+
+
+def test_a_step_is_pure(model: Model) -> None:
+    first, second, third = make_frames(3)
+    _, state = model.step(first, model.initial_state())
+    copies = tuple(membrane.copy() for membrane in state)
+    output, after = model.step(second, state)
+    kept = output.copy(), tuple(membrane.copy() for membrane in after)
+    model.step(third, after)
+    again, after_again = model.step(second, state)
+    for now, before in [
+        *zip(state, copies, strict=True),
+        (output, kept[0]),
+        (again, kept[0]),
+        *zip(after, kept[1], strict=True),
+        *zip(after_again, kept[1], strict=True),
+    ]:
+        np.testing.assert_array_equal(now, before)
+
+
+def test_a_state_that_is_not_contiguous_gives_the_same_step(model: Model) -> None:
+    frame, *_ = make_frames(1)
+    pool = np.random.default_rng(7).random((2, 2, 2), np.float32)
+    state = (pool, np.ones(3, np.float32))
+    strided = (np.asfortranarray(pool), np.ones(6, np.float32)[::2])
+    assert not strided[0].flags.c_contiguous
+    np.testing.assert_array_equal(model.step(frame, strided)[0], model.step(frame, state)[0])
+
+
+def test_the_pipeline_runs_on_it(model: Model) -> None:
+    frames = make_frames(12)
+    results = list(run(frames, model))
+    state = model.initial_state()
+    outputs = []
+    for frame in frames:
+        output, state = reference(frame, state)
+        outputs.append(output)
+    np.testing.assert_allclose(results[-1].rates, np.mean(outputs[-4:], axis=0), atol=1e-5)
+    assert len(results) == 12
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros((2, 4, 5), np.uint8), np.zeros((1, 4, 4), np.uint8), np.zeros((2, 4, 4), np.float32)],
+    ids=["width", "channels", "dtype"],
+)
+def test_a_frame_that_does_not_fit_is_refused(model: Model, wrong: npt.NDArray[np.uint8]) -> None:
+    with pytest.raises(ModelError, match=r"takes frames uint8 \[2, 4, 4\]"):
+        model.step(Frame(0, wrong, 0), model.initial_state())
+
+
+def test_a_state_that_does_not_fit_is_refused_by_name(model: Model) -> None:
+    frame, *_ = make_frames(1)
+    pool, classify = model.initial_state()
+    with pytest.raises(ModelError, match="has 2 states, not 1"):
+        model.step(frame, (pool,))
+    with pytest.raises(ModelError, match=r"state 'classify' .* is float32"):
+        model.step(frame, (pool, classify[:2]))
+    with pytest.raises(ModelError, match=r"state 'pool' .* not float64"):
+        model.step(frame, (pool.astype(np.float64), classify))
+
+
+@pytest.mark.parametrize(
+    ("card", "tensor"),
+    [
+        (replace(CARD, input=replace(CARD.input, width=5)), "input 'frame'"),
+        (replace(CARD, classes=("zero", "one")), "last state"),
+        (replace(CARD, states={"pool": (2, 2, 3), "classify": (3,)}), "input 'pool'"),
+        (replace(CARD, states={"stem": (2, 2, 2), "classify": (3,)}), "input 'stem'"),
+        (replace(CARD, states={"classify": (3,)}), "input 'pool'"),
+        (replace(CARD, states={}), "last state"),
+    ],
+)
+def test_a_tensor_that_is_not_what_the_card_says_is_named(
+    tmp_path: Path, card: ModelCard, tensor: str
+) -> None:
+    with pytest.raises(ModelError, match=tensor) as caught:
+        OnnxModel.load(write(tmp_path / "model.onnx", card))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_output_is_named(tmp_path: Path) -> None:
+    outputs: Shapes = {
+        "output": (TensorProto.FLOAT, [1, 3]),
+        "pool.next": (TensorProto.FLOAT, [1, 2, 2, 2]),
+    }
+    path = write(tmp_path / "model.onnx", step=graph(outputs=outputs))
+    with pytest.raises(ModelError, match=r"output 'classify\.next' is absent"):
+        OnnxModel.load(path)
+
+
+@pytest.mark.parametrize("damage", ["empty", "noise", "cut"])
+def test_a_damaged_file_is_one_line_of_error(tmp_path: Path, damage: str) -> None:
+    path = write(tmp_path / "model.onnx")
+    whole = path.read_bytes()
+    path.write_bytes({"empty": b"", "noise": b"\xff\x01noise" * 99, "cut": whole[: len(whole) // 2]}[damage])
+    with pytest.raises(ModelError, match=r"model\.onnx can't be loaded") as caught:
+        OnnxModel.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_without_a_card_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="holds no livesnn card"):
+        OnnxModel.load(write(tmp_path / "model.onnx", card=None))
+
+
+def test_a_missing_graph_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"model\.onnx is missing"):
+        load_model(tmp_path)
+
+
+def test_the_default_is_one_or_two_threads() -> None:
+    assert default_threads() in (1, 2)
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a models folder with two models, seen from an empty working directory."""
+    for name in ("gestures", "tiny"):
+        write(tmp_path / "shipped" / name / "model.onnx", replace(CARD, name=name))
+    (tmp_path / "shipped" / "results").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.setattr("livesnn.infer.models_dir", lambda: tmp_path / "shipped")
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "shipped"
+
+
+@pytest.mark.parametrize("name", ["gestures", "models/gestures"])
+def test_a_shipped_model_is_found_by_name_from_anywhere(shipped: Path, name: str) -> None:
+    assert load_model(name).card.name == "gestures"
+
+
+def test_a_folder_is_found_by_path(shipped: Path) -> None:
+    assert load_model(shipped / "tiny").card.name == "tiny"
+    assert load_model(str(shipped / "tiny"), "onnx").card.name == "tiny"
+
+
+def test_a_folder_of_ones_own_comes_before_the_shipped_model(shipped: Path) -> None:
+    write(Path("models/tiny/model.onnx"), replace(CARD, name="mine"))
+    assert load_model("models/tiny").card.name == "mine"
+    assert load_model("tiny").card.name == "tiny"
+
+
+def test_a_folder_of_other_things_does_not_hide_the_shipped_model(shipped: Path) -> None:
+    Path("tiny").mkdir()  # such as a data set
+    assert load_model("tiny").card.name == "tiny"
+
+
+@pytest.mark.parametrize("name", ["nonsense", "models/nonsense", "elsewhere/tiny", "results", "..", ""])
+def test_an_unknown_model_names_the_ones_there_are(shipped: Path, name: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        load_model(name)
+    message = str(caught.value)
+    assert (
+        message == f"Model {name!r} not found; available: gestures, tiny" or "not a model folder" in message
+    )
+
+
+def test_a_folder_without_weights_says_so(shipped: Path) -> None:
+    with pytest.raises(ModelError, match=r"holds neither model\.onnx nor model\.safetensors"):
+        load_model(shipped / "results")
+
+
+def test_engines_that_are_not_there_say_so(shipped: Path) -> None:
+    with pytest.raises(ModelError, match="'spike' is not available yet"):
+        load_model("tiny", "spike")
+    with pytest.raises(ModelError, match="unknown engine 'magic'"):
+        load_model("tiny", "magic")  # type: ignore[arg-type]
+
+
+def test_the_torch_engine_takes_the_same_steps(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="needs livesnn[train]")
+    from livesnn.snn import build_network
+    from livesnn.snn.checkpoint import save_network
+    from livesnn.snn.export import export_onnx
+
+    torch.manual_seed(0)
+    spec = InputSpec(width=16, height=16, slice=SliceRule(delta_t_us=1000), window=4)
+    network = NetworkSpec(kind="conv_snn", widths=(4, 4), hidden=8)
+    net = build_network(ModelCard(name="conv", classes=("zero", "one"), input=spec, network=network)).eval()
+    card = net.with_states()
+    save_network(net, tmp_path / "model.safetensors", card)
+    export_onnx(net, tmp_path / "model.onnx", card)
+    fast, plain = load_model(tmp_path, "onnx"), load_model(tmp_path, "torch")
+    assert plain.card == fast.card
+    state = fast.initial_state()
+    spikes = 0
+    for counts in np.random.default_rng(1).integers(0, 5, (20, 2, 16, 16)).astype(np.uint8):
+        frame = Frame(0, counts, int(counts.sum()))
+        (output, after), (expected, expected_after) = fast.step(frame, state), plain.step(frame, state)
+        for one, other in zip((output, *after), (expected, *expected_after), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+        spikes += sum(int((membrane >= 0.5).sum()) for membrane in after)
+        state = after
+    assert spikes > 0
+
+
+def test_shipped_folders_lie_in_the_checkout() -> None:
+    assert paths.models_dir().name == "models"
+    assert paths.recordings_dir().parent == paths.models_dir().parent

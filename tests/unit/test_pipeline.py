@@ -1,0 +1,223 @@
+"""run(): windows, rates, resets, latency and density, on a LIF network of seven neurons in numpy."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from livesnn.card import InputSpec, ModelCard, NeuronSpec, SliceRule
+from livesnn.errors import FormatError
+from livesnn.events.frames import Frame
+from livesnn.infer import State
+from livesnn.infer.decide import Decider
+from livesnn.infer.pipeline import Result, run
+
+WINDOW = 4
+BOLD = Decider(threshold=0.0)
+
+
+class Tiny:
+    """Four LIF neurons on the ON pixels of a 2×2 sensor, then three output neurons."""
+
+    def __init__(self, readout: Literal["spikes", "membrane"] = "membrane") -> None:
+        self.card = ModelCard(
+            name="tiny",
+            classes=("zero", "one", "two"),
+            input=InputSpec(width=2, height=2, slice=SliceRule(delta_t_us=1000), window=WINDOW),
+            neuron=NeuronSpec(alpha=0.5, threshold=0.5),
+            readout=readout,
+            states={"hidden": (2, 2), "output": (3,)},
+        )
+        self.weights = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
+
+    def initial_state(self) -> State:
+        return tuple(np.zeros(shape, np.float32) for shape in self.card.states.values())
+
+    def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
+        hidden, output = state
+        hidden = np.float32(0.5) * hidden * (hidden < 0.5) + frame.data[1] * np.float32(0.3)
+        spikes = (hidden >= 0.5).astype(np.float32).ravel()
+        if self.card.readout == "membrane":
+            output = np.float32(0.5) * output + self.weights @ spikes
+            return output, (hidden, output)
+        output = np.float32(0.5) * output * (output < 0.5) + self.weights @ spikes
+        return (output >= 0.5).astype(np.float32), (hidden, output)
+
+
+def make_frames(count: int, *, seed: int = 0, starts: tuple[int, ...] = (0,)) -> list[Frame]:
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 4, (count, 2, 2, 2)).astype(np.uint8)
+    return [Frame(1000 * (i + 1), counts[i], int(counts[i].sum()), start=i in starts) for i in range(count)]
+
+
+def outputs(model: Tiny, frames: list[Frame]) -> npt.NDArray[np.float32]:
+    """Return the outputs of a plain loop of steps from the zero state."""
+    state = model.initial_state()
+    seen = []
+    for frame in frames:
+        output, state = model.step(frame, state)
+        seen.append(output)
+    return np.array(seen)
+
+
+def assert_same(one: list[Result], other: list[Result]) -> None:
+    """Equal but for latency and the reset flag of the first."""
+    assert len(one) == len(other)
+    for i, (a, b) in enumerate(zip(one, other, strict=True)):
+        np.testing.assert_array_equal(a.rates, b.rates)
+        np.testing.assert_array_equal(a.density, b.density)
+        assert (a.t, a.window, a.window_end) == (b.t, b.window, b.window_end)
+        assert (a.decision, a.confidence) == (b.decision, b.confidence)
+        assert i == 0 or a.reset == b.reset
+
+
+def test_there_is_one_result_a_frame_in_windows_that_do_not_overlap() -> None:
+    frames = make_frames(10)
+    results = list(run(frames, Tiny()))
+    assert [result.t for result in results] == [frame.t for frame in frames]
+    assert all(result.frame is frame for result, frame in zip(results, frames, strict=True))
+    assert [result.window for result in results] == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
+    assert [i for i, result in enumerate(results) if result.window_end] == [3, 7]
+
+
+def test_rates_are_the_mean_output_of_the_last_window_of_frames_with_the_state_carried() -> None:
+    model = Tiny()
+    frames = make_frames(30)
+    loop = outputs(model, frames)
+    for i, result in enumerate(run(frames, model)):
+        np.testing.assert_allclose(
+            result.rates, loop[max(0, i + 1 - WINDOW) : i + 1].mean(axis=0), rtol=1e-5, atol=1e-7
+        )
+
+
+def test_results_keep_their_rates_when_the_stream_goes_on() -> None:
+    results = run(make_frames(10), Tiny())
+    first = next(results)
+    before = first.rates.copy()
+    list(results)
+    np.testing.assert_array_equal(first.rates, before)
+
+
+def test_nothing_is_decided_before_the_first_window_is_full_and_something_always_after() -> None:
+    results = list(run(make_frames(10), Tiny(), decider=BOLD))
+    assert [result.decision is None for result in results] == [True] * 3 + [False] * 7
+    assert [result.confidence == 0 for result in results] == [True] * 3 + [False] * 7
+
+
+def test_the_decision_is_the_deciders_on_the_rates_and_the_last_membrane() -> None:
+    model = Tiny("spikes")
+    frames = make_frames(40)
+    state = model.initial_state()
+    ties = 0
+    for frame, result in zip(frames, run(frames, model, decider=BOLD), strict=True):
+        _, state = model.step(frame, state)
+        if result.decision is not None:
+            assert result.decision == BOLD.decide(result.rates, state[-1], model.card).label
+            ties += int((result.rates == result.rates.max()).sum() > 1)
+    assert ties > 0  # or the rule for ties was never asked
+
+
+def test_the_very_first_frame_is_no_reset() -> None:
+    results = list(
+        run(make_frames(6, starts=(0,)), Tiny(), reset_requested=iter([True] + [False] * 5).__next__)
+    )
+    assert not any(result.reset for result in results)
+
+
+@pytest.mark.parametrize("at", [1, 5, 8])
+def test_a_jump_in_time_starts_afresh_and_says_so(at: int) -> None:
+    frames = make_frames(20, starts=(0, at))
+    results = list(run(frames, Tiny(), decider=BOLD))
+    assert [i for i, result in enumerate(results) if result.reset] == [at]
+    assert_same(results[at:], list(run(frames[at:], Tiny(), decider=BOLD)))
+    assert_same(results[:at], list(run(frames[:at], Tiny(), decider=BOLD)))
+
+
+def test_a_reset_on_demand_is_asked_for_once_a_frame_and_starts_afresh() -> None:
+    frames = make_frames(20)
+    asked = iter([False] * 6 + [True] + [False] * 13)
+    results = list(run(frames, Tiny(), decider=BOLD, reset_requested=asked.__next__))
+    assert next(asked, None) is None
+    assert [i for i, result in enumerate(results) if result.reset] == [6]
+    assert_same(results[6:], list(run(frames[6:], Tiny(), decider=BOLD)))
+
+
+def test_a_request_that_meets_a_jump_is_used_up_by_it() -> None:
+    requests = [False, False, True, False, False]
+    frames = make_frames(5, starts=(0, 2))
+    results = list(run(frames, Tiny(), reset_requested=iter(requests).__next__))
+    assert [i for i, result in enumerate(results) if result.reset] == [2]
+
+
+def test_in_reset_mode_each_window_starts_from_zero_and_none_is_flagged() -> None:
+    frames = make_frames(20)
+    results = list(run(frames, Tiny(), state="reset", decider=BOLD))
+    carried = list(run(frames, Tiny(), state="carry", decider=BOLD))
+    for end in range(WINDOW - 1, 20, WINDOW):
+        alone = list(run(frames[end - WINDOW + 1 : end + 1], Tiny(), decider=BOLD))[-1]
+        np.testing.assert_array_equal(results[end].rates, alone.rates)
+        assert results[end].decision == alone.decision
+    assert [result.window for result in results] == [result.window for result in carried]
+    assert not any(result.reset for result in results)
+    assert any((a.rates != b.rates).any() for a, b in zip(results, carried, strict=True))
+
+
+def test_density_is_the_share_of_neurons_that_spiked() -> None:
+    model = Tiny("spikes")
+    frames = make_frames(12)
+    state = model.initial_state()
+    for frame, result in zip(frames, run(frames, model), strict=True):
+        output, state = model.step(frame, state)
+        np.testing.assert_allclose(result.density, [(state[0] >= 0.5).mean(), output.mean()], rtol=1e-6)
+
+
+def test_an_output_layer_that_does_not_fire_has_no_density() -> None:
+    for result in run(make_frames(5), Tiny("membrane")):
+        assert np.isnan(result.density).tolist() == [False, True]
+
+
+def test_latency_counts_from_the_arrival() -> None:
+    frame = replace(make_frames(1)[0], arrived_s=time.perf_counter())
+    (result,) = run([frame], Tiny())
+    latency = result.latency
+    assert latency.slice_ms >= 0
+    assert latency.network_ms > 0
+    assert latency.slice_ms + latency.network_ms <= latency.total_ms < 60_000
+
+
+def test_an_unknown_arrival_gives_only_the_networks_time() -> None:
+    (result,) = run(make_frames(1), Tiny())
+    assert np.isnan([result.latency.slice_ms, result.latency.total_ms]).all()
+    assert result.latency.network_ms > 0
+
+
+def test_dropped_events_are_passed_on() -> None:
+    results = list(run(make_frames(4), Tiny(), dropped=iter([0, 3, 3, 8]).__next__))
+    assert [result.dropped for result in results] == [0, 3, 3, 8]
+
+
+def test_an_endless_stream_is_served_frame_by_frame() -> None:
+    frames = make_frames(1, starts=())
+    results = run(itertools.cycle(frames), Tiny())
+    assert [result.window for result in itertools.islice(results, 12)][-1] == 2
+
+
+def test_an_error_of_the_frames_passes_through_after_the_results_before_it() -> None:
+    error = FormatError("clip.aedat4: packet 3 is damaged")
+
+    def damaged() -> Iterator[Frame]:
+        yield from make_frames(2)
+        raise error
+
+    seen: list[Result] = []
+    with pytest.raises(FormatError, match="packet 3 is damaged") as caught:
+        seen.extend(run(damaged(), Tiny()))
+    assert caught.value is error
+    assert len(seen) == 2
