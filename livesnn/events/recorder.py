@@ -14,6 +14,7 @@ from livesnn.errors import FormatError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.formats.aedat4_layout import (
     PACKET_HEADER,
+    PacketRow,
     build_events,
     build_header,
     build_table,
@@ -72,7 +73,7 @@ class Aedat4Writer:
         self._pending: list[Events] = []
         self._pending_events = 0
         self._pending_since_us = 0
-        self._rows: list[tuple[int, int, int, int, int, int]] = []
+        self._rows: list[PacketRow] = []
         self._append(header)
 
     def write(self, packet: Events) -> None:
@@ -149,7 +150,8 @@ class Aedat4Writer:
         packed = self._pack(build_events(events))
         offset = self._end + PACKET_HEADER.size
         self._append(PACKET_HEADER.pack(0, len(packed)) + packed)
-        self._rows.append((0, offset, len(packed), events.size, int(events["t"][0]), int(events["t"][-1])))
+        first_us, last_us = int(events["t"][0]), int(events["t"][-1])
+        self._rows.append(PacketRow(0, offset, len(packed), events.size, first_us, last_us))
 
     def _pack(self, content: bytes) -> bytes:
         if self._compression is Compression.LZ4:

@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution, SourceCounters
@@ -45,7 +47,7 @@ def open_recording(path: str | Path, *, stream: str | None = None) -> Recording:
 
 
 class Recording:
-    """One event stream of a file, as an EventSource; `open_recording` makes it.
+    """One event stream of a file, as an EventSource and context manager; `open_recording` makes it.
 
     An iteration yields packets of at most MAX_PACKET_EVENTS events, as fast as they are asked for, and ends.
     `seek` and `close` may be called from any thread; the rest from one at a time. Times are µs.
@@ -130,3 +132,11 @@ class Recording:
         with self._reading:  # not under a read in another thread
             self._closed = True
             self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from livesnn.errors import DataError
 from livesnn.events import Events
-from livesnn.simulate.saccades import CYCLE_US, SaccadeSpec, saccade_recording
+from livesnn.simulate.saccades import CYCLE_US, NMNIST, SaccadeSpec, saccade_recording
 
 FloatArray = npt.NDArray[np.float64]
 Stroke = tuple[tuple[float, float], ...]
@@ -35,20 +35,7 @@ STYLES: dict[int, tuple[tuple[Stroke, ...], ...]] = {
             ((14, 24), (26, 4), (56, 0), (80, 16), (76, 42), (46, 72), (12, 99)),
             ((12, 99), (50, 97), (90, 98)),
         ),
-        (
-            (
-                (16, 20),
-                (44, 0),
-                (76, 14),
-                (74, 46),
-                (44, 84),
-                (16, 96),
-                (14, 80),
-                (34, 78),
-                (60, 94),
-                (92, 90),
-            ),
-        ),
+        (((16, 20), (44, 0), (76, 14), (74, 46), (44, 84), (16, 96), (9, 82), (34, 78), (60, 94), (92, 90)),),
     ),
     3: (
         (
@@ -87,21 +74,7 @@ STYLES: dict[int, tuple[tuple[Stroke, ...], ...]] = {
         (((10, 22), (14, 4)), ((14, 4), (50, 6), (86, 2)), ((86, 2), (74, 44), (70, 100))),
     ),
     8: (
-        (
-            (
-                (78, 12),
-                (50, 0),
-                (24, 16),
-                (38, 40),
-                (66, 56),
-                (80, 82),
-                (50, 100),
-                (22, 84),
-                (34, 58),
-                (66, 38),
-            ),
-            ((66, 38), (80, 22), (78, 12)),
-        ),
+        (((78, 12), (50, 0), (24, 16), (50, 46), (80, 80), (50, 100), (22, 84), (46, 52), (78, 12)),),
         (
             ((50, 46), (26, 32), (28, 10), (52, 0), (76, 12), (72, 34), (50, 46)),
             ((50, 46), (20, 64), (22, 92), (50, 100), (80, 90), (78, 62), (50, 46)),
@@ -146,7 +119,10 @@ class HandSpec:
     tremor: float = 0.012
 
 
-def draw_digit(digit: int, rng: np.random.Generator, hand: HandSpec = HandSpec()) -> npt.NDArray[np.uint8]:
+USUAL_HAND = HandSpec()
+
+
+def draw_digit(digit: int, rng: np.random.Generator, hand: HandSpec = USUAL_HAND) -> npt.NDArray[np.uint8]:
     """Return one handwritten ``digit`` as MNIST has them: uint8 [28, 28], bright on black, centred by mass.
 
     Raises
@@ -165,7 +141,7 @@ def draw_digit(digit: int, rng: np.random.Generator, hand: HandSpec = HandSpec()
 
 
 def digit_recording(
-    digit: int, rng: np.random.Generator, seconds: float, spec: SaccadeSpec = SaccadeSpec()
+    digit: int, rng: np.random.Generator, seconds: float, spec: SaccadeSpec = NMNIST
 ) -> Events:
     """Return the simulated 34 × 34 recording of one drawn digit, its saccades repeated for ``seconds``."""
     repeat = max(1, ceil(seconds * 1e6 / CYCLE_US))
@@ -227,11 +203,11 @@ def _ink(strokes: list[FloatArray], pen_pixels: float) -> FloatArray:
 
 
 def _centre(ink: FloatArray) -> FloatArray:
-    """Return the image shifted by whole pixels, its centre of mass in the middle; nothing leaves the frame."""
+    """Return the image shifted by whole pixels, its centre of mass in the middle, a border kept."""
     shift = []
     for axis in (0, 1):
         profile = ink.sum(1 - axis)
         used = np.flatnonzero(profile)
         wanted = round((SIZE - 1) / 2 - float(profile @ np.arange(SIZE) / profile.sum()))
-        shift.append(int(np.clip(wanted, -used[0], SIZE - 1 - used[-1])))
+        shift.append(int(np.clip(wanted, 1 - used[0], SIZE - 2 - used[-1])))
     return np.roll(ink, shift, (0, 1))

@@ -12,6 +12,7 @@ from torch import Tensor
 from livesnn.snn.network import SpikingNetwork
 from livesnn.train.augment import augment
 from livesnn.train.config import TrainConfig
+from livesnn.train.switch import measure_switch, write_switch
 
 
 class HybridModule(lightning.LightningModule):
@@ -27,16 +28,23 @@ class HybridModule(lightning.LightningModule):
         self.total_steps = total_steps
 
     def on_train_epoch_start(self) -> None:
-        """Set the phase, and draw the epoch's randomness from (seed, epoch): a resumed run repeats it."""
+        """Set the phase."""
         self.net.analog = self.current_epoch < self.config.analog_epochs
-        torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
-        self.random = torch.Generator().manual_seed(self.config.seed * 100_003 + self.current_epoch)
+        if self.current_epoch == self.config.analog_epochs > 0:
+            self._keep_switch()
+
+    def _keep_switch(self) -> None:
+        frames, labels = next(iter(self.trainer.val_dataloaders))
+        sides = measure_switch(self.net, frames.to(self.device), labels.to(self.device), self.loss)
+        write_switch(self.config.runs / self.config.run_name, self.current_epoch, sides)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Return the loss of one batch of clips, uint8 [B, T, C, H, W]."""
         frames, labels = batch
-        frames = augment(frames, self.config.augmentation, self.random)
-        state = self._burn_in(frames)
+        random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.global_step)
+        torch.manual_seed(random.initial_seed())  # dropout: a resumed run repeats it
+        frames = augment(frames, self.config.augmentation, random)
+        state = self._burn_in(frames, random)
         outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), state)
         loss = self.loss(outputs, labels)
         penalty = (
@@ -54,10 +62,10 @@ class HybridModule(lightning.LightningModule):
         return F.cross_entropy(mean, labels)
 
     @torch.no_grad()
-    def _burn_in(self, frames: Tensor) -> tuple[Tensor, ...]:
+    def _burn_in(self, frames: Tensor, random: torch.Generator) -> tuple[Tensor, ...]:
         """Return the state after 0..burn_in frames of other clips, as a running stream would have it."""
         state = self.net.initial_state(len(frames))
-        count = int(torch.randint(self.config.burn_in + 1, (), generator=self.random))
+        count = int(torch.randint(self.config.burn_in + 1, (), generator=random))
         if count == 0:
             return state
         clips = -(-count // frames.shape[1])

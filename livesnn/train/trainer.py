@@ -51,7 +51,7 @@ def train(config: TrainConfig) -> Trained:
     DataError
         The data set isn't in its official layout.
     """
-    run = config.runs / config.run_name
+    run, commit = config.runs / config.run_name, _commit()
     resume_from = _prepare(run, config)
     clips, split = load_clips(config)
     training, validation = (clips.subset(part) for part in split)
@@ -61,7 +61,7 @@ def train(config: TrainConfig) -> Trained:
     net = _network(config, clips.classes)
     module = HybridModule(net, config, config.epochs * len(sampler))
     best = ModelCheckpoint(run, "best", monitor="score", mode="max", enable_version_counter=False)
-    last = ModelCheckpoint(run, "last", every_n_epochs=1, enable_version_counter=False)
+    last = ModelCheckpoint(run, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     loader = training_batches(ClipDataset(training if extra is None else training.joined(extra)), sampler)
     with _Quiet():
         trainer = lightning.Trainer(
@@ -69,7 +69,7 @@ def train(config: TrainConfig) -> Trained:
             accelerator="auto",
             devices=1,
             precision=config.precision,
-            logger=CSVLogger(run, name="", version="log", flush_logs_every_n_steps=1),
+            logger=CSVLogger(run, "log", flush_logs_every_n_steps=1),
             callbacks=[best, last, RichProgressBar()],
             log_every_n_steps=1,
             num_sanity_val_steps=0,
@@ -77,7 +77,7 @@ def train(config: TrainConfig) -> Trained:
             enable_model_summary=False,
         )
         trainer.fit(module, loader, whole(validation), ckpt_path=resume_from, weights_only=True)
-    return _finish(run, config, net, best.best_model_path, validation)
+    return _finish(run, config, net, best.best_model_path, validation, commit)
 
 
 def load_clips(config: TrainConfig) -> tuple[Clips, tuple[np.ndarray, np.ndarray]]:
@@ -123,7 +123,9 @@ def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:
     return net
 
 
-def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, best: str, validation: Clips) -> Trained:
+def _finish(
+    run: Path, config: TrainConfig, net: SpikingNetwork, best: str, validation: Clips, commit: str
+) -> Trained:
     state = torch.load(best, weights_only=True)["state_dict"]
     net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in state.items()})
     net.analog = False
@@ -131,7 +133,7 @@ def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, best: str, vali
         net.card,
         split=Split(config.validation, config.seed),
         seeds=(config.seed,),
-        commit=_commit(),
+        commit=commit,
         command=shlex.join(["livesnn", *sys.argv[1:]]),
     )
     measured = write_model_folder(net.eval(), run / "model", card, validation)

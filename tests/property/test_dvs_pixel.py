@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,7 +42,7 @@ def test_a_sequence_cut_anywhere_with_its_state_carried_gives_the_same_events(
     whole, last = pixels.sequence(frames[1:], times[1:], start)
     state, parts = start, []
     bounds = [1, *sorted(cuts), 12]
-    for low, high in zip(bounds[:-1], bounds[1:], strict=True):
+    for low, high in pairwise(bounds):
         events, state = pixels.sequence(frames[low:high], times[low:high], state)
         parts.append(events)
     np.testing.assert_array_equal(np.concatenate(parts), whole)
@@ -83,9 +85,7 @@ def test_on_minus_off_follows_the_log_luminance_to_within_a_threshold(seed: int,
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**32), brightness=st.floats(0.5, 2.0))
-def test_an_ideal_pixel_without_dark_current_sees_contrast_not_brightness(
-    seed: int, brightness: float
-) -> None:
+def test_a_pixel_without_dark_current_sees_contrast_not_brightness(seed: int, brightness: float) -> None:
     spec = DvsPixelSpec(0.21, 0.19, 0.0, 0.0, 0.0, refractory_us=IDEAL.refractory_us, dark_luminance=1e-12)
     frames, times = scene(seed, 6)
     pixels = DvsPixels(spec, RESOLUTION, np.random.default_rng(seed))

@@ -31,7 +31,7 @@ NO_JITTER = SaccadeSpec(
     start_ms=(0.0, 0.0),
     speed=(1.0, 1.0),
     scale=(1.0135, 1.0135),
-    rotation_degrees=(0.7, 0.7),
+    rotation_degrees=(0.9, 0.9),
 )
 
 
@@ -162,7 +162,7 @@ def test_simulated_recordings_match_the_real_ones_of_the_same_digits(data_dir: P
         frames = [counts(events, 30_000, 10).ravel() for events in (real, simulated)]
         alike.append(np.corrcoef(frames)[0, 1])
         sizes.append((len(real), len(simulated)))
-    assert np.mean(alike) > 0.85  # measured: @MEASURED@
+    assert np.mean(alike) > 0.88  # measured: 0.909
     real_sizes, simulated_sizes = np.array(sizes).T
     assert np.corrcoef(real_sizes, simulated_sizes)[0, 1] > 0.95
     assert simulated_sizes.mean() == pytest.approx(real_sizes.mean(), rel=0.1)

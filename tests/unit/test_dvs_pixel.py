@@ -1,4 +1,4 @@
-"""The DVS pixel keeps the promises of its specification: thresholds, refractory time, bandwidth, leak, noise."""
+"""The DVS pixel keeps the promises of its settings: thresholds, refractory time, bandwidth, leak, noise."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def test_constant_light_without_noise_makes_no_events() -> None:
 
 @pytest.mark.parametrize(("sign", "polarity"), [(1, True), (-1, False)])
 @pytest.mark.parametrize("thresholds", [1, 2, 7])
-def test_a_step_of_k_thresholds_makes_k_events_of_its_sign(
-    sign: int, polarity: bool, thresholds: int
-) -> None:
+def test_a_step_of_k_thresholds_makes_k_events(sign: int, polarity: bool, thresholds: int) -> None:
     spec = replace(IDEAL, threshold_on=0.25, threshold_off=0.25)
     events = run(spec, [0.0, sign * 0.25 * (thresholds + 0.01)])
     assert len(events) == thresholds * SMALL.width * SMALL.height
@@ -78,15 +76,13 @@ def test_refractory_time_limits_the_rate() -> None:
     held = run(replace(IDEAL, threshold_on=0.2, refractory_us=1600), ramp, resolution=Resolution(1, 1))
     assert len(free) >= 249
     assert np.diff(held["t"]).min() >= 1600
-    assert len(held) == pytest.approx(
-        100_000 / (1600 + 400), abs=1
-    )  # held, then 400 µs to the next threshold
+    cycle_us = 1600 + 400  # held, then on to the next threshold
+    assert len(held) == pytest.approx(100_000 / cycle_us, abs=1)
 
 
 def test_what_changes_in_the_refractory_time_is_lost() -> None:
-    spec = replace(
-        IDEAL, refractory_us=2500
-    )  # first event at 0.95 ms, awake at 3.45 ms, after the large rise
+    # The first event is at 0.95 ms; the pixel is awake at 3.45 ms, after the large rise.
+    spec = replace(IDEAL, refractory_us=2500)
     events = run(spec, [0.0, 0.21, 0.21, 1.0, 1.0, 1.0, 1.21], resolution=Resolution(1, 1))
     np.testing.assert_allclose(events["t"], [952, 5952], atol=2)
 

@@ -19,12 +19,13 @@ from livesnn.events.formats.aedat4_index import WindowedFile, build_index, read_
 from livesnn.events.formats.aedat4_layout import (
     EVENT_BYTES,
     PACKET_HEADER,
+    PacketRow,
     PacketTable,
     StreamHeader,
     events_in,
     items_in,
 )
-from livesnn.events.formats.compression import PackedError, Unpacker
+from livesnn.events.formats.compression import Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError
 from livesnn.events.formats.tidy import tidy
 
@@ -39,20 +40,21 @@ _MIN_I64 = int(np.iinfo(np.int64).min)
 def _survey(words: npt.NDArray[np.int64], width: int, height: int, newest_us: int) -> int:
     """Return 0 when a packet needs nothing done to it; int64 [N, 2] are its events as they lie in the file.
 
-    Differences instead of comparisons, so that the loop has no branch: 1 ns an event.
+    Signs of differences instead of comparisons, so that the loop has no branch: 0.8 ns an event.
     """
+    if words.shape[0] == 0:
+        return 0
     outside = np.int64(0)
-    back = np.int64(0)
-    last = newest_us
+    back = np.int64(words[0, 0] < newest_us)
+    falls = np.int64(0)
     for i in range(words.shape[0]):
-        t = words[i, 0]
         rest = words[i, 1]
         x = rest & 0xFFFF
         y = (rest >> 16) & 0xFFFF
         outside |= (width - 1 - x) | (height - 1 - y) | -(rest & 0xFE_0000_0000)
-        back |= t < last
-        last = t
-    return int((outside < 0) | back)
+    for i in range(words.shape[0] - 1):
+        falls |= words[i + 1, 0] - words[i, 0]
+    return int((outside < 0) | (falls < 0) | back)
 
 
 class Aedat4Reader:
@@ -69,6 +71,7 @@ class Aedat4Reader:
         except BaseException:
             self._file.close()
             raise
+        self._file.lasting = header.compression is Compression.NONE  # packets are views of the file's octets
         self._unpacker = Unpacker(header.compression)
         self._kinds = {stream.id: stream.type for stream in header.streams}
         self._ids = _name_streams([stream for stream in header.streams if stream.type == "EVTS"])
@@ -97,8 +100,8 @@ class Aedat4Reader:
         resolution = self._ids[stream].resolution or _WIDEST
         newest_us = _MIN_I64
         first = 0 if start_us is None else self._first_row(rows, start_us)
-        for row in range(first, len(rows.offset)):
-            packet = self._read(rows, row, resolution, newest_us, counters)
+        for row in rows.each(range(first, len(rows.offset))):
+            packet = self._read(row, resolution, newest_us, counters)
             if packet is None or not packet.size:
                 continue
             newest_us = int(packet["t"][-1])
@@ -109,36 +112,35 @@ class Aedat4Reader:
                 yield packet
 
     def _read(
-        self, rows: PacketTable, row: int, resolution: Resolution, newest_us: int, counters: SourceCounters
+        self, row: PacketRow, resolution: Resolution, newest_us: int, counters: SourceCounters
     ) -> Events | None:
         """Return one packet, put in order; None when it is damaged, which is noted."""
-        offset, size = int(rows.offset[row]), int(rows.size[row])
         try:
-            content = self._content(int(rows.stream[row]), offset, size)
+            content = self._content(row)
             start, count = events_in(content)
             words: npt.NDArray[np.int64] = np.ndarray((count, 2), np.int64, content, start)
             packet: Events = np.ndarray((count,), EVENTS_DTYPE, content, start, (EVENT_BYTES,))
             if _survey(words, resolution.width, resolution.height, newest_us):
                 packet = tidy(packet, resolution, newest_us if newest_us > _MIN_I64 else None, counters)
-            _check_times(packet, count, rows, row)
+            _check_times(packet, count, row)
         except (PackedError, FlatError) as error:
-            self._note_damage(offset, int(rows.items[row]), size, str(error))
+            self._note_damage(row, str(error))
             return None
         return packet
 
-    def _content(self, stream: int, offset: int, size: int) -> memoryview:
-        octets = self._file.view(offset - PACKET_HEADER.size, PACKET_HEADER.size + size)
-        if len(octets) < PACKET_HEADER.size + size:
+    def _content(self, row: PacketRow) -> memoryview:
+        size = PACKET_HEADER.size + row.size
+        octets = self._file.view(row.offset - PACKET_HEADER.size, size)
+        if len(octets) < size:
             raise PackedError("it ends with the file")
-        if PACKET_HEADER.unpack_from(octets) != (stream, size):
+        if PACKET_HEADER.unpack_from(octets) != (row.stream, row.size):
             raise PackedError("its header isn't what the file's table says")
         return self._unpacker.unpack(octets[PACKET_HEADER.size :])
 
-    def _note_damage(self, offset: int, items: int, size: int, reason: str) -> None:
-        lost = f"{items:,} events or samples" if items >= 0 else f"{size:,} bytes"
-        self._damaged[offset] = (
-            f"the packet at byte {offset - PACKET_HEADER.size:,} is left out: {reason}; {lost} lost"
-        )
+    def _note_damage(self, row: PacketRow, reason: str) -> None:
+        lost = f"{row.items:,} events or samples" if row.items >= 0 else f"{row.size:,} bytes"
+        start = row.offset - PACKET_HEADER.size
+        self._damaged[start] = f"the packet at byte {start:,} is left out: {reason}; {lost} lost"
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
         """Return the times of the first and last event by the file's table, else by reading its ends, µs."""
@@ -149,17 +151,14 @@ class Aedat4Reader:
                 return None
             return int(rows.t_first[filled].min()), int(rows.t_last[filled].max())
         resolution = self._ids[stream].resolution or _WIDEST
-        first, last = (
-            next(self._filled(rows, order, resolution), None)
-            for order in (range(len(rows.offset)), reversed(range(len(rows.offset))))
-        )
+        order = range(len(rows.offset))
+        first = next(self._filled(rows, order, resolution), None)
+        last = next(self._filled(rows, order[::-1], resolution), None)
         return None if first is None or last is None else (int(first["t"][0]), int(last["t"][-1]))
 
-    def _filled(
-        self, rows: PacketTable, order: Iterator[int] | range, resolution: Resolution
-    ) -> Iterator[Events]:
-        for row in order:
-            packet = self._read(rows, row, resolution, _MIN_I64, SourceCounters())
+    def _filled(self, rows: PacketTable, order: range, resolution: Resolution) -> Iterator[Events]:
+        for row in rows.each(order):
+            packet = self._read(row, resolution, _MIN_I64, SourceCounters())
             if packet is not None and packet.size:
                 yield packet
 
@@ -193,16 +192,15 @@ class Aedat4Reader:
         """Count frames, inertial samples and triggers; reads all of their packets."""
         counts: Counter[str] = Counter()
         table = self._index.packets
-        for row in np.flatnonzero(
-            np.isin(table.stream, [i for i, kind in self._kinds.items() if kind != "EVTS"])
-        ):
-            stream, offset, size = int(table.stream[row]), int(table.offset[row]), int(table.size[row])
-            kind = self._kinds[stream]
+        ids = [number for number, kind in self._kinds.items() if kind in ("FRME", "IMUS", "TRIG")]
+        others = table.rows(np.isin(table.stream, ids))
+        for row in others.each(range(len(others.offset))):
+            kind = self._kinds[row.stream]
             try:
-                content = self._content(stream, offset, size)
+                content = self._content(row)
                 counts[kind] += 1 if kind == "FRME" else items_in(content)[1]
             except (PackedError, FlatError) as error:
-                self._note_damage(offset, int(table.items[row]), size, str(error))
+                self._note_damage(row, str(error))
         return OtherContent(counts["FRME"], counts["IMUS"], counts["TRIG"])
 
     def close(self) -> None:
@@ -220,17 +218,15 @@ def _name_streams(streams: list[StreamHeader]) -> dict[str, StreamHeader]:
     return dict(zip(names, streams, strict=True))
 
 
-def _check_times(packet: Events, count: int, rows: PacketTable, row: int) -> None:
+def _check_times(packet: Events, count: int, row: PacketRow) -> None:
     """Raise PackedError when times or count can't be: damage that unpacking didn't notice."""
     if not packet.size:
         return
     first, last = int(packet["t"][0]), int(packet["t"][-1])
     if last - first > _LONGEST_PACKET_US:
         raise PackedError("its times are damaged")
-    items = int(rows.items[row])
-    if items < 0 or int(rows.t_last[row]) == 0:
+    if row.items < 0 or row.t_last == 0:
         return
-    early = int(rows.t_first[row]) - first
-    late = last - int(rows.t_last[row])
-    if count != items or max(early, late) > _TABLE_TOLERANCE_US:
+    strays = max(row.t_first - first, last - row.t_last) > _TABLE_TOLERANCE_US
+    if count != row.items or strays:
         raise PackedError("its events aren't those of the file's table")

@@ -17,6 +17,7 @@ from livesnn.events.formats.aedat4_layout import (
     MAX_HEADER_BYTES,
     PACKET_HEADER,
     Header,
+    PacketRow,
     PacketTable,
     is_packet_start,
     parse_header,
@@ -26,14 +27,17 @@ from livesnn.events.formats.aedat4_layout import (
 from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError, read_u32
 
-_READ_BYTES = 1 << 20
+_READ_BYTES = 1 << 18
 _WALK_BYTES = 4096
 _SEARCH_BYTES = 1 << 16
 _HEAD_BYTES = 20  # a packet's header, size prefix, root offset and identifier
 
 
 class WindowedFile:
-    """A file read through a window: neighbouring packets cost one read, and memory stays bounded."""
+    """A file read through a window: neighbouring packets cost one read, and memory stays bounded.
+
+    A view holds until the next call of `view`, or, once ``lasting`` is set, for as long as it is referred to.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -46,13 +50,16 @@ class WindowedFile:
         self.size = os.fstat(self._file.fileno()).st_size
         self._start = 0
         self._window = memoryview(b"")
+        self._reused = np.empty(_READ_BYTES, np.uint8).data
+        self.lasting = False
 
     def view(self, position: int, size: int, read_bytes: int = _READ_BYTES) -> memoryview:
-        """Return ``size`` octets, fewer at the end of the file; valid for as long as they are referred to."""
+        """Return ``size`` octets, fewer at the end of the file."""
         start = position - self._start
         if start < 0 or start + size > len(self._window):
             wanted = max(0, min(max(size, read_bytes), self.size - position))
-            window = np.empty(wanted, np.uint8).data
+            fresh = self.lasting or wanted > len(self._reused)
+            window = np.empty(wanted, np.uint8).data if fresh else self._reused[:wanted]
             try:
                 self._file.seek(position)
                 filled = self._file.readinto(window) or 0
@@ -64,7 +71,7 @@ class WindowedFile:
         return self._window[start : start + size]
 
     def close(self) -> None:
-        """Release the file; views stay valid."""
+        """Release the file."""
         self._file.close()
 
 
@@ -131,14 +138,14 @@ def _read_table(file: WindowedFile, header: Header, first: int) -> PacketTable:
 def _walk(file: WindowedFile, header: Header, first: int) -> tuple[PacketTable, int, list[str]]:
     known = frozenset(stream.id for stream in header.streams)
     end = header.table_position if first <= header.table_position < file.size else file.size
-    rows: list[tuple[int, int, int, int, int, int]] = []
+    rows: list[PacketRow] = []
     losses: list[str] = []
     position = first
     while position < end:
         head = file.view(position, _HEAD_BYTES, _WALK_BYTES)
         if is_packet_start(head, known, header.compression, end - position):
             stream, size = PACKET_HEADER.unpack_from(head)
-            rows.append((stream, position + PACKET_HEADER.size, size, -1, 0, 0))
+            rows.append(PacketRow(stream, position + PACKET_HEADER.size, size, -1, 0, 0))
             position += PACKET_HEADER.size + size
             continue
         following = _next_packet(file, header, known, position + 1, end)

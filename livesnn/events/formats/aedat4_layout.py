@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from livesnn.events.formats.flat import (
     field,
     read_i32,
     read_i64,
+    read_u32,
     root_table,
     text,
     vector,
@@ -60,6 +62,17 @@ class Header(NamedTuple):
     streams: tuple[StreamHeader, ...]
 
 
+class PacketRow(NamedTuple):
+    """One row of a PacketTable."""
+
+    stream: int
+    offset: int
+    size: int
+    items: int
+    t_first: int
+    t_last: int
+
+
 class PacketTable(NamedTuple):
     """One row a packet, int64 each: where its content starts and how long it is, in the file.
 
@@ -76,6 +89,12 @@ class PacketTable(NamedTuple):
     def rows(self, chosen: npt.NDArray[np.bool_]) -> PacketTable:
         """Return some of the rows."""
         return PacketTable(*(column[chosen] for column in self))
+
+    def each(self, order: range) -> Iterator[PacketRow]:
+        """Yield rows in an order; a thousand at a time, because numbers of Python are read faster."""
+        for first in range(0, len(order), 1024):
+            some = np.asarray(order[first : first + 1024])
+            yield from map(PacketRow, *(column[some].tolist() for column in self))
 
 
 def parse_header(content: memoryview) -> Header:
@@ -177,6 +196,11 @@ def events_in(content: memoryview) -> tuple[int, int]:
     FlatError
         When the packet isn't one of events, or claims more than it holds.
     """
+    start = len(_EVENTS_PREFIX)
+    if content[4 : start - 4] == _EVENTS_PREFIX[4:-4]:  # as everyone writes it: 2 µs saved
+        count = read_u32(content, start - 4)
+        if start + count * EVENT_BYTES <= len(content):
+            return start, count
     if bytes(content[8:12]) != b"EVTS":
         raise FlatError("it isn't a packet of events")
     return items_in(content, EVENT_BYTES)
@@ -252,7 +276,7 @@ def build_table(table: PacketTable) -> bytes:
     return content.tobytes()
 
 
-def table_of(rows: list[tuple[int, int, int, int, int, int]]) -> PacketTable:
+def table_of(rows: list[PacketRow]) -> PacketTable:
     """Return a table from rows in the order of PacketTable's columns."""
     return PacketTable(*np.array(rows, np.int64).reshape(-1, len(PacketTable._fields)).T.copy())
 

@@ -7,8 +7,6 @@ from enum import IntEnum
 import lz4.frame
 import zstandard
 
-from livesnn.events.formats.flat import FlatError, read_u32
-
 MAX_PACKET_BYTES = 128 << 20
 """No packet may be larger, packed or unpacked: 8 million events, or a 40-megapixel colour frame."""
 
@@ -118,16 +116,16 @@ def _first_literal_u32(packed: memoryview) -> int:
     An LZ4 block starts with literals, and the content starts with its own size, so the size is nearly always
     there to be read: without it the library grows its buffer by doubling, 20 % slower.
     """
-    flags = packed[4] if len(packed) > 24 else 0xFF
-    header = 7 + (8 if flags & 0x08 else 0) + (4 if flags & 0x01 else 0)
-    try:
-        if read_u32(packed, header) >> 31:  # a block that is stored as it is
-            return read_u32(packed, header + 4)
-        literals = packed[header + 4] >> 4
-        start = header + 5
-        while literals == 15 and packed[start] == 255:
-            start += 1
-        start += literals == 15
-        return read_u32(packed, start) if literals >= 4 else 0
-    except (FlatError, IndexError):
+    if len(packed) < 24:
         return 0
+    flags = packed[4]
+    block = 7 + (8 if flags & 0x08 else 0) + (4 if flags & 0x01 else 0)  # after the frame's header
+    if packed[block + 3] & 0x80:  # a block that is stored as it is
+        return int.from_bytes(packed[block + 4 : block + 8], "little")
+    literals = packed[block + 4] >> 4
+    start = block + 5
+    if literals == 15:
+        while start < len(packed) and packed[start] == 255:
+            start += 1
+        start += 1
+    return int.from_bytes(packed[start : start + 4], "little") if literals >= 4 else 0

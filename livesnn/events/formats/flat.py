@@ -94,7 +94,9 @@ class TableColumns:
         start, count = vector(buffer, position, 4)
         self._octets = np.frombuffer(buffer, np.uint8)
         entries = start + 4 * np.arange(count, dtype=np.int64)
-        self.tables: npt.NDArray[np.int64] = entries + self._take("<u4", entries)
+        self._tables = entries + self._take("<u4", entries)
+        self._vtables = self._tables - self._take("<i4", self._tables)
+        self._vtable_bytes = self._take("<u2", self._vtables)
 
     def _take(self, dtype: str, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         size = np.dtype(dtype).itemsize
@@ -107,11 +109,10 @@ class TableColumns:
     def column(self, slot: int, dtype: str, *, shift: int = 0, default: int = 0) -> npt.NDArray[np.int64]:
         """Return one field of every table, ``shift`` octets into it; ``default`` where it isn't stored."""
         entry = 4 + 2 * slot
-        vtables = self.tables - self._take("<i4", self.tables)
-        stored = self._take("<u2", vtables) > entry
-        offsets = np.zeros(len(self.tables), np.int64)
-        offsets[stored] = self._take("<u2", vtables[stored] + entry)
+        stored = self._vtable_bytes > entry
+        offsets = np.zeros(len(self._tables), np.int64)
+        offsets[stored] = self._take("<u2", self._vtables[stored] + entry)
         stored = offsets > 0
-        values = np.full(len(self.tables), default, np.int64)
-        values[stored] = self._take(dtype, self.tables[stored] + offsets[stored] + shift)
+        values = np.full(len(self._tables), default, np.int64)
+        values[stored] = self._take(dtype, self._tables[stored] + offsets[stored] + shift)
         return values

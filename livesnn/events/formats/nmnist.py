@@ -29,8 +29,8 @@ def looks_like_nmnist(path: Path, head: bytes) -> bool:
     if not len(records):
         return False
     resolution = _smallest_sensor(records)
-    rising = np.count_nonzero(np.diff(_times(records)) >= 0) >= 0.8 * (len(records) - 1)
-    return resolution is not None and bool(rising)
+    steps = np.diff(_times(records)[records[:, 1] != _OVERFLOW_Y])
+    return resolution is not None and bool(np.count_nonzero(steps >= 0) >= 0.8 * steps.size)
 
 
 def open_nmnist(path: Path) -> InMemoryReader:

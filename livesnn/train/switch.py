@@ -1,0 +1,59 @@
+"""What the change of phase does: loss, rates and gradients by layer, the same clips on both sides of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor
+
+from livesnn.snn.network import SpikingNetwork
+
+SWITCH_FILE = "switch.json"
+
+
+def measure_switch(
+    net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
+) -> dict[str, Any]:
+    """Return {"analog": …, "spiking": …}, each with loss, rates by layer and gradient_norms by parameter.
+
+    The network is measured in eval mode (running statistics, no dropout) and left as it was.
+
+    Parameters
+    ----------
+    frames, labels
+        uint8 [B, T, C, H, W] and int64 [B].
+    loss
+        Of outputs [T, B, K] and labels.
+    """
+    training, analog = net.training, net.analog
+    net.eval()
+    sides = {}
+    for name, net.analog in (("analog", True), ("spiking", False)):
+        with torch.enable_grad():
+            net.zero_grad()
+            outputs, _, rates = net.forward_rates(frames.transpose(0, 1), net.initial_state(len(frames)))
+            value = loss(outputs, labels)
+            value.backward()
+        layers = zip(net.layer_names()[:-1], rates.tolist(), strict=True)
+        norms = {n: float(p.grad.norm()) for n, p in net.named_parameters() if p.grad is not None}
+        sides[name] = {
+            "loss": float(value),
+            "rates": dict(layers),
+            "gradient_norms": {
+                n: norm for n, norm in norms.items() if n.endswith(("conv.weight", "classify.weight"))
+            },
+        }
+    net.zero_grad()
+    net.train(training)
+    net.analog = analog
+    return sides
+
+
+def write_switch(folder: Path, epoch: int, sides: dict[str, Any]) -> None:
+    """Keep the measurement as switch.json beside the log."""
+    text = msgspec.json.encode({"epoch": epoch, **sides})
+    (folder / SWITCH_FILE).write_bytes(msgspec.json.format(text, indent=1))

@@ -1,0 +1,45 @@
+"""A small data set in N-MNIST's official layout, of drawn digits; and the command line as a subprocess."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.events import Events
+from livesnn.simulate.digits import digit_recording
+
+
+def write_nmnist(path: Path, events: Events) -> None:
+    """Write 5-byte records: x, y, polarity and time (Orchard et al. 2015)."""
+    t = events["t"].astype(np.int64)
+    columns = [events["x"], events["y"], events["p"] << 7 | t >> 16, t >> 8 & 255, t & 255]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(np.stack(columns, axis=1).astype(np.uint8).tobytes())
+
+
+@pytest.fixture(scope="session")
+def drawn_nmnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with Train/<digit>/NNNNN.bin, four drawn recordings a digit, and Test/ with one."""
+    root = tmp_path_factory.mktemp("nmnist")
+    for digit in range(10):
+        for k in range(5):
+            part = "Train" if k < 4 else "Test"
+            events = digit_recording(digit, np.random.default_rng([digit, k]), 0.3)
+            write_nmnist(root / part / str(digit) / f"{digit * 10 + k + 1:05d}.bin", events)
+    return root
+
+
+def livesnn(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+    """Start `livesnn ARGUMENTS` and return the process, its output in pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "livesnn", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )

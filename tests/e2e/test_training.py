@@ -1,0 +1,118 @@
+"""`livesnn train` as a person runs it: a data set in, a model folder out; killed and resumed; wrong uses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from .conftest import livesnn
+
+SMALL = ("--width", "16", "--batch", "12", "--epochs", "4", "--analog-epochs", "2", "--burn-in", "10")
+
+
+def train(data: Path, runs: Path, *more: str) -> subprocess.Popen[str]:
+    flags = (*SMALL, "--data", data, "--runs", runs, "--name", "small", *more)
+    return livesnn("train", "--dataset", "nmnist", *flags, OMP_NUM_THREADS="1")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(drawn_nmnist: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """Train once; return the run folder and what the command printed."""
+    runs = tmp_path_factory.mktemp("runs")
+    process = train(drawn_nmnist, runs)
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    return runs / "small", json.loads(output.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_training_writes_a_model_folder_and_says_how_good_it_is(uninterrupted: tuple[Path, dict]) -> None:
+    run, printed = uninterrupted
+    assert {path.name for path in (run / "model").iterdir()} == {
+        "model.safetensors",
+        "model.onnx",
+        "README.md",
+    }
+    assert printed["n"] == 4
+    assert 0 <= printed["accuracy_reset"] <= 1
+    rows = (run / "log" / "version_0" / "metrics.csv").read_text().splitlines()
+    assert "val_accuracy_carried" in rows[0]
+    assert len(rows) == 1 + 2 * 4
+
+
+@pytest.mark.slow
+def test_the_change_of_phase_is_logged_on_both_sides(uninterrupted: tuple[Path, dict]) -> None:
+    switch = json.loads((uninterrupted[0] / "switch.json").read_text())
+    assert switch["epoch"] == 2
+    for side in ("analog", "spiking"):
+        assert set(switch[side]) == {"loss", "rates", "gradient_norms"}
+        assert all(norm >= 0 for norm in switch[side]["gradient_norms"].values())
+    assert switch["analog"]["rates"].keys() == switch["spiking"]["rates"].keys()
+    assert all(0 <= rate <= 1 for rate in switch["spiking"]["rates"].values())
+
+
+@pytest.mark.slow
+def test_eval_repeats_the_validation_figures(uninterrupted: tuple[Path, dict], drawn_nmnist: Path) -> None:
+    run, printed = uninterrupted
+    process = livesnn(
+        "eval", "--model", run / "model", "--dataset", "nmnist", "--data", drawn_nmnist, "--json"
+    )
+    output, errors = process.communicate(timeout=100)
+    assert process.returncode == 0, errors
+    again = json.loads(output)
+    for name in ("n", "accuracy_reset", "accuracy_carried", "density", "confusion"):
+        assert again[name] == printed[name]
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_gives_the_same_weights(
+    uninterrupted: tuple[Path, dict], drawn_nmnist: Path, tmp_path: Path
+) -> None:
+    process = train(drawn_nmnist, tmp_path)
+    while not (tmp_path / "small" / "last.ckpt").exists():  # the first epoch is kept; the next has begun
+        assert process.poll() is None, process.communicate()[1]
+        try:
+            process.wait(0.05)
+        except subprocess.TimeoutExpired:
+            continue
+    process.kill()
+    process.communicate()
+    resumed = train(drawn_nmnist, tmp_path, "--resume")
+    _, errors = resumed.communicate(timeout=200)
+    assert resumed.returncode == 0, errors
+    whole = load_file(uninterrupted[0] / "model" / "model.safetensors")
+    again = load_file(tmp_path / "small" / "model" / "model.safetensors")
+    assert whole.keys() == again.keys()
+    for name, array in whole.items():
+        np.testing.assert_array_equal(again[name], array, err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_second_training_does_not_overwrite_the_first(
+    uninterrupted: tuple[Path, dict], drawn_nmnist: Path
+) -> None:
+    process = train(drawn_nmnist, uninterrupted[0].parent)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert "--resume" in errors.strip().splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_resuming_with_other_flags_is_refused(uninterrupted: tuple[Path, dict], drawn_nmnist: Path) -> None:
+    process = train(drawn_nmnist, uninterrupted[0].parent, "--resume", "--alpha", "0.7")
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert "another configuration" in errors
+
+
+def test_a_missing_data_set_is_one_line_that_says_what_to_put_where(tmp_path: Path) -> None:
+    process = livesnn("train", "--dataset", "nmnist", "--data", tmp_path, "--runs", tmp_path / "runs")
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert len(errors.strip().splitlines()) == 1
+    assert "Train/<digit>/NNNNN.bin" in errors

@@ -1,0 +1,166 @@
+"""Real recordings against GROUND_TRUTH.json, damaged ones against the damage that was done to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from livesnn.errors import FormatError
+from livesnn.events.recording import describe, open_recording
+
+READ_SO_FAR = ("aedat4", "nmnist")
+
+AEDAT4_FILES = (
+    "aedat4/aestream_davis.aedat4",
+    "aedat4/derived_stereo_two_event_streams.aedat4",
+    "aedat4/derived_tonic_sample_ZSTD.aedat4",
+    "aedat4/evl_sample.aedat4",
+    "aedat4/tonic_sample.aedat4",
+)
+WHOLE_TONIC_SAMPLE = 111_954  # events: the damaged files are made from it
+
+
+@pytest.fixture(scope="session")
+def recordings(data_dir: Path) -> Path:
+    return data_dir / "recordings"
+
+
+@pytest.fixture(scope="session")
+def ground_truth(recordings: Path) -> dict[str, Any]:
+    truth = json.loads((recordings / "GROUND_TRUTH.json").read_text())
+    return {name: known for name, known in truth.items() if name.split("/")[0] in READ_SO_FAR}
+
+
+def test_every_recording_is_described_as_the_independent_readers_do(
+    recordings: Path, ground_truth: dict[str, Any]
+) -> None:
+    assert len(ground_truth) >= 7
+    for name, known in ground_truth.items():
+        found = msgspec.to_builtins(describe(recordings / name))
+        streams = list(found["streams"].values())
+        assert [{key: s[key] for key in k} for s, k in zip(streams, known["streams"], strict=True)] == known[
+            "streams"
+        ], name
+        counts = {
+            "frames": known.get("frame", 0),
+            "imu": known.get("imus", 0),
+            "triggers": known.get("triggers", 0),
+        }
+        assert {key: found[key] for key in counts} == counts, name
+
+
+def test_a_description_has_the_fields_that_outside_checks_rely_on(recordings: Path) -> None:
+    found = json.loads(msgspec.json.encode(describe(recordings / "aedat4/aestream_davis.aedat4")))
+    assert set(found) == {
+        "format", "camera", "resolution", "duration_us", "streams", "orientation", "frames", "imu", "triggers",
+        "warnings",
+    }  # fmt: skip
+    assert (found["format"], found["camera"]) == ("aedat4", "DAVIS346_00000104")
+    assert found["resolution"] == [346, 260]
+    assert found["duration_us"] == 1633953691105949 - 1633953690975950
+    assert found["streams"]["events"]["type"] == "events"
+    assert found["warnings"] == []
+
+
+def test_two_cameras_in_one_file_are_two_streams_to_choose_from(recordings: Path) -> None:
+    path = recordings / "aedat4/derived_stereo_two_event_streams.aedat4"
+    assert list(describe(path).streams) == ["LEFT_CAM/events", "RIGHT_CAM/events"]
+    right = open_recording(path, stream="RIGHT_CAM/events")
+    assert right.camera == "RIGHT_CAM"
+    assert sum(packet.size for packet in right) == WHOLE_TONIC_SAMPLE
+    right.close()
+
+
+@pytest.mark.parametrize("name", AEDAT4_FILES)
+def test_dv_processing_reads_the_same_events(recordings: Path, name: str) -> None:
+    dv = pytest.importorskip(
+        "dv_processing", reason="dv-processing is not installed: pip install livesnn[cameras]"
+    )
+    oracle = dv.io.MonoCameraRecording(str(recordings / name))
+    batches = []
+    while oracle.isRunning():
+        batch = oracle.getNextEventBatch()
+        if batch is not None:
+            batches.append(batch.numpy())
+    theirs = np.concatenate(batches)
+    recording = open_recording(recordings / name)
+    ours = np.concatenate(list(recording))
+    recording.close()
+    for axis, their_axis in zip("txyp", ("timestamp", "x", "y", "polarity"), strict=True):
+        assert np.array_equal(ours[axis], theirs[their_axis].astype(ours[axis].dtype)), axis
+
+
+def test_nmnist_training_recordings_fit_their_sensor_and_run_for_three_saccades(data_dir: Path) -> None:
+    paths = sorted((data_dir / "nmnist" / "Train").glob("*/*.bin"))[::100]
+    assert len(paths) >= 10
+    for path in paths:
+        recording = open_recording(path)
+        assert recording.resolution == (34, 34)
+        assert 250_000 < recording.duration_us < 350_000
+        assert recording.warnings == []
+
+
+def test_dvs_gesture_tables_open_on_the_sensor_they_come_from(data_dir: Path) -> None:
+    paths = sorted((data_dir / "dvs_gesture").glob("*.npz"))
+    assert paths
+    for path in paths:
+        recording = open_recording(path)
+        assert recording.resolution == (128, 128)
+        with np.load(path) as table:
+            assert sum(packet.size for packet in recording) == len(table["t"])
+        assert any("128×128 assumed" in warning for warning in recording.warnings)
+
+
+@pytest.mark.timeout(2)
+def test_an_empty_file_is_an_error_of_one_line(recordings: Path) -> None:
+    with pytest.raises(FormatError, match="is empty") as raised:
+        describe(recordings / "malformed/aedat4_empty.aedat4")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.timeout(2)
+@pytest.mark.parametrize(
+    ("name", "events", "imu", "stated"),
+    [
+        ("aedat4_corrupt_bytes_mid", WHOLE_TONIC_SAMPLE - 2_900, 475, "2,900 events or samples lost"),
+        ("aedat4_header_only", 0, 0, "table is missing"),
+        ("aedat4_no_table_clean_end", WHOLE_TONIC_SAMPLE, 475, "table is missing"),
+        ("aedat4_packet_size_huge", WHOLE_TONIC_SAMPLE - 1_283, 475, "10,888 bytes lost"),
+        ("aedat4_truncated_midpacket_table_pos_dangling", 59_065, 226, "5,910 bytes lost"),
+        ("aedat4_zero_tail", WHOLE_TONIC_SAMPLE, 475, "4,096 bytes lost"),
+    ],
+)
+def test_a_damaged_file_gives_what_is_whole_and_says_what_is_lost(
+    recordings: Path, name: str, events: int, imu: int, stated: str
+) -> None:
+    found = describe(recordings / "malformed" / f"{name}.aedat4")
+    assert found.streams["events"].n == events
+    assert found.imu == imu
+    assert any(stated in warning for warning in found.warnings)
+    assert all("\n" not in warning for warning in found.warnings)
+
+
+def test_what_is_left_of_a_truncated_file_is_the_beginning_of_the_whole_one(recordings: Path) -> None:
+    with open_recording(recordings / "aedat4/tonic_sample.aedat4") as whole:
+        all_events = np.concatenate(list(whole))
+    with open_recording(recordings / "malformed/aedat4_truncated_midpacket_table_pos_dangling.aedat4") as cut:
+        events = np.concatenate(list(cut))
+        assert cut.t_end == events["t"][-1]
+    assert np.array_equal(events, all_events[: events.size])
+
+
+@pytest.mark.parametrize("name", [*AEDAT4_FILES, "malformed/aedat4_no_table_clean_end.aedat4"])
+def test_seeking_gives_the_events_from_that_time_on(recordings: Path, name: str) -> None:
+    recording = open_recording(recordings / name)
+    events = np.concatenate(list(recording))
+    assert (recording.t_start, recording.t_end) == (events["t"][0], events["t"][-1])
+    for share in (0.0, 0.31, 0.5, 0.99, 1.0):
+        sought = recording.t_start + int(share * recording.duration_us)
+        recording.seek(sought)
+        assert np.array_equal(np.concatenate(list(recording)), events[events["t"] >= sought])
+    recording.close()

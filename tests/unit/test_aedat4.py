@@ -1,0 +1,273 @@
+"""The .aedat4 reader on files made here: layout, damage, limits, order."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import lz4.frame
+import numpy as np
+import pytest
+import zstandard
+
+from livesnn.errors import FormatError, SourceError
+from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.events.formats.aedat4 import Aedat4Reader
+from livesnn.events.formats.aedat4_layout import (
+    PACKET_HEADER,
+    PacketRow,
+    build_events,
+    build_header,
+    build_table,
+    parse_table,
+    table_of,
+)
+from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, PackedError, Unpacker
+from livesnn.events.formats.flat import FlatError
+from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.recording import Recording, describe, open_recording
+
+SENSOR = Resolution(346, 260)
+
+
+def make_events(count: int, *, seed: int = 0, start_us: int = 1_600_000_000_000_000) -> Events:
+    random = np.random.default_rng(seed)
+    events = np.empty(count, EVENTS_DTYPE)
+    events["t"] = start_us + np.sort(random.integers(0, 100 * count, count))
+    events["x"] = random.integers(0, SENSOR.width, count)
+    events["y"] = random.integers(0, SENSOR.height, count)
+    events["p"] = random.random(count) < 0.5
+    return events
+
+
+def write(path: Path, events: Events, compression: str | None = "lz4") -> Path:
+    with Aedat4Writer(path, SENSOR, compression=compression) as writer:  # type: ignore[arg-type]
+        writer.write(events)
+    return path
+
+
+def write_raw(path: Path, *contents: bytes) -> Path:
+    """Write a file without compression and table, of packets with these contents."""
+    header, _ = build_header(Compression.NONE, SENSOR, "made")
+    path.write_bytes(header + b"".join(PACKET_HEADER.pack(0, len(c)) + c for c in contents))
+    return path
+
+
+def read(recording: Recording) -> Events:
+    with recording:
+        packets = list(recording)
+    return np.concatenate(packets) if packets else np.empty(0, EVENTS_DTYPE)
+
+
+def test_without_compression_a_packet_is_a_view_of_what_was_read(tmp_path: Path) -> None:
+    events = make_events(1_000)
+    recording = open_recording(write(tmp_path / "f.aedat4", events, None))
+    with recording:
+        packets = list(recording)
+    bases = {
+        id(packet.base.obj if isinstance(packet.base, memoryview) else packet.base) for packet in packets
+    }
+    assert all(packet.base is not None and packet.strides == (16,) for packet in packets)
+    assert len(packets) > len(bases) or len(packets) == 1  # neighbours share one block read from the file
+    assert np.array_equal(np.concatenate(packets), events)
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd", None])
+def test_packets_stay_as_they_are_when_later_ones_are_read_and_belong_to_the_caller(
+    tmp_path: Path, compression: str | None
+) -> None:
+    events = make_events(300_000)  # larger than the reader's window
+    recording = open_recording(write(tmp_path / "f.aedat4", events, compression))
+    with recording:
+        packets = list(recording)
+    assert np.array_equal(np.concatenate(packets), events)
+    assert all(packet.flags.writeable for packet in packets)
+
+
+@pytest.mark.parametrize("number", list(Compression))
+def test_every_compression_of_the_format_is_read(tmp_path: Path, number: Compression) -> None:
+    pack = {
+        Compression.NONE: bytes,
+        Compression.LZ4: lz4.frame.compress,
+        Compression.LZ4_HIGH: lambda content: lz4.frame.compress(content, compression_level=9),
+        Compression.ZSTD: zstandard.ZstdCompressor().compress,
+        Compression.ZSTD_HIGH: zstandard.ZstdCompressor(level=19, write_content_size=False).compress,
+    }[number]
+    events = make_events(5_000)
+    header, _ = build_header(number, SENSOR, "made")
+    packed = pack(build_events(events))
+    path = tmp_path / "f.aedat4"
+    path.write_bytes(header + PACKET_HEADER.pack(0, len(packed)) + packed)
+    assert np.array_equal(read(open_recording(path)), events)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"store_size": True},
+        {"block_linked": False, "block_size": lz4.frame.BLOCKSIZE_MAX4MB},
+        {"content_checksum": True, "block_checksum": True},
+    ],
+)
+def test_every_kind_of_lz4_frame_is_unpacked(options: dict[str, object]) -> None:
+    content = build_events(make_events(20_000))
+    packed = lz4.frame.compress(content, **options)
+    assert Unpacker(Compression.LZ4).unpack(memoryview(packed)) == content
+
+
+def test_an_lz4_frame_whose_content_is_larger_than_it_says_of_itself_is_unpacked() -> None:
+    content = build_events(make_events(5_000)) + b"padding" * 100
+    assert Unpacker(Compression.LZ4).unpack(memoryview(lz4.frame.compress(content))) == content
+
+
+@pytest.mark.parametrize("compression", [Compression.LZ4, Compression.ZSTD])
+def test_a_packet_that_would_unpack_to_gigabytes_is_refused(compression: Compression) -> None:
+    size = MAX_PACKET_BYTES + 1
+    content = bytes(size)
+    packed = lz4.frame.compress(content) if compression is Compression.LZ4 else zstandard.compress(content)
+    assert len(packed) < size / 100
+    with pytest.raises(PackedError):
+        Unpacker(compression).unpack(memoryview(packed))
+
+
+def test_a_packet_that_claims_more_events_than_it_holds_is_left_out_and_named(tmp_path: Path) -> None:
+    events = make_events(100)
+    damaged = bytearray(build_events(events))
+    damaged[28:32] = struct.pack("<I", 0xFFFFFFFF)
+    path = write_raw(tmp_path / "f.aedat4", build_events(events), bytes(damaged), build_events(events))
+    recording = open_recording(path)
+    assert read(recording).size == 200
+    assert any("is left out: a list is longer than the packet" in warning for warning in recording.warnings)
+
+
+def test_damaged_times_are_left_out_instead_of_making_a_recording_of_years(tmp_path: Path) -> None:
+    events = make_events(100)
+    strayed = events.copy()
+    strayed["t"][50] = np.iinfo(np.int64).max
+    path = write_raw(tmp_path / "f.aedat4", build_events(events), build_events(strayed))
+    recording = open_recording(path)
+    assert recording.t_end == events["t"][-1]
+    assert read(recording).size == 100
+    assert any("its times are damaged" in warning for warning in recording.warnings)
+
+
+def test_events_out_of_order_are_put_in_order_and_counted(tmp_path: Path) -> None:
+    events = make_events(1_000)
+    shuffled = events.copy()
+    shuffled[[100, 200]] = events[[200, 100]]
+    recording = open_recording(write_raw(tmp_path / "f.aedat4", build_events(shuffled)))
+    order = np.argsort(shuffled["t"], kind="stable")
+    assert np.array_equal(read(recording), shuffled[order])
+    late = np.count_nonzero(shuffled["t"] < np.maximum.accumulate(shuffled["t"]))
+    assert recording.counters.out_of_order == late > 0
+
+
+def test_a_packet_that_starts_a_little_before_the_last_one_ended_is_held_to_its_time(tmp_path: Path) -> None:
+    events = make_events(1_000)
+    newest = int(events["t"][599])
+    path = write_raw(tmp_path / "f.aedat4", build_events(events[:600]), build_events(events[500:]))
+    recording = open_recording(path)
+    found = read(recording)
+    assert (np.diff(found["t"]) >= 0).all()
+    assert recording.counters.out_of_order == np.count_nonzero(events["t"][500:] < newest) > 0
+
+
+def test_a_jump_back_in_time_stays_one(tmp_path: Path) -> None:
+    later, earlier = make_events(100, start_us=10**12), make_events(100, start_us=10**9)
+    recording = open_recording(write_raw(tmp_path / "f.aedat4", build_events(later), build_events(earlier)))
+    assert np.array_equal(read(recording), np.concatenate([later, earlier]))
+    assert recording.counters.out_of_order == 0
+
+
+def test_events_outside_the_sensor_are_dropped_and_counted(tmp_path: Path) -> None:
+    events = make_events(1_000)
+    events["x"][10], events["y"][20], events["x"][30] = SENSOR.width, SENSOR.height, 0xFFFF
+    path = write_raw(tmp_path / "f.aedat4", build_events(events))
+    recording = open_recording(path)
+    assert np.array_equal(read(recording), np.delete(events, [10, 20, 30]))
+    assert recording.counters.out_of_bounds == 3
+    assert any("3 events outside the sensor" in warning for warning in describe(path).warnings)
+
+
+def test_an_empty_packet_in_a_file_is_no_damage(tmp_path: Path) -> None:
+    events = make_events(10)
+    path = write_raw(tmp_path / "f.aedat4", build_events(events[:0]), build_events(events))
+    recording = open_recording(path)
+    assert np.array_equal(read(recording), events)
+    assert len(recording.warnings) == 1  # the missing table
+
+
+def test_an_unreadable_header_is_an_error(tmp_path: Path) -> None:
+    header, _ = build_header(Compression.LZ4, SENSOR, "made")
+    for damaged in (
+        header[:40],
+        header[:14] + b"\xff\xff\xff\x7f" + header[18:],
+        header.replace(b"<dv", b"<<<"),
+    ):
+        path = tmp_path / "f.aedat4"
+        path.write_bytes(damaged)
+        with pytest.raises(FormatError, match="the header is damaged"):
+            open_recording(path)
+
+
+def test_a_sensor_size_that_the_file_does_not_give_is_taken_from_the_events_and_said(tmp_path: Path) -> None:
+    events = make_events(1_000)
+    path = write_raw(tmp_path / "f.aedat4", build_events(events))
+    path.write_bytes(path.read_bytes().replace(b'key="sizeX"', b'key="sizeQ"'))
+    recording = open_recording(path)
+    recording.close()
+    assert recording.resolution == (events["x"].max() + 1, events["y"].max() + 1)
+    assert any("doesn't give the sensor's size" in warning for warning in recording.warnings)
+
+
+def test_a_stream_that_is_not_there_is_an_error_that_names_those_that_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.aedat4", make_events(10))
+    with pytest.raises(SourceError, match="no event stream called 'left'; it has events"):
+        open_recording(path, stream="left")
+
+
+def test_a_table_written_is_the_table_read() -> None:
+    rows = [
+        PacketRow(number % 3, 100 * number, 92, number, 10**15 + number, -number) for number in range(1_000)
+    ]
+    assert [*parse_table(memoryview(build_table(table_of(rows)))).each(range(1_000))] == rows
+
+
+@pytest.mark.parametrize("octet", [0, 4, 24, 44, 45, 46, 47, 52])
+def test_a_damaged_table_leads_nowhere_outside(octet: int) -> None:
+    content = bytearray(build_table(table_of([PacketRow(0, 100, 92, 5, 1, 2)] * 3)))
+    content[octet] ^= 0xFF
+    content[octet + 1] ^= 0xFF
+    try:
+        table = parse_table(memoryview(bytes(content)))
+    except FlatError:
+        return
+    assert len(table.offset) <= 3
+
+
+def test_a_table_that_lies_is_found_out_and_the_file_walked(tmp_path: Path) -> None:
+    events = make_events(30_000)
+    path = write(tmp_path / "f.aedat4", events, None)
+    octets = bytearray(path.read_bytes())
+    header, _ = build_header(Compression.NONE, SENSOR, "livesnn")
+    first = struct.pack("<qi", len(header) + 8, 0)  # where the table says the first packet lies
+    assert octets.count(first) == 1
+    octets[octets.index(first)] ^= 0x40
+    path.write_bytes(bytes(octets))
+    recording = open_recording(path)
+    assert np.array_equal(read(recording), events)
+    assert any("it doesn't match the packets" in warning for warning in recording.warnings)
+
+
+def test_seeking_reads_a_handful_of_packets_not_the_whole_file(tmp_path: Path) -> None:
+    events = make_events(200_000)
+    header, _ = build_header(Compression.NONE, SENSOR, "made")
+    parts = [build_events(part) for part in np.array_split(events, 2_000)]
+    path = tmp_path / "f.aedat4"
+    path.write_bytes(header + b"".join(PACKET_HEADER.pack(0, len(part)) + part for part in parts))
+    reader = Aedat4Reader(path)
+    sought = int(events["t"][150_000])
+    first = next(reader.packets("events", sought, SourceCounters()))
+    reader.close()
+    assert first["t"][0] == sought
+    assert first.size <= 100

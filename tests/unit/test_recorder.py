@@ -1,0 +1,213 @@
+"""Writing .aedat4: other programs read it, a killed process leaves it readable, mistakes are refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.errors import FormatError, SourceError
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.recording import describe, open_recording
+
+SENSOR = Resolution(640, 480)
+COMPRESSIONS = ["lz4", "zstd", None]
+
+
+def make_events(count: int, *, start_us: int = 1_700_000_000_000_000, step_us: int = 7) -> Events:
+    random = np.random.default_rng(count)
+    events = np.empty(count, EVENTS_DTYPE)
+    events["t"] = start_us + step_us * np.arange(count)
+    events["x"] = random.integers(0, SENSOR.width, count)
+    events["y"] = random.integers(0, SENSOR.height, count)
+    events["p"] = random.random(count) < 0.3
+    return events
+
+
+def record(path: Path, events: Events, compression: str | None, step: int = 777) -> Path:
+    with Aedat4Writer(path, SENSOR, camera="TEST_CAM", compression=compression) as writer:  # type: ignore[arg-type]
+        for first in range(0, events.size, step):
+            writer.write(events[first : first + step])
+    return path
+
+
+def read(path: Path) -> Events:
+    with open_recording(path) as recording:
+        return np.concatenate(list(recording))
+
+
+def sums(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> tuple[int, ...]:  # type: ignore[type-arg]
+    wide = [axis.astype(np.int64) for axis in (x, y, p)]
+    return (len(t), int(t[0]), int(t[-1]), *(int(axis.sum()) for axis in wide))
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_dv_processing_reads_what_was_recorded(tmp_path: Path, compression: str | None) -> None:
+    dv = pytest.importorskip(
+        "dv_processing", reason="dv-processing is not installed: pip install livesnn[cameras]"
+    )
+    events = make_events(50_000)
+    oracle = dv.io.MonoCameraRecording(str(record(tmp_path / "f.aedat4", events, compression)))
+    assert oracle.getCameraName() == "TEST_CAM"
+    assert tuple(oracle.getEventResolution()) == SENSOR
+    batches = []
+    while oracle.isRunning():
+        batch = oracle.getNextEventBatch()
+        if batch is not None:
+            batches.append(batch.numpy())
+    theirs = np.concatenate(batches)
+    expected = sums(events["t"], events["x"], events["y"], events["p"])
+    assert sums(theirs["timestamp"], theirs["x"], theirs["y"], theirs["polarity"]) == expected
+
+
+def test_dv_processing_finds_a_time_range_by_our_table(tmp_path: Path) -> None:
+    dv = pytest.importorskip(
+        "dv_processing", reason="dv-processing is not installed: pip install livesnn[cameras]"
+    )
+    events = make_events(50_000)
+    oracle = dv.io.MonoCameraRecording(str(record(tmp_path / "f.aedat4", events, "lz4")))
+    start, end = int(events["t"][1_234]), int(events["t"][40_000])
+    assert oracle.getEventsTimeRange(start, end).size() == 40_000 - 1_234
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_aedat_reads_what_was_recorded(tmp_path: Path, compression: str | None) -> None:
+    aedat = pytest.importorskip("aedat", reason="aedat is not installed: pip install livesnn[dev]")
+    events = make_events(50_000)
+    path = record(tmp_path / "f.aedat4", events, compression)
+    theirs = np.concatenate([packet["events"] for packet in aedat.Decoder(str(path)) if "events" in packet])
+    expected = sums(events["t"], events["x"], events["y"], events["p"])
+    assert sums(theirs["t"], theirs["x"], theirs["y"], theirs["on"]) == expected
+
+
+def test_a_closed_file_is_read_without_a_warning_and_says_who_recorded_it(tmp_path: Path) -> None:
+    events = make_events(20_000)
+    found = describe(record(tmp_path / "f.aedat4", events, "lz4"))
+    assert found.warnings == []
+    assert (found.camera, found.resolution, found.duration_us) == ("TEST_CAM", SENSOR, 7 * 19_999)
+
+
+def test_nothing_recorded_is_a_file_without_events(tmp_path: Path) -> None:
+    path = record(tmp_path / "f.aedat4", make_events(0), "lz4")
+    found = describe(path)
+    assert (found.streams["events"].n, found.streams["events"].t0, found.warnings) == (0, None, [])
+    with open_recording(path) as recording:
+        assert list(recording) == []
+        assert recording.duration_us == 0
+
+
+def test_empty_packets_are_taken_and_leave_no_trace(tmp_path: Path) -> None:
+    events = make_events(100)
+    with Aedat4Writer(tmp_path / "f.aedat4", SENSOR) as writer:
+        writer.write(events[:0])
+        writer.write(events)
+        writer.write(events[:0])
+    assert describe(tmp_path / "f.aedat4").streams["events"].n == 100
+
+
+def test_strided_and_read_only_packets_are_taken(tmp_path: Path) -> None:
+    events = make_events(100)
+    strided = events[::2]
+    strided.flags.writeable = False
+    with Aedat4Writer(tmp_path / "f.aedat4", SENSOR) as writer:
+        writer.write(strided)
+    assert np.array_equal(read(tmp_path / "f.aedat4"), strided)
+
+
+def test_a_packet_may_be_reused_by_its_owner_after_it_was_written(tmp_path: Path) -> None:
+    events = make_events(100)
+    reused = events.copy()
+    with Aedat4Writer(tmp_path / "f.aedat4", SENSOR) as writer:
+        writer.write(reused)
+        reused["x"] = 0
+    assert np.array_equal(read(tmp_path / "f.aedat4"), events)
+
+
+def test_while_recording_at_most_a_hundredth_of_a_second_is_not_in_the_file_yet(tmp_path: Path) -> None:
+    events = make_events(100_000)
+    path = tmp_path / "f.aedat4"
+    with Aedat4Writer(path, SENSOR) as writer:
+        for first in range(0, 90_000, 100):
+            writer.write(events[first : first + 100])
+            if first % 10_000 == 5_000:
+                found = describe(path).streams["events"]
+                assert found.t1 is not None
+                assert int(events["t"][first + 99]) - found.t1 <= 10_000
+
+
+KILLED = """
+import os, sys, signal
+import numpy as np
+from livesnn.events import EVENTS_DTYPE, Resolution
+from livesnn.events.recorder import Aedat4Writer
+events = np.zeros(100_000, EVENTS_DTYPE)
+events["t"] = 10 * np.arange(100_000)
+writer = Aedat4Writer(sys.argv[1], Resolution(4, 4))
+for first in range(0, 100_000, 250):
+    writer.write(events[first : first + 250])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_a_killed_process_leaves_all_but_the_last_hundredth_of_a_second(tmp_path: Path) -> None:
+    path = tmp_path / "f.aedat4"
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, str(path)], env=environment, timeout=60, check=False
+    )
+    assert ended.returncode == -signal.SIGKILL
+    found = describe(path)
+    assert found.streams["events"].t1 is not None
+    assert found.streams["events"].t1 >= 999_990 - 10_000
+    assert found.streams["events"].n == found.streams["events"].t1 // 10 + 1
+    assert any("it was never closed" in warning for warning in found.warnings)
+
+
+def test_an_event_outside_the_sensor_is_refused_and_nothing_of_its_packet_written(tmp_path: Path) -> None:
+    events = make_events(10)
+    wrong = events.copy()
+    wrong["x"][5] = SENSOR.width
+    with Aedat4Writer(tmp_path / "f.aedat4", SENSOR) as writer:
+        writer.write(events)
+        with pytest.raises(FormatError, match="outside the sensor of 640×480"):
+            writer.write(wrong)
+    assert describe(tmp_path / "f.aedat4").streams["events"].n == 10
+
+
+def test_a_packet_out_of_order_is_refused(tmp_path: Path) -> None:
+    with (
+        Aedat4Writer(tmp_path / "f.aedat4", SENSOR) as writer,
+        pytest.raises(FormatError, match="isn't in order of time"),
+    ):
+        writer.write(make_events(10)[::-1])
+
+
+def test_a_sensor_too_large_for_the_format_is_refused_and_no_file_made(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="can't hold a sensor of 40000×10"):
+        Aedat4Writer(tmp_path / "f.aedat4", Resolution(40_000, 10))
+    assert not (tmp_path / "f.aedat4").exists()
+
+
+def test_a_folder_that_is_not_there_is_an_error_of_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="can't be written") as raised:
+        Aedat4Writer(tmp_path / "nowhere" / "f.aedat4", SENSOR)
+    assert "\n" not in str(raised.value)
+
+
+def test_closing_twice_and_an_exception_leave_a_whole_file(tmp_path: Path) -> None:
+    events = make_events(1_000)
+    writer = Aedat4Writer(tmp_path / "f.aedat4", SENSOR)
+    with pytest.raises(FormatError), writer:  # noqa: PT012 (what comes before the error is the point)
+        writer.write(events)
+        writer.write(events[::-1])
+    writer.close()
+    found = describe(tmp_path / "f.aedat4")
+    assert (found.streams["events"].n, found.warnings) == (1_000, [])

@@ -1,0 +1,386 @@
+"""Opening recordings of any format, and replaying them at a chosen speed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.errors import FormatError, SourceError
+from livesnn.events import EVENTS_DTYPE, Events, Resolution, open_source
+from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.recording import Recording, Replay, describe, open_recording
+
+SENSOR = Resolution(64, 48)
+WAIT_S = 20.0  # never reached, unless something hangs
+
+
+def make_events(times: object) -> Events:
+    t = np.asarray(times, np.int64)
+    events = np.zeros(t.size, EVENTS_DTYPE)
+    events["t"] = t
+    events["x"] = t % SENSOR.width
+    events["y"] = t // 7 % SENSOR.height
+    events["p"] = t % 3 == 0
+    return events
+
+
+def record(path: Path, events: Events) -> Path:
+    with Aedat4Writer(path, SENSOR) as writer:
+        writer.write(events)
+    return path
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Iterator[Recording]:
+    """Yield a fifth of a second, an event every 20 µs."""
+    opened = open_recording(record(tmp_path / "f.aedat4", make_events(1_000_000 + np.arange(0, 200_000, 20))))
+    yield opened
+    opened.close()
+
+
+class StepClock:
+    """A clock that moves on by 2 ms each time it is read, so that replays take no real time to speak of."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.002
+        return self.now
+
+
+def write_nmnist(path: Path, rows: list[tuple[int, int, int, int]]) -> Path:
+    octets = [[x, y, p << 7 | t >> 16, t >> 8 & 0xFF, t & 0xFF] for x, y, p, t in rows]
+    path.write_bytes(np.array(octets, np.uint8).tobytes())
+    return path
+
+
+# --- which format ---
+
+
+def test_a_format_is_told_by_its_content_not_by_its_name(tmp_path: Path) -> None:
+    renamed = record(tmp_path / "f.txt", make_events([1, 2, 3]))
+    with open_recording(renamed) as recording:
+        assert recording.format == "aedat4"
+
+
+def test_a_bin_file_that_cannot_be_nmnist_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.bin"
+    path.write_bytes(np.random.default_rng(0).integers(0, 256, 5_000, np.uint8).tobytes())
+    with pytest.raises(FormatError, match="not a recording of a known format"):
+        open_recording(path)
+
+
+def test_an_older_aedat_is_called_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "f.aedat"
+    path.write_bytes(b"#!AER-DAT1.0\r\n# no events\r\n")
+    with pytest.raises(FormatError, match=r"AEDAT 1\.0 isn't supported"):
+        open_recording(path)
+
+
+def test_a_folder_and_a_missing_file_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="a folder, not a recording"):
+        open_recording(tmp_path)
+    with pytest.raises(SourceError, match="check the path"):
+        open_recording(tmp_path / "none.aedat4")
+
+
+# --- open_source ---
+
+
+def test_open_source_opens_a_path(tmp_path: Path) -> None:
+    source = open_source(record(tmp_path / "f.aedat4", make_events([5, 6])))
+    assert source.resolution == SENSOR
+    assert sum(packet.size for packet in source) == source.counters.events == 2
+    source.close()
+    source.close()
+
+
+@pytest.mark.parametrize(
+    "uri", ["camera", "camera:DXB00010", "tcp://localhost:7777", "webcam:0", "simulate:gestures"]
+)
+def test_open_source_says_what_is_not_supported_yet(uri: str) -> None:
+    with pytest.raises(SourceError, match="not supported yet"):
+        open_source(uri)
+
+
+def test_open_source_says_that_there_is_no_such_file() -> None:
+    with pytest.raises(SourceError, match=r"nothing\.aedat4: no such file: give the path"):
+        open_source("nothing.aedat4")
+
+
+# --- N-MNIST ---
+
+
+def test_nmnist_records_are_decoded_bit_by_bit(tmp_path: Path) -> None:
+    rows = [(0, 33, 1, 0), (33, 0, 0, 0x010203), (5, 6, 1, 0x7FFFFF)]
+    recording = open_recording(write_nmnist(tmp_path / "f.bin", rows))
+    events = np.concatenate(list(recording))
+    assert [(e["x"], e["y"], e["p"], e["t"]) for e in events] == rows
+    assert (recording.resolution, recording.format) == ((34, 34), "nmnist")
+
+
+def test_ncaltech_time_overflows_move_all_later_times_on(tmp_path: Path) -> None:
+    rows = [(200, 10, 1, 8_000), (0, 240, 0, 8_191), (3, 4, 0, 5), (0, 240, 0, 8_191), (5, 6, 1, 6)]
+    recording = open_recording(write_nmnist(tmp_path / "f.bin", rows))
+    events = np.concatenate(list(recording))
+    assert events["t"].tolist() == [8_000, 8_192 + 5, 2 * 8_192 + 6]
+    assert recording.resolution == (240, 180)
+
+
+def test_an_nmnist_file_cut_inside_an_event_says_so(tmp_path: Path) -> None:
+    path = write_nmnist(tmp_path / "f.bin", [(1, 2, 1, t) for t in range(100)])
+    path.write_bytes(path.read_bytes()[:-2])
+    found = describe(path)
+    assert found.streams["events"].n == 99
+    assert found.warnings == ["the last 3 bytes aren't a whole event: the file is cut short"]
+
+
+# --- tables ---
+
+
+def test_an_npz_with_its_sensor_size_needs_no_guess(tmp_path: Path) -> None:
+    np.savez(tmp_path / "f.npz", t=[1, 2], x=[3, 4], y=[5, 6], p=[-1, 1], width=50, height=40)
+    recording = open_recording(tmp_path / "f.npz")
+    assert (recording.resolution, recording.warnings) == ((50, 40), [])
+    assert np.concatenate(list(recording)).tolist() == [(1, 3, 5, False), (2, 4, 6, True)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"p": None}, "no column p"),
+        ({"t": [0.1, 0.2]}, "t must be integers"),
+        ({"x": [1]}, "lists of one length"),
+        ({"p": [0, 7]}, "p must be 0 and 1"),
+        ({"y": [-1, 0]}, "within 0..32767"),
+        ({"width": 0, "height": 3}, "width and height must each be one positive integer"),
+        ({"t": [{}, 1]}, "not a sound"),
+    ],
+)
+def test_an_npz_that_is_no_recording_says_what_is_wrong(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    columns = {"t": [1, 2], "x": [3, 4], "y": [5, 6], "p": [0, 1], **change}
+    np.savez(tmp_path / "f.npz", **{k: np.asarray(v) for k, v in columns.items() if v is not None})
+    with pytest.raises(FormatError, match=message) as raised:
+        open_recording(tmp_path / "f.npz")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_damaged_npz_is_an_error_of_one_line(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "f.npz", t=np.arange(1_000), x=np.zeros(1_000, int))
+    octets = (tmp_path / "f.npz").read_bytes()
+    for damaged in (octets[:200], octets[:80] + b"\xaa" * 60 + octets[140:]):
+        (tmp_path / "f.npz").write_bytes(damaged)
+        with pytest.raises(FormatError) as raised:
+            open_recording(tmp_path / "f.npz")
+        assert "\n" not in str(raised.value)
+
+
+# --- recordings ---
+
+
+def test_a_recording_can_be_read_again_from_the_start(recording: Recording) -> None:
+    first, second = np.concatenate(list(recording)), np.concatenate(list(recording))
+    assert np.array_equal(first, second)
+    assert recording.counters.events == 2 * first.size
+
+
+def test_seeking_in_the_middle_of_an_iteration_goes_on_from_there(recording: Recording) -> None:
+    packets = iter(recording)
+    next(packets)
+    recording.seek(1_150_000)
+    assert next(packets)["t"][0] == 1_150_000
+    recording.seek(1_050_000)
+    assert np.concatenate(list(packets))["t"][0] == 1_050_000
+
+
+def test_seeking_outside_the_recording_is_held_to_it(recording: Recording) -> None:
+    recording.seek(-5)
+    assert next(iter(recording))["t"][0] == recording.t_start
+    recording.seek(10**15)
+    assert np.concatenate(list(recording))["t"].tolist() == [recording.t_end]
+
+
+def test_packets_are_bounded_whatever_the_file_does(tmp_path: Path) -> None:
+    from livesnn.events.formats.aedat4_layout import PACKET_HEADER, build_events, build_header
+    from livesnn.events.formats.compression import Compression
+
+    content = build_events(make_events(np.arange(200_000)))
+    header, _ = build_header(Compression.NONE, SENSOR, "made")
+    (tmp_path / "f.aedat4").write_bytes(header + PACKET_HEADER.pack(0, len(content)) + content)
+    with open_recording(tmp_path / "f.aedat4") as recording:
+        sizes = [packet.size for packet in recording]
+    assert sum(sizes) == 200_000
+    assert max(sizes) <= 65_536
+
+
+def test_a_closed_recording_ends_its_iteration(recording: Recording) -> None:
+    packets = iter(recording)
+    next(packets)
+    recording.close()
+    assert list(packets) == []
+    assert list(recording) == []
+    assert recording.warnings == []
+
+
+# --- replay ---
+
+
+@pytest.mark.parametrize("speed", [0.25, 1.0, 4.0, None])
+def test_a_replay_gives_every_event_once_in_order(recording: Recording, speed: float | None) -> None:
+    whole = np.concatenate(list(recording))
+    assert np.array_equal(np.concatenate(list(Replay(recording, speed=speed, clock=StepClock()))), whole)
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0, 3.0])
+def test_a_packet_never_comes_before_its_last_event_is_due(recording: Recording, speed: float) -> None:
+    clock = StepClock()
+    started: float | None = None
+    for packet in Replay(recording, speed=speed, clock=clock):
+        started = clock.now if started is None else started
+        assert clock.now >= (packet["t"][-1] - recording.t_start) / 1e6 / speed
+    assert clock.now <= 0.2 / speed + 0.1
+
+
+def test_paced_packets_are_short_enough_for_a_smooth_view(recording: Recording) -> None:
+    spans = [np.ptp(packet["t"]) for packet in Replay(recording, speed=2.0, clock=StepClock())]
+    assert max(spans) <= 10_000
+    slow = [np.ptp(packet["t"]) for packet in Replay(recording, speed=0.25, clock=StepClock())]
+    assert max(slow) <= 2_500
+
+
+def test_real_time_is_real_time(recording: Recording) -> None:
+    import time
+
+    begun = time.perf_counter()
+    assert sum(packet.size for packet in Replay(recording, speed=2.0)) == 10_000
+    assert time.perf_counter() - begun >= 0.09
+
+
+def test_a_consumer_that_is_late_shifts_the_rest_instead_of_being_rushed(recording: Recording) -> None:
+    clock = StepClock()
+    packets = iter(Replay(recording, clock=clock))
+    next(packets)
+    clock.now += 5.0
+    late = clock.now
+    rest = list(packets)
+    assert clock.now - late >= (rest[-1]["t"][-1] - rest[0]["t"][-1]) / 1e6
+
+
+def test_the_position_follows_the_events_and_the_seeks(recording: Recording) -> None:
+    replay = Replay(recording, speed=None)
+    assert replay.position_us == recording.t_start
+    packets = iter(replay)
+    packet = next(packets)
+    assert replay.position_us == packet["t"][-1]
+    replay.seek(1_120_000)
+    assert replay.position_us == 1_120_000
+    assert next(packets)["t"][0] == 1_120_000
+
+
+def test_a_seek_is_never_answered_with_events_from_before_it(recording: Recording) -> None:
+    replay = Replay(recording, clock=StepClock())
+    packets = iter(replay)
+    for target in (1_150_000, 1_000_000, 1_199_000, 1_070_000):
+        replay.seek(target)
+        assert next(packets)["t"][0] == target
+
+
+def test_after_its_end_a_replay_can_be_sought_and_played_again(recording: Recording) -> None:
+    replay = Replay(recording, speed=None)
+    assert sum(packet.size for packet in replay) == 10_000
+    replay.seek(1_100_000)
+    assert sum(packet.size for packet in replay) == 5_000
+    assert sum(packet.size for packet in replay) == 10_000
+
+
+def test_a_loop_starts_again_at_the_end(recording: Recording) -> None:
+    packets = iter(Replay(recording, speed=None, loop=True))
+    times = [int(next(packets)["t"][0]) for _ in range(100)]
+    assert times.count(recording.t_start) > 1
+
+
+def test_a_loop_over_nothing_ends(tmp_path: Path) -> None:
+    with Replay(open_recording(record(tmp_path / "f.aedat4", make_events([]))), loop=True) as replay:
+        assert list(replay) == []
+
+
+class Consumer:
+    """Iterates in a thread, and says when a packet came."""
+
+    def __init__(self, replay: Replay) -> None:
+        self.came = threading.Semaphore(0)
+        self.packets: list[Events] = []
+        self.thread = threading.Thread(target=self._run, args=(replay,), daemon=True)
+        self.thread.start()
+
+    def _run(self, replay: Replay) -> None:
+        for packet in replay:
+            self.packets.append(packet)
+            self.came.release()
+
+
+HOUR_US = 3_600_000_000
+
+
+@pytest.fixture
+def gap(tmp_path: Path) -> Iterator[Replay]:
+    """Yield two bursts, an hour apart, in real time."""
+    times = np.concatenate([np.arange(100), HOUR_US + np.arange(100)])
+    replay = Replay(open_recording(record(tmp_path / "gap.aedat4", make_events(times))))
+    yield replay
+    replay.close()
+
+
+def test_closing_ends_a_wait_of_an_hour_at_once(gap: Replay) -> None:
+    consumer = Consumer(gap)
+    assert consumer.came.acquire(timeout=WAIT_S)
+    gap.close()
+    consumer.thread.join(WAIT_S)
+    assert not consumer.thread.is_alive()
+    assert len(consumer.packets) == 1
+
+
+def test_another_speed_takes_effect_during_a_wait(gap: Replay) -> None:
+    consumer = Consumer(gap)
+    assert consumer.came.acquire(timeout=WAIT_S)
+    gap.set_speed(None)
+    assert consumer.came.acquire(timeout=WAIT_S)
+    consumer.thread.join(WAIT_S)
+    assert sum(packet.size for packet in consumer.packets) == 200
+
+
+def test_a_seek_takes_effect_during_a_wait(gap: Replay) -> None:
+    consumer = Consumer(gap)
+    assert consumer.came.acquire(timeout=WAIT_S)
+    gap.seek(HOUR_US + 50)
+    assert consumer.came.acquire(timeout=WAIT_S)
+    assert consumer.packets[1]["t"][0] == HOUR_US + 50
+
+
+def test_a_paused_replay_gives_nothing_until_it_is_resumed_and_can_be_sought_and_closed(gap: Replay) -> None:
+    gap.pause()
+    consumer = Consumer(gap)
+    assert not consumer.came.acquire(timeout=0.1)
+    gap.seek(HOUR_US)
+    assert gap.position_us == HOUR_US
+    assert not consumer.came.acquire(timeout=0.1)
+    gap.resume()
+    assert consumer.came.acquire(timeout=WAIT_S)
+    assert consumer.packets[0]["t"][0] == HOUR_US
+    gap.pause()
+    gap.close()
+    consumer.thread.join(WAIT_S)
+    assert not consumer.thread.is_alive()
+
+
+@pytest.mark.parametrize("speed", [0.0, -1.0, float("nan")])
+def test_a_speed_that_is_none_is_refused(recording: Recording, speed: float) -> None:
+    with pytest.raises(SourceError, match="give a number above 0"):
+        Replay(recording, speed=speed)
