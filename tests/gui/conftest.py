@@ -17,7 +17,6 @@ from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
 from livesnn.weights import CARD_KEY
 
-
 SENSOR = Resolution(34, 34)
 CARD = ModelCard(
     name="columns",
@@ -73,7 +72,7 @@ def write_model(folder: Path, card: ModelCard = CARD) -> Path:
 
 
 def moving_bar(duration_us: int, *, start_us: int = 5_000_000, seed: int = 1) -> Events:
-    """Return events of a bar that crosses the sensor once: ON at its front, OFF at its back, and some noise."""
+    """Return events of a bar that crosses the sensor once: ON in front, OFF behind, and some noise."""
     rng = np.random.default_rng(seed)
     steps = np.arange(0, duration_us, 1000)
     rows = np.arange(4, 30)
