@@ -73,10 +73,11 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("livesnn")
         self.setStyleSheet(style.STYLE_SHEET)
         self.setAcceptDrops(True)
-        self.setMinimumSize(960, 620)
+        self.setMinimumSize(1000, 700)
         self.resize(1280, 800)
         left = QVBoxLayout()
         left.setSpacing(14)
+        left.addWidget(self.banner)
         left.addWidget(self.view, 1)
         left.addWidget(self.transport)
         body = QHBoxLayout()
@@ -89,7 +90,6 @@ class MainWindow(QMainWindow):
         column.setContentsMargins(18, 12, 18, 18)
         column.setSpacing(14)
         column.addWidget(self.header)
-        column.addWidget(self.banner)
         column.addLayout(body, 1)
         column.addWidget(self.strip)
         self.setCentralWidget(root)
@@ -122,6 +122,7 @@ class MainWindow(QMainWindow):
         self.banner.hide()
         self._opened, self._state = None, ""
         self.readout.clear(())
+        self.transport.set_recording(None)
         self.session = Session(
             source,
             self._model,
@@ -129,6 +130,7 @@ class MainWindow(QMainWindow):
             speed=self.transport.speed.currentData(),
         )
         self.session.start()
+        self.header.show_names(self.session.name, "")
         self._follow_state()
 
     @Slot()

@@ -14,6 +14,7 @@ from livesnn.app.statistics import Percentiles, Statistics
 from livesnn.app.values import Answer
 from livesnn.app.views import NOTHING, ClassBars, DecisionView, Reading, SplitRow, WindowDots, card, label
 
+LONGEST_NAME = 48  # characters
 _STATES = {  # of session.py → words, colour of the dot
     "empty": ("No source", style.FAINT),
     "opening": ("Opening", style.WARNING),
@@ -57,7 +58,9 @@ class Header(QWidget):
 
     def show_names(self, source: str, model: str) -> None:
         """Name the source and the model."""
-        self.source.setText(source)
+        shortened = source if len(source) <= LONGEST_NAME else f"{source[:30]} … {source[-15:]}"
+        self.source.setText(shortened)
+        self.source.setToolTip(source)
         self.model.setText(f"with model {model}" if model else "")
 
     def show_state(self, state: str) -> None:

@@ -37,6 +37,7 @@ QPushButton:focus {{ border-color: {ACCENT}; }}
 QPushButton:disabled {{ background: {SURFACE}; color: {FAINT}; }}
 QPushButton:checked {{ background: {ACCENT_DARK}; border-color: {ACCENT}; }}
 QPushButton#icon {{ padding: 0; }}
+QPushButton:checked:disabled {{ background: {SURFACE}; border-color: {LINE}; }}
 QPushButton#play {{ background: {ACCENT}; border: none; border-radius: 21px; padding: 0; }}
 QPushButton#play:hover {{ background: #74e6d0; }}
 QPushButton#play:focus {{ border: 2px solid {TEXT}; }}

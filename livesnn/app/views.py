@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from livesnn.app import style
 
 NOTHING = "–"
+_WORDS = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextWordWrap)
 Probabilities = npt.NDArray[np.float32]
 
 
@@ -43,7 +44,8 @@ class DecisionView(QWidget):
         self.confidence = 0.0
         self._percent = NOTHING
         self._waiting = True
-        self.setFixedHeight(144)
+        self.setMinimumHeight(92)
+        self.setMaximumHeight(150)
         self.clear()
 
     def clear(self) -> None:
@@ -64,12 +66,11 @@ class DecisionView(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         width, height = float(self.width()), float(self.height())
-        font = _fitting(self.text, width, largest=72 if not self._waiting else 34)
+        words = QRectF(0, 0, width, height - 36)
+        font = _fitting(self.text, words, largest=34 if self._waiting else 72)
         painter.setFont(font)
         painter.setPen(QColor(style.FAINT if self._waiting else style.TEXT))
-        words = QRectF(0, 0, width, height - 42)
-        flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextWordWrap
-        painter.drawText(words, int(flags), self.text)
+        painter.drawText(words, _WORDS, self.text)
         painter.setFont(style.text_font(15, weight=QFont.Weight.DemiBold))
         painter.setPen(QColor(style.SOFT))
         number = QRectF(width - 60, height - 30, 60, 24)
@@ -78,11 +79,13 @@ class DecisionView(QWidget):
         draw_bar(painter, QRectF(0, height - 22, width - 72, 8), self.confidence, colour)
 
 
-def _fitting(text: str, width: float, *, largest: int, smallest: int = 20) -> QFont:
-    """Return the largest font in which the text fits on one line, or two of the smallest."""
+def _fitting(text: str, box: QRectF, *, largest: int, smallest: int = 16) -> QFont:
+    """Return the largest font in which the text, wrapped between words, fits into the box."""
     for pixels in range(largest, smallest, -2):
         font = style.text_font(pixels, weight=QFont.Weight.Bold)
-        if QFontMetricsF(font).horizontalAdvance(text) <= width:
+        metrics = QFontMetricsF(font)
+        longest_word = max(metrics.horizontalAdvance(word) for word in text.split())
+        if longest_word <= box.width() and metrics.boundingRect(box, _WORDS, text).height() <= box.height():
             return font
     return style.text_font(smallest, weight=QFont.Weight.Bold)
 
@@ -110,7 +113,7 @@ class ClassBars(QWidget):
         self.probabilities: Probabilities | None = None
         self.decision: str | None = None
         self._texts: list[str] = []
-        self.setMinimumHeight(200)
+        self.setMinimumHeight(160)
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """Return room for comfortable rows."""
@@ -121,6 +124,7 @@ class ClassBars(QWidget):
         self.classes = tuple(classes)
         self.probabilities, self.decision = None, None
         self._texts = [NOTHING] * len(self.classes)
+        self.setMinimumHeight(16 * max(len(self.classes), 10))
         self.update()
 
     def set_values(self, probabilities: Probabilities, decision: str | None, *, read: bool) -> None:

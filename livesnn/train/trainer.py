@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import shutil
 import subprocess
 import sys
 import warnings
@@ -17,6 +18,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
+from livesnn import __version__
 from livesnn.card import Split
 from livesnn.errors import TrainError
 from livesnn.snn import SpikingNetwork, build_network
@@ -141,9 +143,12 @@ def _finish(
 
 
 def _commit() -> str:
-    where = Path(__file__).parent
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=where, capture_output=True, text=True)
-    return done.stdout.strip()
+    """Return livesnn's own commit in a checkout; elsewhere its version."""
+    git, repository = shutil.which("git"), Path(__file__).parents[2]
+    if git is None or not (repository / ".git").exists():
+        return f"livesnn {__version__}"
+    head = [git, "rev-parse", "--short", "HEAD"]
+    return subprocess.run(head, cwd=repository, capture_output=True, text=True, check=True).stdout.strip()
 
 
 class _Quiet(warnings.catch_warnings):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from livesnn.card import InputSpec
 from livesnn.errors import DataError
 from livesnn.events.frames import stack_clip
-from livesnn.simulate.saccades import simulated_digit
+from livesnn.simulate.saccades import MOVES, NMNIST, simulated_digit
 from livesnn.train.datasets import Clips
 from livesnn.train.datasets.nmnist import CLASSES, SENSOR
 
@@ -34,20 +36,26 @@ def load_simulated(mnist: Path, input_spec: InputSpec, count: int, cache: Path, 
             f"{mnist} is not MNIST's mnist.npz with x_train and y_train ({error}): give --mnist"
         ) from error
     images, labels = images[FIRST_UNSEEN:][:count], labels[FIRST_UNSEEN:][:count]
-    rule = input_spec.slice
-    kept = (
-        cache / f"nmnist-simulated-{len(images)}-{rule.delta_t_us or 0}us-{rule.n_events or 0}ev-{seed}.npy"
-    )
-    if kept.exists():
-        frames = np.load(kept)
-    else:
-        frames = np.stack(
-            [
-                stack_clip(simulated_digit(images, i, seed=seed), rule, SENSOR, input_spec, input_spec.window)
-                for i in range(len(images))
-            ]
-        )
+    kept = cache / f"nmnist-simulated-{_key(len(images), seed, input_spec, NMNIST, MOVES)}.npy"
+    if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        np.save(kept, frames)
+        partial = kept.with_suffix(".partial.npy")
+        np.save(partial, _simulate(images, input_spec, seed))
+        partial.replace(kept)
+    frames = np.load(kept)
     names = tuple(f"simulated/{i}" for i in range(len(images)))
     return Clips(frames, labels.astype(np.int64), names, CLASSES)
+
+
+def _simulate(images: npt.NDArray[np.uint8], input_spec: InputSpec, seed: int) -> npt.NDArray[np.uint8]:
+    """Return uint8 [N, window, C, H, W]."""
+    recordings = (simulated_digit(images, index, seed=seed) for index in range(len(images)))
+    clips = [
+        stack_clip(events, input_spec.slice, SENSOR, input_spec, input_spec.window) for events in recordings
+    ]
+    return np.stack(clips)
+
+
+def _key(*settings: object) -> str:
+    """Return a name for what the clips were made with."""
+    return hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
