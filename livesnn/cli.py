@@ -13,7 +13,7 @@ import tyro
 
 from livesnn.errors import LivesnnError
 
-Source = tyro.conf.Positional[str]
+Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 
 
 def gui(source: tyro.conf.Positional[str | None] = None, /, *, model: str = "nmnist") -> int:
@@ -138,7 +138,7 @@ def evaluate(
 
 def train(arguments: list[str]) -> int:
     """Train a model from a data set in its official layout: livesnn train --dataset nmnist --data DIR."""
-    from livesnn.train.config import RECIPES, TrainConfig
+    from livesnn.train.config import RECIPES, TrainConfig  # without torch
 
     recipe = "paper" if "--recipe paper" in " ".join(arguments).replace("=", " ") else "best"
     config = tyro.cli(TrainConfig, args=arguments, default=RECIPES[recipe], prog="livesnn train")
@@ -149,6 +149,32 @@ def train(arguments: list[str]) -> int:
     done = run_training(config)
     _say(f"model written to {done.folder}")
     _print_json({"folder": str(done.folder), **asdict(done.validation)})
+    return 0
+
+
+def simulate(
+    out: tyro.conf.Positional[Path], /, *, scene: str = "digit-3", seed: int = 0, seconds: float = 5.0
+) -> int:
+    """Make a recording without a camera: a drawn digit in saccades.
+
+    Parameters
+    ----------
+    out
+        The .aedat4 file to write.
+    scene
+        "digit-0" to "digit-9".
+    seed
+        The same seed gives the same events.
+    seconds
+        How long.
+    """
+    from livesnn.events.recorder import Aedat4Writer
+    from livesnn.simulate.scenes import simulate_scene
+
+    events, resolution = simulate_scene(scene, seed=seed, seconds=seconds)
+    with Aedat4Writer(out, resolution, camera=f"simulated {scene}, seed {seed}") as writer:
+        writer.write(events)
+    _say(f"{len(events)} events of {scene} written to {out}")
     return 0
 
 
@@ -184,6 +210,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "info": info,
     "train": train,
     "eval": evaluate,
+    "simulate": simulate,
     "bench": bench,
 }
 

@@ -37,7 +37,7 @@ class EventView(QFrame):
         self._box = _box()
         self._box.addItem(self._image)
         self._box.addItem(self._edge)
-        canvas = pg.GraphicsView(background=style.EVENT_BACKGROUND)
+        self.canvas = canvas = pg.GraphicsView(background=style.EVENT_BACKGROUND)
         canvas.setCentralItem(self._box)
         canvas.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         canvas.setAcceptDrops(False)  # a dropped file is the window's

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMainWindow, QVBoxLayout
 from livesnn.app import style
 from livesnn.app.event_view import EventView
 from livesnn.app.panels import ErrorBanner, Header, ReadoutPanel, StatusStrip
-from livesnn.app.session import Session, SourceLike
+from livesnn.app.session import PICTURE_EVERY_S, Session, SourceLike
 from livesnn.app.transport import Transport
 from livesnn.app.values import Answer, Opened
 from livesnn.infer import Model
@@ -43,12 +43,19 @@ class MainWindow(QMainWindow):
     ----------
     model
         Name or folder of the model; loaded when the first source is opened, and kept.
+    loop
+        Whether recordings start again at their end, until a person says otherwise.
+    picture_every_s
+        Least time between two pictures; 0: one a packet.
     """
 
-    def __init__(self, model: str | Model, *, loop: bool = True) -> None:
+    def __init__(
+        self, model: str | Model, *, loop: bool = True, picture_every_s: float = PICTURE_EVERY_S
+    ) -> None:
         super().__init__()
         self.session: Session | None = None
         self._model = model
+        self._picture_every_s = picture_every_s
         self._opened: Opened | None = None
         self._state = ""
         self._read_at_s = 0.0
@@ -128,6 +135,7 @@ class MainWindow(QMainWindow):
             self._model,
             loop=self.transport.loop.isChecked(),
             speed=self.transport.speed.currentData(),
+            picture_every_s=self._picture_every_s,
         )
         self.session.start()
         self.header.show_names(self.session.name, "")

@@ -48,6 +48,10 @@ class DecisionView(QWidget):
         self.setMaximumHeight(150)
         self.clear()
 
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return room for large letters."""
+        return QSize(320, 140)
+
     def clear(self) -> None:
         """Nothing has been decided, because nothing has been seen."""
         self.text, self.confidence, self._percent, self._waiting = "Nothing yet", 0.0, NOTHING, True
@@ -147,7 +151,7 @@ class ClassBars(QWidget):
         font = style.text_font(14 if row_height >= 22 else 12)
         names = [style.readable(name) for name in self.classes]
         longest = max(QFontMetricsF(font).horizontalAdvance(name) for name in names)
-        name_width = min(longest, self.width() * 0.5)
+        name_width = min(longest, self.width() * 0.57)
         painter.setFont(font)
         for index, name in enumerate(names):
             row = QRectF(0, index * row_height, self.width(), row_height)

@@ -1,4 +1,4 @@
-"""How fast .aedat4 is decoded to numpy: livesnn beside dv-processing and aedat, in one run. Not here: the reader."""
+"""How fast .aedat4 is decoded to numpy: livesnn beside dv-processing and aedat. Not here: the reader."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class Slicer:
             without an event, in a quiet scene; a jump forward by more than a window ends the stream, as an
             event's would; an older time changes nothing. It never starts a stream; fixed count ignores it.
         """
-        events = np.ascontiguousarray(packet, dtype=EVENTS_DTYPE)
+        events = np.asarray(packet, dtype=EVENTS_DTYPE)
         ended: list[Frame] = []
         position = 0
         while position < events.size:
@@ -271,10 +271,10 @@ def _fill(
 
 @cache
 def _kernel() -> Callable[..., tuple[int, int, int, int]]:
-    """Compile `_fill` on first use, for any contiguous packet, read-only or not; it releases the GIL."""
+    """Compile `_fill` on first use, for any packet, strided or read-only too; it releases the GIL."""
     import numba
 
-    packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "C", readonly=True)
+    packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "A", readonly=True)
     table = numba.types.Array(numba.int32, 1, "C", readonly=True)
     whole = numba.int64
     signature = numba.types.UniTuple(whole, 4)(

@@ -24,6 +24,7 @@ from livesnn.events.formats.compression import Compression
 
 PACKET_EVENTS = 10_000
 PACKET_US = 10_000
+ONE_BLOCK = lz4.frame.BLOCKSIZE_MAX256KB  # a packet is one LZ4 block, which unpacks fastest
 """A packet of the file is written when it is this full or spans this much time: what a kill can lose."""
 
 _COMPRESSIONS = {"lz4": Compression.LZ4, "zstd": Compression.ZSTD, None: Compression.NONE}
@@ -155,7 +156,9 @@ class Aedat4Writer:
 
     def _pack(self, content: bytes) -> bytes:
         if self._compression is Compression.LZ4:
-            return bytes(lz4.frame.compress(content, store_size=False))
+            return bytes(
+                lz4.frame.compress(content, block_size=ONE_BLOCK, block_linked=False, store_size=False)
+            )
         if self._compression is Compression.ZSTD:
             return zstandard.ZstdCompressor().compress(content)
         return content

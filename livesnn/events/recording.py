@@ -124,6 +124,9 @@ class Recording:
 
     def _packets(self, start_us: int | None) -> Iterator[Events]:
         for packet in self._reader.packets(self.stream, start_us, self._counters):
+            if packet.size <= MAX_PACKET_EVENTS:
+                yield packet
+                continue
             for first in range(0, packet.size, MAX_PACKET_EVENTS):
                 yield packet[first : first + MAX_PACKET_EVENTS]
 

@@ -39,9 +39,9 @@ def measure_switch(
             value = loss(outputs, labels)
             value.backward()
         layers = zip(net.layer_names()[:-1], rates.tolist(), strict=True)
-        norms = {n: float(p.grad.norm()) for n, p in net.named_parameters() if p.grad is not None}
+        norms = {n: p.grad.norm().item() for n, p in net.named_parameters() if p.grad is not None}
         sides[name] = {
-            "loss": float(value),
+            "loss": value.item(),
             "rates": dict(layers),
             "gradient_norms": {
                 n: norm for n, norm in norms.items() if n.endswith(("conv.weight", "classify.weight"))

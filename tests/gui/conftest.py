@@ -1,99 +1,22 @@
-"""What the window's tests share: a small network, a moving bar, and a guard against threads left behind."""
+"""What the window's tests share: a model, a recording, a window, and a guard against threads left behind."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.card import InputSpec, ModelCard, SliceRule
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.weights import CARD_KEY
 
-SENSOR = Resolution(34, 34)
-CARD = ModelCard(
-    name="columns",
-    classes=tuple(str(digit) for digit in range(10)),
-    input=InputSpec(width=34, height=34, slice=SliceRule(delta_t_us=10_000), window=10),
-    states={"classify": (10,)},
-    dataset="none: where a bar is, left to right",
-)
+from .synthetic import livesnn_threads, moving_bar, write_model, write_recording
 
 
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:
     yield
     assert livesnn_threads() == []
-
-
-def livesnn_threads() -> list[str]:
-    """Return the names of our threads that are alive."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("livesnn-")]
-
-
-def write_model(folder: Path, card: ModelCard = CARD) -> Path:
-    """Write a model folder whose ten classes are ten columns of the image: U' = 0.5·U + counts·W."""
-    width, height = card.input.width, card.input.height
-    columns = np.arange(width)[None, :] * 10 // width == np.arange(10)[:, None]
-    weights = np.repeat(columns[:, None, :], 2 * height, axis=1).reshape(10, -1).T.astype(np.float32)
-    real = TensorProto.FLOAT
-    nodes = [
-        helper.make_node("Cast", ["frame"], ["counts"], to=real),
-        helper.make_node("Flatten", ["counts"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "weights"], ["seen"]),
-        helper.make_node("Mul", ["seen", "scale"], ["drive"]),
-        helper.make_node("Mul", ["classify", "half"], ["fading"]),
-        helper.make_node("Add", ["fading", "drive"], ["classify.next"]),
-        helper.make_node("Identity", ["classify.next"], ["output"]),
-    ]
-    constants = {"weights": weights, "half": np.float32(0.5), "scale": np.float32(0.05)}
-    graph = helper.make_graph(
-        nodes,
-        "step",
-        [
-            helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, 2, height, width]),
-            helper.make_tensor_value_info("classify", real, [1, 10]),
-        ],
-        [helper.make_tensor_value_info(name, real, [1, 10]) for name in ("output", "classify.next")],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, {CARD_KEY: card.to_json()})
-    folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, folder / "model.onnx")
-    return folder
-
-
-def moving_bar(duration_us: int, *, start_us: int = 5_000_000, seed: int = 1) -> Events:
-    """Return events of a bar that crosses the sensor once: ON in front, OFF behind, and some noise."""
-    rng = np.random.default_rng(seed)
-    steps = np.arange(0, duration_us, 1000)
-    rows = np.arange(4, 30)
-    t = np.repeat(steps, rows.size) + rng.integers(0, 1000, steps.size * rows.size)
-    on = rng.random(t.size) < 0.5
-    front = t * 30 // duration_us
-    x = np.where(on, front + 3, front) + rng.integers(-1, 2, t.size)
-    noise = rng.random(t.size) < 0.02
-    events = np.zeros(t.size, EVENTS_DTYPE)
-    events["t"] = start_us + t
-    events["x"] = np.where(noise, rng.integers(0, 34, t.size), np.clip(x, 0, 33))
-    events["y"] = np.tile(rows, steps.size)
-    events["p"] = on
-    return events[np.argsort(events["t"], kind="stable")]
-
-
-def write_recording(path: Path, events: Events, sensor: Resolution = SENSOR) -> Path:
-    """Write the events as .npz."""
-    columns: dict[str, npt.NDArray[np.generic]] = {name: events[name] for name in ("t", "x", "y", "p")}
-    np.savez(path, width=np.int64(sensor.width), height=np.int64(sensor.height), **columns)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -108,13 +31,17 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_window(qtbot, model_folder: Path) -> Callable[..., MainWindow]:  # type: ignore[no-untyped-def]
+def make_window(qtbot: QtBot, model_folder: Path) -> Iterator[Callable[..., MainWindow]]:
     """Return a function that makes a window on show, which is closed after the test."""
+    windows: list[MainWindow] = []
 
     def make(model: str | Path = model_folder, *, loop: bool = False) -> MainWindow:
         window = MainWindow(str(model), loop=loop)
         qtbot.addWidget(window)
+        windows.append(window)
         window.show()
         return window
 
-    return make
+    yield make
+    for window in windows:
+        window.close()

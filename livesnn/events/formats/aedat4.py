@@ -104,7 +104,7 @@ class Aedat4Reader:
             packet = self._read(row, resolution, newest_us, counters)
             if packet is None or not packet.size:
                 continue
-            newest_us = int(packet["t"][-1])
+            newest_us = packet["t"].item(-1)
             if start_us is not None:
                 packet = packet[np.searchsorted(packet["t"], start_us) :]
                 start_us = None if packet.size else start_us
@@ -222,7 +222,8 @@ def _check_times(packet: Events, count: int, row: PacketRow) -> None:
     """Raise PackedError when times or count can't be: damage that unpacking didn't notice."""
     if not packet.size:
         return
-    first, last = int(packet["t"][0]), int(packet["t"][-1])
+    times = packet["t"]
+    first, last = times.item(0), times.item(-1)
     if last - first > _LONGEST_PACKET_US:
         raise PackedError("its times are damaged")
     if row.items < 0 or row.t_last == 0:

@@ -7,6 +7,8 @@ from enum import IntEnum
 import lz4.frame
 import zstandard
 
+from livesnn.events.formats.lz4_blocks import unpack_plain_frame
+
 MAX_PACKET_BYTES = 128 << 20
 """No packet may be larger, packed or unpacked: 8 million events, or a 40-megapixel colour frame."""
 
@@ -64,7 +66,10 @@ class Unpacker:
     def _unpack_lz4(self, packed: memoryview) -> memoryview:
         longest = min(_LZ4_MAX_RATIO * len(packed) + 64, MAX_PACKET_BYTES)
         expected = _first_literal_u32(packed) + 4  # with room to spare, so that the end mark is read, too
-        limit = expected + 4 if 12 <= expected <= longest else longest
+        known = 12 <= expected <= longest
+        if known and (plain := unpack_plain_frame(packed, expected)) is not None:
+            return memoryview(plain)
+        limit = expected + 4 if known else longest
         content, whole = self._lz4_chunk(packed, limit)
         if not whole and limit < longest:
             content, whole = self._lz4_chunk(packed, longest)

@@ -1,0 +1,86 @@
+"""Show frames as fast as they come, in a process of its own: python tests/gui/soak.py MODEL_FOLDER FRAMES.
+
+Prints {frames, painted, rss_after_first, rss_at_end, dropped, decisions} as JSON. The process must end with 0:
+a crash while painting is what this is for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
+
+import numpy as np
+import psutil
+import pyqtgraph as pg
+from synthetic import SENSOR, moving_bar
+
+from livesnn.app.main_window import MainWindow
+from livesnn.events import Events, SourceCounters
+
+WARM_UP = 1000  # frames, after which memory must not grow
+PACKET_US = 10_000
+
+
+class Flood:
+    """A camera without end, as fast as its packets are taken."""
+
+    resolution = SENSOR
+
+    def __init__(self) -> None:
+        self.counters = SourceCounters()
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Events]:
+        bar = moving_bar(1_000_000, start_us=0)
+        cuts = np.searchsorted(bar["t"], np.arange(PACKET_US, 1_000_000, PACKET_US))
+        second = 0
+        while not self._closed:
+            for packet in np.split(bar, cuts):
+                later = packet.copy()
+                later["t"] += second * 1_000_000
+                yield later
+            second += 1
+
+    def close(self) -> None:
+        self._closed = True
+
+
+def main(model: str, frames: int) -> dict[str, int]:
+    """Show so many frames, each painted, and return what was measured."""
+    application = pg.mkQApp("soak")
+    window = MainWindow(model, picture_every_s=0.0)
+    window.resize(1000, 700)
+    window.show()
+    window.open(Flood())
+    process = psutil.Process()
+    after_first = painted = 0
+    while window.view.shown < frames:
+        before = window.view.shown
+        window.poll()
+        if window.view.shown != before:
+            window.view.canvas.viewport().repaint()
+            painted += 1
+        application.processEvents()
+        if window.view.shown == WARM_UP:
+            after_first = process.memory_info().rss
+        if window.banner.isVisible():
+            raise SystemExit(window.banner.message.text())
+    at_end = process.memory_info().rss
+    window.close()
+    summary = window.summary()
+    return {
+        "frames": summary["frames_shown"],
+        "painted": painted,
+        "rss_after_first": after_first,
+        "rss_at_end": at_end,
+        "dropped": summary["dropped"],
+        "decisions": summary["decisions"],
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], int(sys.argv[2]))))  # noqa: T201

@@ -1,0 +1,271 @@
+"""The window on real threads: what a person does, and what they see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
+from PySide6.QtGui import QDropEvent
+from pytestqt.qtbot import QtBot
+
+from livesnn.app.main_window import MainWindow
+from livesnn.errors import FormatError
+from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events.frames import frames
+from livesnn.events.recording import open_recording
+from livesnn.infer import load_model
+from livesnn.infer.pipeline import run
+
+from .synthetic import SENSOR, livesnn_threads, moving_bar, write_recording
+
+# Qt's offscreen platform says so of every window with a least size.
+pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
+
+MakeWindow = Callable[..., MainWindow]
+
+
+def state(window: MainWindow) -> str:
+    return "" if window.session is None else window.session.state
+
+
+def at_full_speed(window: MainWindow) -> None:
+    window.transport.speed.setCurrentIndex(window.transport.speed.count() - 1)
+
+
+def test_without_a_source_it_says_what_to_do(make_window: MakeWindow) -> None:
+    window = make_window()
+    assert not window.view.has_picture
+    assert window.header.state.text() == "No source"
+    assert window.readout.decision.text == "Nothing yet"
+    assert not window.transport.play.isEnabled()
+
+
+def test_it_opens_a_recording_and_shows_frames_and_decisions(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window()
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.readout.bars.decision is not None, timeout=20_000)
+    assert window.view.shown > 1
+    assert window.header.source.text() == "bar.npz"
+    assert "columns" in window.header.model.text()
+    assert window.transport.total.text() == "0:01.0"
+    assert window.strip.readings["dropped"].value.text() == "0"
+
+
+def test_the_majority_is_that_of_run_on_the_same_recording(
+    qtbot: QtBot, make_window: MakeWindow, model_folder: Path, recording: Path
+) -> None:
+    model, source = load_model(model_folder), open_recording(recording)
+    results = list(run(frames(source, model.card.input.slice, model.card.input), model))
+    source.close()
+    decided = [result.decision for result in results if result.window_end and result.decision is not None]
+    window = make_window(loop=True)
+    at_full_speed(window)
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.session is not None and window.session.n_decisions > 2 * len(decided))
+    session = window.session
+    window.close()
+    assert session is not None
+    assert sorted(session.decisions.elements()) == sorted(decided)  # the first pass alone
+    assert window.summary()["majority"] == max(session.decisions, key=session.decisions.__getitem__)
+
+
+def test_space_pauses_and_goes_on(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
+    window = make_window()
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
+    qtbot.keyClick(window, Qt.Key.Key_Space)
+    assert state(window) == "paused"
+    session = window.session
+    assert session is not None
+    qtbot.waitUntil(lambda: session.pictures_put == window.view.shown + session.pictures.replaced)
+    qtbot.waitUntil(lambda: window.header.state.text() == "Paused")
+    put = session.pictures_put
+    ticks: list[None] = []
+    timer = QTimer()
+    timer.timeout.connect(lambda: ticks.append(None))
+    timer.start(10)
+    qtbot.waitUntil(lambda: len(ticks) > 6)  # as many packets would have come
+    assert session.pictures_put <= put + 1
+    qtbot.keyClick(window, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: session.pictures_put > put + 2)
+    assert state(window) == "playing"
+
+
+def test_a_seek_goes_there_resets_the_state_and_says_so(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window()
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.readout.dots.seen > 2, timeout=20_000)
+    window.seek(0.7)
+    qtbot.waitUntil(lambda: "reset by seeking" in window.readout.state_row.remark.text())
+    assert window.transport.line.value() >= 700
+
+
+def test_a_seek_while_paused_shows_the_new_place_and_stays_paused(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window()
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    window.toggle_play()
+    window.seek(0.5)
+    qtbot.waitUntil(lambda: 500 <= window.transport.line.value() <= 560)
+    assert state(window) == "paused"
+
+
+def test_r_resets_the_state_by_hand(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
+    window = make_window()
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.readout.dots.seen > 2, timeout=20_000)
+    qtbot.keyClick(window, Qt.Key.Key_R)
+    qtbot.waitUntil(lambda: "reset by hand" in window.readout.state_row.remark.text())
+
+
+def test_without_loop_it_ends_and_plays_again(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
+    window = make_window(loop=False)
+    at_full_speed(window)
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.header.state.text() == "Ended", timeout=20_000)
+    assert "again" in window.transport.play.toolTip().lower()
+    session = window.session
+    assert session is not None
+    once = session.n_decisions
+    assert once == 10
+    qtbot.mouseClick(window.transport.play, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: session.n_decisions == 2 * once and session.state == "ended")
+    assert sum(session.decisions.values()) == once
+
+
+def test_every_picture_put_is_shown_or_counted_as_skipped(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window()
+    at_full_speed(window)
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: state(window) == "ended", timeout=20_000)
+    session = window.session
+    assert session is not None
+    window.poll()
+    assert session.pictures_put > 0
+    assert window.view.shown + session.pictures.replaced == session.pictures_put
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "damaged"])
+def test_a_file_that_cannot_be_read_is_a_banner_and_the_app_lives_on(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path, kind: str
+) -> None:
+    bad = tmp_path / f"{kind}.npz"
+    if kind != "missing":
+        bad.write_bytes(b"" if kind == "empty" else recording.read_bytes()[:3000])
+    window = make_window()
+    window.open(str(bad))
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    assert bad.name in window.banner.message.text()
+    assert window.header.state.text() == "Error"
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    assert not window.banner.isVisible()
+
+
+def test_a_missing_model_is_a_banner(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
+    window = make_window("no-such-model")
+    window.open(str(recording))
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    assert "no-such-model" in window.banner.message.text()
+
+
+class Failing:
+    """A source that breaks after three packets."""
+
+    resolution = SENSOR
+    counters = SourceCounters()
+
+    def __iter__(self) -> Iterator[Events]:
+        bar = moving_bar(100_000)
+        yield from np.array_split(bar, 3)
+        raise FormatError("here: the file ends in the middle of a packet: copy it again")
+
+    def close(self) -> None:
+        pass
+
+
+def test_an_error_in_the_middle_leaves_the_picture_and_shows_the_message(
+    qtbot: QtBot, make_window: MakeWindow
+) -> None:
+    window = make_window()
+    window.open(Failing())
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    window.poll()
+    assert "middle of a packet" in window.banner.message.text()
+    assert window.view.has_picture
+
+
+def test_a_dropped_file_is_opened(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
+    window = make_window()
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(recording))])
+    drop = QDropEvent(
+        QPointF(50, 50),
+        Qt.DropAction.CopyAction,
+        mime,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    window.dropEvent(drop)
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+
+
+@pytest.mark.parametrize("doing", ["opening", "playing", "paused", "ended"])
+def test_closing_leaves_no_thread(qtbot: QtBot, make_window: MakeWindow, recording: Path, doing: str) -> None:
+    window = make_window()
+    if doing == "ended":
+        at_full_speed(window)
+    window.open(str(recording))
+    assert livesnn_threads()
+    if doing != "opening":
+        qtbot.waitUntil(lambda: window.view.shown > 1 or state(window) == "ended", timeout=20_000)
+    if doing == "paused":
+        window.toggle_play()
+    if doing != "opening":
+        qtbot.waitUntil(lambda: state(window) == doing, timeout=20_000)
+    window.close()
+    assert livesnn_threads() == []
+
+
+def test_opening_another_file_while_one_plays_leaves_one_session(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    other = write_recording(tmp_path / "wide.npz", moving_bar(300_000), Resolution(64, 48))
+    window = make_window()
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    window.open(str(other))
+    qtbot.waitUntil(lambda: window.header.source.text() == "wide.npz", timeout=20_000)
+    qtbot.waitUntil(lambda: window.transport.total.text() == "0:00.3")
+    assert sorted(livesnn_threads()) in (["livesnn-capture", "livesnn-pipeline"], ["livesnn-pipeline"])
+
+
+def test_the_speed_can_change_while_it_plays(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
+    minute = write_recording(tmp_path / "minute.npz", moving_bar(60_000_000))
+    window = make_window()
+    window.open(str(minute))
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    window.set_speed(math.inf)
+    qtbot.waitUntil(lambda: state(window) == "ended", timeout=40_000)
+
+
+def test_a_chosen_speed_also_holds_for_the_next_file(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    minute = write_recording(tmp_path / "minute.npz", moving_bar(60_000_000))
+    window = make_window()
+    at_full_speed(window)
+    window.open(str(minute))
+    qtbot.waitUntil(lambda: state(window) == "ended", timeout=40_000)
