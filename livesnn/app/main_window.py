@@ -72,9 +72,9 @@ class MainWindow(QMainWindow):
         self._connect()
         self.transport.loop.setChecked(loop)
         self._show_empty()
-        self._timer = QTimer(self)
-        self._timer.timeout.connect(self.poll)
-        self._timer.start(POLL_MS)
+        self.timer = QTimer(self)
+        self.timer.timeout.connect(self.poll)
+        self.timer.start(POLL_MS)
 
     def _lay_out(self) -> None:
         self.setWindowTitle("livesnn")
@@ -268,7 +268,7 @@ class MainWindow(QMainWindow):
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt's name)
         """Leave no thread behind."""
-        self._timer.stop()
+        self.timer.stop()
         self._leave()
         event.accept()
 

@@ -48,7 +48,7 @@ class Aedat4Writer:
     Raises
     ------
     SourceError
-        When the file can't be written, here and in every method.
+        When the file exists already, or can't be written, here and in every method.
     """
 
     def __init__(
@@ -67,7 +67,9 @@ class Aedat4Writer:
         self._compression = _COMPRESSIONS[compression]
         header, self._table_position_at = build_header(self._compression, resolution, camera)
         try:
-            self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115 (closed by close)
+            self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
+        except FileExistsError as error:
+            raise SourceError(f"{self.path} exists already: choose another name, or remove it first") from error
         except OSError as error:
             raise self._failed(error) from error
         self._end = 0

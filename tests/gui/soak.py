@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import time
 from collections.abc import Iterator
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
@@ -23,15 +25,21 @@ from livesnn.events import Events, SourceCounters
 
 WARM_UP = 1000  # frames, after which memory must not grow
 PACKET_US = 10_000
+AHEAD = 2  # packets
+LOST_S = 0.5  # a packet without a picture for so long was dropped, or its picture replaced
 
 
-class Flood:
-    """A camera without end, as fast as its packets are taken."""
+class OnDemand:
+    """A camera without end, whose next packet comes as soon as the last picture has been painted.
+
+    A flood would fight the window for the interpreter's lock, and most of its pictures would never be painted.
+    """
 
     resolution = SENSOR
 
     def __init__(self) -> None:
         self.counters = SourceCounters()
+        self.wanted = threading.Semaphore(AHEAD)
         self._closed = False
 
     def __iter__(self) -> Iterator[Events]:
@@ -42,11 +50,15 @@ class Flood:
             for packet in np.split(bar, cuts):
                 later = packet.copy()
                 later["t"] += second * 1_000_000
+                self.wanted.acquire()
+                if self._closed:
+                    return
                 yield later
             second += 1
 
     def close(self) -> None:
         self._closed = True
+        self.wanted.release()
 
 
 def main(model: str, frames: int) -> dict[str, int]:
@@ -55,15 +67,23 @@ def main(model: str, frames: int) -> dict[str, int]:
     window = MainWindow(model, picture_every_s=0.0)
     window.resize(1000, 700)
     window.show()
-    window.open(Flood())
+    window.timer.stop()  # polled here, without waiting
+    source = OnDemand()
+    window.open(source)
     process = psutil.Process()
     after_first = painted = 0
+    shown_s = time.perf_counter()
     while window.view.shown < frames:
         before = window.view.shown
         window.poll()
         if window.view.shown != before:
             window.view.canvas.viewport().repaint()
             painted += 1
+            shown_s = time.perf_counter()
+            source.wanted.release()
+        elif time.perf_counter() - shown_s > LOST_S:
+            shown_s = time.perf_counter()
+            source.wanted.release()
         application.processEvents()
         if window.view.shown == WARM_UP:
             after_first = process.memory_info().rss

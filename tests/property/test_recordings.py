@@ -61,6 +61,7 @@ def test_what_is_read_is_what_was_written_however_it_was_split(
     closed: bool,
 ) -> None:
     path = tmp_path / "f.aedat4"
+    path.unlink(missing_ok=True)  # of the example before
     parts = np.split(events, data.draw(splits(events.size)))
     with Aedat4Writer(path, WIDEST, compression=compression) as writer:
         for part in parts:
@@ -92,6 +93,7 @@ def test_seeking_gives_exactly_the_events_from_there_on(
     tmp_path: Path, data: st.DataObject, events: Events, compression: Literal["lz4", "zstd"] | None
 ) -> None:
     path = tmp_path / "f.aedat4"
+    path.unlink(missing_ok=True)  # of the example before
     with Aedat4Writer(path, WIDEST, compression=compression) as writer:
         writer.write(events)
     if not events.size:
@@ -104,6 +106,7 @@ def test_seeking_gives_exactly_the_events_from_there_on(
 @given(event_lists(), st.sampled_from([None, 1e9, 1e12]))
 def test_a_replay_is_its_recording(tmp_path: Path, events: Events, speed: float | None) -> None:
     path = tmp_path / "f.aedat4"
+    path.unlink(missing_ok=True)  # of the example before
     with Aedat4Writer(path, WIDEST) as writer:
         writer.write(events)
     with Replay(open_recording(path), speed=speed) as replay:
@@ -155,6 +158,7 @@ def test_a_damaged_file_is_read_or_refused_but_never_hangs_or_crashes(
 ) -> None:
     random = np.random.default_rng(11)
     path = tmp_path / "f.aedat4"
+    path.unlink(missing_ok=True)  # of the example before
     refused = 0
     for _ in range(250):
         octets = mutate(small_file[compression], random)

@@ -211,3 +211,11 @@ def test_closing_twice_and_an_exception_leave_a_whole_file(tmp_path: Path) -> No
     writer.close()
     found = describe(tmp_path / "f.aedat4")
     assert (found.streams["events"].n, found.warnings) == (1_000, [])
+
+
+def test_a_recording_that_exists_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "f.aedat4"
+    path.write_bytes(b"somebody's work")
+    with pytest.raises(SourceError, match="exists already"):
+        Aedat4Writer(path, SENSOR)
+    assert path.read_bytes() == b"somebody's work"
