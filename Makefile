@@ -3,32 +3,40 @@ PYTHON ?= python3
 BIN := .venv/bin
 MODEL ?= nmnist
 SOURCE ?=
+INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
 .PHONY: run test check bench screenshots clean
 
-.venv/installed: pyproject.toml packaging/constraints.txt
+# The app alone, without PyTorch.
+.venv/app: pyproject.toml packaging/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "livesnn needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable '.[all]'
+	$(BIN)/pip install --quiet --upgrade pip
+	$(INSTALL) .
 	touch $@
 
-run: .venv/installed
+# With training and tests.
+.venv/all: .venv/app
+	$(INSTALL) '.[all]'
+	touch $@
+
+run: .venv/app
 	$(BIN)/livesnn gui $(SOURCE) --model $(MODEL)
 
-test: .venv/installed
+test: .venv/all
 	$(BIN)/pytest
 
-check: .venv/installed
+check: .venv/all
 	$(BIN)/ruff format --check livesnn tests packaging
 	$(BIN)/ruff check livesnn tests packaging
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
 
-bench: .venv/installed
+bench: .venv/all
 	$(BIN)/livesnn bench
 
-screenshots: .venv/installed
+screenshots: .venv/all
 	$(BIN)/python packaging/screenshots.py
 
 clean:

@@ -79,7 +79,7 @@ class Session:
         self._loop = loop
         self._speed = speed
         self._playback: Playback | None = None
-        self._seek_to_us: int | None = None
+        self._next_pass: tuple[int, str] | None = (0, "")  # µs after the start, why
         self._reset_by_hand = False
         self._reset_by = ""  # of the frames to come
         self._worker = Worker("pipeline", self._work, on_error=self._fail)
@@ -123,7 +123,7 @@ class Session:
             elif self._state == "paused":
                 self._set_state("playing")
             elif self._state == "ended":
-                self._jump(0)
+                self._jump(0, "starting again")
 
     def seek(self, t_us: int) -> None:
         """Go on at ``t_us`` after the start, with the state reset; a paused session stays paused."""
@@ -133,7 +133,7 @@ class Session:
                 and self.opened
                 and self.opened.duration_us is not None
             ):
-                self._jump(t_us)
+                self._jump(t_us, "seeking")
 
     def reset(self) -> None:
         """Reset the network's state before its next frame."""
@@ -150,8 +150,8 @@ class Session:
         """Start again at the end, or stop there."""
         self._loop = loop
 
-    def _jump(self, t_us: int) -> None:
-        self._seek_to_us, self._reset_by = t_us, "seeking"
+    def _jump(self, t_us: int, why: str) -> None:
+        self._next_pass = (t_us, why)
         if self._state == "ended":
             self._state = "playing"
         if self._playback is not None:
@@ -193,7 +193,6 @@ class Session:
 
     def _frames(self, playback: Playback, model: Model, stop: threading.Event) -> Iterator[Frame]:
         """Yield the frames of every pass; each begins with Frame.start, so that run() resets the state."""
-        self._seek_to_us = 0
         while (start := self._begin(playback, stop)) is not None:
             yield from frames(start, model.card.input.slice, model.card.input)
             self._show_picture(playback, time.perf_counter())
@@ -202,17 +201,17 @@ class Session:
     def _begin(self, playback: Playback, stop: threading.Event) -> Pass | None:
         """Begin the next pass, once somebody wants one; None: nobody will."""
         with self._changed:
-            if self._seek_to_us is None and self._loop and playback.duration_us:
-                self._seek_to_us, self._reset_by = 0, "starting again"
-            if self._seek_to_us is None and not stop.is_set():
+            if self._next_pass is None and self._loop and playback.duration_us:
+                self._next_pass = (0, "starting again")
+            if self._next_pass is None and not stop.is_set():
                 self._state = "ended"
                 self._statistics_at_s = 0.0
-            while self._seek_to_us is None and not stop.is_set():
+            while self._next_pass is None and not stop.is_set():
                 self._changed.wait(_WAKE_S)
-            if self._seek_to_us is None or stop.is_set():
+            if self._next_pass is None or stop.is_set():
                 return None
             self._accumulator = Accumulator(playback.resolution)
-            self._from_us, self._seek_to_us = self._seek_to_us, None
+            (self._from_us, self._reset_by), self._next_pass = self._next_pass, None
             self._t_us = playback.start_us + self._from_us
             self._current = playback.begin(self._from_us, lambda packet: self._take(packet, playback, stop))
             return self._current

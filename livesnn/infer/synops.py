@@ -28,31 +28,30 @@ def fan_out(card: ModelCard) -> list[float]:
     shapes = list(card.states.values())
     classes = float(len(card.classes))
     if card.network.kind == "conv_snn":
-        return [_conv(shapes[0], shapes[1], 3, pool=2), float(shapes[2][0]), classes]
+        return [_conv((shapes[0][0], *shapes[1][1:]), shapes[1], 3), float(shapes[2][0]), classes]
     reach = []
     hidden = shapes[:-1]
     block_ends = 2 * np.cumsum(card.network.sub_blocks)  # index of each block's last layer; the stem is 0
     for i, shape in enumerate(hidden):
         following = hidden[i + 1 : i + 3]
+        pool = card.network.stem_pool_stride if i == 0 else 1
+        pooled = (shape[0], *(-(-size // pool) for size in shape[1:]))
         total = 0.0
         if following:
-            total += _conv(shape, following[0], 3, pool=card.network.stem_pool_stride if i == 0 else 1)
+            total += _conv(pooled, following[0], 3)
         if i % 2 == 0 and following:  # the sub-block's skip, which ends two layers on
-            same = i > 0 and following[1] == shape
-            total += 1.0 if same else _conv(shape, following[1], 1, pool=1)
+            total += 1.0 if following[1] == pooled else _conv(pooled, following[1], 1)
         if i in block_ends[-2:]:
             total += classes
         reach.append(total)
     return reach
 
 
-def _conv(source: tuple[int, ...], target: tuple[int, ...], kernel: int, *, pool: int) -> float:
-    """Return the mean fan-out of a "same"-padded convolution from [C, H, W] to [C', H', W'], behind a pool."""
+def _conv(source: tuple[int, ...], target: tuple[int, ...], kernel: int) -> float:
+    """Return the mean fan-out of a "same"-padded convolution from [C, H, W] to [C', H', W']."""
     taps = 1
     for size, out in zip(source[1:], target[1:], strict=True):
-        size = -(-size // pool)
         stride = -(-size // out)
         centres = np.arange(out)[:, None] * stride + np.arange(kernel) - kernel // 2
         taps *= int(np.count_nonzero((centres >= 0) & (centres < size)))
-    pixels = prod(-(-size // pool) for size in source[1:])
-    return target[0] * taps / pixels
+    return target[0] * taps / prod(source[1:])

@@ -1,0 +1,172 @@
+"""The parts of a training: splits, batches, augmentation, the loss, the burn-in, the data set's layout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from livesnn.card import InputSpec, SliceRule
+from livesnn.errors import DataError
+from livesnn.infer import State
+from livesnn.snn import build_network
+from livesnn.train.augment import augment
+from livesnn.train.config import RECIPES, Augmentation, TrainConfig
+from livesnn.train.datasets import Clips, stratified_split
+from livesnn.train.datasets.nmnist import load_nmnist
+from livesnn.train.evaluate import evaluate
+from livesnn.train.hybrid import HybridModule, hidden_density
+from livesnn.train.loading import EpochBatches
+
+STILL = Augmentation(0, 0, 0, 0, 0)
+
+
+def test_a_split_keeps_a_fraction_of_each_class_and_loses_nothing() -> None:
+    labels = np.repeat(np.arange(10), np.arange(50, 150, 10)).astype(np.int64)
+    train, validation = stratified_split(labels, 0.1, seed=4)
+    assert sorted([*train, *validation]) == list(range(len(labels)))
+    kept = np.bincount(labels[validation], minlength=10) / np.bincount(labels)
+    assert np.all(np.abs(kept - 0.1) <= 0.011)
+    assert not np.array_equal(validation, stratified_split(labels, 0.1, seed=5)[1])
+    assert np.array_equal(validation, stratified_split(labels, 0.1, seed=4)[1])
+
+
+def test_an_epoch_sees_every_real_clip_and_some_of_the_others() -> None:
+    batches = EpochBatches(real=40, extra=100, extra_per_epoch=20, batch=12, seed=1)
+    epochs = []
+    for epoch in range(2):
+        batches.set_epoch(epoch)
+        index = [i for batch in batches for i in batch]
+        assert len(index) == len(set(index)) == len(batches) * 12 == 60
+        assert sum(i < 40 for i in index) == 40
+        epochs.append(index)
+    assert epochs[0] != epochs[1]
+    batches.set_epoch(0)
+    assert [i for batch in batches for i in batch] == epochs[0]
+
+
+def clips(count: int = 6, steps: int = 10) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.zeros(count, steps, 2, 34, 34, dtype=torch.uint8)
+    frames[..., 12:22, 12:22] = torch.randint(
+        0, 9, (count, steps, 2, 10, 10), generator=generator, dtype=torch.uint8
+    )
+    return frames
+
+
+def test_augmentation_with_all_ranges_zero_changes_nothing() -> None:
+    frames = clips()
+    assert torch.equal(augment(frames, STILL, torch.Generator().manual_seed(1)), frames)
+
+
+def test_a_shift_moves_events_and_loses_none() -> None:
+    frames = clips()
+    moved = augment(frames, replace(STILL, shift_pixels=4.0), torch.Generator().manual_seed(1))
+    assert not torch.equal(moved, frames)
+    assert moved.sum().item() == pytest.approx(frames.sum().item(), rel=0.01)
+
+
+def test_dropping_thins_a_clip_by_less_than_its_limit() -> None:
+    frames = clips()
+    thinned = augment(frames, replace(STILL, drop=0.5), torch.Generator().manual_seed(1))
+    share = thinned.sum((1, 2, 3, 4)) / frames.sum((1, 2, 3, 4))
+    assert (share > 0.45).all()
+    assert (share < 1.02).all()
+    assert share.min() < 0.9
+
+
+def module(config: TrainConfig) -> HybridModule:
+    torch.manual_seed(0)
+    return HybridModule(build_network(config.card(tuple("0123456789"))), config, total_steps=10)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_each_recipe_learns_a_batch_by_heart(recipe: str) -> None:
+    """The spiking phase lowers its loss on four clips, from fresh weights or after the analog phase."""
+    config = replace(RECIPES["best"], width=16, dropout=0.0, burn_in=0, augmentation=STILL)
+    if recipe == "paper":
+        config = replace(RECIPES["paper"], width=16, dropout=0.0)
+    fit = module(config)
+    frames, labels = clips(4).transpose(0, 1), torch.tensor([1, 3, 5, 7])
+    optimizer = torch.optim.Adam(fit.net.parameters(), 3e-3)
+    losses = []
+    fit.net.analog = recipe == "paper"  # taken literally, its spiking phase is silent from fresh weights
+    for _ in range(30):
+        outputs, _ = fit.net(frames, fit.net.initial_state(4))
+        loss = fit.loss(outputs, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_burn_in_gives_the_state_that_other_clips_leave() -> None:
+    fit = module(replace(TrainConfig(), width=16, burn_in=20))
+    frames = clips(4) * 3
+    states = [fit._burn_in(frames, torch.Generator().manual_seed(seed)) for seed in range(6)]
+    assert any(state[0].abs().sum() > 0 for state in states)
+    assert all(not u.requires_grad for state in states for u in state)
+    assert fit.net.training
+
+
+def test_hidden_density_weighs_layers_by_their_neurons() -> None:
+    net = build_network(replace(TrainConfig(), width=16).card(tuple("0123456789")))
+    shapes = list(net.state_shapes().values())[:-1]
+    rates = torch.zeros(len(shapes))
+    rates[0] = 1.0
+    sizes = [int(np.prod(shape)) for shape in shapes]
+    assert hidden_density(rates, net).item() == pytest.approx(sizes[0] / sum(sizes))
+
+
+class _Parrot:
+    """A model whose output is the frame's first pixels, plus a memory of what came before."""
+
+    def __init__(self) -> None:
+        self.card = replace(TrainConfig().card(("a", "b")), states={"hidden": (3,), "readout": (2,)})
+
+    def initial_state(self) -> State:
+        return np.zeros(3, np.float32), np.zeros(2, np.float32)
+
+    def step(self, frame, state: State) -> tuple[np.ndarray, State]:
+        output = frame.data[0, 0, :2].astype(np.float32) + state[0][:2]
+        return output, (np.array([output[0], output[1], 0], np.float32), output)
+
+
+def test_evaluate_resets_each_clip_or_carries_one_stream() -> None:
+    frames = np.zeros((8, 2, 2, 34, 34), np.uint8)
+    labels = np.arange(8, dtype=np.int64) % 2
+    frames[np.arange(8), :, 0, 0, labels] = 1  # the right answer, unless the past outweighs it
+    data = Clips(frames, labels, tuple("abcdefgh"), ("a", "b"))
+    measured = evaluate(_Parrot(), data)
+    assert measured.n == 8
+    assert measured.accuracy_reset == 1.0
+    assert measured.accuracy_carried < 1.0
+    assert sum(map(sum, measured.confusion)) == 8
+    assert measured.density == pytest.approx(measured.densities["hidden"])
+
+
+def test_evaluate_refuses_other_classes() -> None:
+    data = Clips(np.zeros((1, 2, 2, 34, 34), np.uint8), np.zeros(1, np.int64), ("x",), ("a", "c"))
+    with pytest.raises(DataError, match="classes"):
+        evaluate(_Parrot(), data)
+
+
+SPEC = InputSpec(34, 34, SliceRule(delta_t_us=29_000))
+
+
+def test_real_recordings_become_clips_with_the_label_of_their_folder(data_dir: Path) -> None:
+    loaded = load_nmnist(data_dir / "nmnist", "Train", SPEC)
+    assert loaded.frames.shape == (1000, 10, 2, 34, 34)
+    assert np.bincount(loaded.labels).tolist() == [97, 116, 99, 93, 105, 92, 94, 117, 87, 100]
+    assert loaded.names[0] == "Train/0/00002.bin"
+    assert (loaded.frames.sum((2, 3, 4)) > 0).mean() > 0.99
+
+
+def test_a_folder_without_recordings_says_what_to_put_where(tmp_path: Path) -> None:
+    (tmp_path / "Train").mkdir()
+    with pytest.raises(DataError, match=r"expected .*NNNNN\.bin"):
+        load_nmnist(tmp_path, "Train", SPEC)
