@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -221,9 +222,9 @@ def main(arguments: list[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     name, rest = (arguments[0], arguments[1:]) if arguments else ("gui", [])
-    if name not in COMMANDS:
-        return _usage(name)
     try:
+        if name not in COMMANDS:
+            return _usage(name)
         command = COMMANDS[name]
         return train(rest) if command is train else tyro.cli(command, args=rest, prog=f"livesnn {name}")
     except LivesnnError as error:
@@ -233,8 +234,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output went away
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader of our output went away; nothing is left to say at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         if debug:
@@ -257,10 +258,11 @@ def _usage(name: str) -> int:
         f"  {command:<8} {(function.__doc__ or '').splitlines()[0]}" for command, function in COMMANDS.items()
     ]
     text = "\n".join(["usage: livesnn [COMMAND] [OPTIONS]   (without a command: the window)", "", *lines])
-    print(
-        text if asked else f"livesnn: no command {name!r}\n\n{text}", file=sys.stdout if asked else sys.stderr
-    )
-    return 0 if asked else 2
+    if asked:
+        print(text, flush=True)
+        return 0
+    _say(f"livesnn: no command {name!r}\n\n{text}")
+    return 2
 
 
 def _print_json(value: Any) -> None:

@@ -20,17 +20,19 @@ from livesnn.paths import recordings_dir
 
 FOLDER = Path(__file__).resolve().parent / "screenshots"
 SIZES = ((1280, 800), (1920, 1080))
+CLIP = "digit-3.aedat4"
+SETTLED_S = 2.5
 GIVE_UP_S = 60.0
 
 
 def main() -> None:
     """Play the recording at each size, and take a picture once the network has decided."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recording", nargs="?", help="default: the first of recordings/")
+    parser.add_argument("recording", nargs="?", help=f"default: {CLIP} of recordings/")
     parser.add_argument("--model", default="nmnist")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     arguments = parser.parse_args()
-    recording = arguments.recording or str(min(recordings_dir().glob("*.aedat4")))
+    recording = arguments.recording or str(recordings_dir() / CLIP)
     arguments.folder.mkdir(exist_ok=True)
     application = pg.mkQApp("livesnn")
     for width, height in SIZES:
@@ -44,16 +46,19 @@ def main() -> None:
 
 
 def play_until_decided(application: QApplication, window: MainWindow) -> None:
-    """Play for two seconds at least, then to the next frame with a decision in the middle of a window."""
+    """Play until the numbers have settled, then to the next frame with a decision in the middle of a window."""
     begun_s = time.perf_counter()
     while True:
         application.processEvents()
         time.sleep(0.004)
         elapsed_s = time.perf_counter() - begun_s
-        settled = (
-            elapsed_s > 2.5 and window.readout.bars.decision is not None and window.readout.dots.seen >= 6
-        )
-        if settled or window.banner.isVisible():
+        if window.banner.isVisible():
+            raise SystemExit(window.banner.message.text())
+        if (
+            elapsed_s > SETTLED_S
+            and window.readout.bars.decision is not None
+            and window.readout.dots.seen >= 6
+        ):
             return
         if elapsed_s > GIVE_UP_S:
             raise SystemExit(f"no decision within {GIVE_UP_S:g} s: choose another recording or model")

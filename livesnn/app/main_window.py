@@ -16,7 +16,7 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMainWindow, QVBoxLayout
 
 from livesnn.app import style
 from livesnn.app.event_view import EventView
-from livesnn.app.panels import ErrorBanner, Header, ReadoutPanel, StatusStrip
+from livesnn.app.panels import Banner, Header, ReadoutPanel, StatusStrip
 from livesnn.app.session import PICTURE_EVERY_S, Session, SourceLike
 from livesnn.app.transport import Transport
 from livesnn.app.values import Answer, Opened
@@ -58,12 +58,13 @@ class MainWindow(QMainWindow):
         self._picture_every_s = picture_every_s
         self._opened: Opened | None = None
         self._state = ""
+        self._warnings: tuple[str, ...] = ()
         self._read_at_s = 0.0
         self._decisions: Counter[str] = Counter()
         self._n_decisions = 0
         self._dropped = 0
         self.header = Header()
-        self.banner = ErrorBanner()
+        self.banner = Banner()
         self.view = EventView()
         self.transport = Transport()
         self.readout = ReadoutPanel()
@@ -127,7 +128,7 @@ class MainWindow(QMainWindow):
         """Leave what is playing and play this; what goes wrong is shown as a banner."""
         self._leave()
         self.banner.hide()
-        self._opened, self._state = None, ""
+        self._opened, self._state, self._warnings = None, "", ()
         self.readout.clear(())
         self.transport.set_recording(None)
         self.session = Session(
@@ -221,6 +222,9 @@ class MainWindow(QMainWindow):
             self._opened = session.opened
             self._model = session.opened.model  # loaded once
             self._show_opened(session.opened)
+        if session.warnings and session.warnings != self._warnings:
+            self._warnings = session.warnings
+            self.banner.show_warnings(session.warnings)
         if session.state == self._state:
             return
         self._state = session.state

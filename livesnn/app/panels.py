@@ -74,12 +74,12 @@ class Header(QWidget):
         self.open_wanted.emit()
 
 
-class ErrorBanner(QFrame):
-    """One error in words, until it is closed or something else is opened."""
+class Banner(QFrame):
+    """One error or warning in words, until it is closed or something else is opened."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.setObjectName("errorBanner")
+        self.setObjectName("banner")
         self.message = QLabel()
         self.message.setFont(style.text_font(14))
         self.message.setWordWrap(True)
@@ -99,7 +99,17 @@ class ErrorBanner(QFrame):
         self.hide()
 
     def show_error(self, message: str) -> None:
-        """Show one error."""
+        """Show why nothing goes on."""
+        self._show(message, "error")
+
+    def show_warnings(self, warnings: Sequence[str]) -> None:
+        """Show what is damaged or assumed in what is being played."""
+        more = f" (and {len(warnings) - 1} more: livesnn info lists them)" if len(warnings) > 1 else ""
+        self._show(warnings[0] + more, "warning")
+
+    def _show(self, message: str, kind: str) -> None:
+        self.setProperty("kind", kind)
+        self.style().polish(self)
         self.message.setText(message)
         self.show()
 

@@ -56,6 +56,11 @@ class Playback:
         """Events lost so far."""
         return (self._buffer or self._source).counters.dropped
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is damaged or assumed in a recording, as far as it has been read; one line each."""
+        return () if self._replay is None else tuple(self._replay.recording.warnings)
+
     def set_paused(self, paused: bool) -> None:
         """Hold back, or let through, a recording's packets; not anything else, nor a cut pass."""
         if self._replay is not None and not self.cut:

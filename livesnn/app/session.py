@@ -13,13 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from livesnn.app.accumulator import Accumulator
 from livesnn.app.playback import Pass, Playback, open_playback
 from livesnn.app.statistics import Rolling, Statistics
 from livesnn.app.values import Answer, Opened, Picture, SessionState
 from livesnn.errors import LivesnnError
-from livesnn.events import Events, EventSource
-from livesnn.events.frames import Frame, frames
+from livesnn.events import EVENTS_DTYPE, Events, EventSource
+from livesnn.events.frames import Frame, Slicer, frames
 from livesnn.infer import Model, load_model
 from livesnn.infer.decide import probabilities
 from livesnn.infer.pipeline import Result, run
@@ -67,6 +69,7 @@ class Session:
         self.pictures_put = 0
         self.opened: Opened | None = None
         self.error: str | None = None
+        self.warnings: tuple[str, ...] = ()  # of the recording, as far as it has been read
         self.statistics = Statistics()
         self.decisions: Counter[str] = Counter()  # of the windows of the first pass, by label
         self.n_decisions = 0
@@ -85,14 +88,10 @@ class Session:
         self._worker = Worker("pipeline", self._work, on_error=self._fail)
         # Of the pipeline's thread alone:
         self._rolling = Rolling()
-        self._statistics_at_s = 0.0
-        self._picture_at_s = 0.0
         self._accumulator: Accumulator
         self._current: Pass
-        self._from_us = 0
-        self._t_us = 0
-        self._pass = 0
-        self._frames_since_reset = 0
+        self._statistics_at_s = self._picture_at_s = 0.0
+        self._from_us = self._t_us = self._pass = self._frames_since_reset = 0
         self._last_reset_by = ""
 
     # From any thread
@@ -170,9 +169,11 @@ class Session:
         model = load_model(self._model) if isinstance(self._model, str | Path) else self._model
         playback = open_playback(self._source, policy=self._policy, speed=self._speed)
         try:
+            _warm_up(model, playback)
             with self._changed:
                 self._playback = playback
                 self.opened = Opened(self.name, model, playback.duration_us)
+                self.warnings = playback.warnings
                 self._state = "playing"
             for result in run(
                 self._frames(playback, model, stop),
@@ -196,6 +197,7 @@ class Session:
         while (start := self._begin(playback, stop)) is not None:
             yield from frames(start, model.card.input.slice, model.card.input)
             self._show_picture(playback, time.perf_counter())
+            self.warnings = playback.warnings
             self._pass += 1
 
     def _begin(self, playback: Playback, stop: threading.Event) -> Pass | None:
@@ -273,3 +275,15 @@ class Session:
             reset_by=self._last_reset_by,
         )
         self.answers.put(answer)
+
+
+def _warm_up(model: Model, playback: Playback) -> None:
+    """Compile and load what the first event needs: 0.5 s, which would be its latency."""
+    event = np.zeros(1, EVENTS_DTYPE)
+    card = model.card.input
+    accumulator = Accumulator(playback.resolution)
+    accumulator.add(event)
+    accumulator.picture(0)
+    Slicer(card.slice, playback.resolution, card).push(event)
+    blank = np.zeros((card.channels, card.height, card.width), np.uint8)
+    model.step(Frame(0, blank, 0), model.initial_state())

@@ -27,8 +27,9 @@ QWidget {{ color: {TEXT}; }}
 QToolTip {{ background: {RAISED}; color: {TEXT}; border: 1px solid {LINE}; padding: 4px; }}
 QFrame#card {{ background: {SURFACE}; border-radius: 14px; }}
 QFrame#stage {{ background: {EVENT_BACKGROUND}; border: 1px solid {LINE}; border-radius: 14px; }}
-QFrame#errorBanner {{ background: {DANGER_SURFACE}; border: 1px solid #7c3843; border-radius: 10px; }}
-QFrame#errorBanner QLabel {{ color: #ffe1e4; }}
+QFrame#banner {{ background: {DANGER_SURFACE}; border: 1px solid #7c3843; border-radius: 10px; }}
+QFrame#banner[kind="warning"] {{ background: #3b3120; border-color: #6f5a2e; }}
+QFrame#banner QLabel {{ color: #fbeee6; }}
 QFrame#rule {{ background: {LINE}; }}
 QPushButton {{ background: {RAISED}; border: 1px solid {LINE}; border-radius: 9px; padding: 0 14px; }}
 QPushButton:hover, QComboBox:hover {{ background: #303a4d; }}

@@ -132,9 +132,10 @@ class ClassBars(QWidget):
         self.update()
 
     def set_values(self, probabilities: Probabilities, decision: str | None, *, read: bool) -> None:
-        """Show float [K], 0..1. Numbers change only when ``read``, bars always."""
-        self.probabilities, self.decision = probabilities, decision
+        """Show float [K], 0..1. Numbers and the decision change only when ``read``, bars always."""
+        self.probabilities = probabilities
         if read:
+            self.decision = decision
             self._texts = [f"{100 * value:.0f} %" for value in probabilities]
         self.update()
 

@@ -69,7 +69,9 @@ class Aedat4Writer:
         try:
             self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
         except FileExistsError as error:
-            raise SourceError(f"{self.path} exists already: choose another name, or remove it first") from error
+            raise SourceError(
+                f"{self.path} exists already: choose another name, or remove it first"
+            ) from error
         except OSError as error:
             raise self._failed(error) from error
         self._end = 0

@@ -89,7 +89,15 @@ def test_the_real_sample_recording_is_described_and_decided(data_dir: Path) -> N
 
 
 def test_the_shipped_model_holds_its_floor_on_real_recordings(data_dir: Path) -> None:
-    flags = ("--model", models_dir() / "nmnist", "--dataset", "nmnist", "--data", data_dir / "nmnist", "--json")
+    flags = (
+        "--model",
+        models_dir() / "nmnist",
+        "--dataset",
+        "nmnist",
+        "--data",
+        data_dir / "nmnist",
+        "--json",
+    )
     code, lines, errors = finish(livesnn("eval", *flags), 250)
     assert code == 0, errors
     measured = json.loads(lines[0])
@@ -119,7 +127,9 @@ def test_what_goes_wrong_is_one_line_and_exit_code_1(arguments: tuple, says: str
     assert says in errors
 
 
-@pytest.mark.parametrize("arguments", [("fly",), ("run",), ("run", "x", "--engine", "warp"), ("run", "x", "--fly")])
+@pytest.mark.parametrize(
+    "arguments", [("fly",), ("run",), ("run", "x", "--engine", "warp"), ("run", "x", "--fly")]
+)
 def test_bad_usage_is_exit_code_2(arguments: tuple) -> None:
     code, lines, errors = finish(livesnn(*arguments))
     assert code == 2

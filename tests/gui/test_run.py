@@ -33,6 +33,12 @@ def test_it_quits_when_told_and_sums_up(model_folder: Path, recording: Path) -> 
     assert summary["dropped"] == 0
 
 
+def test_it_can_quit_at_its_first_picture(model_folder: Path, recording: Path) -> None:
+    done = python("-c", PROGRAM, str(recording), str(model_folder), LIVESNN_QUIT_AFTER="first-frame")
+    assert done.returncode == 0, done.stderr
+    assert 1 <= json.loads(done.stdout)["frames_shown"] <= 5
+
+
 def test_it_outlives_a_file_that_is_not_there(model_folder: Path, tmp_path: Path) -> None:
     done = python("-c", PROGRAM, str(tmp_path / "none.aedat4"), str(model_folder), LIVESNN_QUIT_AFTER="1")
     assert done.returncode == 0, done.stderr

@@ -23,7 +23,6 @@ from livesnn.infer.pipeline import run
 from .synthetic import SENSOR, livesnn_threads, moving_bar, write_recording
 
 # Qt's offscreen platform says so of every window with a least size.
-pytestmark = pytest.mark.qt_log_ignore("does not support propagateSizeHints")
 
 MakeWindow = Callable[..., MainWindow]
 
@@ -50,7 +49,7 @@ def test_it_opens_a_recording_and_shows_frames_and_decisions(
     window = make_window()
     window.open(str(recording))
     qtbot.waitUntil(lambda: window.readout.bars.decision is not None, timeout=20_000)
-    assert window.view.shown > 1
+    qtbot.waitUntil(lambda: window.view.shown > 1)
     assert window.header.source.text() == "bar.npz"
     assert "columns" in window.header.model.text()
     assert window.transport.total.text() == "0:01.0"
@@ -172,6 +171,19 @@ def test_a_file_that_cannot_be_read_is_a_banner_and_the_app_lives_on(
     window.open(str(recording))
     qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
     assert not window.banner.isVisible()
+
+
+def test_what_was_assumed_about_a_recording_is_said(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    events = moving_bar(200_000)
+    sizeless = tmp_path / "sizeless.npz"
+    np.savez(sizeless, **{name: events[name] for name in ("t", "x", "y", "p")})
+    window = make_window()
+    window.open(str(sizeless))
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    assert "34×34" in window.banner.message.text()
+    qtbot.waitUntil(lambda: window.view.shown > 1)
 
 
 def test_a_missing_model_is_a_banner(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
