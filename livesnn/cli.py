@@ -83,7 +83,7 @@ def info(file: tyro.conf.Positional[Path], /, *, json: bool = False) -> int:
     json
         As JSON.
     """
-    from livesnn.events.recording import describe
+    from livesnn.events.describe import describe
 
     described = msgspec.to_builtins(describe(file))
     if json:

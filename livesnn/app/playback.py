@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
-from livesnn.events.recording import Replay, open_recording
+from livesnn.events.recording import open_recording
+from livesnn.events.replay import Replay
 from livesnn.threads import Buffered
 
 Policy = Literal["drop_oldest", "block"]

@@ -1,6 +1,6 @@
 """A recording of any format as a source of events: open it, seek in it.
 
-Not here, but imported from here: `Replay` at a chosen speed (replay.py), `describe` (describe.py).
+Not here: replay at a chosen speed (replay.py), what is in a file (describe.py).
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ from typing import Self
 
 from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution, SourceCounters
-from livesnn.events.describe import RecordingInfo, StreamSummary, describe, extent
+from livesnn.events.describe import extent
 from livesnn.events.formats import EventStream, Reader, open_reader
-from livesnn.events.replay import Replay
-
-__all__ = ["Recording", "RecordingInfo", "Replay", "StreamSummary", "describe", "open_recording"]
 
 MAX_PACKET_EVENTS = 1 << 16
 

@@ -7,15 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 
 from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution, SourceCounters
-
-if TYPE_CHECKING:
-    from livesnn.events.recording import Recording
+from livesnn.events.recording import Recording
 
 PACED_PACKET_US = 10_000
 """Longest packet of a paced replay, in event time at 1× or faster: a picture every 10 ms."""

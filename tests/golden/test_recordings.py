@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from livesnn.errors import FormatError
-from livesnn.events.recording import describe, open_recording
+from livesnn.events.describe import describe
+from livesnn.events.recording import open_recording
 
 READ_SO_FAR = ("aedat4", "nmnist")
 

@@ -12,6 +12,7 @@ import zstandard
 
 from livesnn.errors import FormatError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.events.describe import describe
 from livesnn.events.formats.aedat4 import Aedat4Reader
 from livesnn.events.formats.aedat4_layout import (
     PACKET_HEADER,
@@ -25,7 +26,7 @@ from livesnn.events.formats.aedat4_layout import (
 from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError
 from livesnn.events.recorder import Aedat4Writer
-from livesnn.events.recording import Recording, describe, open_recording
+from livesnn.events.recording import Recording, open_recording
 
 SENSOR = Resolution(346, 260)
 

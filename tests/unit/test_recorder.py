@@ -13,8 +13,9 @@ import pytest
 
 from livesnn.errors import FormatError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.describe import describe
 from livesnn.events.recorder import Aedat4Writer
-from livesnn.events.recording import describe, open_recording
+from livesnn.events.recording import open_recording
 
 SENSOR = Resolution(640, 480)
 COMPRESSIONS = ["lz4", "zstd", None]

@@ -11,8 +11,10 @@ import pytest
 
 from livesnn.errors import FormatError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution, open_source
+from livesnn.events.describe import describe
 from livesnn.events.recorder import Aedat4Writer
-from livesnn.events.recording import Recording, Replay, describe, open_recording
+from livesnn.events.recording import Recording, open_recording
+from livesnn.events.replay import Replay
 
 SENSOR = Resolution(64, 48)
 WAIT_S = 20.0  # never reached, unless something hangs
