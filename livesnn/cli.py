@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import tyro
@@ -60,16 +61,16 @@ def run(
     json
         JSON lines.
     """
-    from livesnn.infer.headless import decide_all
+    from livesnn.infer.headless import Row, decide_all
 
     for row in decide_all(source, model, engine=engine, state=state, every=every):
         if json:
-            _print_json(row)
-        elif "summary" in row:
-            print("\n".join(f"{name:>17}: {value}" for name, value in row["summary"].items()))
+            _print_json(row if isinstance(row, Row) else {"summary": row})
+        elif isinstance(row, Row):
+            mark = "  (state reset)" if row.reset else ""
+            print(f"{row.t / 1e6:12.3f} s  {row.decision or '–':<28} {row.confidence:6.1%}{mark}")
         else:
-            mark = "  (state reset)" if row["reset"] else ""
-            print(f"{row['t'] / 1e6:12.3f} s  {row['decision'] or '–':<28} {row['confidence']:6.1%}{mark}")
+            print("\n".join(f"{name:>17}: {value}" for name, value in asdict(row).items()))
     return 0
 
 
@@ -141,8 +142,10 @@ def train(arguments: list[str]) -> int:
     """Train a model from a data set in its official layout: livesnn train --dataset nmnist --data DIR."""
     from livesnn.train.config import RECIPES, TrainConfig  # without torch
 
-    recipe = "paper" if "--recipe paper" in " ".join(arguments).replace("=", " ") else "best"
-    config = tyro.cli(TrainConfig, args=arguments, default=RECIPES[recipe], prog="livesnn train")
+    recipe = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    recipe.add_argument("--recipe", choices=RECIPES, default="best")  # the defaults of all other flags
+    default = RECIPES[recipe.parse_known_args(arguments)[0].recipe]
+    config = tyro.cli(TrainConfig, args=arguments, default=default, prog="livesnn train")
     try:
         from livesnn.train.trainer import train as run_training
     except ModuleNotFoundError as error:
@@ -223,6 +226,11 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     name, rest = (arguments[0], arguments[1:]) if arguments else ("gui", [])
     try:
+        if name == "--version":
+            from livesnn import __version__
+
+            print(__version__)
+            return 0
         if name not in COMMANDS:
             return _usage(name)
         command = COMMANDS[name]
@@ -249,11 +257,6 @@ def main(arguments: list[str] | None = None) -> int:
 def _usage(name: str) -> int:
     """Print the commands: to stdout when asked for, else to stderr."""
     asked = name in ("-h", "--help", "help")
-    if name == "--version":
-        from livesnn import __version__
-
-        print(__version__)
-        return 0
     lines = [
         f"  {command:<8} {(function.__doc__ or '').splitlines()[0]}" for command, function in COMMANDS.items()
     ]
@@ -265,7 +268,7 @@ def _usage(name: str) -> int:
     return 2
 
 
-def _print_json(value: Any) -> None:
+def _print_json(value: object) -> None:
     print(msgspec.json.encode(value).decode(), flush=True)
 
 

@@ -182,9 +182,7 @@ class StatusStrip(QFrame):
             "network": Reading("Network", tip="One step of the network"),
             "events": Reading("Event rate", tip="Mean over the last two seconds of the recording"),
             "frames": Reading("Frames decided", tip="Mean over the last two seconds"),
-            "density": Reading(
-                "Spike density", tip="Share of neurons that spike in a step: mean of the layers"
-            ),
+            "density": Reading("Spike density", tip="Share of hidden neurons that spike in a step"),
             "dropped": Reading(
                 "Dropped", tip="Events lost since the source was opened, because we were late"
             ),

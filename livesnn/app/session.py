@@ -25,6 +25,7 @@ from livesnn.events.frames import Frame, Slicer, frames
 from livesnn.infer import Model, load_model
 from livesnn.infer.decide import probabilities
 from livesnn.infer.pipeline import Result, run
+from livesnn.infer.synops import mean_density
 from livesnn.threads import Latest, Worker
 
 SourceLike = str | Path | EventSource
@@ -255,7 +256,7 @@ class Session:
         return wanted
 
     def _publish(self, result: Result, model: Model) -> None:
-        self._rolling.add_result(result, time.perf_counter())
+        self._rolling.add_result(result, mean_density(result.density, model.card), time.perf_counter())
         if result.reset:
             self._frames_since_reset = 0
             self._last_reset_by = self._reset_by or "a jump in time"

@@ -74,13 +74,11 @@ class Rolling:
         while self._packets[0][0] < t_us - RATE_S * 1e6:
             self._packets.popleft()
 
-    def add_result(self, result: Result, now_s: float) -> None:
-        """Take in a result finished at ``now_s`` (`time.perf_counter`)."""
+    def add_result(self, result: Result, density: float, now_s: float) -> None:
+        """Take in a result finished at ``now_s`` (`time.perf_counter`), and the network's mean density in it."""
         latency = result.latency
         self._latencies.append((latency.slice_ms, latency.network_ms, latency.total_ms))
-        spiking = result.density[np.isfinite(result.density)]
-        if spiking.size:
-            self._densities.append(float(spiking.mean()))
+        self._densities.append(density)
         self._answered_s.append(now_s)
         self._forget_answers(now_s)
 

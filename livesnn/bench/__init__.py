@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from importlib.metadata import version
-from typing import Any
+from importlib.metadata import PackageNotFoundError, version
 
 WHAT = ("decode", "slicer", "step", "latency", "startup")
 VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "PySide6-Essentials", "dv-processing")
 
 
-def measure(what: Sequence[str], model: str, repeats: int) -> dict[str, Any]:
+def measure(what: Sequence[str], model: str, repeats: int) -> dict[str, object]:
     """Return the figures asked for (all by default), and the machine and versions they hold for."""
     from livesnn.bench.decode import bench_decode
     from livesnn.bench.slicer import bench_slicer
@@ -29,14 +28,21 @@ def measure(what: Sequence[str], model: str, repeats: int) -> dict[str, Any]:
     return {"machine": _machine(), **figures}
 
 
-def _machine() -> dict[str, Any]:
-    versions = {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}}
+def _machine() -> dict[str, object]:
+    versions = {"python": platform.python_version(), **{name: _version(name) for name in VERSIONS}}
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "system": platform.system(),
         "versions": versions,
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

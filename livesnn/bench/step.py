@@ -14,8 +14,9 @@ import numpy.typing as npt
 from livesnn.bench.slicer import moving_blob
 from livesnn.events import Events, Resolution, SourceCounters
 from livesnn.events.frames import Frame, frames
-from livesnn.infer import load_model
+from livesnn.infer import Model, load_model
 from livesnn.infer.pipeline import run
+from livesnn.infer.synops import mean_density
 from livesnn.threads import Buffered
 
 SENSOR = Resolution(346, 260)
@@ -23,30 +24,43 @@ PACKET_US = 1000
 
 
 def bench_step(model: str, repeats: int, *, n_frames: int = 300) -> dict[str, object]:
-    """Time one step of each engine on the same frames, state carried: ms p50, p95, p99 over ``repeats`` passes."""
+    """Time one step of each engine on the same frames, state carried: ms over ``repeats`` passes after a warm-up.
+
+    ``agreement``: share of frames in which the engines' outputs, each running free, have the same argmax.
+    """
     card = load_model(model).card
     events = moving_blob(400_000, SENSOR, seed=1, duration_us=12_000_000)
-    inputs = list(frames(_Live(events, speed=None), card.input.slice, card.input))[:n_frames]
-    engines = {name: _step_times(model, name, inputs, repeats) for name in ("onnx", "torch")}
-    medians = {name: times["ms_p50"] for name, times in engines.items()}
+    inputs = list(frames(_Live(events, paced=False), card.input.slice, card.input))[:n_frames]
+    results = list(run(iter(inputs), load_model(model)))
+    engines, winners = {}, {}
+    for engine in ("onnx", "torch"):
+        engines[engine], winners[engine] = _time_engine(load_model(model, engine), inputs, repeats)
     return {
         "frames": len(inputs),
         "repeats": repeats,
+        "density": mean_density(np.mean([result.density for result in results], axis=0), card),
         "engines": engines,
-        "torch_vs_onnx": medians["torch"] / medians["onnx"],
+        "ratio": {"onnx_vs_torch": engines["torch"]["ms_p50"] / engines["onnx"]["ms_p50"]},
+        "agreement": float(np.mean(winners["onnx"] == winners["torch"])),
     }
 
 
-def _step_times(model: str, engine: str, inputs: list[Frame], repeats: int) -> dict[str, float]:
-    loaded = load_model(model, engine)  # type: ignore[arg-type]
-    times = []
+def _time_engine(
+    model: Model, inputs: list[Frame], repeats: int
+) -> tuple[dict[str, float], npt.NDArray[np.int64]]:
+    """Return the times of a step, and the winner [frames] of each."""
+    times: list[float] = []
+    winners: list[int] = []
     for _ in range(repeats + 1):
-        state = loaded.initial_state()
+        state = model.initial_state()
+        winners.clear()
         for frame in inputs:
             begun_s = time.perf_counter()
-            _, state = loaded.step(frame, state)
+            output, state = model.step(frame, state)
             times.append(time.perf_counter() - begun_s)
-    return _percentiles(np.array(times[len(inputs) :]) * 1e3)  # without the first pass, the warm-up
+            winners.append(int(output.argmax()))
+    ms = np.array(times[len(inputs) :]) * 1e3  # without the first pass
+    return {**_percentiles(ms), "fps": float(1e3 / np.median(ms))}, np.array(winners)
 
 
 def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, float]]:
@@ -59,7 +73,7 @@ def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, fl
     for events_per_s in (100_000, 1_000_000):
         duration_us = int(seconds * 1e6)
         events = moving_blob(int(events_per_s * seconds), SENSOR, seed=2, duration_us=duration_us)
-        source = Buffered(_Live(events, speed=1.0), policy="drop_oldest")
+        source = Buffered(_Live(events, paced=True), policy="drop_oldest")
         results = list(run(frames(source, loaded.card.input.slice, loaded.card.input), loaded))
         source.close()
         late = np.array([result.latency.total_ms for result in results if result.t > 1_000_000])
@@ -92,18 +106,18 @@ def bench_startup(model: str, repeats: int) -> dict[str, float]:
 class _Live:
     """Events of a file in memory as a camera gives them: a packet a millisecond, at their own pace or at once."""
 
-    def __init__(self, events: Events, *, speed: float | None) -> None:
+    def __init__(self, events: Events, *, paced: bool) -> None:
         self.resolution = SENSOR
         self.counters = SourceCounters()
-        self._events, self._speed = events, speed
+        self._events, self._paced = events, paced
 
     def __iter__(self) -> Iterator[Events]:
         edges = np.arange(0, int(self._events["t"][-1]) + PACKET_US, PACKET_US)
         starts = np.searchsorted(self._events["t"], edges)
         begun_s = time.perf_counter()
         for edge, start, stop in zip(edges, starts[:-1], starts[1:], strict=False):
-            if self._speed is not None:
-                due_s = begun_s + (edge + PACKET_US) / 1e6 / self._speed
+            if self._paced:
+                due_s = begun_s + (edge + PACKET_US) / 1e6
                 time.sleep(max(0.0, due_s - time.perf_counter()))
             self.counters.events += int(stop - start)
             yield self._events[start:stop]

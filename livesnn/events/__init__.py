@@ -19,6 +19,11 @@ Events = npt.NDArray[np.void]
 """A packet: a time-ordered array of EVENTS_DTYPE, maybe empty."""
 
 
+DISORDER_US = 10_000
+"""An event older than the newest by at most this is out of order and takes the newest's time; older than that, time
+has jumped back. Far above what a camera's readout mixes up, far below a clip's length."""
+
+
 class Resolution(NamedTuple):
     """Sensor size in pixels. Arrays are always [..., height, width]."""
 

@@ -15,13 +15,9 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import ModelError
-from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution
+from livesnn.events import DISORDER_US, EVENTS_DTYPE, Events, EventSource, Resolution
 
-__all__ = ["DISORDER_US", "GAP_FIXED_COUNT_US", "Frame", "SliceRule", "Slicer", "frames", "stack_clip"]
-
-DISORDER_US = 10_000
-"""An event at most this much older than the newest one is out of order and takes the newest's time; older
-than that, time has jumped back. Far above what a camera's readout mixes up, far below a clip's length."""
+__all__ = ["GAP_FIXED_COUNT_US", "Frame", "SliceRule", "Slicer", "frames", "stack_clip"]
 
 GAP_FIXED_COUNT_US = 1_000_000
 """Fixed count: silence longer than this ends the stream. (Fixed Δt: longer than a window.)"""

@@ -24,8 +24,10 @@ from livesnn.events.formats.compression import Compression
 
 PACKET_EVENTS = 10_000
 PACKET_US = 10_000
-ONE_BLOCK = lz4.frame.BLOCKSIZE_MAX256KB  # a packet is one LZ4 block, which unpacks fastest
 """A packet of the file is written when it is this full or spans this much time: what a kill can lose."""
+
+ONE_BLOCK = lz4.frame.BLOCKSIZE_MAX256KB
+"""Large enough for a packet to be one LZ4 block, which unpacks fastest."""
 
 _COMPRESSIONS = {"lz4": Compression.LZ4, "zstd": Compression.ZSTD, None: Compression.NONE}
 
@@ -39,14 +41,18 @@ class Aedat4Writer:
     Parameters
     ----------
     path
-        Overwritten.
+        A new file.
     resolution
         Of the sensor; an event outside of it is an error.
     camera
         Name of what is recorded.
+    compression
+        "lz4" (fast), "zstd" (small), or None.
 
     Raises
     ------
+    FormatError
+        When the sensor is larger than the format can say.
     SourceError
         When the file exists already, or can't be written, here and in every method.
     """

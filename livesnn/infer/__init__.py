@@ -85,7 +85,10 @@ def load_model(name_or_folder: str | Path, engine: Engine = "auto", *, threads: 
 
         return OnnxModel.load(folder / "model.onnx", threads=threads)
     if engine == "torch":
-        from livesnn.infer.torch_engine import TorchModel
+        try:
+            from livesnn.infer.torch_engine import TorchModel
+        except ModuleNotFoundError as error:
+            raise ModelError(f"engine 'torch' needs {error.name}: pip install 'livesnn[train]'") from error
 
         return TorchModel.load(folder, threads=threads)
     if engine == "spike":

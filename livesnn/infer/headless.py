@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -13,7 +14,35 @@ from livesnn.events import open_source
 from livesnn.events.frames import frames
 from livesnn.infer import Engine, Model, load_model
 from livesnn.infer.pipeline import Result, run
-from livesnn.infer.synops import synops
+from livesnn.infer.synops import mean_density, synops
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of `livesnn run`: see `Result`; rates by label."""
+
+    t: int
+    window: int
+    decision: str | None
+    confidence: float
+    rates: dict[str, float]
+    reset: bool
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The last line: `majority` is the most frequent decision, "nothing" not counted; latency is the network's."""
+
+    frames: int
+    windows: int
+    majority: str | None
+    events: int
+    dropped: int
+    engine: str
+    latency_ms: dict[str, float]
+    density: float
+    synops_per_frame: float
+    seconds: float
 
 
 def decide_all(
@@ -23,8 +52,8 @@ def decide_all(
     engine: Engine = "auto",
     state: Literal["carry", "reset"] = "carry",
     every: Literal["window", "frame"] = "window",
-) -> Iterator[dict[str, Any]]:
-    """Yield a row a window (or a frame, once the first window is full), then ``{"summary": {...}}``.
+) -> Iterator[Row | Summary]:
+    """Yield a row a window (or a frame, once the first window is full), then the summary.
 
     Raises
     ------
@@ -33,32 +62,24 @@ def decide_all(
     """
     loaded = load_model(model, engine)
     opened = open_source(source)
-    summary = _Summary(loaded, engine)
+    tally = _Tally(loaded, engine)
     try:
         stream = frames(opened, loaded.card.input.slice, loaded.card.input)
         for result in run(stream, loaded, state=state, dropped=lambda: opened.counters.dropped):
-            row = _row(result, loaded)
-            summary.add(result)
-            if result.window_end or (every == "frame" and summary.window_full):
-                yield row
-        yield {"summary": summary.end(opened.counters.events, opened.counters.dropped)}
+            tally.add(result)
+            if result.window_end or (every == "frame" and result.window > 0):
+                yield _row(result, loaded)
+        yield tally.end(opened.counters.events, opened.counters.dropped)
     finally:
         opened.close()
 
 
-def _row(result: Result, model: Model) -> dict[str, Any]:
-    rates = zip(model.card.classes, result.rates.tolist(), strict=True)
-    return {
-        "t": result.t,
-        "window": result.window,
-        "decision": result.decision,
-        "confidence": result.confidence,
-        "rates": dict(rates),
-        "reset": result.reset,
-    }
+def _row(result: Result, model: Model) -> Row:
+    rates = dict(zip(model.card.classes, result.rates.tolist(), strict=True))
+    return Row(result.t, result.window, result.decision, result.confidence, rates, result.reset)
 
 
-class _Summary:
+class _Tally:
     """What `livesnn run` says at the end."""
 
     def __init__(self, model: Model, engine: Engine) -> None:
@@ -68,39 +89,31 @@ class _Summary:
         self._frames = self._windows = 0
         self._decisions: Counter[str] = Counter()
         self._latencies_ms: list[float] = []
-        self._densities = np.zeros(len(model.card.states))
-        self._since_reset = 0
-
-    @property
-    def window_full(self) -> bool:
-        """Whether the rates cover a whole window."""
-        return self._since_reset >= self._model.card.input.window
+        self._densities = np.zeros(len(model.card.states) - 1)
 
     def add(self, result: Result) -> None:
         self._frames += 1
-        self._since_reset = 1 if result.reset else self._since_reset + 1
         self._latencies_ms.append(result.latency.network_ms)
-        self._densities += np.nan_to_num(result.density)
+        self._densities += result.density
         if result.window_end:
             self._windows += 1
             if result.decision is not None:
                 self._decisions[result.decision] += 1
 
-    def end(self, events: int, dropped: int) -> dict[str, Any]:
+    def end(self, events: int, dropped: int) -> Summary:
         card = self._model.card
         density = self._densities / max(self._frames, 1)
-        neurons = [np.prod(shape) for shape in card.states.values()][:-1]
         p50, p95, p99 = np.percentile(self._latencies_ms or [0.0], (50, 95, 99))
         most = self._decisions.most_common(1)
-        return {
-            "frames": self._frames,
-            "windows": self._windows,
-            "majority": most[0][0] if most else None,
-            "events": events,
-            "dropped": dropped,
-            "engine": self._engine,
-            "latency_ms": {"p50": float(p50), "p95": float(p95), "p99": float(p99)},
-            "density": float(np.average(density[:-1], weights=neurons)),
-            "synops_per_frame": synops(density.astype(np.float32), card),
-            "seconds": time.perf_counter() - self._begun_s,
-        }
+        return Summary(
+            frames=self._frames,
+            windows=self._windows,
+            majority=most[0][0] if most else None,
+            events=events,
+            dropped=dropped,
+            engine=self._engine,
+            latency_ms={"p50": float(p50), "p95": float(p95), "p99": float(p99)},
+            density=mean_density(density, card),
+            synops_per_frame=synops(density, card),
+            seconds=time.perf_counter() - self._begun_s,
+        )

@@ -18,13 +18,15 @@ from livesnn.infer.decide import Decider, Decision
 
 @dataclass(frozen=True)
 class Latency:
-    """Where the time of one result went, in ms; nan where it isn't known."""
+    """Where the time of one result went, in ms; nan where it isn't known.
 
-    slice_ms: (
-        float  # from the arrival of the packet that ended the slice to the frame being handed to the network
-    )
-    network_ms: float  # the step
-    total_ms: float  # from that arrival to the decision
+    ``slice_ms``: from the arrival of the packet that ended the slice to the frame being handed to the network;
+    ``network_ms``: the step; ``total_ms``: from that arrival to the decision.
+    """
+
+    slice_ms: float
+    network_ms: float
+    total_ms: float
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ class Result:
         True when carrying the state was broken before this frame: a jump in time, or on demand. False on the
         very first frame, and on the planned resets of `state="reset"`.
     density
-        float32 [layers]: share of neurons that spiked in this step, in the order of `ModelCard.states`; nan
-        for the output layer of a membrane read-out, which doesn't fire.
+        float32 [layers − 1]: share of neurons that spiked in this step, a hidden layer in the order of
+        `ModelCard.states`.
     window_end
         True on the last frame of a window.
     """
@@ -131,7 +133,7 @@ def run(
             latency=_latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter()),
             dropped=dropped(),
             reset=reset,
-            density=_density(membranes, card),
+            density=_density(membranes[:-1], card),
             window_end=window.position == 0,
         )
 
@@ -140,9 +142,7 @@ class _Window:
     """The outputs of the last `window` frames and where in a window the stream is."""
 
     def __init__(self, card: ModelCard) -> None:
-        self._outputs = np.zeros(
-            (card.input.window, len(card.classes)), np.float32
-        )  # ring, at count % window
+        self._outputs = np.zeros((card.input.window, len(card.classes)), np.float32)  # a ring
         self._count = 0
 
     @property
@@ -171,13 +171,10 @@ class _Window:
         return self._outputs[: self._count].mean(axis=0)
 
 
-def _density(membranes: State, card: ModelCard) -> npt.NDArray[np.float32]:
+def _density(hidden: State, card: ModelCard) -> npt.NDArray[np.float32]:
     """Return the share of neurons at or above the threshold a layer: those that spiked in the last step."""
     threshold = np.float32(card.neuron.threshold)
-    density = np.array([np.count_nonzero(u >= threshold) / u.size for u in membranes], np.float32)
-    if card.readout == "membrane":
-        density[-1] = np.nan
-    return density
+    return np.array([np.count_nonzero(u >= threshold) / u.size for u in hidden], np.float32)
 
 
 def _latency(arrived_s: float, begun_s: float, stepped_s: float, decided_s: float) -> Latency:

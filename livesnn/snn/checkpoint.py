@@ -14,14 +14,18 @@ from livesnn.snn import SpikingNetwork, build_network
 from livesnn.weights import CARD_KEY, Weights, fold_batch_norm, load_weights
 
 
-def save_network(net: SpikingNetwork, path: Path, card: ModelCard) -> None:
-    """Write the trainable weights and the card."""
-    weights = {
-        name: tensor.detach().cpu().numpy()
+def weights_of(net: SpikingNetwork) -> Weights:
+    """Return the trainable weights and batch norm's running statistics, copied to numpy."""
+    return {
+        name: tensor.detach().cpu().numpy().copy()
         for name, tensor in net.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    save_file(weights, path, metadata={CARD_KEY: card.to_json()})
+
+
+def save_network(net: SpikingNetwork, path: Path, card: ModelCard) -> None:
+    """Write the trainable weights and the card."""
+    save_file(weights_of(net), path, metadata={CARD_KEY: card.to_json()})
 
 
 def load_network(path: Path) -> SpikingNetwork:
@@ -31,15 +35,13 @@ def load_network(path: Path) -> SpikingNetwork:
 
 
 def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> SpikingNetwork:
-    """Put weights into a network and return it in eval mode."""
-    expected = {name: t for name, t in net.state_dict().items() if not name.endswith("num_batches_tracked")}
-    for name, tensor in expected.items():
+    """Put weights into a network and return it in eval mode; raises ModelError that names a wrong tensor."""
+    expected = weights_of(net)
+    for name, array in expected.items():
         if name not in weights:
             raise ModelError(f"{where} lacks the tensor {name}: its card doesn't fit its weights")
-        if tuple(tensor.shape) != weights[name].shape:
-            raise ModelError(
-                f"{where}: {name} is {weights[name].shape}, the card asks for {tuple(tensor.shape)}"
-            )
+        if array.shape != weights[name].shape:
+            raise ModelError(f"{where}: {name} is {weights[name].shape}, the card asks for {array.shape}")
     if extra := weights.keys() - expected.keys():
         raise ModelError(f"{where} has a tensor that the card has no place for: {min(extra)}")
     net.load_state_dict({name: torch.from_numpy(weights[name].copy()) for name in expected}, strict=False)
@@ -48,9 +50,5 @@ def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> Spikin
 
 def without_norm(net: SpikingNetwork) -> SpikingNetwork:
     """Return the network that inference runs: the same function, batch norm folded into the convolutions."""
-    weights = {name: tensor.detach().cpu().numpy() for name, tensor in net.state_dict().items()}
-    weights = {name: array for name, array in weights.items() if not name.endswith("num_batches_tracked")}
     card = replace(net.card, network=replace(net.card.network, norm=False))
-    folded = build_network(card)
-    folded.surrogate, folded.analog_slope = net.surrogate, net.analog_slope
-    return with_weights(folded, fold_batch_norm(weights), where=card.name)
+    return with_weights(build_network(card), fold_batch_norm(weights_of(net)), where=card.name)

@@ -35,23 +35,32 @@ def export_onnx(net: SpikingNetwork, path: Path, card: ModelCard) -> None:
     Inputs: `frame` uint8 [1, C, H, W], then each state float32 [1, ...] by name. Outputs: `output` float32 [1, K],
     then `<state>.next`.
     """
-    folded = without_norm(net).cpu().eval()
-    spec = card.input
+    write_onnx(onnx_step(net, list(card.states)), path, card)
+
+
+def onnx_step(net: SpikingNetwork, states: list[str]) -> onnx.ModelProto:
+    """Return the graph of one step, its states named ``states``, without a card."""
+    folded = without_norm(net).cpu()
+    spec = net.card.input
     frame = torch.zeros(1, spec.channels, spec.height, spec.width, dtype=torch.uint8)
-    names = list(card.states)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
             _Step(folded).eval(),
             (frame, *folded.initial_state()),
-            input_names=["frame", *names],
-            output_names=["output", *[f"{name}.next" for name in names]],
+            input_names=["frame", *states],
+            output_names=["output", *[f"{name}.next" for name in states]],
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
         )
     assert program is not None
-    model = program.model_proto
+    onnx.checker.check_model(program.model_proto)
+    return program.model_proto
+
+
+def write_onnx(model: onnx.ModelProto, path: Path, card: ModelCard) -> None:
+    """Write a graph with the card in its metadata, in place of another it may have."""
+    del model.metadata_props[:]
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
-    onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ class Synapse:
     @property
     def resets(self) -> bool:
         """Whether a spike sets the membrane to zero."""
-        return self.neuron.reset and self.fires and not self.analog
+        return self.neuron.reset and self.fires
 
     def output(self, u: Tensor) -> Tensor:
         """Return f(U), of the shape and dtype of ``u``."""
@@ -51,10 +51,6 @@ class Synapse:
             linear = torch.where(u >= self.neuron.threshold, 1.0, self.slope)
             return torch.where(u > self.ceiling, 0.0, linear)
         return self.surrogate.derivative(u - self.neuron.threshold)
-
-    def without_firing(self) -> Synapse:
-        """Return the same synapse as a membrane read-out."""
-        return replace(self, fires=False)
 
 
 def lif_step(current: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor]:
@@ -121,10 +117,10 @@ class _LIFSequence(torch.autograd.Function):
             grad_u = synapse.derivative(membranes[t]).mul_(grad_outputs[t]).add_(grad_membrane)
             grad_currents[t] = grad_u
             before = membranes[t - 1] if t > 0 else u
-            grad_membrane = _kept(grad_u, synapse, before).mul_(synapse.neuron.alpha)
+            grad_membrane = _kept(grad_u, synapse, before) * synapse.neuron.alpha
         return grad_currents, grad_membrane, None
 
 
 def _kept(x: Tensor, synapse: Synapse, u: Tensor | None = None) -> Tensor:
-    """Return x · (1 − O), O being the spikes of the membranes ``u`` (default: ``x`` itself), never a view of x."""
-    return x * ((x if u is None else u) < synapse.neuron.threshold) if synapse.resets else x.clone()
+    """Return x · (1 − O), O being the spikes of the membranes ``u`` (default: ``x``); x where nothing resets."""
+    return x * ((x if u is None else u) < synapse.neuron.threshold) if synapse.resets else x

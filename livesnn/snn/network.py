@@ -6,7 +6,8 @@ time folded into the batch for everything but the synapses.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
@@ -80,8 +81,35 @@ class _Folded:
         return (windows * (mask.to(x.dtype) / (1 - p))).flatten(0, 1)
 
 
+class ShapeProbe:
+    """Synapses that pass everything through and note the shape of each layer's current."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
+        """Return ``current``."""
+        self.shapes.append(tuple(current.shape[1:]))
+        return current
+
+    def dropout(self, x: Tensor, p: float) -> Tensor:
+        """Return ``x``."""
+        return x
+
+
+@contextmanager
+def eval_mode(module: nn.Module) -> Iterator[None]:
+    """Put a module into eval mode, and back into what it was in."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)
+
+
 class SpikingNetwork(nn.Module):
-    """A feed-forward spiking network whose whole memory is an explicit state.
+    """A feed-forward spiking network that keeps nothing from step to step: the state is the caller's.
 
     Parameters
     ----------
@@ -96,6 +124,7 @@ class SpikingNetwork(nn.Module):
         self.analog = False  # phase 1 of the hybrid method
         self.analog_slope = -0.01
         self.analog_ceiling = float("inf")
+        self._shapes: dict[str, tuple[int, ...]] = {}
 
     def layers(self, x: Tensor, synapses: Synapses) -> Tensor:
         """Run the network on float x [N, C, H, W]; returns [N, K]."""
@@ -103,34 +132,24 @@ class SpikingNetwork(nn.Module):
 
     def synapse(self, *, output: bool) -> Synapse:
         """Return the activation of a hidden or of the output layer, in the present phase."""
-        analog = self.analog and not output
-        synapse = Synapse(self.card.neuron, self.surrogate, analog, self.analog_slope, self.analog_ceiling)
-        return synapse.without_firing() if output and self.card.readout == "membrane" else synapse
+        neuron = replace(self.card.neuron, reset=False) if self.analog else self.card.neuron
+        analog, fires = self.analog and not output, not (output and self.card.readout == "membrane")
+        return Synapse(neuron, self.surrogate, analog, self.analog_slope, self.analog_ceiling, fires)
 
     def scale_input(self, frames: Tensor) -> Tensor:
         """Clip counts and scale them: uint8 [..., C, H, W] to float32."""
         return frames.float().clamp(max=self.card.input.count_max) * self.card.input.scale
 
-    @torch.no_grad()
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shape of each layer's U without the batch, by layer name, in order."""
-        shapes: list[tuple[int, ...]] = []
-        spec = self.card.input
-
-        class _Shapes:
-            def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
-                shapes.append(tuple(current.shape[1:]))
-                return current
-
-            def dropout(self, x: Tensor, p: float) -> Tensor:
-                return x
-
-        training = self.training
-        self.eval()
-        device = next(self.parameters()).device
-        self.layers(torch.zeros(1, spec.channels, spec.height, spec.width, device=device), _Shapes())
-        self.train(training)
-        return dict(zip(self.layer_names(), shapes, strict=True))
+        if not self._shapes:
+            probe = ShapeProbe()
+            spec = self.card.input
+            with eval_mode(self), torch.no_grad():
+                device = next(self.parameters()).device
+                self.layers(torch.zeros(1, spec.channels, spec.height, spec.width, device=device), probe)
+            self._shapes = dict(zip(self.layer_names(), probe.shapes, strict=True))
+        return self._shapes
 
     def layer_names(self) -> list[str]:
         """Return the threshold layers' names, in the order in which `layers` calls them."""

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
-from livesnn.snn.network import ConvNorm, SpikingNetwork, Synapses
+from livesnn.snn.network import ConvNorm, ShapeProbe, SpikingNetwork, Synapses, eval_mode
 
 
 class SubBlock(nn.Module):
@@ -64,9 +64,9 @@ class STSResNet(SpikingNetwork):
                 channels = width
             blocks.append(nn.ModuleList(sub_blocks))
         self.blocks = nn.ModuleList(blocks)
-        with torch.no_grad():
+        with eval_mode(self), torch.no_grad():
             zeros = torch.zeros(1, card.input.channels, card.input.height, card.input.width)
-            features = self._features(zeros, _NoSynapses()).shape[1]
+            features = self._features(zeros, ShapeProbe()).shape[1]
         self.classify = nn.Linear(features, len(card.classes))
 
     def layer_names(self) -> list[str]:
@@ -94,13 +94,3 @@ class STSResNet(SpikingNetwork):
             taps.append(x)
         pooled = [F.avg_pool2d(tap, spec.final_pool) for tap in taps[-2:]]
         return torch.cat([tap.flatten(1) for tap in pooled], dim=1)
-
-
-class _NoSynapses:
-    """Passes everything through: for shapes."""
-
-    def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
-        return current
-
-    def dropout(self, x: Tensor, p: float) -> Tensor:
-        return x

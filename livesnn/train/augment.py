@@ -17,13 +17,16 @@ def augment(frames: Tensor, how: Augmentation, generator: torch.Generator) -> Te
     frames
         uint8 [B, T, C, H, W].
     """
+    if how == Augmentation(0, 0, 0, 0, 0):
+        return frames
     clips, steps, channels, height, width = frames.shape
     matrix = _affine(clips, how, 2 / width, generator).to(frames.device)
     grid = F.affine_grid(matrix, [clips, steps * channels, height, width], align_corners=False)
     counts = F.grid_sample(frames.flatten(1, 2).float(), grid, mode="bilinear", align_corners=False)
     keep = 1 - how.drop * torch.rand(clips, 1, 1, 1, generator=generator)
     noise = torch.rand(counts.shape, generator=generator)  # rounds up as often as the fraction says
-    return (counts * keep + noise).clamp_(max=255).to(torch.uint8).view(frames.shape)
+    thinned = counts * keep.to(counts.device) + noise.to(counts.device)
+    return thinned.clamp_(max=255).to(torch.uint8).view(frames.shape)
 
 
 def _affine(clips: int, how: Augmentation, pixel: float, generator: torch.Generator) -> Tensor:

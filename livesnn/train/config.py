@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
+from livesnn.errors import TrainError
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,30 @@ class Augmentation:
     scale: float = 0.1
     shear: float = 0.1
     drop: float = 0.2
+
+
+_RANGES = {
+    "epochs": (1, 1_000_000),
+    "analog_epochs": (0, 1_000_000),
+    "batch": (1, 1_000_000),
+    "learning_rate": (1e-9, 10),
+    "alpha": (0, 1),
+    "threshold": (1e-3, 1e3),
+    "width": (1, 4096),
+    "dropout": (0, 0.95),
+    "rate_target": (0, 1),
+    "rate_weight": (0, 1e6),
+    "burn_in": (0, 10_000),
+    "simulated": (0, 1_000_000),
+    "simulated_pool": (1, 59_000),
+    "delta_t_us": (1, 10_000_000),
+    "validation": (0.01, 0.9),
+    "seed": (0, 2**31),
+    "gradient_clip": (0, 1e9),
+    "surrogate_width": (1e-3, 1e3),
+    "surrogate_peak": (1e-3, 1e3),
+}
+"""Lowest and highest of each number, both allowed."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +67,14 @@ class TrainConfig:
     """f(U) = slope·U below the threshold in phase 1: −β as the paper prints it."""
     analog_ceiling: float = 1.0
     """Upper bound of f in phase 1, the output a spike has; inf as the paper has it."""
+    optimizer_at_switch: Literal["keep", "restart"] = "keep"
+    """Whether the optimiser goes on with its averages when phase 2 begins, or forgets them."""
+    surrogate: Literal["gaussian", "rectangle"] = "gaussian"
+    """What stands for the step's derivative."""
     surrogate_width: float = 1 / 6
-    """Standard deviation of the Gaussian that stands for the step's derivative."""
+    """Standard deviation of the Gaussian, half width of the rectangle."""
+    surrogate_peak: float = 0.977
+    """Its value at the threshold."""
     batch: int = 50
     """Clips a step."""
     learning_rate: float = 2e-3
@@ -86,12 +117,27 @@ class TrainConfig:
     """Fraction of the training part kept for validation, by seed."""
     seed: int = 0
     """Of the split, the weights, the order and the augmentation."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient; 0: no limit."""
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
     """bf16 halves the time of an epoch where the processor has it (AMX); spikes are exact in it."""
     init: Path | None = None
     """Model folder to start from."""
     resume: bool = False
     """Go on from the run folder's last epoch."""
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise TrainError(
+                    f"--{name.replace('_', '-')} is {value}: give a number from {low:g} to {high:g}"
+                )
+        if self.analog_epochs >= self.epochs:
+            raise TrainError(
+                f"--analog-epochs {self.analog_epochs} leaves none of --epochs {self.epochs} to spike: "
+                "give fewer of the one or more of the other"
+            )
 
     @property
     def run_name(self) -> str:
@@ -127,6 +173,8 @@ RECIPES = {
         analog_ceiling=float("inf"),
         dropout=0.2,
         rate_weight=0.0,
+        gradient_clip=0.0,
+        precision="32-true",
         burn_in=0,
         augmentation=Augmentation(0, 0, 0, 0, 0),
     ),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from livesnn.errors import DataError
 from livesnn.events.frames import Frame
 from livesnn.infer import Model
-from livesnn.infer.decide import winner
+from livesnn.infer.decide import Decider
+from livesnn.infer.pipeline import Result, run
+from livesnn.infer.synops import mean_density
 from livesnn.train.datasets import Clips
 
 
@@ -42,43 +45,38 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
     DataError
         The clips' classes are not the model's.
     """
-    if clips.classes != model.card.classes:
-        raise DataError(f"the data set's classes {clips.classes} are not the model's {model.card.classes}")
+    card = model.card
+    if clips.classes != card.classes:
+        raise DataError(f"the data set's classes {clips.classes} are not the model's {card.classes}")
+    if clips.frames.shape[1] != card.input.window:
+        raise DataError(f"clips of {clips.frames.shape[1]} frames are not the model's {card.input.window}")
     begun_s = time.perf_counter()
-    order = np.random.default_rng([seed, 0xCA44]).permutation(len(clips))
-    reset = np.array([decision for decision, _ in _decisions(model, clips.frames[order], carry=False)])
-    carried, densities = zip(*_decisions(model, clips.frames[order], carry=True), strict=True)
-    truth = clips.labels[order]
-    confusion = np.zeros((len(clips.classes),) * 2, dtype=np.int64)
-    for true, decided in zip(truth, carried, strict=True):
-        confusion[true, decided] += 1
-    hidden = list(model.card.states.items())[:-1]
-    by_layer = np.mean(densities, axis=0)
-    neurons = [int(np.prod(shape)) for _, shape in hidden]
+    stream = clips.shuffled(seed)
+    reset = [result.decision for result in _windows(model, stream, "reset")]
+    carried = list(_windows(model, stream, "carry"))
+    truth = [clips.classes[label] for label in stream.labels]
+    confusion = Counter(zip(truth, (result.decision for result in carried), strict=True))
+    density = np.mean([result.density for result in carried], axis=0)
     return Evaluation(
         n=len(clips),
-        accuracy_reset=float(np.mean(reset == truth)),
-        accuracy_carried=float(np.mean(np.array(carried) == truth)),
-        density=float(np.average(by_layer, weights=neurons)),
-        densities={name: float(value) for (name, _), value in zip(hidden, by_layer, strict=True)},
+        accuracy_reset=float(np.mean([a == b for a, b in zip(reset, truth, strict=True)])),
+        accuracy_carried=sum(confusion[name, name] for name in clips.classes) / len(clips),
+        density=mean_density(density, card),
+        densities=dict(zip(card.states, density.tolist(), strict=False)),
         classes=clips.classes,
-        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        confusion=tuple(
+            tuple(confusion[true, decided] for decided in clips.classes) for true in clips.classes
+        ),
         seconds=time.perf_counter() - begun_s,
     )
 
 
-def _decisions(
-    model: Model, frames: npt.NDArray[np.uint8], *, carry: bool
-) -> Iterator[tuple[int, npt.NDArray[np.float64]]]:
-    """Yield each clip's decision, and its density by hidden layer, from frames uint8 [N, T, C, H, W]."""
-    state = model.initial_state()
-    threshold = np.float32(model.card.neuron.threshold)
-    for clip in frames:
-        if not carry:
-            state = model.initial_state()
-        outputs, spikes = [], []
-        for data in clip:
-            output, state = model.step(Frame(0, data, 0), state)
-            outputs.append(output)
-            spikes.append([np.count_nonzero(u >= threshold) / u.size for u in state[:-1]])
-        yield winner(np.mean(outputs, axis=0), state[-1]), np.mean(spikes, axis=0)
+def _windows(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> Iterator[Result]:
+    """Yield each clip's result; its decision is never "nothing", its density is that of its whole window."""
+    frames = (Frame(0, data, 0) for clip in clips.frames for data in clip)
+    densities = []
+    for result in run(frames, model, state=state, decider=Decider(threshold=0.0)):
+        densities.append(result.density)
+        if result.window_end:
+            yield replace(result, density=np.mean(densities, axis=0))
+            densities.clear()

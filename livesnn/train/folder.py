@@ -8,7 +8,7 @@ from pathlib import Path
 from livesnn.card import Accuracy, ModelCard
 from livesnn.infer import load_model
 from livesnn.snn.checkpoint import save_network
-from livesnn.snn.export import export_onnx
+from livesnn.snn.export import onnx_step, write_onnx
 from livesnn.snn.network import SpikingNetwork
 from livesnn.train.datasets import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
@@ -24,13 +24,14 @@ def write_model_folder(net: SpikingNetwork, folder: Path, card: ModelCard, valid
     """
     folder.mkdir(parents=True, exist_ok=True)
     card = replace(card, states=net.state_shapes())
-    export_onnx(net, folder / "model.onnx", card)
+    graph = onnx_step(net, list(card.states))
+    write_onnx(graph, folder / "model.onnx", card)
     measured = evaluate(load_model(folder, engine="onnx"), validation)
     accuracy = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
     card = replace(card, accuracy=accuracy, density=measured.densities)
     save_network(net, folder / "model.safetensors", card)
-    export_onnx(net, folder / "model.onnx", card)
-    (folder / "README.md").write_text(_describe(card, measured))
+    write_onnx(graph, folder / "model.onnx", card)
+    (folder / "README.md").write_text(_describe(card, measured), encoding="utf-8")
     return measured
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
@@ -18,7 +18,7 @@ from livesnn.train.switch import measure_switch, write_switch
 class HybridModule(lightning.LightningModule):
     """Phase 1 (`analog_epochs`): shifted leaky ReLU, no reset. Phase 2: step function and surrogate (STBP).
 
-    Optimiser state is kept across the switch: the weights are the same, and AdamW forgets in a few hundred steps.
+    Optimiser state is kept across the switch, or dropped (`optimizer_at_switch`).
     """
 
     def __init__(self, net: SpikingNetwork, config: TrainConfig, total_steps: int) -> None:
@@ -32,6 +32,8 @@ class HybridModule(lightning.LightningModule):
         self.net.analog = self.current_epoch < self.config.analog_epochs
         if self.current_epoch == self.config.analog_epochs > 0:
             self._keep_switch()
+            if self.config.optimizer_at_switch == "restart":
+                cast(torch.optim.Optimizer, self.optimizers()).state.clear()
 
     def _keep_switch(self) -> None:
         frames, labels = next(iter(self.trainer.val_dataloaders))
@@ -50,7 +52,7 @@ class HybridModule(lightning.LightningModule):
         penalty = (
             F.relu(rates - self.config.rate_target).mean() if not self.net.analog else rates.new_zeros(())
         )
-        figures = {"loss": loss, "density": rates.mean()}
+        figures = {"loss": loss, "density": hidden_density(rates.detach(), self.net)}
         self.log_dict(figures, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels))
         return loss + self.config.rate_weight * penalty
 

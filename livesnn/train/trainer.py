@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,17 +22,19 @@ from lightning.pytorch.loggers import CSVLogger
 
 from livesnn import __version__
 from livesnn.card import Split
-from livesnn.errors import TrainError
+from livesnn.errors import DataError, TrainError
 from livesnn.snn import SpikingNetwork, build_network
-from livesnn.snn.checkpoint import load_network
+from livesnn.snn.checkpoint import with_weights
 from livesnn.snn.surrogate import Surrogate
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Clips, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
+from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, load_simulated
 from livesnn.train.evaluate import Evaluation
 from livesnn.train.folder import write_model_folder
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import ClipDataset, EpochBatches, training_batches, whole
+from livesnn.weights import load_weights
 
 CONFIG_FILE = "config.json"
 
@@ -56,8 +60,8 @@ def train(config: TrainConfig) -> Trained:
     run, commit = config.runs / config.run_name, _commit()
     resume_from = _prepare(run, config)
     clips, split = load_clips(config)
-    training, validation = (clips.subset(part) for part in split)
-    extra = simulated_clips(config)
+    training, validation = clips.subset(split[0]), clips.subset(split[1]).shuffled(config.seed)
+    extra = simulated_clips(config, len(clips))
     sampler = EpochBatches(len(training), len(extra or ()), config.simulated, config.batch, config.seed)
     torch.manual_seed(config.seed)
     net = _network(config, clips.classes)
@@ -65,7 +69,7 @@ def train(config: TrainConfig) -> Trained:
     best = ModelCheckpoint(run, "best", monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     loader = training_batches(ClipDataset(training if extra is None else training.joined(extra)), sampler)
-    with _Quiet():
+    with _quiet():
         trainer = lightning.Trainer(
             max_epochs=config.epochs,
             accelerator="auto",
@@ -75,7 +79,7 @@ def train(config: TrainConfig) -> Trained:
             callbacks=[best, last, RichProgressBar()],
             log_every_n_steps=1,
             num_sanity_val_steps=0,
-            gradient_clip_val=1.0,
+            gradient_clip_val=config.gradient_clip or None,
             enable_model_summary=False,
         )
         trainer.fit(module, loader, whole(validation), ckpt_path=resume_from, weights_only=True)
@@ -88,12 +92,15 @@ def load_clips(config: TrainConfig) -> tuple[Clips, tuple[np.ndarray, np.ndarray
     return clips, stratified_split(clips.labels, config.validation, config.seed)
 
 
-def simulated_clips(config: TrainConfig) -> Clips | None:
-    """Return the pool of simulated clips, or None when the configuration asks for none."""
+def simulated_clips(config: TrainConfig, recordings: int) -> Clips | None:
+    """Return the pool of simulated clips beside so many real ones, or None when the configuration asks for none."""
     if config.simulated == 0:
         return None
-    from livesnn.train.datasets.nmnist_simulated import load_simulated
-
+    if recordings > FIRST_UNSEEN:
+        raise DataError(
+            f"simulated digits would repeat the digits of validation recordings beyond the first {FIRST_UNSEEN}: "
+            "leave --simulated out, the whole of N-MNIST doesn't need it"
+        )
     return load_simulated(config.mnist, config.card(()).input, config.simulated_pool, config.runs / "cache")
 
 
@@ -119,9 +126,11 @@ def _prepare(run: Path, config: TrainConfig) -> Path | None:
 def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:
     net = build_network(config.card(classes))
     net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
-    net.surrogate = Surrogate(width=config.surrogate_width)
-    if config.init is not None:
-        net.load_state_dict(load_network(config.init / "model.safetensors").state_dict())
+    net.surrogate = Surrogate(config.surrogate, config.surrogate_width, config.surrogate_peak)
+    if config.init is None:
+        return net
+    weights = config.init / "model.safetensors"
+    with_weights(net, load_weights(weights)[0], where=str(weights)).train()
     return net
 
 
@@ -151,13 +160,16 @@ def _commit() -> str:
     return subprocess.run(head, cwd=repository, capture_output=True, text=True, check=True).stdout.strip()
 
 
-class _Quiet(warnings.catch_warnings):
-    """Silences Lightning's advice, not its errors."""
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-        warnings.filterwarnings(
-            "ignore",
-            ".*(num_workers|many workers|lr_scheduler.step|GPU available|exists and is not empty|LeafSpec).*",
-        )
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Lightning's advice, not its errors."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    advice = "num_workers|many workers|lr_scheduler.step|GPU available|exists and is not empty|LeafSpec"
+    try:
+        logger.setLevel(logging.WARNING)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", f".*({advice}).*")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -15,18 +15,18 @@ FRAME = Frame(0, np.zeros((2, 1, 1), np.uint8), 0)
 RATES = np.zeros(2, np.float32)
 
 
-def result(network_ms: float, density: tuple[float, ...] = (0.1, 0.3, float("nan"))) -> Result:
+def result(network_ms: float) -> Result:
     latency = Latency(float("nan"), network_ms, 2 * network_ms)
-    layers = np.array(density, np.float32)
+    layers = np.array((0.1, 0.3), np.float32)
     return Result(0, 0, RATES, None, 0.0, FRAME, latency, 0, False, layers, False)
 
 
 def test_percentiles_are_over_the_last_results_only() -> None:
     rolling = Rolling()
     for _ in range(50):
-        rolling.add_result(result(1e6), 0.0)
+        rolling.add_result(result(1e6), 0.2, 0.0)
     for milliseconds in range(LAST_RESULTS):
-        rolling.add_result(result(float(milliseconds)), 0.0)
+        rolling.add_result(result(float(milliseconds)), 0.2, 0.0)
     statistics = rolling.snapshot(dropped=7, now_s=0.0)
     assert statistics.network_ms.p50 == pytest.approx((LAST_RESULTS - 1) / 2)
     assert statistics.total_ms.p95 == pytest.approx(2 * 0.95 * (LAST_RESULTS - 1))
@@ -39,7 +39,7 @@ def test_what_was_never_measured_is_nan_not_zero() -> None:
     assert math.isnan(empty.events_per_s)
     assert math.isnan(empty.frames_per_s)
     rolling = Rolling()
-    rolling.add_result(result(1.0), 0.0)
+    rolling.add_result(result(1.0), 0.2, 0.0)
     assert math.isnan(rolling.snapshot(dropped=0, now_s=0.0).slice_ms.p95)
 
 
@@ -61,11 +61,12 @@ def test_a_jump_back_in_time_starts_the_event_rate_again() -> None:
 def test_frames_are_counted_in_real_time_over_the_last_two_seconds() -> None:
     rolling = Rolling()
     for frame in range(300):
-        rolling.add_result(result(1.0), 0.02 * frame)
+        rolling.add_result(result(1.0), 0.2, 0.02 * frame)
     assert rolling.snapshot(dropped=0, now_s=5.98).frames_per_s == pytest.approx(50.0, rel=0.02)
 
 
-def test_density_leaves_out_the_layer_that_does_not_fire() -> None:
+def test_density_is_the_mean_over_the_last_results() -> None:
     rolling = Rolling()
-    rolling.add_result(result(1.0), 0.0)
+    rolling.add_result(result(1.0), 0.1, 0.0)
+    rolling.add_result(result(1.0), 0.3, 0.0)
     assert rolling.snapshot(dropped=0, now_s=0.0).density == pytest.approx(0.2)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
-from livesnn.infer.synops import fan_out, synops
+from livesnn.infer.synops import fan_out, mean_density, synops
 from livesnn.snn import build_network
 
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=1))
@@ -31,31 +31,50 @@ def counted(source: tuple[int, ...], target: tuple[int, ...], kernel: int, strid
     return float(x.grad.mean())
 
 
-def test_fan_out_counts_borders_strides_and_skips() -> None:
+def covered(sides: tuple[int, ...], kernel: int, stride: int, padding: int) -> float:
+    """Return the mean over pixels of the average-pool windows each falls into."""
+    x = torch.ones(1, 1, *sides, requires_grad=True)
+    (F.avg_pool2d(x, kernel, stride, padding) * kernel**2).sum().backward()
+    assert x.grad is not None
+    return float(x.grad.mean())
+
+
+def test_fan_out_counts_borders_strides_pools_and_skips() -> None:
     full = card(CARD)
     shapes, reach = list(full.states.values()), fan_out(full)
-    pooled = (4, 9, 9)
-    assert reach[0] == pytest.approx(counted(pooled, shapes[1], 3, 1) + 1)  # behind the pool; and its skip
+    behind = counted((4, 9, 9), shapes[1], 3, 1) + 1  # a pooled pixel's convolution and identity skip
+    assert reach[0] == pytest.approx(covered((17, 17), 3, 2, 1) * behind)
     assert reach[1] == pytest.approx(counted(shapes[1], shapes[2], 3, 1))
     assert reach[2] == pytest.approx(counted(shapes[2], shapes[3], 3, 1) + 1)  # and the identity skip
     # block 2's last layer enters block 3, which is wider and strided: its skip is a 1×1 convolution
     strided = counted(shapes[8], shapes[9], 3, 2) + counted(shapes[8], shapes[10], 1, 2)
     assert reach[8] == pytest.approx(strided)
     # block 3's last layer is also read by the classifier, and block 4's by nothing else
-    assert reach[12] == pytest.approx(counted(shapes[12], shapes[13], 3, 1) + 1 + 3)
-    assert reach[16] == pytest.approx(3)
+    classified = 3 * covered((5, 5), 3, 3, 0)
+    assert reach[12] == pytest.approx(counted(shapes[12], shapes[13], 3, 1) + 1 + classified)
+    assert reach[16] == pytest.approx(classified)
 
 
 def test_synops_weigh_spikes_by_their_reach() -> None:
     full = card(CARD)
-    density = np.zeros(len(full.states), np.float32)
+    density = np.zeros(len(full.states) - 1)
     assert synops(density, full) == 0
-    density[16] = 0.5
-    assert synops(density, full) == pytest.approx(0.5 * np.prod(full.states["block4.2.second"]) * 3)
+    density[1] = 0.5
+    expected = 0.5 * np.prod(full.states["block1.1.first"]) * fan_out(full)[1]
+    assert synops(density, full) == pytest.approx(expected)
+
+
+def test_mean_density_weighs_layers_by_their_neurons() -> None:
+    full = card(CARD)
+    density = np.zeros(len(full.states) - 1)
+    density[0] = 1.0
+    sizes = [np.prod(shape) for shape in full.states.values()][:-1]
+    assert mean_density(density, full) == pytest.approx(sizes[0] / sum(sizes))
 
 
 def test_a_conv_snn_has_a_fan_out_too() -> None:
     full = card(replace(CARD, network=NetworkSpec("conv_snn", widths=(4, 4), hidden=7)))
     first, second, hidden = fan_out(full)
     assert first == pytest.approx(counted((4, 17, 17), (4, 17, 17), 3, 1))
-    assert (second, hidden) == (7, 3)
+    assert second == pytest.approx(7 * covered((17, 17), 2, 2, 0))
+    assert hidden == 3

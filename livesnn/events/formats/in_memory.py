@@ -47,6 +47,7 @@ class InMemoryReader:
         first = 0 if start_us is None else int(np.searchsorted(self._events["t"], start_us))
         counters.out_of_order += self._found.out_of_order
         counters.out_of_bounds += self._found.out_of_bounds
+        self._found = SourceCounters()  # counted once, however often the file is played
         for start in range(first, len(self._events), PACKET_EVENTS):
             yield self._events[start : start + PACKET_EVENTS].copy()
 

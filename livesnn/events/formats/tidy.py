@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from livesnn.events import Events, Resolution, SourceCounters
-
-DISORDER_US = 10_000
-"""An event older than the newest by at most this is out of order; by more, the time has jumped back."""
+from livesnn.events import DISORDER_US, Events, Resolution, SourceCounters
 
 
 def tidy(packet: Events, resolution: Resolution, newest_us: int | None, counters: SourceCounters) -> Events:
