@@ -21,7 +21,7 @@ INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --e
 	touch $@
 
 run: .venv/app
-	$(BIN)/livesnn gui $(SOURCE) --model $(MODEL)
+	$(BIN)/livesnn gui $(if $(SOURCE),"$(SOURCE)") --model "$(MODEL)"
 
 test: .venv/all
 	$(BIN)/pytest

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 import tyro
 
-from livesnn.errors import LivesnnError
+from livesnn.errors import LivesnnError, SourceError
 
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 
@@ -46,6 +46,8 @@ def run(
 ) -> int:
     """Decide without a window: one line a window (or frame), then a summary.
 
+    A decision needs more than half of the probability; "–" stands for none, with the likeliest class behind it.
+
     Parameters
     ----------
     source
@@ -53,7 +55,7 @@ def run(
     model
         Name of a shipped model, or a model folder.
     engine
-        What runs the network.
+        What runs the network; auto is onnx, torch needs livesnn[train].
     state
         Carry the membranes from window to window, or reset them.
     every
@@ -62,15 +64,16 @@ def run(
         JSON lines.
     """
     from livesnn.infer.headless import Row, decide_all
+    from livesnn.report import describe_row, describe_summary
 
     for row in decide_all(source, model, engine=engine, state=state, every=every):
+        if not isinstance(row, Row):
+            for warning in row.warnings:
+                _say(f"livesnn run: {warning}")
         if json:
             _print_json(row if isinstance(row, Row) else {"summary": row})
-        elif isinstance(row, Row):
-            mark = "  (state reset)" if row.reset else ""
-            print(f"{row.t / 1e6:12.3f} s  {row.decision or '–':<28} {row.confidence:6.1%}{mark}")
         else:
-            print("\n".join(f"{name:>17}: {value}" for name, value in asdict(row).items()))
+            print(describe_row(row) if isinstance(row, Row) else describe_summary(row))
     return 0
 
 
@@ -85,16 +88,13 @@ def info(file: tyro.conf.Positional[Path], /, *, json: bool = False) -> int:
         As JSON.
     """
     from livesnn.events.describe import describe
+    from livesnn.report import describe_recording
 
-    described = msgspec.to_builtins(describe(file))
+    described = describe(file)
     if json:
         _print_json(described)
-        return 0
-    for name, value in described.items():
-        lines = (
-            [f"{key}: {inner}" for key, inner in value.items()] if isinstance(value, dict) else [str(value)]
-        )
-        print(f"{name:>12}: " + ("\n" + " " * 14).join(lines or ["–"]))
+    else:
+        print(describe_recording(described))
     return 0
 
 
@@ -175,6 +175,8 @@ def simulate(
     from livesnn.events.recorder import Aedat4Writer
     from livesnn.simulate.scenes import simulate_scene
 
+    if out.suffix != ".aedat4":
+        raise SourceError(f"{out}: only .aedat4 can be written: name the file {out.stem}.aedat4")
     events, resolution = simulate_scene(scene, seed=seed, seconds=seconds)
     with Aedat4Writer(out, resolution, camera=f"simulated {scene}, seed {seed}") as writer:
         writer.write(events)
@@ -260,11 +262,14 @@ def _usage(name: str) -> int:
     lines = [
         f"  {command:<8} {(function.__doc__ or '').splitlines()[0]}" for command, function in COMMANDS.items()
     ]
-    text = "\n".join(["usage: livesnn [COMMAND] [OPTIONS]   (without a command: the window)", "", *lines])
+    text = "\n".join(
+        ["usage: livesnn [COMMAND] [OPTIONS] [--debug]   (without a command: the window)", "", *lines]
+    )
     if asked:
         print(text, flush=True)
         return 0
-    _say(f"livesnn: no command {name!r}\n\n{text}")
+    hint = f" (to open a file: livesnn gui {name})" if Path(name).exists() else ""
+    _say(f"livesnn: no command {name!r}{hint}\n\n{text}")
     return 2
 
 

@@ -10,9 +10,10 @@ from typing import Literal
 
 import numpy as np
 
-from livesnn.events import open_source
+from livesnn.events import EventSource, open_source
 from livesnn.events.frames import frames
 from livesnn.infer import Engine, Model, load_model
+from livesnn.infer.decide import probabilities
 from livesnn.infer.pipeline import Result, run
 from livesnn.infer.synops import mean_density, synops
 
@@ -26,12 +27,16 @@ class Row:
     decision: str | None
     confidence: float
     rates: dict[str, float]
+    probabilities: dict[str, float]
     reset: bool
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The last line: `majority` is the most frequent decision, "nothing" not counted; latency is the network's."""
+    """The last line: `majority` is the most frequent decision, "nothing" not counted; latency is the network's.
+
+    `warnings`: what was assumed or lost in reading, and what makes the decisions doubtful.
+    """
 
     frames: int
     windows: int
@@ -43,6 +48,7 @@ class Summary:
     density: float
     synops_per_frame: float
     seconds: float
+    warnings: tuple[str, ...]
 
 
 def decide_all(
@@ -69,14 +75,16 @@ def decide_all(
             tally.add(result)
             if result.window_end or (every == "frame" and result.window > 0):
                 yield _row(result, loaded)
-        yield tally.end(opened.counters.events, opened.counters.dropped)
+        yield tally.end(opened)
     finally:
         opened.close()
 
 
 def _row(result: Result, model: Model) -> Row:
-    rates = dict(zip(model.card.classes, result.rates.tolist(), strict=True))
-    return Row(result.t, result.window, result.decision, result.confidence, rates, result.reset)
+    card = model.card
+    rates = dict(zip(card.classes, result.rates.tolist(), strict=True))
+    likely = dict(zip(card.classes, probabilities(result.rates, card).tolist(), strict=True))
+    return Row(result.t, result.window, result.decision, result.confidence, rates, likely, result.reset)
 
 
 class _Tally:
@@ -100,7 +108,7 @@ class _Tally:
             if result.decision is not None:
                 self._decisions[result.decision] += 1
 
-    def end(self, events: int, dropped: int) -> Summary:
+    def end(self, source: EventSource) -> Summary:
         card = self._model.card
         density = self._densities / max(self._frames, 1)
         p50, p95, p99 = np.percentile(self._latencies_ms or [0.0], (50, 95, 99))
@@ -109,11 +117,23 @@ class _Tally:
             frames=self._frames,
             windows=self._windows,
             majority=most[0][0] if most else None,
-            events=events,
-            dropped=dropped,
+            events=source.counters.events,
+            dropped=source.counters.dropped,
             engine=self._engine,
             latency_ms={"p50": float(p50), "p95": float(p95), "p99": float(p99)},
             density=mean_density(density, card),
             synops_per_frame=synops(density, card),
             seconds=time.perf_counter() - self._begun_s,
+            warnings=(*getattr(source, "warnings", ()), *self._doubts(source)),
         )
+
+    def _doubts(self, source: EventSource) -> Iterator[str]:
+        spec = self._model.card.input
+        if not self._windows:
+            length = f" ({spec.slice.delta_t_us * spec.window / 1e6:g} s)" if spec.slice.delta_t_us else ""
+            yield f"no decision: {source.counters.events} events are less than one window{length}"
+        if tuple(source.resolution) != (spec.width, spec.height):
+            yield (
+                f"the sensor is {source.resolution.width}×{source.resolution.height}, scaled to the model's "
+                f"{spec.width}×{spec.height}: it may never have seen the like"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def onnx_step(net: SpikingNetwork, states: list[str]) -> onnx.ModelProto:
     folded = without_norm(net).cpu()
     spec = net.card.input
     frame = torch.zeros(1, spec.channels, spec.height, spec.width, dtype=torch.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # "torchvision is not installed", eight times
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(

@@ -93,6 +93,7 @@ class HybridModule(lightning.LightningModule):
             "val_accuracy_carried": carried_accuracy,
             "val_loss": val_loss,
             "val_density": hidden_density(rates, self.net),
+            "analog": float(self.net.analog),
             # What chooses the best epoch: accuracy, then loss; never an analog epoch.
             "score": (reset_accuracy + carried_accuracy) / 2 - 1e-3 * val_loss - float(self.net.analog),
         }

@@ -76,7 +76,7 @@ def train(config: TrainConfig) -> Trained:
             devices=1,
             precision=config.precision,
             logger=CSVLogger(run, "log", flush_logs_every_n_steps=1),
-            callbacks=[best, last, RichProgressBar()],
+            callbacks=[best, last, RichProgressBar(console_kwargs={"stderr": True})],
             log_every_n_steps=1,
             num_sanity_val_steps=0,
             gradient_clip_val=config.gradient_clip or None,
