@@ -33,6 +33,7 @@ _RANGES = {
     "rate_target": (0, 1),
     "rate_weight": (0, 1e6),
     "burn_in": (0, 10_000),
+    "from_zero": (0, 1),
     "simulated": (0, 1_000_000),
     "simulated_pool": (1, 59_000),
     "delta_t_us": (1, 10_000_000),
@@ -102,7 +103,9 @@ class TrainConfig:
     rate_weight: float = 1.0
     """How strongly; 0 lets the network fire as it likes."""
     burn_in: int = 20
-    """Up to this many unscored frames of another clip run before the window, so that the state isn't zero."""
+    """Up to this many unscored frames of other clips run before the window, so that the state isn't zero."""
+    from_zero: float = 0.25
+    """Share of clips that start from zero state all the same, as every stream does once."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """Ranges of event augmentation; all zero turns it off."""
     simulated: int = 0

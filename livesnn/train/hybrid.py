@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livesnn.snn.network import SpikingNetwork
+from livesnn.snn.network import SpikingNetwork, eval_mode
 from livesnn.train.augment import augment
 from livesnn.train.config import TrainConfig
 from livesnn.train.switch import measure_switch, write_switch
@@ -65,17 +65,17 @@ class HybridModule(lightning.LightningModule):
 
     @torch.no_grad()
     def _burn_in(self, frames: Tensor, random: torch.Generator) -> tuple[Tensor, ...]:
-        """Return the state after 0..burn_in frames of other clips, as a running stream would have it."""
+        """Return the state after 0..burn_in frames of other clips, as a running stream has it; zero for some."""
         state = self.net.initial_state(len(frames))
         count = int(torch.randint(self.config.burn_in + 1, (), generator=random))
         if count == 0:
             return state
         clips = -(-count // frames.shape[1])
         before = torch.cat([frames.roll(k + 1, 0) for k in range(clips)], dim=1)[:, -count:]
-        self.net.eval()
-        _, state = self.net(before.transpose(0, 1), state)
-        self.net.train()
-        return state
+        with eval_mode(self.net):
+            _, state = self.net(before.transpose(0, 1), state)
+        carried = torch.rand(len(frames), generator=random) >= self.config.from_zero
+        return tuple(u * carried.to(u).view(-1, *[1] * (u.ndim - 1)) for u in state)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """Log accuracy with the state reset at each clip, and carried through all of them as one stream."""
