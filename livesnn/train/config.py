@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -20,10 +21,19 @@ class Augmentation:
     shear: float = 0.1
     drop: float = 0.2
 
+    def __post_init__(self) -> None:
+        largest = {"shift_pixels": 1e3, "rotate_degrees": 360, "scale": 0.99, "shear": 10, "drop": 1}
+        for name, high in largest.items():
+            if not 0 <= getattr(self, name) <= high:
+                flag = f"--augmentation.{name.replace('_', '-')}"
+                raise TrainError(f"{flag} is {getattr(self, name)}: give a number from 0 to {high:g}")
+
 
 _RANGES = {
     "epochs": (1, 1_000_000),
     "analog_epochs": (0, 1_000_000),
+    "analog_slope": (-10, 10),
+    "analog_ceiling": (1e-3, float("inf")),
     "batch": (1, 1_000_000),
     "learning_rate": (1e-9, 10),
     "alpha": (0, 1),
@@ -136,6 +146,10 @@ class TrainConfig:
                 raise TrainError(
                     f"--{name.replace('_', '-')} is {value}: give a number from {low:g} to {high:g}"
                 )
+        if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):
+            raise TrainError(
+                f"--name {self.name!r} can't name a folder: use letters, digits, '-', '_' and '.'"
+            )
         if self.analog_epochs >= self.epochs:
             raise TrainError(
                 f"--analog-epochs {self.analog_epochs} leaves none of --epochs {self.epochs} to spike: "

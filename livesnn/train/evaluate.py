@@ -48,6 +48,8 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
     card = model.card
     if clips.classes != card.classes:
         raise DataError(f"the data set's classes {clips.classes} are not the model's {card.classes}")
+    if len(clips) == 0:
+        raise DataError("no clips to measure on: choose another split")
     if clips.frames.shape[1] != card.input.window:
         raise DataError(f"clips of {clips.frames.shape[1]} frames are not the model's {card.input.window}")
     begun_s = time.perf_counter()

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from livesnn.errors import TrainError
 from livesnn.snn.network import SpikingNetwork, eval_mode
 from livesnn.train.augment import augment
 from livesnn.train.config import TrainConfig
@@ -49,6 +50,8 @@ class HybridModule(lightning.LightningModule):
         state = self._burn_in(frames, random)
         outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), state)
         loss = self.loss(outputs, labels)
+        if not loss.isfinite():
+            raise TrainError(f"the loss is {loss.item()} at step {self.global_step}: lower --learning-rate")
         penalty = (
             F.relu(rates - self.config.rate_target).mean() if not self.net.analog else rates.new_zeros(())
         )

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning
-import msgspec
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
@@ -34,9 +33,8 @@ from livesnn.train.evaluate import Evaluation
 from livesnn.train.folder import write_model_folder
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import ClipDataset, EpochBatches, training_batches, whole
+from livesnn.train.run_folder import BEST, LAST, load_checkpoint, run_folder
 from livesnn.weights import load_weights
-
-CONFIG_FILE = "config.json"
 
 
 @dataclass(frozen=True)
@@ -53,12 +51,11 @@ def train(config: TrainConfig) -> Trained:
     Raises
     ------
     TrainError
-        The run folder holds another training, or there is nothing to resume.
+        The run folder can't be used (see `run_folder`), the loss isn't finite, or the training was stopped.
     DataError
         The data set isn't in its official layout.
     """
-    run, commit = config.runs / config.run_name, _commit()
-    resume_from = _prepare(run, config)
+    commit = _commit()
     clips, split = load_clips(config)
     training, validation = clips.subset(split[0]), clips.subset(split[1]).shuffled(config.seed)
     extra = simulated_clips(config, len(clips))
@@ -66,24 +63,31 @@ def train(config: TrainConfig) -> Trained:
     torch.manual_seed(config.seed)
     net = _network(config, clips.classes)
     module = HybridModule(net, config, config.epochs * len(sampler))
-    best = ModelCheckpoint(run, "best", monitor="score", mode="max", enable_version_counter=False)
-    last = ModelCheckpoint(run, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     loader = training_batches(ClipDataset(training if extra is None else training.joined(extra)), sampler)
-    with _quiet():
-        trainer = lightning.Trainer(
-            max_epochs=config.epochs,
-            accelerator="auto",
-            devices=1,
-            precision=config.precision,
-            logger=CSVLogger(run, "log", flush_logs_every_n_steps=1),
-            callbacks=[best, last, RichProgressBar(console_kwargs={"stderr": True})],
-            log_every_n_steps=1,
-            num_sanity_val_steps=0,
-            gradient_clip_val=config.gradient_clip or None,
-            enable_model_summary=False,
-        )
-        trainer.fit(module, loader, whole(validation), ckpt_path=resume_from, weights_only=True)
-    return _finish(run, config, net, best.best_model_path, validation, commit)
+    with run_folder(config) as (run, resume_from), _quiet():
+        trainer = _trainer(config, run)
+        try:
+            trainer.fit(module, loader, whole(validation), ckpt_path=resume_from, weights_only=True)
+        except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
+            raise TrainError(f"stopped in epoch {trainer.current_epoch}: go on with --resume") from error
+        return _finish(run, config, net, validation, commit)
+
+
+def _trainer(config: TrainConfig, run: Path) -> lightning.Trainer:
+    best = ModelCheckpoint(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
+    last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
+    return lightning.Trainer(
+        max_epochs=config.epochs,
+        accelerator="auto",
+        devices=1,
+        precision=config.precision,
+        logger=CSVLogger(run, "log", flush_logs_every_n_steps=1),
+        callbacks=[best, last, RichProgressBar(console_kwargs={"stderr": True})],
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+        gradient_clip_val=config.gradient_clip or None,
+        enable_model_summary=False,
+    )
 
 
 def load_clips(config: TrainConfig) -> tuple[Clips, tuple[np.ndarray, np.ndarray]]:
@@ -104,25 +108,6 @@ def simulated_clips(config: TrainConfig, recordings: int) -> Clips | None:
     return load_simulated(config.mnist, config.card(()).input, config.simulated_pool, config.runs / "cache")
 
 
-def _prepare(run: Path, config: TrainConfig) -> Path | None:
-    """Return the checkpoint to resume from, or None for a fresh run; keep the configuration beside it."""
-    last, record = run / "last.ckpt", run / CONFIG_FILE
-    text = msgspec.json.format(msgspec.json.encode(replace(config, resume=False), enc_hook=str), indent=2)
-    if not config.resume:
-        if last.exists():
-            raise TrainError(
-                f"{run} holds a training already: add --resume to go on, or choose another --name"
-            )
-        run.mkdir(parents=True, exist_ok=True)
-        record.write_bytes(text)
-        return None
-    if not last.exists():
-        raise TrainError(f"nothing to resume in {run}: it has no last.ckpt; leave --resume out")
-    if record.read_bytes() != text:
-        raise TrainError(f"{record} is of another configuration: resume with the flags of that run")
-    return last
-
-
 def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:
     net = build_network(config.card(classes))
     net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
@@ -134,11 +119,9 @@ def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:
     return net
 
 
-def _finish(
-    run: Path, config: TrainConfig, net: SpikingNetwork, best: str, validation: Clips, commit: str
-) -> Trained:
-    state = torch.load(best, weights_only=True)["state_dict"]
-    net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in state.items()})
+def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, validation: Clips, commit: str) -> Trained:
+    weights = load_checkpoint(run / BEST)
+    net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in weights.items()})
     net.analog = False
     card = replace(
         net.card,

@@ -20,6 +20,7 @@ from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.hybrid import HybridModule, hidden_density
 from livesnn.train.loading import EpochBatches
+from livesnn.train.run_folder import run_folder
 
 STILL = Augmentation(0, 0, 0, 0, 0)
 
@@ -192,3 +193,52 @@ def test_a_folder_without_recordings_says_what_to_put_where(tmp_path: Path) -> N
     (tmp_path / "Train").mkdir()
     with pytest.raises(DataError, match=r"expected .*NNNNN\.bin"):
         load_nmnist(tmp_path, "Train", SPEC)
+
+
+@pytest.mark.parametrize("content", [b"", b"not events", bytes([200, 3, 0, 0, 1])])
+def test_a_damaged_recording_is_named(tmp_path: Path, content: bytes) -> None:
+    for digit in range(10):
+        (tmp_path / "Train" / str(digit)).mkdir(parents=True)
+        (tmp_path / "Train" / str(digit) / "00001.bin").write_bytes(bytes([1, 1, 0, 0, digit]))
+    (tmp_path / "Train" / "7" / "00002.bin").write_bytes(content)
+    with pytest.raises(DataError, match=r"7.00002\.bin"):
+        load_nmnist(tmp_path, "Train", SPEC)
+
+
+def test_a_missing_class_is_named(tmp_path: Path) -> None:
+    (tmp_path / "Train" / "0").mkdir(parents=True)
+    (tmp_path / "Train" / "0" / "00001.bin").write_bytes(bytes([1, 1, 0, 0, 1]))
+    with pytest.raises(DataError, match="digit 1"):
+        load_nmnist(tmp_path, "Train", SPEC)
+
+
+def test_a_run_folder_belongs_to_one_training(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), runs=tmp_path, name="mine")
+    with run_folder(config) as (run, resume_from):
+        assert resume_from is None
+        (run / "lock").write_text("1")  # another process, which lives
+        with pytest.raises(TrainError, match="in use by process 1"), run_folder(config):
+            pass
+    with run_folder(config):  # free again
+        pass
+
+
+def test_a_damaged_checkpoint_is_not_resumed(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), runs=tmp_path, name="mine")
+    with run_folder(config) as (run, _):
+        pass
+    for content in (b"", b"text", b"PK\x03\x04 cut"):
+        (run / "last.ckpt").write_bytes(content)
+        with pytest.raises(TrainError, match="damaged"), run_folder(replace(config, resume=True)):
+            pass
+
+
+def test_a_resumed_training_names_the_flag_that_differs(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), runs=tmp_path, name="mine")
+    with run_folder(config) as (run, _):
+        (run / "last.ckpt").write_bytes(b"")
+    with (
+        pytest.raises(TrainError, match=r"--alpha 0\.5"),
+        run_folder(replace(config, resume=True, alpha=0.7)),
+    ):
+        pass

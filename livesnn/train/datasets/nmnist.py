@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from livesnn.card import InputSpec
 from livesnn.errors import DataError
@@ -15,13 +16,14 @@ from livesnn.train.datasets import Clips
 
 CLASSES = tuple("0123456789")
 SENSOR = Resolution(34, 34)
-OFFICIAL = {"Train": 60_000, "Test": 10_000}
+RECORD_BYTES = 5
+PARTS = ("Train", "Test")
 
 
 def find_root(data: Path) -> Path:
     """Return the folder that holds Train/ or Test/: ``data`` itself, or the N-MNIST folder in it."""
     for folder in (data, data / "nmnist", data / "N-MNIST"):
-        if any((folder / part).is_dir() for part in OFFICIAL):
+        if any((folder / part).is_dir() for part in PARTS):
             return folder
     raise DataError(
         f"no N-MNIST in {data}: expected {data}/Train/<digit>/NNNNN.bin (unpack Train.zip and Test.zip there)"
@@ -47,11 +49,20 @@ def load_nmnist(data: Path, part: str, input_spec: InputSpec) -> Clips:
     paths = [(path, label) for label in range(10) for path in sorted((folder / str(label)).glob("*.bin"))]
     if not paths:
         raise DataError(f"no recordings in {folder}: expected {folder}/<digit 0..9>/NNNNN.bin")
-    frames = np.stack(
-        [
-            stack_clip(read_nmnist(path), input_spec.slice, SENSOR, input_spec, input_spec.window)
-            for path, _ in paths
-        ]
-    )
     labels = np.array([label for _, label in paths], dtype=np.int64)
+    if part == "Train" and len(missing := set(range(10)) - set(labels.tolist())):
+        raise DataError(f"no recordings of digit {min(missing)} in {folder}: unpack the archive again")
+    frames = np.stack([_read_clip(path, input_spec) for path, _ in paths])
     return Clips(frames, labels, tuple(f"{part}/{label}/{path.name}" for path, label in paths), CLASSES)
+
+
+def _read_clip(path: Path, input_spec: InputSpec) -> npt.NDArray[np.uint8]:
+    size = path.stat().st_size
+    if size == 0 or size % RECORD_BYTES:
+        raise DataError(
+            f"{path} is damaged: {size} bytes are not a whole number of 5-byte events; unpack it again"
+        )
+    events = read_nmnist(path)
+    if events.size and (events["x"].max() >= SENSOR.width or events["y"].max() >= SENSOR.height):
+        raise DataError(f"{path} is not of N-MNIST: it has events outside of 34×34 pixels")
+    return stack_clip(events, input_spec.slice, SENSOR, input_spec, input_spec.window)

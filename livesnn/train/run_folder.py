@@ -1,0 +1,115 @@
+"""A training's folder: claimed by one process, with its configuration, and resumed from its last epoch."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import torch
+
+from livesnn.errors import TrainError
+from livesnn.train.config import TrainConfig
+
+CONFIG_FILE, LAST, BEST, LOCK = "config.json", "last.ckpt", "best.ckpt", "lock"
+
+
+@contextmanager
+def run_folder(config: TrainConfig) -> Iterator[tuple[Path, Path | None]]:
+    """Claim the run folder; yield it, and the checkpoint to resume from (None: a fresh run).
+
+    Raises
+    ------
+    TrainError
+        It holds another training or one that runs, there is nothing to resume, or what there is is damaged; also
+        when anything can't be written there while the folder is held.
+    """
+    run = config.runs / config.run_name
+    try:
+        resume_from = _resumed(run, config) if config.resume else _fresh(run, config)
+        with _lock(run / LOCK):
+            yield run, resume_from
+    except OSError as error:
+        raise TrainError(
+            f"{run}: {error.strerror or error}: check the folder, its permissions and the space"
+        ) from error
+
+
+def _fresh(run: Path, config: TrainConfig) -> None:
+    if (run / LAST).exists():
+        raise TrainError(f"{run} holds a training already: add --resume to go on, or choose another --name")
+    run.mkdir(parents=True, exist_ok=True)
+    (run / CONFIG_FILE).write_bytes(_as_json(config))
+
+
+def _resumed(run: Path, config: TrainConfig) -> Path:
+    last, record = run / LAST, run / CONFIG_FILE
+    if not last.exists():
+        raise TrainError(f"nothing to resume in {run}: it has no {LAST}; leave --resume out")
+    try:
+        kept = msgspec.json.decode(record.read_bytes(), type=dict[str, object])
+    except msgspec.DecodeError as error:
+        raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
+    now = msgspec.json.decode(_as_json(config), type=dict[str, object])
+    other = sorted(name for name in now.keys() | kept.keys() if now.get(name) != kept.get(name))
+    if other:
+        flags = ", ".join(f"--{name.replace('_', '-')} {kept.get(name)}" for name in other)
+        raise TrainError(f"{record} is of another configuration: resume with its {flags}")
+    load_checkpoint(last)
+    return last
+
+
+def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
+    """Return a checkpoint's weights by name, without pickled code; raises TrainError when it is damaged."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        weights: dict[str, torch.Tensor] = checkpoint["state_dict"]
+        checkpoint["pytorch-lightning_version"], checkpoint["optimizer_states"]
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise TrainError(
+            f"{path} is damaged or not a checkpoint: start again under another --name"
+        ) from error
+    return weights
+
+
+def _as_json(config: TrainConfig) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(replace(config, resume=False), enc_hook=str), indent=2)
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a file with our process number; one left by a process that is gone is taken over."""
+    if path.exists() and _runs(path.read_text()):
+        raise TrainError(
+            f"{path.parent} is in use by process {path.read_text()}: wait, or choose another --name"
+        )
+    path.write_text(str(os.getpid()))
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _runs(process: str) -> bool:
+    if not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return int(process) != os.getpid()
