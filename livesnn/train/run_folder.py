@@ -15,6 +15,7 @@ import torch
 from livesnn.errors import TrainError
 from livesnn.train.config import TrainConfig
 
+_DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
 CONFIG_FILE, LAST, BEST, LOCK = "config.json", "last.ckpt", "best.ckpt", "lock"
 
 
@@ -30,7 +31,9 @@ def run_folder(config: TrainConfig) -> Iterator[tuple[Path, Path | None]]:
     """
     run = config.runs / config.run_name
     try:
-        resume_from = _resumed(run, config) if config.resume else _fresh(run, config)
+        if not config.resume:
+            _begin(run, config)
+        resume_from = _resumed(run, config) if config.resume else None
         with _lock(run / LOCK):
             yield run, resume_from
     except OSError as error:
@@ -39,7 +42,7 @@ def run_folder(config: TrainConfig) -> Iterator[tuple[Path, Path | None]]:
         ) from error
 
 
-def _fresh(run: Path, config: TrainConfig) -> None:
+def _begin(run: Path, config: TrainConfig) -> None:
     if (run / LAST).exists():
         raise TrainError(f"{run} holds a training already: add --resume to go on, or choose another --name")
     run.mkdir(parents=True, exist_ok=True)
@@ -69,16 +72,7 @@ def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         weights: dict[str, torch.Tensor] = checkpoint["state_dict"]
         checkpoint["pytorch-lightning_version"], checkpoint["optimizer_states"]
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        IndexError,
-        TypeError,
-        ValueError,
-        RuntimeError,
-        pickle.UnpicklingError,
-    ) as error:
+    except _DAMAGED as error:
         raise TrainError(
             f"{path} is damaged or not a checkpoint: start again under another --name"
         ) from error
