@@ -6,13 +6,19 @@ Enough to build the network without torch. Not here: the weights (weights.py).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from livesnn.errors import ModelError
 
 FORMAT = "livesnn-model/1"
+
+# What a card may say; msgspec checks it in `ModelCard.from_json`.
+_Size = Annotated[int, Meta(ge=1, le=4096)]
+_Sizes = Annotated[tuple[_Size, ...], Meta(min_length=1)]
+_SliceLength = Annotated[int, Meta(ge=1, le=10**9)]
 
 
 @dataclass(frozen=True)
@@ -22,8 +28,8 @@ class SliceRule:
     Exactly one of the two is set. Both are causal: a slice never needs a later event.
     """
 
-    delta_t_us: int | None = None
-    n_events: int | None = None
+    delta_t_us: _SliceLength | None = None
+    n_events: _SliceLength | None = None
 
     def __post_init__(self) -> None:
         value = self.delta_t_us if self.n_events is None else self.n_events
@@ -44,39 +50,39 @@ class NetworkSpec:
     """
 
     kind: Literal["sts_resnet", "conv_snn"] = "sts_resnet"
-    widths: tuple[int, ...] = (64, 64, 64, 64)
-    strides: tuple[int, ...] = (1, 1, 1, 1)
-    sub_blocks: tuple[int, ...] = (2, 2, 2, 2)
-    stem_kernel: int = 7
-    stem_stride: int = 2
-    stem_pool_stride: int = 2
-    final_pool: int = 3
-    hidden: int = 128
+    widths: _Sizes = (64, 64, 64, 64)
+    strides: _Sizes = (1, 1, 1, 1)
+    sub_blocks: _Sizes = (2, 2, 2, 2)
+    stem_kernel: _Size = 7  # odd
+    stem_stride: _Size = 2
+    stem_pool_stride: _Size = 2
+    final_pool: _Size = 3
+    hidden: _Size = 128
     norm: bool = True  # threshold-scaled batch norm in training, folded into the convolutions at export
-    dropout: float = 0.2
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
 
 
 @dataclass(frozen=True)
 class InputSpec:
     """What the network is fed: uint8 [channels, height, width], counts clipped at ``count_max``, times ``scale``."""
 
-    width: int
-    height: int
+    width: _Size
+    height: _Size
     slice: SliceRule
     kind: Literal["events", "video"] = "events"
-    channels: int = 2
+    channels: Annotated[int, Meta(ge=1, le=16)] = 2
     crop: Literal["centre"] = "centre"
-    count_max: int = 8
-    scale: float = 1.0
-    window: int = 10
+    count_max: Annotated[int, Meta(ge=1, le=255)] = 8
+    scale: Annotated[float, Meta(gt=0, lt=1e6)] = 1.0
+    window: Annotated[int, Meta(ge=1, le=10**4)] = 10
 
 
 @dataclass(frozen=True)
 class NeuronSpec:
     """LIF parameters of SPEC, Eq. 1-5: decay, threshold, and whether a spike resets the membrane."""
 
-    alpha: float = 0.5
-    threshold: float = 0.5
+    alpha: Annotated[float, Meta(ge=0, le=1)] = 0.5
+    threshold: Annotated[float, Meta(gt=0, lt=1e6)] = 0.5
     reset: bool = True
 
 
@@ -93,8 +99,8 @@ class Accuracy:
 class Split:
     """How validation clips were kept from the training: a fraction, by seed. `livesnn eval` finds them again."""
 
-    fraction: float = 0.1
-    seed: int = 0
+    fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.1
+    seed: Annotated[int, Meta(ge=0)] = 0
 
 
 @dataclass(frozen=True)
@@ -102,12 +108,12 @@ class ModelCard:
     """Everything a model folder records beside its weights."""
 
     name: str
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[str, ...], Meta(min_length=1)]
     input: InputSpec
     network: NetworkSpec = NetworkSpec()
     neuron: NeuronSpec = NeuronSpec()
     readout: Literal["spikes", "membrane"] = "membrane"
-    states: dict[str, tuple[int, ...]] = field(
+    states: dict[str, tuple[Annotated[int, Meta(ge=1)], ...]] = field(
         default_factory=dict
     )  # layer → shape [C, H, W] or [K], in order
     dataset: str = ""
@@ -125,13 +131,29 @@ class ModelCard:
 
     @staticmethod
     def from_json(text: str | bytes, *, where: str = "the card") -> ModelCard:
-        """Read a card back; raises ModelError that names the field when it doesn't fit."""
+        """Read a card back; raises ModelError that names the file and the field when a value doesn't hold."""
         try:
             card = msgspec.json.decode(text, type=ModelCard)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if card.format == FORMAT:
+                _check(card)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ModelError) as error:
             raise ModelError(f"{where} is not a livesnn model card: {error}") from error
         if card.format != FORMAT:
             raise ModelError(
                 f"{where} has format {card.format!r}, this livesnn reads {FORMAT!r}: update livesnn"
             )
         return card
+
+
+def _check(card: ModelCard) -> None:
+    """Raise ModelError on what one field's limits can't say."""
+    wrong = [label for label in card.classes if not label.strip() or not label.isprintable()]
+    if wrong or len(set(card.classes)) < len(card.classes):
+        raise ModelError(f"classes are not different, printable names: {list(card.classes)}")
+    network = card.network
+    lengths = {"widths": 2} if network.kind == "conv_snn" else {"widths": 4, "strides": 4, "sub_blocks": 4}
+    for name, length in lengths.items():
+        if len(getattr(network, name)) != length:
+            raise ModelError(f"network.{name} has {len(getattr(network, name))} entries, not {length}")
+    if network.stem_kernel % 2 == 0:
+        raise ModelError(f"network.stem_kernel is {network.stem_kernel}, not an odd number")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -14,6 +13,7 @@ import msgspec
 import tyro
 
 from livesnn.errors import LivesnnError, SourceError
+from livesnn.report import accept_any_text, discard_output, say, write
 
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 
@@ -69,11 +69,11 @@ def run(
     for row in decide_all(source, model, engine=engine, state=state, every=every):
         if not isinstance(row, Row):
             for warning in row.warnings:
-                _say(f"livesnn run: {warning}")
+                say(f"livesnn run: {warning}")
         if json:
             _print_json(row if isinstance(row, Row) else {"summary": row})
         else:
-            print(describe_row(row) if isinstance(row, Row) else describe_summary(row))
+            write(describe_row(row) if isinstance(row, Row) else describe_summary(row))
     return 0
 
 
@@ -94,7 +94,7 @@ def info(file: tyro.conf.Positional[Path], /, *, json: bool = False) -> int:
     if json:
         _print_json(described)
     else:
-        print(describe_recording(described))
+        write(describe_recording(described))
     return 0
 
 
@@ -134,7 +134,7 @@ def evaluate(
         _print_json(asdict(measured))
     else:
         for name in ("n", "accuracy_reset", "accuracy_carried", "density", "seconds"):
-            print(f"{name:>17}: {getattr(measured, name):.4g}")
+            write(f"{name:>17}: {getattr(measured, name):.4g}")
     return 0
 
 
@@ -151,7 +151,7 @@ def train(arguments: list[str]) -> int:
     except ModuleNotFoundError as error:
         raise LivesnnError(f"training needs {error.name}: pip install 'livesnn[train]'") from error
     done = run_training(config)
-    _say(f"model written to {done.folder}")
+    say(f"model written to {done.folder}")
     _print_json({"folder": str(done.folder), **asdict(done.validation)})
     return 0
 
@@ -173,14 +173,20 @@ def simulate(
         How long.
     """
     from livesnn.events.recorder import Aedat4Writer
-    from livesnn.simulate.scenes import simulate_scene
+    from livesnn.simulate.scenes import RESOLUTION, check_scene, simulate_scene
 
     if out.suffix != ".aedat4":
         raise SourceError(f"{out}: only .aedat4 can be written: name the file {out.stem}.aedat4")
-    events, resolution = simulate_scene(scene, seed=seed, seconds=seconds)
-    with Aedat4Writer(out, resolution, camera=f"simulated {scene}, seed {seed}") as writer:
-        writer.write(events)
-    _say(f"{len(events)} events of {scene} written to {out}")
+    check_scene(scene, seed=seed, seconds=seconds)
+    writer = Aedat4Writer(out, RESOLUTION, camera=f"simulated {scene}, seed {seed}")
+    try:
+        with writer:
+            events = simulate_scene(scene, seed=seed, seconds=seconds)
+            writer.write(events)
+    except BaseException:  # such as Ctrl-C: an unfinished file would be in the way next time
+        out.unlink(missing_ok=True)
+        raise
+    say(f"{len(events)} events of {scene} written to {out}")
     return 0
 
 
@@ -223,37 +229,53 @@ COMMANDS: dict[str, Callable[..., int]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns 0, or 1 after one line about an error. Bad usage exits with 2."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    accept_any_text()
+    arguments, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
     name, rest = (arguments[0], arguments[1:]) if arguments else ("gui", [])
     try:
-        if name == "--version":
-            from livesnn import __version__
-
-            print(__version__)
-            return 0
-        if name not in COMMANDS:
-            return _usage(name)
-        command = COMMANDS[name]
-        return train(rest) if command is train else tyro.cli(command, args=rest, prog=f"livesnn {name}")
+        return _run_command(name, rest)
     except LivesnnError as error:
         if debug:
             raise
-        _say(f"livesnn {name}: {error}")
+        say(f"livesnn {name}: {error}")
         return 1
     except KeyboardInterrupt:
+        say(f"livesnn {name}: stopped")
         return 130
-    except BrokenPipeError:  # the reader of our output went away; nothing is left to say at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        discard_output()
         return 0
     except Exception as error:
         if debug:
             raise
-        _say(
+        say(
             f"livesnn {name}: unexpected {type(error).__name__}: {error} (run again with --debug and report it)"
         )
         return 1
+
+
+def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
+    """Return the arguments without a first or last --debug, "--" being the end; and whether there was one."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    flags, others = arguments[:end], arguments[end:]
+    if flags[:1] == ["--debug"]:
+        return flags[1:] + others, True
+    if flags[-1:] == ["--debug"]:
+        return flags[:-1] + others, True
+    return arguments, False
+
+
+def _run_command(name: str, arguments: list[str]) -> int:
+    """Run the command of that name; bad usage of one exits with 2."""
+    if name == "--version":
+        from livesnn import __version__
+
+        write(__version__)
+        return 0
+    if name not in COMMANDS:
+        return _usage(name)
+    command = COMMANDS[name]
+    return train(arguments) if command is train else tyro.cli(command, args=arguments, prog=f"livesnn {name}")
 
 
 def _usage(name: str) -> int:
@@ -266,16 +288,13 @@ def _usage(name: str) -> int:
         ["usage: livesnn [COMMAND] [OPTIONS] [--debug]   (without a command: the window)", "", *lines]
     )
     if asked:
-        print(text, flush=True)
+        write(text)
         return 0
     hint = f" (to open a file: livesnn gui {name})" if Path(name).exists() else ""
-    _say(f"livesnn: no command {name!r}{hint}\n\n{text}")
+    say(f"livesnn: no command {name!r}{hint}")
+    print(f"\n{text}", file=sys.stderr, flush=True)
     return 2
 
 
 def _print_json(value: object) -> None:
-    print(msgspec.json.encode(value).decode(), flush=True)
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+    write(msgspec.json.encode(value).decode())

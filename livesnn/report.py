@@ -1,9 +1,26 @@
-"""Results as lines for people. Not here: JSON, and printing (cli.py)."""
+"""Results as lines for people, and writing to stdout and stderr. Not here: JSON, and which line when (cli.py)."""
 
 from __future__ import annotations
 
-from livesnn.events.describe import RecordingInfo
-from livesnn.infer.headless import Row, Summary
+import contextlib
+import io
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from livesnn.errors import LivesnnError
+
+if TYPE_CHECKING:  # the command line's errors need this module at once
+    from livesnn.events.describe import RecordingInfo
+    from livesnn.infer.headless import Row, Summary
+
+
+def one_line(text: str) -> str:
+    """Return the text as one line that a terminal can show: blanks collapsed, control characters escaped."""
+    collapsed = " ".join(text.split())
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in collapsed
+    )
 
 
 def describe_row(row: Row) -> str:
@@ -47,4 +64,33 @@ def describe_recording(info: RecordingInfo) -> str:
 
 
 def _table(lines: dict[str, str]) -> str:
-    return "\n".join(f"{name:>14}  {text}" for name, text in lines.items())
+    return "\n".join(f"{name:>14}  {one_line(text)}" for name, text in lines.items())
+
+
+def accept_any_text() -> None:
+    """Let stdout and stderr show "?" for what they can't encode, such as "µ" and "–", rather than fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def write(text: str) -> None:
+    """Write to stdout; raises LivesnnError if it takes no more, BrokenPipeError if nobody reads it any longer."""
+    try:
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard_output()
+        raise LivesnnError(f"can't write the output ({error.strerror})") from error
+
+
+def discard_output() -> None:
+    """Send stdout nowhere from now on, and what is buffered too: Python would fail on it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say(message: str) -> None:
+    """Write one line to stderr; where that can't be written, there is nobody to tell."""
+    with contextlib.suppress(OSError):
+        print(one_line(message), file=sys.stderr, flush=True)  # noqa: T201

@@ -26,11 +26,16 @@ def load_weights(path: Path) -> tuple[Weights, ModelCard]:
     ModelError
         The file is missing, damaged, or carries no card.
     """
+    if not path.is_file():
+        raise ModelError(f"{path} is missing: train the model again, or use --engine onnx")
     try:
+        path.open("rb").close()  # safetensors' message doesn't tell why
         with safe_open(path, framework="numpy") as file:
             card = (file.metadata() or {}).get(CARD_KEY)
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
+    except SafetensorError as error:
         raise ModelError(f"{path} can't be read as safetensors ({error}): export the model again") from error
     if card is None:
         raise ModelError(f"{path} carries no model card: it wasn't written by livesnn")

@@ -15,12 +15,13 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 import pyqtgraph as pg
 from PySide6.QtWidgets import QApplication
 
+from livesnn.app import style
 from livesnn.app.main_window import MainWindow
+from livesnn.app.run import DEMO
 from livesnn.paths import recordings_dir
 
 FOLDER = Path(__file__).resolve().parent / "screenshots"
 SIZES = ((1280, 800), (1920, 1080))
-CLIP = "digit-3.aedat4"
 SETTLED_S = 2.5
 GIVE_UP_S = 60.0
 
@@ -28,13 +29,14 @@ GIVE_UP_S = 60.0
 def main() -> None:
     """Play the recording at each size, and take a picture once the network has decided."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("recording", nargs="?", help=f"default: {CLIP} of recordings/")
+    parser.add_argument("recording", nargs="?", help=f"default: {DEMO} of recordings/")
     parser.add_argument("--model", default="nmnist")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     arguments = parser.parse_args()
-    recording = arguments.recording or str(recordings_dir() / CLIP)
+    recording = arguments.recording or str(recordings_dir() / DEMO)
     arguments.folder.mkdir(exist_ok=True)
     application = pg.mkQApp("livesnn")
+    style.dress(application)
     for width, height in SIZES:
         window = MainWindow(arguments.model)
         window.resize(width, height)

@@ -9,10 +9,12 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
 
 Rgb = tuple[int, int, int]
 LEVELS = 256
+LARGEST_SENSOR = 4096
 NEVER = np.iinfo(np.int64).min // 2  # far enough in the past, and `now - NEVER` doesn't wrap
 
 
@@ -53,6 +55,11 @@ class Accumulator:
     ----------
     decay_us
         Age at which a pixel has faded to 1/e.
+
+    Raises
+    ------
+    SourceError
+        The sensor is larger than any: a picture would take all memory.
     """
 
     def __init__(
@@ -60,6 +67,11 @@ class Accumulator:
     ) -> None:
         if decay_us <= 0:
             raise ValueError(f"decay_us must be positive, not {decay_us}")
+        if max(resolution) > LARGEST_SENSOR:
+            raise SourceError(
+                f"the recording claims a sensor of {resolution.width}×{resolution.height}, the window shows up to "
+                f"{LARGEST_SENSOR}×{LARGEST_SENSOR}: is it damaged? (livesnn run decides without a picture)"
+            )
         shape = (resolution.height, resolution.width)
         self.resolution = resolution
         self.decay_us = decay_us

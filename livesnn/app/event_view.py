@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from livesnn.app import style
 from livesnn.app.accumulator import DEFAULT_PALETTE, Palette, Rgb
 from livesnn.app.views import label
+from livesnn.events import Resolution
 
 
 class EventView(QFrame):
@@ -30,6 +31,7 @@ class EventView(QFrame):
         self.setObjectName("stage")
         self.shown = 0  # pictures put on show so far
         self._shape: tuple[int, ...] = ()
+        self._input: Resolution | None = None
         self._title, self._hint, words = _words()
         self._image = pg.ImageItem(axisOrder="row-major")
         self._edge = QGraphicsRectItem()
@@ -41,12 +43,12 @@ class EventView(QFrame):
         canvas.setCentralItem(self._box)
         canvas.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         canvas.setAcceptDrops(False)  # a dropped file is the window's
-        self._size = label("", style.text_font(13), style.FAINT)
+        self.size_note = label("", style.text_font(13), style.FAINT)
         picture = QWidget()
         column = QVBoxLayout(picture)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(canvas, 1)
-        column.addLayout(_legend(palette, self._size))
+        column.addLayout(_legend(palette, self.size_note))
         self._stack = QStackedLayout()
         self._stack.addWidget(words)
         self._stack.addWidget(picture)
@@ -62,15 +64,37 @@ class EventView(QFrame):
             height, width, _ = rgb.shape
             self._edge.setRect(0, 0, width, height)
             self._box.setRange(xRange=(0, width), yRange=(0, height), padding=0.005)
-            self._size.setText(f"{width} × {height} pixels")
+            self._show_size()
         self._stack.setCurrentIndex(1)
         self.shown += 1
+
+    def set_input(self, size: Resolution | None) -> None:
+        """Say that the model sees the pictures scaled to this size; None: there is no model."""
+        self._input = size
+        self._show_size()
+
+    def _show_size(self) -> None:
+        if not self._shape:
+            return
+        height, width, _ = self._shape
+        size = self._input
+        if size is None or size == (width, height):
+            self.size_note.setText(f"{width} × {height} pixels")
+            self.size_note.setToolTip("")
+            return
+        self.size_note.setText(f"{width} × {height}, scaled to the model's {size.width} × {size.height}")
+        self.size_note.setToolTip("The model sees the largest centred part that has its own ratio of sides.")
 
     def show_words(self, title: str, hint: str) -> None:
         """Show words instead of a picture."""
         self._title.setText(title)
         self._hint.setText(hint)
         self._stack.setCurrentIndex(0)
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """Title and hint shown while there is no picture."""
+        return self._title.text(), self._hint.text()
 
     @property
     def has_picture(self) -> bool:

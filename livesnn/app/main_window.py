@@ -1,6 +1,6 @@
-"""The window: lays out the views, polls the session's mailboxes, passes on what a person wants.
+"""The window: polls the session's mailboxes, passes on what a person wants.
 
-Not here: threads (session.py), painting (views.py, event_view.py).
+Not here: threads (session.py), where things are (layout.py), painting (views.py, event_view.py).
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ from typing import TypedDict
 
 from PySide6.QtCore import Qt, QTimer, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QMainWindow, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog
 
 from livesnn.app import style
-from livesnn.app.event_view import EventView
-from livesnn.app.panels import Banner, Header, ReadoutPanel, StatusStrip
+from livesnn.app.layout import WindowLayout
 from livesnn.app.session import PICTURE_EVERY_S, Session, SourceLike
-from livesnn.app.transport import Transport
 from livesnn.app.values import Answer, Opened
+from livesnn.events import Resolution
 from livesnn.infer import Model
+from livesnn.paths import recordings_dir
 
 POLL_MS = 16
-READ_S = 0.1  # numbers change at most this often, so that people can read them
+READ_S = (
+    0.1  # numbers, and what must agree with them, change at most this often, so that people can read them
+)
+NEXT = "Open another recording, or drop one here"
 FILE_FILTER = "Event recordings (*.aedat4 *.bin *.npz);;All files (*)"
 
 
@@ -36,7 +39,7 @@ class Summary(TypedDict):
     dropped: int
 
 
-class MainWindow(QMainWindow):
+class MainWindow(WindowLayout):
     """The app: one session at a time, replaced when another source is opened.
 
     Parameters
@@ -54,55 +57,27 @@ class MainWindow(QMainWindow):
     ) -> None:
         super().__init__()
         self.session: Session | None = None
+        self.last_error: str | None = None
         self._model = model
+        self._model_name = Path(model).resolve().name if isinstance(model, str) else model.card.name
+        self.folder = recordings_dir()  # where the file dialog starts
         self._picture_every_s = picture_every_s
         self._opened: Opened | None = None
         self._state = ""
         self._warnings: tuple[str, ...] = ()
+        self._note = ""
+        self._resets = 0
+        self._answer: Answer | None = None  # not shown yet
         self._read_at_s = 0.0
         self._decisions: Counter[str] = Counter()
         self._n_decisions = 0
         self._dropped = 0
-        self.header = Header()
-        self.banner = Banner()
-        self.view = EventView()
-        self.transport = Transport()
-        self.readout = ReadoutPanel()
-        self.strip = StatusStrip()
-        self._lay_out()
         self._connect()
         self.transport.loop.setChecked(loop)
         self._show_empty()
         self.timer = QTimer(self)
         self.timer.timeout.connect(self.poll)
         self.timer.start(POLL_MS)
-
-    def _lay_out(self) -> None:
-        self.setWindowTitle("livesnn")
-        self.setStyleSheet(style.STYLE_SHEET)
-        self.setAcceptDrops(True)
-        self.setMinimumSize(1000, 700)
-        self.resize(1280, 800)
-        left = QVBoxLayout()
-        left.setSpacing(14)
-        left.addWidget(self.banner)
-        left.addWidget(self.view, 1)
-        left.addWidget(self.transport)
-        body = QHBoxLayout()
-        body.setSpacing(14)
-        body.addLayout(left, 7)
-        body.addWidget(self.readout, 3)
-        root = QWidget()
-        root.setObjectName("root")
-        column = QVBoxLayout(root)
-        column.setContentsMargins(18, 12, 18, 18)
-        column.setSpacing(14)
-        column.addWidget(self.header)
-        column.addLayout(body, 1)
-        column.addWidget(self.strip)
-        self.setCentralWidget(root)
-        self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.view.setFocus()  # not a button: no frame around it until a person tabs there
 
     def _connect(self) -> None:
         self.header.open_wanted.connect(self.choose_file)
@@ -128,7 +103,11 @@ class MainWindow(QMainWindow):
         """Leave what is playing and play this; what goes wrong is shown as a banner."""
         self._leave()
         self.banner.hide()
-        self._opened, self._state, self._warnings = None, "", ()
+        self._opened, self._state, self._warnings, self._note = None, "", (), ""
+        self._resets, self._answer = 0, None
+        if isinstance(source, str | Path):
+            folder = Path(source).absolute().parent
+            self.folder = folder if folder.is_dir() else self.folder
         self.readout.clear(())
         self.transport.set_recording(None)
         self.session = Session(
@@ -145,7 +124,7 @@ class MainWindow(QMainWindow):
     @Slot()
     def choose_file(self) -> None:
         """Ask for a recording and open it."""
-        path, _ = QFileDialog.getOpenFileName(self, "Open a recording", "", FILE_FILTER)
+        path, _ = QFileDialog.getOpenFileName(self, "Open a recording", str(self.folder), FILE_FILTER)
         if path:
             self.open(path)
 
@@ -207,12 +186,22 @@ class MainWindow(QMainWindow):
         if read:
             self._read_at_s = now_s
             self.strip.show_statistics(session.statistics)
-        answer = session.answers.take()
-        if answer is not None:
-            self._show_answer(answer, read=read)
+        self._follow_answers(session, read=read)
 
-    def _show_answer(self, answer: Answer, *, read: bool) -> None:
-        self.readout.show_answer(answer, read=read)
+    def _follow_answers(self, session: Session, *, read: bool) -> None:
+        """Show the newest answer, but none from before a reset that a person has asked for."""
+        self._answer = session.answers.take() or self._answer
+        if session.resets != self._resets:
+            self._resets = session.resets
+            self.readout.wait()
+        if session.note != self._note:
+            self._note = session.note
+            self.readout.show_note(session.note)
+        if self._answer is not None and self._answer.resets < self._resets:
+            self._answer = None
+        if read and self._answer is not None:
+            self.readout.show_answer(self._answer)
+            self._answer = None
 
     def _follow_state(self) -> None:
         session = self.session
@@ -232,20 +221,31 @@ class MainWindow(QMainWindow):
         self.transport.show_state(self._state)
         if self._state == "opening":
             self.view.show_words("Opening …", session.name)
+        if self._state == "ended" and not self.view.has_picture:
+            self.view.show_words(session.note, NEXT)
         if self._state == "failed" and session.error is not None:
-            self._show_failed(session.error)
+            self._show_failed(session.error, model=session.model_failed)
 
     def _show_opened(self, opened: Opened) -> None:
         duration_us = opened.duration_us
-        self.header.show_names(opened.name, opened.model.card.name)
+        card = opened.model.card
+        known = f"this model knows: {', '.join(style.readable(name) for name in card.classes)}"
+        self.header.show_names(opened.name, self._model_name, about_model=f"{card.name}; {known}")
         self.setWindowTitle(f"{opened.name} – livesnn")
         self.transport.set_recording(None if duration_us is None else duration_us / 1e6)
-        self.readout.clear(opened.model.card.classes)
+        self.readout.clear(card.classes, card.input)
+        self.view.set_input(Resolution(card.input.width, card.input.height))
 
-    def _show_failed(self, error: str) -> None:
+    def _show_failed(self, error: str, *, model: bool) -> None:
         self.banner.show_error(error)
-        if not self.view.has_picture:
-            self.view.show_words("Nothing to show", "Open another recording, or drop one here")
+        if self.view.has_picture:
+            return
+        if model:
+            self.view.show_words(
+                "The model can't be used", "Start again with another: livesnn gui --model NAME"
+            )
+        else:
+            self.view.show_words("Nothing to show", NEXT)
 
     def _show_empty(self) -> None:
         self.header.show_state("empty")
@@ -280,6 +280,7 @@ class MainWindow(QMainWindow):
         if self.session is None:
             return
         self.session.stop()
+        self.last_error = self.session.error or self.last_error
         self._decisions.update(self.session.decisions)
         self._n_decisions += self.session.n_decisions
         self._dropped += self.session.statistics.dropped

@@ -1,4 +1,4 @@
-"""The window's parts that hold several views: header, error banner, read-out, status strip."""
+"""Header, error banner, status strip. Not here: the read-out (readout.py)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal, Slot
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from livesnn.app import style
-from livesnn.app.statistics import Percentiles, Statistics
-from livesnn.app.values import Answer
-from livesnn.app.views import NOTHING, ClassBars, DecisionView, Reading, SplitRow, WindowDots, card, label
+from livesnn.app.statistics import LAST_RESULTS, RATE_S, Percentiles, Statistics
+from livesnn.app.views import NOTHING, Reading, label
 
 LONGEST_NAME = 48  # characters
+_LOSSES = ("lost", "skipped", "left out")
 _STATES = {  # of session.py → words, colour of the dot
     "empty": ("No source", style.FAINT),
     "opening": ("Opening", style.WARNING),
@@ -56,12 +56,13 @@ class Header(QWidget):
         row.addSpacing(12)
         row.addWidget(button)
 
-    def show_names(self, source: str, model: str) -> None:
-        """Name the source and the model."""
+    def show_names(self, source: str, model: str, *, about_model: str = "") -> None:
+        """Name the source and the model; more about the model is its tooltip."""
         shortened = source if len(source) <= LONGEST_NAME else f"{source[:30]} … {source[-15:]}"
         self.source.setText(shortened)
         self.source.setToolTip(source)
         self.model.setText(f"with model {model}" if model else "")
+        self.model.setToolTip(about_model)
 
     def show_state(self, state: str) -> None:
         """Show a state of session.py in words."""
@@ -103,9 +104,12 @@ class Banner(QFrame):
         self._show(message, "error")
 
     def show_warnings(self, warnings: Sequence[str]) -> None:
-        """Show what is damaged or assumed in what is being played."""
-        more = f" (and {len(warnings) - 1} more: livesnn info lists them)" if len(warnings) > 1 else ""
-        self._show(warnings[0] + more, "warning")
+        """Show what is lost, damaged or assumed in what is being played; what is lost comes first."""
+        lost_first = sorted(warnings, key=lambda warning: not any(word in warning for word in _LOSSES))
+        shown = lost_first if len(warnings) == 2 else lost_first[:1]
+        hidden = len(warnings) - len(shown)
+        more = f" (and {hidden} more: livesnn info lists them)" if hidden else ""
+        self._show("\n".join(shown) + more, "warning")
 
     def _show(self, message: str, kind: str) -> None:
         self.setProperty("kind", kind)
@@ -114,57 +118,25 @@ class Banner(QFrame):
         self.show()
 
 
-class ReadoutPanel(QWidget):
-    """The right column: decision, the window's frames, the classes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.decision = DecisionView()
-        self.dots = WindowDots()
-        self.bars = ClassBars()
-        self.window_row = SplitRow("Window")
-        self.state_row = SplitRow("State")
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(14)
-        for widgets in (
-            (label("Decision", style.caption_font(), style.SOFT), self.decision),
-            (self.window_row, self.dots, self.state_row),
-            (label("Classes", style.caption_font(), style.SOFT), self.bars),
-        ):
-            panel, layout = card()
-            for widget in widgets:
-                layout.addWidget(widget, 1 if widget is self.bars else 0)
-            column.addWidget(panel, 1 if self.bars in widgets else 0)
-        self.clear(())
-
-    def clear(self, classes: Sequence[str]) -> None:
-        """Start over, with these class labels."""
-        self.decision.clear()
-        self.bars.set_classes(classes)
-        self.dots.set_progress(0, 10)
-        self.window_row.remark.setText(NOTHING)
-        self.state_row.remark.setText(NOTHING)
-
-    def show_answer(self, answer: Answer, *, read: bool) -> None:
-        """Show an answer; numbers and words change only when ``read``."""
-        result = answer.result
-        self.dots.set_progress(answer.frames_in_window, answer.window)
-        self.bars.set_values(answer.probabilities, result.decision, read=read)
-        if not read:
-            return
-        self.window_row.remark.setText(f"no. {result.window + 1:,}")
-        self.state_row.remark.setText(state_words(answer.frames_since_reset, answer.reset_by))
-        if answer.first_window_full:
-            self.decision.set_decision(result.decision, result.confidence)
-        else:
-            self.decision.clear()
-
-
-def state_words(frames: int, reset_by: str) -> str:
-    """Say how long the network's state has been carried, and why it was last reset."""
-    count = "1 frame" if frames == 1 else f"{frames:,} frames"
-    return f"reset by {reset_by}, {count} ago" if reset_by else f"carried for {count}"
+_MEDIAN = f"The median of the last {LAST_RESULTS} results, one a frame; p95: 95 of 100 of them took less."
+_READINGS = {  # name → caption, tooltip
+    "total": ("Event to decision", f"From an event's arrival to the decision it led to. {_MEDIAN}"),
+    "slice": ("Slice", f"From an event's arrival to its frame being handed to the network. {_MEDIAN}"),
+    "network": ("Network", f"One step of the network. {_MEDIAN}"),
+    "events": (
+        "Event rate",
+        f"Events in a second of the recording's own time. Mean over its last {RATE_S:g} seconds.",
+    ),
+    "frames": (
+        "Frames decided",
+        f"Frames the network has seen in a second. Mean over the last {RATE_S:g} seconds.",
+    ),
+    "density": (
+        "Spike density",
+        f"Share of the network's hidden neurons that spike in a frame. Mean over the last {LAST_RESULTS} results.",
+    ),
+    "dropped": ("Dropped", "Events lost because livesnn was late, since the source was opened."),
+}
 
 
 class StatusStrip(QFrame):
@@ -176,17 +148,7 @@ class StatusStrip(QFrame):
         grid = QGridLayout(self)
         grid.setContentsMargins(20, 12, 20, 12)
         grid.setHorizontalSpacing(16)
-        self.readings = {
-            "total": Reading("Event to decision", tip="From an event's arrival to the decision it led to"),
-            "slice": Reading("Slice", tip="From an event's arrival to its frame being handed to the network"),
-            "network": Reading("Network", tip="One step of the network"),
-            "events": Reading("Event rate", tip="Mean over the last two seconds of the recording"),
-            "frames": Reading("Frames decided", tip="Mean over the last two seconds"),
-            "density": Reading("Spike density", tip="Share of hidden neurons that spike in a step"),
-            "dropped": Reading(
-                "Dropped", tip="Events lost since the source was opened, because we were late"
-            ),
-        }
+        self.readings = {name: Reading(caption, tip=tip) for name, (caption, tip) in _READINGS.items()}
         for column, reading in enumerate(self.readings.values()):
             grid.addWidget(reading, 0, column)
             grid.setColumnStretch(column, 1)

@@ -116,6 +116,7 @@ class Pass:
         self._buffer = buffer
         self._playback = playback
         self._take = take
+        self.read_to_end = False  # nobody has cut it short
         self.held_until_s = 0.0  # a packet that waited for the end of a pause has arrived then
 
     @property
@@ -140,6 +141,7 @@ class Pass:
                 if self._playback.cut or not self._take(packet):
                     return
                 yield packet
+            self.read_to_end = not self._playback.cut
         finally:
             self.close()
 

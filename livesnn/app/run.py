@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from typing import Final, Literal, cast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Literal, cast
 
-import pyqtgraph as pg
-from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication
-
-from livesnn.app.main_window import MainWindow, Summary
+from livesnn.app.screen import check_screen
 from livesnn.errors import LivesnnError
 from livesnn.paths import recordings_dir
 
+if TYPE_CHECKING:
+    from livesnn.app.main_window import MainWindow, Summary
+
+DEMO = "digit-3.aedat4"
 QUIT_AFTER = "LIVESNN_QUIT_AFTER"
+LONGEST_S = 86_400
 FIRST_FRAME: Final = "first-frame"
 
 
@@ -24,35 +28,68 @@ def run_app(source: str | None, model: str) -> Summary:
     Parameters
     ----------
     source
-        Recording to open; None: the first of the shipped ones, if there are any.
+        Recording to open; None: a shipped one, if there are any.
     model
         Name of a shipped model, or a model folder.
 
     Raises
     ------
     LivesnnError
-        The environment's LIVESNN_QUIT_AFTER, after which the window closes, is neither a number of seconds nor
-        "first-frame".
+        There is no screen; or nothing was ever shown, because the source or the model failed (after the window
+        has been closed); or the environment's LIVESNN_QUIT_AFTER, after which the window closes, is neither a
+        number of seconds nor "first-frame".
     """
     quit_after = _quit_after()
+    check_screen()
+    import pyqtgraph as pg  # not before: without Qt's libraries it can't be imported
+    from PySide6.QtWidgets import QApplication
+
+    from livesnn.app import style
+    from livesnn.app.main_window import MainWindow
+
     # The pipeline's thread keeps the interpreter busy. Measured with 20 Mev/s, two cores: 17 pictures a second and
     # 90 ms without the window at Python's 5 ms, 50 and 18 ms at 1 ms.
     sys.setswitchinterval(0.001)
+    QApplication(
+        [sys.argv[0]]
+    )  # mkQApp would pass the command line on, and Qt dies of names that aren't UTF-8
     application = cast(QApplication, pg.mkQApp("livesnn"))
+    style.dress(application)
     window = MainWindow(model)
     window.show()
-    opened = source or _demo()
-    if opened is not None:
+    if (opened := source or demo()) is not None:
         window.open(opened)
+    _close_after(window, quit_after)
+    with _closed_by_signals(window):
+        application.exec()
+    window.close()
+    if not window.view.shown and window.last_error is not None:
+        raise LivesnnError(window.last_error)
+    return window.summary()
+
+
+@contextmanager
+def _closed_by_signals(window: MainWindow) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM close the window; the window's timer gives Python the time to notice."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in handlers:
+        signal.signal(number, lambda *_: window.close())
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _close_after(window: MainWindow, quit_after: float | Literal["first-frame"] | None) -> None:
+    from PySide6.QtCore import QTimer
+
     if quit_after == FIRST_FRAME:
         watch = QTimer(window)
         watch.timeout.connect(lambda: window.close() if window.view.shown else None)
         watch.start(5)
     elif quit_after is not None:
         QTimer.singleShot(round(1000 * quit_after), window, window.close)
-    application.exec()
-    window.close()
-    return window.summary()
 
 
 def _quit_after() -> float | Literal["first-frame"] | None:
@@ -60,13 +97,17 @@ def _quit_after() -> float | Literal["first-frame"] | None:
     if not text or text == FIRST_FRAME:
         return FIRST_FRAME if text else None
     try:
-        return max(float(text), 0.0)
+        seconds = float(text)
     except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_S:
         raise LivesnnError(
-            f"{QUIT_AFTER}={text!r} in the environment: give a number of seconds, or {FIRST_FRAME!r}"
-        ) from None
+            f"{QUIT_AFTER}={text!r} in the environment: give seconds from 0 to {LONGEST_S}, or {FIRST_FRAME!r}"
+        )
+    return seconds
 
 
-def _demo() -> str | None:
-    clips = sorted(recordings_dir().glob("*.aedat4"))
+def demo() -> str | None:
+    """Return the shipped recording to open when none is named."""
+    clips = sorted(recordings_dir().glob("*.aedat4"), key=lambda clip: (clip.name != DEMO, clip.name))
     return str(clips[0]) if clips else None

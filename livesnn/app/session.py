@@ -16,14 +16,14 @@ from typing import Literal
 import numpy as np
 
 from livesnn.app.accumulator import Accumulator
+from livesnn.app.answers import Answering, without_windows
 from livesnn.app.playback import Pass, Playback, open_playback
 from livesnn.app.statistics import Rolling, Statistics
 from livesnn.app.values import Answer, Opened, Picture, SessionState
-from livesnn.errors import LivesnnError
+from livesnn.errors import LivesnnError, ModelError
 from livesnn.events import EVENTS_DTYPE, Events, EventSource
 from livesnn.events.frames import Frame, Slicer, frames
 from livesnn.infer import Model, load_model
-from livesnn.infer.decide import probabilities
 from livesnn.infer.pipeline import Result, run
 from livesnn.infer.synops import mean_density
 from livesnn.threads import Latest, Worker
@@ -32,6 +32,7 @@ SourceLike = str | Path | EventSource
 PICTURE_EVERY_S = 0.012  # a little faster than the window polls
 STATISTICS_EVERY_S = 0.1
 PREVIEW_US = 20_000  # a seek while paused plays so much, to have something to show
+SEEKING = "seeking"
 _WAKE_S = 0.2
 
 
@@ -70,10 +71,11 @@ class Session:
         self.pictures_put = 0
         self.opened: Opened | None = None
         self.error: str | None = None
+        self.model_failed = False  # whether the error is the model's, not the source's
         self.warnings: tuple[str, ...] = ()  # of the recording, as far as it has been read
+        self.note = ""  # why a recording read to its end has no whole window
         self.statistics = Statistics()
-        self.decisions: Counter[str] = Counter()  # of the windows of the first pass, by label
-        self.n_decisions = 0
+        self.resets = 0  # asked for by a person: by hand, or by a seek
         self._source = source
         self._model = model
         self._policy: Literal["drop_oldest", "block"] = policy
@@ -85,15 +87,14 @@ class Session:
         self._playback: Playback | None = None
         self._next_pass: tuple[int, str] | None = (0, "")  # µs after the start, why
         self._reset_by_hand = False
-        self._reset_by = ""  # of the frames to come
         self._worker = Worker("pipeline", self._work, on_error=self._fail)
         # Of the pipeline's thread alone:
         self._rolling = Rolling()
+        self._answering = Answering()
         self._accumulator: Accumulator
         self._current: Pass
         self._statistics_at_s = self._picture_at_s = 0.0
-        self._from_us = self._t_us = self._pass = self._frames_since_reset = 0
-        self._last_reset_by = ""
+        self._from_us = self._t_us = 0
 
     # From any thread
 
@@ -101,6 +102,16 @@ class Session:
     def state(self) -> SessionState:
         """What the session is doing."""
         return self._state
+
+    @property
+    def decisions(self) -> Counter[str]:
+        """Windows of the first pass, by decision."""
+        return self._answering.decisions
+
+    @property
+    def n_decisions(self) -> int:
+        """Windows of every pass that had a decision."""
+        return self._answering.n_decisions
 
     def start(self) -> None:
         """Open source and model, then play; returns at once."""
@@ -133,11 +144,15 @@ class Session:
                 and self.opened
                 and self.opened.duration_us is not None
             ):
-                self._jump(t_us, "seeking")
+                self.resets += 1
+                self._jump(t_us, SEEKING)
 
     def reset(self) -> None:
         """Reset the network's state before its next frame."""
-        self._reset_by_hand = True
+        with self._changed:
+            if self._state in ("playing", "paused", "ended"):
+                self.resets += 1
+                self._reset_by_hand = True
 
     def set_speed(self, speed: float) -> None:
         """Play at this multiple of real time; inf is as fast as possible."""
@@ -173,7 +188,7 @@ class Session:
             _warm_up(model, playback)
             with self._changed:
                 self._playback = playback
-                self.opened = Opened(self.name, model, playback.duration_us)
+                self.opened = Opened(self.name, model, playback.resolution, playback.duration_us)
                 self.warnings = playback.warnings
                 self._state = "playing"
             for result in run(
@@ -191,15 +206,19 @@ class Session:
         self.error = (
             str(error) if known else f"{type(error).__name__}: {error} (a fault of livesnn: report it)"
         )
+        self.model_failed = isinstance(error, ModelError)
         self._state = "failed"
 
     def _frames(self, playback: Playback, model: Model, stop: threading.Event) -> Iterator[Frame]:
         """Yield the frames of every pass; each begins with Frame.start, so that run() resets the state."""
         while (start := self._begin(playback, stop)) is not None:
             yield from frames(start, model.card.input.slice, model.card.input)
-            self._show_picture(playback, time.perf_counter())
+            if self._rolling.events:
+                self._show_picture(playback, time.perf_counter())
             self.warnings = playback.warnings
-            self._pass += 1
+            if start.read_to_end and not self._from_us and not self._answering.windows:
+                duration_us, events = playback.duration_us or 0, self._rolling.events
+                self.note = without_windows(model.card.input, events=events, duration_us=duration_us)
 
     def _begin(self, playback: Playback, stop: threading.Event) -> Pass | None:
         """Begin the next pass, once somebody wants one; None: nobody will."""
@@ -214,7 +233,10 @@ class Session:
             if self._next_pass is None or stop.is_set():
                 return None
             self._accumulator = Accumulator(playback.resolution)
-            (self._from_us, self._reset_by), self._next_pass = self._next_pass, None
+            (self._from_us, why), self._next_pass = self._next_pass, None
+            self._answering.begin_pass(why)
+            if why == SEEKING:
+                self._answering.reset(self.resets, why)
             self._t_us = playback.start_us + self._from_us
             self._current = playback.begin(self._from_us, lambda packet: self._take(packet, playback, stop))
             return self._current
@@ -250,32 +272,18 @@ class Session:
         self.pictures.put(Picture(self._accumulator.picture(self._t_us), self._t_us - playback.start_us))
 
     def _take_reset(self) -> bool:
-        wanted, self._reset_by_hand = self._reset_by_hand, False
-        if wanted:
-            self._reset_by = "hand"
-        return wanted
+        if not self._reset_by_hand:
+            return False
+        with self._changed:
+            self._reset_by_hand = False
+            self._answering.reset(self.resets, "hand")
+        return True
 
     def _publish(self, result: Result, model: Model) -> None:
-        self._rolling.add_result(result, mean_density(result.density, model.card), time.perf_counter())
-        if result.reset:
-            self._frames_since_reset = 0
-            self._last_reset_by = self._reset_by or "a jump in time"
-        self._reset_by = ""
-        self._frames_since_reset += 1
-        if result.window_end and result.decision is not None:
-            self.n_decisions += 1
-            if self._pass == 0:
-                self.decisions[result.decision] += 1
-        window = model.card.input.window
-        answer = Answer(
-            result=result,
-            probabilities=probabilities(result.rates, model.card),
-            window=window,
-            frames_in_window=(self._frames_since_reset - 1) % window + 1,
-            frames_since_reset=self._frames_since_reset,
-            reset_by=self._last_reset_by,
-        )
-        self.answers.put(answer)
+        # A network without hidden layers has no density.
+        density = mean_density(result.density, model.card) if result.density.size else float("nan")
+        self._rolling.add_result(result, density, time.perf_counter())
+        self.answers.put(self._answering.answer(result, model.card))
 
 
 def _warm_up(model: Model, playback: Playback) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPainterPath, QPen, QPixmap, QPolygonF
+from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPainterPath, QPalette, QPen, QPixmap, QPolygonF
+from PySide6.QtWidgets import QApplication
 
 BACKGROUND = "#12161f"
 SURFACE = "#1a202c"
@@ -38,6 +39,8 @@ QPushButton:focus {{ border-color: {ACCENT}; }}
 QPushButton:disabled {{ background: {SURFACE}; color: {FAINT}; }}
 QPushButton:checked {{ background: {ACCENT_DARK}; border-color: {ACCENT}; }}
 QPushButton#icon {{ padding: 0; }}
+QDialog QPushButton {{ padding: 7px 14px; }}
+QDialog QToolButton {{ background: #5c6b84; border-radius: 5px; }}
 QPushButton:checked:disabled {{ background: {SURFACE}; border-color: {LINE}; }}
 QPushButton#play {{ background: {ACCENT}; border: none; border-radius: 21px; padding: 0; }}
 QPushButton#play:hover {{ background: #74e6d0; }}
@@ -57,6 +60,42 @@ QSlider::handle:horizontal {{ width: 16px; height: 16px; margin: -5px 0; border-
 QSlider::handle:horizontal:hover {{ background: {ACCENT}; }}
 QSlider::sub-page:horizontal:disabled, QSlider::handle:horizontal:disabled {{ background: {RAISED}; }}
 """
+
+
+def dress(application: QApplication) -> None:
+    """Make everything Qt paints dark, dialogs too, wherever the system's own style is light."""
+    application.setStyle("Fusion")
+    application.setPalette(_palette())
+
+
+def _palette() -> QPalette:
+    palette, role = QPalette(), QPalette.ColorRole
+    colours = {
+        role.Window: SURFACE,
+        role.WindowText: TEXT,
+        role.Base: BACKGROUND,
+        role.AlternateBase: SURFACE,
+        role.Text: TEXT,
+        role.PlaceholderText: FAINT,
+        role.Button: RAISED,
+        role.ButtonText: TEXT,
+        role.BrightText: DANGER,
+        role.ToolTipBase: RAISED,
+        role.ToolTipText: TEXT,
+        role.Highlight: ACCENT_DARK,
+        role.HighlightedText: TEXT,
+        role.Link: ACCENT,
+        role.Light: "#3a465b",
+        role.Midlight: LINE,
+        role.Mid: LINE,
+        role.Dark: EVENT_BACKGROUND,
+        role.Shadow: EVENT_BACKGROUND,
+    }
+    for which, colour in colours.items():
+        palette.setColor(which, QColor(colour))
+    for which in (role.WindowText, role.Text, role.ButtonText):
+        palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(FAINT))
+    return palette
 
 
 def text_font(pixels: int, *, weight: QFont.Weight = QFont.Weight.Normal, spacing: float = 0.0) -> QFont:

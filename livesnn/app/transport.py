@@ -59,7 +59,7 @@ class SpeedBox(QComboBox):
         super().__init__()
         self.setFixedSize(84, 36)
         self.setFont(style.text_font(14))
-        self.setToolTip("Speed")
+        self.setToolTip("Speed of the replay; Max is as fast as the network can")
         self.setAccessibleName("Speed")
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
@@ -68,6 +68,11 @@ class SpeedBox(QComboBox):
         painter = QPainter(self)
         colour = style.SOFT if self.isEnabled() else style.FAINT
         style.icon("chevron", colour).paint(painter, self.width() - 28, (self.height() - 20) // 2, 20, 20)
+
+
+def _line_ms(seconds: float) -> int:
+    """Return a place on the line: ms, as far as Qt's integers go (24 days; a damaged file may claim more)."""
+    return round(min(max(1000 * seconds, 0), 2**31 - 1))
 
 
 class Transport(QFrame):
@@ -83,8 +88,10 @@ class Transport(QFrame):
         super().__init__()
         self.setObjectName("card")
         self.play = _button("play", "Play or pause (Space)", size=42, name="play")
-        self.reset = _button("reset", "Reset the network's state (R)", text="Reset state")
-        self.loop = _button("loop", "Start again at the end (L)")
+        self.reset = _button(
+            "reset", "Reset the network's state (R): it forgets everything it has seen", text="Reset state"
+        )
+        self.loop = _button("loop", "Start again at the end (L): each loop starts with a fresh state")
         self.loop.setCheckable(True)
         self.line = TimeLine()
         self.position = _time_label()
@@ -119,7 +126,7 @@ class Transport(QFrame):
         """Fit to a recording of this length; None: nothing is open, or it has no end."""
         self._total_s = duration_s
         seekable = duration_s is not None
-        self.line.setRange(0, round(1000 * duration_s) if duration_s is not None else 0)
+        self.line.setRange(0, _line_ms(duration_s or 0.0))
         for widget in (self.line, self.speed, self.loop):
             widget.setEnabled(seekable)
         self.total.setText(clock(duration_s) if duration_s is not None else NOTHING)
@@ -129,7 +136,7 @@ class Transport(QFrame):
         """Move the handle, unless a person holds it."""
         if self.line.isSliderDown():
             return
-        self.line.setValue(round(1000 * seconds))
+        self.line.setValue(_line_ms(seconds))
         known = self._total_s is not None
         self.position.setText(clock(seconds, total_s=self._total_s) if known or seconds else NOTHING)
 

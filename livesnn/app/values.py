@@ -8,7 +8,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.events import Resolution
 from livesnn.infer import Model
+from livesnn.infer.decide import Decision
 from livesnn.infer.pipeline import Result
 
 SessionState = Literal["opening", "playing", "paused", "ended", "failed"]
@@ -20,6 +22,7 @@ class Opened:
 
     name: str
     model: Model
+    sensor: Resolution
     duration_us: int | None
 
 
@@ -47,6 +50,11 @@ class Answer:
         Frames the state has been carried for, from 1.
     reset_by
         Why the state was last reset, in words; "" since the start.
+    last
+        Of the last full window, maybe before the end of a recording that started again; None: there was none
+        since the source was opened, or since a person's last reset or seek.
+    resets
+        How many of a person's resets and seeks had been done before this frame.
     """
 
     result: Result
@@ -55,6 +63,8 @@ class Answer:
     frames_in_window: int
     frames_since_reset: int
     reset_by: str
+    last: Decision | None
+    resets: int
 
     @property
     def first_window_full(self) -> bool:

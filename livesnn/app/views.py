@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from livesnn.app import style
 
 NOTHING = "–"
+NOTHING_YET = "Nothing yet"
 _WORDS = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextWordWrap)
 Probabilities = npt.NDArray[np.float32]
 
@@ -52,10 +53,15 @@ class DecisionView(QWidget):
         """Return room for large letters."""
         return QSize(320, 140)
 
-    def clear(self) -> None:
-        """Nothing has been decided, because nothing has been seen."""
-        self.text, self.confidence, self._percent, self._waiting = "Nothing yet", 0.0, NOTHING, True
+    def clear(self, words: str = NOTHING_YET) -> None:
+        """Nothing has been decided, and why."""
+        self.text, self.confidence, self._percent, self._waiting = words, 0.0, NOTHING, True
         self.update()
+
+    def set_last(self, decision: str | None, confidence: float) -> None:
+        """Show, dimmed, what was decided last, while there is nothing newer."""
+        label = "not sure" if decision is None else style.readable(decision)
+        self.clear(f"last: {label} · {100 * confidence:.0f} %")
 
     def set_decision(self, decision: str | None, confidence: float) -> None:
         """Show a class label, or that nothing is confident enough; ``confidence`` 0..1."""
@@ -116,7 +122,7 @@ class ClassBars(QWidget):
         self.classes: tuple[str, ...] = ()
         self.probabilities: Probabilities | None = None
         self.decision: str | None = None
-        self._texts: list[str] = []
+        self.texts: list[str] = []
         self.setMinimumHeight(160)
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
@@ -127,16 +133,15 @@ class ClassBars(QWidget):
         """Start over with these class labels and no values."""
         self.classes = tuple(classes)
         self.probabilities, self.decision = None, None
-        self._texts = [NOTHING] * len(self.classes)
+        self.texts = [NOTHING] * len(self.classes)
         self.setMinimumHeight(16 * max(len(self.classes), 10))
         self.update()
 
-    def set_values(self, probabilities: Probabilities, decision: str | None, *, read: bool) -> None:
-        """Show float [K], 0..1. Numbers and the decision change only when ``read``, bars always."""
+    def set_values(self, probabilities: Probabilities, decision: str | None) -> None:
+        """Show float [K], 0..1, as bars and as numbers."""
         self.probabilities = probabilities
-        if read:
-            self.decision = decision
-            self._texts = [f"{100 * value:.0f} %" for value in probabilities]
+        self.decision = decision
+        self.texts = [f"{100 * value:.0f} %" for value in probabilities]
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
@@ -146,7 +151,7 @@ class ClassBars(QWidget):
         if not self.classes:
             painter.setFont(style.text_font(14))
             painter.setPen(QColor(style.FAINT))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "Nothing yet")
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, NOTHING_YET)
             return
         row_height = min(self.height() / len(self.classes), 46.0)
         font = style.text_font(14 if row_height >= 22 else 12)
@@ -168,7 +173,7 @@ class ClassBars(QWidget):
             QRectF(0, row.y(), name_width + 2, row.height()), Qt.AlignmentFlag.AlignLeft | middle, elided
         )
         number = QRectF(row.width() - 48, row.y(), 48, row.height())
-        painter.drawText(number, Qt.AlignmentFlag.AlignRight | middle, self._texts[index])
+        painter.drawText(number, Qt.AlignmentFlag.AlignRight | middle, self.texts[index])
         left = name_width + 14
         thick = min(max(row.height() * 0.3, 6.0), 12.0)
         track = QRectF(left, row.center().y() - thick / 2, max(row.width() - 60 - left, 20), thick)
@@ -226,8 +231,9 @@ class Reading(QWidget):
 class SplitRow(QWidget):
     """A caption at the left and a quiet remark at the right."""
 
-    def __init__(self, caption: str) -> None:
+    def __init__(self, caption: str, *, tip: str = "") -> None:
         super().__init__()
+        self.setToolTip(tip)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(label(caption, style.caption_font(), style.SOFT))

@@ -7,12 +7,16 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
+from livesnn.errors import LivesnnError
+
 WHAT = ("decode", "slicer", "step", "latency", "startup")
 VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "PySide6-Essentials", "dv-processing")
 
 
 def measure(what: Sequence[str], model: str, repeats: int) -> dict[str, object]:
     """Return the figures asked for (all by default), and the machine and versions they hold for."""
+    if repeats < 1:
+        raise LivesnnError(f"{repeats} repeats measure nothing: give --repeats 1 or more")
     from livesnn.bench.decode import bench_decode
     from livesnn.bench.slicer import bench_slicer
     from livesnn.bench.step import bench_latency, bench_startup, bench_step

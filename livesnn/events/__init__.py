@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,11 @@ Events = npt.NDArray[np.void]
 DISORDER_US = 10_000
 """An event older than the newest by at most this is out of order and takes the newest's time; older than that, time
 has jumped back. Far above what a camera's readout mixes up, far below a clip's length."""
+
+TIME_LIMIT_US = 1 << 62
+"""Times at or beyond ± this (146,000 years) are damage: below it no difference of two times wraps."""
+
+_RANGES = {"t": (1 - TIME_LIMIT_US, TIME_LIMIT_US - 1), "x": (0, 0xFFFF), "y": (0, 0xFFFF), "p": (0, 1)}
 
 
 class Resolution(NamedTuple):
@@ -63,6 +69,30 @@ class EventSource(Protocol):
         ...
 
 
+def as_events(packet: npt.NDArray[np.void]) -> Events:
+    """Return a packet itself where it is EVENTS_DTYPE [N], otherwise its fields, by name, in a new one.
+
+    Raises
+    ------
+    SourceError
+        When it isn't a list with fields t, x, y, p of whole numbers (p: 0 and 1, or bool) that fit.
+    """
+    flat = isinstance(packet, np.ndarray) and packet.ndim == 1
+    if flat and packet.dtype == EVENTS_DTYPE:
+        return packet
+    if not flat or not {*_RANGES} <= {*(packet.dtype.names or ())}:
+        raise SourceError("a packet must be a 1-D array with fields t, x, y, p: give one of EVENTS_DTYPE")
+    events = np.empty(packet.size, EVENTS_DTYPE)
+    for name, (least, most) in _RANGES.items():
+        column = packet[name]
+        if column.ndim != 1 or column.dtype.kind not in "iub":
+            raise SourceError(f"a packet's {name} must be whole numbers, not {column.dtype}: convert it")
+        if column.size and not least <= int(column.min()) <= int(column.max()) <= most:
+            raise SourceError(f"a packet's {name} must be within {least}..{most}: check its unit and origin")
+        events[name] = column
+    return events
+
+
 _NOT_YET = ("camera:", "tcp://", "unix://", "webcam:", "simulate:")
 
 
@@ -78,12 +108,18 @@ def open_source(uri: str | Path) -> EventSource:
     """
     from livesnn.events.recording import open_recording
 
-    path = Path(uri)
-    if path.exists():
-        return open_recording(path)
+    if not isinstance(uri, str | Path):
+        raise SourceError(f"a source must be text or a path, not {uri!r}: give the path of a recording")
     name = str(uri)
+    if not name:
+        raise SourceError("the source is empty: give the path of a recording")
+    path = Path(os.path.expanduser(name))  # Path.expanduser raises where there is no such user
+    if os.path.lexists(path):
+        return open_recording(path)
     if name == "camera" or name.startswith(_NOT_YET):
         raise SourceError(
             f"{name}: {name.split(':')[0]} sources are not supported yet: give the path of a recording"
         )
-    raise SourceError(f"{name}: no such file: give the path of a recording (.aedat4, N-MNIST .bin, .npz)")
+    if name.startswith("file://"):
+        raise SourceError(f"{name}: addresses of files are not read: give the path alone, without file://")
+    return open_recording(path)  # which says what is wrong with the path

@@ -10,6 +10,7 @@ import numpy as np
 
 from livesnn.events import Resolution, SourceCounters
 from livesnn.events.formats import Reader, open_reader
+from livesnn.events.formats.tidy import notes_on
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,7 @@ def _summarise(reader: Reader, stream: str, notes: list[str]) -> StreamSummary:
         sums += (packet["x"].sum(dtype=np.int64), packet["y"].sum(dtype=np.int64))
         low = np.minimum(low, [packet[axis].min() for axis in ("t", "x", "y")])
         high = np.maximum(high, [packet[axis].max() for axis in ("t", "x", "y")])
-    if counters.out_of_order:
-        notes.append(
-            f"{stream}: {counters.out_of_order:,} events were out of order of time, and are put in order"
-        )
-    if counters.out_of_bounds:
-        notes.append(f"{stream}: {counters.out_of_bounds:,} events outside the sensor are left out")
+    notes.extend(notes_on(stream, counters))
     (t0, xmin, ymin), (t1, xmax, ymax) = ((int(v) if n else None for v in ends) for ends in (low, high))
     return StreamSummary(
         n=n, on=on, sumx=int(sums[0]), sumy=int(sums[1]),

@@ -14,8 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, SliceRule
-from livesnn.errors import ModelError
-from livesnn.events import DISORDER_US, EVENTS_DTYPE, Events, EventSource, Resolution
+from livesnn.errors import ModelError, SourceError
+from livesnn.events import (
+    DISORDER_US,
+    EVENTS_DTYPE,
+    TIME_LIMIT_US,
+    Events,
+    EventSource,
+    Resolution,
+    as_events,
+)
 
 __all__ = ["GAP_FIXED_COUNT_US", "Frame", "SliceRule", "Slicer", "frames", "stack_clip"]
 
@@ -75,9 +83,10 @@ class Slicer:
     sensor
         Resolution of the packets' coordinates. Its largest centred rectangle of the model's aspect is
         rescaled to the model's input in integers, ``(x - left) * width // crop_width`` and likewise for y.
-        Events outside it, or outside the sensor, only move the time on.
+        Events outside it, or outside the sensor, only move the time on. Raises SourceError where it can't be.
     input
-        Width, height and window of the model; raises ModelError when its channels aren't OFF and ON.
+        Width, height and window of the model; raises ModelError when its channels aren't OFF and ON, or with
+        the rule it makes no slices.
     """
 
     def __init__(self, rule: SliceRule, sensor: Resolution, input: InputSpec) -> None:  # noqa: A002 (the card's name)
@@ -86,13 +95,17 @@ class Slicer:
                 f"the model takes {input.channels} channel(s) of {input.kind}, events make 2 (OFF, ON): "
                 f"choose a model for events"
             )
+        longest_us = input.window * (rule.delta_t_us or 0)
+        impossible = min(input.width, input.height, input.window) < 1
+        if impossible or max(longest_us, rule.n_events or 0) >= TIME_LIMIT_US:
+            raise ModelError(f"no slices can be made of {input} with {rule}: correct the model's card")
+        if not 1 <= min(sensor) <= max(sensor) <= 1 << 16:
+            raise SourceError(f"a sensor can't be {sensor[0]}×{sensor[1]}: check the recording's resolution")
         self._shape = (2, input.height, input.width)
         self._columns, self._rows = _lookup_tables(sensor, input.width, input.height)
         self._delta_t_us = rule.delta_t_us
         self._count = _NEVER if rule.n_events is None else rule.n_events
-        self._longest_gap_us = (
-            GAP_FIXED_COUNT_US if rule.delta_t_us is None else input.window * rule.delta_t_us
-        )
+        self._longest_gap_us = GAP_FIXED_COUNT_US if rule.delta_t_us is None else longest_us
         self._n_events = 0
         self.reset()
 
@@ -110,7 +123,8 @@ class Slicer:
         Parameters
         ----------
         packet
-            EVENTS_DTYPE [N], maybe empty.
+            EVENTS_DTYPE [N], maybe empty, or what `as_events` makes one of; raises SourceError when it isn't,
+            and when its times are beyond TIME_LIMIT_US.
         arrived_s
             Stamped on these frames.
         now_us
@@ -118,7 +132,7 @@ class Slicer:
             without an event, in a quiet scene; a jump forward by more than a window ends the stream, as an
             event's would; an older time changes nothing. It never starts a stream; fixed count ignores it.
         """
-        events = np.asarray(packet, dtype=EVENTS_DTYPE)
+        events = as_events(packet)
         ended: list[Frame] = []
         position = 0
         while position < events.size:
@@ -135,8 +149,13 @@ class Slicer:
 
     def _read(self, events: Events, position: int) -> tuple[int, int]:
         if not self._running:
+            first_us = int(events["t"][position])
+            if abs(first_us) >= TIME_LIMIT_US:  # no later event gets there but by a jump, and so through here
+                raise SourceError(
+                    f"an event's time of {first_us} µs can't be: check where the events come from"
+                )
             self._running = True
-            self._newest_us = int(events["t"][position])
+            self._newest_us = first_us
             if self._delta_t_us is not None:
                 self._end_us = self._newest_us + self._delta_t_us
         position, why, self._newest_us, self._n_events = _kernel()(
@@ -249,7 +268,7 @@ def _fill(
         if elapsed_us > longest_gap_us or elapsed_us < -DISORDER_US:
             return index, _TIME_JUMPED, newest_us, n_events
         newest_us += max(elapsed_us, 0)
-        if newest_us >= end_us:
+        if newest_us >= end_us and end_us != _NEVER:
             return index, _SLICE_ENDED, newest_us, n_events
         if event.x >= columns.size or event.y >= rows.size:
             continue

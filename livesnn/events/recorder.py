@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -11,7 +13,7 @@ import numpy as np
 import zstandard
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events import TIME_LIMIT_US, Events, Resolution, as_events
 from livesnn.events.formats.aedat4_layout import (
     PACKET_HEADER,
     PacketRow,
@@ -29,6 +31,8 @@ PACKET_US = 10_000
 ONE_BLOCK = lz4.frame.BLOCKSIZE_MAX256KB
 """Large enough for a packet to be one LZ4 block, which unpacks fastest."""
 
+_CAMERA_CHARACTERS = 200
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COMPRESSIONS = {"lz4": Compression.LZ4, "zstd": Compression.ZSTD, None: Compression.NONE}
 
 
@@ -45,7 +49,7 @@ class Aedat4Writer:
     resolution
         Of the sensor; an event outside of it is an error.
     camera
-        Name of what is recorded.
+        Name of what is recorded; what XML can't hold is left out, and what is beyond 200 characters.
     compression
         "lz4" (fast), "zstd" (small), or None.
 
@@ -71,7 +75,7 @@ class Aedat4Writer:
                 f"{self.path}: .aedat4 can't hold a sensor of {resolution.width}×{resolution.height}"
             )
         self._compression = _COMPRESSIONS[compression]
-        header, self._table_position_at = build_header(self._compression, resolution, camera)
+        header, self._table_position_at = build_header(self._compression, resolution, _storable(camera))
         try:
             self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
         except FileExistsError as error:
@@ -85,7 +89,13 @@ class Aedat4Writer:
         self._pending_events = 0
         self._pending_since_us = 0
         self._rows: list[PacketRow] = []
-        self._append(header)
+        try:
+            self._append(header)
+        except SourceError:
+            self._file.close()
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+            raise
 
     def write(self, packet: Events) -> None:
         """Add a packet, EVENTS_DTYPE [N] in order of time, maybe empty.
@@ -93,12 +103,18 @@ class Aedat4Writer:
         Raises
         ------
         FormatError
-            When it isn't in order, or has an event outside the sensor; none of it is written then.
+            When it isn't in order, has an event outside the sensor, or a time beyond TIME_LIMIT_US; none of it
+            is written then.
+        SourceError
+            When it isn't a packet (see `as_events`), or the writer is closed.
         """
+        if self._file.closed:
+            raise SourceError(f"{self.path}: this recording is closed: write to a new one")
+        packet = as_events(packet)
         if not packet.size:
             return
         self._check(packet)
-        packet = packet.astype(EVENTS_DTYPE, copy=True)
+        packet = packet.copy()
         first_us, last_us = int(packet["t"][0]), int(packet["t"][-1])
         if self._pending and not 0 <= first_us - self._pending_since_us < PACKET_US:
             self._flush()
@@ -136,6 +152,10 @@ class Aedat4Writer:
         t = packet["t"]
         if (t[1:] < t[:-1]).any():
             raise FormatError(f"{self.path}: a packet to be written isn't in order of time: sort it first")
+        if t[0] <= -TIME_LIMIT_US or t[-1] >= TIME_LIMIT_US:
+            raise FormatError(
+                f"{self.path}: an event's time of {t[0]}..{t[-1]} µs can't be: check its source"
+            )
         right, bottom = int(packet["x"].max()), int(packet["y"].max())
         if right >= self.resolution.width or bottom >= self.resolution.height:
             raise FormatError(
@@ -186,3 +206,8 @@ class Aedat4Writer:
         return SourceError(
             f"{self.path}: can't be written ({error.strerror}): check the folder and the free space"
         )
+
+
+def _storable(camera: str) -> str:
+    """Return a name that every reader of the header's XML can read."""
+    return " ".join(_NOT_IN_XML.sub("", camera).split())[:_CAMERA_CHARACTERS]

@@ -16,6 +16,7 @@ from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution, SourceCounters
 from livesnn.events.describe import extent
 from livesnn.events.formats import EventStream, Reader, open_reader
+from livesnn.events.formats.tidy import notes_on
 
 MAX_PACKET_EVENTS = 1 << 16
 
@@ -32,15 +33,21 @@ def open_recording(path: str | Path, *, stream: str | None = None) -> Recording:
     """
     path = Path(path)
     reader = open_reader(path)
-    names = [known.name for known in reader.streams]
     chosen = next((known for known in reader.streams if stream in (None, known.name)), None)
     if chosen is None:
-        reader.close()
-        what = "no event stream" if stream is None else f"no event stream called {stream!r}"
-        raise SourceError(
-            f"{path}: {what}; it has {', '.join(names) or 'none'}: choose another recording or stream"
-        )
+        try:
+            raise SourceError(f"{path}: {_what_is_missing(reader, stream)}")
+        finally:
+            reader.close()
     return Recording(path, reader, chosen)
+
+
+def _what_is_missing(reader: Reader, stream: str | None) -> str:
+    names = [known.name for known in reader.streams]
+    if names:
+        return f"no event stream called {stream!r}; it has {', '.join(names)}: choose one of these"
+    other = reader.other_content()
+    return f"it has no event stream (frames {other.frames:,}, IMU {other.imu:,}): choose another recording"
 
 
 class Recording:
@@ -60,6 +67,7 @@ class Recording:
         self._closed = False
         self._reading = threading.Lock()
         self._assumed: list[str] = []
+        self._put_right: list[str] = []
         self._resolution = stream.resolution or self._extent()
         self.t_start, self.t_end = reader.time_range(stream.name) or (0, 0)
 
@@ -92,8 +100,8 @@ class Recording:
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged, missing or assumed, as far as the file has been read."""
-        return [*self._reader.warnings, *self._assumed]
+        """What is damaged, missing or assumed, as far as read; what was put right, once read to the end."""
+        return [*self._reader.warnings, *self._assumed, *self._put_right]
 
     def seek(self, t_us: int) -> None:
         """Go on, or begin, with the first event at or after ``t_us`` (clipped to the recording)."""
@@ -111,6 +119,8 @@ class Recording:
                 if self._interrupted():
                     break
             more = self._interrupted() and not self._closed
+        if not self._closed and not self._put_right:  # of the first reading: a loop doesn't change it
+            self._put_right = notes_on(self.stream, self._counters)
 
     def _next(self, packets: Iterator[Events]) -> Events | None:
         with self._reading:

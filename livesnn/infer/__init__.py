@@ -41,26 +41,6 @@ class Model(Protocol):
         ...
 
 
-def check_step(card: ModelCard, frame: Frame, state: State) -> None:
-    """Raise ModelError, saying which, if a frame or a state isn't of the card's shape and dtype."""
-    wanted = (card.input.channels, card.input.height, card.input.width)
-    if frame.data.shape != wanted or frame.data.dtype != np.uint8:
-        raise ModelError(
-            f"model {card.name!r} takes frames uint8 {list(wanted)}, this one is {frame.data.dtype} "
-            f"{list(frame.data.shape)}: slice with the model's own card"
-        )
-    if len(state) != len(card.states):
-        raise ModelError(
-            f"model {card.name!r} has {len(card.states)} states, not {len(state)}: start from initial_state()"
-        )
-    for (name, shape), membrane in zip(card.states.items(), state, strict=True):
-        if membrane.shape != shape or membrane.dtype != np.float32:
-            raise ModelError(
-                f"state {name!r} of model {card.name!r} is float32 {list(shape)}, not {membrane.dtype} "
-                f"{list(membrane.shape)}: start from initial_state()"
-            )
-
-
 def load_model(name_or_folder: str | Path, engine: Engine = "auto", *, threads: int | None = None) -> Model:
     """Load a shipped model by name, or any model folder by path.
 
@@ -72,14 +52,25 @@ def load_model(name_or_folder: str | Path, engine: Engine = "auto", *, threads: 
     engine
         "auto" is "onnx". "torch" needs livesnn[train]. "spike" is not available yet.
     threads
-        Threads of one step; None: see `onnx_engine.default_threads`.
+        Threads of one step, 1 or more; None: see `onnx_engine.default_threads`.
 
     Raises
     ------
     ModelError
         No such model, a damaged one, or an engine that can't run it.
     """
-    folder = _find(name_or_folder)
+    if threads is not None and not (isinstance(threads, int) and threads >= 1):
+        raise ModelError(f"{threads!r} threads can't run a model: give 1 or more")
+    try:
+        folder = _find(name_or_folder)
+    except (
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:  # too long, not readable, no such user, no path
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ModelError(f"model {str(name_or_folder)[:80]!r} can't be opened: {reason}") from error
     if engine in ("auto", "onnx"):
         from livesnn.infer.onnx_engine import OnnxModel
 
@@ -103,6 +94,8 @@ def _find(name_or_folder: str | Path) -> Path:
         return path
     if path.parts in ((path.name,), ("models", path.name)) and _is_model(models_dir() / path.name):
         return models_dir() / path.name
+    if path.is_file():
+        raise ModelError(f"{path} is a file: give its folder, {path.parent}")
     if path.is_dir() and path.parts != (path.name,):
         raise ModelError(f"{path} is not a model folder: it holds neither {_WEIGHTS[0]} nor {_WEIGHTS[1]}")
     available = ", ".join(_available()) or "none"

@@ -17,7 +17,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
-from livesnn.infer import State, check_step
+from livesnn.infer import State
+from livesnn.infer.checks import check_first_step, check_step
 from livesnn.weights import CARD_KEY
 
 # ONNX Runtime's exceptions share no base but Exception.
@@ -59,23 +60,31 @@ class OnnxModel:
         Raises
         ------
         ModelError
-            The file is missing or damaged, has no card, or a tensor isn't what the card says.
+            The file is missing or damaged, has no card, a tensor isn't what the card says, or a step gives no
+            numbers.
         """
         if not path.is_file():
-            raise ModelError(f"{path} is missing: export the model again, or use another engine")
+            raise ModelError(f"{path} is missing: export the model again, or use --engine torch")
         try:
+            path.open("rb").close()  # ONNX Runtime's message doesn't tell why
             session = onnxruntime.InferenceSession(
                 str(path), _session_options(threads), providers=["CPUExecutionProvider"]
             )
+        except OSError as error:
+            raise ModelError(f"{path} can't be read: {error.strerror}") from error
         except _LOAD_ERRORS as error:
-            reason = " ".join(str(error).split())
-            raise ModelError(f"{path} can't be loaded, export or copy it again: {reason}") from error
+            raise ModelError(f"{path} can't be loaded, export or copy it again: {_reason(error)}") from error
         text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         if text is None:
-            raise ModelError(f"{path} holds no livesnn card: export it with `livesnn export`")
+            raise ModelError(f"{path} holds no livesnn card: it wasn't exported by livesnn")
         card = ModelCard.from_json(text, where=str(path))
         _check_tensors(session, card, path)
-        return cls(session, card)
+        model = cls(session, card)
+        try:
+            check_first_step(model, str(path))
+        except _LOAD_ERRORS as error:
+            raise ModelError(f"{path} can't take a step, export it again: {_reason(error)}") from error
+        return model
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
@@ -90,6 +99,14 @@ class OnnxModel:
         # reads the arrays in place and hands out its own buffers: nothing is copied either way.
         output, *membranes = self._session.run(self._outputs, feeds)
         return output[0], tuple(membrane[0] for membrane in membranes)
+
+
+def _reason(error: Exception) -> str:
+    """Return the first sentence of what ONNX Runtime says, without error number, path and place in its source."""
+    text = " ".join(str(error).split()).split(" : ", 3)[-1].rpartition(" failed:")[2]
+    if "onnxruntime::" in text:
+        text = text.rpartition(") ")[2]
+    return text.split(". ")[0]
 
 
 def _session_options(threads: int | None) -> onnxruntime.SessionOptions:

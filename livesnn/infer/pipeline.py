@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard
+from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
 from livesnn.infer import Model, State
 from livesnn.infer.decide import Decider, Decision
@@ -104,8 +105,10 @@ def run(
     Raises
     ------
     ModelError
-        A frame doesn't fit the model.
+        A frame doesn't fit the model, or ``state`` is something else.
     """
+    if state not in ("carry", "reset"):
+        raise ModelError(f"unknown state {state!r}: use 'carry' or 'reset'")
     card = model.card
     window = _Window(card)
     membranes = model.initial_state()

@@ -9,8 +9,10 @@ import numpy.typing as npt
 import torch
 
 from livesnn.card import ModelCard
+from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
-from livesnn.infer import State, check_step
+from livesnn.infer import State
+from livesnn.infer.checks import check_first_step, check_step
 from livesnn.snn.checkpoint import load_network, without_norm
 from livesnn.snn.network import SpikingNetwork
 
@@ -29,12 +31,18 @@ class TorchModel:
         Raises
         ------
         ModelError
-            The file is missing or damaged, or its tensors don't fit its card.
+            The file is missing or damaged, its tensors don't fit its card, or a step gives no numbers.
         """
-        net = load_network(folder / "model.safetensors")
+        path = folder / "model.safetensors"
         if threads is not None:
             torch.set_num_threads(threads)
-        return cls(net)
+        try:
+            model = cls(load_network(path))
+        except RuntimeError as error:  # such as a pool larger than what it pools
+            reason = str(error).partition("\n")[0]
+            raise ModelError(f"{path}: its card describes no network that can be built: {reason}") from error
+        check_first_step(model, str(path))
+        return model
 
     def initial_state(self) -> State:
         """Return the all-zero state."""

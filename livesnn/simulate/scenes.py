@@ -5,23 +5,33 @@ from __future__ import annotations
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events import Events, Resolution
+from livesnn.events import Events
 from livesnn.simulate import digits, saccades
 
 SCENES = tuple(f"digit-{digit}" for digit in range(10))
 
 
-def simulate_scene(scene: str, *, seed: int, seconds: float) -> tuple[Events, Resolution]:
-    """Return the events of one scene, the same for the same seed.
+RESOLUTION = saccades.RESOLUTION
+
+
+def check_scene(scene: str, *, seed: int, seconds: float) -> None:
+    """Raise SourceError if there is no such scene, seed, or length."""
+    if scene not in SCENES:
+        raise SourceError(f"no scene {scene!r} to simulate; there is: {', '.join(SCENES)}")
+    if seed < 0:
+        raise SourceError(f"{seed} is no seed: give 0 or more")
+    if not 0 < seconds <= 3600:
+        raise SourceError(f"{seconds:g} seconds can't be simulated: give a number above 0, up to 3600")
+
+
+def simulate_scene(scene: str, *, seed: int, seconds: float) -> Events:
+    """Return the events of one scene on a sensor of `RESOLUTION`, the same for the same seed.
 
     Raises
     ------
     SourceError
-        No such scene, or no time to show it.
+        See `check_scene`.
     """
-    if scene not in SCENES:
-        raise SourceError(f"no scene {scene!r} to simulate; there is: {', '.join(SCENES)}")
-    if not 0 < seconds <= 3600:
-        raise SourceError(f"{seconds:g} seconds can't be simulated: give a number above 0, up to 3600")
+    check_scene(scene, seed=seed, seconds=seconds)
     digit = int(scene.removeprefix("digit-"))
-    return digits.digit_recording(digit, np.random.default_rng(seed), seconds), saccades.RESOLUTION
+    return digits.digit_recording(digit, np.random.default_rng(seed), seconds)

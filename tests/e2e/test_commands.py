@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -135,3 +139,78 @@ def test_bad_usage_is_exit_code_2(arguments: tuple) -> None:
     assert code == 2
     assert lines == []
     assert errors
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "livesnn", "info", str(CLIPS[0])]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("livesnn info: can't write the output (")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_terminal_without_our_signs_gets_question_marks() -> None:
+    code, lines, errors = finish(livesnn("info", CLIPS[0], PYTHONIOENCODING="ascii"))
+    assert code == 0, errors
+    assert any("34?34" in line for line in lines)
+
+
+def test_an_error_is_one_line_whatever_the_name_holds() -> None:
+    code, _, errors = finish(livesnn("info", "no\nwhere\x1b[31m"))
+    assert code == 1
+    assert errors.startswith(r"livesnn info: no where\x1b[31m: no such file")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "taken"),
+    [
+        (("--debug", "info", "nowhere"), True),
+        (("info", "nowhere", "--debug"), True),
+        (("info", "--", "--debug"), False),
+        (("run", "nowhere", "--model=--debug"), False),
+    ],
+)
+def test_debug_is_taken_at_the_ends_alone(arguments: tuple, taken: bool) -> None:
+    code, _, errors = finish(livesnn(*arguments))
+    assert code == 1
+    assert ("Traceback" in errors) is taken
+
+
+@pytest.mark.parametrize(
+    ("out", "flags", "says"),
+    [
+        ("there.aedat4", (), "exists already"),
+        ("nofolder/new.aedat4", (), "can't be written"),
+        ("new.aedat4", ("--seed", "-1"), "is no seed"),
+        ("new.aedat4", ("--scene", "fog"), "no scene"),
+    ],
+)
+def test_simulate_says_at_once_what_it_cannot_do(
+    tmp_path: Path, out: str, flags: tuple[str, ...], says: str
+) -> None:
+    (tmp_path / "there.aedat4").write_bytes(b"mine")
+    # An hour's scene would outlast this test if it were simulated first.
+    code, _, errors = finish(livesnn("simulate", tmp_path / out, "--seconds", "3600", *flags), 20)
+    assert code == 1
+    assert says in errors
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("there.aedat4", b"mine")]
+
+
+def test_bench_needs_a_repeat() -> None:
+    code, _, errors = finish(livesnn("bench", "step", "--repeats", "0"))
+    assert (code, errors.count("\n")) == (1, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is a console event there")
+def test_ctrl_c_is_one_line_and_exit_code_130(tmp_path: Path) -> None:
+    process = livesnn("simulate", tmp_path / "long.aedat4", "--seconds", "3600")
+    deadline_s = time.monotonic() + 60
+    while not (tmp_path / "long.aedat4").exists() and time.monotonic() < deadline_s:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    code, _, errors = finish(process)
+    assert (code, errors) == (130, "livesnn simulate: stopped\n")
+    assert list(tmp_path.iterdir()) == []

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from livesnn.app.run import demo
+from livesnn.app.screen import check_xcb, uses_xcb, xcb_plugin
+from livesnn.errors import LivesnnError
 
 PROGRAM = """
 import json, sys
@@ -39,10 +46,81 @@ def test_it_can_quit_at_its_first_picture(model_folder: Path, recording: Path) -
     assert 1 <= json.loads(done.stdout)["frames_shown"] <= 5
 
 
-def test_it_outlives_a_file_that_is_not_there(model_folder: Path, tmp_path: Path) -> None:
-    done = python("-c", PROGRAM, str(tmp_path / "none.aedat4"), str(model_folder), LIVESNN_QUIT_AFTER="1")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"frames_shown": 0, "decisions": 0, "majority": None, "dropped": 0}
+BANNER = """
+import sys
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+from livesnn.app.main_window import MainWindow
+from livesnn.app.run import run_app
+
+def look():
+    for window in QApplication.topLevelWidgets():
+        if isinstance(window, MainWindow) and window.banner.isVisible():
+            print(window.banner.message.text(), flush=True)
+            return window.close()
+
+application = QApplication([])
+timer = QTimer()
+timer.timeout.connect(look)
+timer.start(50)
+run_app(sys.argv[1], sys.argv[2])
+"""
+
+
+def test_a_file_that_is_not_there_is_a_banner_until_the_window_is_closed_and_then_an_error(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    done = python("-c", BANNER, str(tmp_path / "none.aedat4"), str(model_folder))
+    assert done.returncode == 1
+    assert "none.aedat4" in done.stdout
+    assert done.stderr.strip().splitlines()[-1] == f"livesnn.errors.LivesnnError: {done.stdout.strip()}"
+
+
+def test_the_command_line_says_in_one_line_why_nothing_was_shown(recording: Path) -> None:
+    done = python("-m", "livesnn", "gui", str(recording), "--model", "no-such-model", LIVESNN_QUIT_AFTER="2")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    said = [line for line in done.stderr.splitlines() if "propagateSizeHints" not in line]
+    assert len(said) == 1
+    assert "no-such-model" in said[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a screen")
+def test_without_a_screen_it_says_so_in_one_line(model_folder: Path, recording: Path) -> None:
+    nothing = {"QT_QPA_PLATFORM": "", "DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    done = python("-m", "livesnn", "gui", str(recording), "--model", str(model_folder), **nothing)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "no screen" in done.stderr
+    assert "livesnn run FILE" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"DISPLAY": ":0"}, True),
+        ({"DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0"}, False),
+        ({"DISPLAY": ":0", "WAYLAND_DISPLAY": "wayland-0", "QT_QPA_PLATFORM": "xcb"}, True),
+        ({"QT_QPA_PLATFORM": "offscreen"}, False),
+        ({"QT_QPA_PLATFORM": "wayland;xcb", "DISPLAY": ":0"}, False),
+    ],
+)
+def test_x11_is_used_where_qt_would_use_it(environment: dict[str, str], expected: bool) -> None:
+    assert uses_xcb(environment) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the plugin is Linux's")
+def test_a_library_that_the_plugin_misses_is_named_with_what_to_install(tmp_path: Path) -> None:
+    plugin = tmp_path / "libqxcb.so"
+    shutil.copy(xcb_plugin(), plugin)  # Qt's own libraries aren't found from there
+    with pytest.raises(
+        LivesnnError, match=r"the window needs libQt6\w+\.so\.6: sudo apt install libxcb-cursor0"
+    ):
+        check_xcb(plugin)
+
+
+def test_the_demo_is_the_clip_of_the_readme() -> None:
+    assert Path(demo() or "").name == "digit-3.aedat4"
 
 
 def test_a_wrong_time_to_quit_is_refused_before_a_window_opens(model_folder: Path, recording: Path) -> None:

@@ -6,13 +6,23 @@ import math
 
 import numpy as np
 import pytest
+from PySide6.QtGui import QPalette
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.event_view import EventView
-from livesnn.app.panels import Banner, StatusStrip, state_words
+from livesnn.app.panels import Banner, StatusStrip
+from livesnn.app.readout import ReadoutPanel, state_words, window_words
 from livesnn.app.statistics import Percentiles, Statistics
+from livesnn.app.style import dress
 from livesnn.app.transport import Transport, clock
+from livesnn.app.values import Answer
 from livesnn.app.views import ClassBars, DecisionView
+from livesnn.card import InputSpec, SliceRule
+from livesnn.events import Resolution
+from livesnn.events.frames import Frame
+from livesnn.infer.decide import Decision
+from livesnn.infer.pipeline import Latency, Result
 
 # Qt's offscreen platform says so of every window with a least size.
 
@@ -50,21 +60,97 @@ def test_only_the_decided_class_has_the_accent_colour(qtbot: QtBot) -> None:
     bars.resize(320, 240)
     bars.set_classes(GESTURES)
     values = np.array([0.2, 0.7, 0.1], np.float32)
-    bars.set_values(values, None, read=True)
+    bars.set_values(values, None)
     assert "#4fd8bd" not in colours(bars)
-    bars.set_values(values, "right_arm_counter_clockwise", read=True)
+    bars.set_values(values, "right_arm_counter_clockwise")
     assert "#4fd8bd" in colours(bars)
 
 
-def test_between_two_readings_bars_move_and_decision_and_numbers_stay(qtbot: QtBot) -> None:
-    bars = ClassBars()
-    qtbot.addWidget(bars)
-    bars.set_classes(GESTURES)
-    bars.set_values(np.array([1.0, 0.0, 0.0], np.float32), "hand_clapping", read=True)
-    bars.set_values(np.array([0.0, 1.0, 0.0], np.float32), "other", read=False)
-    assert bars.decision == "hand_clapping"
-    assert bars.probabilities is not None
-    assert bars.probabilities[1] == 1.0
+def answer(probabilities: tuple[float, ...], *, frames: int, last: Decision | None = None) -> Answer:
+    """Return an answer `frames` after the start, whose decision is the first class, once a window is full."""
+    values = np.array(probabilities, np.float32)
+    full = frames >= 10
+    result = Result(
+        t=0,
+        window=(frames - 1) // 10,
+        rates=values,
+        decision=GESTURES[0] if full else None,
+        confidence=probabilities[0] if full else 0.0,
+        frame=Frame(0, np.zeros((2, 1, 1), np.uint8), 0),
+        latency=Latency(0, 0, 0),
+        dropped=0,
+        reset=False,
+        density=np.zeros(0, np.float32),
+        window_end=frames % 10 == 0,
+    )
+    return Answer(result, values, 10, (frames - 1) % 10 + 1, frames, "", last, 0)
+
+
+def test_decision_bars_numbers_dots_and_words_are_of_the_same_answer(qtbot: QtBot) -> None:
+    panel = ReadoutPanel()
+    qtbot.addWidget(panel)
+    panel.clear(GESTURES)
+    for frames, share in ((17, 0.75), (28, 0.5)):
+        panel.show_answer(answer((share, 1 - share, 0.0), frames=frames))
+        assert panel.bars.probabilities is not None
+        assert panel.bars.probabilities[0] == share
+        assert panel.bars.texts[0] == f"{100 * share:.0f} %"
+        assert panel.decision.confidence == share
+        assert panel.dots.seen == frames % 10
+        assert panel.window_row.remark.text() == f"frame {frames % 10} of 10"
+        assert panel.state_row.remark.text() == f"carried for {frames} frames"
+
+
+def test_the_last_decision_stays_dimmed_until_there_is_a_newer_one(qtbot: QtBot) -> None:
+    panel = ReadoutPanel()
+    qtbot.addWidget(panel)
+    panel.clear(GESTURES)
+    panel.show_answer(answer((0.4, 0.3, 0.3), frames=3))
+    assert panel.decision.text == "Nothing yet"
+    panel.show_answer(answer((0.4, 0.3, 0.3), frames=3, last=Decision("other", 0.9)))
+    assert panel.decision.text == "last: Other · 90 %"
+    assert "#4fd8bd" not in colours(panel.decision)
+    panel.show_answer(answer((0.8, 0.1, 0.1), frames=10, last=Decision(GESTURES[0], 0.8)))
+    assert panel.decision.text == "Hand clapping"
+
+
+def test_a_window_is_explained_in_frames_and_seconds() -> None:
+    spec = InputSpec(width=34, height=34, slice=SliceRule(delta_t_us=29_000))
+    assert window_words(spec).startswith("A window is 10 frames of 29 ms (0.29 s).")
+
+
+def test_dialogs_are_dark_too(qapp: QApplication) -> None:
+    before_style, before = qapp.style().objectName(), qapp.palette()
+    try:
+        dress(qapp)
+        palette = qapp.palette()
+        for text, ground in (
+            (QPalette.ColorRole.Text, QPalette.ColorRole.Base),
+            (QPalette.ColorRole.WindowText, QPalette.ColorRole.Window),
+            (QPalette.ColorRole.ButtonText, QPalette.ColorRole.Button),
+        ):
+            assert palette.color(text).lightness() - palette.color(ground).lightness() > 120
+    finally:
+        qapp.setStyle(before_style)
+        qapp.setPalette(before)
+
+
+def test_every_number_of_the_strip_is_explained(qtbot: QtBot) -> None:
+    strip = StatusStrip()
+    qtbot.addWidget(strip)
+    tips = {name: reading.toolTip() for name, reading in strip.readings.items()}
+    assert all(tips.values())
+    assert all("p95" in tips[name] and "200 results" in tips[name] for name in ("total", "slice", "network"))
+
+
+def test_the_event_view_says_that_the_model_sees_another_size(qtbot: QtBot) -> None:
+    view = EventView()
+    qtbot.addWidget(view)
+    view.set_input(Resolution(34, 34))
+    view.show_picture(np.zeros((34, 34, 3), np.uint8))
+    assert view.size_note.text() == "34 × 34 pixels"
+    view.show_picture(np.zeros((260, 346, 3), np.uint8))
+    assert view.size_note.text() == "346 × 260, scaled to the model's 34 × 34"
 
 
 def test_the_event_view_paints_the_picture_it_is_given(qtbot: QtBot) -> None:
@@ -128,8 +214,19 @@ def test_the_state_says_how_long_it_has_been_carried_and_why_it_was_reset() -> N
     assert state_words(3, "seeking") == "reset by seeking, 3 frames ago"
 
 
-def test_the_banner_counts_the_warnings_it_does_not_show(qtbot: QtBot) -> None:
+@pytest.mark.parametrize(
+    ("warnings", "text"),
+    [
+        (["the table is missing"], "the table is missing"),
+        (["the table is missing", "5,910 bytes lost"], "5,910 bytes lost\nthe table is missing"),
+        (["the table is missing", "packet 3 is odd", "7 events skipped"],
+         "7 events skipped (and 2 more: livesnn info lists them)"),
+    ],
+)  # fmt: skip
+def test_the_banner_says_what_is_lost_first_and_counts_what_it_does_not_show(
+    qtbot: QtBot, warnings: list[str], text: str
+) -> None:
     banner = Banner()
     qtbot.addWidget(banner)
-    banner.show_warnings(["the table is missing", "packet 3 is damaged", "packet 4 is damaged"])
-    assert banner.message.text() == "the table is missing (and 2 more: livesnn info lists them)"
+    banner.show_warnings(warnings)
+    assert banner.message.text() == text

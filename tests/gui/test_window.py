@@ -19,6 +19,7 @@ from livesnn.events.frames import frames
 from livesnn.events.recording import open_recording
 from livesnn.infer import load_model
 from livesnn.infer.pipeline import run
+from livesnn.paths import recordings_dir
 
 from .synthetic import SENSOR, livesnn_threads, moving_bar, write_recording
 
@@ -44,14 +45,15 @@ def test_without_a_source_it_says_what_to_do(make_window: MakeWindow) -> None:
 
 
 def test_it_opens_a_recording_and_shows_frames_and_decisions(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path
+    qtbot: QtBot, make_window: MakeWindow, model_folder: Path, recording: Path
 ) -> None:
     window = make_window()
     window.open(str(recording))
     qtbot.waitUntil(lambda: window.readout.bars.decision is not None, timeout=20_000)
     qtbot.waitUntil(lambda: window.view.shown > 1)
     assert window.header.source.text() == "bar.npz"
-    assert "columns" in window.header.model.text()
+    assert window.header.model.text() == f"with model {model_folder.name}"
+    assert window.header.model.toolTip().startswith("columns; this model knows: 0, 1, 2")
     assert window.transport.total.text() == "0:01.0"
     assert window.strip.readings["dropped"].value.text() == "0"
 
@@ -101,7 +103,7 @@ def test_a_seek_goes_there_resets_the_state_and_says_so(
 ) -> None:
     window = make_window()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.readout.dots.seen > 2, timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.dots.seen > 0, timeout=20_000)
     window.seek(0.7)
     qtbot.waitUntil(lambda: "reset by seeking" in window.readout.state_row.remark.text())
     assert window.transport.line.value() >= 700
@@ -122,9 +124,76 @@ def test_a_seek_while_paused_shows_the_new_place_and_stays_paused(
 def test_r_resets_the_state_by_hand(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
     window = make_window()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.readout.dots.seen > 2, timeout=20_000)
+    qtbot.waitUntil(lambda: window.readout.dots.seen > 0, timeout=20_000)
     qtbot.keyClick(window, Qt.Key.Key_R)
     qtbot.waitUntil(lambda: "reset by hand" in window.readout.state_row.remark.text())
+
+
+@pytest.mark.parametrize("doing", ["seek", "reset"])
+def test_a_reset_or_a_seek_while_paused_is_seen_at_once(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, doing: str
+) -> None:
+    window = make_window()
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.readout.bars.decision is not None, timeout=20_000)
+    window.toggle_play()
+    if doing == "seek":
+        window.seek(0.5)
+    else:
+        window.reset_state()
+    window.poll()
+    seen = (window.readout.decision.text, window.readout.state_row.remark.text(), window.readout.dots.seen)
+    assert seen == ("Nothing yet", "reset, waiting for frames", 0)
+    window.toggle_play()
+    by = "seeking" if doing == "seek" else "hand"
+    qtbot.waitUntil(lambda: f"reset by {by}" in window.readout.state_row.remark.text())
+
+
+def test_a_looping_clip_of_one_window_keeps_its_last_decision_in_sight(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    clip = write_recording(tmp_path / "clip.npz", moving_bar(105_000))
+    window = make_window(loop=True)
+    window.open(str(clip))
+    qtbot.waitUntil(lambda: window.readout.decision.text.startswith("last: "), timeout=20_000)
+    texts: set[str] = set()
+    shown = window.view.shown
+
+    def loops_later() -> bool:
+        texts.add(window.readout.decision.text)
+        return window.view.shown > shown + 50
+
+    qtbot.waitUntil(loops_later)
+    assert "Nothing yet" not in texts
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_a_recording_shorter_than_a_window_says_so(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, loop: bool
+) -> None:
+    short = write_recording(tmp_path / "short.npz", moving_bar(60_000))
+    window = make_window(loop=loop)
+    window.open(str(short))
+    qtbot.waitUntil(
+        lambda: window.readout.decision.text == "Shorter than one window (0.10 s)", timeout=20_000
+    )
+
+
+def test_a_recording_without_events_says_so(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
+    empty = write_recording(tmp_path / "empty.npz", moving_bar(1000)[:0])
+    window = make_window(loop=True)
+    window.open(str(empty))
+    qtbot.waitUntil(lambda: window.readout.decision.text == "No events in this recording", timeout=20_000)
+    assert window.view.words[0] == "No events in this recording"
+
+
+def test_the_file_dialog_starts_where_the_last_recording_was(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window()
+    assert window.folder == recordings_dir()
+    window.open(str(recording))
+    assert window.folder == recording.parent
 
 
 def test_without_loop_it_ends_and_plays_again(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
@@ -191,6 +260,10 @@ def test_a_missing_model_is_a_banner(qtbot: QtBot, make_window: MakeWindow, reco
     window.open(str(recording))
     qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
     assert "no-such-model" in window.banner.message.text()
+    assert window.view.words == (
+        "The model can't be used",
+        "Start again with another: livesnn gui --model NAME",
+    )
 
 
 class Failing:

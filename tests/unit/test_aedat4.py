@@ -152,6 +152,30 @@ def test_damaged_times_are_left_out_instead_of_making_a_recording_of_years(tmp_p
     assert any("its times are damaged" in warning for warning in recording.warnings)
 
 
+@pytest.mark.parametrize("t", [2**62, 2**63 - 1, -(2**62), -(2**63)])
+def test_a_packet_of_times_that_cannot_be_is_left_out(tmp_path: Path, t: int) -> None:
+    events, strayed = make_events(100), make_events(1)
+    strayed["t"] = t
+    recording = open_recording(
+        write_raw(tmp_path / "f.aedat4", build_events(strayed), build_events(events), build_events(strayed))
+    )
+    assert (recording.t_start, recording.t_end) == (events["t"][0], events["t"][-1])
+    assert np.array_equal(read(recording), events)
+    assert sum("its times are damaged" in warning for warning in recording.warnings) == 2
+
+
+def test_a_table_of_times_that_cannot_be_is_not_believed(tmp_path: Path) -> None:
+    events = make_events(100)
+    path = write(tmp_path / "f.aedat4", events, None)
+    octets = bytearray(path.read_bytes())
+    octets[octets.rindex(struct.pack("<q", events["t"][-1])) + 7] = 0x7F
+    path.write_bytes(bytes(octets))
+    recording = open_recording(path)
+    recording.close()
+    assert (recording.t_start, recording.t_end) == (events["t"][0], events["t"][-1])
+    assert any("its times are damaged" in warning for warning in recording.warnings)
+
+
 def test_events_out_of_order_are_put_in_order_and_counted(tmp_path: Path) -> None:
     events = make_events(1_000)
     shuffled = events.copy()
@@ -190,6 +214,21 @@ def test_events_outside_the_sensor_are_dropped_and_counted(tmp_path: Path) -> No
     assert any("3 events outside the sensor" in warning for warning in describe(path).warnings)
 
 
+def test_a_recording_says_what_it_put_right_once_it_is_read(tmp_path: Path) -> None:
+    events = make_events(1_000)
+    events["x"][10] = SENSOR.width
+    events[[100, 200]] = events[[200, 100]]
+    path = write_raw(tmp_path / "f.aedat4", build_events(events))
+    with open_recording(path) as recording:
+        before = recording.warnings
+        assert sum(packet.size for packet in recording) == 999
+        after = recording.warnings
+        assert sum(packet.size for packet in recording) == 999
+        assert recording.warnings == after == describe(path).warnings
+    assert len(after) == len(before) + 2
+    assert any("out of order of time" in line for line in after)
+
+
 def test_an_empty_packet_in_a_file_is_no_damage(tmp_path: Path) -> None:
     events = make_events(10)
     path = write_raw(tmp_path / "f.aedat4", build_events(events[:0]), build_events(events))
@@ -209,6 +248,30 @@ def test_an_unreadable_header_is_an_error(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(FormatError, match="the header is damaged"):
             open_recording(path)
+
+
+@pytest.mark.parametrize("text", [b'key="sizeX" type="int">346', b'name="0" path'])
+def test_a_number_of_thousands_of_digits_in_the_header_is_damage(tmp_path: Path, text: bytes) -> None:
+    header, _ = build_header(Compression.NONE, SENSOR, "made" + "x" * 6_000)
+    shorter = header.replace(b"x" * 6_000, b"")
+    assert header.count(text) == shorter.count(text) == 1
+    digit = text.index(b"346") if b"346" in text else text.index(b"0")
+    longer = text[:digit] + b"1" * 6_000 + text[digit:]
+    path = tmp_path / "f.aedat4"
+    path.write_bytes(header.replace(b"x" * 6_000, b"").replace(text, longer))  # as long as the header says
+    with pytest.raises(FormatError, match=r"the header is damaged \(a number of 6,00. digits"):
+        open_recording(path)
+
+
+def test_a_recording_of_pictures_alone_says_so(tmp_path: Path) -> None:
+    header, _ = build_header(Compression.NONE, SENSOR, "made")
+    path = tmp_path / "f.aedat4"
+    content = build_events(make_events(3)).replace(b"EVTS", b"FRME")
+    path.write_bytes(header.replace(b"EVTS", b"FRME") + PACKET_HEADER.pack(0, len(content)) + content)
+    with pytest.raises(
+        SourceError, match=r"it has no event stream \(frames 1, IMU 0\): choose another recording"
+    ):
+        open_recording(path)
 
 
 def test_a_sensor_size_that_the_file_does_not_give_is_taken_from_the_events_and_said(tmp_path: Path) -> None:

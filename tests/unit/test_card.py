@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from livesnn.card import Accuracy, InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
@@ -32,16 +34,52 @@ def test_fields_of_a_later_livesnn_are_ignored() -> None:
     ("old", "new", "says"),
     [
         ('"width": 34', '"width": "wide"', "input.width"),
-        ('"n_events": 1000', '"n_events": -1', "n_events=-1"),
+        ('"n_events": 1000', '"n_events": -1', r"input\.slice\.n_events"),
+        ('"n_events": 1000', '"n_events": null', "here .* a slice rule takes one"),
+        ('"width": 34', '"width": 4097', r"input\.width"),
+        ('"height": 20', '"height": 0', r"input\.height"),
+        ('"channels": 2', '"channels": 17', r"input\.channels"),
+        ('"count_max": 3', '"count_max": 256', r"input\.count_max"),
+        ('"scale": 0.25', '"scale": 0', r"input\.scale"),
+        ('"scale": 0.25', '"scale": 1e999', r"input\.scale"),
+        ('"window": 10', '"window": 9223372036854775808', r"input\.window"),
+        ('"threshold": 0.5', '"threshold": 0.0', r"neuron\.threshold"),
+        ('"alpha": 0.8', '"alpha": 1.1', r"neuron\.alpha"),
+        ('"a",', '"b",', "different, printable names"),
+        ('"a",', '"a\\n",', "different, printable names"),
+        ('"a",', '" ",', "different, printable names"),
+        ('"stem_kernel": 7', '"stem_kernel": 6', "stem_kernel is 6"),
+        ('"stem_pool_stride": 2', '"stem_pool_stride": 0', r"network\.stem_pool_stride"),
+        ('"kind": "sts_resnet"', '"kind": "conv_snn"', r"network\.widths has 4 entries, not 2"),
+        ('"dropout": 0.2', '"dropout": 1', r"network\.dropout"),
+        ('"fraction": 0.1', '"fraction": 0', r"split\.fraction"),
+        ('"seed": 0', '"seed": -1', r"split\.seed"),
         ('"kind": "sts_resnet"', '"kind": "transformer"', "network.kind"),
         ("livesnn-model/1", "livesnn-model/9", "update livesnn"),
         ("{", "", "not a livesnn model card"),
     ],
 )
 def test_a_wrong_card_names_the_field(old: str, new: str, says: str) -> None:
+    text = CARD.to_json()
+    assert old in text
     with pytest.raises(ModelError, match=says) as raised:
-        ModelCard.from_json(CARD.to_json().replace(old, new, 1), where="here")
+        ModelCard.from_json(text.replace(old, new, 1), where="here")
     assert "\n" not in str(raised.value)
+    assert str(raised.value).startswith("here ")
+
+
+@pytest.mark.parametrize(
+    ("card", "says"),
+    [
+        (replace(CARD, classes=()), r"\.classes"),
+        (replace(CARD, states={"stem": (8, 0, 17)}), r"\.states"),
+        (replace(CARD, network=NetworkSpec(strides=(1, 2))), r"network\.strides has 2 entries, not 4"),
+        (replace(CARD, network=NetworkSpec(sub_blocks=(1, 2, 0, 1))), r"network\.sub_blocks\[2\]"),
+    ],
+)
+def test_wrong_lists_are_named(card: ModelCard, says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        ModelCard.from_json(card.to_json())
 
 
 @pytest.mark.parametrize("both", [{}, {"delta_t_us": 1, "n_events": 1}, {"delta_t_us": 0}])

@@ -11,7 +11,7 @@ import pytest
 
 from livesnn.bench.slicer import bench_slicer, moving_blob
 from livesnn.card import InputSpec, SliceRule
-from livesnn.errors import ModelError
+from livesnn.errors import ModelError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.events.frames import DISORDER_US, GAP_FIXED_COUNT_US, Frame, Slicer, _kernel, frames, stack_clip
 
@@ -240,6 +240,74 @@ class TestPackets:
 
     def test_the_kernel_releases_the_gil(self) -> None:
         assert _kernel().targetoptions["nogil"] is True  # type: ignore[attr-defined]
+
+    @pytest.mark.parametrize("rule", [TEN_MS, SliceRule(n_events=2)])
+    def test_fields_are_read_by_their_names_whatever_their_order_and_type(self, rule: SliceRule) -> None:
+        events = np.concatenate([at(0, 1, x=3, y=2), at(10_000, 20_000, x=1, p=False)])
+        other = np.zeros(
+            events.size, [("x", "<i2"), ("p", "u1"), ("more", "<f8"), ("t", ">i8"), ("y", "<i4")]
+        )
+        for name in ("t", "x", "y", "p"):
+            other[name] = events[name]
+        expected, found = slicer(rule).push(events), slicer(rule).push(other)
+        assert told(found) == told(expected) != []
+        np.testing.assert_array_equal([f.data for f in found], [f.data for f in expected])
+
+    @pytest.mark.parametrize(
+        ("packet", "message"),
+        [
+            (np.arange(5), "1-D array with fields"),
+            (np.zeros(2, [("t", "<i8"), ("x", "<u2"), ("y", "<u2")]), "1-D array with fields"),
+            (at(1, 2, 3, 4).reshape(2, 2), "1-D array with fields"),
+            (np.ones(1, [("t", "<f8"), ("x", "<u2"), ("y", "<u2"), ("p", "?")]), "t must be whole numbers"),
+            (
+                np.full(1, -1, [("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "?")]),
+                r"x must be within 0\.\.",
+            ),
+            (np.full(1, 2**63, [("t", "<u8"), ("x", "<u2"), ("y", "<u2"), ("p", "?")]), "t must be within"),
+            (
+                np.full(1, 2, [("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")]),
+                r"p must be within 0\.\.1",
+            ),
+        ],
+    )
+    def test_what_is_no_packet_is_refused(self, packet: Events, message: str) -> None:
+        with pytest.raises(SourceError, match=message):
+            slicer().push(packet)
+
+
+class TestImpossible:
+    @pytest.mark.timeout(20)
+    @pytest.mark.parametrize("rule", [TEN_MS, SliceRule(n_events=1)])
+    @pytest.mark.parametrize("t", [2**63 - 1, 2**62, -(2**62), -(2**63)])
+    def test_times_near_the_end_of_the_numbers_are_refused(self, rule: SliceRule, t: int) -> None:
+        cut = slicer(rule)
+        with pytest.raises(SourceError, match="can't be"):
+            cut.push(at(5, t))
+        assert told(cut.push(at(0, 10_000)))[0][2]
+
+    @pytest.mark.parametrize("t", [2**62 - 1, 1 - 2**62])
+    def test_the_last_times_that_can_be_are_like_any_other(self, t: int) -> None:
+        assert told(slicer(SliceRule(n_events=1)).push(at(t))) == [(t, 1, True)]
+        assert told(slicer().push(at(t, t + 10_000))) == [(t + 10_000, 1, True)]
+
+    @pytest.mark.timeout(20)
+    def test_in_fixed_count_no_time_ends_a_slice(self) -> None:
+        never = np.iinfo(np.int64).max
+        columns, rows, counts = np.zeros(4, np.int32), np.zeros(3, np.int32), np.zeros(24, np.uint8)
+        ended = _kernel()(at(never), 0, columns, rows, counts, never - 1, never, 10**6, 0, 1)
+        assert ended == (1, 1, never, 1)
+
+    @pytest.mark.parametrize("change", [{"window": 0}, {"window": -1}, {"width": 0}, {"height": -1}])
+    def test_an_input_without_extent_is_refused(self, change: dict[str, int]) -> None:
+        spec = InputSpec(**{"width": 4, "height": 3, "slice": TEN_MS, "window": 10, **change})  # type: ignore[arg-type]
+        with pytest.raises(ModelError, match="no slices can be made"):
+            Slicer(TEN_MS, SENSOR, spec)
+
+    @pytest.mark.parametrize("sensor", [(0, 0), (0, 3), (4, -1), (1 << 17, 3)])
+    def test_a_sensor_that_cannot_be_is_refused(self, sensor: tuple[int, int]) -> None:
+        with pytest.raises(SourceError, match="a sensor can't be"):
+            Slicer(TEN_MS, Resolution(*sensor), INPUT)
 
 
 class TestFrames:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -178,6 +180,43 @@ def test_a_state_that_does_not_fit_is_refused_by_name(model: Model) -> None:
         model.step(frame, (pool.astype(np.float64), classify))
 
 
+@pytest.mark.parametrize("data", [None, [[0]], CARD], ids=["None", "list", "card"])
+def test_a_frame_or_state_that_is_no_array_is_refused(model: Model, data: Any) -> None:
+    frame, *_ = make_frames(1)
+    state = model.initial_state()
+    with pytest.raises(ModelError, match="takes frames uint8"):
+        model.step(replace(frame, data=data), state)
+    with pytest.raises(ModelError, match="takes frames uint8"):
+        model.step(data, state)
+    with pytest.raises(ModelError, match="has 2 states"):
+        model.step(frame, data)
+    with pytest.raises(ModelError, match="state 'classify'"):
+        model.step(frame, (state[0], data))
+
+
+def test_a_state_of_one_array_is_refused(model: Model) -> None:
+    frame, *_ = make_frames(1)
+    with pytest.raises(ModelError, match="not a ndarray"):
+        model.step(frame, np.zeros(2, np.float32))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("damage", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, damage: float) -> None:
+    step = graph()
+    step.initializer[1].CopyFrom(numpy_helper.from_array(np.full_like(WEIGHTS, damage), "weights"))
+    with pytest.raises(ModelError, match="computes no numbers"):
+        OnnxModel.load(write(tmp_path / "model.onnx", step=step))
+
+
+def test_what_onnx_runtime_says_is_cut_to_one_sentence(tmp_path: Path) -> None:
+    step = graph()
+    step.node[1].op_type = "Nope"
+    path = write(tmp_path / "model.onnx", step=step)
+    with pytest.raises(ModelError) as caught:
+        OnnxModel.load(path)
+    assert str(caught.value) == f"{path} can't be loaded, export or copy it again: This is an invalid model"
+
+
 @pytest.mark.parametrize(
     ("card", "tensor"),
     [
@@ -224,8 +263,34 @@ def test_a_graph_without_a_card_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_graph_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"model\.onnx is missing"):
+    with pytest.raises(ModelError, match=r"model\.onnx is missing: .* --engine torch"):
         load_model(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_said_to_be_so(tmp_path: Path) -> None:
+    write(tmp_path / "model.onnx").chmod(0)
+    with pytest.raises(ModelError, match="can't be read: Permission denied"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+@pytest.mark.parametrize("threads", [0, -5, "2"])
+def test_threads_are_one_or_more(shipped: Path, engine: Any, threads: Any) -> None:
+    with pytest.raises(ModelError, match="give 1 or more"):
+        load_model("tiny", engine, threads=threads)
+
+
+@pytest.mark.parametrize("name", [None, 5, "x" * 300, "a\0b", "~nosuch-user"], ids=str)
+def test_what_cannot_be_a_model_is_one_line(shipped: Path, name: Any) -> None:
+    with pytest.raises(ModelError, match=r"can't be opened|not found") as caught:
+        load_model(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_in_place_of_its_folder_says_so(shipped: Path) -> None:
+    with pytest.raises(ModelError, match=r"model\.onnx is a file: give its folder, .*tiny$"):
+        load_model(shipped / "tiny" / "model.onnx")
 
 
 def test_the_default_is_one_or_two_threads() -> None:
@@ -312,6 +377,11 @@ def test_the_torch_engine_takes_the_same_steps(tmp_path: Path) -> None:
         spikes += sum(int((membrane >= 0.5).sum()) for membrane in after)
         state = after
     assert spikes > 0
+    with torch.no_grad():
+        net.get_parameter("classify.weight").fill_(torch.nan)
+    save_network(net, tmp_path / "model.safetensors", card)
+    with pytest.raises(ModelError, match=r"model\.safetensors computes no numbers"):
+        load_model(tmp_path, "torch")
 
 
 def test_shipped_folders_lie_in_the_checkout() -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from livesnn.card import InputSpec, ModelCard, NeuronSpec, SliceRule
-from livesnn.errors import FormatError
+from livesnn.errors import FormatError, ModelError
 from livesnn.events.frames import Frame
 from livesnn.infer import State
 from livesnn.infer.decide import Decider
@@ -216,3 +216,8 @@ def test_an_error_of_the_frames_passes_through_after_the_results_before_it() -> 
         seen.extend(run(damaged(), Tiny()))
     assert caught.value is error
     assert len(seen) == 2
+
+
+def test_an_unknown_way_with_the_state_is_refused() -> None:
+    with pytest.raises(ModelError, match="'carry' or 'reset'"):
+        list(run(make_frames(1), Tiny(), state="keep"))  # type: ignore[arg-type]

@@ -203,6 +203,77 @@ def test_a_folder_that_is_not_there_is_an_error_of_one_line(tmp_path: Path) -> N
     assert "\n" not in str(raised.value)
 
 
+def test_fields_are_written_by_their_names_whatever_their_order(tmp_path: Path) -> None:
+    events = make_events(1_000)
+    other = np.zeros(events.size, [("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")])
+    for name in ("t", "x", "y", "p"):
+        other[name] = events[name]
+    with Aedat4Writer(tmp_path / "f.aedat4", SENSOR) as writer:
+        writer.write(other)
+        with pytest.raises(SourceError, match="1-D array with fields"):
+            writer.write(np.arange(4))  # type: ignore[arg-type]
+    assert np.array_equal(read(tmp_path / "f.aedat4"), events)
+
+
+@pytest.mark.parametrize("t", [2**62, -(2**62), 2**63 - 1, -(2**63)])
+def test_a_time_that_cannot_be_is_refused(tmp_path: Path, t: int) -> None:
+    events = make_events(1)
+    events["t"] = t
+    with Aedat4Writer(tmp_path / "f.aedat4", SENSOR) as writer, pytest.raises(FormatError, match="can't be"):
+        writer.write(events)
+
+
+@pytest.mark.parametrize(
+    ("camera", "stored"),
+    [
+        ("a\0b\x01\ufffe", "ab"),
+        ("\udcffDVX", "DVX"),
+        ("two\nlines <&> 'µ'", "two lines <&> 'µ'"),
+        ("x" * 2_000_000, "x" * 200),
+    ],
+)
+def test_any_name_of_a_camera_leaves_a_readable_file(tmp_path: Path, camera: str, stored: str) -> None:
+    with Aedat4Writer(tmp_path / "f.aedat4", SENSOR, camera=camera) as writer:
+        writer.write(make_events(10))
+    found = describe(tmp_path / "f.aedat4")
+    assert (found.camera, found.streams["events"].n, found.warnings) == (stored, 10, [])
+
+
+def test_writing_after_the_end_is_refused(tmp_path: Path) -> None:
+    writer = Aedat4Writer(tmp_path / "f.aedat4", SENSOR)
+    writer.close()
+    with pytest.raises(SourceError, match="is closed"):
+        writer.write(make_events(1))
+    with pytest.raises(SourceError, match="is closed"):
+        writer.write(make_events(0))
+
+
+FULL = """
+import resource, sys
+from livesnn.errors import SourceError
+from livesnn.events import Resolution
+from livesnn.events.recorder import Aedat4Writer
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    Aedat4Writer(sys.argv[1], Resolution(4, 4))
+except SourceError as error:
+    sys.exit(7 if "can't be written" in str(error) else str(error))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit on a file's size")
+@pytest.mark.parametrize("room", [0, 100])
+def test_a_header_that_cannot_be_written_leaves_no_file(tmp_path: Path, room: int) -> None:
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    path = tmp_path / "f.aedat4"
+    ended = subprocess.run(
+        [sys.executable, "-c", FULL, str(path), str(room)], env=environment, timeout=60, check=False
+    )
+    assert ended.returncode == 7
+    assert not path.exists()
+
+
 def test_closing_twice_and_an_exception_leave_a_whole_file(tmp_path: Path) -> None:
     events = make_events(1_000)
     writer = Aedat4Writer(tmp_path / "f.aedat4", SENSOR)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 from livesnn.errors import FormatError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution, open_source
 from livesnn.events.describe import describe
+from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import Recording, open_recording
 from livesnn.events.replay import Replay
@@ -87,8 +91,27 @@ def test_an_older_aedat_is_called_by_its_name(tmp_path: Path) -> None:
 def test_a_folder_and_a_missing_file_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="a folder, not a recording"):
         open_recording(tmp_path)
-    with pytest.raises(SourceError, match="check the path"):
+    with pytest.raises(SourceError, match="no such file: give the path of a recording"):
         open_recording(tmp_path / "none.aedat4")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipes_and_devices_are_refused_before_they_are_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.bin")
+    (tmp_path / "endless.bin").symlink_to("/dev/zero")
+    for name in ("pipe.bin", "endless.bin"):
+        with pytest.raises(SourceError, match="not a file"):
+            open_source(tmp_path / name)
+        with pytest.raises(SourceError, match="not a file"):
+            read_nmnist(tmp_path / name)
+
+
+def test_what_livesnn_does_not_read_is_refused_without_a_command_that_does_not_exist(tmp_path: Path) -> None:
+    (tmp_path / "f.txt").write_text("hello")
+    with pytest.raises(FormatError, match=r"give a recording that livesnn reads \(\.aedat4") as raised:
+        open_recording(tmp_path / "f.txt")
+    assert "convert" not in str(raised.value)
 
 
 # --- open_source ---
@@ -113,6 +136,50 @@ def test_open_source_says_what_is_not_supported_yet(uri: str) -> None:
 def test_open_source_says_that_there_is_no_such_file() -> None:
     with pytest.raises(SourceError, match=r"nothing\.aedat4: no such file: give the path"):
         open_source("nothing.aedat4")
+
+
+def test_open_source_expands_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    record(tmp_path / "f.aedat4", make_events([5, 6]))
+    open_source("~/f.aedat4").close()
+    open_source(Path("~/f.aedat4")).close()
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("", "the source is empty"),
+        ("file:///tmp/f.aedat4", "give the path alone"),
+        ("x" * 300, "can't be opened|no such file"),
+        ("a\0b", "can't be opened"),
+        ("~nobody-of-this-name/f.aedat4", "no such file"),
+        (None, "must be text or a path"),
+        (5, "must be text or a path"),
+    ],
+)
+def test_what_cannot_be_a_source_is_an_error_of_one_line(uri: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message) as raised:
+        open_source(uri)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights on this system")
+def test_links_that_lead_nowhere_are_called_so(tmp_path: Path) -> None:
+    (tmp_path / "broken.npz").symlink_to("nowhere")
+    (tmp_path / "circle.npz").symlink_to("circle.npz")
+    with pytest.raises(SourceError, match="a link that points nowhere"):
+        open_source(tmp_path / "broken.npz")
+    with pytest.raises(SourceError, match="can't be opened"):
+        open_source(tmp_path / "circle.npz")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may open everything")
+def test_a_folder_that_may_not_be_looked_into_is_an_error_of_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "locked" / "f.aedat4"
+    path.parent.mkdir(mode=0)
+    with pytest.raises(SourceError, match="check the path and permissions"):
+        open_source(path)
 
 
 # --- N-MNIST ---
@@ -162,6 +229,11 @@ def test_an_npz_with_its_sensor_size_needs_no_guess(tmp_path: Path) -> None:
         ({"y": [-1, 0]}, "within 0..32767"),
         ({"width": 0, "height": 3}, "width and height must each be one positive integer"),
         ({"t": [{}, 1]}, "not a sound"),
+        ({"t": np.array([1, 2**62])}, "t must be µs within"),
+        ({"t": np.array([-(2**62), 1])}, "t must be µs within"),
+        ({"t": np.array([1, 2**64 - 1], np.uint64)}, "t must be µs within"),
+        ({"x": np.array([1, 2**63 + 1], np.uint64)}, "within 0..32767"),
+        ({"p": [-1, 0]}, "p must be 0 and 1"),
     ],
 )
 def test_an_npz_that_is_no_recording_says_what_is_wrong(
@@ -182,6 +254,47 @@ def test_a_damaged_npz_is_an_error_of_one_line(tmp_path: Path) -> None:
         with pytest.raises(FormatError) as raised:
             open_recording(tmp_path / "f.npz")
         assert "\n" not in str(raised.value)
+
+
+def write_npz(path: Path, header: bytes) -> Path:
+    """Write columns that all have the same header of an array, and nothing after it."""
+    member = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("t", "x", "y", "p"):
+            archive.writestr(f"{name}.npy", member)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ("(50000001,)", "too many to hold"),
+        ("(4611686018427387904,)", "too many to hold"),
+        ("(-1,)", "negative size"),
+        ("(1,", "not a sound"),
+        ("(1,)),", "not a sound"),
+        ("(" * 4_000 + ")" * 4_000, "not a sound"),
+        ("(2,)", "not a sound"),
+    ],
+)
+def test_an_npz_is_measured_by_its_headers_before_it_is_read(
+    tmp_path: Path, shape: str, message: str
+) -> None:
+    header = f"{{'descr': '|i1', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    with pytest.raises(FormatError, match=message) as raised:
+        open_recording(write_npz(tmp_path / "f.npz", header))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_table_whose_time_jumps_back_is_sorted_and_says_so(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "f.npz", t=[50_000, 50_001, 0, 1], x=[0, 1, 2, 3], y=[0] * 4, p=[1] * 4, width=9, height=9
+    )
+    with open_recording(tmp_path / "f.npz") as recording:
+        assert np.concatenate(list(recording))["x"].tolist() == [2, 3, 0, 1]
+        said = recording.warnings
+    assert said[0] == "time goes back by up to 50,001 µs: all events are sorted by time"
+    assert "2 events were out of order" in said[1]
 
 
 # --- recordings ---

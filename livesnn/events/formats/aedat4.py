@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
 from livesnn.events.formats import EventStream, OtherContent
 from livesnn.events.formats.aedat4_index import WindowedFile, build_index, read_header
 from livesnn.events.formats.aedat4_layout import (
@@ -224,7 +224,7 @@ def _check_times(packet: Events, count: int, row: PacketRow) -> None:
         return
     times = packet["t"]
     first, last = times.item(0), times.item(-1)
-    if last - first > _LONGEST_PACKET_US:
+    if last - first > _LONGEST_PACKET_US or not -TIME_LIMIT_US < first <= last < TIME_LIMIT_US:
         raise PackedError("its times are damaged")
     if row.items < 0 or row.t_last == 0:
         return

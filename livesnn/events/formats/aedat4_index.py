@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.errors import FormatError, SourceError
+from livesnn.events import TIME_LIMIT_US
 from livesnn.events.formats.aedat4_layout import (
     MAGIC,
     MAX_HEADER_BYTES,
@@ -132,6 +133,9 @@ def _read_table(file: WindowedFile, header: Header, first: int) -> PacketTable:
     whole = (table.size > 0).all() and np.array_equal(np.append(starts, position), expected)
     if not whole:
         raise FlatError("it doesn't match the packets")
+    times = np.concatenate([table.t_first, table.t_last])
+    if ((times <= -TIME_LIMIT_US) | (times >= TIME_LIMIT_US)).any():
+        raise FlatError("its times are damaged")
     return table
 
 

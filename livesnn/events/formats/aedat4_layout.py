@@ -31,6 +31,7 @@ from livesnn.events.formats.flat import (
     root_table,
     text,
     vector,
+    whole_number,
 )
 
 MAGIC = b"#!AER-DAT4.0\r\n"
@@ -138,8 +139,8 @@ def _parse_stream(node: ElementTree.Element) -> StreamHeader:
 
     own = attributes(node)
     info = attributes(next((child for child in node.findall("node") if child.get("name") == "info"), None))
-    number = int(node.get("name", "0"))
-    size = [int(info[key]) if info.get(key, "").isdecimal() else 0 for key in ("sizeX", "sizeY")]
+    number = whole_number(node.get("name", ""))
+    size = [whole_number(info.get(key, "")) for key in ("sizeX", "sizeY")]
     return StreamHeader(
         id=number,
         type=own.get("typeIdentifier", ""),

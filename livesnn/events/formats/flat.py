@@ -73,6 +73,13 @@ def vector(buffer: memoryview, position: int, item_bytes: int) -> tuple[int, int
     return start + 4, count
 
 
+def whole_number(digits: str) -> int:
+    """Return the number that a text gives, 0 where it gives none."""
+    if len(digits) > 18:  # beyond int64; and int() itself refuses thousands
+        raise FlatError(f"a number of {len(digits):,} digits")
+    return int(digits) if digits.isdecimal() else 0
+
+
 def text(buffer: memoryview, position: int) -> str:
     """Return the string that a field at ``position`` points to."""
     start, length = vector(buffer, position, 1)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events import DISORDER_US, Events, Resolution, SourceCounters
 from livesnn.events.formats import EventStream, OtherContent
 from livesnn.events.formats.tidy import tidy
 
@@ -34,6 +34,11 @@ class InMemoryReader:
         self.resolution: Resolution | None = resolution
         self.streams = (EventStream("events", camera, resolution),)
         self._found = SourceCounters()
+        t = events["t"]
+        ordered = bool((t[1:] >= t[:-1]).all())
+        back_us = 0 if ordered else int((np.maximum.accumulate(t) - t).max())
+        if back_us > DISORDER_US:
+            warnings = [*warnings, f"time goes back by up to {back_us:,} µs: all events are sorted by time"]
         self._events = tidy(events, resolution, None, self._found)
         self._warnings = warnings
 

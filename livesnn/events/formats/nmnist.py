@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from livesnn.errors import FormatError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.formats import require_file
 from livesnn.events.formats.in_memory import InMemoryReader
 
 EVENT_BYTES = 5
@@ -46,20 +47,21 @@ def open_nmnist(path: Path) -> InMemoryReader:
 
 
 def read_nmnist(path: Path) -> Events:
-    """Return a recording's events, EVENTS_DTYPE [N], as they lie in the file; raises FormatError."""
+    """Return a recording's events, EVENTS_DTYPE [N], as they lie in the file; raises as `open_reader` does."""
     return _read(path)[0]
 
 
 def _read(path: Path) -> tuple[Events, Resolution, list[str]]:
+    size = require_file(path)
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise FormatError(f"{path}: {size:,} bytes are too many for an N-MNIST file: check the path")
-        octets = path.read_bytes()
+        with open(path, "rb") as file:
+            octets = file.read(min(size, MAX_FILE_BYTES) + 1)
     except OSError as error:
         raise SourceError(
             f"{path}: can't be read ({error.strerror}): check the path and permissions"
         ) from error
+    if len(octets) > MAX_FILE_BYTES:
+        raise FormatError(f"{path}: {size:,} bytes are too many for an N-MNIST file: check the path")
     records = _records(octets)
     resolution = _smallest_sensor(records)
     if resolution is None:

@@ -48,3 +48,15 @@ def _clamp(packet: Events, newest_us: int, counters: SourceCounters) -> Events:
     clamped = packet.copy()
     clamped["t"][late] = newest_us
     return clamped
+
+
+def notes_on(stream: str, counters: SourceCounters) -> list[str]:
+    """Return what was put right in a stream, for its reader's warnings; one line each, none for nothing."""
+    notes = []
+    if counters.out_of_order:
+        notes.append(
+            f"{stream}: {counters.out_of_order:,} events were out of order of time, and are put in order"
+        )
+    if counters.out_of_bounds:
+        notes.append(f"{stream}: {counters.out_of_bounds:,} events outside the sensor are left out")
+    return notes
