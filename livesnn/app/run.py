@@ -50,10 +50,9 @@ def run_app(source: str | None, model: str) -> Summary:
     # The pipeline's thread keeps the interpreter busy. Measured with 20 Mev/s, two cores: 17 pictures a second and
     # 90 ms without the window at Python's 5 ms, 50 and 18 ms at 1 ms.
     sys.setswitchinterval(0.001)
-    QApplication(
-        [sys.argv[0]]
-    )  # mkQApp would pass the command line on, and Qt dies of names that aren't UTF-8
-    application = cast(QApplication, pg.mkQApp("livesnn"))
+    # Not mkQApp alone: it would pass the command line on, and Qt dies of names that aren't UTF-8.
+    application = cast(QApplication, QApplication.instance() or QApplication([sys.argv[0]]))
+    pg.mkQApp("livesnn")
     style.dress(application)
     window = MainWindow(model)
     window.show()

@@ -280,9 +280,7 @@ class Session:
         return True
 
     def _publish(self, result: Result, model: Model) -> None:
-        # A network without hidden layers has no density.
-        density = mean_density(result.density, model.card) if result.density.size else float("nan")
-        self._rolling.add_result(result, density, time.perf_counter())
+        self._rolling.add_result(result, mean_density(result.density, model.card), time.perf_counter())
         self.answers.put(self._answering.answer(result, model.card))
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 import lz4.frame
 import numpy as np
 import zstandard
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events import TIME_LIMIT_US, Events, Resolution, as_events
+from livesnn.events import TIME_LIMIT_US, Closing, Events, Resolution, as_events
 from livesnn.events.formats.aedat4_layout import (
     PACKET_HEADER,
     PacketRow,
@@ -36,7 +35,7 @@ _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 _COMPRESSIONS = {"lz4": Compression.LZ4, "zstd": Compression.ZSTD, None: Compression.NONE}
 
 
-class Aedat4Writer:
+class Aedat4Writer(Closing):
     """Records one event stream; a context manager.
 
     Whole packets go to the system at once, so that a killed process loses at most PACKET_US of events; the
@@ -139,14 +138,6 @@ class Aedat4Writer:
             raise self._failed(error) from error
         finally:
             self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _check(self, packet: Events) -> None:
         t = packet["t"]

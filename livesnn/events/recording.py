@@ -9,11 +9,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from livesnn.errors import SourceError
-from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events import Closing, Events, Resolution, SourceCounters
 from livesnn.events.describe import extent
 from livesnn.events.formats import EventStream, Reader, open_reader
 from livesnn.events.formats.tidy import notes_on
@@ -50,7 +48,7 @@ def _what_is_missing(reader: Reader, stream: str | None) -> str:
     return f"it has no event stream (frames {other.frames:,}, IMU {other.imu:,}): choose another recording"
 
 
-class Recording:
+class Recording(Closing):
     """One event stream of a file, as an EventSource and context manager; `open_recording` makes it.
 
     An iteration yields packets of at most MAX_PACKET_EVENTS events, as fast as they are asked for, and ends.
@@ -142,11 +140,3 @@ class Recording:
         with self._reading:  # not under a read in another thread
             self._closed = True
             self._reader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

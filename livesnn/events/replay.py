@@ -6,13 +6,11 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events import Closing, Events, Resolution, SourceCounters
 from livesnn.events.recording import Recording
 
 PACED_PACKET_US = 10_000
@@ -23,7 +21,7 @@ _MAX_WAIT_S = 60.0  # damaged times may be millennia away, more than a wait can 
 _MAX_LAG_S = 0.25  # a replay that is later than this goes on from where it is, instead of catching up
 
 
-class Replay:
+class Replay(Closing):
     """A recording paced by its own time, as an EventSource. Every method may be called from any thread.
 
     A packet comes when its last event is due, and none is ever dropped: a consumer that is late by more than
@@ -117,14 +115,6 @@ class Replay:
             self._closed = True
             self._changed.notify_all()
         self.recording.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[Events]:
         """Yield packets, each when it is due, from the place last sought, otherwise from the start."""

@@ -17,8 +17,11 @@ Shape = tuple[int, ...]
 
 
 def mean_density(density: FloatArray, card: ModelCard) -> float:
-    """Return spikes a neuron a step over all hidden neurons, from each hidden layer's density [layers − 1]."""
-    return float(np.average(density, weights=_hidden_neurons(card)))
+    """Return spikes a neuron a step over all hidden neurons, from each hidden layer's density [layers − 1].
+
+    A network without hidden layers has none: nan.
+    """
+    return float(np.average(density, weights=_hidden_neurons(card))) if density.size else float("nan")
 
 
 def synops(density: FloatArray, card: ModelCard) -> float:

@@ -81,8 +81,14 @@ class HybridModule(lightning.LightningModule):
         return tuple(u * carried.to(u).view(-1, *[1] * (u.ndim - 1)) for u in state)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        """Log accuracy with the state reset at each clip, and carried through all of them as one stream."""
-        frames, labels = batch
+        """Log accuracy with the state reset at each clip, and carried through all of them as one stream.
+
+        In float32, as the exported model runs: in bf16 enough spikes flip to change decisions.
+        """
+        with torch.autocast(self.device.type, enabled=False):
+            self._validate(*batch)
+
+    def _validate(self, frames: Tensor, labels: Tensor) -> None:
         outputs, _, rates = self.net.forward_rates(
             frames.transpose(0, 1), self.net.initial_state(len(frames))
         )

@@ -57,7 +57,7 @@ def train(config: TrainConfig) -> Trained:
     """
     commit = _commit()
     clips, split = load_clips(config)
-    training, validation = clips.subset(split[0]), clips.subset(split[1]).shuffled(config.seed)
+    training, validation = clips.subset(split[0]), clips.subset(split[1])
     extra = simulated_clips(config, len(clips))
     sampler = EpochBatches(len(training), len(extra or ()), config.simulated, config.batch, config.seed)
     torch.manual_seed(config.seed)
@@ -67,7 +67,8 @@ def train(config: TrainConfig) -> Trained:
     with run_folder(config) as (run, resume_from), _quiet():
         trainer = _trainer(config, run)
         try:
-            trainer.fit(module, loader, whole(validation), ckpt_path=resume_from, weights_only=True)
+            stream = whole(validation.shuffled(config.seed))
+            trainer.fit(module, loader, stream, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
             raise TrainError(f"stopped in epoch {trainer.current_epoch}: go on with --resume") from error
         return _finish(run, config, net, validation, commit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,4 +43,10 @@ def livesnn(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | environment,
+        preexec_fn=_heed_interrupts if os.name == "posix" else None,
     )
+
+
+def _heed_interrupts() -> None:
+    """Undo what a shell does to its background jobs: they ignore SIGINT, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
