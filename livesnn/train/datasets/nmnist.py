@@ -48,7 +48,8 @@ def load_nmnist(data: Path, part: str, input_spec: InputSpec) -> Clips:
     folder = find_root(data) / part
     paths = [(path, label) for label in range(10) for path in sorted((folder / str(label)).glob("*.bin"))]
     if not paths:
-        raise DataError(f"no recordings in {folder}: expected {folder}/<digit 0..9>/NNNNN.bin")
+        hint = " (its Test part is here: --split test)" if (folder.parent / "Test").is_dir() else ""
+        raise DataError(f"no recordings in {folder}: expected {folder}/<digit 0..9>/NNNNN.bin{hint}")
     labels = np.array([label for _, label in paths], dtype=np.int64)
     if part == "Train" and len(missing := set(range(10)) - set(labels.tolist())):
         raise DataError(f"no recordings of digit {min(missing)} in {folder}: unpack the archive again")
