@@ -1,10 +1,13 @@
-"""What every test shares: where the reference data is."""
+"""What every test shares: where the reference data is, and the .aedat4 oracle."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
@@ -19,3 +22,20 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"reference data not found in {folder}: set LIVESNN_DATA to run this test")
     return folder
+
+
+@pytest.fixture(scope="session")
+def read_by_dv_processing() -> Callable[[Path], npt.NDArray[np.void]]:
+    """Return a reader of a whole .aedat4 file by our oracle, or skip."""
+    dv = pytest.importorskip(
+        "dv_processing", reason="dv-processing is not installed: pip install livesnn[cameras]"
+    )
+
+    def read(path: Path) -> npt.NDArray[np.void]:
+        recording, batches = dv.io.MonoCameraRecording(str(path)), []
+        while recording.isRunning():
+            if (batch := recording.getNextEventBatch()) is not None:
+                batches.append(batch.numpy())
+        return np.concatenate(batches)
+
+    return read

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from livesnn.errors import FormatError
@@ -78,17 +80,10 @@ def test_two_cameras_in_one_file_are_two_streams_to_choose_from(recordings: Path
 
 
 @pytest.mark.parametrize("name", AEDAT4_FILES)
-def test_dv_processing_reads_the_same_events(recordings: Path, name: str) -> None:
-    dv = pytest.importorskip(
-        "dv_processing", reason="dv-processing is not installed: pip install livesnn[cameras]"
-    )
-    oracle = dv.io.MonoCameraRecording(str(recordings / name))
-    batches = []
-    while oracle.isRunning():
-        batch = oracle.getNextEventBatch()
-        if batch is not None:
-            batches.append(batch.numpy())
-    theirs = np.concatenate(batches)
+def test_dv_processing_reads_the_same_events(
+    recordings: Path, name: str, read_by_dv_processing: Callable[[Path], npt.NDArray[np.void]]
+) -> None:
+    theirs = read_by_dv_processing(recordings / name)
     recording = open_recording(recordings / name)
     ours = np.concatenate(list(recording))
     recording.close()
