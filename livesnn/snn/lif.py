@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,38 +89,78 @@ def lif_sequence(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor,
     -----
     The reset factor (1 − O[t−1]) is a constant for the gradient: the usual choice since Zenke & Vogels (2021).
     """
+    if not (torch.is_grad_enabled() and currents.requires_grad):  # any length, never worth compiling
+        outputs, _, last = _advance(currents, u, synapse)
+        return outputs, last
     outputs, last = _LIFSequence.apply(currents, u, synapse)
     return outputs, last
 
 
 class _LIFSequence(torch.autograd.Function):
-    """BPTT of a layer by hand. Saves U alone; works a step at a time, so that the step's slices stay in cache."""
+    """BPTT of a layer by hand, fused into one kernel each way where `compiled` has been called.
+
+    Saves membranes alone, in the dtype of the currents: rounded, they only weigh the gradient.
+    """
 
     @staticmethod
     def forward(ctx: Any, currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor]:
-        outputs = torch.empty_like(currents)
-        membranes = torch.empty_like(currents, dtype=torch.float32)
-        before = u
-        for current, output, membrane in zip(currents, outputs, membranes, strict=True):
-            membrane.copy_(current).add_(_kept(before, synapse), alpha=synapse.neuron.alpha)
-            output.copy_(synapse.output(membrane))
-            before = membrane
+        outputs, membranes, last = _kernels[0](currents, u, synapse)
         ctx.save_for_backward(membranes, u)
         ctx.synapse = synapse
-        return outputs, before.clone()
+        return outputs, last
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        grad_outputs, grad_membrane = grads  # of the loss by O, and by U at the last step
         membranes, u = ctx.saved_tensors
-        synapse: Synapse = ctx.synapse
-        grad_currents = torch.empty_like(grad_outputs)
-        for t in range(len(membranes) - 1, -1, -1):
-            grad_u = synapse.derivative(membranes[t]).mul_(grad_outputs[t]).add_(grad_membrane)
-            grad_currents[t] = grad_u
-            before = membranes[t - 1] if t > 0 else u
-            grad_membrane = _kept(grad_u, synapse, before) * synapse.neuron.alpha
-        return grad_currents, grad_membrane, None
+        grad_currents, grad_u = _kernels[1](*grads, membranes, u, ctx.synapse)
+        return grad_currents, grad_u, None
+
+
+def _advance(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor, Tensor]:
+    """Return outputs and membranes [T, B, ...] in the dtype of ``currents``, and the last membrane, float32."""
+    outputs, membranes = [], []
+    for current in currents:
+        u = current.float() + synapse.neuron.alpha * _kept(u, synapse)
+        outputs.append(synapse.output(u).to(currents.dtype))
+        membranes.append(u.to(currents.dtype))
+    return torch.stack(outputs), torch.stack(membranes), u
+
+
+def _propagate(
+    grad_outputs: Tensor, grad_membrane: Tensor, membranes: Tensor, u: Tensor, synapse: Synapse
+) -> tuple[Tensor, Tensor]:
+    """Return the loss's gradients by the currents [T, B, ...] and by the membrane before them.
+
+    Parameters
+    ----------
+    grad_outputs, grad_membrane
+        Of the loss, by the outputs and by the last membrane.
+    """
+    grads = []
+    for t in range(len(membranes) - 1, -1, -1):
+        grad_u = synapse.derivative(membranes[t].float()) * grad_outputs[t] + grad_membrane
+        grads.append(grad_u.to(grad_outputs.dtype))
+        grad_membrane = _kept(grad_u, synapse, membranes[t - 1] if t > 0 else u) * synapse.neuron.alpha
+    return torch.stack(grads[::-1]), grad_membrane
+
+
+_kernels: tuple[Callable[..., Any], Callable[..., Any]] = (_advance, _propagate)
+
+
+@contextmanager
+def compiled() -> Iterator[None]:
+    """Train faster inside: both directions compiled by torch's inductor, which needs a C++ compiler on a processor.
+
+    Measured on one core with AMX, 50 clips of 10 frames of 64×16×16 in bf16: 18 + 37 ms a layer and step against
+    77 + 146. A sequence of another shape is compiled anew, 3-30 s.
+    """
+    global _kernels
+    eager = _kernels
+    _kernels = (torch.compile(_advance, dynamic=False), torch.compile(_propagate, dynamic=False))
+    try:
+        yield
+    finally:
+        _kernels = eager
 
 
 def _kept(x: Tensor, synapse: Synapse, u: Tensor | None = None) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 
@@ -25,4 +26,4 @@ class Surrogate:
         """Return dO/dU for ``distance`` = u − T, any shape."""
         if self.kind == "rectangle":
             return (distance.abs() < self.width) * self.peak
-        return distance.square().mul_(-0.5 / self.width**2).exp_().mul_(self.peak)
+        return torch.exp(distance.square() * (-0.5 / self.width**2)) * self.peak

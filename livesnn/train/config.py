@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import TrainError
+
+
+INPUTS = {
+    "nmnist": InputSpec(34, 34, SliceRule(delta_t_us=29_000), count_max=4, scale=0.5),
+    "gestures-sim": InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25),
+}
+"""What a network is fed, by data set."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ _RANGES = {
     "from_zero": (0, 1),
     "simulated": (0, 1_000_000),
     "simulated_pool": (1, 59_000),
+    "people": (1, 1_000_000),
     "delta_t_us": (1, 10_000_000),
     "validation": (0.01, 0.9),
     "seed": (0, 2**31),
@@ -60,8 +68,8 @@ _RANGES = {
 class TrainConfig:
     """Everything that decides a training."""
 
-    dataset: Literal["nmnist"] = "nmnist"
-    """Which data set."""
+    dataset: Literal["nmnist", "gestures-sim"] = "nmnist"
+    """Which data set; gestures-sim is simulated on the spot."""
     data: Path = Path("data")
     """Folder of the data set, in its official layout."""
     recipe: Literal["best", "paper"] = "best"
@@ -124,8 +132,10 @@ class TrainConfig:
     """How many of them are made, once; each epoch draws from these."""
     mnist: Path = Path("data/mnist/mnist.npz")
     """MNIST itself, for simulated recordings."""
-    delta_t_us: int = 29_000
-    """Time of one frame, µs."""
+    people: int = 1000
+    """Simulated people a gesture, one clip each; and as many who stand idle (gestures-sim)."""
+    delta_t_us: int | None = None
+    """Time of one frame, µs; default: the data set's, see INPUTS."""
     validation: float = 0.1
     """Fraction of the training part kept for validation, by seed."""
     seed: int = 0
@@ -134,6 +144,9 @@ class TrainConfig:
     """Largest norm of the gradient; 0: no limit."""
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
     """bf16 halves the time of an epoch where the processor has it (AMX); spikes are exact in it."""
+    compile: bool = True
+    """Compile the neuron's two directions: half the time of an epoch for a minute at the start. On a processor it
+    takes a C++ compiler; without one nothing is compiled."""
     init: Path | None = None
     """Model folder to start from."""
     resume: bool = False
@@ -142,7 +155,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise TrainError(
                     f"--{name.replace('_', '-')} is {value}: give a number from {low:g} to {high:g}"
                 )
@@ -163,10 +176,11 @@ class TrainConfig:
 
     def card(self, classes: tuple[str, ...]) -> ModelCard:
         """Return the card of the network to be trained."""
+        spec = INPUTS[self.dataset]
         return ModelCard(
             name=self.run_name,
             classes=classes,
-            input=InputSpec(34, 34, SliceRule(delta_t_us=self.delta_t_us), count_max=4, scale=0.5),
+            input=spec if self.delta_t_us is None else replace(spec, slice=SliceRule(self.delta_t_us)),
             network=NetworkSpec(widths=(self.width,) * 4, norm=self.norm, dropout=self.dropout),
             neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
             readout=self.readout,

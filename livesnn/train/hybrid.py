@@ -16,6 +16,10 @@ from livesnn.train.config import TrainConfig
 from livesnn.train.switch import measure_switch, write_switch
 
 
+VALIDATED_AT_ONCE = 50
+"""Clips, so that a large validation part fits into memory."""
+
+
 class HybridModule(lightning.LightningModule):
     """Phase 1 (`analog_epochs`): shifted leaky ReLU, no reset. Phase 2: step function and surrogate (STBP).
 
@@ -60,11 +64,10 @@ class HybridModule(lightning.LightningModule):
         return loss + self.config.rate_weight * penalty
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of outputs float32 [T, B, K] for labels int64 [B]."""
+        """Return the loss of outputs float32 [T, B, K] for labels int64 [B]; negative: none of the classes."""
         mean = outputs.mean(0)
-        if self.config.loss == "mse":
-            return F.mse_loss(mean, F.one_hot(labels, mean.shape[1]).float())
-        return F.cross_entropy(mean, labels)
+        targets = _targets(labels, mean.shape[1])
+        return F.mse_loss(mean, targets) if self.config.loss == "mse" else F.cross_entropy(mean, targets)
 
     @torch.no_grad()
     def _burn_in(self, frames: Tensor, random: torch.Generator) -> tuple[Tensor, ...]:
@@ -90,19 +93,23 @@ class HybridModule(lightning.LightningModule):
             self._validate(*batch)
 
     def _validate(self, frames: Tensor, labels: Tensor) -> None:
-        outputs, _, rates = self.net.forward_rates(
-            frames.transpose(0, 1), self.net.initial_state(len(frames))
-        )
-        stream, _, _ = self.net.forward_rates(frames.flatten(0, 1).unsqueeze(1), self.net.initial_state(1))
-        carried = stream.squeeze(1).unflatten(0, frames.shape[:2]).mean(1)
-        reset_accuracy = (outputs.mean(0).argmax(1) == labels).float().mean()
-        carried_accuracy = (carried.argmax(1) == labels).float().mean()
-        val_loss = F.cross_entropy(carried, labels)
+        reset, carried, densities = [], [], []
+        state = self.net.initial_state(1)
+        for some in frames.split(VALIDATED_AT_ONCE):
+            zero = self.net.initial_state(len(some))
+            outputs, _, rates = self.net.forward_rates(some.transpose(0, 1), zero)
+            stream, state, _ = self.net.forward_rates(some.flatten(0, 1).unsqueeze(1), state)
+            reset.append(outputs.mean(0))
+            carried.append(stream.squeeze(1).unflatten(0, some.shape[:2]).mean(1))
+            densities.append(hidden_density(rates, self.net) * len(some) / len(frames))
+        reset_accuracy = (torch.cat(reset).argmax(1) == labels).float().mean()
+        carried_accuracy = (torch.cat(carried).argmax(1) == labels).float().mean()
+        val_loss = F.cross_entropy(torch.cat(carried), labels)
         values = {
             "val_accuracy_reset": reset_accuracy,
             "val_accuracy_carried": carried_accuracy,
             "val_loss": val_loss,
-            "val_density": hidden_density(rates, self.net),
+            "val_density": torch.stack(densities).sum(),
             "analog": float(self.net.analog),
             # What chooses the best epoch: accuracy, then loss; never an analog epoch.
             "score": (reset_accuracy + carried_accuracy) / 2 - 1e-3 * val_loss - float(self.net.analog),
@@ -119,6 +126,15 @@ class HybridModule(lightning.LightningModule):
             optimizer, self.config.learning_rate, self.total_steps, pct_start=0.05, cycle_momentum=False
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _targets(labels: Tensor, classes: int) -> Tensor:
+    """Return float32 [B, K]: one-hot; for a negative label all alike, so that the network learns to doubt.
+
+    Source: outlier exposure (Hendrycks et al. 2019, "Deep Anomaly Detection with Outlier Exposure").
+    """
+    known = (labels >= 0).unsqueeze(1)
+    return torch.where(known, F.one_hot(labels.clamp(min=0), classes).float(), 1 / classes)
 
 
 def hidden_density(rates: Tensor, net: SpikingNetwork) -> Tensor:

@@ -9,26 +9,25 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
 from livesnn import __version__
 from livesnn.card import Split
-from livesnn.errors import DataError, TrainError
+from livesnn.errors import TrainError
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import with_weights
+from livesnn.snn.lif import compiled
 from livesnn.snn.surrogate import Surrogate
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import Clips, stratified_split
-from livesnn.train.datasets.nmnist import load_nmnist
-from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, load_simulated
+from livesnn.train.datasets import Clips
+from livesnn.train.datasets.parts import load_parts
 from livesnn.train.evaluate import Evaluation
 from livesnn.train.folder import write_model_folder
 from livesnn.train.hybrid import HybridModule
@@ -56,22 +55,26 @@ def train(config: TrainConfig) -> Trained:
         The data set isn't in its official layout.
     """
     commit = _commit()
-    clips, split = load_clips(config)
-    training, validation = clips.subset(split[0]), clips.subset(split[1])
-    extra = simulated_clips(config, len(clips))
-    sampler = EpochBatches(len(training), len(extra or ()), config.simulated, config.batch, config.seed)
+    training, validation, extra, per_epoch = load_parts(config)
+    sampler = EpochBatches(len(training), len(extra or ()), per_epoch, config.batch, config.seed)
     torch.manual_seed(config.seed)
-    net = _network(config, clips.classes)
+    net = _network(config, training.classes)
     module = HybridModule(net, config, config.epochs * len(sampler))
     loader = training_batches(ClipDataset(training if extra is None else training.joined(extra)), sampler)
     with run_folder(config) as (run, resume_from), _quiet():
         trainer = _trainer(config, run)
         try:
             stream = whole(validation.shuffled(config.seed))
-            trainer.fit(module, loader, stream, ckpt_path=resume_from, weights_only=True)
+            with compiled() if _compiles(config) else nullcontext():
+                trainer.fit(module, loader, stream, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
             raise TrainError(f"stopped in epoch {trainer.current_epoch}: go on with --resume") from error
         return _finish(run, config, net, validation, commit)
+
+
+def _compiles(config: TrainConfig) -> bool:
+    """Whether the neuron is to be compiled, and can be."""
+    return config.compile and (torch.cuda.is_available() or shutil.which("c++") is not None)
 
 
 def _trainer(config: TrainConfig, run: Path) -> lightning.Trainer:
@@ -89,24 +92,6 @@ def _trainer(config: TrainConfig, run: Path) -> lightning.Trainer:
         gradient_clip_val=config.gradient_clip or None,
         enable_model_summary=False,
     )
-
-
-def load_clips(config: TrainConfig) -> tuple[Clips, tuple[np.ndarray, np.ndarray]]:
-    """Return the training part of the data set, and its indices (train, validation)."""
-    clips = load_nmnist(config.data, "Train", config.card(()).input)
-    return clips, stratified_split(clips.labels, config.validation, config.seed)
-
-
-def simulated_clips(config: TrainConfig, recordings: int) -> Clips | None:
-    """Return the pool of simulated clips beside so many real ones, or None when the configuration asks for none."""
-    if config.simulated == 0:
-        return None
-    if recordings > FIRST_UNSEEN:
-        raise DataError(
-            f"simulated digits would repeat the digits of validation recordings beyond the first {FIRST_UNSEEN}: "
-            "leave --simulated out, the whole of N-MNIST doesn't need it"
-        )
-    return load_simulated(config.mnist, config.card(()).input, config.simulated_pool, config.runs / "cache")
 
 
 def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:

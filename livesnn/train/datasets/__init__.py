@@ -74,17 +74,23 @@ def load_split(
 
     Parameters
     ----------
+    data
+        Folder of the data set; of its cache where the clips are simulated.
     split
         "validation": what the card's split kept from the training part; "train": the rest of it; "test": the
-        official test part.
+        official test part. Of simulated people `MEASURED_PEOPLE` a class, others in each split.
 
     Raises
     ------
     DataError
         No such data set, or it isn't in its official layout.
     """
+    if dataset == "gestures-sim":
+        from livesnn.train.datasets.gestures_sim import MEASURED_PEOPLE, load_gestures
+
+        return load_gestures(card.input, MEASURED_PEOPLE, use=split, cache=data)
     if dataset != "nmnist":
-        raise DataError(f"no data set {dataset!r}; there is: nmnist")
+        raise DataError(f"no data set {dataset!r}; there is: nmnist, gestures-sim")
     from livesnn.train.datasets.nmnist import load_nmnist
 
     if split == "test":

@@ -1,0 +1,155 @@
+"""A drawn person: sizes, clothes, and the arms' joints from where the wrists are. Not here: motions, pictures.
+
+Lengths are pixels on an image of 128×128. A limb's own axes are (out, up, forward): away from the trunk, up,
+towards the camera. The person faces the camera, so the right arm, arm 0, is on the left of the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+IMAGE = 128.0
+"""Edge of the image that lengths are given for."""
+
+SIDES = np.array([-1.0, 1.0])
+"""Image direction of each arm's `out`: right arm, left arm."""
+
+
+class Limbs(NamedTuple):
+    """Where both arms are over T moments; sums and multiples of limbs are limbs, so that poses can be blended.
+
+    Attributes
+    ----------
+    wrist
+        float64 [T, 2, 3], from the shoulder, in arm lengths, (out, up, forward).
+    elbow
+        float64 [T, 2, 3], direction the elbow points to, any length.
+    hand
+        float64 [T, 2, 3], added to the forearm's direction to give the hand's.
+    trunk
+        float64 [T, 3], how far the trunk is from its place: x to the right, y down, yaw in radians.
+    head
+        float64 [T, 2], how far the head is from its place on the trunk: x, y.
+    """
+
+    wrist: Array
+    elbow: Array
+    hand: Array
+    trunk: Array
+    head: Array
+
+    def blended(self, other: Limbs, share: Array) -> Limbs:
+        """Return this pose where ``share`` [T] is 0, ``other`` where it is 1, in between between."""
+        parts = []
+        for one, two in zip(self, other, strict=True):
+            weight = share.reshape(-1, *[1] * (one.ndim - 1))
+            parts.append(one + weight * (two - one))
+        return Limbs(*parts)
+
+
+@dataclass(frozen=True)
+class Body:
+    """One person, as they stand before the camera.
+
+    Luminances are linear, 0..1, ``wall`` that behind the person; sleeves reach ``sleeve`` of the way from shoulder
+    to wrist.
+    """
+
+    centre_x: float
+    shoulder_y: float
+    half_shoulders: float
+    upper_arm: float
+    forearm: float
+    hand: float
+    arm_radius: float
+    wrist_radius: float
+    head_radius: float
+    distance: float
+    roll: float
+    skin: float
+    hair: float
+    shirt: float
+    sleeve: float
+    texture: float
+    texture_period: float
+    shading: float
+    light: float
+    wall: float
+
+    @property
+    def arm(self) -> float:
+        """Length from shoulder to wrist."""
+        return self.upper_arm + self.forearm
+
+
+def draw_body(rng: np.random.Generator) -> Body:
+    """Return a random person; ranges around what the official recordings show (shoulder line at y 60-82)."""
+    size = rng.uniform(0.85, 1.15)
+    skin = rng.uniform(0.25, 0.75)
+    shirt = rng.uniform(0.04, 0.3) if rng.random() < 0.6 else rng.uniform(0.3, 0.9)
+    contrast = rng.uniform(0.45, 1.9) * rng.choice([-1, 1], p=[0.7, 0.3])  # of skin to wall, in log units
+    return Body(
+        centre_x=IMAGE / 2 + rng.uniform(-11, 11),
+        shoulder_y=rng.uniform(60, 82),
+        half_shoulders=size * rng.uniform(18, 25),
+        upper_arm=size * rng.uniform(25, 32),
+        forearm=size * rng.uniform(22, 28),
+        hand=size * rng.uniform(9, 14),
+        arm_radius=size * rng.uniform(4.0, 6.5),
+        wrist_radius=size * rng.uniform(2.4, 3.6),
+        head_radius=size * rng.uniform(9.5, 12.5),
+        distance=rng.uniform(170, 400),
+        roll=rng.uniform(-0.08, 0.08),
+        skin=skin,
+        hair=rng.uniform(0.04, 0.4),
+        shirt=shirt,
+        sleeve=float(rng.choice([rng.uniform(0.25, 0.5), rng.uniform(0.85, 1.0)])),
+        texture=rng.uniform(0.05, 0.45),
+        texture_period=rng.uniform(2.5, 8.0),
+        shading=rng.uniform(0.1, 0.45),
+        light=rng.uniform(0, 2 * np.pi),
+        wall=float(np.clip(skin * np.exp(contrast), 0.04, 1.0)),
+    )
+
+
+def joints(body: Body, limbs: Limbs) -> Array:
+    """Return float64 [T, 2, 4, 3]: shoulder, elbow, wrist and fingertip of each arm, (x, y, towards the camera).
+
+    Two-bone inverse kinematics: of the circle of elbows that reach the wrist, the one nearest to
+    ``limbs.elbow``; a wrist out of reach is brought nearer.
+    """
+    reach = limbs.wrist * body.arm
+    distance = np.linalg.norm(reach, axis=-1, keepdims=True)
+    shortest = abs(body.upper_arm - body.forearm) + 0.5
+    reached = np.clip(distance, shortest, 0.995 * body.arm)
+    direction = reach / np.maximum(distance, 1e-9)
+    along = (body.upper_arm**2 - body.forearm**2 + reached**2) / (2 * reached)
+    aside = np.sqrt(np.maximum(body.upper_arm**2 - along**2, 0.0))
+    bend = limbs.elbow - direction * np.sum(limbs.elbow * direction, axis=-1, keepdims=True)
+    bend /= np.maximum(np.linalg.norm(bend, axis=-1, keepdims=True), 1e-9)
+    elbow = along * direction + aside * bend
+    wrist = reached * direction
+    fingers = (wrist - elbow) / body.forearm + limbs.hand
+    fingers /= np.maximum(np.linalg.norm(fingers, axis=-1, keepdims=True), 1e-9)
+    arms = np.stack([np.zeros_like(wrist), elbow, wrist, wrist + body.hand * fingers], axis=2)
+    return _in_image(body, limbs, arms)
+
+
+def _in_image(body: Body, limbs: Limbs, arms: Array) -> Array:
+    """Return the joints [T, 2, 4, 3] of arms given in their own axes as (x, y, towards the camera)."""
+    x = (arms[..., 0] + body.half_shoulders) * SIDES[:, None]
+    y, z = -arms[..., 1], arms[..., 2]
+    yaw = limbs.trunk[:, 2, None, None]
+    turned = x * np.cos(yaw) + z * np.sin(yaw)
+    z = z * np.cos(yaw) - x * np.sin(yaw)
+    nearer = body.distance / np.maximum(body.distance - z, 0.3 * body.distance)
+    turned, y = turned * nearer, y * nearer
+    x = turned * np.cos(body.roll) - y * np.sin(body.roll) + body.centre_x + limbs.trunk[:, 0, None, None]
+    y = turned * np.sin(body.roll) + y * np.cos(body.roll) + body.shoulder_y + limbs.trunk[:, 1, None, None]
+    return np.stack([x, y, z], axis=-1)

@@ -1,0 +1,117 @@
+"""Simulated gestures: short clips for training, and uncut streams of one gesture after another.
+
+Not here: how a person looks and moves (body.py, motions.py, scene.py), playing it live (live.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from livesnn.errors import SourceError
+from livesnn.events import Events, Resolution
+from livesnn.simulate.body import Limbs
+from livesnn.simulate.motions import GESTURES, IDLE, perform
+from livesnn.simulate.scene import FRAME_US, Film, draw_scene
+
+RESOLUTION = Resolution(128, 128)
+WARM_UP_US = 20_000
+"""Left out of a beginning: pixels that have just looked at the first picture answer too evenly."""
+
+CHANGE_S = (0.35, 0.8)
+"""How long a person takes from one gesture to the next."""
+
+Use = Literal["train", "validation", "test", "show"]
+"""What a body is for: no body of the one use is ever one of another, whatever the seeds."""
+
+_USES: dict[Use, int] = {"train": 0, "test": 1, "show": 2, "validation": 3}
+
+
+class Segment(NamedTuple):
+    """A part of a stream in which one gesture is performed, µs; the change to it lies before."""
+
+    gesture: str
+    start_us: int
+    end_us: int
+
+
+def gesture_clip(
+    gesture: str, seed: int, seconds: float, *, use: Use, resolution: Resolution = RESOLUTION
+) -> Events:
+    """Return the events of one person performing one gesture, from time 0.
+
+    Parameters
+    ----------
+    gesture
+        One of `motions.GESTURES`, or "idle".
+    seed
+        Of body, background, sensor and movement.
+    """
+    if gesture not in (*GESTURES, IDLE):
+        raise SourceError(f"no gesture {gesture!r}; there is: {', '.join((*GESTURES, IDLE))}")
+    rng = np.random.default_rng([_USES[use], seed, (*GESTURES, IDLE).index(gesture)])
+    scene = draw_scene(rng, resolution)
+    times_us = np.arange(0, round(seconds * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)
+    limbs = perform(gesture, times_us / 1e6, rng)
+    events = Film(scene, limbs, 0, rng).shoot(_part(limbs, 1), times_us[1:])
+    events = events[events["t"] >= WARM_UP_US]
+    events["t"] -= WARM_UP_US
+    return events[events["t"] < round(seconds * 1e6)]
+
+
+def gesture_stream(
+    seed: int,
+    *,
+    use: Use,
+    gestures: tuple[str, ...] = GESTURES,
+    segment_s: tuple[float, float] = (3.0, 6.0),
+    resolution: Resolution = RESOLUTION,
+) -> Iterator[tuple[Events, Segment]]:
+    """Yield one person's events for ever, from time 0: each gesture and the change to it, in random order.
+
+    Every gesture comes once before one comes again. The events of a pair begin where the last pair's end, with
+    the change to the segment's gesture.
+    """
+    rng = np.random.default_rng([_USES[use], seed, len(GESTURES) + 1])
+    scene = draw_scene(rng, resolution)
+    film, before = None, None
+    now_us = 0
+    for gesture in _rounds(gestures, rng):
+        change_us, held_us = (_steps(rng.uniform(*span)) for span in (CHANGE_S, segment_s))
+        after_us = _steps(CHANGE_S[1])  # the next change starts from where this gesture would have gone
+        times_us = np.arange(now_us, now_us + change_us + held_us + after_us, FRAME_US)
+        limbs = perform(gesture, times_us / 1e6, rng)
+        if film is None or before is None:
+            film, before = Film(scene, limbs, -FRAME_US, rng), limbs
+        limbs = _changed(before, limbs, change_us // FRAME_US)
+        end = (change_us + held_us) // FRAME_US
+        yield (
+            film.shoot(_part(limbs, 0, end), times_us[:end]),
+            Segment(gesture, now_us + change_us, now_us + change_us + held_us),
+        )
+        before = _part(limbs, end)
+        now_us += change_us + held_us
+
+
+def _rounds(gestures: tuple[str, ...], rng: np.random.Generator) -> Iterator[str]:
+    while True:
+        for index in rng.permutation(len(gestures)):
+            yield gestures[index]
+
+
+def _steps(seconds: float) -> int:
+    """Return the time in µs, in whole pictures."""
+    return round(seconds * 1e6 / FRAME_US) * FRAME_US
+
+
+def _part(limbs: Limbs, first: int, last: int | None = None) -> Limbs:
+    return Limbs(*[part[first:last] for part in limbs])
+
+
+def _changed(before: Limbs, limbs: Limbs, steps: int) -> Limbs:
+    """Return ``limbs`` whose first ``steps`` poses come smoothly from ``before``."""
+    share = np.linspace(0.0, 1.0, steps)
+    blend = _part(before, 0, steps).blended(_part(limbs, 0, steps), share * share * (3 - 2 * share))
+    return Limbs(*[np.concatenate(parts) for parts in zip(blend, _part(limbs, steps), strict=True)])

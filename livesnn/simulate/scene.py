@@ -1,0 +1,247 @@
+"""A body before a background as frames of luminance, and through the DVS pixel. Not here: body, motions.
+
+Everything drawn is one shape, a round cone: a segment with a radius at each end, shaded as if it were round
+and with a texture that moves along with it. Shapes are painted from the farthest to the nearest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from livesnn.events import Events, Resolution
+from livesnn.events.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
+from livesnn.simulate.body import IMAGE, Array, Body, Limbs, draw_body, joints
+
+FRAME_US = 4000
+"""Between two pictures: an edge of the fastest gesture moves by less than two pixels."""
+
+_BLOCK = 64  # pictures in memory at once
+_X0, _Y0, _R0, _X1, _Y1, _R1, _DEPTH, _LUMINANCE, _TEXTURE, _PERIOD, _PHASE = range(11)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is before the camera, and the camera: sensor, light, and the seed of its noise."""
+
+    body: Body
+    background: FloatImage
+    pixel: DvsPixelSpec
+    resolution: Resolution
+
+
+def draw_pixel(rng: np.random.Generator) -> DvsPixelSpec:
+    """Return a random sensor; ranges around what the official recordings show."""
+    threshold, imbalance = np.exp(rng.uniform(np.log(0.09), np.log(0.28))), rng.uniform(-0.09, 0.09)
+    return DvsPixelSpec(
+        threshold_on=threshold * (1 + imbalance),
+        threshold_off=threshold * (1 - imbalance),
+        mismatch=threshold * rng.uniform(0.02, 0.12),
+        leak_hz=rng.uniform(0.0, 0.15),
+        noise_hz=rng.uniform(0.02, 0.3),
+        hot_fraction=rng.uniform(0.0, 0.0004),
+        hot_hz=rng.uniform(10, 80),
+        refractory_us=rng.uniform(200, 1500),
+        cutoff_hz=1e3 / (2 * np.pi * np.exp(rng.uniform(np.log(0.5), np.log(10.0)))),
+        dark_luminance=rng.uniform(0.02, 0.08),
+    )
+
+
+def draw_scene(rng: np.random.Generator, resolution: Resolution) -> Scene:
+    """Return a random person before a random wall, seen by a random sensor."""
+    body = draw_body(rng)
+    return Scene(body, _background(body.wall, resolution, rng), draw_pixel(rng), resolution)
+
+
+def _background(wall: float, resolution: Resolution, rng: np.random.Generator) -> FloatImage:
+    """Return a still background, float32 [H, W] of luminance: a wall with a gradient and a few things."""
+    rows, columns = np.mgrid[: resolution.height, : resolution.width] / max(resolution)
+    slope = rng.uniform(-0.4, 0.4, 2)
+    image = wall * (1 + slope[0] * (columns - 0.5) + slope[1] * (rows - 0.5))
+    for _ in range(rng.integers(0, 6)):
+        left, top = rng.uniform(-0.2, 1, 2)
+        width, height = rng.uniform(0.05, 0.5, 2)
+        inside = (abs(columns - left) < width / 2) & (abs(rows - top) < height / 2)
+        image = np.where(inside, image * rng.uniform(0.7, 1.3), image)
+    return image.astype(np.float32)
+
+
+class Film:
+    """A scene seen by its sensor from a first pose on; of one thread alone.
+
+    Parameters
+    ----------
+    scene
+        What is seen.
+    first
+        Pose at the first moment; only its first is used.
+    t_us
+        That moment.
+    rng
+        Draws the sensor's mismatch and seeds its noise.
+    """
+
+    def __init__(self, scene: Scene, first: Limbs, t_us: int, rng: np.random.Generator) -> None:
+        self._scene = scene
+        self._pixels = DvsPixels(scene.pixel, scene.resolution, rng)
+        picture = paint(scene, shapes_of(scene, Limbs(*[part[:1] for part in first])))[0]
+        self._state = self._pixels.initial_state(picture, t_us, rng)
+
+    def shoot(self, limbs: Limbs, times_us: npt.NDArray[np.int64]) -> Events:
+        """Return the events of the poses [T] at ``times_us`` [T], later than all before."""
+        shapes = shapes_of(self._scene, limbs)
+        packets = []
+        for first in range(0, len(times_us), _BLOCK):
+            some = slice(first, first + _BLOCK)
+            frames = paint(self._scene, shapes[some])
+            packet, self._state = self._pixels.sequence(frames, times_us[some], self._state)
+            packets.append(packet)
+        return np.concatenate(packets)
+
+
+def paint(scene: Scene, shapes: Array) -> FloatImage:
+    """Return float32 [T, H, W], linear luminance, of shapes [T, S, 11]."""
+    frames = np.repeat(scene.background[None], len(shapes), axis=0)
+    light = np.array([np.cos(scene.body.light), np.sin(scene.body.light)]) * scene.body.shading
+    _paint(frames, shapes, light)
+    return frames
+
+
+def shapes_of(scene: Scene, limbs: Limbs) -> Array:
+    """Return float64 [T, S, 11], the round cones of the body in each picture, farthest first."""
+    body = scene.body
+    shapes = np.concatenate([_trunk(body, limbs), _head(body, limbs), _arms(body, limbs)], axis=1)
+    order = np.argsort(shapes[:, :, _DEPTH], axis=1, kind="stable")
+    shapes = np.take_along_axis(shapes, order[:, :, None], axis=1)
+    scale = min(scene.resolution) / IMAGE
+    shapes[:, :, [_X0, _Y0, _R0, _X1, _Y1, _R1, _PERIOD]] *= scale
+    shapes[:, :, [_X0, _X1]] += (scene.resolution.width - IMAGE * scale) / 2
+    shapes[:, :, [_Y0, _Y1]] += (scene.resolution.height - IMAGE * scale) / 2
+    return shapes
+
+
+def _cone(start: Array, r0: float, end: Array, r1: float, depth: Array | float, body: Body, *,
+          luminance: float, texture: float, phase: float) -> Array:  # fmt: skip
+    """Return one shape [T, 11] between two points [T, 2]."""
+    shape = np.empty((len(start), 11))
+    shape[:, _X0], shape[:, _Y0], shape[:, _R0] = start[:, 0], start[:, 1], r0
+    shape[:, _X1], shape[:, _Y1], shape[:, _R1] = end[:, 0], end[:, 1], r1
+    shape[:, _DEPTH], shape[:, _LUMINANCE] = depth, luminance
+    shape[:, _TEXTURE], shape[:, _PERIOD], shape[:, _PHASE] = texture, body.texture_period, phase
+    return shape
+
+
+def _trunk(body: Body, limbs: Limbs) -> Array:
+    """Return shoulders, chest and neck [T, 3, 11], behind everything else."""
+    middle = limbs.trunk[:, :2] + [body.centre_x, body.shoulder_y]
+    across = np.cos(limbs.trunk[:, 2:]) * [body.half_shoulders, body.half_shoulders * np.sin(body.roll)]
+    down = np.array([0.0, 1.0])
+    shirt = {"luminance": body.shirt, "texture": 0.25 * body.texture}
+    chest = 0.92 * body.half_shoulders
+    return np.stack([
+        _cone(middle - 1.2 * body.head_radius * down, 0.5 * body.head_radius, middle, 0.6 * body.head_radius,
+              -92, body, luminance=0.8 * body.skin, texture=0.0, phase=0.0),
+        _cone(middle + chest * down, chest, middle + 90 * down, 0.85 * chest, -91, body, phase=1.0, **shirt),
+        _cone(middle - across + 3 * down, body.arm_radius + 1, middle + across + 3 * down,
+              body.arm_radius + 1, -90, body, phase=2.0, **shirt),
+    ], axis=1)  # fmt: skip
+
+
+def _head(body: Body, limbs: Limbs) -> Array:
+    """Return hair, face, eyes and mouth [T, 5, 11]."""
+    r = body.head_radius
+    place = limbs.trunk[:, :2] + limbs.head + [body.centre_x, body.shoulder_y - 2.1 * r]
+    turn = np.stack([0.35 * r * np.sin(3 * limbs.trunk[:, 2]), np.zeros(len(place))], axis=1)
+
+    def part(dx0: float, dy0: float, r0: float, dx1: float, dy1: float, r1: float, depth: float,
+             luminance: float, *, face: bool = True) -> Array:  # fmt: skip
+        at = place + (turn if face else 0)
+        start, end = at + [dx0 * r, dy0 * r], at + [dx1 * r, dy1 * r]
+        return _cone(start, r0 * r, end, r1 * r, depth, body, luminance=luminance, texture=0.0, phase=0.0)
+
+    dark = 0.55 * body.skin
+    return np.stack([
+        part(0, -0.3, 1.0, 0, 0.2, 0.95, -80, body.hair, face=False),
+        part(0, -0.05, 0.85, 0, 0.5, 0.72, -79, body.skin),
+        part(-0.42, -0.05, 0.1, -0.2, -0.05, 0.1, -78, dark),
+        part(0.2, -0.05, 0.1, 0.42, -0.05, 0.1, -78, dark),
+        part(-0.25, 0.62, 0.08, 0.25, 0.62, 0.08, -78, dark),
+    ], axis=1)  # fmt: skip
+
+
+def _arms(body: Body, limbs: Limbs) -> Array:
+    """Return upper arm, forearm, sleeve over it, palm and fingers of both arms [T, 14, 11]."""
+    all_joints = joints(body, limbs)
+    covered = np.clip((body.sleeve * body.arm - body.upper_arm) / body.forearm, 0.0, 1.0)
+    shirt = {"luminance": 1.15 * body.shirt, "texture": body.texture}
+    skin = {"luminance": body.skin, "texture": 0.5 * body.texture}
+    elbow_radius = (body.arm_radius + body.wrist_radius) / 2
+    shapes = []
+    for arm in (0, 1):
+        shoulder, elbow, wrist, tip = (all_joints[:, arm, k] for k in range(4))
+        cuff = elbow + covered * (wrist - elbow)
+        palm = 0.62 * wrist + 0.38 * tip
+        spread = 0.3 * (tip - wrist)[:, [1, 0, 2]] * [-1, 1, 0]  # of the fingers, across the hand
+        bare_upper = body.sleeve * body.arm < 0.9 * body.upper_arm
+        for start, r0, end, r1, look in (
+            (shoulder, body.arm_radius, elbow, elbow_radius, skin if bare_upper else shirt),
+            (elbow, elbow_radius, wrist, body.wrist_radius, skin),
+            (elbow, 1.12 * elbow_radius, cuff, 1.3 * body.wrist_radius, shirt),
+            (palm, 0.34 * body.hand, palm, 0.34 * body.hand, skin),
+            (palm, 0.2 * body.hand, tip - spread, 0.09 * body.hand, skin),
+            (palm, 0.2 * body.hand, tip, 0.09 * body.hand, skin),
+            (palm, 0.2 * body.hand, tip + spread, 0.09 * body.hand, skin),
+        ):
+            depth = (start[:, 2] + end[:, 2]) / 2 + (0.1 if start is palm else 0.0)
+            radius = 0.0 if end is cuff and covered == 0 else 1.0
+            shapes.append(_cone(start[:, :2], radius * r0, end[:, :2], radius * r1, depth, body,
+                                phase=3.0 * len(shapes), **look))  # fmt: skip
+    stacked = np.stack(shapes, axis=1)
+    nearer = body.distance / np.maximum(body.distance - stacked[:, :, _DEPTH], 0.3 * body.distance)
+    stacked[:, :, [_R0, _R1]] *= nearer[:, :, None]
+    return stacked
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _paint(frames, shapes, light):  # type: ignore[no-untyped-def]
+    """Paint round cones [T, S, 11] over ``frames`` [T, H, W], in place."""
+    for k in range(len(frames)):
+        for shape in shapes[k]:
+            if shape[2] > 0 or shape[5] > 0:
+                _paint_cone(frames[k], shape, light[0], light[1])
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _paint_cone(frame, shape, light_x, light_y):  # type: ignore[no-untyped-def]
+    """Paint one round cone, its edge one pixel soft."""
+    height, width = frame.shape
+    x0, y0, r0, x1, y1, r1, _, luminance, texture, period, phase = shape
+    dx, dy = x1 - x0, y1 - y0
+    length2 = max(dx * dx + dy * dy, 1e-6)
+    length = np.sqrt(length2)
+    left = max(int(min(x0 - r0, x1 - r1)) - 1, 0)
+    right = min(int(max(x0 + r0, x1 + r1)) + 2, width)
+    top = max(int(min(y0 - r0, y1 - r1)) - 1, 0)
+    bottom = min(int(max(y0 + r0, y1 + r1)) + 2, height)
+    wave = 2 * np.pi / period
+    for y in range(top, bottom):
+        for x in range(left, right):
+            px, py = x - x0, y - y0
+            along = (px * dx + py * dy) / length2
+            part = min(max(along, 0.0), 1.0)
+            ex, ey = px - part * dx, py - part * dy
+            radius = r0 + part * (r1 - r0)
+            away = np.sqrt(ex * ex + ey * ey)
+            cover = radius - away + 0.5
+            if cover <= 0.0:
+                continue
+            value = luminance * (1.0 + (light_x * ex + light_y * ey) / max(radius, 0.5))
+            if texture > 0.0:
+                across = (px * dy - py * dx) / length
+                value *= 1.0 + texture * np.sin(wave * along * length + phase) * np.cos(
+                    0.7 * wave * across + 2 * phase
+                )
+            frame[y, x] += min(cover, 1.0) * (max(value, 0.005) - frame[y, x])
