@@ -17,6 +17,10 @@ from livesnn.simulate.motions import GESTURES, IDLE, perform
 from livesnn.simulate.scene import FRAME_US, Film, draw_scene
 
 RESOLUTION = Resolution(128, 128)
+
+VERSION = 1
+"""Of what a seed gives: raise it with every change of simulated events, so that nothing cached is mistaken."""
+
 WARM_UP_US = 20_000
 """Left out of a beginning: pixels that have just looked at the first picture answer too evenly."""
 
@@ -81,10 +85,10 @@ def gesture_stream(
     for gesture in _rounds(gestures, rng):
         change_us, held_us = (_steps(rng.uniform(*span)) for span in (CHANGE_S, segment_s))
         after_us = _steps(CHANGE_S[1])  # the next change starts from where this gesture would have gone
-        times_us = np.arange(now_us, now_us + change_us + held_us + after_us, FRAME_US)
+        times_us = np.arange(now_us, now_us + change_us + held_us + after_us, FRAME_US) + FRAME_US
         limbs = perform(gesture, times_us / 1e6, rng)
         if film is None or before is None:
-            film, before = Film(scene, limbs, -FRAME_US, rng), limbs
+            film, before = Film(scene, limbs, 0, rng), limbs
         limbs = _changed(before, limbs, change_us // FRAME_US)
         end = (change_us + held_us) // FRAME_US
         yield (

@@ -120,7 +120,7 @@ def _advance(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Ten
     """Return outputs and membranes [T, B, ...] in the dtype of ``currents``, and the last membrane, float32."""
     outputs, membranes = [], []
     for current in currents:
-        u = current.float() + synapse.neuron.alpha * _kept(u, synapse)
+        u = current.float().add(_kept(u, synapse), alpha=synapse.neuron.alpha)
         outputs.append(synapse.output(u).to(currents.dtype))
         membranes.append(u.to(currents.dtype))
     return torch.stack(outputs), torch.stack(membranes), u

@@ -10,7 +10,6 @@ from typing import Literal
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import TrainError
 
-
 INPUTS = {
     "nmnist": InputSpec(34, 34, SliceRule(delta_t_us=29_000), count_max=4, scale=0.5),
     "gestures-sim": InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25),

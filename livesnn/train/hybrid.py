@@ -15,7 +15,6 @@ from livesnn.train.augment import augment
 from livesnn.train.config import TrainConfig
 from livesnn.train.switch import measure_switch, write_switch
 
-
 VALIDATED_AT_ONCE = 50
 """Clips, so that a large validation part fits into memory."""
 

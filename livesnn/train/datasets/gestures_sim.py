@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import multiprocessing
 import os
 from collections.abc import Iterator
@@ -15,8 +14,7 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.events.frames import stack_clip
-from livesnn.simulate import body, gestures, motions, scene
-from livesnn.simulate.gestures import RESOLUTION, Use, gesture_clip
+from livesnn.simulate.gestures import RESOLUTION, VERSION, Use, gesture_clip
 from livesnn.simulate.motions import GESTURES, IDLE
 from livesnn.train.datasets import Clips
 
@@ -90,10 +88,8 @@ def _make(job: tuple[list[tuple[str, int]], Path], input_spec: InputSpec, use: U
 
 
 def _key(input_spec: InputSpec, use: Use) -> str:
-    """Return a name for what decides a clip: the input, and the simulator's own source."""
-    sources = "".join(inspect.getsource(module) for module in (body, motions, scene, gestures))
-    shape = (input_spec.width, input_spec.height, input_spec.slice, input_spec.window)
-    return _hash((shape, use, sources))
+    """Return a name for what decides a clip beside its seed."""
+    return _hash((input_spec.width, input_spec.height, input_spec.slice, input_spec.window, use, VERSION))
 
 
 def _hash(value: object) -> str:

@@ -1,0 +1,68 @@
+"""open_source: the SOURCE of the command line becomes an event source. Not here: the sources themselves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from livesnn.errors import SourceError
+from livesnn.events import EventSource
+from livesnn.events.live import Notify, ignore
+
+_LIVE = ("camera:", "tcp://", "simulate:")
+
+
+def is_live(uri: str) -> bool:
+    """Whether ``uri`` names a camera, a stream or the simulator, and no file of that name is there."""
+    return (uri == "camera" or uri.startswith(_LIVE)) and not os.path.lexists(os.path.expanduser(uri))
+
+
+def open_source(uri: str | Path, *, notify: Notify = ignore) -> EventSource:
+    """Open a SOURCE of the command line: the path of a recording, or a live source.
+
+    Parameters
+    ----------
+    uri
+        A path; ``camera``, ``camera:SERIAL``; ``tcp://HOST:PORT``; ``simulate:gestures[:SEED]``.
+    notify
+        Told when a live source is lost and when it is back; called in the thread that iterates.
+
+    Raises
+    ------
+    SourceError
+        When there is no such file, camera or stream, or the source isn't supported yet.
+    FormatError
+        When the file isn't a recording of a known format, or is damaged beyond use.
+    """
+    from livesnn.events.recording import open_recording
+
+    if not isinstance(uri, str | Path):
+        raise SourceError(f"a source must be text or a path, not {uri!r}: give the path of a recording")
+    name = str(uri)
+    if not name:
+        raise SourceError("the source is empty: give the path of a recording, or camera")
+    if isinstance(uri, str) and is_live(name):
+        return _open_live(name, notify)
+    if name.startswith(("webcam:", "unix://")):
+        raise SourceError(
+            f"{name}: {name.split(':')[0]} sources are not supported yet: give a recording or camera"
+        )
+    if name.startswith("file://"):
+        raise SourceError(f"{name}: addresses of files are not read: give the path alone, without file://")
+    return open_recording(
+        Path(os.path.expanduser(name))
+    )  # Path.expanduser raises where there is no such user
+
+
+def _open_live(name: str, notify: Notify) -> EventSource:
+    if name.startswith("tcp://"):
+        from livesnn.events.network import open_stream
+
+        return open_stream(name, notify=notify)
+    if name.startswith("simulate:"):
+        from livesnn.simulate.live import open_simulation
+
+        return open_simulation(name)
+    from livesnn.events.cameras import open_camera
+
+    return open_camera(name, notify=notify)
