@@ -1,7 +1,7 @@
 # Everything sets itself up in .venv: make run, make test, make check, make bench.
 PYTHON ?= python3
 BIN := .venv/bin
-MODEL ?= nmnist
+MODEL ?=
 SOURCE ?=
 INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
@@ -21,7 +21,7 @@ INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --e
 	touch $@
 
 run: .venv/app
-	$(BIN)/livesnn gui $(if $(SOURCE),"$(SOURCE)") --model "$(MODEL)"
+	$(BIN)/livesnn gui $(if $(SOURCE),"$(SOURCE)") $(if $(MODEL),--model "$(MODEL)")
 
 test: .venv/all
 	$(BIN)/pytest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -12,25 +11,33 @@ from typing import Annotated, Literal
 import msgspec
 import tyro
 
-from livesnn.errors import LivesnnError, SourceError
-from livesnn.report import accept_any_text, discard_output, say, write
+from livesnn.errors import DataError, LivesnnError, SourceError
+from livesnn.report import say, write
 
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 
 
-def gui(source: tyro.conf.Positional[str | None] = None, /, *, model: str = "nmnist") -> int:
+def gui(
+    source: tyro.conf.Positional[str | None] = None,
+    /,
+    *,
+    model: str | None = None,
+    engine: Literal["auto", "onnx", "spike", "torch"] | None = None,
+) -> int:
     """Open the window.
 
     Parameters
     ----------
     source
-        Recording to play; default: a shipped one.
+        Recording, camera, camera:SERIAL, tcp://HOST:PORT or simulate:gestures; default: the demo.
     model
-        Name of a shipped model, or a model folder.
+        Name of a shipped model, or a model folder; default: the demo's, or the one used last.
+    engine
+        What runs the network; default: what was chosen last, auto at first.
     """
     from livesnn.app.run import run_app
 
-    _print_json(run_app(source, model))
+    _print_json(run_app(source, model, engine=engine))
     return 0
 
 
@@ -38,10 +45,11 @@ def run(
     source: Source,
     /,
     *,
-    model: str = "nmnist",
+    model: str = "gestures",
     engine: Literal["auto", "onnx", "spike", "torch"] = "auto",
     state: Literal["carry", "reset"] = "carry",
     every: Literal["window", "frame"] = "window",
+    seconds: float | None = None,
     json: bool = False,
 ) -> int:
     """Decide without a window: one line a window (or frame), then a summary.
@@ -51,7 +59,8 @@ def run(
     Parameters
     ----------
     source
-        Recording, as fast as it can be read.
+        Recording, as fast as it can be read; or camera, camera:SERIAL, tcp://HOST:PORT, simulate:gestures, until
+        Ctrl-C.
     model
         Name of a shipped model, or a model folder.
     engine
@@ -60,13 +69,18 @@ def run(
         Carry the membranes from window to window, or reset them.
     every
         One line a window, or one a frame once the first window is full.
+    seconds
+        End after so long: in a recording's own time, or in real time.
     json
         JSON lines.
     """
     from livesnn.infer.headless import Row, decide_all
     from livesnn.report import describe_row, describe_summary
 
-    for row in decide_all(source, model, engine=engine, state=state, every=every):
+    rows = decide_all(
+        source, model, engine=engine, state=state, every=every, seconds=seconds, notify=_notice("run")
+    )
+    for row in rows:
         if not isinstance(row, Row):
             for warning in row.warnings:
                 say(f"livesnn run: {warning}")
@@ -101,9 +115,10 @@ def info(file: tyro.conf.Positional[Path], /, *, json: bool = False) -> int:
 def evaluate(
     *,
     model: str,
-    dataset: Literal["nmnist"],
+    dataset: Literal["nmnist", "gestures-sim"],
     data: Path = Path("data"),
     split: Literal["validation", "train", "test"] = "validation",
+    stream: float | None = None,
     engine: Literal["auto", "onnx", "torch"] = "auto",
     json: bool = False,
 ) -> int:
@@ -114,11 +129,13 @@ def evaluate(
     model
         Name of a shipped model, or a model folder.
     dataset
-        Data set whose official layout lies in ``data``.
+        Data set whose official layout lies in ``data``; gestures-sim is made there, if it isn't there yet.
     data
         Its folder.
     split
         "validation": the clips kept from the model's training, by the seed in its card.
+    stream
+        Measure on so many minutes of uncut gestures instead, the state carried throughout (gestures-sim).
     engine
         What runs the network.
     json
@@ -127,14 +144,20 @@ def evaluate(
     from livesnn.infer import load_model
     from livesnn.train.datasets import load_split
     from livesnn.train.evaluate import evaluate as measure
+    from livesnn.train.stream import evaluate_stream
 
     loaded = load_model(model, engine)
-    measured = measure(loaded, load_split(dataset, data, split, loaded.card))
-    if json:
-        _print_json(asdict(measured))
+    if stream is not None and dataset != "gestures-sim":
+        raise DataError(f"{dataset} has no uncut recordings: leave --stream out")
+    if stream is None:
+        measured = asdict(measure(loaded, load_split(dataset, data, split, loaded.card)))
     else:
-        for name in ("n", "accuracy_reset", "accuracy_carried", "density", "seconds"):
-            write(f"{name:>17}: {getattr(measured, name):.4g}")
+        measured = asdict(evaluate_stream(loaded, stream))
+    if json:
+        _print_json(measured)
+    else:
+        numbers = {name: value for name, value in measured.items() if isinstance(value, int | float)}
+        write("\n".join(f"{name:>24}: {value:.4g}" for name, value in numbers.items()))
     return 0
 
 
@@ -156,43 +179,86 @@ def train(arguments: list[str]) -> int:
     return 0
 
 
+def record(source: Source, out: tyro.conf.Positional[Path], /, *, seconds: float | None = None) -> int:
+    """Write a camera, a stream or another recording to an .aedat4 file, until Ctrl-C or for so long.
+
+    Parameters
+    ----------
+    source
+        camera, camera:SERIAL, tcp://HOST:PORT, simulate:gestures, or a recording.
+    out
+        The .aedat4 file to write; never one that exists.
+    seconds
+        Of a live source, by the clock; of a recording, of its own time.
+    """
+    from livesnn.events.capture import record as capture
+    from livesnn.sources import open_source
+
+    done = capture(open_source(source, notify=_notice("record")), out, seconds=seconds)
+    say(f"{done.events:,} events in {done.seconds:.1f} s written to {done.path}, {done.dropped:,} dropped")
+    return 0
+
+
+def devices(*, json: bool = False) -> int:
+    """List the cameras that are plugged in.
+
+    Parameters
+    ----------
+    json
+        As JSON.
+    """
+    from livesnn.events.cameras import discover
+
+    found = discover()
+    if json:
+        _print_json([asdict(device) for device in found])
+    elif not found:
+        say("livesnn devices: no camera found: plug one in, and check its cable and USB permissions")
+    else:
+        write("\n".join(f"{device.uri:<24} {device.name}" for device in found))
+    return 0
+
+
 def simulate(
-    out: tyro.conf.Positional[Path], /, *, scene: str = "digit-3", seed: int = 0, seconds: float = 5.0
+    out: tyro.conf.Positional[Path], /, *, scene: str = "gestures", seed: int = 0, seconds: float = 5.0
 ) -> int:
-    """Make a recording without a camera: a drawn digit in saccades.
+    """Make a recording without a camera: a drawn person's gestures, or a drawn digit in saccades.
 
     Parameters
     ----------
     out
         The .aedat4 file to write.
     scene
-        "digit-0" to "digit-9".
+        "gestures" (one after another), one of them, such as "hand_clapping", "idle", or "digit-0" to "digit-9".
     seed
         The same seed gives the same events.
     seconds
         How long.
     """
     from livesnn.events.recorder import Aedat4Writer
-    from livesnn.simulate.scenes import RESOLUTION, check_scene, simulate_scene
+    from livesnn.simulate.scenes import check_scene, scene_resolution, simulate_scene
 
     if out.suffix != ".aedat4":
         raise SourceError(f"{out}: only .aedat4 can be written: name the file {out.stem}.aedat4")
     check_scene(scene, seed=seed, seconds=seconds)
-    writer = Aedat4Writer(out, RESOLUTION, camera=f"simulated {scene}, seed {seed}")
+    writer = Aedat4Writer(out, scene_resolution(scene), camera=f"simulated {scene}, seed {seed}")
+    count = 0
     try:
         with writer:
-            events = simulate_scene(scene, seed=seed, seconds=seconds)
-            writer.write(events)
+            for events in simulate_scene(scene, seed=seed, seconds=seconds):
+                writer.write(events)
+                count += len(events)
     except BaseException:  # such as Ctrl-C: an unfinished file would be in the way next time
         out.unlink(missing_ok=True)
         raise
-    say(f"{len(events)} events of {scene} written to {out}")
+    say(f"{count} events of {scene} written to {out}")
     return 0
 
 
 def bench(
     what: Annotated[
-        tuple[Literal["decode", "slicer", "step", "latency", "startup"], ...], tyro.conf.Positional
+        tuple[Literal["decode", "slicer", "step", "latency", "startup", "simulate"], ...],
+        tyro.conf.Positional,
     ] = (),
     /,
     *,
@@ -219,6 +285,8 @@ def bench(
 COMMANDS: dict[str, Callable[..., int]] = {
     "gui": gui,
     "run": run,
+    "record": record,
+    "devices": devices,
     "info": info,
     "train": train,
     "eval": evaluate,
@@ -227,74 +295,10 @@ COMMANDS: dict[str, Callable[..., int]] = {
 }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns 0, or 1 after one line about an error. Bad usage exits with 2."""
-    accept_any_text()
-    arguments, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
-    name, rest = (arguments[0], arguments[1:]) if arguments else ("gui", [])
-    try:
-        return _run_command(name, rest)
-    except LivesnnError as error:
-        if debug:
-            raise
-        say(f"livesnn {name}: {error}")
-        return 1
-    except KeyboardInterrupt:
-        say(f"livesnn {name}: stopped")
-        return 130
-    except BrokenPipeError:
-        discard_output()
-        return 0
-    except Exception as error:
-        if debug:
-            raise
-        say(
-            f"livesnn {name}: unexpected {type(error).__name__}: {error} (run again with --debug and report it)"
-        )
-        return 1
-
-
-def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
-    """Return the arguments without a first or last --debug, "--" being the end; and whether there was one."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    flags, others = arguments[:end], arguments[end:]
-    if flags[:1] == ["--debug"]:
-        return flags[1:] + others, True
-    if flags[-1:] == ["--debug"]:
-        return flags[:-1] + others, True
-    return arguments, False
-
-
-def _run_command(name: str, arguments: list[str]) -> int:
-    """Run the command of that name; bad usage of one exits with 2."""
-    if name == "--version":
-        from livesnn import __version__
-
-        write(__version__)
-        return 0
-    if name not in COMMANDS:
-        return _usage(name)
-    command = COMMANDS[name]
-    return train(arguments) if command is train else tyro.cli(command, args=arguments, prog=f"livesnn {name}")
-
-
-def _usage(name: str) -> int:
-    """Print the commands: to stdout when asked for, else to stderr."""
-    asked = name in ("-h", "--help", "help")
-    lines = [
-        f"  {command:<8} {(function.__doc__ or '').splitlines()[0]}" for command, function in COMMANDS.items()
-    ]
-    text = "\n".join(
-        ["usage: livesnn [COMMAND] [OPTIONS] [--debug]   (without a command: the window)", "", *lines]
-    )
-    if asked:
-        write(text)
-        return 0
-    hint = f" (to open a file: livesnn gui {name})" if Path(name).exists() else ""
-    say(f"livesnn: no command {name!r}{hint}")
-    print(f"\n{text}", file=sys.stderr, flush=True)
-    return 2
-
-
 def _print_json(value: object) -> None:
     write(msgspec.json.encode(value).decode())
+
+
+def _notice(command: str) -> Callable[[str], None]:
+    """Return what tells a person that a live source is lost, or back."""
+    return lambda line: say(f"livesnn {command}: {line}") if line else None

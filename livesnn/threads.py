@@ -126,18 +126,15 @@ class PacketSource(Protocol[R_co, C_co]):
     @property
     def resolution(self) -> R_co:
         """Sensor size."""
-        ...
 
     @property
     def counters(self) -> C_co:
         """Events let through and lost so far."""
-        ...
 
     def __iter__(self) -> Iterator[Packet]: ...
 
     def close(self) -> None:
         """Release the file or device."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -145,13 +142,10 @@ class _Queued:
     """A packet and what was known when it came."""
 
     packet: Packet
+    cost: int  # bytes it counts for against the bound
     arrived_s: float
     now_us: int | None
-
-    @property
-    def cost(self) -> int:
-        """Bytes it counts for against the bound."""
-        return self.packet.nbytes + _PACKET_OVERHEAD_BYTES
+    connection: int
 
 
 class Buffered(Generic[R, C]):
@@ -194,8 +188,7 @@ class Buffered(Generic[R, C]):
         self._queued_bytes = 0
         self._changed = threading.Condition()
         self._ended = False
-        self._yielded = 0
-        self._dropped = 0
+        self._yielded = self._dropped = 0
         self._last: _Queued | None = None
         self._worker = Worker("capture", self._capture, on_error=self._end)
 
@@ -226,19 +219,28 @@ class Buffered(Generic[R, C]):
         """The source's `now_us` (events.frames) after the packet just yielded; None if it has none."""
         return None if self._last is None else self._last.now_us
 
+    @property
+    def connection(self) -> int:
+        """The source's `connection` (events.frames) at the packet just yielded; 0 if it has none."""
+        return 0 if self._last is None else self._last.connection
+
     def __iter__(self) -> Generator[Packet, None, None]:
         """Yield packets until the source ends or `close` is called."""
         self._worker.start()
         while (packet := self._next()) is not None:
             yield packet
 
+    def interrupt(self) -> None:
+        """End the iteration soon, without waiting; whoever iterates then closes it."""
+        self._worker.stop.set()
+        self._end()
+
     def close(self, timeout_s: float = 2.0) -> None:
         """Stop reading and close the source; safe to call twice, and from any thread.
 
         Raises SourceError when the source doesn't let go in time; its thread is left behind.
         """
-        self._worker.stop.set()
-        self._wake()
+        self.interrupt()
         ended = self._worker.close(timeout_s / 2)  # first: a driver closed while it reads may crash
         self._source.close()
         if not ended and not self._worker.close(timeout_s / 2):
@@ -269,17 +271,16 @@ class Buffered(Generic[R, C]):
         self._end()
 
     def _end(self, error: BaseException | None = None) -> None:
-        self._ended = True
-        self._wake()
-
-    def _wake(self) -> None:
         with self._changed:
+            self._ended = True
             self._changed.notify_all()
 
     def _put(self, packet: Packet, stop: threading.Event) -> None:
         """Queue the packet, after making room or waiting for it."""
-        queued = _Queued(packet, self._clock(), getattr(self._source, "now_us", None))
-        room = self._max_bytes - queued.cost
+        cost = packet.nbytes + _PACKET_OVERHEAD_BYTES
+        now_us, connection = getattr(self._source, "now_us", None), getattr(self._source, "connection", 0)
+        queued = _Queued(packet, cost, self._clock(), now_us, connection)
+        room = self._max_bytes - cost
         with self._changed:
             while self._blocks and self._queue and self._queued_bytes > room and not stop.is_set():
                 self._changed.wait(_WAKE_S)
@@ -294,7 +295,6 @@ class Buffered(Generic[R, C]):
             self._dropped += len(self._remove_oldest().packet)
 
     def _remove_oldest(self) -> _Queued:
-        queued = self._queue.popleft()
-        self._queued_bytes -= queued.cost
         self._changed.notify_all()
-        return queued
+        self._queued_bytes -= self._queue[0].cost
+        return self._queue.popleft()

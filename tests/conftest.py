@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
+os.environ["LIVESNN_SETTINGS"] = str(Path(tempfile.mkdtemp(prefix="livesnn-tests-")) / "settings.ini")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -28,7 +30,7 @@ def data_dir() -> Path:
 def read_by_dv_processing() -> Callable[[Path], npt.NDArray[np.void]]:
     """Return a reader of a whole .aedat4 file by our oracle, or skip."""
     dv = pytest.importorskip(
-        "dv_processing", reason="dv-processing is not installed: pip install livesnn[cameras]"
+        "dv_processing", reason="dv-processing is not installed: pip install dv-processing"
     )
 
     def read(path: Path) -> npt.NDArray[np.void]:

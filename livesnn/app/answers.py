@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 
-from livesnn.app.values import Answer
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.app.values import Answer, History, WindowDecision
 from livesnn.card import InputSpec, ModelCard
 from livesnn.infer.decide import Decision, probabilities
 from livesnn.infer.pipeline import Result
 
+HISTORY_US = 10_000_000
+HISTORY_STEP_US = 20_000  # values nearer to each other than this would fall on one pixel
+UNTAKEN = 10_000  # decisions kept for a window that doesn't take them; older ones are forgotten
+
 
 class Answering:
-    """Keeps count over the passes of one session; of one thread alone.
+    """Keeps count over the passes of one session; of one thread alone, but for ``decided``.
 
     Attributes
     ----------
@@ -21,18 +28,24 @@ class Answering:
         Windows of every pass with a decision.
     windows
         Whole windows of the current pass, with a decision or without.
+    decided
+        What was decided on each window of every pass; whoever shows it takes it away.
     """
 
     def __init__(self) -> None:
         self.decisions: Counter[str] = Counter()
         self.n_decisions = 0
         self.windows = 0
+        self.decided: deque[WindowDecision] = deque(maxlen=UNTAKEN)
         self._passes = 0
         self._frames_since_reset = 0
         self._reset_by = ""  # of the frames to come
         self._last_reset_by = ""
         self._resets = 0
         self._last: Decision | None = None
+        self._frames: list[npt.NDArray[np.uint8]] = []  # of the current window
+        self._window_us = self._frame_us = 0  # when the current window began, and the last frame ended
+        self._history = _Track()
 
     def begin_pass(self, why: str) -> None:
         """Count a pass; ``why`` it begins with the state reset."""
@@ -46,28 +59,46 @@ class Answering:
         self._reset_by = why
         self._last = None
 
-    def answer(self, result: Result, card: ModelCard) -> Answer:
-        """Return what the window shows of a result, and count it."""
+    def answer(self, result: Result, card: ModelCard, start_us: int) -> Answer:
+        """Return what the window shows of a result, and count it; ``start_us`` is when the stream began."""
         if result.reset:
             self._frames_since_reset = 0
             self._last_reset_by = self._reset_by or "a jump in time"
         self._reset_by = ""
         self._frames_since_reset += 1
         window = card.input.window
+        frames_in_window = (self._frames_since_reset - 1) % window + 1
+        t_us = result.t - start_us
+        if frames_in_window == 1:
+            self._begin_window(t_us, card.input.slice.delta_t_us, follows_on=not result.reset)
+        self._frames.append(result.frame.data)
+        self._frame_us = t_us
         if self._frames_since_reset >= window:
             self._last = Decision(result.decision, result.confidence)
         if result.window_end:
             self._count(result.decision)
+            self.decided.append(WindowDecision(self._window_us, t_us, result.decision))
+        likely = probabilities(result.rates, card)
         return Answer(
             result=result,
-            probabilities=probabilities(result.rates, card),
+            probabilities=likely,
             window=window,
-            frames_in_window=(self._frames_since_reset - 1) % window + 1,
+            frames_in_window=frames_in_window,
             frames_since_reset=self._frames_since_reset,
             reset_by=self._last_reset_by,
             last=self._last,
             resets=self._resets,
+            frames=tuple(self._frames),
+            history=self._history.add(t_us, likely),
         )
+
+    def _begin_window(self, t_us: int, delta_t_us: int | None, *, follows_on: bool) -> None:
+        """Note where the window begins whose first frame ends at ``t_us``: for a fixed count it may be unknown."""
+        self._frames = []
+        if delta_t_us is not None:
+            self._window_us = t_us - delta_t_us
+        else:
+            self._window_us = self._frame_us if follows_on else t_us
 
     def _count(self, decision: str | None) -> None:
         self.windows += 1
@@ -76,6 +107,41 @@ class Answering:
         self.n_decisions += 1
         if self._passes == 1:
             self.decisions[decision] += 1
+
+
+class _Track:
+    """The probabilities of the last HISTORY_US, about one every HISTORY_STEP_US, the newest always."""
+
+    def __init__(self) -> None:
+        self._first = self._end = 0  # of what is kept in these
+        self._t_us = np.zeros(4 * HISTORY_US // HISTORY_STEP_US, np.int64)
+        self._probabilities = np.zeros((self._t_us.size, 0), np.float32)
+
+    def add(self, t_us: int, probabilities: npt.NDArray[np.float32]) -> History:
+        """Take in one time's; return copies of what there is. A jump back, or far, begins again."""
+        if self._probabilities.shape[1] != probabilities.size:
+            self._probabilities = np.zeros((self._t_us.size, probabilities.size), np.float32)
+        kept_us = self._t_us[self._first : self._end]
+        if kept_us.size and not 0 <= t_us - kept_us[-1] <= HISTORY_US:
+            self._first = self._end = 0
+        elif kept_us.size and (
+            t_us == kept_us[-1] or (kept_us.size > 1 and kept_us[-1] - kept_us[-2] < HISTORY_STEP_US)
+        ):
+            self._end -= 1
+        self._first += int(np.searchsorted(kept_us[: self._end - self._first], t_us - HISTORY_US))
+        self._append(t_us, probabilities)
+        kept = slice(self._first, self._end)
+        return History(self._t_us[kept].copy(), self._probabilities[kept].copy())
+
+    def _append(self, t_us: int, probabilities: npt.NDArray[np.float32]) -> None:
+        if self._end == self._t_us.size:
+            kept = slice(self._first, self._end)
+            self._first, self._end = 0, self._end - self._first
+            self._t_us[: self._end] = self._t_us[kept]
+            self._probabilities[: self._end] = self._probabilities[kept]
+        self._t_us[self._end] = t_us
+        self._probabilities[self._end] = probabilities
+        self._end += 1
 
 
 def without_windows(card_input: InputSpec, *, events: int, duration_us: int) -> str:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QDialog, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
-from livesnn.app import style
 from livesnn.app.event_view import EventView
-from livesnn.app.panels import Banner, Header, StatusStrip
+from livesnn.app.frame_strip import WindowPanel
+from livesnn.app.panels import Banner, Header, NumbersPanel
 from livesnn.app.readout import ReadoutPanel
+from livesnn.app.state_panel import StatePanel
 from livesnn.app.transport import Transport
+
+GAP = 12  # pixels between cards
+LEAST_WITH_CARDS = 640  # height of the window, pixels
 
 
 class WindowLayout(QMainWindow):
-    """An empty window: header, event view with its controls, read-out, numbers."""
+    """An empty window: header, event view with its controls, read-out; below them window, state and numbers.
+
+    Attributes
+    ----------
+    dialog
+        The one on show; None: there is none.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,32 +33,79 @@ class WindowLayout(QMainWindow):
         self.view = EventView()
         self.transport = Transport()
         self.readout = ReadoutPanel()
-        self.strip = StatusStrip()
+        self.window_panel = WindowPanel()
+        self.state_panel = StatePanel()
+        self.numbers = NumbersPanel()
+        self.dialog: QDialog | None = None
+        self.splitters = {
+            "columns": _splitter(Qt.Orientation.Horizontal, (self._stage(), 7), (self.readout, 4)),
+            "cards": _splitter(
+                Qt.Orientation.Horizontal, (self.window_panel, 5), (self.state_panel, 4), (self.numbers, 4)
+            ),
+        }
+        self.splitters["rows"] = _splitter(
+            Qt.Orientation.Vertical, (self.splitters["columns"], 1), (self.splitters["cards"], 0)
+        )
+        self.splitters["rows"].setCollapsible(1, True)
         self.setWindowTitle("livesnn")
-        self.setStyleSheet(style.STYLE_SHEET)
         self.setAcceptDrops(True)
-        self.setMinimumSize(1000, 700)
-        self.resize(1280, 800)
+        self.setMinimumSize(800, 520)
+        self._fit_screen(1280, 800)
         self.setCentralWidget(self._root())
         self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.view.setFocus()  # not a button: no frame around it until a person tabs there
 
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
+        """Leave the lower cards out where they would take the room of what is above them."""
+        super().resizeEvent(event)
+        self.splitters["cards"].setVisible(self.height() >= LEAST_WITH_CARDS)
+
+    def show_dialog(self, dialog: QDialog) -> None:
+        """Show a dialog over the window, which goes on; one at a time, another closes it."""
+        if self.dialog is not None:
+            self.dialog.close()
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.finished.connect(self._forget_dialog)
+        self.dialog = dialog
+        dialog.open()
+
+    def _forget_dialog(self) -> None:
+        self.dialog = None
+
+    def _fit_screen(self, width: int, height: int) -> None:
+        """Take this size, or what the screen has: at 200 % that is half of its pixels."""
+        available = self.screen().availableGeometry()
+        self.resize(min(width, available.width()), min(height, available.height()))
+
+    def _stage(self) -> QWidget:
+        stage = QWidget()
+        column = QVBoxLayout(stage)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP)
+        column.addWidget(self.view, 1)
+        column.addWidget(self.transport)
+        return stage
+
     def _root(self) -> QWidget:
-        left = QVBoxLayout()
-        left.setSpacing(14)
-        left.addWidget(self.banner)
-        left.addWidget(self.view, 1)
-        left.addWidget(self.transport)
-        body = QHBoxLayout()
-        body.setSpacing(14)
-        body.addLayout(left, 7)
-        body.addWidget(self.readout, 3)
         root = QWidget()
         root.setObjectName("root")
         column = QVBoxLayout(root)
-        column.setContentsMargins(18, 12, 18, 18)
-        column.setSpacing(14)
-        column.addWidget(self.header)
-        column.addLayout(body, 1)
-        column.addWidget(self.strip)
+        column.setContentsMargins(16, 6, 16, 14)
+        column.setSpacing(GAP)
+        for widget in (self.header, self.banner):
+            column.addWidget(widget)
+        column.addWidget(self.splitters["rows"], 1)
         return root
+
+
+def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSplitter:
+    """Return a splitter of widgets, each with its share of the room."""
+    splitter = QSplitter(orientation)
+    splitter.setHandleWidth(GAP)
+    splitter.setChildrenCollapsible(False)
+    for index, (widget, share) in enumerate(parts):
+        splitter.addWidget(widget)
+        splitter.setStretchFactor(index, share)
+    if all(share for _, share in parts):
+        splitter.setSizes([1000 * share for _, share in parts])  # in proportion
+    return splitter

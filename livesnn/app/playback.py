@@ -1,127 +1,152 @@
 """A source as a row of passes, each through its own buffer, that another thread can cut short. Not here: Qt.
 
-A recording is played, sought and looped pass by pass; anything else has one pass. Whoever pulls may hold it.
+A recording is played, sought and looped pass by pass. A live source has one pass; it can't be held, only not
+be listened to. Every packet is seen as it arrives, before the buffer, so that the view never waits.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from livesnn.app.statistics import Counts
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
-from livesnn.events.recording import open_recording
+from livesnn.events.orientation import Orientation, orient
+from livesnn.events.recording import Recording
 from livesnn.events.replay import Replay
+from livesnn.sources import open_source
 from livesnn.threads import Buffered
 
 Policy = Literal["drop_oldest", "block"]
+Take = Callable[[Events, float], None]
 RECORDING_BUFFER_BYTES = 256_000  # what a pause or a seek at full speed has to throw away or hold back
+PAUSING, RECONNECTING = "pausing", "reconnecting"
 
 
 class Playback:
-    """An open source. `passed` is for one thread; the rest may be called from any.
+    """An open source. A `Pass` is for one thread; the rest may be called from any.
 
     Parameters
     ----------
     source
         Owned by the playback from now on.
     policy
-        Of the buffer; a Replay always waits.
+        Of a live source's buffer; a Replay always waits.
+    orientation
+        What makes its events upright.
     """
 
-    def __init__(self, source: EventSource, *, policy: Policy) -> None:
-        self._source = source
-        self._replay = source if isinstance(source, Replay) else None
-        self._policy: Policy = policy if self._replay is None else "block"
-        self._speed = None if self._replay is None else self._replay.speed
-        self._buffer: Buffered[Resolution, SourceCounters] | None = None
+    def __init__(self, source: EventSource, *, policy: Policy, orientation: Orientation) -> None:
+        self.orientation = orientation
+        self.resolution = orientation.resolution(source.resolution)
+        self.replay = source if isinstance(source, Replay) else None
         self.cut = False  # whoever pulls should stop pulling
-
-    @property
-    def resolution(self) -> Resolution:
-        """Sensor size in pixels."""
-        return self._source.resolution
-
-    @property
-    def start_us(self) -> int:
-        """Time of the first event; 0 when unknown."""
-        return 0 if self._replay is None else self._replay.recording.t_start
+        self.paused = False
+        self.pauses = 0
+        self.skipped = 0  # events thrown away
+        self.breaks: list[str] = []  # why a live source's packets didn't follow on, one after another
+        self.start_us = 0 if self.replay is None else self.replay.recording.t_start
+        self._source = source
+        self._policy: Policy = policy if self.replay is None else "block"
+        self._speed = 1.0
+        self._passes: tuple[int, Buffered[Resolution, SourceCounters] | None] = (
+            0,
+            None,
+        )  # events before, now
 
     @property
     def duration_us(self) -> int | None:
         """Length of a recording; None for anything else."""
-        return None if self._replay is None else self._replay.recording.duration_us
+        return None if self.replay is None else self.replay.recording.duration_us
 
     @property
-    def dropped(self) -> int:
-        """Events lost so far."""
-        return (self._buffer or self._source).counters.dropped
+    def path(self) -> Path | None:
+        """File of a recording."""
+        return None if self.replay is None else self.replay.recording.path
+
+    @property
+    def lost(self) -> str:
+        """Why nothing comes from a live source, in one line; "" while it is connected."""
+        return str(getattr(self._source, "lost", ""))
+
+    @property
+    def counts(self) -> Counts:
+        """Where the events went."""
+        before, buffer = self._passes
+        if buffer is None:
+            return Counts(dropped=self._source.counters.dropped)
+        counters = buffer.counters
+        return Counts(before + counters.events, counters.dropped, self.skipped, buffer.unread)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is damaged or assumed in a recording, as far as it has been read; one line each."""
-        return () if self._replay is None else tuple(self._replay.recording.warnings)
+        return () if self.replay is None else tuple(self.replay.recording.warnings)
 
     def set_paused(self, paused: bool) -> None:
-        """Hold back, or let through, a recording's packets; not anything else, nor a cut pass."""
-        if self._replay is not None and not self.cut:
-            (self._replay.pause if paused else self._replay.resume)()
+        """Hold back a recording's packets, or throw away a live source's, until told otherwise."""
+        self.pauses += paused and not self.paused
+        self.paused = paused
+        if self.replay is not None and not self.cut:
+            (self.replay.pause if paused else self.replay.resume)()
 
     def set_speed(self, speed: float) -> None:
         """Play a recording at this multiple of real time; inf is as fast as possible."""
         self._speed = speed
-        if self._replay is not None and not self.cut:
-            self._replay.set_speed(speed)
+        if self.replay is not None and not self.cut:
+            self.replay.set_speed(speed)
 
     def interrupt(self) -> None:
         """Make the current pass end soon, wherever it waits."""
         self.cut = True
-        if self._replay is not None:  # its next packet comes at once, and Pass is the last to see it
-            self._replay.set_speed(None)
-            self._replay.resume()
-        elif self._buffer is not None:
-            self._buffer.close()
+        _, buffer = self._passes
+        if self.replay is not None:  # its next packet comes at once, and nobody sees it
+            self.replay.set_speed(None)
+            self.replay.resume()
+        elif buffer is not None:
+            buffer.interrupt()
 
-    def begin(self, from_us: int, take: Callable[[Events], bool]) -> Pass:
-        """Return the pass from ``from_us`` after the start; ``take`` sees each packet, False ends it."""
+    def begin(self, from_us: int, take: Take) -> Pass:
+        """Return the pass from ``from_us`` after the start.
+
+        ``take`` is called in the capturing thread with each packet, upright, and the `time.perf_counter` at which
+        it arrived.
+        """
         self.cut = False
-        if self._replay is None:
-            self._buffer = Buffered(self._source, policy=self._policy)
+        before, last = self._passes
+        buffer: Buffered[Resolution, SourceCounters]
+        if self.replay is None:
+            buffer = Buffered(_Tap(self._source, self, take), policy=self._policy)
         else:
-            self._replay.seek(self.start_us + from_us)
-            self._replay.set_speed(self._speed)
-            self._replay.resume()
-            self._buffer = Buffered(
-                _Shared(self._replay, self), policy="block", max_bytes=RECORDING_BUFFER_BYTES
-            )
-        return Pass(self._buffer, self, take)
+            self.replay.seek(self.start_us + from_us)
+            self.set_speed(self._speed)
+            self.set_paused(self.paused)
+            buffer = Buffered(_Tap(self.replay, self, take), policy="block", max_bytes=RECORDING_BUFFER_BYTES)
+        self._passes = (before + (0 if last is None else last.counters.events), buffer)
+        return Pass(buffer, self)
 
     def close(self) -> None:
         """End the current pass and release the source. Safe to call twice."""
         self.interrupt()
-        if self._buffer is not None:
-            self._buffer.close()
+        _, buffer = self._passes
+        if buffer is not None:
+            buffer.close()
         self._source.close()
 
 
 class Pass:
     """An EventSource for `events.frames.frames`: one run through a part of the source."""
 
-    def __init__(
-        self,
-        buffer: Buffered[Resolution, SourceCounters],
-        playback: Playback,
-        take: Callable[[Events], bool],
-    ) -> None:
+    def __init__(self, buffer: Buffered[Resolution, SourceCounters], playback: Playback) -> None:
         self._buffer = buffer
         self._playback = playback
-        self._take = take
         self.read_to_end = False  # nobody has cut it short
-        self.held_until_s = 0.0  # a packet that waited for the end of a pause has arrived then
 
     @property
     def resolution(self) -> Resolution:
-        """Sensor size in pixels."""
+        """Sensor size in pixels, upright."""
         return self._buffer.resolution
 
     @property
@@ -132,15 +157,25 @@ class Pass:
     @property
     def arrived_s(self) -> float:
         """When the packet just yielded arrived, by `time.perf_counter`."""
-        return max(self._buffer.arrived_s, self.held_until_s)
+        return self._buffer.arrived_s
+
+    @property
+    def now_us(self) -> int | None:
+        """Stream time that had passed when it arrived (events.frames); None when unknown."""
+        return self._buffer.now_us
+
+    @property
+    def connection(self) -> int:
+        """How many of `Playback.breaks` came before the packet just yielded."""
+        return self._buffer.connection
 
     def __iter__(self) -> Iterator[Events]:
         """Yield packets to the end, or until the pass is cut; then let go of the buffer."""
         try:
             for packet in self._buffer:
-                if self._playback.cut or not self._take(packet):
-                    return
                 yield packet
+                if self._playback.cut:
+                    return
             self.read_to_end = not self._playback.cut
         finally:
             self.close()
@@ -151,33 +186,71 @@ class Pass:
         self._buffer.close()
 
 
-class _Shared:
-    """A Replay that a buffer reads but doesn't close, and whose iteration ends when the pass is cut."""
+class _Tap:
+    """The source as its buffer reads it: upright, seen on its way, and silent while a live source is paused."""
 
-    def __init__(self, replay: Replay, playback: Playback) -> None:
-        self._replay = replay
+    def __init__(self, source: EventSource, playback: Playback, take: Take) -> None:
+        self._source = source
         self._playback = playback
+        self._take = take
+        self._connection = getattr(source, "connection", 0)
+        self._pauses = playback.pauses
+        self._begun = False  # an event has come
 
     @property
     def resolution(self) -> Resolution:
-        return self._replay.resolution
+        return self._playback.resolution
 
     @property
     def counters(self) -> SourceCounters:
-        return self._replay.counters
+        return self._source.counters
+
+    @property
+    def now_us(self) -> int | None:
+        now_us: int | None = getattr(self._source, "now_us", None)
+        return now_us
+
+    @property
+    def connection(self) -> int:
+        return len(self._playback.breaks)
 
     def __iter__(self) -> Iterator[Events]:
-        for packet in self._replay:
-            if self._playback.cut:
+        playback = self._playback
+        for packet in self._source:
+            if playback.replay is not None and playback.cut:
                 return
-            yield packet
+            if playback.replay is None and not self._listen(packet):
+                continue
+            upright = orient(packet, self._source.resolution, playback.orientation)
+            self._take(upright, time.perf_counter())
+            yield upright
+
+    def _listen(self, packet: Events) -> bool:
+        """Note where a live source's packets don't follow on; False while nobody listens."""
+        playback = self._playback
+        if self._connection != (connection := getattr(self._source, "connection", 0)):
+            self._connection = connection
+            playback.breaks.append(RECONNECTING)
+        if playback.paused:
+            playback.skipped += packet.size
+            return False
+        if self._pauses != playback.pauses:
+            self._pauses = playback.pauses
+            playback.breaks.append(PAUSING)
+        if packet.size:
+            first_us = int(packet["t"][0])
+            playback.start_us = min(playback.start_us, first_us) if self._begun else first_us
+            self._begun = True
+        return True
 
     def close(self) -> None:
-        """Leave it open: the playback owns it."""
+        """Release a live source; a recording is the playback's."""
+        if self._playback.replay is None:
+            self._source.close()
 
 
-def open_playback(source: str | Path | EventSource, *, policy: Policy, speed: float) -> Playback:
-    """Open a path, or take over an open source; raises what `open_recording` raises."""
-    if isinstance(source, str | Path):
-        return Playback(Replay(open_recording(source), speed=speed), policy="block")
-    return Playback(source, policy=policy)
+def open_playback(source: str | Path | EventSource, *, policy: Policy, orientation: Orientation) -> Playback:
+    """Open a SOURCE (sources.open_source, which says what it raises), or take over an open one."""
+    opened = open_source(source) if isinstance(source, str | Path) else source
+    paced = Replay(opened) if isinstance(opened, Recording) else opened
+    return Playback(paced, policy=policy, orientation=orientation)

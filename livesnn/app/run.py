@@ -9,28 +9,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from livesnn.app.demo import demo
 from livesnn.app.screen import check_screen
 from livesnn.errors import LivesnnError
-from livesnn.paths import recordings_dir
+from livesnn.infer import Engine
 
 if TYPE_CHECKING:
-    from livesnn.app.main_window import MainWindow, Summary
+    from livesnn.app.main_window import MainWindow
+    from livesnn.app.player import Summary
 
-DEMO = "digit-3.aedat4"
 QUIT_AFTER = "LIVESNN_QUIT_AFTER"
 LONGEST_S = 86_400
 FIRST_FRAME: Final = "first-frame"
 
 
-def run_app(source: str | None, model: str) -> Summary:
+def run_app(source: str | None, model: str | None = None, *, engine: Engine | None = None) -> Summary:
     """Show the window until it is closed; return what it did.
 
     Parameters
     ----------
     source
-        Recording to open; None: a shipped one, if there are any.
+        What to play; None: the demo, if there is one.
     model
-        Name of a shipped model, or a model folder.
+        Name of a shipped model, or a model folder; None: the demo's, or the one used last.
+    engine
+        What runs the network; None: what was chosen last.
 
     Raises
     ------
@@ -41,30 +44,41 @@ def run_app(source: str | None, model: str) -> Summary:
     """
     quit_after = _quit_after()
     check_screen()
-    import pyqtgraph as pg  # not before: without Qt's libraries it can't be imported
-    from PySide6.QtWidgets import QApplication
+    from PySide6.QtWidgets import QApplication  # not before: without Qt's libraries it can't be imported
 
-    from livesnn.app import style
+    from livesnn.app import style, watchdog
     from livesnn.app.main_window import MainWindow
+    from livesnn.app.settings import user_settings
 
     # The pipeline's thread keeps the interpreter busy. Measured with 20 Mev/s, two cores: 17 pictures a second and
     # 90 ms without the window at Python's 5 ms, 50 and 18 ms at 1 ms.
     sys.setswitchinterval(0.001)
-    # Not mkQApp alone: it would pass the command line on, and Qt dies of names that aren't UTF-8.
+    # Not the whole command line: Qt dies of names that aren't UTF-8.
     application = cast(QApplication, QApplication.instance() or QApplication([sys.argv[0]]))
-    pg.mkQApp("livesnn")
-    style.dress(application)
-    window = MainWindow(model)
+    application.setApplicationName("livesnn")
+    settings = user_settings()
+    style.use(settings.now.theme, application)
+    window = MainWindow(model, engine=engine, settings=settings)
     window.show()
-    if (opened := source or demo()) is not None:
-        window.open(opened)
+    _open_first(window, source, model)
     _close_after(window, quit_after)
+    watch = watchdog.Watchdog(window) if os.environ.get(watchdog.ENVIRONMENT) else None
     with _closed_by_signals(window):
         application.exec()
     window.close()
-    if not window.view.shown and window.last_error is not None:
-        raise LivesnnError(window.last_error)
-    return window.summary()
+    if not window.view.shown and window.player.last_error is not None:
+        raise LivesnnError(window.player.last_error)
+    summary = window.summary()
+    if watch is not None:
+        summary["gui_blocked_ms_max"] = watch.blocked_ms_max
+    return summary
+
+
+def _open_first(window: MainWindow, source: str | None, model: str | None) -> None:
+    if source is not None:
+        window.open(source)
+    elif (shown := demo(model)) is not None:
+        window.open(shown.source, shown.model)
 
 
 @contextmanager
@@ -104,9 +118,3 @@ def _quit_after() -> float | Literal["first-frame"] | None:
             f"{QUIT_AFTER}={text!r} in the environment: give seconds from 0 to {LONGEST_S}, or {FIRST_FRAME!r}"
         )
     return seconds
-
-
-def demo() -> str | None:
-    """Return the shipped recording to open when none is named."""
-    clips = sorted(recordings_dir().glob("*.aedat4"), key=lambda clip: (clip.name != DEMO, clip.name))
-    return str(clips[0]) if clips else None

@@ -1,7 +1,7 @@
 """One source on one model, in threads: what is played, what came out, what went wrong. Not here: Qt.
 
-The pipeline's thread pulls packets from the capture thread's buffer, feeds the accumulator and run(), and
-leaves the newest picture and the newest answer in two mailboxes.
+The capturing thread makes each packet a part of the picture as it arrives; the pipeline's thread pulls what the
+network can take through run(). The newest picture and the newest answer wait in two mailboxes.
 """
 
 from __future__ import annotations
@@ -11,48 +11,59 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from livesnn.app.accumulator import Accumulator
+from livesnn.app.accumulator import Accumulator, ViewSpec
 from livesnn.app.answers import Answering, without_windows
-from livesnn.app.playback import Pass, Playback, open_playback
-from livesnn.app.statistics import Rolling, Statistics
-from livesnn.app.values import Answer, Opened, Picture, SessionState
+from livesnn.app.control import SEEKING, Control
+from livesnn.app.display import Display
+from livesnn.app.playback import Pass, Playback, Policy, open_playback
+from livesnn.app.statistics import Counts, Rolling, Statistics
+from livesnn.app.values import Answer, Opened, Picture, StateMode, WindowDecision
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events import EVENTS_DTYPE, Events, EventSource
 from livesnn.events.frames import Frame, Slicer, frames
-from livesnn.infer import Model, load_model
+from livesnn.events.orientation import Orientation
+from livesnn.infer import Engine, Model, load_model
+from livesnn.infer.headless import engine_name
 from livesnn.infer.pipeline import Result, run
 from livesnn.infer.synops import mean_density
+from livesnn.sources import is_live
 from livesnn.threads import Latest, Worker
 
 SourceLike = str | Path | EventSource
 PICTURE_EVERY_S = 0.012  # a little faster than the window polls
-STATISTICS_EVERY_S = 0.1
-PREVIEW_US = 20_000  # a seek while paused plays so much, to have something to show
-SEEKING = "seeking"
-_WAKE_S = 0.2
+# A network that can't keep up lets the other threads go first: it will drop events anyway, and must not make the
+# capture late. Measured at 20 Mev/s in frames of 1,000 events, two busy cores: pictures 1 s late without, 30 ms with.
+LATE_S, GIVE_WAY_S = 0.03, 0.0001
 
 
-class Session:
+class Session(Control):
     """Plays ``source`` to ``model`` from `start` to `stop`.
 
     Parameters
     ----------
     source
-        A path, or an open source (closed by `stop`).
+        A SOURCE of the command line, or an open source (closed by `stop`).
     model
         A name, a folder, or a loaded model.
+    engine
+        What runs the model, or already does.
     loop
         Whether a recording starts again at its end, with the state reset.
     speed
         Multiple of real time, > 0; inf is as fast as possible. For recordings.
+    view
+        How pictures look.
+    orientation
+        What makes the source's events upright, for the network and the view.
+    state_mode
+        "carry" the network's state for ever, or "reset" it at the beginning of each window as well.
     picture_every_s
         Least real time between two pictures; 0: one a packet.
     policy
-        Of the buffer, for open sources; recordings always wait.
+        Of a live source's buffer; recordings always wait.
     """
 
     def __init__(
@@ -60,48 +71,48 @@ class Session:
         source: SourceLike,
         model: str | Path | Model,
         *,
+        engine: Engine = "auto",
         loop: bool = False,
         speed: float = 1.0,
+        view: ViewSpec = ViewSpec(),  # noqa: B008 (frozen)
+        orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+        state_mode: StateMode = "carry",
         picture_every_s: float = PICTURE_EVERY_S,
-        policy: Literal["drop_oldest", "block"] = "drop_oldest",
+        policy: Policy = "drop_oldest",
     ) -> None:
-        self.name = Path(source).name if isinstance(source, str | Path) else type(source).__name__
+        super().__init__(loop=loop, speed=speed, state_mode=state_mode)
+        self.name = _name(source)
         self.pictures: Latest[Picture] = Latest()
         self.answers: Latest[Answer] = Latest()
-        self.pictures_put = 0
         self.opened: Opened | None = None
         self.error: str | None = None
         self.model_failed = False  # whether the error is the model's, not the source's
         self.warnings: tuple[str, ...] = ()  # of the recording, as far as it has been read
         self.note = ""  # why a recording read to its end has no whole window
-        self.statistics = Statistics()
-        self.resets = 0  # asked for by a person: by hand, or by a seek
         self._source = source
         self._model = model
-        self._policy: Literal["drop_oldest", "block"] = policy
+        self._engine: Engine = engine
+        self._view = view
+        self._orientation = orientation
         self._picture_every_s = picture_every_s
-        self._changed = threading.Condition()  # guards what follows
-        self._state: SessionState = "opening"
-        self._loop = loop
-        self._speed = speed
-        self._playback: Playback | None = None
-        self._next_pass: tuple[int, str] | None = (0, "")  # µs after the start, why
-        self._reset_by_hand = False
-        self._worker = Worker("pipeline", self._work, on_error=self._fail)
-        # Of the pipeline's thread alone:
+        self._policy: Policy = policy
+        self._display: Display | None = None
         self._rolling = Rolling()
         self._answering = Answering()
-        self._accumulator: Accumulator
-        self._current: Pass
-        self._statistics_at_s = self._picture_at_s = 0.0
-        self._from_us = self._t_us = 0
+        self._worker = Worker("pipeline", self._work, on_error=self._fail)
 
-    # From any thread
+    # From any thread; more in Control
 
     @property
-    def state(self) -> SessionState:
-        """What the session is doing."""
-        return self._state
+    def pictures_put(self) -> int:
+        """Pictures left in the mailbox so far."""
+        return 0 if self._display is None else self._display.put
+
+    @property
+    def statistics(self) -> Statistics:
+        """What has been counted and measured up to now."""
+        counts = Counts() if self._playback is None else self._playback.counts
+        return self._rolling.snapshot(counts, now_s=time.perf_counter())
 
     @property
     def decisions(self) -> Counter[str]:
@@ -112,6 +123,11 @@ class Session:
     def n_decisions(self) -> int:
         """Windows of every pass that had a decision."""
         return self._answering.n_decisions
+
+    def take_decisions(self) -> list[WindowDecision]:
+        """Return what was decided on each window of every pass since the last call; each once."""
+        decided = self._answering.decided
+        return [decided.popleft() for _ in range(len(decided))]
 
     def start(self) -> None:
         """Open source and model, then play; returns at once."""
@@ -127,79 +143,61 @@ class Session:
         return self._worker.close(timeout_s)
 
     def toggle(self) -> None:
-        """Pause, go on, or start again after the end."""
+        """Pause, go on, or start a recording again after its end.
+
+        A live source goes on with what comes then, with the state reset; what came meanwhile is thrown away.
+        """
+        super().toggle()
+        if self._state == "paused":
+            self._show()
+
+    def set_view(self, view: ViewSpec) -> None:
+        """Show what is seen another way, at once."""
         with self._changed:
-            if self._state == "playing":
-                self._set_state("paused")
-            elif self._state == "paused":
-                self._set_state("playing")
-            elif self._state == "ended":
-                self._jump(0, "starting again")
+            self._view = view
+            display = self._display
+        if display is not None:
+            display.set_view(view)
 
-    def seek(self, t_us: int) -> None:
-        """Go on at ``t_us`` after the start, with the state reset; a paused session stays paused."""
-        with self._changed:
-            if (
-                self._state in ("playing", "paused", "ended")
-                and self.opened
-                and self.opened.duration_us is not None
-            ):
-                self.resets += 1
-                self._jump(t_us, SEEKING)
-
-    def reset(self) -> None:
-        """Reset the network's state before its next frame."""
-        with self._changed:
-            if self._state in ("playing", "paused", "ended"):
-                self.resets += 1
-                self._reset_by_hand = True
-
-    def set_speed(self, speed: float) -> None:
-        """Play at this multiple of real time; inf is as fast as possible."""
-        with self._changed:
-            self._speed = speed
-            if self._playback is not None:
-                self._playback.set_speed(speed)
-
-    def set_loop(self, loop: bool) -> None:
-        """Start again at the end, or stop there."""
-        self._loop = loop
-
-    def _jump(self, t_us: int, why: str) -> None:
-        self._next_pass = (t_us, why)
-        if self._state == "ended":
-            self._state = "playing"
-        if self._playback is not None:
-            self._playback.interrupt()
-        self._changed.notify_all()
-
-    def _set_state(self, state: SessionState) -> None:
-        self._state = state
-        if self._playback is not None:
-            self._playback.set_paused(state == "paused")
-        self._changed.notify_all()
-
-    # In the pipeline's thread
+    # In the pipeline's thread, but for `_take`
 
     def _work(self, stop: threading.Event) -> None:
-        model = load_model(self._model) if isinstance(self._model, str | Path) else self._model
-        playback = open_playback(self._source, policy=self._policy, speed=self._speed)
+        model = self._model
+        if isinstance(model, str | Path):
+            model = load_model(model, self._engine)
+        playback = open_playback(self._source, policy=self._policy, orientation=self._orientation)
         try:
-            _warm_up(model, playback)
-            with self._changed:
-                self._playback = playback
-                self.opened = Opened(self.name, model, playback.resolution, playback.duration_us)
-                self.warnings = playback.warnings
-                self._state = "playing"
+            self._open(playback, model)
             for result in run(
                 self._frames(playback, model, stop),
                 model,
-                reset_requested=self._take_reset,
-                dropped=lambda: playback.dropped,
+                state=lambda: self._mode,
+                reset_requested=self._reset_requested,
+                dropped=lambda: playback.counts.dropped,
             ):
-                self._publish(result, model)
+                self._publish(result, playback, model)
         finally:
             playback.close()
+
+    def _open(self, playback: Playback, model: Model) -> None:
+        _warm_up(model, playback)
+        with self._changed:
+            self._display = Display(
+                playback.resolution, self.pictures, self._view, every_s=self._picture_every_s
+            )
+            self._playback = playback
+            self.opened = Opened(
+                name=self.name,
+                model=model,
+                engine=engine_name(self._engine),
+                sensor=playback.resolution,
+                duration_us=playback.duration_us,
+                live=playback.replay is None,
+                path=playback.path,
+            )
+            self.warnings = playback.warnings
+            self._state = "playing"
+            self._follow()
 
     def _fail(self, error: BaseException) -> None:
         known = isinstance(error, LivesnnError)
@@ -211,77 +209,73 @@ class Session:
 
     def _frames(self, playback: Playback, model: Model, stop: threading.Event) -> Iterator[Frame]:
         """Yield the frames of every pass; each begins with Frame.start, so that run() resets the state."""
-        while (start := self._begin(playback, stop)) is not None:
-            yield from frames(start, model.card.input.slice, model.card.input)
-            if self._rolling.events:
-                self._show_picture(playback, time.perf_counter())
-            self.warnings = playback.warnings
-            if start.read_to_end and not self._from_us and not self._answering.windows:
-                duration_us, events = playback.duration_us or 0, self._rolling.events
-                self.note = without_windows(model.card.input, events=events, duration_us=duration_us)
+        spec = model.card.input
+        while (current := self._begin(playback, stop)) is not None:
+            connection = current.connection
+            for frame in frames(current, spec.slice, spec):
+                if connection != (connection := current.connection):
+                    self._answering.reset(self.resets, playback.breaks[connection - 1])
+                if (passed := self._let(frame, playback, stop)) is None:
+                    break
+                if playback.replay is None and time.perf_counter() - passed.arrived_s > LATE_S:
+                    stop.wait(GIVE_WAY_S)
+                yield passed
+            current.close()
+            self._end(current, playback, model)
 
     def _begin(self, playback: Playback, stop: threading.Event) -> Pass | None:
         """Begin the next pass, once somebody wants one; None: nobody will."""
         with self._changed:
-            if self._next_pass is None and self._loop and playback.duration_us:
-                self._next_pass = (0, "starting again")
-            if self._next_pass is None and not stop.is_set():
-                self._state = "ended"
-                self._statistics_at_s = 0.0
-            while self._next_pass is None and not stop.is_set():
-                self._changed.wait(_WAKE_S)
-            if self._next_pass is None or stop.is_set():
+            wanted = self._wait_for_pass(playback, stop)
+            if wanted is None:
                 return None
-            self._accumulator = Accumulator(playback.resolution)
-            (self._from_us, why), self._next_pass = self._next_pass, None
+            self._from_us, why = wanted
             self._answering.begin_pass(why)
             if why == SEEKING:
                 self._answering.reset(self.resets, why)
-            self._t_us = playback.start_us + self._from_us
-            self._current = playback.begin(self._from_us, lambda packet: self._take(packet, playback, stop))
-            return self._current
+            self._frame_us = self._from_us
+            if self._display is not None:
+                self._display.begin()
+            return playback.begin(self._from_us, self._take)
 
-    def _take(self, packet: Events, playback: Playback, stop: threading.Event) -> bool:
-        """Show and count a packet, and hold it while paused; False when the pass is over."""
-        self._accumulator.add(packet)
+    def _end(self, current: Pass, playback: Playback, model: Model) -> None:
+        """Say what is known at the end of a pass."""
+        if current.read_to_end:
+            self._show()
+        self.warnings = playback.warnings
+        if current.read_to_end and not self._from_us and not self._answering.windows:
+            duration_us, events = playback.duration_us or 0, playback.counts.events
+            self.note = without_windows(model.card.input, events=events, duration_us=duration_us)
+
+    def _take(self, packet: Events, arrived_s: float) -> None:
+        """See a packet, in the capturing thread."""
         if packet.size:
-            self._t_us = int(packet["t"][-1])
-            self._rolling.add_packet(packet.size, self._t_us)
-        now_s = time.perf_counter()
-        if now_s - self._picture_at_s >= self._picture_every_s:
-            self._show_picture(playback, now_s)
-        if now_s - self._statistics_at_s >= STATISTICS_EVERY_S:
-            self._statistics_at_s = now_s
-            self.statistics = self._rolling.snapshot(dropped=playback.dropped, now_s=now_s)
-        if self._state == "paused" and self._t_us - playback.start_us - self._from_us >= PREVIEW_US:
-            self._hold(playback, stop)
-        return not (playback.cut or stop.is_set())
+            self._rolling.add_packet(packet.size, int(packet["t"][-1]))
+        if self._display is not None and self._playback is not None:
+            self._display.take(packet, arrived_s, self._playback.start_us)
 
-    def _hold(self, playback: Playback, stop: threading.Event) -> None:
-        self._show_picture(playback, time.perf_counter())
-        with self._changed:
-            if self._state == "paused":
-                playback.set_paused(True)
-            while self._state == "paused" and not (playback.cut or stop.is_set()):
-                self._changed.wait(_WAKE_S)
-        self._current.held_until_s = time.perf_counter()
-
-    def _show_picture(self, playback: Playback, now_s: float) -> None:
-        self._picture_at_s = now_s
-        self.pictures_put += 1
-        self.pictures.put(Picture(self._accumulator.picture(self._t_us), self._t_us - playback.start_us))
-
-    def _take_reset(self) -> bool:
-        if not self._reset_by_hand:
-            return False
-        with self._changed:
-            self._reset_by_hand = False
+    def _reset_requested(self) -> bool:
+        asked = self._take_reset()
+        if asked:
             self._answering.reset(self.resets, "hand")
-        return True
+        return asked
 
-    def _publish(self, result: Result, model: Model) -> None:
+    def _publish(self, result: Result, playback: Playback, model: Model) -> None:
         self._rolling.add_result(result, mean_density(result.density, model.card), time.perf_counter())
-        self.answers.put(self._answering.answer(result, model.card))
+        self.answers.put(self._answering.answer(result, model.card, playback.start_us))
+        if self._state == "paused":  # up to the end of the step
+            self._show()
+
+    def _show(self) -> None:
+        if self._display is not None:
+            self._display.show()
+
+
+def _name(source: SourceLike) -> str:
+    """Return what the window calls a source."""
+    if isinstance(source, str | Path):
+        return str(source) if isinstance(source, str) and is_live(source) else Path(source).name
+    return type(source).__name__
 
 
 def _warm_up(model: Model, playback: Playback) -> None:

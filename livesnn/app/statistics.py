@@ -1,8 +1,13 @@
-"""Rolling statistics of a running session: percentiles, rates, means. Plain values; no threads, no Qt."""
+"""Rolling statistics of a running session: percentiles, rates, means. Plain values; no Qt.
+
+Not here: what was counted by whom (playback.py, session.py).
+"""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,23 +28,45 @@ class Percentiles:
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """What the strip shows.
+class Counts:
+    """Where the events went since the source was opened.
+
+    Of a live source, what it gave and dropped itself = events + dropped + skipped + unread: exactly, once the
+    session has stopped; but for what is on its way between two threads, before.
+
+    Attributes
+    ----------
+    events
+        Taken by the network.
+    dropped
+        Lost, by the source or because the network was late.
+    skipped
+        Thrown away while a live source was paused.
+    unread
+        Waiting for the network, or left when it stopped.
+    """
+
+    events: int = 0
+    dropped: int = 0
+    skipped: int = 0
+    unread: int = 0
+
+
+@dataclass(frozen=True)
+class Statistics(Counts):
+    """What the window's numbers are.
 
     Attributes
     ----------
     slice_ms, network_ms, total_ms
         Over the last `LAST_RESULTS` results.
     events_per_s
-        Events that arrived in a second of the recording's own time, so that slow motion doesn't change it.
+        Events that arrived in a second of the source's own time, so that slow motion doesn't change it; those
+        dropped are among them, those skipped are not.
     frames_per_s
         Results in a second of real time.
     density
         Mean over the layers that spike, and over the last results; nan while unknown.
-    events
-        Read since the source was opened.
-    dropped
-        Events lost since the source was opened.
     """
 
     slice_ms: Percentiles = Percentiles()
@@ -48,54 +75,55 @@ class Statistics:
     events_per_s: float = float("nan")
     frames_per_s: float = float("nan")
     density: float = float("nan")
-    events: int = 0
-    dropped: int = 0
 
 
 @dataclass
 class Rolling:
-    """Collects in the pipeline's thread, and makes a Statistics on request there.
+    """Collects what happens, and makes a Statistics on request. From any thread."""
 
-    Its deques are owned by that thread; the Statistics may go anywhere.
-    """
-
-    events: int = 0
     _latencies: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=LAST_RESULTS))
     _densities: deque[float] = field(default_factory=lambda: deque(maxlen=LAST_RESULTS))
     _packets: deque[tuple[int, int]] = field(default_factory=deque)  # end of the packet µs, events
+    _n_events: int = 0  # of these packets
     _answered_s: deque[float] = field(default_factory=deque)
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # held for microseconds
 
     def add_packet(self, n_events: int, t_us: int) -> None:
-        """Take in a packet whose last event is at ``t_us``."""
-        if self._packets and t_us < self._packets[-1][0]:
-            self._packets.clear()  # a jump back
-        self.events += n_events
-        self._packets.append((t_us, n_events))
-        while self._packets[0][0] < t_us - RATE_S * 1e6:
-            self._packets.popleft()
+        """Take in that a packet has arrived, whose last event is at ``t_us``."""
+        with self._lock:
+            if self._packets and t_us < self._packets[-1][0]:
+                self._packets.clear()  # a jump back
+                self._n_events = 0
+            self._packets.append((t_us, n_events))
+            self._n_events += n_events
+            while self._packets[0][0] < t_us - RATE_S * 1e6:
+                self._n_events -= self._packets.popleft()[1]
 
     def add_result(self, result: Result, density: float, now_s: float) -> None:
         """Take in a result finished at ``now_s`` (`time.perf_counter`), and the network's mean density in it."""
         latency = result.latency
-        self._latencies.append((latency.slice_ms, latency.network_ms, latency.total_ms))
-        self._densities.append(density)
-        self._answered_s.append(now_s)
-        self._forget_answers(now_s)
+        with self._lock:
+            self._latencies.append((latency.slice_ms, latency.network_ms, latency.total_ms))
+            self._densities.append(density)
+            self._answered_s.append(now_s)
+            self._forget_answers(now_s)
 
-    def snapshot(self, *, dropped: int, now_s: float) -> Statistics:
-        """Return the statistics at ``now_s``."""
-        self._forget_answers(now_s)
-        parts = [_percentiles(np.array(part)) for part in zip(*self._latencies, strict=True)]
+    def snapshot(self, counts: Counts, *, now_s: float) -> Statistics:
+        """Return the statistics at ``now_s``, with these counts."""
+        with self._lock:
+            self._forget_answers(now_s)
+            latencies, answered_s = list(self._latencies), list(self._answered_s)
+            densities, events_per_s = list(self._densities), self._events_per_s()
+        parts = [_percentiles(part) for part in zip(*latencies, strict=True)]
         slice_ms, network_ms, total_ms = parts or [Percentiles()] * 3
         return Statistics(
+            **vars(counts),
             slice_ms=slice_ms,
             network_ms=network_ms,
             total_ms=total_ms,
-            events_per_s=self._events_per_s(),
-            frames_per_s=_rate(len(self._answered_s), self._answered_s, now_s),
-            density=float(np.mean(self._densities)) if self._densities else float("nan"),
-            events=self.events,
-            dropped=dropped,
+            events_per_s=events_per_s,
+            frames_per_s=_rate(answered_s, now_s),
+            density=float(np.mean(densities)) if densities else float("nan"),
         )
 
     def _forget_answers(self, now_s: float) -> None:
@@ -107,17 +135,44 @@ class Rolling:
             return float("nan")
         seconds = (self._packets[-1][0] - self._packets[0][0]) / 1e6
         # The first packet's events lie before its end, where the time begins.
-        events = sum(n_events for _, n_events in self._packets) - self._packets[0][1]
+        events = self._n_events - self._packets[0][1]
         return events / seconds if seconds > 0 else float("nan")
 
 
-def _rate(count: int, times_s: deque[float], now_s: float) -> float:
-    if count < 2:
+class Showing:
+    """How long events take to the screen: from the arrival of a picture's newest event to its painting.
+
+    Of one thread alone, the one that paints.
+    """
+
+    def __init__(self) -> None:
+        self._latencies_ms: deque[float] = deque(maxlen=LAST_RESULTS)
+
+    def add(self, arrived_s: float, now_s: float) -> None:
+        """Take in that a picture with this arrival has been painted; both by `time.perf_counter`.
+
+        An arrival of 0 is unknown and counts for nothing.
+        """
+        if arrived_s:
+            self._latencies_ms.append((now_s - arrived_s) * 1e3)
+
+    def percentiles(self) -> Percentiles:
+        """Return those of the last `LAST_RESULTS` pictures."""
+        return _percentiles(self._latencies_ms)
+
+    def clear(self) -> None:
+        """Forget the pictures of another source."""
+        self._latencies_ms.clear()
+
+
+def _rate(times_s: Sequence[float], now_s: float) -> float:
+    if len(times_s) < 2:
         return float("nan")
-    return count / max(now_s - times_s[0], 1e-3)
+    return len(times_s) / max(now_s - times_s[0], 1e-3)
 
 
-def _percentiles(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Percentiles:
+def _percentiles(milliseconds: Collection[float]) -> Percentiles:
+    values = np.fromiter(milliseconds, np.float64, len(milliseconds))
     known = values[np.isfinite(values)]
     if not known.size:
         return Percentiles()

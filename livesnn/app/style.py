@@ -1,101 +1,124 @@
-"""How the window looks: colours, fonts, the style sheet, icons. Not here: what is shown where."""
+"""How the window looks now: the theme in use, its colours, fonts, icons. Not here: what is shown where.
+
+``style.TEXT`` is the ``text`` of the theme in use, looked up at each read, and so for every other colour of
+`themes.Theme`: read them while painting, never keep them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, get_args
 
-from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPainterPath, QPalette, QPen, QPixmap, QPolygonF
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QColor, QFont, QIcon
+from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
-BACKGROUND = "#12161f"
-SURFACE = "#1a202c"
-RAISED = "#252d3c"
-LINE = "#2c3546"
-TEXT = "#f1f4f9"
-SOFT = "#a9b4c6"
-FAINT = "#6d7a90"
-ACCENT = "#4fd8bd"
-ACCENT_DARK = "#1f5b54"
-WARNING = "#ffb454"
-DANGER_SURFACE = "#43222a"
-DANGER = "#ff8f9a"
-EVENT_BACKGROUND = "#0b0e14"  # the palettes' background (accumulator.py)
+from livesnn.app import icons
+from livesnn.app.sheet import palette, style_sheet
+from livesnn.app.themes import DARK, LIGHT, Theme
 
-STYLE_SHEET = f"""
-QMainWindow, QWidget#root {{ background: {BACKGROUND}; }}
-QWidget {{ color: {TEXT}; }}
-QToolTip {{ background: {RAISED}; color: {TEXT}; border: 1px solid {LINE}; padding: 4px; }}
-QFrame#card {{ background: {SURFACE}; border-radius: 14px; }}
-QFrame#stage {{ background: {EVENT_BACKGROUND}; border: 1px solid {LINE}; border-radius: 14px; }}
-QFrame#banner {{ background: {DANGER_SURFACE}; border: 1px solid #7c3843; border-radius: 10px; }}
-QFrame#banner[kind="warning"] {{ background: #3b3120; border-color: #6f5a2e; }}
-QFrame#banner QLabel {{ color: #fbeee6; }}
-QFrame#rule {{ background: {LINE}; }}
-QPushButton {{ background: {RAISED}; border: 1px solid {LINE}; border-radius: 9px; padding: 0 14px; }}
-QPushButton:hover, QComboBox:hover {{ background: #303a4d; }}
-QPushButton:pressed {{ background: #1f2633; }}
-QPushButton:focus {{ border-color: {ACCENT}; }}
-QPushButton:disabled {{ background: {SURFACE}; color: {FAINT}; }}
-QPushButton:checked {{ background: {ACCENT_DARK}; border-color: {ACCENT}; }}
-QPushButton#icon {{ padding: 0; }}
-QDialog QPushButton {{ padding: 7px 14px; }}
-QDialog QToolButton {{ background: #5c6b84; border-radius: 5px; }}
-QPushButton:checked:disabled {{ background: {SURFACE}; border-color: {LINE}; }}
-QPushButton#play {{ background: {ACCENT}; border: none; border-radius: 21px; padding: 0; }}
-QPushButton#play:hover {{ background: #74e6d0; }}
-QPushButton#play:focus {{ border: 2px solid {TEXT}; }}
-QPushButton#play:disabled {{ background: {RAISED}; }}
-QComboBox {{ background: {RAISED}; border: 1px solid {LINE}; border-radius: 9px; padding: 0 6px 0 12px; }}
-QComboBox:focus {{ border-color: {ACCENT}; }}
-QComboBox:disabled {{ background: {SURFACE}; color: {FAINT}; }}
-QComboBox::drop-down {{ border: none; width: 18px; }}
-QComboBox QAbstractItemView {{ background: {RAISED}; border: 1px solid {LINE}; outline: none;
-  selection-background-color: {ACCENT_DARK}; }}
-QSlider {{ min-height: 24px; }}
-QSlider::groove:horizontal {{ height: 6px; border-radius: 3px; background: {RAISED}; }}
-QSlider::sub-page:horizontal {{ height: 6px; border-radius: 3px; background: {ACCENT}; }}
-QSlider::handle:horizontal {{ width: 16px; height: 16px; margin: -5px 0; border-radius: 8px;
-  background: {TEXT}; }}
-QSlider::handle:horizontal:hover {{ background: {ACCENT}; }}
-QSlider::sub-page:horizontal:disabled, QSlider::handle:horizontal:disabled {{ background: {RAISED}; }}
-"""
+ThemeName = Literal["dark", "light", "system"]
+Tone = Literal["text", "soft", "faint", "accent", "warning", "danger", "on_accent"]
+THEMES: tuple[ThemeName, ...] = get_args(ThemeName)
+
+BACKGROUND: str
+SURFACE: str
+RAISED: str
+HOVER: str
+LINE: str
+TEXT: str
+SOFT: str
+FAINT: str
+ACCENT: str
+ACCENT_DARK: str
+ON_ACCENT: str
+NEUTRAL: str
+WARNING: str
+DANGER: str
+EVENT_BACKGROUND: str
+
+_CHOICE = "livesnn_theme"  # properties of the application and of buttons
+_ICON = "livesnn_icon"
+_theme = DARK
+
+if not TYPE_CHECKING:  # the names above are all there are
+
+    def __getattr__(name: str) -> str:
+        """Return a colour of the theme in use."""
+        if name.isupper() and hasattr(_theme, name.lower()):
+            return getattr(_theme, name.lower())
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def dress(application: QApplication) -> None:
-    """Make everything Qt paints dark, dialogs too, wherever the system's own style is light."""
+def theme() -> Theme:
+    """Return the theme in use."""
+    return _theme
+
+
+def use(name: ThemeName, application: QApplication) -> None:
+    """Give every window of the application this theme, now; "system" is as the desktop says, and follows it."""
+    global _theme
+    hints = application.styleHints()
+    if application.property(_CHOICE) is None:
+        hints.colorSchemeChanged.connect(_follow_system)
+    application.setProperty(_CHOICE, name)
+    hints.setColorScheme(_SCHEMES[name])  # for what the desktop paints: title bars
+    light = name == "light" or (name == "system" and hints.colorScheme() == Qt.ColorScheme.Light)
+    _theme = LIGHT if light else DARK
     application.setStyle("Fusion")
-    application.setPalette(_palette())
+    application.setPalette(palette(_theme))
+    application.setStyleSheet(style_sheet(_theme))
+    for widget in application.allWidgets():
+        if isinstance(widget, QAbstractButton) and widget.property(_ICON):
+            set_icon(widget, *widget.property(_ICON))
 
 
-def _palette() -> QPalette:
-    palette, role = QPalette(), QPalette.ColorRole
-    colours = {
-        role.Window: SURFACE,
-        role.WindowText: TEXT,
-        role.Base: BACKGROUND,
-        role.AlternateBase: SURFACE,
-        role.Text: TEXT,
-        role.PlaceholderText: FAINT,
-        role.Button: RAISED,
-        role.ButtonText: TEXT,
-        role.BrightText: DANGER,
-        role.ToolTipBase: RAISED,
-        role.ToolTipText: TEXT,
-        role.Highlight: ACCENT_DARK,
-        role.HighlightedText: TEXT,
-        role.Link: ACCENT,
-        role.Light: "#3a465b",
-        role.Midlight: LINE,
-        role.Mid: LINE,
-        role.Dark: EVENT_BACKGROUND,
-        role.Shadow: EVENT_BACKGROUND,
-    }
-    for which, colour in colours.items():
-        palette.setColor(which, QColor(colour))
-    for which in (role.WindowText, role.Text, role.ButtonText):
-        palette.setColor(QPalette.ColorGroup.Disabled, which, QColor(FAINT))
-    return palette
+_SCHEMES = {
+    "dark": Qt.ColorScheme.Dark,
+    "light": Qt.ColorScheme.Light,
+    "system": Qt.ColorScheme.Unknown,
+}
+
+
+def _follow_system() -> None:
+    application = QApplication.instance()
+    if isinstance(application, QApplication) and application.property(_CHOICE) == "system":
+        use("system", application)
+
+
+def class_colour(index: int) -> QColor:
+    """Return the colour of a class by its place in the model's list; after twelve they come again."""
+    return QColor(_theme.classes[index % len(_theme.classes)])
+
+
+def ink_on(ground: QColor) -> QColor:
+    """Return black or white, whichever reads better on a ground."""
+    return max((QColor("#000000"), QColor("#ffffff")), key=lambda ink: contrast(ground, ink))
+
+
+def contrast(one: QColor, other: QColor) -> float:
+    """Return the contrast of two colours, 1..21 (WCAG 2.1)."""
+    darker, lighter = sorted((_luminance(one), _luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: QColor) -> float:
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in (colour.redF(), colour.greenF(), colour.blueF())
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def set_tone(widget: QWidget, tone: Tone) -> None:
+    """Let a label's words, or a dot, have a colour of the theme, whichever is in use."""
+    set_rule(widget, "tone", tone)
+
+
+def set_rule(widget: QWidget, name: str, value: str) -> None:
+    """Set a property that the style sheet looks at."""
+    if widget.property(name) != value:
+        widget.setProperty(name, value)
+        widget.style().polish(widget)
 
 
 def text_font(pixels: int, *, weight: QFont.Weight = QFont.Weight.Normal, spacing: float = 0.0) -> QFont:
@@ -120,74 +143,13 @@ def readable(label: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _play(painter: QPainter) -> None:
-    painter.drawPolygon(QPolygonF([QPointF(8, 5), QPointF(19, 12), QPointF(8, 19)]))
+def icon(name: str, colour: str) -> QIcon:
+    """Return an icon (icons.NAMES) in one colour, for painting at once; for a button: `set_icon`."""
+    return icons.icon(name, colour)
 
 
-def _pause(painter: QPainter) -> None:
-    painter.drawRoundedRect(QRectF(7, 5, 3.6, 14), 1, 1)
-    painter.drawRoundedRect(QRectF(13.4, 5, 3.6, 14), 1, 1)
-
-
-def _arc(painter: QPainter, start: int, span: int) -> None:
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    path = QPainterPath()
-    box = QRectF(5, 5, 14, 14)
-    path.arcMoveTo(box, start)
-    path.arcTo(box, start, span)
-    painter.drawPath(path)
-
-
-def _reset(painter: QPainter) -> None:
-    _arc(painter, 150, 290)
-    painter.drawPolyline([QPointF(5.2, 4.4), QPointF(5.8, 8.7), QPointF(10.1, 8.2)])
-
-
-def _again(painter: QPainter) -> None:
-    _arc(painter, 30, -290)
-    painter.drawPolyline([QPointF(18.8, 4.4), QPointF(18.2, 8.7), QPointF(13.9, 8.2)])
-
-
-def _loop(painter: QPainter) -> None:
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.drawPolyline([QPointF(4, 11), QPointF(4, 7.5), QPointF(20, 7.5)])
-    painter.drawPolyline([QPointF(17, 4.5), QPointF(20, 7.5), QPointF(17, 10.5)])
-    painter.drawPolyline([QPointF(20, 13), QPointF(20, 16.5), QPointF(4, 16.5)])
-    painter.drawPolyline([QPointF(7, 13.5), QPointF(4, 16.5), QPointF(7, 19.5)])
-
-
-def _chevron(painter: QPainter) -> None:
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.drawPolyline([QPointF(8, 10.5), QPointF(12, 14.5), QPointF(16, 10.5)])
-
-
-def _close(painter: QPainter) -> None:
-    painter.drawLine(QPointF(7, 7), QPointF(17, 17))
-    painter.drawLine(QPointF(17, 7), QPointF(7, 17))
-
-
-_SHAPES: dict[str, tuple[Callable[[QPainter], None], bool]] = {  # name → how to draw it, filled or outlined
-    "play": (_play, True),
-    "pause": (_pause, True),
-    "again": (_again, False),
-    "reset": (_reset, False),
-    "loop": (_loop, False),
-    "close": (_close, False),
-    "chevron": (_chevron, False),
-}
-
-
-def icon(name: str, colour: str = TEXT) -> QIcon:
-    """Return an icon of our own drawing, 24×24 at up to 200 % scaling."""
-    draw, filled = _SHAPES[name]
-    pixmap = QPixmap(48, 48)
-    pixmap.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(pixmap)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.scale(2.0, 2.0)
-    pen = QPen(QColor(colour), 1.9, c=Qt.PenCapStyle.RoundCap, j=Qt.PenJoinStyle.RoundJoin)
-    painter.setPen(Qt.PenStyle.NoPen if filled else pen)
-    painter.setBrush(QColor(colour))
-    draw(painter)
-    painter.end()
-    return QIcon(pixmap)
+def set_icon(button: QAbstractButton, name: str, tone: Tone = "text", pixels: int = 20) -> None:
+    """Give a button an icon (icons.NAMES) that follows the theme; ``pixels`` is its size."""
+    button.setProperty(_ICON, (name, tone, pixels))
+    button.setIcon(icons.icon(name, getattr(_theme, tone)))
+    button.setIconSize(QSize(pixels, pixels))

@@ -1,55 +1,35 @@
-"""The controls under the event view: play, time line, speed, loop, reset. Not here: what they do."""
+"""The controls under the event view: play, frame by frame, speed, loop, time line. Not here: what they do.
+
+A source without an end has a line that says LIVE and for how long, instead.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from PySide6.QtCore import QPointF, QSize, Qt, Signal, Slot
-from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QFont, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSlider,
-    QStyle,
+    QSizePolicy,
     QVBoxLayout,
+    QWidget,
 )
 
 from livesnn.app import style
-from livesnn.app.views import NOTHING, label
+from livesnn.app.style import Tone
+from livesnn.app.timeline import Timeline, clock
+from livesnn.app.views import NOTHING
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
-
-
-def clock(seconds: float, *, total_s: float | None = None) -> str:
-    """Return a time as m:ss.s, with hours where the recording has any."""
-    hours = (total_s or seconds) >= 3600
-    tenths = max(round(seconds * 10), 0)
-    minutes, rest = divmod(tenths, 600)
-    text = f"{rest / 10:04.1f}"
-    return f"{minutes // 60}:{minutes % 60:02d}:{text}" if hours else f"{minutes}:{text}"
-
-
-class TimeLine(QSlider):
-    """A slider in ms that jumps to where it is clicked."""
-
-    def __init__(self) -> None:
-        super().__init__(Qt.Orientation.Horizontal)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # arrow keys are the window's
-        self.setToolTip("Click or drag to seek (← and → move by a second)")
-
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
-        """Move the handle under the pointer first, then let Qt drag it."""
-        self.setSliderPosition(self._value_at(event.position()))
-        super().mousePressEvent(event)
-
-    def _value_at(self, point: QPointF) -> int:
-        handle = 16
-        span = self.width() - handle
-        position = round(point.x() - handle / 2)
-        return QStyle.sliderValueFromPosition(self.minimum(), self.maximum(), position, span)
+ROW_HEIGHT = 44  # pixels
+_RUNNING = ("playing", "paused", "ended")
+_PLAY = {"playing": ("pause", "Pause"), "ended": ("again", "Play again")}  # state: icon and words
 
 
 class SpeedBox(QComboBox):
@@ -59,8 +39,11 @@ class SpeedBox(QComboBox):
         super().__init__()
         self.setFixedSize(84, 36)
         self.setFont(style.text_font(14))
-        self.setToolTip("Speed of the replay; Max is as fast as the network can")
+        self.setToolTip("Speed of the replay ([ and ]); Max is as fast as the network can")
         self.setAccessibleName("Speed")
+        for speed in SPEEDS:
+            self.addItem("Max" if math.isinf(speed) else f"{speed:g}×", speed)
+        self.setCurrentIndex(SPEEDS.index(1.0))
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
         """Paint the arrow over Qt's box."""
@@ -70,125 +53,190 @@ class SpeedBox(QComboBox):
         style.icon("chevron", colour).paint(painter, self.width() - 28, (self.height() - 20) // 2, 20, 20)
 
 
-def _line_ms(seconds: float) -> int:
-    """Return a place on the line: ms, as far as Qt's integers go (24 days; a damaged file may claim more)."""
-    return round(min(max(1000 * seconds, 0), 2**31 - 1))
-
-
 class Transport(QFrame):
-    """The controls; each only says what the person wants."""
+    """The controls; each only says what the person wants.
+
+    Before something is open it looks as for a recording, so that nothing moves when one is opened.
+    """
 
     play_wanted = Signal()
+    step_wanted = Signal(int)  # frames on, or back below 0
     seek_wanted = Signal(float)  # s from the start
     speed_wanted = Signal(float)  # inf: as fast as possible
     loop_wanted = Signal(bool)
-    reset_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("card")
-        self.play = _button("play", "Play or pause (Space)", size=42, name="play")
-        self.reset = _button(
-            "reset", "Reset the network's state (R): it forgets everything it has seen", text="Reset state"
-        )
-        self.loop = _button("loop", "Start again at the end (L): each loop starts with a fresh state")
-        self.loop.setCheckable(True)
-        self.line = TimeLine()
-        self.position = _time_label()
-        self.total = _time_label()
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.back = _button("One frame back (,)")
+        self.play = _button("Play or pause (Space)", size=42, name="play")
+        self.forward = _button("One frame on (.)")
+        self.position = _words(style.text_font(14, weight=QFont.Weight.DemiBold), "text")
+        self.slash = _words(style.text_font(14), "faint", "/")
+        self.total = _words(style.text_font(14), "soft")
+        self.dot = QLabel()
+        self.dot.setObjectName("dot")
+        self.dot.setFixedSize(10, 10)
+        self.live = _words(style.text_font(13, weight=QFont.Weight.Bold, spacing=1.2), "text", "LIVE")
+        self.elapsed = _words(style.text_font(14), "soft")
         self.speed = SpeedBox()
-        for speed in SPEEDS:
-            self.speed.addItem("Max" if math.isinf(speed) else f"{speed:g}×", speed)
-        self.speed.setCurrentIndex(SPEEDS.index(1.0))
+        self.loop = _button("Start again at the end (L): each loop starts with a fresh state")
+        self.loop.setCheckable(True)
+        self.line = Timeline()
+        self._live_widgets: tuple[QWidget, ...] = (self.dot, self.live, self.elapsed)
+        self._recording_widgets: tuple[QWidget, ...] = (
+            *(self.back, self.forward, self.position, self.slash, self.total),
+            *(self.speed, self.loop, self.line),
+        )
         self._total_s: float | None = None
+        self._live_from_s: float | None = None  # first position of a live source: cameras count from anywhere
+        self._state = "empty"
         self._lay_out()
         self._connect()
         self.set_recording(None)
 
     def _lay_out(self) -> None:
         row = QHBoxLayout()
-        row.setSpacing(10)
-        for widget in (self.play, self.position, self.line, self.total, self.speed, self.loop, self.reset):
-            row.addWidget(widget, 1 if widget is self.line else 0)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        for button in (self.back, self.play, self.forward):
+            row.addWidget(button)
+        row.addSpacing(6)
+        for words in (self.position, self.slash, self.total):
+            row.addWidget(words)
+        for widget in self._live_widgets:
+            row.addWidget(widget)
+        row.addStretch(1)
+        row.addWidget(self.speed)
+        row.addWidget(self.loop)
+        controls = QWidget()
+        controls.setFixedHeight(ROW_HEIGHT)
+        controls.setLayout(row)
         column = QVBoxLayout(self)
-        column.setContentsMargins(14, 10, 14, 10)
-        column.addLayout(row)
+        column.setContentsMargins(12, 5, 12, 5)
+        column.setSpacing(2)
+        column.addWidget(controls)
+        column.addWidget(self.line)
 
     def _connect(self) -> None:
+        self.back.clicked.connect(self.step_back)
         self.play.clicked.connect(self._play_clicked)
-        self.reset.clicked.connect(self._reset_clicked)
+        self.forward.clicked.connect(self.step_forward)
         self.loop.toggled.connect(self.loop_wanted)
-        self.line.sliderReleased.connect(self._line_released)
-        self.line.sliderMoved.connect(self._line_moved)
+        self.line.seek_wanted.connect(self._sought)
         self.speed.activated.connect(self._speed_chosen)
 
-    def set_recording(self, duration_s: float | None) -> None:
-        """Fit to a recording of this length; None: nothing is open, or it has no end."""
-        self._total_s = duration_s
-        seekable = duration_s is not None
-        self.line.setRange(0, _line_ms(duration_s or 0.0))
-        for widget in (self.line, self.speed, self.loop):
-            widget.setEnabled(seekable)
-        self.total.setText(clock(duration_s) if duration_s is not None else NOTHING)
-        self.show_position(0.0)
+    # What is played
+
+    def set_recording(self, duration_s: float | None, classes: Sequence[str] = ()) -> None:
+        """Fit to a recording of this length; None: nothing is open, or it has no end.
+
+        ``classes`` are the model's, in its order, for their colours on the time line.
+        """
+        self._total_s, self._live_from_s = duration_s, None
+        self.line.set_recording(duration_s, classes)
+        self.total.setText(NOTHING if duration_s is None else clock(duration_s))
+        for words in (self.position, self.elapsed):
+            words.setText(NOTHING if duration_s is None else clock(0.0, total_s=duration_s))
+        self._fit()
 
     def show_position(self, seconds: float) -> None:
-        """Move the handle, unless a person holds it."""
-        if self.line.isSliderDown():
-            return
-        self.line.setValue(_line_ms(seconds))
-        known = self._total_s is not None
-        self.position.setText(clock(seconds, total_s=self._total_s) if known or seconds else NOTHING)
+        """Move the handle, unless a person holds it, and the numbers with it."""
+        if self._total_s is None:
+            if self._live_from_s is None or seconds < self._live_from_s:
+                self._live_from_s = seconds
+            self.elapsed.setText(clock(seconds - self._live_from_s))
+        elif not self.line.is_dragging:
+            self.line.show_position(seconds)
+            self.position.setText(clock(seconds, total_s=self._total_s))
 
     def show_state(self, state: str) -> None:
-        """Show what the play button would do in a state of session.py."""
-        name = {"playing": "pause", "ended": "again"}.get(state, "play")
-        self.play.setIcon(style.icon(name, style.BACKGROUND))
-        self.play.setToolTip(
-            {"pause": "Pause (Space)", "again": "Play again (Space)"}.get(name, "Play (Space)")
-        )
-        active = state in ("playing", "paused", "ended")
-        self.play.setEnabled(active)
-        self.reset.setEnabled(active)
+        """Show what the buttons would do in a state of session.py."""
+        self._state = state
+        self._fit()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what runs has no end."""
+        return self._total_s is None and self._state in _RUNNING
+
+    def _fit(self) -> None:
+        """Show and enable what makes sense for what is played, in its state."""
+        seekable, live = self._total_s is not None, self.is_live
+        for widget in self._live_widgets:
+            widget.setVisible(live)
+        for widget in self._recording_widgets:
+            widget.setVisible(not live)
+        running = self._state in _RUNNING
+        for button, icon, usable in (
+            (self.back, "back", seekable and running),
+            (self.forward, "forward", seekable and running),
+            (self.loop, "loop", seekable),
+        ):
+            button.setEnabled(usable)
+            style.set_icon(button, icon, "text" if usable else "faint")
+        self.speed.setEnabled(seekable)
+        style.set_tone(self.dot, "danger" if self._state == "playing" else "faint")
+        icon, words = _PLAY.get(self._state, ("play", "Play"))
+        self.play.setEnabled(running)
+        style.set_icon(self.play, icon, "on_accent" if running else "faint")
+        self.play.setToolTip(f"{words} (Space)")
+        self.play.setAccessibleName(words)
+
+    # What a person wants
+
+    @Slot()
+    def step_back(self) -> None:
+        """Ask for the frame before."""
+        self.step_wanted.emit(-1)
+
+    @Slot()
+    def step_forward(self) -> None:
+        """Ask for the next frame."""
+        self.step_wanted.emit(1)
+
+    @Slot()
+    def slower(self) -> None:
+        """Choose the next lower speed, if there is one."""
+        self._choose_speed(self.speed.currentIndex() - 1)
+
+    @Slot()
+    def faster(self) -> None:
+        """Choose the next higher speed, if there is one."""
+        self._choose_speed(self.speed.currentIndex() + 1)
+
+    def _choose_speed(self, index: int) -> None:
+        if self.speed.isEnabled() and 0 <= index < len(SPEEDS):
+            self.speed.setCurrentIndex(index)
+            self._speed_chosen(index)
 
     @Slot()
     def _play_clicked(self) -> None:
         self.play_wanted.emit()
 
-    @Slot()
-    def _reset_clicked(self) -> None:
-        self.reset_wanted.emit()
-
-    @Slot()
-    def _line_released(self) -> None:
-        self.seek_wanted.emit(self.line.value() / 1000)
-
-    @Slot(int)
-    def _line_moved(self, milliseconds: int) -> None:
-        self.position.setText(clock(milliseconds / 1000, total_s=self._total_s))
+    @Slot(float)
+    def _sought(self, seconds: float) -> None:
+        self.position.setText(clock(seconds, total_s=self._total_s))
+        self.seek_wanted.emit(seconds)
 
     @Slot(int)
     def _speed_chosen(self, index: int) -> None:
         self.speed_wanted.emit(SPEEDS[index])
 
 
-def _button(icon: str, tip: str, *, size: int = 36, name: str = "icon", text: str = "") -> QPushButton:
-    button = QPushButton(f" {text}" if text else "")
-    button.setObjectName("" if text else name)
-    button.setFont(style.text_font(14))
-    button.setIcon(style.icon(icon))
-    button.setIconSize(QSize(20, 20))
+def _button(tip: str, *, size: int = 36, name: str = "icon") -> QPushButton:
+    button = QPushButton()
+    button.setObjectName(name)
     button.setToolTip(tip)
     button.setAccessibleName(tip)
-    button.setFixedHeight(size)
-    if not text:
-        button.setFixedWidth(size)
+    button.setFixedSize(size, size)
     button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return button
 
 
-def _time_label() -> QLabel:
-    widget = label(NOTHING, style.text_font(14), style.SOFT)
-    widget.setMinimumWidth(52)
-    widget.setAlignment(Qt.AlignmentFlag.AlignCenter)
-    return widget
+def _words(font: QFont, tone: Tone, text: str = NOTHING) -> QLabel:
+    words = QLabel(text)
+    words.setFont(font)
+    style.set_tone(words, tone)
+    return words

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from livesnn.errors import LivesnnError
 
-WHAT = ("decode", "slicer", "step", "latency", "startup")
+WHAT = ("decode", "slicer", "step", "latency", "startup", "simulate")
 VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "PySide6-Essentials", "dv-processing")
 
 
@@ -18,6 +18,7 @@ def measure(what: Sequence[str], model: str, repeats: int) -> dict[str, object]:
     if repeats < 1:
         raise LivesnnError(f"{repeats} repeats measure nothing: give --repeats 1 or more")
     from livesnn.bench.decode import bench_decode
+    from livesnn.bench.simulate import bench_simulate
     from livesnn.bench.slicer import bench_slicer
     from livesnn.bench.step import bench_latency, bench_startup, bench_step
 
@@ -27,6 +28,7 @@ def measure(what: Sequence[str], model: str, repeats: int) -> dict[str, object]:
         "step": lambda: bench_step(model, repeats),
         "latency": lambda: bench_latency(model),
         "startup": lambda: bench_startup(model, repeats),
+        "simulate": lambda: bench_simulate(repeats),
     }
     figures = {name: measurements[name]() for name in what or WHAT}
     return {"machine": _machine(), **figures}

@@ -1,11 +1,9 @@
-"""What comes in: events, their sources, `open_source`. Not here: turning events into frames (frames.py)."""
+"""What comes in: events and their sources. Not here: opening one by name (sources.py), frames (frames.py)."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
@@ -108,35 +106,3 @@ def as_events(packet: npt.NDArray[np.void]) -> Events:
             raise SourceError(f"a packet's {name} must be within {least}..{most}: check its unit and origin")
         events[name] = column
     return events
-
-
-_NOT_YET = ("camera:", "tcp://", "unix://", "webcam:", "simulate:")
-
-
-def open_source(uri: str | Path) -> EventSource:
-    """Open a SOURCE of the command line: today the path of a recording.
-
-    Raises
-    ------
-    SourceError
-        When there is no such file, or the source isn't supported yet.
-    FormatError
-        When the file isn't a recording of a known format, or is damaged beyond use.
-    """
-    from livesnn.events.recording import open_recording
-
-    if not isinstance(uri, str | Path):
-        raise SourceError(f"a source must be text or a path, not {uri!r}: give the path of a recording")
-    name = str(uri)
-    if not name:
-        raise SourceError("the source is empty: give the path of a recording")
-    path = Path(os.path.expanduser(name))  # Path.expanduser raises where there is no such user
-    if os.path.lexists(path):
-        return open_recording(path)
-    if name == "camera" or name.startswith(_NOT_YET):
-        raise SourceError(
-            f"{name}: {name.split(':')[0]} sources are not supported yet: give the path of a recording"
-        )
-    if name.startswith("file://"):
-        raise SourceError(f"{name}: addresses of files are not read: give the path alone, without file://")
-    return open_recording(path)  # which says what is wrong with the path

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from livesnn.events import Resolution, SourceCounters
-from livesnn.events.formats import Reader, open_reader
+from livesnn.events.formats import EventStream, Reader, open_reader
 from livesnn.events.formats.tidy import notes_on
 
 
@@ -55,7 +55,7 @@ def describe(path: str | Path) -> RecordingInfo:
     reader = open_reader(Path(path))
     try:
         notes: list[str] = []
-        streams = {stream.name: _summarise(reader, stream.name, notes) for stream in reader.streams}
+        streams = {stream.name: _summarise(reader, stream, notes) for stream in reader.streams}
         other = reader.other_content()
         starts = [summary.t0 for summary in streams.values() if summary.t0 is not None]
         ends = [summary.t1 for summary in streams.values() if summary.t1 is not None]
@@ -76,19 +76,24 @@ def describe(path: str | Path) -> RecordingInfo:
         reader.close()
 
 
-def _summarise(reader: Reader, stream: str, notes: list[str]) -> StreamSummary:
+def _summarise(reader: Reader, stream: EventStream, notes: list[str]) -> StreamSummary:
     counters = SourceCounters()
     n = on = 0
     sums = np.zeros(2, np.int64)
     low = np.full(3, np.iinfo(np.int64).max)
     high = np.full(3, np.iinfo(np.int64).min)
-    for packet in reader.packets(stream, None, counters):
+    for packet in reader.packets(stream.name, None, counters):
         n += packet.size
         on += int(np.count_nonzero(packet["p"]))
         sums += (packet["x"].sum(dtype=np.int64), packet["y"].sum(dtype=np.int64))
         low = np.minimum(low, [packet[axis].min() for axis in ("t", "x", "y")])
         high = np.maximum(high, [packet[axis].max() for axis in ("t", "x", "y")])
-    notes.extend(notes_on(stream, counters))
+    notes.extend(notes_on(stream.name, counters))
+    for axis, mirrored in enumerate(stream.mirrored):
+        if n and mirrored and stream.resolution is not None:  # back to the file's own orientation
+            last = stream.resolution[axis] - 1
+            sums[axis] = last * n - sums[axis]
+            low[axis + 1], high[axis + 1] = last - high[axis + 1], last - low[axis + 1]
     (t0, xmin, ymin), (t1, xmax, ymax) = ((int(v) if n else None for v in ends) for ends in (low, high))
     return StreamSummary(
         n=n, on=on, sumx=int(sums[0]), sumy=int(sums[1]),

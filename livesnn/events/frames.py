@@ -187,15 +187,17 @@ class Slicer:
 def frames(source: EventSource, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
     """Yield the frames of any source until it ends; its last, unfinished slice is dropped.
 
-    A source that knows better may have two attributes, read after each packet: ``arrived_s``, the
-    `time.perf_counter()` at which the packet arrived (a buffer), and ``now_us``, as for `Slicer.push` (a
-    camera). Otherwise a packet arrives when the source yields it.
+    A source that knows better may have attributes, read after each packet: ``arrived_s``, the packet's
+    `time.perf_counter()`, otherwise that of the yield; ``now_us``, as for `Slicer.push`; and ``connection``, a
+    number that changes where the packets follow on from nothing: a new stream, however short the gap.
     """
     slicer = Slicer(rule, source.resolution, input)
+    connection = 0
     for packet in source:
-        arrived_s: float | None = getattr(source, "arrived_s", None)
-        now_us: int | None = getattr(source, "now_us", None)
-        yield from slicer.push(packet, time.perf_counter() if arrived_s is None else arrived_s, now_us=now_us)
+        if connection != (connection := getattr(source, "connection", 0)):
+            slicer.reset()
+        arrived_s: float = getattr(source, "arrived_s", time.perf_counter())
+        yield from slicer.push(packet, arrived_s, now_us=getattr(source, "now_us", None))
 
 
 def stack_clip(

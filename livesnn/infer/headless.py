@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Literal
 
 import numpy as np
 
-from livesnn.events import EventSource, open_source
+from livesnn.events import Closing, Events, EventSource, Resolution, SourceCounters
 from livesnn.events.frames import frames
+from livesnn.events.live import Notify, ignore
+from livesnn.events.recording import Recording
 from livesnn.infer import Engine, Model, load_model
 from livesnn.infer.decide import probabilities
-from livesnn.infer.pipeline import Result, run
+from livesnn.infer.pipeline import Result, StateMode, run
 from livesnn.infer.synops import mean_density, synops
+from livesnn.sources import open_source
+from livesnn.threads import Buffered
 
 
 @dataclass(frozen=True)
@@ -56,10 +64,22 @@ def decide_all(
     model: str,
     *,
     engine: Engine = "auto",
-    state: Literal["carry", "reset"] = "carry",
+    state: StateMode = "carry",
     every: Literal["window", "frame"] = "window",
+    seconds: float | None = None,
+    notify: Notify = ignore,
 ) -> Iterator[Row | Summary]:
     """Yield a row a window (or a frame, once the first window is full), then the summary.
+
+    A recording is read as fast as it can be. A live source waits for nobody: what the network can't take in time
+    is dropped and counted. Ctrl-C ends it as ``seconds`` does; pressed again, at once.
+
+    Parameters
+    ----------
+    seconds
+        End after so long: in a recording's own time, or in real time.
+    notify
+        Told when a live source is lost and when it is back.
 
     Raises
     ------
@@ -67,17 +87,89 @@ def decide_all(
         The source or the model can't be opened, or fails on the way.
     """
     loaded = load_model(model, engine)
-    opened = open_source(source)
+    opened = open_source(source, notify=notify)
+    limited = _Limited(opened, seconds)
     tally = _Tally(loaded, engine)
     try:
-        stream = frames(opened, loaded.card.input.slice, loaded.card.input)
-        for result in run(stream, loaded, state=state, dropped=lambda: opened.counters.dropped):
-            tally.add(result)
-            if result.window_end or (every == "frame" and result.window > 0):
-                yield _row(result, loaded)
-        yield tally.end(opened)
+        with limited.ended_by_ctrl_c():
+            stream = frames(limited, loaded.card.input.slice, loaded.card.input)
+            for result in run(stream, loaded, state=state, dropped=lambda: limited.counters.dropped):
+                tally.add(result)
+                if result.window_end or (every == "frame" and result.window > 0):
+                    yield _row(result, loaded)
+        yield tally.end(limited, tuple(getattr(opened, "warnings", ())))
     finally:
-        opened.close()
+        limited.close()
+
+
+def engine_name(engine: Engine) -> str:
+    """Return what `load_model` runs a model with when it is asked for ``engine``."""
+    return "onnx" if engine == "auto" else engine
+
+
+class _Limited(Closing):
+    """A source that ends after a time, or when told to; a live one through a buffer that drops the oldest."""
+
+    def __init__(self, source: EventSource, seconds: float | None) -> None:
+        self._live = not isinstance(source, Recording)
+        self._source = Buffered(source, policy="drop_oldest") if self._live else source
+        self._seconds = float("inf") if seconds is None else seconds
+        self._stop = threading.Event()
+
+    @property
+    def resolution(self) -> Resolution:
+        return self._source.resolution
+
+    @property
+    def counters(self) -> SourceCounters:
+        return self._source.counters
+
+    @property
+    def arrived_s(self) -> float:
+        return getattr(self._source, "arrived_s", time.perf_counter())
+
+    @property
+    def now_us(self) -> int | None:
+        return getattr(self._source, "now_us", None)
+
+    @property
+    def connection(self) -> int:
+        return getattr(self._source, "connection", 0)
+
+    def __iter__(self) -> Iterator[Events]:
+        begun_s, begun_us = time.perf_counter(), None
+        for packet in self._source:
+            if self._stop.is_set() or (self._live and time.perf_counter() - begun_s >= self._seconds):
+                return
+            if not self._live and packet.size:
+                begun_us = int(packet["t"][0]) if begun_us is None else begun_us
+                within = packet[packet["t"] < begun_us + 1e6 * self._seconds]
+                yield within
+                if within.size < packet.size:
+                    return
+            else:
+                yield packet
+
+    def close(self) -> None:
+        self._source.close()
+
+    @contextmanager
+    def ended_by_ctrl_c(self) -> Iterator[None]:
+        """Let the first Ctrl-C end a live source's iteration; only the main thread can, and a recording ends."""
+        if not self._live or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.getsignal(signal.SIGINT)
+
+        def end(number: int, frame: FrameType | None) -> None:
+            self._stop.set()
+            signal.signal(signal.SIGINT, before)
+
+        signal.signal(signal.SIGINT, end)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def _row(result: Result, model: Model) -> Row:
@@ -92,7 +184,7 @@ class _Tally:
 
     def __init__(self, model: Model, engine: Engine) -> None:
         self._model = model
-        self._engine = "onnx" if engine == "auto" else engine
+        self._engine = engine_name(engine)
         self._begun_s = time.perf_counter()
         self._frames = self._windows = 0
         self._decisions: Counter[str] = Counter()
@@ -108,7 +200,7 @@ class _Tally:
             if result.decision is not None:
                 self._decisions[result.decision] += 1
 
-    def end(self, source: EventSource) -> Summary:
+    def end(self, source: EventSource, warnings: tuple[str, ...]) -> Summary:
         card = self._model.card
         density = self._densities / max(self._frames, 1)
         p50, p95, p99 = np.percentile(self._latencies_ms or [0.0], (50, 95, 99))
@@ -124,7 +216,7 @@ class _Tally:
             density=mean_density(density, card),
             synops_per_frame=synops(density, card),
             seconds=time.perf_counter() - self._begun_s,
-            warnings=(*getattr(source, "warnings", ()), *self._doubts(source)),
+            warnings=(*warnings, *self._doubts(source)),
         )
 
     def _doubts(self, source: EventSource) -> Iterator[str]:

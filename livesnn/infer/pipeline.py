@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
 from livesnn.infer import Model, State
 from livesnn.infer.decide import Decider, Decision
+
+StateMode = Literal["carry", "reset"]
+"""Whether the state lives for ever, or is zeroed at the beginning of each window as well."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,10 @@ class Result:
         `ModelCard.states`.
     window_end
         True on the last frame of a window.
+    membrane
+        float32 [layers]: mean U of each layer after this step, in the order of `ModelCard.states`.
+    carried
+        Frames the state has been carried for since it was last zero, by plan or not, with this one: from 1.
     """
 
     t: int
@@ -74,13 +81,15 @@ class Result:
     reset: bool
     density: npt.NDArray[np.float32]
     window_end: bool
+    membrane: npt.NDArray[np.float32]
+    carried: int
 
 
 def run(
     frames: Iterable[Frame],
     model: Model,
     *,
-    state: Literal["carry", "reset"] = "carry",
+    state: StateMode | Callable[[], StateMode] = "carry",
     decider: Decider = Decider(),  # noqa: B008 (frozen)
     reset_requested: Callable[[], bool] = lambda: False,
     dropped: Callable[[], int] = lambda: 0,
@@ -93,7 +102,7 @@ def run(
         From `events.frames.frames` with the model's own card, or any other frames of its input's shape.
     state
         "carry": the state lives for ever. "reset": it is zeroed at the beginning of each window as well;
-        windows and their rates are counted as before.
+        windows and their rates are counted as before. A callable is asked once a frame.
     decider
         Turns rates into a decision.
     reset_requested
@@ -107,21 +116,22 @@ def run(
     ModelError
         A frame doesn't fit the model, or ``state`` is something else.
     """
-    if state not in ("carry", "reset"):
-        raise ModelError(f"unknown state {state!r}: use 'carry' or 'reset'")
     card = model.card
     window = _Window(card)
     membranes = model.initial_state()
+    carried = 0
     first = True
     for frame in frames:
         begun_s = time.perf_counter()
+        mode = _mode(state)
         reset = (reset_requested() or frame.start) and not first
         first = False
         if reset:
             window.restart()
-        if reset or (state == "reset" and window.position == 0):
-            membranes = model.initial_state()
+        if reset or (mode == "reset" and window.position == 0):
+            membranes, carried = model.initial_state(), 0
         output, membranes = model.step(frame, membranes)
+        carried += 1
         stepped_s = time.perf_counter()
         index = window.add(output)
         rates = window.rates()
@@ -138,7 +148,16 @@ def run(
             reset=reset,
             density=_density(membranes[:-1], card),
             window_end=window.position == 0,
+            membrane=np.array([membrane.mean() for membrane in membranes], np.float32),
+            carried=carried,
         )
+
+
+def _mode(state: StateMode | Callable[[], StateMode]) -> StateMode:
+    mode = state() if callable(state) else state
+    if mode not in get_args(StateMode):
+        raise ModelError(f"unknown state {mode!r}: use 'carry' or 'reset'")
+    return mode
 
 
 class _Window:

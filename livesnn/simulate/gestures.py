@@ -27,6 +27,9 @@ WARM_UP_US = 20_000
 CHANGE_S = (0.35, 0.8)
 """How long a person takes from one gesture to the next."""
 
+TAKE_FRAMES = 25
+"""Pictures a take, 0.1 s: simulated in a tenth of that, so that a live stream doesn't stutter."""
+
 Use = Literal["train", "validation", "test", "show"]
 """What a body is for: no body of the one use is ever one of another, whatever the seeds."""
 
@@ -38,6 +41,14 @@ class Segment(NamedTuple):
 
     gesture: str
     start_us: int
+    end_us: int
+
+
+class Take(NamedTuple):
+    """A piece of a stream: its events, in (end of the last take, ``end_us``], and the segment it belongs to."""
+
+    events: Events
+    segment: Segment
     end_us: int
 
 
@@ -72,11 +83,10 @@ def gesture_stream(
     gestures: tuple[str, ...] = GESTURES,
     segment_s: tuple[float, float] = (3.0, 6.0),
     resolution: Resolution = RESOLUTION,
-) -> Iterator[tuple[Events, Segment]]:
-    """Yield one person's events for ever, from time 0: each gesture and the change to it, in random order.
+) -> Iterator[Take]:
+    """Yield one person's events for ever, 0.1 s at a time: each gesture and the change to it, in random order.
 
-    Every gesture comes once before one comes again. The events of a pair begin where the last pair's end, with
-    the change to the segment's gesture.
+    Every gesture comes once before one comes again.
     """
     rng = np.random.default_rng([_USES[use], seed, len(GESTURES) + 1])
     scene = draw_scene(rng, resolution)
@@ -91,12 +101,12 @@ def gesture_stream(
             film, before = Film(scene, limbs, 0, rng), limbs
         limbs = _changed(before, limbs, change_us // FRAME_US)
         end = (change_us + held_us) // FRAME_US
-        yield (
-            film.shoot(_part(limbs, 0, end), times_us[:end]),
-            Segment(gesture, now_us + change_us, now_us + change_us + held_us),
-        )
-        before = _part(limbs, end)
-        now_us += change_us + held_us
+        segment = Segment(gesture, now_us + change_us, now_us + change_us + held_us)
+        for first in range(0, end, TAKE_FRAMES):
+            last = min(first + TAKE_FRAMES, end)
+            events = film.shoot(_part(limbs, first, last), times_us[first:last])
+            yield Take(events, segment, int(times_us[last - 1]))
+        before, now_us = _part(limbs, end), segment.end_us
 
 
 def _rounds(gestures: tuple[str, ...], rng: np.random.Generator) -> Iterator[str]:

@@ -42,19 +42,18 @@ class SimulatedPerson(Closing):
     def __iter__(self) -> Iterator[Events]:
         """Yield a packet every 10 ms, each when its time has come, until `close`."""
         begun_s = self._clock()
-        for events, segment in gesture_stream(self._seed, use="show", segment_s=(3.0, 4.5)):
-            first_us = self.now_us or 0
-            times = np.arange(first_us, segment.end_us, PACKET_US)
-            for packet, start_us in zip(
-                np.split(events, np.searchsorted(events["t"], times[1:])), times, strict=True
-            ):
-                end_us = min(int(start_us) + PACKET_US, segment.end_us)
+        begun_us = 0
+        for take in gesture_stream(self._seed, use="show", segment_s=(3.0, 4.5)):
+            ends = np.arange(begun_us, take.end_us, PACKET_US) + PACKET_US
+            packets = np.split(take.events, np.searchsorted(take.events["t"], ends[:-1]))
+            for packet, end_us in zip(packets, ends, strict=True):
                 if self._closed.wait(max(begun_s + end_us * 1e-6 - self._clock(), 0.0)):
                     return
-                self.gesture = segment.gesture
+                self.gesture = take.segment.gesture
                 self.counters.events += packet.size
-                self.now_us = end_us
+                self.now_us = min(int(end_us), take.end_us)
                 yield packet
+            begun_us = take.end_us
 
     def close(self) -> None:
         """End the iteration, from any thread; safe to call twice."""

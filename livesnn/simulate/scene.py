@@ -159,7 +159,7 @@ def _head(body: Body, limbs: Limbs) -> Array:
     def part(dx0: float, dy0: float, r0: float, dx1: float, dy1: float, r1: float, depth: float,
              luminance: float, *, face: bool = True) -> Array:  # fmt: skip
         at = place + (turn if face else 0)
-        start, end = at + [dx0 * r, dy0 * r], at + [dx1 * r, dy1 * r]
+        start, end = at + np.array([dx0, dy0]) * r, at + np.array([dx1, dy1]) * r
         return _cone(start, r0 * r, end, r1 * r, depth, body, luminance=luminance, texture=0.0, phase=0.0)
 
     dark = 0.55 * body.skin
@@ -179,7 +179,7 @@ def _arms(body: Body, limbs: Limbs) -> Array:
     shirt = {"luminance": 1.15 * body.shirt, "texture": body.texture}
     skin = {"luminance": body.skin, "texture": 0.5 * body.texture}
     elbow_radius = (body.arm_radius + body.wrist_radius) / 2
-    shapes = []
+    shapes: list[Array] = []
     for arm in (0, 1):
         shoulder, elbow, wrist, tip = (all_joints[:, arm, k] for k in range(4))
         cuff = elbow + covered * (wrist - elbow)

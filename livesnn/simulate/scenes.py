@@ -1,17 +1,19 @@
-"""What `livesnn simulate` can make, by name. Not here: how it is made (digits.py, saccades.py)."""
+"""What `livesnn simulate` can make, by name. Not here: how it is made (digits.py, gestures.py)."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events import Events
-from livesnn.simulate import digits, saccades
+from livesnn.events import Events, Resolution
+from livesnn.simulate import digits, gestures, saccades
+from livesnn.simulate.motions import GESTURES, IDLE
 
-SCENES = tuple(f"digit-{digit}" for digit in range(10))
-
-
-RESOLUTION = saccades.RESOLUTION
+ALL_GESTURES = "gestures"
+DIGITS = tuple(f"digit-{digit}" for digit in range(10))
+SCENES = (ALL_GESTURES, *GESTURES, IDLE, *DIGITS)
 
 
 def check_scene(scene: str, *, seed: int, seconds: float) -> None:
@@ -24,8 +26,13 @@ def check_scene(scene: str, *, seed: int, seconds: float) -> None:
         raise SourceError(f"{seconds:g} seconds can't be simulated: give a number above 0, up to 3600")
 
 
-def simulate_scene(scene: str, *, seed: int, seconds: float) -> Events:
-    """Return the events of one scene on a sensor of `RESOLUTION`, the same for the same seed.
+def scene_resolution(scene: str) -> Resolution:
+    """Return the size of the sensor that sees a scene."""
+    return saccades.RESOLUTION if scene in DIGITS else gestures.RESOLUTION
+
+
+def simulate_scene(scene: str, *, seed: int, seconds: float) -> Iterator[Events]:
+    """Yield the events of one scene, the same for the same seed.
 
     Raises
     ------
@@ -33,5 +40,12 @@ def simulate_scene(scene: str, *, seed: int, seconds: float) -> Events:
         See `check_scene`.
     """
     check_scene(scene, seed=seed, seconds=seconds)
-    digit = int(scene.removeprefix("digit-"))
-    return digits.digit_recording(digit, np.random.default_rng(seed), seconds)
+    if scene in DIGITS:
+        yield digits.digit_recording(DIGITS.index(scene), np.random.default_rng(seed), seconds)
+        return
+    wanted = GESTURES if scene == ALL_GESTURES else (scene,)
+    end_us = round(seconds * 1e6)
+    for take in gestures.gesture_stream(seed, use="show", gestures=wanted):
+        yield take.events[take.events["t"] < end_us]
+        if take.end_us >= end_us:
+            return

@@ -17,7 +17,7 @@ SMALL = ("--width", "16", "--batch", "12", "--epochs", "4", "--analog-epochs", "
 
 def train(data: Path, runs: Path, *more: str) -> subprocess.Popen[str]:
     flags = (*SMALL, "--data", data, "--runs", runs, "--name", "small", *more)
-    return livesnn("train", "--dataset", "nmnist", *flags, OMP_NUM_THREADS="1")
+    return livesnn("train", "--no-compile", "--dataset", "nmnist", *flags, OMP_NUM_THREADS="1")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from livesnn.errors import FormatError
 from livesnn.events.describe import describe
 from livesnn.events.recording import open_recording
 
-READ_SO_FAR = ("aedat4", "nmnist")
+READ_SO_FAR = ("aedat4", "aedat2", "nmnist")
 
 AEDAT4_FILES = (
     "aedat4/aestream_davis.aedat4",
@@ -42,7 +42,7 @@ def ground_truth(recordings: Path) -> dict[str, Any]:
 def test_every_recording_is_described_as_the_independent_readers_do(
     recordings: Path, ground_truth: dict[str, Any]
 ) -> None:
-    assert len(ground_truth) >= 7
+    assert len(ground_truth) >= 11
     for name, known in ground_truth.items():
         found = msgspec.to_builtins(describe(recordings / name))
         streams = list(found["streams"].values())
@@ -51,7 +51,7 @@ def test_every_recording_is_described_as_the_independent_readers_do(
         ], name
         counts = {
             "frames": known.get("frame", 0),
-            "imu": known.get("imus", 0),
+            "imu": known.get("imus", known.get("imu_words", 0) // 7),
             "triggers": known.get("triggers", 0),
         }
         assert {key: found[key] for key in counts} == counts, name
@@ -110,6 +110,59 @@ def test_dvs_gesture_tables_open_on_the_sensor_they_come_from(data_dir: Path) ->
         with np.load(path) as table:
             assert sum(packet.size for packet in recording) == len(table["t"])
         assert any("128×128 assumed" in warning for warning in recording.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "mirrored"),
+    [
+        ("Mibblez_foam90", (False, True)),
+        ("PyAedatTools_IMU_rotDisk", (True, True)),
+        ("colleenpamchen_DVS128-2017-03-21-short", (False, True)),
+        ("jaer_MovingDarkBox", (False, True)),
+    ],
+)
+def test_aedat2_recordings_are_those_of_the_independent_readers_put_upright(
+    recordings: Path, name: str, mirrored: tuple[bool, bool]
+) -> None:
+    truth = json.loads((recordings / "GROUND_TRUTH.json").read_text())[f"aedat2/{name}.aedat"]
+    (known,) = truth["streams"]
+    with open_recording(recordings / f"aedat2/{name}.aedat") as recording:
+        events = np.concatenate(list(recording))
+        size = recording.resolution
+        assert recording.camera.startswith(truth["model"])
+        assert (recording.t_start, recording.t_end) == (known["t0"], known["t1"])
+        assert recording.counters.out_of_order == recording.counters.out_of_bounds == 0
+    assert (events.size, np.count_nonzero(events["p"])) == (known["n"], known["on"])
+    for axis, length, backwards in zip("xy", size, mirrored, strict=True):
+        as_in_file = length - 1 - events[axis].astype(int) if backwards else events[axis].astype(int)
+        found = {
+            f"sum{axis}": as_in_file.sum(),
+            f"{axis}min": as_in_file.min(),
+            f"{axis}max": as_in_file.max(),
+        }
+        assert found == {key: known[key] for key in found}
+    described = describe(recordings / f"aedat2/{name}.aedat")
+    assert (described.imu, described.frames) == (truth.get("imu_words", 0) // 7, truth.get("aps_words", 0))
+
+
+def test_dvs128_objects_are_half_a_minute_each_on_a_dvs128(data_dir: Path) -> None:
+    paths = sorted((data_dir / "dvs128_objects").glob("*.aedat"))
+    assert len(paths) == 7
+    for path in paths:
+        found = describe(path)
+        assert (found.format, found.camera, found.resolution) == ("aedat2", "DVS128", (128, 128))
+        assert 30_000_000 < found.duration_us < 40_000_000
+        assert found.warnings == []
+
+
+def test_an_aedat2_file_that_is_cut_short_is_the_beginning_of_the_whole_one(recordings: Path) -> None:
+    with open_recording(recordings / "aedat2/jaer_MovingDarkBox.aedat") as whole:
+        all_events = np.concatenate(list(whole))
+    with open_recording(recordings / "malformed/aedat2_trunc_event.aedat") as cut:
+        events = np.concatenate(list(cut))
+        assert any("the last 5 bytes aren't a whole event" in warning for warning in cut.warnings)
+    assert events.size == 12_473
+    assert np.array_equal(events, all_events[: events.size])
 
 
 @pytest.mark.timeout(2)

@@ -9,6 +9,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
+from livesnn.app.settings import Settings
 
 from .synthetic import livesnn_threads, moving_bar, write_model, write_recording
 
@@ -35,8 +36,12 @@ def make_window(qtbot: QtBot, model_folder: Path) -> Iterator[Callable[..., Main
     """Return a function that makes a window on show, which is closed after the test."""
     windows: list[MainWindow] = []
 
-    def make(model: str | Path = model_folder, *, loop: bool = False) -> MainWindow:
-        window = MainWindow(str(model), loop=loop)
+    def make(
+        model: str | Path = model_folder, *, loop: bool = False, settings: Settings | None = None
+    ) -> MainWindow:
+        kept = settings or Settings()
+        kept.change(loop=loop)
+        window = MainWindow(str(model), settings=kept)
         qtbot.addWidget(window)
         windows.append(window)
         window.show()

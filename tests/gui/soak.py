@@ -17,7 +17,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
 import numpy as np
 import psutil
-import pyqtgraph as pg
+from PySide6.QtWidgets import QApplication
 from synthetic import SENSOR, moving_bar
 
 from livesnn.app.main_window import MainWindow
@@ -63,7 +63,7 @@ class OnDemand:
 
 def main(model: str, frames: int) -> dict[str, int]:
     """Show so many frames, each painted, and return what was measured."""
-    application = pg.mkQApp("soak")
+    application = QApplication([])
     window = MainWindow(model, picture_every_s=0.0)
     window.resize(1000, 700)
     window.show()
@@ -77,7 +77,7 @@ def main(model: str, frames: int) -> dict[str, int]:
         before = window.view.shown
         window.poll()
         if window.view.shown != before:
-            window.view.canvas.viewport().repaint()
+            window.view.canvas.repaint()
             painted += 1
             shown_s = time.perf_counter()
             source.wanted.release()

@@ -1,16 +1,19 @@
-"""The law of the fading picture: brightness falls as exp(−age / decay), and a newer event replaces an older one."""
+"""The laws of the picture: how events fade, how they are counted, and what their colours say."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livesnn.app.accumulator import DEFAULT_PALETTE, LEVELS, PALETTES, Accumulator, Palette
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.app.accumulator import FULL_COUNT, Accumulator, ViewMode, ViewSpec
+from livesnn.app.palettes import DEFAULT_PALETTE, PALETTES, Palette
+from livesnn.errors import SourceError
+from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
 
-DECAY_US = 20_000.0
+FADE_US = 20_000
 SENSOR = Resolution(7, 5)
 
 
@@ -18,8 +21,23 @@ def packet(*events: tuple[int, int, int, bool]) -> Events:
     return np.array(list(events), dtype=EVENTS_DTYPE)
 
 
-def accumulator() -> Accumulator:
-    return Accumulator(SENSOR, decay_us=DECAY_US)
+def accumulator(mode: ViewMode = "decay", palette: str = DEFAULT_PALETTE.name) -> Accumulator:
+    return Accumulator(SENSOR, ViewSpec(mode, FADE_US, palette))
+
+
+def shade(level: float, *, on: bool, palette: Palette = DEFAULT_PALETTE) -> npt.NDArray[np.float64]:
+    return palette.shades(np.array(level), on=on)
+
+
+def random_events(seed: int, n: int = 50, last_us: int = 60_000) -> Events:
+    rng = np.random.default_rng(seed)
+    events = np.zeros(n, EVENTS_DTYPE)
+    events["t"] = np.sort(rng.integers(0, last_us, n))
+    events["x"], events["y"], events["p"] = rng.integers(0, 7, n), rng.integers(0, 5, n), rng.random(n) < 0.5
+    return events
+
+
+# Fading
 
 
 @settings(deadline=None)  # the first call compiles
@@ -27,17 +45,16 @@ def accumulator() -> Accumulator:
 def test_brightness_falls_exponentially_with_age(age_us: int, on: bool) -> None:
     painter = accumulator()
     painter.add(packet((1000, 3, 2, on)))
-    level = round((LEVELS - 1) * float(np.exp(-age_us / DECAY_US)))
-    expected = DEFAULT_PALETTE.table()[int(on), level].astype(int)
-    shown = painter.picture(1000 + age_us)[2, 3].astype(int)
-    neighbours = DEFAULT_PALETTE.table()[int(on), max(level - 1, 0) : level + 2].astype(int)
-    assert np.abs(neighbours - expected).max() >= np.abs(shown - expected).max()  # half a level of rounding
+    shown = painter.picture(1000 + age_us)[2, 3]
+    level = float(np.exp(-age_us / FADE_US))
+    rounding = np.abs(shade(level + 1 / 255, on=on) - shade(level, on=on)) + 1
+    assert (np.abs(shown - shade(level, on=on)) <= rounding).all()
 
 
-def test_one_decay_later_an_on_event_has_37_percent_of_its_level() -> None:
+def test_one_time_constant_later_an_on_event_has_37_percent_of_its_level() -> None:
     painter = accumulator()
     painter.add(packet((0, 0, 0, True)))
-    assert (painter.picture(int(DECAY_US))[0, 0] == DEFAULT_PALETTE.table()[1, 94]).all()  # 255 / e = 93.8
+    assert np.abs(painter.picture(FADE_US)[0, 0] - shade(0.3679, on=True)).max() <= 1
 
 
 def test_a_newer_event_replaces_an_older_one_of_either_polarity() -> None:
@@ -46,30 +63,115 @@ def test_a_newer_event_replaces_an_older_one_of_either_polarity() -> None:
     assert tuple(painter.picture(10)[1, 1]) == DEFAULT_PALETTE.off
 
 
-def test_pixels_without_events_have_the_background_at_any_time() -> None:
-    picture = accumulator().picture(-(1 << 40))
-    assert picture.shape == (5, 7, 3)
-    assert (picture == DEFAULT_PALETTE.background).all()
-
-
-def test_events_outside_the_sensor_are_ignored() -> None:
+@pytest.mark.parametrize("t", [1 - TIME_LIMIT_US, -5, TIME_LIMIT_US - 1])
+def test_any_time_of_an_event_can_be_shown(t: int) -> None:
     painter = accumulator()
+    painter.add(packet((t, 1, 1, True)))
+    assert tuple(painter.picture(t)[1, 1]) == DEFAULT_PALETTE.on
+
+
+# Counting
+
+
+def level_of(picture: npt.NDArray[np.uint8], x: int, y: int, *, on: bool) -> float:
+    """Return the brightness 0..1 that a pixel of one polarity has, by its colour."""
+    levels = np.linspace(0, 1, 1001)
+    distance = np.abs(DEFAULT_PALETTE.shades(levels, on=on) - picture[y, x]).sum(axis=-1)
+    return float(levels[distance.argmin()])
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_counted_events_add_up_to_full_brightness(on: bool) -> None:
+    painter = accumulator("accumulate")
+    levels = []
+    for count in range(1, 4):
+        painter.add(packet((count, 2, 2, on)))
+        levels.append(level_of(painter.picture(3), 2, 2, on=on))
+    assert levels == pytest.approx([min(count / FULL_COUNT, 1) for count in range(1, 4)], abs=0.02)
+
+
+def test_a_pixel_with_both_polarities_has_the_colour_between() -> None:
+    painter = accumulator("accumulate")
+    painter.add(packet((0, 2, 2, True), (1, 2, 2, False)))
+    middle = (np.array(DEFAULT_PALETTE.on) + DEFAULT_PALETTE.off) / 2
+    assert np.abs(painter.picture(1)[2, 2] - middle).max() <= 1
+
+
+@settings(deadline=None)  # the first call compiles
+@given(periods=st.floats(0, 3), count=st.integers(1, 2))
+def test_the_last_period_fades_out_while_the_next_goes_on(periods: float, count: int) -> None:
+    painter = accumulator("accumulate")
+    painter.add(packet(*[(0, 2, 2, True)] * count))
+    now_us = round(periods * FADE_US)
+    left = min(1.0, max(0.0, 2 - now_us / FADE_US))
+    shown = level_of(painter.picture(now_us), 2, 2, on=True)
+    assert shown == pytest.approx(left * count / FULL_COUNT, abs=0.02)
+
+
+def test_a_steady_pixel_does_not_flicker() -> None:
+    painter, every_us = accumulator("accumulate"), FADE_US // 20
+    shown = []
+    for index in range(100):
+        if index % 20 == 10:  # one event a period
+            painter.add(packet((index * every_us, 3, 3, True)))
+        else:
+            painter.add(packet((index * every_us, 0, 0, False)))
+        if index > 40:
+            shown.append(level_of(painter.picture(index * every_us), 3, 3, on=True))
+    assert min(shown) == pytest.approx(0.5 / FULL_COUNT, abs=0.04)
+    assert max(shown) == pytest.approx(1.5 / FULL_COUNT, abs=0.04)
+
+
+def test_silence_longer_than_two_periods_leaves_nothing_counted() -> None:
+    painter = accumulator("accumulate")
+    painter.add(packet((0, 2, 2, True), (2 * FADE_US, 0, 0, True)))
+    assert tuple(painter.picture(2 * FADE_US)[2, 2]) == DEFAULT_PALETTE.background
+
+
+def test_a_time_that_jumps_back_begins_to_count_again() -> None:
+    painter = accumulator("accumulate")
+    painter.add(packet((10 * FADE_US, 2, 2, True), (0, 1, 1, True)))
+    picture = painter.picture(0)
+    assert tuple(picture[2, 2]) == DEFAULT_PALETTE.background
+    assert level_of(picture, 1, 1, on=True) == pytest.approx(1 / FULL_COUNT, abs=0.02)
+
+
+# Either view
+
+MODES: tuple[ViewMode, ...] = ("decay", "accumulate")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("palette", PALETTES.values(), ids=lambda palette: palette.name)
+def test_pixels_without_events_have_the_background_at_any_time(mode: ViewMode, palette: Palette) -> None:
+    picture = accumulator(mode, palette.name).picture(-(1 << 40))
+    assert picture.shape == (5, 7, 3)
+    assert (picture == palette.background).all()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("on", [False, True])
+@pytest.mark.parametrize("palette", PALETTES.values(), ids=lambda palette: palette.name)
+def test_the_newest_and_the_most_frequent_pixels_have_the_palette_s_colours(
+    mode: ViewMode, on: bool, palette: Palette
+) -> None:
+    painter = accumulator(mode, palette.name)
+    painter.add(packet(*[(0, 2, 2, on)] * 2))
+    assert tuple(painter.picture(0)[2, 2]) == (palette.on if on else palette.off)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_events_outside_the_sensor_are_ignored(mode: ViewMode) -> None:
+    painter = accumulator(mode)
     painter.add(packet((0, 7, 0, True), (0, 0, 5, True)))
     assert (painter.picture(0) == DEFAULT_PALETTE.background).all()
 
 
 @settings(deadline=None)  # the first call compiles
-@given(split=st.integers(0, 50), seed=st.integers(0, 20))
-def test_how_packets_are_split_changes_nothing(split: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    events = np.zeros(50, EVENTS_DTYPE)
-    events["t"] = np.sort(rng.integers(0, 60_000, 50))
-    events["x"], events["y"], events["p"] = (
-        rng.integers(0, 7, 50),
-        rng.integers(0, 5, 50),
-        rng.random(50) < 0.5,
-    )
-    whole, parts = accumulator(), accumulator()
+@given(split=st.integers(0, 50), seed=st.integers(0, 20), mode=st.sampled_from(MODES))
+def test_how_packets_are_split_changes_nothing(split: int, seed: int, mode: ViewMode) -> None:
+    events = random_events(seed)
+    whole, parts = accumulator(mode), accumulator(mode)
     whole.add(events)
     parts.add(events[:split])
     parts.add(events[split:])
@@ -84,13 +186,86 @@ def test_a_picture_is_the_takers_own() -> None:
     assert (before == DEFAULT_PALETTE.background).all()
 
 
-def test_a_decay_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="decay_us"):
-        Accumulator(SENSOR, decay_us=0)
+@pytest.mark.parametrize("mode", MODES)
+def test_after_clear_there_is_nothing(mode: ViewMode) -> None:
+    painter = accumulator(mode)
+    painter.add(random_events(seed=1))
+    painter.clear()
+    assert (painter.picture(60_000) == DEFAULT_PALETTE.background).all()
+
+
+# Changing the view while it runs
+
+
+@pytest.mark.parametrize(("before", "after"), [MODES, MODES[::-1]])
+def test_another_view_shows_what_there_is(before: ViewMode, after: ViewMode) -> None:
+    changed, from_the_start = accumulator(before), accumulator(after, "red and green")
+    for painter in (changed, from_the_start):
+        painter.add(random_events(seed=3))
+    changed.set_view(from_the_start.view)
+    assert changed.view == from_the_start.view
+    assert np.array_equal(changed.picture(60_000), from_the_start.picture(60_000))
+
+
+@pytest.mark.parametrize("fade_us", [1000, 1_000_000])
+def test_another_period_keeps_what_was_counted_until_there_are_new_events(fade_us: int) -> None:
+    painter = accumulator("accumulate")
+    painter.add(packet((0, 2, 2, True), (FADE_US - 1, 3, 3, True)))
+    before = painter.picture(FADE_US - 1)
+    painter.set_view(ViewSpec("accumulate", fade_us))
+    assert np.array_equal(painter.picture(FADE_US - 1), before)
+    painter.add(packet((FADE_US, 4, 4, True)))
+    forgotten = tuple(painter.picture(FADE_US)[2, 2]) == DEFAULT_PALETTE.background
+    assert forgotten == (fade_us < FADE_US)
+
+
+# What can't be
+
+
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ({"fade_us": 0}, "fade_us must be positive"),
+        ({"mode": "sum"}, "decay, accumulate"),
+        ({"palette": "pink"}, "blue and orange, "),
+    ],
+)
+def test_a_view_that_there_is_not_is_refused(view: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        ViewSpec(**view)  # type: ignore[arg-type]
+
+
+def test_a_sensor_larger_than_any_is_refused() -> None:
+    with pytest.raises(SourceError, match="65000×2"):
+        Accumulator(Resolution(65_000, 2))
+
+
+# Palettes
+
+
+def luminance(colour: tuple[int, int, int]) -> float:
+    return float(((np.array(colour) / 255) ** 2.2) @ (0.2126, 0.7152, 0.0722))
+
+
+def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
 
 
 @pytest.mark.parametrize("palette", PALETTES.values(), ids=lambda palette: palette.name)
 def test_on_and_off_differ_in_brightness_so_that_no_colour_is_needed(palette: Palette) -> None:
-    weights = np.array([0.2126, 0.7152, 0.0722])
-    on, off = (float(((np.array(colour) / 255) ** 2.2) @ weights) for colour in (palette.on, palette.off))
-    assert (on + 0.05) / (off + 0.05) > 1.4
+    assert contrast(palette.on, palette.off) > 1.4 or not palette.tells_polarity
+
+
+@pytest.mark.parametrize("palette", PALETTES.values(), ids=lambda palette: palette.name)
+def test_events_and_words_stand_out_from_the_background(palette: Palette) -> None:
+    assert min(contrast(colour, palette.background) for colour in (palette.on, palette.off)) > 3
+    assert contrast(palette.ink, palette.background) > 15
+
+
+@pytest.mark.parametrize("palette", PALETTES.values(), ids=lambda palette: palette.name)
+def test_the_brighter_an_event_the_further_it_is_from_the_background(palette: Palette) -> None:
+    for on in (False, True):
+        shades = palette.shades(np.linspace(0, 1, 20), on=on)
+        stand_out = [contrast(tuple(np.rint(shade)), palette.background) for shade in shades]
+        assert stand_out == sorted(stand_out)

@@ -7,12 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from livesnn.app.run import demo
+from livesnn.app import demo
 from livesnn.app.screen import check_xcb, uses_xcb, xcb_plugin
+from livesnn.app.settings import Settings
 from livesnn.errors import LivesnnError
 
 PROGRAM = """
@@ -23,11 +28,22 @@ print(json.dumps(run_app(sys.argv[1], sys.argv[2])))
 
 
 def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**variables(Path(folder) / "settings.ini"), **environment},
+            check=False,
+        )
+
+
+def variables(settings: Path) -> dict[str, str]:
+    """Return an environment in which the window remembers in a file of ours."""
     repository = str(Path(__file__).resolve().parents[2])
-    variables = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": repository, **environment}
-    return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=120, env=variables, check=False
-    )
+    ours = {"QT_QPA_PLATFORM": "offscreen", "PYTHONPATH": repository, "LIVESNN_SETTINGS": str(settings)}
+    return {**os.environ, **ours}
 
 
 def test_it_quits_when_told_and_sums_up(model_folder: Path, recording: Path) -> None:
@@ -119,8 +135,34 @@ def test_a_library_that_the_plugin_misses_is_named_with_what_to_install(tmp_path
         check_xcb(plugin)
 
 
-def test_the_demo_is_the_clip_of_the_readme() -> None:
-    assert Path(demo() or "").name == "digit-3.aedat4"
+def test_without_a_model_of_gestures_the_demo_is_the_clip_of_the_readme() -> None:
+    shown = demo.demo("nmnist")
+    assert shown is not None
+    assert (Path(shown.source).name, shown.model) == ("digit-3.aedat4", "nmnist")
+
+
+def test_with_a_model_of_gestures_the_demo_is_the_simulated_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gestures").mkdir()
+    monkeypatch.setattr(demo, "models_dir", lambda: tmp_path)
+    assert demo.demo() == ("simulate:gestures", "gestures")
+    assert demo.default_model() == "gestures"
+
+
+def test_without_a_source_the_demo_plays_at_once() -> None:
+    done = python("-m", "livesnn", "gui", LIVESNN_QUIT_AFTER="4")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["frames_shown"] > 10
+
+
+def test_the_watchdog_says_how_long_the_window_was_blocked(model_folder: Path, recording: Path) -> None:
+    done = python(
+        "-m", "livesnn", "gui", str(recording), "--model", str(model_folder), "--engine", "onnx",
+        LIVESNN_QUIT_AFTER="2", LIVESNN_WATCHDOG="1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert 0 < json.loads(done.stdout)["gui_blocked_ms_max"] < 1000
 
 
 def test_a_wrong_time_to_quit_is_refused_before_a_window_opens(model_folder: Path, recording: Path) -> None:
@@ -132,3 +174,76 @@ def test_a_wrong_time_to_quit_is_refused_before_a_window_opens(model_folder: Pat
 def test_importing_the_app_loads_no_torch() -> None:
     program = "import sys, livesnn.app.run; print('torch' in sys.modules, 'lightning' in sys.modules)"
     assert python("-c", program).stdout.split() == ["False", "False"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (shutil.which("Xvfb") and shutil.which("xdotool")), reason="Xvfb or xdotool is not installed"
+)
+def test_the_keys_of_a_real_keyboard_do_what_the_menu_says(
+    model_folder: Path, recording: Path, tmp_path: Path
+) -> None:
+    """A real window: the keys come from the X server, what they did is read from what is remembered."""
+    settings = tmp_path / "settings.ini"
+    with x_server(tmp_path) as display:
+        environment = {**variables(settings), "QT_QPA_PLATFORM": "xcb", "DISPLAY": display}
+        command = ["-m", "livesnn", "gui", str(recording), "--model", str(model_folder)]
+        app = subprocess.Popen(
+            [sys.executable, *command],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+        def press(*keys: str) -> None:
+            subprocess.run(
+                ["xdotool", "key", "--delay", "60", *keys], env=environment, check=True, timeout=20
+            )
+
+        try:
+            search = ["xdotool", "search", "--sync", "--onlyvisible", "--name", "bar.npz – livesnn"]
+            window = subprocess.run(search, env=environment, capture_output=True, text=True, timeout=30)
+            subprocess.run(
+                ["xdotool", "windowfocus", "--sync", window.stdout.split()[0]], env=environment, timeout=20
+            )
+            wait_until(lambda: Settings(settings).now.recent == (str(recording),))
+            loop = Settings(settings).now.loop
+            press("l", "a", "m", "ctrl+2")
+            wait_until(lambda: Settings(settings).now.palette == "white and grey")
+            now = Settings(settings).now
+            assert (now.loop, now.view_mode, now.mirrored_picture) == (not loop, "accumulate", True)
+            press("space", "period", "comma", "r", "ctrl+q")
+            out, said = app.communicate(timeout=30)
+        finally:
+            app.kill()
+            app.communicate()
+        assert app.returncode == 0, said
+        assert json.loads(out)["frames_shown"] > 0
+
+
+@contextmanager
+def x_server(folder: Path) -> Iterator[str]:
+    """Run an X server without a screen on a display that is free; yield its name."""
+    reading, writing = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1400x900x24", "-nolisten", "tcp"],
+        pass_fds=(writing,),
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+    )
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as said:
+            yield f":{said.readline().strip()}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def wait_until(true: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    """Look again and again; fails when it takes too long."""
+    end_s = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < end_s, "it took too long"
+        os.sched_yield()

@@ -11,9 +11,7 @@ from livesnn.bench.decode import bench_decode, write_large
 
 
 def test_the_libraries_agree_on_the_events_and_each_has_its_rates(tmp_path: Path) -> None:
-    pytest.importorskip(
-        "dv_processing", reason="dv-processing is not installed: pip install livesnn[cameras]"
-    )
+    pytest.importorskip("dv_processing", reason="dv-processing is not installed: pip install dv-processing")
     path = tmp_path / "f.aedat4"
     write_large(path, 20_000)
     found = json.loads(json.dumps(bench_decode([path], 3, large_events=100_000)))

@@ -324,6 +324,29 @@ class TestFrames:
         assert told(ended) == [(10_000, 1, True), (20_000, 0, False)]
         assert [frame.arrived_s for frame in ended] == [101.0, 102.0]
 
+    def test_a_new_connection_starts_anew_however_short_the_gap(self) -> None:
+        @dataclass
+        class Reconnecting(Packets):
+            connection: int = 0
+
+            def __iter__(self) -> Iterator[Events]:
+                for number, packet in enumerate(self.packets):
+                    self.connection = number
+                    yield packet
+
+        source = Reconnecting([at(0, 10_000, 15_000), at(20_000, 30_000, 40_000)])
+        assert told(list(frames(Packets(source.packets), TEN_MS, INPUT))) == [
+            (10_000, 1, True),
+            (20_000, 2, False),
+            (30_000, 1, False),
+            (40_000, 1, False),
+        ]
+        assert told(list(frames(source, TEN_MS, INPUT))) == [
+            (10_000, 1, True),
+            (30_000, 1, True),
+            (40_000, 1, False),
+        ]
+
 
 class TestClips:
     events = moving_blob(20_000, SENSOR, seed=3, duration_us=95_000)

@@ -17,7 +17,7 @@ from livesnn.errors import FormatError, ModelError
 from livesnn.events.frames import Frame
 from livesnn.infer import State
 from livesnn.infer.decide import Decider
-from livesnn.infer.pipeline import Result, run
+from livesnn.infer.pipeline import Result, StateMode, run
 
 WINDOW = 4
 BOLD = Decider(threshold=0.0)
@@ -176,6 +176,30 @@ def test_density_is_the_share_of_neurons_that_spiked() -> None:
     for frame, result in zip(frames, run(frames, model), strict=True):
         _, state = model.step(frame, state)
         np.testing.assert_allclose(result.density, [(state[0] >= 0.5).mean()], rtol=1e-6)
+
+
+def test_membrane_is_each_layers_mean_u() -> None:
+    model = Tiny("spikes")
+    frames = make_frames(12)
+    state = model.initial_state()
+    for frame, result in zip(frames, run(frames, model), strict=True):
+        _, state = model.step(frame, state)
+        np.testing.assert_allclose(result.membrane, [layer.mean() for layer in state], rtol=1e-6)
+
+
+def test_carried_counts_frames_since_the_state_was_zero_by_plan_or_not() -> None:
+    frames = make_frames(10, starts=(0, 6))
+    assert [r.carried for r in run(frames, Tiny())] == [1, 2, 3, 4, 5, 6, 1, 2, 3, 4]
+    assert [r.carried for r in run(frames, Tiny(), state="reset")] == [1, 2, 3, 4, 1, 2, 1, 2, 3, 4]
+
+
+def test_the_mode_can_change_while_it_runs() -> None:
+    modes: list[StateMode] = ["carry"] * 6 + ["reset"] * 8 + ["carry"] * 6
+    asked = iter(modes)
+    results = list(run(make_frames(20), Tiny(), state=lambda: next(asked)))
+    assert next(asked, None) is None
+    zeroed = [i for i, result in enumerate(results) if result.carried == 1]
+    assert zeroed == [0, 8, 12]  # windows begin at multiples of four
 
 
 def test_latency_counts_from_the_arrival() -> None:

@@ -68,7 +68,7 @@ def test_dv_processing_reads_what_was_recorded(
 
 def test_dv_processing_finds_a_time_range_by_our_table(tmp_path: Path) -> None:
     dv = pytest.importorskip(
-        "dv_processing", reason="dv-processing is not installed: pip install livesnn[cameras]"
+        "dv_processing", reason="dv-processing is not installed: pip install dv-processing"
     )
     events = make_events(50_000)
     oracle = dv.io.MonoCameraRecording(str(record(tmp_path / "f.aedat4", events, "lz4")))

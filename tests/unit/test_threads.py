@@ -226,6 +226,26 @@ def test_each_packet_carries_its_arrival_and_the_sources_time() -> None:
     buffered.close()
 
 
+def test_each_packet_carries_the_connection_it_came_by() -> None:
+    class Reconnecting(Packets):
+        connection = 0
+
+        def __iter__(self) -> Iterator[Events]:
+            for events in super().__iter__():
+                self.connection += 1
+                yield events
+
+    source = Reconnecting([packet(0, 1), packet(1, 1), packet(2, 1)])
+    buffered = Buffered(source, policy="block")
+    assert buffered.connection == 0
+    iterator = iter(buffered)
+    found = [(int(next(iterator)["t"][0]), buffered.connection)]
+    assert source.exhausted.wait(PATIENCE_S)  # the source is ahead by now
+    found += [(int(events["t"][0]), buffered.connection) for events in iterator]
+    assert found == [(0, 1), (1, 2), (2, 3)]
+    buffered.close()
+
+
 def test_an_error_of_the_source_is_raised_after_the_packets_before_it_and_again() -> None:
     error = SourceError("camera unplugged")
     buffered = Buffered(Packets([packet(0, 3), packet(3, 3)], error), policy="block")

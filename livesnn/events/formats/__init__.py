@@ -19,11 +19,15 @@ HEAD_BYTES = 64
 
 @dataclass(frozen=True)
 class EventStream:
-    """One stream of events in a file; ``resolution`` is None where the file doesn't say."""
+    """One stream of events in a file; ``resolution`` is None where the file doesn't say.
+
+    ``mirrored`` says for x and y whether the file counts them the other way: packets are upright all the same.
+    """
 
     name: str
     camera: str
     resolution: Resolution | None
+    mirrored: tuple[bool, bool] = (False, False)
 
 
 class OtherContent(NamedTuple):
@@ -104,6 +108,12 @@ def _open_aedat4(path: Path) -> Reader:
     return Aedat4Reader(path)
 
 
+def _open_aedat2(path: Path) -> Reader:
+    from livesnn.events.formats.aedat2 import Aedat2Reader
+
+    return Aedat2Reader(path)
+
+
 def _open_tables(path: Path) -> Reader:
     from livesnn.events.formats.tables import open_npz
 
@@ -124,6 +134,7 @@ def _open_nmnist(path: Path) -> Reader:
 
 FORMATS: tuple[Format, ...] = (
     Format("aedat4", (".aedat4",), lambda _, head: head.startswith(b"#!AER-DAT4.0\r\n"), _open_aedat4),
+    Format("aedat2", (".aedat",), lambda _, head: head.startswith(b"#!AER-DAT2.0"), _open_aedat2),
     Format("npz", (".npz",), lambda _, head: head.startswith(b"PK\x03\x04"), _open_tables),
     Format("nmnist", (".bin",), _fits_nmnist, _open_nmnist),
 )

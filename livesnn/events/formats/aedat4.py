@@ -57,6 +57,27 @@ def _survey(words: npt.NDArray[np.int64], width: int, height: int, newest_us: in
     return int((outside < 0) | (falls < 0) | back)
 
 
+def decode_events(
+    content: memoryview, resolution: Resolution, newest_us: int | None, counters: SourceCounters
+) -> tuple[Events, int]:
+    """Return (the events of an unpacked packet, put right as `tidy` does, how many they were before).
+
+    The events are a view of ``content`` where nothing had to be done. Raises FlatError or PackedError when the
+    packet is damaged.
+    """
+    start, count = events_in(content)
+    words: npt.NDArray[np.int64] = np.ndarray((count, 2), np.int64, content, start)
+    packet: Events = np.ndarray((count,), EVENTS_DTYPE, content, start, (EVENT_BYTES,))
+    newest = _MIN_I64 if newest_us is None else newest_us
+    if _survey(words, resolution.width, resolution.height, newest):
+        packet = tidy(packet, resolution, newest_us, counters)
+    if packet.size:
+        first, last = packet["t"].item(0), packet["t"].item(-1)
+        if last - first > _LONGEST_PACKET_US or not -TIME_LIMIT_US < first <= last < TIME_LIMIT_US:
+            raise PackedError("its times are damaged")
+    return packet, count
+
+
 class Aedat4Reader:
     """An open .aedat4 file; see `Reader`. Raises FormatError when the header is damaged."""
 
@@ -98,7 +119,7 @@ class Aedat4Reader:
         """Yield packets of at most a file's packet each; see `Reader.packets`."""
         rows = self._rows[stream]
         resolution = self._ids[stream].resolution or _WIDEST
-        newest_us = _MIN_I64
+        newest_us: int | None = None
         first = 0 if start_us is None else self._first_row(rows, start_us)
         for row in rows.each(range(first, len(rows.offset))):
             packet = self._read(row, resolution, newest_us, counters)
@@ -112,17 +133,13 @@ class Aedat4Reader:
                 yield packet
 
     def _read(
-        self, row: PacketRow, resolution: Resolution, newest_us: int, counters: SourceCounters
+        self, row: PacketRow, resolution: Resolution, newest_us: int | None, counters: SourceCounters
     ) -> Events | None:
         """Return one packet, put in order; None when it is damaged, which is noted."""
         try:
             content = self._content(row)
-            start, count = events_in(content)
-            words: npt.NDArray[np.int64] = np.ndarray((count, 2), np.int64, content, start)
-            packet: Events = np.ndarray((count,), EVENTS_DTYPE, content, start, (EVENT_BYTES,))
-            if _survey(words, resolution.width, resolution.height, newest_us):
-                packet = tidy(packet, resolution, newest_us if newest_us > _MIN_I64 else None, counters)
-            _check_times(packet, count, row)
+            packet, count = decode_events(content, resolution, newest_us, counters)
+            _check_against_table(packet, count, row)
         except (PackedError, FlatError) as error:
             self._note_damage(row, str(error))
             return None
@@ -158,7 +175,7 @@ class Aedat4Reader:
 
     def _filled(self, rows: PacketTable, order: range, resolution: Resolution) -> Iterator[Events]:
         for row in rows.each(order):
-            packet = self._read(row, resolution, _MIN_I64, SourceCounters())
+            packet = self._read(row, resolution, None, SourceCounters())
             if packet is not None and packet.size:
                 yield packet
 
@@ -218,16 +235,10 @@ def _name_streams(streams: list[StreamHeader]) -> dict[str, StreamHeader]:
     return dict(zip(names, streams, strict=True))
 
 
-def _check_times(packet: Events, count: int, row: PacketRow) -> None:
-    """Raise PackedError when times or count can't be: damage that unpacking didn't notice."""
-    if not packet.size:
+def _check_against_table(packet: Events, count: int, row: PacketRow) -> None:
+    """Raise PackedError when times or count aren't the table's: damage that unpacking didn't notice."""
+    if not packet.size or row.items < 0 or row.t_last == 0:
         return
-    times = packet["t"]
-    first, last = times.item(0), times.item(-1)
-    if last - first > _LONGEST_PACKET_US or not -TIME_LIMIT_US < first <= last < TIME_LIMIT_US:
-        raise PackedError("its times are damaged")
-    if row.items < 0 or row.t_last == 0:
-        return
-    strays = max(row.t_first - first, last - row.t_last) > _TABLE_TOLERANCE_US
+    strays = max(row.t_first - packet["t"].item(0), packet["t"].item(-1) - row.t_last) > _TABLE_TOLERANCE_US
     if count != row.items or strays:
         raise PackedError("its events aren't those of the file's table")

@@ -1,0 +1,173 @@
+"""Every action of the window: words, shortcut, menu. Not here: what an action does (main_window.py, looks.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QActionGroup, QKeySequence
+from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
+
+from livesnn.app.palettes import PALETTES
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One action.
+
+    Attributes
+    ----------
+    name
+        What the code calls it.
+    menu
+        Title of its menu, or "menu/submenu".
+    text
+        What a person reads.
+    keys
+        Shortcuts in Qt's portable words, the first is the one shown.
+    kind
+        "do", "toggle" (checkable), or the name of a group of which one is checked.
+    rule
+        Whether a line is drawn above it.
+    """
+
+    name: str
+    menu: str
+    text: str
+    keys: tuple[str, ...]
+    kind: str = "do"
+    rule: bool = False
+
+
+def _entries() -> tuple[Entry, ...]:
+    view = [
+        Entry(f"palette:{name}", "View/Palette", name[:1].upper() + name[1:], (f"Ctrl+{number}",), "palette")
+        for number, name in enumerate(PALETTES, start=1)
+    ]
+    return (
+        Entry("open", "File", "Open a recording …", ("Ctrl+O",)),
+        Entry("camera", "File", "Connect a camera …", ("Ctrl+K",)),
+        Entry("stream", "File", "Network stream …", ("Ctrl+N",)),
+        Entry("demo", "File", "Watch the demo", ("Ctrl+D",)),
+        Entry("quit", "File", "Quit", ("Ctrl+Q",), rule=True),
+        Entry("play", "Playback", "Play or pause", ("Space",)),
+        Entry("back", "Playback", "Back by a second", ("Left",), rule=True),
+        Entry("on", "Playback", "On by a second", ("Right",)),
+        Entry("frame_back", "Playback", "One frame back", (",",)),
+        Entry("frame_on", "Playback", "One frame on", (".",)),
+        Entry("slower", "Playback", "Slower", ("[",), rule=True),
+        Entry("faster", "Playback", "Faster", ("]",)),
+        Entry("loop", "Playback", "Start again at the end", ("L",), "toggle"),
+        *view,
+        Entry("mode:decay", "View", "Events fade", ("D",), "mode", rule=True),
+        Entry("mode:accumulate", "View", "Events add up", ("A",), "mode"),
+        Entry("zoom_in", "View", "Zoom in", ("+", "=", "Ctrl++", "Ctrl+="), rule=True),
+        Entry("zoom_out", "View", "Zoom out", ("-", "Ctrl+-")),
+        Entry("fit", "View", "Whole picture", ("0", "Ctrl+0")),
+        Entry("mirror_picture", "View", "Mirror the picture", ("M",), "toggle", rule=True),
+        Entry("theme:system", "View/Theme", "As the system", ("Ctrl+Shift+Y",), "theme"),
+        Entry("theme:light", "View/Theme", "Light", ("Ctrl+Shift+L",), "theme"),
+        Entry("theme:dark", "View/Theme", "Dark", ("Ctrl+Shift+D",), "theme"),
+        Entry("full_screen", "View", "Full screen", ("F11",), "toggle", rule=True),
+        Entry("close_message", "View", "Close the message", ("Esc",)),
+        Entry("turn", "Camera", "Rotate clockwise", ("Ctrl+R",)),
+        Entry("mirrored_camera", "Camera", "Looks into a mirror", ("Ctrl+Shift+M",), "toggle"),
+        Entry("upright", "Camera", "As it comes", ("Ctrl+Shift+R",)),
+        Entry("model", "Network", "Model and engine …", ("Ctrl+M",)),
+        Entry("state:carry", "Network", "Carry the state", ("C",), "state", rule=True),
+        Entry("state:reset", "Network", "Reset it each window", ("W",), "state"),
+        Entry("reset", "Network", "Reset it now", ("R",)),
+        Entry("shortcuts", "Help", "Shortcuts", ("F1", "?")),
+        Entry("about", "Help", "About livesnn", ("Ctrl+F1",)),
+    )
+
+
+ENTRIES = _entries()
+MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")
+SOURCES = ("open", "camera", "stream", "demo")  # and then the recent ones
+
+
+class Actions:
+    """The actions and the menu bar that holds them.
+
+    Parameters
+    ----------
+    window
+        Owns the actions; their shortcuts work wherever in it the focus is.
+    bar
+        Filled here.
+    do
+        What to do, by name; of a "toggle" it takes whether it is checked now.
+    """
+
+    def __init__(
+        self,
+        window: QWidget,
+        bar: QMenuBar,
+        do: Mapping[str, Callable[..., None]],
+    ) -> None:
+        self._window = window
+        self._actions: dict[str, QAction] = {}
+        self._groups: dict[str, QActionGroup] = {}
+        self._menus = {title: bar.addMenu(f"&{title}") for title in MENUS}
+        self.recent = QMenu("Open recent", window)
+        self.sources = QMenu("Open", window)  # every way to a source, for a button
+        for entry in ENTRIES:
+            self._add(entry, do[entry.name])
+            if entry.name in SOURCES:
+                self.sources.addAction(self[entry.name])
+            if entry.name == SOURCES[-1]:
+                self.sources.addMenu(self.recent)
+                self._menus["File"].addMenu(self.recent)
+
+    def __getitem__(self, name: str) -> QAction:
+        return self._actions[name]
+
+    def names(self) -> tuple[str, ...]:
+        """Return the name of every action, those of the menu of recent sources left out."""
+        return tuple(self._actions)
+
+    def check(self, name: str, checked: bool = True) -> None:
+        """Show an action as chosen, without doing it."""
+        self._actions[name].setChecked(checked)  # only `triggered` does anything
+
+    def show_recent(
+        self, sources: Sequence[str], shown: Callable[[str], str], open_: Callable[[str], None]
+    ) -> None:
+        """Fill the menu of recent sources; ``shown`` is what a person reads of one."""
+        self.recent.clear()
+        for number, source in enumerate(sources, start=1):
+            action = QAction(shown(source), self.recent)
+            action.setShortcut(QKeySequence(f"Alt+{number % 10}"))
+            action.setToolTip(source)
+            action.triggered.connect(lambda _=False, source=source: open_(source))
+            self.recent.addAction(action)
+        self.recent.setEnabled(bool(sources))
+
+    def _add(self, entry: Entry, slot: Callable[..., None]) -> None:
+        action = QAction(entry.text, self._window)
+        action.setShortcuts([QKeySequence(key) for key in entry.keys])
+        action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+        action.setCheckable(entry.kind != "do")
+        if entry.kind == "toggle":
+            action.triggered.connect(lambda checked: slot(checked))  # Qt's own slots would get no argument
+        else:
+            action.triggered.connect(lambda _=False: slot())
+        if entry.kind not in ("do", "toggle"):
+            self._group(entry.kind).addAction(action)
+        menu = self._menu(entry.menu)
+        if entry.rule:
+            menu.addSeparator()
+        menu.addAction(action)
+        self._window.addAction(action)  # so that it works while the menu bar is hidden: full screen, macOS
+        self._actions[entry.name] = action
+
+    def _group(self, name: str) -> QActionGroup:
+        return self._groups.setdefault(name, QActionGroup(self._window))
+
+    def _menu(self, title: str) -> QMenu:
+        menu, _, inner = title.partition("/")
+        if inner and title not in self._menus:
+            self._menus[title] = self._menus[menu].addMenu(inner)
+        return self._menus[title]

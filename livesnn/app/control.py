@@ -1,0 +1,168 @@
+"""What a person wants of a session, and how its pipeline waits for it: pause, seek, step, reset, speed, loop.
+
+Not here: the threads themselves (session.py), how a source is held or cut short (playback.py).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+from livesnn.app.playback import Playback
+from livesnn.app.values import SessionState, StateMode
+from livesnn.events.frames import Frame
+
+STEP_SPEED = 0.5  # of a single step: slow, so that the picture stops where the frame ends
+SEEKING, STARTING_AGAIN = "seeking", "starting again"
+_WAKE_S = 0.2
+
+
+class Control:
+    """The state of a session and what is to become of it. Public methods may be called from any thread.
+
+    Attributes
+    ----------
+    resets
+        How often a person has asked for one: by hand, by a seek, or by a step back.
+    """
+
+    def __init__(self, *, loop: bool, speed: float, state_mode: StateMode) -> None:
+        self.resets = 0
+        self._changed = threading.Condition()  # guards what follows
+        self._state: SessionState = "opening"
+        self._loop = loop
+        self._speed = speed
+        self._mode: StateMode = state_mode
+        self._playback: Playback | None = None
+        self._next_pass: tuple[int, str] | None = (0, "")  # µs after the start, why
+        self._steps = 0  # frames that may pass though it is paused
+        self._reset_by_hand = False
+        self._frame_us = self._frame_length_us = 0  # end of the last frame after the start, and its length
+
+    @property
+    def state(self) -> SessionState:
+        """What the session is doing."""
+        state = self._state
+        return "waiting" if state == "playing" and self.lost else state
+
+    @property
+    def lost(self) -> str:
+        """Why nothing comes from a live source, in one line that says what to do; "" otherwise."""
+        return "" if self._playback is None else self._playback.lost
+
+    def toggle(self) -> None:
+        """Pause, go on, or start a recording again after its end.
+
+        A live source goes on with what comes then, with the state reset; what came meanwhile is thrown away.
+        """
+        with self._changed:
+            if self._state in ("playing", "paused"):
+                self._state = "paused" if self._state == "playing" else "playing"
+                yet_to_show = self._next_pass is not None  # a place just sought
+                self._steps = int(self._state == "paused" and yet_to_show)
+                self._follow()
+            elif self._state == "ended" and self._recorded:
+                self._jump(0, STARTING_AGAIN)
+
+    def seek(self, t_us: int) -> None:
+        """Go on at ``t_us`` after the start, with the state reset; a paused session shows the frame there."""
+        with self._changed:
+            if self._state in ("playing", "paused", "ended") and self._recorded:
+                self.resets += 1
+                self._jump(t_us, SEEKING)
+
+    def step(self, frames: int) -> None:
+        """Let a paused recording go on by so many frames; back, with the state reset, where they are negative."""
+        with self._changed:
+            if frames > 0 and self._state == "paused" and self._recorded:
+                self._steps += frames
+                self._follow()
+            elif frames < 0 and self._state in ("paused", "ended") and self._recorded:
+                self._state = "paused"
+                self.resets += 1
+                self._jump(self._frame_us + (frames - 1) * self._frame_length_us, SEEKING)
+
+    def reset(self) -> None:
+        """Reset the network's state before its next frame."""
+        with self._changed:
+            if self._state in ("playing", "paused", "ended"):
+                self.resets += 1
+                self._reset_by_hand = True
+
+    def set_speed(self, speed: float) -> None:
+        """Play a recording at this multiple of real time; inf is as fast as possible."""
+        with self._changed:
+            self._speed = speed
+            self._follow()
+
+    def set_loop(self, loop: bool) -> None:
+        """Start again at the end, or stop there."""
+        self._loop = loop
+
+    def set_state_mode(self, mode: StateMode) -> None:
+        """Carry the network's state for ever, or reset it at the beginning of each window as well."""
+        self._mode = mode
+
+    @property
+    def _recorded(self) -> bool:
+        return self._playback is not None and self._playback.replay is not None
+
+    def _jump(self, t_us: int, why: str) -> None:
+        self._next_pass = (max(t_us, 0), why)
+        self._steps = int(self._state == "paused")
+        if self._state == "ended":
+            self._state = "playing"
+        if self._playback is not None:
+            self._playback.interrupt()
+        self._follow()
+
+    def _follow(self) -> None:
+        """Make the playback do what the state says."""
+        if self._playback is not None:
+            paused = self._state == "paused"
+            self._playback.set_speed(STEP_SPEED if paused else self._speed)
+            self._playback.set_paused(paused and not self._steps)
+        self._changed.notify_all()
+
+    # For the pipeline's thread
+
+    def _wait_for_pass(self, playback: Playback, stop: threading.Event) -> tuple[int, str] | None:
+        """Return where the next pass begins, in µs after the start, and why, once somebody wants one.
+
+        None: nobody will. The caller holds ``_changed``.
+        """
+        if self._next_pass is None and self._loop and playback.duration_us:
+            self._next_pass = (0, STARTING_AGAIN)
+        if self._next_pass is None and not stop.is_set():
+            self._state = "ended"
+        while self._next_pass is None and not stop.is_set():
+            self._changed.wait(_WAKE_S)
+        wanted, self._next_pass = self._next_pass, None
+        return None if stop.is_set() else wanted
+
+    def _let(self, frame: Frame, playback: Playback, stop: threading.Event) -> Frame | None:
+        """Hold a recording's frame while paused, then return it; None: the pass is over."""
+        with self._changed:
+            held = False
+            while self._holds(playback) and not (playback.cut or stop.is_set()):
+                held = True
+                self._changed.wait(_WAKE_S)
+            if playback.cut or stop.is_set():
+                return None
+            t_us = frame.t - playback.start_us
+            self._frame_us, self._frame_length_us = t_us, max(t_us - self._frame_us, 0)
+            if self._steps:
+                self._steps -= 1
+                self._follow()
+        # What waited for the end of a pause arrives then.
+        return replace(frame, arrived_s=time.perf_counter()) if held else frame
+
+    def _holds(self, playback: Playback) -> bool:
+        return self._state == "paused" and not self._steps and playback.replay is not None
+
+    def _take_reset(self) -> bool:
+        """Whether a person has asked for a reset since the last call."""
+        with self._changed:
+            asked, self._reset_by_hand = self._reset_by_hand, False
+            return asked

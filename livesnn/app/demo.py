@@ -1,0 +1,35 @@
+"""What plays when nothing has been named: a source, and the model that knows what is in it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from livesnn.paths import models_dir, recordings_dir
+
+SIMULATION = "simulate:gestures"
+GESTURES = "gestures"
+DIGITS = "nmnist"
+DIGIT_CLIP = "digit-3.aedat4"
+
+
+class Demo(NamedTuple):
+    """A source of open_source, and the name of a shipped model."""
+
+    source: str
+    model: str
+
+
+def demo(model: str | None = None) -> Demo | None:
+    """Return what to play, with this model if one is named; None: nothing is shipped.
+
+    The simulated person where the model of gestures is there and no other is named, else a drawn digit.
+    """
+    if model in (None, GESTURES) and (models_dir() / GESTURES).is_dir():
+        return Demo(SIMULATION, GESTURES)
+    clips = sorted(recordings_dir().glob("*.aedat4"), key=lambda clip: (clip.name != DIGIT_CLIP, clip.name))
+    return Demo(str(clips[0]), model or DIGITS) if clips else None
+
+
+def default_model() -> str:
+    """Return the shipped model for a source that a person names."""
+    return GESTURES if (models_dir() / GESTURES).is_dir() else DIGITS

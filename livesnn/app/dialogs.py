@@ -1,0 +1,226 @@
+"""Small dialogs: which camera, which stream, the shortcuts, about. Not here: the model's (model_dialog.py)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from PySide6.QtCore import Qt, QTimer, Signal, Slot
+from PySide6.QtGui import QFont, QKeySequence
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from livesnn import __version__
+from livesnn.app import style
+from livesnn.app.actions import ENTRIES, MENUS
+from livesnn.errors import LivesnnError
+from livesnn.events.cameras import DeviceInfo, discover
+from livesnn.threads import Latest, Worker
+
+SCHEME = "tcp://"
+POLL_MS = 50
+LOOKING = "Looking for cameras …"
+NO_CAMERA = (
+    "No camera was found. Plug it in, or look at its cable; on Linux it also needs permission to be used: "
+    "see “Cameras” in the README. Then look again."
+)
+_STREAM_HINT = "Where another program offers events: a dv-processing NetworkWriter, or DV's “Network output”."
+
+
+class Dialog(QDialog):
+    """A dialog with a heading, shown with `open`, so that the window goes on playing."""
+
+    def __init__(self, title: str, parent: QWidget | None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(24, 20, 24, 20)
+        self.column.setSpacing(14)
+        self.column.addWidget(words(title, 19, strong=True))
+
+    def add_buttons(self, accept: str) -> QPushButton:
+        """Add a button that accepts, with these words, and one that cancels; return the first."""
+        box = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        button = box.addButton(accept, QDialogButtonBox.ButtonRole.AcceptRole)
+        button.setObjectName("primary")
+        box.accepted.connect(self.accept)
+        box.rejected.connect(self.reject)
+        self.column.addWidget(box)
+        box.button(QDialogButtonBox.StandardButton.Cancel).setAutoDefault(False)  # Enter is for the other
+        button.setDefault(True)
+        return button
+
+
+def words(text: str, size: int = 14, *, strong: bool = False, soft: bool = False) -> QLabel:
+    """Return a label that wraps, in the theme's colours."""
+    widget = QLabel(text)
+    widget.setFont(style.text_font(size, weight=QFont.Weight.DemiBold if strong else QFont.Weight.Normal))
+    widget.setWordWrap(True)
+    if soft:
+        style.set_tone(widget, "soft")
+    return widget
+
+
+class StreamDialog(Dialog):
+    """Asks for the address of a network stream."""
+
+    chosen = Signal(str)  # tcp://HOST:PORT
+
+    def __init__(self, address: str, parent: QWidget | None = None) -> None:
+        super().__init__("Network stream", parent)
+        self.address = QLineEdit(address)
+        self.address.setFont(style.text_font(15))
+        self.address.setPlaceholderText("tcp://localhost:7777")
+        self.address.setAccessibleName("Address of the stream")
+        self.address.setMinimumWidth(380)
+        self.address.selectAll()
+        self.column.addWidget(words(_STREAM_HINT, soft=True))
+        self.column.addWidget(self.address)
+        self._connect = self.add_buttons("Connect")
+        self.address.textChanged.connect(self._typed)
+        self._typed(address)
+
+    def accept(self) -> None:
+        """Say which address was given."""
+        text = self.address.text().strip()
+        self.chosen.emit(text if text.startswith(SCHEME) else SCHEME + text)
+        super().accept()
+
+    @Slot(str)
+    def _typed(self, text: str) -> None:
+        self._connect.setEnabled(bool(text.strip().removeprefix(SCHEME)))
+
+
+class CameraDialog(Dialog):
+    """Shows the cameras that are plugged in, found in a thread of its own: USB can take its time."""
+
+    chosen = Signal(str)  # camera:SERIAL
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Connect a camera", parent)
+        self._found: Latest[tuple[DeviceInfo, ...] | LivesnnError] = Latest()
+        self._worker: Worker | None = None
+        self.note = words(LOOKING, soft=True)
+        self.cameras = QListWidget()
+        self.cameras.setFont(style.text_font(15))
+        self.cameras.setMinimumSize(420, 130)
+        self.cameras.itemDoubleClicked.connect(self.accept)
+        self._again = QPushButton("Look again")
+        self._again.clicked.connect(self.look)
+        self.column.addWidget(self.note)
+        self.column.addWidget(self.cameras)
+        self.column.addWidget(self._again, alignment=Qt.AlignmentFlag.AlignLeft)
+        self._connect = self.add_buttons("Connect")
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._poll)
+        self.finished.connect(self._stop)
+        self.look()
+
+    @Slot()
+    def look(self) -> None:
+        """Look for cameras again."""
+        self._stop()
+        self.cameras.clear()
+        self.note.setText(LOOKING)
+        self._connect.setEnabled(False)
+        self._again.setEnabled(False)
+        self._worker = Worker("discover", self._discover, on_error=self._fail).start()
+        self._timer.start(POLL_MS)
+
+    def accept(self) -> None:
+        """Say which camera was chosen."""
+        if self.cameras.currentRow() >= 0:
+            self.chosen.emit(self.cameras.currentItem().data(Qt.ItemDataRole.UserRole))
+            super().accept()
+
+    def _discover(self, _stop: threading.Event) -> None:
+        self._found.put(tuple(discover()))
+
+    def _fail(self, error: BaseException) -> None:
+        self._found.put(error if isinstance(error, LivesnnError) else LivesnnError(f"{NO_CAMERA} ({error})"))
+
+    @Slot()
+    def _poll(self) -> None:
+        found = self._found.take()
+        if found is None:
+            return
+        self._timer.stop()
+        self._again.setEnabled(True)
+        if isinstance(found, LivesnnError):
+            self.note.setText(str(found))
+            return
+        self.note.setText("Choose one:" if found else NO_CAMERA)
+        self._show(found)
+
+    def _show(self, found: Iterable[DeviceInfo]) -> None:
+        for device in found:
+            item = QListWidgetItem(f"{device.name}   {device.serial}")
+            item.setData(Qt.ItemDataRole.UserRole, device.uri)
+            self.cameras.addItem(item)
+        if self.cameras.count():
+            self.cameras.setCurrentRow(0)
+            self._connect.setEnabled(True)
+
+    @Slot()
+    def _stop(self) -> None:
+        self._timer.stop()
+        if self._worker is not None:
+            self._worker.close(timeout_s=0.5)
+
+
+class ShortcutsDialog(Dialog):
+    """Every action with its shortcut, by menu."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Shortcuts", parent)
+        columns = QHBoxLayout()
+        columns.setSpacing(40)
+        for menus in (MENUS[:2], MENUS[2:3], MENUS[3:]):
+            column = QVBoxLayout()
+            for menu in menus:
+                column.addLayout(_shortcuts_of(menu))
+            column.addStretch(1)
+            columns.addLayout(column)
+        self.column.addLayout(columns)
+
+
+def _shortcuts_of(menu: str) -> QGridLayout:
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(18)
+    grid.setVerticalSpacing(7)
+    grid.setContentsMargins(0, 0, 0, 14)
+    grid.setColumnStretch(0, 1)
+    grid.addWidget(words(menu, 12, strong=True, soft=True), 0, 0, 1, 2)
+    for row, entry in enumerate((each for each in ENTRIES if each.menu.split("/")[0] == menu), start=1):
+        group = entry.menu.partition("/")[2]
+        name = QLabel(f"{group}: {entry.text}" if group else entry.text)
+        key = QLabel(QKeySequence(entry.keys[0]).toString(QKeySequence.SequenceFormat.NativeText))
+        style.set_tone(key, "soft")
+        for widget in (name, key):
+            widget.setFont(style.text_font(13))
+        grid.addWidget(name, row, 0)
+        grid.addWidget(key, row, 1, Qt.AlignmentFlag.AlignRight)
+    return grid
+
+
+class AboutDialog(Dialog):
+    """What livesnn is, and which."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(f"livesnn {__version__}", parent)
+        self.column.addWidget(
+            words("Real-time event-camera recognition with a stateful spiking network (STS-ResNet).")
+        )
+        self.column.addWidget(words("Apache-2.0. It sends nothing anywhere.", soft=True))
+        self.setMinimumWidth(420)

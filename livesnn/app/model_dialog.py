@@ -1,0 +1,197 @@
+"""The choice of a model and an engine, with the model's card in words. Not here: loading (infer)."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.util import find_spec
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QRadioButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from livesnn.app import style
+from livesnn.app.dialogs import Dialog, words
+from livesnn.card import ModelCard
+from livesnn.errors import ModelError
+from livesnn.infer import Engine, load_model
+from livesnn.paths import models_dir
+from livesnn.weights import load_weights
+
+ENGINES: dict[Engine, tuple[str, str]] = {  # name → what a person reads, the module it needs
+    "auto": ("Automatic", ""),
+    "onnx": ("ONNX Runtime", "onnxruntime"),
+    "spike": ("Spike-driven", "livesnn.infer.spike_engine"),
+    "torch": ("PyTorch", "torch"),
+}
+_WEIGHTS = ("model.safetensors", "model.onnx")
+
+
+def shipped_models() -> tuple[str, ...]:
+    """Return the names of the models that come with livesnn."""
+    folder = models_dir()
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    return tuple(entry.name for entry in entries if any((entry / file).is_file() for file in _WEIGHTS))
+
+
+def read_card(model: str) -> ModelCard:
+    """Return the card of a model by name or folder; raises ModelError."""
+    for folder in (Path(model), models_dir() / model):
+        if (folder / _WEIGHTS[0]).is_file():
+            return load_weights(folder / _WEIGHTS[0])[1]
+    return load_model(model).card
+
+
+def card_rows(card: ModelCard) -> list[tuple[str, str]]:
+    """Return what a person wants to know of a model, as captions and words."""
+    accuracy = card.accuracy
+    density = sum(card.density.values()) / len(card.density) if card.density else None
+    network = card.network
+    return [
+        (f"{len(card.classes)} classes", ", ".join(style.readable(name) for name in card.classes)),
+        (
+            "Accuracy",
+            f"{accuracy.reset:.1%} with the state reset at each clip, {accuracy.carried:.1%} with it carried "
+            f"({accuracy.n:,} clips)"
+            if accuracy
+            else "not measured",
+        ),
+        (
+            "Spike density",
+            f"{density:.1%} of the neurons in a frame" if density is not None else "not measured",
+        ),
+        ("Trained on", card.dataset or "not said"),
+        ("Input", _input_words(card)),
+        ("Frames", slice_words(card)),
+        (
+            "Network",
+            f"{network.kind}, {len(card.states)} layers, decay {card.neuron.alpha:g}, "
+            f"threshold {card.neuron.threshold:g}",
+        ),
+    ]
+
+
+def slice_words(card: ModelCard) -> str:
+    """Say where a frame ends, and how many make a window."""
+    rule, window = card.input.slice, card.input.window
+    if rule.delta_t_us is None:
+        return f"one every {rule.n_events:,} events; {window} make a window"
+    window_s = window * rule.delta_t_us / 1e6
+    return f"one every {rule.delta_t_us / 1000:g} ms; {window} make a window ({window_s:.2f} s)"
+
+
+def _input_words(card: ModelCard) -> str:
+    spec = card.input
+    what = "counts of darker and brighter events" if spec.kind == "events" else "video"
+    return f"{spec.width} × {spec.height} × {spec.channels}, {what}, at most {spec.count_max} a pixel"
+
+
+class ModelDialog(Dialog):
+    """Lists the models, shows the card of one, and asks for an engine."""
+
+    chosen = Signal(str, str)  # name or folder, engine
+
+    def __init__(self, model: str, engine: Engine, parent: QWidget | None = None) -> None:
+        super().__init__("Model and engine", parent)
+        self.models = QListWidget()
+        self.models.setFont(style.text_font(15))
+        self.models.setFixedWidth(200)
+        self.card = QLabel()
+        self.engines: dict[str, QRadioButton] = {}
+        self._lay_out()
+        self._use = self.add_buttons("Use this model")
+        for name in shipped_models():
+            self.add(name)
+        self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
+        self.models.currentItemChanged.connect(self._show)
+        self.models.itemDoubleClicked.connect(self.accept)
+        self.add(model, chosen=True)
+        self.resize(820, 560)
+
+    def _lay_out(self) -> None:
+        self.card.setWordWrap(True)
+        self.card.setTextFormat(Qt.TextFormat.RichText)
+        self.card.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.card.setFont(style.text_font(14))
+        scroll = QScrollArea()
+        scroll.setWidget(self.card)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        other = QPushButton("Another folder …")
+        other.clicked.connect(self._choose_folder)
+        left = QVBoxLayout()
+        left.addWidget(self.models, 1)
+        left.addWidget(other)
+        body = QHBoxLayout()
+        body.setSpacing(20)
+        body.addLayout(left)
+        body.addWidget(scroll, 1)
+        self.column.addLayout(body, 1)
+        self.column.addLayout(self._engine_row())
+
+    def _engine_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(22)
+        row.addWidget(words("Engine", strong=True))
+        for name, (text, module) in ENGINES.items():
+            missing = bool(module) and find_spec(module) is None
+            button = QRadioButton(f"{text} (not installed)" if missing else text)
+            button.setFont(style.text_font(14))
+            button.setEnabled(not missing)
+            self.engines[name] = button
+            row.addWidget(button)
+        row.addStretch(1)
+        return row
+
+    def add(self, model: str, *, chosen: bool = False) -> None:
+        """List a model, once."""
+        rows = [row for row in range(self.models.count()) if self._model(self.models.item(row)) == model]
+        if not rows:
+            item = QListWidgetItem(Path(model).name)
+            item.setData(Qt.ItemDataRole.UserRole, model)
+            item.setToolTip(model)
+            self.models.addItem(item)
+        if chosen:
+            self.models.setCurrentRow(rows[0] if rows else self.models.count() - 1)
+
+    def accept(self) -> None:
+        """Say what was chosen."""
+        engine = next(name for name, button in self.engines.items() if button.isChecked())
+        self.chosen.emit(self._model(self.models.currentItem()), engine)
+        super().accept()
+
+    @staticmethod
+    def _model(item: QListWidgetItem) -> str:
+        return str(item.data(Qt.ItemDataRole.UserRole))
+
+    @Slot()
+    def _show(self) -> None:
+        try:
+            rows = card_rows(read_card(self._model(self.models.currentItem())))
+        except ModelError as error:
+            rows = [("This model can't be used", str(error))]
+        self.card.setText(
+            "".join(
+                f'<p style="margin:0 0 2px 0; font-size:12px"><b>{escape(caption, quote=False)}</b></p>'
+                f'<p style="margin:0 0 12px 0">{escape(text, quote=False)}</p>'
+                for caption, text in rows
+            )
+        )
+
+    @Slot()
+    def _choose_folder(self) -> None:
+        dialog = QFileDialog(self, "A model's folder", str(models_dir()))
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda folder: self.add(folder, chosen=True))
+        dialog.open()

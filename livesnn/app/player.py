@@ -1,0 +1,227 @@
+"""Player: one session at a time, made as a person has chosen, and what all of them did. Not here: Qt's widgets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple, NotRequired, TypedDict
+
+from livesnn.app.accumulator import ViewSpec
+from livesnn.app.demo import default_model
+from livesnn.app.session import PICTURE_EVERY_S, Session, SourceLike
+from livesnn.app.settings import Settings
+from livesnn.app.values import Opened, StateMode
+from livesnn.events.orientation import Orientation
+from livesnn.infer import Engine, Model
+
+PATIENCE_S = 0.7  # a person who has opened another source waits no longer
+
+
+class Summary(TypedDict):
+    """What the window did until it was closed."""
+
+    frames_shown: int
+    decisions: int
+    majority: str | None
+    dropped: int
+    gui_blocked_ms_max: NotRequired[float]  # where a watchdog has looked
+
+
+class _Place(NamedTuple):
+    """Where a source goes on after it has been opened again."""
+
+    t_us: int
+    paused: bool
+
+
+class Player:
+    """Plays a source until another is opened, and again when a choice needs it.
+
+    Parameters
+    ----------
+    model
+        Name or folder, or a model that is loaded; loaded with the first source, and kept. None: the last one used.
+    engine
+        What runs it; None: the last one chosen.
+    settings
+        Of the orientation, and whether recordings loop; keeps the chosen model and engine.
+    view
+        How pictures are made.
+
+    Attributes
+    ----------
+    session
+        What is played now; None before the first and after the last.
+    source
+        Of the session.
+    model
+        In use, as a person named it.
+    t_us
+        Where the session is, as far as has been shown; set by whoever shows it.
+    """
+
+    def __init__(
+        self,
+        model: str | Model | None,
+        engine: Engine | None,
+        settings: Settings,
+        *,
+        view: ViewSpec,
+        picture_every_s: float = PICTURE_EVERY_S,
+    ) -> None:
+        now = settings.now
+        self.session: Session | None = None
+        self.opened: Opened | None = None
+        self.t_us = 0
+        self.last_error: str | None = None
+        self.model = ""
+        self._model: str | Model = ""
+        self.engine: Engine = engine or now.engine
+        self.state_mode: StateMode = "carry"
+        self.speed = 1.0
+        self._chosen: str | Model = model or now.model or default_model()
+        self._take(self._chosen)
+        self._settings = settings
+        self._view = view
+        self._picture_every_s = picture_every_s
+        self.source: SourceLike | None = None
+        self._place: _Place | None = None
+        self._decisions: Counter[str] = Counter()
+        self._n_decisions = self._dropped = 0
+        self._hanging: list[Session] = []
+
+    def play(self, source: SourceLike, model: str | None = None) -> None:
+        """Leave what is played and play this; with this model alone, or the chosen one."""
+        self._take(model or self._chosen)
+        self._start(source, None)
+
+    def play_again(self) -> None:
+        """Play the same source on from the same place, with what has been chosen since.
+
+        A source that came open can't be opened again: there the choice holds for the next one.
+        """
+        if self.session is None or not isinstance(self.source, str | Path):
+            return
+        seekable = self.opened is not None and self.opened.duration_us is not None
+        self._start(self.source, _Place(self.t_us if seekable else 0, self.session.state == "paused"))
+
+    def _start(self, source: SourceLike, place: _Place | None) -> None:
+        self.leave()
+        now = self._settings.now
+        self.source, self._place, self.opened, self.t_us = source, place, None, 0
+        self.session = Session(
+            source,
+            self._model,
+            engine=self.engine,
+            loop=now.loop,
+            speed=self.speed,
+            view=self._view,
+            orientation=Orientation(now.quarter_turns, now.mirrored_camera),
+            state_mode=self.state_mode,
+            picture_every_s=self._picture_every_s,
+        )
+        self.session.start()
+
+    def newly_opened(self) -> Opened | None:
+        """Return what is known of the source once it is open; None before, and when it was returned before."""
+        session = self.session
+        if session is None or self.opened is not None or session.opened is None:
+            return None
+        self.opened = session.opened
+        self._model = session.opened.model  # loaded once
+        if self._place is not None:
+            if self._place.paused:
+                session.toggle()
+            if self._place.t_us:
+                self.seek(self._place.t_us / 1e6)
+        return self.opened
+
+    def toggle(self) -> None:
+        """Pause, go on, or play again."""
+        if self.session is not None:
+            self.session.toggle()
+
+    def step(self, frames: int) -> None:
+        """Pause, and go on or back by so many frames."""
+        if self.session is None or self.opened is None or self.opened.duration_us is None:
+            return
+        if self.session.state == "playing":
+            self.session.toggle()
+        self.session.step(frames)
+
+    def seek(self, seconds: float) -> None:
+        """Go on from this time after the start of a recording."""
+        if self.session is not None and self.opened is not None and self.opened.duration_us is not None:
+            self.t_us = min(max(round(seconds * 1e6), 0), self.opened.duration_us)
+            self.session.seek(self.t_us)
+
+    def reset(self) -> None:
+        """Set the network's state to zero before its next frame."""
+        if self.session is not None:
+            self.session.reset()
+
+    def set_state_mode(self, mode: StateMode) -> None:
+        """Carry the network's state from window to window, or reset it at each."""
+        self.state_mode = mode
+        if self.session is not None:
+            self.session.set_state_mode(mode)
+
+    def set_speed(self, speed: float) -> None:
+        """Replay at this multiple of real time; inf is as fast as possible."""
+        self.speed = speed
+        if self.session is not None:
+            self.session.set_speed(speed)
+
+    def set_loop(self, loop: bool) -> None:
+        """Start again at the end, or stop there."""
+        self._settings.change(loop=loop)
+        if self.session is not None:
+            self.session.set_loop(loop)
+
+    def set_view(self, view: ViewSpec) -> None:
+        """Make pictures in this way."""
+        self._view = view
+        if self.session is not None:
+            self.session.set_view(view)
+
+    def set_model(self, model: str, engine: Engine) -> None:
+        """Use this model on this engine, now and at the next start."""
+        self._chosen, self.engine, self.model = model, engine, ""
+        self._take(model)
+        self._settings.change(model=model, engine=engine)
+        self.play_again()
+
+    def _take(self, model: str | Model) -> None:
+        """Take a model for the next session; where it is the one in use, it is loaded already."""
+        name = model if isinstance(model, str) else model.card.name
+        if name != self.model:
+            self.model = name
+            self._model = model
+
+    def leave(self) -> None:
+        """End the session, and count what it did; one that hangs in its source is left to end by itself."""
+        if self.session is None:
+            return
+        if not self.session.stop(PATIENCE_S):
+            self._hanging.append(self.session)
+        self.last_error = self.session.error or self.last_error
+        self._decisions.update(self.session.decisions)
+        self._n_decisions += self.session.n_decisions
+        self._dropped += self.session.statistics.dropped
+        self.session = None
+
+    def end(self) -> None:
+        """End all sessions, with more patience."""
+        self.leave()
+        for session in self._hanging:
+            session.stop()
+
+    def summary(self, frames_shown: int) -> Summary:
+        """Return what all sessions that have ended did."""
+        majority = self._decisions.most_common(1)
+        return Summary(
+            frames_shown=frames_shown,
+            decisions=self._n_decisions,
+            majority=majority[0][0] if majority else None,
+            dropped=self._dropped,
+        )

@@ -1,0 +1,143 @@
+"""A monkey at the window: python tests/gui/monkey.py MODEL_FOLDER RECORDING ACTIONS SEED.
+
+Does so many random things, by the actions, keys and the mouse. Prints {done, by_kind, blocked_ms_max, threads,
+shown} as JSON. The process must end with 0: an exception in a slot ends it with 1, a crash with a signal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+from collections import Counter
+from types import TracebackType
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
+
+from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QWidget
+from synthetic import livesnn_threads
+
+from livesnn.app import style
+from livesnn.app.main_window import MainWindow
+from livesnn.app.settings import Settings
+from livesnn.app.watchdog import Watchdog
+
+PAUSE_MS = 15  # between two things
+_OPENING = ("open", "camera", "stream", "demo", "model", "shortcuts", "about")  # rarer than the others
+_KEYS = (
+    Qt.Key.Key_Space,
+    Qt.Key.Key_Left,
+    Qt.Key.Key_Right,
+    Qt.Key.Key_Tab,
+    Qt.Key.Key_Escape,
+    Qt.Key.Key_Return,
+    Qt.Key.Key_Home,
+    Qt.Key.Key_End,
+    Qt.Key.Key_Plus,
+    Qt.Key.Key_R,
+)
+
+
+class Monkey:
+    """Does one random thing at a time."""
+
+    def __init__(self, window: MainWindow, recording: str, seed: int) -> None:
+        self.window = window
+        self.recording = recording
+        self.random = random.Random(seed)
+        self.by_kind: Counter[str] = Counter()
+        self._names = [name for name in window.commands.names() if name not in ("quit", *_OPENING)]
+
+    def act(self) -> None:
+        """Do something."""
+        kind = self.random.choices(
+            ("action", "key", "mouse", "wheel", "dialog", "open", "resize"), (40, 20, 20, 5, 8, 4, 3)
+        )[0]
+        self.by_kind[kind] += 1
+        getattr(self, f"_{kind}")()
+
+    def _action(self) -> None:
+        names = _OPENING if self.random.random() < 0.1 else self._names
+        self.window.commands[self.random.choice(names)].trigger()
+
+    def _key(self) -> None:
+        key = self.random.choice(_KEYS)
+        if key == Qt.Key.Key_Return and self.window.dialog is not None:
+            key = Qt.Key.Key_Escape  # a monkey has no file or address to give
+        QTest.keyClick(QApplication.focusWidget() or self.window, key)
+
+    def _mouse(self) -> None:
+        place = QPoint(
+            self.random.randrange(self.window.width()), self.random.randrange(60, self.window.height())
+        )
+        widget: QWidget = self.window.childAt(place) or self.window
+        inside = widget.mapFrom(self.window, place)
+        press = self.random.choice(
+            (QTest.mouseClick, QTest.mouseDClick, QTest.mousePress, QTest.mouseRelease)
+        )
+        press(widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, inside)
+
+    def _wheel(self) -> None:
+        self.window.view.zoom(self.random.choice((0.5, 0.8, 1.25, 2.0)))
+
+    def _dialog(self) -> None:
+        if self.window.dialog is not None:
+            self.window.dialog.reject()
+
+    def _open(self) -> None:
+        self.window.open(self.random.choice((self.recording, "missing.aedat4")))
+
+    def _resize(self) -> None:
+        self.window.resize(self.random.randrange(800, 1300), self.random.randrange(520, 900))
+
+
+def close_popups() -> None:
+    """Close menus: a click on a button with a menu waits for it."""
+    while (popup := QApplication.activePopupWidget()) is not None:
+        popup.close()
+
+
+def main(model: str, recording: str, actions: int, seed: int) -> dict[str, object]:
+    """Do so many things, and return what was measured."""
+    failures: list[str] = []
+
+    def fail(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        failures.append(f"{kind.__name__}: {error}")
+        sys.__excepthook__(kind, error, trace)
+
+    sys.excepthook = fail  # PySide6 prints what a slot raises, and goes on
+    application = QApplication([])
+    style.use("dark", application)
+    window = MainWindow(model, settings=Settings())
+    window.show()
+    window.open(recording)
+    monkey = Monkey(window, recording, seed)
+    watchdog = Watchdog(window)
+    popups = QTimer(window)
+    popups.timeout.connect(close_popups)
+    popups.start(20)
+    loop = QEventLoop()
+    for _ in range(actions):
+        monkey.act()
+        QTimer.singleShot(PAUSE_MS, loop.quit)
+        loop.exec()
+        if failures:
+            break
+    window.close()
+    if failures:
+        raise SystemExit(1)
+    return {
+        "done": sum(monkey.by_kind.values()),
+        "by_kind": monkey.by_kind,
+        "blocked_ms_max": watchdog.blocked_ms_max,
+        "threads": livesnn_threads(),
+        "shown": window.view.shown,
+    }
+
+
+if __name__ == "__main__":
+    model_, recording_, actions_, seed_ = sys.argv[1:]
+    print(json.dumps(main(model_, recording_, int(actions_), int(seed_))))  # noqa: T201

@@ -1,0 +1,319 @@
+"""What a person chooses by menu, key and dialog; what of it is remembered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeySequence
+from PySide6.QtWidgets import QFileDialog
+from pytestqt.qtbot import QtBot
+
+from livesnn.app import opening
+from livesnn.app.actions import ENTRIES
+from livesnn.app.demo import SIMULATION, demo
+from livesnn.app.dialogs import AboutDialog, CameraDialog, ShortcutsDialog, StreamDialog
+from livesnn.app.main_window import MainWindow
+from livesnn.app.model_dialog import ModelDialog, card_rows, shipped_models
+from livesnn.app.settings import Settings
+from livesnn.card import Accuracy, SliceRule
+from livesnn.events import Resolution
+
+from .synthetic import CARD, moving_bar, write_model, write_recording
+
+MakeWindow = Callable[..., MainWindow]
+
+
+def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
+    shown = window.view.shown
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.view.shown > shown + 1, timeout=20_000)
+
+
+def be_active(qtbot: QtBot, window: MainWindow) -> None:
+    """Shortcuts are for the active window alone."""
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+
+
+# The actions
+
+
+def test_every_action_has_words_and_a_shortcut_of_its_own() -> None:
+    keys = Counter(QKeySequence(key).toString() for entry in ENTRIES for key in entry.keys)
+    assert all(entry.text and entry.keys for entry in ENTRIES)
+    assert [key for key, times in keys.items() if times > 1 or not key] == []
+
+
+def test_every_action_is_in_a_menu(make_window: MakeWindow) -> None:
+    window = make_window()
+    waiting, found = [action.menu() for action in window.menuBar().actions()], set()
+    while waiting:
+        for action in waiting.pop().actions():
+            if action.menu() is not None:
+                waiting.append(action.menu())
+            found.add(action.text())
+    assert {entry.text for entry in ENTRIES} <= found
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("Ctrl+O", QFileDialog),
+        ("Ctrl+K", CameraDialog),
+        ("Ctrl+N", StreamDialog),
+        ("Ctrl+M", ModelDialog),
+        ("F1", ShortcutsDialog),
+        ("Ctrl+F1", AboutDialog),
+    ],
+)
+def test_a_key_opens_a_dialog_and_another_closes_it(
+    qtbot: QtBot, make_window: MakeWindow, key: str, kind: type
+) -> None:
+    window = make_window()
+    be_active(qtbot, window)
+    qtbot.keySequence(window, key)
+    assert isinstance(window.dialog, kind)
+    window.commands["about"].trigger()
+    assert isinstance(window.dialog, AboutDialog)
+    window.dialog.reject()
+    assert window.dialog is None
+
+
+# The view
+
+
+def test_the_palette_changes_the_picture_and_is_remembered(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window()
+    play(qtbot, window, recording)
+    window.commands["palette:white background"].trigger()
+    assert window.settings.now.palette == "white background"
+    shown = window.view.shown
+    qtbot.waitUntil(lambda: window.view.shown > shown + 1)
+    assert window.view.grab().toImage().pixelColor(40, 40).lightness() > 200
+
+
+def test_a_palette_that_is_no_more_is_the_default(make_window: MakeWindow) -> None:
+    settings = Settings()
+    settings.change(palette="ultraviolet")
+    window = make_window(settings=settings)
+    assert window.looks.spec.palette == "blue and orange"
+    assert window.commands["palette:blue and orange"].isChecked()
+
+
+def test_events_can_add_up(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
+    window = make_window()
+    play(qtbot, window, recording)
+    qtbot.keySequence(window, "A")
+    assert window.looks.spec.mode == "accumulate"
+    assert not window.commands["mode:decay"].isChecked()
+    assert window.settings.now.view_mode == "accumulate"
+
+
+def test_the_theme_changes_at_once_and_is_remembered(make_window: MakeWindow) -> None:
+    window = make_window()
+    window.commands["theme:light"].trigger()
+    assert window.grab().toImage().pixelColor(5, window.height() // 2).lightness() > 200
+    window.commands["theme:dark"].trigger()
+    assert window.grab().toImage().pixelColor(5, window.height() // 2).lightness() < 60
+    assert window.settings.now.theme == "dark"
+
+
+# Sources
+
+
+def test_recent_sources_are_listed_newest_first_and_play_again(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    other = write_recording(tmp_path / "wide.npz", moving_bar(300_000), Resolution(64, 48))
+    window = make_window()
+    play(qtbot, window, other)
+    play(qtbot, window, recording)
+    listed = window.commands.recent.actions()
+    assert [action.text().split()[0] for action in listed] == ["bar.npz", "wide.npz"]
+    assert listed[1].shortcut().toString() == "Alt+2"
+    listed[1].trigger()
+    qtbot.waitUntil(lambda: window.settings.now.recent == (str(other), str(recording)), timeout=20_000)
+    assert window.header.source.text() == "wide.npz"
+
+
+def test_what_could_not_be_opened_is_not_among_the_recent(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    window.open(str(tmp_path / "none.npz"))
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    assert window.settings.now.recent == ()
+    assert not window.commands.recent.isEnabled()
+
+
+def test_the_file_dialog_opens_what_was_chosen(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window()
+    window.commands["open"].trigger()
+    assert isinstance(window.dialog, QFileDialog)
+    window.dialog.fileSelected.emit(str(recording))
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+
+
+@pytest.mark.parametrize("typed", ["tcp://127.0.0.1:1", " 127.0.0.1:1 "])
+def test_a_stream_that_is_not_there_is_a_banner_and_the_choices_stay(
+    qtbot: QtBot, make_window: MakeWindow, typed: str
+) -> None:
+    window = make_window()
+    window.view.stream_wanted.emit()
+    assert isinstance(window.dialog, StreamDialog)
+    window.dialog.address.setText(typed)
+    qtbot.keyClick(window.dialog.address, Qt.Key.Key_Return)
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    assert "127.0.0.1:1" in window.banner.message.text()
+    assert all(choice.isVisible() for choice in window.view.page.choices.values())
+    be_active(qtbot, window)
+    qtbot.keyClick(window, Qt.Key.Key_Escape)
+    assert not window.banner.isVisible()
+
+
+def test_an_empty_address_cannot_be_connected_to(qtbot: QtBot) -> None:
+    dialog = StreamDialog("tcp://")
+    qtbot.addWidget(dialog)
+    chosen: list[str] = []
+    dialog.chosen.connect(chosen.append)
+    qtbot.keyClick(dialog.address, Qt.Key.Key_Return)
+    assert chosen == []
+
+
+def test_without_a_camera_the_dialog_says_what_to_do(qtbot: QtBot) -> None:
+    dialog = CameraDialog()
+    qtbot.addWidget(dialog)
+    dialog.show()
+    qtbot.waitUntil(lambda: "Plug it in" in dialog.note.text() or dialog.cameras.count() > 0, timeout=20_000)
+    dialog.close()
+
+
+def test_the_demo_needs_no_choice_and_is_not_among_the_recent(
+    qtbot: QtBot, make_window: MakeWindow, model_folder: Path
+) -> None:
+    shown = demo()
+    assert shown is not None
+    window = make_window()
+    window.view.demo_wanted.emit()
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    assert window.player.model == shown.model
+    assert window.settings.now.recent == ()
+    assert window.view.strip.isVisible() == (shown.source == SIMULATION)
+
+
+def test_after_the_demo_the_chosen_model_is_used_again(
+    qtbot: QtBot, make_window: MakeWindow, model_folder: Path, recording: Path
+) -> None:
+    window = make_window()
+    window.commands["demo"].trigger()
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.header.source.text() == "bar.npz")
+    qtbot.waitUntil(lambda: model_folder.name in window.header.model.text(), timeout=20_000)
+
+
+def test_a_file_is_named_with_its_folder() -> None:
+    assert opening.readable_source("/data/monday/a.aedat4") == "a.aedat4   (monday)"
+    assert opening.readable_source("tcp://host:7777") == "tcp://host:7777"
+
+
+# The camera's orientation, the model, the engine
+
+
+def test_another_orientation_goes_on_at_the_same_place_and_is_remembered(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    wide = write_recording(tmp_path / "wide.npz", moving_bar(20_000_000), Resolution(64, 48))
+    window = make_window()
+    play(qtbot, window, wide)
+    window.player.seek(10.0)
+    qtbot.waitUntil(lambda: window.transport.line.position_s > 10.0)
+    window.commands["turn"].trigger()
+    qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+    assert window.player.opened is not None
+    assert window.player.opened.sensor == (48, 64)
+    qtbot.waitUntil(lambda: window.transport.line.position_s >= 9.9, timeout=20_000)
+    assert window.settings.now.quarter_turns == 1
+    window.commands["mirrored_camera"].trigger()
+    assert window.settings.now.mirrored_camera
+    window.commands["upright"].trigger()
+    assert (window.settings.now.quarter_turns, window.settings.now.mirrored_camera) == (0, False)
+    assert not window.commands["mirrored_camera"].isChecked()
+
+
+def test_another_orientation_of_what_is_paused_stays_paused_there(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window()
+    play(qtbot, window, recording)
+    window.player.toggle()
+    window.player.seek(0.5)
+    qtbot.waitUntil(lambda: window.transport.line.position_s >= 0.5)
+    window.commands["turn"].trigger()
+    qtbot.waitUntil(lambda: window.header.state.text() == "Paused", timeout=20_000)
+    qtbot.waitUntil(lambda: 0.45 <= window.transport.line.position_s <= 0.7)
+
+
+def test_another_model_is_used_at_once_and_at_the_next_start(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    other = write_model(tmp_path / "letters", replace(CARD, classes=tuple("abcdefghij"), name="letters"))
+    window = make_window()
+    play(qtbot, window, recording)
+    window.header.model.click()
+    dialog = window.dialog
+    assert isinstance(dialog, ModelDialog)
+    dialog.add(str(other), chosen=True)
+    assert "A, B, C" in dialog.card.text()
+    dialog.engines["onnx"].setChecked(True)
+    dialog.accept()
+    qtbot.waitUntil(lambda: window.readout.rows.classes == tuple("abcdefghij"), timeout=20_000)
+    assert (window.settings.now.model, window.settings.now.engine) == (str(other), "onnx")
+    later = MainWindow(settings=window.settings)
+    qtbot.addWidget(later)
+    assert (later.player.model, later.player.engine) == (str(other), "onnx")
+    later.close()
+
+
+def test_a_damaged_model_is_said_in_the_dialog(qtbot: QtBot, tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "model.safetensors").write_bytes(b"nothing")
+    dialog = ModelDialog(str(bad), "auto")
+    qtbot.addWidget(dialog)
+    assert "can't be used" in dialog.card.text()
+
+
+def test_the_card_is_told_in_words() -> None:
+    card = replace(
+        CARD,
+        classes=("arm_roll", "air_drums"),
+        accuracy=Accuracy(reset=0.9634, carried=0.97, n=264),
+        density={"one": 0.05, "two": 0.15},
+        dataset="dvs-gesture, 264 clips",
+    )
+    told = dict(card_rows(card))
+    assert told["2 classes"] == "Arm roll, Air drums"
+    assert told["Accuracy"].startswith("96.3% with the state reset at each clip, 97.0% with it carried (264")
+    assert told["Spike density"] == "10.0% of the neurons in a frame"
+    assert told["Frames"] == "one every 10 ms; 10 make a window (0.10 s)"
+    by_count = replace(card, input=replace(card.input, slice=SliceRule(n_events=1000)), accuracy=None)
+    assert dict(card_rows(by_count))["Frames"] == "one every 1,000 events; 10 make a window"
+    assert dict(card_rows(by_count))["Accuracy"] == "not measured"
+
+
+def test_the_shipped_models_are_listed(qtbot: QtBot) -> None:
+    dialog = ModelDialog("nmnist", "auto")
+    qtbot.addWidget(dialog)
+    listed = [dialog.models.item(row).text() for row in range(dialog.models.count())]
+    assert tuple(listed) == shipped_models()
+    assert "nmnist" in listed

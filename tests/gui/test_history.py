@@ -1,0 +1,121 @@
+"""The classes' rows: names in full, strips that say what the history says."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PySide6.QtCore import QPointF
+from pytestqt.qtbot import QtBot
+
+from livesnn.app import style
+from livesnn.app.history import EMPTY, ClassRows, longest, strips
+
+from .answers import CARD, GESTURES, even_but, make_history
+
+RED, GREEN = 0xFF0000, 0x00FF00
+
+
+def opacity(pixels: npt.NDArray[np.uint32], row: int, rows: int) -> npt.NDArray[np.uint32]:
+    return pixels[row * rows : (row + 1) * rows] >> 24
+
+
+def test_without_a_history_the_strips_are_empty() -> None:
+    pixels = strips(EMPTY, [RED, GREEN], columns=20, rows=10)
+    assert pixels.shape == (20, 20)
+    assert not pixels.any()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
+def test_a_strip_is_as_high_as_the_probability(share: float) -> None:
+    history = make_history([[share, 1 - share]] * 400)
+    pixels = strips(history, [RED, GREEN], columns=30, rows=40)
+    for index, height in ((0, share), (1, 1 - share)):
+        covered = (opacity(pixels, index, 40) > 64).sum(axis=0)
+        assert (covered == round(40 * height)).all()
+
+
+def test_the_newest_is_at_the_right_and_ten_seconds_wide() -> None:
+    rows = [[0.0]] * 900 + [[1.0]] * 100  # every 10 ms: the last second of ten is 1
+    pixels = strips(make_history(rows, every_us=10_000), [RED], columns=100, rows=10)
+    assert (pixels[5] != 0).tolist() == [False] * 90 + [True] * 10
+
+
+def test_before_the_oldest_there_is_nothing() -> None:
+    history = make_history([[1.0]] * 51, every_us=100_000)  # five seconds
+    pixels = strips(history, [RED], columns=100, rows=10)
+    assert (pixels[5] != 0).tolist() == [False] * 50 + [True] * 50
+
+
+def test_times_of_any_size_are_drawn_alike() -> None:
+    history = make_history([[0.1], [0.9]] * 200)
+    later = history._replace(t_us=history.t_us + (1 << 60))
+    assert (strips(history, [RED], columns=50, rows=10) == strips(later, [RED], columns=50, rows=10)).all()
+
+
+def test_a_strip_has_its_class_colour_premultiplied() -> None:
+    pixels = strips(make_history([[1.0, 1.0]] * 400), [RED, GREEN], columns=5, rows=20)
+    assert pixels[0, 0] == 0xFFFF0000  # the line at the top is opaque
+    below = int(pixels[19, 0])
+    assert 0 < below >> 24 < 255
+    assert below >> 16 & 255 == below >> 24
+    assert below & 0xFFFF == 0
+    assert pixels[20, 0] == 0xFF00FF00
+
+
+@pytest.mark.parametrize("width", [416, 316])  # in a window of 1280 and of 1000 pixels
+def test_the_longest_name_is_not_shortened(qtbot: QtBot, width: int) -> None:
+    rows = ClassRows()
+    qtbot.addWidget(rows)
+    rows.set_classes(GESTURES)
+    rows.resize(width, 300)
+    pixels = 13 if width > 400 else 12
+    assert rows.name_width(pixels) == longest(tuple(map(style.readable, GESTURES)), pixels)
+    rows.resize(200, 300)
+    assert rows.name_width(pixels) < longest(tuple(map(style.readable, GESTURES)), pixels)
+
+
+def test_only_the_decided_class_stands_out(qtbot: QtBot) -> None:
+    rows = ClassRows()
+    qtbot.addWidget(rows)
+    rows.resize(400, 300)
+    rows.set_classes(GESTURES)
+    values = np.array(even_but(4, 0.8), np.float32)
+
+    def bright_rows() -> list[int]:
+        image = rows.grab().toImage()
+        found = {
+            int(y * len(GESTURES) / 300)
+            for y in range(300)
+            for x in range(20, 200)
+            if image.pixelColor(x, y).name() == style.TEXT
+        }
+        return sorted(found)
+
+    rows.set_values(values, None)
+    assert bright_rows() == []
+    rows.set_values(values, "right_arm_counter_clockwise")
+    assert bright_rows() == [4]
+
+
+def test_a_row_says_its_class_and_number(qtbot: QtBot) -> None:
+    rows = ClassRows()
+    qtbot.addWidget(rows)
+    assert rows.tip_at(QPointF(5, 5)) == ""
+    rows.resize(400, 330)
+    rows.set_classes(CARD.classes)
+    rows.set_values(np.array(even_but(4, 0.8), np.float32), None, make_history([even_but(4, 0.8)]))
+    assert rows.tip_at(QPointF(10, 4.5 * 30)).startswith("Right arm counter clockwise: 80 %")
+    assert rows.tip_at(QPointF(10, 5000)) == ""
+
+
+def test_a_history_is_painted(qtbot: QtBot) -> None:
+    rows = ClassRows()
+    qtbot.addWidget(rows)
+    rows.resize(400, 330)
+    rows.set_classes(CARD.classes)
+    values = np.array(even_but(4, 1.0), np.float32)
+    rows.set_values(values, None, make_history([values.tolist()] * 400))
+    image = rows.grab().toImage()
+    box = [image.pixelColor(x, y).name() for y in range(4 * 30, 5 * 30) for x in range(300, 340)]
+    assert style.class_colour(4).name() in box

@@ -1,0 +1,166 @@
+"""The window on a live source: it has no time line, can be lost, comes back, and is let go of."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from pytestqt.qtbot import QtBot
+
+from livesnn.app.main_window import MainWindow
+from livesnn.app.watchdog import Watchdog
+from livesnn.errors import SourceError
+from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events.live import Connection, Live, SourceLost
+
+from .synthetic import SENSOR, livesnn_threads, moving_bar
+
+MakeWindow = Callable[..., MainWindow]
+PACKET_US = 10_000
+
+
+class Plug:
+    """A camera that gives a moving bar in real time while it is plugged in."""
+
+    def __init__(self) -> None:
+        self.plugged = threading.Event()
+        self.plugged.set()
+        bar = moving_bar(1_000_000, start_us=0)
+        self.packets = np.split(bar, np.searchsorted(bar["t"], np.arange(PACKET_US, 1_000_000, PACKET_US)))
+        self.given = 0
+
+    def connect(self) -> Connection:
+        if not self.plugged.is_set():
+            raise SourceError("no camera is plugged in: plug it in")
+        return _Connection(self)
+
+
+class _Connection:
+    name = "camera PLUG"
+    resolution: Resolution = SENSOR
+
+    def __init__(self, plug: Plug) -> None:
+        self._plug = plug
+        self._pace = threading.Event()
+        self.counters = SourceCounters()
+
+    def read(self, timeout_s: float) -> Events | None:
+        self._pace.wait(PACKET_US / 1e6)
+        if not self._plug.plugged.is_set():
+            raise SourceLost(f"{self.name} was unplugged: plug it in again")
+        number, self._plug.given = self._plug.given, self._plug.given + 1
+        packet = self._plug.packets[number % len(self._plug.packets)].copy()
+        packet["t"] += 1_000_000 * (number // len(self._plug.packets))
+        return packet
+
+    def close(self) -> None:
+        self._pace.set()
+
+
+def stream(qtbot: QtBot, window: MainWindow) -> Plug:
+    plug = Plug()
+    window.open(Live(plug.connect, retry_s=0.05))
+    qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
+    return plug
+
+
+def test_a_live_source_has_no_time_line_and_cannot_be_sought_in(
+    qtbot: QtBot, make_window: MakeWindow
+) -> None:
+    window = make_window()
+    stream(qtbot, window)
+    assert window.transport.live.isVisible()
+    assert not window.transport.line.isVisible()
+    for name in ("back", "on", "frame_back", "frame_on"):
+        window.commands[name].trigger()
+    shown = window.view.shown
+    qtbot.waitUntil(lambda: window.view.shown > shown + 3)
+    assert window.header.state.text() == "Playing"
+
+
+def test_an_unplugged_camera_is_waited_for_and_goes_on_with_the_state_reset(
+    qtbot: QtBot, make_window: MakeWindow
+) -> None:
+    window = make_window()
+    plug = stream(qtbot, window)
+    qtbot.waitUntil(lambda: window.readout.decision.confidence > 0, timeout=20_000)
+    plug.plugged.clear()
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    assert "camera PLUG was unplugged" in window.banner.message.text()
+    assert window.banner.kind == "waiting"
+    assert window.header.state.text() == "Waiting for the camera"
+    assert window.view.has_picture
+    shown = window.view.shown
+    plug.plugged.set()
+    qtbot.waitUntil(lambda: not window.banner.isVisible(), timeout=20_000)
+    qtbot.waitUntil(lambda: window.view.shown > shown + 3)
+    assert window.header.state.text() == "Playing"
+    qtbot.waitUntil(lambda: window.state_panel.caption.remark.startswith("reset by"), timeout=20_000)
+
+
+def test_another_source_is_opened_while_one_is_waited_for(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = make_window()
+    stream(qtbot, window).plugged.clear()
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    stream(qtbot, window)
+    assert not window.banner.isVisible()
+    assert livesnn_threads().count("livesnn-pipeline") == 1
+
+
+class Hanging:
+    """A driver that never comes back."""
+
+    resolution: Resolution = SENSOR
+    counters = SourceCounters()
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+
+    def __iter__(self) -> Iterator[Events]:
+        yield moving_bar(20_000)
+        self.released.wait()
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_source_that_hangs_does_not_keep_a_person_from_another(
+    qtbot: QtBot, make_window: MakeWindow
+) -> None:
+    window, hanging = make_window(), Hanging()
+    window.open(hanging)
+    qtbot.waitUntil(lambda: window.view.shown > 0, timeout=20_000)
+    watchdog = Watchdog(window)
+    stream(qtbot, window)
+    assert watchdog.blocked_ms_max < 1000
+    hanging.released.set()
+
+
+def test_closing_while_streaming_or_waiting_leaves_no_thread(qtbot: QtBot, make_window: MakeWindow) -> None:
+    for unplug in (False, True):
+        window = make_window()
+        plug = stream(qtbot, window)
+        if unplug:
+            plug.plugged.clear()
+            qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+        window.close()
+        assert livesnn_threads() == []
+
+
+def test_pausing_freezes_the_picture_and_counts_what_is_thrown_away(
+    qtbot: QtBot, make_window: MakeWindow
+) -> None:
+    window = make_window()
+    stream(qtbot, window)
+    window.commands["play"].trigger()
+    session = window.session
+    assert session is not None
+    qtbot.waitUntil(lambda: session.statistics.skipped > 0, timeout=20_000)
+    window.poll()
+    shown = window.view.shown
+    skipped = session.statistics.skipped
+    qtbot.waitUntil(lambda: session.statistics.skipped > 3 * skipped, timeout=20_000)
+    assert window.view.shown == shown
+    window.commands["play"].trigger()
+    qtbot.waitUntil(lambda: window.view.shown > shown + 2)

@@ -1,0 +1,229 @@
+"""Header, banner and numbers: what they say; and what all cards together cost."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtWidgets import QMenu, QWidget
+from pytestqt.qtbot import QtBot
+
+from livesnn.app import style
+from livesnn.app.frame_strip import WindowPanel
+from livesnn.app.panels import Banner, Header, NumbersPanel, milliseconds, scaled
+from livesnn.app.readout import ReadoutPanel
+from livesnn.app.state_panel import StatePanel
+from livesnn.app.statistics import Percentiles, Statistics
+
+from .answers import CARD, even_but, make_answer
+
+BUSY = Statistics(
+    events=990,
+    dropped=10,
+    slice_ms=Percentiles(0.5, 1, 2),
+    network_ms=Percentiles(1, 2, 3),
+    total_ms=Percentiles(12.34, 105.5, 1200),
+    events_per_s=1.5e6,
+    frames_per_s=33.3,
+    density=0.1,
+)
+COST_MS = 3.0
+
+
+def test_the_header_names_source_model_and_engine(qtbot: QtBot) -> None:
+    header = Header()
+    qtbot.addWidget(header)
+    assert header.model.text() == "Choose a model"
+    header.show_names("walk.aedat4", "gestures", engine="onnx", about_model="11 classes")
+    assert header.source.text() == "walk.aedat4"
+    assert header.model.text() == "Model: gestures · onnx"
+    assert header.model.toolTip().startswith("11 classes\n")
+    header.show_names("walk.aedat4", "gestures")
+    assert header.model.text() == "Model: gestures"
+
+
+def test_the_header_asks_for_a_model_and_shows_the_menu_it_was_given(qtbot: QtBot) -> None:
+    header = Header()
+    qtbot.addWidget(header)
+    asked: list[bool] = []
+    header.model_wanted.connect(lambda: asked.append(True))
+    qtbot.mouseClick(header.model, Qt.MouseButton.LeftButton)
+    assert len(asked) == 1
+    menu = QMenu(header)
+    header.set_open_menu(menu)
+    assert header.open.menu() is menu
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("empty", "No source"),
+        ("playing", "Playing"),
+        ("waiting", "Waiting for the camera"),
+        ("failed", "Error"),
+    ],
+)
+def test_every_state_is_said_in_words(qtbot: QtBot, state: str, words: str) -> None:
+    header = Header()
+    qtbot.addWidget(header)
+    header.show_state(state)
+    assert header.state.text() == words
+
+
+def test_a_long_name_leaves_the_header_narrow(qtbot: QtBot) -> None:
+    header = Header()
+    qtbot.addWidget(header)
+    header.show_names("a name " * 100, "gestures", engine="onnx")
+    header.show_state("waiting")
+    assert header.minimumSizeHint().width() < 760
+
+
+@pytest.mark.parametrize(
+    ("warnings", "text"),
+    [
+        (["the table is missing"], "the table is missing"),
+        (["the table is missing", "5,910 bytes lost"], "5,910 bytes lost\nthe table is missing"),
+        (["the table is missing", "packet 3 is odd", "7 events skipped"],
+         "7 events skipped (and 2 more: livesnn info lists them)"),
+    ],
+)  # fmt: skip
+def test_the_banner_says_what_is_lost_first_and_counts_what_it_does_not_show(
+    qtbot: QtBot, warnings: list[str], text: str
+) -> None:
+    banner = Banner()
+    qtbot.addWidget(banner)
+    banner.show_warnings(warnings)
+    assert banner.message.text() == text
+    assert banner.kind == "warning"
+
+
+def test_the_banner_tells_an_error_from_waiting(qtbot: QtBot) -> None:
+    banner = Banner()
+    qtbot.addWidget(banner)
+    assert not banner.isVisibleTo(None)
+    for show, kind in ((banner.show_error, "error"), (banner.show_waiting, "waiting")):
+        show("Plug the camera in again")
+        assert banner.isVisible()
+        assert (banner.kind, banner.property("kind")) == (kind, kind)
+        banner.hide()
+
+
+def test_unknown_numbers_are_dashes(qtbot: QtBot) -> None:
+    panel = NumbersPanel()
+    qtbot.addWidget(panel)
+    known = {name for name, text in panel.texts.items() if text != "–"}
+    assert known == {"dropped", "skipped"}
+    panel.show_statistics(BUSY, Percentiles(9, 17, 21))
+    assert "–" not in panel.texts.values()
+    panel.clear(CARD)
+    assert {name for name, text in panel.texts.items() if text != "–"} == known
+
+
+def test_every_part_of_the_latency_has_three_percentiles(qtbot: QtBot) -> None:
+    panel = NumbersPanel()
+    qtbot.addWidget(panel)
+    panel.show_statistics(BUSY, Percentiles(9, 17.25, 121))
+    shown = {part: [panel.texts[f"{part}.{which}"] for which in ("p50", "p95", "p99")]
+             for part in ("slice", "network", "total", "show")}  # fmt: skip
+    assert shown == {
+        "slice": ["0.50", "1.00", "2.00"],
+        "network": ["1.00", "2.00", "3.00"],
+        "total": ["12.3", "106", "1,200"],
+        "show": ["9.00", "17.2", "121"],
+    }
+    assert panel.texts["events"] == "1.50 M/s"
+    assert panel.texts["frames"] == "33 /s"
+    assert panel.texts["density"] == "10.0 %"
+    assert panel.texts["dropped"] == "10"
+
+
+def test_losses_stand_out_and_say_their_share(qtbot: QtBot) -> None:
+    panel = NumbersPanel()
+    qtbot.addWidget(panel)
+    table = panel.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)[-1]
+    panel.resize(400, 160)
+
+    def has_warning() -> bool:
+        image = table.grab().toImage()
+        return any(
+            image.pixelColor(x, y).name() == style.WARNING
+            for y in range(image.height())
+            for x in range(image.width())
+        )
+
+    panel.show()
+    panel.show_statistics(Statistics(events=990), Percentiles())
+    assert not has_warning()
+    panel.show_statistics(BUSY, Percentiles())
+    assert has_warning()
+    row = QPointF(table.width() - 5, 3.5 * min(table.height() / 5, 22))
+    assert table.tip_at(row).endswith("10 events, 1.0 % of all")
+
+
+def test_every_number_is_explained(qtbot: QtBot) -> None:
+    panel = NumbersPanel()
+    qtbot.addWidget(panel)
+    panel.resize(400, 160)
+    panel.show()
+    table = panel.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)[-1]
+    height = min(table.height() / 5, 22)
+    tips = [
+        table.tip_at(QPointF(x, (row + 0.5) * height)) for x in (5, table.width() - 5) for row in range(5)
+    ]
+    assert all(tips)
+    assert len(set(tips)) == 10
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (float("nan"), "–"),
+        (0.0, "0.00"),
+        (9.994, "9.99"),
+        (55.55, "55.5"),
+        (12345.6, "12,346"),
+        (float("inf"), "–"),
+    ],
+)
+def test_times_have_three_digits(value: float, text: str) -> None:
+    assert milliseconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(0, "", "0"), (999, "", "999"), (1000, "", "1.00 k"), (2.5e6, "/s", "2.50 M/s"), (3e9, "", "3.00 G"),
+     (12, "/s", "12 /s"), (float("nan"), "/s", "–")],
+)  # fmt: skip
+def test_rates_are_scaled(value: float, unit: str, text: str) -> None:
+    assert scaled(value, unit) == text
+
+
+def test_all_cards_together_cost_little(qtbot: QtBot) -> None:
+    readout, window, state, numbers = ReadoutPanel(), WindowPanel(), StatePanel(), NumbersPanel()
+    for card, size in (
+        (readout, (430, 540)),
+        (window, (420, 160)),
+        (state, (400, 160)),
+        (numbers, (400, 160)),
+    ):
+        qtbot.addWidget(card)
+        card.clear(CARD)
+        card.resize(*size)
+        card.show()
+    answers = [
+        make_answer(even_but(index % 11, 0.7), frames=100 + 3 * index, seed=index) for index in range(40)
+    ]
+    costs_ms = []
+    for answer in answers:
+        begun_s = time.thread_time()
+        for panel in (readout, window, state):
+            panel.show_answer(answer)
+        numbers.show_statistics(BUSY, Percentiles(9, 17, 21))
+        for widget in (readout, window, state, numbers):
+            for painted in (widget, *widget.findChildren(QWidget)):
+                painted.repaint()
+        costs_ms.append((time.thread_time() - begun_s) * 1e3)
+    assert (
+        sorted(costs_ms)[len(costs_ms) // 4] < COST_MS
+    )  # the processor's time of this thread, without the slowest

@@ -1,0 +1,470 @@
+"""Session on real threads, without a window: pause, step, seek, reset, live sources that stop and come back."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.app.accumulator import ViewSpec
+from livesnn.app.palettes import PALETTES
+from livesnn.app.session import Session
+from livesnn.app.values import Answer, Picture
+from livesnn.errors import SourceError
+from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events.frames import frames
+from livesnn.events.live import Live, SourceLost
+from livesnn.events.orientation import Orientation
+from livesnn.events.recording import open_recording
+from livesnn.infer import load_model
+from livesnn.infer.pipeline import Result, run
+
+from .synthetic import CARD, SENSOR, moving_bar, write_recording
+
+PATIENCE_S = 20.0  # of waits that end soon unless something is broken
+START_US = 5_000_000  # of moving_bar
+FRAME_US = 10_000
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Look at it every few milliseconds, as the window's timer does."""
+    ends_s = time.perf_counter() + PATIENCE_S
+    tick = threading.Event()
+    while not condition():
+        assert time.perf_counter() < ends_s, "it never happened"
+        tick.wait(0.002)
+
+
+@pytest.fixture
+def play(model_folder: Path) -> Iterator[Callable[..., Session]]:
+    """Return a function that starts a session, which is stopped after the test."""
+    sessions: list[Session] = []
+
+    def start(source: object, **options: object) -> Session:
+        session = Session(source, model_folder, **options)  # type: ignore[arg-type]
+        sessions.append(session)
+        session.start()
+        return session
+
+    yield start
+    for session in sessions:
+        assert session.stop()
+
+
+class Newest:
+    """Keeps what was last taken from a session's mailboxes."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._answer: Answer | None = None
+        self._picture: Picture | None = None
+
+    @property
+    def answer(self) -> Answer | None:
+        self._answer = self._session.answers.take() or self._answer
+        return self._answer
+
+    @property
+    def picture(self) -> Picture | None:
+        self._picture = self._session.pictures.take() or self._picture
+        return self._picture
+
+    def wait_for_answer(self, condition: Callable[[Answer], bool]) -> Answer:
+        wait_until(lambda: self.answer is not None and condition(self.answer))
+        assert self._answer is not None
+        return self._answer
+
+
+def paused(session: Session) -> Newest:
+    """Pause it after its first window; return once nothing new comes."""
+    newest = Newest(session)
+    newest.wait_for_answer(lambda answer: answer.first_window_full)
+    session.toggle()
+    assert session.state == "paused"
+    look_on()
+    return newest
+
+
+def look_on() -> None:
+    """Wait as long as several frames would take, did they come."""
+    looks = itertools.count()
+    wait_until(lambda: next(looks) == 25)
+
+
+def results_of(recording: Path, model_folder: Path) -> list[Result]:
+    source, model = open_recording(recording), load_model(model_folder)
+    results = list(run(frames(source, model.card.input.slice, model.card.input), model))
+    source.close()
+    return results
+
+
+@pytest.mark.parametrize("n_frames", [1, 3])
+def test_a_step_forward_runs_exactly_so_many_frames_with_the_state_carried(
+    play: Callable[..., Session], recording: Path, model_folder: Path, n_frames: int
+) -> None:
+    whole = results_of(recording, model_folder)
+    session = play(recording)
+    newest = paused(session)
+    before = newest.answer
+    assert before is not None
+    for _ in range(3):
+        session.step(n_frames)
+        wanted = before.frames_since_reset + n_frames
+        after = newest.wait_for_answer(lambda answer, wanted=wanted: answer.frames_since_reset >= wanted)
+        assert after.frames_since_reset == wanted
+        assert after.result.t == before.result.t + n_frames * FRAME_US
+        np.testing.assert_array_equal(after.result.rates, whole[wanted - 1].rates)
+        before = after
+    look_on()
+    assert newest.answer is before
+    assert session.state == "paused"
+
+
+def test_the_picture_stops_where_the_stepped_frame_ends(
+    play: Callable[..., Session], recording: Path
+) -> None:
+    session = play(recording)
+    newest = paused(session)
+    session.step(2)
+    wanted = newest.answer.frames_since_reset + 2 if newest.answer else 0
+    answer = newest.wait_for_answer(lambda answer: answer.frames_since_reset == wanted)
+    look_on()
+    assert newest.picture is not None
+    assert 0 <= newest.picture.t_us - (answer.result.t - START_US) < 2 * FRAME_US
+
+
+def test_a_step_back_shows_the_frame_before_with_the_state_reset(
+    play: Callable[..., Session], recording: Path
+) -> None:
+    session = play(recording)
+    newest = paused(session)
+    before = newest.answer
+    assert before is not None
+    session.step(-1)
+    after = newest.wait_for_answer(lambda answer: answer.resets == 1)
+    assert after.result.carried == 1
+    assert after.reset_by == "seeking"
+    assert abs(after.result.t - (before.result.t - FRAME_US)) < FRAME_US / 2
+    assert session.state == "paused"
+
+
+def test_after_the_end_a_step_back_shows_the_last_frames_again(
+    play: Callable[..., Session], recording: Path
+) -> None:
+    session = play(recording, speed=float("inf"))
+    newest = Newest(session)
+    wait_until(lambda: session.state == "ended")
+    session.step(-5)
+    after = newest.wait_for_answer(lambda answer: answer.resets == 1)
+    assert session.state == "paused"
+    assert after.result.t - START_US == pytest.approx(1_000_000 - 5 * FRAME_US, abs=FRAME_US)
+
+
+def test_steps_are_for_paused_recordings_alone(play: Callable[..., Session], recording: Path) -> None:
+    session = play(recording, loop=True)
+    wait_until(lambda: session.state == "playing")
+    session.step(-1)
+    session.step(1)
+    assert session.resets == 0
+    assert session.state == "playing"
+
+
+def test_a_seek_while_paused_shows_the_frame_there(play: Callable[..., Session], recording: Path) -> None:
+    session = play(recording)
+    newest = paused(session)
+    session.seek(500_000)
+    answer = newest.wait_for_answer(lambda answer: answer.resets == 1)
+    look_on()
+    assert newest.answer is answer
+    assert answer.result.t - START_US == pytest.approx(500_000 + FRAME_US, abs=FRAME_US)
+    assert newest.picture is not None
+    assert newest.picture.t_us == pytest.approx(500_000 + FRAME_US, abs=2 * FRAME_US)
+
+
+def test_every_windows_decision_is_taken_once_in_order(
+    play: Callable[..., Session], recording: Path, model_folder: Path
+) -> None:
+    session = play(recording, speed=float("inf"))
+    wait_until(lambda: session.state == "ended")
+    decided = session.take_decisions()
+    whole = [result for result in results_of(recording, model_folder) if result.window_end]
+    assert [decision.label for decision in decided] == [result.decision for result in whole]
+    ends_us = [result.t - whole[0].t + decided[0].end_us for result in whole]
+    assert [decision.end_us for decision in decided] == ends_us
+    assert [decision.start_us for decision in decided[1:]] == ends_us[:-1]
+    assert decided[0].start_us == 0
+    assert session.take_decisions() == []
+
+
+def test_an_answer_has_the_frames_of_its_window_and_the_history_up_to_it(
+    play: Callable[..., Session], recording: Path
+) -> None:
+    session = play(recording, speed=float("inf"))
+    wait_until(lambda: session.state == "ended")
+    answer = session.answers.take()
+    assert answer is not None
+    assert len(answer.frames) == answer.frames_in_window == 10
+    assert answer.frames[-1] is answer.result.frame.data
+    assert answer.history.t_us[-1] == answer.result.t - moving_bar(1_000_500)["t"][0]
+    np.testing.assert_array_equal(answer.history.probabilities[-1], answer.probabilities)
+    assert answer.history.probabilities.shape == (answer.history.t_us.size, len(CARD.classes))
+    assert np.all(np.diff(answer.history.t_us) > 0)
+
+
+def test_the_history_is_of_the_last_ten_seconds_and_at_most_every_20_ms(
+    play: Callable[..., Session], tmp_path: Path
+) -> None:
+    long = write_recording(tmp_path / "long.npz", moving_bar(25_000_000)[::10])
+    session = play(long, speed=float("inf"))
+    wait_until(lambda: session.state == "ended")
+    answer = session.answers.take()
+    assert answer is not None
+    t_us = answer.history.t_us
+    assert 9_900_000 < t_us[-1] - t_us[0] <= 10_000_000
+    assert np.diff(t_us[:-1]).min() >= 20_000
+    assert t_us.size > 400
+
+
+def test_the_state_mode_can_change_while_it_plays(play: Callable[..., Session], recording: Path) -> None:
+    session = play(recording, loop=True, state_mode="reset")
+    newest = Newest(session)
+    answer = newest.wait_for_answer(lambda answer: answer.frames_since_reset > 20)
+    assert answer.result.carried == answer.frames_in_window
+    session.set_state_mode("carry")
+    newest.wait_for_answer(lambda answer: answer.result.carried > 20)
+
+
+def test_another_view_is_seen_at_once_while_paused(play: Callable[..., Session], recording: Path) -> None:
+    session = play(recording)
+    newest = paused(session)
+    old = newest.picture
+    session.set_view(ViewSpec(palette=list(PALETTES)[-1]))
+    assert newest.picture is not old
+    assert old is not None
+    assert newest.picture is not None
+    assert newest.picture.t_us == old.t_us
+    assert (newest.picture.rgb != old.rgb).any()
+
+
+def test_the_network_and_the_view_see_a_turned_camera_upright(
+    play: Callable[..., Session], tmp_path: Path
+) -> None:
+    bar = moving_bar(300_000)
+    sideways = bar.copy()
+    sideways["x"], sideways["y"] = bar["y"], 33 - bar["x"]  # a camera turned clockwise sees this
+    upright = play(write_recording(tmp_path / "upright.npz", bar), speed=float("inf"))
+    turned = play(
+        write_recording(tmp_path / "sideways.npz", sideways),
+        speed=float("inf"),
+        orientation=Orientation(quarter_turns=1),
+    )
+    wait_until(lambda: upright.state == turned.state == "ended")
+    one, other = upright.answers.take(), turned.answers.take()
+    assert one is not None
+    assert other is not None
+    np.testing.assert_array_equal(one.result.rates, other.result.rates)
+    np.testing.assert_array_equal(Newest(upright).picture.rgb, Newest(turned).picture.rgb)  # type: ignore[union-attr]
+
+
+def test_it_says_what_was_opened(play: Callable[..., Session], recording: Path) -> None:
+    session = play(recording)
+    wait_until(lambda: session.opened is not None)
+    opened = session.opened
+    assert opened is not None
+    assert (opened.name, opened.engine, opened.live, opened.path) == ("bar.npz", "onnx", False, recording)
+    assert opened.duration_us == pytest.approx(1_000_000, abs=2000)
+
+
+@pytest.mark.parametrize("source", ["tcp://127.0.0.1:1", "webcam:0", "no-such-file.npz"])
+def test_a_source_that_cannot_be_opened_is_one_line(play: Callable[..., Session], source: str) -> None:
+    session = play(source)
+    wait_until(lambda: session.state == "failed")
+    assert session.error
+    assert "\n" not in session.error
+    assert source.removeprefix("tcp://") in session.error
+    assert not session.model_failed
+
+
+class Camera:
+    """A live source of a moving bar without end, 10 ms a packet, each as soon as it is asked for after `give`."""
+
+    resolution = SENSOR
+
+    def __init__(self) -> None:
+        self.counters = SourceCounters()
+        self.wanted = threading.Semaphore(0)
+        self.closed = False
+
+    def give(self, packets: int) -> None:
+        self.wanted.release(packets)
+
+    def __iter__(self) -> Iterator[Events]:
+        bar = moving_bar(1_000_000, start_us=0)
+        cuts = np.searchsorted(bar["t"], np.arange(FRAME_US, 1_000_000, FRAME_US))
+        for second in range(1 << 40):
+            for part in np.split(bar, cuts):
+                while not self.wanted.acquire(timeout=0.02):
+                    yield part[:0]
+                if self.closed:
+                    return
+                packet = part.copy()
+                packet["t"] += second * 1_000_000
+                self.counters.events += packet.size
+                yield packet
+
+    def close(self) -> None:
+        self.closed = True
+        self.wanted.release()
+
+
+def is_counted(session: Session, camera: Camera) -> bool:
+    counts = session.statistics
+    total = counts.events + counts.dropped + counts.skipped + counts.unread
+    return total == camera.counters.events and not counts.unread
+
+
+def test_a_paused_camera_freezes_and_what_comes_is_thrown_away_and_counted_apart(
+    play: Callable[..., Session],
+) -> None:
+    camera = Camera()
+    session = play(camera)
+    newest = Newest(session)
+    camera.give(25)
+    newest.wait_for_answer(lambda answer: answer.frames_since_reset == 24)
+    session.toggle()
+    picture, answer, before = newest.picture, newest.answer, session.statistics
+    camera.give(30)
+    wait_until(lambda: is_counted(session, camera) and session.statistics.skipped > before.skipped)
+    wait_until(lambda: session.statistics.skipped >= 30 * 200)
+    assert newest.picture is picture
+    assert newest.answer is answer
+    assert session.statistics.events == before.events
+    session.toggle()
+    camera.give(12)
+    after = newest.wait_for_answer(lambda answer: answer.reset_by != "")
+    assert after.reset_by == "pausing"
+    assert after.frames_since_reset <= 11
+    assert after.last is None or after.first_window_full
+    session.stop()
+    counts = session.statistics
+    assert counts.dropped == 0
+    assert counts.events + counts.skipped + counts.unread == camera.counters.events
+
+
+def test_the_shortest_pause_of_a_camera_resets_the_state(play: Callable[..., Session]) -> None:
+    camera = Camera()
+    session = play(camera)
+    newest = Newest(session)
+    camera.give(15)
+    newest.wait_for_answer(lambda answer: answer.frames_since_reset == 14)
+    session.toggle()
+    session.toggle()
+    camera.give(15)
+    answer = newest.wait_for_answer(lambda answer: answer.reset_by == "pausing")
+    assert answer.result.carried < 15
+
+
+class Wire:
+    """A Connection that gives packets of a moving bar, then is lost, or says nothing more."""
+
+    name = "camera 7"
+    resolution = SENSOR
+
+    def __init__(self, *, lost: bool, start_us: int) -> None:
+        self.counters = SourceCounters()
+        self.closed = threading.Event()
+        self._lost = lost
+        bar = moving_bar(200_000, start_us=start_us)
+        self._packets = iter(np.array_split(bar, 20))
+
+    def read(self, timeout_s: float) -> Events | None:
+        packet = next(self._packets, None)
+        if packet is not None:
+            self.counters.events += packet.size
+            return packet
+        if self._lost:
+            raise SourceLost("camera 7 was unplugged: plug it in again")
+        self.closed.wait(timeout_s)
+        return None
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_a_lost_camera_is_waited_for_and_goes_on_with_the_state_reset(play: Callable[..., Session]) -> None:
+    plugged_in = threading.Event()
+    wires = [Wire(lost=True, start_us=1_000_000), Wire(lost=False, start_us=1_220_000)]
+
+    def connect() -> Wire:
+        if wires and (len(wires) == 2 or plugged_in.is_set()):
+            return wires.pop(0)
+        raise SourceError("camera 7 isn't there: plug it in")
+
+    session = play(Live(connect, retry_s=0.01))
+    newest = Newest(session)
+    wait_until(lambda: session.state == "waiting")
+    assert session.lost.startswith("camera 7 was unplugged: plug it in again")
+    newest.wait_for_answer(lambda answer: answer.frames_since_reset > 10)
+    plugged_in.set()
+    answer = newest.wait_for_answer(lambda answer: answer.reset_by == "reconnecting")
+    assert answer.result.carried <= 20
+    assert session.state == "playing"
+    assert session.lost == ""
+
+
+def test_a_camera_can_be_paused_while_it_is_lost(play: Callable[..., Session]) -> None:
+    def connect() -> Wire:
+        return Wire(lost=True, start_us=0)
+
+    session = play(Live(connect, retry_s=PATIENCE_S))
+    wait_until(lambda: session.state == "waiting")
+    session.toggle()
+    assert session.state == "paused"
+    assert session.lost
+    session.toggle()
+    assert session.state == "waiting"
+
+
+def test_in_a_quiet_scene_the_picture_fades(play: Callable[..., Session]) -> None:
+    camera = Camera()
+    session = play(camera)
+    newest = Newest(session)
+    camera.give(3)
+    wait_until(lambda: newest.picture is not None)
+    dark = np.array(PALETTES[ViewSpec().palette].background, np.uint8)
+    wait_until(lambda: newest.picture is not None and (newest.picture.rgb == dark).all())
+    assert newest.picture is not None
+    assert newest.picture.arrived_s == 0
+
+
+class Late:
+    """A source whose times start anywhere, and go back once."""
+
+    resolution = Resolution(34, 34)
+
+    def __init__(self) -> None:
+        self.counters = SourceCounters()
+
+    def __iter__(self) -> Iterator[Events]:
+        for start_us in (10_000_000, 2_000_000):
+            for packet in np.array_split(moving_bar(150_000, start_us=start_us), 15):
+                self.counters.events += packet.size
+                yield packet
+
+    def close(self) -> None: ...
+
+
+def test_times_of_a_live_source_count_from_its_first_event(play: Callable[..., Session]) -> None:
+    session = play(Late(), policy="block")
+    wait_until(lambda: session.state == "ended")
+    decided = session.take_decisions()
+    assert len(decided) == 2
+    assert all(0 <= decision.start_us < decision.end_us for decision in decided)
+    picture = session.pictures.take()
+    assert picture is not None
+    assert picture.t_us == pytest.approx(150_000, abs=5000)

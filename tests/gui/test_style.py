@@ -1,0 +1,208 @@
+"""The themes: legible, told apart, followed by every widget."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton
+from pytestqt.qtbot import QtBot
+
+from livesnn.app import icons, style
+from livesnn.app.themes import DARK, LIGHT, Theme
+from livesnn.app.views import DecisionView, label
+
+from .answers import GESTURES
+
+THEMES = pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
+# Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB.
+SIGHTS = {
+    "normal": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.01182, 0.04294, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.3039],
+    ],
+}
+# OKLab (Ottosson 2020).
+TO_LMS = np.array(
+    [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566],
+     [0.0883024619, 0.2817188376, 0.6299787005]]
+)  # fmt: skip
+TO_LAB = np.array(
+    [[0.2104542553, 0.793617785, -0.0040720468], [1.9779984951, -2.428592205, 0.4505937099],
+     [0.0259040371, 0.7827717662, -0.808675766]]
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _dark_again(qapp: QApplication) -> Iterator[None]:
+    before_style, before = qapp.style().objectName(), qapp.palette()
+    yield
+    style.use("dark", qapp)
+    qapp.setStyleSheet("")
+    qapp.setStyle(before_style)
+    qapp.setPalette(before)
+
+
+def contrast(one: str, other: str) -> float:
+    return style.contrast(QColor(one), QColor(other))
+
+
+def linear(colour: str) -> npt.NDArray[np.float64]:
+    values = np.array(QColor(colour).getRgbF()[:3])
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def test_contrast_is_that_of_wcag() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)  # WebAIM's checker
+    assert contrast("#123456", "#123456") == 1
+
+
+@THEMES
+@pytest.mark.parametrize("words", ["text", "soft", "faint", "accent", "warning", "danger"])
+@pytest.mark.parametrize("ground", ["background", "surface", "raised", "event_background"])
+def test_words_can_be_read_on_every_ground(theme: Theme, words: str, ground: str) -> None:
+    assert contrast(getattr(theme, words), getattr(theme, ground)) >= 4.5
+
+
+@THEMES
+def test_words_can_be_read_on_buttons_and_banners(theme: Theme) -> None:
+    for ground in ("hover", "pressed", "accent_dark", "warning_surface", "danger_surface"):
+        assert contrast(theme.text, getattr(theme, ground)) >= 4.5, ground
+    for ground in ("accent", "accent_hover"):
+        assert contrast(theme.on_accent, getattr(theme, ground)) >= 4.5, ground
+
+
+@THEMES
+def test_class_colours_stand_out_from_a_card_and_carry_words(theme: Theme) -> None:
+    assert len(theme.classes) >= len(GESTURES)
+    for colour in theme.classes:
+        assert contrast(colour, theme.surface) >= 3, colour
+        assert style.contrast(style.ink_on(QColor(colour)), QColor(colour)) >= 4.5, colour
+
+
+@THEMES
+@pytest.mark.parametrize(
+    ("sight", "least"), [("normal", 0.1), ("protanopia", 0.08), ("deuteranopia", 0.08), ("tritanopia", 0.045)]
+)  # a just noticeable difference is about 0.02
+def test_class_colours_are_told_apart_in_every_sight(theme: Theme, sight: str, least: float) -> None:
+    seen = np.clip(np.array([linear(colour) for colour in theme.classes]) @ np.array(SIGHTS[sight]).T, 0, 1)
+    lab = np.cbrt(seen @ TO_LMS.T) @ TO_LAB.T
+    assert min(np.linalg.norm(one - other) for one, other in itertools.combinations(lab, 2)) > least
+
+
+def test_a_class_keeps_its_colour_and_has_one_in_each_theme(qapp: QApplication) -> None:
+    style.use("dark", qapp)
+    dark = [style.class_colour(index).name() for index in range(11)]
+    assert dark == list(DARK.classes[:11])
+    style.use("light", qapp)
+    assert [style.class_colour(index).name() for index in range(11)] == list(LIGHT.classes[:11])
+    assert style.class_colour(len(LIGHT.classes)) == style.class_colour(0)
+
+
+@pytest.mark.parametrize(("name", "theme"), [("dark", DARK), ("light", LIGHT)])
+def test_colours_are_those_of_the_theme_in_use(
+    qapp: QApplication, name: style.ThemeName, theme: Theme
+) -> None:
+    style.use(name, qapp)
+    assert style.theme() is theme
+    shown = (style.TEXT, style.ACCENT_DARK, style.EVENT_BACKGROUND)
+    assert shown == (
+        theme.text,
+        theme.accent_dark,
+        theme.event_background,
+    )
+    with pytest.raises(AttributeError, match="NO_SUCH_COLOUR"):
+        _ = style.NO_SUCH_COLOUR  # type: ignore[attr-defined]
+
+
+def test_every_colour_that_style_names_is_in_the_themes() -> None:
+    tree = ast.parse(Path(style.__file__).read_text())
+    named = [
+        node.target.id
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    ]
+    colours = [name for name in named if name.isupper() and name != "THEMES"]
+    assert len(colours) > 10
+    for name in colours:
+        assert QColor(getattr(style, name)).isValid(), name
+
+
+@pytest.mark.parametrize(("name", "darker_ground"), [("dark", True), ("light", False)])
+def test_dialogs_have_the_theme_too(qapp: QApplication, name: style.ThemeName, darker_ground: bool) -> None:
+    style.use(name, qapp)
+    palette = qapp.palette()
+    for text, ground in (
+        (QPalette.ColorRole.Text, QPalette.ColorRole.Base),
+        (QPalette.ColorRole.WindowText, QPalette.ColorRole.Window),
+        (QPalette.ColorRole.ButtonText, QPalette.ColorRole.Button),
+    ):
+        lighter = palette.color(text).lightness() - palette.color(ground).lightness()
+        assert (lighter if darker_ground else -lighter) > 120
+
+
+def test_widgets_on_show_follow_a_change(qtbot: QtBot, qapp: QApplication) -> None:
+    style.use("dark", qapp)
+    words, quiet = label("Words", style.text_font(20)), label("Words", style.text_font(20), "soft")
+    painted, button = DecisionView(), QPushButton()
+    style.set_icon(button, "play", "soft")
+    for widget in (words, quiet, painted, button):
+        qtbot.addWidget(widget)
+        widget.show()
+    for name, theme in (("light", LIGHT), ("dark", DARK)):
+        style.use(name, qapp)  # type: ignore[arg-type]
+        assert colour_of(words) == theme.text
+        assert colour_of(quiet) == theme.soft
+        icon = button.icon().pixmap(20, 20).toImage()
+        assert icon.pixelColor(icon.width() // 2, icon.height() // 2).name() == theme.soft
+        image = painted.grab().toImage()
+        shown = {image.pixelColor(x, y).name() for y in range(image.height()) for x in range(image.width())}
+        assert {theme.faint, theme.raised} <= shown
+
+
+def colour_of(widget: QLabel) -> str:
+    return widget.palette().color(QPalette.ColorRole.WindowText).name()
+
+
+def test_a_tone_can_change(qtbot: QtBot, qapp: QApplication) -> None:
+    style.use("dark", qapp)
+    words = label("Words", style.text_font(20))
+    qtbot.addWidget(words)
+    words.show()
+    style.set_tone(words, "danger")
+    assert colour_of(words) == DARK.danger
+
+
+def test_the_system_theme_is_one_of_the_two(qapp: QApplication) -> None:
+    style.use("system", qapp)
+    assert style.theme() in (DARK, LIGHT)
+
+
+@pytest.mark.parametrize("name", icons.NAMES)
+def test_every_icon_is_drawn_in_its_colour_inside_its_box(qapp: QApplication, name: str) -> None:
+    image = style.icon(name, "#ff0000").pixmap(24, 24).toImage()
+    alpha = np.array([[image.pixelColor(x, y).alpha() for x in range(24)] for y in range(24)])
+    assert 15 < (alpha > 128).sum() < 300
+    edge = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])
+    assert edge.max() == 0
+    solid = [image.pixelColor(int(x), int(y)).name() for y, x in np.argwhere(alpha == 255)]
+    assert set(solid) <= {"#ff0000"}

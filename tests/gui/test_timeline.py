@@ -1,0 +1,321 @@
+"""The time line: what it shows, what dragging and keys ask for, what two hours of decisions cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, QPoint, Qt
+from PySide6.QtGui import QColor, QImage, QKeyEvent
+from PySide6.QtWidgets import QApplication, QToolTip
+from pytestqt.qtbot import QtBot
+
+from livesnn.app import style
+from livesnn.app.timeline import DRAG_EVERY_MS, Timeline, clock
+from livesnn.app.timeline_strip import BASELINE, HEIGHT, TOP, TRACK, TRACK_END, DecisionTrack, heights
+from livesnn.events.profile import RateProfile
+
+CLASSES = ("hand_clapping", "arm_roll", "other")
+WIDTH = 816  # 800 columns of the recording between the sides
+MakeLine = Callable[..., Timeline]
+
+NO_RAISE = pytest.mark.qt_log_ignore("does not support raise")  # said by the offscreen platform of a tool tip
+
+
+@pytest.fixture
+def make_line(qtbot: QtBot) -> MakeLine:
+    def make(total_s: float | None = 10.0) -> Timeline:
+        line = Timeline()
+        qtbot.addWidget(line)
+        line.resize(WIDTH, HEIGHT)
+        line.set_recording(total_s, CLASSES)
+        line.show()
+        return line
+
+    return make
+
+
+def at(line: Timeline, seconds: float, total_s: float = 10.0) -> QPoint:
+    return QPoint(round(8 + (line.width() - 16) * seconds / total_s), HEIGHT // 2)
+
+
+def colour_at(line: Timeline, seconds: float, y: int) -> str:
+    image: QImage = line.grab().toImage()
+    return image.pixelColor(at(line, seconds).x(), y).name()
+
+
+def rate(counts: list[int], *, bin_us: int = 1_000_000) -> RateProfile:
+    return RateProfile(5_000_000, bin_us, np.array(counts, np.int64))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "total_s", "text"),
+    [(0.0, 5.0, "0:00.0"), (59.96, 80.0, "1:00.0"), (61.25, 80.0, "1:01.2"), (3725.5, 7200.0, "1:02:05.5")],
+)
+def test_times_are_written_as_on_a_clock(seconds: float, total_s: float, text: str) -> None:
+    assert clock(seconds, total_s=total_s) == text
+
+
+# Event rate
+
+
+def test_a_burst_is_higher_than_what_surrounds_it() -> None:
+    tops = heights(rate([100, 100, 400, 100]), 4.0, 8)
+    assert tops.tolist() == pytest.approx([0.5, 0.5, 0.5, 0.5, 1.0, 1.0, 0.5, 0.5])
+
+
+def test_a_rate_is_shown_as_far_as_it_is_known() -> None:
+    assert len(heights(rate([5, 5, 5]), 10.0, 100)) == 30
+    assert len(heights(rate([]), 10.0, 100)) == 0
+    assert heights(rate([0, 0]), 2.0, 4).tolist() == [0, 0, 0, 0]
+
+
+def test_a_profile_is_painted_and_what_is_played_is_brighter(make_line: MakeLine) -> None:
+    line = make_line()
+    empty = colour_at(line, 2.0, BASELINE - 3)
+    line.set_profile(rate([100] * 10))
+    line.show_position(5.0)
+    played, ahead = (colour_at(line, seconds, BASELINE - 3) for seconds in (2.0, 8.0))
+    assert len({empty, played, ahead}) == 3
+    accent = QColor(style.ACCENT)
+    distances = [abs(QColor(name).green() - accent.green()) for name in (played, ahead)]
+    assert distances[0] < distances[1]
+    assert colour_at(line, 2.0, TOP - 3) == empty
+
+
+# Decisions
+
+
+def test_a_decision_has_its_class_colour_and_gaps_stay_empty(make_line: MakeLine) -> None:
+    line = make_line()
+    middle = (TRACK + TRACK_END) // 2
+    empty = colour_at(line, 7.0, middle)
+    line.add_decision(6.9, 7.1, "arm_roll")
+    line.add_decision(7.1, 9.0, None)
+    assert colour_at(line, 7.0, middle) == style.class_colour(1).name()
+    assert colour_at(line, 8.0, middle) == empty
+    assert (line.decision_at(7.0), line.decision_at(8.0), line.decision_at(1.0)) == ("arm_roll", None, None)
+
+
+def test_a_later_decision_replaces_an_earlier_one_at_the_same_place(make_line: MakeLine) -> None:
+    line = make_line()
+    line.add_decision(0.0, 6.0, "arm_roll")
+    line.add_decision(2.0, 3.0, "other")
+    line.add_decision(4.0, 5.0, None)
+    found = [line.decision_at(second + 0.5) for second in range(7)]
+    assert found == ["arm_roll", "arm_roll", "other", "arm_roll", None, "arm_roll", None]
+
+
+def test_cleared_decisions_are_gone_and_classes_keep_their_colours(make_line: MakeLine) -> None:
+    line = make_line()
+    middle = (TRACK + TRACK_END) // 2
+    line.add_decision(1.0, 1.2, "wave")  # not the model's: it gets the next colour
+    line.clear_decisions()
+    assert line.decision_at(1.1) is None
+    line.add_decision(5.0, 5.2, "nod")
+    line.add_decision(1.0, 1.2, "wave")
+    assert colour_at(line, 1.1, middle) == style.class_colour(3).name()
+
+
+def test_equal_neighbours_are_one_segment() -> None:
+    track = DecisionTrack(7200.0, CLASSES)
+    for number in range(72_000):  # ten a second, for two hours
+        label = None if number < 36_000 else CLASSES[number // 24_000]
+        track.add(number / 10, (number + 1) / 10, label)
+    assert track.segments(1000) == [(500, 667, 1), (667, 1000, 2)]
+
+
+def test_a_column_is_what_most_of_its_time_was_decided() -> None:
+    track = DecisionTrack(100.0, CLASSES)
+    track.add(0.0, 6.0, "other")
+    track.add(6.0, 10.0, "arm_roll")
+    track.add(10.0, 14.0, "other")
+    assert track.segments(10) == [(0, 1, 2)]
+
+
+def test_a_decision_shorter_than_a_cell_still_counts() -> None:
+    track = DecisionTrack(1e6, CLASSES)
+    track.add(500_000.0, 500_000.01, "other")
+    track.add(1e6, 1e6 + 5, "arm_roll")  # beyond the end
+    assert track.at(500_000.0) == "other"
+    assert track.at(1e6) is None
+
+
+def test_the_label_is_written_where_it_fits(make_line: MakeLine) -> None:
+    line = make_line()
+
+    def inks() -> set[str]:
+        image = line.grab().toImage()
+        columns = range(at(line, 5.0).x(), at(line, 9.0).x())
+        return {image.pixelColor(x, y).name() for x in columns for y in range(TRACK + 2, TRACK_END - 2)}
+
+    line.add_decision(5.0, 5.3, "arm_roll")
+    assert len(inks()) == 2  # the segment and the ground
+    line.add_decision(5.0, 9.0, "arm_roll")
+    assert len(inks()) > 2
+
+
+# Where it is, and seeking
+
+
+@NO_RAISE
+def test_the_pointer_says_what_is_under_it(qtbot: QtBot, make_line: MakeLine) -> None:
+    line = make_line()
+    line.add_decision(6.0, 8.0, "hand_clapping")
+    seen = []
+    for second in (7.0, 3.0):
+        qtbot.mouseMove(line, at(line, second))
+        seen.append(QToolTip.text())
+    assert seen == ["0:07.0  ·  Hand clapping", "0:03.0"]
+    assert line.position_s == 0.0
+
+
+def test_the_handle_follows_the_position_within_the_line(make_line: MakeLine) -> None:
+    line = make_line()
+    line.show_position(4.0)
+    assert line.position_s == 4.0
+    assert colour_at(line, 4.0, 4) == QColor(style.TEXT).name()
+    line.show_position(99.0)
+    assert line.position_s == 10.0
+
+
+def test_a_click_seeks_there_once(qtbot: QtBot, make_line: MakeLine) -> None:
+    line = make_line()
+    sought: list[float] = []
+    line.seek_wanted.connect(sought.append)
+    qtbot.mouseClick(line, Qt.MouseButton.LeftButton, pos=at(line, 7.5))
+    assert sought == [pytest.approx(7.5)]
+    assert not line.is_dragging
+    qtbot.mouseClick(line, Qt.MouseButton.RightButton, pos=at(line, 2.0))
+    assert len(sought) == 1
+
+
+@NO_RAISE
+def test_dragging_holds_the_handle_and_ends_where_it_was_let_go(qtbot: QtBot, make_line: MakeLine) -> None:
+    line = make_line()
+    sought: list[float] = []
+    line.seek_wanted.connect(sought.append)
+    qtbot.mousePress(line, Qt.MouseButton.LeftButton, pos=at(line, 1.0))
+    for tenth in range(11, 81):
+        qtbot.mouseMove(line, at(line, tenth / 10))
+    assert line.is_dragging
+    line.show_position(3.0)
+    assert line.position_s == pytest.approx(8.0)
+    qtbot.mouseRelease(line, Qt.MouseButton.LeftButton, pos=at(line, 8.0))
+    assert not line.is_dragging
+    assert sought[0] == pytest.approx(1.0)
+    assert sought[-1] == pytest.approx(8.0)
+    line.show_position(3.0)
+    assert line.position_s == 3.0
+
+
+def test_dragging_seeks_at_most_ten_times_a_second_and_forgets_no_place(
+    qtbot: QtBot, make_line: MakeLine
+) -> None:
+    assert DRAG_EVERY_MS == 100
+    line = make_line()
+    sought: list[float] = []
+    line.seek_wanted.connect(sought.append)
+    line._drag_to(at(line, 1.0).x())
+    for second in (2.0, 3.0, 4.0):  # no timer can run in between
+        line._drag_to(at(line, second).x())
+    assert sought == [pytest.approx(1.0)]
+    qtbot.waitUntil(lambda: len(sought) == 2)
+    assert sought[1] == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(
+    ("key", "place_s"),
+    [(Qt.Key.Key_Left, 3.5), (Qt.Key.Key_Right, 4.5), (Qt.Key.Key_Home, 0.0), (Qt.Key.Key_End, 10.0)],
+)
+def test_keys_move_it_and_are_kept_from_shortcuts(
+    qtbot: QtBot, make_line: MakeLine, key: Qt.Key, place_s: float
+) -> None:
+    line = make_line()
+    line.show_position(4.0)
+    asked = QKeyEvent(QEvent.Type.ShortcutOverride, key, Qt.KeyboardModifier.NoModifier)
+    asked.ignore()
+    line.event(asked)
+    assert asked.isAccepted()
+    with qtbot.waitSignal(line.seek_wanted) as sought:
+        qtbot.keyClick(line, key)
+    assert sought.args == [place_s]
+    assert line.position_s == place_s
+
+
+@pytest.mark.parametrize(
+    ("key", "modifier"),
+    [
+        (Qt.Key.Key_Space, Qt.KeyboardModifier.NoModifier),
+        (Qt.Key.Key_Left, Qt.KeyboardModifier.ControlModifier),
+    ],
+)
+def test_other_keys_are_left_to_the_window(
+    make_line: MakeLine, key: Qt.Key, modifier: Qt.KeyboardModifier
+) -> None:
+    line = make_line()
+    asked = QKeyEvent(QEvent.Type.ShortcutOverride, key, modifier)
+    asked.ignore()
+    line.event(asked)
+    assert not asked.isAccepted()
+
+
+@pytest.mark.parametrize(
+    ("reason", "ring"), [(Qt.FocusReason.TabFocusReason, True), (Qt.FocusReason.MouseFocusReason, False)]
+)
+def test_a_ring_shows_that_the_keys_are_its_own(
+    qtbot: QtBot, make_line: MakeLine, reason: Qt.FocusReason, ring: bool
+) -> None:
+    line = make_line()
+    qtbot.waitUntil(line.isActiveWindow)
+    line.clearFocus()
+    plain = line.grab().toImage()
+    line.setFocus(reason)
+    assert line.hasFocus()
+    assert (line.grab().toImage() != plain) == ring
+
+
+@pytest.mark.parametrize("total_s", [None, 0.0])
+def test_without_a_length_there_is_nothing_to_seek(make_line: MakeLine, total_s: float | None) -> None:
+    line = make_line(total_s)
+    line.set_profile(rate([500], bin_us=1000))
+    line.show_position(3.0)
+    assert not line.isEnabled()  # Qt keeps mouse and keys from it
+    assert line.position_s == 0.0
+    ink = {colour_at(line, second, 4) for second in range(1, 10)}
+    assert QColor(style.TEXT).name() not in ink
+
+
+def test_another_recording_starts_an_empty_line(qtbot: QtBot, make_line: MakeLine) -> None:
+    line = make_line()
+    plain = line.grab().toImage()
+    line.set_profile(rate([100] * 10))
+    line.add_decision(0.0, 5.0, "other")
+    line.show_position(6.0)
+    line.set_recording(10.0, CLASSES)
+    assert line.decision_at(1.0) is None
+    assert line.grab().toImage() == plain
+
+
+def test_it_takes_another_size(make_line: MakeLine) -> None:
+    line = make_line()
+    line.add_decision(5.0, 10.0, "other")
+    line.grab()
+    line.resize(416, HEIGHT)
+    assert colour_at(line, 9.9, TRACK + 2) == style.class_colour(2).name()
+    assert colour_at(line, 4.0, TRACK + 2) != style.class_colour(2).name()
+
+
+def test_it_takes_the_colours_of_another_theme(qtbot: QtBot, make_line: MakeLine) -> None:
+    application = QApplication.instance()
+    assert isinstance(application, QApplication)
+    line = make_line()
+    line.add_decision(6.9, 7.1, "arm_roll")
+    try:
+        for theme in ("light", "dark"):
+            style.use(theme, application)
+            assert colour_at(line, 7.0, TRACK + 4) == style.class_colour(1).name()
+            assert colour_at(line, 8.0, TRACK + 4) == QColor(style.RAISED).name()
+    finally:
+        style.use("dark", application)

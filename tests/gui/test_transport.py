@@ -1,0 +1,134 @@
+"""The controls under the view: what they ask for, and what they show of a recording and of a live source."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from PySide6.QtCore import QPoint, Qt
+from pytestqt.qtbot import QtBot
+
+from livesnn.app.transport import SPEEDS, Transport
+
+
+@pytest.fixture
+def transport(qtbot: QtBot) -> Transport:
+    made = Transport()
+    qtbot.addWidget(made)
+    made.resize(900, made.sizeHint().height())
+    made.show()
+    return made
+
+
+def play(transport: Transport, total_s: float | None, state: str = "playing") -> None:
+    transport.set_recording(total_s)
+    transport.show_state(state)
+
+
+@pytest.mark.parametrize(("button", "frames"), [("back", -1), ("forward", 1)])
+def test_a_step_is_a_frame_either_way(qtbot: QtBot, transport: Transport, button: str, frames: int) -> None:
+    play(transport, 5.0, "paused")
+    with qtbot.waitSignal(transport.step_wanted) as wanted:
+        qtbot.mouseClick(getattr(transport, button), Qt.MouseButton.LeftButton)
+    assert wanted.args == [frames]
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "active"),
+    [
+        ("empty", "Play", False),
+        ("opening", "Play", False),
+        ("playing", "Pause", True),
+        ("paused", "Play", True),
+        ("ended", "Play again", True),
+        ("failed", "Play", False),
+    ],
+)
+def test_play_says_what_it_would_do(transport: Transport, state: str, words: str, active: bool) -> None:
+    play(transport, 5.0, state)
+    assert transport.play.accessibleName() == words
+    assert transport.play.toolTip() == f"{words} (Space)"
+    assert transport.play.isEnabled() == active
+    assert (transport.back.isEnabled(), transport.forward.isEnabled()) == (active, active)
+
+
+def test_the_speeds_go_from_a_tenth_to_as_fast_as_possible(qtbot: QtBot, transport: Transport) -> None:
+    play(transport, 5.0)
+    asked: list[float] = []
+    transport.speed_wanted.connect(asked.append)
+    assert transport.speed.currentData() == 1.0
+    for _ in range(len(SPEEDS)):
+        transport.faster()
+    assert asked == [2.0, 5.0, 10.0, math.inf]
+    assert transport.speed.currentData() == math.inf
+    for _ in range(2 * len(SPEEDS)):
+        transport.slower()
+    assert asked[-1] == transport.speed.currentData() == 0.1
+
+
+def test_without_a_recording_the_speed_stays(transport: Transport) -> None:
+    asked: list[float] = []
+    transport.speed_wanted.connect(asked.append)
+    transport.faster()
+    assert (asked, transport.speed.currentData()) == ([], 1.0)
+
+
+def test_a_seek_on_the_line_is_passed_on_and_shown(qtbot: QtBot, transport: Transport) -> None:
+    play(transport, 10.0)
+    middle = QPoint(transport.line.width() // 2, 20)
+    with qtbot.waitSignal(transport.seek_wanted) as wanted:
+        qtbot.mousePress(transport.line, Qt.MouseButton.LeftButton, pos=middle)
+    assert wanted.args == [pytest.approx(5.0, abs=0.02)]
+    transport.show_position(1.0)  # while it is held
+    assert transport.position.text() == "0:05.0"
+    qtbot.mouseRelease(transport.line, Qt.MouseButton.LeftButton, pos=middle)
+    transport.show_position(1.0)
+    assert transport.position.text() == "0:01.0"
+    assert transport.total.text() == "0:10.0"
+
+
+def test_a_live_source_has_no_time_line_but_a_dot_and_a_clock(transport: Transport) -> None:
+    play(transport, None)
+    assert transport.is_live
+    assert not transport.line.isVisible()
+    assert not transport.speed.isVisible()
+    assert transport.live.isVisible()
+    assert transport.play.isEnabled()
+    for seconds, elapsed in ((100_000.0, "0:00.0"), (100_083.44, "1:23.4"), (5.0, "0:00.0"), (6.0, "0:01.0")):
+        transport.show_position(seconds)
+        assert transport.elapsed.text() == elapsed
+
+
+def test_the_dot_is_red_while_a_live_source_runs(transport: Transport) -> None:
+    tones = []
+    for state in ("playing", "paused"):
+        play(transport, None, state)
+        tones.append(transport.dot.property("tone"))
+    assert tones == ["danger", "faint"]
+
+
+@pytest.mark.parametrize("state", ["empty", "opening", "failed"])
+def test_before_something_is_open_it_looks_as_for_a_recording(transport: Transport, state: str) -> None:
+    play(transport, 5.0)
+    height = transport.sizeHint().height()
+    play(transport, None, state)
+    assert not transport.is_live
+    assert transport.line.isVisible()
+    assert not transport.line.isEnabled()
+    assert transport.sizeHint().height() == height
+    assert transport.position.text() == transport.total.text() == "–"
+
+
+def test_it_leaves_the_view_its_room(transport: Transport) -> None:
+    play(transport, 5.0)
+    assert transport.sizeHint().height() <= 44 + 56 + 12
+    recorded = transport.sizeHint().height()
+    play(transport, None)
+    assert transport.sizeHint().height() == recorded - 58  # the line, and the space above it
+
+
+def test_a_loop_is_asked_for(qtbot: QtBot, transport: Transport) -> None:
+    play(transport, 5.0)
+    with qtbot.waitSignal(transport.loop_wanted) as wanted:
+        qtbot.mouseClick(transport.loop, Qt.MouseButton.LeftButton)
+    assert wanted.args == [True]

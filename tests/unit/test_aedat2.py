@@ -1,0 +1,234 @@
+"""The AEDAT 2.0 reader on files made here: addresses of both layouts, wrapped times, jumps, damage."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from livesnn.errors import FormatError
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.describe import describe
+from livesnn.events.formats.aedat2 import CHUNK_WORDS
+from livesnn.events.recording import open_recording
+
+FIRST_LINE = b"#!AER-DAT2.0\r\n"
+RULES = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SIZES = {
+    "DVS128": Resolution(128, 128),
+    "DAVIS240C": Resolution(240, 180),
+    "Davis346blue": Resolution(346, 260),
+}
+END = b"#End Of ASCII Header\r\n"
+
+
+def header(chip: str) -> bytes:
+    return FIRST_LINE + b"# AEChip: eu.seebetter.ini.chips." + chip.encode() + b"\r\n" + END
+
+
+def addresses(events: Events, chip: str) -> list[int]:
+    """Return the address of each event, as the chip's electronics give it."""
+    width, height = SIZES[chip]
+    x, y = width - 1 - events["x"].astype(int), height - 1 - events["y"].astype(int)
+    if chip == "DVS128":
+        return (y << 8 | x << 1 | ~events["p"].astype(int) & 1).tolist()
+    return (y << 22 | x << 12 | events["p"].astype(int) << 11).tolist()
+
+
+def words(rows: list[tuple[int, int]]) -> bytes:
+    """Return words of (address, time): the time is cut to 32 bits, as a camera's clock is."""
+    return b"".join(struct.pack(">II", address, time & 0xFFFFFFFF) for address, time in rows)
+
+
+def encode(events: Events, chip: str) -> bytes:
+    return words(list(zip(addresses(events, chip), events["t"].tolist(), strict=True)))
+
+
+def write(path: Path, octets: bytes) -> Path:
+    path.write_bytes(octets)
+    return path
+
+
+def read(path: Path, seek_us: int | None = None) -> Events:
+    with open_recording(path) as recording:
+        if seek_us is not None:
+            recording.seek(seek_us)
+        return np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])
+
+
+def make_events(times: object, chip: str = "DVS128") -> Events:
+    t = np.asarray(times, np.int64)
+    events = np.zeros(t.size, EVENTS_DTYPE)
+    events["t"] = t
+    events["x"], events["y"] = (
+        np.arange(t.size) % SIZES[chip].width,
+        np.arange(t.size) * 7 % SIZES[chip].height,
+    )
+    events["p"] = np.arange(t.size) % 3 == 0
+    return events
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> tuple[str, Events]:
+    chip = draw(st.sampled_from(sorted(SIZES)))
+    size = SIZES[chip]
+    pixel = st.tuples(st.integers(0, size.width - 1), st.integers(0, size.height - 1), st.booleans())
+    gap_us = st.sampled_from([0, 1, 9_999, 10_001, 2**24, 2**31 - 1])
+    rows = draw(st.lists(st.tuples(gap_us, pixel), max_size=40))
+    events = np.zeros(len(rows), EVENTS_DTYPE)
+    start_us = draw(st.sampled_from([0, 1, -1, -(2**31), 2**31 - 1, -1_601_640_499]))
+    events["t"] = start_us + np.cumsum([0, *(gap for gap, _ in rows)])[:-1]
+    for index, (_, (x, y, p)) in enumerate(rows):
+        events["x"][index], events["y"][index], events["p"][index] = x, y, p
+    return chip, events
+
+
+@RULES
+@given(recordings(), st.data())
+def test_what_is_read_is_what_was_written_however_often_the_clock_wrapped(
+    tmp_path: Path, made: tuple[str, Events], data: st.DataObject
+) -> None:
+    chip, events = made
+    path = write(tmp_path / "f.aedat", header(chip) + encode(events, chip))
+    assert np.array_equal(read(path), events)
+    found = describe(path)
+    assert (found.format, found.camera, found.resolution) == ("aedat2", chip, SIZES[chip])
+    assert found.warnings == []
+    if events.size:
+        sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
+        assert np.array_equal(read(path, sought), events[events["t"] >= sought])
+
+
+def test_seeking_in_a_file_of_many_chunks_gives_the_events_from_there_on(tmp_path: Path) -> None:
+    events = make_events(2**31 - 400_000 + np.arange(3 * CHUNK_WORDS + 7) * 20)
+    path = write(tmp_path / "f.aedat", header("DVS128") + encode(events, "DVS128"))
+    for index in (0, 1, CHUNK_WORDS - 1, CHUNK_WORDS, 2 * CHUNK_WORDS + 5, events.size - 1):
+        assert np.array_equal(read(path, int(events["t"][index])), events[index:])
+
+
+def test_an_on_event_of_a_dvs128_has_bit_0_clear_and_x_is_counted_from_the_right(tmp_path: Path) -> None:
+    rows = [(5 << 8 | 3 << 1 | 0, 10), (5 << 8 | 3 << 1 | 1, 11)]
+    path = write(tmp_path / "f.aedat", header("DVS128") + words(rows))
+    assert read(path).tolist() == [(10, 124, 122, True), (11, 124, 122, False)]
+    assert describe(path).orientation == "x to the right, y up (x = 127 - address, y = address)"
+
+
+def test_frames_inertial_samples_and_triggers_of_a_davis_are_no_events(tmp_path: Path) -> None:
+    events = make_events([100, 200, 300], "DAVIS240C")
+    imu = [(1 << 31 | code << 28 | 3 << 10, 150) for code in range(7)]
+    pixels = 240 * 180
+    frame = [(1 << 31 | kind << 10 | 77, 160) for kind in (0, 1) for _ in range(pixels)]
+    trigger = [(1 << 10, 170)]
+    first, *others = zip(addresses(events, "DAVIS240C"), events["t"].tolist(), strict=True)
+    path = write(
+        tmp_path / "f.aedat", header("DAVIS240C") + words([first, *imu, *frame, *trigger, *imu, *others])
+    )
+    assert np.array_equal(read(path), events)
+    found = describe(path)
+    assert (found.frames, found.imu, found.triggers, found.warnings) == (1, 2, 1, [])
+
+
+def test_a_trigger_of_a_dvs128_is_no_event(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.aedat", header("DVS128") + words([(0x8000, 1), (0, 2)]))
+    assert (read(path).size, describe(path).triggers) == (1, 1)
+
+
+def test_the_first_event_is_not_taken_for_a_line_of_the_header(tmp_path: Path) -> None:
+    events = make_events([5, 6], "DAVIS240C")
+    events["y"][0] = 180 - 1 - 0x8C  # its address starts with the octet of #
+    path = tmp_path / "f.aedat"
+    for end in (b"", END):
+        write(path, header("DAVIS240C").replace(END, end) + encode(events, "DAVIS240C"))
+        assert path.read_bytes()[-16:-15] == b"#"
+        assert np.array_equal(read(path), events)
+
+
+def test_a_file_without_its_camera_is_taken_for_a_dvs128_and_says_so(tmp_path: Path) -> None:
+    events = make_events([5, 6])
+    path = write(tmp_path / "f.aedat", FIRST_LINE + "# User: José\r\n".encode() + encode(events, "DVS128"))
+    assert np.array_equal(read(path), events)
+    assert describe(path).warnings == ["the file doesn't say which camera recorded it: DVS128 assumed"]
+
+
+def test_events_slightly_out_of_order_are_put_in_order_and_counted(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.aedat", header("DVS128") + encode(make_events([100, 300, 200, 400]), "DVS128"))
+    assert read(path)["t"].tolist() == [100, 200, 300, 400]
+    assert any("1 events were out of order" in line for line in describe(path).warnings)
+
+
+def test_a_clock_set_to_zero_starts_a_new_packet_and_is_said(tmp_path: Path) -> None:
+    times = [900_000, 900_010, 5, 15, 25]
+    path = write(tmp_path / "f.aedat", header("DVS128") + encode(make_events(times), "DVS128"))
+    with open_recording(path) as recording:
+        assert [packet["t"].tolist() for packet in recording] == [times[:2], times[2:]]
+        assert (recording.t_start, recording.t_end) == (5, 900_010)
+        assert recording.counters.out_of_order == 0
+        assert any("time jumps back 1 times" in line for line in recording.warnings)
+
+
+def test_events_outside_the_sensor_are_left_out_and_counted(tmp_path: Path) -> None:
+    events = make_events([1, 2, 3], "DAVIS240C")
+    outside = [(200 << 22, 4), (0x3FF << 12, 5)]
+    path = write(tmp_path / "f.aedat", header("DAVIS240C") + encode(events, "DAVIS240C") + words(outside))
+    assert np.array_equal(read(path), events)
+    assert any("2 events outside the sensor" in line for line in describe(path).warnings)
+
+
+@pytest.mark.parametrize("left", range(1, 8))
+def test_a_file_that_is_cut_short_gives_its_whole_events_and_says_so(tmp_path: Path, left: int) -> None:
+    events = make_events([1, 2, 3])
+    octets = header("DVS128") + encode(events, "DVS128")
+    path = write(tmp_path / "f.aedat", octets[: len(octets) - 8 + left])
+    assert np.array_equal(read(path), events[:2])
+    assert any(f"the last {left} bytes aren't a whole event" in line for line in describe(path).warnings)
+
+
+def test_a_header_alone_is_a_recording_without_events(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.aedat", header("DVS128"))
+    assert read(path).size == describe(path).duration_us == 0
+
+
+@pytest.mark.parametrize(
+    ("octets", "message"),
+    [
+        (b"#!AER-DAT2.0", "header's first line has no end"),
+        (header("Cochlea64"), "recorded by Cochlea64, which isn't supported: give a recording of"),
+        (header("DAVIS999"), "recorded by DAVIS999"),
+        (header("DVS128") + words([(1 << 20, t) for t in range(9)]), "the file is damaged, or from another"),
+        (FIRST_LINE + encode(make_events(range(9), "DAVIS240C"), "DAVIS240C"), "from another camera"),
+    ],
+    ids=range(5),
+)
+def test_what_cannot_be_read_is_an_error_of_one_line(tmp_path: Path, octets: bytes, message: str) -> None:
+    with pytest.raises(FormatError, match=message) as raised:
+        open_recording(write(tmp_path / "f.aedat", octets))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.timeout(60)
+def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    whole = header("DAVIS240C") + encode(make_events(np.arange(2_000) * 50, "DAVIS240C"), "DAVIS240C")
+    refused = 0
+    for _ in range(200):
+        octets = bytearray(whole)
+        at, length = int(random.integers(0, len(octets))), int(random.integers(1, 64))
+        if random.random() < 0.5:
+            octets[at : at + length] = random.integers(0, 256, length, np.uint8).tobytes()
+        else:
+            del octets[at : at + length]
+        path = write(tmp_path / "f.aedat", bytes(octets))
+        try:
+            found = describe(path)
+        except FormatError:
+            refused += 1
+            continue
+        events = read(path)
+        assert events.size == found.streams["events"].n <= 2_000
+        assert (events["x"] < 240).all()
+        assert (events["y"] < 180).all()
+    assert refused < 200

@@ -1,0 +1,89 @@
+"""Answering: where windows begin, what is kept of the probabilities, what is forgotten and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from livesnn.app.answers import UNTAKEN, Answering
+from livesnn.app.values import Answer
+from livesnn.card import InputSpec, ModelCard, SliceRule
+from livesnn.events.frames import Frame
+from livesnn.infer.pipeline import Latency, Result
+
+WINDOW = 2
+
+
+def card(rule: SliceRule) -> ModelCard:
+    return ModelCard(name="two", classes=("left", "right"), input=InputSpec(2, 2, rule, window=WINDOW))
+
+
+COUNTED = card(SliceRule(n_events=100))
+TIMED = card(SliceRule(delta_t_us=10_000))
+
+
+def result(t: int, position: int, *, reset: bool = False, decision: str | None = "left") -> Result:
+    frame = Frame(t, np.zeros((2, 2, 2), np.uint8), 0)
+    rates = np.array((1.0, 0.0), np.float32)
+    none = np.zeros(0, np.float32)
+    latency = Latency(0.0, 0.0, 0.0)
+    end = position == WINDOW - 1
+    return Result(t, 0, rates, decision, 0.9, frame, latency, 0, reset, none, end, none, 1)
+
+
+def answers(answering: Answering, times: list[int], of: ModelCard, *, start_us: int = 0) -> Iterator[Answer]:
+    for index, t in enumerate(times):
+        yield answering.answer(result(t, index % WINDOW), of, start_us)
+
+
+def test_a_window_of_counted_events_begins_where_the_one_before_ended() -> None:
+    answering = Answering()
+    list(answers(answering, [1_000, 1_300, 1_900, 5_000], COUNTED, start_us=1_000))
+    assert list(answering.decided) == [(0, 300, "left"), (300, 4_000, "left")]
+
+
+def test_after_a_reset_it_begins_with_its_first_frame() -> None:
+    answering = Answering()
+    list(answers(answering, [1_000, 1_300], COUNTED))
+    answering.answer(result(9_000, 0, reset=True), COUNTED, 0)
+    answering.answer(result(9_500, 1), COUNTED, 0)
+    assert answering.decided[-1] == (9_000, 9_500, "left")
+
+
+def test_a_window_of_timed_frames_begins_a_frame_before_its_first_ends() -> None:
+    answering = Answering()
+    list(answers(answering, [510_000, 520_000], TIMED, start_us=500_000))
+    assert list(answering.decided) == [(0, 20_000, "left")]
+
+
+def test_the_frames_are_those_of_the_current_window() -> None:
+    seen = list(answers(Answering(), [10_000, 20_000, 30_000], TIMED))
+    assert [len(answer.frames) for answer in seen] == [1, 2, 1]
+    assert seen[1].frames == (seen[0].result.frame.data, seen[1].result.frame.data)
+
+
+def test_decisions_that_nobody_takes_are_bounded() -> None:
+    answering = Answering()
+    list(answers(answering, [10_000 * index for index in range(2 * UNTAKEN + 100)], TIMED))
+    assert len(answering.decided) == UNTAKEN
+
+
+@pytest.mark.parametrize("then", [4_000_000, 15_000_001])
+def test_a_jump_back_or_beyond_the_history_begins_it_again(then: int) -> None:
+    seen = list(answers(Answering(), [4_980_000, 5_000_000, then], TIMED))
+    assert seen[1].history.t_us.tolist() == [4_980_000, 5_000_000]
+    assert seen[2].history.t_us.tolist() == [then]
+
+
+def test_the_newest_probabilities_replace_those_too_near_to_the_ones_before() -> None:
+    *_, last = answers(Answering(), [0, 20_000, 25_000, 30_000, 30_000], TIMED)
+    assert last.history.t_us.tolist() == [0, 20_000, 30_000]
+
+
+def test_a_history_once_given_does_not_change() -> None:
+    answering = Answering()
+    early = next(answers(answering, [10_000], TIMED))
+    list(answers(answering, [10_000 * index for index in range(2, 5_000)], TIMED))
+    assert early.history.t_us.tolist() == [10_000]

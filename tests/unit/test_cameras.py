@@ -1,0 +1,319 @@
+"""Cameras: dv-processing's own packets, stalls, bursts, unplugging, coming back, and what is told without one."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from livesnn.bench.slicer import moving_blob
+from livesnn.card import InputSpec, SliceRule
+from livesnn.errors import SourceError
+from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.cameras import (
+    DELIVERED_US,
+    CameraConnection,
+    DeviceInfo,
+    InivationCameras,
+    discover,
+    open_camera,
+)
+from livesnn.events.frames import Slicer, frames
+from livesnn.events.live import SourceLost
+from tests.fake_camera import (
+    SERIAL,
+    UNPLUG,
+    VGA,
+    ArrayBatch,
+    FakeCameras,
+    FakeDriver,
+    Item,
+    at,
+    batches,
+    device,
+    event_store,
+    paced,
+)
+
+pytestmark = pytest.mark.timeout(60)
+
+BLOB = moving_blob(5000, VGA, seed=3, duration_us=50_000)
+TEN_MS = SliceRule(delta_t_us=10_000)
+INPUT = InputSpec(64, 64, TEN_MS, window=10)
+DV_ERROR = RuntimeError(
+    "/project/include/dv-processing/io/camera/usb_device.hpp(88): void dv::read()\n"
+    "RuntimeError: Device was disconnected\nStacktrace:\n 0# 0x00000000003ABBDA in dv_processing.so\n"
+)
+
+
+def ticking(step_s: float) -> Callable[[], float]:
+    """Return a clock that goes on by a step at each look."""
+    ticks = itertools.count()
+    return lambda: next(ticks) * step_s
+
+
+def connection(*items: Item, step_s: float = 0.005) -> CameraConnection:
+    return CameraConnection(FakeDriver(items), clock=ticking(step_s))
+
+
+def arrays(*packets: Events) -> list[ArrayBatch]:
+    return [ArrayBatch.of(packet) for packet in packets]
+
+
+def read_all(source: EventSource, n_events: int) -> Events:
+    packets = []
+    for packet in source:
+        packets.append(packet)
+        if source.counters.events >= n_events:
+            break
+    source.close()
+    return np.concatenate(packets)
+
+
+class TestPackets:
+    def test_dv_processings_events_come_through_exactly(self) -> None:
+        packet = connection(event_store(BLOB)).read(1.0)
+        assert packet is not None
+        assert packet.dtype == EVENTS_DTYPE
+        np.testing.assert_array_equal(packet, BLOB)
+
+    def test_what_a_driver_gives_in_a_test_is_what_dv_processing_gives(self) -> None:
+        store, array = event_store(BLOB).numpy(), ArrayBatch.of(BLOB).numpy()
+        assert store.dtype == array.dtype
+        np.testing.assert_array_equal(store, array)
+
+    def test_the_camera_says_what_it_is(self) -> None:
+        camera = connection()
+        assert camera.name == f"camera DVXplorer {SERIAL}"
+        assert camera.resolution == Resolution(640, 480)
+
+    def test_a_stall_is_no_packet_and_no_loss(self) -> None:
+        first, second = np.split(BLOB, 2)
+        stall: list[Item] = [None] * 50
+        camera = connection(event_store(first), *stall, event_store(second))
+        packets = [camera.read(0.02) for _ in range(40)]
+        assert sum(packet is None for packet in packets) > 5
+        whole = np.concatenate([packet for packet in packets if packet is not None])
+        np.testing.assert_array_equal(whole, BLOB)
+
+    def test_an_empty_batch_is_an_empty_packet(self) -> None:
+        packet = connection(event_store(at())).read(1.0)
+        assert packet is not None
+        assert packet.size == 0
+
+    def test_a_burst_of_a_million_events_at_once_is_whole(self) -> None:
+        burst = moving_blob(1_000_000, VGA, seed=5, duration_us=1000)
+        camera = connection(event_store(at(0)), event_store(burst), event_store(at(1000)))
+        packets = [camera.read(1.0) for _ in range(3)]
+        assert packets[1] is not None
+        np.testing.assert_array_equal(packets[1], burst)
+        assert camera.counters == SourceCounters(events=1_000_002)
+
+
+class TestPuttingRight:
+    def test_events_out_of_order_are_put_in_order_and_counted(self) -> None:
+        camera = connection(*arrays(at(100, 300, 200, 400), at(350, 500)))
+        assert [camera.read(1.0)["t"].tolist() for _ in range(2)] == [[100, 200, 300, 400], [400, 500]]  # type: ignore[index]
+        assert camera.counters == SourceCounters(events=6, out_of_order=2)
+
+    def test_events_outside_the_sensor_are_left_out_and_counted(self) -> None:
+        packet = np.concatenate([at(1, x=639, y=479), at(2, x=640), at(3, y=480), at(4, x=65_535)])
+        camera = connection(*arrays(packet))
+        assert camera.read(1.0)["t"].tolist() == [1]  # type: ignore[index]
+        assert camera.counters == SourceCounters(events=1, out_of_bounds=3)
+
+    def test_a_clock_set_back_stays_a_jump_in_time(self) -> None:
+        camera = connection(*arrays(at(10_000_000), at(5)))
+        assert [camera.read(1.0)["t"].tolist() for _ in range(2)] == [[10_000_000], [5]]  # type: ignore[index]
+        assert camera.counters == SourceCounters(events=2)
+
+    def test_the_drivers_own_packet_is_not_changed(self) -> None:
+        batch = ArrayBatch.of(at(100, 50, x=640))
+        before = batch.stored.copy()
+        connection(batch).read(1.0)
+        np.testing.assert_array_equal(batch.stored, before)
+
+
+class TestQuietScene:
+    def test_time_passes_without_events(self) -> None:
+        camera = connection(*arrays(at(1_000_000)))
+        assert camera.now_us is None
+        camera.read(0.1)
+        assert camera.now_us is None
+        times_us = []
+        for _ in range(3):
+            assert camera.read(0.1) is None
+            times_us.append(camera.now_us or 0)
+        assert times_us == sorted(set(times_us))
+        assert times_us[0] >= 1_100_000 - DELIVERED_US
+        assert times_us[-1] < 1_000_000 + 1_000_000
+
+    def test_time_does_not_jump_when_nobody_read_for_a_while(self) -> None:
+        camera = connection(*arrays(at(0)), step_s=10.0)
+        camera.read(0.02)
+        times_us = [camera.now_us for _ in range(3) if camera.read(0.02) is None]
+        assert times_us == [40_000, 80_000, 120_000]
+
+    def test_its_slices_end(self) -> None:
+        camera = open_camera("camera", cameras=FakeCameras([FakeDriver(arrays(at(0, x=320, y=240)))]))
+        ended = []
+        for frame in frames(camera, TEN_MS, INPUT):
+            ended.append((frame.t, frame.n_events, frame.start))
+            if len(ended) == 4:
+                break
+        camera.close()
+        assert ended == [
+            (10_000, 1, True),
+            (20_000, 0, False),
+            (30_000, 0, False),
+            (40_000, 0, False),
+        ]
+
+    @pytest.mark.parametrize(("quiet_reads", "starts"), [(1, 1), (30, 2)])
+    def test_events_held_up_keep_their_time_and_those_held_up_for_long_start_anew(
+        self, quiet_reads: int, starts: int
+    ) -> None:
+        camera = connection(
+            *arrays(at(0, 5000)), *[None] * quiet_reads, *arrays(at(6000, 106_000)), step_s=0.02
+        )
+        slicer = Slicer(TEN_MS, VGA, INPUT)
+        ended, times_us = [], []
+        while camera.counters.events < 4:
+            packet = camera.read(0.01)
+            ended += slicer.push(at() if packet is None else packet, now_us=camera.now_us)
+            times_us += [] if packet is None else packet["t"].tolist()
+        assert times_us == [0, 5000, 6000, 106_000]
+        assert camera.counters.out_of_order == 0
+        assert sum(frame.start for frame in ended) == starts
+
+
+class TestUnplugging:
+    def test_a_driver_that_stops_running_is_a_loss_after_its_last_packet(self) -> None:
+        camera = connection(event_store(BLOB), UNPLUG)
+        assert camera.read(1.0) is not None
+        with pytest.raises(SourceLost, match=f"^camera DVXplorer {SERIAL} is lost .*: plug it in again$"):
+            camera.read(1.0)
+
+    def test_an_error_of_the_driver_is_a_loss_in_one_line(self) -> None:
+        camera = connection(event_store(BLOB), DV_ERROR)
+        assert camera.read(1.0) is not None
+        with pytest.raises(SourceLost) as caught:
+            camera.read(1.0)
+        assert str(caught.value) == (
+            f"camera DVXplorer {SERIAL} is lost (Device was disconnected): plug it in again"
+        )
+
+    def test_a_closed_camera_gives_nothing(self) -> None:
+        camera = connection(event_store(BLOB))
+        camera.close()
+        camera.close()
+        with pytest.raises(SourceLost, match="is closed"):
+            camera.read(1.0)
+
+    @pytest.mark.parametrize("end", [UNPLUG, DV_ERROR], ids=["not running", "raises"])
+    def test_it_goes_on_when_it_is_plugged_in_again(self, end: Item) -> None:
+        told: list[str] = []
+        first, second = np.split(BLOB, 2)
+        cameras = FakeCameras(
+            [FakeDriver([event_store(first), end]), FakeDriver([None, event_store(second)])]
+        )
+        camera = open_camera("camera", notify=told.append, cameras=cameras)
+        np.testing.assert_array_equal(read_all(camera, BLOB.size), BLOB)
+        assert cameras.opened == [SERIAL, SERIAL]
+        assert len(told) == 2
+        assert "plug it in again; waiting" in told[0]
+        assert "is back" in told[1]
+
+    def test_only_the_same_camera_is_taken_back(self) -> None:
+        mine, other = device("MINE"), device("OTHER")
+        cameras = FakeCameras(
+            [FakeDriver([*arrays(at(1)), UNPLUG]), FakeDriver(arrays(at(2)))],
+            looks=[[mine, other], [mine, other], [other], [other, mine]],
+        )
+        camera = open_camera("camera", cameras=cameras)
+        assert read_all(camera, 2)["t"].tolist() == [1, 2]
+        assert cameras.opened == ["MINE", "MINE"]
+
+
+class TestOpening:
+    def test_a_camera_is_chosen_by_its_serial_number(self) -> None:
+        cameras = FakeCameras([FakeDriver()], looks=[[device("A"), device("B")]])
+        open_camera("camera:B", cameras=cameras).close()
+        assert cameras.opened == ["B"]
+
+    def test_without_one_it_is_told_what_to_do(self) -> None:
+        with pytest.raises(SourceError, match=r"^no camera found: plug one in .*udev.*`livesnn gui`"):
+            open_camera("camera", cameras=FakeCameras([], looks=[[]]))
+
+    def test_another_than_the_one_named_is_not_taken(self) -> None:
+        cameras = FakeCameras([FakeDriver()], looks=[[device("A")]])
+        with pytest.raises(SourceError, match=r"camera:B isn't plugged in \(found: camera:A\)"):
+            open_camera("camera:B", cameras=cameras)
+        assert cameras.opened == []
+
+    def test_one_without_events_is_refused(self) -> None:
+        class FramesOnly(FakeDriver):
+            def getEventResolution(self) -> tuple[int, int] | None:  # noqa: N802
+                return None
+
+        with pytest.raises(SourceError, match="has no events"):
+            open_camera("camera", cameras=FakeCameras([FramesOnly()]))
+
+    def test_one_that_fails_while_it_is_opened_is_an_error_in_one_line(self) -> None:
+        class Failing(FakeDriver):
+            def getEventResolution(self) -> tuple[int, int] | None:  # noqa: N802
+                raise DV_ERROR
+
+        with pytest.raises(SourceError, match=r"can't be read \(Device was disconnected\)"):
+            open_camera("camera", cameras=FakeCameras([Failing()]))
+
+    def test_where_dv_processing_is_missing_it_is_told_how_to_get_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "dv_processing", None)
+        for call in (discover, lambda: open_camera("camera")):
+            with pytest.raises(SourceError, match=r"pip install 'livesnn\[cameras\]'"):
+                call()
+
+
+class TestDvProcessing:
+    @pytest.fixture(autouse=True)
+    def _installed(self) -> None:
+        pytest.importorskip("dv_processing", reason="needs dv-processing: pip install dv-processing")
+
+    def test_what_is_plugged_in_is_listed(self) -> None:
+        found = discover()
+        assert all(isinstance(camera, DeviceInfo) for camera in found)
+        assert [camera.uri for camera in found] == [f"camera:{camera.serial}" for camera in found]
+
+    def test_a_camera_that_is_not_there_is_an_error_in_one_line(self) -> None:
+        with pytest.raises(
+            SourceError, match=r"^camera:NO_SUCH can't be opened \(Could not find device [^\n]*$"
+        ):
+            InivationCameras().open("NO_SUCH")
+        with pytest.raises(SourceError, match="camera:NO_SUCH isn't plugged in"):
+            open_camera("camera:NO_SUCH")
+
+    def test_every_camera_has_what_is_asked_of_a_driver(self) -> None:
+        import dv_processing
+
+        for method in ("getCameraName", "getEventResolution", "getNextEventBatch", "isRunning"):
+            assert callable(getattr(dv_processing.io.camera.CameraInputBase, method))
+
+
+class TestFakeCamera:
+    @pytest.mark.parametrize("stores", [True, False])
+    def test_its_packets_go_on_in_time_for_ever(self, stores: bool) -> None:
+        driver = FakeDriver(batches(0.1, stores=stores))
+        packets = [CameraConnection(driver).read(1.0) for _ in range(25)]
+        whole = np.concatenate([packet for packet in packets if packet is not None])
+        assert np.all(np.diff(whole["t"]) >= 0)
+        assert whole["t"][-1] > 240_000
+        assert abs(whole.size - 25_000) < 1500
+
+    def test_in_real_time_a_packet_is_given_when_it_is_due(self) -> None:
+        given = paced(arrays(at(0), at(1)), period_s=0.01, clock=ticking(0.004))
+        assert [item is not None for item in given] == [False, False, True, False, True]

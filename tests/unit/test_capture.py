@@ -1,0 +1,228 @@
+"""record: what ends up in the file, from recordings and live sources, and however it ends."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.bench.slicer import moving_blob
+from livesnn.errors import SourceError
+from livesnn.events import Events, SourceCounters
+from livesnn.events.cameras import open_camera
+from livesnn.events.capture import Recorded, record
+from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.recording import open_recording
+from tests.fake_camera import UNPLUG, VGA, ArrayBatch, FakeCameras, FakeDriver, at
+
+pytestmark = pytest.mark.timeout(60)
+
+PATIENCE_S = 20.0
+BLOB = moving_blob(200_000, VGA, seed=4, duration_us=2_000_000)
+PACKETS = np.split(BLOB, 200)
+
+
+class Packets:
+    """A live source: given packets, then empty ones, or an error, or its end."""
+
+    def __init__(self, packets: Sequence[Events], then: BaseException | str = "silence") -> None:
+        self.resolution = VGA
+        self.counters = SourceCounters()
+        self.closed = False
+        self.exhausted = threading.Event()
+        self._packets = packets
+        self._then = then
+
+    def __iter__(self) -> Iterator[Events]:
+        for packet in self._packets:
+            self.counters.events += packet.size
+            yield packet
+        self.exhausted.set()
+        if isinstance(self._then, BaseException):
+            raise self._then
+        while self._then == "silence" and not self.closed:
+            yield at()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def ticking(step_s: float) -> Callable[[], float]:
+    ticks = itertools.count()
+    return lambda: next(ticks) * step_s
+
+
+def read(path: Path) -> Events:
+    with open_recording(path) as recording:
+        packets = [packet for packet in recording if packet.size]
+        assert recording.warnings == []  # it has its table: it was finished
+    return np.concatenate([at(), *packets])
+
+
+@pytest.fixture
+def original(tmp_path: Path) -> Path:
+    path = tmp_path / "original.aedat4"
+    with Aedat4Writer(path, VGA, "DVXplorer 1", compression="zstd") as writer:
+        writer.write(BLOB)
+    return path
+
+
+def test_a_recording_is_copied_whole(original: Path, tmp_path: Path) -> None:
+    out = tmp_path / "copy.aedat4"
+    recorded = record(open_recording(original), out, buffer_bytes=1)
+    np.testing.assert_array_equal(read(out), BLOB)
+    length_s = (BLOB["t"][-1] - BLOB["t"][0]) / 1e6
+    assert recorded == Recorded(out, events=BLOB.size, dropped=0, seconds=length_s)
+    with open_recording(out) as copy:
+        assert copy.camera == "DVXplorer 1"
+        assert copy.resolution == VGA
+
+
+def test_the_first_seconds_of_a_recording_are_those_of_its_time(original: Path, tmp_path: Path) -> None:
+    out = tmp_path / "copy.aedat4"
+    recorded = record(open_recording(original), out, seconds=0.5)
+    expected = BLOB[BLOB["t"] < BLOB["t"][0] + 500_000]
+    np.testing.assert_array_equal(read(out), expected)
+    assert recorded.events == expected.size
+
+
+def test_a_live_source_is_recorded_to_its_end(tmp_path: Path) -> None:
+    source = Packets(PACKETS, then="end")
+    recorded = record(source, tmp_path / "out.aedat4")
+    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB)
+    assert (recorded.events, recorded.dropped) == (BLOB.size, 0)
+    assert source.closed
+
+
+def test_the_seconds_of_a_live_source_are_those_of_the_clock(tmp_path: Path) -> None:
+    source = Packets(PACKETS)
+    recorded = record(source, tmp_path / "out.aedat4", seconds=1000.0, clock=ticking(0.5))
+    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB)
+    assert recorded.events == BLOB.size
+
+
+def test_it_stops_when_told_and_finishes_the_file(tmp_path: Path) -> None:
+    stop = threading.Event()
+    told: list[Recorded] = []
+
+    def progress(so_far: Recorded) -> None:
+        told.append(so_far)
+        if so_far.events >= 10_000:
+            stop.set()
+
+    recorded = record(
+        Packets(PACKETS), tmp_path / "out.aedat4", stop=stop, on_progress=progress, clock=ticking(1.0)
+    )
+    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB[:10_000])
+    assert recorded.events == 10_000
+    assert [so_far.events for so_far in told] == list(range(1000, 10_001, 1000))
+
+
+def test_ctrl_c_stops_and_finishes_the_file(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    recorded = record(
+        Packets(PACKETS),
+        tmp_path / "out.aedat4",
+        on_progress=lambda so_far: signal.raise_signal(signal.SIGINT),
+        clock=ticking(1.0),
+    )
+    assert recorded.events == 1000
+    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB[:1000])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_interrupts_and_the_file_is_kept(tmp_path: Path) -> None:
+    def twice(so_far: Recorded) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    source = Packets(PACKETS)
+    with pytest.raises(KeyboardInterrupt):
+        record(source, tmp_path / "out.aedat4", on_progress=twice, clock=ticking(1.0))
+    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB[:1000])
+    assert source.closed
+
+
+def test_what_a_slow_disk_cannot_take_is_dropped_and_counted(tmp_path: Path) -> None:
+    source = Packets(PACKETS, then="end")
+
+    def slow(so_far: Recorded) -> None:
+        assert source.exhausted.wait(PATIENCE_S)
+
+    recorded = record(
+        source, tmp_path / "out.aedat4", on_progress=slow, buffer_bytes=50_000, clock=ticking(1.0)
+    )
+    written = read(tmp_path / "out.aedat4")
+    assert recorded.dropped > BLOB.size // 2
+    assert recorded.events + recorded.dropped == BLOB.size
+    assert written.size == recorded.events
+    np.testing.assert_array_equal(written[-1000:], PACKETS[-1])
+
+
+def test_what_came_before_an_error_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="back with 4×3 pixels"):
+        record(Packets(PACKETS, SourceError("back with 4×3 pixels")), tmp_path / "out.aedat4")
+    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB)
+
+
+def test_a_camera_that_is_lost_and_comes_back_is_recorded_on(tmp_path: Path) -> None:
+    before, after = np.split(BLOB, 2)
+    cameras = FakeCameras([FakeDriver([ArrayBatch.of(before), UNPLUG]), FakeDriver([ArrayBatch.of(after)])])
+    stop = threading.Event()
+    told: list[str] = []
+    recorded = record(
+        open_camera("camera", notify=told.append, cameras=cameras),
+        tmp_path / "out.aedat4",
+        stop=stop,
+        on_progress=lambda so_far: stop.set() if so_far.events == BLOB.size else None,
+        clock=ticking(1.0),
+    )
+    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB)
+    assert recorded.dropped == 0
+    assert len(told) == 2
+    with open_recording(tmp_path / "out.aedat4") as recording:
+        assert recording.camera == "camera DVXplorer DXA00093"
+
+
+def test_a_camera_in_the_dark_makes_an_empty_recording(tmp_path: Path) -> None:
+    recorded = record(Packets([]), tmp_path / "out.aedat4", seconds=5.0, clock=ticking(0.1))
+    assert (recorded.events, recorded.seconds) == (0, 0.0)
+    assert read(tmp_path / "out.aedat4").size == 0
+
+
+def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
+    out = tmp_path / "out.aedat4"
+    out.write_bytes(b"precious")
+    source = Packets(PACKETS)
+    with pytest.raises(SourceError, match="exists already"):
+        record(source, out)
+    assert out.read_bytes() == b"precious"
+    assert source.closed
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_no_time_at_all_is_refused(tmp_path: Path, seconds: float) -> None:
+    with pytest.raises(SourceError, match="can't be recorded"):
+        record(Packets(PACKETS), tmp_path / "out.aedat4", seconds=seconds)
+    assert not (tmp_path / "out.aedat4").exists()
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"choose a name that ends in \.aedat4"):
+        record(Packets(PACKETS), tmp_path / "out.raw")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_works_outside_the_main_thread_too(tmp_path: Path) -> None:
+    results: list[Recorded] = []
+    thread = threading.Thread(
+        target=lambda: results.append(record(Packets(PACKETS, "end"), tmp_path / "out.aedat4"))
+    )
+    thread.start()
+    thread.join(PATIENCE_S)
+    assert [recorded.events for recorded in results] == [BLOB.size]

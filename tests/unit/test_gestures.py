@@ -1,0 +1,161 @@
+"""The simulated person: repeatable, made of rigid bones, turning the way the official data set turns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.errors import SourceError
+from livesnn.events import Events, Resolution
+from livesnn.events.recording import open_recording
+from livesnn.simulate.body import Body, Limbs, draw_body, joints
+from livesnn.simulate.gestures import CHANGE_S, RESOLUTION, Take, Use, gesture_clip, gesture_stream
+from livesnn.simulate.live import SimulatedPerson, open_simulation
+from livesnn.simulate.motions import GESTURES, IDLE, LEFT, RIGHT, perform
+from livesnn.simulate.scene import draw_scene, paint, shapes_of
+
+TIMES_S = np.arange(0, 2, 0.004)
+SHOULDER, ELBOW, WRIST, TIP = range(4)
+
+
+def upright(seed: int = 0) -> Body:
+    """Return somebody seen from very far, upright, so that the image has no perspective."""
+    return replace(draw_body(np.random.default_rng(seed)), distance=1e9, roll=0.0)
+
+
+def arms(gesture: str, seed: int = 0) -> np.ndarray:
+    return joints(upright(), perform(gesture, TIMES_S, np.random.default_rng(seed)))
+
+
+def travel(gesture: str, arm: int) -> float:
+    """Return how far a wrist moves in the image, in pixels a second, in the middle of twenty performances."""
+    steps = [np.diff(arms(gesture, seed)[:, arm, WRIST, :2], axis=0) for seed in range(20)]
+    return float(np.median([np.linalg.norm(step, axis=1).sum() / 2 for step in steps]))
+
+
+def turning(path: np.ndarray) -> float:
+    """Return the area a path [T, 2] in an image (y down) goes round: positive when it turns clockwise."""
+    x, y = (path - path.mean(axis=0)).T
+    return float(np.sum(x[:-1] * np.diff(y) - y[:-1] * np.diff(x)))
+
+
+@pytest.mark.parametrize("gesture", [*GESTURES, IDLE])
+def test_bones_keep_their_lengths(gesture: str) -> None:
+    body, all_joints = upright(), arms(gesture)
+    for first, second, length in (
+        (SHOULDER, ELBOW, body.upper_arm), (ELBOW, WRIST, body.forearm), (WRIST, TIP, body.hand),
+    ):  # fmt: skip
+        bones = np.linalg.norm(all_joints[:, :, second] - all_joints[:, :, first], axis=-1)
+        assert bones == pytest.approx(length, rel=1e-6)
+
+
+@pytest.mark.parametrize("gesture", [name for name in GESTURES if name[:5] in ("right", "left_")])
+def test_a_gesture_of_one_arm_leaves_the_other_at_rest(gesture: str) -> None:
+    moving, resting = (RIGHT, LEFT) if gesture.startswith("right") else (LEFT, RIGHT)
+    assert travel(gesture, moving) > 8 * travel(gesture, resting)
+
+
+@pytest.mark.parametrize("gesture", ["hand_clapping", "arm_roll", "air_drums"])
+def test_both_arms_move_in_gestures_of_both(gesture: str) -> None:
+    assert min(travel(gesture, arm) for arm in (RIGHT, LEFT)) > 5 * travel(IDLE, RIGHT)
+
+
+def test_the_right_arm_is_on_the_left_of_the_image() -> None:
+    all_joints = arms(IDLE)
+    assert np.all(all_joints[:, RIGHT, SHOULDER, 0] < all_joints[:, LEFT, SHOULDER, 0])
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_arms_turn_clockwise_and_counter_clockwise_as_the_person_sees_it(seed: int) -> None:
+    for side, arm in (("right", RIGHT), ("left", LEFT)):
+        assert turning(arms(f"{side}_arm_counter_clockwise", seed)[:, arm, WRIST, :2]) > 0
+        assert turning(arms(f"{side}_arm_clockwise", seed)[:, arm, WRIST, :2]) < 0
+
+
+def path_of_events(events: Events) -> np.ndarray:
+    """Return the mean place of the events every 50 ms, [T, 2]."""
+    slices = np.split(events, np.searchsorted(events["t"], np.arange(*events["t"][[0, -1]], 50_000)))[1:]
+    return np.array([[np.mean(part[axis]) for axis in "xy"] for part in slices if part.size])
+
+
+def test_the_real_clip_of_class_four_turns_as_the_simulated_ones(data_dir: Path) -> None:
+    recording = open_recording(data_dir / "dvs_gesture" / "05_right_arm_counter_clockwise.npz")
+    real = np.concatenate(list(recording))
+    simulated = gesture_clip("right_arm_counter_clockwise", 1, 1.45, use="test")
+    assert turning(path_of_events(real)) > 0 < turning(path_of_events(simulated))
+
+
+def test_the_same_seed_gives_the_same_events_and_another_use_another_person() -> None:
+    first, again = (gesture_clip("air_drums", 7, 0.2, use="train") for _ in range(2))
+    assert np.array_equal(first, again)
+    uses: tuple[Use, ...] = ("validation", "test", "show")
+    assert not any(np.array_equal(first, gesture_clip("air_drums", 7, 0.2, use=use)) for use in uses)
+
+
+@pytest.mark.parametrize("resolution", [Resolution(128, 128), Resolution(346, 260), Resolution(64, 48)])
+def test_a_clip_fills_its_time_and_stays_on_the_sensor(resolution: Resolution) -> None:
+    events = gesture_clip("arm_roll", 1, 0.3, use="test", resolution=resolution)
+    assert 0 <= events["t"][0] < 20_000
+    assert 280_000 < events["t"][-1] < 300_000
+    assert np.all(np.diff(events["t"]) >= 0)
+    assert events["x"].max() < resolution.width
+    assert events["y"].max() < resolution.height
+
+
+def test_another_gesture_is_an_error_that_names_the_gestures() -> None:
+    with pytest.raises(SourceError, match="no gesture 'salute'; there is: hand_clapping"):
+        gesture_clip("salute", 0, 1.0, use="train")
+
+
+def test_a_picture_shows_a_head_of_the_skin_and_hair_before_the_wall() -> None:
+    scene = draw_scene(np.random.default_rng(3), RESOLUTION)
+    still = Limbs(*[part[:1] for part in perform(IDLE, TIMES_S, np.random.default_rng(0))])
+    picture = paint(scene, shapes_of(scene, still))[0]
+    changed = np.argwhere(picture != scene.background)
+    assert 0.1 < len(changed) / picture.size < 0.7
+    assert changed[:, 0].min() < scene.body.shoulder_y - 2 * scene.body.head_radius
+
+
+def test_a_stream_performs_every_gesture_once_before_one_again_and_follows_on() -> None:
+    takes: list[Take] = []
+    for take in gesture_stream(2, use="test", segment_s=(0.3, 0.4)):
+        if len({take.segment for take in takes}) == len(GESTURES) and takes[-1].segment != take.segment:
+            break
+        takes.append(take)
+    segments = list(dict.fromkeys(take.segment for take in takes))
+    assert sorted(segment.gesture for segment in segments) == sorted(GESTURES)
+    end_us = 0
+    for take in takes:
+        assert np.all(np.diff(take.events["t"]) >= 0)
+        assert end_us < take.events["t"][0] <= take.events["t"][-1] <= take.end_us
+        end_us = take.end_us
+    ends_us = [0, *(segment.end_us for segment in segments)]
+    changes_s = [(segment.start_us - end) / 1e6 for segment, end in zip(segments, ends_us, strict=False)]
+    assert all(CHANGE_S[0] - 0.004 <= change <= CHANGE_S[1] + 0.004 for change in changes_s)
+    assert end_us == segments[-1].end_us
+
+
+def test_a_live_person_comes_at_their_own_pace_until_closed() -> None:
+    now_s = [0.0]
+    person = SimulatedPerson(1, clock=lambda: now_s[0])
+    seen = []
+    for packet in person:
+        now_s[0] = 1e6  # late from now on: nothing has to be waited for
+        seen.append(packet)
+        assert packet.size == 0 or packet["t"][-1] <= person.now_us
+        if person.now_us >= 500_000:
+            person.close()
+    assert len(seen) == 50
+    assert person.counters.events == sum(map(len, seen)) > 1000
+    assert person.gesture in GESTURES
+
+
+@pytest.mark.parametrize(
+    "uri", ["simulate:", "simulate:digits", "simulate:gestures:", "simulate:gestures:-1"]
+)
+def test_what_cannot_be_simulated_is_an_error_of_one_line(uri: str) -> None:
+    with pytest.raises(SourceError, match="give simulate:gestures"):
+        open_simulation(uri)

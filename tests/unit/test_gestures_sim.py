@@ -1,0 +1,82 @@
+"""gestures-sim: clips cached as they were made, people of one split never in another; doubt; uncut streams."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from livesnn.card import ModelCard
+from livesnn.errors import DataError
+from livesnn.events.frames import Frame
+from livesnn.infer import State
+from livesnn.simulate.motions import GESTURES
+from livesnn.snn import build_network
+from livesnn.train.config import INPUTS, TrainConfig
+from livesnn.train.datasets.gestures_sim import UNKNOWN, clip_frames, load_gestures, load_idle
+from livesnn.train.hybrid import HybridModule
+from livesnn.train.stream import evaluate_stream
+
+SPEC = INPUTS["gestures-sim"]
+SHORT = replace(SPEC, window=2)
+
+
+def test_clips_are_cached_and_those_of_a_smaller_set_are_the_first_of_a_larger(tmp_path: Path) -> None:
+    clips = load_gestures(SHORT, 1, use="test", cache=tmp_path)
+    assert clips.frames.shape == (11, 2, 2, 64, 64)
+    assert clips.labels.tolist() == list(range(11))
+    assert np.array_equal(clips.frames[3], clip_frames(GESTURES[3], 0, SHORT, "test"))
+    files = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    again = load_gestures(SHORT, 1, use="test", cache=tmp_path)
+    assert np.array_equal(again.frames, clips.frames)
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == files
+
+
+def test_idle_people_belong_to_no_class(tmp_path: Path) -> None:
+    idle = load_idle(SHORT, 2, use="train", cache=tmp_path)
+    assert idle.labels.tolist() == [UNKNOWN] * 2
+    assert idle.classes == GESTURES
+
+
+def test_a_clip_of_no_class_teaches_equal_probabilities() -> None:
+    config = TrainConfig(dataset="gestures-sim", width=2)
+    module = HybridModule(build_network(config.card(GESTURES)), config, 1)
+    unknown, even = torch.tensor([UNKNOWN]), torch.zeros(10, 1, 11)
+    assert module.loss(even, unknown).item() == pytest.approx(np.log(11))
+    sure = even.clone()
+    sure[..., 4] = 3.0
+    assert module.loss(sure, unknown) > module.loss(even, unknown)
+    assert module.loss(sure, torch.tensor([4])) < module.loss(even, torch.tensor([4]))
+
+
+class _Oracle:
+    """Says the same gesture whatever it sees."""
+
+    def __init__(self, card: ModelCard, gesture: str) -> None:
+        self.card = replace(card, states={"hidden": (1,), "readout": (11,)})
+        self._output = np.eye(11, dtype=np.float32)[GESTURES.index(gesture)] * 20
+
+    def initial_state(self) -> State:
+        return (np.zeros((1, 1), np.float32), np.zeros((1, 11), np.float32))
+
+    def step(self, frame: Frame, state: State) -> tuple[np.ndarray, State]:
+        return self._output, state
+
+
+def test_a_stream_is_judged_by_the_windows_that_lie_within_one_gesture() -> None:
+    card = TrainConfig(dataset="gestures-sim").card(GESTURES)
+    measured = evaluate_stream(_Oracle(card, "arm_roll"), 0.7)
+    assert measured.recall["arm_roll"] == 1.0
+    assert measured.recall["air_drums"] == 0.0
+    assert 0 < measured.accuracy < 0.4
+    assert 0.4 * 0.7 * 1200 < measured.n < 0.95 * 0.7 * 1200  # frames of 50 ms, less those of changes
+    assert measured.idle_decisions_a_minute == pytest.approx(119, abs=2)
+
+
+def test_a_model_of_other_classes_has_no_stream_to_be_measured_on() -> None:
+    card = replace(TrainConfig(dataset="gestures-sim").card(GESTURES), classes=tuple("0123456789x"))
+    with pytest.raises(DataError, match="are not the gestures"):
+        evaluate_stream(_Oracle(card, "other"), 1.0)

@@ -1,0 +1,103 @@
+"""decide_all: what `livesnn run` says of a recording cut short, and of a live source that is stopped."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from livesnn.errors import SourceError
+from livesnn.events.recorder import Aedat4Writer
+from livesnn.infer.headless import Row, Summary, decide_all
+from tests.gui.synthetic import SENSOR, moving_bar, write_model, write_recording
+
+pytestmark = pytest.mark.timeout(60)
+
+SERVER = Path(__file__).resolve().parents[1] / "stream_server.py"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_model(tmp_path_factory.mktemp("model") / "columns"))
+
+
+def test_seconds_end_a_recording_in_its_own_time(model: str, tmp_path: Path) -> None:
+    bar = moving_bar(1_000_500)
+    whole = write_recording(tmp_path / "whole.npz", bar)
+    half = write_recording(tmp_path / "half.npz", bar[bar["t"] < bar["t"][0] + 500_000])
+    *cut_rows, cut = decide_all(str(whole), model, seconds=0.5)
+    *half_rows, alone = decide_all(str(half), model)
+    assert cut_rows == half_rows
+    assert len(cut_rows) == 4  # the fifth window would end with the next event
+    assert isinstance(cut, Summary)
+    assert isinstance(alone, Summary)
+    assert (cut.frames, cut.majority) == (alone.frames, alone.majority)
+
+
+def test_without_seconds_a_recording_is_read_to_its_end(model: str, tmp_path: Path) -> None:
+    bar = moving_bar(1_000_500)
+    *rows, summary = decide_all(str(write_recording(tmp_path / "bar.npz", bar)), model)
+    assert len(rows) == 10
+    assert isinstance(summary, Summary)
+    assert (summary.events, summary.dropped) == (bar.size, 0)
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> Iterator[str]:
+    """Serve half a second of a moving bar to whoever connects, once, and then nothing; return the address."""
+    pytest.importorskip("dv_processing", reason="dv-processing is not installed: pip install dv-processing")
+    path = tmp_path / "bar.aedat4"
+    with Aedat4Writer(path, SENSOR) as writer:
+        writer.write(moving_bar(500_500))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, str(SERVER), str(port), str(path), "LZ4"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        assert server.stdout.readline().strip() == "ready"
+        server.stdin.write("play\n")
+        server.stdin.flush()
+        yield f"tcp://127.0.0.1:{port}"
+        server.kill()
+
+
+def test_ctrl_c_ends_a_live_source_with_the_summary(model: str, stream: str) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    rows = decide_all(stream, model)
+    first = next(rows)
+    signal.raise_signal(signal.SIGINT)
+    *others, summary = rows
+    assert all(isinstance(row, Row) for row in (first, *others))
+    assert isinstance(summary, Summary)
+    assert summary.windows == 1 + len(others)
+    assert summary.events + summary.dropped <= moving_bar(500_500).size
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_ends_it_at_once(model: str, stream: str) -> None:
+    rows = decide_all(stream, model)
+    next(rows)
+    signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    rows.close()  # type: ignore[attr-defined]
+
+
+def test_seconds_end_a_live_source_in_real_time(model: str, stream: str) -> None:
+    *rows, summary = decide_all(stream, model, seconds=1.0)
+    assert rows
+    assert isinstance(summary, Summary)
+    assert summary.seconds > 1.0
+
+
+def test_a_stream_that_is_not_there_is_one_line(model: str) -> None:
+    with pytest.raises(SourceError, match=r"127\.0\.0\.1") as raised:
+        list(decide_all("tcp://127.0.0.1:1", model))
+    assert "\n" not in str(raised.value)

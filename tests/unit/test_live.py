@@ -1,0 +1,277 @@
+"""Live: what is yielded, told and counted when a source is lost and comes back, one behaviour each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import pytest
+
+from livesnn.card import InputSpec, SliceRule
+from livesnn.errors import SourceError
+from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.events.frames import frames
+from livesnn.events.live import Connection, Live, SourceLost
+from livesnn.threads import Buffered, Latest, Worker
+from tests.fake_camera import at
+
+pytestmark = pytest.mark.timeout(60)
+
+PATIENCE_S = 20.0
+SENSOR = Resolution(4, 3)
+TEN_MS = SliceRule(delta_t_us=10_000)
+INPUT = InputSpec(4, 3, TEN_MS, window=10)
+UNPLUGGED = SourceLost("wire is cut: mend it")
+
+
+class Wire:
+    """A Connection: does one item a read (a packet, nothing, an error), then says nothing."""
+
+    def __init__(self, *items: Events | BaseException | None, resolution: Resolution = SENSOR) -> None:
+        self.name = "wire"
+        self.resolution = resolution
+        self.counters = SourceCounters()
+        self.closed = threading.Event()
+        self._items = iter(items)
+
+    def read(self, timeout_s: float) -> Events | None:
+        item = next(self._items, None)
+        if isinstance(item, BaseException):
+            raise item
+        if item is None:
+            self.closed.wait(timeout_s)
+            return None
+        self.counters.events += item.size
+        return item
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def connects(wires: Iterable[Connection | BaseException]) -> Callable[[], Connection]:
+    remaining = iter(wires)
+
+    def connect() -> Connection:
+        wire = next(remaining)
+        if isinstance(wire, BaseException):
+            raise wire
+        return wire
+
+    return connect
+
+
+def until(live: Live, enough: Callable[[], bool]) -> Iterator[Events]:
+    """Yield packets until there is enough; none is pulled after that."""
+    for packet in live:
+        yield packet
+        if enough():
+            return
+
+
+def times(packets: Iterable[Events]) -> list[int]:
+    return [int(t) for packet in packets for t in packet["t"]]
+
+
+def test_packets_come_through_as_they_are() -> None:
+    with Live(connects([Wire(at(1, 2), None, at(3))])) as live:
+        assert live.resolution == SENSOR
+        assert live.camera == "wire"
+        assert times(until(live, lambda: live.counters.events == 3)) == [1, 2, 3]
+        assert (live.connection, live.lost) == (0, "")
+
+
+def test_what_cannot_be_connected_at_first_is_an_error_at_once() -> None:
+    with pytest.raises(SourceError, match="nobody answers"):
+        Live(connects([SourceError("nobody answers")]))
+
+
+def test_silence_becomes_empty_packets() -> None:
+    with Live(connects([Wire()])) as live:
+        packet = next(iter(live))
+        assert packet.size == 0
+        assert packet.dtype == EVENTS_DTYPE
+
+
+def test_a_loss_is_told_in_one_line_and_empty_packets_follow() -> None:
+    told: list[str] = []
+    wire = Wire(at(1), UNPLUGGED)
+    with Live(connects([wire]), notify=told.append, retry_s=3600) as live:
+        iterator = iter(live)
+        packets = [next(iterator) for _ in range(3)]
+        assert [packet.size for packet in packets] == [1, 0, 0]
+        assert wire.closed.is_set()
+        assert told == [live.lost]
+        assert live.lost.startswith("wire is cut: mend it; waiting")
+        assert "\n" not in live.lost
+        assert live.connection == 0
+        assert live.counters == SourceCounters(events=1)
+
+
+def test_it_goes_on_by_itself_when_it_is_back() -> None:
+    told: list[str] = []
+    wires = [Wire(at(1, 2), UNPLUGGED), Wire(at(3)), Wire()]
+    with Live(connects(wires), notify=told.append, retry_s=0) as live:
+        seen = []
+        for packet in until(live, lambda: live.counters.events == 3):
+            seen += [(t, live.connection) for t in times([packet])]
+        assert seen == [(1, 0), (2, 0), (3, 1)]
+        assert live.lost == ""
+        assert [line.split(":")[0] for line in told] == ["wire is cut", "wire is back"]
+
+
+def test_it_tries_again_until_it_is_back_and_tells_it_once() -> None:
+    told: list[str] = []
+    still_out = [SourceError("nobody answers")] * 3
+    with Live(connects([Wire(UNPLUGGED), *still_out, Wire(at(1))]), notify=told.append, retry_s=0) as live:
+        assert times(until(live, lambda: live.counters.events == 1)) == [1]
+        assert live.connection == 1
+        assert len(told) == 2
+
+
+def test_it_can_be_lost_more_than_once_and_counts_everything() -> None:
+    wires = [Wire(at(number), UNPLUGGED) for number in range(5)]
+    for wire in wires:
+        wire.counters.out_of_order = 10
+    with Live(connects([*wires, Wire()]), retry_s=0) as live:
+        assert times(until(live, lambda: live.connection == 5)) == [0, 1, 2, 3, 4]
+        assert live.counters == SourceCounters(events=5, out_of_order=50)
+        assert all(wire.closed.is_set() for wire in wires)
+
+
+def test_coming_back_with_another_resolution_is_an_error() -> None:
+    other = Wire(at(1), resolution=Resolution(640, 480))
+    with (
+        Live(connects([Wire(UNPLUGGED), other]), retry_s=0) as live,
+        pytest.raises(SourceError, match=r"back with 640×480 pixels instead of 4×3: open it again$"),
+    ):
+        list(live)
+    assert other.closed.is_set()
+
+
+def test_an_error_that_is_no_loss_is_raised() -> None:
+    with (
+        Live(connects([Wire(SourceError("no events in this stream"))])) as live,
+        pytest.raises(SourceError, match="no events in this stream"),
+    ):
+        list(live)
+
+
+def test_an_error_of_connecting_again_that_is_no_source_error_is_raised() -> None:
+    with (
+        Live(connects([Wire(UNPLUGGED), MemoryError("full")]), retry_s=0) as live,
+        pytest.raises(MemoryError, match="full"),
+    ):
+        list(live)
+
+
+@pytest.mark.parametrize("retry_s", [0.0, 3600.0])
+@pytest.mark.parametrize("items", [[], [UNPLUGGED]], ids=["silent", "lost"])
+def test_closing_from_another_thread_ends_the_iteration(items: list[BaseException], retry_s: float) -> None:
+    wire = Wire(*items)
+    waiting = threading.Event()
+    live = Live(connects([wire, *[SourceError("out")] * 100_000]), retry_s=retry_s)
+
+    def pull(stop: threading.Event) -> None:
+        for _ in live:
+            waiting.set()
+
+    consumer = Worker("consumer", pull).start()
+    assert waiting.wait(PATIENCE_S)
+    live.close()
+    assert consumer.close(PATIENCE_S)
+    assert consumer.error is None
+    assert wire.closed.is_set()
+
+
+def test_closing_twice_or_before_reading_is_fine() -> None:
+    wire = Wire(at(1))
+    live = Live(connects([wire]))
+    live.close()
+    live.close()
+    assert wire.closed.is_set()
+    assert list(live) == []
+
+
+def test_closing_does_not_wait_for_a_server_that_says_nothing() -> None:
+    connecting, answer = threading.Event(), threading.Event()
+    late = Wire(at(1))
+    wires = iter([Wire(UNPLUGGED), late])
+
+    def connect() -> Connection:
+        if threading.current_thread().name == "livesnn-reconnect":
+            connecting.set()
+            assert answer.wait(PATIENCE_S)
+        return next(wires)
+
+    live = Live(connect, retry_s=0)
+    for _ in live:
+        if connecting.is_set():
+            live.close()
+    answer.set()
+    assert late.closed.wait(PATIENCE_S)
+    assert live.connection == 0
+
+
+def test_a_read_that_hangs_does_not_hang_closing() -> None:
+    reading, answer = threading.Event(), threading.Event()
+
+    class Hanging(Wire):
+        def read(self, timeout_s: float) -> Events | None:
+            reading.set()
+            assert answer.wait(PATIENCE_S)
+            return None
+
+    wire = Hanging()
+    live = Live(connects([wire]))
+    got: Latest[list[Events]] = Latest()
+    consumer = Worker("consumer", lambda stop: got.put(list(live))).start()
+    assert reading.wait(PATIENCE_S)
+    live.close()
+    assert not wire.closed.is_set()
+    answer.set()
+    assert consumer.close(PATIENCE_S)
+    assert wire.closed.is_set()
+
+
+def starts(wires: list[Wire]) -> list[tuple[int, bool]]:
+    live = Live(connects([*wires, Wire()]), retry_s=0)
+    buffered = Buffered(live, policy="block")
+    found = []
+    for frame in frames(buffered, TEN_MS, INPUT):
+        found.append((frame.t, frame.start))
+        if frame.t == 40_000:
+            break
+    buffered.close()
+    return found
+
+
+def test_however_short_the_gap_the_frame_after_a_return_starts_anew() -> None:
+    assert starts([Wire(at(0, 10_000), at(20_000, 30_000, 40_000))]) == [
+        (10_000, True),
+        (20_000, False),
+        (30_000, False),
+        (40_000, False),
+    ]
+    assert starts([Wire(at(0, 10_000, 15_000), UNPLUGGED), Wire(at(20_000, 30_000, 40_000))]) == [
+        (10_000, True),
+        (30_000, True),
+        (40_000, False),
+    ]
+
+
+def test_a_connection_tells_how_far_its_time_is_until_it_is_lost() -> None:
+    wire = Wire(at(0), UNPLUGGED)
+    wire.now_us = 25_000  # type: ignore[attr-defined]
+    with Live(connects([wire]), retry_s=3600) as live:
+        iterator = iter(live)
+        next(iterator)
+        assert live.now_us == 25_000
+        next(iterator)
+        assert live.now_us is None
+
+
+def test_all_of_a_packets_fields_are_kept() -> None:
+    packet = np.array([(7, 3, 2, False)], EVENTS_DTYPE)
+    with Live(connects([Wire(packet)])) as live:
+        np.testing.assert_array_equal(next(iter(live)), packet)

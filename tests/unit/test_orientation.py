@@ -1,0 +1,108 @@
+"""A camera that hangs sideways, upside down or before a mirror is put upright."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livesnn.errors import SourceError
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.orientation import Orientation, orient
+
+orientations = st.builds(Orientation, quarter_turns=st.integers(0, 3), mirrored=st.booleans())
+sensors = st.builds(Resolution, st.integers(1, 50), st.integers(1, 50))
+
+
+def random_events(sensor: Resolution, seed: int, n: int = 40) -> Events:
+    rng = np.random.default_rng(seed)
+    events = np.zeros(n, EVENTS_DTYPE)
+    events["t"] = np.sort(rng.integers(0, 10_000, n))
+    events["x"], events["y"] = rng.integers(0, sensor.width, n), rng.integers(0, sensor.height, n)
+    events["p"] = rng.random(n) < 0.5
+    return events
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("quarter_turns", [0, 1, 2, 3])
+def test_events_go_where_numpy_turns_the_picture(quarter_turns: int, mirrored: bool) -> None:
+    sensor = Resolution(7, 4)
+    events = np.zeros(28, EVENTS_DTYPE)
+    events["y"], events["x"] = np.divmod(np.arange(28), 7)
+    picture = np.arange(28).reshape(4, 7)
+    upright = np.rot90(np.fliplr(picture) if mirrored else picture, -quarter_turns)
+    moved = orient(events, sensor, Orientation(quarter_turns, mirrored))
+    assert np.array_equal(upright[moved["y"], moved["x"]], np.arange(28))
+
+
+def test_a_clockwise_turn_takes_the_left_edge_to_the_top() -> None:
+    events = np.array([(5, 0, 3, True)], EVENTS_DTYPE)
+    assert orient(events, Resolution(20, 10), Orientation(quarter_turns=1)).tolist() == [(5, 6, 0, True)]
+
+
+def test_an_upright_camera_s_events_are_returned_themselves() -> None:
+    events = random_events(Resolution(9, 9), seed=0)
+    assert orient(events, Resolution(9, 9), Orientation()) is events
+
+
+@given(sensor=sensors, seed=st.integers(0, 1000))
+def test_four_quarter_turns_are_none(sensor: Resolution, seed: int) -> None:
+    events = turned = random_events(sensor, seed)
+    quarter, size = Orientation(quarter_turns=1), sensor
+    for _ in range(4):
+        turned, size = orient(turned, size, quarter), quarter.resolution(size)
+    assert np.array_equal(turned, events)
+    assert size == sensor
+
+
+@given(sensor=sensors, seed=st.integers(0, 1000), quarter_turns=st.integers(0, 3))
+def test_turns_add_up(sensor: Resolution, seed: int, quarter_turns: int) -> None:
+    events = turned = random_events(sensor, seed)
+    size = sensor
+    for _ in range(quarter_turns):
+        turned, size = orient(turned, size, Orientation(1)), Orientation(1).resolution(size)
+    assert np.array_equal(orient(events, sensor, Orientation(quarter_turns)), turned)
+
+
+@given(sensor=sensors, seed=st.integers(0, 1000), quarter_turns=st.sampled_from([0, 2]))
+def test_the_mirror_of_a_mirror_is_the_scene(sensor: Resolution, seed: int, quarter_turns: int) -> None:
+    events = random_events(sensor, seed)
+    mirror = Orientation(quarter_turns, mirrored=True)
+    assert np.array_equal(orient(orient(events, sensor, mirror), sensor, mirror), events)
+
+
+@given(sensor=sensors, seed=st.integers(0, 1000), orientation=orientations)
+def test_events_stay_inside_with_their_times_and_polarities_and_the_packet_is_not_changed(
+    sensor: Resolution, seed: int, orientation: Orientation
+) -> None:
+    events = random_events(sensor, seed)
+    before = events.copy()
+    moved = orient(events, sensor, orientation)
+    size = orientation.resolution(sensor)
+    assert moved["x"].max() < size.width
+    assert moved["y"].max() < size.height
+    assert np.array_equal(moved[["t", "p"]], events[["t", "p"]])
+    assert np.array_equal(events, before)
+
+
+@given(orientation=orientations, x=st.integers(0, 0xFFFF), y=st.integers(0, 0xFFFF))
+def test_events_outside_stay_outside(orientation: Orientation, x: int, y: int) -> None:
+    sensor = Resolution(30, 20)
+    moved = orient(np.array([(0, x, y, True)], EVENTS_DTYPE), sensor, orientation)[0]
+    size = orientation.resolution(sensor)
+    assert (moved["x"] < size.width and moved["y"] < size.height) == (x < 30 and y < 20)
+
+
+@given(split=st.integers(0, 40), seed=st.integers(0, 1000), orientation=orientations)
+def test_how_packets_are_split_changes_nothing(split: int, seed: int, orientation: Orientation) -> None:
+    sensor = Resolution(33, 21)
+    events = random_events(sensor, seed)
+    parts = [orient(part, sensor, orientation) for part in (events[:split], events[split:])]
+    assert np.array_equal(np.concatenate(parts), orient(events, sensor, orientation))
+
+
+@pytest.mark.parametrize("quarter_turns", [-1, 4, 90])
+def test_other_turns_are_refused(quarter_turns: int) -> None:
+    with pytest.raises(SourceError, match="quarter turns"):
+        Orientation(quarter_turns)
