@@ -1,4 +1,4 @@
-"""The command line: finds the command, and makes one line of its errors. Not here: the commands (cli.py)."""
+"""The command line: finds the command, and makes one line of its errors. Not here: the commands (cli/)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import tyro
 
-from livesnn.cli import COMMANDS, train
+from livesnn.cli import COMMANDS
+from livesnn.cli.lab import train
 from livesnn.errors import LivesnnError
 from livesnn.report import accept_any_text, discard_output, say, write
 

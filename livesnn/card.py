@@ -118,7 +118,8 @@ class ModelCard:
     )  # layer → shape [C, H, W] or [K], in order
     dataset: str = ""
     split: Split = Split()
-    accuracy: Accuracy | None = None
+    accuracy: Accuracy | None = None  # on validation, which chose the epoch
+    test: Accuracy | None = None  # on the test part, where it has been measured and kept
     seeds: tuple[int, ...] = ()
     density: dict[str, float] = field(default_factory=dict)  # layer → mean spikes a neuron a step
     commit: str = ""

@@ -1,4 +1,4 @@
-"""Results as lines for people, and writing to stdout and stderr. Not here: JSON, and which line when (cli.py)."""
+"""Results as lines for people, and writing to stdout and stderr. Not here: which line when (cli/)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import io
 import os
 import sys
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from livesnn.errors import LivesnnError
 
@@ -83,6 +85,11 @@ def write(text: str) -> None:
     except OSError as error:
         discard_output()
         raise LivesnnError(f"can't write the output ({error.strerror})") from error
+
+
+def write_json(value: object) -> None:
+    """Write a value of plain data or dataclasses as one line of JSON to stdout; raises as `write` does."""
+    write(msgspec.json.encode(value).decode())
 
 
 def discard_output() -> None:

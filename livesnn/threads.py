@@ -1,4 +1,6 @@
-"""All the concurrency there is: Latest (mailbox), Buffered (bounded input), Worker (a thread). Not here: Qt.
+"""All the concurrency there is: Latest (mailbox), Buffered (bounded input), Worker (a thread).
+
+Not here: Qt, and the queue of packets (packet_queue.py).
 
 Every thread is named, has a stop event and a bounded join; every queue has a bound and a stated drop policy.
 """
@@ -7,21 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import Field, dataclass, replace
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from dataclasses import Field, replace
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from livesnn.errors import SourceError
+from livesnn.packet_queue import Packet, PacketQueue, Policy, Queued
 
 T = TypeVar("T")
-Packet = npt.NDArray[np.void]
-
-_WAKE_S = 0.2  # a wait without end can't be interrupted by Ctrl-C on Windows
-_PACKET_OVERHEAD_BYTES = 256  # so that a queue of empty packets is bounded too
 
 
 class Latest(Generic[T]):
@@ -137,17 +132,6 @@ class PacketSource(Protocol[R_co, C_co]):
         """Release the file or device."""
 
 
-@dataclass(frozen=True)
-class _Queued:
-    """A packet and what was known when it came."""
-
-    packet: Packet
-    cost: int  # bytes it counts for against the bound
-    arrived_s: float
-    now_us: int | None
-    connection: int
-
-
 class Buffered(Generic[R, C]):
     """An event source read ahead by its own thread into a bounded queue; itself an event source.
 
@@ -174,23 +158,20 @@ class Buffered(Generic[R, C]):
         self,
         source: PacketSource[R, C],
         *,
-        policy: Literal["drop_oldest", "block"],
+        policy: Policy,
         max_bytes: int = 16_000_000,
         max_age_s: float = 0.1,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._source = source
-        self._blocks = policy == "block"
-        self._max_bytes = max_bytes
-        self._max_age_s = float("inf") if self._blocks else max_age_s
-        self._clock = clock
-        self._queue: deque[_Queued] = deque()
-        self._queued_bytes = 0
-        self._changed = threading.Condition()
-        self._ended = False
-        self._yielded = self._dropped = 0
-        self._last: _Queued | None = None
-        self._worker = Worker("capture", self._capture, on_error=self._end)
+        self._queue = PacketQueue(
+            policy=policy,
+            max_bytes=max_bytes,
+            max_age_s=float("inf") if policy == "block" else max_age_s,
+            clock=clock,
+        )
+        self._last: Queued | None = None
+        self._worker = Worker("capture", self._capture, on_error=lambda error: self._queue.end())
 
     @property
     def resolution(self) -> R:
@@ -200,14 +181,13 @@ class Buffered(Generic[R, C]):
     @property
     def counters(self) -> C:
         """The source's, with `events` those yielded here, and `dropped` both the source's and ours."""
-        counters = self._source.counters
-        return replace(counters, events=self._yielded, dropped=counters.dropped + self._dropped)
+        counters, queue = self._source.counters, self._queue
+        return replace(counters, events=queue.taken, dropped=counters.dropped + queue.dropped)
 
     @property
     def unread(self) -> int:
         """Events waiting in the queue; after `close`, events nobody will read."""
-        with self._changed:
-            return sum(len(queued.packet) for queued in self._queue)
+        return self._queue.unread
 
     @property
     def arrived_s(self) -> float:
@@ -225,15 +205,18 @@ class Buffered(Generic[R, C]):
         return 0 if self._last is None else self._last.connection
 
     def __iter__(self) -> Generator[Packet, None, None]:
-        """Yield packets until the source ends or `close` is called."""
+        """Yield packets until the source ends or `close` is called. Raises what the source raised."""
         self._worker.start()
-        while (packet := self._next()) is not None:
-            yield packet
+        while (queued := self._queue.take()) is not None:
+            self._last = queued
+            yield queued.packet
+        if self._worker.error is not None and not self._worker.stop.is_set():
+            raise self._worker.error
 
     def interrupt(self) -> None:
         """End the iteration soon, without waiting; whoever iterates then closes it."""
         self._worker.stop.set()
-        self._end()
+        self._queue.close()
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Stop reading and close the source; safe to call twice, and from any thread.
@@ -246,55 +229,11 @@ class Buffered(Generic[R, C]):
         if not ended and not self._worker.close(timeout_s / 2):
             raise SourceError(f"the source didn't stop within {timeout_s:g} s: unplug it and start again")
 
-    def _next(self) -> Packet | None:
-        """Wait for a packet; None when the source has ended or is closed. Raises what the source raised."""
-        with self._changed:
-            while not self._worker.stop.is_set():
-                self._drop_while(lambda: self._clock() - self._queue[0].arrived_s > self._max_age_s)
-                if self._queue:
-                    self._last = self._remove_oldest()
-                    self._yielded += len(self._last.packet)
-                    return self._last.packet
-                if self._ended:
-                    break
-                self._changed.wait(_WAKE_S)
-        if self._worker.error is not None and not self._worker.stop.is_set():
-            raise self._worker.error
-        return None
-
     def _capture(self, stop: threading.Event) -> None:
         """Run in the thread: read the source to its end."""
-        for packet in self._source:
-            self._put(packet, stop)
+        source = self._source
+        for packet in source:
+            self._queue.put(packet, getattr(source, "now_us", None), getattr(source, "connection", 0))
             if stop.is_set():
                 break
-        self._end()
-
-    def _end(self, error: BaseException | None = None) -> None:
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-
-    def _put(self, packet: Packet, stop: threading.Event) -> None:
-        """Queue the packet, after making room or waiting for it."""
-        cost = packet.nbytes + _PACKET_OVERHEAD_BYTES
-        now_us, connection = getattr(self._source, "now_us", None), getattr(self._source, "connection", 0)
-        queued = _Queued(packet, cost, self._clock(), now_us, connection)
-        room = self._max_bytes - cost
-        with self._changed:
-            while self._blocks and self._queue and self._queued_bytes > room and not stop.is_set():
-                self._changed.wait(_WAKE_S)
-            if not self._blocks:
-                self._drop_while(lambda: self._queued_bytes > room)
-            self._queue.append(queued)
-            self._queued_bytes += queued.cost
-            self._changed.notify_all()
-
-    def _drop_while(self, unwanted: Callable[[], bool]) -> None:
-        while self._queue and unwanted():
-            self._dropped += len(self._remove_oldest().packet)
-
-    def _remove_oldest(self) -> _Queued:
-        self._changed.notify_all()
-        self._queued_bytes -= self._queue[0].cost
-        return self._queue.popleft()
+        self._queue.end()

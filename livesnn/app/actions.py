@@ -50,6 +50,7 @@ def _entries() -> tuple[Entry, ...]:
         Entry("camera", "File", "Connect a camera …", ("Ctrl+K",)),
         Entry("stream", "File", "Network stream …", ("Ctrl+N",)),
         Entry("demo", "File", "Watch the demo", ("Ctrl+D",)),
+        Entry("record", "File", "Record …", ("Ctrl+S",), rule=True),
         Entry("quit", "File", "Quit", ("Ctrl+Q",), rule=True),
         Entry("play", "Playback", "Play or pause", ("Space",)),
         Entry("back", "Playback", "Back by a second", ("Left",), rule=True),
@@ -111,6 +112,7 @@ class Actions:
         self._actions: dict[str, QAction] = {}
         self._groups: dict[str, QActionGroup] = {}
         self._menus = {title: bar.addMenu(f"&{title}") for title in MENUS}
+        self._menus["File"].setToolTipsVisible(True)  # why nothing can be recorded
         self.recent = QMenu("Open recent", window)
         self.sources = QMenu("Open", window)  # every way to a source, for a button
         for entry in ENTRIES:

@@ -1,4 +1,4 @@
-"""What a person wants of a session, and how its pipeline waits for it: pause, seek, step, reset, speed, loop.
+"""What a person wants of a session, and how its pipeline waits for it: pause, seek, step, reset, speed, loop, record.
 
 Not here: the threads themselves (session.py), how a source is held or cut short (playback.py).
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from livesnn.app.playback import Playback
 from livesnn.app.values import SessionState, StateMode
 from livesnn.events.frames import Frame
+from livesnn.events.tape import Tape
 
 STEP_SPEED = 0.5  # of a single step: slow, so that the picture stops where the frame ends
 SEEKING, STARTING_AGAIN = "seeking", "starting again"
@@ -35,6 +37,7 @@ class Control:
         self._speed = speed
         self._mode: StateMode = state_mode
         self._playback: Playback | None = None
+        self._tape: Tape | None = None
         self._next_pass: tuple[int, str] | None = (0, "")  # µs after the start, why
         self._steps = 0  # frames that may pass though it is paused
         self._reset_by_hand = False
@@ -104,6 +107,21 @@ class Control:
         """Carry the network's state for ever, or reset it at the beginning of each window as well."""
         self._mode = mode
 
+    def record(self, path: Path) -> Tape | None:
+        """Record what arrives from now on; None: nothing that is live is open."""
+        with self._changed:
+            if self._playback is None or self._recorded or self._state in ("ended", "failed"):
+                return None
+            self._tape = self._playback.new_tape(path)
+            self._follow()
+            return self._tape
+
+    def use_tape(self, tape: Tape | None) -> None:
+        """Record on this tape from now on, or as soon as the source is open; None: on none."""
+        with self._changed:
+            self._tape = tape
+            self._follow()
+
     @property
     def _recorded(self) -> bool:
         return self._playback is not None and self._playback.replay is not None
@@ -120,6 +138,7 @@ class Control:
     def _follow(self) -> None:
         """Make the playback do what the state says."""
         if self._playback is not None:
+            self._playback.tape = self._tape
             paused = self._state == "paused"
             self._playback.set_speed(STEP_SPEED if paused else self._speed)
             self._playback.set_paused(paused and not self._steps)

@@ -113,6 +113,14 @@ def _fit(painter: QPainter) -> None:
         _line(painter, (x + inward_x, y), (x, y), (x, y + inward_y))
 
 
+def _record(painter: QPainter) -> None:
+    painter.drawEllipse(QPointF(12, 12), 6, 6)
+
+
+def _stop(painter: QPainter) -> None:
+    painter.drawRoundedRect(QRectF(6.5, 6.5, 11, 11), 2, 2)
+
+
 def _alert(painter: QPainter) -> None:
     _line(painter, (12, 4.5), (20.5, 19), (3.5, 19), (12, 4.5))
     _line(painter, (12, 10), (12, 13.5))
@@ -124,6 +132,8 @@ _FILLED: dict[str, Callable[[QPainter], None]] = {
     "pause": _pause,
     "back": _back,
     "forward": _forward,
+    "record": _record,
+    "stop": _stop,
 }
 _OUTLINED: dict[str, Callable[[QPainter], None]] = {
     "again": _again,

@@ -6,9 +6,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QDialog, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
+from livesnn.app.banner import Banner
 from livesnn.app.event_view import EventView
 from livesnn.app.frame_strip import WindowPanel
-from livesnn.app.panels import Banner, Header, NumbersPanel
+from livesnn.app.panels import Header, NumbersPanel
 from livesnn.app.readout import ReadoutPanel
 from livesnn.app.state_panel import StatePanel
 from livesnn.app.transport import Transport

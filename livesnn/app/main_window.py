@@ -19,6 +19,7 @@ from livesnn.app.looks import Looks
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.opening import Opening, dropped_file, readable_source
 from livesnn.app.player import Player, Summary
+from livesnn.app.recorder import Recorder
 from livesnn.app.session import PICTURE_EVERY_S, Session, SourceLike
 from livesnn.app.settings import Settings
 from livesnn.app.values import StateMode
@@ -55,8 +56,9 @@ class MainWindow(WindowLayout):
             model, engine, self.settings, view=self.looks.spec, picture_every_s=picture_every_s
         )
         self.opening = Opening(self, self.settings, self.open)
+        self.recorder = Recorder(self, self.player, self._remember, self.open)
         self.commands = Actions(self, self.menuBar(), self._slots())
-        self.follower = Follower(self, self.player, self._remember)
+        self.follower = Follower(self, self.player, self._opened)
         self._connect()
         self._show_remembered()
         self.timer = QTimer(self)
@@ -73,6 +75,7 @@ class MainWindow(WindowLayout):
         return {
             **self.looks.slots(),
             **self.opening.slots(),
+            "record": self.recorder.toggle,
             "quit": self.quit,
             "play": player.toggle,
             "back": lambda: player.seek(player.t_us / 1e6 - 1),
@@ -109,6 +112,7 @@ class MainWindow(WindowLayout):
             (view.file_wanted, "open"),
             (view.stream_wanted, "stream"),
             (view.demo_wanted, "demo"),
+            (transport.record_wanted, "record"),
         ):
             wanted.connect(self.commands[name].trigger)
         self.header.set_open_menu(self.commands.sources)
@@ -171,11 +175,14 @@ class MainWindow(WindowLayout):
     def _show_view(self) -> None:
         self.player.set_view(self.looks.spec)
 
-    def _remember(self) -> None:
+    def _opened(self) -> None:
         """Keep what has been opened among the recent sources."""
         if isinstance(self.player.source, str | Path):
-            self.opening.remember(str(self.player.source))
-            self._show_recent()
+            self._remember(str(self.player.source))
+
+    def _remember(self, source: str) -> None:
+        self.opening.remember(source)
+        self._show_recent()
 
     def _show_recent(self) -> None:
         self.commands.show_recent(self.settings.now.recent, readable_source, self.open)
@@ -186,6 +193,7 @@ class MainWindow(WindowLayout):
     def poll(self) -> None:
         """Show the newest of everything, or nothing."""
         self.follower.poll()
+        self.recorder.poll(self.commands["record"])
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 (Qt's name)
         """Take files, nothing else."""

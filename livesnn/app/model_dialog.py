@@ -24,7 +24,7 @@ from livesnn.app import style
 from livesnn.app.dialogs import Dialog, words
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer import Engine, load_model
+from livesnn.infer import Engine, load_model, shipped_models
 from livesnn.paths import models_dir
 from livesnn.weights import load_weights
 
@@ -34,21 +34,14 @@ ENGINES: dict[Engine, tuple[str, str]] = {  # name → what a person reads, the 
     "spike": ("Spike-driven", "livesnn.infer.spike_engine"),
     "torch": ("PyTorch", "torch"),
 }
-_WEIGHTS = ("model.safetensors", "model.onnx")
-
-
-def shipped_models() -> tuple[str, ...]:
-    """Return the names of the models that come with livesnn."""
-    folder = models_dir()
-    entries = sorted(folder.iterdir()) if folder.is_dir() else []
-    return tuple(entry.name for entry in entries if any((entry / file).is_file() for file in _WEIGHTS))
+_WEIGHTS = "model.safetensors"
 
 
 def read_card(model: str) -> ModelCard:
     """Return the card of a model by name or folder; raises ModelError."""
     for folder in (Path(model), models_dir() / model):
-        if (folder / _WEIGHTS[0]).is_file():
-            return load_weights(folder / _WEIGHTS[0])[1]
+        if (folder / _WEIGHTS).is_file():
+            return load_weights(folder / _WEIGHTS)[1]
     return load_model(model).card
 
 

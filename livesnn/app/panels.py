@@ -1,9 +1,8 @@
-"""Header, banner, the card "Numbers". Not here: the read-out, the window's frames, the state."""
+"""Header, the card "Numbers". Not here: the banner, the read-out, the window's frames, the state."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter
@@ -24,7 +23,6 @@ from livesnn.app.style import Tone
 from livesnn.app.views import LEFT, NOTHING, RIGHT, CaptionRow, Painted, ShorteningLabel, label
 from livesnn.card import ModelCard
 
-_LOSSES = ("lost", "skipped", "left out")
 _STATES: dict[str, tuple[str, Tone]] = {  # of a session → words, tone of the dot
     "empty": ("No source", "faint"),
     "opening": ("Opening", "warning"),
@@ -94,59 +92,6 @@ class Header(QWidget):
         words, tone = _STATES[state]
         self.state.setText(words)
         style.set_tone(self._dot, tone)
-
-
-class Banner(QFrame):
-    """One error, warning or reason to wait in words, until it is closed or something else is opened.
-
-    Attributes
-    ----------
-    kind
-        "error", "warning" or "waiting": of what was shown last.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("banner")
-        self.kind = ""
-        self.message = QLabel()
-        self.message.setFont(style.text_font(14))
-        self.message.setWordWrap(True)
-        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        close = QPushButton()
-        close.setObjectName("icon")
-        close.setFixedSize(32, 32)
-        close.setToolTip("Close this message")
-        close.setAccessibleName("Close this message")
-        close.clicked.connect(self.hide)
-        style.set_icon(close, "close", pixels=18)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(16, 6, 10, 6)
-        row.addWidget(self.message, 1)
-        row.addWidget(close)
-        self.hide()
-
-    def show_error(self, message: str) -> None:
-        """Show why nothing goes on, and what to do next."""
-        self._show(message, "error")
-
-    def show_waiting(self, message: str) -> None:
-        """Show what is waited for."""
-        self._show(message, "waiting")
-
-    def show_warnings(self, warnings: Sequence[str]) -> None:
-        """Show what is lost, damaged or assumed in what is being played; what is lost comes first."""
-        lost_first = sorted(warnings, key=lambda warning: not any(word in warning for word in _LOSSES))
-        shown = lost_first if len(warnings) == 2 else lost_first[:1]
-        hidden = len(warnings) - len(shown)
-        more = f" (and {hidden} more: livesnn info lists them)" if hidden else ""
-        self._show("\n".join(shown) + more, "warning")
-
-    def _show(self, message: str, kind: str) -> None:
-        self.kind = kind
-        style.set_rule(self, "kind", kind)
-        self.message.setText(message)
-        self.show()
 
 
 _PARTS = {  # rows of the table → caption, tooltip

@@ -1,7 +1,8 @@
 """A source as a row of passes, each through its own buffer, that another thread can cut short. Not here: Qt.
 
 A recording is played, sought and looped pass by pass. A live source has one pass; it can't be held, only not
-be listened to. Every packet is seen as it arrives, before the buffer, so that the view never waits.
+be listened to. Every packet is seen as it arrives, before the buffer, so that the view never waits; and a live
+source's can be recorded, even those that nobody listens to.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Literal
 
 from livesnn.app.statistics import Counts
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.capture import camera_of
 from livesnn.events.orientation import Orientation, orient
 from livesnn.events.recording import Recording
 from livesnn.events.replay import Replay
+from livesnn.events.tape import Tape
 from livesnn.sources import open_source
 from livesnn.threads import Buffered
 
@@ -44,6 +47,7 @@ class Playback:
         self.replay = source if isinstance(source, Replay) else None
         self.cut = False  # whoever pulls should stop pulling
         self.paused = False
+        self.tape: Tape | None = None  # what a live source's packets are recorded on
         self.pauses = 0
         self.skipped = 0  # events thrown away
         self.breaks: list[str] = []  # why a live source's packets didn't follow on, one after another
@@ -126,6 +130,10 @@ class Playback:
             buffer = Buffered(_Tap(self.replay, self, take), policy="block", max_bytes=RECORDING_BUFFER_BYTES)
         self._passes = (before + (0 if last is None else last.counters.events), buffer)
         return Pass(buffer, self)
+
+    def new_tape(self, path: Path) -> Tape:
+        """Return a tape for the source's events as they come, not upright; `tape` may be set to it."""
+        return Tape(path, self._source.resolution, camera_of(self._source))
 
     def close(self) -> None:
         """End the current pass and release the source. Safe to call twice."""
@@ -219,11 +227,17 @@ class _Tap:
         for packet in self._source:
             if playback.replay is not None and playback.cut:
                 return
-            if playback.replay is None and not self._listen(packet):
-                continue
+            if playback.replay is None:
+                self._record(packet)
+                if not self._listen(packet):
+                    continue
             upright = orient(packet, self._source.resolution, playback.orientation)
             self._take(upright, time.perf_counter())
             yield upright
+
+    def _record(self, packet: Events) -> None:
+        if (tape := self._playback.tape) is not None:
+            tape.put(packet)
 
     def _listen(self, packet: Events) -> bool:
         """Note where a live source's packets don't follow on; False while nobody listens."""

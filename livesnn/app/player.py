@@ -12,6 +12,7 @@ from livesnn.app.session import PICTURE_EVERY_S, Session, SourceLike
 from livesnn.app.settings import Settings
 from livesnn.app.values import Opened, StateMode
 from livesnn.events.orientation import Orientation
+from livesnn.events.tape import Tape
 from livesnn.infer import Engine, Model
 
 PATIENCE_S = 0.7  # a person who has opened another source waits no longer
@@ -58,6 +59,8 @@ class Player:
         In use, as a person named it.
     t_us
         Where the session is, as far as has been shown; set by whoever shows it.
+    tape
+        What is recorded on; None: nothing is recorded.
     """
 
     def __init__(
@@ -89,14 +92,17 @@ class Player:
         self._decisions: Counter[str] = Counter()
         self._n_decisions = self._dropped = 0
         self._hanging: list[Session] = []
+        self.tape: Tape | None = None
+        self._tapes: list[Tape] = []  # not yet told of
 
     def play(self, source: SourceLike, model: str | None = None) -> None:
         """Leave what is played and play this; with this model alone, or the chosen one."""
+        self.stop_recording()
         self._take(model or self._chosen)
         self._start(source, None)
 
     def play_again(self) -> None:
-        """Play the same source on from the same place, with what has been chosen since.
+        """Play the same source on from the same place, with what has been chosen since; a recording goes on.
 
         A source that came open can't be opened again: there the choice holds for the next one.
         """
@@ -120,6 +126,7 @@ class Player:
             state_mode=self.state_mode,
             picture_every_s=self._picture_every_s,
         )
+        self.session.use_tape(self.tape)
         self.session.start()
 
     def newly_opened(self) -> Opened | None:
@@ -198,10 +205,43 @@ class Player:
             self.model = name
             self._model = model
 
+    @property
+    def can_record(self) -> bool:
+        """Whether something live is open."""
+        session, opened = self.session, self.opened
+        live = session is not None and opened is not None and opened.live
+        return live and session is not None and session.state in ("playing", "waiting", "paused")
+
+    def record(self, path: Path) -> None:
+        """Record what arrives from now on in a new file, unless something is recorded already."""
+        if self.session is None or self.tape is not None:
+            return
+        self.tape = self.session.record(path)
+        if self.tape is not None:
+            self._tapes.append(self.tape)
+
+    def stop_recording(self) -> None:
+        """Record nothing more; the file is finished soon."""
+        if self.tape is not None:
+            if self.session is not None:
+                self.session.use_tape(None)
+            self.tape.stop()
+            self.tape = None
+
+    def take_finished(self) -> list[Tape]:
+        """Return the tapes that nothing more will be written to, each once; stop the one whose source has ended."""
+        over = self.session is None or self.session.state in ("ended", "failed")
+        if self.tape is not None and (over or self.tape.finished):
+            self.stop_recording()
+        finished = [tape for tape in self._tapes if tape.finished]
+        self._tapes = [tape for tape in self._tapes if tape not in finished]
+        return finished
+
     def leave(self) -> None:
         """End the session, and count what it did; one that hangs in its source is left to end by itself."""
         if self.session is None:
             return
+        self.session.use_tape(None)  # one that hangs may go on later
         if not self.session.stop(PATIENCE_S):
             self._hanging.append(self.session)
         self.last_error = self.session.error or self.last_error
@@ -211,8 +251,11 @@ class Player:
         self.session = None
 
     def end(self) -> None:
-        """End all sessions, with more patience."""
+        """End all sessions and recordings, with more patience."""
+        self.stop_recording()
         self.leave()
+        for tape in self._tapes:
+            tape.close()
         for session in self._hanging:
             session.stop()
 

@@ -18,10 +18,11 @@ from livesnn.app.accumulator import Accumulator, ViewSpec
 from livesnn.app.answers import Answering, without_windows
 from livesnn.app.control import SEEKING, Control
 from livesnn.app.display import Display
+from livesnn.app.faults import in_words
 from livesnn.app.playback import Pass, Playback, Policy, open_playback
 from livesnn.app.statistics import Counts, Rolling, Statistics
 from livesnn.app.values import Answer, Opened, Picture, StateMode, WindowDecision
-from livesnn.errors import LivesnnError, ModelError
+from livesnn.errors import ModelError
 from livesnn.events import EVENTS_DTYPE, Events, EventSource
 from livesnn.events.frames import Frame, Slicer, frames
 from livesnn.events.orientation import Orientation
@@ -200,10 +201,7 @@ class Session(Control):
             self._follow()
 
     def _fail(self, error: BaseException) -> None:
-        known = isinstance(error, LivesnnError)
-        self.error = (
-            str(error) if known else f"{type(error).__name__}: {error} (a fault of livesnn: report it)"
-        )
+        self.error = in_words(error)
         self.model_failed = isinstance(error, ModelError)
         self._state = "failed"
 

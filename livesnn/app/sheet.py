@@ -37,8 +37,10 @@ QFrame#stage { background: $event_background; border: 1px solid $line; border-ra
 QFrame#banner { background: $danger_surface; border: 1px solid $danger_line; border-radius: 10px; }
 QFrame#banner[kind="warning"], QFrame#banner[kind="waiting"] {
   background: $warning_surface; border-color: $warning_line; }
+QFrame#banner[kind="info"] { background: $surface; border-color: $line; }
 QFrame#banner QPushButton { background: transparent; border-color: transparent; }
 QFrame#banner QPushButton:hover, QFrame#banner QPushButton:focus { border-color: $text; }
+QFrame#banner QPushButton#do { color: $accent; border-color: $line; }
 QFrame#rule { background: $line; }
 QPushButton { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 14px; }
 QPushButton:hover, QComboBox:hover { background: $hover; }
@@ -49,6 +51,7 @@ QPushButton:checked { background: $accent_dark; border-color: $accent; }
 QPushButton:checked:disabled { background: $surface; border-color: $line; }
 QPushButton::menu-indicator { image: none; width: 0; }
 QPushButton#icon { padding: 0; }
+QPushButton#icon[on="yes"] { background: $danger_surface; border-color: $danger_line; }
 QPushButton#model { text-align: left; padding: 0 12px; }
 QPushButton#play { background: $accent; border: none; border-radius: 21px; padding: 0; }
 QPushButton#play:hover, QPushButton#primary:hover { background: $accent_hover; }

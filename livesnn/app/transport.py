@@ -24,10 +24,11 @@ from PySide6.QtWidgets import (
 from livesnn.app import style
 from livesnn.app.style import Tone
 from livesnn.app.timeline import Timeline, clock
-from livesnn.app.views import NOTHING
+from livesnn.app.views import NOTHING, ShorteningLabel
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
 ROW_HEIGHT = 44  # pixels
+RECORD, STOP = "Record to a file (Ctrl+S)", "Stop recording (Ctrl+S)"
 _RUNNING = ("playing", "paused", "ended")
 _PLAY = {"playing": ("pause", "Pause"), "ended": ("again", "Play again")}  # state: icon and words
 
@@ -64,6 +65,7 @@ class Transport(QFrame):
     seek_wanted = Signal(float)  # s from the start
     speed_wanted = Signal(float)  # inf: as fast as possible
     loop_wanted = Signal(bool)
+    record_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,11 +82,16 @@ class Transport(QFrame):
         self.dot.setFixedSize(10, 10)
         self.live = _words(style.text_font(13, weight=QFont.Weight.Bold, spacing=1.2), "text", "LIVE")
         self.elapsed = _words(style.text_font(14), "soft")
+        self.recorded = ShorteningLabel(style.text_font(14))
+        self.record = _button(RECORD)
         self.speed = SpeedBox()
         self.loop = _button("Start again at the end (L): each loop starts with a fresh state")
         self.loop.setCheckable(True)
         self.line = Timeline()
-        self._live_widgets: tuple[QWidget, ...] = (self.dot, self.live, self.elapsed)
+        self._live_widgets: tuple[QWidget, ...] = (
+            *(self.dot, self.live, self.elapsed),
+            *(self.recorded, self.record),
+        )
         self._recording_widgets: tuple[QWidget, ...] = (
             *(self.back, self.forward, self.position, self.slash, self.total),
             *(self.speed, self.loop, self.line),
@@ -95,6 +102,7 @@ class Transport(QFrame):
         self._lay_out()
         self._connect()
         self.set_recording(None)
+        self.show_recording("")
 
     def _lay_out(self) -> None:
         row = QHBoxLayout()
@@ -105,9 +113,11 @@ class Transport(QFrame):
         row.addSpacing(6)
         for words in (self.position, self.slash, self.total):
             row.addWidget(words)
-        for widget in self._live_widgets:
-            row.addWidget(widget)
+        for words in (self.dot, self.live, self.elapsed):
+            row.addWidget(words)
         row.addStretch(1)
+        row.addWidget(self.recorded)
+        row.addWidget(self.record)
         row.addWidget(self.speed)
         row.addWidget(self.loop)
         controls = QWidget()
@@ -126,6 +136,7 @@ class Transport(QFrame):
         self.loop.toggled.connect(self.loop_wanted)
         self.line.seek_wanted.connect(self._sought)
         self.speed.activated.connect(self._speed_chosen)
+        self.record.clicked.connect(self._record_clicked)
 
     # What is played
 
@@ -150,6 +161,15 @@ class Transport(QFrame):
         elif not self.line.is_dragging:
             self.line.show_position(seconds)
             self.position.setText(clock(seconds, total_s=self._total_s))
+
+    def show_recording(self, words: str) -> None:
+        """Show what is being recorded of a live source; "": nothing is."""
+        self.recorded.setText(words)
+        style.set_icon(self.record, "stop" if words else "record", "danger")
+        style.set_rule(self.record, "on", "yes" if words else "no")
+        tip = STOP if words else RECORD
+        self.record.setToolTip(tip)
+        self.record.setAccessibleName(tip)
 
     def show_state(self, state: str) -> None:
         """Show what the buttons would do in a state of session.py."""
@@ -214,6 +234,10 @@ class Transport(QFrame):
     @Slot()
     def _play_clicked(self) -> None:
         self.play_wanted.emit()
+
+    @Slot()
+    def _record_clicked(self) -> None:
+        self.record_wanted.emit()
 
     @Slot(float)
     def _sought(self, seconds: float) -> None:

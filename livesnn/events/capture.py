@@ -1,4 +1,7 @@
-"""Recording a source to .aedat4: record. Not here: the file (recorder.py), progress on a screen (cli.py)."""
+"""Recording a source to .aedat4: record, and what is being written, Capture.
+
+Not here: a source that plays meanwhile (tape.py), the file (recorder.py), progress on a screen (cli.py).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from types import FrameType
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events import Events, EventSource
+from livesnn.events import DISORDER_US, Closing, Events, EventSource, Resolution
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import Recording
 from livesnn.threads import Buffered
@@ -79,51 +82,82 @@ def record(
         source, policy="block" if recording else "drop_oldest", max_bytes=buffer_bytes, max_age_s=math.inf
     )
     stop = threading.Event() if stop is None else stop
-    tally = _Tally(out)
     try:
-        _check(out, seconds)
-        camera = getattr(source, "camera", "") or "livesnn"
-        with _interrupt_stops(stop), Aedat4Writer(out, source.resolution, camera) as writer:
+        _check_seconds(seconds)
+        with _interrupt_stops(stop), Capture(out, source.resolution, camera_of(source)) as capture:
             packets, told_s = _cut(buffered, seconds, None if recording else clock), clock()
             for packet in packets:
-                writer.write(packet)
-                tally.add(packet)
+                capture.write(packet, None if recording else buffered.arrived_s)
                 if clock() - told_s >= _PROGRESS_S:
                     told_s = clock()
-                    on_progress(tally.so_far(buffered.counters.dropped))
+                    on_progress(capture.so_far(buffered.counters.dropped))
                 if stop.is_set():
                     break
     finally:
         buffered.close()
-    return tally.so_far(buffered.counters.dropped)
+    return capture.so_far(buffered.counters.dropped)
 
 
-def _check(out: Path, seconds: float | None) -> None:
-    if out.suffix != ".aedat4":
-        raise SourceError(f"{out}: recordings are .aedat4 files: choose a name that ends in .aedat4")
+def camera_of(source: EventSource) -> str:
+    """Return what the file says it was recorded with."""
+    return getattr(source, "camera", "") or "livesnn"
+
+
+class Capture(Closing):
+    """A new .aedat4 file, what of a source has been written to it, and a live source's times, going on.
+
+    A camera that comes back, or a stream that begins anew, may count from another zero than before: where time
+    jumps back, all times from there on are moved, so that they go on after the last event as the clock did.
+
+    Raises
+    ------
+    SourceError
+        When the name doesn't end in .aedat4, and what `Aedat4Writer` raises, here and in every method.
+    """
+
+    def __init__(self, path: Path, resolution: Resolution, camera: str) -> None:
+        if path.suffix != ".aedat4":
+            raise SourceError(f"{path}: recordings are .aedat4 files: choose a name that ends in .aedat4")
+        self._writer = Aedat4Writer(path, resolution, camera)
+        self._events = 0
+        self._moved_us = 0
+        self._first_us: int | None = None
+        self._last_us = 0
+        self._last_arrived_s = 0.0
+
+    def write(self, packet: Events, arrived_s: float | None) -> None:
+        """Add a packet, EVENTS_DTYPE [N] in order of time, that arrived then (monotonic s); None: keep its times."""
+        if not packet.size:
+            return
+        first_us = int(packet["t"][0])
+        if self._first_us is None:
+            self._first_us = self._last_us = first_us
+        elif arrived_s is not None and first_us + self._moved_us < self._last_us - DISORDER_US:
+            gap_us = round((arrived_s - self._last_arrived_s) * 1e6)
+            self._moved_us = self._last_us + gap_us - first_us
+        if self._moved_us:
+            packet = packet.copy()
+            packet["t"] += self._moved_us
+        self._writer.write(packet)
+        self._events += packet.size
+        self._last_us = max(self._last_us, int(packet["t"][-1]))
+        self._last_arrived_s = arrived_s or 0.0
+
+    def so_far(self, dropped: int) -> Recorded:
+        """Return what has been written, given what was lost."""
+        first_us = self._last_us if self._first_us is None else self._first_us
+        return Recorded(self._writer.path, self._events, dropped, (self._last_us - first_us) / 1e6)
+
+    def close(self) -> None:
+        """Finish the file; safe to call twice."""
+        self._writer.close()
+
+
+def _check_seconds(seconds: float | None) -> None:
     if seconds is not None and not seconds > 0:
         raise SourceError(
             f"{seconds:g} s can't be recorded: give more than 0, or none to go on until stopped"
         )
-
-
-class _Tally:
-    """What has been written."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._events = 0
-        self._first_us: float = math.inf
-        self._last_us: float = -math.inf
-
-    def add(self, packet: Events) -> None:
-        if packet.size:
-            self._events += packet.size
-            self._first_us = min(self._first_us, int(packet["t"][0]))
-            self._last_us = max(self._last_us, int(packet["t"][-1]))
-
-    def so_far(self, dropped: int) -> Recorded:
-        return Recorded(self._path, self._events, dropped, max(self._last_us - self._first_us, 0) / 1e6)
 
 
 def _cut(

@@ -61,16 +61,7 @@ def load_model(name_or_folder: str | Path, engine: Engine = "auto", *, threads: 
     """
     if threads is not None and not (isinstance(threads, int) and threads >= 1):
         raise ModelError(f"{threads!r} threads can't run a model: give 1 or more")
-    try:
-        folder = _find(name_or_folder)
-    except (
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:  # too long, not readable, no such user, no path
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ModelError(f"model {str(name_or_folder)[:80]!r} can't be opened: {reason}") from error
+    folder = model_folder(name_or_folder)
     if engine in ("auto", "onnx"):
         from livesnn.infer.onnx_engine import OnnxModel
 
@@ -87,6 +78,22 @@ def load_model(name_or_folder: str | Path, engine: Engine = "auto", *, threads: 
     raise ModelError(f"unknown engine {engine!r}: use 'auto', 'onnx' or 'torch'")
 
 
+def shipped_models() -> tuple[str, ...]:
+    """Return the names of the models that come with livesnn, in order; none where they are missing."""
+    folder = models_dir()
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    return tuple(entry.name for entry in entries if _is_model(entry))
+
+
+def model_folder(name_or_folder: str | Path) -> Path:
+    """Return the folder of a model as `load_model` finds it; raises ModelError when there is none."""
+    try:
+        return _find(name_or_folder)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:  # too long, no such user, no path
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ModelError(f"model {str(name_or_folder)[:80]!r} can't be opened: {reason}") from error
+
+
 def _find(name_or_folder: str | Path) -> Path:
     """Return the model's folder: the path as given if it is one, else the shipped model of that name."""
     path = Path(name_or_folder).expanduser()
@@ -98,16 +105,10 @@ def _find(name_or_folder: str | Path) -> Path:
         raise ModelError(f"{path} is a file: give its folder, {path.parent}")
     if path.is_dir() and path.parts != (path.name,):
         raise ModelError(f"{path} is not a model folder: it holds neither {_WEIGHTS[0]} nor {_WEIGHTS[1]}")
-    available = ", ".join(_available()) or "none"
+    available = ", ".join(shipped_models()) or "none"
     raise ModelError(f"Model {str(name_or_folder)!r} not found; available: {available}")
 
 
 def _is_model(folder: Path) -> bool:
     """Tell whether the folder holds weights."""
     return any((folder / weights).is_file() for weights in _WEIGHTS)
-
-
-def _available() -> list[str]:
-    """Return the names of the shipped models."""
-    folder = models_dir()
-    return sorted(entry.name for entry in folder.iterdir() if _is_model(entry)) if folder.is_dir() else []

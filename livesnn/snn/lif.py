@@ -158,7 +158,8 @@ def compiled() -> Iterator[None]:
     eager = _kernels
     _kernels = (torch.compile(_advance, dynamic=False), torch.compile(_propagate, dynamic=False))
     try:
-        yield
+        with torch._dynamo.config.patch(recompile_limit=64):  # shapes × dtypes × phases; beyond it runs eager
+            yield
     finally:
         _kernels = eager
 

@@ -54,6 +54,7 @@ _RANGES = {
     "simulated_pool": (1, 59_000),
     "people": (1, 1_000_000),
     "delta_t_us": (1, 10_000_000),
+    "n_events": (1, 10_000_000),
     "validation": (0.01, 0.9),
     "seed": (0, 2**31),
     "gradient_clip": (0, 1e9),
@@ -135,6 +136,8 @@ class TrainConfig:
     """Simulated people a gesture, one clip each; and as many who stand idle (gestures-sim)."""
     delta_t_us: int | None = None
     """Time of one frame, µs; default: the data set's, see INPUTS."""
+    n_events: int | None = None
+    """Events of one frame, in place of its time."""
     validation: float = 0.1
     """Fraction of the training part kept for validation, by seed."""
     seed: int = 0
@@ -176,10 +179,12 @@ class TrainConfig:
     def card(self, classes: tuple[str, ...]) -> ModelCard:
         """Return the card of the network to be trained."""
         spec = INPUTS[self.dataset]
+        if self.delta_t_us or self.n_events:
+            spec = replace(spec, slice=SliceRule(self.delta_t_us, self.n_events))
         return ModelCard(
             name=self.run_name,
             classes=classes,
-            input=spec if self.delta_t_us is None else replace(spec, slice=SliceRule(self.delta_t_us)),
+            input=spec,
             network=NetworkSpec(widths=(self.width,) * 4, norm=self.norm, dropout=self.dropout),
             neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
             readout=self.readout,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
+from safetensors.numpy import save_file
+
 from livesnn.card import Accuracy, ModelCard
 from livesnn.infer import load_model
 from livesnn.snn.checkpoint import save_network
@@ -12,6 +15,9 @@ from livesnn.snn.export import onnx_step, write_onnx
 from livesnn.snn.network import SpikingNetwork
 from livesnn.train.datasets import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
+from livesnn.weights import CARD_KEY, load_weights
+
+_TEST_TITLE = "## On the test part"
 
 
 def write_model_folder(net: SpikingNetwork, folder: Path, card: ModelCard, validation: Clips) -> Evaluation:
@@ -35,15 +41,54 @@ def write_model_folder(net: SpikingNetwork, folder: Path, card: ModelCard, valid
     return measured
 
 
+def keep_test(folder: Path, measured: Evaluation) -> None:
+    """Record a measurement on the test part in a model folder: in the card of both files, and for people.
+
+    Raises
+    ------
+    ModelError
+        It isn't a model folder with its weights.
+    """
+    weights, card = load_weights(folder / "model.safetensors")
+    test = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
+    card = replace(card, test=test)
+    save_file(weights, folder / "model.safetensors", metadata={CARD_KEY: card.to_json()})
+    write_onnx(onnx.load(folder / "model.onnx"), folder / "model.onnx", card)
+    page = folder / "README.md"
+    before = page.read_text(encoding="utf-8").split(_TEST_TITLE)[0].rstrip()
+    page.write_text(f"{before}\n\n{_describe_test(measured)}", encoding="utf-8")
+
+
+def _describe_test(measured: Evaluation) -> str:
+    return f"""{_TEST_TITLE}
+
+Measured once, after the training; it chose nothing. Accuracy {measured.accuracy_reset:.4f} with the state reset a
+clip, {measured.accuracy_carried:.4f} carried (n = {measured.n}), hidden density {measured.density:.4f}.
+
+{_confusion(measured)}
+"""
+
+
+def _validation_words(card: ModelCard) -> str:
+    if card.dataset == "gestures-sim":
+        return "other simulated people than in training, one clip each"
+    return f"{card.split.fraction:.0%} of the training part, by seed {card.split.seed}"
+
+
+def _confusion(measured: Evaluation) -> str:
+    """Return the confusion matrix as a table: rows true, columns decided, state carried."""
+    rows = "\n".join(
+        f"| **{name}** | " + " | ".join(str(count) if count else "·" for count in row) + " |"
+        for name, row in zip(measured.classes, measured.confusion, strict=True)
+    )
+    return f"| | {' | '.join(measured.classes)} |\n|---{'|---' * len(measured.classes)}|\n{rows}"
+
+
 def _describe(card: ModelCard, measured: Evaluation) -> str:
     """Return the card as Markdown."""
     spec, neuron = card.input, card.neuron
     rule = (
         f"{spec.slice.delta_t_us / 1000:g} ms" if spec.slice.delta_t_us else f"{spec.slice.n_events} events"
-    )
-    confusion = "\n".join(
-        f"| **{name}** | " + " | ".join(str(count) if count else "·" for count in row) + " |"
-        for name, row in zip(card.classes, measured.confusion, strict=True)
     )
     return f"""# {card.name}
 
@@ -58,7 +103,7 @@ def _describe(card: ModelCard, measured: Evaluation) -> str:
 | accuracy, state reset a clip | {measured.accuracy_reset:.4f} (n = {measured.n}, validation) |
 | accuracy, state carried | {measured.accuracy_carried:.4f} (n = {measured.n}, validation) |
 | hidden density | {measured.density:.4f} spikes a neuron a step |
-| validation | {card.split.fraction:.0%} of the training part, by seed {card.split.seed} |
+| validation | {_validation_words(card)} |
 | commit | {card.commit} |
 | command | `{card.command}` |
 
@@ -66,9 +111,7 @@ The validation clips also chose the epoch, so their accuracy is a little optimis
 
 Confusion on validation (rows: true, columns: decided, state carried):
 
-| | {" | ".join(card.classes)} |
-|---{"|---" * len(card.classes)}|
-{confusion}
+{_confusion(measured)}
 
 Density by layer: {", ".join(f"{name} {value:.3f}" for name, value in measured.densities.items())}.
 """

@@ -15,8 +15,8 @@ from livesnn.train.augment import augment
 from livesnn.train.config import TrainConfig
 from livesnn.train.switch import measure_switch, write_switch
 
-VALIDATED_AT_ONCE = 50
-"""Clips, so that a large validation part fits into memory."""
+AT_ONCE = 50
+"""Validation clips, so that a large part fits into memory (with gradients 50 of 64×64 pixels take 3 GB)."""
 
 
 class HybridModule(lightning.LightningModule):
@@ -40,7 +40,7 @@ class HybridModule(lightning.LightningModule):
                 cast(torch.optim.Optimizer, self.optimizers()).state.clear()
 
     def _keep_switch(self) -> None:
-        frames, labels = next(iter(self.trainer.val_dataloaders))
+        frames, labels = (part[:AT_ONCE] for part in next(iter(self.trainer.val_dataloaders)))
         sides = measure_switch(self.net, frames.to(self.device), labels.to(self.device), self.loss)
         write_switch(self.config.runs / self.config.run_name, self.current_epoch, sides)
 
@@ -94,7 +94,7 @@ class HybridModule(lightning.LightningModule):
     def _validate(self, frames: Tensor, labels: Tensor) -> None:
         reset, carried, densities = [], [], []
         state = self.net.initial_state(1)
-        for some in frames.split(VALIDATED_AT_ONCE):
+        for some in frames.split(AT_ONCE):
             zero = self.net.initial_state(len(some))
             outputs, _, rates = self.net.forward_rates(some.transpose(0, 1), zero)
             stream, state, _ = self.net.forward_rates(some.flatten(0, 1).unsqueeze(1), state)

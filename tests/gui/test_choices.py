@@ -18,10 +18,11 @@ from livesnn.app.actions import ENTRIES
 from livesnn.app.demo import SIMULATION, demo
 from livesnn.app.dialogs import AboutDialog, CameraDialog, ShortcutsDialog, StreamDialog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.model_dialog import ModelDialog, card_rows, shipped_models
+from livesnn.app.model_dialog import ModelDialog, card_rows
 from livesnn.app.settings import Settings
 from livesnn.card import Accuracy, SliceRule
 from livesnn.events import Resolution
+from livesnn.infer import shipped_models
 
 from .synthetic import CARD, moving_bar, write_model, write_recording
 

@@ -10,8 +10,9 @@ from PySide6.QtWidgets import QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
+from livesnn.app.banner import Banner
 from livesnn.app.frame_strip import WindowPanel
-from livesnn.app.panels import Banner, Header, NumbersPanel, milliseconds, scaled
+from livesnn.app.panels import Header, NumbersPanel, milliseconds, scaled
 from livesnn.app.readout import ReadoutPanel
 from livesnn.app.state_panel import StatePanel
 from livesnn.app.statistics import Percentiles, Statistics

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-FRAMES = 20_000
+FRAMES = 50_000
 
 
 @pytest.mark.slow
-def test_20000_frames_are_shown_without_a_crash_and_memory_stays_flat(model_folder: Path) -> None:
+def test_50000_frames_are_shown_without_a_crash_and_memory_stays_flat(model_folder: Path) -> None:
     program = Path(__file__).with_name("soak.py")
     command = [sys.executable, str(program), str(model_folder), str(FRAMES)]
     done = subprocess.run(

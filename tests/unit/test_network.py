@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,13 +23,12 @@ from livesnn.events.network import Address, StreamConnection, open_stream, parse
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import open_recording
 from livesnn.sources import open_source
+from tests.served import WAIT_S, Server, free_port
 
 pytestmark = pytest.mark.timeout(60)
 
 SENSOR = Resolution(64, 48)
 RULE = SliceRule(n_events=500)
-WAIT_S = 20.0  # never reached, unless something hangs
-SCRIPT = Path(__file__).resolve().parents[1] / "stream_server.py"
 
 
 def make_events(count: int, *, start_us: int = 10**15) -> Events:
@@ -295,36 +292,6 @@ def filled(source: Live) -> Iterator[Events]:
 
 
 # --- dv-processing's own server ---
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
-class Server:
-    """dv-processing's server in a process of its own."""
-
-    def __init__(self, port: int, path: Path, compression: str = "LZ4") -> None:
-        command = [sys.executable, str(SCRIPT), str(port), str(path), compression]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._line() == "ready"
-
-    def _line(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def play(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("play\n")
-        self.process.stdin.flush()
-
-    def sent(self) -> int:
-        return int(self._line())
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate(timeout=WAIT_S)
 
 
 @pytest.fixture

@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from livesnn.card import InputSpec, SliceRule
+from livesnn.card import Accuracy, InputSpec, SliceRule
 from livesnn.errors import DataError, TrainError
-from livesnn.infer import State
+from livesnn.infer import State, load_model
 from livesnn.snn import build_network
 from livesnn.train.augment import augment
 from livesnn.train.config import RECIPES, Augmentation, TrainConfig
 from livesnn.train.datasets import Clips, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
+from livesnn.train.folder import keep_test, write_model_folder
 from livesnn.train.hybrid import HybridModule, hidden_density
 from livesnn.train.loading import EpochBatches
 from livesnn.train.run_folder import run_folder
+from livesnn.weights import load_weights
 
 STILL = Augmentation(0, 0, 0, 0, 0)
 
@@ -242,3 +244,24 @@ def test_a_resumed_training_names_the_flag_that_differs(tmp_path: Path) -> None:
         run_folder(replace(config, resume=True, alpha=0.7)),
     ):
         pass
+
+
+def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_replaces_an_older_one(
+    tmp_path: Path,
+) -> None:
+    config = TrainConfig(width=2)
+    net = build_network(config.card(tuple("ab"))).eval()
+    clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), tuple("ab"))
+    write_model_folder(net, tmp_path, net.card, clips)
+    page = (tmp_path / "README.md").read_text()
+    measured = replace(
+        evaluate(load_model(tmp_path), clips), n=7, accuracy_reset=0.25, accuracy_carried=0.125
+    )
+    for _ in range(2):
+        keep_test(tmp_path, measured)
+    assert load_model(tmp_path).card.test == load_weights(tmp_path / "model.safetensors")[1].test
+    assert load_model(tmp_path).card.test == Accuracy(0.25, 0.125, 7)
+    kept = (tmp_path / "README.md").read_text()
+    assert kept.startswith(page.rstrip())
+    assert kept.count("On the test part") == 1
+    assert "0.1250 carried (n = 7)" in kept.replace("\n", " ")

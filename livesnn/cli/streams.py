@@ -1,18 +1,16 @@
-"""Every command, one short function each; heavy imports inside it. stdout carries results, stderr messages."""
+"""The commands for events and decisions, from gui to simulate. Not here: making models (lab.py)."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
-import msgspec
 import tyro
 
-from livesnn.errors import DataError, LivesnnError, SourceError
-from livesnn.report import say, write
+from livesnn.errors import SourceError
+from livesnn.report import say, write, write_json
 
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 
@@ -37,7 +35,7 @@ def gui(
     """
     from livesnn.app.run import run_app
 
-    _print_json(run_app(source, model, engine=engine))
+    write_json(run_app(source, model, engine=engine))
     return 0
 
 
@@ -85,97 +83,9 @@ def run(
             for warning in row.warnings:
                 say(f"livesnn run: {warning}")
         if json:
-            _print_json(row if isinstance(row, Row) else {"summary": row})
+            write_json(row if isinstance(row, Row) else {"summary": row})
         else:
             write(describe_row(row) if isinstance(row, Row) else describe_summary(row))
-    return 0
-
-
-def info(file: tyro.conf.Positional[Path], /, *, json: bool = False) -> int:
-    """Say what is in a recording: streams, counts, times, sums, warnings.
-
-    Parameters
-    ----------
-    file
-        Recording of any format that livesnn reads.
-    json
-        As JSON.
-    """
-    from livesnn.events.describe import describe
-    from livesnn.report import describe_recording
-
-    described = describe(file)
-    if json:
-        _print_json(described)
-    else:
-        write(describe_recording(described))
-    return 0
-
-
-def evaluate(
-    *,
-    model: str,
-    dataset: Literal["nmnist", "gestures-sim"],
-    data: Path = Path("data"),
-    split: Literal["validation", "train", "test"] = "validation",
-    stream: float | None = None,
-    engine: Literal["auto", "onnx", "torch"] = "auto",
-    json: bool = False,
-) -> int:
-    """Measure a model on a data set, with the state reset a clip and carried through all clips.
-
-    Parameters
-    ----------
-    model
-        Name of a shipped model, or a model folder.
-    dataset
-        Data set whose official layout lies in ``data``; gestures-sim is made there, if it isn't there yet.
-    data
-        Its folder.
-    split
-        "validation": the clips kept from the model's training, by the seed in its card.
-    stream
-        Measure on so many minutes of uncut gestures instead, the state carried throughout (gestures-sim).
-    engine
-        What runs the network.
-    json
-        As JSON.
-    """
-    from livesnn.infer import load_model
-    from livesnn.train.datasets import load_split
-    from livesnn.train.evaluate import evaluate as measure
-    from livesnn.train.stream import evaluate_stream
-
-    loaded = load_model(model, engine)
-    if stream is not None and dataset != "gestures-sim":
-        raise DataError(f"{dataset} has no uncut recordings: leave --stream out")
-    if stream is None:
-        measured = asdict(measure(loaded, load_split(dataset, data, split, loaded.card)))
-    else:
-        measured = asdict(evaluate_stream(loaded, stream))
-    if json:
-        _print_json(measured)
-    else:
-        numbers = {name: value for name, value in measured.items() if isinstance(value, int | float)}
-        write("\n".join(f"{name:>24}: {value:.4g}" for name, value in numbers.items()))
-    return 0
-
-
-def train(arguments: list[str]) -> int:
-    """Train a model from a data set in its official layout: livesnn train --dataset nmnist --data DIR."""
-    from livesnn.train.config import RECIPES, TrainConfig  # without torch
-
-    recipe = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    recipe.add_argument("--recipe", choices=RECIPES, default="best")  # the defaults of all other flags
-    default = RECIPES[recipe.parse_known_args(arguments)[0].recipe]
-    config = tyro.cli(TrainConfig, args=arguments, default=default, prog="livesnn train")
-    try:
-        from livesnn.train.trainer import train as run_training
-    except ModuleNotFoundError as error:
-        raise LivesnnError(f"training needs {error.name}: pip install 'livesnn[train]'") from error
-    done = run_training(config)
-    say(f"model written to {done.folder}")
-    _print_json({"folder": str(done.folder), **asdict(done.validation)})
     return 0
 
 
@@ -211,11 +121,32 @@ def devices(*, json: bool = False) -> int:
 
     found = discover()
     if json:
-        _print_json([asdict(device) for device in found])
+        write_json([asdict(device) for device in found])
     elif not found:
         say("livesnn devices: no camera found: plug one in, and check its cable and USB permissions")
     else:
         write("\n".join(f"{device.uri:<24} {device.name}" for device in found))
+    return 0
+
+
+def info(file: tyro.conf.Positional[Path], /, *, json: bool = False) -> int:
+    """Say what is in a recording: streams, counts, times, sums, warnings.
+
+    Parameters
+    ----------
+    file
+        Recording of any format that livesnn reads.
+    json
+        As JSON.
+    """
+    from livesnn.events.describe import describe
+    from livesnn.report import describe_recording
+
+    described = describe(file)
+    if json:
+        write_json(described)
+    else:
+        write(describe_recording(described))
     return 0
 
 
@@ -253,50 +184,6 @@ def simulate(
         raise
     say(f"{count} events of {scene} written to {out}")
     return 0
-
-
-def bench(
-    what: Annotated[
-        tuple[Literal["decode", "slicer", "step", "latency", "startup", "simulate"], ...],
-        tyro.conf.Positional,
-    ] = (),
-    /,
-    *,
-    model: str = "nmnist",
-    repeats: int = 5,
-) -> int:
-    """Measure this machine; JSON.
-
-    Parameters
-    ----------
-    what
-        Which measurements; default: all.
-    model
-        Name of a shipped model, or a model folder.
-    repeats
-        Runs of each.
-    """
-    from livesnn.bench import measure
-
-    _print_json(measure(what, model, repeats))
-    return 0
-
-
-COMMANDS: dict[str, Callable[..., int]] = {
-    "gui": gui,
-    "run": run,
-    "record": record,
-    "devices": devices,
-    "info": info,
-    "train": train,
-    "eval": evaluate,
-    "simulate": simulate,
-    "bench": bench,
-}
-
-
-def _print_json(value: object) -> None:
-    write(msgspec.json.encode(value).decode())
 
 
 def _notice(command: str) -> Callable[[str], None]:

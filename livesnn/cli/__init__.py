@@ -1,0 +1,23 @@
+"""Every command, one short function each; heavy imports inside it. stdout carries results, stderr messages.
+
+Not here: finding the command and making one line of its errors (__main__.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from livesnn.cli.lab import bench, evaluate, train
+from livesnn.cli.streams import devices, gui, info, record, run, simulate
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "gui": gui,
+    "run": run,
+    "record": record,
+    "devices": devices,
+    "info": info,
+    "simulate": simulate,
+    "train": train,
+    "eval": evaluate,
+    "bench": bench,
+}

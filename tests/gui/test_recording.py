@@ -1,0 +1,283 @@
+"""Recording from the window: Ctrl+S while something live plays, and what is in the file afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog
+from pytestqt.qtbot import QtBot
+
+from livesnn.app.main_window import MainWindow
+from livesnn.app.recorder import LIVE_ALONE, progress, proposed_name
+from livesnn.events import Events
+from livesnn.events.recording import open_recording
+
+from .synthetic import SENSOR
+from .test_live_window import PACKET_US, Plug, stream
+
+MakeWindow = Callable[..., MainWindow]
+
+
+def start(qtbot: QtBot, window: MainWindow, path: Path) -> None:
+    """Record by the action and the file dialog; return once something is on the disk."""
+    qtbot.waitUntil(lambda: window.player.can_record, timeout=20_000)
+    window.commands["record"].trigger()
+    assert isinstance(window.dialog, QFileDialog)
+    window.dialog.fileSelected.emit(str(path))
+    window.dialog.close()
+    tape = window.player.tape
+    assert tape is not None
+    qtbot.waitUntil(lambda: tape.recorded.events > 0 or tape.finished, timeout=20_000)
+
+
+def stop(qtbot: QtBot, window: MainWindow) -> None:
+    window.commands["record"].trigger()
+    wait_for_banner(qtbot, window, "written to")
+
+
+def wait_for_banner(qtbot: QtBot, window: MainWindow, words: str) -> None:
+    qtbot.waitUntil(
+        lambda: window.banner.isVisible() and words in window.banner.message.text(), timeout=20_000
+    )
+
+
+def read(path: Path) -> Events:
+    with open_recording(path) as recording:
+        packets = [packet for packet in recording if packet.size]
+        assert recording.warnings == []  # it has its table: it was finished
+        assert recording.resolution == SENSOR
+    return np.concatenate(packets)
+
+
+def given(plug: Plug, times: np.ndarray) -> Events:
+    """Return all that the plug has given from the packet of the first of these times to that of the last."""
+    packets = []
+    for number in range(int(times[0]) // PACKET_US, int(times[-1]) // PACKET_US + 1):
+        packet = plug.packets[number % len(plug.packets)].copy()
+        packet["t"] += 1_000_000 * (number // len(plug.packets))
+        packets.append(packet)
+    return np.concatenate(packets)
+
+
+def test_what_arrives_is_in_the_file_as_the_camera_gives_it_while_it_plays(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    window.settings.change(quarter_turns=1, mirrored_camera=True)
+    plug = stream(qtbot, window)
+    start(qtbot, window, tmp_path / "a.aedat4")
+    shown = window.view.shown
+    qtbot.waitUntil(lambda: window.view.shown > shown + 10, timeout=20_000)
+    stop(qtbot, window)
+    events = read(tmp_path / "a.aedat4")
+    np.testing.assert_array_equal(events, given(plug, events["t"]))
+    assert f"{events.size:,} events written to {tmp_path / 'a.aedat4'}" == window.banner.message.text()
+
+
+def test_the_file_and_the_dropped_are_what_arrived_between_start_and_stop(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    plug = stream(qtbot, window)
+    session = window.session
+    assert session is not None
+    plug.plugged.clear()  # nothing arrives while it is begun, and while it is ended: a count without a race
+    qtbot.waitUntil(lambda: session.lost != "", timeout=20_000)
+    before = plug.given
+    window.recorder.start(str(tmp_path / "a.aedat4"))
+    tape = window.player.tape
+    assert tape is not None
+    plug.plugged.set()
+    qtbot.waitUntil(lambda: plug.given > before + 30, timeout=20_000)
+    plug.plugged.clear()
+    qtbot.waitUntil(lambda: session.lost != "", timeout=20_000)
+    window.player.stop_recording()
+    qtbot.waitUntil(lambda: tape.finished, timeout=20_000)
+    arrived = sum(plug.packets[number % len(plug.packets)].size for number in range(before, plug.given))
+    assert read(tape.path).size + tape.recorded.dropped == arrived
+    assert tape.recorded.events == read(tape.path).size
+
+
+def test_the_key_the_button_and_the_words_follow_each_other(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    stream(qtbot, window)
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    qtbot.keySequence(window, "Ctrl+S")
+    dialog = window.dialog
+    assert isinstance(dialog, QFileDialog)
+    assert dialog.acceptMode() == QFileDialog.AcceptMode.AcceptSave
+    dialog.close()
+    assert window.player.tape is None
+    start(qtbot, window, tmp_path / "a.aedat4")
+    record = window.transport.record
+    qtbot.waitUntil(lambda: window.transport.recorded.text().startswith("Recording 0:0"))
+    assert window.commands["record"].text() == record.toolTip().removesuffix(" (Ctrl+S)") == "Stop recording"
+    qtbot.mouseClick(record, Qt.MouseButton.LeftButton)
+    wait_for_banner(qtbot, window, "written to")
+    assert window.banner.kind == "info"
+    assert window.transport.recorded.text() == ""
+    assert record.toolTip().startswith("Record")
+
+
+def test_what_was_recorded_is_among_the_recent_and_opens_from_the_message(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    stream(qtbot, window)
+    start(qtbot, window, tmp_path / "a.aedat4")
+    stop(qtbot, window)
+    assert window.settings.now.recent == (str(tmp_path / "a.aedat4"),)
+    window.banner.action.click()
+    qtbot.waitUntil(lambda: window.header.source.text() == "a.aedat4", timeout=20_000)
+    assert not window.banner.isVisible()
+    qtbot.waitUntil(lambda: not window.commands["record"].isEnabled(), timeout=20_000)
+
+
+def test_a_recording_cannot_be_recorded_and_the_action_says_why(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window()
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    action = window.commands["record"]
+    assert not action.isEnabled()
+    assert action.toolTip() == LIVE_ALONE
+    assert not window.transport.record.isVisible()
+    window.recorder.toggle()
+    assert window.dialog is None
+
+
+def test_a_lost_camera_is_recorded_on_in_the_same_file(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    plug = stream(qtbot, window)
+    start(qtbot, window, tmp_path / "a.aedat4")
+    plug.plugged.clear()
+    wait_for_banner(qtbot, window, "unplugged")
+    tape = window.player.tape
+    assert tape is not None
+    before = tape.recorded.events
+    plug.plugged.set()
+    qtbot.waitUntil(lambda: tape.recorded.events > before + 1000, timeout=20_000)
+    stop(qtbot, window)
+    events = read(tmp_path / "a.aedat4")
+    assert events.size == tape.recorded.events > before
+    assert (np.diff(events["t"]) >= 0).all()
+
+
+def test_what_is_thrown_away_while_paused_is_recorded(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    plug = stream(qtbot, window)
+    start(qtbot, window, tmp_path / "a.aedat4")
+    window.commands["play"].trigger()
+    session, tape = window.session, window.player.tape
+    assert session is not None
+    assert tape is not None
+    before = tape.recorded.events
+    qtbot.waitUntil(lambda: tape.recorded.events > before + 2000, timeout=20_000)
+    assert session.statistics.skipped > 0
+    stop(qtbot, window)
+    events = read(tmp_path / "a.aedat4")
+    np.testing.assert_array_equal(events, given(plug, events["t"]))
+
+
+def test_an_existing_file_is_one_line_and_the_playing_goes_on(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    (tmp_path / "a.aedat4").write_bytes(b"somebody's work")
+    window = make_window()
+    stream(qtbot, window)
+    start(qtbot, window, tmp_path / "a.aedat4")
+    wait_for_banner(qtbot, window, "exists already")
+    assert window.banner.kind == "error"
+    assert window.player.tape is None
+    shown = window.view.shown
+    qtbot.waitUntil(lambda: window.view.shown > shown + 3, timeout=20_000)
+    assert window.header.state.text() == "Playing"
+    assert (tmp_path / "a.aedat4").read_bytes() == b"somebody's work"
+    start(qtbot, window, tmp_path / "b.aedat4")  # another name is all it takes
+    window.banner.hide()
+    stop(qtbot, window)
+
+
+@pytest.mark.parametrize("how", ["another source", "the window closes"])
+def test_the_end_of_the_source_ends_the_recording(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, recording: Path, how: str
+) -> None:
+    window = make_window()
+    plug = stream(qtbot, window)
+    start(qtbot, window, tmp_path / "a.aedat4")
+    if how == "another source":
+        window.open(str(recording))
+        wait_for_banner(qtbot, window, "written to")
+    else:
+        window.close()
+    events = read(tmp_path / "a.aedat4")
+    np.testing.assert_array_equal(events, given(plug, events["t"]))
+    assert window.player.tape is None
+
+
+def test_another_model_or_orientation_does_not_end_the_recording(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    window.open("simulate:gestures")
+    start(qtbot, window, tmp_path / "a.aedat4")
+    tape, session = window.player.tape, window.session
+    assert tape is not None
+    window.commands["turn"].trigger()  # opens the source again, which counts from zero again
+    assert window.session is not session
+    before = tape.recorded.events
+    qtbot.waitUntil(lambda: window.player.can_record, timeout=20_000)
+    qtbot.waitUntil(lambda: tape.recorded.events > before + 2000, timeout=20_000)
+    stop(qtbot, window)
+    with open_recording(tmp_path / "a.aedat4") as written:
+        times = np.concatenate([packet["t"] for packet in written])
+    assert times.size == tape.recorded.events
+    assert (np.diff(times) >= 0).all()
+
+
+def test_a_message_that_matters_more_is_read_first(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    plug = stream(qtbot, window)
+    start(qtbot, window, tmp_path / "a.aedat4")
+    plug.plugged.clear()
+    wait_for_banner(qtbot, window, "unplugged")
+    tape = window.player.tape
+    assert tape is not None
+    window.commands["record"].trigger()
+    qtbot.waitUntil(lambda: str(tape.path) in window.settings.now.recent, timeout=20_000)
+    assert window.banner.kind == "waiting"
+    plug.plugged.set()
+    wait_for_banner(qtbot, window, "written to")
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("simulate:gestures", "gestures-2026-11-25-141530.aedat4"),
+        ("camera", "camera-2026-11-25-141530.aedat4"),
+        ("camera:DXA00093", "camera-DXA00093-2026-11-25-141530.aedat4"),
+        ("tcp://localhost:7777", "localhost-7777-2026-11-25-141530.aedat4"),
+    ],
+)
+def test_a_name_is_proposed_from_source_and_time(source: str, name: str) -> None:
+    assert proposed_name(source, datetime(2026, 11, 25, 14, 15, 30)) == name
+
+
+def test_the_progress_is_said_in_words() -> None:
+    assert progress(12.9, 3_400_000, 0) == "Recording 0:12 · 3.4 MB · 0 dropped"
+    assert progress(3671, 1_234_000_000, 12_345) == "Recording 61:11 · 1234.0 MB · 12,345 dropped"

@@ -1,0 +1,147 @@
+"""Tape: what ends up in the file, what is counted as lost, and how an error ends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.bench.slicer import moving_blob
+from livesnn.errors import SourceError
+from livesnn.events import Events
+from livesnn.events.capture import Capture
+from livesnn.events.recording import open_recording
+from livesnn.events.tape import Tape
+from tests.fake_camera import VGA, at
+
+pytestmark = pytest.mark.timeout(60)
+
+PATIENCE_S = 20.0
+BLOB = moving_blob(400_000, VGA, seed=4, duration_us=4_000_000)
+PACKETS = np.split(BLOB, 400)
+
+
+def read(path: Path) -> Events:
+    with open_recording(path) as recording:
+        packets = [packet for packet in recording if packet.size]
+        assert recording.warnings == []  # it has its table: it was finished
+    return np.concatenate([at(), *packets])
+
+
+def put_until(tape: Tape, condition: Callable[[], object]) -> None:
+    """Go on recording, as a camera does."""
+    tick, ends_s = threading.Event(), time.perf_counter() + PATIENCE_S
+    while not condition():
+        assert time.perf_counter() < ends_s, "it never happened"
+        tape.put(PACKETS[0])
+        tick.wait(0.01)
+
+
+def test_what_is_put_until_it_is_stopped_is_in_the_file(tmp_path: Path) -> None:
+    tape = Tape(tmp_path / "a.aedat4", VGA, "DVXplorer 1")
+    for packet in PACKETS[:300]:
+        tape.put(packet)
+    tape.stop()
+    for packet in PACKETS[300:]:
+        tape.put(packet)
+    assert tape.close(PATIENCE_S)
+    np.testing.assert_array_equal(read(tape.path), np.concatenate(PACKETS[:300]))
+    assert (tape.recorded.events, tape.recorded.dropped, tape.error) == (300_000, 0, None)
+    assert tape.file_bytes == tape.path.stat().st_size
+    with open_recording(tape.path) as recording:
+        assert (recording.camera, recording.resolution) == ("DVXplorer 1", VGA)
+
+
+def test_what_a_slow_disk_cannot_take_is_dropped_and_counted(tmp_path: Path) -> None:
+    tape = Tape(tmp_path / "a.aedat4", VGA, "camera", buffer_bytes=1)  # a packet at most waits
+    for number in range(200):
+        whole = BLOB.copy()  # takes milliseconds to write, and next to nothing to put
+        whole["t"] += 4_000_000 * number
+        tape.put(whole)
+    assert tape.close(PATIENCE_S)
+    recorded = tape.recorded
+    assert recorded.dropped > 0
+    assert recorded.events + recorded.dropped == 200 * BLOB.size
+    assert read(tape.path).size == recorded.events
+
+
+def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat4"
+    path.write_bytes(b"somebody's work")
+    tape = Tape(path, VGA, "camera")
+    put_until(tape, lambda: tape.finished)
+    assert isinstance(tape.error, SourceError)
+    assert "exists already" in str(tape.error)
+    assert path.read_bytes() == b"somebody's work"
+    assert tape.close(PATIENCE_S)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system keeps a folder whose file is open")
+def test_a_folder_that_goes_away_ends_it_with_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    tape = Tape(folder / "a.aedat4", VGA, "camera")
+    put_until(tape, lambda: tape.file_bytes)
+    shutil.rmtree(folder)
+    put_until(tape, lambda: tape.finished)
+    assert isinstance(tape.error, SourceError)
+    assert "is no longer there" in str(tape.error)
+    assert "\n" not in str(tape.error)
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from livesnn.bench.slicer import moving_blob
+from livesnn.errors import SourceError
+from livesnn.events import Resolution
+from livesnn.events.tape import Tape
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+sensor = Resolution(640, 480)
+blob = moving_blob(100_000, sensor, seed=1, duration_us=1_000_000)
+tape = Tape(Path(sys.argv[1]), sensor, "camera")
+for number in range(20):
+    later = blob.copy()
+    later["t"] += 1_000_000 * number
+    tape.put(later)
+finished = tape.close(20.0)
+known = isinstance(tape.error, SourceError) and "can't be written" in str(tape.error)
+sys.exit(7 if finished and known else repr(tape.error))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit on a file's size")
+def test_a_full_disk_ends_it_and_leaves_what_had_reached_it(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    path = tmp_path / "a.aedat4"
+    ended = subprocess.run([sys.executable, "-c", FULL, str(path)], env=environment, timeout=60, check=False)
+    assert ended.returncode == 7
+    with open_recording(path) as recording:
+        assert 10_000 < sum(packet.size for packet in recording) < 2_000_000
+
+
+def test_times_go_on_by_the_clock_where_a_source_comes_back_counting_from_zero(tmp_path: Path) -> None:
+    first, again = at(100_000, 150_000), at(0, 40_000)
+    with Capture(tmp_path / "a.aedat4", VGA, "camera") as capture:
+        capture.write(first, 10.0)
+        capture.write(again, 12.5)
+        capture.write(at(60_000), 12.6)
+    times = read(tmp_path / "a.aedat4")["t"]
+    assert times.tolist() == [100_000, 150_000, 2_650_000, 2_690_000, 2_710_000]
+    assert capture.so_far(0).seconds == pytest.approx(2.61)
+
+
+def test_times_stay_where_a_source_comes_back_and_counts_on(tmp_path: Path) -> None:
+    with Capture(tmp_path / "a.aedat4", VGA, "camera") as capture:
+        capture.write(at(100_000, 150_000), 10.0)
+        capture.write(at(900_000), 11.0)
+    assert read(tmp_path / "a.aedat4")["t"].tolist() == [100_000, 150_000, 900_000]
