@@ -224,24 +224,21 @@ class _Tap:
 
     def __iter__(self) -> Iterator[Events]:
         playback = self._playback
+        live = playback.replay is None
         for packet in self._source:
-            if playback.replay is not None and playback.cut:
+            heard = self._listen(packet) if live else True
+            if playback.cut and not (live and heard):  # what was heard live is yielded, to be counted
                 return
-            if playback.replay is None:
-                self._record(packet)
-                if not self._listen(packet):
-                    continue
-            upright = orient(packet, self._source.resolution, playback.orientation)
-            self._take(upright, time.perf_counter())
-            yield upright
-
-    def _record(self, packet: Events) -> None:
-        if (tape := self._playback.tape) is not None:
-            tape.put(packet)
+            if heard:
+                upright = orient(packet, self._source.resolution, playback.orientation)
+                self._take(upright, time.perf_counter())
+                yield upright
 
     def _listen(self, packet: Events) -> bool:
-        """Note where a live source's packets don't follow on; False while nobody listens."""
+        """Record a live source's packet, and note where it doesn't follow on; False while nobody listens."""
         playback = self._playback
+        if (tape := playback.tape) is not None:
+            tape.put(packet)
         if self._connection != (connection := getattr(self._source, "connection", 0)):
             self._connection = connection
             playback.breaks.append(RECONNECTING)

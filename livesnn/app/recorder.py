@@ -115,7 +115,8 @@ class Recorder:
 def progress(seconds: float, file_bytes: int, dropped: int) -> str:
     """Say how long a recording has been running, how large its file is, and how many events it lacks."""
     minutes, rest = divmod(int(seconds), 60)
-    return f"Recording {minutes}:{rest:02d} · {file_bytes / 1e6:.1f} MB · {dropped:,} dropped"
+    size = f"{file_bytes / 1e6:.1f} MB" if file_bytes < 1e9 else f"{file_bytes / 1e9:.2f} GB"
+    return f"Recording {minutes}:{rest:02d} · {size} · {dropped:,} dropped"
 
 
 def proposed_name(source: str, now: datetime) -> str:

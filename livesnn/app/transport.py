@@ -165,7 +165,8 @@ class Transport(QFrame):
     def show_recording(self, words: str) -> None:
         """Show what is being recorded of a live source; "": nothing is."""
         self.recorded.setText(words)
-        style.set_icon(self.record, "stop" if words else "record", "danger")
+        self.recorded.setToolTip(words)  # all of them, where there is no room
+        style.set_icon(self.record, *(("stop", "danger") if words else ("record", "text")))
         style.set_rule(self.record, "on", "yes" if words else "no")
         tip = STOP if words else RECORD
         self.record.setToolTip(tip)

@@ -88,7 +88,7 @@ class Tape:
         """Record nothing more; what has been put is still written. Returns at once, safe to call twice."""
         self._queue.end()
 
-    def close(self, timeout_s: float = 10.0) -> bool:
+    def close(self, timeout_s: float = 4.0) -> bool:
         """Stop, and wait for the file to be complete; return whether it is.
 
         What the disk hasn't taken in that time is lost, and the file is finished without it.

@@ -280,4 +280,4 @@ def test_a_name_is_proposed_from_source_and_time(source: str, name: str) -> None
 
 def test_the_progress_is_said_in_words() -> None:
     assert progress(12.9, 3_400_000, 0) == "Recording 0:12 · 3.4 MB · 0 dropped"
-    assert progress(3671, 1_234_000_000, 12_345) == "Recording 61:11 · 1234.0 MB · 12,345 dropped"
+    assert progress(3671, 1_234_000_000, 12_345) == "Recording 61:11 · 1.23 GB · 12,345 dropped"

@@ -322,10 +322,29 @@ class Camera:
         self.wanted.release()
 
 
+class Deaf(Camera):
+    """One whose reading is not ended by closing it, as a driver may be."""
+
+    def close(self) -> None:
+        pass
+
+
 def is_counted(session: Session, camera: Camera) -> bool:
     counts = session.statistics
     total = counts.events + counts.dropped + counts.skipped + counts.unread
     return total == camera.counters.events and not counts.unread
+
+
+def test_a_paused_camera_is_left_even_if_closing_it_does_not_end_its_reading(
+    play: Callable[..., Session],
+) -> None:
+    camera = Deaf()
+    session = play(camera)
+    camera.give(25)
+    Newest(session).wait_for_answer(lambda answer: answer.frames_since_reset == 24)
+    session.toggle()
+    assert session.stop()
+    assert session.error is None
 
 
 def test_a_paused_camera_freezes_and_what_comes_is_thrown_away_and_counted_apart(
