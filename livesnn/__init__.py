@@ -1,8 +1,23 @@
 """Real-time event-camera recognition with a stateful spiking network. Imports neither torch nor Qt."""
 
-from livesnn.infer import load_model
-from livesnn.infer.pipeline import run
-from livesnn.sources import open_source
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from livesnn.infer import load_model
+    from livesnn.infer.pipeline import run
+    from livesnn.sources import open_source
 
 __all__ = ["__version__", "load_model", "open_source", "run"]
 __version__ = "0.1.0"
+
+_PLACES = {"load_model": "livesnn.infer", "open_source": "livesnn.sources", "run": "livesnn.infer.pipeline"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for: the command line has to start before numpy does."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'livesnn' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

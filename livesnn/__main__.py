@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
-import tyro
-
-from livesnn.cli import COMMANDS
-from livesnn.cli.lab import train
-from livesnn.errors import LivesnnError
-from livesnn.report import accept_any_text, discard_output, say, write
+Handler = Callable[[int, FrameType | None], object] | int | None  # of a signal
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns 0, or 1 after one line about an error. Bad usage exits with 2."""
+    before = signal.signal(signal.SIGINT, _stopped)  # while what follows is imported
+    from livesnn.errors import LivesnnError
+    from livesnn.report import accept_any_text, discard_output, say
+
     accept_any_text()
     arguments, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
     name, rest = (arguments[0], arguments[1:]) if arguments else ("gui", [])
     try:
-        return _run_command(name, rest)
+        return _run_command(name, rest, before)
     except LivesnnError as error:
         if debug:
             raise
@@ -51,10 +54,24 @@ def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
     return arguments, False
 
 
-def _run_command(name: str, arguments: list[str]) -> int:
+def _stopped(number: int, frame: FrameType | None) -> None:
+    """End at once: an import that is interrupted raises whatever it likes."""
+    sys.stderr.write("livesnn: stopped\n")
+    sys.stderr.flush()
+    os._exit(130)
+
+
+def _run_command(name: str, arguments: list[str], on_interrupt: Handler) -> int:
     """Run the command of that name; bad usage of one exits with 2."""
+    import tyro
+
+    from livesnn.cli import COMMANDS
+    from livesnn.cli.lab import train
+
+    signal.signal(signal.SIGINT, on_interrupt)
     if name == "--version":
         from livesnn import __version__
+        from livesnn.report import write
 
         write(__version__)
         return 0
@@ -66,6 +83,9 @@ def _run_command(name: str, arguments: list[str]) -> int:
 
 def _usage(name: str) -> int:
     """Print the commands: to stdout when asked for, else to stderr."""
+    from livesnn.cli import COMMANDS
+    from livesnn.report import say, write
+
     asked = name in ("-h", "--help", "help")
     lines = [
         f"  {command:<8} {(function.__doc__ or '').splitlines()[0]}" for command, function in COMMANDS.items()

@@ -117,7 +117,7 @@ class ModelCard:
         default_factory=dict
     )  # layer → shape [C, H, W] or [K], in order
     dataset: str = ""
-    split: Split = Split()
+    split: Split | None = None  # None: validation consists of clips of its own
     accuracy: Accuracy | None = None  # on validation, which chose the epoch
     test: Accuracy | None = None  # on the test part, where it has been measured and kept
     seeds: tuple[int, ...] = ()

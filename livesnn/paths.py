@@ -1,8 +1,11 @@
-"""Where the shipped models and recordings are, in a checkout or a wheel. Not here: caches."""
+"""Where the shipped models and recordings are, in a checkout or a wheel, and the cache of data sets."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import platformdirs
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -15,6 +18,11 @@ def models_dir() -> Path:
 def recordings_dir() -> Path:
     """Return the folder of the clips that come with livesnn."""
     return _shipped("recordings")
+
+
+def cache_dir() -> Path:
+    """Return where data sets keep what they have made: LIVESNN_CACHE of the environment, or the user's cache."""
+    return Path(os.environ.get("LIVESNN_CACHE") or platformdirs.user_cache_path("livesnn"))
 
 
 def _shipped(name: str) -> Path:

@@ -100,4 +100,5 @@ def discard_output() -> None:
 def say(message: str) -> None:
     """Write one line to stderr; where that can't be written, there is nobody to tell."""
     with contextlib.suppress(OSError):
-        print(one_line(message), file=sys.stderr, flush=True)  # noqa: T201
+        sys.stderr.write(f"{one_line(message)}\n")  # at once: two threads may say something
+        sys.stderr.flush()

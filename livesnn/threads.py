@@ -1,22 +1,31 @@
-"""All the concurrency there is: Latest (mailbox), Buffered (bounded input), Worker (a thread).
+"""All the concurrency there is: Latest (mailbox), PacketQueue (bounded), Worker (a thread), Ctrl-C as an event.
 
-Not here: Qt, and the queue of packets (packet_queue.py).
+Not here: Qt, and a source that is read ahead (events/buffered.py).
 
 Every thread is named, has a stop event and a bounded join; every queue has a bound and a stated drop policy.
 """
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import Field, replace
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Generic, Literal, TypeVar
 
-from livesnn.errors import SourceError
-from livesnn.packet_queue import Packet, PacketQueue, Policy, Queued
+import numpy as np
+import numpy.typing as npt
 
 T = TypeVar("T")
+Packet = npt.NDArray[np.void]
+Policy = Literal["drop_oldest", "block"]
+
+WAKE_S = 0.2  # a wait without end can't be interrupted by Ctrl-C on Windows
+_PACKET_OVERHEAD_BYTES = 256  # so that a queue of empty packets is bounded too
 
 
 class Latest(Generic[T]):
@@ -101,139 +110,136 @@ class Worker:
             self._on_error(error)
 
 
-class Counters(Protocol):
-    """A dataclass of counts, events.SourceCounters."""
+@contextmanager
+def ctrl_c_sets(stop: threading.Event) -> Iterator[None]:
+    """Let the first Ctrl-C (SIGINT) only set ``stop``, so that what is under way is finished; a second is as usual.
 
-    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
-    events: int
-    dropped: int
+    Only in the main thread, which alone gets signals; nothing happens in another.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, usual)
+        stop.set()
+
+    usual = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
-C = TypeVar("C", bound=Counters)
-C_co = TypeVar("C_co", bound=Counters, covariant=True)
+@dataclass(frozen=True)
+class Queued:
+    """A packet and what was known when it came."""
 
-
-class PacketSource(Protocol[R_co, C_co]):
-    """The shape of events.EventSource, which lies above this module."""
+    packet: Packet
+    arrived_s: float
+    now_us: int | None
+    connection: int
 
     @property
-    def resolution(self) -> R_co:
-        """Sensor size."""
-
-    @property
-    def counters(self) -> C_co:
-        """Events let through and lost so far."""
-
-    def __iter__(self) -> Iterator[Packet]: ...
-
-    def close(self) -> None:
-        """Release the file or device."""
+    def cost(self) -> int:
+        """Bytes it counts for against the bound."""
+        return self.packet.nbytes + _PACKET_OVERHEAD_BYTES
 
 
-class Buffered(Generic[R, C]):
-    """An event source read ahead by its own thread into a bounded queue; itself an event source.
-
-    Events put = yielded + dropped + unread, exactly, and in order. An error of the source is raised after the
-    packets before it, at this pull and every later one: timing must not decide what a damaged file gives.
-    One consumer at a time; the thread starts with the first iteration.
+class PacketQueue:
+    """A queue for one thread that puts and one that takes: events put = taken + dropped + unread, exactly.
 
     Parameters
     ----------
-    source
-        Iterated in the thread; closed by `close`.
     policy
-        "drop_oldest" for what can't wait: cameras, streams. "block" for recordings: the source waits, nothing
-        is dropped, ``max_age_s`` doesn't apply.
+        When it is full: "drop_oldest" makes room, "block" lets `put` wait for room.
     max_bytes
-        Of the queue; one packet is always let in, however large.
+        One packet is always let in, however large.
     max_age_s
-        A packet that waited longer is dropped instead of yielded.
+        A packet that waited longer is dropped instead of taken.
     clock
         Seconds; stamps arrivals.
+
+    Attributes
+    ----------
+    taken, dropped
+        Events so far.
     """
 
     def __init__(
         self,
-        source: PacketSource[R, C],
         *,
         policy: Policy,
-        max_bytes: int = 16_000_000,
-        max_age_s: float = 0.1,
+        max_bytes: int,
+        max_age_s: float = float("inf"),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._source = source
-        self._queue = PacketQueue(
-            policy=policy,
-            max_bytes=max_bytes,
-            max_age_s=float("inf") if policy == "block" else max_age_s,
-            clock=clock,
-        )
-        self._last: Queued | None = None
-        self._worker = Worker("capture", self._capture, on_error=lambda error: self._queue.end())
-
-    @property
-    def resolution(self) -> R:
-        """The source's."""
-        return self._source.resolution
-
-    @property
-    def counters(self) -> C:
-        """The source's, with `events` those yielded here, and `dropped` both the source's and ours."""
-        counters, queue = self._source.counters, self._queue
-        return replace(counters, events=queue.taken, dropped=counters.dropped + queue.dropped)
+        self.taken = self.dropped = 0
+        self._blocks = policy == "block"
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
+        self._clock = clock
+        self._queue: deque[Queued] = deque()
+        self._queued_bytes = 0
+        self._changed = threading.Condition()
+        self._ended = self._closed = False
 
     @property
     def unread(self) -> int:
-        """Events waiting in the queue; after `close`, events nobody will read."""
-        return self._queue.unread
+        """Events waiting; after `close`, events nobody will take."""
+        with self._changed:
+            return sum(len(queued.packet) for queued in self._queue)
 
-    @property
-    def arrived_s(self) -> float:
-        """When the packet just yielded came from the source, by ``clock``; 0 before the first."""
-        return 0.0 if self._last is None else self._last.arrived_s
+    def put(self, packet: Packet, now_us: int | None = None, connection: int = 0) -> None:
+        """Leave a packet, after making room or waiting for it; once ended, it is neither kept nor counted."""
+        queued = Queued(packet, self._clock(), now_us, connection)
+        room = self._max_bytes - queued.cost
+        with self._changed:
+            while self._waits(room):
+                self._changed.wait(WAKE_S)
+            if self._ended:
+                return
+            if not self._blocks:
+                self._drop_while(lambda: self._queued_bytes > room)
+            self._queue.append(queued)
+            self._queued_bytes += queued.cost
+            self._changed.notify_all()
 
-    @property
-    def now_us(self) -> int | None:
-        """The source's `now_us` (events.frames) after the packet just yielded; None if it has none."""
-        return None if self._last is None else self._last.now_us
+    def take(self) -> Queued | None:
+        """Wait for a packet; None when it has ended and is empty, or is closed."""
+        with self._changed:
+            while not self._closed:
+                self._drop_while(lambda: self._clock() - self._queue[0].arrived_s > self._max_age_s)
+                if self._queue:
+                    taken = self._remove_oldest()
+                    self.taken += len(taken.packet)
+                    return taken
+                if self._ended:
+                    break
+                self._changed.wait(WAKE_S)
+        return None
 
-    @property
-    def connection(self) -> int:
-        """The source's `connection` (events.frames) at the packet just yielded; 0 if it has none."""
-        return 0 if self._last is None else self._last.connection
+    def end(self) -> None:
+        """Let nothing more in; what is there can still be taken. Safe to call twice, from any thread."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
-    def __iter__(self) -> Generator[Packet, None, None]:
-        """Yield packets until the source ends or `close` is called. Raises what the source raised."""
-        self._worker.start()
-        while (queued := self._queue.take()) is not None:
-            self._last = queued
-            yield queued.packet
-        if self._worker.error is not None and not self._worker.stop.is_set():
-            raise self._worker.error
+    def close(self) -> None:
+        """Let nothing more out, and nobody wait. Safe to call twice, from any thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
-    def interrupt(self) -> None:
-        """End the iteration soon, without waiting; whoever iterates then closes it."""
-        self._worker.stop.set()
-        self._queue.close()
+    def _waits(self, room: int) -> bool:
+        over = self._closed or self._ended
+        return self._blocks and not over and bool(self._queue) and self._queued_bytes > room
 
-    def close(self, timeout_s: float = 2.0) -> None:
-        """Stop reading and close the source; safe to call twice, and from any thread.
+    def _drop_while(self, unwanted: Callable[[], bool]) -> None:
+        while self._queue and unwanted():
+            self.dropped += len(self._remove_oldest().packet)
 
-        Raises SourceError when the source doesn't let go in time; its thread is left behind.
-        """
-        self.interrupt()
-        ended = self._worker.close(timeout_s / 2)  # first: a driver closed while it reads may crash
-        self._source.close()
-        if not ended and not self._worker.close(timeout_s / 2):
-            raise SourceError(f"the source didn't stop within {timeout_s:g} s: unplug it and start again")
-
-    def _capture(self, stop: threading.Event) -> None:
-        """Run in the thread: read the source to its end."""
-        source = self._source
-        for packet in source:
-            self._queue.put(packet, getattr(source, "now_us", None), getattr(source, "connection", 0))
-            if stop.is_set():
-                break
-        self._queue.end()
+    def _remove_oldest(self) -> Queued:
+        self._changed.notify_all()
+        self._queued_bytes -= self._queue[0].cost
+        return self._queue.popleft()

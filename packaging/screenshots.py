@@ -14,12 +14,13 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
 from PySide6.QtWidgets import QApplication
 
-from livesnn.app import style
-from livesnn.app.demo import demo
+from livesnn.app.look import style
 from livesnn.app.main_window import MainWindow
+from livesnn.app.playing.demo import demo
+from livesnn.app.playing.settings import ThemeName
 
 FOLDER = Path(__file__).resolve().parent / "screenshots"
-SHOTS: tuple[tuple[int, int, style.ThemeName, str], ...] = (  # the last is added to the file's name
+SHOTS: tuple[tuple[int, int, ThemeName, str], ...] = (  # the last is added to the file's name
     (1280, 800, "dark", ""),
     (1920, 1080, "dark", ""),
     (1280, 800, "light", "-light"),

@@ -12,7 +12,9 @@ import numpy.typing as npt
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
-os.environ["LIVESNN_SETTINGS"] = str(Path(tempfile.mkdtemp(prefix="livesnn-tests-")) / "settings.ini")
+_OURS = Path(tempfile.mkdtemp(prefix="livesnn-tests-"))  # nothing of the user's is read or written
+os.environ["LIVESNN_SETTINGS"] = str(_OURS / "settings")
+os.environ["LIVESNN_CACHE"] = str(_OURS / "cache")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

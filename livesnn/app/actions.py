@@ -1,4 +1,4 @@
-"""Every action of the window: words, shortcut, menu. Not here: what an action does (main_window.py, looks.py)."""
+"""Every action of the window: words, shortcut, menu. Not here: what one does (main_window.py, appearance.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
-from livesnn.app.palettes import PALETTES
+from livesnn.app.playing.palettes import PALETTES
 
 
 @dataclass(frozen=True)

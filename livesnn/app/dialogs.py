@@ -22,8 +22,8 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn import __version__
-from livesnn.app import style
 from livesnn.app.actions import ENTRIES, MENUS
+from livesnn.app.look import style
 from livesnn.errors import LivesnnError
 from livesnn.events.cameras import DeviceInfo, discover
 from livesnn.threads import Latest, Worker

@@ -6,13 +6,14 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QDialog, QMainWindow, QSplitter, QVBoxLayout, QWidget
 
-from livesnn.app.banner import Banner
-from livesnn.app.event_view import EventView
-from livesnn.app.frame_strip import WindowPanel
-from livesnn.app.panels import Header, NumbersPanel
-from livesnn.app.readout import ReadoutPanel
-from livesnn.app.state_panel import StatePanel
-from livesnn.app.transport import Transport
+from livesnn.app.widgets.banner import Banner
+from livesnn.app.widgets.event_view import EventView
+from livesnn.app.widgets.frame_strip import WindowPanel
+from livesnn.app.widgets.header import Header
+from livesnn.app.widgets.numbers import NumbersPanel
+from livesnn.app.widgets.readout import ReadoutPanel
+from livesnn.app.widgets.state_panel import StatePanel
+from livesnn.app.widgets.transport import Transport
 
 GAP = 12  # pixels between cards
 LEAST_WITH_CARDS = 640  # height of the window, pixels

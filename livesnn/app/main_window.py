@@ -1,28 +1,30 @@
 """The window: does what a person wants, by menu, key, button or drop; remembers it; leaves no thread behind.
 
-Not here: what is played (player.py) and shown of it (follower.py), which source (opening.py), the view (looks.py).
+Not here: what is played (player.py), what is shown of it (presenter.py), from where (source_chooser.py), the looks
+(appearance.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 
 from livesnn.app.actions import Actions
+from livesnn.app.appearance import Appearance
 from livesnn.app.dialogs import AboutDialog, ShortcutsDialog
-from livesnn.app.follower import Follower
 from livesnn.app.layout import WindowLayout
-from livesnn.app.looks import Looks
 from livesnn.app.model_dialog import ModelDialog
-from livesnn.app.opening import Opening, dropped_file, readable_source
-from livesnn.app.player import Player, Summary
+from livesnn.app.playing.player import Player, Summary
+from livesnn.app.playing.session import PICTURE_EVERY_S, Session, SourceLike
+from livesnn.app.playing.settings import Settings
+from livesnn.app.playing.values import Choices, StateMode
+from livesnn.app.presenter import Presenter
 from livesnn.app.recorder import Recorder
-from livesnn.app.session import PICTURE_EVERY_S, Session, SourceLike
-from livesnn.app.settings import Settings
-from livesnn.app.values import StateMode
+from livesnn.app.source_chooser import SourceChooser, dropped_file, readable_source
 from livesnn.infer import Engine, Model
 
 POLL_MS = 16
@@ -51,14 +53,18 @@ class MainWindow(WindowLayout):
     ) -> None:
         super().__init__()
         self.settings = settings or Settings()
-        self.looks = Looks(self, self.settings, self._show_view)
+        self.appearance = Appearance(self, self.settings, self._show_view)
         self.player = Player(
-            model, engine, self.settings, view=self.looks.spec, picture_every_s=picture_every_s
+            model,
+            engine,
+            self.settings,
+            choices=Choices(loop=self.settings.now.loop, view=self.appearance.spec),
+            picture_every_s=picture_every_s,
         )
-        self.opening = Opening(self, self.settings, self.open)
+        self.source_chooser = SourceChooser(self, self.settings, self.open)
         self.recorder = Recorder(self, self.player, self._remember, self.open)
         self.commands = Actions(self, self.menuBar(), self._slots())
-        self.follower = Follower(self, self.player, self._opened)
+        self.presenter = Presenter(self, self.player, self._opened)
         self._connect()
         self._show_remembered()
         self.timer = QTimer(self)
@@ -73,8 +79,8 @@ class MainWindow(WindowLayout):
     def _slots(self) -> dict[str, Callable[..., None]]:
         player, transport = self.player, self.transport
         return {
-            **self.looks.slots(),
-            **self.opening.slots(),
+            **self.appearance.slots(),
+            **self.source_chooser.slots(),
             "record": self.recorder.toggle,
             "quit": self.quit,
             "play": player.toggle,
@@ -102,7 +108,7 @@ class MainWindow(WindowLayout):
         transport.play_wanted.connect(player.toggle)
         transport.step_wanted.connect(player.step)
         transport.seek_wanted.connect(player.seek)
-        transport.speed_wanted.connect(player.set_speed)
+        transport.speed_wanted.connect(lambda speed: player.apply(replace(player.choices, speed=speed)))
         transport.loop_wanted.connect(self.set_loop)
         self.state_panel.mode_wanted.connect(self.set_state_mode)
         self.state_panel.reset_wanted.connect(player.reset)
@@ -124,16 +130,16 @@ class MainWindow(WindowLayout):
         self.commands.check("mirrored_camera", now.mirrored_camera)
         self.commands.check("state:carry")
         self._show_recent()
-        self.looks.restore(self.commands)
+        self.appearance.restore(self.commands)
 
     # What a person wants
 
     def open(self, source: SourceLike, model: str | None = None) -> None:
         """Play this, with this model alone, or the chosen one; what goes wrong is shown as a banner."""
         if isinstance(source, str | Path):
-            self.opening.visit(str(source))
+            self.source_chooser.visit(str(source))
         self.player.play(source, model)
-        self.follower.begin()
+        self.presenter.begin()
 
     @Slot()
     def choose_model(self) -> None:
@@ -146,19 +152,20 @@ class MainWindow(WindowLayout):
     def set_model(self, model: str, engine: Engine) -> None:
         """Use this model on this engine, now and at the next start."""
         self.player.set_model(model, engine)
-        self.follower.begin()
+        self.presenter.begin()
 
     @Slot(str)
     def set_state_mode(self, mode: StateMode) -> None:
         """Carry the network's state from window to window, or reset it at each."""
-        self.player.set_state_mode(mode)
+        self.player.apply(replace(self.player.choices, state_mode=mode))
         self.commands.check(f"state:{mode}")
         self.state_panel.show_mode(mode)
 
     @Slot(bool)
     def set_loop(self, loop: bool) -> None:
         """Start again at the end, or stop there."""
-        self.player.set_loop(loop)
+        self.settings.change(loop=loop)
+        self.player.apply(replace(self.player.choices, loop=loop))
         self.commands.check("loop", loop)
 
     @Slot()
@@ -170,10 +177,10 @@ class MainWindow(WindowLayout):
         self.settings.change(**how)
         self.commands.check("mirrored_camera", self.settings.now.mirrored_camera)
         self.player.play_again()
-        self.follower.begin()
+        self.presenter.begin()
 
     def _show_view(self) -> None:
-        self.player.set_view(self.looks.spec)
+        self.player.apply(replace(self.player.choices, view=self.appearance.spec))
 
     def _opened(self) -> None:
         """Keep what has been opened among the recent sources."""
@@ -181,7 +188,7 @@ class MainWindow(WindowLayout):
             self._remember(str(self.player.source))
 
     def _remember(self, source: str) -> None:
-        self.opening.remember(source)
+        self.source_chooser.remember(source)
         self._show_recent()
 
     def _show_recent(self) -> None:
@@ -192,7 +199,7 @@ class MainWindow(WindowLayout):
     @Slot()
     def poll(self) -> None:
         """Show the newest of everything, or nothing."""
-        self.follower.poll()
+        self.presenter.poll()
         self.recorder.poll(self.commands["record"])
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 (Qt's name)
@@ -209,10 +216,10 @@ class MainWindow(WindowLayout):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt's name)
         """Remember where everything is, and leave no thread behind."""
         self.timer.stop()
-        self.looks.keep_layout()
+        self.appearance.keep_layout()
         if self.dialog is not None:
             self.dialog.close()
-        self.follower.end()
+        self.presenter.end()
         self.player.end()
         event.accept()
 

@@ -20,8 +20,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from livesnn.app import style
 from livesnn.app.dialogs import Dialog, words
+from livesnn.app.look import style
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer import Engine, load_model, shipped_models

@@ -11,9 +11,9 @@ from PySide6.QtCore import QStandardPaths
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFileDialog
 
-from livesnn.app.faults import in_words
 from livesnn.app.layout import WindowLayout
-from livesnn.app.player import Player
+from livesnn.app.playing.faults import in_words
+from livesnn.app.playing.player import Player
 from livesnn.events.tape import Tape
 
 SUFFIX = ".aedat4"

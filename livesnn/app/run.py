@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from livesnn.app.demo import demo
+from livesnn.app.playing.demo import demo
 from livesnn.app.screen import check_screen
 from livesnn.errors import LivesnnError
 from livesnn.infer import Engine
 
 if TYPE_CHECKING:
     from livesnn.app.main_window import MainWindow
-    from livesnn.app.player import Summary
+    from livesnn.app.playing.player import Summary
 
 QUIT_AFTER = "LIVESNN_QUIT_AFTER"
 LONGEST_S = 86_400
@@ -46,9 +46,10 @@ def run_app(source: str | None, model: str | None = None, *, engine: Engine | No
     check_screen()
     from PySide6.QtWidgets import QApplication  # not before: without Qt's libraries it can't be imported
 
-    from livesnn.app import style, watchdog
+    from livesnn.app import watchdog
+    from livesnn.app.look import style
     from livesnn.app.main_window import MainWindow
-    from livesnn.app.settings import user_settings
+    from livesnn.app.playing.settings import user_settings
 
     # The pipeline's thread keeps the interpreter busy. Measured with 20 Mev/s, two cores: 17 pictures a second and
     # 90 ms without the window at Python's 5 ms, 50 and 18 ms at 1 ms.

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.bench.slicer import moving_blob
-from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.buffered import Buffered
 from livesnn.events.frames import Frame, frames
 from livesnn.infer import Model, load_model
 from livesnn.infer.pipeline import run
 from livesnn.infer.synops import mean_density
-from livesnn.threads import Buffered
+from livesnn.infer.tally import Percentiles
 
 SENSOR = Resolution(346, 260)
 PACKET_US = 1000
@@ -103,7 +104,7 @@ def bench_startup(model: str, repeats: int) -> dict[str, float]:
     }
 
 
-class _Live:
+class _Live(EventSource):
     """Events of a file in memory as a camera gives them: a packet a millisecond, at their own pace or at once."""
 
     def __init__(self, events: Events, *, paced: bool) -> None:
@@ -127,5 +128,4 @@ class _Live:
 
 
 def _percentiles(ms: npt.NDArray[np.float64]) -> dict[str, float]:
-    p50, p95, p99 = np.percentile(ms, (50, 95, 99))
-    return {"ms_p50": float(p50), "ms_p95": float(p95), "ms_p99": float(p99)}
+    return {f"ms_{name}": value for name, value in Percentiles.of(ms)._asdict().items()}

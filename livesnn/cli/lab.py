@@ -49,7 +49,7 @@ def evaluate(
     model
         Name of a shipped model, or a model folder.
     dataset
-        Data set whose official layout lies in ``data``; gestures-sim is made there, if it isn't there yet.
+        Data set whose official layout lies in ``data``; gestures-sim is simulated, once.
     data
         Its folder.
     split
@@ -64,7 +64,7 @@ def evaluate(
         As JSON.
     """
     from livesnn.infer import load_model, model_folder
-    from livesnn.train.datasets import load_split
+    from livesnn.train.datasets import data_set
     from livesnn.train.evaluate import evaluate as measure
     from livesnn.train.folder import keep_test
     from livesnn.train.stream import evaluate_stream
@@ -75,7 +75,7 @@ def evaluate(
     if keep and (split != "test" or stream is not None):
         raise DataError("--keep records a measurement on the test split: add --split test")
     if stream is None:
-        clips = measure(loaded, load_split(dataset, data, split, loaded.card))
+        clips = measure(loaded, data_set(dataset).load_split(data, split, loaded.card))
         if keep:
             keep_test(model_folder(model), clips)
         measured = asdict(clips)

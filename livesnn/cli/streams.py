@@ -169,8 +169,8 @@ def simulate(
     from livesnn.events.recorder import Aedat4Writer
     from livesnn.simulate.scenes import check_scene, scene_resolution, simulate_scene
 
-    if out.suffix != ".aedat4":
-        raise SourceError(f"{out}: only .aedat4 can be written: name the file {out.stem}.aedat4")
+    if out.suffix.lower() != ".aedat4":
+        raise SourceError(f"{out}: only .aedat4 can be written: give a file of that kind, such as out.aedat4")
     check_scene(scene, seed=seed, seconds=seconds)
     writer = Aedat4Writer(out, scene_resolution(scene), camera=f"simulated {scene}, seed {seed}")
     count = 0
@@ -188,4 +188,4 @@ def simulate(
 
 def _notice(command: str) -> Callable[[str], None]:
     """Return what tells a person that a live source is lost, or back."""
-    return lambda line: say(f"livesnn {command}: {line}") if line else None
+    return lambda line: say(f"livesnn {command}: {line}")

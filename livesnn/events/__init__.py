@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -62,26 +64,120 @@ class Closing:
         self.close()
 
 
-class EventSource(Protocol):
-    """Anything that yields packets. A camera never ends, a recording does."""
+class EventSource(Closing):
+    """Anything that yields packets; a camera never ends, a recording does.
+
+    A source sets what it knows better than here, as an attribute or a property. What is said of "the packet" is
+    of the one just yielded.
+    """
+
+    @cached_property
+    def resolution(self) -> Resolution:
+        """Sensor size in pixels, always the same."""
+        raise NotImplementedError
+
+    @cached_property
+    def counters(self) -> SourceCounters:
+        """Events let through and lost so far."""
+        raise NotImplementedError
+
+    @cached_property
+    def live(self) -> bool:
+        """Whether it goes on whoever reads it: it is read in real time, and what nobody takes is dropped."""
+        return True
+
+    @cached_property
+    def camera(self) -> str:
+        """What a person calls the camera; "" when unknown."""
+        return ""
+
+    @cached_property
+    def now_us(self) -> int | None:
+        """Stream time that has passed with the packet, as for `events.frames.Slicer.push`; None when unknown."""
+        return None
+
+    @cached_property
+    def connection(self) -> int:
+        """A number that changes where the packets follow on from nothing: a new stream, however short the gap."""
+        return 0
+
+    @property
+    def arrived_s(self) -> float:
+        """When the packet arrived, by `time.perf_counter()`; now, where nothing lies between."""
+        return time.perf_counter()
+
+    @cached_property
+    def lost(self) -> str:
+        """Why nothing comes, in one line that says what to do; "" while connected."""
+        return ""
+
+    @cached_property
+    def warnings(self) -> Sequence[str]:
+        """What was damaged, missing or assumed, as far as read; one line each."""
+        return ()
+
+    def __iter__(self) -> Iterator[Events]:
+        """Yield packets in time order; empty packets are legal."""
+        raise NotImplementedError
+
+
+class Relay(EventSource):
+    """Another source's packets, which it owns: whatever isn't overridden is the other's."""
+
+    def __init__(self, source: EventSource) -> None:
+        self._source = source
 
     @property
     def resolution(self) -> Resolution:
         """Sensor size in pixels."""
-        ...
+        return self._source.resolution
 
     @property
     def counters(self) -> SourceCounters:
         """Events let through and lost so far."""
-        ...
+        return self._source.counters
+
+    @property
+    def live(self) -> bool:
+        """Whether it goes on whoever reads it."""
+        return self._source.live
+
+    @property
+    def camera(self) -> str:
+        """What a person calls the camera."""
+        return self._source.camera
+
+    @property
+    def now_us(self) -> int | None:
+        """Stream time that has passed."""
+        return self._source.now_us
+
+    @property
+    def connection(self) -> int:
+        """A number that changes where the packets follow on from nothing."""
+        return self._source.connection
+
+    @property
+    def arrived_s(self) -> float:
+        """When the packet arrived."""
+        return self._source.arrived_s
+
+    @property
+    def lost(self) -> str:
+        """Why nothing comes."""
+        return self._source.lost
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What was damaged, missing or assumed."""
+        return self._source.warnings
 
     def __iter__(self) -> Iterator[Events]:
-        """Yield packets in time order; empty packets are legal."""
-        ...
+        return iter(self._source)
 
     def close(self) -> None:
-        """Release the file or device; safe to call twice."""
-        ...
+        """Close the other."""
+        self._source.close()
 
 
 def as_events(packet: npt.NDArray[np.void]) -> Events:

@@ -5,7 +5,6 @@ Not here: where events come from (recording.py, cameras.py), clipping and scalin
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -185,19 +184,13 @@ class Slicer:
 
 
 def frames(source: EventSource, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
-    """Yield the frames of any source until it ends; its last, unfinished slice is dropped.
-
-    A source that knows better may have attributes, read after each packet: ``arrived_s``, the packet's
-    `time.perf_counter()`, otherwise that of the yield; ``now_us``, as for `Slicer.push`; and ``connection``, a
-    number that changes where the packets follow on from nothing: a new stream, however short the gap.
-    """
+    """Yield the frames of any source until it ends; its last, unfinished slice is dropped."""
     slicer = Slicer(rule, source.resolution, input)
     connection = 0
     for packet in source:
-        if connection != (connection := getattr(source, "connection", 0)):
+        if connection != (connection := source.connection):
             slicer.reset()
-        arrived_s: float = getattr(source, "arrived_s", time.perf_counter())
-        yield from slicer.push(packet, arrived_s, now_us=getattr(source, "now_us", None))
+        yield from slicer.push(packet, source.arrived_s, now_us=source.now_us)
 
 
 def stack_clip(

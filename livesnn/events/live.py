@@ -11,11 +11,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Closing, Events, Resolution, SourceCounters
-from livesnn.threads import Worker
+from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.threads import Latest, Worker
 
 Notify = Callable[[str], None]
-"""Gets one line for a person when a source is lost, and one when it is back ("" is nothing to say)."""
+"""Gets one line for a person when a source is lost, and one when it is back."""
 
 
 def ignore(line: str) -> None:
@@ -44,6 +44,11 @@ class Connection(Protocol):
         """Since the connection was opened."""
         ...
 
+    @property
+    def now_us(self) -> int | None:
+        """Stream time that has passed, as for `EventSource.now_us`."""
+        ...
+
     def read(self, timeout_s: float) -> Events | None:
         """Return the next packet; None when none has come in the time. Raises SourceLost, for good."""
         ...
@@ -55,7 +60,7 @@ class Connection(Protocol):
 
 _READ_S = 0.02  # of a read: how late `close` can be
 _PAUSE_S = 0.05  # between two empty packets while lost
-_LET_GO_S = 0.5  # for a read in another thread, before `close` leaves the device to it
+_LET_GO_S = 0.5  # for a read or a connect in another thread, before `close` leaves the device to it
 
 
 class _Held(NamedTuple):
@@ -65,8 +70,8 @@ class _Held(NamedTuple):
     connection: Connection | None
 
 
-class Live(Closing):
-    """An event source over one connection after another: lost, it waits, connects again and goes on.
+class Live(EventSource):
+    """One connection after another: lost, it waits, connects again and goes on.
 
     One iteration at a time; the rest may be called from any thread.
 
@@ -88,22 +93,15 @@ class Live(Closing):
         self._pause_s = retry_s / self._pauses
         self._stop = threading.Event()
         self._lock = threading.Lock()  # of the connection: it isn't closed while it is read
-        self._number = 0
-        self._lost = ""
+        self._attempt: Worker | None = None
+        self._found: Latest[Connection | SourceError] = Latest()  # by the attempt
+        self._why = ""  # it was lost
+        self.lost = ""
+        self.connection = 0
         opened = connect()
-        self._resolution = opened.resolution
-        self._name = opened.name
+        self.resolution = opened.resolution
+        self.camera = opened.name
         self._held = _Held(SourceCounters(), opened)
-
-    @property
-    def resolution(self) -> Resolution:
-        """Sensor size in pixels, the same after every return."""
-        return self._resolution
-
-    @property
-    def camera(self) -> str:
-        """What a person calls it."""
-        return self._name
 
     @property
     def counters(self) -> SourceCounters:
@@ -112,19 +110,10 @@ class Live(Closing):
         return _sum(before, SourceCounters() if connection is None else connection.counters)
 
     @property
-    def connection(self) -> int:
-        """Number of the connection the last packet came by, from 0: where it changes, nothing follows on."""
-        return self._number
-
-    @property
     def now_us(self) -> int | None:
-        """As for `events.frames.frames`, where the connection has it; None while lost."""
-        return getattr(self._held.connection, "now_us", None)
-
-    @property
-    def lost(self) -> str:
-        """Why nothing comes, in one line that says what to do; "" while connected."""
-        return self._lost
+        """The connection's; None while lost."""
+        connection = self._held.connection
+        return None if connection is None else connection.now_us
 
     def __iter__(self) -> Iterator[Events]:
         """Yield packets, empty ones at least every 50 ms while nothing comes, until `close`.
@@ -145,6 +134,7 @@ class Live(Closing):
     def close(self) -> None:
         """End the iteration and let go of the device, from any thread; safe to call twice."""
         self._stop.set()
+        self._give_up()
         if self._lock.acquire(timeout=_LET_GO_S):  # otherwise a driver hangs, and the iteration lets go
             self._lock.release()
             self._let_go()
@@ -158,46 +148,68 @@ class Live(Closing):
                     packet = connection.read(_READ_S)
         except SourceLost as error:
             self._let_go()
-            self._lost = f"{error}; waiting for it, and going on when it is back"
-            self._notify(self._lost)
+            self._why = str(error)
+            self.lost = f"{error}; waiting for it, and going on when it is back"
+            self._notify(self.lost)
         return _nothing() if packet is None else packet
 
     def _wait(self) -> Iterator[Events]:
-        """Yield empty packets until it is back, or closed."""
+        """Yield empty packets until an attempt to connect has ended, or it is closed."""
         for _ in range(self._pauses):
             if self._stop.wait(self._pause_s):
                 return
             yield _nothing()
-        attempt = Worker("reconnect", self._try_again).start()  # a server that says nothing takes seconds
+        attempt = self._attempt = Worker("reconnect", self._try_again).start()  # it may take seconds
         while attempt.running:
             yield _nothing()
             if self._stop.wait(_PAUSE_S):
+                self._give_up(0.0)
                 return
         if attempt.error is not None:
             raise attempt.error
-        if self._held.connection is not None:
-            self._notify(f"{self._name} is back: going on from the network's initial state")
+        if (found := self._found.take()) is not None:
+            self._adopt(found)
 
     def _try_again(self, stop: threading.Event) -> None:
-        """Run in the thread: connect, unless it still can't be."""
+        """Run in the thread."""
         try:
-            opened = self._connect()
-        except SourceError:
+            self._found.put(self._connect())
+        except SourceError as error:
+            self._found.put(error)
+        if stop.is_set():  # and nobody waits any more
+            self._discard()
+
+    def _adopt(self, found: Connection | SourceError) -> None:
+        """Go on with what was found, or say why nothing was."""
+        if isinstance(found, SourceError):
+            self.lost = f"{self._why}; waiting for it ({found})"
             return
-        found = opened.resolution
-        with self._lock:
-            if self._stop.is_set() or found != self._resolution:
-                opened.close()
-            else:
-                self._number += 1
-                self._lost = ""
-                self._name = opened.name
-                self._held = self._held._replace(connection=opened)
-        if found != self._resolution:
+        if found.resolution != self.resolution:
+            found.close()
             raise SourceError(
-                f"{opened.name} is back with {found.width}×{found.height} pixels instead of "
-                f"{self._resolution.width}×{self._resolution.height}: open it again"
+                f"{found.name} is back with {found.resolution.width}×{found.resolution.height} pixels instead of "
+                f"{self.resolution.width}×{self.resolution.height}: open it again"
             )
+        with self._lock:
+            if self._stop.is_set():
+                found.close()
+                return
+            self._held = self._held._replace(connection=found)
+        self.connection += 1
+        self.lost = ""
+        self.camera = found.name
+        self._notify(f"{self.camera} is back: going on from the network's initial state")
+
+    def _give_up(self, timeout_s: float = _LET_GO_S) -> None:
+        """End an attempt to connect, and let go of what it has found, or will find."""
+        if self._attempt is not None:
+            self._attempt.close(timeout_s)
+        self._discard()
+
+    def _discard(self) -> None:
+        found = self._found.take()  # once, whoever comes first
+        if found is not None and not isinstance(found, SourceError):
+            found.close()
 
     def _let_go(self) -> None:
         with self._lock:

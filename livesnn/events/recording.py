@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from livesnn.errors import SourceError
-from livesnn.events import Closing, Events, Resolution, SourceCounters
+from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.describe import extent
 from livesnn.events.formats import EventStream, Reader, open_reader
 from livesnn.events.formats.tidy import notes_on
@@ -48,12 +48,14 @@ def _what_is_missing(reader: Reader, stream: str | None) -> str:
     return f"it has no event stream (frames {other.frames:,}, IMU {other.imu:,}): choose another recording"
 
 
-class Recording(Closing):
+class Recording(EventSource):
     """One event stream of a file, as an EventSource and context manager; `open_recording` makes it.
 
     An iteration yields packets of at most MAX_PACKET_EVENTS events, as fast as they are asked for, and ends.
     `seek` and `close` may be called from any thread; the rest from one at a time. Times are µs.
     """
+
+    live = False
 
     def __init__(self, path: Path, reader: Reader, stream: EventStream) -> None:
         self.path = path
@@ -66,7 +68,7 @@ class Recording(Closing):
         self._reading = threading.Lock()
         self._assumed: list[str] = []
         self._put_right: list[str] = []
-        self._resolution = stream.resolution or self._extent()
+        self.resolution = stream.resolution or self._extent()
         self.t_start, self.t_end = reader.time_range(stream.name) or (0, 0)
 
     def _extent(self) -> Resolution:
@@ -75,11 +77,6 @@ class Recording(Closing):
             f"the file doesn't give the sensor's size: {found.width}×{found.height} holds all events, assumed"
         )
         return found
-
-    @property
-    def resolution(self) -> Resolution:
-        """Sensor size in pixels."""
-        return self._resolution
 
     @property
     def counters(self) -> SourceCounters:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events import Closing, Events, Resolution, SourceCounters
+from livesnn.events import Events, Relay
 from livesnn.events.recording import Recording
 
 PACED_PACKET_US = 10_000
@@ -21,7 +21,7 @@ _MAX_WAIT_S = 60.0  # damaged times may be millennia away, more than a wait can 
 _MAX_LAG_S = 0.25  # a replay that is later than this goes on from where it is, instead of catching up
 
 
-class Replay(Closing):
+class Replay(Relay):
     """A recording paced by its own time, as an EventSource. Every method may be called from any thread.
 
     A packet comes when its last event is due, and none is ever dropped: a consumer that is late by more than
@@ -47,6 +47,7 @@ class Replay(Closing):
         loop: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(recording)
         self.recording = recording
         self.loop = loop
         self._clock = clock
@@ -55,23 +56,7 @@ class Replay(Closing):
         self._paused = False
         self._closed = False
         self._target_us: int | None = None  # sought, but not yet by the iteration
-        self._position_us = recording.t_start
         self._anchor: tuple[float, int] | None = None  # clock and event time that belong together
-
-    @property
-    def resolution(self) -> Resolution:
-        """Sensor size in pixels."""
-        return self.recording.resolution
-
-    @property
-    def counters(self) -> SourceCounters:
-        """Events let through, and put right, so far."""
-        return self.recording.counters
-
-    @property
-    def position_us(self) -> int:
-        """Time of the last event that came, or the place last sought."""
-        return self._position_us
 
     @property
     def speed(self) -> float | None:
@@ -106,7 +91,6 @@ class Replay(Closing):
         """Go on at ``t_us`` (clipped to the recording), paused or not."""
         with self._changed:
             self._target_us = min(max(t_us, self.recording.t_start), self.recording.t_end)
-            self._position_us = self._target_us
             self._restart_clock()
 
     def close(self) -> None:
@@ -120,8 +104,6 @@ class Replay(Closing):
         """Yield packets, each when it is due, from the place last sought, otherwise from the start."""
         with self._changed:
             self._anchor = None
-            if self._target_us is None:
-                self._position_us = self.recording.t_start
         again = True
         while again:
             yield from self._once()
@@ -167,7 +149,6 @@ class Replay(Closing):
             while not self._closed and self._target_us is None:
                 wait_s = self._seconds_left(t_us, first_us)
                 if wait_s is not None and wait_s <= 0:
-                    self._position_us = t_us
                     return True
                 self._changed.wait(None if wait_s is None else min(wait_s, _MAX_WAIT_S))
             return False

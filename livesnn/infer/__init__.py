@@ -29,6 +29,11 @@ class Model(Protocol):
         """What the network is and how its input is made."""
         ...
 
+    @property
+    def engine(self) -> str:
+        """What runs it: "onnx", "torch"."""
+        ...
+
     def initial_state(self) -> State:
         """Return the all-zero state."""
         ...

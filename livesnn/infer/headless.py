@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
-from types import FrameType
 from typing import Literal
 
 import numpy as np
 
-from livesnn.events import Closing, Events, EventSource, Resolution, SourceCounters
+from livesnn.events import EventSource
+from livesnn.events.buffered import Buffered
 from livesnn.events.frames import frames
+from livesnn.events.limited import Limited
 from livesnn.events.live import Notify, ignore
-from livesnn.events.recording import Recording
 from livesnn.infer import Engine, Model, load_model
 from livesnn.infer.decide import probabilities
 from livesnn.infer.pipeline import Result, StateMode, run
 from livesnn.infer.synops import mean_density, synops
+from livesnn.infer.tally import Percentiles, Tally
 from livesnn.sources import open_source
-from livesnn.threads import Buffered
+from livesnn.threads import ctrl_c_sets
 
 
 @dataclass(frozen=True)
@@ -88,88 +87,25 @@ def decide_all(
     """
     loaded = load_model(model, engine)
     opened = open_source(source, notify=notify)
-    limited = _Limited(opened, seconds)
-    tally = _Tally(loaded, engine)
-    try:
-        with limited.ended_by_ctrl_c():
-            stream = frames(limited, loaded.card.input.slice, loaded.card.input)
-            for result in run(stream, loaded, state=state, dropped=lambda: limited.counters.dropped):
-                tally.add(result)
-                if result.window_end or (every == "frame" and result.window > 0):
-                    yield _row(result, loaded)
-        yield tally.end(limited, tuple(getattr(opened, "warnings", ())))
-    finally:
-        limited.close()
+    stop = threading.Event()
+    totals = _Totals(loaded, engine)
+    ended = ctrl_c_sets(stop) if opened.live else nullcontext()
+    with Limited(_in_real_time(opened), seconds, stop) as limited, ended:
+        stream = frames(limited, loaded.card.input.slice, loaded.card.input)
+        for result in run(stream, loaded, state=state):
+            totals.add(result)
+            if result.window_end or (every == "frame" and result.window_seen):
+                yield _row(result, loaded)
+        yield totals.end(limited)
+
+
+def _in_real_time(source: EventSource) -> EventSource:
+    return Buffered(source, policy="drop_oldest") if source.live else source
 
 
 def engine_name(engine: Engine) -> str:
     """Return what `load_model` runs a model with when it is asked for ``engine``."""
     return "onnx" if engine == "auto" else engine
-
-
-class _Limited(Closing):
-    """A source that ends after a time, or when told to; a live one through a buffer that drops the oldest."""
-
-    def __init__(self, source: EventSource, seconds: float | None) -> None:
-        self._live = not isinstance(source, Recording)
-        self._source = Buffered(source, policy="drop_oldest") if self._live else source
-        self._seconds = float("inf") if seconds is None else seconds
-        self._stop = threading.Event()
-
-    @property
-    def resolution(self) -> Resolution:
-        return self._source.resolution
-
-    @property
-    def counters(self) -> SourceCounters:
-        return self._source.counters
-
-    @property
-    def arrived_s(self) -> float:
-        return getattr(self._source, "arrived_s", time.perf_counter())
-
-    @property
-    def now_us(self) -> int | None:
-        return getattr(self._source, "now_us", None)
-
-    @property
-    def connection(self) -> int:
-        return getattr(self._source, "connection", 0)
-
-    def __iter__(self) -> Iterator[Events]:
-        begun_s, begun_us = time.perf_counter(), None
-        for packet in self._source:
-            if self._stop.is_set() or (self._live and time.perf_counter() - begun_s >= self._seconds):
-                return
-            if not self._live and packet.size:
-                begun_us = int(packet["t"][0]) if begun_us is None else begun_us
-                within = packet[packet["t"] < begun_us + 1e6 * self._seconds]
-                yield within
-                if within.size < packet.size:
-                    return
-            else:
-                yield packet
-
-    def close(self) -> None:
-        self._source.close()
-
-    @contextmanager
-    def ended_by_ctrl_c(self) -> Iterator[None]:
-        """Let the first Ctrl-C end a live source's iteration; only the main thread can, and a recording ends."""
-        if not self._live or threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.getsignal(signal.SIGINT)
-
-        def end(number: int, frame: FrameType | None) -> None:
-            self._stop.set()
-            signal.signal(signal.SIGINT, before)
-
-        signal.signal(signal.SIGINT, end)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
 
 def _row(result: Result, model: Model) -> Row:
@@ -179,15 +115,15 @@ def _row(result: Result, model: Model) -> Row:
     return Row(result.t, result.window, result.decision, result.confidence, rates, likely, result.reset)
 
 
-class _Tally:
+class _Totals:
     """What `livesnn run` says at the end."""
 
     def __init__(self, model: Model, engine: Engine) -> None:
         self._model = model
         self._engine = engine_name(engine)
         self._begun_s = time.perf_counter()
-        self._frames = self._windows = 0
-        self._decisions: Counter[str] = Counter()
+        self._frames = 0
+        self._tally = Tally()
         self._latencies_ms: list[float] = []
         self._densities = np.zeros(len(model.card.states) - 1)
 
@@ -196,32 +132,28 @@ class _Tally:
         self._latencies_ms.append(result.latency.network_ms)
         self._densities += result.density
         if result.window_end:
-            self._windows += 1
-            if result.decision is not None:
-                self._decisions[result.decision] += 1
+            self._tally.add(result.decision)
 
-    def end(self, source: EventSource, warnings: tuple[str, ...]) -> Summary:
+    def end(self, source: EventSource) -> Summary:
         card = self._model.card
         density = self._densities / max(self._frames, 1)
-        p50, p95, p99 = np.percentile(self._latencies_ms or [0.0], (50, 95, 99))
-        most = self._decisions.most_common(1)
         return Summary(
             frames=self._frames,
-            windows=self._windows,
-            majority=most[0][0] if most else None,
+            windows=self._tally.windows,
+            majority=self._tally.majority,
             events=source.counters.events,
             dropped=source.counters.dropped,
             engine=self._engine,
-            latency_ms={"p50": float(p50), "p95": float(p95), "p99": float(p99)},
+            latency_ms=Percentiles.of(self._latencies_ms or [0.0])._asdict(),
             density=mean_density(density, card),
             synops_per_frame=synops(density, card),
             seconds=time.perf_counter() - self._begun_s,
-            warnings=(*warnings, *self._doubts(source)),
+            warnings=(*source.warnings, *self._doubts(source)),
         )
 
     def _doubts(self, source: EventSource) -> Iterator[str]:
         spec = self._model.card.input
-        if not self._windows:
+        if not self._tally.windows:
             length = f" ({spec.slice.delta_t_us * spec.window / 1e6:g} s)" if spec.slice.delta_t_us else ""
             yield f"no decision: {source.counters.events} events are less than one window{length}"
         if tuple(source.resolution) != (spec.width, spec.height):

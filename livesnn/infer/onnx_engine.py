@@ -48,6 +48,8 @@ def default_threads() -> int:
 class OnnxModel:
     """A Model (`livesnn.infer.Model`) on ONNX Runtime; safe to step from any one thread at a time."""
 
+    engine = "onnx"
+
     def __init__(self, session: onnxruntime.InferenceSession, card: ModelCard) -> None:
         self.card = card
         self._session = session

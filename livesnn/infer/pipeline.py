@@ -43,6 +43,8 @@ class Result:
         End of the frame, µs.
     window
         Number of the window the frame belongs to, from 0 at the start and after every (unplanned) reset.
+    frame_in_window
+        Frames of that window so far, with this one: from 1.
     rates
         float32 [K]: mean output over the last `window` frames (SPEC, read-out), or over those since the
         start or the reset while they are fewer.
@@ -54,8 +56,6 @@ class Result:
         The frame itself, for the view.
     latency
         Where the time went.
-    dropped
-        Events the source has dropped so far.
     reset
         True when carrying the state was broken before this frame: a jump in time, or on demand. False on the
         very first frame, and on the planned resets of `state="reset"`.
@@ -72,17 +72,22 @@ class Result:
 
     t: int
     window: int
+    frame_in_window: int
     rates: npt.NDArray[np.float32]
     decision: str | None
     confidence: float
     frame: Frame
     latency: Latency
-    dropped: int
     reset: bool
     density: npt.NDArray[np.float32]
     window_end: bool
     membrane: npt.NDArray[np.float32]
     carried: int
+
+    @property
+    def window_seen(self) -> bool:
+        """Whether a whole window has gone by since the start or the last (unplanned) reset."""
+        return self.window > 0 or self.window_end
 
 
 def run(
@@ -92,7 +97,6 @@ def run(
     state: StateMode | Callable[[], StateMode] = "carry",
     decider: Decider = Decider(),  # noqa: B008 (frozen)
     reset_requested: Callable[[], bool] = lambda: False,
-    dropped: Callable[[], int] = lambda: 0,
 ) -> Iterator[Result]:
     """Yield one Result a frame, for as long as there are frames; whatever ``frames`` raises passes through.
 
@@ -108,8 +112,6 @@ def run(
     reset_requested
         Asked once a frame; True resets the state before that frame, as `Frame.start` does. Both restart the
         windows and forget the outputs so far.
-    dropped
-        Events the source has dropped so far; asked once a frame.
 
     Raises
     ------
@@ -133,18 +135,18 @@ def run(
         output, membranes = model.step(frame, membranes)
         carried += 1
         stepped_s = time.perf_counter()
-        index = window.add(output)
+        index, frame_in_window = window.add(output)
         rates = window.rates()
         decision = decider.decide(rates, membranes[-1], card) if window.full else Decision(None, 0.0)
         yield Result(
             t=frame.t,
             window=index,
+            frame_in_window=frame_in_window,
             rates=rates,
             decision=decision.label,
             confidence=decision.confidence,
             frame=frame,
             latency=_latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter()),
-            dropped=dropped(),
             reset=reset,
             density=_density(membranes[:-1], card),
             window_end=window.position == 0,
@@ -181,12 +183,12 @@ class _Window:
         """Forget everything."""
         self._count = 0
 
-    def add(self, output: npt.NDArray[np.float32]) -> int:
-        """Take one step's output [K]; return the number of its window."""
-        window = self._count // len(self._outputs)
-        self._outputs[self.position] = output
+    def add(self, output: npt.NDArray[np.float32]) -> tuple[int, int]:
+        """Take one step's output [K]; return the number of its window, and how many frames that has now."""
+        window, position = divmod(self._count, len(self._outputs))
+        self._outputs[position] = output
         self._count += 1
-        return window
+        return window, position + 1
 
     def rates(self) -> npt.NDArray[np.float32]:
         """Return the mean [K] of the outputs held, a new array."""

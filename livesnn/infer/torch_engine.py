@@ -20,6 +20,8 @@ from livesnn.snn.network import SpikingNetwork
 class TorchModel:
     """A Model (`livesnn.infer.Model`) on PyTorch's CPU, batch norm folded as in the exported graph."""
 
+    engine = "torch"
+
     def __init__(self, net: SpikingNetwork) -> None:
         self._net = without_norm(net)
         self.card: ModelCard = net.with_states()

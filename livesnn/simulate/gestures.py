@@ -18,7 +18,7 @@ from livesnn.simulate.scene import FRAME_US, Film, draw_scene
 
 RESOLUTION = Resolution(128, 128)
 
-VERSION = 1
+VERSION = 2
 """Of what a seed gives: raise it with every change of simulated events, so that nothing cached is mistaken."""
 
 WARM_UP_US = 20_000
@@ -66,7 +66,7 @@ def gesture_clip(
     """
     if gesture not in (*GESTURES, IDLE):
         raise SourceError(f"no gesture {gesture!r}; there is: {', '.join((*GESTURES, IDLE))}")
-    rng = np.random.default_rng([_USES[use], seed, (*GESTURES, IDLE).index(gesture)])
+    rng = gesture_random(use, seed, gesture)
     scene = draw_scene(rng, resolution)
     times_us = np.arange(0, round(seconds * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)
     limbs = perform(gesture, times_us / 1e6, rng)
@@ -74,6 +74,12 @@ def gesture_clip(
     events = events[events["t"] >= WARM_UP_US]
     events["t"] -= WARM_UP_US
     return events[events["t"] < round(seconds * 1e6)]
+
+
+def gesture_random(use: Use, seed: int, gesture: str | None = None) -> np.random.Generator:
+    """Return what decides a clip of one gesture (None: a stream), its person first."""
+    names = (*GESTURES, IDLE, None)
+    return np.random.default_rng([_USES[use], seed, names.index(gesture)])
 
 
 def gesture_stream(
@@ -88,7 +94,7 @@ def gesture_stream(
 
     Every gesture comes once before one comes again.
     """
-    rng = np.random.default_rng([_USES[use], seed, len(GESTURES) + 1])
+    rng = gesture_random(use, seed)
     scene = draw_scene(rng, resolution)
     film, before = None, None
     now_us = 0

@@ -9,51 +9,88 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events import Closing, Events, Resolution, SourceCounters
-from livesnn.simulate.gestures import RESOLUTION, gesture_stream
+from livesnn.events import Events, EventSource, Resolution, SourceCounters
+from livesnn.simulate.gestures import RESOLUTION, Segment, Use, gesture_stream
+from livesnn.simulate.motions import GESTURES
 
 PACKET_US = 10_000
 PREFIX = "simulate:gestures"
 _DEMO_SEED = 5  # somebody well lit
 
 
-class SimulatedPerson(Closing):
-    """One person performing one gesture after another for ever, in real time; an EventSource.
-
-    A reader that is late gets the packets one after another, none is left out.
+class SimulatedPerson(EventSource):
+    """One person performing one gesture after another.
 
     Parameters
     ----------
     seed
         Of person, sensor and movements.
+    use
+        What the person is for.
+    gestures
+        Which they perform.
+    duration_us
+        When they stop; None: never.
+    paced
+        In real time: a reader that is late gets the packets one after another, none is left out. Otherwise as fast
+        as they are made.
     clock
         Monotonic seconds.
+
+    Attributes
+    ----------
+    segments
+        What has been performed when so far, and what is now.
     """
 
-    def __init__(self, seed: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.resolution: Resolution = RESOLUTION
-        self.counters = SourceCounters()
-        self.now_us: int | None = None
-        self.gesture = ""
-        self._seed = seed
+    def __init__(
+        self,
+        seed: int,
+        *,
+        use: Use = "show",
+        gestures: tuple[str, ...] = GESTURES,
+        duration_us: int | None = None,
+        paced: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.segments: list[Segment] = []
+        self.now_us: int | None = 0
+        self._events = 0
+        self._stream = gesture_stream(seed, use=use, gestures=gestures)
+        self._duration_us = duration_us
+        self._paced = paced
         self._clock = clock
         self._closed = threading.Event()
 
+    @property
+    def resolution(self) -> Resolution:
+        """Sensor size in pixels."""
+        return RESOLUTION
+
+    @property
+    def counters(self) -> SourceCounters:
+        """Events so far; none is ever lost."""
+        return SourceCounters(events=self._events)
+
     def __iter__(self) -> Iterator[Events]:
-        """Yield a packet every 10 ms, each when its time has come, until `close`."""
+        """Yield a packet every 10 ms of their time, until `close`; once."""
         begun_s = self._clock()
         begun_us = 0
-        for take in gesture_stream(self._seed, use="show", segment_s=(3.0, 4.5)):
+        for take in self._stream:
+            if self.segments[-1:] != [take.segment]:
+                self.segments.append(take.segment)
             ends = np.arange(begun_us, take.end_us, PACKET_US) + PACKET_US
             packets = np.split(take.events, np.searchsorted(take.events["t"], ends[:-1]))
             for packet, end_us in zip(packets, ends, strict=True):
-                if self._closed.wait(max(begun_s + end_us * 1e-6 - self._clock(), 0.0)):
+                left_s = begun_s + end_us * 1e-6 - self._clock() if self._paced else 0.0
+                if self._closed.wait(max(left_s, 0.0)):
                     return
-                self.gesture = take.segment.gesture
-                self.counters.events += packet.size
+                self._events += packet.size
                 self.now_us = min(int(end_us), take.end_us)
                 yield packet
             begun_us = take.end_us
+            if self._duration_us is not None and begun_us >= self._duration_us:
+                return
 
     def close(self) -> None:
         """End the iteration, from any thread; safe to call twice."""
@@ -71,7 +108,7 @@ def open_simulation(uri: str) -> SimulatedPerson:
     seed = uri.removeprefix(PREFIX).removeprefix(":")
     if (
         not uri.startswith(PREFIX)
-        or not (seed == "" or (seed.isascii() and seed.isdigit()))
+        or not (seed == "" or (seed.isascii() and seed.isdigit() and len(seed) < 19))
         or uri == PREFIX + ":"
     ):
         raise SourceError(f"{uri}: give simulate:gestures, or simulate:gestures:SEED with a number from 0")

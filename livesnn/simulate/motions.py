@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -120,9 +121,9 @@ def _clapping(beat: Beat, rng: Random) -> Limbs:
     return limbs
 
 
-def _wave(arm: int) -> Callable[[Beat, Random], Limbs]:
-    def waving(beat: Beat, rng: Random) -> Limbs:
-        limbs = _resting(beat, rng)
+def _waving(arms: tuple[int, ...], beat: Beat, rng: Random) -> Limbs:
+    limbs = _resting(beat, rng)
+    for arm in arms:
         upper = _vectors(rng.uniform(0.05, 0.75), rng.uniform(-0.9, 0.25), rng.uniform(0.05, 0.6))
         upper = upper / np.linalg.norm(upper)
         swing = _shaped(beat.phase, rng)
@@ -132,21 +133,16 @@ def _wave(arm: int) -> Callable[[Beat, Random], Limbs]:
         limbs.elbow[:, arm] = upper
         bend = rng.uniform(0.0, 0.7) * np.sin(beat.phase - rng.uniform(0, 0.8))
         limbs.hand[:, arm] = _vectors(bend, 0.1, 0.0)
-        return limbs
-
-    return waving
+    return limbs
 
 
-def _circle(arm: int, sign: int) -> Callable[[Beat, Random], Limbs]:
-    """Return a motion of a stretched arm round a cone; sign +1: down, out, up, in."""
-
-    def circling(beat: Beat, rng: Random) -> Limbs:
-        limbs = _resting(beat, rng)
+def _circling(signs: dict[int, int], beat: Beat, rng: Random) -> Limbs:
+    """Turn stretched arms round a cone; sign +1: down, out, up, in."""
+    limbs = _resting(beat, rng)
+    for arm, sign in signs.items():
         limbs.wrist[:, arm] = _cone(beat, rng, sign)
         limbs.elbow[:, arm] = _vectors(0.4, -1.0, -0.4)
-        return limbs
-
-    return circling
+    return limbs
 
 
 def _cone(beat: Beat, rng: Random, sign: int) -> Array:
@@ -212,10 +208,6 @@ def _guitar(beat: Beat, rng: Random) -> Limbs:
     return limbs
 
 
-def _idle(beat: Beat, rng: Random) -> Limbs:
-    return _resting(beat, rng)
-
-
 def _wander(beat: Beat, rng: Random) -> Limbs:
     """One or both hands go here and there."""
     limbs = _resting(beat, rng)
@@ -228,12 +220,7 @@ def _wander(beat: Beat, rng: Random) -> Limbs:
 
 def _both_circle(beat: Beat, rng: Random) -> Limbs:
     """Both arms turn, which no other class does."""
-    limbs = _resting(beat, rng)
-    signs = rng.choice([-1, 1], 2)
-    for arm in (RIGHT, LEFT):
-        limbs.wrist[:, arm] = _cone(Beat(beat.times_s, beat.phase), rng, int(signs[arm]))
-        limbs.elbow[:, arm] = _vectors(0.4, -1.0, -0.4)
-    return limbs
+    return _circling({arm: int(rng.choice([-1, 1])) for arm in (RIGHT, LEFT)}, beat, rng)
 
 
 def _flap(beat: Beat, rng: Random) -> Limbs:
@@ -262,30 +249,22 @@ def _push(beat: Beat, rng: Random) -> Limbs:
     return limbs
 
 
-def _wave_both(beat: Beat, rng: Random) -> Limbs:
-    limbs = _wave(RIGHT)(beat, rng)
-    other = _wave(LEFT)(beat, rng)
-    for part in ("wrist", "elbow", "hand"):
-        getattr(limbs, part)[:, LEFT] = getattr(other, part)[:, LEFT]
-    return limbs
-
-
 def _other(beat: Beat, rng: Random) -> Limbs:
-    kinds = (_wander, _both_circle, _flap, _push, _wave_both)
+    kinds = (_wander, _both_circle, _flap, _push, partial(_waving, (RIGHT, LEFT)))
     return kinds[rng.choice(len(kinds), p=[0.4, 0.15, 0.2, 0.15, 0.1])](beat, rng)
 
 
 _MOTIONS: dict[str, tuple[Callable[[Beat, Random], Limbs], float, float]] = {  # and its periods, s
     "hand_clapping": (_clapping, 0.24, 0.7),
-    "right_hand_wave": (_wave(RIGHT), 0.26, 0.9),
-    "left_hand_wave": (_wave(LEFT), 0.26, 0.9),
-    "right_arm_clockwise": (_circle(RIGHT, -1), 0.55, 1.6),
-    "right_arm_counter_clockwise": (_circle(RIGHT, 1), 0.55, 1.6),
-    "left_arm_clockwise": (_circle(LEFT, 1), 0.55, 1.6),
-    "left_arm_counter_clockwise": (_circle(LEFT, -1), 0.55, 1.6),
+    "right_hand_wave": (partial(_waving, (RIGHT,)), 0.26, 0.9),
+    "left_hand_wave": (partial(_waving, (LEFT,)), 0.26, 0.9),
+    "right_arm_clockwise": (partial(_circling, {RIGHT: -1}), 0.55, 1.6),
+    "right_arm_counter_clockwise": (partial(_circling, {RIGHT: 1}), 0.55, 1.6),
+    "left_arm_clockwise": (partial(_circling, {LEFT: 1}), 0.55, 1.6),
+    "left_arm_counter_clockwise": (partial(_circling, {LEFT: -1}), 0.55, 1.6),
     "arm_roll": (_arm_roll, 0.24, 0.7),
     "air_drums": (_drums, 0.24, 0.8),
     "air_guitar": (_guitar, 0.22, 0.7),
     "other": (_other, 0.4, 1.4),
-    IDLE: (_idle, 1.0, 3.0),
+    IDLE: (_resting, 1.0, 3.0),
 }

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -67,11 +66,20 @@ def lif_step(current: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tens
     -------
     Output O[t] and membrane U[t], both [B, ...].
     """
-    u = current.add(_kept(u, synapse), alpha=synapse.neuron.alpha)
+    u = current.add(_kept(u, synapse, u), alpha=synapse.neuron.alpha)
     return synapse.output(u), u
 
 
-def lif_sequence(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor]:
+class Kernels(NamedTuple):
+    """How a sequence is computed: `EAGER`, or what `compiled_kernels` returns."""
+
+    advance: Callable[[Tensor, Tensor, Synapse], tuple[Tensor, Tensor, Tensor]]
+    propagate: Callable[[Tensor, Tensor, Tensor, Tensor, Synapse], tuple[Tensor, Tensor]]
+
+
+def lif_sequence(
+    currents: Tensor, u: Tensor, synapse: Synapse, kernels: Kernels | None = None
+) -> tuple[Tensor, Tensor]:
     """Advance one layer by T steps, differentiable by back-propagation through time.
 
     Parameters
@@ -80,6 +88,8 @@ def lif_sequence(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor,
         float [T, B, ...]; half precision is allowed, membranes stay float32.
     u
         float32 [B, ...], the membrane before the first step.
+    kernels
+        For sequences that need gradients; others have any length, which isn't worth compiling for. Default: `EAGER`.
 
     Returns
     -------
@@ -89,38 +99,37 @@ def lif_sequence(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor,
     -----
     The reset factor (1 − O[t−1]) is a constant for the gradient: the usual choice since Zenke & Vogels (2021).
     """
-    if not (torch.is_grad_enabled() and currents.requires_grad):  # any length, never worth compiling
+    if not (torch.is_grad_enabled() and currents.requires_grad):
         outputs, _, last = _advance(currents, u, synapse)
         return outputs, last
-    outputs, last = _LIFSequence.apply(currents, u, synapse)
+    outputs, last = _LIFSequence.apply(currents, u, synapse, kernels or EAGER)
     return outputs, last
 
 
 class _LIFSequence(torch.autograd.Function):
-    """BPTT of a layer by hand, fused into one kernel each way where `compiled` has been called.
-
-    Saves membranes alone, in the dtype of the currents: rounded, they only weigh the gradient.
-    """
+    """BPTT of a layer by hand. Saves membranes alone, as currents are: rounded, they only weigh the gradient."""
 
     @staticmethod
-    def forward(ctx: Any, currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor]:
-        outputs, membranes, last = _kernels[0](currents, u, synapse)
+    def forward(
+        ctx: Any, currents: Tensor, u: Tensor, synapse: Synapse, kernels: Kernels
+    ) -> tuple[Tensor, Tensor]:
+        outputs, membranes, last = kernels.advance(currents, u, synapse)
         ctx.save_for_backward(membranes, u)
-        ctx.synapse = synapse
+        ctx.synapse, ctx.kernels = synapse, kernels
         return outputs, last
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
         membranes, u = ctx.saved_tensors
-        grad_currents, grad_u = _kernels[1](*grads, membranes, u, ctx.synapse)
-        return grad_currents, grad_u, None
+        grad_currents, grad_u = ctx.kernels.propagate(*grads, membranes, u, ctx.synapse)
+        return grad_currents, grad_u, None, None
 
 
 def _advance(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor, Tensor]:
     """Return outputs and membranes [T, B, ...] in the dtype of ``currents``, and the last membrane, float32."""
     outputs, membranes = [], []
     for current in currents:
-        u = current.float().add(_kept(u, synapse), alpha=synapse.neuron.alpha)
+        u = current.float().add(_kept(u, synapse, u), alpha=synapse.neuron.alpha)
         outputs.append(synapse.output(u).to(currents.dtype))
         membranes.append(u.to(currents.dtype))
     return torch.stack(outputs), torch.stack(membranes), u
@@ -144,26 +153,19 @@ def _propagate(
     return torch.stack(grads[::-1]), grad_membrane
 
 
-_kernels: tuple[Callable[..., Any], Callable[..., Any]] = (_advance, _propagate)
+EAGER = Kernels(_advance, _propagate)
 
 
-@contextmanager
-def compiled() -> Iterator[None]:
-    """Train faster inside: both directions compiled by torch's inductor, which needs a C++ compiler on a processor.
+def compiled_kernels() -> Kernels:
+    """Return both directions compiled by torch's inductor, which needs a C++ compiler on a processor.
 
     Measured on one core with AMX, 50 clips of 10 frames of 64×16×16 in bf16: 18 + 37 ms a layer and step against
-    77 + 146. A sequence of another shape is compiled anew, 3-30 s.
+    77 + 146. Each shape, dtype and phase is compiled for itself, 3-30 s; beyond 64 of them runs eager.
     """
-    global _kernels
-    eager = _kernels
-    _kernels = (torch.compile(_advance, dynamic=False), torch.compile(_propagate, dynamic=False))
-    try:
-        with torch._dynamo.config.patch(recompile_limit=64):  # shapes × dtypes × phases; beyond it runs eager
-            yield
-    finally:
-        _kernels = eager
+    torch._dynamo.config.recompile_limit = 64
+    return Kernels(torch.compile(_advance, dynamic=False), torch.compile(_propagate, dynamic=False))
 
 
-def _kept(x: Tensor, synapse: Synapse, u: Tensor | None = None) -> Tensor:
-    """Return x · (1 − O), O being the spikes of the membranes ``u`` (default: ``x``); x where nothing resets."""
-    return x * ((x if u is None else u) < synapse.neuron.threshold) if synapse.resets else x
+def _kept(x: Tensor, synapse: Synapse, u: Tensor) -> Tensor:
+    """Return x · (1 − O), O being the spikes of the membranes ``u``; x where nothing resets."""
+    return x * (u < synapse.neuron.threshold) if synapse.resets else x

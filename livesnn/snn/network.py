@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
-from livesnn.snn.lif import Synapse, lif_sequence, lif_step
+from livesnn.snn.lif import EAGER, Synapse, lif_sequence, lif_step
 from livesnn.snn.surrogate import Surrogate
 
 State = tuple[Tensor, ...]
@@ -67,7 +67,7 @@ class _Folded:
 
     def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
         currents = current.unflatten(0, (self.steps, -1))
-        out, u = lif_sequence(currents, next(self.before), self.net.synapse(output=output))
+        out, u = lif_sequence(currents, next(self.before), self.net.synapse(output=output), self.net.kernels)
         self.after.append(u)
         if not output:
             self.rates.append(out.mean(dtype=torch.float32))
@@ -121,6 +121,7 @@ class SpikingNetwork(nn.Module):
         super().__init__()
         self.card = card
         self.surrogate = Surrogate()
+        self.kernels = EAGER
         self.analog = False  # phase 1 of the hybrid method
         self.analog_slope = -0.01
         self.analog_ceiling = float("inf")

@@ -7,14 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
+from livesnn.card import ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import TrainError
-
-INPUTS = {
-    "nmnist": InputSpec(34, 34, SliceRule(delta_t_us=29_000), count_max=4, scale=0.5),
-    "gestures-sim": InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25),
-}
-"""What a network is fed, by data set."""
+from livesnn.train.datasets import data_set
 
 
 @dataclass(frozen=True)
@@ -62,6 +57,14 @@ _RANGES = {
     "surrogate_peak": (1e-3, 1e3),
 }
 """Lowest and highest of each number, both allowed."""
+
+_OF_ONE_SET = {
+    "people": "gestures-sim",
+    "simulated": "nmnist",
+    "simulated_pool": "nmnist",
+    "validation": "nmnist",
+}
+"""Options that mean something for one data set alone."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class TrainConfig:
     people: int = 1000
     """Simulated people a gesture, one clip each; and as many who stand idle (gestures-sim)."""
     delta_t_us: int | None = None
-    """Time of one frame, µs; default: the data set's, see INPUTS."""
+    """Time of one frame, µs; default: the data set's INPUT."""
     n_events: int | None = None
     """Events of one frame, in place of its time."""
     validation: float = 0.1
@@ -161,6 +164,16 @@ class TrainConfig:
                 raise TrainError(
                     f"--{name.replace('_', '-')} is {value}: give a number from {low:g} to {high:g}"
                 )
+        for name, dataset in _OF_ONE_SET.items():
+            if (
+                self.dataset != dataset
+                and getattr(self, name) != type(self).__dataclass_fields__[name].default
+            ):
+                raise TrainError(
+                    f"--{name.replace('_', '-')} is of {dataset}, not of {self.dataset}: leave it out"
+                )
+        if self.delta_t_us and self.n_events:
+            raise TrainError("--delta-t-us and --n-events can't both end a frame: leave one out")
         if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):
             raise TrainError(
                 f"--name {self.name!r} can't name a folder: use letters, digits, '-', '_' and '.'"
@@ -178,7 +191,7 @@ class TrainConfig:
 
     def card(self, classes: tuple[str, ...]) -> ModelCard:
         """Return the card of the network to be trained."""
-        spec = INPUTS[self.dataset]
+        spec = data_set(self.dataset).INPUT
         if self.delta_t_us or self.n_events:
             spec = replace(spec, slice=SliceRule(self.delta_t_us, self.n_events))
         return ModelCard(

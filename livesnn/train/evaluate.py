@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from livesnn.errors import DataError
 from livesnn.events.frames import Frame
 from livesnn.infer import Model
 from livesnn.infer.decide import Decider
-from livesnn.infer.pipeline import Result, run
+from livesnn.infer.pipeline import run
 from livesnn.infer.synops import mean_density
 from livesnn.train.datasets import Clips
 
@@ -50,15 +51,17 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
         raise DataError(f"the data set's classes {clips.classes} are not the model's {card.classes}")
     if len(clips) == 0:
         raise DataError("no clips to measure on: choose another split")
-    if clips.frames.shape[1] != card.input.window:
-        raise DataError(f"clips of {clips.frames.shape[1]} frames are not the model's {card.input.window}")
+    if clips.frames.shape[1] % card.input.window:
+        raise DataError(
+            f"clips of {clips.frames.shape[1]} frames are not whole windows of the model's {card.input.window}"
+        )
     begun_s = time.perf_counter()
     stream = clips.shuffled(seed)
-    reset = [result.decision for result in _windows(model, stream, "reset")]
-    carried = list(_windows(model, stream, "carry"))
+    reset = [clip.decision for clip in _decided(model, stream, "reset")]
+    carried = list(_decided(model, stream, "carry"))
     truth = [clips.classes[label] for label in stream.labels]
-    confusion = Counter(zip(truth, (result.decision for result in carried), strict=True))
-    density = np.mean([result.density for result in carried], axis=0)
+    confusion = Counter(zip(truth, (clip.decision for clip in carried), strict=True))
+    density = np.mean([clip.density for clip in carried], axis=0)
     return Evaluation(
         n=len(clips),
         accuracy_reset=float(np.mean([a == b for a, b in zip(reset, truth, strict=True)])),
@@ -73,12 +76,36 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
     )
 
 
-def _windows(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> Iterator[Result]:
-    """Yield each clip's result; its decision is never "nothing", its density is that of its whole window."""
+class _Clip(NamedTuple):
+    """What was decided on a clip, never "nothing"; and its density [hidden layers]."""
+
+    decision: str
+    density: npt.NDArray[np.float32]
+
+
+def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> Iterator[_Clip]:
+    """Yield each clip's decision: of its windows' labels the one with the highest rate over all of them.
+
+    "reset" zeroes the state at the beginning of each clip.
+    """
+    length, window = clips.frames.shape[1], model.card.input.window
+    position = 0
     frames = (Frame(0, data, 0) for clip in clips.frames for data in clip)
-    densities = []
-    for result in run(frames, model, state=state, decider=Decider(threshold=0.0)):
+    results = run(
+        frames,
+        model,
+        reset_requested=lambda: state == "reset" and position == 0,
+        decider=Decider(threshold=0.0),
+    )
+    densities, ends = [], []
+    for result in results:
         densities.append(result.density)
-        if result.window_end:
-            yield replace(result, density=np.mean(densities, axis=0))
+        position = (position + 1) % length
+        if position % window == 0:
+            ends.append(result)
+        if position == 0:
+            rates = dict(zip(clips.classes, np.mean([end.rates for end in ends], axis=0), strict=True))
+            labels = [end.decision for end in ends if end.decision is not None]
+            yield _Clip(max(labels, key=lambda label: rates[label]), np.mean(densities, axis=0))
             densities.clear()
+            ends.clear()

@@ -69,12 +69,6 @@ clip, {measured.accuracy_carried:.4f} carried (n = {measured.n}), hidden density
 """
 
 
-def _validation_words(card: ModelCard) -> str:
-    if card.dataset == "gestures-sim":
-        return "other simulated people than in training, one clip each"
-    return f"{card.split.fraction:.0%} of the training part, by seed {card.split.seed}"
-
-
 def _confusion(measured: Evaluation) -> str:
     """Return the confusion matrix as a table: rows true, columns decided, state carried."""
     rows = "\n".join(
@@ -90,6 +84,10 @@ def _describe(card: ModelCard, measured: Evaluation) -> str:
     rule = (
         f"{spec.slice.delta_t_us / 1000:g} ms" if spec.slice.delta_t_us else f"{spec.slice.n_events} events"
     )
+    split = card.split
+    validation = (
+        f"{split.fraction:.0%} of the training part, by seed {split.seed}" if split else "clips of its own"
+    )
     return f"""# {card.name}
 
 {card.network.kind}, widths {list(card.network.widths)}, {len(card.classes)} classes, trained on {card.dataset}.
@@ -103,7 +101,7 @@ def _describe(card: ModelCard, measured: Evaluation) -> str:
 | accuracy, state reset a clip | {measured.accuracy_reset:.4f} (n = {measured.n}, validation) |
 | accuracy, state carried | {measured.accuracy_carried:.4f} (n = {measured.n}, validation) |
 | hidden density | {measured.density:.4f} spikes a neuron a step |
-| validation | {_validation_words(card)} |
+| validation | {validation} |
 | commit | {card.commit} |
 | command | `{card.command}` |
 

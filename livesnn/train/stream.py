@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,15 +11,16 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.errors import DataError
-from livesnn.events import Closing, Events, Resolution, SourceCounters
 from livesnn.events.frames import frames
 from livesnn.infer import Model
 from livesnn.infer.pipeline import Result, run
 from livesnn.infer.synops import mean_density
-from livesnn.simulate.gestures import RESOLUTION, Segment, gesture_stream
+from livesnn.simulate.gestures import Segment
+from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES, IDLE
 
 MINUTE_US = 60_000_000
+MOST_MINUTES = 1440
 
 
 @dataclass(frozen=True)
@@ -49,30 +51,6 @@ class _Judged(NamedTuple):
     right: bool
 
 
-class SimulatedStream(Closing):
-    """The start of a `gesture_stream` as an EventSource that remembers what was performed when."""
-
-    def __init__(self, seed: int, duration_us: int, gestures: tuple[str, ...] = GESTURES) -> None:
-        self.resolution: Resolution = RESOLUTION
-        self.counters = SourceCounters()
-        self.segments: list[Segment] = []
-        self._stream = gesture_stream(seed, use="test", gestures=gestures)
-        self._duration_us = duration_us
-
-    def __iter__(self) -> Iterator[Events]:
-        """Yield packets, as fast as they are made."""
-        for take in self._stream:
-            if self.segments[-1:] != [take.segment]:
-                self.segments.append(take.segment)
-            self.counters.events += take.events.size
-            yield take.events
-            if take.end_us >= self._duration_us:
-                return
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
 def evaluate_stream(model: Model, minutes: float, seed: int = 0) -> StreamEvaluation:
     """Run ``minutes`` of one simulated person's gestures, then as many of another who stands idle.
 
@@ -81,17 +59,21 @@ def evaluate_stream(model: Model, minutes: float, seed: int = 0) -> StreamEvalua
     DataError
         The model's classes are not the gestures.
     """
+    if not 0 < minutes <= MOST_MINUTES:
+        raise DataError(f"{minutes:g} minutes can't be measured: give a number above 0, up to {MOST_MINUTES}")
     if model.card.classes != GESTURES:
         raise DataError(f"the model's classes {model.card.classes} are not the gestures {GESTURES}")
     begun_s = time.perf_counter()
     duration_us = round(minutes * MINUTE_US)
-    source = SimulatedStream(seed, duration_us)
+    source = _person(seed, GESTURES, duration_us)
     judged, densities = [], []
+    ends_us = deque([0], model.card.input.window + 1)  # of the window's frames, and of the one before them
     for result in _results(model, source):
         densities.append(result.density)
-        if (gesture := _performed(result, source.segments, model)) is not None:
+        ends_us.append(result.t)
+        if (gesture := _performed(ends_us[0], result.t, source.segments)) is not None:
             judged.append(_Judged(result.t, gesture, result.decision == gesture))
-    idle = SimulatedStream(seed + 1, duration_us, (IDLE,))
+    idle = _person(seed + 1, (IDLE,), duration_us)
     decided = sum(result.window_end and result.decision is not None for result in _results(model, idle))
     return StreamEvaluation(
         n=len(judged),
@@ -106,16 +88,18 @@ def evaluate_stream(model: Model, minutes: float, seed: int = 0) -> StreamEvalua
     )
 
 
-def _results(model: Model, source: SimulatedStream) -> Iterator[Result]:
+def _person(seed: int, gestures: tuple[str, ...], duration_us: int) -> SimulatedPerson:
+    return SimulatedPerson(seed, use="test", gestures=gestures, duration_us=duration_us, paced=False)
+
+
+def _results(model: Model, source: SimulatedPerson) -> Iterator[Result]:
     return run(frames(source, model.card.input.slice, model.card.input), model)
 
 
-def _performed(result: Result, segments: list[Segment], model: Model) -> str | None:
-    """Return the gesture of the whole window that ends with a result; None where it isn't one, or there is none."""
-    spec = model.card.input
-    begun_us = result.t - spec.window * (spec.slice.delta_t_us or 0)
+def _performed(begun_us: int, ended_us: int, segments: list[Segment]) -> str | None:
+    """Return the gesture of a whole window; None where it isn't one."""
     for segment in reversed(segments[-3:]):
-        if segment.start_us <= begun_us and result.t <= segment.end_us:
+        if segment.start_us <= begun_us and ended_us <= segment.end_us:
             return segment.gesture
     return None
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,15 +19,13 @@ from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
 from livesnn import __version__
-from livesnn.card import Split
 from livesnn.errors import TrainError
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import with_weights
-from livesnn.snn.lif import compiled
+from livesnn.snn.lif import compiled_kernels
 from livesnn.snn.surrogate import Surrogate
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import Clips
-from livesnn.train.datasets.parts import load_parts
+from livesnn.train.datasets import Parts, data_set
 from livesnn.train.evaluate import Evaluation
 from livesnn.train.folder import write_model_folder
 from livesnn.train.hybrid import HybridModule
@@ -55,8 +53,9 @@ def train(config: TrainConfig) -> Trained:
         The data set isn't in its official layout.
     """
     commit = _commit()
-    training, validation, extra, per_epoch = load_parts(config)
-    sampler = EpochBatches(len(training), len(extra or ()), per_epoch, config.batch, config.seed)
+    parts = data_set(config.dataset).load_parts(config)
+    training, extra = parts.training, parts.extra
+    sampler = EpochBatches(len(training), len(extra or ()), parts.extra_per_epoch, config.batch, config.seed)
     torch.manual_seed(config.seed)
     net = _network(config, training.classes)
     module = HybridModule(net, config, config.epochs * len(sampler))
@@ -64,12 +63,11 @@ def train(config: TrainConfig) -> Trained:
     with run_folder(config) as (run, resume_from), _quiet():
         trainer = _trainer(config, run)
         try:
-            stream = whole(validation.shuffled(config.seed))
-            with compiled() if _compiles(config) else nullcontext():
-                trainer.fit(module, loader, stream, ckpt_path=resume_from, weights_only=True)
+            stream = whole(parts.validation.shuffled(config.seed))
+            trainer.fit(module, loader, stream, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
             raise TrainError(f"stopped in epoch {trainer.current_epoch}: go on with --resume") from error
-        return _finish(run, config, net, validation, commit)
+        return _finish(run, config, net, parts, commit)
 
 
 def _compiles(config: TrainConfig) -> bool:
@@ -97,6 +95,8 @@ def _trainer(config: TrainConfig, run: Path) -> lightning.Trainer:
 def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:
     net = build_network(config.card(classes))
     net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
+    if _compiles(config):
+        net.kernels = compiled_kernels()
     net.surrogate = Surrogate(config.surrogate, config.surrogate_width, config.surrogate_peak)
     if config.init is None:
         return net
@@ -105,18 +105,18 @@ def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:
     return net
 
 
-def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, validation: Clips, commit: str) -> Trained:
+def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, parts: Parts, commit: str) -> Trained:
     weights = load_checkpoint(run / BEST)
     net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in weights.items()})
     net.analog = False
     card = replace(
         net.card,
-        split=Split(config.validation, config.seed),
+        split=parts.split,
         seeds=(config.seed,),
         commit=commit,
         command=shlex.join(["livesnn", *sys.argv[1:]]),
     )
-    measured = write_model_folder(net.eval(), run / "model", card, validation)
+    measured = write_model_folder(net.eval(), run / "model", card, parts.validation)
     return Trained(run / "model", measured)
 
 

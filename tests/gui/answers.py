@@ -6,25 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from livesnn.app.values import Answer, History
+from livesnn.app.playing.values import Answer, History
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events.frames import Frame
 from livesnn.infer.decide import Decision
 from livesnn.infer.pipeline import Latency, Result
+from livesnn.simulate.motions import GESTURES
 
-GESTURES = (
-    "hand_clapping",
-    "right_hand_wave",
-    "left_hand_wave",
-    "right_arm_clockwise",
-    "right_arm_counter_clockwise",
-    "left_arm_clockwise",
-    "left_arm_counter_clockwise",
-    "arm_roll",
-    "air_drums",
-    "air_guitar",
-    "other",
-)
 LAYERS = (
     "stem",
     *(f"block{block}.1.{part}" for block in range(1, 9) for part in ("first", "second")),
@@ -62,12 +50,12 @@ def make_answer(
     result = Result(
         t=29_000 * frames,
         window=(frames - 1) // 10,
+        frame_in_window=in_window,
         rates=values,
         decision=GESTURES[best] if full else None,
         confidence=float(values[best]) if full else 0.0,
         frame=Frame(0, shown[-1], 0),
         latency=Latency(0, 0, 0),
-        dropped=0,
         reset=False,
         density=rng.uniform(0.02, 0.2, len(LAYERS) - 1).astype(np.float32),
         window_end=in_window == 10,
@@ -75,7 +63,7 @@ def make_answer(
         carried=frames if carried is None else carried,
     )
     history = make_history([probabilities] * 345)
-    return Answer(result, values, 10, in_window, frames, reset_by, last, 0, shown, history)
+    return Answer(result, values, reset_by, last, 0, shown, history)
 
 
 def even_but(index: int, share: float) -> list[float]:

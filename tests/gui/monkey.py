@@ -1,7 +1,9 @@
 """A monkey at the window: python tests/gui/monkey.py MODEL_FOLDER RECORDING ACTIONS SEED.
 
-Does so many random things, by the actions, keys and the mouse. Prints {done, by_kind, blocked_ms_max, threads,
-shown} as JSON. The process must end with 0: an exception in a slot ends it with 1, a crash with a signal.
+Does so many random things, by the actions, keys and the mouse. Prints {done, by_kind, blocked_ms, worked_ms, threads,
+shown} as JSON. Of each thing: for how long the window didn't come back to its event loop, and how much the GUI thread
+computed in all until the next thing; in two lists, "large" where it opened another source or a dialog or put on a
+theme, and "small". The process must end with 0: an exception in a slot ends it with 1, a crash with a signal.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import json
 import os
 import random
 import sys
+import time
 from collections import Counter
 from types import TracebackType
 
@@ -20,9 +23,9 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from synthetic import livesnn_threads
 
-from livesnn.app import style
+from livesnn.app.look import style
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Settings
+from livesnn.app.playing.settings import Settings
 from livesnn.app.watchdog import Watchdog
 
 PAUSE_MS = 15  # between two things
@@ -49,6 +52,7 @@ class Monkey:
         self.recording = recording
         self.random = random.Random(seed)
         self.by_kind: Counter[str] = Counter()
+        self.themes = 0  # put on so far
         self._names = [name for name in window.commands.names() if name not in ("quit", *_OPENING)]
 
     def act(self) -> None:
@@ -59,9 +63,14 @@ class Monkey:
         self.by_kind[kind] += 1
         getattr(self, f"_{kind}")()
 
+    def opened(self) -> tuple[object, ...]:
+        """Return what is another one after something large."""
+        return self.window.session, self.window.dialog, self.themes
+
     def _action(self) -> None:
-        names = _OPENING if self.random.random() < 0.1 else self._names
-        self.window.commands[self.random.choice(names)].trigger()
+        name = self.random.choice(_OPENING if self.random.random() < 0.1 else self._names)
+        self.themes += name.startswith("theme:")
+        self.window.commands[name].trigger()
 
     def _key(self) -> None:
         key = self.random.choice(_KEYS)
@@ -115,15 +124,21 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
     window.show()
     window.open(recording)
     monkey = Monkey(window, recording, seed)
-    watchdog = Watchdog(window)
+    blocked_ms: dict[str, list[float]] = {"large": [], "small": []}
+    worked_ms: dict[str, list[float]] = {"large": [], "small": []}
     popups = QTimer(window)
     popups.timeout.connect(close_popups)
     popups.start(20)
     loop = QEventLoop()
     for _ in range(actions):
+        before, watchdog, begun_s = monkey.opened(), Watchdog(), time.thread_time()
         monkey.act()
         QTimer.singleShot(PAUSE_MS, loop.quit)
         loop.exec()
+        watchdog.look()
+        size = "small" if monkey.opened() == before else "large"
+        blocked_ms[size].append(watchdog.blocked_ms_max)
+        worked_ms[size].append(1000 * (time.thread_time() - begun_s))
         if failures:
             break
     window.close()
@@ -132,7 +147,8 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
     return {
         "done": sum(monkey.by_kind.values()),
         "by_kind": monkey.by_kind,
-        "blocked_ms_max": watchdog.blocked_ms_max,
+        "blocked_ms": blocked_ms,
+        "worked_ms": worked_ms,
         "threads": livesnn_threads(),
         "shown": window.view.shown,
     }

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QApplication
 from synthetic import SENSOR, moving_bar
 
 from livesnn.app.main_window import MainWindow
-from livesnn.events import Events, SourceCounters
+from livesnn.events import Events, EventSource, SourceCounters
 
 WARM_UP = 1000  # frames, after which memory must not grow
 PACKET_US = 10_000
@@ -29,7 +29,7 @@ AHEAD = 2  # packets
 LOST_S = 0.5  # a packet without a picture for so long was dropped, or its picture replaced
 
 
-class OnDemand:
+class OnDemand(EventSource):
     """A camera without end, whose next packet comes as soon as the last picture has been painted.
 
     A flood would fight the window for the interpreter's lock, and most of its pictures would never be painted.

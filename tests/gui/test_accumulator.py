@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livesnn.app.accumulator import FULL_COUNT, Accumulator, ViewMode, ViewSpec
-from livesnn.app.palettes import DEFAULT_PALETTE, PALETTES, Palette
+from livesnn.app.playing.accumulator import FULL_COUNT, Accumulator, ViewMode, ViewSpec
+from livesnn.app.playing.palettes import DEFAULT_PALETTE, PALETTES, Palette
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
 

@@ -13,13 +13,13 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
-from livesnn.app import opening
+from livesnn.app import source_chooser
 from livesnn.app.actions import ENTRIES
-from livesnn.app.demo import SIMULATION, demo
 from livesnn.app.dialogs import AboutDialog, CameraDialog, ShortcutsDialog, StreamDialog
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog, card_rows
-from livesnn.app.settings import Settings
+from livesnn.app.playing.demo import SIMULATION, demo
+from livesnn.app.playing.settings import Settings
 from livesnn.card import Accuracy, SliceRule
 from livesnn.events import Resolution
 from livesnn.infer import shipped_models
@@ -104,7 +104,7 @@ def test_a_palette_that_is_no_more_is_the_default(make_window: MakeWindow) -> No
     settings = Settings()
     settings.change(palette="ultraviolet")
     window = make_window(settings=settings)
-    assert window.looks.spec.palette == "blue and orange"
+    assert window.appearance.spec.palette == "blue and orange"
     assert window.commands["palette:blue and orange"].isChecked()
 
 
@@ -112,7 +112,7 @@ def test_events_can_add_up(qtbot: QtBot, make_window: MakeWindow, recording: Pat
     window = make_window()
     play(qtbot, window, recording)
     qtbot.keySequence(window, "A")
-    assert window.looks.spec.mode == "accumulate"
+    assert window.appearance.spec.mode == "accumulate"
     assert not window.commands["mode:decay"].isChecked()
     assert window.settings.now.view_mode == "accumulate"
 
@@ -223,8 +223,8 @@ def test_after_the_demo_the_chosen_model_is_used_again(
 
 
 def test_a_file_is_named_with_its_folder() -> None:
-    assert opening.readable_source("/data/monday/a.aedat4") == "a.aedat4   (monday)"
-    assert opening.readable_source("tcp://host:7777") == "tcp://host:7777"
+    assert source_chooser.readable_source("/data/monday/a.aedat4") == "a.aedat4   (monday)"
+    assert source_chooser.readable_source("tcp://host:7777") == "tcp://host:7777"
 
 
 # The camera's orientation, the model, the engine

@@ -9,9 +9,9 @@ import pytest
 from PySide6.QtCore import QRectF
 from pytestqt.qtbot import QtBot
 
-from livesnn.app import style
-from livesnn.app.frame_strip import FrameStrip, WindowPanel, picture, shades, window_words
-from livesnn.app.palettes import DEFAULT_PALETTE, PALETTES
+from livesnn.app.look import style
+from livesnn.app.playing.palettes import DEFAULT_PALETTE, PALETTES
+from livesnn.app.widgets.frame_strip import FULL_COUNT, FrameStrip, WindowPanel, picture, shades, window_words
 from livesnn.card import InputSpec, SliceRule
 
 from .answers import CARD, even_but, make_answer
@@ -67,15 +67,25 @@ def test_all_places_are_inside_apart_and_of_the_frames_shape(
 def test_only_new_frames_are_turned_into_pictures(qtbot: QtBot) -> None:
     strip = FrameStrip()
     qtbot.addWidget(strip)
+    strip.resize(380, 112)
     strip.set_input(CARD.input)
     frames = tuple(np.zeros((2, 128, 128), np.uint8) for _ in range(7))
+
+    def colours() -> list[str]:
+        image = strip.grab().toImage()
+        return [image.pixelColor(box.center().toPoint()).name() for box in strip.boxes()[:7]]
+
     strip.show_frames(frames[:4])
-    first = [image for _, image in strip._images]
+    dark = colours()[0]
+    for frame in frames:
+        frame[1] = FULL_COUNT  # a frame that is on show is not looked at again
     strip.show_frames(frames)
-    assert [image for _, image in strip._images[:4]] == first
-    assert all(image is old for (_, image), old in zip(strip._images, first, strict=False))
+    bright = colours()[4]
+    assert colours() == [dark] * 4 + [bright] * 3
+    assert bright != dark
     strip.show_frames(frames[5:6])
-    assert strip.seen == len(strip._images) == 1
+    assert colours()[0] == bright
+    assert strip.seen == 1
 
 
 def test_frames_seen_are_painted_and_the_newest_is_framed(qtbot: QtBot) -> None:

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.main_window import MainWindow
 from livesnn.app.watchdog import Watchdog
 from livesnn.errors import SourceError
-from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.live import Connection, Live, SourceLost
 
 from .synthetic import SENSOR, livesnn_threads, moving_bar
@@ -39,6 +39,7 @@ class Plug:
 class _Connection:
     name = "camera PLUG"
     resolution: Resolution = SENSOR
+    now_us = None
 
     def __init__(self, plug: Plug) -> None:
         self._plug = plug
@@ -108,7 +109,7 @@ def test_another_source_is_opened_while_one_is_waited_for(qtbot: QtBot, make_win
     assert livesnn_threads().count("livesnn-pipeline") == 1
 
 
-class Hanging:
+class Hanging(EventSource):
     """A driver that never comes back."""
 
     resolution: Resolution = SENSOR

@@ -1,4 +1,10 @@
-"""A thousand random actions, keys and clicks: nothing raises, nothing is left, the window answers within a second."""
+"""A thousand random actions, keys and clicks: nothing raises, nothing is left, the window answers at once.
+
+On a machine that does nothing else no small thing blocks the window for 50 ms: LIVESNN_MONKEY_STRICT=1 asks for that.
+Elsewhere other programs take the processor away (measured beside a training on two cores: 50 to 90 ms in 5 of
+100, 500 ms at worst), so that it is the work of the GUI thread which must stay below 50 ms, and the time may be longer.
+Opening another source waits at most 0.7 s for the one before; a theme is 60 ms of work.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +14,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ACTIONS = 1000
-LONGEST_BLOCK_MS = 1000.0
+STRICT = "LIVESNN_MONKEY_STRICT" in os.environ
+AT_ONCE_MS = 50.0
+LONGEST_OPENING_MS = 1000.0
 
 
 @pytest.mark.slow
@@ -32,4 +41,8 @@ def test_a_monkey_breaks_nothing_and_never_blocks_the_window(model_folder: Path,
     assert measured["done"] == ACTIONS
     assert measured["threads"] == []
     assert measured["shown"] > 0
-    assert measured["blocked_ms_max"] < LONGEST_BLOCK_MS
+    blocked_ms, worked_ms = measured["blocked_ms"], measured["worked_ms"]
+    assert min(len(blocked_ms["small"]), len(blocked_ms["large"])) > ACTIONS / 20
+    assert max(worked_ms["small"]) < AT_ONCE_MS  # measured: 20
+    assert np.percentile(blocked_ms["small"], 100 if STRICT else 75) < AT_ONCE_MS
+    assert np.percentile(blocked_ms["large"], 100 if STRICT else 95) < LONGEST_OPENING_MS

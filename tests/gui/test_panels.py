@@ -9,13 +9,15 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QMenu, QWidget
 from pytestqt.qtbot import QtBot
 
-from livesnn.app import style
-from livesnn.app.banner import Banner
-from livesnn.app.frame_strip import WindowPanel
-from livesnn.app.panels import Header, NumbersPanel, milliseconds, scaled
-from livesnn.app.readout import ReadoutPanel
-from livesnn.app.state_panel import StatePanel
-from livesnn.app.statistics import Percentiles, Statistics
+from livesnn.app.look import style
+from livesnn.app.playing.statistics import Statistics
+from livesnn.app.widgets.banner import Banner
+from livesnn.app.widgets.frame_strip import WindowPanel
+from livesnn.app.widgets.header import Header
+from livesnn.app.widgets.numbers import NumbersPanel, milliseconds, scaled
+from livesnn.app.widgets.readout import ReadoutPanel
+from livesnn.app.widgets.state_panel import StatePanel
+from livesnn.infer.tally import Percentiles
 
 from .answers import CARD, even_but, make_answer
 

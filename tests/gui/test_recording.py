@@ -87,7 +87,7 @@ def test_the_file_and_the_dropped_are_what_arrived_between_start_and_stop(
     session = window.session
     assert session is not None
     plug.plugged.clear()  # nothing arrives while it is begun, and while it is ended: a count without a race
-    qtbot.waitUntil(lambda: session.lost != "", timeout=20_000)
+    qtbot.waitUntil(lambda: session.control.lost != "", timeout=20_000)
     before = plug.given
     window.recorder.start(str(tmp_path / "a.aedat4"))
     tape = window.player.tape
@@ -95,7 +95,7 @@ def test_the_file_and_the_dropped_are_what_arrived_between_start_and_stop(
     plug.plugged.set()
     qtbot.waitUntil(lambda: plug.given > before + 30, timeout=20_000)
     plug.plugged.clear()
-    qtbot.waitUntil(lambda: session.lost != "", timeout=20_000)
+    qtbot.waitUntil(lambda: session.control.lost != "", timeout=20_000)
     window.player.stop_recording()
     qtbot.waitUntil(lambda: tape.finished, timeout=20_000)
     arrived = sum(plug.packets[number % len(plug.packets)].size for number in range(before, plug.given))

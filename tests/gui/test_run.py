@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.app import demo
+from livesnn.app.playing import demo
+from livesnn.app.playing.settings import Settings
 from livesnn.app.screen import check_xcb, uses_xcb, xcb_plugin
-from livesnn.app.settings import Settings
 from livesnn.errors import LivesnnError
 
 PROGRAM = """

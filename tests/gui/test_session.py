@@ -6,17 +6,18 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from livesnn.app.accumulator import ViewSpec
-from livesnn.app.palettes import PALETTES
-from livesnn.app.session import Session
-from livesnn.app.values import Answer, Picture
+from livesnn.app.playing.accumulator import ViewSpec
+from livesnn.app.playing.palettes import PALETTES
+from livesnn.app.playing.session import Session, SourceLike
+from livesnn.app.playing.values import Answer, Choices, Picture
 from livesnn.errors import SourceError
-from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events import Events, EventSource, SourceCounters
 from livesnn.events.frames import frames
 from livesnn.events.live import Live, SourceLost
 from livesnn.events.orientation import Orientation
@@ -28,6 +29,7 @@ from .synthetic import CARD, SENSOR, moving_bar, write_recording
 
 PATIENCE_S = 20.0  # of waits that end soon unless something is broken
 START_US = 5_000_000  # of moving_bar
+UPRIGHT = Orientation()
 FRAME_US = 10_000
 
 
@@ -45,8 +47,9 @@ def play(model_folder: Path) -> Iterator[Callable[..., Session]]:
     """Return a function that starts a session, which is stopped after the test."""
     sessions: list[Session] = []
 
-    def start(source: object, **options: object) -> Session:
-        session = Session(source, model_folder, **options)  # type: ignore[arg-type]
+    def start(source: SourceLike, *, orientation: Orientation = UPRIGHT, **choices: object) -> Session:
+        chosen = Choices(**choices)  # type: ignore[arg-type]
+        session = Session(source, model_folder, choices=chosen, orientation=orientation)
         sessions.append(session)
         session.start()
         return session
@@ -83,9 +86,9 @@ class Newest:
 def paused(session: Session) -> Newest:
     """Pause it after its first window; return once nothing new comes."""
     newest = Newest(session)
-    newest.wait_for_answer(lambda answer: answer.first_window_full)
-    session.toggle()
-    assert session.state == "paused"
+    newest.wait_for_answer(lambda answer: answer.result.window_seen)
+    session.control.toggle()
+    assert session.control.state == "paused"
     look_on()
     return newest
 
@@ -113,16 +116,16 @@ def test_a_step_forward_runs_exactly_so_many_frames_with_the_state_carried(
     before = newest.answer
     assert before is not None
     for _ in range(3):
-        session.step(n_frames)
-        wanted = before.frames_since_reset + n_frames
-        after = newest.wait_for_answer(lambda answer, wanted=wanted: answer.frames_since_reset >= wanted)
-        assert after.frames_since_reset == wanted
+        session.control.step(n_frames)
+        wanted = before.result.carried + n_frames
+        after = newest.wait_for_answer(lambda answer, wanted=wanted: answer.result.carried >= wanted)
+        assert after.result.carried == wanted
         assert after.result.t == before.result.t + n_frames * FRAME_US
         np.testing.assert_array_equal(after.result.rates, whole[wanted - 1].rates)
         before = after
     look_on()
     assert newest.answer is before
-    assert session.state == "paused"
+    assert session.control.state == "paused"
 
 
 def test_the_picture_stops_where_the_stepped_frame_ends(
@@ -130,9 +133,9 @@ def test_the_picture_stops_where_the_stepped_frame_ends(
 ) -> None:
     session = play(recording)
     newest = paused(session)
-    session.step(2)
-    wanted = newest.answer.frames_since_reset + 2 if newest.answer else 0
-    answer = newest.wait_for_answer(lambda answer: answer.frames_since_reset == wanted)
+    session.control.step(2)
+    wanted = newest.answer.result.carried + 2 if newest.answer else 0
+    answer = newest.wait_for_answer(lambda answer: answer.result.carried == wanted)
     look_on()
     assert newest.picture is not None
     assert 0 <= newest.picture.t_us - (answer.result.t - START_US) < 2 * FRAME_US
@@ -145,12 +148,12 @@ def test_a_step_back_shows_the_frame_before_with_the_state_reset(
     newest = paused(session)
     before = newest.answer
     assert before is not None
-    session.step(-1)
+    session.control.step(-1)
     after = newest.wait_for_answer(lambda answer: answer.resets == 1)
     assert after.result.carried == 1
     assert after.reset_by == "seeking"
     assert abs(after.result.t - (before.result.t - FRAME_US)) < FRAME_US / 2
-    assert session.state == "paused"
+    assert session.control.state == "paused"
 
 
 def test_after_the_end_a_step_back_shows_the_last_frames_again(
@@ -158,26 +161,26 @@ def test_after_the_end_a_step_back_shows_the_last_frames_again(
 ) -> None:
     session = play(recording, speed=float("inf"))
     newest = Newest(session)
-    wait_until(lambda: session.state == "ended")
-    session.step(-5)
+    wait_until(lambda: session.control.state == "ended")
+    session.control.step(-5)
     after = newest.wait_for_answer(lambda answer: answer.resets == 1)
-    assert session.state == "paused"
+    assert session.control.state == "paused"
     assert after.result.t - START_US == pytest.approx(1_000_000 - 5 * FRAME_US, abs=FRAME_US)
 
 
 def test_steps_are_for_paused_recordings_alone(play: Callable[..., Session], recording: Path) -> None:
     session = play(recording, loop=True)
-    wait_until(lambda: session.state == "playing")
-    session.step(-1)
-    session.step(1)
-    assert session.resets == 0
-    assert session.state == "playing"
+    wait_until(lambda: session.control.state == "playing")
+    session.control.step(-1)
+    session.control.step(1)
+    assert session.control.resets == 0
+    assert session.control.state == "playing"
 
 
 def test_a_seek_while_paused_shows_the_frame_there(play: Callable[..., Session], recording: Path) -> None:
     session = play(recording)
     newest = paused(session)
-    session.seek(500_000)
+    session.control.seek(500_000)
     answer = newest.wait_for_answer(lambda answer: answer.resets == 1)
     look_on()
     assert newest.answer is answer
@@ -190,7 +193,7 @@ def test_every_windows_decision_is_taken_once_in_order(
     play: Callable[..., Session], recording: Path, model_folder: Path
 ) -> None:
     session = play(recording, speed=float("inf"))
-    wait_until(lambda: session.state == "ended")
+    wait_until(lambda: session.control.state == "ended")
     decided = session.take_decisions()
     whole = [result for result in results_of(recording, model_folder) if result.window_end]
     assert [decision.label for decision in decided] == [result.decision for result in whole]
@@ -205,10 +208,10 @@ def test_an_answer_has_the_frames_of_its_window_and_the_history_up_to_it(
     play: Callable[..., Session], recording: Path
 ) -> None:
     session = play(recording, speed=float("inf"))
-    wait_until(lambda: session.state == "ended")
+    wait_until(lambda: session.control.state == "ended")
     answer = session.answers.take()
     assert answer is not None
-    assert len(answer.frames) == answer.frames_in_window == 10
+    assert len(answer.frames) == answer.result.frame_in_window == 10
     assert answer.frames[-1] is answer.result.frame.data
     assert answer.history.t_us[-1] == answer.result.t - moving_bar(1_000_500)["t"][0]
     np.testing.assert_array_equal(answer.history.probabilities[-1], answer.probabilities)
@@ -221,7 +224,7 @@ def test_the_history_is_of_the_last_ten_seconds_and_at_most_every_20_ms(
 ) -> None:
     long = write_recording(tmp_path / "long.npz", moving_bar(25_000_000)[::10])
     session = play(long, speed=float("inf"))
-    wait_until(lambda: session.state == "ended")
+    wait_until(lambda: session.control.state == "ended")
     answer = session.answers.take()
     assert answer is not None
     t_us = answer.history.t_us
@@ -233,9 +236,9 @@ def test_the_history_is_of_the_last_ten_seconds_and_at_most_every_20_ms(
 def test_the_state_mode_can_change_while_it_plays(play: Callable[..., Session], recording: Path) -> None:
     session = play(recording, loop=True, state_mode="reset")
     newest = Newest(session)
-    answer = newest.wait_for_answer(lambda answer: answer.frames_since_reset > 20)
-    assert answer.result.carried == answer.frames_in_window
-    session.set_state_mode("carry")
+    answer = newest.wait_for_answer(lambda answer: answer.result.window >= 2)
+    assert answer.result.carried == answer.result.frame_in_window
+    session.control.apply(replace(session.control.choices, state_mode="carry"))
     newest.wait_for_answer(lambda answer: answer.result.carried > 20)
 
 
@@ -243,7 +246,7 @@ def test_another_view_is_seen_at_once_while_paused(play: Callable[..., Session],
     session = play(recording)
     newest = paused(session)
     old = newest.picture
-    session.set_view(ViewSpec(palette=list(PALETTES)[-1]))
+    session.control.apply(Choices(view=ViewSpec(palette=list(PALETTES)[-1])))
     assert newest.picture is not old
     assert old is not None
     assert newest.picture is not None
@@ -263,7 +266,7 @@ def test_the_network_and_the_view_see_a_turned_camera_upright(
         speed=float("inf"),
         orientation=Orientation(quarter_turns=1),
     )
-    wait_until(lambda: upright.state == turned.state == "ended")
+    wait_until(lambda: upright.control.state == turned.control.state == "ended")
     one, other = upright.answers.take(), turned.answers.take()
     assert one is not None
     assert other is not None
@@ -283,14 +286,14 @@ def test_it_says_what_was_opened(play: Callable[..., Session], recording: Path) 
 @pytest.mark.parametrize("source", ["tcp://127.0.0.1:1", "webcam:0", "no-such-file.npz"])
 def test_a_source_that_cannot_be_opened_is_one_line(play: Callable[..., Session], source: str) -> None:
     session = play(source)
-    wait_until(lambda: session.state == "failed")
+    wait_until(lambda: session.control.state == "failed")
     assert session.error
     assert "\n" not in session.error
     assert source.removeprefix("tcp://") in session.error
     assert not session.model_failed
 
 
-class Camera:
+class Camera(EventSource):
     """A live source of a moving bar without end, 10 ms a packet, each as soon as it is asked for after `give`."""
 
     resolution = SENSOR
@@ -341,8 +344,8 @@ def test_a_paused_camera_is_left_even_if_closing_it_does_not_end_its_reading(
     camera = Deaf()
     session = play(camera)
     camera.give(25)
-    Newest(session).wait_for_answer(lambda answer: answer.frames_since_reset == 24)
-    session.toggle()
+    Newest(session).wait_for_answer(lambda answer: answer.result.carried == 24)
+    session.control.toggle()
     assert session.stop()
     assert session.error is None
 
@@ -354,8 +357,8 @@ def test_a_paused_camera_freezes_and_what_comes_is_thrown_away_and_counted_apart
     session = play(camera)
     newest = Newest(session)
     camera.give(25)
-    newest.wait_for_answer(lambda answer: answer.frames_since_reset == 24)
-    session.toggle()
+    newest.wait_for_answer(lambda answer: answer.result.carried == 24)
+    session.control.toggle()
     picture, answer, before = newest.picture, newest.answer, session.statistics
     camera.give(30)
     wait_until(lambda: is_counted(session, camera) and session.statistics.skipped > before.skipped)
@@ -363,12 +366,12 @@ def test_a_paused_camera_freezes_and_what_comes_is_thrown_away_and_counted_apart
     assert newest.picture is picture
     assert newest.answer is answer
     assert session.statistics.events == before.events
-    session.toggle()
+    session.control.toggle()
     camera.give(12)
     after = newest.wait_for_answer(lambda answer: answer.reset_by != "")
     assert after.reset_by == "pausing"
-    assert after.frames_since_reset <= 11
-    assert after.last is None or after.first_window_full
+    assert after.result.carried <= 11
+    assert after.last is None or after.result.window_seen
     session.stop()
     counts = session.statistics
     assert counts.dropped == 0
@@ -380,9 +383,9 @@ def test_the_shortest_pause_of_a_camera_resets_the_state(play: Callable[..., Ses
     session = play(camera)
     newest = Newest(session)
     camera.give(15)
-    newest.wait_for_answer(lambda answer: answer.frames_since_reset == 14)
-    session.toggle()
-    session.toggle()
+    newest.wait_for_answer(lambda answer: answer.result.carried == 14)
+    session.control.toggle()
+    session.control.toggle()
     camera.give(15)
     answer = newest.wait_for_answer(lambda answer: answer.reset_by == "pausing")
     assert answer.result.carried < 15
@@ -393,6 +396,7 @@ class Wire:
 
     name = "camera 7"
     resolution = SENSOR
+    now_us = None
 
     def __init__(self, *, lost: bool, start_us: int) -> None:
         self.counters = SourceCounters()
@@ -426,14 +430,14 @@ def test_a_lost_camera_is_waited_for_and_goes_on_with_the_state_reset(play: Call
 
     session = play(Live(connect, retry_s=0.01))
     newest = Newest(session)
-    wait_until(lambda: session.state == "waiting")
-    assert session.lost.startswith("camera 7 was unplugged: plug it in again")
-    newest.wait_for_answer(lambda answer: answer.frames_since_reset > 10)
+    wait_until(lambda: session.control.state == "waiting")
+    assert session.control.lost.startswith("camera 7 was unplugged: plug it in again")
+    newest.wait_for_answer(lambda answer: answer.result.carried > 10)
     plugged_in.set()
     answer = newest.wait_for_answer(lambda answer: answer.reset_by == "reconnecting")
     assert answer.result.carried <= 20
-    assert session.state == "playing"
-    assert session.lost == ""
+    assert session.control.state == "playing"
+    assert session.control.lost == ""
 
 
 def test_a_camera_can_be_paused_while_it_is_lost(play: Callable[..., Session]) -> None:
@@ -441,12 +445,12 @@ def test_a_camera_can_be_paused_while_it_is_lost(play: Callable[..., Session]) -
         return Wire(lost=True, start_us=0)
 
     session = play(Live(connect, retry_s=PATIENCE_S))
-    wait_until(lambda: session.state == "waiting")
-    session.toggle()
-    assert session.state == "paused"
-    assert session.lost
-    session.toggle()
-    assert session.state == "waiting"
+    wait_until(lambda: session.control.state == "waiting")
+    session.control.toggle()
+    assert session.control.state == "paused"
+    assert session.control.lost
+    session.control.toggle()
+    assert session.control.state == "waiting"
 
 
 def test_in_a_quiet_scene_the_picture_fades(play: Callable[..., Session]) -> None:
@@ -461,26 +465,29 @@ def test_in_a_quiet_scene_the_picture_fades(play: Callable[..., Session]) -> Non
     assert newest.picture.arrived_s == 0
 
 
-class Late:
-    """A source whose times start anywhere, and go back once."""
-
-    resolution = Resolution(34, 34)
-
-    def __init__(self) -> None:
-        self.counters = SourceCounters()
+class Late(Camera):
+    """One whose times start anywhere, and go back once; then it ends."""
 
     def __iter__(self) -> Iterator[Events]:
         for start_us in (10_000_000, 2_000_000):
             for packet in np.array_split(moving_bar(150_000, start_us=start_us), 15):
+                while not self.wanted.acquire(timeout=0.02):
+                    yield packet[:0]
+                if self.closed:
+                    return
                 self.counters.events += packet.size
                 yield packet
 
-    def close(self) -> None: ...
-
 
 def test_times_of_a_live_source_count_from_its_first_event(play: Callable[..., Session]) -> None:
-    session = play(Late(), policy="block")
-    wait_until(lambda: session.state == "ended")
+    late = Late()
+    session = play(late)
+    for _ in range(30):  # one after another, so that none waits too long
+        before = late.counters.events
+        late.give(1)
+        wait_until(lambda before=before: late.counters.events > before and is_counted(session, late))
+    wait_until(lambda: session.control.state == "ended")
+    assert session.statistics.dropped == 0
     decided = session.take_decisions()
     assert len(decided) == 2
     assert all(0 <= decision.start_us < decision.end_us for decision in decided)

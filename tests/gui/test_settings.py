@@ -9,24 +9,50 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Remembered, Settings, with_recent
+from livesnn.app.playing.settings import Remembered, Settings, with_recent
 
 MakeWindow = Callable[..., MainWindow]
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"quarter_turns": 9}', '{"theme": "pink"}', "\udcff"])
-def test_damaged_settings_are_the_defaults(tmp_path: Path, damage: str) -> None:
-    file = tmp_path / "settings.ini"
-    file.write_bytes(f"[General]\nwindow={damage}\n".encode(errors="surrogateescape"))
-    assert Settings(file).now == Remembered()
+DAMAGES = [b"", b"{", b'{"quarter_turns": 9}', b'{"theme": "pink"}', b"\xff", b'{"model": "\xff"}']
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_settings_are_the_defaults_and_can_be_changed(tmp_path: Path, damage: bytes) -> None:
+    file = tmp_path / "settings.json"
+    file.write_bytes(damage)
+    settings = Settings(file)
+    assert settings.now == Remembered()
+    settings.change(loop=False)
+    assert Settings(file).now == Remembered(loop=False)
 
 
 def test_settings_are_on_disk_at_once(tmp_path: Path) -> None:
-    file = tmp_path / "settings.ini"
+    file = tmp_path / "settings.json"
     Settings(file).change(recent=("/a b/c,d.aedat4", "tcp://[::1]:7777"), geometry=b"\x00\xff", theme="light")
     assert Settings(file).now == Remembered(
         recent=("/a b/c,d.aedat4", "tcp://[::1]:7777"), geometry=b"\x00\xff", theme="light"
     )
+
+
+def test_the_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "new folder" / "settings.json"
+    settings = Settings(file)
+    settings.change(model="one")
+    with file.open("rb") as old:
+        settings.change(model="another")
+        assert b'"one"' in old.read()
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("change", [{"recent": ("/clips/\udcff.npz",)}, {"theme": "dark"}])
+def test_what_cannot_be_written_holds_until_the_end(tmp_path: Path, change: dict[str, object]) -> None:
+    (tmp_path / "a file").write_bytes(b"")
+    file = tmp_path / ("a file" if "theme" in change else "folder") / "settings.json"
+    settings = Settings(file)
+    settings.change(**change)
+    assert {name: getattr(settings.now, name) for name in change} == change
+    assert not file.exists()
 
 
 def test_at_most_ten_recent_sources_are_kept() -> None:
@@ -37,7 +63,7 @@ def test_at_most_ten_recent_sources_are_kept() -> None:
 
 
 def test_the_layout_is_remembered(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
-    file = tmp_path / "settings.ini"
+    file = tmp_path / "settings.json"
     first = make_window(settings=Settings(file))
     first.resize(800, 700)  # the offscreen screen has 800 × 800 pixels
     first.splitters["columns"].setSizes([430, 320])
@@ -52,7 +78,7 @@ def test_the_layout_is_remembered(qtbot: QtBot, make_window: MakeWindow, tmp_pat
 def test_a_short_window_leaves_the_lower_cards_out_and_has_them_again(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
-    file = tmp_path / "settings.ini"
+    file = tmp_path / "settings.json"
     first = make_window(settings=Settings(file))
     first.resize(800, 540)  # 1600 × 1080 pixels at 200 %
     assert not first.numbers.isVisible()

@@ -7,8 +7,8 @@ import pytest
 from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 
-from livesnn.app import style
-from livesnn.app.state_panel import FULL_DENSITY, LayerBars, StatePanel, membrane_height, state_words
+from livesnn.app.look import style
+from livesnn.app.widgets.state_panel import FULL_DENSITY, LayerBars, StatePanel, membrane_height, state_words
 
 from .answers import CARD, LAYERS, even_but, make_answer
 
@@ -57,7 +57,6 @@ def test_no_button_is_narrower_than_its_words(panel: StatePanel) -> None:
         (1234, 1234, "", "carried for 1,234 frames"),
         (3, 3, "seeking", "reset by seeking, 3 frames ago"),
         (23, 3, "", "carried for 3 frames"),
-        (23, 3, "seeking", "carried for 3 frames"),  # reset by plan since
     ],
 )
 def test_the_state_says_how_long_it_has_been_carried_and_why_it_was_reset(

@@ -1,4 +1,4 @@
-"""Rolling statistics: percentiles of the latency, rates, density."""
+"""RollingStatistics statistics: percentiles of the latency, rates, density."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from livesnn.app.statistics import LAST_RESULTS, Counts, Percentiles, Rolling, Showing
+from livesnn.app.playing.statistics import LAST_RESULTS, Counts, RollingStatistics, ShowLatency
 from livesnn.events.frames import Frame
 from livesnn.infer.pipeline import Latency, Result
+from livesnn.infer.tally import Percentiles
 
 FRAME = Frame(0, np.zeros((2, 1, 1), np.uint8), 0)
 RATES = np.zeros(2, np.float32)
@@ -19,11 +20,11 @@ def result(network_ms: float) -> Result:
     latency = Latency(float("nan"), network_ms, 2 * network_ms)
     layers = np.array((0.1, 0.3), np.float32)
     membrane = np.zeros(3, np.float32)
-    return Result(0, 0, RATES, None, 0.0, FRAME, latency, 0, False, layers, False, membrane, 1)
+    return Result(0, 0, 1, RATES, None, 0.0, FRAME, latency, False, layers, False, membrane, 1)
 
 
 def test_percentiles_are_over_the_last_results_only() -> None:
-    rolling = Rolling()
+    rolling = RollingStatistics()
     for _ in range(50):
         rolling.add_result(result(1e6), 0.2, 0.0)
     for milliseconds in range(LAST_RESULTS):
@@ -35,56 +36,54 @@ def test_percentiles_are_over_the_last_results_only() -> None:
 
 
 def test_what_was_never_measured_is_nan_not_zero() -> None:
-    empty = Rolling().snapshot(Counts(), now_s=1.0)
+    empty = RollingStatistics().snapshot(Counts(), now_s=1.0)
     assert math.isnan(empty.total_ms.p50)
     assert math.isnan(empty.events_per_s)
     assert math.isnan(empty.frames_per_s)
-    rolling = Rolling()
+    rolling = RollingStatistics()
     rolling.add_result(result(1.0), 0.2, 0.0)
     assert math.isnan(rolling.snapshot(Counts(), now_s=0.0).slice_ms.p95)
 
 
 def test_the_event_rate_is_in_the_recordings_own_time() -> None:
-    rolling = Rolling()
+    rolling = RollingStatistics()
     for packet in range(400):
         rolling.add_packet(50, 10_000 * packet)
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(5000.0)
 
 
 def test_a_jump_back_in_time_starts_the_event_rate_again() -> None:
-    rolling = Rolling()
+    rolling = RollingStatistics()
     for t_us in (0, 10_000, 20_000, 0, 1000):
         rolling.add_packet(10, t_us)
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(10_000.0)
 
 
 def test_frames_are_counted_in_real_time_over_the_last_two_seconds() -> None:
-    rolling = Rolling()
+    rolling = RollingStatistics()
     for frame in range(300):
         rolling.add_result(result(1.0), 0.2, 0.02 * frame)
     assert rolling.snapshot(Counts(), now_s=5.98).frames_per_s == pytest.approx(50.0, rel=0.02)
 
 
 def test_density_is_the_mean_over_the_last_results() -> None:
-    rolling = Rolling()
+    rolling = RollingStatistics()
     rolling.add_result(result(1.0), 0.1, 0.0)
     rolling.add_result(result(1.0), 0.3, 0.0)
     assert rolling.snapshot(Counts(), now_s=0.0).density == pytest.approx(0.2)
 
 
 def test_showing_is_from_the_arrival_to_the_painting_of_the_last_pictures() -> None:
-    showing = Showing()
+    showing = ShowLatency()
     assert math.isnan(showing.percentiles().p50)
     showing.add(1.0, 2.0)
     for milliseconds in range(LAST_RESULTS):
         showing.add(10.0, 10.0 + milliseconds / 1e3)
     assert showing.percentiles().p50 == pytest.approx((LAST_RESULTS - 1) / 2)
-    showing.clear()
-    assert math.isnan(showing.percentiles().p99)
 
 
 def test_a_picture_without_anything_new_does_not_count_as_late() -> None:
-    showing = Showing()
+    showing = ShowLatency()
     showing.add(5.0, 5.004)
     showing.add(0.0, 1e6)
     assert showing.percentiles() == Percentiles(*[pytest.approx(4.0)] * 3)

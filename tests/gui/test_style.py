@@ -14,9 +14,10 @@ from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
-from livesnn.app import icons, style
-from livesnn.app.themes import DARK, LIGHT, Theme
-from livesnn.app.views import DecisionView, label
+from livesnn.app.look import icons, style
+from livesnn.app.look.themes import DARK, LIGHT, Theme
+from livesnn.app.playing.settings import ThemeName
+from livesnn.app.widgets.parts import DecisionView, label
 
 from .answers import GESTURES
 
@@ -119,9 +120,7 @@ def test_a_class_keeps_its_colour_and_has_one_in_each_theme(qapp: QApplication) 
 
 
 @pytest.mark.parametrize(("name", "theme"), [("dark", DARK), ("light", LIGHT)])
-def test_colours_are_those_of_the_theme_in_use(
-    qapp: QApplication, name: style.ThemeName, theme: Theme
-) -> None:
+def test_colours_are_those_of_the_theme_in_use(qapp: QApplication, name: ThemeName, theme: Theme) -> None:
     style.use(name, qapp)
     assert style.theme() is theme
     shown = (style.TEXT, style.ACCENT_DARK, style.EVENT_BACKGROUND)
@@ -148,7 +147,7 @@ def test_every_colour_that_style_names_is_in_the_themes() -> None:
 
 
 @pytest.mark.parametrize(("name", "darker_ground"), [("dark", True), ("light", False)])
-def test_dialogs_have_the_theme_too(qapp: QApplication, name: style.ThemeName, darker_ground: bool) -> None:
+def test_dialogs_have_the_theme_too(qapp: QApplication, name: ThemeName, darker_ground: bool) -> None:
     style.use(name, qapp)
     palette = qapp.palette()
     for text, ground in (

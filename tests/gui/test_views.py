@@ -7,9 +7,9 @@ from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from livesnn.app import style
-from livesnn.app.readout import ReadoutPanel
-from livesnn.app.views import CaptionRow, DecisionView, ShorteningLabel, fitting_pixels
+from livesnn.app.look import style
+from livesnn.app.widgets.parts import CaptionRow, DecisionView, ShorteningLabel, fitting_pixels
+from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.infer.decide import Decision
 
 from .answers import CARD, GESTURES, even_but, make_answer

@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
 from livesnn.errors import FormatError
-from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.frames import frames
 from livesnn.events.recording import open_recording
 from livesnn.infer import load_model
@@ -29,7 +29,7 @@ MakeWindow = Callable[..., MainWindow]
 
 
 def state(window: MainWindow) -> str:
-    return "" if window.session is None else window.session.state
+    return "" if window.session is None else window.session.control.state
 
 
 def at_full_speed(window: MainWindow) -> None:
@@ -86,17 +86,16 @@ def test_space_pauses_and_goes_on(qtbot: QtBot, make_window: MakeWindow, recordi
     assert state(window) == "paused"
     session = window.session
     assert session is not None
-    qtbot.waitUntil(lambda: session.pictures_put == window.view.shown + session.pictures.replaced)
     qtbot.waitUntil(lambda: window.header.state.text() == "Paused")
-    put = session.pictures_put
+    shown = window.view.shown
     ticks: list[None] = []
     timer = QTimer()
     timer.timeout.connect(lambda: ticks.append(None))
     timer.start(10)
     qtbot.waitUntil(lambda: len(ticks) > 6)  # as many packets would have come
-    assert session.pictures_put <= put + 1
+    assert window.view.shown <= shown + 1
     qtbot.keyClick(window, Qt.Key.Key_Space)
-    qtbot.waitUntil(lambda: session.pictures_put > put + 2)
+    qtbot.waitUntil(lambda: window.view.shown > shown + 2)
     assert state(window) == "playing"
 
 
@@ -193,9 +192,9 @@ def test_the_file_dialog_starts_where_the_last_recording_was(
     qtbot: QtBot, make_window: MakeWindow, recording: Path
 ) -> None:
     window = make_window()
-    assert window.opening.folder == recordings_dir()
+    assert window.source_chooser.folder == recordings_dir()
     window.open(str(recording))
-    assert window.opening.folder == recording.parent
+    assert window.source_chooser.folder == recording.parent
 
 
 def test_without_loop_it_ends_and_plays_again(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
@@ -209,22 +208,8 @@ def test_without_loop_it_ends_and_plays_again(qtbot: QtBot, make_window: MakeWin
     once = session.n_decisions
     assert once == 10
     qtbot.mouseClick(window.transport.play, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: session.n_decisions == 2 * once and session.state == "ended")
+    qtbot.waitUntil(lambda: session.n_decisions == 2 * once and session.control.state == "ended")
     assert sum(session.decisions.values()) == once
-
-
-def test_every_picture_put_is_shown_or_counted_as_skipped(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path
-) -> None:
-    window = make_window()
-    at_full_speed(window)
-    window.open(str(recording))
-    qtbot.waitUntil(lambda: state(window) == "ended", timeout=20_000)
-    session = window.session
-    assert session is not None
-    window.poll()
-    assert session.pictures_put > 0
-    assert window.view.shown + session.pictures.replaced == session.pictures_put
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "damaged"])
@@ -265,7 +250,7 @@ def test_a_missing_model_is_a_banner(qtbot: QtBot, make_window: MakeWindow, reco
     assert window.view.words == ("The model can't be used", "Choose another with Ctrl+M")
 
 
-class Failing:
+class Failing(EventSource):
     """A source that breaks after three packets."""
 
     resolution = SENSOR
@@ -341,7 +326,7 @@ def test_the_speed_can_change_while_it_plays(qtbot: QtBot, make_window: MakeWind
     window = make_window()
     window.open(str(minute))
     qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
-    window.player.set_speed(math.inf)
+    window.transport.speed_wanted.emit(math.inf)
     qtbot.waitUntil(lambda: state(window) == "ended", timeout=40_000)
 
 

@@ -10,13 +10,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
-from livesnn.threads import Buffered, Latest, Worker
+from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.buffered import Buffered
+from livesnn.threads import Latest, Worker
 
 PATIENCE_S = 20.0
 
 
-class Clip:
+class Clip(EventSource):
     """A source of packets of given lengths whose events are numbered by their t."""
 
     def __init__(self, lengths: list[int]) -> None:

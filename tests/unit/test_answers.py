@@ -1,4 +1,4 @@
-"""Answering: where windows begin, what is kept of the probabilities, what is forgotten and when."""
+"""AnswerBuilder: where windows begin, what is kept of the probabilities, what is forgotten and when."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from livesnn.app.answers import UNTAKEN, Answering
-from livesnn.app.values import Answer
+from livesnn.app.playing.answers import UNTAKEN, AnswerBuilder
+from livesnn.app.playing.values import Answer
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events.frames import Frame
 from livesnn.infer.pipeline import Latency, Result
@@ -24,28 +24,30 @@ COUNTED = card(SliceRule(n_events=100))
 TIMED = card(SliceRule(delta_t_us=10_000))
 
 
-def result(t: int, position: int, *, reset: bool = False, decision: str | None = "left") -> Result:
+def result(t: int, position: int, *, reset: bool = False, carried: int = 1) -> Result:
     frame = Frame(t, np.zeros((2, 2, 2), np.uint8), 0)
     rates = np.array((1.0, 0.0), np.float32)
     none = np.zeros(0, np.float32)
     latency = Latency(0.0, 0.0, 0.0)
     end = position == WINDOW - 1
-    return Result(t, 0, rates, decision, 0.9, frame, latency, 0, reset, none, end, none, 1)
+    return Result(t, 0, position + 1, rates, "left", 0.9, frame, latency, reset, none, end, none, carried)
 
 
-def answers(answering: Answering, times: list[int], of: ModelCard, *, start_us: int = 0) -> Iterator[Answer]:
+def answers(
+    answering: AnswerBuilder, times: list[int], of: ModelCard, *, start_us: int = 0
+) -> Iterator[Answer]:
     for index, t in enumerate(times):
         yield answering.answer(result(t, index % WINDOW), of, start_us)
 
 
 def test_a_window_of_counted_events_begins_where_the_one_before_ended() -> None:
-    answering = Answering()
+    answering = AnswerBuilder()
     list(answers(answering, [1_000, 1_300, 1_900, 5_000], COUNTED, start_us=1_000))
     assert list(answering.decided) == [(0, 300, "left"), (300, 4_000, "left")]
 
 
 def test_after_a_reset_it_begins_with_its_first_frame() -> None:
-    answering = Answering()
+    answering = AnswerBuilder()
     list(answers(answering, [1_000, 1_300], COUNTED))
     answering.answer(result(9_000, 0, reset=True), COUNTED, 0)
     answering.answer(result(9_500, 1), COUNTED, 0)
@@ -53,37 +55,58 @@ def test_after_a_reset_it_begins_with_its_first_frame() -> None:
 
 
 def test_a_window_of_timed_frames_begins_a_frame_before_its_first_ends() -> None:
-    answering = Answering()
+    answering = AnswerBuilder()
     list(answers(answering, [510_000, 520_000], TIMED, start_us=500_000))
     assert list(answering.decided) == [(0, 20_000, "left")]
 
 
 def test_the_frames_are_those_of_the_current_window() -> None:
-    seen = list(answers(Answering(), [10_000, 20_000, 30_000], TIMED))
+    seen = list(answers(AnswerBuilder(), [10_000, 20_000, 30_000], TIMED))
     assert [len(answer.frames) for answer in seen] == [1, 2, 1]
     assert seen[1].frames == (seen[0].result.frame.data, seen[1].result.frame.data)
 
 
+def test_why_the_state_was_reset_is_said_until_it_is_reset_by_plan() -> None:
+    answering = AnswerBuilder()
+    answering.begin_pass("")
+    assert answering.answer(result(10_000, 0), TIMED, 0).reset_by == ""
+    answering.begin_pass("seeking")
+    assert answering.answer(result(20_000, 0, reset=True), TIMED, 0).reset_by == "seeking"
+    assert answering.answer(result(30_000, 1, carried=2), TIMED, 0).reset_by == "seeking"
+    assert answering.answer(result(40_000, 0), TIMED, 0).reset_by == ""
+    assert answering.answer(result(90_000, 0, reset=True), TIMED, 0).reset_by == "a jump in time"
+
+
+def test_decisions_are_counted_for_the_first_pass_the_current_one_and_all() -> None:
+    answering = AnswerBuilder()
+    for windows in (3, 2):
+        answering.begin_pass("")
+        list(answers(answering, [10_000 * frame for frame in range(WINDOW * windows)], TIMED))
+    assert answering.first_pass.decisions == {"left": 3}
+    assert answering.this_pass.windows == 2
+    assert answering.n_decisions == 5
+
+
 def test_decisions_that_nobody_takes_are_bounded() -> None:
-    answering = Answering()
+    answering = AnswerBuilder()
     list(answers(answering, [10_000 * index for index in range(2 * UNTAKEN + 100)], TIMED))
     assert len(answering.decided) == UNTAKEN
 
 
 @pytest.mark.parametrize("then", [4_000_000, 15_000_001])
 def test_a_jump_back_or_beyond_the_history_begins_it_again(then: int) -> None:
-    seen = list(answers(Answering(), [4_980_000, 5_000_000, then], TIMED))
+    seen = list(answers(AnswerBuilder(), [4_980_000, 5_000_000, then], TIMED))
     assert seen[1].history.t_us.tolist() == [4_980_000, 5_000_000]
     assert seen[2].history.t_us.tolist() == [then]
 
 
 def test_the_newest_probabilities_replace_those_too_near_to_the_ones_before() -> None:
-    *_, last = answers(Answering(), [0, 20_000, 25_000, 30_000, 30_000], TIMED)
+    *_, last = answers(AnswerBuilder(), [0, 20_000, 25_000, 30_000, 30_000], TIMED)
     assert last.history.t_us.tolist() == [0, 20_000, 30_000]
 
 
 def test_a_history_once_given_does_not_change() -> None:
-    answering = Answering()
+    answering = AnswerBuilder()
     early = next(answers(answering, [10_000], TIMED))
     list(answers(answering, [10_000 * index for index in range(2, 5_000)], TIMED))
     assert early.history.t_us.tolist() == [10_000]

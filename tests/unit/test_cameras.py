@@ -275,7 +275,7 @@ class TestOpening:
     ) -> None:
         monkeypatch.setitem(sys.modules, "dv_processing", None)
         for call in (discover, lambda: open_camera("camera")):
-            with pytest.raises(SourceError, match=r"pip install 'livesnn\[cameras\]'"):
+            with pytest.raises(SourceError, match="pip install dv-processing"):
                 call()
 
 

@@ -13,11 +13,12 @@ import pytest
 
 from livesnn.bench.slicer import moving_blob
 from livesnn.errors import SourceError
-from livesnn.events import Events, SourceCounters
+from livesnn.events import Events, EventSource, SourceCounters
 from livesnn.events.cameras import open_camera
-from livesnn.events.capture import Recorded, record
+from livesnn.events.capture import record
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import open_recording
+from livesnn.events.tape import Recorded
 from tests.fake_camera import UNPLUG, VGA, ArrayBatch, FakeCameras, FakeDriver, at
 
 pytestmark = pytest.mark.timeout(60)
@@ -27,22 +28,27 @@ BLOB = moving_blob(200_000, VGA, seed=4, duration_us=2_000_000)
 PACKETS = np.split(BLOB, 200)
 
 
-class Packets:
-    """A live source: given packets, then empty ones, or an error, or its end."""
+class Packets(EventSource):
+    """A live source: given packets, then empty ones, or an error, or its end; ``after`` each given one."""
 
-    def __init__(self, packets: Sequence[Events], then: BaseException | str = "silence") -> None:
+    def __init__(
+        self,
+        packets: Sequence[Events],
+        then: BaseException | str = "silence",
+        after: Callable[[int], None] = lambda number: None,
+    ) -> None:
         self.resolution = VGA
         self.counters = SourceCounters()
         self.closed = False
-        self.exhausted = threading.Event()
         self._packets = packets
         self._then = then
+        self._after = after
 
     def __iter__(self) -> Iterator[Events]:
-        for packet in self._packets:
+        for number, packet in enumerate(self._packets, 1):
             self.counters.events += packet.size
             yield packet
-        self.exhausted.set()
+            self._after(number)
         if isinstance(self._then, BaseException):
             raise self._then
         while self._then == "silence" and not self.closed:
@@ -50,6 +56,16 @@ class Packets:
 
     def close(self) -> None:
         self.closed = True
+
+
+def interrupting(number: int, times: int = 1) -> Callable[[int], None]:
+    """Return what presses Ctrl-C after that packet."""
+
+    def after(given: int) -> None:
+        for _ in range(times if given == number else 0):
+            signal.raise_signal(signal.SIGINT)
+
+    return after
 
 
 def ticking(step_s: float) -> Callable[[], float]:
@@ -106,62 +122,30 @@ def test_the_seconds_of_a_live_source_are_those_of_the_clock(tmp_path: Path) -> 
     assert recorded.events == BLOB.size
 
 
-def test_it_stops_when_told_and_finishes_the_file(tmp_path: Path) -> None:
-    stop = threading.Event()
-    told: list[Recorded] = []
-
-    def progress(so_far: Recorded) -> None:
-        told.append(so_far)
-        if so_far.events >= 10_000:
-            stop.set()
-
-    recorded = record(
-        Packets(PACKETS), tmp_path / "out.aedat4", stop=stop, on_progress=progress, clock=ticking(1.0)
-    )
-    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB[:10_000])
-    assert recorded.events == 10_000
-    assert [so_far.events for so_far in told] == list(range(1000, 10_001, 1000))
-
-
 def test_ctrl_c_stops_and_finishes_the_file(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
-    recorded = record(
-        Packets(PACKETS),
-        tmp_path / "out.aedat4",
-        on_progress=lambda so_far: signal.raise_signal(signal.SIGINT),
-        clock=ticking(1.0),
-    )
-    assert recorded.events == 1000
-    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB[:1000])
+    recorded = record(Packets(PACKETS, after=interrupting(9)), tmp_path / "out.aedat4")
+    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB[:10_000])  # that packet is kept as well
+    assert (recorded.events, recorded.dropped) == (10_000, 0)
     assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_second_ctrl_c_interrupts_and_the_file_is_kept(tmp_path: Path) -> None:
-    def twice(so_far: Recorded) -> None:
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-
-    source = Packets(PACKETS)
+    source = Packets(PACKETS, after=interrupting(9, times=2))
     with pytest.raises(KeyboardInterrupt):
-        record(source, tmp_path / "out.aedat4", on_progress=twice, clock=ticking(1.0))
-    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB[:1000])
+        record(source, tmp_path / "out.aedat4")
+    np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB[:9000])
     assert source.closed
 
 
 def test_what_a_slow_disk_cannot_take_is_dropped_and_counted(tmp_path: Path) -> None:
-    source = Packets(PACKETS, then="end")
-
-    def slow(so_far: Recorded) -> None:
-        assert source.exhausted.wait(PATIENCE_S)
-
-    recorded = record(
-        source, tmp_path / "out.aedat4", on_progress=slow, buffer_bytes=50_000, clock=ticking(1.0)
-    )
-    written = read(tmp_path / "out.aedat4")
-    assert recorded.dropped > BLOB.size // 2
-    assert recorded.events + recorded.dropped == BLOB.size
-    assert written.size == recorded.events
-    np.testing.assert_array_equal(written[-1000:], PACKETS[-1])
+    whole = [np.concatenate(PACKETS)] * 100  # takes milliseconds to write, and next to nothing to read
+    source = Packets(whole, then="end")
+    source.counters.dropped = 7
+    recorded = record(source, tmp_path / "out.aedat4", buffer_bytes=1)
+    assert recorded.dropped > BLOB.size
+    assert recorded.events + recorded.dropped == 100 * BLOB.size + 7
+    assert read(tmp_path / "out.aedat4").size == recorded.events
 
 
 def test_what_came_before_an_error_is_kept(tmp_path: Path) -> None:
@@ -173,15 +157,13 @@ def test_what_came_before_an_error_is_kept(tmp_path: Path) -> None:
 def test_a_camera_that_is_lost_and_comes_back_is_recorded_on(tmp_path: Path) -> None:
     before, after = np.split(BLOB, 2)
     cameras = FakeCameras([FakeDriver([ArrayBatch.of(before), UNPLUG]), FakeDriver([ArrayBatch.of(after)])])
-    stop = threading.Event()
     told: list[str] = []
-    recorded = record(
-        open_camera("camera", notify=told.append, cameras=cameras),
-        tmp_path / "out.aedat4",
-        stop=stop,
-        on_progress=lambda so_far: stop.set() if so_far.events == BLOB.size else None,
-        clock=ticking(1.0),
-    )
+    live = open_camera("camera", notify=told.append, cameras=cameras)
+
+    def clock() -> float:  # the time is over when all has come
+        return float(live.counters.events == BLOB.size)
+
+    recorded = record(live, tmp_path / "out.aedat4", seconds=1.0, clock=clock)
     np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB)
     assert recorded.dropped == 0
     assert len(told) == 2
@@ -207,7 +189,7 @@ def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
 def test_no_time_at_all_is_refused(tmp_path: Path, seconds: float) -> None:
-    with pytest.raises(SourceError, match="can't be recorded"):
+    with pytest.raises(SourceError, match="can't be read for"):
         record(Packets(PACKETS), tmp_path / "out.aedat4", seconds=seconds)
     assert not (tmp_path / "out.aedat4").exists()
 

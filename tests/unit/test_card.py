@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from livesnn.card import Accuracy, InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
+from livesnn.card import Accuracy, InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule, Split
 from livesnn.errors import ModelError
 
 CARD = ModelCard(
@@ -17,6 +17,7 @@ CARD = ModelCard(
     NeuronSpec(0.8, 0.5, False),
     "spikes",
     {"stem": (8, 10, 17)},
+    split=Split(0.1, 0),
     accuracy=Accuracy(0.9, 0.8, 100),
 )
 

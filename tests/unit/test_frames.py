@@ -12,7 +12,7 @@ import pytest
 from livesnn.bench.slicer import bench_slicer, moving_blob
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import ModelError, SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
 from livesnn.events.frames import DISORDER_US, GAP_FIXED_COUNT_US, Frame, Slicer, _kernel, frames, stack_clip
 
 TEN_MS = SliceRule(delta_t_us=10_000)
@@ -35,7 +35,7 @@ def told(ended: list[Frame]) -> list[tuple[int, int, bool]]:
 
 
 @dataclass
-class Packets:
+class Packets(EventSource):
     """A source in memory."""
 
     packets: list[Events]

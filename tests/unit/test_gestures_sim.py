@@ -9,36 +9,53 @@ import numpy as np
 import pytest
 import torch
 
-from livesnn.card import ModelCard
-from livesnn.errors import DataError
+from livesnn.card import ModelCard, SliceRule
+from livesnn.errors import DataError, TrainError
 from livesnn.events.frames import Frame
 from livesnn.infer import State
 from livesnn.simulate.motions import GESTURES
 from livesnn.snn import build_network
-from livesnn.train.config import INPUTS, TrainConfig
-from livesnn.train.datasets.gestures_sim import UNKNOWN, clip_frames, load_gestures, load_idle
+from livesnn.train.config import TrainConfig
+from livesnn.train.datasets.gestures_sim import INPUT, UNKNOWN, clip_frames, load_gestures, load_idle
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.stream import evaluate_stream
 
-SPEC = INPUTS["gestures-sim"]
-SHORT = replace(SPEC, window=2)
+SHORT = replace(INPUT, window=2)
 
 
-def test_clips_are_cached_and_those_of_a_smaller_set_are_the_first_of_a_larger(tmp_path: Path) -> None:
-    clips = load_gestures(SHORT, 1, use="test", cache=tmp_path)
+def test_clips_are_made_once_and_then_read_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path))
+    clips = load_gestures(SHORT, 1, use="test")
     assert clips.frames.shape == (11, 2, 2, 64, 64)
     assert clips.labels.tolist() == list(range(11))
-    assert np.array_equal(clips.frames[3], clip_frames(GESTURES[3], 0, SHORT, "test"))
+    assert np.array_equal(clips.frames[3], clip_frames((GESTURES[3], 0), SHORT, "test"))
     files = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
-    again = load_gestures(SHORT, 1, use="test", cache=tmp_path)
-    assert np.array_equal(again.frames, clips.frames)
+    assert len(files) == 1
+    assert np.array_equal(load_gestures(SHORT, 1, use="test").frames, clips.frames)
     assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == files
 
 
-def test_idle_people_belong_to_no_class(tmp_path: Path) -> None:
-    idle = load_idle(SHORT, 2, use="train", cache=tmp_path)
+def test_idle_people_belong_to_no_class() -> None:
+    idle = load_idle(SHORT, 2, use="train")
     assert idle.labels.tolist() == [UNKNOWN] * 2
     assert idle.classes == GESTURES
+
+
+@pytest.mark.parametrize("rule", [SliceRule(n_events=500), SliceRule(n_events=8_000)])
+def test_a_clip_of_frames_of_so_many_events_is_as_long_as_it_takes(rule: SliceRule) -> None:
+    frames = clip_frames(("arm_roll", 1), replace(INPUT, slice=rule, count_max=255), "test")
+    assert frames.sum(axis=(1, 2, 3)).tolist() == [rule.n_events] * 10
+
+
+def test_an_option_of_another_data_set_is_refused_and_two_rules_for_a_frame_too() -> None:
+    with pytest.raises(TrainError, match="--people is of gestures-sim, not of nmnist: leave it out"):
+        TrainConfig(people=5)
+    with pytest.raises(TrainError, match="--simulated is of nmnist"):
+        TrainConfig(dataset="gestures-sim", simulated=5)
+    with pytest.raises(TrainError, match="can't both end a frame"):
+        TrainConfig(delta_t_us=1000, n_events=1000)
 
 
 def test_a_clip_of_no_class_teaches_equal_probabilities() -> None:

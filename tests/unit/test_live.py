@@ -11,9 +11,10 @@ import pytest
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.events.buffered import Buffered
 from livesnn.events.frames import frames
 from livesnn.events.live import Connection, Live, SourceLost
-from livesnn.threads import Buffered, Latest, Worker
+from livesnn.threads import Latest, Worker
 from tests.fake_camera import at
 
 pytestmark = pytest.mark.timeout(60)
@@ -32,6 +33,7 @@ class Wire:
         self.name = "wire"
         self.resolution = resolution
         self.counters = SourceCounters()
+        self.now_us: int | None = None
         self.closed = threading.Event()
         self._items = iter(items)
 
@@ -127,6 +129,19 @@ def test_it_tries_again_until_it_is_back_and_tells_it_once() -> None:
         assert times(until(live, lambda: live.counters.events == 1)) == [1]
         assert live.connection == 1
         assert len(told) == 2
+
+
+def test_what_keeps_it_from_coming_back_is_said_as_the_newest_reason() -> None:
+    told: list[str] = []
+    failures = [SourceError("port is shut: open it"), SourceError("host is off: switch it on")]
+    with Live(connects([Wire(UNPLUGGED), *failures, Wire(at(1))]), notify=told.append, retry_s=0) as live:
+        said = dict.fromkeys(live.lost for _ in until(live, lambda: live.counters.events == 1))
+    assert [*said][1:] == [
+        "wire is cut: mend it; waiting for it (port is shut: open it)",
+        "wire is cut: mend it; waiting for it (host is off: switch it on)",
+        "",
+    ]
+    assert len(told) == 2
 
 
 def test_it_can_be_lost_more_than_once_and_counts_everything() -> None:
@@ -262,7 +277,7 @@ def test_however_short_the_gap_the_frame_after_a_return_starts_anew() -> None:
 
 def test_a_connection_tells_how_far_its_time_is_until_it_is_lost() -> None:
     wire = Wire(at(0), UNPLUGGED)
-    wire.now_us = 25_000  # type: ignore[attr-defined]
+    wire.now_us = 25_000
     with Live(connects([wire]), retry_s=3600) as live:
         iterator = iter(live)
         next(iterator)

@@ -14,14 +14,16 @@ import pytest
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution, network
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, build_events, build_header
 from livesnn.events.formats.compression import Compression
 from livesnn.events.frames import frames
 from livesnn.events.live import Live, SourceLost, ignore
-from livesnn.events.network import Address, StreamConnection, open_stream, parse_address
+from livesnn.events.network import StreamConnection, open_stream, parse_address
+from livesnn.events.network import connect as connect_to
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import open_recording
+from livesnn.events.tcp import Address
 from livesnn.sources import open_source
 from tests.served import WAIT_S, Server, free_port
 
@@ -98,8 +100,9 @@ def connect(serve: Callable[..., Script]) -> Iterator[Callable[..., StreamConnec
     """Yield what connects to a server that sends its header and some octets, and then stays or hangs up."""
     connections: list[StreamConnection] = []
 
-    def to(octets: bytes, *, stays: bool = True) -> StreamConnection:
-        connections.append(StreamConnection(serve((header_octets() + octets, stays)).address))
+    def to(octets: bytes, *, stays: bool = True, stall_s: float = WAIT_S) -> StreamConnection:
+        address = serve((header_octets() + octets, stays)).address
+        connections.append(connect_to(address, stall_s=stall_s))
         return connections[-1]
 
     yield to
@@ -164,7 +167,7 @@ def test_a_packet_in_pieces_is_read_whole_once_all_of_it_is_there(serve: Callabl
     events = make_events(300)
     octets = packet_octets(events)
     script = serve((header_octets(), True))
-    connection = StreamConnection(script.address)
+    connection = connect_to(script.address)
     for first in range(0, len(octets), 999):
         assert connection.read(0.001) is None
         script.send(octets[first : first + 999])
@@ -217,11 +220,10 @@ def test_what_is_not_a_stream_of_events_is_refused_in_one_line(
 
 @pytest.mark.parametrize("octets", [b"", b"\x00", header_octets()[:50]], ids=len)
 def test_a_server_that_connects_and_says_nothing_more_is_given_up(
-    serve: Callable[..., Script], octets: bytes, monkeypatch: pytest.MonkeyPatch
+    serve: Callable[..., Script], octets: bytes
 ) -> None:
-    monkeypatch.setattr(network, "CONNECT_S", 0.1)
-    with pytest.raises(SourceError, match="nothing came"):
-        open_stream(str(serve((octets, True)).address), notify=ignore)
+    with pytest.raises(SourceError, match=r"nothing came from it in 0\.1 s"):
+        connect_to(serve((octets, True)).address, connect_s=0.1)
 
 
 @pytest.mark.parametrize(
@@ -238,10 +240,10 @@ def test_a_server_that_hangs_up_is_lost_also_within_a_packet(
 
 @pytest.mark.parametrize("length", [3, 8, 99])
 def test_a_server_that_stops_within_a_packet_is_lost_but_not_one_that_is_silent_between_packets(
-    connect: Callable[..., StreamConnection], length: int, monkeypatch: pytest.MonkeyPatch
+    connect: Callable[..., StreamConnection], length: int
 ) -> None:
-    monkeypatch.setattr(network, "STALL_S", 0.05)
-    silent, stopped = connect(b""), connect(packet_octets(make_events(50))[:length])
+    silent = connect(b"", stall_s=0.05)
+    stopped = connect(packet_octets(make_events(50))[:length], stall_s=0.05)
     assert silent.read(0.2) is None
     with pytest.raises(SourceLost, match="stopped within a packet"):
         stopped.read(0.2)
@@ -277,7 +279,7 @@ def test_a_stream_comes_back_as_another_connection_and_is_counted_on(serve: Call
         (header_octets() + packet_octets(events[100:]), True),
     )
     lines: list[str] = []
-    source = Live(lambda: StreamConnection(script.address), notify=lines.append, retry_s=0.01)
+    source = Live(lambda: connect_to(script.address), notify=lines.append, retry_s=0.01)
     came = [(source.connection, packet) for packet in islice(filled(source), 2)]
     source.close()
     assert [number for number, _ in came] == [0, 1]

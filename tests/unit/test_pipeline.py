@@ -73,7 +73,7 @@ def assert_same(one: list[Result], other: list[Result]) -> None:
     for i, (a, b) in enumerate(zip(one, other, strict=True)):
         np.testing.assert_array_equal(a.rates, b.rates)
         np.testing.assert_array_equal(a.density, b.density)
-        assert (a.t, a.window, a.window_end) == (b.t, b.window, b.window_end)
+        assert (a.t, a.window, a.frame_in_window) == (b.t, b.window, b.frame_in_window)
         assert (a.decision, a.confidence) == (b.decision, b.confidence)
         assert i == 0 or a.reset == b.reset
 
@@ -84,7 +84,9 @@ def test_there_is_one_result_a_frame_in_windows_that_do_not_overlap() -> None:
     assert [result.t for result in results] == [frame.t for frame in frames]
     assert all(result.frame is frame for result, frame in zip(results, frames, strict=True))
     assert [result.window for result in results] == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
+    assert [result.frame_in_window for result in results] == [1, 2, 3, 4, 1, 2, 3, 4, 1, 2]
     assert [i for i, result in enumerate(results) if result.window_end] == [3, 7]
+    assert [result.window_seen for result in results] == [False] * 3 + [True] * 7
 
 
 def test_rates_are_the_mean_output_of_the_last_window_of_frames_with_the_state_carried() -> None:
@@ -215,11 +217,6 @@ def test_an_unknown_arrival_gives_only_the_networks_time() -> None:
     (result,) = run(make_frames(1), Tiny())
     assert np.isnan([result.latency.slice_ms, result.latency.total_ms]).all()
     assert result.latency.network_ms > 0
-
-
-def test_dropped_events_are_passed_on() -> None:
-    results = list(run(make_frames(4), Tiny(), dropped=iter([0, 3, 3, 8]).__next__))
-    assert [result.dropped for result in results] == [0, 3, 3, 8]
 
 
 def test_an_endless_stream_is_served_frame_by_frame() -> None:

@@ -17,9 +17,9 @@ import pytest
 from livesnn.bench.slicer import moving_blob
 from livesnn.errors import SourceError
 from livesnn.events import Events
-from livesnn.events.capture import Capture
 from livesnn.events.recording import open_recording
 from livesnn.events.tape import Tape
+from livesnn.threads import Policy
 from tests.fake_camera import VGA, at
 
 pytestmark = pytest.mark.timeout(60)
@@ -62,14 +62,14 @@ def test_what_is_put_until_it_is_stopped_is_in_the_file(tmp_path: Path) -> None:
 
 def test_what_a_slow_disk_cannot_take_is_dropped_and_counted(tmp_path: Path) -> None:
     tape = Tape(tmp_path / "a.aedat4", VGA, "camera", buffer_bytes=1)  # a packet at most waits
-    for number in range(200):
+    for number in range(60):
         whole = BLOB.copy()  # takes milliseconds to write, and next to nothing to put
         whole["t"] += 4_000_000 * number
         tape.put(whole)
     assert tape.close(PATIENCE_S)
     recorded = tape.recorded
     assert recorded.dropped > 0
-    assert recorded.events + recorded.dropped == 200 * BLOB.size
+    assert recorded.events + recorded.dropped == 60 * BLOB.size
     assert read(tape.path).size == recorded.events
 
 
@@ -129,19 +129,64 @@ def test_a_full_disk_ends_it_and_leaves_what_had_reached_it(tmp_path: Path) -> N
         assert 10_000 < sum(packet.size for packet in recording) < 2_000_000
 
 
+class HeldClock:
+    """Seconds that are set by hand."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def taped(path: Path, *puts: tuple[float, Events], policy: Policy = "drop_oldest") -> Tape:
+    """Return the closed tape of packets put at these times."""
+    clock = HeldClock()
+    tape = Tape(path, VGA, "camera", policy=policy, clock=clock)
+    for clock.now_s, packet in puts:
+        tape.put(packet)
+    assert tape.close(PATIENCE_S)
+    assert tape.error is None
+    return tape
+
+
 def test_times_go_on_by_the_clock_where_a_source_comes_back_counting_from_zero(tmp_path: Path) -> None:
-    first, again = at(100_000, 150_000), at(0, 40_000)
-    with Capture(tmp_path / "a.aedat4", VGA, "camera") as capture:
-        capture.write(first, 10.0)
-        capture.write(again, 12.5)
-        capture.write(at(60_000), 12.6)
-    times = read(tmp_path / "a.aedat4")["t"]
-    assert times.tolist() == [100_000, 150_000, 2_650_000, 2_690_000, 2_710_000]
-    assert capture.so_far(0).seconds == pytest.approx(2.61)
+    path = tmp_path / "a.aedat4"
+    tape = taped(path, (10.0, at(100_000, 150_000)), (12.5, at(0, 40_000)), (12.6, at(60_000)))
+    assert read(path)["t"].tolist() == [100_000, 150_000, 2_650_000, 2_690_000, 2_710_000]
+    assert tape.recorded.seconds == pytest.approx(2.61)
 
 
 def test_times_stay_where_a_source_comes_back_and_counts_on(tmp_path: Path) -> None:
-    with Capture(tmp_path / "a.aedat4", VGA, "camera") as capture:
-        capture.write(at(100_000, 150_000), 10.0)
-        capture.write(at(900_000), 11.0)
-    assert read(tmp_path / "a.aedat4")["t"].tolist() == [100_000, 150_000, 900_000]
+    path = tmp_path / "a.aedat4"
+    taped(path, (10.0, at(100_000, 150_000)), (11.0, at(900_000)))
+    assert read(path)["t"].tolist() == [100_000, 150_000, 900_000]
+
+
+def test_a_recordings_own_times_stay_even_where_they_jump_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat4"
+    taped(path, (10.0, at(900_000)), (12.5, at(100_000)), policy="block")
+    assert read(path)["t"].tolist() == [900_000, 100_000]
+
+
+def test_a_recording_waits_for_the_disk_and_loses_nothing(tmp_path: Path) -> None:
+    tape = Tape(tmp_path / "a.aedat4", VGA, "camera", policy="block", buffer_bytes=1)
+    for packet in PACKETS:
+        tape.put(packet)
+    assert tape.close(PATIENCE_S)
+    assert (tape.recorded.events, tape.recorded.dropped) == (BLOB.size, 0)
+    np.testing.assert_array_equal(read(tape.path), BLOB)
+
+
+def test_nobody_waits_for_a_file_that_failed(tmp_path: Path) -> None:
+    tape = Tape(tmp_path / "a.raw", VGA, "camera", policy="block", buffer_bytes=1)
+    for packet in PACKETS:
+        tape.put(packet)
+    assert tape.close(PATIENCE_S)
+    assert "choose a name that ends in .aedat4" in str(tape.error)
+
+
+def test_a_camera_without_a_name_is_livesnn(tmp_path: Path) -> None:
+    tape = Tape(tmp_path / "a.aedat4", VGA, "")
+    assert tape.close(PATIENCE_S)
+    with open_recording(tape.path) as recording:
+        assert recording.camera == "livesnn"

@@ -1,7 +1,8 @@
-"""Latest, Worker and Buffered, one behaviour each."""
+"""Latest, Worker, PacketQueue, Ctrl-C and Buffered, one behaviour each."""
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +11,8 @@ import pytest
 
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
-from livesnn.threads import Buffered, Latest, Worker
+from livesnn.events.buffered import Buffered
+from livesnn.threads import Latest, PacketQueue, Worker, ctrl_c_sets
 
 PATIENCE_S = 20.0  # of waits that end at once unless something is broken
 THREE_PACKETS = 3 * (10 * EVENTS_DTYPE.itemsize + 256)  # bytes: of ten events each, with the queue's overhead
@@ -22,7 +24,7 @@ def packet(first: int, length: int) -> Events:
     return events
 
 
-class Packets:
+class Packets(EventSource):
     """A source that yields given packets, then raises ``error`` if there is one."""
 
     def __init__(self, packets: Sequence[Events], error: BaseException | None = None) -> None:
@@ -146,9 +148,44 @@ def test_a_closed_worker_never_starts() -> None:
     assert not ran.is_set()
 
 
+def test_the_first_ctrl_c_sets_the_event_and_the_second_interrupts() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    stop = threading.Event()
+    with ctrl_c_sets(stop):
+        signal.raise_signal(signal.SIGINT)
+        assert stop.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_outside_the_main_thread_ctrl_c_stays_as_it_is() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    found: Latest[object] = Latest()
+
+    def enter(stop: threading.Event) -> None:
+        with ctrl_c_sets(stop):
+            found.put(signal.getsignal(signal.SIGINT))
+
+    worker = Worker("other", enter).start()
+    assert worker.close(PATIENCE_S)
+    assert worker.error is None
+    assert found.take() is before
+
+
+def test_nobody_waits_for_room_in_a_queue_that_has_ended() -> None:
+    queue = PacketQueue(policy="block", max_bytes=1)
+    queue.put(packet(0, 10))
+    waiting = Worker("producer", lambda stop: queue.put(packet(10, 10))).start()
+    assert waiting.running
+    queue.end()
+    assert waiting.close(PATIENCE_S)
+    assert queue.unread == 10
+
+
 def test_a_recording_comes_through_whole_and_in_order() -> None:
     packets = [packet(10 * i, 10) for i in range(50)]
-    source: EventSource = Buffered(Packets(packets), policy="block", max_bytes=400)
+    source = Buffered(Packets(packets), policy="block", max_bytes=400)
     assert times(list(source)) == list(range(500))
     assert source.counters == SourceCounters(events=500)
     assert source.resolution == Resolution(34, 34)

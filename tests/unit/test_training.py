@@ -174,6 +174,22 @@ def test_evaluate_resets_each_clip_or_carries_one_stream() -> None:
     assert measured.density == pytest.approx(measured.densities["hidden"])
 
 
+def test_a_clip_of_several_windows_is_one_decision_the_one_with_the_highest_rate_over_all() -> None:
+    frames = np.zeros((2, 4, 2, 34, 34), np.uint8)  # two windows a clip
+    frames[0, :2, 0, 0, 0], frames[0, 2:, 0, 0, 1] = 1, 9  # weakly a, then strongly b
+    frames[1, :2, 0, 0, 0], frames[1, 2:, 0, 0, 1] = 200, 1  # strongly a, then weakly b
+    data = Clips(frames, np.array([1, 0]), ("rises", "falls"), ("a", "b"))
+    measured = evaluate(_Parrot(), data)
+    assert measured.n == 2
+    assert measured.accuracy_reset == 1.0
+
+
+def test_evaluate_refuses_clips_that_are_not_whole_windows() -> None:
+    data = Clips(np.zeros((1, 3, 2, 34, 34), np.uint8), np.zeros(1, np.int64), ("x",), ("a", "b"))
+    with pytest.raises(DataError, match="3 frames are not whole windows of the model's 2"):
+        evaluate(_Parrot(), data)
+
+
 def test_evaluate_refuses_other_classes() -> None:
     data = Clips(np.zeros((1, 2, 2, 34, 34), np.uint8), np.zeros(1, np.int64), ("x",), ("a", "c"))
     with pytest.raises(DataError, match="classes"):

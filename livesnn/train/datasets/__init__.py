@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import ModelCard
-from livesnn.errors import DataError
+from livesnn.card import InputSpec, ModelCard, Split
+from livesnn.paths import cache_dir
+
+if TYPE_CHECKING:
+    from livesnn.train.config import TrainConfig
+
+SplitName = Literal["validation", "train", "test"]
 
 
 @dataclass(frozen=True)
@@ -67,34 +76,52 @@ def stratified_split(
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def load_split(
-    dataset: str, data: Path, split: Literal["validation", "train", "test"], card: ModelCard
-) -> Clips:
-    """Return the clips on which a model is measured.
+class Parts(NamedTuple):
+    """What a training takes: clips to train on, clips that choose the epoch, and more of which each epoch draws some.
 
-    Parameters
-    ----------
-    data
-        Folder of the data set; of its cache where the clips are simulated.
-    split
-        "validation": what the card's split kept from the training part; "train": the rest of it; "test": the
-        official test part. Of simulated people `MEASURED_PEOPLE` a class, others in each split.
-
-    Raises
-    ------
-    DataError
-        No such data set, or it isn't in its official layout.
+    ``split``: how validation was kept from the training part; None: it consists of clips of its own.
     """
-    if dataset == "gestures-sim":
-        from livesnn.train.datasets.gestures_sim import MEASURED_PEOPLE, load_gestures
 
-        return load_gestures(card.input, MEASURED_PEOPLE, use=split, cache=data)
-    if dataset != "nmnist":
-        raise DataError(f"no data set {dataset!r}; there is: nmnist, gestures-sim")
-    from livesnn.train.datasets.nmnist import load_nmnist
+    training: Clips
+    validation: Clips
+    extra: Clips | None
+    extra_per_epoch: int
+    split: Split | None
 
-    if split == "test":
-        return load_nmnist(data, "Test", card.input)
-    clips = load_nmnist(data, "Train", card.input)
-    train, validation = stratified_split(clips.labels, card.split.fraction, card.split.seed)
-    return clips.subset(validation if split == "validation" else train)
+
+class DataSet(Protocol):
+    """A module of this package: one data set."""
+
+    INPUT: InputSpec
+    """What a network is fed."""
+
+    @staticmethod
+    def load_parts(config: TrainConfig) -> Parts:
+        """Read, or simulate, what ``config`` trains on; raises DataError when it isn't in its official layout."""
+        ...
+
+    @staticmethod
+    def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
+        """Return the clips on which a model is measured; raises DataError when there are none.
+
+        "validation": what chose the epoch; "train": what was trained on; "test": the test part.
+        """
+        ...
+
+
+def data_set(name: str) -> DataSet:
+    """Return the data set of that name: nmnist, gestures-sim."""
+    return cast(DataSet, import_module(f"livesnn.train.datasets.{name.replace('-', '_')}"))
+
+
+def cached(name: str, settings: object, make: Callable[[], npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
+    """Return what ``make`` makes of ``settings`` (told apart by their repr), from the cache where it is there."""
+    file = cache_dir() / f"{name}-{hashlib.sha256(repr(settings).encode()).hexdigest()[:16]}.npy"
+    if file.exists():
+        return cast(npt.NDArray[np.uint8], np.load(file))
+    made = make()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partly = file.with_suffix(f".{os.getpid()}.npy")  # an interrupted one is never mistaken for a whole one
+    np.save(partly, made)
+    partly.replace(file)
+    return made

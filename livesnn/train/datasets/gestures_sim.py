@@ -2,95 +2,98 @@
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import InputSpec, SliceRule
-from livesnn.events.frames import stack_clip
+from livesnn.card import InputSpec, ModelCard, SliceRule
+from livesnn.events.frames import Slicer
 from livesnn.simulate.gestures import RESOLUTION, VERSION, Use, gesture_clip
 from livesnn.simulate.motions import GESTURES, IDLE
-from livesnn.train.datasets import Clips
+from livesnn.train.datasets import Clips, Parts, SplitName, cached
 
-UNKNOWN = -1
-"""Label of a clip that is none of the classes: whoever trains on it teaches doubt."""
+if TYPE_CHECKING:
+    from livesnn.train.config import TrainConfig
+
+INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25)
 
 MEASURED_PEOPLE = 50
 """Clips a class, each of another person, in the validation and in the test split."""
 
+TEST_WINDOWS = 3
+"""Windows of a test clip, which is as long as the cuts of DVS-Gesture at hand, 1.5 s; all others have one."""
+
+UNKNOWN = -1
+"""Label of a clip that is none of the classes: whoever trains on it teaches doubt."""
+
 _CHUNK = 200  # clips a cache file: what an interrupted simulation may lose
+_Clip = tuple[str, int]  # gesture and seed
 
 
-def load_gestures(input_spec: InputSpec, clips_per_class: int, *, use: Use, cache: Path) -> Clips:
-    """Return ``clips_per_class`` clips of each of the eleven gestures, each of another person.
-
-    Made by all processors where the cache doesn't have them; the first clips are the same whatever their number.
-    """
-    seeds = [(name, seed) for seed in range(clips_per_class) for name in GESTURES]
-    frames = _cached(input_spec, seeds, use, cache)
-    labels = np.array([GESTURES.index(name) for name, _ in seeds], np.int64)
-    return Clips(frames, labels, tuple(f"{use}/{name}/{seed}" for name, seed in seeds), GESTURES)
+def load_parts(config: TrainConfig) -> Parts:
+    """Return ``config.people`` clips a class, others for validation, and as many people who stand idle."""
+    spec = config.card(()).input
+    idle = load_idle(spec, config.people, use="train")
+    validation = load_gestures(spec, MEASURED_PEOPLE, use="validation")
+    return Parts(load_gestures(spec, config.people, use="train"), validation, idle, len(idle), None)
 
 
-def load_idle(input_spec: InputSpec, clips: int, *, use: Use, cache: Path) -> Clips:
-    """Return clips of people who stand idle, labelled `UNKNOWN`."""
-    seeds = [(IDLE, seed) for seed in range(clips)]
-    names = tuple(f"{use}/{name}/{seed}" for name, seed in seeds)
-    return Clips(_cached(input_spec, seeds, use, cache), np.full(clips, UNKNOWN), names, GESTURES)
+def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
+    """Return clips of `MEASURED_PEOPLE` people a class; ``data`` isn't needed."""
+    windows = TEST_WINDOWS if split == "test" else 1
+    return load_gestures(card.input, MEASURED_PEOPLE, use=split, windows=windows)
 
 
-def clip_frames(name: str, seed: int, input_spec: InputSpec, use: Use) -> npt.NDArray[np.uint8]:
-    """Return one clip, uint8 [window, C, H, W]."""
-    seconds = _seconds(input_spec.slice, input_spec.window)
-    events = gesture_clip(name, seed, seconds, use=use)
-    return stack_clip(events, input_spec.slice, RESOLUTION, input_spec, input_spec.window)
+def load_gestures(spec: InputSpec, people: int, *, use: Use, windows: int = 1) -> Clips:
+    """Return a clip of each of so many people a gesture; the first ones are the same whatever their number."""
+    clips = [(name, seed) for seed in range(people) for name in GESTURES]
+    labels = np.array([GESTURES.index(name) for name, _ in clips], np.int64)
+    return Clips(
+        _frames(spec, clips, use, windows),
+        labels,
+        tuple(f"{use}/{name}/{seed}" for name, seed in clips),
+        GESTURES,
+    )
 
 
-def _seconds(rule: SliceRule, window: int) -> float:
-    """Return how long a clip must be to have a window; with fixed count a guess for 15 kev/s."""
-    length_s = (rule.delta_t_us or 0) * 1e-6 or (rule.n_events or 0) / 15e3
-    return length_s * (window + 1)  # the first event comes a little after the start
+def load_idle(spec: InputSpec, people: int, *, use: Use) -> Clips:
+    """Return a clip of each of so many people who stand idle, labelled `UNKNOWN`."""
+    clips = [(IDLE, seed) for seed in range(people)]
+    labels = np.full(people, UNKNOWN)
+    return Clips(
+        _frames(spec, clips, use), labels, tuple(f"{use}/{name}/{seed}" for name, seed in clips), GESTURES
+    )
 
 
-def _cached(
-    input_spec: InputSpec, seeds: list[tuple[str, int]], use: Use, cache: Path
-) -> npt.NDArray[np.uint8]:
-    """Return uint8 [N, window, C, H, W], in the order of ``seeds``."""
-    key = _key(input_spec, use)
-    chunks = [seeds[first : first + _CHUNK] for first in range(0, len(seeds), _CHUNK)]
-    files = [cache / f"gestures-sim-{key}-{_hash(chunk)}.npy" for chunk in chunks]
-    missing = [(chunk, file) for chunk, file in zip(chunks, files, strict=True) if not file.exists()]
-    if missing:
-        cache.mkdir(parents=True, exist_ok=True)
-        for _ in _in_parallel(partial(_make, input_spec=input_spec, use=use), missing):
-            pass
-    return np.concatenate([np.load(file) for file in files])
+def clip_frames(clip: tuple[str, int], spec: InputSpec, use: Use, windows: int = 1) -> npt.NDArray[np.uint8]:
+    """Return the first frames of a person, uint8 [windows · window, C, H, W]; ``clip`` is (gesture, seed)."""
+    name, seed = clip
+    count = windows * spec.window
+    seconds = count * (spec.slice.delta_t_us or 0) * 1e-6 + 0.1  # the first event comes a little late
+    while True:
+        events = gesture_clip(name, seed, seconds, use=use)
+        frames = Slicer(spec.slice, RESOLUTION, spec).push(events)
+        if len(frames) >= count:
+            return np.stack([frame.data for frame in frames[:count]])
+        seconds *= 2
 
 
-def _in_parallel(make: partial[None], missing: list[tuple[list[tuple[str, int]], Path]]) -> Iterator[None]:
-    workers = min(os.cpu_count() or 1, len(missing))
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(make, missing)
+def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int = 1) -> npt.NDArray[np.uint8]:
+    """Return uint8 [N, windows · window, C, H, W], what the cache lacks made by all processors."""
+    chunks = [clips[first : first + _CHUNK] for first in range(0, len(clips), _CHUNK)]
+    with multiprocessing.get_context("spawn").Pool(min(os.cpu_count() or 1, len(chunks))) as pool:
+        return np.concatenate(
+            pool.map(partial(_chunk, spec=spec, use=use, windows=windows), chunks, chunksize=1)
+        )
 
 
-def _make(job: tuple[list[tuple[str, int]], Path], input_spec: InputSpec, use: Use) -> None:
-    """Simulate one chunk into its file."""
-    seeds, file = job
-    partly = file.with_suffix(f".{os.getpid()}.npy")
-    np.save(partly, np.stack([clip_frames(name, seed, input_spec, use) for name, seed in seeds]))
-    partly.replace(file)
-
-
-def _key(input_spec: InputSpec, use: Use) -> str:
-    """Return a name for what decides a clip beside its seed."""
-    return _hash((input_spec.width, input_spec.height, input_spec.slice, input_spec.window, use, VERSION))
-
-
-def _hash(value: object) -> str:
-    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+def _chunk(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> npt.NDArray[np.uint8]:
+    settings = (spec.width, spec.height, spec.slice, spec.window, windows, use, VERSION, clips)
+    return cached(
+        "gestures-sim", settings, lambda: np.stack([clip_frames(clip, spec, use, windows) for clip in clips])
+    )

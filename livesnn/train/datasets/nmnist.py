@@ -3,21 +3,59 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import InputSpec
+from livesnn.card import InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError
 from livesnn.events import Resolution
 from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.frames import stack_clip
-from livesnn.train.datasets import Clips
+from livesnn.train.datasets import Clips, Parts, SplitName, stratified_split
+from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, simulated_digits
 
+if TYPE_CHECKING:
+    from livesnn.train.config import TrainConfig
+
+INPUT = InputSpec(34, 34, SliceRule(delta_t_us=29_000), count_max=4, scale=0.5)
 CLASSES = tuple("0123456789")
 SENSOR = Resolution(34, 34)
 RECORD_BYTES = 5
 PARTS = ("Train", "Test")
+
+
+def load_parts(config: TrainConfig) -> Parts:
+    """Return the training part, a fraction of it kept for validation by seed; and simulated digits, if asked for."""
+    spec = config.card(()).input
+    clips = load_nmnist(config.data, "Train", spec)
+    split = Split(config.validation, config.seed)
+    training, validation = stratified_split(clips.labels, split.fraction, split.seed)
+    extra = _simulated(config, spec, len(clips)) if config.simulated else None
+    return Parts(clips.subset(training), clips.subset(validation), extra, config.simulated, split)
+
+
+def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
+    """Return the official test part, or the part of the training part that the card's split kept or left."""
+    if split == "test":
+        return load_nmnist(data, "Test", card.input)
+    if card.split is None:
+        raise DataError(f"the card of {card.name} doesn't say which recordings were kept: add --split test")
+    clips = load_nmnist(data, "Train", card.input)
+    train, validation = stratified_split(clips.labels, card.split.fraction, card.split.seed)
+    return clips.subset(validation if split == "validation" else train)
+
+
+def _simulated(config: TrainConfig, spec: InputSpec, recordings: int) -> Clips:
+    """Return the pool of simulated clips beside so many real ones."""
+    if recordings > FIRST_UNSEEN:
+        raise DataError(
+            f"simulated digits would repeat the digits of validation recordings beyond the first {FIRST_UNSEEN}: "
+            "leave --simulated out, the whole of N-MNIST doesn't need it"
+        )
+    frames, labels = simulated_digits(config.mnist, spec, config.simulated_pool)
+    return Clips(frames, labels, tuple(f"simulated/{i}" for i in range(len(labels))), CLASSES)
 
 
 def find_root(data: Path) -> Path:

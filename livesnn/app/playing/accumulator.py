@@ -1,0 +1,209 @@
+"""Events become a picture: fading, or counted. Not here: its colours (palettes.py), what the network sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.app.playing.palettes import DEFAULT_PALETTE, PALETTES
+from livesnn.errors import SourceError
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
+
+ViewMode = Literal["decay", "accumulate"]
+Bytes = npt.NDArray[np.uint8]
+LARGEST_SENSOR = 4096
+NEVER_US = -(1 << 62)  # before any event (TIME_LIMIT_US)
+FULL_COUNT = 2.0  # events of a pixel that make it as bright as it gets
+AGES = 2048  # steps of age from an event to nothing: each less than a level of 255
+FADED = 6.3  # times fade_us: exp(−6.3) is less than half a level of 255
+COUNTS = 64  # steps from no event to FULL_COUNT
+
+
+@dataclass(frozen=True)
+class ViewSpec:
+    """How events are shown.
+
+    Attributes
+    ----------
+    mode
+        "decay": each pixel's last event, brightness exp(−age / fade_us). "accumulate": its ON and OFF events of
+        the last fade_us, counted; FULL_COUNT of them are as bright as it gets.
+    fade_us
+        Time constant or period, µs, > 0.
+    palette
+        A name in PALETTES.
+
+    Raises
+    ------
+    ValueError
+        There is no such view.
+    """
+
+    mode: ViewMode = "decay"
+    fade_us: float = 30_000.0
+    palette: str = DEFAULT_PALETTE.name
+
+    def __post_init__(self) -> None:
+        if self.fade_us <= 0:
+            raise ValueError(f"fade_us must be positive, not {self.fade_us}")
+        if self.mode not in get_args(ViewMode):
+            raise ValueError(f"there is no view {self.mode!r}: choose one of {', '.join(get_args(ViewMode))}")
+        if self.palette not in PALETTES:
+            raise ValueError(f"there is no palette {self.palette!r}: choose one of {', '.join(PALETTES)}")
+
+
+class Accumulator:
+    """Keeps each pixel's last event and its counts, and paints either.
+
+    Counts are those of the current period and of the one before, which fades out as the current one goes on, so
+    that what moves steadily doesn't flicker; with no more events the current one fades out after its end.
+
+    Events outside the sensor are ignored here; the source counts them.
+
+    Raises
+    ------
+    SourceError
+        The sensor is larger than any: a picture would take all memory.
+    """
+
+    def __init__(self, resolution: Resolution, view: ViewSpec = ViewSpec()) -> None:
+        if max(resolution) > LARGEST_SENSOR:
+            raise SourceError(
+                f"the recording claims a sensor of {resolution.width}×{resolution.height}, the window shows up to "
+                f"{LARGEST_SENSOR}×{LARGEST_SENSOR}: is it damaged? (livesnn run decides without a picture)"
+            )
+        shape = (resolution.height, resolution.width)
+        self.resolution = resolution
+        self._last = np.empty(shape, np.int64)  # 2 t + p
+        self._counts = np.empty((2, *shape, 2), np.uint8)  # period (as `_slot` says), OFF and ON
+        self.clear()
+        self.set_view(view)
+        self._period_us = view.fade_us  # of the counts
+
+    @property
+    def view(self) -> ViewSpec:
+        """How events are shown now."""
+        return self._look[0]
+
+    def set_view(self, view: ViewSpec) -> None:
+        """Show what there is another way from the next picture on; from any thread, in microseconds.
+
+        The counts of the last period stay as they are; the next packet begins to count by the new one.
+        """
+        self._look = (view, _tables(view.palette))
+
+    def clear(self) -> None:
+        """Forget every event: after a seek the old ones would lie in the future."""
+        self._last.fill(2 * NEVER_US)
+        self._counts.fill(0)
+        self._start_us, self._slot = NEVER_US, 0  # of the current period
+
+    def add(self, packet: Events) -> None:
+        """Take in a packet, time-ordered."""
+        take, _, _ = _kernels()
+        events = np.ascontiguousarray(packet, dtype=EVENTS_DTYPE)
+        self._period_us = self.view.fade_us
+        self._start_us, self._slot = take(
+            events, self._last, self._counts, self._start_us, self._slot, max(int(self._period_us), 1)
+        )
+
+    def picture(self, now_us: int) -> Bytes:
+        """Return uint8 [H, W, 3], a fresh array, as seen at ``now_us``."""
+        view, (by_age, by_count) = self._look
+        rgb = np.empty((*self._last.shape, 3), np.uint8)
+        _, paint_ages, paint_counts = _kernels()
+        if view.mode == "decay":
+            paint_ages(self._last, now_us, FADED * view.fade_us, by_age, rgb)
+        else:
+            periods = (now_us - self._start_us) / self._period_us
+            newer, older = min(max(2 - periods, 0.0), 1.0), min(max(1 - periods, 0.0), 1.0)
+            paint_counts(self._counts[self._slot], self._counts[1 - self._slot], newer, older, by_count, rgb)
+        return rgb
+
+
+@cache
+def _tables(palette: str) -> tuple[Bytes, Bytes]:
+    """Return colours by age, uint8 [2, AGES + 1, 3] (OFF, ON), and by counts, uint8 [COUNTS + 1 OFF, … ON, 3]."""
+    colours = PALETTES[palette]
+    levels = np.exp(-np.linspace(0.0, FADED, AGES + 1))
+    levels[-1] = 0.0
+    by_age = np.stack([colours.shades(levels, on=on) for on in (False, True)])
+    off, on = np.meshgrid(*[np.linspace(0.0, 1.0, COUNTS + 1)] * 2, indexing="ij")
+    total = np.minimum(off + on, 1.0)
+    share = (on / np.maximum(off + on, 1e-9))[..., None]
+    by_count = share * colours.shades(total, on=True) + (1 - share) * colours.shades(total, on=False)
+    return np.rint(by_age).astype(np.uint8), np.rint(by_count).astype(np.uint8)
+
+
+def _take(
+    packet: Events, last: npt.NDArray[np.int64], counts: Bytes, start_us: int, slot: int, period_us: int
+) -> tuple[int, int]:
+    """Change ``last`` and ``counts`` in place; return when the current period began, and its index in counts."""
+    height, width = last.shape
+    for event in packet:
+        elapsed_us = event.t - start_us
+        if elapsed_us >= period_us or elapsed_us < -period_us:
+            slot = 1 - slot
+            counts[slot] = 0
+            if 0 <= elapsed_us < 2 * period_us:
+                start_us += period_us
+            else:
+                counts[1 - slot] = 0
+                start_us = event.t
+        if event.x < width and event.y < height:
+            polarity = 1 if event.p else 0
+            last[event.y, event.x] = 2 * event.t + polarity
+            count = counts[slot, event.y, event.x, polarity]
+            counts[slot, event.y, event.x, polarity] = count + (count < 255)
+    return start_us, slot
+
+
+def _paint_ages(
+    last: npt.NDArray[np.int64], now_us: int, faded_us: float, colours: Bytes, rgb: Bytes
+) -> None:
+    height, width = last.shape
+    steps = AGES / faded_us
+    for y in range(height):
+        for x in range(width):
+            event = last[y, x]
+            age_us = max(now_us - (event >> 1), 0)
+            step = int(age_us * steps + 0.5) if age_us < faded_us else AGES
+            for channel in range(3):
+                rgb[y, x, channel] = colours[event & 1, step, channel]
+
+
+def _paint_counts(
+    newer: Bytes, older: Bytes, newer_weight: float, older_weight: float, colours: Bytes, rgb: Bytes
+) -> None:
+    height, width, _ = newer.shape
+    newer_steps = newer_weight * COUNTS / FULL_COUNT
+    older_steps = older_weight * COUNTS / FULL_COUNT
+    for y in range(height):
+        for x in range(width):
+            off = min(int(newer[y, x, 0] * newer_steps + older[y, x, 0] * older_steps + 0.5), COUNTS)
+            on = min(int(newer[y, x, 1] * newer_steps + older[y, x, 1] * older_steps + 0.5), COUNTS)
+            for channel in range(3):
+                rgb[y, x, channel] = colours[off, on, channel]
+
+
+@cache
+def _kernels() -> tuple[Callable[..., tuple[int, int]], Callable[..., None], Callable[..., None]]:
+    """Compile on first use; they release the GIL."""
+    import numba  # 0.5 s: not before the window is up
+
+    packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "C", readonly=True)
+    whole, real, none = numba.int64, numba.float64, numba.void
+    last, picture = numba.int64[:, ::1], numba.uint8[:, :, ::1]
+    ends = numba.types.UniTuple(whole, 2)
+
+    compile_take = numba.njit(
+        ends(packet, last, numba.uint8[:, :, :, ::1], whole, whole, whole), nogil=True, cache=True
+    )
+    compile_ages = numba.njit(none(last, whole, real, picture, picture), nogil=True, cache=True)
+    compile_counts = numba.njit(none(picture, picture, real, real, picture, picture), nogil=True, cache=True)
+    return compile_take(_take), compile_ages(_paint_ages), compile_counts(_paint_counts)

@@ -1,0 +1,301 @@
+"""A source as a row of passes, each through its own buffer, that another thread can cut short.
+
+A recording is played, sought and looped pass by pass. A live source has one pass; it can't be held, only not
+be listened to. Every packet is seen as it arrives, before the buffer, so that the view never waits; and a live
+source's can be recorded, even those that nobody listens to. Not here: when a pass begins (control.py).
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from livesnn.app.playing.statistics import Counts
+from livesnn.events import Events, EventSource, Relay, Resolution
+from livesnn.events.buffered import Buffered
+from livesnn.events.orientation import Orientation, orient
+from livesnn.events.recording import Recording
+from livesnn.events.replay import Replay
+from livesnn.events.tape import Tape
+from livesnn.sources import open_source
+
+See = Callable[[Events, float], None]
+RECORDING_BUFFER_BYTES = 256_000  # what a pause or a seek at full speed has to throw away or hold back
+PAUSING, RECONNECTING = "pausing", "reconnecting"
+
+
+class Pass(Relay):
+    """One run through a part of the source, for `events.frames.frames`.
+
+    Parameters
+    ----------
+    buffer
+        Owned by the pass.
+    events_before
+        How many the passes before have taken.
+    interrupt
+        Makes the buffer's thread end soon, wherever it waits.
+
+    Attributes
+    ----------
+    cut
+        Whether whoever pulls should stop pulling.
+    read_to_end
+        Whether it has ended, and nobody has cut it short.
+    """
+
+    def __init__(self, buffer: Buffered, events_before: int, interrupt: Callable[[], None]) -> None:
+        super().__init__(buffer)
+        self.buffer = buffer
+        self.events_before = events_before
+        self.cut = False
+        self.read_to_end = False
+        self._interrupt = interrupt
+
+    def __iter__(self) -> Iterator[Events]:
+        """Yield packets to the end, or until the pass is cut; then let go of the buffer."""
+        try:
+            for packet in self.buffer:
+                yield packet
+                if self.cut:
+                    return
+            self.read_to_end = not self.cut
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the buffer's thread."""
+        self._interrupt()
+        self.buffer.close()
+
+
+class Playback(ABC):
+    """An open source. A `Pass` is for one thread; the rest may be called from any.
+
+    Parameters
+    ----------
+    source
+        Owned by the playback from now on.
+    orientation
+        What makes its events upright.
+
+    Attributes
+    ----------
+    resolution
+        Upright, as all that is played.
+    start_us
+        Time of the recording's first event, or of the first event that has come.
+    duration_us, path
+        Of a recording; None for anything else.
+    skipped
+        Events thrown away.
+    breaks
+        Why a live source's packets didn't follow on, one after another; `Pass.connection` says how many of these
+        came before a packet.
+    """
+
+    def __init__(self, source: EventSource, orientation: Orientation) -> None:
+        self.resolution = orientation.resolution(source.resolution)
+        self.orientation = orientation
+        self.start_us = 0
+        self.duration_us: int | None = None
+        self.path: Path | None = None
+        self.skipped = 0
+        self.breaks: list[str] = []
+        self._source = source
+        self._current: Pass | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it is anything but a recording."""
+        return self.duration_us is None
+
+    @property
+    def lost(self) -> str:
+        """Why nothing comes, see `EventSource.lost`."""
+        return self._source.lost
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """See `EventSource.warnings`."""
+        return tuple(self._source.warnings)
+
+    @property
+    def counts(self) -> Counts:
+        """Where the events went."""
+        current = self._current
+        if current is None:
+            return Counts(dropped=self._source.counters.dropped)
+        counters = current.buffer.counters
+        events = current.events_before + counters.events
+        return Counts(events, counters.dropped, self.skipped, current.buffer.unread)
+
+    @property
+    def cut(self) -> bool:
+        """Whether the current pass should end."""
+        return self._current is not None and self._current.cut
+
+    @abstractmethod
+    def follow(self, *, speed: float, paused: bool, tape: Tape | None) -> None:
+        """Play a recording at this multiple of real time, or hold it; listen to a live source or not; record it."""
+
+    @abstractmethod
+    def begin(self, from_us: int, see: See) -> Pass:
+        """Return the pass from ``from_us`` after the start, once the one before is closed.
+
+        ``see`` is called in the capturing thread with each packet, upright, and the `time.perf_counter` at which
+        it arrived.
+        """
+
+    @abstractmethod
+    def heard(self, packets: EventSource) -> Iterator[Events]:
+        """Yield those packets that somebody wants; for the capturing thread."""
+
+    def interrupt(self) -> None:
+        """Make the current pass end soon, wherever it waits."""
+        if self._current is not None:
+            self._current.cut = True
+
+    def new_tape(self, path: Path) -> Tape:
+        """Return a tape for the source's events as they come, not upright."""
+        return Tape(path, self._source.resolution, self._source.camera)
+
+    def close(self) -> None:
+        """End the current pass and release the source. Safe to call twice."""
+        self.interrupt()
+        if self._current is not None:
+            self._current.buffer.close()
+        self._source.close()
+
+
+class RecordedPlayback(Playback):
+    """A recording: it waits, goes at any speed, and begins anywhere."""
+
+    def __init__(self, recording: Recording, orientation: Orientation) -> None:
+        self._replay = Replay(recording)
+        super().__init__(self._replay, orientation)
+        self.start_us, self.duration_us, self.path = recording.t_start, recording.duration_us, recording.path
+        self._speed, self._paused = 1.0, False
+
+    def follow(self, *, speed: float, paused: bool, tape: Tape | None) -> None:
+        """Play at this multiple of real time, inf being as fast as possible, or hold it; there is no tape."""
+        self._speed, self._paused = speed, paused
+        if not self.cut:
+            self._replay.set_speed(speed)
+            (self._replay.pause if paused else self._replay.resume)()
+
+    def begin(self, from_us: int, see: See) -> Pass:
+        """Return the pass from ``from_us`` after the start."""
+        before = self.counts.events
+        self._replay.seek(self.start_us + from_us)
+        buffer = Buffered(_Tap(self._replay, self, see), policy="block", max_bytes=RECORDING_BUFFER_BYTES)
+        self._current = Pass(buffer, before, self.interrupt)
+        self.follow(speed=self._speed, paused=self._paused, tape=None)
+        return self._current
+
+    def heard(self, packets: EventSource) -> Iterator[Events]:
+        """Yield the packets until the pass is cut."""
+        for packet in packets:
+            if self.cut:
+                return
+            yield packet
+
+    def interrupt(self) -> None:
+        """Let the next packet come at once; nobody sees it."""
+        super().interrupt()
+        self._replay.set_speed(None)
+        self._replay.resume()
+
+
+class LivePlayback(Playback):
+    """A camera, a stream, a simulation: while it is paused, what comes is recorded and counted, and nothing else."""
+
+    def __init__(self, source: EventSource, orientation: Orientation) -> None:
+        super().__init__(source, orientation)
+        self._tape: Tape | None = None
+        self._paused = False
+        self._pauses = 0
+        self._begun = False  # an event has come
+
+    def follow(self, *, speed: float, paused: bool, tape: Tape | None) -> None:
+        """Listen, or not; record what comes, heard or not. The speed is the source's own."""
+        self._tape = tape
+        self._pauses += paused and not self._paused
+        self._paused = paused
+
+    def begin(self, from_us: int, see: See) -> Pass:
+        """Return the one pass there is."""
+        buffer = Buffered(_Tap(self._source, self, see), policy="drop_oldest")
+        self._current = Pass(buffer, 0, self.interrupt)
+        return self._current
+
+    def heard(self, packets: EventSource) -> Iterator[Events]:
+        """Yield the packets between the pauses, and note where they don't follow on."""
+        connection, pauses = packets.connection, self._pauses
+        for packet in packets:
+            if (tape := self._tape) is not None:
+                tape.put(packet)
+            if connection != (connection := packets.connection):
+                self.breaks.append(RECONNECTING)
+            if not self._paused:
+                if pauses != (pauses := self._pauses):
+                    self.breaks.append(PAUSING)
+                self._note_start(packet)
+                yield packet  # even when the pass is cut: it is counted
+            elif not self._skip(packet):
+                return
+
+    def _skip(self, packet: Events) -> bool:
+        """Throw a packet away; return whether the pass goes on."""
+        self.skipped += packet.size
+        return not self.cut
+
+    def _note_start(self, packet: Events) -> None:
+        if packet.size:
+            first_us = int(packet["t"][0])
+            self.start_us = min(self.start_us, first_us) if self._begun else first_us
+            self._begun = True
+
+    def interrupt(self) -> None:
+        """End the buffer, whatever the source does."""
+        super().interrupt()
+        if self._current is not None:
+            self._current.buffer.interrupt()
+
+
+class _Tap(Relay):
+    """The source as its buffer reads it: what is heard of it, upright, and seen on its way."""
+
+    def __init__(self, source: EventSource, playback: Playback, see: See) -> None:
+        super().__init__(source)
+        self._playback = playback
+        self._see = see
+
+    @property
+    def resolution(self) -> Resolution:
+        return self._playback.resolution
+
+    @property
+    def connection(self) -> int:
+        return len(self._playback.breaks)
+
+    def __iter__(self) -> Iterator[Events]:
+        for packet in self._playback.heard(self._source):
+            upright = orient(packet, self._source.resolution, self._playback.orientation)
+            self._see(upright, time.perf_counter())
+            yield upright
+
+    def close(self) -> None:
+        """Release a live source, which may end its reading; a recording is still needed."""
+        if self._playback.live:
+            self._source.close()
+
+
+def open_playback(source: str | Path | EventSource, orientation: Orientation) -> Playback:
+    """Open a SOURCE (sources.open_source, which says what it raises), or take over an open one."""
+    opened = open_source(source) if isinstance(source, str | Path) else source
+    if isinstance(opened, Recording):
+        return RecordedPlayback(opened, orientation)
+    return LivePlayback(opened, orientation)

@@ -1,0 +1,245 @@
+"""Player: one session at a time, made as a person has chosen, and what all of them did. Not here: Qt's widgets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, NotRequired, TypedDict
+
+from livesnn.app.playing.demo import default_model
+from livesnn.app.playing.session import PICTURE_EVERY_S, Session, SourceLike
+from livesnn.app.playing.settings import Settings
+from livesnn.app.playing.values import Choices, Opened
+from livesnn.events.orientation import Orientation
+from livesnn.events.tape import Tape
+from livesnn.infer import Engine, Model
+from livesnn.infer.tally import Tally
+
+PATIENCE_S = 0.7  # a person who has opened another source waits no longer
+
+
+class Summary(TypedDict):
+    """What the window did until it was closed."""
+
+    frames_shown: int
+    decisions: int
+    majority: str | None
+    dropped: int
+    gui_blocked_ms_max: NotRequired[float]  # where a watchdog has looked
+
+
+class _Place(NamedTuple):
+    """Where a source goes on after it has been opened again."""
+
+    t_us: int
+    paused: bool
+
+
+class Player:
+    """Plays a source until another is opened, and again when a choice needs it.
+
+    Parameters
+    ----------
+    model
+        Name or folder, or a model that is loaded; loaded with the first source, and kept. None: the last one used.
+    engine
+        What runs it; None: the last one chosen.
+    settings
+        Of the orientation; keeps the chosen model and engine.
+    choices
+        To begin with; `apply` takes others.
+
+    Attributes
+    ----------
+    session
+        What is played now; None before the first and after the last.
+    source
+        Of the session.
+    model
+        In use, as a person named it.
+    t_us
+        Where the session is, as far as has been shown; set by whoever shows it.
+    tape
+        What is recorded on; None: nothing is recorded.
+    """
+
+    def __init__(
+        self,
+        model: str | Model | None,
+        engine: Engine | None,
+        settings: Settings,
+        *,
+        choices: Choices,
+        picture_every_s: float = PICTURE_EVERY_S,
+    ) -> None:
+        now = settings.now
+        self.session: Session | None = None
+        self.opened: Opened | None = None
+        self.t_us = 0
+        self.last_error: str | None = None
+        self.model = ""
+        self._model: str | Model = ""
+        self.engine: Engine = engine or now.engine
+        self.choices = choices
+        self._chosen: str | Model = model or now.model or default_model()
+        self._use(self._chosen)
+        self._settings = settings
+        self._picture_every_s = picture_every_s
+        self.source: SourceLike | None = None
+        self._place: _Place | None = None
+        self._tally = Tally()
+        self._n_decisions = self._dropped = 0
+        self._hanging: list[Session] = []
+        self.tape: Tape | None = None
+        self._tapes: list[Tape] = []  # not yet told of
+
+    def play(self, source: SourceLike, model: str | None = None) -> None:
+        """Leave what is played and play this; with this model alone, or the chosen one."""
+        self.stop_recording()
+        self._use(model or self._chosen)
+        self._start(source, None)
+
+    def play_again(self) -> None:
+        """Play the same source on from the same place, with what has been chosen since; a recording goes on.
+
+        A source that came open can't be opened again: there the choice holds for the next one.
+        """
+        if self.session is None or not isinstance(self.source, str | Path):
+            return
+        seekable = self.opened is not None and self.opened.duration_us is not None
+        self._start(self.source, _Place(self.t_us if seekable else 0, self.session.control.state == "paused"))
+
+    def _start(self, source: SourceLike, place: _Place | None) -> None:
+        self.leave()
+        now = self._settings.now
+        self.source, self._place, self.opened, self.t_us = source, place, None, 0
+        self.session = Session(
+            source,
+            self._model,
+            engine=self.engine,
+            choices=self.choices,
+            orientation=Orientation(now.quarter_turns, now.mirrored_camera),
+            picture_every_s=self._picture_every_s,
+        )
+        self.session.control.use_tape(self.tape)
+        self.session.start()
+
+    def newly_opened(self) -> Opened | None:
+        """Return what is known of the source once it is open; None before, and when it was returned before."""
+        session = self.session
+        if session is None or self.opened is not None or session.opened is None:
+            return None
+        self.opened = session.opened
+        self._model = session.opened.model  # loaded once
+        if self._place is not None:
+            if self._place.paused:
+                session.control.toggle()
+            if self._place.t_us:
+                self.seek(self._place.t_us / 1e6)
+        return self.opened
+
+    def toggle(self) -> None:
+        """Pause, go on, or play again."""
+        if self.session is not None:
+            self.session.control.toggle()
+
+    def step(self, frames: int) -> None:
+        """Pause, and go on or back by so many frames."""
+        if self.session is None or self.opened is None or self.opened.duration_us is None:
+            return
+        if self.session.control.state == "playing":
+            self.session.control.toggle()
+        self.session.control.step(frames)
+
+    def seek(self, seconds: float) -> None:
+        """Go on from this time after the start of a recording."""
+        if self.session is not None and self.opened is not None and self.opened.duration_us is not None:
+            self.t_us = min(max(round(seconds * 1e6), 0), self.opened.duration_us)
+            self.session.control.seek(self.t_us)
+
+    def reset(self) -> None:
+        """Set the network's state to zero before its next frame."""
+        if self.session is not None:
+            self.session.control.reset()
+
+    def apply(self, choices: Choices) -> None:
+        """Play in this way, now and whatever comes next."""
+        self.choices = choices
+        if self.session is not None:
+            self.session.control.apply(choices)
+
+    def set_model(self, model: str, engine: Engine) -> None:
+        """Use this model on this engine, now and at the next start."""
+        self._chosen, self.engine, self.model = model, engine, ""
+        self._use(model)
+        self._settings.change(model=model, engine=engine)
+        self.play_again()
+
+    def _use(self, model: str | Model) -> None:
+        """Use a model in the next session; where it is the one in use, it is loaded already."""
+        name = model if isinstance(model, str) else model.card.name
+        if name != self.model:
+            self.model = name
+            self._model = model
+
+    @property
+    def can_record(self) -> bool:
+        """Whether something live is open."""
+        session, opened = self.session, self.opened
+        live = session is not None and opened is not None and opened.live
+        return live and session is not None and session.control.state in ("playing", "waiting", "paused")
+
+    def record(self, path: Path) -> None:
+        """Record what arrives from now on in a new file, unless something is recorded already."""
+        if self.session is None or self.tape is not None:
+            return
+        self.tape = self.session.control.record(path)
+        if self.tape is not None:
+            self._tapes.append(self.tape)
+
+    def stop_recording(self) -> None:
+        """Record nothing more; the file is finished soon."""
+        if self.tape is not None:
+            if self.session is not None:
+                self.session.control.use_tape(None)
+            self.tape.stop()
+            self.tape = None
+
+    def take_finished(self) -> list[Tape]:
+        """Return the tapes that nothing more will be written to, each once; stop the one whose source has ended."""
+        over = self.session is None or self.session.control.state in ("ended", "failed")
+        if self.tape is not None and (over or self.tape.finished):
+            self.stop_recording()
+        finished = [tape for tape in self._tapes if tape.finished]
+        self._tapes = [tape for tape in self._tapes if tape not in finished]
+        return finished
+
+    def leave(self) -> None:
+        """End the session, and count what it did; one that hangs in its source is left to end by itself."""
+        if self.session is None:
+            return
+        self.session.control.use_tape(None)  # one that hangs may go on later
+        if not self.session.stop(PATIENCE_S):
+            self._hanging.append(self.session)
+        self.last_error = self.session.error or self.last_error
+        self._tally.decisions.update(self.session.decisions)
+        self._n_decisions += self.session.n_decisions
+        self._dropped += self.session.statistics.dropped
+        self.session = None
+
+    def end(self) -> None:
+        """End all sessions and recordings, with more patience."""
+        self.stop_recording()
+        self.leave()
+        for tape in self._tapes:
+            tape.close()
+        for session in self._hanging:
+            session.stop()
+
+    def summary(self, frames_shown: int) -> Summary:
+        """Return what all sessions that have ended did."""
+        return Summary(
+            frames_shown=frames_shown,
+            decisions=self._n_decisions,
+            majority=self._tally.majority,
+            dropped=self._dropped,
+        )

@@ -1,0 +1,245 @@
+"""One source on one model, in threads: what is played, what came out, what went wrong. Not here: Qt.
+
+The capturing thread makes each packet a part of the picture as it arrives; the pipeline's thread pulls what the
+network can take through run(). The newest picture and the newest answer wait in two mailboxes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from livesnn.app.playing.accumulator import Accumulator
+from livesnn.app.playing.answers import AnswerBuilder, without_windows
+from livesnn.app.playing.control import SEEKING, Control
+from livesnn.app.playing.display import Display
+from livesnn.app.playing.faults import in_words
+from livesnn.app.playing.playback import Pass, Playback, open_playback
+from livesnn.app.playing.statistics import Counts, RollingStatistics, Statistics
+from livesnn.app.playing.values import Answer, Choices, Opened, Picture, WindowDecision
+from livesnn.errors import ModelError
+from livesnn.events import EVENTS_DTYPE, Events, EventSource
+from livesnn.events.frames import Frame, Slicer, frames
+from livesnn.events.orientation import Orientation
+from livesnn.infer import Engine, Model, load_model
+from livesnn.infer.headless import engine_name
+from livesnn.infer.pipeline import Result, run
+from livesnn.infer.synops import mean_density
+from livesnn.sources import is_live
+from livesnn.threads import Latest, Worker
+
+SourceLike = str | Path | EventSource
+PICTURE_EVERY_S = 0.012  # a little faster than the window polls
+# A network that can't keep up lets the other threads go first: it will drop events anyway, and must not make the
+# capture late. Measured at 20 Mev/s in frames of 1,000 events, two busy cores: pictures 1 s late without, 30 ms with.
+LATE_S, GIVE_WAY_S = 0.03, 0.0001
+
+
+class Session:
+    """Plays ``source`` to ``model`` from `start` to `stop`.
+
+    Parameters
+    ----------
+    source
+        A SOURCE of the command line, or an open source (closed by `stop`).
+    model
+        A name, a folder, or a loaded model.
+    engine
+        What runs the model, or already does.
+    choices
+        To begin with; `control` takes others.
+    orientation
+        What makes the source's events upright, for the network and the view.
+    picture_every_s
+        Least real time between two pictures; 0: one a packet.
+
+    Attributes
+    ----------
+    control
+        What it is doing, and a person's way to it.
+    error, model_failed
+        Why it failed, in one line, and whether the model is to blame, not the source.
+    warnings
+        Of the recording, as far as it has been read.
+    note
+        Why a recording read to its end has no whole window; "" otherwise.
+    """
+
+    def __init__(
+        self,
+        source: SourceLike,
+        model: str | Path | Model,
+        *,
+        engine: Engine = "auto",
+        choices: Choices = Choices(),  # noqa: B008 (frozen)
+        orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+        picture_every_s: float = PICTURE_EVERY_S,
+    ) -> None:
+        self.name = _name(source)
+        self.control = Control(choices)
+        self.pictures: Latest[Picture] = Latest()
+        self.answers: Latest[Answer] = Latest()
+        self.opened: Opened | None = None
+        self.error: str | None = None
+        self.model_failed = False
+        self.warnings: tuple[str, ...] = ()
+        self.note = ""
+        self._source = source
+        self._model = model
+        self._engine: Engine = engine
+        self._orientation = orientation
+        self._picture_every_s = picture_every_s
+        self._playback: Playback | None = None
+        self._rolling = RollingStatistics()
+        self._answering = AnswerBuilder()
+        self._worker = Worker("pipeline", self._work, on_error=self._fail)
+
+    # From any thread
+
+    @property
+    def statistics(self) -> Statistics:
+        """What has been counted and measured up to now."""
+        counts = Counts() if self._playback is None else self._playback.counts
+        return self._rolling.snapshot(counts, now_s=time.perf_counter())
+
+    @property
+    def decisions(self) -> Counter[str]:
+        """Windows of the first pass, by decision."""
+        return self._answering.first_pass.decisions
+
+    @property
+    def n_decisions(self) -> int:
+        """Windows of every pass that had a decision."""
+        return self._answering.n_decisions
+
+    def take_decisions(self) -> list[WindowDecision]:
+        """Return what was decided on each window of every pass since the last call; each once."""
+        decided = self._answering.decided
+        return [decided.popleft() for _ in range(len(decided))]
+
+    def start(self) -> None:
+        """Open source and model, then play; returns at once."""
+        self._worker.start()
+
+    def stop(self, timeout_s: float = 4.0) -> bool:
+        """End both threads, close the source; return whether all ended in time. Safe to call twice."""
+        self._worker.stop.set()
+        self.control.interrupt()
+        return self._worker.close(timeout_s)
+
+    # In the pipeline's thread, but for the function that sees packets
+
+    def _work(self, stop: threading.Event) -> None:
+        model = self._model
+        if isinstance(model, str | Path):
+            model = load_model(model, self._engine)
+        playback = open_playback(self._source, self._orientation)
+        try:
+            display = self._open(playback, model)
+            for result in run(
+                self._frames(playback, model, display, stop),
+                model,
+                state=lambda: self.control.choices.state_mode,
+                reset_requested=self._reset_requested,
+            ):
+                self._publish(result, playback, model)
+        finally:
+            playback.close()
+
+    def _open(self, playback: Playback, model: Model) -> Display:
+        _warm_up(model, playback)
+        display = Display(playback.resolution, self.pictures, every_s=self._picture_every_s)
+        self._playback = playback
+        self.warnings = playback.warnings
+        self.opened = Opened(
+            name=self.name,
+            model=model,
+            engine=engine_name(self._engine),
+            sensor=playback.resolution,
+            duration_us=playback.duration_us,
+            live=playback.live,
+            path=playback.path,
+        )
+        self.control.open(playback, display)
+        return display
+
+    def _fail(self, error: BaseException) -> None:
+        self.error = in_words(error)
+        self.model_failed = isinstance(error, ModelError)
+        self.control.fail()
+
+    def _frames(
+        self, playback: Playback, model: Model, display: Display, stop: threading.Event
+    ) -> Iterator[Frame]:
+        """Yield the frames of every pass; each begins with Frame.start, so that run() resets the state."""
+
+        def see(packet: Events, arrived_s: float) -> None:
+            if packet.size:
+                self._rolling.add_packet(packet.size, int(packet["t"][-1]))
+            display.add(packet, arrived_s, playback.start_us)
+
+        while (begun := self.control.begin(playback, see, stop)) is not None:
+            display.begin()
+            self._answering.begin_pass(begun.why)
+            if begun.why == SEEKING:
+                self._answering.reset(begun.resets, begun.why)
+            yield from self._frames_of(begun.current, playback, model, stop)
+            self.warnings = playback.warnings
+            if begun.current.read_to_end:
+                display.show()
+                self._note(playback, model, whole=begun.from_us == 0)
+
+    def _frames_of(
+        self, current: Pass, playback: Playback, model: Model, stop: threading.Event
+    ) -> Iterator[Frame]:
+        spec = model.card.input
+        connection = current.connection
+        with current:
+            for frame in frames(current, spec.slice, spec):
+                if connection != (connection := current.connection):
+                    self._answering.reset(self.control.resets, playback.breaks[connection - 1])
+                if (passed := self.control.let(frame, playback, stop)) is None:
+                    return
+                if playback.live and time.perf_counter() - passed.arrived_s > LATE_S:
+                    stop.wait(GIVE_WAY_S)
+                yield passed
+
+    def _note(self, playback: Playback, model: Model, *, whole: bool) -> None:
+        if whole and not self._answering.this_pass.windows:
+            duration_us, events = playback.duration_us or 0, playback.counts.events
+            self.note = without_windows(model.card.input, events=events, duration_us=duration_us)
+
+    def _reset_requested(self) -> bool:
+        asked = self.control.take_reset()
+        if asked:
+            self._answering.reset(self.control.resets, "hand")
+        return asked
+
+    def _publish(self, result: Result, playback: Playback, model: Model) -> None:
+        self._rolling.add_result(result, mean_density(result.density, model.card), time.perf_counter())
+        self.answers.put(self._answering.answer(result, model.card, playback.start_us))
+        self.control.show_if_paused()  # up to the end of the step
+
+
+def _name(source: SourceLike) -> str:
+    """Return what the window calls a source."""
+    if isinstance(source, str | Path):
+        return str(source) if isinstance(source, str) and is_live(source) else Path(source).name
+    return type(source).__name__
+
+
+def _warm_up(model: Model, playback: Playback) -> None:
+    """Compile and load what the first event needs: 0.5 s, which would be its latency."""
+    event = np.zeros(1, EVENTS_DTYPE)
+    card = model.card.input
+    accumulator = Accumulator(playback.resolution)
+    accumulator.add(event)
+    accumulator.picture(0)
+    Slicer(card.slice, playback.resolution, card).push(event)
+    blank = np.zeros((card.channels, card.height, card.width), np.uint8)
+    model.step(Frame(0, blank, 0), model.initial_state())

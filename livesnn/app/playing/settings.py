@@ -1,0 +1,112 @@
+"""What the window remembers from one start to the next. Not here: when it changes (main_window.py, appearance.py)."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+import platformdirs
+from msgspec import Meta
+
+from livesnn.app.playing.accumulator import ViewMode
+from livesnn.infer import Engine
+
+FILE = "LIVESNN_SETTINGS"
+"""Environment variable: a file to remember in, in place of the user's own."""
+
+MOST_RECENT = 10
+ThemeName = Literal["dark", "light", "system"]
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """Everything that is remembered.
+
+    Attributes
+    ----------
+    geometry
+        Of the window, as Qt saves it; b"" before its first close.
+    splitters
+        By name, as Qt saves them.
+    quarter_turns, mirrored_camera
+        How the camera is mounted: what the network sees.
+    mirrored_picture
+        Whether the picture alone is mirrored.
+    recent
+        Sources, the newest first; `MOST_RECENT` at most.
+    model
+        Name or folder of the model last used; "": none yet.
+    """
+
+    geometry: bytes = b""
+    splitters: dict[str, bytes] = field(default_factory=dict)
+    theme: ThemeName = "system"
+    palette: str = ""
+    view_mode: ViewMode = "decay"
+    mirrored_picture: bool = False
+    quarter_turns: Annotated[int, Meta(ge=0, le=3)] = 0
+    mirrored_camera: bool = False
+    loop: bool = True
+    recent: Annotated[tuple[str, ...], Meta(max_length=MOST_RECENT)] = ()
+    model: str = ""
+    engine: Engine = "auto"
+
+
+def with_recent(recent: tuple[str, ...], source: str) -> tuple[str, ...]:
+    """Return the recent sources with this one as the newest."""
+    return (source, *(other for other in recent if other != source))[:MOST_RECENT]
+
+
+class Settings:
+    """What is remembered now, kept on disk.
+
+    Parameters
+    ----------
+    file
+        Where, as JSON; None: nowhere, all is forgotten at the end of the process.
+
+    Attributes
+    ----------
+    now
+        The defaults where there is nothing on disk, or nothing of use.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self.now = Remembered() if file is None else _read(file)
+
+    def change(self, **fields: object) -> None:
+        """Remember other values of these fields, on disk too; a disk that can't be written is no error here."""
+        self.now = replace(self.now, **fields)  # type: ignore[arg-type]  # names and types are those of Remembered
+        if self._file is not None:
+            with suppress(OSError, UnicodeError):  # a path may have bytes that JSON hasn't
+                _write(self._file, self.now)
+
+
+def user_settings() -> Settings:
+    """Return the settings of the person at this machine, or of the file in the environment's `FILE`."""
+    own = platformdirs.user_config_path("livesnn", appauthor=False) / "settings.json"
+    return Settings(Path(os.environ.get(FILE) or own))
+
+
+def _read(file: Path) -> Remembered:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Remembered)
+    except (OSError, msgspec.DecodeError, UnicodeError):  # missing, of another version, damaged: start anyway
+        return Remembered()
+
+
+def _write(file: Path, remembered: Remembered) -> None:
+    """Write the file whole or not at all: a process killed on the way leaves the old one."""
+    text = msgspec.json.format(msgspec.json.encode(remembered))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f"{file.name}.{os.getpid()}.new")
+    try:
+        new.write_bytes(text)
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)

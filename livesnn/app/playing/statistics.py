@@ -1,0 +1,159 @@
+"""Rolling statistics of a running session: percentiles, rates, means. Plain values; no Qt.
+
+Not here: what was counted by whom (playback.py, session.py).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from livesnn.infer.pipeline import Result
+from livesnn.infer.tally import Percentiles
+
+LAST_RESULTS = 200  # percentiles are over so many
+RATE_S = 2.0  # rates are means over so long
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Where the events went since the source was opened.
+
+    Of a live source, what it gave and dropped itself = events + dropped + skipped + unread: exactly, once the
+    session has stopped; but for what is on its way between two threads, before.
+
+    Attributes
+    ----------
+    events
+        Taken by the network.
+    dropped
+        Lost, by the source or because the network was late.
+    skipped
+        Thrown away while a live source was paused.
+    unread
+        Waiting for the network, or left when it stopped.
+    """
+
+    events: int = 0
+    dropped: int = 0
+    skipped: int = 0
+    unread: int = 0
+
+
+@dataclass(frozen=True)
+class Statistics(Counts):
+    """What the window's numbers are.
+
+    Attributes
+    ----------
+    slice_ms, network_ms, total_ms
+        Over the last `LAST_RESULTS` results.
+    events_per_s
+        Events that arrived in a second of the source's own time, so that slow motion doesn't change it; those
+        dropped are among them, those skipped are not.
+    frames_per_s
+        Results in a second of real time.
+    density
+        Mean over the layers that spike, and over the last results; nan while unknown.
+    """
+
+    slice_ms: Percentiles = field(default_factory=Percentiles)
+    network_ms: Percentiles = field(default_factory=Percentiles)
+    total_ms: Percentiles = field(default_factory=Percentiles)
+    events_per_s: float = float("nan")
+    frames_per_s: float = float("nan")
+    density: float = float("nan")
+
+
+@dataclass
+class RollingStatistics:
+    """Collects what happens, and makes a Statistics on request. From any thread."""
+
+    _latencies: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=LAST_RESULTS))
+    _densities: deque[float] = field(default_factory=lambda: deque(maxlen=LAST_RESULTS))
+    _packets: deque[tuple[int, int]] = field(default_factory=deque)  # end of the packet µs, events
+    _n_events: int = 0  # of these packets
+    _answered_s: deque[float] = field(default_factory=deque)
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # held for microseconds
+
+    def add_packet(self, n_events: int, t_us: int) -> None:
+        """Take in that a packet has arrived, whose last event is at ``t_us``."""
+        with self._lock:
+            if self._packets and t_us < self._packets[-1][0]:
+                self._packets.clear()  # a jump back
+                self._n_events = 0
+            self._packets.append((t_us, n_events))
+            self._n_events += n_events
+            while self._packets[0][0] < t_us - RATE_S * 1e6:
+                self._n_events -= self._packets.popleft()[1]
+
+    def add_result(self, result: Result, density: float, now_s: float) -> None:
+        """Take in a result finished at ``now_s`` (`time.perf_counter`), and the network's mean density in it."""
+        latency = result.latency
+        with self._lock:
+            self._latencies.append((latency.slice_ms, latency.network_ms, latency.total_ms))
+            self._densities.append(density)
+            self._answered_s.append(now_s)
+            self._forget_answers(now_s)
+
+    def snapshot(self, counts: Counts, *, now_s: float) -> Statistics:
+        """Return the statistics at ``now_s``, with these counts."""
+        with self._lock:
+            self._forget_answers(now_s)
+            latencies, answered_s = list(self._latencies), list(self._answered_s)
+            densities, events_per_s = list(self._densities), self._events_per_s()
+        parts = [Percentiles.of(part) for part in zip(*latencies, strict=True)]
+        slice_ms, network_ms, total_ms = parts or [Percentiles()] * 3
+        return Statistics(
+            **vars(counts),
+            slice_ms=slice_ms,
+            network_ms=network_ms,
+            total_ms=total_ms,
+            events_per_s=events_per_s,
+            frames_per_s=_rate(answered_s, now_s),
+            density=float(np.mean(densities)) if densities else float("nan"),
+        )
+
+    def _forget_answers(self, now_s: float) -> None:
+        while self._answered_s and self._answered_s[0] < now_s - RATE_S:
+            self._answered_s.popleft()
+
+    def _events_per_s(self) -> float:
+        if len(self._packets) < 2:
+            return float("nan")
+        seconds = (self._packets[-1][0] - self._packets[0][0]) / 1e6
+        # The first packet's events lie before its end, where the time begins.
+        events = self._n_events - self._packets[0][1]
+        return events / seconds if seconds > 0 else float("nan")
+
+
+class ShowLatency:
+    """How long events take to the screen: from the arrival of a picture's newest event to its painting.
+
+    Of one thread alone, the one that paints.
+    """
+
+    def __init__(self) -> None:
+        self._latencies_ms: deque[float] = deque(maxlen=LAST_RESULTS)
+
+    def add(self, arrived_s: float, now_s: float) -> None:
+        """Take in that a picture with this arrival has been painted; both by `time.perf_counter`.
+
+        An arrival of 0 is unknown and counts for nothing.
+        """
+        if arrived_s:
+            self._latencies_ms.append((now_s - arrived_s) * 1e3)
+
+    def percentiles(self) -> Percentiles:
+        """Return those of the last `LAST_RESULTS` pictures."""
+        return Percentiles.of(self._latencies_ms)
+
+
+def _rate(times_s: Sequence[float], now_s: float) -> float:
+    if len(times_s) < 2:
+        return float("nan")
+    return len(times_s) / max(now_s - times_s[0], 1e-3)

@@ -1,0 +1,135 @@
+"""What a session is told, and what it tells the window: frozen values. Not here: who makes them (session.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.app.playing.accumulator import ViewSpec
+from livesnn.events import Resolution
+from livesnn.infer import Model
+from livesnn.infer.decide import Decision
+from livesnn.infer.pipeline import Result, StateMode
+
+__all__ = ["Answer", "Choices", "History", "Opened", "Picture", "SessionState", "StateMode", "WindowDecision"]
+
+SessionState = Literal["opening", "playing", "waiting", "paused", "ended", "failed"]
+"""What a session is doing; "waiting": for a live source that was lost to come back."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How a person wants a session to play; another while it plays is no new session.
+
+    Attributes
+    ----------
+    loop
+        Whether a recording starts again at its end, with the state reset.
+    speed
+        Multiple of real time, > 0; inf is as fast as possible. For recordings.
+    view
+        How pictures look.
+    """
+
+    loop: bool = False
+    speed: float = 1.0
+    state_mode: StateMode = "carry"
+    view: ViewSpec = field(default_factory=ViewSpec)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What is known once a source is open.
+
+    Attributes
+    ----------
+    engine
+        What runs the model: "onnx", "spike" or "torch".
+    sensor
+        As the network sees it: upright.
+    duration_us
+        None: it has no end, and can't seek or step.
+    live
+        Whether it is a camera, a stream or a simulation, which can't wait.
+    path
+        Of a recording's file.
+    """
+
+    name: str
+    model: Model
+    engine: str
+    sensor: Resolution
+    duration_us: int | None
+    live: bool
+    path: Path | None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the sensor sees.
+
+    Attributes
+    ----------
+    rgb
+        uint8 [H, W, 3], owned by whoever takes it.
+    t_us
+        Of its newest event, from the start of the recording or from a live source's first event.
+    arrived_s
+        When that event arrived, by `time.perf_counter`; 0: nothing new is in it.
+    """
+
+    rgb: npt.NDArray[np.uint8]
+    t_us: int
+    arrived_s: float
+
+
+class History(NamedTuple):
+    """How the classes' probabilities went in the last 10 s of stream time, oldest first.
+
+    ``t_us``: int64 [N], from the start of the recording, increasing; ``probabilities``: float32 [N, K].
+    """
+
+    t_us: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float32]
+
+
+class WindowDecision(NamedTuple):
+    """What was decided on one window, µs from the start of the recording; label None: nothing."""
+
+    start_us: int
+    end_us: int
+    label: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A Result with what the window shows beside it.
+
+    Attributes
+    ----------
+    probabilities
+        float32 [K], 0..1, in the order of the classes.
+    reset_by
+        Why the state was last zeroed, in words; "" at the start, or as planned by mode "reset".
+    last
+        Of the last full window, maybe before the end of a recording that started again; None: there was none
+        since the source was opened, or since a person's last reset or seek, or since the source came back.
+    resets
+        How many of a person's resets and seeks had been done before this frame.
+    frames
+        uint8 [C, H, W] each: the frames of the current window so far, this one last.
+    history
+        Of the probabilities, up to this frame.
+    """
+
+    result: Result
+    probabilities: npt.NDArray[np.float32]
+    reset_by: str
+    last: Decision | None
+    resets: int
+    frames: tuple[npt.NDArray[np.uint8], ...]
+    history: History

@@ -1,0 +1,191 @@
+"""Presenter: what the session says becomes what the window shows, the newest of everything. Not here: Qt's events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from livesnn.app.layout import WindowLayout
+from livesnn.app.look import style
+from livesnn.app.playing.player import Player
+from livesnn.app.playing.rate_profile import ProfileReader
+from livesnn.app.playing.session import Session
+from livesnn.app.playing.statistics import ShowLatency
+from livesnn.app.playing.values import Answer, Opened
+from livesnn.card import ModelCard
+from livesnn.events import Resolution
+
+READ_S = 0.1  # numbers, and what must agree with them, change at most this often: people read them
+NEXT = "Choose another source, or drop a recording here"
+SIMULATOR, SIMULATED = "simulate:", "Demo: a simulated person"
+OTHER_MODEL = "Choose another with Ctrl+M"
+
+
+class Presenter:
+    """Shows the player's session.
+
+    Parameters
+    ----------
+    window
+        Where.
+    player
+        Of what; whoever gives it another session calls `begin`.
+    on_opened
+        Called when the session's source could be opened.
+    """
+
+    def __init__(self, window: WindowLayout, player: Player, on_opened: Callable[[], None]) -> None:
+        self._on_opened = on_opened
+        self._window = window
+        self._player = player
+        self._session: Session | None = None
+        self._read_at_s = 0.0
+        self._profile_reader: ProfileReader | None = None
+        window.view.on_painted = self._painted
+        self._forget()
+        for part in (window.header, window.transport, window.state_panel):
+            part.show_state("empty")
+        window.view.show_welcome()
+
+    def begin(self) -> None:
+        """Show that another session has begun, if one has."""
+        session = self._player.session
+        if session is None or session is self._session:
+            return
+        self._session = session
+        self._forget()
+        self._window.banner.hide()
+        self._window.header.show_names(session.name)
+        self._follow_state(session)
+
+    def end(self) -> None:
+        """Leave no thread behind."""
+        if self._profile_reader is not None:
+            self._profile_reader.close()
+            self._profile_reader = None
+
+    def poll(self) -> None:
+        """Show the newest of everything, or nothing."""
+        session = self._session
+        if session is None:
+            return
+        self._follow_state(session)
+        picture = session.pictures.take()
+        if picture is not None:
+            self._player.t_us = picture.t_us
+            self._window.view.show_picture(picture.rgb, picture.arrived_s)
+            self._window.transport.show_position(picture.t_us / 1e6)
+        now_s = time.perf_counter()
+        read = now_s - self._read_at_s >= READ_S
+        if read:
+            self._read_at_s = now_s
+            self._window.numbers.show_statistics(session.statistics, self._show_latency.percentiles())
+            self._follow_time_line(session)
+        self._follow_answers(session, read=read)
+
+    def _forget(self) -> None:
+        """Know nothing of the source any more."""
+        self.end()
+        self._show_latency = ShowLatency()
+        self._state = self._note = self._lost = ""
+        self._warnings: tuple[str, ...] = ()
+        self._resets = 0
+        self._answer: Answer | None = None  # not shown yet
+        window = self._window
+        self._clear(None)
+        window.transport.set_recording(None)
+        window.view.show_ways_on(False)
+
+    def _clear(self, card: ModelCard | None) -> None:
+        window = self._window
+        for panel in (window.readout, window.window_panel, window.state_panel, window.numbers):
+            panel.clear(card)
+
+    def _painted(self, arrived_s: float) -> None:
+        if arrived_s:
+            self._show_latency.add(arrived_s, time.perf_counter())
+
+    def _follow_time_line(self, session: Session) -> None:
+        line = self._window.transport.line
+        for decision in session.take_decisions():
+            line.add_decision(decision.start_us / 1e6, decision.end_us / 1e6, decision.label)
+        profile = self._profile_reader.latest.take() if self._profile_reader is not None else None
+        if profile is not None:
+            line.set_profile(profile)
+
+    def _follow_answers(self, session: Session, *, read: bool) -> None:
+        """Show the newest answer, but none from before a reset that a person has asked for."""
+        self._answer = session.answers.take() or self._answer
+        if session.control.resets != self._resets:
+            self._resets = session.control.resets
+            for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
+                panel.wait()
+        if session.note != self._note:
+            self._note = session.note
+            self._window.readout.show_note(session.note)
+        if self._answer is not None and self._answer.resets < self._resets:
+            self._answer = None
+        if read and self._answer is not None:
+            for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
+                panel.show_answer(self._answer)
+            self._answer = None
+
+    def _follow_state(self, session: Session) -> None:
+        opened = self._player.newly_opened()
+        if opened is not None:
+            self._show_opened(opened)
+            self._on_opened()
+        if session.warnings and session.warnings != self._warnings:
+            self._warnings = session.warnings
+            self._window.banner.show_warnings(session.warnings)
+        if session.control.lost != self._lost:
+            self._show_lost(session.control.lost)
+        if session.control.state != self._state:
+            self._state = session.control.state
+            self._show_state(session)
+
+    def _show_state(self, session: Session) -> None:
+        window = self._window
+        window.header.show_state(self._state)
+        window.transport.show_state(self._state)
+        window.state_panel.show_state(self._state)
+        if self._state == "opening":
+            window.view.show_words("Opening …", session.name)
+        if self._state == "ended" and not window.view.has_picture:
+            window.view.show_words(session.note, NEXT, ways=True)
+        if self._state == "failed" and session.error is not None:
+            self._show_failed(session.error, model=session.model_failed)
+
+    def _show_lost(self, lost: str) -> None:
+        self._lost = lost
+        if lost:
+            self._window.banner.show_waiting(lost)
+        else:
+            self._window.banner.hide()
+
+    def _show_opened(self, opened: Opened) -> None:
+        window, card = self._window, opened.model.card
+        known = f"this model knows: {', '.join(style.readable(name) for name in card.classes)}"
+        simulated = opened.name.startswith(SIMULATOR)
+        name = SIMULATED if simulated else opened.name
+        model = Path(self._player.model).resolve().name
+        window.header.show_names(name, model, engine=opened.engine, about_model=f"{card.name}; {known}")
+        window.setWindowTitle(f"{name} – livesnn")
+        duration_s = None if opened.duration_us is None else opened.duration_us / 1e6
+        window.transport.set_recording(duration_s, card.classes)
+        self._clear(card)
+        window.view.set_input(Resolution(card.input.width, card.input.height))
+        window.view.show_ways_on(simulated)
+        if opened.path is not None and duration_s:
+            self._profile_reader = ProfileReader(opened.path)
+
+    def _show_failed(self, error: str, *, model: bool) -> None:
+        window = self._window
+        window.banner.show_error(error)
+        if window.view.has_picture:
+            return
+        if model:
+            window.view.show_words("The model can't be used", OTHER_MODEL)
+        else:
+            window.view.show_words("Nothing to show", NEXT, ways=True)

@@ -1,0 +1,52 @@
+"""What many results come to: percentiles of their times, and what was decided most often. Not here: one result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Percentiles(NamedTuple):
+    """Of times in ms; nan while nothing has been measured."""
+
+    p50: float = float("nan")
+    p95: float = float("nan")
+    p99: float = float("nan")
+
+    @classmethod
+    def of(cls, values: Collection[float]) -> Percentiles:
+        """Return those of the values that are finite."""
+        numbers = np.fromiter(values, np.float64, len(values))
+        known = numbers[np.isfinite(numbers)]
+        return cls(*np.percentile(known, (50, 95, 99)).tolist()) if known.size else cls()
+
+
+class Tally:
+    """Counts the decisions of windows.
+
+    Attributes
+    ----------
+    windows
+        All of them.
+    decisions
+        Those with a decision, by label.
+    """
+
+    def __init__(self) -> None:
+        self.windows = 0
+        self.decisions: Counter[str] = Counter()
+
+    def add(self, decision: str | None) -> None:
+        """Count a window; None: nothing was decided."""
+        self.windows += 1
+        if decision is not None:
+            self.decisions[decision] += 1
+
+    @property
+    def majority(self) -> str | None:
+        """The most frequent decision, the first of those as frequent; None: there is none."""
+        most = self.decisions.most_common(1)
+        return most[0][0] if most else None

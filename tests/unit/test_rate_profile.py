@@ -1,0 +1,161 @@
+"""The event rate over a recording: counted, spread, refined, and left alone where a file is damaged."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.app.playing.rate_profile import ProfileReader, RateProfile, profile
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.recorder import Aedat4Writer
+
+SENSOR = Resolution(34, 34)
+
+
+def events_at(times_us: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Events:
+    events = np.zeros(len(times_us), EVENTS_DTYPE)
+    events["t"] = times_us
+    return events
+
+
+def bursts(*, start_us: int = 5_000_000) -> Events:
+    """Return ten seconds: 1,000 events in each even second, 10,000 in each odd one, evenly."""
+    seconds = [
+        np.linspace(second * 1e6, (second + 1) * 1e6, 10_000 if second % 2 else 1_000, endpoint=False)
+        for second in range(10)
+    ]
+    return events_at(np.concatenate(seconds).astype(np.int64) + start_us)
+
+
+def write_npz(path: Path, events: Events) -> Path:
+    np.savez(path, width=34, height=34, **{name: events[name] for name in ("t", "x", "y", "p")})
+    return path
+
+
+def write_aedat4(path: Path, events: Events, *, packet_events: int = 1000) -> Path:
+    with Aedat4Writer(path, SENSOR) as writer:
+        for first in range(0, events.size, packet_events):
+            writer.write(events[first : first + packet_events])
+    return path
+
+
+def without_table(path: Path) -> Path:
+    """Copy an .aedat4 file as a killed recorder leaves it: its last tenth is missing."""
+    octets = path.read_bytes()
+    cut = path.with_name("cut.aedat4")
+    cut.write_bytes(octets[: len(octets) * 9 // 10])
+    return cut
+
+
+def by_second(known: RateProfile) -> list[int]:
+    starts_s = np.arange(len(known.counts)) * known.bin_us // 1_000_000
+    return np.bincount(starts_s, weights=known.counts).astype(int).tolist()
+
+
+def last_of(path: Path, *, bins: int = 2048) -> RateProfile:
+    return list(profile(path, bins=bins, cpu_share=1.0))[-1]
+
+
+def test_a_file_that_is_read_is_counted_exactly(tmp_path: Path) -> None:
+    events = bursts()
+    known = last_of(write_npz(tmp_path / "bursts.npz", events), bins=100)
+    edges = known.t_start_us + known.bin_us * np.arange(len(known.counts) + 1)
+    assert known.t_start_us == events["t"][0]
+    assert len(known.counts) <= 100
+    assert known.counts.tolist() == np.histogram(events["t"], edges)[0].tolist()
+    assert known.counts.sum() == events.size
+
+
+def test_a_file_with_a_table_is_profiled_from_it_at_once_and_nearly_as_exactly(tmp_path: Path) -> None:
+    events = bursts()
+    found = list(profile(write_aedat4(tmp_path / "bursts.aedat4", events)))
+    assert len(found) == 1
+    assert found[0].counts.sum() == events.size
+    assert found[0].t_start_us == events["t"][0]
+    expected = [10_000 if second % 2 else 1_000 for second in range(10)]
+    assert by_second(found[0]) == pytest.approx(expected, abs=110)  # a packet spans 10 ms
+
+
+def test_the_table_is_enough_where_the_packets_are_damaged(tmp_path: Path) -> None:
+    events = bursts()
+    path = write_aedat4(tmp_path / "bursts.aedat4", events)
+    whole = last_of(path)
+    octets = bytearray(path.read_bytes())
+    middle = len(octets) // 2
+    octets[middle : middle + 200] = bytes(200)
+    path.write_bytes(octets)
+    assert np.array_equal(last_of(path).counts, whole.counts)
+
+
+def test_a_file_without_its_table_is_profiled_as_far_as_it_goes(tmp_path: Path) -> None:
+    events = bursts()
+    known = last_of(without_table(write_aedat4(tmp_path / "bursts.aedat4", events)))
+    kept = int(known.counts.sum())
+    assert 0.8 * events.size < kept < events.size
+    edges = known.t_start_us + known.bin_us * np.arange(len(known.counts) + 1)
+    assert known.counts.tolist() == np.histogram(events["t"][:kept], edges)[0].tolist()
+
+
+def test_each_refinement_goes_further_and_keeps_what_was_whole(tmp_path: Path) -> None:
+    found = list(profile(write_npz(tmp_path / "bursts.npz", bursts()), bins=500, cpu_share=1.0))
+    lengths = [len(known.counts) for known in found]
+    assert len(found) > 3
+    assert lengths == sorted(lengths)
+    assert lengths[-1] > lengths[0]
+    for known in found:
+        assert np.array_equal(known.counts, found[-1].counts[: len(known.counts)])
+
+
+def test_events_of_one_moment_are_one_bin(tmp_path: Path) -> None:
+    moment = events_at(np.full(500, 77_000, np.int64))
+    for path in (write_npz(tmp_path / "a.npz", moment), write_aedat4(tmp_path / "a.aedat4", moment)):
+        known = last_of(path)
+        assert (known.t_start_us, known.counts.tolist()) == (77_000, [500])
+
+
+@pytest.mark.parametrize("content", [None, b"", b"#!AER-DAT4.0\r\nnothing that follows", b"words"])
+def test_a_file_that_cannot_be_read_has_no_profile(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "bad.aedat4"
+    if content is not None:
+        path.write_bytes(content)
+    assert list(profile(path)) == []
+
+
+def test_once_stopped_it_reads_no_further(tmp_path: Path) -> None:
+    events = bursts()
+    path = write_npz(tmp_path / "bursts.npz", events)
+    stop = threading.Event()
+    found = []
+    for known in profile(path, stop=stop, cpu_share=1.0):
+        found.append(known)
+        stop.set()
+    assert len(found) == 1
+    assert found[0].counts.sum() < events.size
+
+
+def test_a_thread_leaves_the_newest_profile_and_ends(tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "bursts.npz", bursts())
+    whole = last_of(path)
+    with ProfileReader(path) as profiling:
+        newest = profiling.latest.take()
+        while newest is None or len(newest.counts) < len(whole.counts):
+            newest = profiling.latest.take() or newest
+    assert np.array_equal(newest.counts, whole.counts)
+    assert "livesnn-profile" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_real_recordings_have_as_many_events_as_independent_readers_say(data_dir: Path) -> None:
+    folder = data_dir / "recordings"
+    truth = json.loads((folder / "GROUND_TRUTH.json").read_text())
+    known = {name: entry["streams"] for name, entry in truth.items() if name.startswith("aedat4/")}
+    assert len(known) >= 5
+    for name, streams in known.items():
+        found = list(profile(folder / name, cpu_share=1.0))
+        if streams:
+            assert (found[-1].counts.sum(), found[-1].t_start_us) == (streams[0]["n"], streams[0]["t0"]), name
+        else:
+            assert found == []
