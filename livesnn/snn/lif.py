@@ -73,13 +73,17 @@ def lif_step(current: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tens
 class Kernels(NamedTuple):
     """How a sequence is computed: `EAGER`, or what `compiled_kernels` returns."""
 
-    advance: Callable[[Tensor, Tensor, Synapse], tuple[Tensor, Tensor, Tensor]]
-    propagate: Callable[[Tensor, Tensor, Tensor, Tensor, Synapse], tuple[Tensor, Tensor]]
+    advance: Callable[[Tensor, Tensor, Synapse], tuple[Tensor, Tensor, Tensor, Tensor]]
+    propagate: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Synapse], tuple[Tensor, Tensor]]
+
+
+LONGEST = 10
+"""Steps of a sequence that is worth compiling for: its loop is unrolled."""
 
 
 def lif_sequence(
     currents: Tensor, u: Tensor, synapse: Synapse, kernels: Kernels | None = None
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Advance one layer by T steps, differentiable by back-propagation through time.
 
     Parameters
@@ -89,21 +93,25 @@ def lif_sequence(
     u
         float32 [B, ...], the membrane before the first step.
     kernels
-        For sequences that need gradients; others have any length, which isn't worth compiling for. Default: `EAGER`.
+        For sequences of up to `LONGEST` steps. Default: `EAGER`.
 
     Returns
     -------
-    Outputs [T, B, ...] in the dtype of ``currents``, and the last membrane float32 [B, ...].
+    Outputs [T, B, ...] in the dtype of ``currents``, the last membrane float32 [B, ...], and the mean of all outputs,
+    float32 []. All three carry gradients; the mean's costs nothing, where a `mean` of the outputs would cost as much
+    as the layer.
 
     Notes
     -----
     The reset factor (1 − O[t−1]) is a constant for the gradient: the usual choice since Zenke & Vogels (2021).
     """
+    if kernels is None or len(currents) > LONGEST:
+        kernels = EAGER
     if not (torch.is_grad_enabled() and currents.requires_grad):
-        outputs, _, last = _advance(currents, u, synapse)
-        return outputs, last
-    outputs, last = _LIFSequence.apply(currents, u, synapse, kernels or EAGER)
-    return outputs, last
+        outputs, _, last, mean = kernels.advance(currents, u, synapse)
+        return outputs, last, mean
+    outputs, last, mean = _LIFSequence.apply(currents, u, synapse, kernels)
+    return outputs, last, mean
 
 
 class _LIFSequence(torch.autograd.Function):
@@ -112,11 +120,11 @@ class _LIFSequence(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, currents: Tensor, u: Tensor, synapse: Synapse, kernels: Kernels
-    ) -> tuple[Tensor, Tensor]:
-        outputs, membranes, last = kernels.advance(currents, u, synapse)
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        outputs, membranes, last, mean = kernels.advance(currents, u, synapse)
         ctx.save_for_backward(membranes, u)
         ctx.synapse, ctx.kernels = synapse, kernels
-        return outputs, last
+        return outputs, last, mean
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
@@ -125,29 +133,36 @@ class _LIFSequence(torch.autograd.Function):
         return grad_currents, grad_u, None, None
 
 
-def _advance(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor, Tensor]:
-    """Return outputs and membranes [T, B, ...] in the dtype of ``currents``, and the last membrane, float32."""
+def _advance(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return outputs and membranes [T, B, ...] in the dtype of ``currents``, the last membrane, the mean output."""
     outputs, membranes = [], []
     for current in currents:
         u = current.float().add(_kept(u, synapse, u), alpha=synapse.neuron.alpha)
         outputs.append(synapse.output(u).to(currents.dtype))
         membranes.append(u.to(currents.dtype))
-    return torch.stack(outputs), torch.stack(membranes), u
+    together = torch.stack(outputs)
+    return together, torch.stack(membranes), u, together.mean(dtype=torch.float32)
 
 
 def _propagate(
-    grad_outputs: Tensor, grad_membrane: Tensor, membranes: Tensor, u: Tensor, synapse: Synapse
+    grad_outputs: Tensor,
+    grad_membrane: Tensor,
+    grad_mean: Tensor,
+    membranes: Tensor,
+    u: Tensor,
+    synapse: Synapse,
 ) -> tuple[Tensor, Tensor]:
     """Return the loss's gradients by the currents [T, B, ...] and by the membrane before them.
 
     Parameters
     ----------
-    grad_outputs, grad_membrane
-        Of the loss, by the outputs and by the last membrane.
+    grad_outputs, grad_membrane, grad_mean
+        Of the loss, by the outputs, by the last membrane and by the mean output.
     """
     grads = []
+    share = grad_mean / membranes.numel()
     for t in range(len(membranes) - 1, -1, -1):
-        grad_u = synapse.derivative(membranes[t].float()) * grad_outputs[t] + grad_membrane
+        grad_u = synapse.derivative(membranes[t].float()) * (grad_outputs[t] + share) + grad_membrane
         grads.append(grad_u.to(grad_outputs.dtype))
         grad_membrane = _kept(grad_u, synapse, membranes[t - 1] if t > 0 else u) * synapse.neuron.alpha
     return torch.stack(grads[::-1]), grad_membrane

@@ -67,10 +67,11 @@ class _Folded:
 
     def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
         currents = current.unflatten(0, (self.steps, -1))
-        out, u = lif_sequence(currents, next(self.before), self.net.synapse(output=output), self.net.kernels)
+        synapse = self.net.synapse(output=output)
+        out, u, rate = lif_sequence(currents, next(self.before), synapse, self.net.kernels)
         self.after.append(u)
         if not output:
-            self.rates.append(out.mean(dtype=torch.float32))
+            self.rates.append(rate)
         return out.flatten(0, 1)
 
     def dropout(self, x: Tensor, p: float) -> Tensor:

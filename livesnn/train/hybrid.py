@@ -70,15 +70,17 @@ class HybridModule(lightning.LightningModule):
 
     @torch.no_grad()
     def _burn_in(self, frames: Tensor, random: torch.Generator) -> tuple[Tensor, ...]:
-        """Return the state after 0..burn_in frames of other clips, as a running stream has it; zero for some."""
+        """Return the state after 0..burn_in frames of other clips, as a running stream has it; zero for some.
+
+        Clips begin anywhere in a gesture, so whole clips are as random as parts of them, and need no other kernels.
+        """
         state = self.net.initial_state(len(frames))
-        count = int(torch.randint(self.config.burn_in + 1, (), generator=random))
-        if count == 0:
+        clips = int(torch.randint(self.config.burn_in // frames.shape[1] + 1, (), generator=random))
+        if clips == 0:
             return state
-        clips = -(-count // frames.shape[1])
-        before = torch.cat([frames.roll(k + 1, 0) for k in range(clips)], dim=1)[:, -count:]
         with eval_mode(self.net):
-            _, state = self.net(before.transpose(0, 1), state)
+            for k in range(clips, 0, -1):
+                _, state = self.net(frames.roll(k, 0).transpose(0, 1), state)
         carried = torch.rand(len(frames), generator=random) >= self.config.from_zero
         return tuple(u * carried.to(u).view(-1, *[1] * (u.ndim - 1)) for u in state)
 

@@ -2,7 +2,7 @@
 
 On a machine that does nothing else no small thing blocks the window for 50 ms: LIVESNN_MONKEY_STRICT=1 asks for that.
 Elsewhere other programs take the processor away (measured beside a training on two cores: 50 to 90 ms in 5 of
-100, 500 ms at worst), so that it is the work of the GUI thread which must stay below 50 ms, and the time may be longer.
+100, 500 ms at worst), so that it is the work of the GUI thread which must stay below 50 ms; the time may be longer.
 Opening another source waits at most 0.7 s for the one before; a theme is 60 ms of work.
 """
 

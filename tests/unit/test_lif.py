@@ -60,7 +60,8 @@ def test_the_default_surrogate_is_the_published_gaussian() -> None:
 def test_a_sequence_is_a_loop_of_steps(kind: str) -> None:
     torch.manual_seed(0)
     currents, u = torch.randn(8, 3, 5), torch.randn(3, 5)
-    outputs, last = lif_sequence(currents, u, KINDS[kind])
+    outputs, last, mean = lif_sequence(currents, u, KINDS[kind])
+    assert torch.allclose(mean, outputs.mean())
     for current, output in zip(currents, outputs, strict=True):
         stepped, u = lif_step(current, u, KINDS[kind])
         assert torch.equal(stepped, output)
@@ -81,13 +82,13 @@ class _Spike(torch.autograd.Function):
         return grad * ctx.synapse.derivative(ctx.saved_tensors[0]), None
 
 
-def by_autograd(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor]:
+def by_autograd(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor, Tensor]:
     outputs = []
     for current in currents:
         rest = (u < synapse.neuron.threshold).float() if synapse.resets else 1.0
         u = synapse.neuron.alpha * rest * u + current
         outputs.append(_Spike.apply(u, synapse))
-    return torch.stack(outputs), u
+    return torch.stack(outputs), u, torch.stack(outputs).mean()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -99,8 +100,8 @@ def test_the_gradient_is_that_of_back_propagation_through_time(kind: str) -> Non
         generator = torch.Generator().manual_seed(2)
         currents = torch.randn(8, 3, 5, generator=generator).requires_grad_()
         u = torch.randn(3, 5, generator=generator).requires_grad_()
-        outputs, last = function(currents, u, KINDS[kind])
-        ((outputs * weights).sum() + (last * last_weights).sum()).backward()
+        outputs, last, mean = function(currents, u, KINDS[kind])
+        ((outputs * weights).sum() + (last * last_weights).sum() + 50 * mean).backward()
         grads.append((currents.grad, u.grad))
     assert grads[0][0].abs().sum() > 0
     for by_hand, reference in zip(grads[1], grads[0], strict=True):
