@@ -5,16 +5,31 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
-Handler = Callable[[int, FrameType | None], object] | int | None  # of a signal
+from livesnn.signals import ENDING
+
+
+def start() -> None:
+    """Run one command and end the process; from here on another Ctrl-C changes nothing."""
+    code = main()
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns 0, or 1 after one line about an error. Bad usage exits with 2."""
-    before = signal.signal(signal.SIGINT, _stopped)  # while what follows is imported
+    before = {number: signal.signal(number, _stopped) for number in ENDING}  # while what follows is imported
+    try:
+        return _main(arguments)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _main(arguments: list[str] | None) -> int:
     from livesnn.errors import LivesnnError
     from livesnn.report import accept_any_text, discard_output, say
 
@@ -22,14 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
     arguments, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
     name, rest = (arguments[0], arguments[1:]) if arguments else ("gui", [])
     try:
-        return _run_command(name, rest, before)
+        return _run_command(name, rest)
     except LivesnnError as error:
         if debug:
             raise
         say(f"livesnn {name}: {error}")
         return 1
-    except KeyboardInterrupt:
-        say(f"livesnn {name}: stopped")
+    except KeyboardInterrupt as error:
+        say(f"livesnn {name}: stopped" + f"; {error}" * bool(str(error)))
         return 130
     except BrokenPipeError:
         discard_output()
@@ -55,20 +70,25 @@ def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
 
 
 def _stopped(number: int, frame: FrameType | None) -> None:
-    """End at once: an import that is interrupted raises whatever it likes."""
-    sys.stderr.write("livesnn: stopped\n")
-    sys.stderr.flush()
-    os._exit(130)
+    """End at once: an import that is interrupted raises whatever it likes, and so does Qt while it starts."""
+    os.write(2, b"livesnn: stopped\n")
+    os._exit(128 + number)
 
 
-def _run_command(name: str, arguments: list[str], on_interrupt: Handler) -> int:
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _run_command(name: str, arguments: list[str]) -> int:
     """Run the command of that name; bad usage of one exits with 2."""
     import tyro
 
     from livesnn.cli import COMMANDS
     from livesnn.cli.lab import train
 
-    signal.signal(signal.SIGINT, on_interrupt)
+    if name != "gui":  # the window takes over when it is there
+        for number in ENDING:
+            signal.signal(number, _interrupt)
     if name == "--version":
         from livesnn import __version__
         from livesnn.report import write
@@ -103,4 +123,4 @@ def _usage(name: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start()

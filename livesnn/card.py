@@ -76,6 +76,13 @@ class InputSpec:
     scale: Annotated[float, Meta(gt=0, lt=1e6)] = 1.0
     window: Annotated[int, Meta(ge=1, le=10**4)] = 10
 
+    def cropped(self, width: int, height: int) -> tuple[int, int]:
+        """Return width and height of the largest part of a picture or sensor that has the input's aspect."""
+        return (
+            min(width, max(1, height * self.width // self.height)),
+            min(height, max(1, width * self.height // self.width)),
+        )
+
 
 @dataclass(frozen=True)
 class NeuronSpec:
@@ -97,10 +104,14 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Split:
-    """How validation clips were kept from the training: a fraction, by seed. `livesnn eval` finds them again."""
+    """How validation clips were kept from the training: a fraction, by seed. `livesnn eval` finds them again.
+
+    ``protocol``: which of the data set's published splits the training part is of; "" where it has one alone.
+    """
 
     fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     seed: Annotated[int, Meta(ge=0)] = 0
+    protocol: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,6 +133,7 @@ class ModelCard:
     test: Accuracy | None = None  # on the test part, where it has been measured and kept
     seeds: tuple[int, ...] = ()
     density: dict[str, float] = field(default_factory=dict)  # layer → mean spikes a neuron a step
+    mean_count: float | None = None  # of a pixel and frame of the validation clips: what the model is used to
     commit: str = ""
     command: str = ""
     format: str = FORMAT

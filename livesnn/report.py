@@ -50,9 +50,12 @@ def describe_summary(summary: Summary) -> str:
 
 def describe_recording(info: RecordingInfo) -> str:
     """Return what is in a recording, a line a property."""
+    from livesnn.events.describe import VideoInfo
+
     size = "×".join(map(str, info.resolution)) if info.resolution else "unknown size"
     lines = {"format": info.format, "camera": f"{info.camera or 'unknown'}, {size}"}
-    lines["duration"] = f"{info.duration_us / 1e6:.3f} s"
+    rate = f" at {info.fps:g} frames/s" if isinstance(info, VideoInfo) else ""
+    lines["duration"] = f"{info.duration_us / 1e6:.3f} s{rate}"
     for name, stream in info.streams.items():
         times = f", {stream.t0} to {stream.t1} µs" if stream.t0 is not None else ""
         on = f" ({stream.on / stream.n:.0%} ON)" if stream.n else ""
@@ -99,6 +102,8 @@ def discard_output() -> None:
 
 def say(message: str) -> None:
     """Write one line to stderr; where that can't be written, there is nobody to tell."""
+    if sys.stderr is None:  # closed by the shell
+        return
     with contextlib.suppress(OSError):
         sys.stderr.write(f"{one_line(message)}\n")  # at once: two threads may say something
         sys.stderr.flush()

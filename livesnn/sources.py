@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from livesnn.errors import SourceError
+from livesnn.errors import FormatError, SourceError
 from livesnn.events import EventSource
 from livesnn.events.live import Notify, ignore
 
@@ -18,7 +18,7 @@ def is_live(uri: str) -> bool:
 
 
 def open_source(uri: str | Path, *, notify: Notify = ignore) -> EventSource:
-    """Open a SOURCE of the command line: the path of a recording, or a live source.
+    """Open a SOURCE of the command line: the path of a recording or a video, or a live source.
 
     Parameters
     ----------
@@ -32,10 +32,8 @@ def open_source(uri: str | Path, *, notify: Notify = ignore) -> EventSource:
     SourceError
         When there is no such file, camera or stream, or the source isn't supported yet.
     FormatError
-        When the file isn't a recording of a known format, or is damaged beyond use.
+        When the file isn't a recording or video of a known format, or is damaged beyond use.
     """
-    from livesnn.events.recording import open_recording
-
     if not isinstance(uri, str | Path):
         raise SourceError(f"a source must be text or a path, not {uri!r}: give the path of a recording")
     name = str(uri)
@@ -49,9 +47,23 @@ def open_source(uri: str | Path, *, notify: Notify = ignore) -> EventSource:
         )
     if name.startswith("file://"):
         raise SourceError(f"{name}: addresses of files are not read: give the path alone, without file://")
-    return open_recording(
-        Path(os.path.expanduser(name))
-    )  # Path.expanduser raises where there is no such user
+    return _open_file(Path(os.path.expanduser(name)))  # Path.expanduser raises where there is no such user
+
+
+def _open_file(path: Path) -> EventSource:
+    """Open a recording of events or, where it isn't one, a video."""
+    from livesnn.events.recording import open_recording
+
+    try:
+        return open_recording(path)
+    except FormatError:
+        from livesnn.video import is_video, open_video
+
+        if not is_video(path):
+            raise
+    from livesnn.events.video_source import VideoSource
+
+    return VideoSource(open_video(path))
 
 
 def _open_live(name: str, notify: Notify) -> EventSource:

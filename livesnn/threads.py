@@ -1,20 +1,17 @@
-"""All the concurrency there is: Latest (mailbox), PacketQueue (bounded), Worker (a thread), Ctrl-C as an event.
+"""All the concurrency there is: Latest (mailbox), PacketQueue (bounded), Worker (a thread).
 
-Not here: Qt, and a source that is read ahead (events/buffered.py).
+Not here: Qt, Ctrl-C (signals.py), and a source that is read ahead (events/buffered.py).
 
 Every thread is named, has a stop event and a bounded join; every queue has a bound and a stated drop policy.
 """
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
@@ -108,27 +105,6 @@ class Worker:
         except BaseException as error:  # drivers in Rust raise PanicException, which is no Exception
             self.error = error
             self._on_error(error)
-
-
-@contextmanager
-def ctrl_c_sets(stop: threading.Event) -> Iterator[None]:
-    """Let the first Ctrl-C (SIGINT) only set ``stop``, so that what is under way is finished; a second is as usual.
-
-    Only in the main thread, which alone gets signals; nothing happens in another.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, usual)
-        stop.set()
-
-    usual = signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
 
 
 @dataclass(frozen=True)

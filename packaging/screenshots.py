@@ -1,14 +1,18 @@
 """Make the README's screenshots without a screen: python packaging/screenshots.py [SOURCE] [--model M].
 
-Writes packaging/screenshots/*.png. Run it again whenever the window changes.
+Writes packaging/screenshots/*.png, each in a process of its own: Qt reads its scale once. Run it again whenever the
+window changes.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
@@ -20,39 +24,62 @@ from livesnn.app.playing.demo import demo
 from livesnn.app.playing.settings import ThemeName
 
 FOLDER = Path(__file__).resolve().parent / "screenshots"
-SHOTS: tuple[tuple[int, int, ThemeName, str], ...] = (  # the last is added to the file's name
-    (1280, 800, "dark", ""),
-    (1920, 1080, "dark", ""),
-    (1280, 800, "light", "-light"),
-)
 SETTLED_S = 4.0
 GIVE_UP_S = 60.0
 
 
+class Shot(NamedTuple):
+    """Size of the window in its own pixels, looks, and pixels of the screen a pixel."""
+
+    width: int
+    height: int
+    theme: ThemeName
+    scale: int = 1
+
+
+SHOTS = {
+    "window-1280x800": Shot(1280, 800, "dark"),
+    "window-1920x1080": Shot(1920, 1080, "dark"),
+    "window-1280x800-light": Shot(1280, 800, "light"),
+    "window-1280x800-2x": Shot(1280, 800, "light", 2),
+}
+
+
 def main() -> None:
-    """Play the source at each size, and take a picture once the network has decided."""
+    """Take every shot, or one, of the source once the network has decided."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", nargs="?", help="default: what `livesnn gui` plays")
     parser.add_argument("--model", help="default: that of the demo, or the one that `livesnn gui` uses")
     parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--shot", choices=SHOTS, help="default: all of them")
     arguments = parser.parse_args()
-    shown = demo(arguments.model)
-    if arguments.source is None and shown is None:
-        raise SystemExit("there is no demo in this installation: name a source")
     arguments.folder.mkdir(exist_ok=True)
+    if arguments.shot:
+        take(arguments.shot, arguments.source, arguments.model, arguments.folder)
+        return
+    for name, shot in SHOTS.items():
+        environment = {**os.environ, "QT_SCALE_FACTOR": str(shot.scale)}
+        subprocess.run([sys.executable, *sys.argv, "--shot", name], env=environment, check=True)
+
+
+def take(name: str, source: str | None, model: str | None, folder: Path) -> None:
+    """Play the source in a window, and keep a picture of it."""
+    shown = demo(model)
+    if source is None and shown is None:
+        raise SystemExit("there is no demo in this installation: name a source")
     application = QApplication([])
-    for width, height, theme, kind in SHOTS:
-        style.use(theme, application)
-        window = MainWindow(arguments.model)
-        window.resize(width, height)
-        window.show()
-        if arguments.source is not None:
-            window.open(arguments.source)
-        elif shown is not None:
-            window.open(shown.source, shown.model)
-        play_until_decided(application, window)
-        window.grab().save(str(arguments.folder / f"window-{width}x{height}{kind}.png"))
-        window.close()
+    shot = SHOTS[name]
+    style.use(shot.theme, application)
+    window = MainWindow(model)
+    window.resize(shot.width, shot.height)
+    window.show()
+    if source is not None:
+        window.open(source)
+    elif shown is not None:
+        window.open(shown.source, shown.model)
+    play_until_decided(application, window)
+    window.grab().save(str(folder / f"{name}.png"))
+    window.close()
 
 
 def play_until_decided(application: QApplication, window: MainWindow) -> None:

@@ -17,7 +17,7 @@ import pytest
 from livesnn.bench.slicer import moving_blob
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.cameras import Batch, DeviceInfo, Driver
+from livesnn.events.cameras import Batch, Device, Driver
 from livesnn.events.recorder import Aedat4Writer
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ Item = Batch | None | BaseException | Unplugged
 """What one call of the driver does: events, nothing yet, an error, the end."""
 
 
-def device(serial: str = SERIAL) -> DeviceInfo:
-    return DeviceInfo("camera", f"camera:{serial}", "DVXPLORER", serial, None)
+def device(serial: str = SERIAL) -> Device:
+    return Device("camera", f"camera:{serial}", "DVXPLORER", serial, None)
 
 
 @dataclass(frozen=True)
@@ -133,15 +133,13 @@ class FakeCameras:
         What each look finds, the last one, or at first one camera of SERIAL, from then on.
     """
 
-    def __init__(
-        self, drivers: Iterable[Driver | BaseException], looks: Iterable[list[DeviceInfo]] = ()
-    ) -> None:
+    def __init__(self, drivers: Iterable[Driver | BaseException], looks: Iterable[list[Device]] = ()) -> None:
         self._drivers = iter(drivers)
         self._looks = iter(looks)
         self._seen = [device()]
         self.opened: list[str] = []
 
-    def discover(self) -> list[DeviceInfo]:
+    def discover(self) -> list[Device]:
         self._seen = next(self._looks, self._seen)
         return self._seen
 

@@ -40,51 +40,46 @@ class Entry:
     rule: bool = False
 
 
-def _entries() -> tuple[Entry, ...]:
-    view = [
+ENTRIES = (
+    Entry("open", "File", "Open a recording …", ("Ctrl+O",)),
+    Entry("camera", "File", "Connect a camera …", ("Ctrl+K",)),
+    Entry("stream", "File", "Network stream …", ("Ctrl+N",)),
+    Entry("demo", "File", "Watch the demo", ("Ctrl+D",)),
+    Entry("record", "File", "Record …", ("Ctrl+S",), rule=True),
+    Entry("quit", "File", "Quit", ("Ctrl+Q",), rule=True),
+    Entry("play", "Playback", "Play or pause", ("Space",)),
+    Entry("back", "Playback", "Back by a second", ("Left",), rule=True),
+    Entry("on", "Playback", "On by a second", ("Right",)),
+    Entry("frame_back", "Playback", "One frame back", (",",)),
+    Entry("frame_on", "Playback", "One frame on", (".",)),
+    Entry("slower", "Playback", "Slower", ("[",), rule=True),
+    Entry("faster", "Playback", "Faster", ("]",)),
+    Entry("loop", "Playback", "Start again at the end", ("L",), "toggle"),
+    *(
         Entry(f"palette:{name}", "View/Palette", name[:1].upper() + name[1:], (f"Ctrl+{number}",), "palette")
         for number, name in enumerate(PALETTES, start=1)
-    ]
-    return (
-        Entry("open", "File", "Open a recording …", ("Ctrl+O",)),
-        Entry("camera", "File", "Connect a camera …", ("Ctrl+K",)),
-        Entry("stream", "File", "Network stream …", ("Ctrl+N",)),
-        Entry("demo", "File", "Watch the demo", ("Ctrl+D",)),
-        Entry("record", "File", "Record …", ("Ctrl+S",), rule=True),
-        Entry("quit", "File", "Quit", ("Ctrl+Q",), rule=True),
-        Entry("play", "Playback", "Play or pause", ("Space",)),
-        Entry("back", "Playback", "Back by a second", ("Left",), rule=True),
-        Entry("on", "Playback", "On by a second", ("Right",)),
-        Entry("frame_back", "Playback", "One frame back", (",",)),
-        Entry("frame_on", "Playback", "One frame on", (".",)),
-        Entry("slower", "Playback", "Slower", ("[",), rule=True),
-        Entry("faster", "Playback", "Faster", ("]",)),
-        Entry("loop", "Playback", "Start again at the end", ("L",), "toggle"),
-        *view,
-        Entry("mode:decay", "View", "Events fade", ("D",), "mode", rule=True),
-        Entry("mode:accumulate", "View", "Events add up", ("A",), "mode"),
-        Entry("zoom_in", "View", "Zoom in", ("+", "=", "Ctrl++", "Ctrl+="), rule=True),
-        Entry("zoom_out", "View", "Zoom out", ("-", "Ctrl+-")),
-        Entry("fit", "View", "Whole picture", ("0", "Ctrl+0")),
-        Entry("mirror_picture", "View", "Mirror the picture", ("M",), "toggle", rule=True),
-        Entry("theme:system", "View/Theme", "As the system", ("Ctrl+Shift+Y",), "theme"),
-        Entry("theme:light", "View/Theme", "Light", ("Ctrl+Shift+L",), "theme"),
-        Entry("theme:dark", "View/Theme", "Dark", ("Ctrl+Shift+D",), "theme"),
-        Entry("full_screen", "View", "Full screen", ("F11",), "toggle", rule=True),
-        Entry("close_message", "View", "Close the message", ("Esc",)),
-        Entry("turn", "Camera", "Rotate clockwise", ("Ctrl+R",)),
-        Entry("mirrored_camera", "Camera", "Looks into a mirror", ("Ctrl+Shift+M",), "toggle"),
-        Entry("upright", "Camera", "As it comes", ("Ctrl+Shift+R",)),
-        Entry("model", "Network", "Model and engine …", ("Ctrl+M",)),
-        Entry("state:carry", "Network", "Carry the state", ("C",), "state", rule=True),
-        Entry("state:reset", "Network", "Reset it each window", ("W",), "state"),
-        Entry("reset", "Network", "Reset it now", ("R",)),
-        Entry("shortcuts", "Help", "Shortcuts", ("F1", "?")),
-        Entry("about", "Help", "About livesnn", ("Ctrl+F1",)),
-    )
-
-
-ENTRIES = _entries()
+    ),
+    Entry("mode:decay", "View", "Events fade", ("D",), "mode", rule=True),
+    Entry("mode:accumulate", "View", "Events add up", ("A",), "mode"),
+    Entry("zoom_in", "View", "Zoom in", ("+", "=", "Ctrl++", "Ctrl+="), rule=True),
+    Entry("zoom_out", "View", "Zoom out", ("-", "Ctrl+-")),
+    Entry("fit", "View", "Whole picture", ("0", "Ctrl+0")),
+    Entry("mirror_picture", "View", "Mirror the picture", ("M",), "toggle", rule=True),
+    Entry("theme:system", "View/Theme", "As the system", ("Ctrl+Shift+Y",), "theme"),
+    Entry("theme:light", "View/Theme", "Light", ("Ctrl+Shift+L",), "theme"),
+    Entry("theme:dark", "View/Theme", "Dark", ("Ctrl+Shift+D",), "theme"),
+    Entry("full_screen", "View", "Full screen", ("F11",), "toggle", rule=True),
+    Entry("close_message", "View", "Close the message", ("Esc",)),
+    Entry("turn", "Camera", "Rotate clockwise", ("Ctrl+R",)),
+    Entry("mirrored_camera", "Camera", "Looks into a mirror", ("Ctrl+Shift+M",), "toggle"),
+    Entry("upright", "Camera", "As it comes", ("Ctrl+Shift+R",)),
+    Entry("model", "Network", "Model and engine …", ("Ctrl+M",)),
+    Entry("state:carry", "Network", "Carry the state", ("C",), "state", rule=True),
+    Entry("state:reset", "Network", "Reset it each window", ("W",), "state"),
+    Entry("reset", "Network", "Reset it now", ("R",)),
+    Entry("shortcuts", "Help", "Shortcuts", ("F1", "?")),
+    Entry("about", "Help", "About livesnn", ("Ctrl+F1",)),
+)
 MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")
 SOURCES = ("open", "camera", "stream", "demo")  # and then the recent ones
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFont, QKeySequence
@@ -12,7 +13,6 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
@@ -24,8 +24,9 @@ from PySide6.QtWidgets import (
 from livesnn import __version__
 from livesnn.app.actions import ENTRIES, MENUS
 from livesnn.app.look import style
+from livesnn.app.widgets.parts import label
 from livesnn.errors import LivesnnError
-from livesnn.events.cameras import DeviceInfo, discover
+from livesnn.events.cameras import Device, discover
 from livesnn.threads import Latest, Worker
 
 SCHEME = "tcp://"
@@ -35,7 +36,10 @@ NO_CAMERA = (
     "No camera was found. Plug it in, or look at its cable; on Linux it also needs permission to be used: "
     "see “Cameras” in the README. Then look again."
 )
+_Mailbox = Latest[tuple[Device, ...] | LivesnnError]
 _STREAM_HINT = "Where another program offers events: a dv-processing NetworkWriter, or DV's “Network output”."
+_ABOUT = "Real-time event-camera recognition with a stateful spiking network (STS-ResNet)."
+_LICENCE = "Apache-2.0. It sends nothing anywhere."
 
 
 class Dialog(QDialog):
@@ -47,7 +51,7 @@ class Dialog(QDialog):
         self.column = QVBoxLayout(self)
         self.column.setContentsMargins(24, 20, 24, 20)
         self.column.setSpacing(14)
-        self.column.addWidget(words(title, 19, strong=True))
+        self.column.addWidget(label(title, style.text_font(19, weight=QFont.Weight.DemiBold), wrap=True))
 
     def add_buttons(self, accept: str) -> QPushButton:
         """Add a button that accepts, with these words, and one that cancels; return the first."""
@@ -60,16 +64,6 @@ class Dialog(QDialog):
         box.button(QDialogButtonBox.StandardButton.Cancel).setAutoDefault(False)  # Enter is for the other
         button.setDefault(True)
         return button
-
-
-def words(text: str, size: int = 14, *, strong: bool = False, soft: bool = False) -> QLabel:
-    """Return a label that wraps, in the theme's colours."""
-    widget = QLabel(text)
-    widget.setFont(style.text_font(size, weight=QFont.Weight.DemiBold if strong else QFont.Weight.Normal))
-    widget.setWordWrap(True)
-    if soft:
-        style.set_tone(widget, "soft")
-    return widget
 
 
 class StreamDialog(Dialog):
@@ -85,7 +79,7 @@ class StreamDialog(Dialog):
         self.address.setAccessibleName("Address of the stream")
         self.address.setMinimumWidth(380)
         self.address.selectAll()
-        self.column.addWidget(words(_STREAM_HINT, soft=True))
+        self.column.addWidget(label(_STREAM_HINT, style.text_font(14), "soft", wrap=True))
         self.column.addWidget(self.address)
         self._connect = self.add_buttons("Connect")
         self.address.textChanged.connect(self._typed)
@@ -103,15 +97,21 @@ class StreamDialog(Dialog):
 
 
 class CameraDialog(Dialog):
-    """Shows the cameras that are plugged in, found in a thread of its own: USB can take its time."""
+    """Shows the cameras that are plugged in, found in a thread of its own: USB can take its time.
+
+    ``discover`` returns them.
+    """
 
     chosen = Signal(str)  # camera:SERIAL
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, parent: QWidget | None = None, *, discover: Callable[[], list[Device]] = discover
+    ) -> None:
         super().__init__("Connect a camera", parent)
-        self._found: Latest[tuple[DeviceInfo, ...] | LivesnnError] = Latest()
+        self._discover = discover
+        self._found: _Mailbox = Latest()
         self._worker: Worker | None = None
-        self.note = words(LOOKING, soft=True)
+        self.note = label(LOOKING, style.text_font(14), "soft", wrap=True)
         self.cameras = QListWidget()
         self.cameras.setFont(style.text_font(15))
         self.cameras.setMinimumSize(420, 130)
@@ -135,7 +135,11 @@ class CameraDialog(Dialog):
         self.note.setText(LOOKING)
         self._connect.setEnabled(False)
         self._again.setEnabled(False)
-        self._worker = Worker("discover", self._discover, on_error=self._fail).start()
+        found: _Mailbox = Latest()  # its own: a search given up may still find something
+        self._found = found
+        self._worker = Worker(
+            "discover", partial(self._search, found), on_error=partial(_fail, found)
+        ).start()
         self._timer.start(POLL_MS)
 
     def accept(self) -> None:
@@ -144,11 +148,8 @@ class CameraDialog(Dialog):
             self.chosen.emit(self.cameras.currentItem().data(Qt.ItemDataRole.UserRole))
             super().accept()
 
-    def _discover(self, _stop: threading.Event) -> None:
-        self._found.put(tuple(discover()))
-
-    def _fail(self, error: BaseException) -> None:
-        self._found.put(error if isinstance(error, LivesnnError) else LivesnnError(f"{NO_CAMERA} ({error})"))
+    def _search(self, found: _Mailbox, _stop: threading.Event) -> None:
+        found.put(tuple(self._discover()))
 
     @Slot()
     def _poll(self) -> None:
@@ -163,7 +164,7 @@ class CameraDialog(Dialog):
         self.note.setText("Choose one:" if found else NO_CAMERA)
         self._show(found)
 
-    def _show(self, found: Iterable[DeviceInfo]) -> None:
+    def _show(self, found: Iterable[Device]) -> None:
         for device in found:
             item = QListWidgetItem(f"{device.name}   {device.serial}")
             item.setData(Qt.ItemDataRole.UserRole, device.uri)
@@ -176,7 +177,11 @@ class CameraDialog(Dialog):
     def _stop(self) -> None:
         self._timer.stop()
         if self._worker is not None:
-            self._worker.close(timeout_s=0.5)
+            self._worker.close(timeout_s=0)  # USB has no way to be told
+
+
+def _fail(found: _Mailbox, error: BaseException) -> None:
+    found.put(error if isinstance(error, LivesnnError) else LivesnnError(f"{NO_CAMERA} ({error})"))
 
 
 class ShortcutsDialog(Dialog):
@@ -201,16 +206,13 @@ def _shortcuts_of(menu: str) -> QGridLayout:
     grid.setVerticalSpacing(7)
     grid.setContentsMargins(0, 0, 0, 14)
     grid.setColumnStretch(0, 1)
-    grid.addWidget(words(menu, 12, strong=True, soft=True), 0, 0, 1, 2)
+    grid.addWidget(label(menu, style.text_font(12, weight=QFont.Weight.DemiBold), "soft"), 0, 0, 1, 2)
     for row, entry in enumerate((each for each in ENTRIES if each.menu.split("/")[0] == menu), start=1):
         group = entry.menu.partition("/")[2]
-        name = QLabel(f"{group}: {entry.text}" if group else entry.text)
-        key = QLabel(QKeySequence(entry.keys[0]).toString(QKeySequence.SequenceFormat.NativeText))
-        style.set_tone(key, "soft")
-        for widget in (name, key):
-            widget.setFont(style.text_font(13))
-        grid.addWidget(name, row, 0)
-        grid.addWidget(key, row, 1, Qt.AlignmentFlag.AlignRight)
+        name = f"{group}: {entry.text}" if group else entry.text
+        key = QKeySequence(entry.keys[0]).toString(QKeySequence.SequenceFormat.NativeText)
+        grid.addWidget(label(name, style.text_font(13)), row, 0)
+        grid.addWidget(label(key, style.text_font(13), "soft"), row, 1, Qt.AlignmentFlag.AlignRight)
     return grid
 
 
@@ -219,8 +221,6 @@ class AboutDialog(Dialog):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(f"livesnn {__version__}", parent)
-        self.column.addWidget(
-            words("Real-time event-camera recognition with a stateful spiking network (STS-ResNet).")
-        )
-        self.column.addWidget(words("Apache-2.0. It sends nothing anywhere.", soft=True))
+        self.column.addWidget(label(_ABOUT, style.text_font(14), wrap=True))
+        self.column.addWidget(label(_LICENCE, style.text_font(14), "soft", wrap=True))
         self.setMinimumWidth(420)

@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QFont
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
     QPushButton,
@@ -20,11 +20,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from livesnn.app.dialogs import Dialog, words
+from livesnn.app.dialogs import Dialog
 from livesnn.app.look import style
+from livesnn.app.widgets.parts import label
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer import Engine, load_model, shipped_models
+from livesnn.infer import Engine, load_model, model_folder, shipped_models
 from livesnn.paths import models_dir
 from livesnn.weights import load_weights
 
@@ -34,15 +35,13 @@ ENGINES: dict[Engine, tuple[str, str]] = {  # name → what a person reads, the 
     "spike": ("Spike-driven", "livesnn.infer.spike_engine"),
     "torch": ("PyTorch", "torch"),
 }
-_WEIGHTS = "model.safetensors"
 
 
 def read_card(model: str) -> ModelCard:
     """Return the card of a model by name or folder; raises ModelError."""
-    for folder in (Path(model), models_dir() / model):
-        if (folder / _WEIGHTS).is_file():
-            return load_weights(folder / _WEIGHTS)[1]
-    return load_model(model).card
+    folder = model_folder(model)
+    weights = folder / "model.safetensors"
+    return load_weights(weights)[1] if weights.is_file() else load_model(folder).card
 
 
 def card_rows(card: ModelCard) -> list[tuple[str, str]]:
@@ -99,7 +98,7 @@ class ModelDialog(Dialog):
         self.models = QListWidget()
         self.models.setFont(style.text_font(15))
         self.models.setFixedWidth(200)
-        self.card = QLabel()
+        self.card = label("", style.text_font(14), wrap=True)
         self.engines: dict[str, QRadioButton] = {}
         self._lay_out()
         self._use = self.add_buttons("Use this model")
@@ -112,10 +111,8 @@ class ModelDialog(Dialog):
         self.resize(820, 560)
 
     def _lay_out(self) -> None:
-        self.card.setWordWrap(True)
         self.card.setTextFormat(Qt.TextFormat.RichText)
         self.card.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.card.setFont(style.text_font(14))
         scroll = QScrollArea()
         scroll.setWidget(self.card)
         scroll.setWidgetResizable(True)
@@ -135,7 +132,7 @@ class ModelDialog(Dialog):
     def _engine_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setSpacing(22)
-        row.addWidget(words("Engine", strong=True))
+        row.addWidget(label("Engine", style.text_font(14, weight=QFont.Weight.DemiBold)))
         for name, (text, module) in ENGINES.items():
             missing = bool(module) and find_spec(module) is None
             button = QRadioButton(f"{text} (not installed)" if missing else text)

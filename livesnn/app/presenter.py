@@ -8,18 +8,19 @@ from pathlib import Path
 
 from livesnn.app.layout import WindowLayout
 from livesnn.app.look import style
+from livesnn.app.playing.demo import SIMULATION
 from livesnn.app.playing.player import Player
 from livesnn.app.playing.rate_profile import ProfileReader
 from livesnn.app.playing.session import Session
 from livesnn.app.playing.statistics import ShowLatency
-from livesnn.app.playing.values import Answer, Opened
+from livesnn.app.playing.values import Answer, Opened, ShownState
 from livesnn.card import ModelCard
-from livesnn.events import Resolution
 
 READ_S = 0.1  # numbers, and what must agree with them, change at most this often: people read them
 NEXT = "Choose another source, or drop a recording here"
-SIMULATOR, SIMULATED = "simulate:", "Demo: a simulated person"
+SIMULATED = "Demo: a simulated person"
 OTHER_MODEL = "Choose another with Ctrl+M"
+PATIENCE_S = 0.2  # with a thread that reads what nobody looks at any more, while a person waits
 
 
 class Presenter:
@@ -45,7 +46,7 @@ class Presenter:
         window.view.on_painted = self._painted
         self._forget()
         for part in (window.header, window.transport, window.state_panel):
-            part.show_state("empty")
+            part.show_state(self._state)
         window.view.show_welcome()
 
     def begin(self) -> None:
@@ -59,10 +60,10 @@ class Presenter:
         self._window.header.show_names(session.name)
         self._follow_state(session)
 
-    def end(self) -> None:
-        """Leave no thread behind."""
+    def end(self, timeout_s: float = 2.0) -> None:
+        """Leave no thread behind, waiting at most so long for it."""
         if self._profile_reader is not None:
-            self._profile_reader.close()
+            self._profile_reader.close(timeout_s)
             self._profile_reader = None
 
     def poll(self) -> None:
@@ -86,9 +87,10 @@ class Presenter:
 
     def _forget(self) -> None:
         """Know nothing of the source any more."""
-        self.end()
+        self.end(PATIENCE_S)
         self._show_latency = ShowLatency()
-        self._state = self._note = self._lost = ""
+        self._state: ShownState = "empty"
+        self._note = self._lost = ""
         self._warnings: tuple[str, ...] = ()
         self._resets = 0
         self._answer: Answer | None = None  # not shown yet
@@ -159,23 +161,24 @@ class Presenter:
 
     def _show_lost(self, lost: str) -> None:
         self._lost = lost
+        banner = self._window.banner
         if lost:
-            self._window.banner.show_waiting(lost)
-        else:
-            self._window.banner.hide()
+            banner.show_waiting(lost)
+        elif banner.kind == "waiting":
+            banner.hide()
 
     def _show_opened(self, opened: Opened) -> None:
         window, card = self._window, opened.model.card
         known = f"this model knows: {', '.join(style.readable(name) for name in card.classes)}"
-        simulated = opened.name.startswith(SIMULATOR)
+        simulated = opened.name.startswith(SIMULATION)
         name = SIMULATED if simulated else opened.name
         model = Path(self._player.model).resolve().name
-        window.header.show_names(name, model, engine=opened.engine, about_model=f"{card.name}; {known}")
+        window.header.show_names(name, model, engine=opened.model.engine, about_model=f"{card.name}; {known}")
         window.setWindowTitle(f"{name} – livesnn")
         duration_s = None if opened.duration_us is None else opened.duration_us / 1e6
         window.transport.set_recording(duration_s, card.classes)
         self._clear(card)
-        window.view.set_input(Resolution(card.input.width, card.input.height))
+        window.view.set_input(card.input)
         window.view.show_ways_on(simulated)
         if opened.path is not None and duration_s:
             self._profile_reader = ProfileReader(opened.path)

@@ -10,11 +10,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from livesnn.app.playing.demo import demo
+from livesnn.app.playing.settings import Settings, user_settings
 from livesnn.app.screen import check_screen
 from livesnn.errors import LivesnnError
 from livesnn.infer import Engine
+from livesnn.signals import ENDING
 
 if TYPE_CHECKING:
+    from PySide6.QtWidgets import QApplication
+
     from livesnn.app.main_window import MainWindow
     from livesnn.app.playing.player import Summary
 
@@ -44,27 +48,17 @@ def run_app(source: str | None, model: str | None = None, *, engine: Engine | No
     """
     quit_after = _quit_after()
     check_screen()
-    from PySide6.QtWidgets import QApplication  # not before: without Qt's libraries it can't be imported
-
-    from livesnn.app import watchdog
-    from livesnn.app.look import style
+    from livesnn.app import watchdog  # not before: without Qt's libraries it can't be imported
     from livesnn.app.main_window import MainWindow
-    from livesnn.app.playing.settings import user_settings
 
-    # The pipeline's thread keeps the interpreter busy. Measured with 20 Mev/s, two cores: 17 pictures a second and
-    # 90 ms without the window at Python's 5 ms, 50 and 18 ms at 1 ms.
-    sys.setswitchinterval(0.001)
-    # Not the whole command line: Qt dies of names that aren't UTF-8.
-    application = cast(QApplication, QApplication.instance() or QApplication([sys.argv[0]]))
-    application.setApplicationName("livesnn")
     settings = user_settings()
-    style.use(settings.now.theme, application)
+    application = _application(settings)
     window = MainWindow(model, engine=engine, settings=settings)
-    window.show()
-    _open_first(window, source, model)
-    _close_after(window, quit_after)
-    watch = watchdog.Watchdog(window) if os.environ.get(watchdog.ENVIRONMENT) else None
     with _closed_by_signals(window):
+        window.show()
+        _open_first(window, source, model)
+        _close_after(window, quit_after)
+        watch = watchdog.Watchdog(window) if os.environ.get(watchdog.ENVIRONMENT) else None
         application.exec()
     window.close()
     if not window.view.shown and window.player.last_error is not None:
@@ -73,6 +67,22 @@ def run_app(source: str | None, model: str | None = None, *, engine: Engine | No
     if watch is not None:
         summary["gui_blocked_ms_max"] = watch.blocked_ms_max
     return summary
+
+
+def _application(settings: Settings) -> QApplication:
+    """Return Qt's application, set up, in the theme that was chosen."""
+    from PySide6.QtWidgets import QApplication
+
+    from livesnn.app.look import style
+
+    # The pipeline's thread keeps the interpreter busy. Measured with 20 Mev/s, two cores: 17 pictures a second and
+    # 90 ms without the window at Python's 5 ms, 50 and 18 ms at 1 ms.
+    sys.setswitchinterval(0.001)
+    # Not the whole command line: Qt dies of names that aren't UTF-8.
+    application = cast(QApplication, QApplication.instance() or QApplication([sys.argv[0]]))
+    application.setApplicationName("livesnn")
+    style.use(settings.now.theme, application)
+    return application
 
 
 def _open_first(window: MainWindow, source: str | None, model: str | None) -> None:
@@ -84,10 +94,12 @@ def _open_first(window: MainWindow, source: str | None, model: str | None) -> No
 
 @contextmanager
 def _closed_by_signals(window: MainWindow) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM close the window; the window's timer gives Python the time to notice."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in handlers:
-        signal.signal(number, lambda *_: window.close())
+    """Let Ctrl-C and its like close the window; the window's timer gives Python the time to notice."""
+    from PySide6.QtCore import QTimer
+
+    handlers = {number: signal.getsignal(number) for number in ENDING}
+    for number in handlers:  # by the event loop, which may not have begun
+        signal.signal(number, lambda *_: QTimer.singleShot(0, window, window.close))
     try:
         yield
     finally:

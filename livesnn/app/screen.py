@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import os
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,24 +20,43 @@ _XCB_PACKAGES = (
 )
 
 
+_WITHOUT_SCREEN = ("offscreen", "minimal")
+_TRIAL = "import sys; from PySide6.QtGui import QGuiApplication as A; a = A([]); sys.exit(a.primaryScreen() is None)"
+
+
 def check_screen() -> None:
     """Raise LivesnnError if a window can't be opened here; Linux only, elsewhere there is always a screen."""
     try:
         import PySide6.QtWidgets  # noqa: F401
     except ImportError as error:
         raise LivesnnError(_missing(error, f"{_QT_PACKAGES} {_XCB_PACKAGES}")) from error
-    if sys.platform.startswith("linux") and uses_xcb(os.environ):
+    if not sys.platform.startswith("linux"):
+        return
+    if uses_xcb(os.environ):
         check_xcb(xcb_plugin())
+    elif _platform(os.environ) not in _WITHOUT_SCREEN and not getattr(sys, "frozen", False):
+        try_out()
 
 
 def uses_xcb(environment: Mapping[str, str]) -> bool:
     """Tell whether Qt will open its windows by X11; raises LivesnnError if it can't open any."""
-    wanted = environment.get(PLATFORM, "")
-    platform = wanted.split(";")[0].split(":")[0]
+    platform = _platform(environment)
     on_x11, on_wayland = (bool(environment.get(name)) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
     if (not platform and not on_x11 and not on_wayland) or (platform == "xcb" and not on_x11):
         raise LivesnnError(_no_screen("neither DISPLAY nor WAYLAND_DISPLAY is set"))
     return platform == "xcb" or (not platform and not on_wayland)
+
+
+def _platform(environment: Mapping[str, str]) -> str:
+    return environment.get(PLATFORM, "").split(";")[0].split(":")[0]
+
+
+def try_out() -> None:
+    """Raise LivesnnError if Qt can't open its platform: it would abort the process, so another one tries."""
+    done = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, timeout=60, check=False)
+    if done.returncode:
+        platform = _platform(os.environ) or "Wayland"
+        raise LivesnnError(_no_screen(f"Qt can't open {platform} here"))
 
 
 def xcb_plugin() -> Path:

@@ -104,7 +104,10 @@ def record(source: Source, out: tyro.conf.Positional[Path], /, *, seconds: float
     from livesnn.events.capture import record as capture
     from livesnn.sources import open_source
 
-    done = capture(open_source(source, notify=_notice("record")), out, seconds=seconds)
+    opened = open_source(source, notify=_notice("record"))
+    done = capture(opened, out.expanduser(), seconds=seconds)
+    for warning in opened.warnings:
+        say(f"livesnn record: {warning}")
     say(f"{done.events:,} events in {done.seconds:.1f} s written to {done.path}, {done.dropped:,} dropped")
     return 0
 
@@ -129,7 +132,7 @@ def devices(*, json: bool = False) -> int:
     return 0
 
 
-def info(file: tyro.conf.Positional[Path], /, *, json: bool = False) -> int:
+def info(file: tyro.conf.Positional[str], /, *, json: bool = False) -> int:
     """Say what is in a recording: streams, counts, times, sums, warnings.
 
     Parameters
@@ -141,8 +144,11 @@ def info(file: tyro.conf.Positional[Path], /, *, json: bool = False) -> int:
     """
     from livesnn.events.describe import describe
     from livesnn.report import describe_recording
+    from livesnn.sources import is_live
 
-    described = describe(file)
+    if is_live(file):
+        raise SourceError(f"{file}: info reads files: give a recording, or try livesnn run {file}")
+    described = describe(Path(file).expanduser())
     if json:
         write_json(described)
     else:
@@ -169,9 +175,8 @@ def simulate(
     from livesnn.events.recorder import Aedat4Writer
     from livesnn.simulate.scenes import check_scene, scene_resolution, simulate_scene
 
-    if out.suffix.lower() != ".aedat4":
-        raise SourceError(f"{out}: only .aedat4 can be written: give a file of that kind, such as out.aedat4")
     check_scene(scene, seed=seed, seconds=seconds)
+    out = out.expanduser()
     writer = Aedat4Writer(out, scene_resolution(scene), camera=f"simulated {scene}, seed {seed}")
     count = 0
     try:

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
+
+if TYPE_CHECKING:
+    from livesnn.events.video_source import VideoSource
 
 EVENTS_DTYPE = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "?")])
 """One event: t in µs (signed, so that differences can't wrap), x to the right, y down, p True = ON."""
@@ -112,6 +115,11 @@ class EventSource(Closing):
         return ""
 
     @cached_property
+    def video(self) -> VideoSource | None:
+        """The source itself where it is a video, which yields frames and has no packets; None where it isn't."""
+        return None
+
+    @cached_property
     def warnings(self) -> Sequence[str]:
         """What was damaged, missing or assumed, as far as read; one line each."""
         return ()
@@ -166,6 +174,11 @@ class Relay(EventSource):
     def lost(self) -> str:
         """Why nothing comes."""
         return self._source.lost
+
+    @property
+    def video(self) -> VideoSource | None:
+        """The video it is."""
+        return self._source.video
 
     @property
     def warnings(self) -> Sequence[str]:

@@ -26,7 +26,7 @@ _DRIVER_ERRORS = (RuntimeError, IndexError, ValueError, OSError)  # what C++ exc
 
 
 @dataclass(frozen=True)
-class DeviceInfo:
+class Device:
     """A camera that is plugged in; ``resolution`` is None where only opening it would tell."""
 
     kind: str
@@ -67,7 +67,7 @@ class Driver(Protocol):
 class Cameras(Protocol):
     """What is plugged in, and how to open it."""
 
-    def discover(self) -> list[DeviceInfo]:
+    def discover(self) -> list[Device]:
         """Return the cameras found, in the driver's order."""
         ...
 
@@ -76,7 +76,7 @@ class Cameras(Protocol):
         ...
 
 
-def discover() -> list[DeviceInfo]:
+def discover() -> list[Device]:
     """Return the cameras that are plugged in. Raises SourceError where dv-processing isn't installed."""
     return InivationCameras().discover()
 
@@ -101,7 +101,7 @@ def open_camera(uri: str, *, notify: Notify = ignore, cameras: Cameras | None = 
     return Live(lambda: _connect(looked_at, serial), notify=notify)
 
 
-def _first(found: list[DeviceInfo]) -> DeviceInfo:
+def _first(found: list[Device]) -> Device:
     if not found:
         raise SourceError(
             "no camera found: plug one in and check its USB cable and the permission to use it (udev rules on "
@@ -225,7 +225,7 @@ class CameraConnection:
 class InivationCameras:
     """`Cameras` by dv-processing, imported here; every method raises SourceError where it isn't installed."""
 
-    def discover(self) -> list[DeviceInfo]:
+    def discover(self) -> list[Device]:
         """Return what is plugged in, by USB."""
         driver = _dv_camera()
         try:
@@ -259,8 +259,8 @@ def _dv_camera() -> ModuleType:
     return camera
 
 
-def _describe(model: str, serial: str) -> DeviceInfo:
-    return DeviceInfo("camera", f"camera:{serial}", model, serial, _SIZES.get(model))
+def _describe(model: str, serial: str) -> Device:
+    return Device("camera", f"camera:{serial}", model, serial, _SIZES.get(model))
 
 
 def _as_events(stored: npt.NDArray[np.void]) -> Events:

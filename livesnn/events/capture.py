@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from livesnn.errors import SourceError
 from livesnn.events import EventSource
 from livesnn.events.limited import Limited
 from livesnn.events.tape import BUFFER_BYTES, Recorded, Tape
-from livesnn.threads import WAKE_S, Policy, ctrl_c_sets
+from livesnn.signals import ending_sets
+from livesnn.threads import WAKE_S, Policy
 
 
 def record(
@@ -25,7 +27,7 @@ def record(
     """Write a source to a new .aedat4 file until it ends, or Ctrl-C; the file is then complete.
 
     A live source is recorded at its own pace: what the disk can't take in time is dropped and counted. Nothing of
-    a recording is. The first Ctrl-C only stops; a second one is as usual.
+    a recording is. The first Ctrl-C (or SIGTERM, SIGHUP) only stops; a second one is as usual.
 
     Parameters
     ----------
@@ -41,19 +43,33 @@ def record(
     Raises
     ------
     SourceError
-        When the file exists or can't be written, or the source fails; what was written until then is kept.
+        When the source is a video, the file exists or can't be written, or the source fails; what was written
+        until then is kept, and the message says so.
+    KeyboardInterrupt
+        Of a second Ctrl-C; with what was kept as its message.
     """
     stop = threading.Event()
-    with ctrl_c_sets(stop), Limited(source, seconds, stop, clock=clock) as limited:
+    with ending_sets(stop), Limited(source, seconds, stop, clock=clock) as limited:
+        if limited.video is not None:
+            raise limited.video.no_events()
         policy: Policy = "drop_oldest" if source.live else "block"
         tape = Tape(out, source.resolution, source.camera, policy=policy, buffer_bytes=buffer_bytes)
         try:
             _write(limited, tape)
+        except (SourceError, KeyboardInterrupt) as error:
+            tape.close()
+            raise type(error)(_with_rest(error, tape)) from error
         finally:
             tape.close()
     if tape.error is not None:
-        raise tape.error
+        raise SourceError(_with_rest(tape.error, tape)) from tape.error
     return replace(tape.recorded, dropped=tape.recorded.dropped + source.counters.dropped)
+
+
+def _with_rest(error: BaseException, tape: Tape) -> str:
+    """Return an error's words, and what is left of the recording."""
+    kept = f"{tape.recorded.events:,} events until then are in {tape.recorded.path}"
+    return f"{error}; {kept}" if str(error) else kept
 
 
 def _write(source: EventSource, tape: Tape) -> None:

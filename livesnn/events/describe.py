@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from livesnn.errors import FormatError
 from livesnn.events import Resolution, SourceCounters
 from livesnn.events.formats import EventStream, Reader, open_reader
 from livesnn.events.formats.tidy import notes_on
+
+if TYPE_CHECKING:
+    from livesnn.video import Video
 
 
 @dataclass(frozen=True)
@@ -50,9 +54,23 @@ class RecordingInfo:
     warnings: list[str]
 
 
+@dataclass(frozen=True)
+class VideoInfo(RecordingInfo):
+    """What is in a video: no streams, ``frames`` at ``fps`` a second, which together last ``duration_us``."""
+
+    fps: float
+
+
 def describe(path: str | Path) -> RecordingInfo:
-    """Read a whole recording and say what is in it; raises as `open_recording` does."""
-    reader = open_reader(Path(path))
+    """Read a whole recording or video and say what is in it; raises as `open_source` does."""
+    try:
+        reader = open_reader(Path(path))
+    except FormatError:
+        from livesnn.video import is_video, open_video
+
+        if not is_video(Path(path)):
+            raise
+        return _describe_video(open_video(path))
     try:
         notes: list[str] = []
         streams = {stream.name: _summarise(reader, stream, notes) for stream in reader.streams}
@@ -74,6 +92,23 @@ def describe(path: str | Path) -> RecordingInfo:
         )
     finally:
         reader.close()
+
+
+def _describe_video(video: Video) -> VideoInfo:
+    count = video.count_frames()
+    return VideoInfo(
+        format=video.format,
+        camera="",
+        resolution=(video.width, video.height),
+        duration_us=video.time_us(count),
+        streams={},
+        orientation="upright: x to the right, y down",
+        frames=count,
+        imu=0,
+        triggers=0,
+        warnings=list(video.warnings),
+        fps=float(video.fps),
+    )
 
 
 def _summarise(reader: Reader, stream: EventStream, notes: list[str]) -> StreamSummary:

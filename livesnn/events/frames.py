@@ -42,7 +42,7 @@ class Frame:
     t
         End of the slice, µs.
     data
-        uint8 [C, H, W], saturating; channel 0 = OFF, 1 = ON.
+        uint8 [C, H, W], saturating; channel 0 = OFF, 1 = ON. Of a video: RGB, or grey.
     n_events
         Events in the slice that fell inside the crop.
     arrived_s
@@ -101,7 +101,7 @@ class Slicer:
         if not 1 <= min(sensor) <= max(sensor) <= 1 << 16:
             raise SourceError(f"a sensor can't be {sensor[0]}×{sensor[1]}: check the recording's resolution")
         self._shape = (2, input.height, input.width)
-        self._columns, self._rows = _lookup_tables(sensor, input.width, input.height)
+        self._columns, self._rows = _lookup_tables(sensor, input)
         self._delta_t_us = rule.delta_t_us
         self._count = _NEVER if rule.n_events is None else rule.n_events
         self._longest_gap_us = GAP_FIXED_COUNT_US if rule.delta_t_us is None else longest_us
@@ -184,7 +184,10 @@ class Slicer:
 
 
 def frames(source: EventSource, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
-    """Yield the frames of any source until it ends; its last, unfinished slice is dropped."""
+    """Yield the frames of any source until it ends; its last, unfinished slice is dropped. A video has its own."""
+    if source.video is not None:
+        yield from source.video.frames(rule, input)
+        return
     slicer = Slicer(rule, source.resolution, input)
     connection = 0
     for packet in source:
@@ -224,14 +227,13 @@ def stack_clip(
 
 
 def _lookup_tables(
-    sensor: Resolution, width: int, height: int
+    sensor: Resolution, spec: InputSpec
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Return each x's column [sensor.width] and each y's row × width [sensor.height]; -1 outside the crop."""
-    crop_width = min(sensor.width, max(1, sensor.height * width // height))
-    crop_height = min(sensor.height, max(1, sensor.width * height // width))
-    columns = _scale_axis(sensor.width, crop_width, width)
-    rows = _scale_axis(sensor.height, crop_height, height)
-    return columns, np.where(rows < 0, -1, rows * width).astype(np.int32)
+    crop_width, crop_height = spec.cropped(sensor.width, sensor.height)
+    columns = _scale_axis(sensor.width, crop_width, spec.width)
+    rows = _scale_axis(sensor.height, crop_height, spec.height)
+    return columns, np.where(rows < 0, -1, rows * spec.width).astype(np.int32)
 
 
 def _scale_axis(sensor_size: int, crop_size: int, size: int) -> npt.NDArray[np.int32]:

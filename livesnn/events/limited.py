@@ -1,4 +1,4 @@
-"""A source that ends after some seconds, or when told to. Not here: who tells it (threads.ctrl_c_sets)."""
+"""A source that ends after some seconds, or when told to. Not here: who tells it (signals.ending_sets)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from livesnn.errors import SourceError
 from livesnn.events import Events, EventSource, Relay
+
+if TYPE_CHECKING:  # OpenCV, for those who watch videos
+    from livesnn.events.video_source import VideoSource
 
 
 class Limited(Relay):
@@ -50,6 +54,12 @@ class Limited(Relay):
         self._seconds = math.inf if seconds is None else seconds
         self._stop = stop
         self._clock = clock
+
+    @property
+    def video(self) -> VideoSource | None:
+        """The video's first seconds."""
+        video = self._source.video
+        return video if video is None or self._seconds == math.inf else video.first(self._seconds)
 
     def __iter__(self) -> Iterator[Events]:
         """Yield the packets, the last one maybe cut."""

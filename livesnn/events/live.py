@@ -12,6 +12,7 @@ import numpy as np
 
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.formats.tidy import notes_on
 from livesnn.threads import Latest, Worker
 
 Notify = Callable[[str], None]
@@ -24,6 +25,10 @@ def ignore(line: str) -> None:
 
 class SourceLost(SourceError):  # noqa: N818 (not always one: it may come back)
     """The camera was unplugged, the server went away: it may come back. In words: what, why, what to do."""
+
+
+class NotUnderstood(SourceError):  # noqa: N818 (as SourceLost)
+    """Something is there, but what it sends isn't events: waiting for it alone won't help."""
 
 
 class Connection(Protocol):
@@ -110,6 +115,11 @@ class Live(EventSource):
         return _sum(before, SourceCounters() if connection is None else connection.counters)
 
     @property
+    def warnings(self) -> list[str]:
+        """What was put right or left out of what came; one line each."""
+        return notes_on(self.camera, self.counters)
+
+    @property
     def now_us(self) -> int | None:
         """The connection's; None while lost."""
         connection = self._held.connection
@@ -182,7 +192,9 @@ class Live(EventSource):
     def _adopt(self, found: Connection | SourceError) -> None:
         """Go on with what was found, or say why nothing was."""
         if isinstance(found, SourceError):
-            self.lost = f"{self._why}; waiting for it ({found})"
+            before, self.lost = self.lost, f"{self._why}; waiting for it ({found})"
+            if isinstance(found, NotUnderstood) and self.lost != before:
+                self._notify(self.lost)
             return
         if found.resolution != self.resolution:
             found.close()
@@ -198,7 +210,7 @@ class Live(EventSource):
         self.connection += 1
         self.lost = ""
         self.camera = found.name
-        self._notify(f"{self.camera} is back: going on from the network's initial state")
+        self._notify(f"{self.camera} is back: going on")
 
     def _give_up(self, timeout_s: float = _LET_GO_S) -> None:
         """End an attempt to connect, and let go of what it has found, or will find."""

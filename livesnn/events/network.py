@@ -18,7 +18,7 @@ from livesnn.events.formats.aedat4 import decode_events
 from livesnn.events.formats.aedat4_layout import MAX_HEADER_BYTES, PACKET_HEADER, Header, parse_header
 from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError
-from livesnn.events.live import Live, Notify, SourceLost
+from livesnn.events.live import Live, Notify, NotUnderstood, SourceLost
 from livesnn.events.tcp import Address, Incoming, open_socket, reason_of
 
 CONNECT_S = 5.0
@@ -95,6 +95,7 @@ def connect(address: Address, *, connect_s: float = CONNECT_S, stall_s: float = 
 
 def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Header:
     deadline_s = time.monotonic() + timeout_s
+    content = None
     try:
         start = incoming.take(4, deadline_s)
         size = int.from_bytes(start or b"", "little")
@@ -102,14 +103,16 @@ def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Head
             raise _refused(address, "it sends a file, or an older AEDAT")
         if start is not None and not 16 <= size <= MAX_HEADER_BYTES:
             raise _refused(address, "it doesn't start with a header")
-        content = None if start is None else incoming.take(size, deadline_s)
+        if start is not None:
+            content = incoming.take(size, deadline_s)
     except OSError as error:
         raise SourceError(
             f"{address}: the server hung up before it sent a header ({reason_of(error)}): "
             f"check that it serves events, and its limit of clients"
         ) from error
     if content is None:
-        raise _refused(address, f"nothing came from it in {timeout_s:g} s")
+        what = "nothing" if start is None else "only a part of its header"
+        raise _refused(address, f"{what} came from it in {timeout_s:g} s")
     if bytes(content[4:8]) != b"IOHE":
         raise _refused(address, "it doesn't start with a header")
     try:
@@ -118,8 +121,8 @@ def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Head
         raise _refused(address, str(error)) from error
 
 
-def _refused(address: Address, reason: str) -> SourceError:
-    return SourceError(
+def _refused(address: Address, reason: str) -> NotUnderstood:
+    return NotUnderstood(
         f"{address}: not a stream of dv-processing ({reason}): start a NetworkWriter of events there"
     )
 

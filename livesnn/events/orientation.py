@@ -1,7 +1,7 @@
 """Events of a camera that isn't upright, or that looks into a mirror, as an upright one would see them.
 
 This is what the NETWORK sees: left and right, clockwise and counter-clockwise keep their meaning. Not here: the
-window's mirrored picture (app/event_view.py, `set_mirrored`), which shows people themselves as a mirror does and
+window's mirrored picture (app/widgets/event_view.py), which shows people themselves as a mirror does and
 changes no decision.
 """
 

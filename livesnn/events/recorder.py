@@ -44,7 +44,7 @@ class Aedat4Writer(Closing):
     Parameters
     ----------
     path
-        A new file.
+        A new file, of suffix .aedat4.
     resolution
         Of the sensor; an event outside of it is an error.
     camera
@@ -57,7 +57,7 @@ class Aedat4Writer(Closing):
     FormatError
         When the sensor is larger than the format can say.
     SourceError
-        When the file exists already, or can't be written, here and in every method.
+        When the file has another suffix, exists already, or can't be written, here and in every method.
     """
 
     def __init__(
@@ -69,6 +69,10 @@ class Aedat4Writer(Closing):
     ) -> None:
         self.path = Path(path)
         self.resolution = resolution
+        if self.path.suffix.lower() != ".aedat4":
+            raise SourceError(
+                f"{self.path}: recordings are .aedat4 files: choose a name that ends in .aedat4"
+            )
         if not 0 < min(resolution) <= max(resolution) < 1 << 15:
             raise FormatError(
                 f"{self.path}: .aedat4 can't hold a sensor of {resolution.width}×{resolution.height}"

@@ -33,8 +33,6 @@ class Replay(Relay):
         Owned by the replay from now on.
     speed
         Multiple of real time; None or infinity: as fast as the packets are asked for.
-    loop
-        Start again at the end.
     clock
         Monotonic seconds.
     """
@@ -44,12 +42,10 @@ class Replay(Relay):
         recording: Recording,
         *,
         speed: float | None = 1.0,
-        loop: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(recording)
         self.recording = recording
-        self.loop = loop
         self._clock = clock
         self._changed = threading.Condition()
         self._speed = _checked_speed(speed)
@@ -108,8 +104,7 @@ class Replay(Relay):
         while again:
             yield from self._once()
             with self._changed:
-                looped = self.loop and self.recording.counters.events > 0
-                again = not self._closed and (looped or self._target_us is not None)
+                again = not self._closed and self._target_us is not None
                 self._anchor = None
 
     def _once(self) -> Iterator[Events]:

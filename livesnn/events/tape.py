@@ -122,10 +122,6 @@ class Tape:
 
     def _write(self, stop: threading.Event) -> None:
         """Run in the thread, until there is nothing more: `stop` alone would lose what waits."""
-        if self.path.suffix != ".aedat4":
-            raise SourceError(
-                f"{self.path}: recordings are .aedat4 files: choose a name that ends in .aedat4"
-            )
         with Aedat4Writer(self.path, self._resolution, self._camera) as writer:
             looked_s = -_LOOK_S
             while (queued := self._queue.take()) is not None:
@@ -176,7 +172,9 @@ class _Timing:
         first_us = int(packet["t"][0])
         if self._first_us is None:
             self._first_us = self._last_us = first_us
-        elif self._goes_on and first_us + self._moved_us < self._last_us - DISORDER_US:
+        elif not self._goes_on:
+            self._first_us = min(self._first_us, first_us)
+        elif first_us + self._moved_us < self._last_us - DISORDER_US:
             gap_us = round((queued.arrived_s - self._last_arrived_s) * 1e6)
             self._moved_us = self._last_us + gap_us - first_us
         if self._moved_us:

@@ -1,4 +1,4 @@
-"""A source through a model without a window, as rows for `livesnn run`. Not here: printing them (cli.py)."""
+"""A source through a model without a window, as rows for `livesnn run`. Not here: printing them (cli/streams.py)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from livesnn.infer.decide import probabilities
 from livesnn.infer.pipeline import Result, StateMode, run
 from livesnn.infer.synops import mean_density, synops
 from livesnn.infer.tally import Percentiles, Tally
+from livesnn.signals import ending_sets
 from livesnn.sources import open_source
-from livesnn.threads import ctrl_c_sets
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ def decide_all(
     loaded = load_model(model, engine)
     opened = open_source(source, notify=notify)
     stop = threading.Event()
-    totals = _Totals(loaded, engine)
-    ended = ctrl_c_sets(stop) if opened.live else nullcontext()
+    totals = _Totals(loaded)
+    ended = ending_sets(stop) if opened.live else nullcontext()
     with Limited(_in_real_time(opened), seconds, stop) as limited, ended:
         stream = frames(limited, loaded.card.input.slice, loaded.card.input)
         for result in run(stream, loaded, state=state):
@@ -103,11 +103,6 @@ def _in_real_time(source: EventSource) -> EventSource:
     return Buffered(source, policy="drop_oldest") if source.live else source
 
 
-def engine_name(engine: Engine) -> str:
-    """Return what `load_model` runs a model with when it is asked for ``engine``."""
-    return "onnx" if engine == "auto" else engine
-
-
 def _row(result: Result, model: Model) -> Row:
     card = model.card
     rates = dict(zip(card.classes, result.rates.tolist(), strict=True))
@@ -118,9 +113,8 @@ def _row(result: Result, model: Model) -> Row:
 class _Totals:
     """What `livesnn run` says at the end."""
 
-    def __init__(self, model: Model, engine: Engine) -> None:
+    def __init__(self, model: Model) -> None:
         self._model = model
-        self._engine = engine_name(engine)
         self._begun_s = time.perf_counter()
         self._frames = 0
         self._tally = Tally()
@@ -143,7 +137,7 @@ class _Totals:
             majority=self._tally.majority,
             events=source.counters.events,
             dropped=source.counters.dropped,
-            engine=self._engine,
+            engine=self._model.engine,
             latency_ms=Percentiles.of(self._latencies_ms or [0.0])._asdict(),
             density=mean_density(density, card),
             synops_per_frame=synops(density, card),
@@ -155,8 +149,9 @@ class _Totals:
         spec = self._model.card.input
         if not self._tally.windows:
             length = f" ({spec.slice.delta_t_us * spec.window / 1e6:g} s)" if spec.slice.delta_t_us else ""
-            yield f"no decision: {source.counters.events} events are less than one window{length}"
-        if tuple(source.resolution) != (spec.width, spec.height):
+            seen = f"{self._frames} frames" if source.video else f"{source.counters.events} events"
+            yield f"no decision: {seen} are less than one window{length}"
+        if source.video is None and tuple(source.resolution) != (spec.width, spec.height):
             yield (
                 f"the sensor is {source.resolution.width}×{source.resolution.height}, scaled to the model's "
                 f"{spec.width}×{spec.height}: it may never have seen the like"

@@ -44,6 +44,10 @@ class Limbs(NamedTuple):
     trunk: Array
     head: Array
 
+    def part(self, first: int, last: int | None = None) -> Limbs:
+        """Return the moments from ``first`` to before ``last``."""
+        return Limbs(*[each[first:last] for each in self])
+
     def blended(self, other: Limbs, share: Array) -> Limbs:
         """Return this pose where ``share`` [T] is 0, ``other`` where it is 1, in between between."""
         parts = []

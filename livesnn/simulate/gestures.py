@@ -70,7 +70,7 @@ def gesture_clip(
     scene = draw_scene(rng, resolution)
     times_us = np.arange(0, round(seconds * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)
     limbs = perform(gesture, times_us / 1e6, rng)
-    events = Film(scene, limbs, 0, rng).shoot(_part(limbs, 1), times_us[1:])
+    events = Film(scene, limbs, rng).shoot(limbs.part(1), times_us[1:])
     events = events[events["t"] >= WARM_UP_US]
     events["t"] -= WARM_UP_US
     return events[events["t"] < round(seconds * 1e6)]
@@ -104,15 +104,15 @@ def gesture_stream(
         times_us = np.arange(now_us, now_us + change_us + held_us + after_us, FRAME_US) + FRAME_US
         limbs = perform(gesture, times_us / 1e6, rng)
         if film is None or before is None:
-            film, before = Film(scene, limbs, 0, rng), limbs
+            film, before = Film(scene, limbs, rng), limbs
         limbs = _changed(before, limbs, change_us // FRAME_US)
         end = (change_us + held_us) // FRAME_US
         segment = Segment(gesture, now_us + change_us, now_us + change_us + held_us)
         for first in range(0, end, TAKE_FRAMES):
             last = min(first + TAKE_FRAMES, end)
-            events = film.shoot(_part(limbs, first, last), times_us[first:last])
+            events = film.shoot(limbs.part(first, last), times_us[first:last])
             yield Take(events, segment, int(times_us[last - 1]))
-        before, now_us = _part(limbs, end), segment.end_us
+        before, now_us = limbs.part(end), segment.end_us
 
 
 def _rounds(gestures: tuple[str, ...], rng: np.random.Generator) -> Iterator[str]:
@@ -126,12 +126,8 @@ def _steps(seconds: float) -> int:
     return round(seconds * 1e6 / FRAME_US) * FRAME_US
 
 
-def _part(limbs: Limbs, first: int, last: int | None = None) -> Limbs:
-    return Limbs(*[part[first:last] for part in limbs])
-
-
 def _changed(before: Limbs, limbs: Limbs, steps: int) -> Limbs:
     """Return ``limbs`` whose first ``steps`` poses come smoothly from ``before``."""
     share = np.linspace(0.0, 1.0, steps)
-    blend = _part(before, 0, steps).blended(_part(limbs, 0, steps), share * share * (3 - 2 * share))
-    return Limbs(*[np.concatenate(parts) for parts in zip(blend, _part(limbs, steps), strict=True)])
+    blend = before.part(0, steps).blended(limbs.part(0, steps), share * share * (3 - 2 * share))
+    return Limbs(*[np.concatenate(parts) for parts in zip(blend, limbs.part(steps), strict=True)])

@@ -70,25 +70,23 @@ def _background(wall: float, resolution: Resolution, rng: np.random.Generator) -
 
 
 class Film:
-    """A scene seen by its sensor from a first pose on; of one thread alone.
+    """A scene seen by its sensor from time 0 on; of one thread alone.
 
     Parameters
     ----------
     scene
         What is seen.
     first
-        Pose at the first moment; only its first is used.
-    t_us
-        That moment.
+        Pose at time 0; only its first is used.
     rng
         Draws the sensor's mismatch and seeds its noise.
     """
 
-    def __init__(self, scene: Scene, first: Limbs, t_us: int, rng: np.random.Generator) -> None:
+    def __init__(self, scene: Scene, first: Limbs, rng: np.random.Generator) -> None:
         self._scene = scene
         self._pixels = DvsPixels(scene.pixel, scene.resolution, rng)
-        picture = paint(scene, shapes_of(scene, Limbs(*[part[:1] for part in first])))[0]
-        self._state = self._pixels.initial_state(picture, t_us, rng)
+        picture = paint(scene, shapes_of(scene, first.part(0, 1)))[0]
+        self._state = self._pixels.initial_state(picture, 0, rng)
 
     def shoot(self, limbs: Limbs, times_us: npt.NDArray[np.int64]) -> Events:
         """Return the events of the poses [T] at ``times_us`` [T], later than all before."""

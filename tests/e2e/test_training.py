@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 from pathlib import Path
@@ -10,13 +11,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from tests import trees
+
 from .conftest import livesnn
 
 SMALL = ("--width", "16", "--batch", "12", "--epochs", "4", "--analog-epochs", "2", "--burn-in", "10")
 
 
 def train(data: Path, runs: Path, *more: str) -> subprocess.Popen[str]:
-    flags = (*SMALL, "--data", data, "--runs", runs, "--name", "small", *more)
+    flags = (*SMALL, "--data", data, "--out", runs, "--name", "small", *more)
     return livesnn("train", "--no-compile", "--dataset", "nmnist", *flags, OMP_NUM_THREADS="1")
 
 
@@ -37,6 +40,8 @@ def test_training_writes_a_model_folder_and_says_how_good_it_is(uninterrupted: t
         "model.safetensors",
         "model.onnx",
         "README.md",
+        "confusion.png",
+        "learning-curve.png",
     }
     assert printed["n"] == 4
     assert 0 <= printed["accuracy_reset"] <= 1
@@ -111,8 +116,69 @@ def test_resuming_with_other_flags_is_refused(uninterrupted: tuple[Path, dict], 
 
 
 def test_a_missing_data_set_is_one_line_that_says_what_to_put_where(tmp_path: Path) -> None:
-    process = livesnn("train", "--dataset", "nmnist", "--data", tmp_path, "--runs", tmp_path / "runs")
+    process = livesnn("train", "--dataset", "nmnist", "--data", tmp_path, "--out", tmp_path / "runs")
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 1
     assert len(errors.strip().splitlines()) == 1
     assert "Train/<digit>/NNNNN.bin" in errors
+
+
+@pytest.mark.slow
+def test_two_processes_that_share_each_batch_lose_as_one_does(drawn_nmnist: Path, tmp_path: Path) -> None:
+    still = [
+        f"--augmentation.{name}" for name in ("shift-pixels", "rotate-degrees", "scale", "shear", "drop")
+    ]
+    equal = ("--no-norm", "--dropout", "0", "--burn-in", "0", "--rate-weight", "0", "--precision", "32-true")
+    flags = (
+        *SMALL,
+        *equal,
+        *[part for flag in still for part in (flag, "0")],
+        "--epochs",
+        "3",
+        "--batch",
+        "8",
+    )
+    losses = []
+    for devices in ("1", "2"):
+        command = (*flags, "--data", drawn_nmnist, "--out", tmp_path, "--name", devices, "--devices", devices)
+        process = livesnn("train", "--no-compile", "--dataset", "nmnist", *command, OMP_NUM_THREADS="1")
+        output, errors = process.communicate(timeout=200)
+        assert process.returncode == 0, errors
+        assert len(output.splitlines()) == 1
+        with (tmp_path / devices / "log" / "version_0" / "metrics.csv").open() as file:
+            losses.append([float(row["loss"]) for row in csv.DictReader(file) if row["loss"]])
+    assert len(losses[0]) == 3
+    assert losses[0][0] != losses[0][-1]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+
+
+TREES = {
+    "cifar10-dvs": (trees.cifar10_dvs, "--n-events", "20"),
+    "dvs-gesture": (trees.dvs_gesture, "--validation", "0.3"),
+    "ucf101": (trees.ucf101,),
+    "hmdb51": (trees.hmdb51,),
+    "folder": (trees.lab,),
+    "mnist-seq2": (trees.mnist,),
+    "mnist-seq5-total": (trees.mnist,),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", TREES)
+def test_every_data_set_is_trained_on_and_measured_by_one_command_each(dataset: str, tmp_path: Path) -> None:
+    write, *flags = TREES[dataset]
+    data = write(tmp_path / "data")
+    small = ("--epochs", "1", "--analog-epochs", "0", "--width", "16", "--batch", "4", "--no-compile")
+    where = ("--data", data, "--out", tmp_path / "out", "--name", "small", "--burn-in", "0")
+    environment = {"OMP_NUM_THREADS": "1", "LIVESNN_CACHE": str(tmp_path / "cache")}
+    process = livesnn("train", "--dataset", dataset, *small, *where, *flags, **environment)
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    trained = json.loads(output.splitlines()[-1])
+    model = tmp_path / "out" / "small" / "model"
+    process = livesnn("eval", "--model", model, "--dataset", dataset, "--data", data, "--json", **environment)
+    output, errors = process.communicate(timeout=100)
+    assert process.returncode == 0, errors
+    again = json.loads(output)
+    assert again["n"] == trained["n"] > 0
+    assert again["confusion"] == trained["confusion"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from .synthetic import livesnn_threads, moving_bar, write_model, write_recording
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:
     yield
+    for thread in threading.enumerate():
+        if thread.name == "livesnn-discover":  # a dialog that is closed waits for no search
+            thread.join(20.0)
     assert livesnn_threads() == []
 
 

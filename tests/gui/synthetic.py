@@ -28,7 +28,8 @@ def write_model(folder: Path, card: ModelCard = CARD) -> Path:
     """Write a model folder whose ten classes are ten columns of the image: U' = 0.5·U + counts·W."""
     width, height = card.input.width, card.input.height
     columns = np.arange(width)[None, :] * 10 // width == np.arange(10)[:, None]
-    weights = np.repeat(columns[:, None, :], 2 * height, axis=1).reshape(10, -1).T.astype(np.float32)
+    channels = card.input.channels
+    weights = np.repeat(columns[:, None, :], channels * height, axis=1).reshape(10, -1).T.astype(np.float32)
     real = TensorProto.FLOAT
     nodes = [
         helper.make_node("Cast", ["frame"], ["counts"], to=real),
@@ -44,7 +45,7 @@ def write_model(folder: Path, card: ModelCard = CARD) -> Path:
         nodes,
         "step",
         [
-            helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, 2, height, width]),
+            helper.make_tensor_value_info("frame", TensorProto.UINT8, [1, channels, height, width]),
             helper.make_tensor_value_info("classify", real, [1, 10]),
         ],
         [helper.make_tensor_value_info(name, real, [1, 10]) for name in ("output", "classify.next")],

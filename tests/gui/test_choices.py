@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QKeySequence
+from PySide6.QtTest import QSignalSpy
 from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import source_chooser
 from livesnn.app.actions import ENTRIES
-from livesnn.app.dialogs import AboutDialog, CameraDialog, ShortcutsDialog, StreamDialog
+from livesnn.app.dialogs import LOOKING, AboutDialog, CameraDialog, ShortcutsDialog, StreamDialog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.model_dialog import ModelDialog, card_rows
+from livesnn.app.model_dialog import ModelDialog, card_rows, read_card
 from livesnn.app.playing.demo import SIMULATION, demo
 from livesnn.app.playing.settings import Settings
 from livesnn.card import Accuracy, SliceRule
 from livesnn.events import Resolution
+from livesnn.events.cameras import Device
 from livesnn.infer import shipped_models
+from livesnn.paths import models_dir
+from livesnn.threads import Latest
+from tests.fake_camera import device
 
-from .synthetic import CARD, moving_bar, write_model, write_recording
+from .synthetic import CARD, livesnn_threads, moving_bar, write_model, write_recording
 
 MakeWindow = Callable[..., MainWindow]
 
@@ -198,6 +206,41 @@ def test_without_a_camera_the_dialog_says_what_to_do(qtbot: QtBot) -> None:
     dialog.close()
 
 
+class Searches:
+    """Finds what each search is told to find, once it is told."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.found = [Latest[list[Device]](), Latest[list[Device]]()]
+
+    def __call__(self) -> list[Device]:
+        number, self.begun = self.begun, self.begun + 1
+        tick = threading.Event()
+        while (found := self.found[number].take()) is None:
+            tick.wait(0.002)
+        return found
+
+
+def test_looking_again_waits_for_no_search_and_shows_what_the_new_one_finds(qtbot: QtBot) -> None:
+    searches = Searches()
+    dialog = CameraDialog(discover=searches)
+    qtbot.addWidget(dialog)
+    qtbot.waitUntil(lambda: searches.begun == 1)
+    begun_s = time.perf_counter()
+    dialog.look()
+    assert time.perf_counter() - begun_s < 0.3
+    qtbot.waitUntil(lambda: searches.begun == 2)
+    searches.found[0].put([device("OLD")])
+    qtbot.waitUntil(lambda: livesnn_threads().count("livesnn-discover") == 1)
+    polls = QSignalSpy(dialog.findChild(QTimer).timeout)
+    qtbot.waitUntil(lambda: polls.count() > 1)
+    assert dialog.note.text() == LOOKING
+    searches.found[1].put([device("NEW")])
+    qtbot.waitUntil(lambda: dialog.cameras.count() == 1)
+    assert dialog.cameras.item(0).text().endswith("NEW")
+    dialog.close()
+
+
 def test_the_demo_needs_no_choice_and_is_not_among_the_recent(
     qtbot: QtBot, make_window: MakeWindow, model_folder: Path
 ) -> None:
@@ -251,14 +294,17 @@ def test_another_orientation_goes_on_at_the_same_place_and_is_remembered(
     assert not window.commands["mirrored_camera"].isChecked()
 
 
+@pytest.mark.parametrize("times", [1, 2])  # the second before it is seen to be open again
 def test_another_orientation_of_what_is_paused_stays_paused_there(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, times: int
 ) -> None:
     window = make_window()
     play(qtbot, window, recording)
     window.player.toggle()
     window.player.seek(0.5)
     qtbot.waitUntil(lambda: window.transport.line.position_s >= 0.5)
+    for _ in range(times - 1):
+        window.player.play_again()
     window.commands["turn"].trigger()
     qtbot.waitUntil(lambda: window.header.state.text() == "Paused", timeout=20_000)
     qtbot.waitUntil(lambda: 0.45 <= window.transport.line.position_s <= 0.7)
@@ -292,6 +338,16 @@ def test_a_damaged_model_is_said_in_the_dialog(qtbot: QtBot, tmp_path: Path) -> 
     dialog = ModelDialog(str(bad), "auto")
     qtbot.addWidget(dialog)
     assert "can't be used" in dialog.card.text()
+
+
+def test_a_model_with_weights_alone_is_read_from_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    shutil.copy(models_dir() / "nmnist" / "model.safetensors", tmp_path / "mine")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert read_card("~/mine") == read_card("nmnist")
 
 
 def test_the_card_is_told_in_words() -> None:

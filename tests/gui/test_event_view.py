@@ -214,6 +214,11 @@ def test_without_a_picture_there_is_nothing_to_zoom(view: EventView, act: object
 # Mirror and crop
 
 
+def of_size(width: int, height: int) -> InputSpec:
+    """Return a model's input, with a frame for each event inside."""
+    return InputSpec(width=width, height=height, slice=SliceRule(n_events=1))
+
+
 def test_mirroring_exchanges_left_and_right_of_the_picture_and_says_so(view: EventView) -> None:
     view.show_picture(halves())
     plain, middle = painted(view), view.canvas.height() / 2
@@ -236,7 +241,7 @@ def test_mirroring_goes_on_showing_the_same_part(view: EventView) -> None:
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_the_crop_is_outlined_where_the_model_looks(view: EventView, mirrored: bool) -> None:
-    sensor, model = Resolution(41, 30), Resolution(10, 10)  # 5 columns left at the left, 6 at the right
+    sensor, model = Resolution(41, 30), of_size(10, 10)  # 5 columns left at the left, 6 at the right
     view.show_picture(np.zeros((30, 41, 3), np.uint8))
     view.set_mirrored(mirrored)
     before = painted(view)
@@ -256,7 +261,7 @@ def test_the_crop_is_outlined_where_the_model_looks(view: EventView, mirrored: b
 def test_nothing_is_outlined_where_the_model_sees_all(view: EventView) -> None:
     view.show_picture(halves(40, 40))
     before = painted(view)
-    view.set_input(Resolution(20, 20))
+    view.set_input(of_size(20, 20))
     assert painted(view) == before
 
 
@@ -264,8 +269,8 @@ def test_nothing_is_outlined_where_the_model_sees_all(view: EventView) -> None:
 @pytest.mark.parametrize("model", [(128, 128), (34, 34), (20, 10), (10, 33)])
 def test_the_outline_is_the_slicer_s_crop(sensor: tuple[int, int], model: tuple[int, int]) -> None:
     width, height = sensor
-    rule = SliceRule(n_events=1)  # a frame for each event inside
-    slicer = Slicer(rule, Resolution(*sensor), InputSpec(width=model[0], height=model[1], slice=rule))
+    spec = of_size(*model)
+    slicer = Slicer(spec.slice, Resolution(*sensor), spec)
     inside = []
     for axis, size in (("x", width), ("y", height)):
         events = np.zeros(size, EVENTS_DTYPE)
@@ -275,14 +280,14 @@ def test_the_outline_is_the_slicer_s_crop(sensor: tuple[int, int], model: tuple[
         inside.append((kept[0], len(kept)))
         slicer.reset()
     (left, columns), (top, rows) = inside
-    assert crop(Resolution(*sensor), Resolution(*model)) == QRectF(left, top, columns, rows)
+    assert crop(Resolution(*sensor), spec) == QRectF(left, top, columns, rows)
 
 
 # Words, and ways to begin
 
 
 def test_the_size_is_said_and_that_the_model_sees_another(view: EventView) -> None:
-    view.set_input(Resolution(34, 34))
+    view.set_input(of_size(34, 34))
     view.show_picture(np.zeros((34, 34, 3), np.uint8))
     assert view.size_note.text() == "34 × 34 pixels"
     view.show_picture(np.zeros((260, 346, 3), np.uint8))

@@ -211,6 +211,23 @@ def test_an_existing_file_is_one_line_and_the_playing_goes_on(
     stop(qtbot, window)
 
 
+def test_why_a_recording_failed_stays_to_be_read_when_the_camera_comes_back(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    (tmp_path / "a.aedat4").write_bytes(b"somebody's work")
+    window = make_window()
+    plug = stream(qtbot, window)
+    plug.plugged.clear()
+    wait_for_banner(qtbot, window, "unplugged")
+    assert window.transport.record.isVisible()
+    start(qtbot, window, tmp_path / "a.aedat4")
+    wait_for_banner(qtbot, window, "exists already")
+    plug.plugged.set()
+    qtbot.waitUntil(lambda: window.header.state.text() == "Playing", timeout=20_000)
+    assert "exists already" in window.banner.message.text()
+    assert window.banner.isVisible()
+
+
 @pytest.mark.parametrize("how", ["another source", "the window closes"])
 def test_the_end_of_the_source_ends_the_recording(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, recording: Path, how: str

@@ -20,6 +20,8 @@ from livesnn.app.playing.settings import Settings
 from livesnn.app.screen import check_xcb, uses_xcb, xcb_plugin
 from livesnn.errors import LivesnnError
 
+from .synthetic import write_model
+
 PROGRAM = """
 import json, sys
 from livesnn.app.run import run_app
@@ -145,7 +147,9 @@ def test_with_a_model_of_gestures_the_demo_is_the_simulated_person(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "gestures").mkdir()
-    monkeypatch.setattr(demo, "models_dir", lambda: tmp_path)
+    monkeypatch.setattr("livesnn.infer.models_dir", lambda: tmp_path)
+    assert demo.default_model() == "nmnist"  # an empty folder is no model
+    write_model(tmp_path / "gestures")
     assert demo.demo() == ("simulate:gestures", "gestures")
     assert demo.default_model() == "gestures"
 

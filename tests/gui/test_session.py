@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -189,6 +190,18 @@ def test_a_seek_while_paused_shows_the_frame_there(play: Callable[..., Session],
     assert newest.picture.t_us == pytest.approx(500_000 + FRAME_US, abs=2 * FRAME_US)
 
 
+def test_a_reset_by_hand_is_taken_once_with_how_many_there_have_been(
+    play: Callable[..., Session], recording: Path
+) -> None:
+    session = play(recording)
+    paused(session)
+    assert session.control.take_reset() is None
+    session.control.reset()
+    session.control.reset()
+    assert session.control.take_reset() == 2
+    assert session.control.take_reset() is None
+
+
 def test_every_windows_decision_is_taken_once_in_order(
     play: Callable[..., Session], recording: Path, model_folder: Path
 ) -> None:
@@ -279,7 +292,8 @@ def test_it_says_what_was_opened(play: Callable[..., Session], recording: Path) 
     wait_until(lambda: session.opened is not None)
     opened = session.opened
     assert opened is not None
-    assert (opened.name, opened.engine, opened.live, opened.path) == ("bar.npz", "onnx", False, recording)
+    assert (opened.name, opened.live, opened.path) == ("bar.npz", False, recording)
+    assert opened.model.engine == "onnx"
     assert opened.duration_us == pytest.approx(1_000_000, abs=2000)
 
 
@@ -330,6 +344,30 @@ class Deaf(Camera):
 
     def close(self) -> None:
         pass
+
+
+def test_a_camera_is_let_go_where_the_model_cannot_be_used(tmp_path: Path) -> None:
+    camera = Camera()
+    session = Session(camera, tmp_path / "no-such-model")
+    session.start()
+    wait_until(lambda: session.control.state == "failed")
+    assert session.model_failed
+    assert camera.closed
+    assert session.stop()
+
+
+def test_a_video_is_refused_with_what_decides_on_it(play: Callable[..., Session], tmp_path: Path) -> None:
+    path = tmp_path / "a clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
+    writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    session = play(path)
+    wait_until(lambda: session.control.state == "failed")
+    assert session.error == (
+        f"a clip.avi is a video, and the window plays events so far: decide on it with "
+        f"livesnn run '{path}' --model MODEL"
+    )
+    assert not session.model_failed
 
 
 def is_counted(session: Session, camera: Camera) -> bool:

@@ -39,6 +39,7 @@ def test_a_step_is_a_frame_either_way(qtbot: QtBot, transport: Transport, button
         ("empty", "Play", False),
         ("opening", "Play", False),
         ("playing", "Pause", True),
+        ("waiting", "Pause", True),
         ("paused", "Play", True),
         ("ended", "Play again", True),
         ("failed", "Play", False),
@@ -97,6 +98,17 @@ def test_a_live_source_has_no_time_line_but_a_dot_and_a_clock(transport: Transpo
     for seconds, elapsed in ((100_000.0, "0:00.0"), (100_083.44, "1:23.4"), (5.0, "0:00.0"), (6.0, "0:01.0")):
         transport.show_position(seconds)
         assert transport.elapsed.text() == elapsed
+
+
+@pytest.mark.parametrize("state", ["playing", "waiting", "paused", "ended"])
+def test_a_live_source_stays_one_whatever_becomes_of_it(transport: Transport, state: str) -> None:
+    play(transport, None, state)
+    transport.show_recording("Recording 0:12")
+    assert transport.is_live
+    for widget in (transport.live, transport.elapsed, transport.recorded, transport.record):
+        assert widget.isVisible()
+    for widget in (transport.line, transport.speed, transport.loop):
+        assert not widget.isVisible()
 
 
 def test_the_dot_is_red_while_a_live_source_runs(transport: Transport) -> None:

@@ -8,8 +8,8 @@ from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.look import style
-from livesnn.app.widgets.parts import CaptionRow, DecisionView, ShorteningLabel, fitting_pixels
-from livesnn.app.widgets.readout import ReadoutPanel
+from livesnn.app.widgets.parts import CaptionRow, ShorteningLabel
+from livesnn.app.widgets.readout import DecisionView, ReadoutPanel, fitting_pixels
 from livesnn.infer.decide import Decision
 
 from .answers import CARD, GESTURES, even_but, make_answer

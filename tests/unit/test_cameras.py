@@ -16,7 +16,7 @@ from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, Source
 from livesnn.events.cameras import (
     DELIVERED_US,
     CameraConnection,
-    DeviceInfo,
+    Device,
     InivationCameras,
     discover,
     open_camera,
@@ -286,7 +286,7 @@ class TestDvProcessing:
 
     def test_what_is_plugged_in_is_listed(self) -> None:
         found = discover()
-        assert all(isinstance(camera, DeviceInfo) for camera in found)
+        assert all(isinstance(camera, Device) for camera in found)
         assert [camera.uri for camera in found] == [f"camera:{camera.serial}" for camera in found]
 
     def test_a_camera_that_is_not_there_is_an_error_in_one_line(self) -> None:

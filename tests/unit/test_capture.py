@@ -19,6 +19,7 @@ from livesnn.events.capture import record
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import open_recording
 from livesnn.events.tape import Recorded
+from livesnn.signals import ENDING
 from tests.fake_camera import UNPLUG, VGA, ArrayBatch, FakeCameras, FakeDriver, at
 
 pytestmark = pytest.mark.timeout(60)
@@ -58,12 +59,12 @@ class Packets(EventSource):
         self.closed = True
 
 
-def interrupting(number: int, times: int = 1) -> Callable[[int], None]:
-    """Return what presses Ctrl-C after that packet."""
+def interrupting(number: int, times: int = 1, how: int = signal.SIGINT) -> Callable[[int], None]:
+    """Return what presses Ctrl-C, or sends another signal, after that packet."""
 
     def after(given: int) -> None:
         for _ in range(times if given == number else 0):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(how)
 
     return after
 
@@ -122,12 +123,13 @@ def test_the_seconds_of_a_live_source_are_those_of_the_clock(tmp_path: Path) -> 
     assert recorded.events == BLOB.size
 
 
-def test_ctrl_c_stops_and_finishes_the_file(tmp_path: Path) -> None:
-    before = signal.getsignal(signal.SIGINT)
-    recorded = record(Packets(PACKETS, after=interrupting(9)), tmp_path / "out.aedat4")
+@pytest.mark.parametrize("how", ENDING)
+def test_ctrl_c_kill_and_a_closed_terminal_stop_and_finish_the_file(tmp_path: Path, how: int) -> None:
+    before = signal.getsignal(how)
+    recorded = record(Packets(PACKETS, after=interrupting(9, how=how)), tmp_path / "out.aedat4")
     np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB[:10_000])  # that packet is kept as well
     assert (recorded.events, recorded.dropped) == (10_000, 0)
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(how) is before
 
 
 def test_a_second_ctrl_c_interrupts_and_the_file_is_kept(tmp_path: Path) -> None:
@@ -208,3 +210,10 @@ def test_it_works_outside_the_main_thread_too(tmp_path: Path) -> None:
     thread.start()
     thread.join(PATIENCE_S)
     assert [recorded.events for recorded in results] == [BLOB.size]
+
+
+def test_what_fails_says_what_is_kept(tmp_path: Path) -> None:
+    source = Packets(PACKETS[:3], then=SourceError("the server is back with another size"))
+    with pytest.raises(SourceError, match=r"another size; 3,000 events until then are in .*out\.aedat4"):
+        record(source, tmp_path / "out.aedat4")
+    assert len(read(tmp_path / "out.aedat4")) == 3000

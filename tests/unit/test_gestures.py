@@ -11,7 +11,7 @@ import pytest
 from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution
 from livesnn.events.recording import open_recording
-from livesnn.simulate.body import Body, Limbs, draw_body, joints
+from livesnn.simulate.body import Body, draw_body, joints
 from livesnn.simulate.gestures import (
     CHANGE_S,
     RESOLUTION,
@@ -129,7 +129,7 @@ def test_another_gesture_is_an_error_that_names_the_gestures() -> None:
 
 def test_a_picture_shows_a_head_of_the_skin_and_hair_before_the_wall() -> None:
     scene = draw_scene(np.random.default_rng(3), RESOLUTION)
-    still = Limbs(*[part[:1] for part in perform(IDLE, TIMES_S, np.random.default_rng(0))])
+    still = perform(IDLE, TIMES_S, np.random.default_rng(0)).part(0, 1)
     picture = paint(scene, shapes_of(scene, still))[0]
     changed = np.argwhere(picture != scene.background)
     assert 0.1 < len(changed) / picture.size < 0.7

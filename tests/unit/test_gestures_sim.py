@@ -13,10 +13,10 @@ from livesnn.card import ModelCard, SliceRule
 from livesnn.errors import DataError, TrainError
 from livesnn.events.frames import Frame
 from livesnn.infer import State
-from livesnn.simulate.motions import GESTURES
+from livesnn.simulate.motions import GESTURES, IDLE
 from livesnn.snn import build_network
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets.gestures_sim import INPUT, UNKNOWN, clip_frames, load_gestures, load_idle
+from livesnn.train.datasets.gestures_sim import INPUT, UNKNOWN, clip_frames, load_gestures
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.stream import evaluate_stream
 
@@ -38,7 +38,7 @@ def test_clips_are_made_once_and_then_read_from_the_cache(
 
 
 def test_idle_people_belong_to_no_class() -> None:
-    idle = load_idle(SHORT, 2, use="train")
+    idle = load_gestures(SHORT, 2, use="train", gestures=(IDLE,))
     assert idle.labels.tolist() == [UNKNOWN] * 2
     assert idle.classes == GESTURES
 
@@ -91,6 +91,12 @@ def test_a_stream_is_judged_by_the_windows_that_lie_within_one_gesture() -> None
     assert 0 < measured.accuracy < 0.4
     assert 0.4 * 0.7 * 1200 < measured.n < 0.95 * 0.7 * 1200  # frames of 50 ms, less those of changes
     assert measured.idle_decisions_a_minute == pytest.approx(119, abs=2)
+
+
+def test_a_stream_too_short_for_a_window_in_a_gesture_is_refused() -> None:
+    card = TrainConfig(dataset="gestures-sim").card(GESTURES)
+    with pytest.raises(DataError, match=r"0\.001 minutes are too short"):
+        evaluate_stream(_Oracle(card, "arm_roll"), 0.001)
 
 
 def test_a_model_of_other_classes_has_no_stream_to_be_measured_on() -> None:

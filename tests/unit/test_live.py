@@ -13,7 +13,7 @@ from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.events.buffered import Buffered
 from livesnn.events.frames import frames
-from livesnn.events.live import Connection, Live, SourceLost
+from livesnn.events.live import Connection, Live, NotUnderstood, SourceLost
 from livesnn.threads import Latest, Worker
 from tests.fake_camera import at
 
@@ -290,3 +290,24 @@ def test_all_of_a_packets_fields_are_kept() -> None:
     packet = np.array([(7, 3, 2, False)], EVENTS_DTYPE)
     with Live(connects([Wire(packet)])) as live:
         np.testing.assert_array_equal(next(iter(live)), packet)
+
+
+def test_a_server_that_is_back_and_sends_no_events_is_told_once() -> None:
+    told: list[str] = []
+    strange = NotUnderstood("it sends a page")
+    wires = [Wire(at(1), UNPLUGGED), SourceError("nobody answers"), strange, strange, Wire(at(2))]
+    with Live(connects(wires), notify=told.append, retry_s=0) as live:
+        assert times(until(live, lambda: live.counters.events == 2)) == [1, 2]
+    assert len(told) == 3
+    assert "it sends a page" in told[1]
+
+
+def test_what_was_left_out_or_put_in_order_is_a_warning() -> None:
+    wire = Wire(at(1))
+    with Live(connects([wire])) as live:
+        assert live.warnings == []
+        wire.counters.out_of_bounds, wire.counters.out_of_order = 1200, 7
+        assert [line.partition(": ")[2] for line in live.warnings] == [
+            "7 events were out of order of time, and are put in order",
+            "1,200 events outside the sensor are left out",
+        ]

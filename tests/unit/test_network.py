@@ -218,11 +218,14 @@ def test_what_is_not_a_stream_of_events_is_refused_in_one_line(
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("octets", [b"", b"\x00", header_octets()[:50]], ids=len)
+@pytest.mark.parametrize(
+    ("octets", "what"),
+    [(b"", "nothing"), (b"\x00", "nothing"), (header_octets()[:50], "only a part of its header")],
+)
 def test_a_server_that_connects_and_says_nothing_more_is_given_up(
-    serve: Callable[..., Script], octets: bytes
+    serve: Callable[..., Script], octets: bytes, what: str
 ) -> None:
-    with pytest.raises(SourceError, match=r"nothing came from it in 0\.1 s"):
+    with pytest.raises(SourceError, match=rf"\({what} came from it in 0\.1 s"):
         connect_to(serve((octets, True)).address, connect_s=0.1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,29 @@ def test_a_thread_leaves_the_newest_profile_and_ends(tmp_path: Path) -> None:
         while newest is None or len(newest.counts) < len(whole.counts):
             newest = profiling.latest.take() or newest
     assert np.array_equal(newest.counts, whole.counts)
+    assert "livesnn-profile" not in [thread.name for thread in threading.enumerate()]
+
+
+class SlowDisk:
+    """A path that nobody can look at until the disk answers."""
+
+    def __init__(self, path: Path) -> None:
+        self.answers = threading.Event()
+        self._path = path
+
+    def __fspath__(self) -> str:
+        self.answers.wait()
+        return str(self._path)
+
+
+def test_a_reader_that_hangs_is_waited_for_no_longer_than_asked(tmp_path: Path) -> None:
+    disk = SlowDisk(tmp_path / "none.npz")
+    profiling = ProfileReader(disk)  # type: ignore[arg-type]
+    begun_s = time.perf_counter()
+    profiling.close(timeout_s=0.05)
+    assert time.perf_counter() - begun_s < 1.0
+    disk.answers.set()
+    profiling.close()
     assert "livesnn-profile" not in [thread.name for thread in threading.enumerate()]
 
 

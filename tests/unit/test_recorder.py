@@ -196,6 +196,14 @@ def test_a_sensor_too_large_for_the_format_is_refused_and_no_file_made(tmp_path:
     assert not (tmp_path / "f.aedat4").exists()
 
 
+def test_a_name_that_ends_otherwise_is_refused_and_no_file_made(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"choose a name that ends in \.aedat4"):
+        Aedat4Writer(tmp_path / "f.raw", SENSOR)
+    assert list(tmp_path.iterdir()) == []
+    Aedat4Writer(tmp_path / "F.AEDAT4", SENSOR).close()
+    assert describe(tmp_path / "F.AEDAT4").format == "aedat4"
+
+
 def test_a_folder_that_is_not_there_is_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="can't be written") as raised:
         Aedat4Writer(tmp_path / "nowhere" / "f.aedat4", SENSOR)

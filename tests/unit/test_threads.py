@@ -12,7 +12,8 @@ import pytest
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
 from livesnn.events.buffered import Buffered
-from livesnn.threads import Latest, PacketQueue, Worker, ctrl_c_sets
+from livesnn.signals import ending_sets
+from livesnn.threads import Latest, PacketQueue, Worker
 
 PATIENCE_S = 20.0  # of waits that end at once unless something is broken
 THREE_PACKETS = 3 * (10 * EVENTS_DTYPE.itemsize + 256)  # bytes: of ten events each, with the queue's overhead
@@ -148,10 +149,10 @@ def test_a_closed_worker_never_starts() -> None:
     assert not ran.is_set()
 
 
-def test_the_first_ctrl_c_sets_the_event_and_the_second_interrupts() -> None:
+def test_the_first_ending_sets_the_event_and_the_second_interrupts() -> None:
     before = signal.getsignal(signal.SIGINT)
     stop = threading.Event()
-    with ctrl_c_sets(stop):
+    with ending_sets(stop):
         signal.raise_signal(signal.SIGINT)
         assert stop.is_set()
         with pytest.raises(KeyboardInterrupt):
@@ -164,7 +165,7 @@ def test_outside_the_main_thread_ctrl_c_stays_as_it_is() -> None:
     found: Latest[object] = Latest()
 
     def enter(stop: threading.Event) -> None:
-        with ctrl_c_sets(stop):
+        with ending_sets(stop):
             found.put(signal.getsignal(signal.SIGINT))
 
     worker = Worker("other", enter).start()

@@ -13,9 +13,9 @@ from livesnn.card import Accuracy, InputSpec, SliceRule
 from livesnn.errors import DataError, TrainError
 from livesnn.infer import State, load_model
 from livesnn.snn import build_network
-from livesnn.train.augment import augment
-from livesnn.train.config import RECIPES, Augmentation, TrainConfig
-from livesnn.train.datasets import Clips, stratified_split
+from livesnn.train.augment import STILL, augment, clip_random
+from livesnn.train.config import RECIPES, TrainConfig
+from livesnn.train.datasets.clips import Clips, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.folder import keep_test, write_model_folder
@@ -23,8 +23,6 @@ from livesnn.train.hybrid import HybridModule, hidden_density
 from livesnn.train.loading import EpochBatches
 from livesnn.train.run_folder import run_folder
 from livesnn.weights import load_weights
-
-STILL = Augmentation(0, 0, 0, 0, 0)
 
 
 def test_a_split_keeps_a_fraction_of_each_class_and_loses_nothing() -> None:
@@ -42,13 +40,13 @@ def test_an_epoch_sees_every_real_clip_and_some_of_the_others() -> None:
     epochs = []
     for epoch in range(2):
         batches.set_epoch(epoch)
-        index = [i for batch in batches for i in batch]
+        index = [i for draw in batches for i in draw.numbers]
         assert len(index) == len(set(index)) == len(batches) * 12 == 60
         assert sum(i < 40 for i in index) == 40
         epochs.append(index)
     assert epochs[0] != epochs[1]
     batches.set_epoch(0)
-    assert [i for batch in batches for i in batch] == epochs[0]
+    assert [i for draw in batches for i in draw.numbers] == epochs[0]
 
 
 def clips(count: int = 6, steps: int = 10) -> torch.Tensor:
@@ -60,21 +58,25 @@ def clips(count: int = 6, steps: int = 10) -> torch.Tensor:
     return frames
 
 
+def randoms(count: int = 6) -> list[np.random.Generator]:
+    return [clip_random(1, 0, number) for number in range(count)]
+
+
 def test_augmentation_with_all_ranges_zero_changes_nothing() -> None:
     frames = clips()
-    assert torch.equal(augment(frames, STILL, torch.Generator().manual_seed(1)), frames)
+    assert torch.equal(augment(frames, STILL, randoms()), frames)
 
 
 def test_a_shift_moves_events_and_loses_none() -> None:
     frames = clips()
-    moved = augment(frames, replace(STILL, shift_pixels=4.0), torch.Generator().manual_seed(1))
+    moved = augment(frames, replace(STILL, shift_pixels=4.0), randoms())
     assert not torch.equal(moved, frames)
     assert moved.sum().item() == pytest.approx(frames.sum().item(), rel=0.01)
 
 
 def test_dropping_thins_a_clip_by_less_than_its_limit() -> None:
     frames = clips()
-    thinned = augment(frames, replace(STILL, drop=0.5), torch.Generator().manual_seed(1))
+    thinned = augment(frames, replace(STILL, drop=0.5), randoms())
     share = thinned.sum((1, 2, 3, 4)) / frames.sum((1, 2, 3, 4))
     assert (share > 0.45).all()
     assert (share < 1.02).all()
@@ -229,7 +231,7 @@ def test_a_missing_class_is_named(tmp_path: Path) -> None:
 
 
 def test_a_run_folder_belongs_to_one_training(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), runs=tmp_path, name="mine")
+    config = replace(TrainConfig(), out=tmp_path, name="mine")
     with run_folder(config) as (run, resume_from):
         assert resume_from is None
         (run / "lock").write_text("1")  # another process, which lives
@@ -240,7 +242,7 @@ def test_a_run_folder_belongs_to_one_training(tmp_path: Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_not_resumed(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), runs=tmp_path, name="mine")
+    config = replace(TrainConfig(), out=tmp_path, name="mine")
     with run_folder(config) as (run, _):
         pass
     for content in (b"", b"text", b"PK\x03\x04 cut"):
@@ -250,7 +252,7 @@ def test_a_damaged_checkpoint_is_not_resumed(tmp_path: Path) -> None:
 
 
 def test_a_resumed_training_names_the_flag_that_differs(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), runs=tmp_path, name="mine")
+    config = replace(TrainConfig(), out=tmp_path, name="mine")
     with run_folder(config) as (run, _):
         (run / "last.ckpt").write_bytes(b"")
     with (

@@ -41,11 +41,6 @@ def _arc(painter: QPainter, start: int, span: int, box: QRectF | None = None) ->
     painter.drawPath(path)
 
 
-def _reset(painter: QPainter) -> None:
-    _arc(painter, 150, 290)
-    _line(painter, (5.2, 4.4), (5.8, 8.7), (10.1, 8.2))
-
-
 def _again(painter: QPainter) -> None:
     _arc(painter, 30, -290)
     _line(painter, (18.8, 4.4), (18.2, 8.7), (13.9, 8.2))
@@ -90,41 +85,12 @@ def _demo(painter: QPainter) -> None:
     _line(painter, (8.5, 20.5), (12, 15.5), (15.5, 20.5))
 
 
-def _mirror(painter: QPainter) -> None:
-    _line(painter, (12, 4), (12, 20))
-    _line(painter, (9, 7.5), (3.5, 17), (9, 17), (9, 7.5))
-    _line(painter, (15, 7.5), (20.5, 17), (15, 17), (15, 7.5))
-
-
-def _lens(painter: QPainter) -> None:
-    painter.drawEllipse(QPointF(10.5, 10.5), 6, 6)
-    _line(painter, (15, 15), (20, 20))
-    _line(painter, (8, 10.5), (13, 10.5))
-
-
-def _zoom_in(painter: QPainter) -> None:
-    _lens(painter)
-    _line(painter, (10.5, 8), (10.5, 13))
-
-
-def _fit(painter: QPainter) -> None:
-    for x, y in ((5, 5), (19, 5), (19, 19), (5, 19)):
-        inward_x, inward_y = (4 if x < 12 else -4), (4 if y < 12 else -4)
-        _line(painter, (x + inward_x, y), (x, y), (x, y + inward_y))
-
-
 def _record(painter: QPainter) -> None:
     painter.drawEllipse(QPointF(12, 12), 6, 6)
 
 
 def _stop(painter: QPainter) -> None:
     painter.drawRoundedRect(QRectF(6.5, 6.5, 11, 11), 2, 2)
-
-
-def _alert(painter: QPainter) -> None:
-    _line(painter, (12, 4.5), (20.5, 19), (3.5, 19), (12, 4.5))
-    _line(painter, (12, 10), (12, 13.5))
-    painter.drawEllipse(QPointF(12, 16.2), 0.3, 0.3)
 
 
 _FILLED: dict[str, Callable[[QPainter], None]] = {
@@ -137,7 +103,6 @@ _FILLED: dict[str, Callable[[QPainter], None]] = {
 }
 _OUTLINED: dict[str, Callable[[QPainter], None]] = {
     "again": _again,
-    "reset": _reset,
     "loop": _loop,
     "close": _close,
     "chevron": _chevron,
@@ -145,11 +110,6 @@ _OUTLINED: dict[str, Callable[[QPainter], None]] = {
     "file": _file,
     "stream": _stream,
     "demo": _demo,
-    "mirror": _mirror,
-    "zoom_in": _zoom_in,
-    "zoom_out": _lens,
-    "fit": _fit,
-    "alert": _alert,
 }
 NAMES = (*_FILLED, *_OUTLINED)
 

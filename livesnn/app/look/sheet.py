@@ -41,7 +41,6 @@ QFrame#banner[kind="info"] { background: $surface; border-color: $line; }
 QFrame#banner QPushButton { background: transparent; border-color: transparent; }
 QFrame#banner QPushButton:hover, QFrame#banner QPushButton:focus { border-color: $text; }
 QFrame#banner QPushButton#do { color: $accent; border-color: $line; }
-QFrame#rule { background: $line; }
 QPushButton { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 14px; }
 QPushButton:hover, QComboBox:hover { background: $hover; }
 QPushButton:pressed { background: $pressed; }
@@ -52,14 +51,11 @@ QPushButton:checked:disabled { background: $surface; border-color: $line; }
 QPushButton::menu-indicator { image: none; width: 0; }
 QPushButton#icon { padding: 0; }
 QPushButton#icon[on="yes"] { background: $danger_surface; border-color: $danger_line; }
-QPushButton#model { text-align: left; padding: 0 12px; }
 QPushButton#play { background: $accent; border: none; border-radius: 21px; padding: 0; }
 QPushButton#play:hover, QPushButton#primary:hover { background: $accent_hover; }
 QPushButton#play:focus, QPushButton#primary:focus { border: 2px solid $text; }
 QPushButton#play:disabled, QPushButton#primary:disabled { background: $raised; color: $faint; }
 QPushButton#primary { background: $accent; border: 1px solid $accent; color: $on_accent; }
-QPushButton#way { background: $surface; border-radius: 14px; padding: 16px; }
-QPushButton#way:hover { background: $raised; border-color: $accent; }
 QPushButton#narrow, QPushButton#segment { padding: 0 4px; }
 QPushButton#segment { border-radius: 0; }
 QPushButton#segment[side="left"] { border-top-left-radius: 9px; border-bottom-left-radius: 9px; }
@@ -69,7 +65,7 @@ QPushButton#segment[side="right"]:checked { border-left: 1px solid $accent; }
 QDialog { background: $surface; }
 QDialog QPushButton { padding: 7px 14px; }
 QDialog QToolButton { background: $neutral; border-radius: 5px; }
-QLineEdit, QPlainTextEdit, QListView, QTableView { background: $background; border: 1px solid $line;
+QLineEdit, QListView, QTableView { background: $background; border: 1px solid $line;
   border-radius: 8px; padding: 5px 8px; selection-background-color: $accent_dark; selection-color: $text; }
 QLineEdit:focus, QListView:focus, QTableView:focus { border-color: $accent; }
 QHeaderView::section { background: $surface; color: $soft; border: none; padding: 4px 8px; }
@@ -79,12 +75,6 @@ QComboBox:disabled { background: $surface; color: $faint; }
 QComboBox::drop-down { border: none; width: 18px; }
 QComboBox QAbstractItemView { background: $raised; border: 1px solid $line; outline: none;
   selection-background-color: $accent_dark; selection-color: $text; }
-QSlider { min-height: 24px; }
-QSlider::groove:horizontal { height: 6px; border-radius: 3px; background: $raised; }
-QSlider::sub-page:horizontal { height: 6px; border-radius: 3px; background: $accent; }
-QSlider::handle:horizontal { width: 16px; height: 16px; margin: -5px 0; border-radius: 8px; background: $text; }
-QSlider::handle:horizontal:hover { background: $accent; }
-QSlider::sub-page:horizontal:disabled, QSlider::handle:horizontal:disabled { background: $raised; }
 QScrollArea, QScrollArea > QWidget > QWidget { background: transparent; border: none; }
 QScrollBar:vertical { background: transparent; width: 10px; margin: 2px; }
 QScrollBar::handle:vertical { background: $neutral; border-radius: 3px; min-height: 24px; }

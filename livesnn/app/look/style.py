@@ -14,25 +14,21 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from livesnn.app.look import icons
 from livesnn.app.look.sheet import palette, style_sheet
-from livesnn.app.look.themes import DARK, LIGHT, Theme
+from livesnn.app.look.themes import DARK, LIGHT
 from livesnn.app.playing.settings import ThemeName
 
 Tone = Literal["text", "soft", "faint", "accent", "warning", "danger", "on_accent"]
 
-BACKGROUND: str
 SURFACE: str
 RAISED: str
-HOVER: str
 LINE: str
 TEXT: str
 SOFT: str
 FAINT: str
 ACCENT: str
 ACCENT_DARK: str
-ON_ACCENT: str
 NEUTRAL: str
 WARNING: str
-DANGER: str
 EVENT_BACKGROUND: str
 
 _CHOICE = "livesnn_theme"  # properties of the application and of buttons
@@ -46,11 +42,6 @@ if not TYPE_CHECKING:  # the names above are all there are
         if name.isupper() and hasattr(_theme, name.lower()):
             return getattr(_theme, name.lower())
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def theme() -> Theme:
-    """Return the theme in use."""
-    return _theme
 
 
 def use(name: ThemeName, application: QApplication) -> None:

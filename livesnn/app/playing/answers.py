@@ -7,13 +7,12 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.app.playing.values import Answer, History, WindowDecision
+from livesnn.app.playing.values import HISTORY_US, Answer, History, WindowDecision
 from livesnn.card import InputSpec, ModelCard
 from livesnn.infer.decide import Decision, probabilities
 from livesnn.infer.pipeline import Result
 from livesnn.infer.tally import Tally
 
-HISTORY_US = 10_000_000
 HISTORY_STEP_US = 20_000  # values nearer to each other than this would fall on one pixel
 UNTAKEN = 10_000  # decisions kept for a window that doesn't take them; older ones are forgotten
 

@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 from livesnn.app.playing.display import Display
 from livesnn.app.playing.playback import Pass, Playback, See
-from livesnn.app.playing.values import Choices, SessionState
+from livesnn.app.playing.values import RUNNING, Choices, SessionState
 from livesnn.events.frames import Frame
 from livesnn.events.tape import Tape
+from livesnn.threads import WAKE_S
 
 STEP_SPEED = 0.5  # of a single step: slow, so that the picture stops where the frame ends
 SEEKING, STARTING_AGAIN = "seeking", "starting again"
-_WAKE_S = 0.2
 
 
 class Begun(NamedTuple):
@@ -84,7 +84,7 @@ class Control:
     def seek(self, t_us: int) -> None:
         """Go on at ``t_us`` after the start, with the state reset; a paused session shows the frame there."""
         with self._changed:
-            if self._state in ("playing", "paused", "ended") and self._recorded:
+            if self._state in RUNNING and self._recorded:
                 self.resets += 1
                 self._jump(t_us, SEEKING)
 
@@ -102,7 +102,7 @@ class Control:
     def reset(self) -> None:
         """Reset the network's state before its next frame."""
         with self._changed:
-            if self._state in ("playing", "paused", "ended"):
+            if self._state in RUNNING:
                 self.resets += 1
                 self._reset_by_hand = True
 
@@ -188,7 +188,7 @@ class Control:
             if self._next_pass is None and not stop.is_set():
                 self._state = "ended"
             while self._next_pass is None and not stop.is_set():
-                self._changed.wait(_WAKE_S)
+                self._changed.wait(WAKE_S)
             if self._next_pass is None or stop.is_set():
                 return None
             (self._frame_us, why), self._next_pass = self._next_pass, None
@@ -200,7 +200,7 @@ class Control:
             held = False
             while self._holds(playback) and not (playback.cut or stop.is_set()):
                 held = True
-                self._changed.wait(_WAKE_S)
+                self._changed.wait(WAKE_S)
             if playback.cut or stop.is_set():
                 return None
             t_us = frame.t - playback.start_us
@@ -214,8 +214,8 @@ class Control:
     def _holds(self, playback: Playback) -> bool:
         return self._state == "paused" and not self._steps and not playback.live
 
-    def take_reset(self) -> bool:
-        """Whether a person has asked for a reset by hand since the last call."""
+    def take_reset(self) -> int | None:
+        """Return `resets` if a person has asked for one by hand since the last call."""
         with self._changed:
             asked, self._reset_by_hand = self._reset_by_hand, False
-            return asked
+            return self.resets if asked else None

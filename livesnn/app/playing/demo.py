@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from livesnn.paths import models_dir, recordings_dir
+from livesnn.infer import shipped_models
+from livesnn.paths import recordings_dir
+from livesnn.simulate import live
 
-SIMULATION = "simulate:gestures"
+SIMULATION = live.PREFIX
 GESTURES = "gestures"
 DIGITS = "nmnist"
 DIGIT_CLIP = "digit-3.aedat4"
@@ -24,7 +26,7 @@ def demo(model: str | None = None) -> Demo | None:
 
     The simulated person where the model of gestures is there and no other is named, else a drawn digit.
     """
-    if model in (None, GESTURES) and (models_dir() / GESTURES).is_dir():
+    if model in (None, GESTURES) and GESTURES in shipped_models():
         return Demo(SIMULATION, GESTURES)
     clips = sorted(recordings_dir().glob("*.aedat4"), key=lambda clip: (clip.name != DIGIT_CLIP, clip.name))
     return Demo(str(clips[0]), model or DIGITS) if clips else None
@@ -32,4 +34,4 @@ def demo(model: str | None = None) -> Demo | None:
 
 def default_model() -> str:
     """Return the shipped model for a source that a person names."""
-    return GESTURES if (models_dir() / GESTURES).is_dir() else DIGITS
+    return GESTURES if GESTURES in shipped_models() else DIGITS

@@ -11,10 +11,10 @@ from livesnn.threads import Latest
 
 
 class Display:
-    """Shows what arrives, whatever the network does: `begin` and `add` are for the thread that captures.
+    """Shows what arrives, whatever the network does.
 
-    The rest may be called from any thread; a picture that is half of the one packet and half of the next does
-    no harm.
+    `add` is for the thread that captures, `begin` for before it does. The rest may be called from any thread; a
+    picture that is half of the one packet and half of the next does no harm.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from livesnn.app.playing.faults import only_events
 from livesnn.app.playing.statistics import Counts
 from livesnn.events import Events, EventSource, Relay, Resolution
 from livesnn.events.buffered import Buffered
@@ -55,15 +56,12 @@ class Pass(Relay):
         self._interrupt = interrupt
 
     def __iter__(self) -> Iterator[Events]:
-        """Yield packets to the end, or until the pass is cut; then let go of the buffer."""
-        try:
-            for packet in self.buffer:
-                yield packet
-                if self.cut:
-                    return
-            self.read_to_end = not self.cut
-        finally:
-            self.close()
+        """Yield packets to the end, or until the pass is cut."""
+        for packet in self.buffer:
+            yield packet
+            if self.cut:
+                return
+        self.read_to_end = not self.cut
 
     def close(self) -> None:
         """End the buffer's thread."""
@@ -294,8 +292,8 @@ class _Tap(Relay):
 
 
 def open_playback(source: str | Path | EventSource, orientation: Orientation) -> Playback:
-    """Open a SOURCE (sources.open_source, which says what it raises), or take over an open one."""
-    opened = open_source(source) if isinstance(source, str | Path) else source
+    """Open a SOURCE (sources.open_source, which says what it raises), or take over an open one; not a video."""
+    opened = only_events(open_source(source) if isinstance(source, str | Path) else source)
     if isinstance(opened, Recording):
         return RecordedPlayback(opened, orientation)
     return LivePlayback(opened, orientation)

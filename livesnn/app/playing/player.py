@@ -9,9 +9,10 @@ from livesnn.app.playing.demo import default_model
 from livesnn.app.playing.session import PICTURE_EVERY_S, Session, SourceLike
 from livesnn.app.playing.settings import Settings
 from livesnn.app.playing.values import Choices, Opened
+from livesnn.errors import ModelError
 from livesnn.events.orientation import Orientation
 from livesnn.events.tape import Tape
-from livesnn.infer import Engine, Model
+from livesnn.infer import Engine, Model, model_folder
 from livesnn.infer.tally import Tally
 
 PATIENCE_S = 0.7  # a person who has opened another source waits no longer
@@ -80,7 +81,7 @@ class Player:
         self._model: str | Model = ""
         self.engine: Engine = engine or now.engine
         self.choices = choices
-        self._chosen: str | Model = model or now.model or default_model()
+        self._chosen: str | Model = model or _still_there(now.model) or default_model()
         self._use(self._chosen)
         self._settings = settings
         self._picture_every_s = picture_every_s
@@ -105,8 +106,11 @@ class Player:
         """
         if self.session is None or not isinstance(self.source, str | Path):
             return
-        seekable = self.opened is not None and self.opened.duration_us is not None
-        self._start(self.source, _Place(self.t_us if seekable else 0, self.session.control.state == "paused"))
+        place = self._place  # of an opening that isn't done
+        if self.opened is not None:
+            t_us = 0 if self.opened.live else self.t_us
+            place = _Place(t_us, self.session.control.state == "paused")
+        self._start(self.source, place)
 
     def _start(self, source: SourceLike, place: _Place | None) -> None:
         self.leave()
@@ -144,7 +148,7 @@ class Player:
 
     def step(self, frames: int) -> None:
         """Pause, and go on or back by so many frames."""
-        if self.session is None or self.opened is None or self.opened.duration_us is None:
+        if self.session is None or self.opened is None or self.opened.live:
             return
         if self.session.control.state == "playing":
             self.session.control.toggle()
@@ -243,3 +247,13 @@ class Player:
             majority=self._tally.majority,
             dropped=self._dropped,
         )
+
+
+def _still_there(model: str | None) -> str | None:
+    """Return a remembered model, unless it has gone since: nobody has asked for it now."""
+    try:
+        if model:
+            model_folder(model)
+    except ModelError:
+        return None
+    return model

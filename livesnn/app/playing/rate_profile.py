@@ -94,9 +94,9 @@ class ProfileReader(Closing):
         for known in profile(self._path, stop=stop):
             self.latest.put(known)
 
-    def close(self) -> None:
-        """End the thread; safe to call twice."""
-        self._worker.close()
+    def close(self, timeout_s: float = 2.0) -> None:
+        """End the thread, waiting at most so long for it; safe to call twice."""
+        self._worker.close(timeout_s)
 
 
 def _table(path: Path) -> PacketTable | None:

@@ -27,7 +27,6 @@ from livesnn.events import EVENTS_DTYPE, Events, EventSource
 from livesnn.events.frames import Frame, Slicer, frames
 from livesnn.events.orientation import Orientation
 from livesnn.infer import Engine, Model, load_model
-from livesnn.infer.headless import engine_name
 from livesnn.infer.pipeline import Result, run
 from livesnn.infer.synops import mean_density
 from livesnn.sources import is_live
@@ -135,11 +134,11 @@ class Session:
     # In the pipeline's thread, but for the function that sees packets
 
     def _work(self, stop: threading.Event) -> None:
-        model = self._model
-        if isinstance(model, str | Path):
-            model = load_model(model, self._engine)
         playback = open_playback(self._source, self._orientation)
         try:
+            model = self._model
+            if isinstance(model, str | Path):
+                model = load_model(model, self._engine)
             display = self._open(playback, model)
             for result in run(
                 self._frames(playback, model, display, stop),
@@ -159,10 +158,8 @@ class Session:
         self.opened = Opened(
             name=self.name,
             model=model,
-            engine=engine_name(self._engine),
             sensor=playback.resolution,
             duration_us=playback.duration_us,
-            live=playback.live,
             path=playback.path,
         )
         self.control.open(playback, display)
@@ -215,10 +212,10 @@ class Session:
             self.note = without_windows(model.card.input, events=events, duration_us=duration_us)
 
     def _reset_requested(self) -> bool:
-        asked = self.control.take_reset()
-        if asked:
-            self._answering.reset(self.control.resets, "hand")
-        return asked
+        resets = self.control.take_reset()
+        if resets is not None:
+            self._answering.reset(resets, "hand")
+        return resets is not None
 
     def _publish(self, result: Result, playback: Playback, model: Model) -> None:
         self._rolling.add_result(result, mean_density(result.density, model.card), time.perf_counter())

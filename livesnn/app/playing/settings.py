@@ -94,6 +94,8 @@ def user_settings() -> Settings:
 
 
 def _read(file: Path) -> Remembered:
+    if not file.is_file():  # reading a pipe would wait for ever
+        return Remembered()
     try:
         return msgspec.json.decode(file.read_bytes(), type=Remembered)
     except (OSError, msgspec.DecodeError, UnicodeError):  # missing, of another version, damaged: start anyway

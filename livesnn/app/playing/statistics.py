@@ -69,16 +69,16 @@ class Statistics(Counts):
     density: float = float("nan")
 
 
-@dataclass
 class RollingStatistics:
     """Collects what happens, and makes a Statistics on request. From any thread."""
 
-    _latencies: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=LAST_RESULTS))
-    _densities: deque[float] = field(default_factory=lambda: deque(maxlen=LAST_RESULTS))
-    _packets: deque[tuple[int, int]] = field(default_factory=deque)  # end of the packet µs, events
-    _n_events: int = 0  # of these packets
-    _answered_s: deque[float] = field(default_factory=deque)
-    _lock: threading.Lock = field(default_factory=threading.Lock)  # held for microseconds
+    def __init__(self) -> None:
+        self._latencies: deque[tuple[float, float, float]] = deque(maxlen=LAST_RESULTS)
+        self._densities: deque[float] = deque(maxlen=LAST_RESULTS)
+        self._packets: deque[tuple[int, int]] = deque()  # end of the packet µs, events
+        self._n_events = 0  # of these packets
+        self._answered_s: deque[float] = deque()
+        self._lock = threading.Lock()  # held for microseconds
 
     def add_packet(self, n_events: int, t_us: int) -> None:
         """Take in that a packet has arrived, whose last event is at ``t_us``."""

@@ -15,10 +15,31 @@ from livesnn.infer import Model
 from livesnn.infer.decide import Decision
 from livesnn.infer.pipeline import Result, StateMode
 
-__all__ = ["Answer", "Choices", "History", "Opened", "Picture", "SessionState", "StateMode", "WindowDecision"]
+__all__ = [
+    "HISTORY_US",
+    "RUNNING",
+    "Answer",
+    "Choices",
+    "History",
+    "Opened",
+    "Picture",
+    "SessionState",
+    "ShownState",
+    "StateMode",
+    "WindowDecision",
+]
 
 SessionState = Literal["opening", "playing", "waiting", "paused", "ended", "failed"]
 """What a session is doing; "waiting": for a live source that was lost to come back."""
+
+ShownState = SessionState | Literal["empty"]
+"""What the window says of a session, "empty" before the first."""
+
+RUNNING: tuple[SessionState, ...] = ("playing", "waiting", "paused", "ended")
+"""In these a source is open and the network has a state."""
+
+HISTORY_US = 10_000_000
+"""Stream time that a `History` goes back."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +68,24 @@ class Opened:
 
     Attributes
     ----------
-    engine
-        What runs the model: "onnx", "spike" or "torch".
     sensor
         As the network sees it: upright.
     duration_us
         None: it has no end, and can't seek or step.
-    live
-        Whether it is a camera, a stream or a simulation, which can't wait.
     path
         Of a recording's file.
     """
 
     name: str
     model: Model
-    engine: str
     sensor: Resolution
     duration_us: int | None
-    live: bool
     path: Path | None
+
+    @property
+    def live(self) -> bool:
+        """Whether it is a camera, a stream or a simulation, which can't wait."""
+        return self.duration_us is None
 
 
 @dataclass(frozen=True)
@@ -88,7 +108,7 @@ class Picture:
 
 
 class History(NamedTuple):
-    """How the classes' probabilities went in the last 10 s of stream time, oldest first.
+    """How the classes' probabilities went in the last HISTORY_US, oldest first.
 
     ``t_us``: int64 [N], from the start of the recording, increasing; ``probabilities``: float32 [N, K].
     """

@@ -1,13 +1,14 @@
-"""Banner: one message over the window. Not here: the row of names above it (panels.py)."""
+"""Banner: one message over the window. Not here: the row of names above it (header.py)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton
 
 from livesnn.app.look import style
+from livesnn.app.widgets.parts import label
 
 _LOSSES = ("lost", "skipped", "left out")
 
@@ -25,9 +26,7 @@ class Banner(QFrame):
         super().__init__()
         self.setObjectName("banner")
         self.kind = ""
-        self.message = QLabel()
-        self.message.setFont(style.text_font(14))
-        self.message.setWordWrap(True)
+        self.message = label("", style.text_font(14), wrap=True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.action = QPushButton()
         self.action.setObjectName("do")

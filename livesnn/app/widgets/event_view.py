@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
 
 from livesnn.app.look import style
 from livesnn.app.playing.palettes import DEFAULT_PALETTE, Palette, Rgb
 from livesnn.app.widgets.canvas import PictureCanvas
+from livesnn.app.widgets.parts import label
 from livesnn.app.widgets.welcome import WaysStrip, WordsPage
+from livesnn.card import InputSpec
 from livesnn.events import Resolution
 
 WELCOME = "What shall we look at?"
@@ -45,7 +47,7 @@ class EventView(QFrame):
         self.shown = 0
         self.on_painted: Callable[[float], None] | None = None
         self._sensor: Resolution | None = None
-        self._input: Resolution | None = None
+        self._input: InputSpec | None = None
         wanted = {
             "camera": self.camera_wanted,
             "file": self.file_wanted,
@@ -57,9 +59,7 @@ class EventView(QFrame):
         self.strip.hide()
         self.canvas = PictureCanvas(palette, self._picture_painted)
         self.legend = Legend()
-        self.size_note = QLabel()
-        self.size_note.setFont(style.text_font(13))
-        self.size_note.setWordWrap(True)  # in a narrow window
+        self.size_note = label("", style.text_font(13), wrap=True)
         self.size_note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._picture = self._picture_page()
         self._stack = QStackedLayout(self)
@@ -94,9 +94,9 @@ class EventView(QFrame):
         self._stack.setCurrentIndex(1)
         self.shown += 1
 
-    def set_input(self, size: Resolution | None) -> None:
-        """Say that the model sees the pictures scaled to this size; None: there is no model."""
-        self._input = size
+    def set_input(self, spec: InputSpec | None) -> None:
+        """Say that the model sees the pictures scaled to its size; None: there is no model."""
+        self._input = spec
         self._show_size()
 
     def set_palette(self, palette: Palette) -> None:
@@ -135,15 +135,15 @@ class EventView(QFrame):
             self.on_painted(arrived_s)
 
     def _show_size(self) -> None:
-        sensor, size = self._sensor, self._input
+        sensor, spec = self._sensor, self._input
         if sensor is None:
             return
-        part = QRectF() if size is None else crop(sensor, size)
+        part = QRectF() if spec is None else crop(sensor, spec)
         whole = part == QRectF(0, 0, *sensor)
         self.canvas.set_crop(QRectF() if whole else part)
         text, tip = f"{sensor.width} × {sensor.height} pixels", ""
-        if size is not None and size != sensor:
-            text = f"{sensor.width} × {sensor.height}, scaled to the model's {size.width} × {size.height}"
+        if spec is not None and (spec.width, spec.height) != sensor:
+            text = f"{sensor.width} × {sensor.height}, scaled to the model's {spec.width} × {spec.height}"
             tip = "The model sees the largest centred part that has its own ratio of sides"
             tip += "." if whole else ": the dashed frame."
         self.size_note.setText(text)
@@ -173,9 +173,8 @@ class Legend(QWidget):
         super().__init__()
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
-        self._entries = [(_swatch(), QLabel()) for _ in range(2)]
+        self._entries = [(_swatch(), label("", style.text_font(13))) for _ in range(2)]
         for swatch, words in self._entries:
-            words.setFont(style.text_font(13))
             self._row.addWidget(swatch)
             self._row.addWidget(words)
             self._row.addSpacing(10)
@@ -215,8 +214,7 @@ def _name(colour: Rgb) -> str:
     return QColor(*colour).name()
 
 
-def crop(sensor: Resolution, size: Resolution) -> QRectF:
-    """Return the part of a sensor that a model of this input size sees: the Slicer's, in the sensor's pixels."""
-    width = min(sensor.width, max(1, sensor.height * size.width // size.height))
-    height = min(sensor.height, max(1, sensor.width * size.height // size.width))
+def crop(sensor: Resolution, spec: InputSpec) -> QRectF:
+    """Return the part of a sensor that a model sees: the Slicer's, in the sensor's pixels."""
+    width, height = spec.cropped(*sensor)
     return QRectF((sensor.width - width) // 2, (sensor.height - height) // 2, width, height)

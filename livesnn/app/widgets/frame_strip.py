@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPen
-from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout
+from PySide6.QtWidgets import QSizePolicy
 
 from livesnn.app.look import style
 from livesnn.app.playing.palettes import DEFAULT_PALETTE, Palette
 from livesnn.app.playing.values import Answer
-from livesnn.app.widgets.parts import NOTHING, CaptionRow, Painted
+from livesnn.app.widgets.parts import NOTHING, Card, Painted
 from livesnn.card import InputSpec, ModelCard
 
 FULL_COUNT = 2  # events of a pixel that make it as bright as it gets
@@ -26,19 +26,13 @@ Bytes = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.uint32]
 
 
-class WindowPanel(QFrame):
+class WindowPanel(Card):
     """The frames of the current window, and how many there are."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("card")
-        self.caption = CaptionRow("Window")
+        super().__init__("Window")
         self.strip = FrameStrip()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 10, 16, 14)
-        layout.setSpacing(8)
-        layout.addWidget(self.caption)
-        layout.addWidget(self.strip, 1)
+        self.column.addWidget(self.strip, 1)
         self.clear(None)
 
     def clear(self, card: ModelCard | None) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QWidget
 
 from livesnn.app.look import style
 from livesnn.app.look.style import Tone
-from livesnn.app.widgets.parts import ShorteningLabel, label
+from livesnn.app.playing.values import ShownState
+from livesnn.app.widgets.parts import ShorteningLabel, dot, label
 
-_STATES: dict[str, tuple[str, Tone]] = {  # of a session → words, tone of the dot
+_STATES: dict[ShownState, tuple[str, Tone]] = {  # → words, tone of the dot
     "empty": ("No source", "faint"),
     "opening": ("Opening", "warning"),
     "playing": ("Playing", "accent"),
@@ -31,13 +32,10 @@ class Header(QWidget):
         self.source = ShorteningLabel(style.text_font(15, weight=QFont.Weight.DemiBold))
         self.state = label("", style.text_font(13), "soft")
         self.model = QPushButton()
-        self.model.setToolTip("Choose the model and its engine")
         self.model.clicked.connect(self.model_wanted)
         self.open = QPushButton("Open")
         self.open.setToolTip("Open a recording, a camera or a stream; or drop a file on the window")
-        self._dot = QLabel()
-        self._dot.setObjectName("dot")
-        self._dot.setFixedSize(10, 10)
+        self._dot = dot()
         for button in (self.model, self.open):
             button.setFixedHeight(34)
             button.setFont(style.text_font(14))
@@ -74,8 +72,8 @@ class Header(QWidget):
         choose = "Choose the model and its engine"
         self.model.setToolTip(f"{about_model}\n{choose}" if about_model else choose)
 
-    def show_state(self, state: str) -> None:
-        """Show a state of a session in words, or "empty"."""
+    def show_state(self, state: ShownState) -> None:
+        """Show a state of a session in words."""
         words, tone = _STATES[state]
         self.state.setText(words)
         style.set_tone(self._dot, tone)

@@ -12,10 +12,9 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
 from PySide6.QtWidgets import QSizePolicy
 
 from livesnn.app.look import style
-from livesnn.app.playing.values import History
+from livesnn.app.playing.values import HISTORY_US, History
 from livesnn.app.widgets.parts import LEFT, NOTHING, NOTHING_YET, RIGHT, Painted
 
-SPAN_US = 10_000_000
 EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
 _ROW = (16, 48)  # least and greatest height of a row, pixels
 _DOT, _GAP, _LEAST_STRIP = 8, 10, 24  # widths, pixels
@@ -145,7 +144,7 @@ def strips(
     Parameters
     ----------
     history
-        Its newest sample is at the right edge, SPAN_US before it at the left; before its oldest there is nothing.
+        Its newest sample is at the right edge, HISTORY_US before it at the left; before its oldest there is none.
     colours
         0xRRGGBB a class.
     columns, rows
@@ -174,7 +173,7 @@ def strips(
 def _levels(history: History, columns: int) -> npt.NDArray[np.float32]:
     """Return the probabilities [K, columns] in the middle of each pixel column."""
     newest = int(history.t_us[-1])
-    ages = (np.arange(columns)[::-1] + 0.5) * (SPAN_US / columns)
+    ages = (np.arange(columns)[::-1] + 0.5) * (HISTORY_US / columns)
     since = history.t_us - newest  # small enough to be exact as float
     return np.stack([np.interp(-ages, since, values, left=0.0) for values in history.probabilities.T]).astype(
         np.float32

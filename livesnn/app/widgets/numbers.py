@@ -6,11 +6,11 @@ import math
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter
-from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout
+from PySide6.QtWidgets import QSizePolicy
 
 from livesnn.app.look import style
 from livesnn.app.playing.statistics import LAST_RESULTS, RATE_S, Statistics
-from livesnn.app.widgets.parts import LEFT, NOTHING, RIGHT, CaptionRow, Painted
+from livesnn.app.widgets.parts import LEFT, NOTHING, RIGHT, Card, Painted
 from livesnn.card import ModelCard
 from livesnn.infer.tally import Percentiles
 
@@ -35,21 +35,15 @@ _PERCENTILES = ("p50", "p95", "p99")
 _TABLE_TIP = f"p95: 95 of 100 took no longer. Over the last {LAST_RESULTS}."
 
 
-class NumbersPanel(QFrame):
+class NumbersPanel(Card):
     """Where the time goes, how much comes in, and what is lost."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("card")
-        caption = CaptionRow("Numbers")
-        caption.set_remark("latency in ms")
+        super().__init__("Numbers", remark="latency in ms")
         self._table = _Numbers()
         self.texts = self._table.texts
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 10, 16, 12)
-        layout.setSpacing(4)
-        layout.addWidget(caption)
-        layout.addWidget(self._table, 1)
+        self.column.setSpacing(4)
+        self.column.addWidget(self._table, 1)
         self.clear(None)
 
     def clear(self, card: ModelCard | None) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QPainter, QPen
-from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy
 
 from livesnn.app.look import style
-from livesnn.app.playing.values import Answer, StateMode
-from livesnn.app.widgets.parts import LEFT, NOTHING, CaptionRow, Painted
+from livesnn.app.playing.values import RUNNING, Answer, ShownState, StateMode
+from livesnn.app.widgets.parts import LEFT, NOTHING, Card, Painted
 from livesnn.card import ModelCard
 
 WAITING = "reset, waiting for frames"
@@ -26,16 +26,14 @@ _LEGEND = 18  # height, pixels
 FloatArray = npt.NDArray[np.float32]
 
 
-class StatePanel(QFrame):
+class StatePanel(Card):
     """Chooses what happens to the state, and shows it; it only says what the person wants."""
 
     mode_wanted = Signal(str)  # a StateMode
     reset_wanted = Signal()
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("card")
-        self.caption = CaptionRow("State", tip=_STATE_TIP)
+        super().__init__("State", tip=_STATE_TIP)
         self.bars = LayerBars()
         self.modes = {mode: _segment(mode) for mode in _MODES}
         self.reset = QPushButton("Reset now")
@@ -45,7 +43,7 @@ class StatePanel(QFrame):
         self._group.idClicked.connect(self._mode_clicked)
         for index, button in enumerate(self.modes.values()):
             self._group.addButton(button, index)
-        self.reset.clicked.connect(self._reset_clicked)
+        self.reset.clicked.connect(self.reset_wanted)
         self._lay_out()
         self.show_mode("carry")
         self.show_state("empty")
@@ -62,20 +60,16 @@ class StatePanel(QFrame):
             button.setMinimumWidth(words + 12)
             row.addWidget(button, words)
         row.insertSpacing(2, 8)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 10, 16, 12)
-        layout.setSpacing(8)
-        layout.addWidget(self.caption)
-        layout.addLayout(row)
-        layout.addWidget(self.bars, 1)
+        self.column.addLayout(row)
+        self.column.addWidget(self.bars, 1)
 
     def show_mode(self, mode: StateMode) -> None:
         """Show what has been chosen, and say nothing."""
         self.modes[mode].setChecked(True)
 
-    def show_state(self, state: str) -> None:
+    def show_state(self, state: ShownState) -> None:
         """Let the state be reset in those states of a session in which there is one."""
-        self.reset.setEnabled(state in ("playing", "paused", "waiting", "ended"))
+        self.reset.setEnabled(state in RUNNING)
 
     def clear(self, card: ModelCard | None) -> None:
         """Start over, with the layers of this model."""
@@ -95,10 +89,6 @@ class StatePanel(QFrame):
     @Slot(int)
     def _mode_clicked(self, index: int) -> None:
         self.mode_wanted.emit(list(_MODES)[index])
-
-    @Slot()
-    def _reset_clicked(self) -> None:
-        self.reset_wanted.emit()
 
 
 def _segment(mode: StateMode) -> QPushButton:

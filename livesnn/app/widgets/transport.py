@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSizePolicy,
     QVBoxLayout,
@@ -22,15 +21,18 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app.look import style
-from livesnn.app.look.style import Tone
-from livesnn.app.widgets.parts import NOTHING, ShorteningLabel
+from livesnn.app.playing.values import RUNNING, ShownState
+from livesnn.app.widgets.parts import NOTHING, ShorteningLabel, dot, label
 from livesnn.app.widgets.timeline import Timeline, clock
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
 ROW_HEIGHT = 44  # pixels
 RECORD, STOP = "Record to a file (Ctrl+S)", "Stop recording (Ctrl+S)"
-_RUNNING = ("playing", "paused", "ended")
-_PLAY = {"playing": ("pause", "Pause"), "ended": ("again", "Play again")}  # state: icon and words
+_PLAY = {  # state: icon and words
+    "playing": ("pause", "Pause"),
+    "waiting": ("pause", "Pause"),
+    "ended": ("again", "Play again"),
+}
 
 
 class SpeedBox(QComboBox):
@@ -74,14 +76,12 @@ class Transport(QFrame):
         self.back = _button("One frame back (,)")
         self.play = _button("Play or pause (Space)", size=42, name="play")
         self.forward = _button("One frame on (.)")
-        self.position = _words(style.text_font(14, weight=QFont.Weight.DemiBold), "text")
-        self.slash = _words(style.text_font(14), "faint", "/")
-        self.total = _words(style.text_font(14), "soft")
-        self.dot = QLabel()
-        self.dot.setObjectName("dot")
-        self.dot.setFixedSize(10, 10)
-        self.live = _words(style.text_font(13, weight=QFont.Weight.Bold, spacing=1.2), "text", "LIVE")
-        self.elapsed = _words(style.text_font(14), "soft")
+        self.position = label(NOTHING, style.text_font(14, weight=QFont.Weight.DemiBold))
+        self.slash = label("/", style.text_font(14), "faint")
+        self.total = label(NOTHING, style.text_font(14), "soft")
+        self.dot = dot()
+        self.live = label("LIVE", style.text_font(13, weight=QFont.Weight.Bold, spacing=1.2))
+        self.elapsed = label(NOTHING, style.text_font(14), "soft")
         self.recorded = ShorteningLabel(style.text_font(14))
         self.record = _button(RECORD)
         self.speed = SpeedBox()
@@ -98,7 +98,7 @@ class Transport(QFrame):
         )
         self._total_s: float | None = None
         self._live_from_s: float | None = None  # first position of a live source: cameras count from anywhere
-        self._state = "empty"
+        self._state: ShownState = "empty"
         self._lay_out()
         self._connect()
         self.set_recording(None)
@@ -131,12 +131,12 @@ class Transport(QFrame):
 
     def _connect(self) -> None:
         self.back.clicked.connect(self.step_back)
-        self.play.clicked.connect(self._play_clicked)
+        self.play.clicked.connect(self.play_wanted)
         self.forward.clicked.connect(self.step_forward)
         self.loop.toggled.connect(self.loop_wanted)
         self.line.seek_wanted.connect(self._sought)
         self.speed.activated.connect(self._speed_chosen)
-        self.record.clicked.connect(self._record_clicked)
+        self.record.clicked.connect(self.record_wanted)
 
     # What is played
 
@@ -172,15 +172,15 @@ class Transport(QFrame):
         self.record.setToolTip(tip)
         self.record.setAccessibleName(tip)
 
-    def show_state(self, state: str) -> None:
-        """Show what the buttons would do in a state of session.py."""
+    def show_state(self, state: ShownState) -> None:
+        """Show what the buttons would do."""
         self._state = state
         self._fit()
 
     @property
     def is_live(self) -> bool:
         """Whether what runs has no end."""
-        return self._total_s is None and self._state in _RUNNING
+        return self._total_s is None and self._state in RUNNING
 
     def _fit(self) -> None:
         """Show and enable what makes sense for what is played, in its state."""
@@ -189,7 +189,7 @@ class Transport(QFrame):
             widget.setVisible(live)
         for widget in self._recording_widgets:
             widget.setVisible(not live)
-        running = self._state in _RUNNING
+        running = self._state in RUNNING
         for button, icon, usable in (
             (self.back, "back", seekable and running),
             (self.forward, "forward", seekable and running),
@@ -232,14 +232,6 @@ class Transport(QFrame):
             self.speed.setCurrentIndex(index)
             self._speed_chosen(index)
 
-    @Slot()
-    def _play_clicked(self) -> None:
-        self.play_wanted.emit()
-
-    @Slot()
-    def _record_clicked(self) -> None:
-        self.record_wanted.emit()
-
     @Slot(float)
     def _sought(self, seconds: float) -> None:
         self.position.setText(clock(seconds, total_s=self._total_s))
@@ -258,10 +250,3 @@ def _button(tip: str, *, size: int = 36, name: str = "icon") -> QPushButton:
     button.setFixedSize(size, size)
     button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return button
-
-
-def _words(font: QFont, tone: Tone, text: str = NOTHING) -> QLabel:
-    words = QLabel(text)
-    words.setFont(font)
-    style.set_tone(words, tone)
-    return words

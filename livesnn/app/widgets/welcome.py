@@ -10,7 +10,6 @@ from PySide6.QtGui import QColor, QFont, QKeyEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QAbstractButton,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSizePolicy,
     QVBoxLayout,
@@ -18,6 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app.look import style
+from livesnn.app.widgets.parts import label
 
 _BELOW = int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap)
 _BESIDE = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
@@ -35,7 +35,7 @@ class Way:
 
 
 WAYS = (
-    Way("camera", "Connect a camera", "An event camera or a webcam", "Camera"),
+    Way("camera", "Connect a camera", "An event camera", "Camera"),
     Way("file", "Open a recording", "Or drop it on this window", "Recording"),
     Way("stream", "Network stream", "Events from another computer", "Stream"),
 )
@@ -116,8 +116,8 @@ class WordsPage(QWidget):
 
     def __init__(self, wanted: Wanted) -> None:
         super().__init__()
-        self.title = _words(style.text_font(26, weight=QFont.Weight.DemiBold), "text")
-        self.hint = _words(style.text_font(15), "soft")
+        self.title = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
+        self.hint = label("", style.text_font(15), "soft", wrap=True)
         self.choices = {way.name: Choice(way, wide=way is DEMO) for way in (*WAYS, DEMO)}
         for name, choice in self.choices.items():
             choice.clicked.connect(wanted[name])
@@ -126,8 +126,9 @@ class WordsPage(QWidget):
         column.setContentsMargins(20, 12, 20, 12)
         column.setSpacing(8)
         column.addStretch(1)
-        column.addWidget(self.title)
-        column.addWidget(self.hint)
+        for words in (self.title, self.hint):
+            words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            column.addWidget(words)
         row = QHBoxLayout()
         row.addStretch(1)
         row.addWidget(self._ways, 1000)  # as wide as it may be
@@ -156,23 +157,12 @@ class WordsPage(QWidget):
         self._ways.setVisible(ways)
 
 
-def _words(font: QFont, tone: style.Tone) -> QLabel:
-    words = QLabel()
-    words.setFont(font)
-    style.set_tone(words, tone)
-    words.setAlignment(Qt.AlignmentFlag.AlignCenter)
-    words.setWordWrap(True)
-    return words
-
-
 class WaysStrip(QWidget):
     """One line above the demo: that it is one, and the same ways as small buttons."""
 
     def __init__(self, wanted: Wanted) -> None:
         super().__init__()
-        self.words = QLabel("This is a simulated person. Connect:")
-        self.words.setFont(style.text_font(14))
-        self.words.setWordWrap(True)  # in a narrow window
+        self.words = label("This is a simulated person. Connect:", style.text_font(14), wrap=True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.buttons = {way.name: QPushButton(way.short) for way in WAYS}
         row = QHBoxLayout(self)

@@ -114,6 +114,12 @@ def _open_aedat2(path: Path) -> Reader:
     return Aedat2Reader(path)
 
 
+def _open_aedat3(path: Path) -> Reader:
+    from livesnn.events.formats.aedat3 import Aedat3Reader
+
+    return Aedat3Reader(path)
+
+
 def _open_tables(path: Path) -> Reader:
     from livesnn.events.formats.tables import open_npz
 
@@ -135,6 +141,7 @@ def _open_nmnist(path: Path) -> Reader:
 FORMATS: tuple[Format, ...] = (
     Format("aedat4", (".aedat4",), lambda _, head: head.startswith(b"#!AER-DAT4.0\r\n"), _open_aedat4),
     Format("aedat2", (".aedat",), lambda _, head: head.startswith(b"#!AER-DAT2.0"), _open_aedat2),
+    Format("aedat3", (".aedat",), lambda _, head: head.startswith(b"#!AER-DAT3.1"), _open_aedat3),
     Format("npz", (".npz",), lambda _, head: head.startswith(b"PK\x03\x04"), _open_tables),
     Format("nmnist", (".bin",), _fits_nmnist, _open_nmnist),
 )
@@ -199,4 +206,4 @@ def _what_it_is(head: bytes) -> str:
 
 
 def _suffixes() -> str:
-    return ", ".join(suffix for known in FORMATS for suffix in known.suffixes)
+    return ", ".join(dict.fromkeys(suffix for known in FORMATS for suffix in known.suffixes))

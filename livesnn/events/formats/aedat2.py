@@ -165,7 +165,7 @@ class Aedat2Reader:
         if outside > events:
             raise FormatError(
                 f"{self._file.path}: {outside:,} of {outside + events:,} events are outside of a "
-                f"{self._chip.name}'s sensor: the file is damaged, or from another camera"
+                f"{self._chip.name}'s sensor: the file or its header is damaged, or it is from another camera"
             )
         if jumps:
             self._warnings.append(

@@ -1,0 +1,39 @@
+"""Ctrl-C and its like: what ends a program, as an event. Imports little: the command line needs it at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that ask a program to end: Ctrl-C, kill, a terminal that is closed."""
+
+
+@contextmanager
+def ending_sets(stop: threading.Event) -> Iterator[None]:
+    """Let the first of the `ENDING` signals only set ``stop``, so that what is under way is finished.
+
+    A second one is as usual. Only in the main thread, which alone gets signals; nothing happens in another.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = {number: signal.getsignal(number) for number in ENDING}
+
+    def as_usual() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        as_usual()
+        stop.set()
+
+    for number in ENDING:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        as_usual()

@@ -1,0 +1,267 @@
+"""Video files as pictures for the network: opened, sampled at the model's interval, cropped and rescaled (OpenCV).
+
+Not here: decoding (video_file.py), a video as a source of frames (events/video_source.py), webcams.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from livesnn.card import InputSpec
+from livesnn.errors import FormatError, ModelError, SourceError
+from livesnn.video_file import REWRITE, Picture, Reading, avi_is_cut, container_of, head_of
+
+SUFFIXES = (".avi", ".mp4", ".mov", ".m4v", ".mkv", ".webm")
+
+_MIN_FPS, _MAX_FPS = 0.1, 1000.0  # less than the latter: FFmpeg gives it for times in ms and no rate
+_MAX_SIDE, _MAX_PIXELS = 16_384, 1 << 26  # twice 8K; 200 MB a picture
+_MISSING = 2  # so many of the frames a whole file claims may be empty: seen in UCF-101 and HMDB51
+_ESTIMATE_S = 0.5  # Matroska's number of frames is made of its length, which may be its sound's
+_UNEVEN_S = 0.5  # a frame's own time may be off by this much before the frames count as uneven
+
+
+class Sample(NamedTuple):
+    """What a video shows at ``t``, µs from its start: uint8 [C, H, W], RGB or grey; a repeated picture is shared."""
+
+    t: int
+    picture: Picture
+
+
+class Video:
+    """A video file, as `open_video` makes it. Nothing is held open between readings; each begins at the start.
+
+    Frame j is shown from `time_us(j)` to `time_us(j + 1)`: by the container's frame rate, taken as constant.
+
+    Attributes
+    ----------
+    path, format
+        The file, and its container: avi, mp4, mov, matroska or webm.
+    fps
+        Frames a second.
+    width, height
+        In pixels, upright; pixels are taken as square.
+    warnings
+        What is damaged or was assumed, one line each; known once the video has been read to its end.
+    """
+
+    def __init__(
+        self, path: Path, container: str, *, fps: Fraction, width: int, height: int, claimed: int
+    ) -> None:
+        self.path = path
+        self.format = container
+        self.fps = fps
+        self.width = width
+        self.height = height
+        self.warnings: tuple[str, ...] = ()
+        self._claimed = claimed  # frames, as the file says; below 1: it doesn't
+        self._cut_short = container == "avi" and avi_is_cut(path)
+
+    def time_us(self, frame: int) -> int:
+        """Return when a frame is first shown, from the start, rounded down."""
+        return frame * 1_000_000 * self.fps.denominator // self.fps.numerator
+
+    def samples(self, input: InputSpec) -> Iterator[Sample]:  # noqa: A002 (the card's name)
+        """Yield what the video shows at 0, Δt, 2·Δt, … (``input.slice.delta_t_us``), as the model takes it.
+
+        Sample k is the newest frame at k·Δt, as if the video were live; there is one for each k·Δt before the end
+        of the last frame. The video is read up to the first damage that can be seen, and `warnings` says so; of an
+        .avi that is cut short, the last frame may be half a picture, and is left out.
+
+        Raises
+        ------
+        ModelError
+            The model doesn't take videos.
+        FormatError
+            Not one whole frame can be read.
+        """
+        delta_t_us = check_takes_video(input, self.path.name)
+        due_us = 0
+
+        def is_due(frame: int) -> bool:
+            return due_us < self.time_us(frame + 1)
+
+        for frame, image in self._whole_frames(is_due):
+            if image is None:
+                continue
+            picture = fit(image, input)
+            for t in range(due_us, self.time_us(frame + 1), delta_t_us):
+                due_us = t + delta_t_us
+                yield Sample(t, picture)
+        if due_us == 0:
+            raise FormatError(f"{self.path}: not one whole frame can be read: it is damaged, get it again")
+
+    def count_frames(self) -> int:
+        """Read the whole video and return how many frames it has."""
+        return sum(1 for _ in self._whole_frames(lambda frame: False))
+
+    def _whole_frames(self, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Picture | None]]:
+        """Yield the number of each frame, with its picture as decoded, BGR [H, W, 3], where it is wanted."""
+        count, failed = 0, False
+        newest: tuple[int, Picture | None] | None = None
+        with Reading(self.path, self.fps) as reading:
+            while not failed and reading.grab():
+                if newest is not None:  # whole, since another follows
+                    yield newest
+                image = None
+                if wanted(count):
+                    image = reading.retrieve()
+                    failed = image is None
+                newest = None if failed else (count, image)
+                count += not failed
+        damaged = failed or self._cut_short
+        if newest is not None and not self._cut_short:
+            yield newest
+        self._note_end(count - self._cut_short, damaged, reading.uneven_s)
+
+    def _note_end(self, count: int, damaged: bool, uneven_s: float) -> None:
+        tolerated = _MISSING + (self.fps * _ESTIMATE_S if self.format in ("matroska", "webm") else 0)
+        warnings = []
+        if damaged or self._claimed - count > tolerated:
+            of = f" of {self._claimed:,}" if self._claimed > 0 else ""
+            warnings.append(f"{self.path.name} is cut short or damaged: {count:,}{of} frames can be read")
+        if uneven_s > max(_UNEVEN_S, float(5 / self.fps)):
+            warnings.append(
+                f"the frames of {self.path.name} come at uneven times, up to {uneven_s:.1f} s off, and are read as "
+                f"{float(self.fps):g} a second: {REWRITE}"
+            )
+        self.warnings = tuple(warnings)
+
+
+def open_video(path: str | Path) -> Video:
+    """Open a video file and look at its first frame.
+
+    Raises
+    ------
+    SourceError
+        When there is no such file, or it can't be opened.
+    FormatError
+        When it isn't a video, none that can be decoded, or one of an impossible size or rate.
+    """
+    path = Path(path)
+    container = container_of(head_of(path))
+    if container is None:
+        raise FormatError(
+            f"{path}: not a video that livesnn reads (AVI, MP4, MOV, Matroska, WebM), or its beginning is damaged: "
+            f"give another, or {REWRITE}"
+        )
+    with Reading(path, Fraction(1)) as reading:
+        fps = _checked_fps(reading.get(cv2.CAP_PROP_FPS), path)
+        _check_size(reading.get(cv2.CAP_PROP_FRAME_WIDTH), reading.get(cv2.CAP_PROP_FRAME_HEIGHT), path)
+        first = reading.retrieve() if reading.grab() else None
+        if first is None:
+            raise FormatError(f"{path}: it has no frame that can be decoded: get it again, or {REWRITE}")
+        _check_size(first.shape[1], first.shape[0], path)
+        claimed = reading.get(cv2.CAP_PROP_FRAME_COUNT)
+    return Video(
+        path, container, fps=fps, width=first.shape[1], height=first.shape[0],
+        claimed=int(claimed) if 0 < claimed < 1e9 else 0,
+    )  # fmt: skip
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file is called a video, or begins like one."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        return container_of(head_of(path)) is not None
+    except (SourceError, FormatError):
+        return False
+
+
+def video_clips(
+    video: str | Path | Video,
+    input: InputSpec,  # noqa: A002
+    n_frames: int | None = None,
+    *,
+    max_clips: int | None = None,
+) -> Picture:
+    """Return the consecutive windows of a video as one array, for training: the same frames as live.
+
+    Parameters
+    ----------
+    video
+        A file, or an open one, whose `Video.warnings` then say how far it could be read.
+    input
+        Of the model's card; its ``slice.delta_t_us`` is from frame to frame.
+    n_frames
+        T, frames a window; default ``input.window``.
+    max_clips
+        Read no further than so many windows; default: all.
+
+    Returns
+    -------
+    uint8 [N, T, C, H, W], N ≥ 1: what is left after the last whole window isn't in it, but of a video shorter than
+    one window the last frame is repeated to fill one.
+
+    Raises
+    ------
+    LivesnnError
+        As `open_video` and `Video.samples` do.
+    """
+    opened = video if isinstance(video, Video) else open_video(video)
+    length = input.window if n_frames is None else n_frames
+    most = None if max_clips is None else max_clips * length
+    if length < 1 or most == 0:
+        raise ModelError(f"clips of {n_frames} frames, {max_clips} at most, can't be made: give 1 or more")
+    pictures = [sample.picture for sample in islice(opened.samples(input), most)]
+    pictures += [pictures[-1]] * (length - len(pictures))
+    count = len(pictures) // length
+    return np.stack(pictures[: count * length]).reshape(count, length, *pictures[0].shape)
+
+
+def check_takes_video(input: InputSpec, name: str) -> int:  # noqa: A002
+    """Return a model's Δt, µs; raise ModelError when it doesn't take a video, the one of that name."""
+    if input.kind != "video":
+        raise ModelError(
+            f"{name} is a video, and the model takes {input.kind}: choose a model for video, or a recording of "
+            f"{input.kind}"
+        )
+    if input.channels not in (1, 3) or input.slice.delta_t_us is None:
+        raise ModelError(
+            f"a video has 3 channels (RGB) or 1 (grey) at a fixed delta_t_us, the model takes {input.channels} by "
+            f"{input.slice}: correct the model's card"
+        )
+    return input.slice.delta_t_us
+
+
+def fit(image: Picture, input: InputSpec) -> Picture:  # noqa: A002
+    """Return an image as a model takes it: its largest centred part of that aspect, rescaled by area (OpenCV's).
+
+    Parameters
+    ----------
+    image
+        uint8 [H, W, 3], BGR.
+    input
+        Gives width, height and channels: 3 for RGB, 1 for grey (BT.601).
+
+    Returns
+    -------
+    uint8 [C, height, width], the caller's own.
+    """
+    height, width = image.shape[:2]
+    crop_width, crop_height = input.cropped(width, height)
+    left, top = (width - crop_width) // 2, (height - crop_height) // 2
+    part = image[top : top + crop_height, left : left + crop_width]
+    colour = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY if input.channels == 1 else cv2.COLOR_BGR2RGB)
+    scaled = cv2.resize(colour, (input.width, input.height), interpolation=cv2.INTER_AREA)
+    return np.array(scaled.reshape(input.height, input.width, -1).transpose(2, 0, 1), np.uint8, order="C")
+
+
+def _checked_fps(fps: float, path: Path) -> Fraction:
+    if not _MIN_FPS <= fps < _MAX_FPS:  # NaN too
+        raise FormatError(f"{path}: a frame rate of {fps:g} a second can't be used: {REWRITE}")
+    return Fraction(fps).limit_denominator(1_000_000)  # 30000/1001 is what the file said
+
+
+def _check_size(width: float, height: float, path: Path) -> None:
+    if not (1 <= width <= _MAX_SIDE and 1 <= height <= _MAX_SIDE and width * height <= _MAX_PIXELS):
+        raise FormatError(
+            f"{path}: frames of {width:g}×{height:g} pixels can't be read: it is damaged, or {REWRITE}"
+        )

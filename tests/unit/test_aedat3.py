@@ -1,0 +1,393 @@
+"""The AEDAT 3.1 reader on files made here: kinds of packets, wrapped and reset clocks, sources, damage."""
+
+from __future__ import annotations
+
+import struct
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from livesnn.errors import FormatError
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.describe import describe
+from livesnn.events.formats.aedat3_index import STRETCH_EVENTS
+from livesnn.events.recording import open_recording
+from tests.aedat3_writer import (
+    FRAME,
+    IMU6,
+    IMU9,
+    POLARITY,
+    RESET,
+    RISING_EDGE,
+    frames,
+    header,
+    imu,
+    packet,
+    polarity,
+    special,
+    write_recording,
+)
+
+RULES = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+WRAP_US = 1 << 31
+
+
+def write(path: Path, *parts: bytes) -> Path:
+    path.write_bytes(b"".join(parts))
+    return path
+
+
+def read(path: Path, seek_us: int | None = None, stream: str | None = None) -> Events:
+    with open_recording(path, stream=stream) as recording:
+        if seek_us is not None:
+            recording.seek(seek_us)
+        return np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])
+
+
+def make_events(times: object) -> Events:
+    t = np.asarray(times, np.int64)
+    events = np.zeros(t.size, EVENTS_DTYPE)
+    events["t"] = t
+    events["x"], events["y"] = np.arange(t.size) % 128, np.arange(t.size) * 7 % 128
+    events["p"] = np.arange(t.size) % 3 == 0
+    return events
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> tuple[Events, list[bytes]]:
+    """Events, and their packets with others in between."""
+    pixel = st.tuples(st.integers(0, 127), st.integers(0, 127), st.booleans())
+    gap_us = st.sampled_from([0, 1, 9_999, 10_001, 2**24, WRAP_US - 1, 5 * WRAP_US])
+    rows = draw(st.lists(st.tuples(gap_us, pixel), max_size=40))
+    events = np.zeros(len(rows), EVENTS_DTYPE)
+    start_us = draw(st.sampled_from([0, 1, WRAP_US - 1, 10**15]))
+    events["t"] = start_us + np.cumsum([0, *(gap for gap, _ in rows)])[:-1]
+    for index, (_, (x, y, p)) in enumerate(rows):
+        events["x"][index], events["y"][index], events["p"][index] = x, y, p
+    cuts = sorted(draw(st.lists(st.integers(0, len(rows)), max_size=6)))
+    others = [b"", special([RISING_EDGE], 5), imu(IMU6, 2), packet(100, bytes(12), 3, event_bytes=4)]
+    parts = []
+    for first, last in zip([0, *cuts], [*cuts, len(rows)], strict=True):
+        parts += [polarity(events[first:last]), draw(st.sampled_from(others))]
+    return events, parts
+
+
+@RULES
+@given(recordings(), st.data())
+def test_what_is_read_is_what_was_written_however_it_is_packed_and_the_clock_wrapped(
+    tmp_path: Path, made: tuple[Events, list[bytes]], data: st.DataObject
+) -> None:
+    events, parts = made
+    path = write(tmp_path / "f.aedat", header(), *parts)
+    assert np.array_equal(read(path), events)
+    found = describe(path)
+    assert (found.format, found.camera, found.resolution) == ("aedat3", "DVS128", (128, 128))
+    assert found.warnings == []
+    if events.size:
+        with open_recording(path) as recording:
+            assert (recording.t_start, recording.t_end) == (events["t"][0], events["t"][-1])
+        sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
+        assert np.array_equal(read(path, sought), events[events["t"] >= sought])
+
+
+@pytest.mark.parametrize("packet_events", [10, 700, 4096, STRETCH_EVENTS + 1, 10**9])
+def test_packets_are_of_reasonable_size_whatever_they_are_in_the_file(
+    tmp_path: Path, packet_events: int
+) -> None:
+    events = make_events(WRAP_US - 400_000 + np.arange(3 * STRETCH_EVENTS + 7) * 20)
+    path = write_recording(tmp_path / "f.aedat", events, packet_events)
+    with open_recording(path) as recording:
+        sizes = [packet.size for packet in recording]
+    assert sum(sizes) == events.size
+    assert max(sizes) <= STRETCH_EVENTS
+    assert len(sizes) <= 9
+    for index in (0, 1, STRETCH_EVENTS - 1, STRETCH_EVENTS, 2 * STRETCH_EVENTS + 5, events.size - 1):
+        assert np.array_equal(read(path, int(events["t"][index])), events[index:])
+
+
+def test_a_packet_is_read_in_pieces_so_that_memory_is_bounded(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "f.aedat", make_events(np.arange(1 << 20)), 1 << 20)
+    read(write_recording(tmp_path / "g.aedat", make_events([1])))  # what is made once
+    tracemalloc.start()
+    try:
+        with open_recording(path) as recording:
+            assert sum(packet.size for packet in recording) == 1 << 20
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 << 20 < path.stat().st_size
+
+
+def test_an_event_has_its_bits_where_the_specification_has_them(tmp_path: Path) -> None:
+    words = struct.pack("<II", 3 << 17 | 5 << 2 | 1 << 1 | 1, 10) + struct.pack("<II", 127 << 17 | 1, 11)
+    fields = struct.pack("<hhiiiiii", 1, 1, 8, 4, 2, 2, 2, 2)
+    path = write(tmp_path / "f.aedat", header(), fields, words)
+    assert read(path).tolist() == [(2 << 31 | 10, 3, 5, True), (2 << 31 | 11, 127, 0, False)]
+    assert describe(path).orientation == "x to the right, y down"
+
+
+def test_frames_inertial_samples_and_triggers_are_counted_and_what_is_unknown_is_skipped(
+    tmp_path: Path,
+) -> None:
+    events = make_events([100, 200, 300])
+    png = packet(FRAME - 0x8000, bytes(77), 2, event_bytes=86_436, time_offset=8, capacity=77)
+    no_triggers = special([0, 5, 14, 15, 16, 17]) + special([RISING_EDGE], 7, valid=False)
+    path = write(
+        tmp_path / "f.aedat", header("1: DAVIS240C", form="PNGFrames"), special([RISING_EDGE, 3, 12], 50),
+        frames(2), polarity(events[:1]), imu(IMU6, 3), imu(IMU9, 4), png, no_triggers, polarity(events[1:1]),
+        packet(12, bytes(40), 5, event_bytes=8), packet(4242, bytes(30), 2, event_bytes=15), polarity(events[1:]),
+    )  # fmt: skip
+    assert np.array_equal(read(path), events)
+    found = describe(path)
+    assert (found.frames, found.imu, found.triggers, found.warnings) == (4, 7, 3, [])
+
+
+def test_invalid_events_are_left_out_and_counted_once(tmp_path: Path) -> None:
+    events = make_events(np.arange(0, 5_000, 10))
+    invalid = np.arange(events.size) % 5 == 0
+    path = write(
+        tmp_path / "f.aedat",
+        header(),
+        polarity(events[:1], invalid=invalid[:1]),
+        polarity(events[1:], invalid=invalid[1:]),
+    )
+    with open_recording(path) as recording:
+        for _ in range(2):
+            assert np.array_equal(np.concatenate(list(recording)), events[~invalid])
+            assert [line for line in recording.warnings if "invalid" in line] == [
+                "100 events that the recording software marked as invalid are left out"
+            ]
+        assert (recording.t_start, recording.t_end) == (10, 4_990)
+
+
+def test_a_recording_of_invalid_events_alone_has_none(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.aedat", header(), polarity(make_events([1, 2]), invalid=np.ones(2, bool)))
+    assert read(path).size == 0
+    with open_recording(path) as recording:
+        assert recording.duration_us == 0
+
+
+def test_events_slightly_out_of_order_are_put_in_order_and_counted(tmp_path: Path) -> None:
+    events = make_events([100, 300, 200, 400, 350, 500])
+    path = write(tmp_path / "f.aedat", header(), polarity(events[:4]), polarity(events[4:]))
+    assert read(path)["t"].tolist() == [100, 200, 300, 350, 400, 500]
+    assert any("2 events were out of order" in line for line in describe(path).warnings)
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_clock_set_to_zero_starts_a_new_packet_and_is_said(tmp_path: Path, marked: bool) -> None:
+    before, after = make_events([900_000, 900_010]), make_events([5, 15, 25])
+    reset = special([RESET]) if marked else b""
+    path = write(tmp_path / "f.aedat", header(), polarity(before), reset, polarity(after))
+    with open_recording(path) as recording:
+        assert [packet["t"].tolist() for packet in recording] == [[900_000, 900_010], [5, 15, 25]]
+        assert (recording.t_start, recording.t_end) == (5, 900_010)
+        assert recording.counters.out_of_order == 0
+        assert recording.warnings == ["time jumps back 1 times, as when the camera's clock is set to zero"]
+
+
+def test_a_clock_set_to_zero_right_after_the_start_is_not_taken_for_disorder(tmp_path: Path) -> None:
+    first, second = make_events([4_000, 4_100]), make_events([5, 15])
+    path = write(tmp_path / "f.aedat", header(), polarity(first), special([RESET]), polarity(second))
+    assert read(path)["t"].tolist() == [4_000, 4_100, 5, 15]
+    assert any("time jumps back 1 times" in line for line in describe(path).warnings)
+
+
+def test_a_clock_set_to_zero_before_the_first_event_is_nothing_to_tell(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.aedat", header(), special([RESET]), polarity(make_events([5, 15])))
+    assert read(path)["t"].tolist() == [5, 15]
+    assert describe(path).warnings == []
+
+
+def test_time_that_jumps_back_inside_a_packet_cuts_it(tmp_path: Path) -> None:
+    times = [900_000, 900_010, 5, 15, 700_000, 10]
+    path = write(tmp_path / "f.aedat", header(), polarity(make_events(times)))
+    with open_recording(path) as recording:
+        assert [packet["t"].tolist() for packet in recording] == [times[:2], times[2:5], times[5:]]
+
+
+def test_events_outside_the_sensor_are_left_out_and_counted(tmp_path: Path) -> None:
+    events = make_events([1, 2, 3, 4, 5])
+    events["x"][1], events["y"][3] = 128, 0x7FFF
+    path = write(tmp_path / "f.aedat", header(), polarity(events))
+    assert read(path)["t"].tolist() == [1, 3, 5]
+    assert any("2 events outside the sensor" in line for line in describe(path).warnings)
+
+
+@pytest.mark.parametrize(
+    ("named", "camera", "size"),
+    [
+        ("DVS128", "DVS128", (128, 128)),
+        ("Davis240c", "Davis240c", (240, 180)),
+        ("DAVIS346Cbsi", "DAVIS346Cbsi", (346, 260)),
+        ("DAVIS208", "DAVIS208", (208, 192)),
+        ("DAVIS640", "DAVIS640", (640, 480)),
+        ("DAVISHet640", "DAVISHet640", (320, 240)),
+        ("File,dvsSizeX=346,dvsSizeY=260,apsSizeX=346\r\n#-Source 0: DAVIS346B", "DAVIS346B", (346, 260)),
+        ("Network,dvsSizeX=200,dvsSizeY=100,apsSizeX=0,apsSizeY=0", "", (200, 100)),
+        ("File,dvsSizeX=0,dvsSizeY=99999", "", None),
+        ("Test", "Test", None),
+    ],
+)  # fmt: skip
+def test_the_sensor_is_the_one_that_the_header_names(
+    tmp_path: Path, named: str, camera: str, size: Resolution | None
+) -> None:
+    events = make_events([5, 6])
+    path = write_recording(tmp_path / "f.aedat", events, 10, f"1: {named}")
+    found = describe(path)
+    assert (found.camera, found.resolution) == (camera, size)
+    with open_recording(path) as recording:
+        assert recording.resolution == (size or (2, 8))  # what holds the events
+        assert any("2×8 holds all events, assumed" in line for line in recording.warnings) == (size is None)
+
+
+def test_two_cameras_in_one_file_are_two_streams_with_their_own_clocks(tmp_path: Path) -> None:
+    left, right = make_events(np.arange(0, 9_000, 30)), make_events(10**6 + np.arange(0, 900, 3))
+    parts = [
+        polarity(events[i : i + 50], source=source)
+        for i in range(0, 300, 50)
+        for source, events in ((1, left), (2, right))
+    ]
+    for sources, names in (
+        (("1: DVS128", "2: DAVIS240C"), ["DVS128/events", "DAVIS240C/events"]),
+        (("1: DVS128", "2: DVS128"), ["1/events", "2/events"]),
+    ):
+        path = write(tmp_path / "f.aedat", header(*sources), *parts)
+        found = describe(path)
+        assert list(found.streams) == names
+        assert found.warnings == []
+        for name, events in zip(names, (left, right), strict=True):
+            assert np.array_equal(read(path, stream=name), events)
+
+
+def test_a_source_numbered_differently_in_header_and_packets_is_the_camera_named_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    events = make_events([5, 6])
+    path = write(tmp_path / "f.aedat", header("0: DVS128"), polarity(events, source=1))
+    assert np.array_equal(read(path), events)
+    assert describe(path).warnings == ["events are of source 1, the header names source 0: DVS128 assumed"]
+
+
+def test_a_file_without_its_camera_is_read_all_the_same(tmp_path: Path) -> None:
+    events = make_events([5, 6])
+    lines = b"#!AER-DAT3.1\n#!END-HEADER\n"
+    path = write(tmp_path / "f.aedat", lines, polarity(events))
+    assert np.array_equal(read(path), events)
+    assert describe(path).resolution is None
+
+
+def test_a_header_alone_is_a_recording_without_events(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.aedat", header())
+    assert read(path).size == describe(path).duration_us == 0
+    assert describe(path).resolution == (128, 128)
+
+
+def test_a_file_that_is_cut_short_gives_its_whole_packets_and_says_so(tmp_path: Path) -> None:
+    events = make_events(range(30))
+    octets = header() + b"".join(polarity(events[i : i + 10]) for i in range(0, 30, 10))
+    last = len(octets) - len(polarity(events[20:]))
+    for size in range(last + 1, len(octets)):
+        path = write(tmp_path / "f.aedat", octets[:size])
+        assert np.array_equal(read(path), events[:20])
+        (warning,) = describe(path).warnings
+        assert warning.startswith(f"the packet at byte {last:,} is cut short, or damaged (")
+        assert warning.endswith(f": {size - last:,} bytes lost")
+
+
+HOSTILE = {
+    "event size 0": (1, 1, 0, 4, 0, 10, 10, 10),
+    "negative event size": (1, 1, -8, 4, 0, 10, 10, 10),
+    "huge event size": (2, 1, 2**31 - 1, 4, 0, 2**31 - 1, 2**31 - 1, 1),
+    "events of another size": (1, 1, 16, 4, 0, 1, 1, 1),
+    "time elsewhere": (1, 1, 8, 0, 0, 1, 1, 1),
+    "negative number": (1, 1, 8, 4, 0, 10, -1, -1),
+    "negative capacity": (1, 1, 8, 4, 0, -(2**31), 1, 1),
+    "huge number": (1, 1, 8, 4, 0, 2**31 - 1, 2**31 - 1, 2**31 - 1),
+    "more events than fit": (1, 1, 8, 4, 0, 1, 2**31 - 1, 1),
+    "negative overflow": (1, 1, 8, 4, -1, 1, 1, 1),
+    "negative source": (1, -1, 8, 4, 0, 1, 1, 1),
+    "packed events": (POLARITY - 0x8000, 1, 8, 4, 0, 20, 10, 10),
+    "huge packed frame": (FRAME - 0x8000, 1, 8, 4, 0, 2**31 - 1, 1, 1),
+    "zeros": (0,) * 8,
+}
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("fields", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_damaged_packet_ends_what_is_read_and_is_said(tmp_path: Path, fields: tuple[int, ...]) -> None:
+    events = make_events(range(10))
+    damaged = struct.pack("<hhiiiiii", *fields) + bytes(100)
+    path = write(tmp_path / "f.aedat", header(), polarity(events), damaged, polarity(events))
+    assert np.array_equal(read(path), events)
+    lost = 28 + 100 + 28 + 80
+    (warning,) = describe(path).warnings
+    assert warning.endswith(f"): {lost:,} bytes lost")
+    assert "\n" not in warning
+
+
+def test_a_file_of_countless_sources_ends_at_the_first_too_many(tmp_path: Path) -> None:
+    parts = [polarity(make_events([n]), source=n) for n in range(1, 500)]
+    found = describe(write(tmp_path / "f.aedat", header(), *parts))
+    assert len(found.streams) == 16
+    assert any("a source beyond the first 16" in line for line in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ((b"#!AER-DAT3.1\r\n",), "the header has no #!END-HEADER line"),
+        ((b"#!AER-DAT3.1\r\n#Format: RAW\r\n", polarity(make_events([1]))), "the header has no #!END-HEADER line"),
+        ((b"#!AER-DAT3.0\r\n#Format: RAW\r\n",), "AEDAT 3.0 isn't supported"),
+        ((header(form="SerializedTS"),), "packed as 'SerializedTS', which isn't supported"),
+        ((header(form="SerializedTS,PNGFrames"),), "packed as 'SerializedTS,PNGFrames'"),
+        ((header(), struct.pack("<hhiiiiii", *HOSTILE["event size 0"]), bytes(80)), "the first packet is damaged"),
+        ((header(), struct.pack("<hhiiiiii", *HOSTILE["packed events"]), bytes(80)), "its events are packed"),
+        ((header(), bytes(1000)), "the first packet is damaged"),
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_what_cannot_be_read_is_an_error_of_one_line(
+    tmp_path: Path, parts: tuple[bytes, ...], message: str
+) -> None:
+    with pytest.raises(FormatError, match=message) as raised:
+        open_recording(write(tmp_path / "f.aedat", *parts))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_header_that_names_another_camera_than_the_events_are_of_is_an_error(tmp_path: Path) -> None:
+    events = make_events(range(9))
+    events["x"][2:] = 300
+    with pytest.raises(FormatError, match="7 of the first 9 events are outside of a DVS128's sensor"):
+        open_recording(write(tmp_path / "f.aedat", header(), polarity(events)))
+
+
+@pytest.mark.timeout(60)
+def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    events = make_events(np.arange(2_000) * 50)
+    parts = [polarity(events[i : i + 100]) + special([RISING_EDGE], 50 * i) for i in range(0, 2_000, 100)]
+    whole = header() + b"".join(parts)
+    refused = warned = 0
+    for _ in range(200):
+        octets = bytearray(whole)
+        at, length = int(random.integers(0, len(octets))), int(random.integers(1, 64))
+        if random.random() < 0.5:
+            octets[at : at + length] = random.integers(0, 256, length, np.uint8).tobytes()
+        else:
+            del octets[at : at + length]
+        path = write(tmp_path / "f.aedat", bytes(octets))
+        try:
+            found = describe(path)
+        except FormatError:
+            refused += 1
+            continue
+        warned += bool(found.warnings)
+        for name, stream in found.streams.items():
+            assert read(path, stream=name).size == stream.n <= 2_000
+    assert refused < 20
+    assert warned > 100

@@ -1,0 +1,77 @@
+"""Clips in memory and on disk, splits by group, and the cache that survives what happens to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.errors import DataError
+from livesnn.train.datasets.cache import cache_file, cached
+from livesnn.train.datasets.clips import Clips, OnDisk, Stack, group_split
+
+
+def frames(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 255, (count, 2, 1, 3, 3)).astype(np.uint8)
+
+
+def test_a_stack_is_its_arrays_one_behind_the_other(tmp_path: Path) -> None:
+    first, second = frames(3, 1), frames(4, 2)
+    np.save(tmp_path / "second.npy", second)
+    stack = Stack([first, OnDisk(tmp_path / "second.npy")])
+    whole = np.concatenate([first, second])
+    assert stack.shape == whole.shape
+    assert np.array_equal(stack[:], whole)
+    assert np.array_equal(stack[np.array([6, 0, 6, 2])], whole[[6, 0, 6, 2]])
+    assert np.array_equal(stack.subset(np.array([5, 1]))[:], whole[[5, 1]])
+    assert np.array_equal(stack.joined(Stack([first]))[:], np.concatenate([whole, first]))
+    assert np.array_equal(np.stack(list(stack)), whole)
+
+
+def test_clips_keep_recordings_and_groups_with_their_frames() -> None:
+    clips = Clips(frames(4), np.arange(4), tuple("abcd"), tuple("wxyz"), tuple("rrss"), tuple("ggHH"))
+    some = clips.subset(np.array([3, 1]))
+    assert (some.names, some.recordings, some.groups) == (("d", "b"), ("s", "r"), ("H", "g"))
+    assert some.labels.tolist() == [3, 1]
+    assert len(clips.joined(clips)) == 8
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_is_never_on_both_sides(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    people = [f"user{n:02d}" for n in rng.integers(0, 12, 300)]
+    labels = rng.integers(0, 11, 300)
+    train, validation = group_split(people, labels, 0.2, seed)
+    assert sorted([*train, *validation]) == list(range(300))
+    assert not {people[i] for i in train} & {people[i] for i in validation}
+    assert len({people[i] for i in validation}) == 2
+
+
+def test_groups_of_one_class_each_leave_some_of_every_class() -> None:
+    groups = [f"{label}/g{group:02d}" for label in range(3) for group in range(10) for _ in range(4)]
+    labels = np.repeat(np.arange(3), 40)
+    train, validation = group_split(groups, labels, 0.2, 1)
+    assert np.bincount(labels[validation]).tolist() == [8, 8, 8]
+    assert np.bincount(labels[train]).tolist() == [32, 32, 32]
+
+
+def test_one_group_cannot_be_split() -> None:
+    with pytest.raises(DataError, match="all clips are of one group, 'me'"):
+        group_split(["me", "me"], np.array([0, 1]), 0.1, 0)
+
+
+def test_a_damaged_file_of_the_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path))
+    made = cached("some", "settings", lambda: frames(2))
+    file = cache_file("some", "settings")
+    file.write_bytes(file.read_bytes()[:50])
+    assert np.array_equal(cached("some", "settings", lambda: frames(2)), made)
+    assert np.array_equal(np.load(file), made)
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DataError, match="LIVESNN_CACHE"):
+        cached("some", "settings", lambda: frames(2))

@@ -1,0 +1,183 @@
+"""Each data set in its official layout, of small recordings: what belongs where, what is missing, what is damaged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.card import ModelCard, Split
+from livesnn.errors import DataError, TrainError
+from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import data_set, data_set_names
+from livesnn.train.datasets.cifar10_dvs import CLASSES
+from tests import trees
+
+
+@pytest.fixture(autouse=True)
+def _a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def card_of(config: TrainConfig, classes: tuple[str, ...], split: Split | None) -> ModelCard:
+    return replace(config.card(classes), split=split)
+
+
+@pytest.mark.parametrize("name", data_set_names())
+def test_every_data_set_says_what_it_needs_where(name: str, tmp_path: Path) -> None:
+    known = data_set(name)
+    assert known.PROTOCOLS
+    assert known.INPUT.window == 10
+    if name == "gestures-sim":
+        assert known.check(tmp_path)[0].state == "complete"
+        return
+    with pytest.raises(DataError, match=str(tmp_path)):
+        known.check(tmp_path)
+    with pytest.raises(DataError, match=str(tmp_path)):
+        known.load_parts(TrainConfig(dataset=name, data=tmp_path).completed())  # type: ignore[arg-type]
+
+
+def test_a_protocol_that_a_data_set_has_not_is_refused() -> None:
+    with pytest.raises(TrainError, match="cifar10-dvs has no --protocol 'split1': give one of 90/10, 70/30"):
+        TrainConfig(dataset="cifar10-dvs", protocol="split1").completed()
+    assert TrainConfig(dataset="ucf101").completed().protocol == "split1"
+
+
+@pytest.fixture
+def cifar10_dvs(tmp_path: Path) -> Path:
+    return trees.cifar10_dvs(tmp_path)
+
+
+def test_cifar10_dvs_is_split_by_index_or_by_seed_0(cifar10_dvs: Path) -> None:
+    config = TrainConfig(
+        dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, protocol="70/30", validation=0.2, windows=2
+    )
+    parts = data_set("cifar10-dvs").load_parts(config.completed())
+    card = card_of(config, CLASSES, parts.split)
+    test = data_set("cifar10-dvs").load_split(cifar10_dvs, "test", card)
+    validation = data_set("cifar10-dvs").load_split(cifar10_dvs, "validation", card)
+    numbers = {int(name.rpartition("_")[2].partition(".")[0]) for name in test.recordings}
+    assert numbers == {700, 999}
+    assert len(parts.training) + len(parts.validation) == 2 * 5 * 10
+    assert set(validation.recordings) == set(parts.validation.recordings)
+    assert not set(validation.recordings) & set(parts.training.recordings)  # type: ignore[attr-defined]
+    assert parts.training.take(np.arange(3), 0).shape == (3, 10, 2, 128, 128)
+
+
+def test_cifar10_dvs_names_missing_and_damaged_recordings(cifar10_dvs: Path) -> None:
+    (cifar10_dvs / "cat" / "cifar10_cat_0.aedat").write_bytes(
+        b"#!AER-DAT2.0\r\n# AEChip: DVS128\r\n" + b"\xff" * 13
+    )
+    findings = data_set("cifar10-dvs").check(cifar10_dvs)
+    assert next(finding.what for finding in findings if finding.state == "missing") == "airplane: 7 of 1000"
+    assert any("cat" in finding.what for finding in findings if finding.state == "damaged")
+    (cifar10_dvs / "dog").rename(cifar10_dvs / "dogs")
+    with pytest.raises(DataError, match=r"no recordings of dog in .*: unpack dog\.zip there"):
+        data_set("cifar10-dvs").check(cifar10_dvs)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    return trees.lab(tmp_path)
+
+
+def test_a_lab_s_sessions_stay_together(lab: Path) -> None:
+    config = TrainConfig(dataset="folder", data=lab, validation=0.3).completed()
+    parts = data_set("folder").load_parts(config)
+    assert parts.training.classes == ("nod", "shake")
+    training = {name.split("/")[1] for name in parts.training.recordings}  # type: ignore[attr-defined]
+    validation = {name.split("/")[1] for name in parts.validation.recordings}
+    assert len(validation) == 1
+    assert len(training) == 2
+    assert not training & validation
+    assert len(parts.validation) == 2 * 2 * 2  # classes, recordings, windows of 0.5 s
+
+
+def test_what_cannot_be_read_is_left_out_and_counted(lab: Path) -> None:
+    (lab / "nod" / "ann" / "notes.txt").write_text("not a recording")
+    parts = data_set("folder").load_parts(TrainConfig(dataset="folder", data=lab).completed())
+    assert len(parts.validation.skipped) == 1
+    assert "notes.txt" in parts.validation.skipped[0]
+
+
+def test_a_table_cuts_recordings_and_says_what_is_for_what(lab: Path) -> None:
+    table = lab / "mine.csv"
+    rows = ["nod/ann/0.aedat4,0,0.5,still,a,train", "nod/ann/0.aedat4,0.5,1.04,moves,a,train",
+            "nod/bob/0.aedat4,0,0.51,still,b,validation", "nod/cem/0.aedat4,0,1.04,moves,c,test"]  # fmt: skip
+    table.write_text("\n".join(["file,start,end,label,session,split", *rows]))
+    config = TrainConfig(dataset="folder", data=table).completed()
+    parts = data_set("folder").load_parts(config)
+    assert parts.training.classes == ("moves", "still")
+    assert parts.training.labels.tolist() == [1, 0]
+    assert parts.validation.recordings == ("nod/bob/0.aedat4@0-0.51",)
+    test = data_set("folder").load_split(table, "test", card_of(config, ("moves", "still"), parts.split))
+    assert test.labels.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("nod/ann/9.aedat4,0,1,still,a", "line 2: no file"),
+        ("nod/ann/0.aedat4,a,1,still,a", "line 2: 'a' to '1' aren't seconds"),
+        ("nod/ann/0.aedat4,1,1,still,a", "line 2: 1 to 1 s is no stretch of time"),
+        ("nod/ann/0.aedat4,0,1,,a", "line 2: label is missing"),
+    ],
+)
+def test_a_wrong_row_of_a_table_is_named(lab: Path, row: str, words: str) -> None:
+    (lab / "labels.csv").write_text(f"file,start,end,label,session\n{row}\nnod/ann/0.aedat4,0,1,other,b\n")
+    with pytest.raises(DataError, match=words):
+        data_set("folder").check(lab)
+
+
+@pytest.fixture
+def ucf(tmp_path: Path) -> Path:
+    return trees.ucf101(tmp_path)
+
+
+def test_ucf101_trains_on_its_list_and_keeps_whole_groups(ucf: Path) -> None:
+    config = TrainConfig(dataset="ucf101", data=ucf, validation=0.25).completed()
+    parts = data_set("ucf101").load_parts(config)
+    assert parts.training.classes == ("Archery", "Surfing")
+    groups = parts.training.groups, parts.validation.groups  # type: ignore[attr-defined]
+    assert len(set(groups[0])) == 6
+    assert len(set(groups[1])) == 2
+    assert not set(groups[0]) & set(groups[1])
+    test = data_set("ucf101").load_split(ucf, "test", card_of(config, parts.training.classes, parts.split))
+    assert {name.rpartition("_")[0][-3:] for name in test.recordings} == {"g01"}
+    assert test.frames.shape[1:] == (10, 3, 64, 64)
+
+
+def test_ucf101_says_which_classes_and_videos_are_missing(ucf: Path) -> None:
+    with pytest.raises(DataError, match=r"no folder .*Biking: unpack that class, or leave it out of --only"):
+        data_set("ucf101").load_parts(TrainConfig(dataset="ucf101", data=ucf, only=("Biking",)).completed())
+    (ucf / "UCF-101" / "Archery" / "v_Archery_g02_c01.avi").write_bytes(b"RIFF")
+    (ucf / "UCF-101" / "Archery" / "v_Archery_g03_c01.avi").unlink()
+    found = {(finding.state, finding.what.partition(":")[0]) for finding in data_set("ucf101").check(ucf)}
+    assert ("missing", "Archery") in found
+    assert ("complete", "Surfing") in found
+    assert any(state == "damaged" for state, _ in found)
+    skipped = (
+        data_set("ucf101").load_parts(TrainConfig(dataset="ucf101", data=ucf).completed()).validation.skipped
+    )
+    assert len(skipped) == 2
+
+
+@pytest.mark.parametrize(("delta_t_us", "windows"), [(25_000, 4), (100_000, 1)])
+def test_a_new_rule_for_a_frame_makes_other_clips(lab: Path, delta_t_us: int, windows: int) -> None:
+    parts = data_set("folder").load_parts(TrainConfig(dataset="folder", data=lab, delta_t_us=delta_t_us))
+    assert len(parts.training) + len(parts.validation) == 12 * windows
+
+
+def test_hmdb51_leaves_unused_clips_out_and_keeps_films_together(tmp_path: Path) -> None:
+    data = trees.hmdb51(tmp_path)
+    config = TrainConfig(dataset="hmdb51", data=data, validation=0.3).completed()
+    parts = data_set("hmdb51").load_parts(config)
+    assert parts.training.classes == ("golf", "wave")
+    films = [
+        {group.partition("/")[2] for group in part.groups} for part in (parts.training, parts.validation)
+    ]  # type: ignore[attr-defined]
+    assert films[0] | films[1] == {"Alien", "Brazil_2", "Casablanca"}
+    test = data_set("hmdb51").load_split(data, "test", card_of(config, parts.training.classes, parts.split))
+    assert set(test.groups) == {"golf/Dune", "wave/Dune"}

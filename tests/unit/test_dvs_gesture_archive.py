@@ -1,0 +1,261 @@
+"""Trees like IBM's archive of DVS-Gesture, written here: what is listed, labelled and cut, and what is refused."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from livesnn.errors import DataError
+from livesnn.events import EVENTS_DTYPE, Events
+from livesnn.train.datasets.dvs_gesture_archive import (
+    Segment,
+    Trial,
+    cut_segments,
+    find_root,
+    list_trials,
+    named_trials,
+    read_segments,
+)
+from tests.aedat3_writer import RESET, header, polarity, special, write_recording
+
+RULES = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+Labels = list[tuple[int, int, int]]
+FIRST_LINE = "class,startTime_usec,endTime_usec\n"
+
+
+def make_events(times: object) -> Events:
+    t = np.asarray(times, np.int64)
+    events = np.zeros(t.size, EVENTS_DTYPE)
+    events["t"], events["x"], events["y"] = t, np.arange(t.size) % 128, np.arange(t.size) * 7 % 128
+    events["p"] = np.arange(t.size) % 3 == 0
+    return events
+
+
+def write_labels(path: Path, labels: Labels) -> Path:
+    path.write_text(
+        FIRST_LINE + "".join(f"{label},{start},{end}\n" for label, start, end in labels), encoding="utf-8"
+    )
+    return path
+
+
+def write_trial(root: Path, name: str, events: Events, labels: Labels, packet_events: int = 100) -> Trial:
+    root.mkdir(exist_ok=True)
+    user, _, light = name.partition("_")
+    return Trial(
+        write_recording(root / f"{name}.aedat", events, packet_events),
+        write_labels(root / f"{name}_labels.csv", labels),
+        int(user.removeprefix("user")),
+        light,
+    )
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """Return the folder of an archive with two people in one part, a third in the other."""
+    root = tmp_path / "DvsGesture"
+    for name in ("user01_fluorescent_led", "user02_natural", "user24_led"):
+        write_trial(root, name, make_events(range(0, 9_000, 10)), [(1, 1_000, 2_000), (11, 5_000, 6_000)])
+    (root / "trials_to_train.txt").write_text("user01_fluorescent_led.aedat\r\nuser02_natural.aedat\r\n\r\n")
+    (root / "trials_to_test.txt").write_text("user24_led.aedat")
+    return root
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> Callable[..., Trial]:
+    """Return a function that writes a trial: (events, labels, events a packet)."""
+    return lambda *args: write_trial(tmp_path / "DvsGesture", "user07_lab", *args)
+
+
+def test_the_trials_of_a_part_are_those_of_its_official_list_in_its_order(archive: Path) -> None:
+    assert find_root(archive.parent) == find_root(archive) == archive
+    trials = list_trials(archive, "train")
+    assert [(trial.user, trial.light) for trial in trials] == [(1, "fluorescent_led"), (2, "natural")]
+    assert trials[0].labels == archive / "user01_fluorescent_led_labels.csv"
+    assert [trial.recording.name for trial in list_trials(archive, "test")] == ["user24_led.aedat"]
+
+
+def test_every_listed_trial_can_be_cut(archive: Path) -> None:
+    for trial in (*list_trials(archive, "train"), *list_trials(archive, "test")):
+        assert [(segment.label, events.size) for segment, events in cut_segments(trial)] == [
+            (0, 100),
+            (10, 100),
+        ]
+
+
+def test_a_segment_has_the_event_at_its_start_but_not_the_one_at_its_end(trial: Callable[..., Trial]) -> None:
+    labels = [(3, 100, 200), (4, 200, 251), (5, 260, 261)]
+    cut = [
+        (segment, events["t"].tolist())
+        for segment, events in cut_segments(trial(make_events(range(0, 900, 10)), labels))
+    ]
+    assert cut == [
+        (Segment(2, 100, 200), list(range(100, 200, 10))),
+        (Segment(3, 200, 251), list(range(200, 251, 10))),
+        (Segment(4, 260, 261), [260]),
+    ]
+
+
+@RULES
+@given(st.data())
+def test_what_is_cut_is_what_a_mask_over_the_whole_recording_gives(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    gaps = data.draw(st.lists(st.integers(0, 9), min_size=2, max_size=200))
+    events = make_events(data.draw(st.sampled_from([0, 7, (1 << 31) - 500])) + np.cumsum(gaps))
+    starts = sorted(data.draw(st.sets(st.integers(0, events.size - 1), min_size=1, max_size=8)))
+    labels, bounds = [], []
+    for first in starts:
+        start = int(events["t"][first])
+        if not bounds or start > bounds[-1]:
+            labels.append((data.draw(st.integers(1, 11)), start, start + data.draw(st.integers(1, 300))))
+            bounds.append(start)
+    made = write_trial(tmp_path / "archive", "user03_led", events, labels, data.draw(st.integers(1, 50)))
+    cut = list(cut_segments(made))
+    assert [segment for segment, _ in cut] == list(read_segments(made.labels))
+    for segment, found in cut:
+        inside = (events["t"] >= segment.start_us) & (events["t"] < segment.end_us)
+        assert np.array_equal(found, events[inside])
+
+
+def test_a_segment_is_clipped_to_end_where_the_next_one_starts_as_in_user22_led(tmp_path: Path) -> None:
+    labels = write_labels(
+        tmp_path / "user22_led_labels.csv", [(9, 500, 900), (10, 850, 1_000), (8, 100, 400)]
+    )
+    assert read_segments(labels) == (Segment(7, 100, 400), Segment(8, 500, 850), Segment(9, 850, 1_000))
+
+
+def test_one_segment_at_a_time_is_held_in_memory(trial: Callable[..., Trial]) -> None:
+    n = 1 << 20
+    labels = [(1 + k % 11, k * 50_000, (k + 1) * 50_000) for k in range(20)]
+    made = trial(make_events(np.arange(n)), labels, 4096)
+    list(cut_segments(made))  # what is made once
+    tracemalloc.start()
+    try:
+        assert sum(events.size for _, events in cut_segments(made)) == 1_000_000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20 < n * EVENTS_DTYPE.itemsize
+
+
+def test_a_clock_set_to_zero_before_the_first_gesture_does_no_harm(tmp_path: Path) -> None:
+    made = write_trial(tmp_path / "archive", "user03_led", make_events([1]), [(1, 10, 20)])
+    events = make_events(range(100))
+    made.recording.write_bytes(
+        header() + polarity(make_events([900_000])) + special([RESET]) + polarity(events)
+    )
+    ((_, found),) = cut_segments(made)
+    assert found["t"].tolist() == list(range(10, 20))
+
+
+def test_a_clock_set_to_zero_between_gestures_is_an_error(tmp_path: Path) -> None:
+    made = write_trial(tmp_path / "archive", "user03_led", make_events([1]), [(1, 10, 20), (2, 50, 90)])
+    events = make_events(range(40))
+    made.recording.write_bytes(header() + polarity(events) + special([RESET]) + polarity(events))
+    segments = cut_segments(made)
+    assert next(segments)[0] == Segment(0, 10, 20)
+    with pytest.raises(DataError, match="time jumps back from 39 to 0 µs between gestures"):
+        next(segments)
+
+
+def test_a_recording_may_end_a_little_before_its_last_label_but_not_long_before(
+    trial: Callable[..., Trial],
+) -> None:
+    events = make_events(range(0, 5_000_000, 1_000))
+    late = [(1, 10, 2_000_000), (2, 4_000_000, 5_900_000)]
+    assert [found.size for _, found in cut_segments(trial(events, late))] == [2_000 - 1, 1_000]
+    for label in ((2, 4_000_000, 6_100_000), (2, 5_000_000, 5_100_000)):
+        segments = cut_segments(trial(events, [late[0], label]))
+        assert next(segments)[1].size == 1_999
+        with pytest.raises(DataError, match=r"ends at 4,999,000 µs, before its labels do \(class 2, "):
+            next(segments)
+
+
+def test_a_segment_without_events_is_an_error(trial: Callable[..., Trial]) -> None:
+    made = trial(make_events([10, 20, 90]), [(1, 0, 15), (2, 30, 80)])
+    with pytest.raises(
+        DataError, match=r"no events from 30 to 80 µs, where user07_lab_labels\.csv has class 2"
+    ):
+        list(cut_segments(made))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "the first line isn't class,startTime_usec,endTime_usec"),
+        ("1,2,3\n", "the first line isn't class,"),
+        (FIRST_LINE, "has no labels"),
+        (FIRST_LINE + "1,2,3\n\n4,5\n", "line 4: '4,5' isn't three whole numbers"),
+        (FIRST_LINE + "1,2,x\n", "line 2: '1,2,x' isn't three"),
+        (FIRST_LINE + "1,-2,5\n", "line 2: '1,-2,5' isn't three"),
+        (FIRST_LINE + "1," + "9" * 99 + ",5\n", "line 2: '1,9999"),
+        (FIRST_LINE + "1,2,3\n0,5,6\n", "line 3: class 0 isn't 1 to 11"),
+        (FIRST_LINE + "12,5,6\n", "line 2: class 12 isn't 1 to 11"),
+        (FIRST_LINE + "2,6,6\n", "line 2: the gesture ends at 6 µs, before it starts"),
+        (FIRST_LINE + "2,6,9\n3,6,8\n", "two gestures start at 6 µs"),
+        ("\0" * 400, "the first line isn't"),
+    ],
+    ids=range(12),
+)
+def test_labels_that_are_damaged_are_an_error_of_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "user01_led_labels.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message) as raised:
+        read_segments(path)
+    assert str(path) in str(raised.value)
+    assert "unpack DvsGesture.tar.gz again" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "names no trials"),
+        ("user01_led.aedat\nuser1.aedat\n", "line 2: 'user1.aedat' isn't a name like user01_led.aedat"),
+        ("../user01_led.aedat\n", "line 1: '../user01_led.aedat' isn't a name"),
+        ("user01_led.aedat\nuser02_led.aedat\nuser01_led.aedat\n", "line 3: user01_led.aedat is there twice"),
+    ],
+    ids=range(4),
+)
+def test_a_list_of_trials_that_is_damaged_is_an_error_of_one_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "trials_to_test.txt").write_text(text)
+    with pytest.raises(DataError, match=message) as raised:
+        named_trials(tmp_path, "test")
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_missing_is_named(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no DVS-Gesture in .*unpack"):
+        find_root(tmp_path / "elsewhere")
+    (archive / "user02_natural_labels.csv").unlink()
+    with pytest.raises(
+        DataError, match=r"no file .*user02_natural_labels\.csv, nor 0 others of 4 that trials_to_train"
+    ):
+        list_trials(archive, "train")
+    assert len(named_trials(archive, "train")) == 2
+    with pytest.raises(DataError, match=r"no file .*user02_natural_labels\.csv"):
+        list(cut_segments(named_trials(archive, "train")[1]))
+    (archive / "user24_led.aedat").unlink()
+    with pytest.raises(DataError, match=r"user24_led\.aedat: no such file"):
+        list(cut_segments(named_trials(archive, "test")[0]))
+    (archive / "trials_to_test.txt").unlink()
+    with pytest.raises(DataError, match=r"no file .*trials_to_test\.txt"):
+        list_trials(archive, "test")
+
+
+def test_a_recording_that_is_of_something_else_is_an_error(trial: Callable[..., Trial]) -> None:
+    made = trial(make_events([1, 2]), [(1, 0, 5)])
+    write_recording(made.recording, make_events([1, 2]), 10, "1: DAVIS240C")
+    with pytest.raises(DataError, match="240×180 pixels aren't a DVS128's 128×128"):
+        list(cut_segments(made))
+    made.recording.write_bytes(b"something else")
+    with pytest.raises(DataError, match="not a recording of a known format"):
+        list(cut_segments(made))
