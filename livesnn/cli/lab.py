@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import statistics
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +12,8 @@ from typing import Annotated, Literal
 import tyro
 
 from livesnn.errors import DataError, LivesnnError
-from livesnn.report import say, write, write_json
+from livesnn.report import one_line, say, write, write_json
+from livesnn.train.datasets import Name as DataSetName
 
 
 def train(arguments: list[str]) -> int:
@@ -22,19 +25,40 @@ def train(arguments: list[str]) -> int:
     default = RECIPES[recipe.parse_known_args(arguments)[0].recipe]
     config = tyro.cli(TrainConfig, args=arguments, default=default, prog="livesnn train")
     try:
-        from livesnn.train.trainer import train as run_training
+        from livesnn.train.trainer import train_all
     except ModuleNotFoundError as error:
         raise LivesnnError(f"training needs {error.name}: pip install 'livesnn[train]'") from error
-    done = run_training(config)
-    say(f"model written to {done.folder}")
-    write_json({"folder": str(done.folder), **asdict(done.validation)})
+    done = train_all(config)
+    for trained in done:
+        say(f"model written to {trained.folder}")
+        _say_skipped(trained.skipped)
+    rows = [{"folder": str(trained.folder), **asdict(trained.validation)} for trained in done]
+    if len(rows) > 1:
+        write_json({"runs": rows, **{name: _spread([row[name] for row in rows]) for name in _SPREAD}})
+    elif rows:  # none on a machine that shares another's training
+        write_json(rows[0])
     return 0
+
+
+_SPREAD = ("accuracy_reset", "accuracy_carried", "density")
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    """Return mean and standard deviation of a sample."""
+    return {"mean": statistics.mean(values), "sd": statistics.stdev(values), "n": len(values)}
+
+
+def _say_skipped(skipped: tuple[str, ...]) -> None:
+    for line in skipped[:5]:
+        say(f"left out: {line}")
+    if len(skipped) > 5:
+        say(f"left out: {len(skipped) - 5} more, {len(skipped)} in all")
 
 
 def evaluate(
     *,
     model: str,
-    dataset: Literal["nmnist", "gestures-sim"],
+    dataset: DataSetName,
     data: Path = Path("data"),
     split: Literal["validation", "train", "test"] = "validation",
     stream: float | None = None,
@@ -42,7 +66,7 @@ def evaluate(
     keep: bool = False,
     json: bool = False,
 ) -> int:
-    """Measure a model on a data set, with the state reset a clip and carried through all clips.
+    """Measure a model on a data set, state reset a clip and carried through all; say in words what is wrong with it.
 
     Parameters
     ----------
@@ -66,6 +90,7 @@ def evaluate(
     from livesnn.infer import load_model, model_folder
     from livesnn.train.datasets import data_set
     from livesnn.train.evaluate import evaluate as measure
+    from livesnn.train.explain import explain
     from livesnn.train.folder import keep_test
     from livesnn.train.stream import evaluate_stream
 
@@ -74,19 +99,56 @@ def evaluate(
         raise DataError(f"{dataset} has no uncut recordings: leave --stream out")
     if keep and (split != "test" or stream is not None):
         raise DataError("--keep records a measurement on the test split: add --split test")
-    if stream is None:
-        clips = measure(loaded, data_set(dataset).load_split(data, split, loaded.card))
-        if keep:
-            keep_test(model_folder(model), clips)
-        measured = asdict(clips)
-    else:
-        measured = asdict(evaluate_stream(loaded, stream))
+    if stream is not None:
+        _show(asdict(evaluate_stream(loaded, stream)), (), json=json)
+        return 0
+    clips = data_set(dataset).load_split(data, split, loaded.card)
+    _say_skipped(clips.skipped)
+    measured = measure(loaded, clips)
+    if keep:
+        keep_test(model_folder(model), measured)
+    _show(asdict(measured), explain(measured, loaded.card), json=json)
+    return 0
+
+
+def _show(measured: dict[str, object], words: Iterable[str], *, json: bool) -> None:
+    """Write a measurement as JSON, or its numbers and then the words."""
     if json:
         write_json(measured)
+        return
+    numbers = {name: value for name, value in measured.items() if isinstance(value, int | float)}
+    write("\n".join([*(f"{name:>24}: {value:.4g}" for name, value in numbers.items()), *words]))
+
+
+def check_data(
+    action: Annotated[Literal["check"], tyro.conf.Positional],
+    dataset: Annotated[DataSetName, tyro.conf.Positional],
+    /,
+    *,
+    data: Path = Path("data"),
+    json: bool = False,
+) -> int:
+    """Say what of a data set is complete, missing or damaged; exit code 1 if anything is damaged.
+
+    Parameters
+    ----------
+    action
+        check.
+    dataset
+        Which data set.
+    data
+        Its folder, in its official layout.
+    json
+        As JSON.
+    """
+    from livesnn.train.datasets import data_set
+
+    findings = data_set(dataset).check(data)
+    if json:
+        write_json([finding._asdict() for finding in findings])
     else:
-        numbers = {name: value for name, value in measured.items() if isinstance(value, int | float)}
-        write("\n".join(f"{name:>24}: {value:.4g}" for name, value in numbers.items()))
-    return 0
+        write("\n".join(f"{finding.state:>9}  {one_line(finding.what)}" for finding in findings))
+    return int(any(finding.state == "damaged" for finding in findings))
 
 
 def bench(

@@ -137,8 +137,8 @@ def _advance(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Ten
     """Return outputs and membranes [T, B, ...] in the dtype of ``currents``, the last membrane, the mean output."""
     outputs, membranes = [], []
     for current in currents:
-        u = current.float().add(_kept(u, synapse, u), alpha=synapse.neuron.alpha)
-        outputs.append(synapse.output(u).to(currents.dtype))
+        output, u = lif_step(current.float(), u, synapse)
+        outputs.append(output.to(currents.dtype))
         membranes.append(u.to(currents.dtype))
     together = torch.stack(outputs)
     return together, torch.stack(membranes), u, together.mean(dtype=torch.float32)

@@ -1,37 +1,51 @@
-"""Event augmentation on batches of frames, vectorised. Never mirrors: digits and left/right gestures have a hand."""
+"""Event augmentation on batches of frames. Never mirrors: digits and left/right gestures have a hand."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from livesnn.train.config import Augmentation
 
+STILL = Augmentation(0, 0, 0, 0, 0)
 
-def augment(frames: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
+
+def clip_random(seed: int, epoch: int, number: int) -> np.random.Generator:
+    """Return the chance of one clip in one epoch: the same in any batch, and on any number of machines."""
+    return np.random.default_rng([seed, epoch, number])
+
+
+def augment(frames: Tensor, how: Augmentation, randoms: Sequence[np.random.Generator]) -> Tensor:
     """Return moved and thinned clips.
 
     Parameters
     ----------
     frames
         uint8 [B, T, C, H, W].
+    randoms
+        One a clip; used up.
     """
-    if how == Augmentation(0, 0, 0, 0, 0):
+    if how == STILL:
         return frames
     clips, steps, channels, height, width = frames.shape
-    matrix = _affine(clips, how, 2 / width, generator).to(frames.device)
+    uniform = torch.from_numpy(np.stack([random.random(7, np.float32) for random in randoms], axis=1))
+    matrix = _affine(uniform[:6] * 2 - 1, how, 2 / width).to(frames.device)
     grid = F.affine_grid(matrix, [clips, steps * channels, height, width], align_corners=False)
     counts = F.grid_sample(frames.flatten(1, 2).float(), grid, mode="bilinear", align_corners=False)
-    keep = 1 - how.drop * torch.rand(clips, 1, 1, 1, generator=generator)
-    noise = torch.rand(counts.shape, generator=generator)  # rounds up as often as the fraction says
-    thinned = counts * keep.to(counts.device) + noise.to(counts.device)
-    return thinned.clamp_(max=255).to(torch.uint8).view(frames.shape)
+    keep = (1 - how.drop * uniform[6]).view(-1, 1, 1, 1)
+    noise = np.stack([random.random(counts.shape[1:], np.float32) for random in randoms])
+    thinned = counts * keep.to(counts.device) + torch.from_numpy(noise).to(counts.device)
+    return (
+        thinned.clamp_(max=255).to(torch.uint8).view(frames.shape)
+    )  # rounds up as often as the fraction says
 
 
-def _affine(clips: int, how: Augmentation, pixel: float, generator: torch.Generator) -> Tensor:
-    """Return float [clips, 2, 3] for affine_grid."""
-    uniform = torch.rand(6, clips, generator=generator) * 2 - 1
+def _affine(uniform: Tensor, how: Augmentation, pixel: float) -> Tensor:
+    """Return float [B, 2, 3] for affine_grid; ``uniform`` is [6, B] in -1..1."""
     angle = uniform[0] * (how.rotate_degrees * torch.pi / 180)
     shear, size = uniform[1] * how.shear, 1 + uniform[2:4] * how.scale
     cos, sin = angle.cos(), angle.sin()

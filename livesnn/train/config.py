@@ -9,7 +9,7 @@ from typing import Literal
 
 from livesnn.card import ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import TrainError
-from livesnn.train.datasets import data_set
+from livesnn.train.datasets import Name, data_set
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ _RANGES = {
     "simulated": (0, 1_000_000),
     "simulated_pool": (1, 59_000),
     "people": (1, 1_000_000),
+    "digits": (10, 60_000),
+    "windows": (1, 100_000),
+    "runs": (1, 1000),
+    "devices": (1, 1024),
+    "num_nodes": (1, 100_000),
     "delta_t_us": (1, 10_000_000),
     "n_events": (1, 10_000_000),
     "validation": (0.01, 0.9),
@@ -58,29 +63,33 @@ _RANGES = {
 }
 """Lowest and highest of each number, both allowed."""
 
-_OF_ONE_SET = {
-    "people": "gestures-sim",
-    "simulated": "nmnist",
-    "simulated_pool": "nmnist",
-    "validation": "nmnist",
+_OF_SOME_SETS = {
+    "people": ("gestures-sim",),
+    "simulated": ("nmnist",),
+    "simulated_pool": ("nmnist",),
+    "digits": ("mnist-",),
+    "only": ("ucf101", "hmdb51"),
+    "windows": ("ucf101", "hmdb51", "cifar10-dvs", "dvs-gesture", "folder"),
 }
-"""Options that mean something for one data set alone."""
+"""Options that mean something for some data sets alone, by how their names begin."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides a training."""
 
-    dataset: Literal["nmnist", "gestures-sim"] = "nmnist"
-    """Which data set; gestures-sim is simulated on the spot."""
+    dataset: Name = "nmnist"
+    """Which data set; gestures-sim is simulated on the spot, folder is one of your own (see --data)."""
     data: Path = Path("data")
     """Folder of the data set, in its official layout."""
     recipe: Literal["best", "paper"] = "best"
     """"best": what measures best on validation. "paper": the paper's own loss, optimiser and read-out."""
     name: str = ""
     """Name of the model and of its run folder; default: the data set's name and the seed."""
-    runs: Path = Path("runs")
+    out: Path = Path("runs")
     """Where run folders go: checkpoints, log, and the finished model."""
+    runs: int = 1
+    """Trainings, of this seed and the ones after it, each with a run folder of its own; mean and deviation of all."""
     epochs: int = 40
     """Epochs in all."""
     analog_epochs: int = 3
@@ -124,7 +133,7 @@ class TrainConfig:
     rate_weight: float = 1.0
     """How strongly; 0 lets the network fire as it likes."""
     burn_in: int = 20
-    """Up to this many unscored frames of other clips run before the window, so that the state isn't zero."""
+    """Up to this many unscored frames run before the window, whole clips of others, so that the state isn't zero."""
     from_zero: float = 0.25
     """Share of clips that start from zero state all the same, as every stream does once."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -137,6 +146,15 @@ class TrainConfig:
     """MNIST itself, for simulated recordings."""
     people: int = 1000
     """Simulated people a gesture, one clip each; and as many who stand idle (gestures-sim)."""
+    digits: int = 60_000
+    """At most so many of MNIST's training digits, the first ones (mnist-…)."""
+    protocol: str = ""
+    """Which of a data set's published splits: split1, split2, split3 (UCF-101, HMDB51); 90/10, 70/30 (CIFAR10-DVS).
+    Default: the first."""
+    only: tuple[str, ...] = ()
+    """These classes alone (ucf101, hmdb51); default: all that have a folder."""
+    windows: int | None = None
+    """Most windows of a recording, evenly spread over it; default: all (cifar10-dvs: 3)."""
     delta_t_us: int | None = None
     """Time of one frame, µs; default: the data set's INPUT."""
     n_events: int | None = None
@@ -152,6 +170,10 @@ class TrainConfig:
     compile: bool = True
     """Compile the neuron's two directions: half the time of an epoch for a minute at the start. On a processor it
     takes a C++ compiler; without one nothing is compiled."""
+    devices: int = 1
+    """Processors or GPUs of this machine to share each batch between (DDP)."""
+    num_nodes: int = 1
+    """Machines to share it between; start the same command on each, by torchrun or SLURM."""
     init: Path | None = None
     """Model folder to start from."""
     resume: bool = False
@@ -164,14 +186,16 @@ class TrainConfig:
                 raise TrainError(
                     f"--{name.replace('_', '-')} is {value}: give a number from {low:g} to {high:g}"
                 )
-        for name, dataset in _OF_ONE_SET.items():
-            if (
-                self.dataset != dataset
-                and getattr(self, name) != type(self).__dataclass_fields__[name].default
-            ):
+        for name, sets in _OF_SOME_SETS.items():
+            given = getattr(self, name) != type(self).__dataclass_fields__[name].default
+            if given and not self.dataset.startswith(sets):
                 raise TrainError(
-                    f"--{name.replace('_', '-')} is of {dataset}, not of {self.dataset}: leave it out"
+                    f"--{name.replace('_', '-')} is of {', '.join(sets)}, not of {self.dataset}: leave it out"
                 )
+        self._check_sharing()
+        window = data_set(self.dataset).INPUT.window
+        if self.burn_in % window:
+            raise TrainError(f"--burn-in {self.burn_in} isn't whole windows: give a multiple of {window}")
         if self.delta_t_us and self.n_events:
             raise TrainError("--delta-t-us and --n-events can't both end a frame: leave one out")
         if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):
@@ -183,6 +207,23 @@ class TrainConfig:
                 f"--analog-epochs {self.analog_epochs} leaves none of --epochs {self.epochs} to spike: "
                 "give fewer of the one or more of the other"
             )
+
+    def _check_sharing(self) -> None:
+        workers = self.devices * self.num_nodes
+        if self.batch % workers:
+            raise TrainError(
+                f"--batch {self.batch} can't be shared by {workers} devices: give a multiple of {workers}"
+            )
+        if workers > 1 and self.runs > 1:
+            raise TrainError("--runs can't be shared between devices: give --runs 1, and a --seed each")
+
+    def completed(self) -> TrainConfig:
+        """Return this with what the data set decides filled in; raises TrainError for a protocol it hasn't got."""
+        known = data_set(self.dataset).PROTOCOLS
+        if self.protocol and self.protocol not in known:
+            hint = f"give one of {', '.join(known)}" if known != ("",) else "leave it out"
+            raise TrainError(f"{self.dataset} has no --protocol {self.protocol!r}: {hint}")
+        return replace(self, protocol=self.protocol or known[0])
 
     @property
     def run_name(self) -> str:

@@ -6,35 +6,55 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.card import InputSpec, ModelCard
 from livesnn.errors import DataError
 from livesnn.events.frames import Frame
 from livesnn.infer import Model
-from livesnn.infer.decide import Decider
+from livesnn.infer.decide import Decider, probabilities
 from livesnn.infer.pipeline import run
-from livesnn.infer.synops import mean_density
-from livesnn.train.datasets import Clips
+from livesnn.infer.synops import mean_density, synops
+from livesnn.train.datasets.clips import Clips
+
+
+class Mistake(NamedTuple):
+    """A clip decided wrongly with the state reset, and how sure of it the model was, 0..1."""
+
+    clip: str
+    true: str
+    decided: str
+    confidence: float
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """What `livesnn eval` prints. Accuracies are fractions 0..1 over ``n`` clips.
 
-    ``density``: spikes a neuron a step over all hidden neurons, in the carried run; ``densities``: by layer.
-    ``confusion``: rows are true classes, columns decisions, of the carried run.
+    ``accuracy_recordings``: one decision a recording or video, by the mean rates of its clips, each from zero state;
+    None where each clip is a recording of its own. ``density``: spikes a neuron a step over all hidden neurons, in
+    the carried run; ``densities``: by layer. ``confusion``: rows are true classes, columns decisions, of the carried
+    run. ``mistakes``: the surest first. ``mean_count``: of a pixel and frame; ``saturated``: the share of pixels with
+    events (of video: of all) at the model's maximum count or above; ``empty``: of frames with nothing in them.
     """
 
     n: int
     accuracy_reset: float
     accuracy_carried: float
+    recordings: int
+    accuracy_recordings: float | None
     density: float
     densities: dict[str, float]
+    synops_per_frame: float
     classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
+    mistakes: tuple[Mistake, ...]
+    mean_count: float
+    saturated: float
+    empty: float
     seconds: float
 
 
@@ -47,6 +67,35 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
         The clips' classes are not the model's.
     """
     card = model.card
+    _check(card, clips)
+    begun_s = time.perf_counter()
+    stream = clips.shuffled(seed)
+    reset = list(_decided(model, stream, "reset"))
+    carried = list(_decided(model, stream, "carry"))
+    truth = [clips.classes[label] for label in stream.labels]
+    confusion = Counter(zip(truth, (clip.decision for clip in carried), strict=True))
+    density = np.mean([clip.density for clip in carried], axis=0)
+    recordings = len(set(stream.recordings)) or len(stream)
+    return Evaluation(
+        n=len(clips),
+        accuracy_reset=float(np.mean([a.decision == b for a, b in zip(reset, truth, strict=True)])),
+        accuracy_carried=sum(confusion[name, name] for name in clips.classes) / len(clips),
+        recordings=recordings,
+        accuracy_recordings=_by_recording(stream, reset) if recordings < len(stream) else None,
+        density=mean_density(density, card),
+        densities=dict(zip(card.states, density.tolist(), strict=False)),
+        synops_per_frame=synops(density, card),
+        classes=clips.classes,
+        confusion=tuple(
+            tuple(confusion[true, decided] for decided in clips.classes) for true in clips.classes
+        ),
+        mistakes=_mistakes(stream, reset, truth),
+        **_counts(clips, card.input),
+        seconds=time.perf_counter() - begun_s,
+    )
+
+
+def _check(card: ModelCard, clips: Clips) -> None:
     if clips.classes != card.classes:
         raise DataError(f"the data set's classes {clips.classes} are not the model's {card.classes}")
     if len(clips) == 0:
@@ -55,32 +104,51 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
         raise DataError(
             f"clips of {clips.frames.shape[1]} frames are not whole windows of the model's {card.input.window}"
         )
-    begun_s = time.perf_counter()
-    stream = clips.shuffled(seed)
-    reset = [clip.decision for clip in _decided(model, stream, "reset")]
-    carried = list(_decided(model, stream, "carry"))
-    truth = [clips.classes[label] for label in stream.labels]
-    confusion = Counter(zip(truth, (clip.decision for clip in carried), strict=True))
-    density = np.mean([clip.density for clip in carried], axis=0)
-    return Evaluation(
-        n=len(clips),
-        accuracy_reset=float(np.mean([a == b for a, b in zip(reset, truth, strict=True)])),
-        accuracy_carried=sum(confusion[name, name] for name in clips.classes) / len(clips),
-        density=mean_density(density, card),
-        densities=dict(zip(card.states, density.tolist(), strict=False)),
-        classes=clips.classes,
-        confusion=tuple(
-            tuple(confusion[true, decided] for decided in clips.classes) for true in clips.classes
-        ),
-        seconds=time.perf_counter() - begun_s,
-    )
 
 
 class _Clip(NamedTuple):
-    """What was decided on a clip, never "nothing"; and its density [hidden layers]."""
+    """What was decided on a clip, never "nothing", and how surely; its mean rates [K] and density [hidden layers]."""
 
     decision: str
+    confidence: float
+    rates: npt.NDArray[np.float32]
     density: npt.NDArray[np.float32]
+
+
+def _by_recording(stream: Clips, decided: list[_Clip]) -> float:
+    """Return the share of recordings whose clips' rates together are highest for the true class."""
+    totals: dict[str, npt.NDArray[np.float32]] = {}
+    for name, clip in zip(stream.recordings, decided, strict=True):
+        totals[name] = totals.get(name, 0) + clip.rates
+    labels = dict(zip(stream.recordings, stream.labels.tolist(), strict=True))
+    return float(np.mean([np.argmax(rates) == labels[name] for name, rates in totals.items()]))
+
+
+def _mistakes(stream: Clips, decided: list[_Clip], truth: list[str]) -> tuple[Mistake, ...]:
+    wrong = [
+        Mistake(name, true, clip.decision, clip.confidence)
+        for name, true, clip in zip(stream.names, truth, decided, strict=True)
+        if clip.decision != true
+    ]
+    return tuple(sorted(wrong, key=lambda mistake: -mistake.confidence))
+
+
+class _Counts(TypedDict):
+    mean_count: float
+    saturated: float
+    empty: float
+
+
+def _counts(clips: Clips, spec: InputSpec) -> _Counts:
+    total, used, full, empty = 0.0, 0, 0, 0
+    for clip in clips.frames:
+        active = clip.size if spec.kind == "video" else int(np.count_nonzero(clip))
+        total += float(clip.mean())
+        used += active
+        full += int(np.count_nonzero(clip >= spec.count_max))
+        empty += int(np.count_nonzero(~clip.any(axis=(1, 2, 3))))
+    frames = len(clips) * clips.frames.shape[1]
+    return {"mean_count": total / len(clips), "saturated": full / max(used, 1), "empty": empty / frames}
 
 
 def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> Iterator[_Clip]:
@@ -104,8 +172,11 @@ def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> It
         if position % window == 0:
             ends.append(result)
         if position == 0:
-            rates = dict(zip(clips.classes, np.mean([end.rates for end in ends], axis=0), strict=True))
+            mean = np.mean([end.rates for end in ends], axis=0)
+            rates = dict(zip(clips.classes, mean, strict=True))
             labels = [end.decision for end in ends if end.decision is not None]
-            yield _Clip(max(labels, key=lambda label: rates[label]), np.mean(densities, axis=0))
+            decision = max(labels, key=lambda label: rates[label])
+            confidence = float(probabilities(mean, model.card)[clips.classes.index(decision)])
+            yield _Clip(decision, confidence, mean, np.mean(densities, axis=0))
             densities.clear()
             ends.clear()

@@ -13,20 +13,25 @@ from livesnn.infer import load_model
 from livesnn.snn.checkpoint import save_network
 from livesnn.snn.export import onnx_step, write_onnx
 from livesnn.snn.network import SpikingNetwork
-from livesnn.train.datasets import Clips
+from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
+from livesnn.train.plots import CONFUSION, CURVE, draw_confusion, draw_learning_curve
 from livesnn.weights import CARD_KEY, load_weights
 
 _TEST_TITLE = "## On the test part"
 
 
-def write_model_folder(net: SpikingNetwork, folder: Path, card: ModelCard, validation: Clips) -> Evaluation:
+def write_model_folder(
+    net: SpikingNetwork, folder: Path, card: ModelCard, validation: Clips, log: Path | None = None
+) -> Evaluation:
     """Export a network, measure what was exported on validation, and record it in the card.
 
     Parameters
     ----------
     card
         As the training knows it: commit, command, seeds. States, accuracy and density are filled in here.
+    log
+        The training's metrics.csv, for its learning curve.
     """
     folder.mkdir(parents=True, exist_ok=True)
     card = replace(card, states=net.state_shapes())
@@ -34,10 +39,13 @@ def write_model_folder(net: SpikingNetwork, folder: Path, card: ModelCard, valid
     write_onnx(graph, folder / "model.onnx", card)
     measured = evaluate(load_model(folder, engine="onnx"), validation)
     accuracy = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
-    card = replace(card, accuracy=accuracy, density=measured.densities)
+    card = replace(card, accuracy=accuracy, density=measured.densities, mean_count=measured.mean_count)
     save_network(net, folder / "model.safetensors", card)
     write_onnx(graph, folder / "model.onnx", card)
-    (folder / "README.md").write_text(_describe(card, measured), encoding="utf-8")
+    draw_confusion(measured.confusion, measured.classes, folder / CONFUSION)
+    if log is not None:
+        draw_learning_curve(log, folder / CURVE)
+    (folder / "README.md").write_text(_describe(card, measured, curve=log is not None), encoding="utf-8")
     return measured
 
 
@@ -78,16 +86,17 @@ def _confusion(measured: Evaluation) -> str:
     return f"| | {' | '.join(measured.classes)} |\n|---{'|---' * len(measured.classes)}|\n{rows}"
 
 
-def _describe(card: ModelCard, measured: Evaluation) -> str:
+def _describe(card: ModelCard, measured: Evaluation, *, curve: bool) -> str:
     """Return the card as Markdown."""
     spec, neuron = card.input, card.neuron
     rule = (
         f"{spec.slice.delta_t_us / 1000:g} ms" if spec.slice.delta_t_us else f"{spec.slice.n_events} events"
     )
     split = card.split
-    validation = (
-        f"{split.fraction:.0%} of the training part, by seed {split.seed}" if split else "clips of its own"
-    )
+    validation = "clips of its own"
+    if split:
+        part = f"training part of {split.protocol}" if split.protocol else "training part"
+        validation = f"{split.fraction:.0%} of the {part}, by seed {split.seed}"
     return f"""# {card.name}
 
 {card.network.kind}, widths {list(card.network.widths)}, {len(card.classes)} classes, trained on {card.dataset}.
@@ -101,6 +110,7 @@ def _describe(card: ModelCard, measured: Evaluation) -> str:
 | accuracy, state reset a clip | {measured.accuracy_reset:.4f} (n = {measured.n}, validation) |
 | accuracy, state carried | {measured.accuracy_carried:.4f} (n = {measured.n}, validation) |
 | hidden density | {measured.density:.4f} spikes a neuron a step |
+| synaptic operations | {measured.synops_per_frame / 1e6:.2f} million a frame |
 | validation | {validation} |
 | commit | {card.commit} |
 | command | `{card.command}` |
@@ -112,4 +122,4 @@ Confusion on validation (rows: true, columns: decided, state carried):
 {_confusion(measured)}
 
 Density by layer: {", ".join(f"{name} {value:.3f}" for name, value in measured.densities.items())}.
-"""
+{f"{chr(10)}![Learning curve]({CURVE}){chr(10)}" if curve else ""}"""

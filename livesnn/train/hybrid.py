@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from math import cos, pi
 from typing import Any, cast
 
 import lightning
@@ -11,8 +13,9 @@ from torch import Tensor
 
 from livesnn.errors import TrainError
 from livesnn.snn.network import SpikingNetwork, eval_mode
-from livesnn.train.augment import augment
+from livesnn.train.augment import augment, clip_random
 from livesnn.train.config import TrainConfig
+from livesnn.train.loading import Batch
 from livesnn.train.switch import measure_switch, write_switch
 
 AT_ONCE = 50
@@ -40,16 +43,18 @@ class HybridModule(lightning.LightningModule):
                 cast(torch.optim.Optimizer, self.optimizers()).state.clear()
 
     def _keep_switch(self) -> None:
-        frames, labels = (part[:AT_ONCE] for part in next(iter(self.trainer.val_dataloaders)))
+        batch = next(iter(self.trainer.val_dataloaders))
+        frames, labels = batch.frames[:AT_ONCE], batch.labels[:AT_ONCE]
         sides = measure_switch(self.net, frames.to(self.device), labels.to(self.device), self.loss)
-        write_switch(self.config.runs / self.config.run_name, self.current_epoch, sides)
+        write_switch(self.config.out / self.config.run_name, self.current_epoch, sides)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        """Return the loss of one batch of clips, uint8 [B, T, C, H, W]."""
-        frames, labels = batch
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Return the loss of one batch of clips."""
+        frames, labels, numbers = batch
+        randoms = [clip_random(self.config.seed, self.current_epoch, number) for number in numbers.tolist()]
+        frames = augment(frames, self.config.augmentation, randoms)
         random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.global_step)
-        torch.manual_seed(random.initial_seed())  # dropout: a resumed run repeats it
-        frames = augment(frames, self.config.augmentation, random)
+        torch.manual_seed(random.initial_seed() + self.global_rank)  # dropout: a resumed run repeats it
         state = self._burn_in(frames, random)
         outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), state)
         loss = self.loss(outputs, labels)
@@ -59,7 +64,10 @@ class HybridModule(lightning.LightningModule):
             F.relu(rates - self.config.rate_target).mean() if not self.net.analog else rates.new_zeros(())
         )
         figures = {"loss": loss, "density": hidden_density(rates.detach(), self.net)}
-        self.log_dict(figures, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels))
+        shared = self.trainer.world_size > 1
+        self.log_dict(
+            figures, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels), sync_dist=shared
+        )
         return loss + self.config.rate_weight * penalty
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -84,14 +92,14 @@ class HybridModule(lightning.LightningModule):
         carried = torch.rand(len(frames), generator=random) >= self.config.from_zero
         return tuple(u * carried.to(u).view(-1, *[1] * (u.ndim - 1)) for u in state)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+    def validation_step(self, batch: Batch, index: int) -> None:
         """Log accuracy with the state reset at each clip, and carried through all of them as one stream.
 
         In float32, as the exported model runs: bf16 flips spikes, and changed 0, 1 and 3 of 100 decisions of the
         three trainings in models/results/nmnist.json.
         """
         with torch.autocast(self.device.type, enabled=False):
-            self._validate(*batch)
+            self._validate(batch.frames, batch.labels)
 
     def _validate(self, frames: Tensor, labels: Tensor) -> None:
         reset, carried, densities = [], [], []
@@ -115,7 +123,7 @@ class HybridModule(lightning.LightningModule):
             # What chooses the best epoch: accuracy, then loss; never an analog epoch.
             "score": (reset_accuracy + carried_accuracy) / 2 - 1e-3 * val_loss - float(self.net.analog),
         }
-        self.log_dict(values, batch_size=len(frames), prog_bar=True)
+        self.log_dict(values, batch_size=len(frames), prog_bar=True, rank_zero_only=True)
 
     def configure_optimizers(self) -> Any:
         """Return Adam, or AdamW with warm-up and cosine, a step at a time."""
@@ -123,10 +131,16 @@ class HybridModule(lightning.LightningModule):
         if self.config.optimizer == "adam":
             return torch.optim.Adam(parameters, self.config.learning_rate)
         optimizer = torch.optim.AdamW(parameters, self.config.learning_rate, weight_decay=1e-2)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.config.learning_rate, self.total_steps, pct_start=0.05, cycle_momentum=False
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(warm_up_and_cosine, self.total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def warm_up_and_cosine(total_steps: int, step: int) -> float:
+    """Return the share of the peak learning rate at ``step``: up in 5 % of the steps, then half a cosine to zero."""
+    rising = max(1, round(0.05 * total_steps))
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + cos(pi * (step - rising) / max(1, total_steps - rising)))
 
 
 def _targets(labels: Tensor, classes: int) -> Tensor:

@@ -1,42 +1,83 @@
-"""Clips as batches, in an order that only (seed, epoch) decides. Not here: reading data sets (datasets/)."""
+"""Samples as batches, in an order that only (seed, epoch) decides. Not here: reading data sets (datasets/)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
+import lightning
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from livesnn.train.datasets import Clips
-
-Batch = tuple[Tensor, Tensor]
-"""uint8 [B, T, C, H, W] and int64 [B]."""
+from livesnn.train.datasets import Parts, Samples
+from livesnn.train.datasets.clips import Clips
 
 
-class ClipDataset(Dataset[Batch]):
-    """Clips as tensors; a batch is one indexing."""
+class Batch(NamedTuple):
+    """Clips uint8 [B, T, C, H, W], their labels int64 [B], and their numbers among all samples, int64 [B]."""
 
-    def __init__(self, clips: Clips) -> None:
-        self.frames, self.labels = torch.from_numpy(clips.frames), torch.from_numpy(clips.labels)
+    frames: Tensor
+    labels: Tensor
+    numbers: Tensor
+
+
+class Draw(NamedTuple):
+    """Which samples make one batch, in which epoch."""
+
+    epoch: int
+    numbers: list[int]
+
+
+class Drawn(Dataset[Batch]):
+    """Samples, and more of them behind; an item is a whole batch."""
+
+    def __init__(self, samples: Samples, extra: Samples | None = None) -> None:
+        self._parts = [samples] if extra is None else [samples, extra]
+        self._labels = np.concatenate([part.labels for part in self._parts])
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self._labels)
 
-    def __getitem__(self, index: list[int]) -> Batch:
-        return self.frames[index], self.labels[index]
+    def __getitem__(self, draw: Draw) -> Batch:
+        numbers = np.array(draw.numbers, np.int64)
+        first, frames = 0, []
+        order = []
+        for part in self._parts:
+            here = np.flatnonzero((numbers >= first) & (numbers < first + len(part)))
+            if here.size:
+                frames.append(part.take(numbers[here] - first, draw.epoch))
+                order.append(here)
+            first += len(part)
+        back = np.argsort(np.concatenate(order))
+        together = frames[0] if len(frames) == 1 else np.concatenate(frames)[back]
+        labels = torch.from_numpy(self._labels[numbers])
+        return Batch(torch.from_numpy(together), labels, torch.from_numpy(numbers))
 
 
-class EpochBatches(Sampler[list[int]]):
-    """Batches of indices: all ``real`` clips and ``extra_per_epoch`` of the ``extra`` ones behind them, shuffled.
+class EpochBatches(Sampler[Draw]):
+    """Batches: all ``real`` samples and ``extra_per_epoch`` of the ``extra`` ones behind them, shuffled.
 
-    Whole batches only; what is left over comes in another epoch.
+    Whole batches only; what is left over comes in another epoch. Of each batch, worker ``rank`` of ``workers`` gets
+    its share: together they draw what one worker would.
     """
 
-    def __init__(self, real: int, extra: int, extra_per_epoch: int, batch: int, seed: int) -> None:
+    def __init__(
+        self,
+        real: int,
+        extra: int,
+        extra_per_epoch: int,
+        batch: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        workers: int = 1,
+    ) -> None:
         self.real, self.extra, self.extra_per_epoch = real, extra, min(extra, extra_per_epoch)
-        self.batch = min(batch, real + self.extra_per_epoch)
+        self.batch = min(batch, (real + self.extra_per_epoch) // workers * workers)
         self.seed = seed
+        self.rank, self.workers = rank, workers
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -46,20 +87,42 @@ class EpochBatches(Sampler[list[int]]):
     def __len__(self) -> int:
         return (self.real + self.extra_per_epoch) // self.batch
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[Draw]:
         random = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         extra = torch.randperm(self.extra, generator=random)[: self.extra_per_epoch] + self.real
         index = torch.cat([torch.arange(self.real), extra])
         index = index[torch.randperm(len(index), generator=random)]
+        share = self.batch // self.workers
         for i in range(len(self)):
-            yield index[i * self.batch : (i + 1) * self.batch].tolist()
+            first = i * self.batch + self.rank * share
+            yield Draw(self.epoch, index[first : first + share].tolist())
 
 
-def training_batches(clips: ClipDataset, sampler: EpochBatches) -> DataLoader[Batch]:
-    """Return the loader of a training; the data is in memory, so no worker processes."""
-    return DataLoader(clips, sampler=sampler, batch_size=None)
+class Loaders(lightning.LightningDataModule):
+    """Both loaders of a training; the data is in memory or mapped, so no worker processes."""
+
+    def __init__(self, parts: Parts, batch: int, seed: int) -> None:
+        super().__init__()
+        self._parts, self._batch, self._seed = parts, batch, seed
+
+    def batches(self, *, rank: int = 0, workers: int = 1) -> EpochBatches:
+        """Return what one worker draws."""
+        parts = self._parts
+        return EpochBatches(
+            len(parts.training), len(parts.extra or ()), parts.extra_per_epoch, self._batch, self._seed,
+            rank=rank, workers=workers,
+        )  # fmt: skip
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return the training's batches."""
+        sampler = self.batches(rank=self.trainer.global_rank, workers=self.trainer.world_size)
+        return DataLoader(Drawn(self._parts.training, self._parts.extra), sampler=sampler, batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Return the validation clips in the order of a stream, as one batch."""
+        return whole(self._parts.validation.shuffled(self._seed))
 
 
 def whole(clips: Clips) -> DataLoader[Batch]:
     """Return a loader of one batch: all clips in their order."""
-    return DataLoader(ClipDataset(clips), sampler=[list(range(len(clips)))], batch_size=None)
+    return DataLoader(Drawn(clips), sampler=[Draw(0, list(range(len(clips))))], batch_size=None)

@@ -29,7 +29,10 @@ def run_folder(config: TrainConfig) -> Iterator[tuple[Path, Path | None]]:
         It holds another training or one that runs, there is nothing to resume, or what there is is damaged; also
         when anything can't be written there while the folder is held.
     """
-    run = config.runs / config.run_name
+    run = config.out / config.run_name
+    if _shares_another():
+        yield run, run / LAST if config.resume else None
+        return
     try:
         if not config.resume:
             _begin(run, config)
@@ -40,6 +43,11 @@ def run_folder(config: TrainConfig) -> Iterator[tuple[Path, Path | None]]:
         raise TrainError(
             f"{run}: {error.strerror or error}: check the folder, its permissions and the space"
         ) from error
+
+
+def _shares_another() -> bool:
+    """Whether this is one of several processes of a training, and not the first (Lightning, torchrun, SLURM)."""
+    return any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
 
 
 def _begin(run: Path, config: TrainConfig) -> None:

@@ -57,7 +57,7 @@ def evaluate_stream(model: Model, minutes: float, seed: int = 0) -> StreamEvalua
     Raises
     ------
     DataError
-        The model's classes are not the gestures.
+        The model's classes are not the gestures, or the stream is too long, or so short that no frame counts.
     """
     if not 0 < minutes <= MOST_MINUTES:
         raise DataError(f"{minutes:g} minutes can't be measured: give a number above 0, up to {MOST_MINUTES}")
@@ -73,6 +73,10 @@ def evaluate_stream(model: Model, minutes: float, seed: int = 0) -> StreamEvalua
         ends_us.append(result.t)
         if (gesture := _performed(ends_us[0], result.t, source.segments)) is not None:
             judged.append(_Judged(result.t, gesture, result.decision == gesture))
+    if not judged:
+        raise DataError(
+            f"{minutes:g} minutes are too short: no whole window lies within a gesture: give more minutes"
+        )
     idle = _person(seed + 1, (IDLE,), duration_us)
     decided = sum(result.window_end and result.decision is not None for result in _results(model, idle))
     return StreamEvaluation(

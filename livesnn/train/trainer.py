@@ -16,7 +16,7 @@ from pathlib import Path
 import lightning
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from livesnn import __version__
 from livesnn.errors import TrainError
@@ -29,21 +29,24 @@ from livesnn.train.datasets import Parts, data_set
 from livesnn.train.evaluate import Evaluation
 from livesnn.train.folder import write_model_folder
 from livesnn.train.hybrid import HybridModule
-from livesnn.train.loading import ClipDataset, EpochBatches, training_batches, whole
+from livesnn.train.loading import Loaders
 from livesnn.train.run_folder import BEST, LAST, load_checkpoint, run_folder
 from livesnn.weights import load_weights
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Where a training left its model, and the best epoch's figures on validation."""
+    """Where a training left its model, its best epoch on validation, and the recordings that couldn't be used."""
 
     folder: Path
     validation: Evaluation
+    skipped: tuple[str, ...] = ()
 
 
-def train(config: TrainConfig) -> Trained:
+def train(config: TrainConfig) -> Trained | None:
     """Train, keep the best epoch by validation, and write a model folder into the run folder.
+
+    Returns None on the machines and devices that share the training of the first.
 
     Raises
     ------
@@ -52,22 +55,31 @@ def train(config: TrainConfig) -> Trained:
     DataError
         The data set isn't in its official layout.
     """
+    config = config.completed()
     commit = _commit()
     parts = data_set(config.dataset).load_parts(config)
-    training, extra = parts.training, parts.extra
-    sampler = EpochBatches(len(training), len(extra or ()), parts.extra_per_epoch, config.batch, config.seed)
+    loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
-    net = _network(config, training.classes)
-    module = HybridModule(net, config, config.epochs * len(sampler))
-    loader = training_batches(ClipDataset(training if extra is None else training.joined(extra)), sampler)
+    net = _network(config, parts.training.classes)
+    module = HybridModule(net, config, config.epochs * len(loaders.batches()))
     with run_folder(config) as (run, resume_from), _quiet():
         trainer = _trainer(config, run)
         try:
-            stream = whole(parts.validation.shuffled(config.seed))
-            trainer.fit(module, loader, stream, ckpt_path=resume_from, weights_only=True)
+            trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
             raise TrainError(f"stopped in epoch {trainer.current_epoch}: go on with --resume") from error
-        return _finish(run, config, net, parts, commit)
+        return _finish(run, config, net, parts, commit) if trainer.is_global_zero else None
+
+
+def train_all(config: TrainConfig) -> list[Trained]:
+    """Train `config.runs` times, with this seed and those after it; see `train`."""
+    if config.runs == 1:
+        done = [train(config)]
+    else:
+        seeds = range(config.seed, config.seed + config.runs)
+        name = config.name or f"{config.dataset}-{config.recipe}"
+        done = [train(replace(config, runs=1, seed=seed, name=f"{name}-{seed}")) for seed in seeds]
+    return [trained for trained in done if trained is not None]
 
 
 def _compiles(config: TrainConfig) -> bool:
@@ -78,12 +90,16 @@ def _compiles(config: TrainConfig) -> bool:
 def _trainer(config: TrainConfig, run: Path) -> lightning.Trainer:
     best = ModelCheckpoint(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
+    shared = config.devices * config.num_nodes > 1
     return lightning.Trainer(
         max_epochs=config.epochs,
         accelerator="auto",
-        devices=1,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy="ddp" if shared else "auto",
+        use_distributed_sampler=False,  # EpochBatches shares its batches itself
         precision=config.precision,
-        logger=CSVLogger(run, "log", flush_logs_every_n_steps=1),
+        logger=[CSVLogger(run, "log", flush_logs_every_n_steps=1), TensorBoardLogger(run, "tensorboard")],
         callbacks=[best, last, RichProgressBar(console_kwargs={"stderr": True})],
         log_every_n_steps=1,
         num_sanity_val_steps=0,
@@ -116,8 +132,10 @@ def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, parts: Parts, c
         commit=commit,
         command=shlex.join(["livesnn", *sys.argv[1:]]),
     )
-    measured = write_model_folder(net.eval(), run / "model", card, parts.validation)
-    return Trained(run / "model", measured)
+    log = sorted(run.glob("log/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)[-1]
+    measured = write_model_folder(net.eval(), run / "model", card, parts.validation, log)
+    skipped = parts.validation.skipped
+    return Trained(run / "model", measured, skipped)
 
 
 def _commit() -> str:

@@ -1,127 +1,102 @@
-"""A data set as clips of frames, ready to train on. One module each; the frames come from events.frames."""
+"""A data set as samples ready to train on. One module each; the frames come from events.frames, or from video."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, get_args
 
-import numpy as np
-import numpy.typing as npt
-
-from livesnn.card import InputSpec, ModelCard, Split
-from livesnn.paths import cache_dir
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the command line needs the names at once
+    from livesnn.card import InputSpec, ModelCard, Split
     from livesnn.train.config import TrainConfig
+    from livesnn.train.datasets.clips import Clips, Frames, Index
 
 SplitName = Literal["validation", "train", "test"]
+SequenceName = Literal[
+    "mnist-still", "mnist-seq1", "mnist-seq2", "mnist-seq3", "mnist-seq4", "mnist-seq5-total", "mnist-seq5-sorted"
+]  # fmt: skip
+Name = Literal[
+    "nmnist", "dvs-gesture", "cifar10-dvs", "ucf101", "hmdb51", "gestures-sim", "folder",
+    "mnist-still", "mnist-seq1", "mnist-seq2", "mnist-seq3", "mnist-seq4", "mnist-seq5-total", "mnist-seq5-sorted",
+]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Clips:
-    """Labelled clips of equal length.
+class Samples(Protocol):
+    """What a training draws from: `Clips`, or clips that are made anew in every epoch."""
 
-    Attributes
-    ----------
-    frames
-        uint8 [N, T, C, H, W].
-    labels
-        int64 [N], indices into `classes`.
-    names
-        One a clip: where it came from.
-    """
+    @property
+    def labels(self) -> Index:
+        """int64 [N], indices into `classes`; negative: none of them."""
+        ...
 
-    frames: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
-    names: tuple[str, ...]
-    classes: tuple[str, ...]
+    @property
+    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    def __len__(self) -> int: ...
 
-    def subset(self, index: npt.NDArray[np.int64]) -> Clips:
-        """Return the clips at ``index``, in that order."""
-        names = tuple(self.names[i] for i in index)
-        return Clips(self.frames[index], self.labels[index], names, self.classes)
-
-    def shuffled(self, seed: int) -> Clips:
-        """Return the same clips in the order of a stream, by ``seed`` (SPEC, accuracy_carried)."""
-        return self.subset(np.random.default_rng([seed, 0xCA44]).permutation(len(self)))
-
-    def joined(self, other: Clips) -> Clips:
-        """Return these clips, then ``other``'s; both have the same classes and length."""
-        return Clips(
-            np.concatenate([self.frames, other.frames]),
-            np.concatenate([self.labels, other.labels]),
-            self.names + other.names,
-            self.classes,
-        )
-
-
-def stratified_split(
-    labels: npt.NDArray[np.int64], fraction: float, seed: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return indices (train, validation), both sorted: ``fraction`` of each class goes to validation, by ``seed``."""
-    rng = np.random.default_rng([seed, 0x5411])
-    held_out = np.zeros(len(labels), dtype=bool)
-    ordered = rng.permutation(len(labels))
-    ordered = ordered[np.argsort(labels[ordered], kind="stable")]  # shuffled inside each class
-    target = round(len(labels) * fraction)
-    held_out[ordered[(np.arange(target) * len(labels) + len(labels) // 2) // max(target, 1)]] = True
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    def take(self, index: Index, epoch: int) -> Frames:
+        """Return the clips at ``index``, uint8 [B, T, C, H, W]; a clip depends on its index and the epoch alone."""
+        ...
 
 
 class Parts(NamedTuple):
-    """What a training takes: clips to train on, clips that choose the epoch, and more of which each epoch draws some.
+    """What a training takes: samples, clips that choose the epoch, and more samples of which each epoch draws some.
 
     ``split``: how validation was kept from the training part; None: it consists of clips of its own.
     """
 
-    training: Clips
+    training: Samples
     validation: Clips
-    extra: Clips | None
-    extra_per_epoch: int
-    split: Split | None
+    extra: Clips | None = None
+    extra_per_epoch: int = 0
+    split: Split | None = None
+
+
+class Finding(NamedTuple):
+    """One line of `livesnn data check`."""
+
+    state: Literal["complete", "missing", "damaged"]
+    what: str
 
 
 class DataSet(Protocol):
-    """A module of this package: one data set."""
+    """A module of this package, or a `sequence_sets.SequenceSet`: one data set."""
 
-    INPUT: InputSpec
-    """What a network is fed."""
+    @property
+    def INPUT(self) -> InputSpec:  # noqa: N802 (a constant of a module)
+        """What a network is fed."""
+        ...
 
-    @staticmethod
-    def load_parts(config: TrainConfig) -> Parts:
+    @property
+    def PROTOCOLS(self) -> tuple[str, ...]:  # noqa: N802
+        """The names of its published splits, the usual one first; ("",) where there is one alone."""
+        ...
+
+    def load_parts(self, config: TrainConfig) -> Parts:
         """Read, or simulate, what ``config`` trains on; raises DataError when it isn't in its official layout."""
         ...
 
-    @staticmethod
-    def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
+    def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
         """Return the clips on which a model is measured; raises DataError when there are none.
 
         "validation": what chose the epoch; "train": what was trained on; "test": the test part.
         """
         ...
 
+    def check(self, data: Path) -> list[Finding]:
+        """Say what of the data set is in a folder, and what is missing or damaged; reads all of it."""
+        ...
+
 
 def data_set(name: str) -> DataSet:
-    """Return the data set of that name: nmnist, gestures-sim."""
+    """Return the data set of that `Name`."""
+    if name in get_args(SequenceName):
+        from livesnn.train.datasets.sequence_sets import SequenceSet
+
+        return SequenceSet(name)
     return cast(DataSet, import_module(f"livesnn.train.datasets.{name.replace('-', '_')}"))
 
 
-def cached(name: str, settings: object, make: Callable[[], npt.NDArray[np.uint8]]) -> npt.NDArray[np.uint8]:
-    """Return what ``make`` makes of ``settings`` (told apart by their repr), from the cache where it is there."""
-    file = cache_dir() / f"{name}-{hashlib.sha256(repr(settings).encode()).hexdigest()[:16]}.npy"
-    if file.exists():
-        return cast(npt.NDArray[np.uint8], np.load(file))
-    made = make()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partly = file.with_suffix(f".{os.getpid()}.npy")  # an interrupted one is never mistaken for a whole one
-    np.save(partly, made)
-    partly.replace(file)
-    return made
+def data_set_names() -> tuple[str, ...]:
+    """Return the names of all data sets."""
+    return get_args(Name)

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
+from rich.console import Console
+from rich.progress import track
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
+from livesnn.errors import DataError
 from livesnn.events.frames import Slicer
 from livesnn.simulate.gestures import RESOLUTION, VERSION, Use, gesture_clip
 from livesnn.simulate.motions import GESTURES, IDLE
-from livesnn.train.datasets import Clips, Parts, SplitName, cached
+from livesnn.train.datasets import Finding, Parts, SplitName
+from livesnn.train.datasets.cache import cache_file, cached
+from livesnn.train.datasets.clips import Clips, Frames
 
 if TYPE_CHECKING:
     from livesnn.train.config import TrainConfig
 
+PROTOCOLS = ("",)
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25)
 
 MEASURED_PEOPLE = 50
@@ -31,6 +37,10 @@ TEST_WINDOWS = 3
 UNKNOWN = -1
 """Label of a clip that is none of the classes: whoever trains on it teaches doubt."""
 
+LONGEST_S = 60.0
+"""Most that is simulated for one clip."""
+
+NAME = "gestures-sim"
 _CHUNK = 200  # clips a cache file: what an interrupted simulation may lose
 _Clip = tuple[str, int]  # gesture and seed
 
@@ -38,62 +48,81 @@ _Clip = tuple[str, int]  # gesture and seed
 def load_parts(config: TrainConfig) -> Parts:
     """Return ``config.people`` clips a class, others for validation, and as many people who stand idle."""
     spec = config.card(()).input
-    idle = load_idle(spec, config.people, use="train")
+    idle = load_gestures(spec, config.people, use="train", gestures=(IDLE,))
     validation = load_gestures(spec, MEASURED_PEOPLE, use="validation")
-    return Parts(load_gestures(spec, config.people, use="train"), validation, idle, len(idle), None)
+    return Parts(load_gestures(spec, config.people, use="train"), validation, idle, len(idle))
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     """Return clips of `MEASURED_PEOPLE` people a class; ``data`` isn't needed."""
+    if card.classes != GESTURES:
+        raise DataError(f"{card.name} knows {', '.join(card.classes)}: choose a model of the gestures")
     windows = TEST_WINDOWS if split == "test" else 1
     return load_gestures(card.input, MEASURED_PEOPLE, use=split, windows=windows)
 
 
-def load_gestures(spec: InputSpec, people: int, *, use: Use, windows: int = 1) -> Clips:
-    """Return a clip of each of so many people a gesture; the first ones are the same whatever their number."""
-    clips = [(name, seed) for seed in range(people) for name in GESTURES]
-    labels = np.array([GESTURES.index(name) for name, _ in clips], np.int64)
-    return Clips(
-        _frames(spec, clips, use, windows),
-        labels,
-        tuple(f"{use}/{name}/{seed}" for name, seed in clips),
-        GESTURES,
-    )
+def check(data: Path) -> list[Finding]:
+    """Say that nothing is needed: the clips are simulated."""
+    return [Finding("complete", "simulated on the spot: no files are needed")]
 
 
-def load_idle(spec: InputSpec, people: int, *, use: Use) -> Clips:
-    """Return a clip of each of so many people who stand idle, labelled `UNKNOWN`."""
-    clips = [(IDLE, seed) for seed in range(people)]
-    labels = np.full(people, UNKNOWN)
-    return Clips(
-        _frames(spec, clips, use), labels, tuple(f"{use}/{name}/{seed}" for name, seed in clips), GESTURES
-    )
+def load_gestures(
+    spec: InputSpec, people: int, *, use: Use, windows: int = 1, gestures: tuple[str, ...] = GESTURES
+) -> Clips:
+    """Return a clip of each of so many people a gesture; the first ones are the same whatever their number.
+
+    People who stand idle are labelled `UNKNOWN`.
+    """
+    clips = [(name, seed) for seed in range(people) for name in gestures]
+    labels = [GESTURES.index(name) if name in GESTURES else UNKNOWN for name, _ in clips]
+    names = tuple(f"{use}/{name}/{seed}" for name, seed in clips)
+    return Clips(_frames(spec, clips, use, windows), np.array(labels, np.int64), names, GESTURES)
 
 
-def clip_frames(clip: tuple[str, int], spec: InputSpec, use: Use, windows: int = 1) -> npt.NDArray[np.uint8]:
-    """Return the first frames of a person, uint8 [windows · window, C, H, W]; ``clip`` is (gesture, seed)."""
+def clip_frames(clip: _Clip, spec: InputSpec, use: Use, windows: int = 1) -> Frames:
+    """Return the first frames of a person, uint8 [windows · window, C, H, W]; DataError if they take too long."""
     name, seed = clip
     count = windows * spec.window
     seconds = count * (spec.slice.delta_t_us or 0) * 1e-6 + 0.1  # the first event comes a little late
-    while True:
+    while seconds < LONGEST_S:
         events = gesture_clip(name, seed, seconds, use=use)
         frames = Slicer(spec.slice, RESOLUTION, spec).push(events)
         if len(frames) >= count:
             return np.stack([frame.data for frame in frames[:count]])
         seconds *= 2
+    raise DataError(
+        f"{count} frames of {spec.slice} take more than {LONGEST_S:g} s of {name}: give shorter frames"
+    )
 
 
-def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int = 1) -> npt.NDArray[np.uint8]:
+def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Frames:
     """Return uint8 [N, windows · window, C, H, W], what the cache lacks made by all processors."""
     chunks = [clips[first : first + _CHUNK] for first in range(0, len(clips), _CHUNK)]
-    with multiprocessing.get_context("spawn").Pool(min(os.cpu_count() or 1, len(chunks))) as pool:
-        return np.concatenate(
-            pool.map(partial(_chunk, spec=spec, use=use, windows=windows), chunks, chunksize=1)
-        )
+    make = partial(_chunk, spec=spec, use=use, windows=windows)
+    missing = [
+        chunk for chunk in chunks if not cache_file(NAME, _settings(chunk, spec, use, windows)).exists()
+    ]
+    if missing:
+        console = Console(stderr=True)
+        with multiprocessing.get_context("spawn").Pool(min(os.cpu_count() or 1, len(missing))) as pool:
+            filled = pool.imap(partial(_fill, make), missing)
+            for _ in track(filled, "simulating people", len(missing), console=console):
+                pass
+    return np.concatenate([make(chunk) for chunk in chunks])
 
 
-def _chunk(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> npt.NDArray[np.uint8]:
-    settings = (spec.width, spec.height, spec.slice, spec.window, windows, use, VERSION, clips)
+def _fill(make: Callable[[list[_Clip]], Frames], clips: list[_Clip]) -> None:
+    """Fill the cache, and send no frames through a pipe."""
+    make(clips)
+
+
+def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> object:
+    return spec.width, spec.height, spec.slice, spec.window, windows, use, VERSION, clips
+
+
+def _chunk(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> Frames:
     return cached(
-        "gestures-sim", settings, lambda: np.stack([clip_frames(clip, spec, use, windows) for clip in clips])
+        NAME,
+        _settings(clips, spec, use, windows),
+        lambda: np.stack([clip_frames(clip, spec, use, windows) for clip in clips]),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +13,24 @@ from livesnn.errors import DataError
 from livesnn.events import Resolution
 from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.frames import stack_clip
-from livesnn.train.datasets import Clips, Parts, SplitName, stratified_split
+from livesnn.train.datasets import Finding, Parts, SplitName
+from livesnn.train.datasets.clips import Clips, stratified_split
 from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, simulated_digits
 
 if TYPE_CHECKING:
     from livesnn.train.config import TrainConfig
 
+PROTOCOLS = ("",)
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=29_000), count_max=4, scale=0.5)
 CLASSES = tuple("0123456789")
 SENSOR = Resolution(34, 34)
 RECORD_BYTES = 5
 PARTS = ("Train", "Test")
+OFFICIAL = {
+    "Train": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
+    "Test": (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
+}
+"""Recordings of each digit, as MNIST has them."""
 
 
 def load_parts(config: TrainConfig) -> Parts:
@@ -45,6 +52,23 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     clips = load_nmnist(data, "Train", card.input)
     train, validation = stratified_split(clips.labels, card.split.fraction, card.split.seed)
     return clips.subset(validation if split == "validation" else train)
+
+
+def check(data: Path) -> list[Finding]:
+    """Say how many of the official recordings of each digit are there, and which are damaged."""
+    root = find_root(data)
+    findings = []
+    for part, official in OFFICIAL.items():
+        for digit, count in enumerate(official):
+            paths = sorted((root / part / str(digit)).glob("*.bin"))
+            for path in paths:
+                try:
+                    _read_clip(path, INPUT)
+                except DataError as error:
+                    findings.append(Finding("damaged", str(error)))
+            state: Literal["complete", "missing"] = "complete" if len(paths) == count else "missing"
+            findings.append(Finding(state, f"{part}/{digit}: {len(paths)} of {count} recordings"))
+    return findings
 
 
 def _simulated(config: TrainConfig, spec: InputSpec, recordings: int) -> Clips:

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec
-from livesnn.errors import DataError
 from livesnn.events.frames import stack_clip
 from livesnn.simulate.saccades import MOVES, NMNIST, RESOLUTION, simulated_digit
-from livesnn.train.datasets import cached
+from livesnn.train.datasets.cache import cached
+from livesnn.train.datasets.mnist import load_mnist
 
 FIRST_UNSEEN = 1000
 """MNIST's first thousand training digits are those of N-MNIST's first thousand recordings: left out, so that no
@@ -26,19 +26,14 @@ def simulated_digits(
     Raises
     ------
     DataError
-        ``mnist`` isn't Keras's mnist.npz.
+        See `load_mnist`.
     """
-    try:
-        with np.load(mnist) as arrays:
-            images, labels = arrays["x_train"], arrays["y_train"]
-    except (OSError, KeyError, ValueError) as error:
-        raise DataError(
-            f"{mnist} is not MNIST's mnist.npz with x_train and y_train ({error}): give --mnist"
-        ) from error
+    digits = load_mnist(mnist)
+    images, labels = digits.train_images, digits.train_labels
     images, labels = images[FIRST_UNSEEN:][:count], labels[FIRST_UNSEEN:][:count]
     settings = (len(images), seed, input_spec, NMNIST, MOVES)
     frames = cached("nmnist-simulated", settings, lambda: _simulate(images, input_spec, seed))
-    return frames, labels.astype(np.int64)
+    return frames, labels
 
 
 def _simulate(images: npt.NDArray[np.uint8], input_spec: InputSpec, seed: int) -> npt.NDArray[np.uint8]:

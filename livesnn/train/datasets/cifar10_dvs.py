@@ -1,0 +1,125 @@
+"""CIFAR10-DVS (Li et al. 2017) in its official layout: <class>/cifar10_<class>_<0..999>.aedat, AEDAT 2.0, 128×128."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from livesnn.card import InputSpec, ModelCard, SliceRule, Split
+from livesnn.errors import DataError, LivesnnError
+from livesnn.sources import open_source
+from livesnn.train.datasets import Finding, Parts, SplitName
+from livesnn.train.datasets.clips import Clips, Index, stratified_split
+from livesnn.train.datasets.recorded import Recording, load_recordings
+
+if TYPE_CHECKING:
+    from livesnn.train.config import TrainConfig
+
+INPUT = InputSpec(128, 128, SliceRule(n_events=1000), count_max=4, scale=0.5)
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+PROTOCOLS = ("90/10", "70/30")
+"""The data set has no official split. "90/10": a tenth of each class, drawn once by seed 0, is the test part, as most
+publications have it. "70/30": each class's recordings 0 to 699 train, 700 to 999 test (the paper's authors)."""
+PER_CLASS = 1000
+WINDOWS = 3
+"""Of a recording's some twenty, evenly spread."""
+
+
+def load_parts(config: TrainConfig) -> Parts:
+    """Return the training part of a protocol, a fraction of each class's recordings kept for validation by seed."""
+    split = Split(config.validation, config.seed, config.protocol)
+    recordings = _of(find_recordings(config.data), config.protocol, test=False)
+    training, validation = _halves(recordings, split)
+    spec, most = config.card(()).input, config.windows or WINDOWS
+    return Parts(_load(training, spec, most), _load(validation, spec, most), split=split)
+
+
+def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
+    """Return the test part of the card's protocol, or what its split kept of the training part."""
+    if card.split is None:
+        raise DataError(f"the card of {card.name} doesn't say which recordings were kept: train it again")
+    recordings = _of(find_recordings(data), card.split.protocol, test=split == "test")
+    if split != "test":
+        recordings = _halves(recordings, card.split)[split == "validation"]
+    return _load(recordings, card.input, WINDOWS)
+
+
+def check(data: Path) -> list[Finding]:
+    """Say of each class how many of its thousand recordings are there, and which can't be read."""
+    recordings = find_recordings(data)
+    findings = []
+    for label, name in enumerate(CLASSES):
+        of_class = [recording for recording in recordings if recording.label == label]
+        for recording in of_class:
+            try:
+                with open_source(str(recording.path)) as source:
+                    findings += [Finding("damaged", f"{recording.name}: {line}") for line in source.warnings]
+            except LivesnnError as error:
+                findings.append(Finding("damaged", str(error)))
+        whole = len(of_class) == PER_CLASS
+        findings.append(
+            Finding("complete" if whole else "missing", f"{name}: {len(of_class)} of {PER_CLASS}")
+        )
+    return findings
+
+
+def find_recordings(data: Path) -> list[Recording]:
+    """Return all recordings, by class and number; raises DataError where a class has none."""
+    root = next(
+        (folder for folder in (data, data / "cifar10-dvs", data / "CIFAR10DVS") if _is_root(folder)), None
+    )
+    if root is None:
+        raise DataError(
+            f"no CIFAR10-DVS in {data}: expected {data}/airplane/cifar10_airplane_0.aedat … (unpack the ten archives)"
+        )
+    recordings = []
+    for label, name in enumerate(CLASSES):
+        files = {int(found[1]): path for path in (root / name).glob("*.aedat")
+                 if (found := re.fullmatch(rf"cifar10_{name}_(\d{{1,3}})\.aedat", path.name))}  # fmt: skip
+        if not files:
+            raise DataError(
+                f"no recordings of {name} in {root}: unpack {name}.zip there ({name}/cifar10_{name}_0.aedat)"
+            )
+        recordings += [
+            Recording(path, label, f"{name}/{path.name}", f"{name}/{number}")
+            for number, path in sorted(files.items())
+        ]
+    return recordings
+
+
+def _is_root(folder: Path) -> bool:
+    return any((folder / name).is_dir() for name in CLASSES)
+
+
+def _of(recordings: list[Recording], protocol: str, *, test: bool) -> list[Recording]:
+    """Return the test or the training part of a protocol."""
+    numbers = np.array([int(recording.group.rpartition("/")[2]) for recording in recordings])
+    if protocol == "70/30":
+        is_test = numbers >= 700
+    else:  # drawn of all thousand, whichever of them are here
+        drawn = {label: set(_tenth(label)) for label in range(len(CLASSES))}
+        is_test = np.array([n in drawn[r.label] for n, r in zip(numbers.tolist(), recordings, strict=True)])
+    part = [recording for recording, tests in zip(recordings, is_test, strict=True) if tests == test]
+    if not part:
+        raise DataError(
+            f"no recordings of the {'test' if test else 'training'} part of {protocol}: unpack all archives"
+        )
+    return part
+
+
+def _tenth(label: int) -> list[int]:
+    return np.random.default_rng([0, label]).permutation(PER_CLASS)[: PER_CLASS // 10].tolist()
+
+
+def _halves(recordings: list[Recording], split: Split) -> tuple[list[Recording], list[Recording]]:
+    """Return (training, validation)."""
+    labels: Index = np.array([recording.label for recording in recordings], np.int64)
+    train, validation = stratified_split(labels, split.fraction, split.seed)
+    return [recordings[i] for i in train], [recordings[i] for i in validation]
+
+
+def _load(recordings: list[Recording], spec: InputSpec, most: int) -> Clips:
+    return load_recordings("cifar10-dvs", recordings, CLASSES, spec, most=most)

@@ -1,0 +1,202 @@
+"""Clips: labelled windows of frames, in memory or on disk; and how they are split. Not here: reading them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.errors import DataError
+
+Frames = npt.NDArray[np.uint8]
+Index = npt.NDArray[np.int64]
+
+
+class OnDisk:
+    """An array of clips in a file of numpy's, opened whenever some of them are wanted: thousands need no open files.
+
+    Raises
+    ------
+    ValueError, OSError
+        It isn't one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        array = np.load(path, mmap_mode="r")
+        if array.dtype != np.uint8 or array.ndim != 5:
+            raise ValueError(f"{path} holds {array.dtype} {array.shape}, not clips")
+        self.shape: tuple[int, ...] = array.shape
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Index) -> Frames:
+        """Return a copy of the clips at ``index``."""
+        return np.asarray(np.load(self._path, mmap_mode="r")[index])
+
+
+class Stack:
+    """Arrays of clips, one behind the other, as one array that is never copied together.
+
+    Parameters
+    ----------
+    arrays
+        uint8 [N, T, C, H, W] each, of one shape but for N.
+    order
+        int64 [M]: which clips of all these, and in which order; default: all.
+    """
+
+    def __init__(self, arrays: Sequence[Frames | OnDisk], order: Index | None = None) -> None:
+        self._arrays = arrays
+        self._first = np.cumsum([0, *map(len, arrays)])
+        self._order = np.arange(self._first[-1]) if order is None else order
+        self.shape = (len(self._order), *arrays[0].shape[1:])
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, index: slice | Index) -> Frames:
+        """Return a copy of the clips at ``index``."""
+        wanted = self._order[index]
+        holder = np.searchsorted(self._first, wanted, side="right") - 1
+        taken = np.empty((len(wanted), *self.shape[1:]), np.uint8)
+        for number in np.unique(holder):
+            here = np.flatnonzero(holder == number)
+            taken[here] = self._arrays[number][wanted[here] - self._first[number]]
+        return taken
+
+    def __iter__(self) -> Iterator[Frames]:
+        return (self[i : i + 1][0] for i in range(len(self)))
+
+    def subset(self, index: Index) -> Stack:
+        """Return the clips at ``index``, in that order; nothing is read."""
+        return Stack(self._arrays, self._order[index])
+
+    def joined(self, other: Stack) -> Stack:
+        """Return these clips, then ``other``'s."""
+        order = np.concatenate([self._order, other._order + self._first[-1]])
+        return Stack([*self._arrays, *other._arrays], order)
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Labelled clips of equal length.
+
+    Attributes
+    ----------
+    frames
+        uint8 [N, T, C, H, W], or a `Stack` of that shape.
+    labels
+        int64 [N], indices into `classes`.
+    names
+        One a clip: where it came from.
+    recordings
+        One a clip: the recording or video it is a part of; empty: each clip is a recording of its own.
+    groups
+        One a clip: whose it is (person, session, group of videos), never on both sides of a split; or empty.
+    skipped
+        Recordings left out since they can't be read, and why; one line each.
+    """
+
+    frames: Frames | Stack
+    labels: Index
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    recordings: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: Index, epoch: int) -> Frames:
+        """Return the clips at ``index``, uint8 [B, T, C, H, W]: in every epoch the same (see `Samples`)."""
+        return self.frames[index]
+
+    def subset(self, index: Index) -> Clips:
+        """Return the clips at ``index``, in that order."""
+        frames = self.frames.subset(index) if isinstance(self.frames, Stack) else self.frames[index]
+        return replace(
+            self,
+            frames=frames,
+            labels=self.labels[index],
+            names=tuple(self.names[i] for i in index),
+            recordings=tuple(self.recordings[i] for i in index) if self.recordings else (),
+            groups=tuple(self.groups[i] for i in index) if self.groups else (),
+        )
+
+    def split_by_group(self, fraction: float, seed: int) -> tuple[Clips, Clips]:
+        """Return (training, validation); see `group_split`."""
+        train, validation = group_split(self.groups, self.labels, fraction, seed)
+        return self.subset(train), self.subset(validation)
+
+    def shuffled(self, seed: int) -> Clips:
+        """Return the same clips in the order of a stream, by ``seed`` (SPEC, accuracy_carried)."""
+        return self.subset(np.random.default_rng([seed, 0xCA44]).permutation(len(self)))
+
+    def joined(self, other: Clips) -> Clips:
+        """Return these clips, then ``other``'s; both have the same classes and length."""
+        mine, others = (
+            each.frames if isinstance(each.frames, Stack) else Stack([each.frames]) for each in (self, other)
+        )
+        return Clips(
+            mine.joined(others),
+            np.concatenate([self.labels, other.labels]),
+            self.names + other.names,
+            self.classes,
+            (self.recordings or self.names) + (other.recordings or other.names),
+            skipped=self.skipped + other.skipped,
+        )
+
+
+def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, Index]:
+    """Return indices (train, validation), both sorted: ``fraction`` of each class goes to validation, by ``seed``."""
+    rng = np.random.default_rng([seed, 0x5411])
+    held_out = np.zeros(len(labels), dtype=bool)
+    ordered = rng.permutation(len(labels))
+    ordered = ordered[np.argsort(labels[ordered], kind="stable")]  # shuffled inside each class
+    target = round(len(labels) * fraction)
+    held_out[ordered[(np.arange(target) * len(labels) + len(labels) // 2) // max(target, 1)]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def group_split(groups: Sequence[str], labels: Index, fraction: float, seed: int) -> tuple[Index, Index]:
+    """Return indices (train, validation), both sorted: whole groups, at least one on each side, by ``seed``.
+
+    Where groups are of one class each (sessions of one object, the groups of UCF-101), ``fraction`` of each class's
+    groups goes to validation, of classes with more than one; else, or where no class has two, of all groups together.
+
+    Parameters
+    ----------
+    groups
+        One a clip: its person, session, or group of videos.
+    labels
+        int64 [N].
+
+    Raises
+    ------
+    DataError
+        There is one group alone.
+    """
+    classes: dict[str, set[int]] = {}
+    for group, label in zip(groups, labels.tolist(), strict=True):
+        classes.setdefault(group, set()).add(label)
+    families: dict[int, list[str]] = {}
+    apart = all(len(of_group) == 1 for of_group in classes.values())
+    for group in sorted(classes):
+        families.setdefault(min(classes[group]) if apart else 0, []).append(group)
+    if all(len(members) == 1 for members in families.values()):
+        families = {0: sorted(classes)}
+    if len(classes) < 2:
+        raise DataError(f"all clips are of one group, {groups[0]!r}: validation needs another one")
+    rng = np.random.default_rng([seed, 0x6709])
+    kept: set[str] = set()
+    for _, members in sorted(families.items()):
+        count = min(max(round(len(members) * fraction), 1), len(members) - 1)
+        kept.update(members[i] for i in rng.permutation(len(members))[:count])
+    held_out = np.array([group in kept for group in groups], dtype=bool)
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

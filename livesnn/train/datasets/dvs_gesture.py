@@ -1,0 +1,159 @@
+"""DVS-Gesture (Amir et al. 2017): IBM's archive, or the copies cut beforehand that circulate as .npy.
+
+Of the archive every labelled segment is a recording: 1,176 to train on (users 1 to 23) and 288 to test (24 to 29).
+The copies hold 1,077 and 264, with times in whole milliseconds: figures on the one aren't figures on the other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from livesnn.card import ModelCard, Split
+from livesnn.errors import DataError, LivesnnError, SourceError
+from livesnn.events import EVENTS_DTYPE, Events
+from livesnn.events.frames import Slicer
+from livesnn.events.recording import open_recording
+from livesnn.simulate.motions import GESTURES
+from livesnn.train.datasets import Finding, Parts, SplitName
+from livesnn.train.datasets.clips import Clips, Frames
+from livesnn.train.datasets.dvs_gesture_archive import (
+    SENSOR,
+    Part,
+    cut_segments,
+    find_root,
+    list_trials,
+    named_trials,
+    read_segments,
+)
+from livesnn.train.datasets.gestures_sim import INPUT
+from livesnn.train.datasets.recorded import Recording, load_recordings, windows_of
+
+if TYPE_CHECKING:
+    from livesnn.card import InputSpec
+    from livesnn.train.config import TrainConfig
+
+__all__ = ["INPUT", "PROTOCOLS", "check", "load_parts", "load_split"]
+PROTOCOLS = ("archive", "npy")
+COPIES = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
+
+
+def load_parts(config: TrainConfig) -> Parts:
+    """Return the segments of the training users, some of these users kept for validation by seed."""
+    recordings = find_recordings(config.data, config.protocol, "train")
+    clips = _load(recordings, config.card(()).input, config.windows)
+    split = Split(config.validation, config.seed, config.protocol)
+    training, validation = clips.split_by_group(split.fraction, split.seed)
+    return Parts(training, validation, split=split)
+
+
+def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
+    """Return the test users' segments, or the users that the card's split kept or left of the others."""
+    chosen = card.split or Split(protocol=PROTOCOLS[0])
+    if split != "test" and (card.split is None or card.dataset != "dvs-gesture"):
+        raise DataError(f"{card.name} wasn't trained on dvs-gesture: add --split test")
+    protocol = chosen.protocol if chosen.protocol in PROTOCOLS else PROTOCOLS[0]
+    recordings = find_recordings(data, protocol, "test" if split == "test" else "train")
+    clips = _load(recordings, card.input, None)
+    return (
+        clips
+        if split == "test"
+        else clips.split_by_group(chosen.fraction, chosen.seed)[split == "validation"]
+    )
+
+
+def check(data: Path) -> list[Finding]:
+    """Say which recordings of the archive are there, and whether each can be cut by its labels."""
+    root = find_root(data)
+    findings = []
+    parts: tuple[Part, ...] = ("train", "test")
+    for part in parts:
+        for trial in named_trials(root, part):
+            name = trial.recording.name
+            if absent := [path for path in (trial.recording, trial.labels) if not path.is_file()]:
+                findings.append(Finding("missing", f"{part}: {absent[0].name}"))
+                continue
+            try:
+                count = sum(1 for _ in cut_segments(trial))
+            except LivesnnError as error:
+                findings.append(Finding("damaged", f"{part}: {error}"))
+            else:
+                findings.append(Finding("complete", f"{part}: {name}, {count} gestures"))
+    return findings
+
+
+def find_recordings(data: Path, protocol: str, part: Part) -> list[Recording]:
+    """Return a recording a gesture, its group the person; raises DataError when there are none."""
+    return _copies(data, part) if protocol == "npy" else _segments(data, part)
+
+
+def _segments(data: Path, part: Part) -> list[Recording]:
+    return [
+        Recording(
+            trial.recording,
+            segment.label,
+            f"{trial.recording.stem}/{number}_{GESTURES[segment.label]}",
+            f"user{trial.user:02d}",
+            (segment.start_us, segment.end_us),
+        )
+        for trial in list_trials(find_root(data), part)
+        for number, segment in enumerate(read_segments(trial.labels))
+    ]
+
+
+def _copies(data: Path, part: Part) -> list[Recording]:
+    """Return the copies of one part: ibmGestureTrain/userNN_LIGHT/<label 0..10>.npy."""
+    root = data / COPIES[part]
+    paths = sorted(root.glob("user*/*.npy"))
+    if not paths:
+        raise DataError(f"no recordings in {root}: unpack {COPIES[part]}.tar.gz there (user01_led/0.npy …)")
+    wrong = [path for path in paths if path.stem not in map(str, range(len(GESTURES)))]
+    if wrong:
+        raise DataError(
+            f"{wrong[0]} isn't named by its label, 0 to {len(GESTURES) - 1}: unpack the archive again"
+        )
+    return [
+        Recording(path, int(path.stem), f"{path.parent.name}/{path.name}", path.parent.name.partition("_")[0])
+        for path in paths
+    ]
+
+
+def _load(recordings: list[Recording], spec: InputSpec, most: int | None) -> Clips:
+    return load_recordings("dvs-gesture", recordings, GESTURES, spec, read=_windows, most=most)
+
+
+def _windows(recording: Recording, spec: InputSpec) -> Frames:
+    """Return the whole windows of one gesture."""
+    events = (
+        _copy(recording.path) if recording.part_us is None else _segment(recording.path, recording.part_us)
+    )
+    return windows_of(Slicer(spec.slice, SENSOR, spec).push(events), spec)
+
+
+def _segment(path: Path, part_us: tuple[int, int]) -> Events:
+    """Return the events from the first to before the second time on the recording's clock."""
+    start_us, end_us = part_us
+    packets = []
+    with open_recording(path) as recording:
+        recording.seek(start_us)
+        for packet in recording:
+            packets.append(packet[packet["t"] < end_us])
+            if packet["t"][-1] >= end_us:
+                break
+    if not packets:
+        raise SourceError(f"{path}: no events from {start_us:,} to {end_us:,} µs: unpack the archive again")
+    return np.concatenate(packets)
+
+
+def _copy(path: Path) -> Events:
+    """Return the events of a copy: a table [N, 4] of x, y, p and t in ms."""
+    try:
+        table = np.load(path)
+        x, y, p, t = table.T
+    except (OSError, ValueError, EOFError) as error:
+        raise SourceError(f"{path} isn't a table of x, y, p, t: unpack the archive again") from error
+    events = np.zeros(len(table), EVENTS_DTYPE)
+    events["x"], events["y"], events["p"], events["t"] = x, y, p != 0, np.rint(t * 1000.0)
+    return events

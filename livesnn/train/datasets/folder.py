@@ -1,0 +1,169 @@
+"""folder: a lab's own recordings, one folder a class, or uncut recordings with labels.csv. Any format livesnn reads.
+
+    DIR/<class>/<session>/…, or DIR/<class>/FILE          a recording is of its folder's class
+    DIR/labels.csv, or another FILE.csv:                  a line a stretch of a recording
+        file,start,end,label,session[,split]              seconds from its first event; files from the table's folder
+
+A session is who or what was recorded, when: all of one goes to training, or all to validation; without sessions each
+file is one. A column split (train, validation, test) decides instead. Files and folders whose names start with "." or
+"_" are left out. The test part is DIR/test, laid out like DIR, or what the table says.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, cast, get_args
+
+import numpy as np
+
+from livesnn.card import InputSpec, ModelCard, SliceRule, Split
+from livesnn.errors import DataError, LivesnnError
+from livesnn.sources import open_source
+from livesnn.train.datasets import Finding, Parts, SplitName
+from livesnn.train.datasets.clips import Clips
+from livesnn.train.datasets.recorded import Recording, load_recordings
+
+if TYPE_CHECKING:
+    from livesnn.train.config import TrainConfig
+
+INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25)
+PROTOCOLS = ("",)
+LABELS = "labels.csv"
+COLUMNS = ("file", "start", "end", "label", "session")
+TEST = "test"
+
+
+def load_parts(config: TrainConfig) -> Parts:
+    """Return what is for training and for validation: all sessions but a fraction by seed, unless a table says."""
+    recordings, classes = find_recordings(config.data)
+    recordings = [recording for recording in recordings if recording.use != "test"]
+    clips = load_recordings("folder", recordings, classes, config.card(()).input, most=config.windows)
+    split = Split(config.validation, config.seed)
+    training, validation = _parts(recordings, clips, split)
+    return Parts(training, validation, split=split)
+
+
+def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
+    """Return the test part, or what the card's split kept or left; a model of another data set sees all of DIR."""
+    recordings, classes = find_recordings(data)
+    if split == "test":
+        recordings, classes = _test_part(data, recordings, classes)
+    elif card.dataset == "folder":
+        recordings = [recording for recording in recordings if recording.use != "test"]
+    if strange := sorted(set(classes) - set(card.classes)):
+        known = ", ".join(card.classes)
+        raise DataError(f"{card.name} doesn't know {strange[0]!r}, a class of {data}: it knows {known}")
+    recordings = [
+        recording._replace(label=card.classes.index(classes[recording.label])) for recording in recordings
+    ]
+    clips = load_recordings("folder", recordings, card.classes, card.input)
+    if split == "test" or card.dataset != "folder" or card.split is None:
+        return clips
+    return _parts(recordings, clips, card.split)[split == "validation"]
+
+
+def _test_part(
+    data: Path, recordings: list[Recording], classes: tuple[str, ...]
+) -> tuple[list[Recording], tuple[str, ...]]:
+    if said := [recording for recording in recordings if recording.use == "test"]:
+        return said, classes
+    if not (data / TEST).is_dir():
+        raise DataError(
+            f"no folder {data / TEST}, and no row of {LABELS} with split test: put the recordings to test on there"
+        )
+    return find_recordings(data / TEST)
+
+
+def check(data: Path) -> list[Finding]:
+    """Say how many recordings each class has, and what can't be read or is damaged."""
+    recordings, classes = find_recordings(data)
+    findings = []
+    for path in dict.fromkeys(recording.path for recording in recordings):
+        try:
+            with open_source(str(path)) as source:
+                findings += [Finding("damaged", f"{path}: {line}") for line in source.warnings]
+        except LivesnnError as error:
+            findings.append(Finding("damaged", str(error)))
+    for label, name in enumerate(classes):
+        of_class = [recording for recording in recordings if recording.label == label]
+        sessions = len({recording.group for recording in of_class})
+        findings.append(Finding("complete", f"{name}: {len(of_class)} recordings of {sessions} sessions"))
+    return findings
+
+
+def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
+    """Return the recordings and the classes, by name; raises DataError when there are none, or one class alone."""
+    if not data.exists():
+        raise DataError(
+            f"no folder {data}: give --data a folder with one folder a class, or a table like {LABELS}"
+        )
+    table = data if data.is_file() else data / LABELS
+    labelled = _from_table(table) if table.is_file() else _from_folders(data)
+    classes = tuple(sorted({label for label, _ in labelled}))
+    if len(classes) < 2:
+        raise DataError(
+            f"{len(classes)} classes in {data}: expected {data}/<class>/<recordings> for two or more, or {table}"
+        )
+    return [recording._replace(label=classes.index(label)) for label, recording in labelled], classes
+
+
+def _from_folders(data: Path) -> list[tuple[str, Recording]]:
+    found = []
+    for folder in sorted(path for path in data.iterdir() if path.is_dir() and path.name != TEST):
+        for path in sorted(folder.rglob("*")):
+            parts = path.relative_to(data).parts
+            if path.is_file() and not any(part.startswith((".", "_")) for part in parts):
+                session = "/".join(parts[1:-1]) or f"{folder.name}/{path.name}"
+                found.append((folder.name, Recording(path, 0, "/".join(parts), session)))
+    return found
+
+
+def _from_table(table: Path) -> list[tuple[str, Recording]]:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table} can't be read ({error}): write it as {','.join(COLUMNS)}") from error
+    return [_row(table, number, row) for number, row in enumerate(rows, 2)]
+
+
+def _row(table: Path, number: int, row: dict[str, str | None]) -> tuple[str, Recording]:
+    where = f"{table}, line {number}"
+    values = [(row.get(name) or "").strip() for name in COLUMNS]
+    if not all(values[:4]):
+        raise DataError(
+            f"{where}: {COLUMNS[values.index('')]} is missing: the columns are {','.join(COLUMNS)}"
+        )
+    file, start, end, label, session = values
+    path = table.parent / file
+    if not path.is_file():
+        raise DataError(f"{where}: no file {path}: correct the name, or put it there")
+    try:
+        first_us, last_us = round(float(start) * 1e6), round(float(end) * 1e6)
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"{where}: {start!r} to {end!r} aren't seconds: correct them") from error
+    if not 0 <= first_us < last_us:
+        raise DataError(
+            f"{where}: {start} to {end} s is no stretch of time: start must be 0 or more, and before end"
+        )
+    use = (row.get("split") or "").strip() or None
+    if use not in (None, *get_args(SplitName)):
+        raise DataError(
+            f"{where}: split {use!r} is none of {', '.join(get_args(SplitName))}: correct it, or leave it out"
+        )
+    name = f"{file}@{start}-{end}"
+    return label, Recording(path, 0, name, session or file, (first_us, last_us), cast(SplitName | None, use))
+
+
+def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Clips, Clips]:
+    """Return (training, validation)."""
+    uses = {recording.name: recording.use for recording in recordings}
+    if any(uses.values()):
+        kept = np.array([uses[name] == "validation" for name in clips.recordings])
+        if not kept.any():
+            raise DataError(
+                "no row of the table has split validation: give it to some of each class, or to no row"
+            )
+        return clips.subset(np.flatnonzero(~kept)), clips.subset(np.flatnonzero(kept))
+    return clips.split_by_group(split.fraction, split.seed)

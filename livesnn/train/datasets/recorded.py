@@ -1,0 +1,175 @@
+"""Clips of recordings or videos on disk: read by all processors, kept in the cache, what can't be read counted.
+
+Not here: which files there are, and their labels (a data set's own module).
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from livesnn.card import InputSpec
+from livesnn.errors import DataError, LivesnnError
+from livesnn.events import TIME_LIMIT_US
+from livesnn.events.frames import Frame, frames
+from livesnn.sources import open_source
+from livesnn.train.datasets import SplitName
+from livesnn.train.datasets.cache import cache_file, keep
+from livesnn.train.datasets.clips import Clips, Frames, OnDisk, Stack
+from livesnn.train.datasets.clips import Index as ClipIndex
+
+VERSION = 1
+"""Of what is made of a file: raise it with every change, so that nothing cached is mistaken."""
+
+_AT_ONCE_IN_ONE_PROCESS = 8  # fewer files than this are read without starting others
+
+
+class Recording(NamedTuple):
+    """A file, or a part of one, of which all is of one class.
+
+    ``group``: who or what it is of; recordings of one group are never on both sides of a split. ``part_us``: its
+    first and its last moment, from the first event on; None: all of it. ``use``: which part of the data set it is
+    of, where somebody has said so.
+    """
+
+    path: Path
+    label: int
+    name: str
+    group: str
+    part_us: tuple[int, int] | None = None
+    use: SplitName | None = None
+
+
+Read = Callable[[Recording, InputSpec], Frames]
+"""Returns uint8 [N, T, C, H, W], maybe none; raises LivesnnError when the file can't be read. Importable by name."""
+
+
+def read_windows(recording: Recording, spec: InputSpec) -> Frames:
+    """Return all whole windows of a recording, as a stream has them; raises LivesnnError."""
+    first_us, last_us = recording.part_us or (0, TIME_LIMIT_US)
+    begun_us: int | None = None
+    kept: list[Frame] = []
+    with open_source(str(recording.path)) as source:
+        for frame in frames(source, spec.slice, spec):
+            length_us = spec.slice.delta_t_us or 0
+            begun_us = frame.t - length_us if begun_us is None else begun_us
+            if frame.t - begun_us > last_us:
+                break
+            if frame.t - length_us - begun_us >= first_us:
+                kept.append(frame)
+    return windows_of(kept, spec)
+
+
+def windows_of(kept: Sequence[Frame], spec: InputSpec) -> Frames:
+    """Return uint8 [N, T, C, H, W] of the whole windows in frames of one stream."""
+    count = len(kept) // spec.window
+    shape = (count, spec.window, spec.channels, spec.height, spec.width)
+    if not count:
+        return np.empty(shape, np.uint8)
+    return np.stack([frame.data for frame in kept[: count * spec.window]]).reshape(shape)
+
+
+def load_recordings(
+    cache: str,
+    recordings: Sequence[Recording],
+    classes: tuple[str, ...],
+    spec: InputSpec,
+    *,
+    read: Read = read_windows,
+    most: int | None = None,
+) -> Clips:
+    """Return the windows of recordings as clips; the cache keeps them a file, so that a stopped reading goes on.
+
+    Parameters
+    ----------
+    cache
+        Name of the data set.
+    most
+        Windows kept of a recording, evenly spread over it; None: all.
+
+    Raises
+    ------
+    DataError
+        Nothing can be read, or the cache can't be written.
+    """
+    files = _made(cache, recordings, spec, read)
+    skipped, stacked, names, owners = [], [], [], []
+    for recording, file in zip(recordings, files, strict=True):
+        if isinstance(file, str):
+            skipped.append(f"{recording.name}: {file}")
+            continue
+        array = OnDisk(file)
+        chosen = _spread(len(array), most)
+        if not len(array):
+            skipped.append(f"{recording.name}: shorter than one window of {spec.window} frames")
+            continue
+        stacked.append((array, chosen))
+        names += [f"{recording.name}/{number}" for number in chosen]
+        owners += [recording] * len(chosen)
+    if not stacked:
+        raise DataError(f"none of {len(recordings)} recordings can be used; the first: {skipped[0]}")
+    first = np.cumsum([0, *[len(array) for array, _ in stacked]])
+    order = np.concatenate([chosen + begun for (_, chosen), begun in zip(stacked, first, strict=False)])
+    frames_of = Stack([array for array, _ in stacked], order)
+    return Clips(
+        frames_of,
+        np.array([owner.label for owner in owners], np.int64),
+        tuple(names),
+        classes,
+        tuple(owner.name for owner in owners),
+        tuple(owner.group for owner in owners),
+        tuple(skipped),
+    )
+
+
+def _spread(count: int, most: int | None) -> ClipIndex:
+    """Return which of ``count`` windows are kept."""
+    kept = count if most is None else min(count, most)
+    return (np.arange(kept) * 2 + 1) * count // (2 * max(kept, 1))
+
+
+def _made(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read) -> list[Path | str]:
+    """Return the cache's file of each recording, or why there is none."""
+    make = partial(_make, cache=cache, spec=spec, read=read)
+    console = Console(stderr=True)
+    said = {"description": f"reading {cache}", "total": len(recordings), "console": console}
+    if len(recordings) < _AT_ONCE_IN_ONE_PROCESS:
+        return [make(recording) for recording in recordings]
+    with multiprocessing.get_context("spawn").Pool(min(os.cpu_count() or 1, len(recordings))) as pool:
+        return list(track(pool.imap(make, recordings, chunksize=4), **said))  # type: ignore[arg-type]
+
+
+def _make(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> Path | str:
+    try:
+        stat = recording.path.stat()
+        settings = (
+            VERSION, spec.kind, spec.width, spec.height, spec.channels, spec.slice, spec.window, spec.crop,
+            str(recording.path.resolve()), stat.st_size, stat.st_mtime_ns, recording.part_us,
+        )  # fmt: skip
+        file = cache_file(cache, settings)
+        if not _whole(file):
+            keep(file, read(recording, spec))
+    except DataError:
+        raise
+    except LivesnnError as error:
+        return str(error)
+    except OSError as error:
+        return f"{recording.path}: {error.strerror or error}"
+    return file
+
+
+def _whole(file: Path) -> bool:
+    """Whether the cache has this file, undamaged as far as its header and length tell."""
+    try:
+        OnDisk(file)
+    except (OSError, ValueError, EOFError):
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""The MNIST sequences as data sets, made on the fly of its digits. Not here: what a sequence is (sequences.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from livesnn.card import InputSpec, ModelCard, SliceRule, Split
+from livesnn.errors import DataError
+from livesnn.train.datasets import Finding, Parts, SplitName
+from livesnn.train.datasets.clips import Clips, Frames, Index, stratified_split
+from livesnn.train.datasets.mnist import Mnist, load_mnist
+from livesnn.train.datasets.sequences import classes_of, make_sequences, randoms_needed
+
+if TYPE_CHECKING:
+    from livesnn.train.config import TrainConfig
+
+MEASURED_DIGITS = 1000
+"""Most digits of a validation part: more cost minutes an epoch and change the choice of the epoch little."""
+
+_FIXED = -1  # the epoch of what never changes: validation, test
+
+
+@dataclass(frozen=True)
+class SequenceSamples:
+    """Sequences of some digits, each in every direction its kind has; anew in every epoch where chance plays a part.
+
+    Attributes
+    ----------
+    digits, digit_labels
+        uint8 [N, 28, 28] and int64 [N].
+    seed
+        Of chance, together with the epoch and a sample's index.
+    """
+
+    kind: str
+    digits: Frames
+    digit_labels: Index
+    seed: int
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return classes_of(self.kind)
+
+    @property
+    def labels(self) -> Index:
+        """int64 [N · directions]: digit + 10 · direction, a digit's directions one after the other."""
+        directions = len(self.classes) // 10
+        return (self.digit_labels[:, None] + 10 * np.arange(directions)).reshape(-1)
+
+    def __len__(self) -> int:
+        return len(self.digits) * len(self.classes) // 10
+
+    def take(self, index: Index, epoch: int) -> Frames:
+        """Return the sequences at ``index`` in an epoch, uint8 [B, 10, 1, 28, 28]."""
+        directions = len(self.classes) // 10
+        count = randoms_needed(self.kind)
+        random = np.zeros((len(index), count), np.float32)
+        if count:
+            for row, i in enumerate(index.tolist()):
+                random[row] = np.random.default_rng([self.seed, epoch + 1, i]).random(count, np.float32)
+        digits = torch.from_numpy(self.digits[index // directions])
+        turned = torch.from_numpy(index % directions)
+        made: Frames = make_sequences(self.kind, digits, turned, torch.from_numpy(random)).numpy()
+        return made
+
+    def fixed(self, name: str) -> Clips:
+        """Return all of them as they are in no epoch of a training."""
+        every = np.arange(len(self))
+        chunks = [self.take(some, _FIXED) for some in np.array_split(every, -(-len(self) // 1000))]
+        names = tuple(f"{name}/{i}" for i in range(len(self)))
+        return Clips(np.concatenate(chunks), self.labels, names, self.classes)
+
+
+@dataclass(frozen=True)
+class SequenceSet:
+    """One kind of sequences as a `DataSet`."""
+
+    kind: str
+    INPUT = InputSpec(
+        28, 28, SliceRule(delta_t_us=100_000), kind="video", channels=1, count_max=255, scale=1 / 255
+    )
+    PROTOCOLS: tuple[str, ...] = ("",)
+
+    def load_parts(self, config: TrainConfig) -> Parts:
+        """Return sequences of the training digits but a fraction, which is kept for validation by seed."""
+        mnist = _mnist(config.data)
+        split = Split(config.validation, config.seed)
+        train, validation = _split(mnist, split)
+        train = train[: config.digits]
+        samples = self._samples(mnist.train_images[train], mnist.train_labels[train], config.seed)
+        return Parts(samples, self._validation(mnist, validation), split=split)
+
+    def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
+        """Return sequences of MNIST's test digits by seed 0, or of training digits as the card's split has them."""
+        mnist = _mnist(data)
+        if split == "test":
+            return self._samples(mnist.test_images, mnist.test_labels, 0).fixed("test")
+        if card.split is None:
+            raise DataError(f"the card of {card.name} doesn't say which digits were kept: add --split test")
+        train, validation = _split(mnist, card.split)
+        if split == "validation":
+            return self._validation(mnist, validation)
+        train = train[:MEASURED_DIGITS]
+        return self._samples(mnist.train_images[train], mnist.train_labels[train], card.split.seed).fixed(
+            "train"
+        )
+
+    def check(self, data: Path) -> list[Finding]:
+        """Say whether mnist.npz is there and whole."""
+        mnist = _mnist(data)
+        whole = (len(mnist.train_images), len(mnist.test_images)) == (60_000, 10_000)
+        found = f"{len(mnist.train_images):,} training and {len(mnist.test_images):,} test digits"
+        return [Finding("complete" if whole else "missing", f"{found} of 60,000 and 10,000")]
+
+    def _samples(self, digits: Frames, labels: Index, seed: int) -> SequenceSamples:
+        return SequenceSamples(self.kind, digits, labels, seed)
+
+    def _validation(self, mnist: Mnist, index: Index) -> Clips:
+        index = index[:: max(1, len(index) // MEASURED_DIGITS)]
+        return self._samples(mnist.train_images[index], mnist.train_labels[index], 0).fixed("validation")
+
+
+def _split(mnist: Mnist, split: Split) -> tuple[Index, Index]:
+    return stratified_split(mnist.train_labels, split.fraction, split.seed)
+
+
+def _mnist(data: Path) -> Mnist:
+    """Read mnist.npz in ``data`` or in its folder mnist."""
+    inner = data / "mnist"
+    return load_mnist(inner if inner.is_dir() else data)

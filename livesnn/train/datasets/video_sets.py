@@ -1,0 +1,136 @@
+"""What UCF-101 and HMDB-51 share: folders of videos, one a class, read and split by groups. Not here: their lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from livesnn.card import InputSpec, ModelCard, SliceRule, Split
+from livesnn.errors import DataError, LivesnnError
+from livesnn.train.datasets import Finding, Parts, SplitName
+from livesnn.train.datasets.clips import Clips, Frames
+from livesnn.train.datasets.recorded import Recording, load_recordings
+
+if TYPE_CHECKING:
+    from livesnn.train.config import TrainConfig
+
+INPUT = InputSpec(
+    64, 64, SliceRule(delta_t_us=80_000), kind="video", channels=3, count_max=255, scale=1 / 128
+)
+PROTOCOLS = ("split1", "split2", "split3")
+Part = Literal["train", "test"]
+
+
+class Listed(NamedTuple):
+    """A video of an official list: its class, its file, and the group of videos it was cut from."""
+
+    label: str
+    path: Path
+    group: str
+
+
+class Listing(Protocol):
+    """How a data set lists its videos: ``protocol`` is one of PROTOCOLS, ``classes`` a part of all, or empty for all.
+
+    Returns the videos, and the classes in their order. Raises DataError when the lists aren't there.
+    """
+
+    def __call__(  # noqa: D102
+        self, data: Path, protocol: str, part: Part, only: tuple[str, ...]
+    ) -> tuple[list[Listed], tuple[str, ...]]: ...
+
+
+def load_parts(name: str, listing: Listing, config: TrainConfig) -> Parts:
+    """Return the training list, whole groups of it kept for validation by seed."""
+    listed, classes = listing(config.data, config.protocol, "train", config.only)
+    clips = _load(name, listed, classes, config.card(()).input, config.windows)
+    split = Split(config.validation, config.seed, config.protocol)
+    training, validation = clips.split_by_group(split.fraction, split.seed)
+    return Parts(training, validation, split=split)
+
+
+def load_split(name: str, listing: Listing, data: Path, split: SplitName, card: ModelCard) -> Clips:
+    """Return the official test list, or the part of the training list that the card's split kept or left."""
+    if card.split is None:
+        raise DataError(
+            f"the card of {card.name} doesn't say which official split it was trained on: train it again"
+        )
+    part: Part = "test" if split == "test" else "train"
+    listed, classes = listing(data, card.split.protocol, part, card.classes)
+    clips = _load(name, listed, classes, card.input, None)
+    if split == "test":
+        return clips
+    return clips.split_by_group(card.split.fraction, card.split.seed)[split == "validation"]
+
+
+def check(listing: Listing, data: Path) -> list[Finding]:
+    """Return what is there of each class in the three official splits; every video is read to its end."""
+    from livesnn.video import video_clips
+
+    listed: dict[Path, Listed] = {}
+    for protocol in PROTOCOLS:
+        for part in ("train", "test"):
+            listed |= {video.path: video for video in listing(data, protocol, part, ())[0]}
+    findings = []
+    for label in dict.fromkeys(video.label for video in listed.values()):
+        videos = [video for video in listed.values() if video.label == label]
+        missing = [video for video in videos if not video.path.is_file()]
+        for video in videos:
+            if video not in missing:
+                try:
+                    video_clips(video.path, INPUT)
+                except LivesnnError as error:
+                    findings.append(Finding("damaged", str(error)))
+        if missing:
+            findings.append(Finding("missing", f"{label}: {len(missing)} of {len(videos)} videos"))
+        else:
+            findings.append(Finding("complete", f"{label}: {len(videos)} videos"))
+    return findings
+
+
+def chosen_classes(folder: Path, known: Sequence[str], only: Sequence[str], name: str) -> tuple[str, ...]:
+    """Return the classes to use in their official order: ``only`` those, or all that have a folder.
+
+    Raises
+    ------
+    DataError
+        One of ``only`` isn't known or has no folder, or there are fewer than two.
+    """
+    if strange := [label for label in only if label not in known]:
+        raise DataError(f"{name} has no class {strange[0]!r}: give --only names of its {len(known)} classes")
+    if absent := [label for label in only if not (folder / label).is_dir()]:
+        raise DataError(f"no folder {folder / absent[0]}: unpack that class, or leave it out of --only")
+    classes = tuple(label for label in known if (folder / label).is_dir() and (not only or label in only))
+    if len(classes) < 2:
+        raise DataError(
+            f"{len(classes)} of {name}'s classes are in {folder}: expected two or more of {folder}/<class>/*.avi"
+        )
+    return classes
+
+
+def _load(
+    name: str, listed: Sequence[Listed], classes: tuple[str, ...], spec: InputSpec, most: int | None
+) -> Clips:
+    """Return the windows of the videos that are there; the others are counted among `Clips.skipped`."""
+    recordings = [
+        Recording(video.path, classes.index(video.label), f"{video.label}/{video.path.name}", video.group)
+        for video in listed
+        if video.path.is_file()
+    ]
+    if not recordings:
+        raise DataError(
+            f"none of the {len(listed)} videos of the list are there: the first would be {listed[0].path}"
+        )
+    clips = load_recordings(name, recordings, classes, spec, read=_windows, most=most)
+    missing = tuple(
+        f"{video.label}/{video.path.name}: isn't there" for video in listed if not video.path.is_file()
+    )
+    return replace(clips, skipped=clips.skipped + missing)
+
+
+def _windows(recording: Recording, spec: InputSpec) -> Frames:
+    from livesnn.video import video_clips
+
+    return video_clips(recording.path, spec)

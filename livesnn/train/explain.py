@@ -1,0 +1,73 @@
+"""My model is bad, why? An evaluation in words, worst news first. Not here: measuring it (evaluate.py)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from livesnn.card import ModelCard
+from livesnn.train.evaluate import Evaluation
+
+SHOWN = 5
+FAR = 2.0
+"""Times more or fewer events than in training that make a model doubtful."""
+
+
+def explain(measured: Evaluation, card: ModelCard) -> Iterator[str]:
+    """Yield lines for a person: each class, what is taken for what, the worst clips, and what may be the cause."""
+    yield from _classes(measured)
+    yield from _confusions(measured)
+    yield from _worst(measured)
+    yield from doubts(measured, card)
+
+
+def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:
+    """Yield what of the data or the model may be the cause of a bad result."""
+    rule, window = card.input.slice, card.input.window
+    long = f"{rule.delta_t_us / 1000:g} ms" if rule.delta_t_us else f"{rule.n_events} events"
+    yield f"a window is {window} frames of {long}"
+    if measured.empty > 0.05:
+        yield f"{measured.empty:.0%} of the frames are empty: recordings that pause, or frames too short for them"
+    if measured.saturated > 0.05 and card.input.kind == "events":
+        yield (
+            f"{measured.saturated:.0%} of the pixels with events are at the model's {card.input.count_max} or above: "
+            "the sensor is larger or faster than the model's, or frames are too long"
+        )
+    if card.mean_count and measured.mean_count:
+        times = measured.mean_count / card.mean_count
+        what = "light" if card.input.kind == "video" else "events"
+        if not 1 / FAR < times < FAR:
+            yield (
+                f"a frame has {times:.2g} times the {what} of those in training: another sensor, bias or light; "
+                "train with --init on such recordings"
+            )
+    if measured.density < 0.005:
+        yield f"the network hardly fires (density {measured.density:.2%}): its input is too weak, or it hasn't learnt"
+    if measured.density > 0.4:
+        yield f"the network fires all the time (density {measured.density:.0%}): --rate-weight was too low"
+    if measured.accuracy_carried < measured.accuracy_reset - 0.05:
+        cost = measured.accuracy_reset - measured.accuracy_carried
+        yield f"carrying the state costs {cost:.0%}: train with --burn-in 20"
+
+
+def _classes(measured: Evaluation) -> Iterator[str]:
+    for name, row in zip(measured.classes, measured.confusion, strict=True):
+        if sum(row):
+            share = row[measured.classes.index(name)] / sum(row)
+            yield f"{name}: {share:.0%} of {sum(row)} clips"
+
+
+def _confusions(measured: Evaluation) -> Iterator[str]:
+    pairs = Counter({
+        (true, decided): count
+        for true, row in zip(measured.classes, measured.confusion, strict=True)
+        for decided, count in zip(measured.classes, row, strict=True)
+        if true != decided and count
+    })  # fmt: skip
+    for (true, decided), count in pairs.most_common(SHOWN):
+        yield f"{true} taken for {decided}: {count} times"
+
+
+def _worst(measured: Evaluation) -> Iterator[str]:
+    for mistake in measured.mistakes[:SHOWN]:
+        yield f"{mistake.clip}: {mistake.decided} with {mistake.confidence:.0%}, but it is {mistake.true}"

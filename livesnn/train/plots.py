@@ -1,0 +1,62 @@
+"""A training's pictures: confusion matrix and learning curve, PNG. Not here: what is measured."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+CONFUSION, CURVE = "confusion.png", "learning-curve.png"
+
+
+def draw_confusion(confusion: Sequence[Sequence[int]], classes: tuple[str, ...], path: Path) -> None:
+    """Draw a matrix [K, K], rows true, columns decided; a cell is as dark as its share of the row."""
+    counts = np.array(confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = 2.0 + 0.42 * len(classes)
+    figure = Figure(figsize=(size + 1, size), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set(xlabel="decided", ylabel="true")
+    for (row, column), count in np.ndenumerate(counts):
+        if count and len(classes) <= 30:
+            colour = "white" if shares[row, column] > 0.6 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+    figure.savefig(path)
+
+
+def draw_learning_curve(log: Path, path: Path) -> None:
+    """Draw loss, accuracies and density by epoch from a training's metrics.csv; the analog epochs are shaded."""
+    with log.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    figure = Figure(figsize=(7, 4.5), layout="constrained", dpi=110)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    for axes, name, label in (
+        (upper, "val_accuracy_reset", "accuracy, reset"),
+        (upper, "val_accuracy_carried", "accuracy, carried"),
+        (upper, "val_density", "density"),
+        (lower, "loss", "loss, training"),
+        (lower, "val_loss", "loss, validation"),
+    ):
+        axes.plot(*_column(rows, name), marker=".", label=label)
+    analog, spiking = _column(rows, "analog")
+    end = max((epoch for epoch, phase in zip(analog, spiking, strict=True) if phase), default=None)
+    for axes in (upper, lower):
+        if end is not None:
+            axes.axvspan(-0.5, end + 0.5, color="0.9", label="analog phase" if axes is upper else None)
+        axes.legend(loc="best", fontsize=8)
+        axes.grid(alpha=0.3)
+    upper.set(ylim=(0, 1.02))
+    lower.set(xlabel="epoch")
+    figure.savefig(path)
+
+
+def _column(rows: Sequence[dict[str, str]], name: str) -> tuple[list[int], list[float]]:
+    """Return the epochs and values of one column, where it has any."""
+    found = [(int(row["epoch"]), float(row[name])) for row in rows if row.get(name) and row.get("epoch")]
+    return [epoch for epoch, _ in found], [value for _, value in found]
