@@ -13,10 +13,17 @@ from livesnn.card import ModelCard, SliceRule
 from livesnn.errors import DataError, TrainError
 from livesnn.events.frames import Frame
 from livesnn.infer import State
-from livesnn.simulate.motions import GESTURES, IDLE
+from livesnn.simulate.motions import GESTURES
 from livesnn.snn import build_network
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets.gestures_sim import INPUT, UNKNOWN, clip_frames, load_gestures
+from livesnn.train.datasets.gestures_sim import (
+    IDLE_WINDOWS,
+    INPUT,
+    UNKNOWN,
+    clip_frames,
+    load_gestures,
+    load_idle,
+)
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.stream import evaluate_stream
 
@@ -38,8 +45,9 @@ def test_clips_are_made_once_and_then_read_from_the_cache(
 
 
 def test_idle_people_belong_to_no_class() -> None:
-    idle = load_gestures(SHORT, 2, use="train", gestures=(IDLE,))
-    assert idle.labels.tolist() == [UNKNOWN] * 2
+    idle = load_idle(SHORT, 2, use="train")
+    assert idle.labels.tolist() == [UNKNOWN] * 2 * IDLE_WINDOWS
+    assert idle.frames.shape[1:] == (2, 2, 64, 64)
     assert idle.classes == GESTURES
 
 

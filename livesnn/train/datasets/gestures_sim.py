@@ -15,8 +15,9 @@ from rich.progress import track
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
+from livesnn.events import Events
 from livesnn.events.frames import Slicer
-from livesnn.simulate.gestures import RESOLUTION, VERSION, Use, gesture_clip
+from livesnn.simulate.gestures import RESOLUTION, VERSION, Use, gesture_clip, gesture_stream
 from livesnn.simulate.motions import GESTURES, IDLE
 from livesnn.train.datasets import Finding, Parts, SplitName
 from livesnn.train.datasets.cache import cache_file, cached
@@ -34,6 +35,12 @@ MEASURED_PEOPLE = 50
 TEST_WINDOWS = 3
 """Windows of a test clip, which is as long as the cuts of DVS-Gesture at hand, 1.5 s; all others have one."""
 
+IDLE_WINDOWS = 6
+"""Clips of each person who stands idle, one after the other."""
+
+POSE_S = (0.3, 2.0)
+"""How long they keep a pose: a stream's decisions on idle people were all on the change from one to another."""
+
 UNKNOWN = -1
 """Label of a clip that is none of the classes: whoever trains on it teaches doubt."""
 
@@ -46,11 +53,11 @@ _Clip = tuple[str, int]  # gesture and seed
 
 
 def load_parts(config: TrainConfig) -> Parts:
-    """Return ``config.people`` clips a class, others for validation, and as many people who stand idle."""
+    """Return ``config.people`` clips a class, others for validation; and, twice as many an epoch, of idle people."""
     spec = config.card(()).input
-    idle = load_gestures(spec, config.people, use="train", gestures=(IDLE,))
+    idle = load_idle(spec, config.people, use="train")
     validation = load_gestures(spec, MEASURED_PEOPLE, use="validation")
-    return Parts(load_gestures(spec, config.people, use="train"), validation, idle, len(idle))
+    return Parts(load_gestures(spec, config.people, use="train"), validation, idle, 2 * config.people)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -66,17 +73,20 @@ def check(data: Path) -> list[Finding]:
     return [Finding("complete", "simulated on the spot: no files are needed")]
 
 
-def load_gestures(
-    spec: InputSpec, people: int, *, use: Use, windows: int = 1, gestures: tuple[str, ...] = GESTURES
-) -> Clips:
-    """Return a clip of each of so many people a gesture; the first ones are the same whatever their number.
-
-    People who stand idle are labelled `UNKNOWN`.
-    """
-    clips = [(name, seed) for seed in range(people) for name in gestures]
-    labels = [GESTURES.index(name) if name in GESTURES else UNKNOWN for name, _ in clips]
+def load_gestures(spec: InputSpec, people: int, *, use: Use, windows: int = 1) -> Clips:
+    """Return a clip of each of so many people a gesture; the first ones are the same whatever their number."""
+    clips = [(name, seed) for seed in range(people) for name in GESTURES]
+    labels = [GESTURES.index(name) for name, _ in clips]
     names = tuple(f"{use}/{name}/{seed}" for name, seed in clips)
     return Clips(_frames(spec, clips, use, windows), np.array(labels, np.int64), names, GESTURES)
+
+
+def load_idle(spec: InputSpec, people: int, *, use: Use) -> Clips:
+    """Return `IDLE_WINDOWS` clips of each of so many people who stand idle and change their pose, `UNKNOWN` all."""
+    frames = _frames(spec, [(IDLE, seed) for seed in range(people)], use, IDLE_WINDOWS)
+    clips = frames.reshape(-1, spec.window, *frames.shape[2:])
+    names = tuple(f"{use}/{IDLE}/{seed}/{part}" for seed in range(people) for part in range(IDLE_WINDOWS))
+    return Clips(clips, np.full(len(clips), UNKNOWN), names, GESTURES)
 
 
 def clip_frames(clip: _Clip, spec: InputSpec, use: Use, windows: int = 1) -> Frames:
@@ -85,7 +95,7 @@ def clip_frames(clip: _Clip, spec: InputSpec, use: Use, windows: int = 1) -> Fra
     count = windows * spec.window
     seconds = count * (spec.slice.delta_t_us or 0) * 1e-6 + 0.1  # the first event comes a little late
     while seconds < LONGEST_S:
-        events = gesture_clip(name, seed, seconds, use=use)
+        events = _restless(seed, seconds, use) if name == IDLE else gesture_clip(name, seed, seconds, use=use)
         frames = Slicer(spec.slice, RESOLUTION, spec).push(events)
         if len(frames) >= count:
             return np.stack([frame.data for frame in frames[:count]])
@@ -93,6 +103,16 @@ def clip_frames(clip: _Clip, spec: InputSpec, use: Use, windows: int = 1) -> Fra
     raise DataError(
         f"{count} frames of {spec.slice} take more than {LONGEST_S:g} s of {name}: give shorter frames"
     )
+
+
+def _restless(seed: int, seconds: float, use: Use) -> Events:
+    """Return the events of a person who stands idle, but not for long in one pose."""
+    packets = []
+    for take in gesture_stream(seed, use=use, gestures=(IDLE,), segment_s=POSE_S):
+        packets.append(take.events)
+        if take.end_us >= seconds * 1e6:
+            break
+    return np.concatenate(packets)
 
 
 def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Frames:
@@ -117,7 +137,8 @@ def _fill(make: Callable[[list[_Clip]], Frames], clips: list[_Clip]) -> None:
 
 
 def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> object:
-    return spec.width, spec.height, spec.slice, spec.window, windows, use, VERSION, clips
+    poses = POSE_S if clips[0][0] == IDLE else ()
+    return spec.width, spec.height, spec.slice, spec.window, windows, use, VERSION, clips, *poses
 
 
 def _chunk(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> Frames:
