@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,9 +67,11 @@ def test_a_stream_is_decided_as_its_file_and_nothing_is_dropped_at_2_mev_a_secon
     port = free_port()
     server = start_server(port, recording)
     process = livesnn("run", f"tcp://127.0.0.1:{port}", "--seconds", str(SECONDS + 4), *flags)
-    server.play(paced=True)
-    assert server.sent() == EVENTS_PER_S * SECONDS
-    stream, _ = process.communicate(timeout=60)
+    with ThreadPoolExecutor(1) as reader:  # a pipe that nobody reads would hold the command up
+        output = reader.submit(process.communicate, timeout=60)
+        server.play(paced=True)
+        assert server.sent() == EVENTS_PER_S * SECONDS
+        stream, _ = output.result()
     expected, from_file = rows_of(file)
     found, from_stream = rows_of(stream)
     assert len(expected) > 200

