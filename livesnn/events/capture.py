@@ -67,7 +67,9 @@ def record(
 
 
 def _with_rest(error: BaseException, tape: Tape) -> str:
-    """Return an error's words, and what is left of the recording."""
+    """Return an error's words, and what is left of the recording, if it has begun."""
+    if not tape.recorded.events:
+        return str(error)
     kept = f"{tape.recorded.events:,} events until then are in {tape.recorded.path}"
     return f"{error}; {kept}" if str(error) else kept
 
