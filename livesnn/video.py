@@ -16,7 +16,8 @@ import numpy as np
 
 from livesnn.card import InputSpec
 from livesnn.errors import FormatError, ModelError, SourceError
-from livesnn.video_file import REWRITE, Picture, Reading, avi_is_cut, container_of, head_of
+from livesnn.files import file_head
+from livesnn.video_file import HEAD_BYTES, REWRITE, Picture, Reading, avi_is_cut, container_of
 
 SUFFIXES = (".avi", ".mp4", ".mov", ".m4v", ".mkv", ".webm")
 
@@ -145,7 +146,7 @@ def open_video(path: str | Path) -> Video:
         When it isn't a video, none that can be decoded, or one of an impossible size or rate.
     """
     path = Path(path)
-    container = container_of(head_of(path))
+    container = container_of(file_head(path, HEAD_BYTES, "video"))
     if container is None:
         raise FormatError(
             f"{path}: not a video that livesnn reads (AVI, MP4, MOV, Matroska, WebM), or its beginning is damaged: "
@@ -170,7 +171,7 @@ def is_video(path: Path) -> bool:
     if path.suffix.lower() in SUFFIXES:
         return True
     try:
-        return container_of(head_of(path)) is not None
+        return container_of(file_head(path, HEAD_BYTES, "video")) is not None
     except (SourceError, FormatError):
         return False
 

@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import FormatError, SourceError
+from livesnn.files import file_head
 
 Picture = npt.NDArray[np.uint8]
 
 REWRITE = "write it again with ffmpeg, such as `ffmpeg -i IN -r 30 OUT.mp4`"
 
-_HEAD_BYTES = 64
+HEAD_BYTES = 64
 _MOV_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 _LATEST_MS = 1e10  # a later time is none
 
@@ -87,24 +88,6 @@ def _silence() -> None:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
-def head_of(path: Path) -> bytes:
-    """Return a file's first octets. Only a regular file is opened: a pipe or a device may keep us waiting."""
-    if not os.path.isfile(path):
-        raise SourceError(
-            f"{str(path)!r}: no such file, or a folder, pipe or device: give the path of a video"
-        )
-    try:
-        with open(path, "rb") as file:
-            head = file.read(_HEAD_BYTES)
-    except OSError as error:
-        raise SourceError(
-            f"{path}: can't be opened ({error.strerror}): check the path and permissions"
-        ) from error
-    if not head:
-        raise FormatError(f"{path}: the file is empty: get the video again")
-    return head
-
-
 def container_of(head: bytes) -> str | None:
     """Return the name of the container that begins so; None: of none that is read."""
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
@@ -118,4 +101,4 @@ def container_of(head: bytes) -> str | None:
 
 def avi_is_cut(path: Path) -> bool:
     """Whether an .avi is shorter than its head says."""
-    return 8 + int.from_bytes(head_of(path)[4:8], "little") > path.stat().st_size
+    return 8 + int.from_bytes(file_head(path, HEAD_BYTES)[4:8], "little") > path.stat().st_size

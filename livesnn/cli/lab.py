@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -147,7 +148,13 @@ def check_data(
     if json:
         write_json([finding._asdict() for finding in findings])
     else:
-        write("\n".join(f"{finding.state:>9}  {one_line(finding.what)}" for finding in findings))
+        write("\n".join(f"{finding.state:>10}  {one_line(finding.what)}" for finding in findings))
+        counts = Counter(finding.state for finding in findings)
+        say(
+            ", ".join(
+                f"{counts[state]} {state}" for state in ("complete", "incomplete", "missing", "damaged")
+            )
+        )
     return int(any(finding.state == "damaged" for finding in findings))
 
 

@@ -9,14 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livesnn.train.config import Augmentation
-
-STILL = Augmentation(0, 0, 0, 0, 0)
-
-
-def clip_random(seed: int, epoch: int, number: int) -> np.random.Generator:
-    """Return the chance of one clip in one epoch: the same in any batch, and on any number of machines."""
-    return np.random.default_rng([seed, epoch, number])
+from livesnn.train.config import STILL, Augmentation
 
 
 def augment(frames: Tensor, how: Augmentation, randoms: Sequence[np.random.Generator]) -> Tensor:
@@ -38,10 +31,9 @@ def augment(frames: Tensor, how: Augmentation, randoms: Sequence[np.random.Gener
     counts = F.grid_sample(frames.flatten(1, 2).float(), grid, mode="bilinear", align_corners=False)
     keep = (1 - how.drop * uniform[6]).view(-1, 1, 1, 1)
     noise = np.stack([random.random(counts.shape[1:], np.float32) for random in randoms])
+    # Cut off, so that a count is rounded up as often as its fraction says.
     thinned = counts * keep.to(counts.device) + torch.from_numpy(noise).to(counts.device)
-    return (
-        thinned.clamp_(max=255).to(torch.uint8).view(frames.shape)
-    )  # rounds up as often as the fraction says
+    return thinned.clamp_(max=255).to(torch.uint8).view(frames.shape)
 
 
 def _affine(uniform: Tensor, how: Augmentation, pixel: float) -> Tensor:

@@ -30,6 +30,9 @@ class Augmentation:
                 raise TrainError(f"{flag} is {getattr(self, name)}: give a number from 0 to {high:g}")
 
 
+STILL = Augmentation(0, 0, 0, 0, 0)
+"""Nothing is moved, nothing dropped."""
+
 _RANGES = {
     "epochs": (1, 1_000_000),
     "analog_epochs": (0, 1_000_000),
@@ -70,6 +73,7 @@ _OF_SOME_SETS = {
     "digits": ("mnist-",),
     "only": ("ucf101", "hmdb51"),
     "windows": ("ucf101", "hmdb51", "cifar10-dvs", "dvs-gesture", "folder"),
+    "validation": ("nmnist", "dvs-gesture", "cifar10-dvs", "ucf101", "hmdb51", "folder", "mnist-"),
 }
 """Options that mean something for some data sets alone, by how their names begin."""
 
@@ -193,9 +197,6 @@ class TrainConfig:
                     f"--{name.replace('_', '-')} is of {', '.join(sets)}, not of {self.dataset}: leave it out"
                 )
         self._check_sharing()
-        window = data_set(self.dataset).INPUT.window
-        if self.burn_in % window:
-            raise TrainError(f"--burn-in {self.burn_in} isn't whole windows: give a multiple of {window}")
         if self.delta_t_us and self.n_events:
             raise TrainError("--delta-t-us and --n-events can't both end a frame: leave one out")
         if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):
@@ -218,8 +219,10 @@ class TrainConfig:
             raise TrainError("--runs can't be shared between devices: give --runs 1, and a --seed each")
 
     def completed(self) -> TrainConfig:
-        """Return this with what the data set decides filled in; raises TrainError for a protocol it hasn't got."""
-        known = data_set(self.dataset).PROTOCOLS
+        """Return this with what the data set decides filled in; raises TrainError for what doesn't go with it."""
+        window, known = data_set(self.dataset).INPUT.window, data_set(self.dataset).PROTOCOLS
+        if self.burn_in % window:
+            raise TrainError(f"--burn-in {self.burn_in} isn't whole windows: give a multiple of {window}")
         if self.protocol and self.protocol not in known:
             hint = f"give one of {', '.join(known)}" if known != ("",) else "leave it out"
             raise TrainError(f"{self.dataset} has no --protocol {self.protocol!r}: {hint}")
@@ -265,6 +268,6 @@ RECIPES = {
         gradient_clip=0.0,
         precision="32-true",
         burn_in=0,
-        augmentation=Augmentation(0, 0, 0, 0, 0),
+        augmentation=STILL,
     ),
 }

@@ -20,6 +20,9 @@ from livesnn.infer.pipeline import run
 from livesnn.infer.synops import mean_density, synops
 from livesnn.train.datasets.clips import Clips
 
+MISTAKES = 50
+"""Most that are listed."""
+
 
 class Mistake(NamedTuple):
     """A clip decided wrongly with the state reset, and how sure of it the model was, 0..1."""
@@ -37,8 +40,9 @@ class Evaluation:
     ``accuracy_recordings``: one decision a recording or video, by the mean rates of its clips, each from zero state;
     None where each clip is a recording of its own. ``density``: spikes a neuron a step over all hidden neurons, in
     the carried run; ``densities``: by layer. ``confusion``: rows are true classes, columns decisions, of the carried
-    run. ``mistakes``: the surest first. ``mean_count``: of a pixel and frame; ``saturated``: the share of pixels with
-    events (of video: of all) at the model's maximum count or above; ``empty``: of frames with nothing in them.
+    run. ``mistakes``: the surest `MISTAKES` of them. ``mean_count``: of a pixel and frame; ``saturated``: the share
+    of pixels with events (of video: of all) at the model's maximum count or above; ``empty``: of frames with nothing
+    in them.
     """
 
     n: int
@@ -130,7 +134,7 @@ def _mistakes(stream: Clips, decided: list[_Clip], truth: list[str]) -> tuple[Mi
         for name, true, clip in zip(stream.names, truth, decided, strict=True)
         if clip.decision != true
     ]
-    return tuple(sorted(wrong, key=lambda mistake: -mistake.confidence))
+    return tuple(sorted(wrong, key=lambda mistake: -mistake.confidence)[:MISTAKES])
 
 
 class _Counts(TypedDict):

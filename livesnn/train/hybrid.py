@@ -13,8 +13,9 @@ from torch import Tensor
 
 from livesnn.errors import TrainError
 from livesnn.snn.network import SpikingNetwork, eval_mode
-from livesnn.train.augment import augment, clip_random
+from livesnn.train.augment import augment
 from livesnn.train.config import TrainConfig
+from livesnn.train.datasets.clips import clip_random
 from livesnn.train.loading import Batch
 from livesnn.train.switch import measure_switch, write_switch
 
@@ -51,7 +52,8 @@ class HybridModule(lightning.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss of one batch of clips."""
         frames, labels, numbers = batch
-        randoms = [clip_random(self.config.seed, self.current_epoch, number) for number in numbers.tolist()]
+        seed, epoch = self.config.seed, self.current_epoch
+        randoms = [clip_random("augment", seed, epoch, number) for number in numbers.tolist()]
         frames = augment(frames, self.config.augmentation, randoms)
         random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.global_step)
         torch.manual_seed(random.initial_seed() + self.global_rank)  # dropout: a resumed run repeats it

@@ -15,6 +15,7 @@ from livesnn.events import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.describe import describe
 from livesnn.events.formats.aedat2 import CHUNK_WORDS
 from livesnn.events.recording import open_recording
+from tests.damage import damaged
 
 FIRST_LINE = b"#!AER-DAT2.0\r\n"
 RULES = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -218,13 +219,7 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path: Path) -> 
     whole = header("DAVIS240C") + encode(make_events(np.arange(2_000) * 50, "DAVIS240C"), "DAVIS240C")
     refused = 0
     for _ in range(200):
-        octets = bytearray(whole)
-        at, length = int(random.integers(0, len(octets))), int(random.integers(1, 64))
-        if random.random() < 0.5:
-            octets[at : at + length] = random.integers(0, 256, length, np.uint8).tobytes()
-        else:
-            del octets[at : at + length]
-        path = write(tmp_path / "f.aedat", bytes(octets))
+        path = write(tmp_path / "f.aedat", damaged(whole, random))
         try:
             found = describe(path)
         except FormatError:

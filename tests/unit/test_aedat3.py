@@ -31,6 +31,7 @@ from tests.aedat3_writer import (
     special,
     write_recording,
 )
+from tests.damage import damaged
 
 RULES = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WRAP_US = 1 << 31
@@ -374,13 +375,7 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path: Path) -> 
     whole = header() + b"".join(parts)
     refused = warned = 0
     for _ in range(200):
-        octets = bytearray(whole)
-        at, length = int(random.integers(0, len(octets))), int(random.integers(1, 64))
-        if random.random() < 0.5:
-            octets[at : at + length] = random.integers(0, 256, length, np.uint8).tobytes()
-        else:
-            del octets[at : at + length]
-        path = write(tmp_path / "f.aedat", bytes(octets))
+        path = write(tmp_path / "f.aedat", damaged(whole, random))
         try:
             found = describe(path)
         except FormatError:

@@ -25,7 +25,6 @@ def test_a_stack_is_its_arrays_one_behind_the_other(tmp_path: Path) -> None:
     assert np.array_equal(stack[:], whole)
     assert np.array_equal(stack[np.array([6, 0, 6, 2])], whole[[6, 0, 6, 2]])
     assert np.array_equal(stack.subset(np.array([5, 1]))[:], whole[[5, 1]])
-    assert np.array_equal(stack.joined(Stack([first]))[:], np.concatenate([whole, first]))
     assert np.array_equal(np.stack(list(stack)), whole)
 
 
@@ -34,7 +33,6 @@ def test_clips_keep_recordings_and_groups_with_their_frames() -> None:
     some = clips.subset(np.array([3, 1]))
     assert (some.names, some.recordings, some.groups) == (("d", "b"), ("s", "r"), ("H", "g"))
     assert some.labels.tolist() == [3, 1]
-    assert len(clips.joined(clips)) == 8
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -39,7 +39,11 @@ def test_every_data_set_says_what_it_needs_where(name: str, tmp_path: Path) -> N
         known.load_parts(TrainConfig(dataset=name, data=tmp_path).completed())  # type: ignore[arg-type]
 
 
-def test_a_protocol_that_a_data_set_has_not_is_refused() -> None:
+def test_what_does_not_go_with_a_data_set_is_refused() -> None:
+    with pytest.raises(TrainError, match=r"--validation is of nmnist, .*, not of gestures-sim: leave it out"):
+        TrainConfig(dataset="gestures-sim", validation=0.2)
+    with pytest.raises(TrainError, match="--burn-in 15 isn't whole windows: give a multiple of 10"):
+        TrainConfig(burn_in=15).completed()
     with pytest.raises(TrainError, match="cifar10-dvs has no --protocol 'split1': give one of 90/10, 70/30"):
         TrainConfig(dataset="cifar10-dvs", protocol="split1").completed()
     assert TrainConfig(dataset="ucf101").completed().protocol == "split1"
@@ -71,7 +75,10 @@ def test_cifar10_dvs_names_missing_and_damaged_recordings(cifar10_dvs: Path) -> 
         b"#!AER-DAT2.0\r\n# AEChip: DVS128\r\n" + b"\xff" * 13
     )
     findings = data_set("cifar10-dvs").check(cifar10_dvs)
-    assert next(finding.what for finding in findings if finding.state == "missing") == "airplane: 7 of 1000"
+    assert (
+        next(finding.what for finding in findings if finding.state == "incomplete")
+        == "airplane: 7 of 1,000 recordings are there"
+    )
     assert any("cat" in finding.what for finding in findings if finding.state == "damaged")
     (cifar10_dvs / "dog").rename(cifar10_dvs / "dogs")
     with pytest.raises(DataError, match=r"no recordings of dog in .*: unpack dog\.zip there"):
@@ -155,7 +162,7 @@ def test_ucf101_says_which_classes_and_videos_are_missing(ucf: Path) -> None:
     (ucf / "UCF-101" / "Archery" / "v_Archery_g02_c01.avi").write_bytes(b"RIFF")
     (ucf / "UCF-101" / "Archery" / "v_Archery_g03_c01.avi").unlink()
     found = {(finding.state, finding.what.partition(":")[0]) for finding in data_set("ucf101").check(ucf)}
-    assert ("missing", "Archery") in found
+    assert ("incomplete", "Archery") in found
     assert ("complete", "Surfing") in found
     assert any(state == "damaged" for state, _ in found)
     skipped = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from livesnn.errors import DataError
+from livesnn.train.datasets import SequenceName, data_set_names
 from livesnn.train.datasets.mnist import load_mnist
 from livesnn.train.datasets.sequences import KINDS, classes_of, make_sequences, randoms_needed
 
@@ -304,3 +306,8 @@ def test_a_missing_or_damaged_mnist_is_one_line_that_says_what_to_do(tmp_path: P
     ):
         np.savez(tmp_path / f"{name}.npz", **{**whole, **change})
         assert re.search(fault, refusal(f"{name}.npz"))
+
+
+def test_every_kind_is_a_data_set() -> None:
+    assert get_args(SequenceName) == KINDS
+    assert set(KINDS) < set(data_set_names())

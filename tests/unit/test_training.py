@@ -13,9 +13,9 @@ from livesnn.card import Accuracy, InputSpec, SliceRule
 from livesnn.errors import DataError, TrainError
 from livesnn.infer import State, load_model
 from livesnn.snn import build_network
-from livesnn.train.augment import STILL, augment, clip_random
-from livesnn.train.config import RECIPES, TrainConfig
-from livesnn.train.datasets.clips import Clips, stratified_split
+from livesnn.train.augment import augment
+from livesnn.train.config import RECIPES, STILL, TrainConfig
+from livesnn.train.datasets.clips import Clips, clip_random, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.folder import keep_test, write_model_folder
@@ -59,7 +59,7 @@ def clips(count: int = 6, steps: int = 10) -> torch.Tensor:
 
 
 def randoms(count: int = 6) -> list[np.random.Generator]:
-    return [clip_random(1, 0, number) for number in range(count)]
+    return [clip_random("augment", 1, 0, number) for number in range(count)]
 
 
 def test_augmentation_with_all_ranges_zero_changes_nothing() -> None:

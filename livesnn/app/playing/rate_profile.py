@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from livesnn.errors import LivesnnError
 from livesnn.events import Closing, Events
-from livesnn.events.formats import require_file
 from livesnn.events.formats.aedat4_index import WindowedFile, build_index, read_header
 from livesnn.events.formats.aedat4_layout import MAGIC, PacketTable
 from livesnn.events.recording import open_recording
+from livesnn.files import require_file
 from livesnn.threads import Latest, Worker
 
 BINS = 2048

@@ -5,14 +5,14 @@ A new format is one module with a reader, and one line in FORMATS. Not here: rep
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from livesnn.errors import FormatError, SourceError
+from livesnn.errors import FormatError
 from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.files import file_head
 
 HEAD_BYTES = 64
 
@@ -158,45 +158,11 @@ def open_reader(path: Path) -> Reader:
     FormatError
         When its format isn't known, or its beginning is damaged beyond use.
     """
-    require_file(path)
-    try:
-        with open(path, "rb") as file:
-            head = file.read(HEAD_BYTES)
-    except OSError as error:
-        raise SourceError(
-            f"{path}: can't be opened ({error.strerror}): check the path and permissions"
-        ) from error
-    if not head:
-        raise FormatError(f"{path}: the file is empty: record it again")
+    head = file_head(path, HEAD_BYTES, f"recording ({_suffixes()})")
     for known in FORMATS:
         if known.fits(path, head):
             return known.open(path)
     raise FormatError(f"{path}: {_what_it_is(head)}: give a recording that livesnn reads ({_suffixes()})")
-
-
-def require_file(path: Path) -> int:
-    """Return a file's size, octets, before it is opened: opening a pipe or a device may wait for ever.
-
-    Raises
-    ------
-    SourceError
-        When there is no such file, it can't be seen, or it isn't a regular file.
-    """
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        what = "a link that points nowhere" if path.is_symlink() else "no such file"
-        raise SourceError(f"{path}: {what}: give the path of a recording ({_suffixes()})") from None
-    except (OSError, ValueError) as error:  # ValueError: a zero octet in the path
-        reason = getattr(error, "strerror", None) or error
-        raise SourceError(
-            f"{str(path)!r}: can't be opened ({reason}): check the path and permissions"
-        ) from error
-    if stat.S_ISDIR(status.st_mode):
-        raise SourceError(f"{path}: a folder, not a recording: give the path of a file in it")
-    if not stat.S_ISREG(status.st_mode):
-        raise SourceError(f"{path}: not a file (a pipe or device): give the path of a recording")
-    return status.st_size
 
 
 def _what_it_is(head: bytes) -> str:

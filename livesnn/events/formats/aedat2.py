@@ -20,7 +20,7 @@ from livesnn.errors import FormatError
 from livesnn.events import DISORDER_US, EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.events.formats import EventStream, OtherContent
 from livesnn.events.formats.aedat4_index import WindowedFile
-from livesnn.events.formats.tidy import tidy
+from livesnn.events.formats.tidy import Tidier
 
 MAGIC = b"#!AER-DAT2.0"
 WORD_BYTES = 8
@@ -203,18 +203,12 @@ class Aedat2Reader:
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield packets of at most CHUNK_WORDS events; see `Reader.packets`."""
-        newest_us: int | None = None
+        tidier = Tidier(self._chip.resolution, start_us, counters)
         for number in range(0 if start_us is None else self._first_chunk(start_us), len(self._chunks)):
             counts = np.zeros(4, np.int64)
             for packet, ordered in self._decode_chunk(number, self._chunks[number].anchor_us, counts):
-                if not ordered or (newest_us is not None and packet["t"][0] < newest_us):
-                    packet = tidy(packet, self._chip.resolution, newest_us, counters)
-                newest_us = int(packet["t"][-1])
-                if start_us is not None:
-                    packet = packet[np.searchsorted(packet["t"], start_us) :]
-                    start_us = None if packet.size else start_us
-                if packet.size:
-                    yield packet
+                if (taken := tidier.take(packet, ordered=ordered)).size:
+                    yield taken
             counters.out_of_bounds += int(counts[_OUTSIDE])
 
     def _first_chunk(self, start_us: int) -> int:

@@ -29,7 +29,7 @@ from livesnn.events.formats.aedat3_index import (
     walk,
 )
 from livesnn.events.formats.aedat4_index import WindowedFile
-from livesnn.events.formats.tidy import tidy
+from livesnn.events.formats.tidy import Tidier
 
 _WIDEST = Resolution(MAX_SIZE, MAX_SIZE)
 _INVALID, _OUTSIDE = range(2)
@@ -167,19 +167,14 @@ class Aedat3Reader:
         """Yield packets of at most STRETCH_EVENTS events; see `Reader.packets`."""
         source = self._sources[stream]
         size = self._resolution(stream)
-        newest_us: int | None = None
+        tidier = Tidier(size, start_us, counters)
         for stretch in self._tracks[source].stretches[self._first_stretch(source, start_us) :]:
             counts = np.zeros(2, np.int64)
-            newest_us = None if stretch.reset else newest_us
+            if stretch.reset:
+                tidier.restart()
             for packet, ordered in self._decode_stretch(source, stretch, size, counts):
-                if not ordered or (newest_us is not None and packet["t"][0] < newest_us):
-                    packet = tidy(packet, size, newest_us, counters)
-                newest_us = int(packet["t"][-1])
-                if start_us is not None:
-                    packet = packet[np.searchsorted(packet["t"], start_us) :]
-                    start_us = None if packet.size else start_us
-                if packet.size:
-                    yield packet
+                if (taken := tidier.take(packet, ordered=ordered)).size:
+                    yield taken
             counters.out_of_bounds += int(counts[_OUTSIDE])
             self._invalid[source, stretch.start] = int(counts[_INVALID])
 

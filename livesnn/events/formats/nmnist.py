@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from livesnn.errors import FormatError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.formats import require_file
 from livesnn.events.formats.in_memory import InMemoryReader
+from livesnn.files import require_file
 
 EVENT_BYTES = 5
 NMNIST_RESOLUTION = Resolution(34, 34)

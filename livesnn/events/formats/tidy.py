@@ -39,6 +39,36 @@ def tidy(packet: Events, resolution: Resolution, newest_us: int | None, counters
     return packet
 
 
+class Tidier:
+    """The packets of one reading of a stream, put right one after the other and cut to where they are to start.
+
+    Parameters
+    ----------
+    start_us
+        Events before it are left out, of the first packets; None: none is.
+    """
+
+    def __init__(self, resolution: Resolution, start_us: int | None, counters: SourceCounters) -> None:
+        self._resolution = resolution
+        self._start_us = start_us
+        self._counters = counters
+        self._newest_us: int | None = None
+
+    def restart(self) -> None:
+        """Take the next packet as the first of a stream: its clock was set anew."""
+        self._newest_us = None
+
+    def take(self, packet: Events, *, ordered: bool) -> Events:
+        """Return what is left of a packet, maybe nothing; one that is ``ordered`` lies inside the sensor as well."""
+        if not ordered or (self._newest_us is not None and packet["t"][0] < self._newest_us):
+            packet = tidy(packet, self._resolution, self._newest_us, self._counters)
+        self._newest_us = int(packet["t"][-1])
+        if self._start_us is not None:
+            packet = packet[np.searchsorted(packet["t"], self._start_us) :]
+            self._start_us = None if packet.size else self._start_us
+        return packet
+
+
 def _clamp(packet: Events, newest_us: int, counters: SourceCounters) -> Events:
     first = int(packet["t"][0])
     if first >= newest_us or newest_us - first > DISORDER_US:

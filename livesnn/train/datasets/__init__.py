@@ -16,8 +16,7 @@ SequenceName = Literal[
     "mnist-still", "mnist-seq1", "mnist-seq2", "mnist-seq3", "mnist-seq4", "mnist-seq5-total", "mnist-seq5-sorted"
 ]  # fmt: skip
 Name = Literal[
-    "nmnist", "dvs-gesture", "cifar10-dvs", "ucf101", "hmdb51", "gestures-sim", "folder",
-    "mnist-still", "mnist-seq1", "mnist-seq2", "mnist-seq3", "mnist-seq4", "mnist-seq5-total", "mnist-seq5-sorted",
+    "nmnist", "dvs-gesture", "cifar10-dvs", "ucf101", "hmdb51", "gestures-sim", "folder", SequenceName
 ]  # fmt: skip
 
 
@@ -53,10 +52,20 @@ class Parts(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One line of `livesnn data check`."""
+    """One line of `livesnn data check`; ``there`` of ``official`` files, where they are counted."""
 
-    state: Literal["complete", "missing", "damaged"]
+    state: Literal["complete", "incomplete", "missing", "damaged"]
     what: str
+    there: int | None = None
+    official: int | None = None
+
+
+def counted(name: str, there: int, official: int, what: str) -> Finding:
+    """Return what is to be said of so many files of the official number."""
+    if there == official:
+        return Finding("complete", f"{name}: all {official:,} {what}", there, official)
+    said = f"{there:,} of {official:,} {what} are there" if there else f"none of {official:,} {what}"
+    return Finding("incomplete" if there else "missing", f"{name}: {said}", there, official)
 
 
 class DataSet(Protocol):

@@ -11,7 +11,7 @@ import numpy as np
 from livesnn.card import InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
 from livesnn.sources import open_source
-from livesnn.train.datasets import Finding, Parts, SplitName
+from livesnn.train.datasets import Finding, Parts, SplitName, counted
 from livesnn.train.datasets.clips import Clips, Index, stratified_split
 from livesnn.train.datasets.recorded import Recording, load_recordings
 
@@ -59,10 +59,7 @@ def check(data: Path) -> list[Finding]:
                     findings += [Finding("damaged", f"{recording.name}: {line}") for line in source.warnings]
             except LivesnnError as error:
                 findings.append(Finding("damaged", str(error)))
-        whole = len(of_class) == PER_CLASS
-        findings.append(
-            Finding("complete" if whole else "missing", f"{name}: {len(of_class)} of {PER_CLASS}")
-        )
+        findings.append(counted(name, len(of_class), PER_CLASS, "recordings"))
     return findings
 
 

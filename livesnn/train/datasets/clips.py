@@ -15,6 +15,11 @@ Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
 
 
+def clip_random(purpose: str, seed: int, epoch: int, number: int) -> np.random.Generator:
+    """Return the randomness of one clip in one epoch: the same in any batch, and on any number of machines."""
+    return np.random.default_rng([*purpose.encode(), seed, epoch, number])
+
+
 class OnDisk:
     """An array of clips in a file of numpy's, opened whenever some of them are wanted: thousands need no open files.
 
@@ -76,11 +81,6 @@ class Stack:
         """Return the clips at ``index``, in that order; nothing is read."""
         return Stack(self._arrays, self._order[index])
 
-    def joined(self, other: Stack) -> Stack:
-        """Return these clips, then ``other``'s."""
-        order = np.concatenate([self._order, other._order + self._first[-1]])
-        return Stack([*self._arrays, *other._arrays], order)
-
 
 @dataclass(frozen=True)
 class Clips:
@@ -137,20 +137,6 @@ class Clips:
     def shuffled(self, seed: int) -> Clips:
         """Return the same clips in the order of a stream, by ``seed`` (SPEC, accuracy_carried)."""
         return self.subset(np.random.default_rng([seed, 0xCA44]).permutation(len(self)))
-
-    def joined(self, other: Clips) -> Clips:
-        """Return these clips, then ``other``'s; both have the same classes and length."""
-        mine, others = (
-            each.frames if isinstance(each.frames, Stack) else Stack([each.frames]) for each in (self, other)
-        )
-        return Clips(
-            mine.joined(others),
-            np.concatenate([self.labels, other.labels]),
-            self.names + other.names,
-            self.classes,
-            (self.recordings or self.names) + (other.recordings or other.names),
-            skipped=self.skipped + other.skipped,
-        )
 
 
 def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, Index]:

@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from livesnn.card import ModelCard
 from livesnn.errors import DataError
-from livesnn.train.datasets import Finding, Parts, SplitName, video_sets
-from livesnn.train.datasets.clips import Clips
-from livesnn.train.datasets.video_sets import INPUT, PROTOCOLS, Listed, Part, chosen_classes
-
-if TYPE_CHECKING:
-    from livesnn.train.config import TrainConfig
+from livesnn.train.datasets.video_sets import INPUT, PROTOCOLS, Listed, Part, VideoSet, chosen_classes
 
 __all__ = ["INPUT", "PROTOCOLS", "check", "load_parts", "load_split"]
-NAME = "hmdb51"
 LISTS = "testTrainMulti_7030_splits"
 _USE = {"train": "1", "test": "2"}  # of a line "<file> 0|1|2"
-
-
-def load_parts(config: TrainConfig) -> Parts:
-    """Return the training list of an official split, groups of videos kept for validation."""
-    return video_sets.load_parts(NAME, listing, config)
-
-
-def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return the clips on which a model is measured."""
-    return video_sets.load_split(NAME, listing, data, split, card)
-
-
-def check(data: Path) -> list[Finding]:
-    """Say which videos are there, missing or damaged."""
-    return video_sets.check(listing, data)
 
 
 def listing(
@@ -82,3 +59,7 @@ def _root(data: Path) -> Path:
     raise DataError(
         f"no HMDB51 in {data}: expected {data}/hmdb51_org/<class>/*.avi (unpack hmdb51_org.rar and its classes there)"
     )
+
+
+_VIDEOS = VideoSet("hmdb51", listing)
+load_parts, load_split, check = _VIDEOS.load_parts, _VIDEOS.load_split, _VIDEOS.check

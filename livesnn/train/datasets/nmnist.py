@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from livesnn.errors import DataError
 from livesnn.events import Resolution
 from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.frames import stack_clip
-from livesnn.train.datasets import Finding, Parts, SplitName
+from livesnn.train.datasets import Finding, Parts, SplitName, counted
 from livesnn.train.datasets.clips import Clips, stratified_split
 from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, simulated_digits
 
@@ -66,8 +66,7 @@ def check(data: Path) -> list[Finding]:
                     _read_clip(path, INPUT)
                 except DataError as error:
                     findings.append(Finding("damaged", str(error)))
-            state: Literal["complete", "missing"] = "complete" if len(paths) == count else "missing"
-            findings.append(Finding(state, f"{part}/{digit}: {len(paths)} of {count} recordings"))
+            findings.append(counted(f"{part}/{digit}", len(paths), count, "recordings"))
     return findings
 
 

@@ -11,8 +11,8 @@ import torch
 
 from livesnn.card import InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError
-from livesnn.train.datasets import Finding, Parts, SplitName
-from livesnn.train.datasets.clips import Clips, Frames, Index, stratified_split
+from livesnn.train.datasets import Finding, Parts, SplitName, counted
+from livesnn.train.datasets.clips import Clips, Frames, Index, clip_random, stratified_split
 from livesnn.train.datasets.mnist import Mnist, load_mnist
 from livesnn.train.datasets.sequences import classes_of, make_sequences, randoms_needed
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MEASURED_DIGITS = 1000
 """Most digits of a validation part: more cost minutes an epoch and change the choice of the epoch little."""
 
-_FIXED = -1  # the epoch of what never changes: validation, test
+_FIXED = 1 << 31  # the epoch of what never changes: validation, test
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class SequenceSamples:
         random = np.zeros((len(index), count), np.float32)
         if count:
             for row, i in enumerate(index.tolist()):
-                random[row] = np.random.default_rng([self.seed, epoch + 1, i]).random(count, np.float32)
+                random[row] = clip_random("sequence", self.seed, epoch, i).random(count, np.float32)
         digits = torch.from_numpy(self.digits[index // directions])
         turned = torch.from_numpy(index % directions)
         made: Frames = make_sequences(self.kind, digits, turned, torch.from_numpy(random)).numpy()
@@ -114,9 +114,10 @@ class SequenceSet:
     def check(self, data: Path) -> list[Finding]:
         """Say whether mnist.npz is there and whole."""
         mnist = _mnist(data)
-        whole = (len(mnist.train_images), len(mnist.test_images)) == (60_000, 10_000)
-        found = f"{len(mnist.train_images):,} training and {len(mnist.test_images):,} test digits"
-        return [Finding("complete" if whole else "missing", f"{found} of 60,000 and 10,000")]
+        return [
+            counted("training", len(mnist.train_images), 60_000, "digits"),
+            counted("test", len(mnist.test_images), 10_000, "digits"),
+        ]
 
     def _samples(self, digits: Frames, labels: Index, seed: int) -> SequenceSamples:
         return SequenceSamples(self.kind, digits, labels, seed)

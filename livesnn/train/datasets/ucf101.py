@@ -4,36 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from livesnn.card import ModelCard
 from livesnn.errors import DataError
-from livesnn.train.datasets import Finding, Parts, SplitName, video_sets
-from livesnn.train.datasets.clips import Clips
-from livesnn.train.datasets.video_sets import INPUT, PROTOCOLS, Listed, Part, chosen_classes
-
-if TYPE_CHECKING:
-    from livesnn.train.config import TrainConfig
+from livesnn.train.datasets.video_sets import INPUT, PROTOCOLS, Listed, Part, VideoSet, chosen_classes
 
 __all__ = ["INPUT", "PROTOCOLS", "check", "load_parts", "load_split"]
-NAME = "ucf101"
 LISTS = ("ucfTrainTestlist", "ucf101_splits", ".")
 _FILE = re.compile(r"(?P<label>[^/]+)/(?P<file>v_\w+_(?P<group>g\d+)_c\d+\.avi)")
-
-
-def load_parts(config: TrainConfig) -> Parts:
-    """Return the training list of an official split, groups of videos kept for validation."""
-    return video_sets.load_parts(NAME, listing, config)
-
-
-def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return the clips on which a model is measured."""
-    return video_sets.load_split(NAME, listing, data, split, card)
-
-
-def check(data: Path) -> list[Finding]:
-    """Say which videos are there, missing or damaged."""
-    return video_sets.check(listing, data)
 
 
 def listing(
@@ -78,3 +55,7 @@ def _lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} can't be read ({error}): unpack the official splits again") from error
     return [line for line in text.splitlines() if line.strip()]
+
+
+_VIDEOS = VideoSet("ucf101", listing)
+load_parts, load_split, check = _VIDEOS.load_parts, _VIDEOS.load_split, _VIDEOS.check

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from livesnn.card import InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
-from livesnn.train.datasets import Finding, Parts, SplitName
+from livesnn.train.datasets import Finding, Parts, SplitName, counted
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.recorded import Recording, load_recordings
 
@@ -42,52 +42,57 @@ class Listing(Protocol):
     ) -> tuple[list[Listed], tuple[str, ...]]: ...
 
 
-def load_parts(name: str, listing: Listing, config: TrainConfig) -> Parts:
-    """Return the training list, whole groups of it kept for validation by seed."""
-    listed, classes = listing(config.data, config.protocol, "train", config.only)
-    clips = _load(name, listed, classes, config.card(()).input, config.windows)
-    split = Split(config.validation, config.seed, config.protocol)
-    training, validation = clips.split_by_group(split.fraction, split.seed)
-    return Parts(training, validation, split=split)
+@dataclass(frozen=True)
+class VideoSet:
+    """A data set of listed videos: what a `DataSet` does, which its module offers under the same names."""
+
+    name: str
+    listing: Listing
+
+    def load_parts(self, config: TrainConfig) -> Parts:
+        """Return the training list of an official split, whole groups of videos kept for validation by seed."""
+        listed, classes = self.listing(config.data, config.protocol, "train", config.only)
+        clips = _load(self.name, listed, classes, config.card(()).input, config.windows)
+        split = Split(config.validation, config.seed, config.protocol)
+        training, validation = clips.split_by_group(split.fraction, split.seed)
+        return Parts(training, validation, split=split)
+
+    def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
+        """Return the official test list, or the part of the training list that the card's split kept or left."""
+        if card.split is None:
+            raise DataError(
+                f"the card of {card.name} doesn't say which official split it was trained on: train it again"
+            )
+        part: Part = "test" if split == "test" else "train"
+        listed, classes = self.listing(data, card.split.protocol, part, card.classes)
+        clips = _load(self.name, listed, classes, card.input, None)
+        if split == "test":
+            return clips
+        return clips.split_by_group(card.split.fraction, card.split.seed)[split == "validation"]
+
+    def check(self, data: Path) -> list[Finding]:
+        """Say what is there of each class in the three official splits; every video is read to its end."""
+        parts: tuple[Part, ...] = ("train", "test")
+        every = [self.listing(data, protocol, part, ())[0] for protocol in PROTOCOLS for part in parts]
+        listed = {video.path: video for some in every for video in some}.values()
+        findings = []
+        for label in dict.fromkeys(video.label for video in listed):
+            videos = [video for video in listed if video.label == label]
+            there = [video for video in videos if video.path.is_file()]
+            findings += [Finding("damaged", fault) for video in there if (fault := _fault(video))]
+            findings.append(counted(label, len(there), len(videos), "videos"))
+        return findings
 
 
-def load_split(name: str, listing: Listing, data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return the official test list, or the part of the training list that the card's split kept or left."""
-    if card.split is None:
-        raise DataError(
-            f"the card of {card.name} doesn't say which official split it was trained on: train it again"
-        )
-    part: Part = "test" if split == "test" else "train"
-    listed, classes = listing(data, card.split.protocol, part, card.classes)
-    clips = _load(name, listed, classes, card.input, None)
-    if split == "test":
-        return clips
-    return clips.split_by_group(card.split.fraction, card.split.seed)[split == "validation"]
-
-
-def check(listing: Listing, data: Path) -> list[Finding]:
-    """Return what is there of each class in the three official splits; every video is read to its end."""
+def _fault(video: Listed) -> str:
+    """Return what keeps a video from being read; "": nothing."""
     from livesnn.video import video_clips
 
-    listed: dict[Path, Listed] = {}
-    for protocol in PROTOCOLS:
-        for part in ("train", "test"):
-            listed |= {video.path: video for video in listing(data, protocol, part, ())[0]}
-    findings = []
-    for label in dict.fromkeys(video.label for video in listed.values()):
-        videos = [video for video in listed.values() if video.label == label]
-        missing = [video for video in videos if not video.path.is_file()]
-        for video in videos:
-            if video not in missing:
-                try:
-                    video_clips(video.path, INPUT)
-                except LivesnnError as error:
-                    findings.append(Finding("damaged", str(error)))
-        if missing:
-            findings.append(Finding("missing", f"{label}: {len(missing)} of {len(videos)} videos"))
-        else:
-            findings.append(Finding("complete", f"{label}: {len(videos)} videos"))
-    return findings
+    try:
+        video_clips(video.path, INPUT)
+    except LivesnnError as error:
+        return str(error)
+    return ""
 
 
 def chosen_classes(folder: Path, known: Sequence[str], only: Sequence[str], name: str) -> tuple[str, ...]:
