@@ -127,6 +127,9 @@ class ModelCard:
     states: dict[str, tuple[Annotated[int, Meta(ge=1)], ...]] = field(
         default_factory=dict
     )  # layer → shape [C, H, W] or [K], in order
+    sensor: tuple[_Size, _Size] | None = (
+        None  # width, height of the cameras it was trained with, where all had one
+    )
     dataset: str = ""
     split: Split | None = None  # None: validation consists of clips of its own
     accuracy: Accuracy | None = None  # on validation, which chose the epoch

@@ -37,7 +37,7 @@ def describe_summary(summary: Summary) -> str:
     latency = summary.latency_ms
     lines = {
         "majority": summary.majority or "none",
-        "windows": f"{summary.windows} of {summary.frames} frames",
+        "windows": f"{summary.windows}, in {summary.frames} frames",
         "events": f"{summary.events:,}, {summary.dropped:,} dropped",
         "network": f"{latency['p50']:.2f} ms a frame (p95 {latency['p95']:.2f}, p99 {latency['p99']:.2f})",
         "engine": summary.engine,

@@ -177,15 +177,15 @@ def simulate(
 
     check_scene(scene, seed=seed, seconds=seconds)
     out = out.expanduser()
-    writer = Aedat4Writer(out, scene_resolution(scene), camera=f"simulated {scene}, seed {seed}")
-    count = 0
+    writer, count = None, 0
     try:
-        with writer:
+        with Aedat4Writer(out, scene_resolution(scene), f"simulated {scene}, seed {seed}") as writer:
             for events in simulate_scene(scene, seed=seed, seconds=seconds):
                 writer.write(events)
                 count += len(events)
     except BaseException:  # such as Ctrl-C: an unfinished file would be in the way next time
-        out.unlink(missing_ok=True)
+        if writer is not None:
+            out.unlink(missing_ok=True)
         raise
     say(f"{count} events of {scene} written to {out}")
     return 0

@@ -79,6 +79,11 @@ class Aedat4Writer(Closing):
             )
         self._compression = _COMPRESSIONS[compression]
         header, self._table_position_at = build_header(self._compression, resolution, _storable(camera))
+        self._end = 0
+        self._pending: list[Events] = []
+        self._pending_events = 0
+        self._pending_since_us = 0
+        self._rows: list[PacketRow] = []
         try:
             self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
         except FileExistsError as error:
@@ -87,14 +92,9 @@ class Aedat4Writer(Closing):
             ) from error
         except OSError as error:
             raise self._failed(error) from error
-        self._end = 0
-        self._pending: list[Events] = []
-        self._pending_events = 0
-        self._pending_since_us = 0
-        self._rows: list[PacketRow] = []
         try:
             self._append(header)
-        except SourceError:
+        except BaseException:  # such as Ctrl-C
             self._file.close()
             with contextlib.suppress(OSError):
                 self.path.unlink()

@@ -146,13 +146,12 @@ class _Totals:
         )
 
     def _doubts(self, source: EventSource) -> Iterator[str]:
-        spec = self._model.card.input
         if not self._tally.windows:
-            length = f" ({spec.slice.delta_t_us * spec.window / 1e6:g} s)" if spec.slice.delta_t_us else ""
-            seen = f"{self._frames} frames" if source.video else f"{source.counters.events} events"
-            yield f"no decision: {seen} are less than one window{length}"
-        if source.video is None and tuple(source.resolution) != (spec.width, spec.height):
+            window = self._model.card.input.window
+            yield f"no decision: {self._frames} whole frames are less than one window of {window}"
+        trained = self._model.card.sensor
+        if source.video is None and trained not in (None, tuple(source.resolution)):
             yield (
-                f"the sensor is {source.resolution.width}×{source.resolution.height}, scaled to the model's "
-                f"{spec.width}×{spec.height}: it may never have seen the like"
+                f"the sensor is {source.resolution.width}×{source.resolution.height}, the model was trained with "
+                f"{trained[0]}×{trained[1]}: it may never have seen the like"
             )

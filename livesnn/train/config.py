@@ -235,7 +235,7 @@ class TrainConfig:
 
     def card(self, classes: tuple[str, ...]) -> ModelCard:
         """Return the card of the network to be trained."""
-        spec = data_set(self.dataset).INPUT
+        spec, sensor = data_set(self.dataset).INPUT, data_set(self.dataset).SENSOR
         if self.delta_t_us or self.n_events:
             spec = replace(spec, slice=SliceRule(self.delta_t_us, self.n_events))
         return ModelCard(
@@ -245,6 +245,7 @@ class TrainConfig:
             network=NetworkSpec(widths=(self.width,) * 4, norm=self.norm, dropout=self.dropout),
             neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
             readout=self.readout,
+            sensor=sensor,
             dataset=self.dataset,
         )
 

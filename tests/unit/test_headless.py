@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from livesnn.errors import SourceError
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.infer.headless import Row, Summary, decide_all
-from tests.gui.synthetic import SENSOR, moving_bar, write_model, write_recording
+from tests.gui.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -101,3 +102,16 @@ def test_a_stream_that_is_not_there_is_one_line(model: str) -> None:
     with pytest.raises(SourceError, match=r"127\.0\.0\.1") as raised:
         list(decide_all("tcp://127.0.0.1:1", model))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("trained", "warned"), [(tuple(SENSOR), False), (None, False), ((128, 128), True)], ids=str
+)
+def test_a_sensor_of_another_size_than_the_training_s_is_a_warning(
+    trained: tuple[int, int] | None, warned: bool, tmp_path: Path
+) -> None:
+    model = write_model(tmp_path / "model", replace(CARD, sensor=trained))
+    *_, summary = decide_all(str(write_recording(tmp_path / "bar.npz", moving_bar(1_000_500))), str(model))
+    assert isinstance(summary, Summary)
+    assert any("the model was trained with 128×128" in line for line in summary.warnings) == warned
+    assert len(summary.warnings) == warned

@@ -77,6 +77,11 @@ class DataSet(Protocol):
         ...
 
     @property
+    def SENSOR(self) -> tuple[int, int] | None:  # noqa: N802
+        """Width and height of the cameras; None: of any, or it isn't of events."""
+        ...
+
+    @property
     def PROTOCOLS(self) -> tuple[str, ...]:  # noqa: N802
         """The names of its published splits, the usual one first; ("",) where there is one alone."""
         ...

@@ -10,6 +10,7 @@ import numpy as np
 
 from livesnn.card import InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
+from livesnn.events import Resolution
 from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
 from livesnn.train.datasets.clips import Clips, Index, stratified_split
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from livesnn.train.config import TrainConfig
 
 INPUT = InputSpec(128, 128, SliceRule(n_events=1000), count_max=4, scale=0.5)
+SENSOR = Resolution(128, 128)
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PROTOCOLS = ("90/10", "70/30")
 """The data set has no official split. "90/10": a tenth of each class, drawn once by seed 0, is the test part, as most

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from livesnn.card import InputSpec
     from livesnn.train.config import TrainConfig
 
-__all__ = ["INPUT", "PROTOCOLS", "check", "load_parts", "load_split"]
+__all__ = ["INPUT", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 PROTOCOLS = ("archive", "npy")
 COPIES = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from livesnn.train.config import TrainConfig
 
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25)
+SENSOR = None
 PROTOCOLS = ("",)
 LABELS = "labels.csv"
 COLUMNS = ("file", "start", "end", "label", "session")

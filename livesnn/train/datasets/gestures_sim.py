@@ -26,6 +26,7 @@ from livesnn.train.datasets.clips import Clips, Frames
 if TYPE_CHECKING:
     from livesnn.train.config import TrainConfig
 
+SENSOR = RESOLUTION
 PROTOCOLS = ("",)
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25)
 
