@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -176,45 +175,28 @@ def is_video(path: Path) -> bool:
         return False
 
 
-def video_clips(
-    video: str | Path | Video,
-    input: InputSpec,  # noqa: A002
-    n_frames: int | None = None,
-    *,
-    max_clips: int | None = None,
-) -> Picture:
+def video_clips(path: str | Path, input: InputSpec) -> Picture:  # noqa: A002 (the card's name)
     """Return the consecutive windows of a video as one array, for training: the same frames as live.
 
     Parameters
     ----------
-    video
-        A file, or an open one, whose `Video.warnings` then say how far it could be read.
     input
         Of the model's card; its ``slice.delta_t_us`` is from frame to frame.
-    n_frames
-        T, frames a window; default ``input.window``.
-    max_clips
-        Read no further than so many windows; default: all.
 
     Returns
     -------
-    uint8 [N, T, C, H, W], N ≥ 1: what is left after the last whole window isn't in it, but of a video shorter than
-    one window the last frame is repeated to fill one.
+    uint8 [N, window, C, H, W], N ≥ 1: what is left after the last whole window isn't in it, but of a video shorter
+    than one window the last frame is repeated to fill one.
 
     Raises
     ------
     LivesnnError
         As `open_video` and `Video.samples` do.
     """
-    opened = video if isinstance(video, Video) else open_video(video)
-    length = input.window if n_frames is None else n_frames
-    most = None if max_clips is None else max_clips * length
-    if length < 1 or most == 0:
-        raise ModelError(f"clips of {n_frames} frames, {max_clips} at most, can't be made: give 1 or more")
-    pictures = [sample.picture for sample in islice(opened.samples(input), most)]
-    pictures += [pictures[-1]] * (length - len(pictures))
-    count = len(pictures) // length
-    return np.stack(pictures[: count * length]).reshape(count, length, *pictures[0].shape)
+    pictures = [sample.picture for sample in open_video(path).samples(input)]
+    pictures += [pictures[-1]] * (input.window - len(pictures))
+    count = len(pictures) // input.window
+    return np.stack(pictures[: count * input.window]).reshape(count, input.window, *pictures[0].shape)
 
 
 def check_takes_video(input: InputSpec, name: str) -> int:  # noqa: A002
