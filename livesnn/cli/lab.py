@@ -63,6 +63,7 @@ def evaluate(
     data: Path = Path("data"),
     split: Literal["validation", "train", "test"] = "validation",
     stream: float | None = None,
+    seed: int = 0,
     engine: Literal["auto", "onnx", "torch"] = "auto",
     keep: bool = False,
     json: bool = False,
@@ -81,6 +82,8 @@ def evaluate(
         "validation": the clips kept from the model's training, by the seed in its card.
     stream
         Measure on so many minutes of uncut gestures instead, the state carried throughout (gestures-sim).
+    seed
+        Of the clips' order in one stream; of the person, with --stream.
     engine
         What runs the network.
     keep
@@ -101,11 +104,11 @@ def evaluate(
     if keep and (split != "test" or stream is not None):
         raise DataError("--keep records a measurement on the test split: add --split test")
     if stream is not None:
-        _show(asdict(evaluate_stream(loaded, stream)), (), json=json)
+        _show(asdict(evaluate_stream(loaded, stream, seed)), (), json=json)
         return 0
     clips = data_set(dataset).load_split(data, split, loaded.card)
     _say_skipped(clips.skipped)
-    measured = measure(loaded, clips)
+    measured = measure(loaded, clips, seed=seed)
     if keep:
         keep_test(model_folder(model), measured)
     _show(asdict(measured), explain(measured, loaded.card), json=json)

@@ -177,14 +177,14 @@ def simulate(
 
     check_scene(scene, seed=seed, seconds=seconds)
     out = out.expanduser()
-    writer, count = None, 0
+    ours, count = not out.exists(), 0
     try:
         with Aedat4Writer(out, scene_resolution(scene), f"simulated {scene}, seed {seed}") as writer:
             for events in simulate_scene(scene, seed=seed, seconds=seconds):
                 writer.write(events)
                 count += len(events)
     except BaseException:  # such as Ctrl-C: an unfinished file would be in the way next time
-        if writer is not None:
+        if ours:
             out.unlink(missing_ok=True)
         raise
     say(f"{count} events of {scene} written to {out}")

@@ -94,7 +94,7 @@ class Aedat4Writer(Closing):
             raise self._failed(error) from error
         try:
             self._append(header)
-        except BaseException:  # such as Ctrl-C
+        except SourceError:
             self._file.close()
             with contextlib.suppress(OSError):
                 self.path.unlink()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from livesnn.paths import models_dir, recordings_dir
+from tests import trees
 
 from .conftest import livesnn
 
@@ -215,3 +216,25 @@ def test_ctrl_c_is_one_line_and_exit_code_130(tmp_path: Path) -> None:
     code, _, errors = finish(process)
     assert (code, errors) == (130, "livesnn simulate: stopped\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_of_a_damaged_recording_says_what_is_lost(tmp_path: Path) -> None:
+    whole = Path(CLIPS[0]).read_bytes()
+    (tmp_path / "cut.aedat4").write_bytes(whole[: len(whole) // 2])
+    code, _, errors = finish(livesnn("record", tmp_path / "cut.aedat4", tmp_path / "copy.aedat4"))
+    assert code == 0
+    *warnings, written = errors.splitlines()
+    assert warnings
+    assert all(line.startswith("livesnn record: ") for line in warnings)
+    assert "written to" in written
+
+
+def test_a_data_set_is_checked_with_a_verdict(tmp_path: Path) -> None:
+    data = trees.lab(tmp_path)
+    code, lines, errors = finish(livesnn("data", "check", "folder", "--data", data))
+    assert (code, errors.strip()) == (0, "2 complete, 0 incomplete, 0 missing, 0 damaged")
+    assert [line.split()[0] for line in lines] == ["complete", "complete"]
+    (data / "nod" / "ann" / "0.aedat4").write_bytes(b"nothing")
+    code, lines, _ = finish(livesnn("data", "check", "folder", "--data", data, "--json"))
+    assert code == 1
+    assert [finding["state"] for finding in json.loads(lines[0])] == ["damaged", "complete", "complete"]

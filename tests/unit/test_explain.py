@@ -1,0 +1,65 @@
+"""My model is bad, why? What is said of a measurement, and that nothing is said without a reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from livesnn.card import ModelCard
+from livesnn.train.config import TrainConfig
+from livesnn.train.evaluate import Evaluation, Mistake
+from livesnn.train.explain import doubts, explain
+
+GOOD = Evaluation(
+    n=40,
+    accuracy_reset=0.95,
+    accuracy_carried=0.95,
+    recordings=40,
+    accuracy_recordings=None,
+    density=0.06,
+    densities={},
+    synops_per_frame=1e6,
+    classes=("nod", "shake"),
+    confusion=((20, 0), (2, 18)),
+    mistakes=(Mistake("shake/bob/3", "shake", "nod", 0.91),),
+    mean_count=0.3,
+    saturated=0.01,
+    empty=0.0,
+    seconds=1.0,
+)
+
+
+def card(mean_count: float | None = 0.3) -> ModelCard:
+    return replace(TrainConfig(dataset="folder").card(("nod", "shake")), mean_count=mean_count)
+
+
+def test_classes_confusions_and_the_worst_clips_are_named() -> None:
+    said = list(explain(GOOD, card()))
+    assert "nod: 100% of 20 clips" in said
+    assert "shake: 90% of 20 clips" in said
+    assert "shake taken for nod: 2 times" in said
+    assert "shake/bob/3: nod with 91%, but it is shake" in said
+
+
+def test_a_good_model_leaves_no_doubt() -> None:
+    assert list(doubts(GOOD, card())) == ["a window is 10 frames of 50 ms"]
+    assert list(doubts(GOOD, card(mean_count=None))) == ["a window is 10 frames of 50 ms"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"empty": 0.3}, "30% of the frames are empty"),
+        ({"saturated": 0.4}, "40% of the pixels with events are at the model's 8 or above"),
+        ({"mean_count": 1.5}, "a frame has 5 times the events of those in training"),
+        ({"mean_count": 0.1}, "a frame has 0.33 times the events of those in training"),
+        ({"density": 0.001}, "the network hardly fires"),
+        ({"density": 0.6}, "the network fires all the time"),
+        ({"accuracy_carried": 0.7}, "carrying the state costs 25%: train with --burn-in 20"),
+    ],
+)
+def test_each_cause_is_said_alone(change: dict[str, float], words: str) -> None:
+    _, *said = doubts(replace(GOOD, **change), card())
+    assert len(said) == 1
+    assert words in said[0]
