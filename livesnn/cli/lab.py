@@ -31,17 +31,19 @@ def train(arguments: list[str]) -> int:
         raise LivesnnError(f"training needs {error.name}: pip install 'livesnn[train]'") from error
     done = train_all(config)
     for trained in done:
-        say(f"model written to {trained.folder}")
+        what = "model written to" if config.network == "sts_resnet" else "a baseline makes no model; its run:"
+        say(f"{what} {trained.folder}")
         _say_skipped(trained.skipped)
     rows = [{"folder": str(trained.folder), **asdict(trained.validation)} for trained in done]
     if len(rows) > 1:
-        write_json({"runs": rows, **{name: _spread([row[name] for row in rows]) for name in _SPREAD}})
+        known = [name for name in _SPREAD if rows[0].get(name) is not None]
+        write_json({"runs": rows, **{name: _spread([row[name] for row in rows]) for name in known}})
     elif rows:  # none on a machine that shares another's training
         write_json(rows[0])
     return 0
 
 
-_SPREAD = ("accuracy_reset", "accuracy_carried", "density")
+_SPREAD = ("accuracy_reset", "accuracy_carried", "accuracy_recordings", "density")
 
 
 def _spread(values: list[float]) -> dict[str, float]:

@@ -31,6 +31,13 @@ GESTURES = (
 """DVS-Gesture's classes in their order (Amir et al. 2017, "A Low Power, Fully Event-Based Gesture Recognition
 System", CVPR)."""
 
+MIRRORED = {
+    "right_hand_wave": "left_hand_wave",
+    "right_arm_clockwise": "left_arm_counter_clockwise",
+    "right_arm_counter_clockwise": "left_arm_clockwise",
+}
+"""What a gesture becomes in a mirror, and that becomes what it was; all others stay what they are."""
+
 IDLE = "idle"
 RIGHT, LEFT = 0, 1
 MIDLINE = -0.4  # `out` of the trunk's middle, in arm lengths: half the shoulders' width

@@ -201,7 +201,8 @@ class SpikingNetwork(nn.Module):
         folded = self.scale_input(frames).flatten(0, 1).contiguous(memory_format=torch.channels_last)
         output = self.layers(folded, synapses)
         outputs = output.float().unflatten(0, (len(frames), -1))
-        return outputs, tuple(synapses.after), torch.stack(synapses.rates)
+        rates = torch.stack(synapses.rates) if synapses.rates else outputs.new_zeros(0)
+        return outputs, tuple(synapses.after), rates
 
     def with_states(self) -> ModelCard:
         """Return the card with `states` filled in."""

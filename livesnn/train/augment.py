@@ -1,4 +1,4 @@
-"""Event augmentation on batches of frames. Never mirrors: digits and left/right gestures have a hand."""
+"""Event augmentation on batches of frames: moved and thinned, or mirrored with what their labels become."""
 
 from __future__ import annotations
 
@@ -34,6 +34,30 @@ def augment(frames: Tensor, how: Augmentation, randoms: Sequence[np.random.Gener
     # Cut off, so that a count is rounded up as often as its fraction says.
     thinned = counts * keep.to(counts.device) + torch.from_numpy(noise).to(counts.device)
     return thinned.clamp_(max=255).to(torch.uint8).view(frames.shape)
+
+
+def mirror(
+    frames: Tensor,
+    labels: Tensor,
+    share: float,
+    randoms: Sequence[np.random.Generator],
+    mirrored: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """Return the clips with a share of them mirrored left to right, and their labels int64 [B].
+
+    Parameters
+    ----------
+    frames
+        uint8 [B, T, C, H, W].
+    randoms
+        One a clip; one number of each is used up.
+    mirrored
+        The label that each class has in a mirror; a negative label stays what it is.
+    """
+    chosen = torch.tensor([random.random() < share for random in randoms], device=frames.device)
+    becomes = torch.tensor(mirrored, device=labels.device)[labels.clamp(min=0)]
+    turned = torch.where(chosen.view(-1, 1, 1, 1, 1), frames.flip(-1), frames)
+    return turned, torch.where(chosen & (labels >= 0), becomes, labels)
 
 
 def _affine(uniform: Tensor, how: Augmentation, pixel: float) -> Tensor:

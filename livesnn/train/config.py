@@ -14,16 +14,27 @@ from livesnn.train.datasets import Name, data_set
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges drawn uniformly, once a clip: ± pixels, ± degrees, ± fraction, up to a fraction of events."""
+    """Ranges drawn uniformly, once a clip: ± pixels, ± degrees, ± fraction, up to a fraction of events.
+
+    ``mirror``: the share of clips that are mirrored, and labelled as what they then show.
+    """
 
     shift_pixels: float = 2.0
     rotate_degrees: float = 10.0
     scale: float = 0.1
     shear: float = 0.1
     drop: float = 0.2
+    mirror: float = 0.0
 
     def __post_init__(self) -> None:
-        largest = {"shift_pixels": 1e3, "rotate_degrees": 360, "scale": 0.99, "shear": 10, "drop": 1}
+        largest = {
+            "shift_pixels": 1e3,
+            "rotate_degrees": 360,
+            "scale": 0.99,
+            "shear": 10,
+            "drop": 1,
+            "mirror": 1,
+        }
         for name, high in largest.items():
             if not 0 <= getattr(self, name) <= high:
                 flag = f"--augmentation.{name.replace('_', '-')}"
@@ -88,6 +99,8 @@ class TrainConfig:
     """Folder of the data set, in its official layout."""
     recipe: Literal["best", "paper"] = "best"
     """"best": what measures best on validation. "paper": the paper's own loss, optimiser and read-out."""
+    network: Literal["sts_resnet", "resnet18"] = "sts_resnet"
+    """resnet18: an ANN on each frame to compare with, trained the same way but for what spikes need; no model"""
     name: str = ""
     """Name of the model and of its run folder; default: the data set's name and the seed."""
     out: Path = Path("runs")
@@ -96,8 +109,9 @@ class TrainConfig:
     """Trainings, of this seed and the ones after it, each with a run folder of its own; mean and deviation of all."""
     epochs: int = 40
     """Epochs in all."""
-    analog_epochs: int = 3
-    """The first of them in phase 1 of the hybrid method (no spikes); 0 trains with STBP alone."""
+    analog_epochs: int | None = None
+    """The first of them in phase 1 of the hybrid method (no spikes); 0 trains with STBP alone. Default: half of them,
+    by the best recipe at most 3."""
     analog_slope: float = -0.01
     """f(U) = slope·U below the threshold in phase 1: −β as the paper prints it."""
     analog_ceiling: float = 1.0
@@ -203,7 +217,7 @@ class TrainConfig:
             raise TrainError(
                 f"--name {self.name!r} can't name a folder: use letters, digits, '-', '_' and '.'"
             )
-        if self.analog_epochs >= self.epochs:
+        if self.analog_epochs is not None and self.analog_epochs >= self.epochs:
             raise TrainError(
                 f"--analog-epochs {self.analog_epochs} leaves none of --epochs {self.epochs} to spike: "
                 "give fewer of the one or more of the other"
@@ -219,19 +233,32 @@ class TrainConfig:
             raise TrainError("--runs can't be shared between devices: give --runs 1, and a --seed each")
 
     def completed(self) -> TrainConfig:
-        """Return this with what the data set decides filled in; raises TrainError for what doesn't go with it."""
+        """Return this with what data set and network decide; raises TrainError for what doesn't go together."""
         window, known = data_set(self.dataset).INPUT.window, data_set(self.dataset).PROTOCOLS
         if self.burn_in % window:
             raise TrainError(f"--burn-in {self.burn_in} isn't whole windows: give a multiple of {window}")
         if self.protocol and self.protocol not in known:
             hint = f"give one of {', '.join(known)}" if known != ("",) else "leave it out"
             raise TrainError(f"{self.dataset} has no --protocol {self.protocol!r}: {hint}")
-        return replace(self, protocol=self.protocol or known[0])
+        half = self.epochs // 2 if self.recipe == "paper" else min(3, self.epochs // 2)
+        analog = half if self.analog_epochs is None else self.analog_epochs
+        filled = replace(self, protocol=self.protocol or known[0], analog_epochs=analog)
+        if self.network == "sts_resnet":
+            return filled
+        if self.init:
+            raise TrainError(f"--network {self.network} starts from scratch: leave --init out")
+        return replace(filled, analog_epochs=0, burn_in=0, rate_weight=0.0)
 
     @property
     def run_name(self) -> str:
         """Return the run's name, given or made."""
-        return self.name or f"{self.dataset}-{self.recipe}-{self.seed}"
+        return self.name or f"{self.base_name}-{self.seed}"
+
+    @property
+    def base_name(self) -> str:
+        """Return what the runs of all seeds have in common."""
+        of = self.recipe if self.network == "sts_resnet" else self.network
+        return self.name or f"{self.dataset}-{of}"
 
     def card(self, classes: tuple[str, ...]) -> ModelCard:
         """Return the card of the network to be trained."""
@@ -255,7 +282,6 @@ RECIPES = {
     "paper": TrainConfig(
         recipe="paper",
         epochs=100,
-        analog_epochs=50,
         batch=100,
         learning_rate=1e-3,
         optimizer="adam",

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from livesnn.errors import TrainError
 from livesnn.snn.network import SpikingNetwork, eval_mode
-from livesnn.train.augment import augment
+from livesnn.train.augment import augment, mirror
 from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import mirrored_labels
 from livesnn.train.datasets.clips import clip_random
 from livesnn.train.loading import Batch
 from livesnn.train.switch import measure_switch, write_switch
@@ -34,11 +35,14 @@ class HybridModule(lightning.LightningModule):
         self.net = net
         self.config = config
         self.total_steps = total_steps
+        mirrors = config.augmentation.mirror > 0
+        self.mirrored = mirrored_labels(config.dataset, net.card.classes) if mirrors else None
 
     def on_train_epoch_start(self) -> None:
         """Set the phase."""
-        self.net.analog = self.current_epoch < self.config.analog_epochs
-        if self.current_epoch == self.config.analog_epochs > 0:
+        analog_epochs = self.config.analog_epochs or 0
+        self.net.analog = self.current_epoch < analog_epochs
+        if self.current_epoch == analog_epochs > 0:
             self._keep_switch()
             if self.config.optimizer_at_switch == "restart":
                 cast(torch.optim.Optimizer, self.optimizers()).state.clear()
@@ -54,6 +58,8 @@ class HybridModule(lightning.LightningModule):
         frames, labels, numbers = batch
         seed, epoch = self.config.seed, self.current_epoch
         randoms = [clip_random("augment", seed, epoch, number) for number in numbers.tolist()]
+        if self.mirrored:
+            frames, labels = mirror(frames, labels, self.config.augmentation.mirror, randoms, self.mirrored)
         frames = augment(frames, self.config.augmentation, randoms)
         random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.global_step)
         torch.manual_seed(random.initial_seed() + self.global_rank)  # dropout: a resumed run repeats it
@@ -62,9 +68,8 @@ class HybridModule(lightning.LightningModule):
         loss = self.loss(outputs, labels)
         if not loss.isfinite():
             raise TrainError(f"the loss is {loss.item()} at step {self.global_step}: lower --learning-rate")
-        penalty = (
-            F.relu(rates - self.config.rate_target).mean() if not self.net.analog else rates.new_zeros(())
-        )
+        penalised = len(rates) > 0 and not self.net.analog
+        penalty = F.relu(rates - self.config.rate_target).mean() if penalised else rates.new_zeros(())
         figures = {"loss": loss, "density": hidden_density(rates.detach(), self.net)}
         shared = self.trainer.world_size > 1
         self.log_dict(
@@ -155,7 +160,7 @@ def _targets(labels: Tensor, classes: int) -> Tensor:
 
 
 def hidden_density(rates: Tensor, net: SpikingNetwork) -> Tensor:
-    """Return spikes a neuron a step over all hidden neurons, from each hidden layer's rate [layers − 1]."""
+    """Return spikes a neuron a step over all hidden neurons, from each hidden layer's rate [layers − 1]; none: 0."""
     sizes = [torch.Size(shape).numel() for shape in net.state_shapes().values()][:-1]
     weights = torch.tensor(sizes, dtype=torch.float32, device=rates.device)
-    return (rates * weights).sum() / weights.sum()
+    return (rates * weights).sum() / weights.sum().clamp(min=1)

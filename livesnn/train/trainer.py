@@ -24,6 +24,7 @@ from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import with_weights
 from livesnn.snn.lif import compiled_kernels
 from livesnn.snn.surrogate import Surrogate
+from livesnn.train.baselines import Measured, build_baseline, measure_baseline
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts, data_set
 from livesnn.train.evaluate import Evaluation
@@ -36,10 +37,13 @@ from livesnn.weights import load_weights
 
 @dataclass(frozen=True)
 class Trained:
-    """Where a training left its model, its best epoch on validation, and the recordings that couldn't be used."""
+    """Where a training left its model, its best epoch on validation, and the recordings that couldn't be used.
+
+    A baseline's ``folder`` is its run folder: it makes no model.
+    """
 
     folder: Path
-    validation: Evaluation
+    validation: Evaluation | Measured
     skipped: tuple[str, ...] = ()
 
 
@@ -77,8 +81,9 @@ def train_all(config: TrainConfig) -> list[Trained]:
         done = [train(config)]
     else:
         seeds = range(config.seed, config.seed + config.runs)
-        name = config.name or f"{config.dataset}-{config.recipe}"
-        done = [train(replace(config, runs=1, seed=seed, name=f"{name}-{seed}")) for seed in seeds]
+        done = [
+            train(replace(config, runs=1, seed=seed, name=f"{config.base_name}-{seed}")) for seed in seeds
+        ]
     return [trained for trained in done if trained is not None]
 
 
@@ -109,7 +114,10 @@ def _trainer(config: TrainConfig, run: Path) -> lightning.Trainer:
 
 
 def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:
-    net = build_network(config.card(classes))
+    card = config.card(classes)
+    if config.network != "sts_resnet":
+        return build_baseline(config.network, card)
+    net = build_network(card)
     net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
     if _compiles(config):
         net.kernels = compiled_kernels()
@@ -125,6 +133,9 @@ def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, parts: Parts, c
     weights = load_checkpoint(run / BEST)
     net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in weights.items()})
     net.analog = False
+    skipped = parts.validation.skipped
+    if config.network != "sts_resnet":
+        return Trained(run, measure_baseline(net.eval(), parts.validation), skipped)
     card = replace(
         net.card,
         split=parts.split,
@@ -134,7 +145,6 @@ def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, parts: Parts, c
     )
     log = sorted(run.glob("log/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)[-1]
     measured = write_model_folder(net.eval(), run / "model", card, parts.validation, log)
-    skipped = parts.validation.skipped
     return Trained(run / "model", measured, skipped)
 
 

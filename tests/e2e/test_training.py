@@ -115,6 +115,23 @@ def test_resuming_with_other_flags_is_refused(uninterrupted: tuple[Path, dict], 
     assert "another configuration" in errors
 
 
+@pytest.mark.slow
+def test_the_counterpart_is_trained_by_the_same_command_and_makes_no_model(tmp_path: Path) -> None:
+    data = trees.ucf101(tmp_path / "data")
+    flags = ("--network", "resnet18", "--epochs", "1", "--batch", "4", "--augmentation.mirror", "0.5")
+    environment = {"OMP_NUM_THREADS": "1", "LIVESNN_CACHE": str(tmp_path / "cache")}
+    process = livesnn(
+        "train", "--dataset", "ucf101", "--data", data, "--out", tmp_path / "out", *flags, **environment
+    )
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == 0, errors
+    trained = json.loads(output)
+    assert trained["n"] > 0
+    assert 0 <= trained["accuracy_reset"] <= 1
+    assert not list((tmp_path / "out").rglob("model.onnx"))
+    assert "makes no model" in errors.splitlines()[-1]
+
+
 def test_a_missing_data_set_is_one_line_that_says_what_to_put_where(tmp_path: Path) -> None:
     process = livesnn("train", "--dataset", "nmnist", "--data", tmp_path, "--out", tmp_path / "runs")
     _, errors = process.communicate(timeout=100)
@@ -168,7 +185,7 @@ TREES = {
 def test_every_data_set_is_trained_on_and_measured_by_one_command_each(dataset: str, tmp_path: Path) -> None:
     write, *flags = TREES[dataset]
     data = write(tmp_path / "data")
-    small = ("--epochs", "1", "--analog-epochs", "0", "--width", "16", "--batch", "4", "--no-compile")
+    small = ("--epochs", "1", "--width", "16", "--batch", "4", "--no-compile")
     where = ("--data", data, "--out", tmp_path / "out", "--name", "small", "--burn-in", "0")
     environment = {"OMP_NUM_THREADS": "1", "LIVESNN_CACHE": str(tmp_path / "cache")}
     process = livesnn("train", "--dataset", dataset, *small, *where, *flags, **environment)

@@ -11,7 +11,7 @@ import pytest
 from livesnn.card import ModelCard, Split
 from livesnn.errors import DataError, TrainError
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import data_set, data_set_names
+from livesnn.train.datasets import data_set, data_set_names, mirrored_labels
 from livesnn.train.datasets.cifar10_dvs import CLASSES
 from tests import trees
 
@@ -37,6 +37,20 @@ def test_every_data_set_says_what_it_needs_where(name: str, tmp_path: Path) -> N
         known.check(tmp_path)
     with pytest.raises(DataError, match=str(tmp_path)):
         known.load_parts(TrainConfig(dataset=name, data=tmp_path).completed())  # type: ignore[arg-type]
+
+
+def test_a_mirror_swaps_right_and_left_and_the_turn_of_an_arm_but_makes_nonsense_of_digits() -> None:
+    classes = (
+        "right_arm_clockwise",
+        "left_arm_counter_clockwise",
+        "left_hand_wave",
+        "right_hand_wave",
+        "other",
+    )
+    assert mirrored_labels("dvs-gesture", classes) == [1, 0, 3, 2, 4]
+    assert mirrored_labels("ucf101", ("Archery", "Surfing")) == [0, 1]
+    with pytest.raises(DataError, match=r"leave --augmentation\.mirror out"):
+        mirrored_labels("mnist-seq1", ("0",))
 
 
 def test_what_does_not_go_with_a_data_set_is_refused() -> None:

@@ -13,7 +13,7 @@ from livesnn.card import Accuracy, InputSpec, SliceRule
 from livesnn.errors import DataError, TrainError
 from livesnn.infer import State, load_model
 from livesnn.snn import build_network
-from livesnn.train.augment import augment
+from livesnn.train.augment import augment, mirror
 from livesnn.train.config import RECIPES, STILL, TrainConfig
 from livesnn.train.datasets.clips import Clips, clip_random, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
@@ -83,6 +83,16 @@ def test_dropping_thins_a_clip_by_less_than_its_limit() -> None:
     assert share.min() < 0.9
 
 
+def test_a_mirrored_clip_is_labelled_as_what_it_shows() -> None:
+    frames, labels = clips(), torch.tensor([0, 1, 2, 2, 1, -1])
+    turned, becomes = mirror(frames, labels, 0.5, randoms(), mirrored=[0, 2, 1])
+    flipped = [torch.equal(a, b.flip(-1)) for a, b in zip(turned, frames, strict=True)]
+    assert 0 < sum(flipped) < 6
+    for flip, before, after, label, image in zip(flipped, frames, turned, labels, becomes, strict=True):
+        assert flip or torch.equal(before, after)
+        assert image == ({1: 2, 2: 1}.get(int(label), label) if flip else label)
+
+
 def module(config: TrainConfig) -> HybridModule:
     torch.manual_seed(0)
     return HybridModule(build_network(config.card(tuple("0123456789"))), config, total_steps=10)
@@ -114,6 +124,13 @@ def test_flags_without_sense_are_refused_by_name(flags: dict[str, float]) -> Non
 def test_a_training_must_end_in_spikes() -> None:
     with pytest.raises(TrainError, match="--analog-epochs 5"):
         replace(TrainConfig(), epochs=5, analog_epochs=5)
+
+
+def test_one_epoch_is_a_spiking_one_whatever_the_recipe() -> None:
+    for recipe in RECIPES.values():
+        assert replace(recipe, epochs=1).completed().analog_epochs == 0
+    assert RECIPES["best"].completed().analog_epochs == 3
+    assert RECIPES["paper"].completed().analog_epochs == 50
 
 
 def test_the_burn_in_gives_the_state_that_other_clips_leave() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, get_args
+
+from livesnn.errors import DataError
 
 if TYPE_CHECKING:  # the command line needs the names at once
     from livesnn.card import InputSpec, ModelCard, Split
@@ -86,6 +89,11 @@ class DataSet(Protocol):
         """The names of its published splits, the usual one first; ("",) where there is one alone."""
         ...
 
+    @property
+    def MIRRORED(self) -> Mapping[str, str] | None:  # noqa: N802
+        """What a class becomes in a mirror, where it becomes another; None: what a mirror shows is of no class."""
+        ...
+
     def load_parts(self, config: TrainConfig) -> Parts:
         """Read, or simulate, what ``config`` trains on; raises DataError when it isn't in its official layout."""
         ...
@@ -109,6 +117,17 @@ def data_set(name: str) -> DataSet:
 
         return SequenceSet(name)
     return cast(DataSet, import_module(f"livesnn.train.datasets.{name.replace('-', '_')}"))
+
+
+def mirrored_labels(name: str, classes: Sequence[str]) -> list[int]:
+    """Return the label of each class's clips in a mirror; raises DataError when a mirror makes nonsense of them."""
+    swaps = data_set(name).MIRRORED
+    if swaps is None:
+        raise DataError(
+            f"a mirrored clip of {name} may be of no class, or of another: leave --augmentation.mirror out"
+        )
+    both = {**swaps, **{image: label for label, image in swaps.items()}}
+    return [classes.index(both.get(label, label)) for label in classes]
 
 
 def data_set_names() -> tuple[str, ...]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 INPUT = InputSpec(128, 128, SliceRule(n_events=1000), count_max=4, scale=0.5)
 SENSOR = Resolution(128, 128)
+MIRRORED: dict[str, str] = {}
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PROTOCOLS = ("90/10", "70/30")
 """The data set has no official split. "90/10": a tenth of each class, drawn once by seed 0, is the test part, as most

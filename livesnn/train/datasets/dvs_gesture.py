@@ -16,7 +16,7 @@ from livesnn.errors import DataError, LivesnnError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events
 from livesnn.events.frames import Slicer
 from livesnn.events.recording import open_recording
-from livesnn.simulate.motions import GESTURES
+from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets import Finding, Parts, SplitName
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.datasets.dvs_gesture_archive import (
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from livesnn.card import InputSpec
     from livesnn.train.config import TrainConfig
 
-__all__ = ["INPUT", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
+__all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 PROTOCOLS = ("archive", "npy")
 COPIES = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
 

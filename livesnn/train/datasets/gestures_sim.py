@@ -18,7 +18,7 @@ from livesnn.errors import DataError
 from livesnn.events import Events
 from livesnn.events.frames import Slicer
 from livesnn.simulate.gestures import RESOLUTION, VERSION, Use, gesture_clip, gesture_stream
-from livesnn.simulate.motions import GESTURES, IDLE
+from livesnn.simulate.motions import GESTURES, IDLE, MIRRORED
 from livesnn.train.datasets import Finding, Parts, SplitName
 from livesnn.train.datasets.cache import cache_file, cached
 from livesnn.train.datasets.clips import Clips, Frames
@@ -26,6 +26,7 @@ from livesnn.train.datasets.clips import Clips, Frames
 if TYPE_CHECKING:
     from livesnn.train.config import TrainConfig
 
+__all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 SENSOR = RESOLUTION
 PROTOCOLS = ("",)
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25)

@@ -5,9 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from livesnn.errors import DataError
-from livesnn.train.datasets.video_sets import INPUT, PROTOCOLS, SENSOR, Listed, Part, VideoSet, chosen_classes
+from livesnn.train.datasets.video_sets import (
+    INPUT,
+    MIRRORED,
+    PROTOCOLS,
+    SENSOR,
+    Listed,
+    Part,
+    VideoSet,
+    chosen_classes,
+)
 
-__all__ = ["INPUT", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
+__all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 LISTS = "testTrainMulti_7030_splits"
 _USE = {"train": "1", "test": "2"}  # of a line "<file> 0|1|2"
 

@@ -24,6 +24,7 @@ PROTOCOLS = ("",)
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=29_000), count_max=4, scale=0.5)
 CLASSES = tuple("0123456789")
 SENSOR = Resolution(34, 34)
+MIRRORED = None
 RECORD_BYTES = 5
 PARTS = ("Train", "Test")
 OFFICIAL = {

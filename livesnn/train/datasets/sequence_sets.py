@@ -86,6 +86,7 @@ class SequenceSet:
         28, 28, SliceRule(delta_t_us=100_000), kind="video", channels=1, count_max=255, scale=1 / 255
     )
     SENSOR = None
+    MIRRORED = None
     PROTOCOLS: tuple[str, ...] = ("",)
 
     def load_parts(self, config: TrainConfig) -> Parts:

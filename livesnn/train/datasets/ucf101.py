@@ -6,9 +6,18 @@ import re
 from pathlib import Path
 
 from livesnn.errors import DataError
-from livesnn.train.datasets.video_sets import INPUT, PROTOCOLS, SENSOR, Listed, Part, VideoSet, chosen_classes
+from livesnn.train.datasets.video_sets import (
+    INPUT,
+    MIRRORED,
+    PROTOCOLS,
+    SENSOR,
+    Listed,
+    Part,
+    VideoSet,
+    chosen_classes,
+)
 
-__all__ = ["INPUT", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
+__all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 LISTS = ("ucfTrainTestlist", "ucf101_splits", ".")
 _FILE = re.compile(r"(?P<label>[^/]+)/(?P<file>v_\w+_(?P<group>g\d+)_c\d+\.avi)")
 

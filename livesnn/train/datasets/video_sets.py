@@ -20,6 +20,7 @@ INPUT = InputSpec(
     64, 64, SliceRule(delta_t_us=80_000), kind="video", channels=3, count_max=255, scale=1 / 128
 )
 SENSOR = None
+MIRRORED: dict[str, str] = {}
 PROTOCOLS = ("split1", "split2", "split3")
 Part = Literal["train", "test"]
 
