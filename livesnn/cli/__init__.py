@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from livesnn.cli.lab import bench, check_data, evaluate, train
+from livesnn.cli.lab import bench, data, evaluate, train
 from livesnn.cli.streams import devices, gui, info, record, run, simulate
 
 COMMANDS: dict[str, Callable[..., int]] = {
@@ -19,6 +19,6 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "simulate": simulate,
     "train": train,
     "eval": evaluate,
-    "data": check_data,
+    "data": data,
     "bench": bench,
 }

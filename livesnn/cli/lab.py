@@ -19,7 +19,8 @@ from livesnn.train.datasets import Name as DataSetName
 
 def train(arguments: list[str]) -> int:
     """Train a model from a data set in its official layout: livesnn train --dataset nmnist --data DIR."""
-    from livesnn.train.config import RECIPES, TrainConfig  # without torch
+    from livesnn.train.config import TrainConfig  # without torch
+    from livesnn.train.recipes import RECIPES
 
     recipe = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     recipe.add_argument("--recipe", choices=RECIPES, default="best")  # the defaults of all other flags
@@ -126,20 +127,20 @@ def _show(measured: dict[str, object], words: Iterable[str], *, json: bool) -> N
     write("\n".join([*(f"{name:>24}: {value:.4g}" for name, value in numbers.items()), *words]))
 
 
-def check_data(
-    action: Annotated[Literal["check"], tyro.conf.Positional],
+def data(
+    action: Annotated[Literal["check", "get"], tyro.conf.Positional],
     dataset: Annotated[DataSetName, tyro.conf.Positional],
     /,
     *,
     data: Path = Path("data"),
     json: bool = False,
 ) -> int:
-    """Say what of a data set is complete, missing or damaged; exit code 1 if anything is damaged.
+    """Check a data set: complete, missing or damaged (exit code 1 if anything is damaged); or get it.
 
     Parameters
     ----------
     action
-        check.
+        check; or get: download it, or say what to put where.
     dataset
         Which data set.
     data
@@ -147,6 +148,17 @@ def check_data(
     json
         As JSON.
     """
+    return _get(dataset, data) if action == "get" else _check(dataset, data, json=json)
+
+
+def _get(dataset: DataSetName, data: Path) -> int:
+    from livesnn.train.datasets.download import download
+
+    say(f"{download(dataset, data)} is there and whole")
+    return 0
+
+
+def _check(dataset: DataSetName, data: Path, *, json: bool) -> int:
     from livesnn.train.datasets import data_set
 
     findings = data_set(dataset).check(data)
@@ -165,26 +177,29 @@ def check_data(
 
 def bench(
     what: Annotated[
-        tuple[Literal["decode", "slicer", "step", "latency", "startup", "simulate"], ...],
+        tuple[Literal["decode", "slicer", "step", "latency", "startup", "simulate", "train"], ...],
         tyro.conf.Positional,
     ] = (),
     /,
     *,
     model: str = "nmnist",
     repeats: int = 5,
+    peers: bool = False,
 ) -> int:
     """Measure this machine; JSON.
 
     Parameters
     ----------
     what
-        Which measurements; default: all.
+        Which measurements; default: all but train.
     model
         Name of a shipped model, or a model folder.
     repeats
         Runs of each.
+    peers
+        With train: the same network in SpikingJelly and snnTorch too (pip install spikingjelly snntorch).
     """
     from livesnn.bench import measure
 
-    write_json(measure(what, model, repeats))
+    write_json(measure(what, model, repeats, peers=peers))
     return 0

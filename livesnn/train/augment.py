@@ -29,7 +29,11 @@ def augment(frames: Tensor, how: Augmentation, randoms: Sequence[np.random.Gener
     matrix = _affine(uniform[:6] * 2 - 1, how, 2 / width).to(frames.device)
     grid = F.affine_grid(matrix, [clips, steps * channels, height, width], align_corners=False)
     counts = F.grid_sample(frames.flatten(1, 2).float(), grid, mode="bilinear", align_corners=False)
-    keep = (1 - how.drop * uniform[6]).view(-1, 1, 1, 1)
+    keep = (1 - how.drop * uniform[6]).view(-1, 1)
+    if how.gain:
+        each = torch.from_numpy(np.stack([random.random(channels, np.float32) for random in randoms]))
+        keep = (keep * (1 + how.gain * (2 * each - 1))).repeat(1, steps)
+    keep = keep.view(clips, -1, 1, 1)
     noise = np.stack([random.random(counts.shape[1:], np.float32) for random in randoms])
     # Cut off, so that a count is rounded up as often as its fraction says.
     thinned = counts * keep.to(counts.device) + torch.from_numpy(noise).to(counts.device)

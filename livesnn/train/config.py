@@ -1,4 +1,4 @@
-"""TrainConfig: one frozen dataclass that is the flags, and the JSON beside the checkpoint. And the two recipes."""
+"""TrainConfig: one frozen dataclass that is the flags, and the JSON beside the checkpoint. Not here: the recipes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from livesnn.train.datasets import Name, data_set
 class Augmentation:
     """Ranges drawn uniformly, once a clip: ± pixels, ± degrees, ± fraction, up to a fraction of events.
 
+    ``gain``: ± fraction of each channel's values on its own, the colours of a video or the polarities of events.
     ``mirror``: the share of clips that are mirrored, and labelled as what they then show.
     """
 
@@ -24,6 +25,7 @@ class Augmentation:
     scale: float = 0.1
     shear: float = 0.1
     drop: float = 0.2
+    gain: float = 0.0
     mirror: float = 0.0
 
     def __post_init__(self) -> None:
@@ -33,6 +35,7 @@ class Augmentation:
             "scale": 0.99,
             "shear": 10,
             "drop": 1,
+            "gain": 1,
             "mirror": 1,
         }
         for name, high in largest.items():
@@ -55,6 +58,8 @@ _RANGES = {
     "threshold": (1e-3, 1e3),
     "width": (1, 4096),
     "dropout": (0, 0.95),
+    "label_smoothing": (0, 0.9),
+    "ema": (0, 0.99999),
     "rate_target": (0, 1),
     "rate_weight": (0, 1e6),
     "burn_in": (0, 10_000),
@@ -130,8 +135,14 @@ class TrainConfig:
     """Peak of the schedule."""
     optimizer: Literal["adamw", "adam"] = "adamw"
     """AdamW decays weights by 1e-2 and follows a cosine after a warm-up of 5 %; Adam is constant."""
-    loss: Literal["cross-entropy", "mse"] = "cross-entropy"
-    """On the mean output of the window; MSE against a one-hot target."""
+    loss: Literal["cross-entropy", "tet", "mse"] = "cross-entropy"
+    """On the mean output of the window; tet: on the output of each step (Deng et al. 2022); MSE against one-hot."""
+    label_smoothing: float = 0.0
+    """Share of the target that goes to all classes alike."""
+    class_weights: bool = True
+    """Let classes count alike in the loss, however many clips they have; not in MSE."""
+    ema: float = 0.0
+    """Decay a step of a running average of the weights, which is then what is validated and kept; 0: none."""
     readout: Literal["membrane", "spikes"] = "membrane"
     """What the output layer gives: membranes, or the paper's spike rates."""
     reset: bool = True
@@ -275,26 +286,3 @@ class TrainConfig:
             sensor=sensor,
             dataset=self.dataset,
         )
-
-
-RECIPES = {
-    "best": TrainConfig(),
-    "paper": TrainConfig(
-        recipe="paper",
-        epochs=100,
-        batch=100,
-        learning_rate=1e-3,
-        optimizer="adam",
-        loss="mse",
-        readout="spikes",
-        reset=False,
-        norm=False,
-        analog_ceiling=float("inf"),
-        dropout=0.2,
-        rate_weight=0.0,
-        gradient_clip=0.0,
-        precision="32-true",
-        burn_in=0,
-        augmentation=STILL,
-    ),
-}

@@ -7,6 +7,8 @@ from math import cos, pi
 from typing import Any, cast
 
 import lightning
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,14 +29,19 @@ AT_ONCE = 50
 class HybridModule(lightning.LightningModule):
     """Phase 1 (`analog_epochs`): shifted leaky ReLU, no reset. Phase 2: step function and surrogate (STBP).
 
-    Optimiser state is kept across the switch, or dropped (`optimizer_at_switch`).
+    Optimiser state is kept across the switch, or dropped (`optimizer_at_switch`). ``class_weights`` float32 [K] are
+    those of the cross-entropy; default: all alike.
     """
 
-    def __init__(self, net: SpikingNetwork, config: TrainConfig, total_steps: int) -> None:
+    def __init__(
+        self, net: SpikingNetwork, config: TrainConfig, total_steps: int, class_weights: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.net = net
         self.config = config
         self.total_steps = total_steps
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", class_weights, persistent=False)
         mirrors = config.augmentation.mirror > 0
         self.mirrored = mirrored_labels(config.dataset, net.card.classes) if mirrors else None
 
@@ -79,9 +86,15 @@ class HybridModule(lightning.LightningModule):
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of outputs float32 [T, B, K] for labels int64 [B]; negative: none of the classes."""
-        mean = outputs.mean(0)
-        targets = _targets(labels, mean.shape[1])
-        return F.mse_loss(mean, targets) if self.config.loss == "mse" else F.cross_entropy(mean, targets)
+        targets = _targets(labels, outputs.shape[2])
+        if self.config.loss == "mse":
+            return F.mse_loss(outputs.mean(0), targets)
+        smoothing, weights = self.config.label_smoothing, self.class_weights
+        if self.config.loss == "tet":
+            outputs, targets = outputs.flatten(0, 1), targets.repeat(len(outputs), 1)
+        else:
+            outputs = outputs.mean(0)
+        return F.cross_entropy(outputs, targets, weights, label_smoothing=smoothing)
 
     @torch.no_grad()
     def _burn_in(self, frames: Tensor, random: torch.Generator) -> tuple[Tensor, ...]:
@@ -148,6 +161,13 @@ def warm_up_and_cosine(total_steps: int, step: int) -> float:
     if step < rising:
         return (step + 1) / rising
     return 0.5 * (1 + cos(pi * (step - rising) / max(1, total_steps - rising)))
+
+
+def balancing_weights(labels: npt.NDArray[np.int64], classes: int) -> Tensor:
+    """Return float32 [K]: inverse to each class's number of clips, 1 where all have as many; no negative labels."""
+    counts = np.bincount(labels[labels >= 0], minlength=classes)
+    weights = counts.sum() / (np.maximum(counts, 1) * classes)
+    return torch.from_numpy(weights.astype(np.float32))
 
 
 def _targets(labels: Tensor, classes: int) -> Tensor:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from livesnn import __version__
@@ -29,7 +29,7 @@ from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts, data_set
 from livesnn.train.evaluate import Evaluation
 from livesnn.train.folder import write_model_folder
-from livesnn.train.hybrid import HybridModule
+from livesnn.train.hybrid import HybridModule, balancing_weights
 from livesnn.train.loading import Loaders
 from livesnn.train.run_folder import BEST, LAST, load_checkpoint, run_folder
 from livesnn.weights import load_weights
@@ -65,7 +65,9 @@ def train(config: TrainConfig) -> Trained | None:
     loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
     net = _network(config, parts.training.classes)
-    module = HybridModule(net, config, config.epochs * len(loaders.batches()))
+    samples = parts.training
+    weights = balancing_weights(samples.labels, len(samples.classes)) if config.class_weights else None
+    module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights)
     with run_folder(config) as (run, resume_from), _quiet():
         trainer = _trainer(config, run)
         try:
@@ -95,6 +97,9 @@ def _compiles(config: TrainConfig) -> bool:
 def _trainer(config: TrainConfig, run: Path) -> lightning.Trainer:
     best = ModelCheckpoint(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
+    callbacks: list[Callback] = [best, last, RichProgressBar(console_kwargs={"stderr": True})]
+    if config.ema:
+        callbacks.append(EMAWeightAveraging(decay=config.ema))
     shared = config.devices * config.num_nodes > 1
     return lightning.Trainer(
         max_epochs=config.epochs,
@@ -105,7 +110,7 @@ def _trainer(config: TrainConfig, run: Path) -> lightning.Trainer:
         use_distributed_sampler=False,  # EpochBatches shares its batches itself
         precision=config.precision,
         logger=[CSVLogger(run, "log", flush_logs_every_n_steps=1), TensorBoardLogger(run, "tensorboard")],
-        callbacks=[best, last, RichProgressBar(console_kwargs={"stderr": True})],
+        callbacks=callbacks,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
         gradient_clip_val=config.gradient_clip or None,

@@ -285,7 +285,10 @@ def test_a_missing_or_damaged_mnist_is_one_line_that_says_what_to_do(tmp_path: P
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert f"no MNIST at {tmp_path / 'none.npz'}: give Keras's mnist.npz" in refusal("none.npz")
+    assert (
+        f"no MNIST at {tmp_path / 'none.npz'}: livesnn data get mnist-still --data {tmp_path} downloads"
+        in refusal("none.npz")
+    )
     (tmp_path / "folder").mkdir()
     assert f"no MNIST at {tmp_path / 'folder' / 'mnist.npz'}" in refusal("folder")
     np.savez(tmp_path / "whole.npz", **whole)

@@ -14,13 +14,14 @@ from livesnn.errors import DataError, TrainError
 from livesnn.infer import State, load_model
 from livesnn.snn import build_network
 from livesnn.train.augment import augment, mirror
-from livesnn.train.config import RECIPES, STILL, TrainConfig
+from livesnn.train.config import STILL, TrainConfig
 from livesnn.train.datasets.clips import Clips, clip_random, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.folder import keep_test, write_model_folder
-from livesnn.train.hybrid import HybridModule, hidden_density
+from livesnn.train.hybrid import HybridModule, balancing_weights, hidden_density
 from livesnn.train.loading import EpochBatches
+from livesnn.train.recipes import RECIPES
 from livesnn.train.run_folder import run_folder
 from livesnn.weights import load_weights
 
@@ -83,6 +84,15 @@ def test_dropping_thins_a_clip_by_less_than_its_limit() -> None:
     assert share.min() < 0.9
 
 
+def test_each_channel_gains_or_loses_on_its_own_the_same_in_every_frame() -> None:
+    frames = clips() * 20
+    gained = augment(frames, replace(STILL, gain=0.5), randoms())
+    gains = gained.sum((3, 4)) / frames.sum((3, 4))
+    assert ((gains > 0.45) & (gains < 1.55)).all()
+    assert gains.std(1).max() < 0.02
+    assert (gains[:, 0, 0] - gains[:, 0, 1]).abs().min() > 0.01
+
+
 def test_a_mirrored_clip_is_labelled_as_what_it_shows() -> None:
     frames, labels = clips(), torch.tensor([0, 1, 2, 2, 1, -1])
     turned, becomes = mirror(frames, labels, 0.5, randoms(), mirrored=[0, 2, 1])
@@ -124,6 +134,32 @@ def test_flags_without_sense_are_refused_by_name(flags: dict[str, float]) -> Non
 def test_a_training_must_end_in_spikes() -> None:
     with pytest.raises(TrainError, match="--analog-epochs 5"):
         replace(TrainConfig(), epochs=5, analog_epochs=5)
+
+
+def test_a_loss_on_each_step_sees_what_their_mean_hides() -> None:
+    outputs = torch.zeros(2, 1, 10)
+    outputs[0, 0, 3], outputs[1, 0, 3] = 4.0, -4.0  # right, then wrong: zero on average
+    label = torch.tensor([3])
+    mean = module(replace(TrainConfig(), width=16)).loss(outputs, label)
+    steps = module(replace(TrainConfig(), width=16, loss="tet")).loss(outputs, label)
+    each = [torch.nn.functional.cross_entropy(step, label).item() for step in outputs]
+    assert mean.item() == pytest.approx(np.log(10), rel=1e-4)
+    assert steps.item() == pytest.approx(np.mean(each), rel=1e-4)
+
+
+def test_classes_count_alike_however_many_clips_they_have() -> None:
+    labels = np.array([0] * 6 + [1] * 2 + [-1] * 5)
+    weights = balancing_weights(labels, 2)
+    assert torch.allclose(weights, torch.tensor([8 / 12, 8 / 4]))
+    config = replace(TrainConfig(), width=16)
+    net = build_network(config.card(("often", "seldom")))
+    balanced = HybridModule(net, config, 10, weights)
+    outputs = torch.zeros(10, 8, 2)
+    outputs[..., 0] = 1.0  # often is always preferred
+    known = torch.tensor(labels[:8])
+    often = balanced.loss(outputs[:, :6], known[:6]).item() * 6
+    seldom = balanced.loss(outputs[:, 6:], known[6:]).item() * 2
+    assert seldom / often == pytest.approx(np.log(1 + np.e) / np.log(1 + 1 / np.e), rel=1e-4)
 
 
 def test_one_epoch_is_a_spiking_one_whatever_the_recipe() -> None:

@@ -37,7 +37,7 @@ def load_mnist(path: Path) -> Mnist:
     """
     file = path / "mnist.npz" if path.is_dir() else path
     if not file.is_file():
-        raise DataError(f"no MNIST at {file}: give Keras's mnist.npz, or the folder it lies in")
+        raise DataError(f"no MNIST at {file}: livesnn data get mnist-still --data {file.parent} downloads it")
     arrays = _read(file)
     for part in ("train", "test"):
         if wrong := _fault(arrays[f"x_{part}"], arrays[f"y_{part}"]):
