@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from livesnn.errors import DataError, LivesnnError
 from livesnn.report import one_line, say, write, write_json
 from livesnn.train.datasets import Name as DataSetName
+
+if TYPE_CHECKING:  # it imports torch
+    from livesnn.train.trainer import Trained
 
 
 def train(arguments: list[str]) -> int:
@@ -35,21 +38,29 @@ def train(arguments: list[str]) -> int:
         what = "model written to" if config.network == "sts_resnet" else "a baseline makes no model; its run:"
         say(f"{what} {trained.folder}")
         _say_skipped(trained.skipped)
-    rows = [{"folder": str(trained.folder), **asdict(trained.validation)} for trained in done]
+    rows = [_row(trained) for trained in done]
     if len(rows) > 1:
-        known = [name for name in _SPREAD if rows[0].get(name) is not None]
-        write_json({"runs": rows, **{name: _spread([row[name] for row in rows]) for name in known}})
+        write_json({"runs": rows, **_spreads([trained.validation for trained in done])})
     elif rows:  # none on a machine that shares another's training
         write_json(rows[0])
     return 0
 
 
+def _row(trained: Trained) -> dict[str, object]:
+    return {"folder": str(trained.folder), **asdict(trained.validation), "skipped": len(trained.skipped)}
+
+
 _SPREAD = ("accuracy_reset", "accuracy_carried", "accuracy_recordings", "density")
 
 
-def _spread(values: list[float]) -> dict[str, float]:
-    """Return mean and standard deviation of a sample."""
-    return {"mean": statistics.mean(values), "sd": statistics.stdev(values), "n": len(values)}
+def _spreads(measured: Sequence[object]) -> dict[str, dict[str, float]]:
+    """Return mean and standard deviation of what was measured in each of several runs."""
+    known = [name for name in _SPREAD if getattr(measured[0], name, None) is not None]
+    columns = {name: [float(getattr(run, name)) for run in measured] for name in known}
+    return {
+        name: {"mean": statistics.mean(values), "sd": statistics.stdev(values), "n": len(values)}
+        for name, values in columns.items()
+    }
 
 
 def _say_skipped(skipped: tuple[str, ...]) -> None:
@@ -114,7 +125,7 @@ def evaluate(
     measured = measure(loaded, clips, seed=seed)
     if keep:
         keep_test(model_folder(model), measured)
-    _show(asdict(measured), explain(measured, loaded.card), json=json)
+    _show(asdict(measured) | {"skipped": len(clips.skipped)}, explain(measured, loaded.card), json=json)
     return 0
 
 

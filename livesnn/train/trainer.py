@@ -138,7 +138,7 @@ def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, parts: Parts, c
     weights = load_checkpoint(run / BEST)
     net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in weights.items()})
     net.analog = False
-    skipped = parts.validation.skipped
+    skipped = tuple(dict.fromkeys(parts.training.skipped + parts.validation.skipped))
     if config.network != "sts_resnet":
         return Trained(run, measure_baseline(net.eval(), parts.validation), skipped)
     card = replace(

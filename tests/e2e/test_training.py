@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,9 @@ def test_resuming_with_other_flags_is_refused(uninterrupted: tuple[Path, dict], 
 @pytest.mark.slow
 def test_the_counterpart_is_trained_by_the_same_command_and_makes_no_model(tmp_path: Path) -> None:
     data = trees.ucf101(tmp_path / "data")
+    listed = next(data.rglob("trainlist01.txt")).read_text().split()[2]  # the first that is there
+    unreadable = data / "UCF-101" / listed
+    unreadable.write_bytes(unreadable.read_bytes()[:200])
     flags = ("--network", "resnet18", "--epochs", "1", "--batch", "4", "--augmentation.mirror", "0.5")
     environment = {"OMP_NUM_THREADS": "1", "LIVESNN_CACHE": str(tmp_path / "cache")}
     process = livesnn(
@@ -127,9 +131,11 @@ def test_the_counterpart_is_trained_by_the_same_command_and_makes_no_model(tmp_p
     assert process.returncode == 0, errors
     trained = json.loads(output)
     assert trained["n"] > 0
+    assert trained["skipped"] == 1
+    assert any(line.startswith("left out: ") and unreadable.name in line for line in errors.splitlines())
     assert 0 <= trained["accuracy_reset"] <= 1
     assert not list((tmp_path / "out").rglob("model.onnx"))
-    assert "makes no model" in errors.splitlines()[-1]
+    assert "makes no model" in errors
 
 
 def test_a_missing_data_set_is_one_line_that_says_what_to_put_where(tmp_path: Path) -> None:
@@ -167,6 +173,28 @@ def test_two_processes_that_share_each_batch_lose_as_one_does(drawn_nmnist: Path
     assert len(losses[0]) == 3
     assert losses[0][0] != losses[0][-1]
     assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit on a process's files stands in for a full disk")
+@pytest.mark.parametrize(("most_bytes", "where"), [(10_000, "cache"), (400_000, "out")])
+def test_a_full_disk_is_one_line_that_names_the_folder(most_bytes: int, where: str, tmp_path: Path) -> None:
+    data = trees.lab(tmp_path / "data")
+    environment = {"OMP_NUM_THREADS": "1", "LIVESNN_CACHE": str(tmp_path / "cache")}
+    small = ("--epochs", "1", "--width", "16", "--batch", "4", "--no-compile", "--burn-in", "0")
+    process = livesnn(
+        "train", "--dataset", "folder", "--data", data, "--out", tmp_path / "out", *small, **environment
+    )
+    resource = pytest.importorskip("resource")
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == 1
+    assert output == ""
+    last = errors.strip().splitlines()[-1]
+    assert str(tmp_path / where) in last
+    assert "space" in last
+    assert not list(tmp_path.rglob("*.ckpt"))
+    assert not list(tmp_path.rglob("lock"))
 
 
 TREES = {

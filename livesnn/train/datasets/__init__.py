@@ -34,6 +34,11 @@ class Samples(Protocol):
     @property
     def classes(self) -> tuple[str, ...]: ...  # noqa: D102
 
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Recordings left out since they can't be read, and why; one line each."""
+        ...
+
     def __len__(self) -> int: ...
 
     def take(self, index: Index, epoch: int) -> Frames:

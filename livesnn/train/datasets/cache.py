@@ -46,8 +46,8 @@ def keep(file: Path, made: Frames) -> None:
         with suppress(OSError):
             partly.unlink()
         raise DataError(
-            f"{file.parent}: {error.strerror or error}: free some space there, or name another folder in the "
-            "environment's LIVESNN_CACHE"
+            f"{file.parent} can't be written ({error.strerror or error}): free some space there, or name another in "
+            "the environment's LIVESNN_CACHE"
         ) from error
 
 

@@ -41,6 +41,7 @@ class SequenceSamples:
     digits: Frames
     digit_labels: Index
     seed: int
+    skipped: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
