@@ -120,12 +120,17 @@ def evaluate(
     if stream is not None:
         _show(asdict(evaluate_stream(loaded, stream, seed)), (), json=json)
         return 0
-    clips = data_set(dataset).load_split(data, split, loaded.card)
+    source = data_set(dataset)
+    clips = source.load_split(data, split, loaded.card)
     _say_skipped(clips.skipped)
     measured = measure(loaded, clips, seed=seed)
     if keep:
         keep_test(model_folder(model), measured)
-    _show(asdict(measured) | {"skipped": len(clips.skipped)}, explain(measured, loaded.card), json=json)
+    _show(
+        asdict(measured) | {"skipped": len(clips.skipped)},
+        explain(measured, loaded.card, clips.sensor or source.SENSOR),
+        json=json,
+    )
     return 0
 
 

@@ -13,12 +13,21 @@ FAR = 2.0
 """Times more or fewer events than in training that make a model doubtful."""
 
 
-def explain(measured: Evaluation, card: ModelCard) -> Iterator[str]:
-    """Yield lines for a person: each class, what is taken for what, the worst clips, and what may be the cause."""
+def explain(measured: Evaluation, card: ModelCard, sensor: tuple[int, int] | None = None) -> Iterator[str]:
+    """Yield lines for a person: each class, what is taken for what, the worst clips, and what may be the cause.
+
+    ``sensor``: width and height of the camera of the data measured on, where it is known.
+    """
     yield from _classes(measured)
     yield from _confusions(measured)
     yield from _worst(measured)
     yield from doubts(measured, card)
+    if sensor and card.sensor and sensor != card.sensor:
+        (width, height), (own_width, own_height) = sensor, card.sensor
+        yield (
+            f"the recordings are of a {width}×{height} sensor, the model was trained with {own_width}×{own_height}: "
+            "train with --init on such recordings"
+        )
 
 
 def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:

@@ -144,6 +144,7 @@ def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, parts: Parts, c
     card = replace(
         net.card,
         split=parts.split,
+        sensor=net.card.sensor or parts.validation.sensor,
         seeds=(config.seed,),
         commit=commit,
         command=shlex.join(["livesnn", *sys.argv[1:]]),

@@ -116,6 +116,11 @@ def test_a_lab_s_sessions_stay_together(lab: Path) -> None:
     assert len(parts.validation) == 2 * 2 * 2  # classes, recordings, windows of 0.5 s
 
 
+def test_the_sensor_that_all_recordings_share_is_known(lab: Path) -> None:
+    parts = data_set("folder").load_parts(TrainConfig(dataset="folder", data=lab).completed())
+    assert parts.validation.sensor == (128, 128)
+
+
 def test_what_cannot_be_read_is_left_out_and_counted(lab: Path) -> None:
     (lab / "nod" / "ann" / "notes.txt").write_text("not a recording")
     parts = data_set("folder").load_parts(TrainConfig(dataset="folder", data=lab).completed())

@@ -100,6 +100,8 @@ class Clips:
         One a clip: whose it is (person, session, group of videos), never on both sides of a split; or empty.
     skipped
         Recordings left out since they can't be read, and why; one line each.
+    sensor
+        Width and height of the camera that recorded them; None: unknown, or of several.
     """
 
     frames: Frames | Stack
@@ -109,6 +111,7 @@ class Clips:
     recordings: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    sensor: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

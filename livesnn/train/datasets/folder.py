@@ -12,6 +12,7 @@ file is one. A column split (train, validation, test) decides instead. Files and
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
@@ -22,7 +23,7 @@ from livesnn.errors import DataError, LivesnnError
 from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.datasets.recorded import Recording, load_recordings
+from livesnn.train.datasets.recorded import Recording, common_sensor, load_recordings
 
 if TYPE_CHECKING:
     from livesnn.train.config import TrainConfig
@@ -40,7 +41,7 @@ def load_parts(config: TrainConfig) -> Parts:
     """Return what is for training and for validation: all sessions but a fraction by seed, unless a table says."""
     recordings, classes = find_recordings(config.data)
     recordings = [recording for recording in recordings if recording.use != "test"]
-    clips = load_recordings("folder", recordings, classes, config.card(()).input, most=config.windows)
+    clips = _load(recordings, classes, config.card(()).input, config.windows)
     split = Split(config.validation, config.seed)
     training, validation = _parts(recordings, clips, split)
     return Parts(training, validation, split=split)
@@ -59,10 +60,17 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     recordings = [
         recording._replace(label=card.classes.index(classes[recording.label])) for recording in recordings
     ]
-    clips = load_recordings("folder", recordings, card.classes, card.input)
+    clips = _load(recordings, card.classes, card.input)
     if split == "test" or card.dataset != "folder" or card.split is None:
         return clips
     return _parts(recordings, clips, card.split)[split == "validation"]
+
+
+def _load(
+    recordings: list[Recording], classes: tuple[str, ...], spec: InputSpec, most: int | None = None
+) -> Clips:
+    clips = load_recordings("folder", recordings, classes, spec, most=most)
+    return replace(clips, sensor=common_sensor(recordings))
 
 
 def _test_part(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -128,6 +129,15 @@ def load_recordings(
         tuple(owner.group for owner in owners),
         tuple(skipped),
     )
+
+
+def common_sensor(recordings: Sequence[Recording]) -> tuple[int, int] | None:
+    """Return width and height of the camera that made all recordings that can be opened; None: there were several."""
+    sensors = set()
+    for path in dict.fromkeys(recording.path for recording in recordings):
+        with suppress(LivesnnError, OSError), open_source(str(path)) as source:
+            sensors.add((source.resolution.width, source.resolution.height))
+    return sensors.pop() if len(sensors) == 1 else None
 
 
 def _spread(count: int, most: int | None) -> ClipIndex:
