@@ -95,9 +95,9 @@ def evaluate(
     split
         "validation": the clips kept from the model's training, by the seed in its card.
     stream
-        Measure on so many minutes of uncut gestures instead, the state carried throughout (gestures-sim).
+        Measure on about so many minutes of uncut gestures instead, the state carried (gestures-sim, dvs-gesture).
     seed
-        Of the clips' order in one stream; of the person, with --stream.
+        Of the clips' order in one stream; with --stream of the person, or of the recordings' order.
     engine
         What runs the network.
     keep
@@ -106,19 +106,18 @@ def evaluate(
         As JSON.
     """
     from livesnn.infer import load_model, model_folder
-    from livesnn.train.datasets import data_set
+    from livesnn.train.datasets import data_set, uncut_streams
     from livesnn.train.evaluate import evaluate as measure
     from livesnn.train.explain import explain
     from livesnn.train.folder import keep_test
     from livesnn.train.stream import evaluate_stream
 
     loaded = load_model(model, engine)
-    if stream is not None and dataset != "gestures-sim":
-        raise DataError(f"{dataset} has no uncut recordings: leave --stream out")
     if keep and (split != "test" or stream is not None):
         raise DataError("--keep records a measurement on the test split: add --split test")
     if stream is not None:
-        _show(asdict(evaluate_stream(loaded, stream, seed)), (), json=json)
+        streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
+        _show(asdict(evaluate_stream(loaded, streams)), (), json=json)
         return 0
     source = data_set(dataset)
     clips = source.load_split(data, split, loaded.card)

@@ -1,14 +1,15 @@
-"""A model on an uncut stream of known gestures, its state carried. Not here: labelled clips (evaluate.py)."""
+"""A model on uncut streams of known gestures, its state carried. Not here: labelled clips (evaluate.py)."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from livesnn.errors import DataError
 from livesnn.events.frames import frames
@@ -16,11 +17,9 @@ from livesnn.infer import Model
 from livesnn.infer.pipeline import Result, run
 from livesnn.infer.synops import mean_density
 from livesnn.simulate.gestures import Segment
-from livesnn.simulate.live import SimulatedPerson
-from livesnn.simulate.motions import GESTURES, IDLE
+from livesnn.train.datasets import Uncut
 
 MINUTE_US = 60_000_000
-MOST_MINUTES = 1440
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,8 @@ class StreamEvaluation:
 
     A frame counts when the window that ends with it lies wholly within one gesture; its decision is right when it is
     that gesture's label, and none is wrong. Accuracies are fractions 0..1 of ``n`` such frames, of those of the first
-    and those of the last minute. ``idle_decisions_a_minute``: windows with any decision while a person stands idle.
+    and those of the last minute. ``idle_decisions_a_minute``: windows with any decision while nothing is performed,
+    a minute of such windows; nan where there are none. ``minutes``: from the start to the last frame that counts.
     """
 
     n: int
@@ -44,65 +44,87 @@ class StreamEvaluation:
 
 
 class _Judged(NamedTuple):
-    """A frame that counts: its time, what is performed, whether the decision is that."""
+    """A frame that counts: its time in all that is played, what is performed (None: nothing), whether it is right.
+
+    ``span_us``: how long its window lasts. ``density``: of each hidden layer.
+    """
 
     t: int
-    gesture: str
+    gesture: str | None
     right: bool
+    span_us: int
+    density: npt.NDArray[np.float32]
 
 
-def evaluate_stream(model: Model, minutes: float, seed: int = 0) -> StreamEvaluation:
-    """Run ``minutes`` of one simulated person's gestures, then as many of another who stands idle.
+def evaluate_stream(model: Model, streams: Iterable[Uncut]) -> StreamEvaluation:
+    """Run streams one after the other, each from zero state.
 
     Raises
     ------
     DataError
-        The model's classes are not the gestures, or the stream is too long, or so short that no frame counts.
+        So little is played that no frame counts.
     """
-    if not 0 < minutes <= MOST_MINUTES:
-        raise DataError(f"{minutes:g} minutes can't be measured: give a number above 0, up to {MOST_MINUTES}")
-    if model.card.classes != GESTURES:
-        raise DataError(f"the model's classes {model.card.classes} are not the gestures {GESTURES}")
     begun_s = time.perf_counter()
-    duration_us = round(minutes * MINUTE_US)
-    source = _person(seed, GESTURES, duration_us)
-    judged, densities = [], []
-    ends_us = deque([0], model.card.input.window + 1)  # of the window's frames, and of the one before them
-    for result in _results(model, source):
-        densities.append(result.density)
-        ends_us.append(result.t)
-        if (gesture := _performed(ends_us[0], result.t, source.segments)) is not None:
-            judged.append(_Judged(result.t, gesture, result.decision == gesture))
-    if not judged:
-        raise DataError(
-            f"{minutes:g} minutes are too short: no whole window lies within a gesture: give more minutes"
-        )
-    idle = _person(seed + 1, (IDLE,), duration_us)
-    decided = sum(result.window_end and result.decision is not None for result in _results(model, idle))
+    judged: list[_Judged] = []
+    played_us = 0
+    for stream in streams:
+        for frame in _judge(model, stream):
+            judged.append(frame._replace(t=played_us + frame.t))
+        played_us = judged[-1].t if judged else 0
+    performed = [frame for frame in judged if frame.gesture is not None]
+    if not performed:
+        raise DataError("no whole window lies within a gesture: give --stream more minutes")
+    idle = [frame for frame in judged if frame.gesture is None]
+    idle_us = sum(frame.span_us for frame in idle)
+    last_us = performed[-1].t
+    gestures = [name for name in model.card.classes if any(frame.gesture == name for frame in performed)]
     return StreamEvaluation(
-        n=len(judged),
-        accuracy=_share(judged),
-        accuracy_first_minute=_share([frame for frame in judged if frame.t < MINUTE_US]),
-        accuracy_last_minute=_share([frame for frame in judged if frame.t >= duration_us - MINUTE_US]),
-        recall={name: _share([frame for frame in judged if frame.gesture == name]) for name in GESTURES},
-        idle_decisions_a_minute=decided / minutes,
-        density=mean_density(np.mean(densities, axis=0), model.card),
-        minutes=minutes,
+        n=len(performed),
+        accuracy=_share(performed),
+        accuracy_first_minute=_share([frame for frame in performed if frame.t < MINUTE_US]),
+        accuracy_last_minute=_share([frame for frame in performed if frame.t >= last_us - MINUTE_US]),
+        recall={name: _share([frame for frame in performed if frame.gesture == name]) for name in gestures},
+        idle_decisions_a_minute=_wrong(idle) * MINUTE_US / idle_us if idle_us else float("nan"),
+        density=mean_density(np.mean([frame.density for frame in performed], axis=0), model.card),
+        minutes=last_us / MINUTE_US,
         seconds=time.perf_counter() - begun_s,
     )
 
 
-def _person(seed: int, gestures: tuple[str, ...], duration_us: int) -> SimulatedPerson:
-    return SimulatedPerson(seed, use="test", gestures=gestures, duration_us=duration_us, paced=False)
+def _judge(model: Model, stream: Uncut) -> Iterator[_Judged]:
+    """Yield the frames that count: whose windows lie in one gesture, and windows in which nothing is performed."""
+    card = model.card
+    begun_us: int | None = None
+    ends_us: deque[int] = deque(
+        maxlen=card.input.window + 1
+    )  # of the window's frames, and of the one before them
+    for result in run(frames(stream.source, card.input.slice, card.input), model):
+        if begun_us is None:
+            begun_us = result.t - (card.input.slice.delta_t_us or 0)
+            ends_us.append(begun_us)
+        ends_us.append(result.t)
+        frame = _judged(result, ends_us[0], stream)
+        if frame is not None:
+            yield frame._replace(t=result.t - begun_us)
 
 
-def _results(model: Model, source: SimulatedPerson) -> Iterator[Result]:
-    return run(frames(source, model.card.input.slice, model.card.input), model)
+def _judged(result: Result, begun_us: int, stream: Uncut) -> _Judged | None:
+    """Return a frame whose window began then, where it counts."""
+    span_us, density = result.t - begun_us, result.density
+    gesture = _performed(begun_us, result.t, stream.segments)
+    if gesture is not None:
+        return _Judged(result.t, gesture, result.decision == gesture, span_us, density)
+    idle = stream.rests and not any(
+        segment.start_us < result.t and begun_us < segment.end_us for segment in stream.segments
+    )
+    if idle and result.window_end:
+        return _Judged(result.t, None, result.decision is None, span_us, density)
+    return None
 
 
-def _performed(begun_us: int, ended_us: int, segments: list[Segment]) -> str | None:
+def _performed(begun_us: int, ended_us: int, segments: Sequence[Segment]) -> str | None:
     """Return the gesture of a whole window; None where it isn't one."""
-    for segment in reversed(segments[-3:]):
+    for segment in reversed(segments):
         if segment.start_us <= begun_us and ended_us <= segment.end_us:
             return segment.gesture
     return None
@@ -110,3 +132,7 @@ def _performed(begun_us: int, ended_us: int, segments: list[Segment]) -> str | N
 
 def _share(judged: list[_Judged]) -> float:
     return float(np.mean([frame.right for frame in judged])) if judged else float("nan")
+
+
+def _wrong(judged: list[_Judged]) -> int:
+    return sum(not frame.right for frame in judged)

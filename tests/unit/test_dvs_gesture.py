@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.card import Split
+from livesnn.card import ModelCard, Split
 from livesnn.errors import DataError
+from livesnn.events.frames import Frame
+from livesnn.infer import State
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import data_set
+from livesnn.train.datasets import data_set, uncut_streams
+from livesnn.train.stream import evaluate_stream
 from tests import trees
 
 
@@ -56,3 +59,49 @@ def test_a_model_of_other_data_is_measured_on_the_test_users_alone(tmp_path: Pat
     assert len(data_set("dvs-gesture").load_split(archive, "test", card)) == 2 * len(GESTURES)
     with pytest.raises(DataError, match="add --split test"):
         data_set("dvs-gesture").load_split(archive, "validation", replace(card, split=Split()))
+
+
+class _AlwaysRolling:
+    """Says arm_roll whatever it sees."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self.card = replace(card, states={"hidden": (1,), "readout": (11,)})
+
+    def initial_state(self) -> State:
+        return np.zeros((1, 1), np.float32), np.zeros((1, 11), np.float32)
+
+    def step(self, frame: Frame, state: State) -> tuple[np.ndarray, State]:
+        return np.eye(11, dtype=np.float32)[GESTURES.index("arm_roll")] * 20, state
+
+
+def test_uncut_recordings_are_judged_within_the_gestures_and_between_them(tmp_path: Path) -> None:
+    data = trees.dvs_gesture(tmp_path)
+    labels = data / "DvsGesture" / "user24_led_labels.csv"
+    lines = labels.read_text().splitlines()
+    labels.write_text(
+        "\n".join(line for line in lines if not line.startswith("3,"))
+    )  # now it is between two others
+    card = TrainConfig(dataset="dvs-gesture", data=data, validation=0.3).completed().card(GESTURES)
+    model = _AlwaysRolling(replace(card, input=replace(card.input, window=2)))
+    measured = evaluate_stream(model, uncut_streams("dvs-gesture", data, "test", model.card, 10, 0))
+    assert measured.recall == {name: float(name == "arm_roll") for name in GESTURES if name != GESTURES[2]}
+    assert measured.n == pytest.approx(
+        10 * 21.5, abs=10
+    )  # 24 frames of 50 ms each, windows of two within them
+    assert measured.accuracy == pytest.approx(1 / 10, abs=0.01)
+    assert measured.idle_decisions_a_minute == pytest.approx(600, rel=0.1)  # every window is 0.1 s
+    assert measured.minutes == pytest.approx(11 * 1.7 / 60, rel=0.05)
+
+
+def test_the_uncut_recordings_of_validation_are_those_of_its_users(tmp_path: Path) -> None:
+    data = trees.dvs_gesture(tmp_path)
+    config = TrainConfig(dataset="dvs-gesture", data=data, validation=0.3, seed=2).completed()
+    parts = data_set("dvs-gesture").load_parts(config)
+    card = replace(config.card(GESTURES), split=parts.split)
+    for split, clips in (("validation", parts.validation), ("train", parts.training)):
+        streams = list(uncut_streams("dvs-gesture", data, split, card, 1000, 0))  # type: ignore[arg-type]
+        assert len(streams) == len(set(clips.groups))  # type: ignore[attr-defined]
+    one = list(uncut_streams("dvs-gesture", data, "train", card, 0.1, 0))
+    assert len(one) == 1
+    with pytest.raises(DataError, match="add --split test"):
+        next(uncut_streams("dvs-gesture", data, "train", replace(card, split=None), 1, 0))

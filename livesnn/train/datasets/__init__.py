@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast, get_args
@@ -11,9 +11,12 @@ from livesnn.errors import DataError
 
 if TYPE_CHECKING:  # the command line needs the names at once
     from livesnn.card import InputSpec, ModelCard, Split
+    from livesnn.events import EventSource
+    from livesnn.simulate.gestures import Segment
     from livesnn.train.config import TrainConfig
     from livesnn.train.datasets.clips import Clips, Frames, Index
 
+MOST_MINUTES = 1440
 SplitName = Literal["validation", "train", "test"]
 SequenceName = Literal[
     "mnist-still", "mnist-seq1", "mnist-seq2", "mnist-seq3", "mnist-seq4", "mnist-seq5-total", "mnist-seq5-sorted"
@@ -76,6 +79,17 @@ def counted(name: str, there: int, official: int, what: str) -> Finding:
     return Finding("incomplete" if there else "missing", f"{name}: {said}", there, official)
 
 
+class Uncut(NamedTuple):
+    """A stream and what is performed in it when; ``segments`` may grow while the source is read.
+
+    ``rests``: whether nothing is performed outside the segments; else it is the change from one to another.
+    """
+
+    source: EventSource
+    segments: Sequence[Segment]
+    rests: bool
+
+
 class DataSet(Protocol):
     """A module of this package, or a `sequence_sets.SequenceSet`: one data set."""
 
@@ -133,6 +147,27 @@ def mirrored_labels(name: str, classes: Sequence[str]) -> list[int]:
         )
     both = {**swaps, **{image: label for label, image in swaps.items()}}
     return [classes.index(both.get(label, label)) for label in classes]
+
+
+def uncut_streams(
+    name: str, data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int
+) -> Iterator[Uncut]:
+    """Yield about so many minutes of a data set's uncut streams; raises DataError when it has none.
+
+    gestures-sim: a person by ``seed`` and another who stands idle, both of no training, whatever the split.
+    dvs-gesture: whole recordings of a split's users, in an order by ``seed``.
+    """
+    if not 0 < minutes <= MOST_MINUTES:
+        raise DataError(f"{minutes:g} minutes can't be measured: give a number above 0, up to {MOST_MINUTES}")
+    if name == "gestures-sim":
+        from livesnn.train.datasets.gestures_sim import uncut
+
+        return uncut(card, minutes, seed)
+    if name == "dvs-gesture":
+        from livesnn.train.datasets.dvs_gesture import uncut_trials
+
+        return uncut_trials(data, split, card, minutes, seed)
+    raise DataError(f"{name} has no uncut recordings: leave --stream out")
 
 
 def data_set_names() -> tuple[str, ...]:

@@ -6,6 +6,7 @@ The copies hold 1,077 and 264, with times in whole milliseconds: figures on the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,14 @@ from livesnn.errors import DataError, LivesnnError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events
 from livesnn.events.frames import Slicer
 from livesnn.events.recording import open_recording
+from livesnn.simulate.gestures import Segment as Performed
 from livesnn.simulate.motions import GESTURES, MIRRORED
-from livesnn.train.datasets import Finding, Parts, SplitName
-from livesnn.train.datasets.clips import Clips, Frames
+from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
+from livesnn.train.datasets.clips import Clips, Frames, group_split
 from livesnn.train.datasets.dvs_gesture_archive import (
     SENSOR,
     Part,
+    Trial,
     cut_segments,
     find_root,
     list_trials,
@@ -51,9 +54,7 @@ def load_parts(config: TrainConfig) -> Parts:
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     """Return the test users' segments, or the users that the card's split kept or left of the others."""
-    chosen = card.split or Split(protocol=PROTOCOLS[0])
-    if split != "test" and (card.split is None or card.dataset != "dvs-gesture"):
-        raise DataError(f"{card.name} wasn't trained on dvs-gesture: add --split test")
+    chosen = (card.split or Split(protocol=PROTOCOLS[0])) if split == "test" else _own_split(card)
     protocol = chosen.protocol if chosen.protocol in PROTOCOLS else PROTOCOLS[0]
     recordings = find_recordings(data, protocol, "test" if split == "test" else "train")
     clips = _load(recordings, card.input, None)
@@ -62,6 +63,47 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
         if split == "test"
         else clips.split_by_group(chosen.fraction, chosen.seed)[split == "validation"]
     )
+
+
+def uncut_trials(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
+    """Yield whole recordings of the archive until there are so many minutes of gestures, the state carried in each.
+
+    "validation" and "train" are the users that the card's split kept and left.
+    """
+    if card.classes != GESTURES:
+        raise DataError(f"{card.name} knows {', '.join(card.classes)}: choose a model of the gestures")
+    trials = _trials(data, split, card)
+    left_us = minutes * 60e6
+    for number in np.random.default_rng([seed, 0x57EA]).permutation(len(trials)):
+        segments = read_segments(trials[number].labels)
+        with open_recording(trials[number].recording) as recording:
+            performed = [Performed(GESTURES[label], start, end) for label, start, end in segments]
+            yield Uncut(recording, performed, rests=True)
+        left_us -= segments[-1].end_us - segments[0].start_us
+        if left_us <= 0:
+            return
+
+
+def _trials(data: Path, split: SplitName, card: ModelCard) -> list[Trial]:
+    root = find_root(data)
+    if split == "test":
+        return list(list_trials(root, "test"))
+    chosen = _own_split(card)
+    recordings = find_recordings(data, "archive", "train")
+    groups, labels = (
+        [recording.group for recording in recordings],
+        [recording.label for recording in recordings],
+    )
+    halves = group_split(groups, np.array(labels), chosen.fraction, chosen.seed)
+    kept = {recordings[i].path for i in halves[split == "validation"]}
+    return [trial for trial in list_trials(root, "train") if trial.recording in kept]
+
+
+def _own_split(card: ModelCard) -> Split:
+    """Return how validation was kept in the model's training; raises DataError for one of another data set."""
+    if card.split is None or card.dataset != "dvs-gesture":
+        raise DataError(f"{card.name} wasn't trained on dvs-gesture: add --split test")
+    return card.split
 
 
 def check(data: Path) -> list[Finding]:

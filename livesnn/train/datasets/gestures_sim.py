@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,9 @@ from livesnn.errors import DataError
 from livesnn.events import Events
 from livesnn.events.frames import Slicer
 from livesnn.simulate.gestures import RESOLUTION, VERSION, Use, gesture_clip, gesture_stream
+from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES, IDLE, MIRRORED
-from livesnn.train.datasets import Finding, Parts, SplitName
+from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
 from livesnn.train.datasets.cache import cache_file, cached
 from livesnn.train.datasets.clips import Clips, Frames
 
@@ -64,10 +65,24 @@ def load_parts(config: TrainConfig) -> Parts:
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     """Return clips of `MEASURED_PEOPLE` people a class; ``data`` isn't needed."""
-    if card.classes != GESTURES:
-        raise DataError(f"{card.name} knows {', '.join(card.classes)}: choose a model of the gestures")
+    _check_classes(card)
     windows = TEST_WINDOWS if split == "test" else 1
     return load_gestures(card.input, MEASURED_PEOPLE, use=split, windows=windows)
+
+
+def uncut(card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
+    """Yield so many minutes of one person's gestures, then as many of another who stands idle; of no training."""
+    _check_classes(card)
+    duration_us = round(minutes * 60e6)
+    performs = SimulatedPerson(seed, use="test", duration_us=duration_us, paced=False)
+    yield Uncut(performs, performs.segments, rests=False)
+    idles = SimulatedPerson(seed + 1, use="test", gestures=(IDLE,), duration_us=duration_us, paced=False)
+    yield Uncut(idles, (), rests=True)
+
+
+def _check_classes(card: ModelCard) -> None:
+    if card.classes != GESTURES:
+        raise DataError(f"{card.name} knows {', '.join(card.classes)}: choose a model of the gestures")
 
 
 def check(data: Path) -> list[Finding]:
