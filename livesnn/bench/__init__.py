@@ -13,14 +13,20 @@ WHAT = ("decode", "slicer", "step", "latency", "startup", "simulate")
 VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "PySide6-Essentials", "dv-processing")
 
 
-def measure(what: Sequence[str], model: str, repeats: int) -> dict[str, object]:
-    """Return the figures asked for (all by default), and the machine and versions they hold for."""
+def measure(what: Sequence[str], model: str, repeats: int, *, peers: bool = False) -> dict[str, object]:
+    """Return the figures asked for (by default `WHAT`), and the machine and versions they hold for.
+
+    "train" is measured only by name: it takes minutes, and torch. ``peers``: beside other frameworks.
+    """
+    if peers and "train" not in what:
+        raise LivesnnError("--peers compares training alone: livesnn bench train --peers")
     if repeats < 1:
         raise LivesnnError(f"{repeats} repeats measure nothing: give --repeats 1 or more")
     from livesnn.bench.decode import bench_decode
     from livesnn.bench.simulate import bench_simulate
     from livesnn.bench.slicer import bench_slicer
     from livesnn.bench.step import bench_latency, bench_startup, bench_step
+    from livesnn.bench.train import bench_train
 
     measurements = {
         "decode": lambda: bench_decode([], repeats),
@@ -29,6 +35,7 @@ def measure(what: Sequence[str], model: str, repeats: int) -> dict[str, object]:
         "latency": lambda: bench_latency(model),
         "startup": lambda: bench_startup(model, repeats),
         "simulate": lambda: bench_simulate(repeats),
+        "train": lambda: bench_train(repeats, peers=peers),
     }
     figures = {name: measurements[name]() for name in what or WHAT}
     return {"machine": _machine(), **figures}

@@ -66,13 +66,13 @@ class _Folded:
         self.rates: list[Tensor] = []
 
     def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
-        currents = current.unflatten(0, (self.steps, -1))
         synapse = self.net.synapse(output=output)
-        out, u, rate = lif_sequence(currents, next(self.before), synapse, self.net.kernels)
-        self.after.append(u)
+        x, u = _channels_behind(current), _channels_behind(next(self.before))
+        out, u, rate = lif_sequence(x.unflatten(0, (self.steps, -1)), u, synapse, self.net.kernels)
+        self.after.append(_channels_first(u))
         if not output:
             self.rates.append(rate)
-        return out.flatten(0, 1)
+        return _channels_first(out.flatten(0, 1))
 
     def dropout(self, x: Tensor, p: float) -> Tensor:
         if not self.net.training or p == 0:
@@ -80,6 +80,18 @@ class _Folded:
         windows = x.unflatten(0, (self.steps, -1))
         mask = torch.rand_like(windows[0], dtype=torch.float32) >= p
         return (windows * (mask.to(x.dtype) / (1 - p))).flatten(0, 1)
+
+
+def _channels_behind(x: Tensor) -> Tensor:
+    """Return [N, H, W, C] of [N, C, H, W], contiguous; for torch's convolutions on processors want channels last.
+
+    A copy only where they aren't yet. Stacked over time as [T, N, C, H, W] they would come back channels first.
+    """
+    return x.movedim(1, -1).contiguous() if x.ndim == 4 else x
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    return x.movedim(-1, 1) if x.ndim == 4 else x
 
 
 class ShapeProbe:
