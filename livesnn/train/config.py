@@ -57,6 +57,7 @@ _RANGES = {
     "alpha": (0, 1),
     "threshold": (1e-3, 1e3),
     "width": (1, 4096),
+    "final_pool": (1, 4096),
     "dropout": (0, 0.95),
     "label_smoothing": (0, 0.9),
     "ema": (0, 0.99999),
@@ -153,6 +154,8 @@ class TrainConfig:
     """Firing threshold."""
     width: int = 64
     """Channels of every stage."""
+    final_pool: int = 3
+    """Side of the average pool before the classifier; as large as the map there: what is seen counts, not where."""
     norm: bool = True
     """Threshold-scaled batch norm, folded into the convolutions at export."""
     dropout: float = 0.1
@@ -280,7 +283,9 @@ class TrainConfig:
             name=self.run_name,
             classes=classes,
             input=spec,
-            network=NetworkSpec(widths=(self.width,) * 4, norm=self.norm, dropout=self.dropout),
+            network=NetworkSpec(
+                widths=(self.width,) * 4, final_pool=self.final_pool, norm=self.norm, dropout=self.dropout
+            ),
             neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
             readout=self.readout,
             sensor=sensor,

@@ -122,7 +122,11 @@ def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:
     card = config.card(classes)
     if config.network != "sts_resnet":
         return build_baseline(config.network, card)
-    net = build_network(card)
+    try:
+        net = build_network(card)
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        raise TrainError(f"--final-pool {config.final_pool} is too large for this input: {reason}") from error
     net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
     if _compiles(config):
         net.kernels = compiled_kernels()
