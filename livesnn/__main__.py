@@ -52,10 +52,14 @@ def _main(arguments: list[str] | None) -> int:
     except Exception as error:
         if debug:
             raise
-        say(
-            f"livesnn {name}: unexpected {type(error).__name__}: {error} (run again with --debug and report it)"
-        )
+        say(f"livesnn {name}: {_in_words(error)}")
         return 1
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}: check that it is there, its permissions and the space"
+    return f"unexpected {type(error).__name__}: {error} (run again with --debug and report it)"
 
 
 def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:

@@ -107,11 +107,14 @@ class Split:
     """How validation clips were kept from the training: a fraction, by seed. `livesnn eval` finds them again.
 
     ``protocol``: which of the data set's published splits the training part is of; "" where it has one alone.
+    ``groups``: the persons, sessions or groups of videos that were kept, where whole ones are; they stay kept when
+    recordings come or go.
     """
 
     fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     seed: Annotated[int, Meta(ge=0)] = 0
     protocol: str = ""
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

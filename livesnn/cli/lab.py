@@ -38,6 +38,8 @@ def train(arguments: list[str]) -> int:
         what = "model written to" if config.network == "sts_resnet" else "a baseline makes no model; its run:"
         say(f"{what} {trained.folder}")
         _say_skipped(trained.skipped)
+        if trained.unmeasured:
+            say(f"validation has no clip of {', '.join(trained.unmeasured)}: its figures say nothing of them")
     rows = [_row(trained) for trained in done]
     if len(rows) > 1:
         write_json({"runs": rows, **_spreads([trained.validation for trained in done])})

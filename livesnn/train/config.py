@@ -225,6 +225,8 @@ class TrainConfig:
                     f"--{name.replace('_', '-')} is of {', '.join(sets)}, not of {self.dataset}: leave it out"
                 )
         self._check_sharing()
+        if self.label_smoothing and self.loss == "mse":
+            raise TrainError("--label-smoothing is of cross-entropy and tet, not of mse: leave it out")
         if self.delta_t_us and self.n_events:
             raise TrainError("--delta-t-us and --n-events can't both end a frame: leave one out")
         if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):

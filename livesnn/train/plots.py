@@ -30,10 +30,15 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: tuple[str, ...],
     figure.savefig(path)
 
 
-def draw_learning_curve(log: Path, path: Path) -> None:
-    """Draw loss, accuracies and density by epoch from a training's metrics.csv; the analog epochs are shaded."""
-    with log.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+def draw_learning_curve(logs: Sequence[Path], path: Path) -> None:
+    """Draw loss, accuracies and density by epoch; the analog epochs are shaded.
+
+    ``logs``: a training's metrics.csv, one a start in their order; what was repeated after it is drawn once.
+    """
+    rows = []
+    for log in logs:
+        with log.open(newline="", encoding="utf-8") as file:
+            rows += list(csv.DictReader(file))
     figure = Figure(figsize=(7, 4.5), layout="constrained", dpi=110)
     upper, lower = figure.subplots(2, 1, sharex=True)
     for axes, name, label in (
@@ -58,5 +63,5 @@ def draw_learning_curve(log: Path, path: Path) -> None:
 
 def _column(rows: Sequence[dict[str, str]], name: str) -> tuple[list[int], list[float]]:
     """Return the epochs and values of one column, where it has any."""
-    found = [(int(row["epoch"]), float(row[name])) for row in rows if row.get(name) and row.get("epoch")]
-    return [epoch for epoch, _ in found], [value for _, value in found]
+    found = {int(row["epoch"]): float(row[name]) for row in rows if row.get(name) and row.get("epoch")}
+    return sorted(found), [found[epoch] for epoch in sorted(found)]

@@ -34,14 +34,16 @@ def run_folder(config: TrainConfig) -> Iterator[tuple[Path, Path | None]]:
         yield run, run / LAST if config.resume else None
         return
     try:
-        if not config.resume:
-            _begin(run, config)
-        resume_from = _resumed(run, config) if config.resume else None
+        if config.resume and not (run / LAST).exists():
+            raise TrainError(f"nothing to resume in {run}: it has no {LAST}; leave --resume out")
+        run.mkdir(parents=True, exist_ok=True)
         with _lock(run / LOCK):
-            yield run, resume_from
+            if not config.resume:
+                _begin(run, config)
+            yield run, _resumed(run, config) if config.resume else None
     except OSError as error:
         raise TrainError(
-            f"{run}: {error.strerror or error}: check the folder, its permissions and the space"
+            f"{error.filename or run}: {error.strerror or error}: check the folder, its permissions and the space"
         ) from error
 
 
@@ -53,14 +55,11 @@ def _shares_another() -> bool:
 def _begin(run: Path, config: TrainConfig) -> None:
     if (run / LAST).exists():
         raise TrainError(f"{run} holds a training already: add --resume to go on, or choose another --name")
-    run.mkdir(parents=True, exist_ok=True)
     (run / CONFIG_FILE).write_bytes(_as_json(config))
 
 
 def _resumed(run: Path, config: TrainConfig) -> Path:
     last, record = run / LAST, run / CONFIG_FILE
-    if not last.exists():
-        raise TrainError(f"nothing to resume in {run}: it has no {LAST}; leave --resume out")
     try:
         kept = msgspec.json.decode(record.read_bytes(), type=dict[str, object])
     except msgspec.DecodeError as error:
@@ -94,11 +93,15 @@ def _as_json(config: TrainConfig) -> bytes:
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
     """Hold a file with our process number; one left by a process that is gone is taken over."""
-    if path.exists() and _runs(path.read_text()):
+    if path.exists() and not _runs(path.read_text()):
+        path.unlink()
+    try:
+        with path.open("x") as file:
+            file.write(str(os.getpid()))
+    except FileExistsError:
         raise TrainError(
             f"{path.parent} is in use by process {path.read_text()}: wait, or choose another --name"
-        )
-    path.write_text(str(os.getpid()))
+        ) from None
     try:
         yield
     finally:

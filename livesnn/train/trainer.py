@@ -26,7 +26,7 @@ from livesnn.snn.lif import compiled_kernels
 from livesnn.snn.surrogate import Surrogate
 from livesnn.train.baselines import Measured, build_baseline, measure_baseline
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import Parts, data_set
+from livesnn.train.datasets import Parts, check_parts, data_set
 from livesnn.train.evaluate import Evaluation
 from livesnn.train.folder import write_model_folder
 from livesnn.train.hybrid import HybridModule, balancing_weights
@@ -39,12 +39,13 @@ from livesnn.weights import load_weights
 class Trained:
     """Where a training left its model, its best epoch on validation, and the recordings that couldn't be used.
 
-    A baseline's ``folder`` is its run folder: it makes no model.
+    A baseline's ``folder`` is its run folder: it makes no model. ``unmeasured``: classes without a validation clip.
     """
 
     folder: Path
     validation: Evaluation | Measured
     skipped: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
 
 
 def train(config: TrainConfig) -> Trained | None:
@@ -62,6 +63,7 @@ def train(config: TrainConfig) -> Trained | None:
     config = config.completed()
     commit = _commit()
     parts = data_set(config.dataset).load_parts(config)
+    unmeasured = check_parts(parts)
     loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
     net = _network(config, parts.training.classes)
@@ -73,8 +75,11 @@ def train(config: TrainConfig) -> Trained | None:
         try:
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
-            raise TrainError(f"stopped in epoch {trainer.current_epoch}: go on with --resume") from error
-        return _finish(run, config, net, parts, commit) if trainer.is_global_zero else None
+            kept = "go on with --resume" if (run / LAST).exists() else "nothing is kept yet, start again"
+            raise TrainError(f"stopped in epoch {trainer.current_epoch}: {kept}") from error
+        if not trainer.is_global_zero:
+            return None
+        return replace(_finish(run, config, net, parts, commit), unmeasured=unmeasured)
 
 
 def train_all(config: TrainConfig) -> list[Trained]:
@@ -83,10 +88,14 @@ def train_all(config: TrainConfig) -> list[Trained]:
         done = [train(config)]
     else:
         seeds = range(config.seed, config.seed + config.runs)
-        done = [
-            train(replace(config, runs=1, seed=seed, name=f"{config.base_name}-{seed}")) for seed in seeds
-        ]
+        done = [_train_one(config, seed) for seed in seeds]
     return [trained for trained in done if trained is not None]
+
+
+def _train_one(config: TrainConfig, seed: int) -> Trained | None:
+    """Train one of several runs; of those that are resumed, the ones that had not begun begin."""
+    one = replace(config, runs=1, seed=seed, name=f"{config.base_name}-{seed}")
+    return train(replace(one, resume=config.resume and (one.out / one.run_name / LAST).exists()))
 
 
 def _compiles(config: TrainConfig) -> bool:
@@ -153,8 +162,8 @@ def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, parts: Parts, c
         commit=commit,
         command=shlex.join(["livesnn", *sys.argv[1:]]),
     )
-    log = sorted(run.glob("log/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)[-1]
-    measured = write_model_folder(net.eval(), run / "model", card, parts.validation, log)
+    logs = sorted(run.glob("log/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)
+    measured = write_model_folder(net.eval(), run / "model", card, parts.validation, logs)
     return Trained(run / "model", measured, skipped)
 
 
@@ -164,7 +173,9 @@ def _commit() -> str:
     if git is None or not (repository / ".git").exists():
         return f"livesnn {__version__}"
     head = [git, "rev-parse", "--short", "HEAD"]
-    return subprocess.run(head, cwd=repository, capture_output=True, text=True, check=True).stdout.strip()
+    said = subprocess.run(head, cwd=repository, capture_output=True, text=True, check=False)
+    # git refuses a checkout that is another user's.
+    return said.stdout.strip() if said.returncode == 0 else f"livesnn {__version__}"
 
 
 @contextmanager

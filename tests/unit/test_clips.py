@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livesnn.card import Split
 from livesnn.errors import DataError
 from livesnn.train.datasets.cache import cache_file, cached
-from livesnn.train.datasets.clips import Clips, OnDisk, Stack, group_split
+from livesnn.train.datasets.clips import Clips, OnDisk, Stack, kept_groups
 
 
 def frames(count: int, seed: int = 0) -> np.ndarray:
@@ -40,23 +41,36 @@ def test_a_group_is_never_on_both_sides(seed: int) -> None:
     rng = np.random.default_rng(seed)
     people = [f"user{n:02d}" for n in rng.integers(0, 12, 300)]
     labels = rng.integers(0, 11, 300)
-    train, validation = group_split(people, labels, 0.2, seed)
-    assert sorted([*train, *validation]) == list(range(300))
-    assert not {people[i] for i in train} & {people[i] for i in validation}
-    assert len({people[i] for i in validation}) == 2
+    clips = Clips(
+        np.zeros((300, 1, 1, 1, 1), np.uint8), labels, tuple(map(str, range(300))), (), groups=tuple(people)
+    )
+    train, validation = clips.split_by_group(Split(0.2, seed))
+    assert sorted([*train.names, *validation.names]) == sorted(clips.names)
+    assert not {*train.groups} & {*validation.groups}
+    assert len({*validation.groups}) == 2
+
+
+def test_what_was_kept_stays_kept_when_recordings_come_and_go() -> None:
+    clips = Clips(
+        np.zeros((5, 1, 1, 1, 1), np.uint8), np.arange(5), tuple("vwxyz"), (), groups=tuple("abcde")
+    )
+    split = clips.draw_groups(Split(0.3, 1))
+    assert len(split.groups) == 2
+    fewer = clips.subset(np.array([i for i in range(5) if clips.groups[i] != split.groups[0]]))
+    assert fewer.split_by_group(split)[1].groups == split.groups[1:]
+    assert clips.draw_groups(split) == split
 
 
 def test_groups_of_one_class_each_leave_some_of_every_class() -> None:
     groups = [f"{label}/g{group:02d}" for label in range(3) for group in range(10) for _ in range(4)]
     labels = np.repeat(np.arange(3), 40)
-    train, validation = group_split(groups, labels, 0.2, 1)
-    assert np.bincount(labels[validation]).tolist() == [8, 8, 8]
-    assert np.bincount(labels[train]).tolist() == [32, 32, 32]
+    kept = np.isin(groups, kept_groups(groups, labels, 0.2, 1))
+    assert np.bincount(labels[kept]).tolist() == [8, 8, 8]
 
 
 def test_one_group_cannot_be_split() -> None:
     with pytest.raises(DataError, match="all clips are of one group, 'me'"):
-        group_split(["me", "me"], np.array([0, 1]), 0.1, 0)
+        kept_groups(["me", "me"], np.array([0, 1]), 0.1, 0)
 
 
 def test_a_damaged_file_of_the_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

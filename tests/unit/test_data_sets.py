@@ -10,9 +10,12 @@ import pytest
 
 from livesnn.card import ModelCard, Split
 from livesnn.errors import DataError, TrainError
+from livesnn.paths import cache_dir
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import data_set, data_set_names, mirrored_labels
+from livesnn.train.datasets import Parts, check_parts, data_set, data_set_names, mirrored_labels
 from livesnn.train.datasets.cifar10_dvs import CLASSES
+from livesnn.train.datasets.clips import Clips
+from livesnn.train.datasets.folder import find_recordings
 from tests import trees
 
 
@@ -207,3 +210,74 @@ def test_hmdb51_leaves_unused_clips_out_and_keeps_films_together(tmp_path: Path)
     assert films[0] | films[1] == {"Alien", "Brazil_2", "Casablanca"}
     test = data_set("hmdb51").load_split(data, "test", card_of(config, parts.training.classes, parts.split))
     assert set(test.groups) == {"golf/Dune", "wave/Dune"}
+
+
+def some_clips(labels: list[int], classes: tuple[str, ...] = ("nod", "shake")) -> Clips:
+    count = len(labels)
+    return Clips(np.zeros((count, 1, 1, 1, 1), np.uint8), np.array(labels, np.int64), ("x",) * count, classes)
+
+
+def test_a_part_or_a_class_without_clips_is_named_before_the_training() -> None:
+    assert check_parts(Parts(some_clips([0, 1]), some_clips([0, 1]))) == ()
+    assert check_parts(Parts(some_clips([0, 1]), some_clips([0]))) == ("shake",)
+    with pytest.raises(DataError, match="no clip of shake to train on"):
+        check_parts(Parts(some_clips([0]), some_clips([0, 1])))
+    with pytest.raises(DataError, match="no clips are left for validation"):
+        check_parts(Parts(some_clips([0, 1]), some_clips([])))
+    with pytest.raises(DataError, match="rename its folder or label"):
+        check_parts(Parts(some_clips([0, 1], ("a\nb", "c")), some_clips([0])))
+
+
+def test_a_linked_session_is_read_and_a_loop_of_links_ends(
+    lab: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before = len(find_recordings(lab)[0])
+    elsewhere = tmp_path_factory.mktemp("other") / "elsewhere"
+    (lab / "nod" / "ann").rename(elsewhere)
+    (lab / "nod" / "ann").symlink_to(elsewhere, target_is_directory=True)
+    (elsewhere / "loop").symlink_to(lab / "nod", target_is_directory=True)
+    assert len(find_recordings(lab)[0]) == before
+
+
+def test_a_cached_file_of_another_shape_is_made_again(
+    lab: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    config = TrainConfig(dataset="folder", data=lab).completed()
+    whole = data_set("folder").load_parts(config).validation
+    for file in cache_dir().glob("folder-*.npy"):
+        np.save(file, np.zeros((2, 7, 2, 32, 32), np.uint8))
+    again = data_set("folder").load_parts(config).validation
+    assert np.array_equal(again.frames[:], whole.frames[:])
+
+
+def test_check_finds_what_a_training_would_leave_out(lab: Path) -> None:
+    (lab / "nod" / "ann" / "notes.txt").write_text("not a recording")
+    findings = data_set("folder").check(lab)
+    assert [finding.state for finding in findings] == ["damaged", "complete", "complete"]
+    assert "notes.txt" in findings[0].what
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "file;start;end;label;session\n",
+            "no column file: make it file,start,end,label,session, with commas",
+        ),
+        ("file,start,end,label\nnod/ann/0.aedat4,0,1,a\nnod/ann/0.aedat4,0,1,b\n", "is there twice"),
+    ],
+)
+def test_a_table_that_says_nothing_or_two_things_is_refused(lab: Path, text: str, words: str) -> None:
+    table = lab / "labels.csv"
+    table.write_text(text)
+    with pytest.raises(DataError, match=words):
+        find_recordings(table)
+
+
+def test_lists_that_name_nothing_are_refused(ucf: Path) -> None:
+    config = TrainConfig(dataset="ucf101", data=ucf).completed()
+    (ucf / "ucfTrainTestlist" / "trainlist01.txt").write_text("Biking/v_Biking_g02_c01.avi 2\n")
+    with pytest.raises(DataError, match="names no video of Archery, Surfing"):
+        data_set("ucf101").load_parts(config)
+    with pytest.raises(DataError, match="names a class twice"):
+        data_set("ucf101").load_parts(replace(config, only=("Archery", "Archery")))

@@ -131,6 +131,11 @@ def test_flags_without_sense_are_refused_by_name(flags: dict[str, float]) -> Non
         replace(TrainConfig(), **flags)
 
 
+def test_smoothing_without_a_loss_that_heeds_it_is_refused() -> None:
+    with pytest.raises(TrainError, match="--label-smoothing is of cross-entropy"):
+        replace(TrainConfig(), loss="mse", label_smoothing=0.1)
+
+
 def test_a_training_must_end_in_spikes() -> None:
     with pytest.raises(TrainError, match="--analog-epochs 5"):
         replace(TrainConfig(), epochs=5, analog_epochs=5)
@@ -281,6 +286,16 @@ def test_a_missing_class_is_named(tmp_path: Path) -> None:
     (tmp_path / "Train" / "0" / "00001.bin").write_bytes(bytes([1, 1, 0, 0, 1]))
     with pytest.raises(DataError, match="digit 1"):
         load_nmnist(tmp_path, "Train", SPEC)
+
+
+def test_a_refused_training_leaves_the_other_ones_configuration(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), out=tmp_path, name="one")
+    with run_folder(config) as (run, _):
+        before = (run / "config.json").read_bytes()
+        (run / "lock").write_text("1")  # another process, which lives
+        with pytest.raises(TrainError, match="in use"), run_folder(replace(config, alpha=0.7)):
+            pass
+        assert (run / "config.json").read_bytes() == before
 
 
 def test_a_run_folder_belongs_to_one_training(tmp_path: Path) -> None:

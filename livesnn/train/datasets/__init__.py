@@ -62,6 +62,31 @@ class Parts(NamedTuple):
     split: Split | None = None
 
 
+def check_parts(parts: Parts) -> tuple[str, ...]:
+    """Return the classes that validation has no clip of.
+
+    Raises
+    ------
+    DataError
+        A part or the training of a class is empty, or a class's name can't go into a model's card.
+    """
+    classes, trained = parts.training.classes, set(parts.training.labels.tolist())
+    if wrong := [name for name in classes if not (name.strip() and name.isprintable())]:
+        raise DataError(
+            f"{wrong[0]!r} can't be a class's name: rename its folder or label in printable letters"
+        )
+    if not len(parts.validation):
+        raise DataError(
+            "no clips are left for validation: give it some of each class, or a larger --validation"
+        )
+    if untrained := [name for label, name in enumerate(classes) if label not in trained]:
+        raise DataError(
+            f"no clip of {untrained[0]} to train on: add recordings or groups of it, or leave the class out"
+        )
+    measured = set(parts.validation.labels.tolist())
+    return tuple(name for label, name in enumerate(classes) if label not in measured)
+
+
 class Finding(NamedTuple):
     """One line of `livesnn data check`; ``there`` of ``official`` files, where they are counted."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.card import Split
 from livesnn.errors import DataError
 
 Frames = npt.NDArray[np.uint8]
@@ -132,10 +133,15 @@ class Clips:
             groups=tuple(self.groups[i] for i in index) if self.groups else (),
         )
 
-    def split_by_group(self, fraction: float, seed: int) -> tuple[Clips, Clips]:
-        """Return (training, validation); see `group_split`."""
-        train, validation = group_split(self.groups, self.labels, fraction, seed)
-        return self.subset(train), self.subset(validation)
+    def draw_groups(self, split: Split) -> Split:
+        """Return a split that names the groups it keeps; see `kept_groups`."""
+        groups = split.groups or kept_groups(self.groups, self.labels, split.fraction, split.seed)
+        return replace(split, groups=groups)
+
+    def split_by_group(self, split: Split) -> tuple[Clips, Clips]:
+        """Return (training, validation)."""
+        held_out = np.isin(self.groups, self.draw_groups(split).groups)
+        return self.subset(np.flatnonzero(~held_out)), self.subset(np.flatnonzero(held_out))
 
     def shuffled(self, seed: int) -> Clips:
         """Return the same clips in the order of a stream, by ``seed`` (SPEC, accuracy_carried)."""
@@ -153,8 +159,8 @@ def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, 
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def group_split(groups: Sequence[str], labels: Index, fraction: float, seed: int) -> tuple[Index, Index]:
-    """Return indices (train, validation), both sorted: whole groups, at least one on each side, by ``seed``.
+def kept_groups(groups: Sequence[str], labels: Index, fraction: float, seed: int) -> tuple[str, ...]:
+    """Return the groups kept for validation, sorted: at least one is kept and one isn't; drawn by ``seed``.
 
     Where groups are of one class each (sessions of one object, the groups of UCF-101), ``fraction`` of each class's
     groups goes to validation, of classes with more than one; else, or where no class has two, of all groups together.
@@ -187,5 +193,4 @@ def group_split(groups: Sequence[str], labels: Index, fraction: float, seed: int
     for _, members in sorted(families.items()):
         count = min(max(round(len(members) * fraction), 1), len(members) - 1)
         kept.update(members[i] for i in rng.permutation(len(members))[:count])
-    held_out = np.array([group in kept for group in groups], dtype=bool)
-    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    return tuple(sorted(kept))

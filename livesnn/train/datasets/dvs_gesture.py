@@ -20,7 +20,7 @@ from livesnn.events.recording import open_recording
 from livesnn.simulate.gestures import Segment as Performed
 from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
-from livesnn.train.datasets.clips import Clips, Frames, group_split
+from livesnn.train.datasets.clips import Clips, Frames, kept_groups
 from livesnn.train.datasets.dvs_gesture_archive import (
     SENSOR,
     Part,
@@ -48,7 +48,8 @@ def load_parts(config: TrainConfig) -> Parts:
     recordings = find_recordings(config.data, config.protocol, "train")
     clips = _load(recordings, config.card(()).input, config.windows)
     split = Split(config.validation, config.seed, config.protocol)
-    training, validation = clips.split_by_group(split.fraction, split.seed)
+    split = clips.draw_groups(split)
+    training, validation = clips.split_by_group(split)
     return Parts(training, validation, split=split)
 
 
@@ -58,11 +59,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     protocol = chosen.protocol if chosen.protocol in PROTOCOLS else PROTOCOLS[0]
     recordings = find_recordings(data, protocol, "test" if split == "test" else "train")
     clips = _load(recordings, card.input, None)
-    return (
-        clips
-        if split == "test"
-        else clips.split_by_group(chosen.fraction, chosen.seed)[split == "validation"]
-    )
+    return clips if split == "test" else clips.split_by_group(chosen)[split == "validation"]
 
 
 def uncut_trials(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
@@ -94,9 +91,11 @@ def _trials(data: Path, split: SplitName, card: ModelCard) -> list[Trial]:
         [recording.group for recording in recordings],
         [recording.label for recording in recordings],
     )
-    halves = group_split(groups, np.array(labels), chosen.fraction, chosen.seed)
-    kept = {recordings[i].path for i in halves[split == "validation"]}
-    return [trial for trial in list_trials(root, "train") if trial.recording in kept]
+    kept = chosen.groups or kept_groups(groups, np.array(labels), chosen.fraction, chosen.seed)
+    wanted = {
+        recording.path for recording in recordings if (recording.group in kept) == (split == "validation")
+    }
+    return [trial for trial in list_trials(root, "train") if trial.recording in wanted]
 
 
 def _own_split(card: ModelCard) -> Split:

@@ -12,6 +12,9 @@ file is one. A column split (train, validation, test) decides instead. Files and
 from __future__ import annotations
 
 import csv
+import os
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
@@ -43,6 +46,8 @@ def load_parts(config: TrainConfig) -> Parts:
     recordings = [recording for recording in recordings if recording.use != "test"]
     clips = _load(recordings, classes, config.card(()).input, config.windows)
     split = Split(config.validation, config.seed)
+    if not any(recording.use for recording in recordings):
+        split = clips.draw_groups(split)
     training, validation = _parts(recordings, clips, split)
     return Parts(training, validation, split=split)
 
@@ -70,7 +75,8 @@ def _load(
     recordings: list[Recording], classes: tuple[str, ...], spec: InputSpec, most: int | None = None
 ) -> Clips:
     clips = load_recordings("folder", recordings, classes, spec, most=most)
-    return replace(clips, sensor=common_sensor(recordings))
+    used = set(clips.recordings)
+    return replace(clips, sensor=common_sensor([some for some in recordings if some.name in used]))
 
 
 def _test_part(
@@ -90,11 +96,13 @@ def check(data: Path) -> list[Finding]:
     recordings, classes = find_recordings(data)
     findings = []
     for path in dict.fromkeys(recording.path for recording in recordings):
-        try:
-            with open_source(str(path)) as source:
-                findings += [Finding("damaged", f"{path}: {line}") for line in source.warnings]
-        except LivesnnError as error:
-            findings.append(Finding("damaged", str(error)))
+        with suppress(LivesnnError), open_source(str(path)) as source:
+            findings += [Finding("damaged", f"{path}: {line}") for line in source.warnings]
+    try:
+        unusable = load_recordings("folder", recordings, classes, INPUT).skipped
+    except DataError as error:
+        unusable = (str(error),)
+    findings += [Finding("damaged", line) for line in unusable]
     for label, name in enumerate(classes):
         of_class = [recording for recording in recordings if recording.label == label]
         sessions = len({recording.group for recording in of_class})
@@ -121,21 +129,44 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
 def _from_folders(data: Path) -> list[tuple[str, Recording]]:
     found = []
     for folder in sorted(path for path in data.iterdir() if path.is_dir() and path.name != TEST):
-        for path in sorted(folder.rglob("*")):
+        for path in _files(folder):
             parts = path.relative_to(data).parts
-            if path.is_file() and not any(part.startswith((".", "_")) for part in parts):
+            if not any(part.startswith((".", "_")) for part in parts):
                 session = "/".join(parts[1:-1]) or f"{folder.name}/{path.name}"
                 found.append((folder.name, Recording(path, 0, "/".join(parts), session)))
     return found
 
 
+def _files(folder: Path) -> list[Path]:
+    """Return all files in a folder and those below it, through links too, each folder once."""
+    found: list[Path] = []
+    seen: set[Path] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = Path(root).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [path for name in names if (path := Path(root) / name).is_file()]
+    return sorted(found)
+
+
 def _from_table(table: Path) -> list[tuple[str, Recording]]:
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            table_of = csv.DictReader(file)
+            rows, header = list(table_of), table_of.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table} can't be read ({error}): write it as {','.join(COLUMNS)}") from error
-    return [_row(table, number, row) for number, row in enumerate(rows, 2)]
+    if lacking := [name for name in COLUMNS[:4] if name not in header]:
+        raise DataError(
+            f"{table}: its first line has no column {lacking[0]}: make it {','.join(COLUMNS)}, with commas"
+        )
+    found = [_row(table, number, row) for number, row in enumerate(rows, 2)]
+    names = [recording.name for _, recording in found]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{table}: {twice[0]} is there twice: leave one of the lines out")
+    return found
 
 
 def _row(table: Path, number: int, row: dict[str, str | None]) -> tuple[str, Recording]:
@@ -147,7 +178,7 @@ def _row(table: Path, number: int, row: dict[str, str | None]) -> tuple[str, Rec
         )
     file, start, end, label, session = values
     path = table.parent / file
-    if not path.is_file():
+    if not os.path.isfile(path):  # False for a name too long to be one, where pathlib raises
         raise DataError(f"{where}: no file {path}: correct the name, or put it there")
     try:
         first_us, last_us = round(float(start) * 1e6), round(float(end) * 1e6)
@@ -176,4 +207,4 @@ def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Cli
                 "no row of the table has split validation: give it to some of each class, or to no row"
             )
         return clips.subset(np.flatnonzero(~kept)), clips.subset(np.flatnonzero(kept))
-    return clips.split_by_group(split.fraction, split.seed)
+    return clips.split_by_group(split)

@@ -101,6 +101,8 @@ def load_recordings(
     DataError
         Nothing can be read, or the cache can't be written.
     """
+    if not recordings:
+        raise DataError(f"no recordings of {cache} to use: the lists or tables name none for this part")
     files = _made(cache, recordings, spec, read)
     skipped, stacked, names, owners = [], [], [], []
     for recording, file in zip(recordings, files, strict=True):
@@ -165,7 +167,7 @@ def _make(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> P
             str(recording.path.resolve()), stat.st_size, stat.st_mtime_ns, recording.part_us,
         )  # fmt: skip
         file = cache_file(cache, settings)
-        if not _whole(file):
+        if not _whole(file, spec):
             keep(file, read(recording, spec))
     except DataError:
         raise
@@ -176,10 +178,10 @@ def _make(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> P
     return file
 
 
-def _whole(file: Path) -> bool:
-    """Whether the cache has this file, undamaged as far as its header and length tell."""
+def _whole(file: Path, spec: InputSpec) -> bool:
+    """Whether the cache has this file, with windows, undamaged as far as its header and length tell."""
     try:
-        OnDisk(file)
+        shape = OnDisk(file).shape
     except (OSError, ValueError, EOFError):
         return False
-    return True
+    return shape[0] > 0 and shape[1:] == (spec.window, spec.channels, spec.height, spec.width)

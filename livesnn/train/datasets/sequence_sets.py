@@ -126,6 +126,10 @@ class SequenceSet:
         return SequenceSamples(self.kind, digits, labels, seed)
 
     def _validation(self, mnist: Mnist, index: Index) -> Clips:
+        if not len(index):
+            raise DataError(
+                "too few digits to keep some for validation: give a larger --validation, or all of MNIST"
+            )
         index = index[:: max(1, len(index) // MEASURED_DIGITS)]
         return self._samples(mnist.train_images[index], mnist.train_labels[index], 0).fixed("validation")
 

@@ -56,7 +56,8 @@ class VideoSet:
         listed, classes = self.listing(config.data, config.protocol, "train", config.only)
         clips = _load(self.name, listed, classes, config.card(()).input, config.windows)
         split = Split(config.validation, config.seed, config.protocol)
-        training, validation = clips.split_by_group(split.fraction, split.seed)
+        split = clips.draw_groups(split)
+        training, validation = clips.split_by_group(split)
         return Parts(training, validation, split=split)
 
     def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -70,7 +71,7 @@ class VideoSet:
         clips = _load(self.name, listed, classes, card.input, None)
         if split == "test":
             return clips
-        return clips.split_by_group(card.split.fraction, card.split.seed)[split == "validation"]
+        return clips.split_by_group(card.split)[split == "validation"]
 
     def check(self, data: Path) -> list[Finding]:
         """Say what is there of each class in the three official splits; every video is read to its end."""
@@ -105,8 +106,12 @@ def chosen_classes(folder: Path, known: Sequence[str], only: Sequence[str], name
     DataError
         One of ``only`` isn't known or has no folder, or there are fewer than two.
     """
+    if not known:
+        raise DataError(f"the official list of {name}'s classes is empty: unpack it again")
     if strange := [label for label in only if label not in known]:
         raise DataError(f"{name} has no class {strange[0]!r}: give --only names of its {len(known)} classes")
+    if len(set(only)) < len(only):
+        raise DataError(f"--only {' '.join(only)} names a class twice: name each once")
     if absent := [label for label in only if not (folder / label).is_dir()]:
         raise DataError(f"no folder {folder / absent[0]}: unpack that class, or leave it out of --only")
     classes = tuple(label for label in known if (folder / label).is_dir() and (not only or label in only))
@@ -121,6 +126,10 @@ def _load(
     name: str, listed: Sequence[Listed], classes: tuple[str, ...], spec: InputSpec, most: int | None
 ) -> Clips:
     """Return the windows of the videos that are there; the others are counted among `Clips.skipped`."""
+    if not listed:
+        raise DataError(
+            f"the official list of {name} names no video of {', '.join(classes)}: unpack the lists again"
+        )
     recordings = [
         Recording(video.path, classes.index(video.label), f"{video.label}/{video.path.name}", video.group)
         for video in listed
