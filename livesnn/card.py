@@ -108,13 +108,14 @@ class Split:
 
     ``protocol``: which of the data set's published splits the training part is of; "" where it has one alone.
     ``groups``: the persons, sessions or groups of videos that were kept, where whole ones are; they stay kept when
-    recordings come or go.
+    recordings come or go. ``windows``: most of a recording that were used; None: all.
     """
 
     fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     seed: Annotated[int, Meta(ge=0)] = 0
     protocol: str = ""
     groups: tuple[str, ...] = ()
+    windows: Annotated[int, Meta(ge=1)] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The commands for models: train, eval, bench. Not here: using them (streams.py)."""
+"""The commands for models: train, eval, data, bench. Not here: using them (streams.py)."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def data(
 def _get(dataset: DataSetName, data: Path) -> int:
     from livesnn.train.datasets.download import download
 
-    say(f"{download(dataset, data)} is there and whole")
+    say(f"{download(dataset, data)} is there")
     return 0
 
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livesnn.train.config import STILL, Augmentation
+from livesnn.train.augmentation import STILL, Augmentation
 
 
 def augment(frames: Tensor, how: Augmentation, randoms: Sequence[np.random.Generator]) -> Tensor:

@@ -9,43 +9,8 @@ from typing import Literal
 
 from livesnn.card import ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import TrainError
-from livesnn.train.datasets import Name, data_set
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Ranges drawn uniformly, once a clip: ± pixels, ± degrees, ± fraction, up to a fraction of events.
-
-    ``gain``: ± fraction of each channel's values on its own, the colours of a video or the polarities of events.
-    ``mirror``: the share of clips that are mirrored, and labelled as what they then show.
-    """
-
-    shift_pixels: float = 2.0
-    rotate_degrees: float = 10.0
-    scale: float = 0.1
-    shear: float = 0.1
-    drop: float = 0.2
-    gain: float = 0.0
-    mirror: float = 0.0
-
-    def __post_init__(self) -> None:
-        largest = {
-            "shift_pixels": 1e3,
-            "rotate_degrees": 360,
-            "scale": 0.99,
-            "shear": 10,
-            "drop": 1,
-            "gain": 1,
-            "mirror": 1,
-        }
-        for name, high in largest.items():
-            if not 0 <= getattr(self, name) <= high:
-                flag = f"--augmentation.{name.replace('_', '-')}"
-                raise TrainError(f"{flag} is {getattr(self, name)}: give a number from 0 to {high:g}")
-
-
-STILL = Augmentation(0, 0, 0, 0, 0)
-"""Nothing is moved, nothing dropped."""
+from livesnn.train.augmentation import Augmentation
+from livesnn.train.datasets import Name, data_set, mirrored_labels
 
 _RANGES = {
     "epochs": (1, 1_000_000),
@@ -95,6 +60,13 @@ _OF_SOME_SETS = {
 """Options that mean something for some data sets alone, by how their names begin."""
 
 
+_SPIKING = (
+    "recipe", "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate",
+    "surrogate_width", "surrogate_peak", "readout", "reset", "alpha", "threshold", "width", "final_pool", "norm",
+)  # fmt: skip
+"""What means nothing for a network without spikes. Others do nothing there, but a pair of commands may share them."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides a training."""
@@ -108,7 +80,7 @@ class TrainConfig:
     network: Literal["sts_resnet", "resnet18"] = "sts_resnet"
     """resnet18: an ANN on each frame to compare with, trained the same way but for what spikes need; no model"""
     name: str = ""
-    """Name of the model and of its run folder; default: the data set's name and the seed."""
+    """Name of the model and of its run folder; default: the data set's, the recipe's or network's, and the seed."""
     out: Path = Path("runs")
     """Where run folders go: checkpoints, log, and the finished model."""
     runs: int = 1
@@ -251,6 +223,7 @@ class TrainConfig:
     def completed(self) -> TrainConfig:
         """Return this with what data set and network decide; raises TrainError for what doesn't go together."""
         window, known = data_set(self.dataset).INPUT.window, data_set(self.dataset).PROTOCOLS
+        self.mirrored(())
         if self.burn_in % window:
             raise TrainError(f"--burn-in {self.burn_in} isn't whole windows: give a multiple of {window}")
         if self.protocol and self.protocol not in known:
@@ -263,7 +236,15 @@ class TrainConfig:
             return filled
         if self.init:
             raise TrainError(f"--network {self.network} starts from scratch: leave --init out")
+        default = type(self).__dataclass_fields__
+        if given := [name for name in _SPIKING if getattr(self, name) != default[name].default]:
+            flag = given[0].replace("_", "-")
+            raise TrainError(f"--{flag} is of spiking networks, not of {self.network}: leave it out")
         return replace(filled, analog_epochs=0, burn_in=0, rate_weight=0.0)
+
+    def mirrored(self, classes: tuple[str, ...]) -> list[int] | None:
+        """Return each class's label in a mirror, where clips are mirrored; raises DataError where they can't be."""
+        return mirrored_labels(self.dataset, classes) if self.augmentation.mirror else None
 
     @property
     def run_name(self) -> str:

@@ -7,8 +7,6 @@ from math import cos, pi
 from typing import Any, cast
 
 import lightning
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -17,7 +15,6 @@ from livesnn.errors import TrainError
 from livesnn.snn.network import SpikingNetwork, eval_mode
 from livesnn.train.augment import augment, mirror
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import mirrored_labels
 from livesnn.train.datasets.clips import clip_random
 from livesnn.train.loading import Batch
 from livesnn.train.switch import measure_switch, write_switch
@@ -29,8 +26,8 @@ AT_ONCE = 50
 class HybridModule(lightning.LightningModule):
     """Phase 1 (`analog_epochs`): shifted leaky ReLU, no reset. Phase 2: step function and surrogate (STBP).
 
-    Optimiser state is kept across the switch, or dropped (`optimizer_at_switch`). ``class_weights`` float32 [K] are
-    those of the cross-entropy; default: all alike.
+    Optimiser state is kept across the switch, or dropped (`optimizer_at_switch`). ``class_weights`` float32 [K]
+    weigh the clips in the cross-entropy; default: all alike.
     """
 
     def __init__(
@@ -42,8 +39,7 @@ class HybridModule(lightning.LightningModule):
         self.total_steps = total_steps
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)
-        mirrors = config.augmentation.mirror > 0
-        self.mirrored = mirrored_labels(config.dataset, net.card.classes) if mirrors else None
+        self.mirrored = config.mirrored(net.card.classes)
 
     def on_train_epoch_start(self) -> None:
         """Set the phase."""
@@ -89,12 +85,16 @@ class HybridModule(lightning.LightningModule):
         targets = _targets(labels, outputs.shape[2])
         if self.config.loss == "mse":
             return F.mse_loss(outputs.mean(0), targets)
-        smoothing, weights = self.config.label_smoothing, self.class_weights
-        if self.config.loss == "tet":
-            outputs, targets = outputs.flatten(0, 1), targets.repeat(len(outputs), 1)
-        else:
-            outputs = outputs.mean(0)
-        return F.cross_entropy(outputs, targets, weights, label_smoothing=smoothing)
+        if self.config.loss == "cross-entropy":
+            outputs = outputs.mean(0, keepdim=True)
+        smoothing = self.config.label_smoothing
+        each = [
+            F.cross_entropy(step, targets, reduction="none", label_smoothing=smoothing) for step in outputs
+        ]
+        losses = torch.stack(each).mean(0)
+        if self.class_weights is not None:
+            losses = losses * torch.where(labels >= 0, self.class_weights[labels.clamp(min=0)], 1.0)
+        return losses.mean()
 
     @torch.no_grad()
     def _burn_in(self, frames: Tensor, random: torch.Generator) -> tuple[Tensor, ...]:
@@ -161,13 +161,6 @@ def warm_up_and_cosine(total_steps: int, step: int) -> float:
     if step < rising:
         return (step + 1) / rising
     return 0.5 * (1 + cos(pi * (step - rising) / max(1, total_steps - rising)))
-
-
-def balancing_weights(labels: npt.NDArray[np.int64], classes: int) -> Tensor:
-    """Return float32 [K]: inverse to each class's number of clips, 1 where all have as many; no negative labels."""
-    counts = np.bincount(labels[labels >= 0], minlength=classes)
-    weights = counts.sum() / (np.maximum(counts, 1) * classes)
-    return torch.from_numpy(weights.astype(np.float32))
 
 
 def _targets(labels: Tensor, classes: int) -> Tensor:

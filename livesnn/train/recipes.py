@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from livesnn.train.config import STILL, TrainConfig
+from livesnn.train.augmentation import STILL
+from livesnn.train.config import TrainConfig
 
 RECIPES = {
     "best": TrainConfig(),

@@ -19,6 +19,17 @@ _DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError,
 CONFIG_FILE, LAST, BEST, LOCK = "config.json", "last.ckpt", "best.ckpt", "lock"
 
 
+def check_run_folder(config: TrainConfig) -> None:
+    """Raise TrainError when the run folder can't be begun or resumed, before anything is read; see `run_folder`."""
+    run = config.out / config.run_name
+    if _shares_another():
+        return
+    if config.resume:
+        _resumed(run, config)
+    else:
+        _refuse_taken(run)
+
+
 @contextmanager
 def run_folder(config: TrainConfig) -> Iterator[tuple[Path, Path | None]]:
     """Claim the run folder; yield it, and the checkpoint to resume from (None: a fresh run).
@@ -34,13 +45,14 @@ def run_folder(config: TrainConfig) -> Iterator[tuple[Path, Path | None]]:
         yield run, run / LAST if config.resume else None
         return
     try:
-        if config.resume and not (run / LAST).exists():
-            raise TrainError(f"nothing to resume in {run}: it has no {LAST}; leave --resume out")
+        check_run_folder(config)
         run.mkdir(parents=True, exist_ok=True)
         with _lock(run / LOCK):
-            if not config.resume:
-                _begin(run, config)
-            yield run, _resumed(run, config) if config.resume else None
+            resume_from = _resumed(run, config) if config.resume else None
+            if resume_from is None:
+                _refuse_taken(run)
+                (run / CONFIG_FILE).write_bytes(_as_json(config))
+            yield run, resume_from
     except OSError as error:
         raise TrainError(
             f"{error.filename or run}: {error.strerror or error}: check the folder, its permissions and the space"
@@ -52,14 +64,15 @@ def _shares_another() -> bool:
     return any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
 
 
-def _begin(run: Path, config: TrainConfig) -> None:
+def _refuse_taken(run: Path) -> None:
     if (run / LAST).exists():
         raise TrainError(f"{run} holds a training already: add --resume to go on, or choose another --name")
-    (run / CONFIG_FILE).write_bytes(_as_json(config))
 
 
 def _resumed(run: Path, config: TrainConfig) -> Path:
     last, record = run / LAST, run / CONFIG_FILE
+    if not last.exists():
+        raise TrainError(f"nothing to resume in {run}: it has no {LAST}; leave --resume out")
     try:
         kept = msgspec.json.decode(record.read_bytes(), type=dict[str, object])
     except msgspec.DecodeError as error:

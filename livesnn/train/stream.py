@@ -103,7 +103,11 @@ def _judge(model: Model, stream: Uncut) -> Iterator[_Judged]:
             begun_us = result.t - (card.input.slice.delta_t_us or 0)
             ends_us.append(begun_us)
         ends_us.append(result.t)
-        frame = _judged(result, ends_us[0], stream)
+        if result.reset:
+            ends_us = deque([ends_us[-2]], ends_us.maxlen)
+            ends_us.append(result.t)
+        full = len(ends_us) == ends_us.maxlen
+        frame = _judged(result, ends_us[0], stream) if full else None
         if frame is not None:
             yield frame._replace(t=result.t - begun_us)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from livesnn import __version__
@@ -24,14 +24,16 @@ from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import with_weights
 from livesnn.snn.lif import compiled_kernels
 from livesnn.snn.surrogate import Surrogate
+from livesnn.train.average import RunningAverage
+from livesnn.train.balance import class_weights
 from livesnn.train.baselines import Measured, build_baseline, measure_baseline
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts, check_parts, data_set
 from livesnn.train.evaluate import Evaluation
 from livesnn.train.folder import write_model_folder
-from livesnn.train.hybrid import HybridModule, balancing_weights
+from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import Loaders
-from livesnn.train.run_folder import BEST, LAST, load_checkpoint, run_folder
+from livesnn.train.run_folder import BEST, LAST, check_run_folder, load_checkpoint, run_folder
 from livesnn.weights import load_weights
 
 
@@ -61,17 +63,18 @@ def train(config: TrainConfig) -> Trained | None:
         The data set isn't in its official layout.
     """
     config = config.completed()
+    check_run_folder(config)
     commit = _commit()
     parts = data_set(config.dataset).load_parts(config)
     unmeasured = check_parts(parts)
     loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
     net = _network(config, parts.training.classes)
-    samples = parts.training
-    weights = balancing_weights(samples.labels, len(samples.classes)) if config.class_weights else None
+    mirrored = config.mirrored(parts.training.classes)
+    weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.class_weights else None
     module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights)
     with run_folder(config) as (run, resume_from), _quiet():
-        trainer = _trainer(config, run)
+        trainer = _trainer(config, run, (config.analog_epochs or 0) * len(loaders.batches()))
         try:
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
@@ -103,12 +106,13 @@ def _compiles(config: TrainConfig) -> bool:
     return config.compile and (torch.cuda.is_available() or shutil.which("c++") is not None)
 
 
-def _trainer(config: TrainConfig, run: Path) -> lightning.Trainer:
+def _trainer(config: TrainConfig, run: Path, first_step: int) -> lightning.Trainer:
+    """Return Lightning's trainer; ``first_step``: the first one with spikes."""
     best = ModelCheckpoint(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
     callbacks: list[Callback] = [best, last, RichProgressBar(console_kwargs={"stderr": True})]
     if config.ema:
-        callbacks.append(EMAWeightAveraging(decay=config.ema))
+        callbacks.append(RunningAverage(config.ema, first_step))
     shared = config.devices * config.num_nodes > 1
     return lightning.Trainer(
         max_epochs=config.epochs,
@@ -129,11 +133,13 @@ def _trainer(config: TrainConfig, run: Path) -> lightning.Trainer:
 
 def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:
     card = config.card(classes)
-    if config.network != "sts_resnet":
+    if config.network == "resnet18":
         return build_baseline(config.network, card)
     try:
         net = build_network(card)
     except RuntimeError as error:
+        if config.final_pool == TrainConfig.final_pool:
+            raise
         reason = str(error).partition("\n")[0]
         raise TrainError(f"--final-pool {config.final_pool} is too large for this input: {reason}") from error
     net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
@@ -152,7 +158,7 @@ def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, parts: Parts, c
     net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in weights.items()})
     net.analog = False
     skipped = tuple(dict.fromkeys(parts.training.skipped + parts.validation.skipped))
-    if config.network != "sts_resnet":
+    if config.network == "resnet18":
         return Trained(run, measure_baseline(net.eval(), parts.validation), skipped)
     card = replace(
         net.card,

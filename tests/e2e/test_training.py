@@ -16,7 +16,20 @@ from tests import trees
 
 from .conftest import livesnn
 
-SMALL = ("--width", "16", "--batch", "12", "--epochs", "4", "--analog-epochs", "2", "--burn-in", "10")
+SMALL = (
+    "--width",
+    "16",
+    "--batch",
+    "12",
+    "--epochs",
+    "4",
+    "--analog-epochs",
+    "2",
+    "--burn-in",
+    "10",
+    "--ema",
+    "0.5",
+)
 
 
 def train(data: Path, runs: Path, *more: str) -> subprocess.Popen[str]:

@@ -58,3 +58,8 @@ def test_a_baseline_has_no_analog_epochs_and_starts_from_scratch() -> None:
     assert config.run_name == "ucf101-resnet18-0"
     with pytest.raises(TrainError, match="leave --init out"):
         TrainConfig(dataset="ucf101", network="resnet18", init=Path("models/gestures")).completed()
+
+
+def test_what_only_spikes_need_is_refused_of_a_baseline() -> None:
+    with pytest.raises(TrainError, match="--width is of spiking networks, not of resnet18"):
+        TrainConfig(dataset="ucf101", network="resnet18", width=32).completed()

@@ -11,6 +11,7 @@ import pytest
 from livesnn.card import ModelCard, Split
 from livesnn.errors import DataError, TrainError
 from livesnn.paths import cache_dir
+from livesnn.train.augmentation import Augmentation
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts, check_parts, data_set, data_set_names, mirrored_labels
 from livesnn.train.datasets.cifar10_dvs import CLASSES
@@ -281,3 +282,15 @@ def test_lists_that_name_nothing_are_refused(ucf: Path) -> None:
         data_set("ucf101").load_parts(config)
     with pytest.raises(DataError, match="names a class twice"):
         data_set("ucf101").load_parts(replace(config, only=("Archery", "Archery")))
+
+
+def test_validation_has_the_windows_that_chose_the_epoch(lab: Path) -> None:
+    config = TrainConfig(dataset="folder", data=lab, windows=1, validation=0.3).completed()
+    parts = data_set("folder").load_parts(config)
+    card = card_of(config, parts.training.classes, parts.split)
+    assert data_set("folder").load_split(lab, "validation", card).names == parts.validation.names
+
+
+def test_a_mirror_that_makes_no_sense_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(DataError, match=r"leave --augmentation\.mirror out"):
+        TrainConfig(augmentation=Augmentation(mirror=0.5)).completed()

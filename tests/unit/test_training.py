@@ -14,12 +14,16 @@ from livesnn.errors import DataError, TrainError
 from livesnn.infer import State, load_model
 from livesnn.snn import build_network
 from livesnn.train.augment import augment, mirror
-from livesnn.train.config import STILL, TrainConfig
+from livesnn.train.augmentation import STILL
+from livesnn.train.average import RunningAverage, _average
+from livesnn.train.balance import class_weights
+from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import Clips, clip_random, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.folder import keep_test, write_model_folder
-from livesnn.train.hybrid import HybridModule, balancing_weights, hidden_density
+from livesnn.train.hybrid import HybridModule, hidden_density
 from livesnn.train.loading import EpochBatches
 from livesnn.train.recipes import RECIPES
 from livesnn.train.run_folder import run_folder
@@ -152,19 +156,43 @@ def test_a_loss_on_each_step_sees_what_their_mean_hides() -> None:
     assert steps.item() == pytest.approx(np.mean(each), rel=1e-4)
 
 
-def test_classes_count_alike_however_many_clips_they_have() -> None:
-    labels = np.array([0] * 6 + [1] * 2 + [-1] * 5)
-    weights = balancing_weights(labels, 2)
-    assert torch.allclose(weights, torch.tensor([8 / 12, 8 / 4]))
-    config = replace(TrainConfig(), width=16)
+def unbalanced(labels: list[int], extra: Clips | None = None) -> Parts:
+    frames = np.zeros((len(labels), 1, 1, 1, 1), np.uint8)
+    clips = Clips(frames, np.array(labels), ("x",) * len(labels), ("often", "seldom"))
+    return Parts(clips, clips, extra, 0 if extra is None else len(extra) // 2)
+
+
+def test_class_weights_count_what_an_epoch_draws() -> None:
+    often = unbalanced([0] * 6 + [1] * 2 + [-1] * 5)
+    assert torch.allclose(class_weights(often), torch.tensor([8 / 12, 8 / 4]))
+    assert torch.allclose(class_weights(often, 0.5, [1, 0]), torch.ones(2))
+    half_of_eight = unbalanced([1] * 8).validation
+    assert torch.allclose(class_weights(unbalanced([0] * 6 + [1] * 2, half_of_eight)), torch.ones(2))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("kind", ["cross-entropy", "tet"])
+def test_a_clip_counts_by_its_class_whatever_its_target(kind: str, smoothing: float) -> None:
+    config = replace(TrainConfig(), width=16, loss=kind, label_smoothing=smoothing)
     net = build_network(config.card(("often", "seldom")))
-    balanced = HybridModule(net, config, 10, weights)
-    outputs = torch.zeros(10, 8, 2)
-    outputs[..., 0] = 1.0  # often is always preferred
-    known = torch.tensor(labels[:8])
-    often = balanced.loss(outputs[:, :6], known[:6]).item() * 6
-    seldom = balanced.loss(outputs[:, 6:], known[6:]).item() * 2
-    assert seldom / often == pytest.approx(np.log(1 + np.e) / np.log(1 + 1 / np.e), rel=1e-4)
+    weights = torch.tensor([0.5, 2.0])
+    weighted, plain = HybridModule(net, config, 10, weights), HybridModule(net, config, 10)
+    outputs = torch.randn(10, 3, 2, generator=torch.Generator().manual_seed(0))
+    for label, weight in ((0, 0.5), (1, 2.0), (-1, 1.0)):
+        labels = torch.tensor([label] * 3)
+        loss = plain.loss(outputs, labels).item() * weight
+        assert weighted.loss(outputs, labels).item() == pytest.approx(loss, rel=1e-5)
+
+
+def test_a_running_average_forgets_where_it_began() -> None:
+    weights = torch.arange(1.0, 31.0)
+    average = weights[0]
+    for count, value in enumerate(weights[1:], 1):
+        average = _average(0.9, average, value, count)
+    assert 20 < average < 29  # lags by some ten steps at most, not by the first values
+    assert RunningAverage(0.9, 5).should_update(step_idx=5)
+    assert not RunningAverage(0.9, 5).should_update(step_idx=4)
+    assert not RunningAverage(0.9, 5).should_update(epoch_idx=9)
 
 
 def test_one_epoch_is_a_spiking_one_whatever_the_recipe() -> None:

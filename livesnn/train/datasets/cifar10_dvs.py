@@ -33,10 +33,11 @@ WINDOWS = 3
 
 def load_parts(config: TrainConfig) -> Parts:
     """Return the training part of a protocol, a fraction of each class's recordings kept for validation by seed."""
-    split = Split(config.validation, config.seed, config.protocol)
+    most = config.windows or WINDOWS
+    split = Split(config.validation, config.seed, config.protocol, windows=most)
     recordings = _of(find_recordings(config.data), config.protocol, test=False)
     training, validation = _halves(recordings, split)
-    spec, most = config.card(()).input, config.windows or WINDOWS
+    spec = config.card(()).input
     return Parts(_load(training, spec, most), _load(validation, spec, most), split=split)
 
 
@@ -47,7 +48,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     recordings = _of(find_recordings(data), card.split.protocol, test=split == "test")
     if split != "test":
         recordings = _halves(recordings, card.split)[split == "validation"]
-    return _load(recordings, card.input, WINDOWS)
+    return _load(recordings, card.input, card.split.windows or WINDOWS)
 
 
 def check(data: Path) -> list[Finding]:

@@ -44,9 +44,11 @@ def download(name: str, data: Path) -> Path:
     if file.exists():
         load_mnist(file)
         return file
-    import pooch
-    from requests import RequestException
-
+    try:
+        import pooch
+        from requests import RequestException
+    except ModuleNotFoundError as error:
+        raise DataError(f"downloading needs {error.name}: pip install 'livesnn[train]'") from error
     try:
         pooch.retrieve(MNIST, f"sha256:{MNIST_SHA256}", file.name, data)
     except (RequestException, ValueError) as error:

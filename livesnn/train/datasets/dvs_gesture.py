@@ -47,7 +47,7 @@ def load_parts(config: TrainConfig) -> Parts:
     """Return the segments of the training users, some of these users kept for validation by seed."""
     recordings = find_recordings(config.data, config.protocol, "train")
     clips = _load(recordings, config.card(()).input, config.windows)
-    split = Split(config.validation, config.seed, config.protocol)
+    split = Split(config.validation, config.seed, config.protocol, windows=config.windows)
     split = clips.draw_groups(split)
     training, validation = clips.split_by_group(split)
     return Parts(training, validation, split=split)
@@ -58,7 +58,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     chosen = (card.split or Split(protocol=PROTOCOLS[0])) if split == "test" else _own_split(card)
     protocol = chosen.protocol if chosen.protocol in PROTOCOLS else PROTOCOLS[0]
     recordings = find_recordings(data, protocol, "test" if split == "test" else "train")
-    clips = _load(recordings, card.input, None)
+    clips = _load(recordings, card.input, None if split == "test" else chosen.windows)
     return clips if split == "test" else clips.split_by_group(chosen)[split == "validation"]
 
 

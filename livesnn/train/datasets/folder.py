@@ -45,7 +45,7 @@ def load_parts(config: TrainConfig) -> Parts:
     recordings, classes = find_recordings(config.data)
     recordings = [recording for recording in recordings if recording.use != "test"]
     clips = _load(recordings, classes, config.card(()).input, config.windows)
-    split = Split(config.validation, config.seed)
+    split = Split(config.validation, config.seed, windows=config.windows)
     if not any(recording.use for recording in recordings):
         split = clips.draw_groups(split)
     training, validation = _parts(recordings, clips, split)
@@ -65,9 +65,9 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     recordings = [
         recording._replace(label=card.classes.index(classes[recording.label])) for recording in recordings
     ]
-    clips = _load(recordings, card.classes, card.input)
     if split == "test" or card.dataset != "folder" or card.split is None:
-        return clips
+        return _load(recordings, card.classes, card.input)
+    clips = _load(recordings, card.classes, card.input, card.split.windows)
     return _parts(recordings, clips, card.split)[split == "validation"]
 
 

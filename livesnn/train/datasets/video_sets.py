@@ -55,7 +55,7 @@ class VideoSet:
         """Return the training list of an official split, whole groups of videos kept for validation by seed."""
         listed, classes = self.listing(config.data, config.protocol, "train", config.only)
         clips = _load(self.name, listed, classes, config.card(()).input, config.windows)
-        split = Split(config.validation, config.seed, config.protocol)
+        split = Split(config.validation, config.seed, config.protocol, windows=config.windows)
         split = clips.draw_groups(split)
         training, validation = clips.split_by_group(split)
         return Parts(training, validation, split=split)
@@ -68,7 +68,8 @@ class VideoSet:
             )
         part: Part = "test" if split == "test" else "train"
         listed, classes = self.listing(data, card.split.protocol, part, card.classes)
-        clips = _load(self.name, listed, classes, card.input, None)
+        most = None if split == "test" else card.split.windows
+        clips = _load(self.name, listed, classes, card.input, most)
         if split == "test":
             return clips
         return clips.split_by_group(card.split)[split == "validation"]
