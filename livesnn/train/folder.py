@@ -97,7 +97,8 @@ def _describe(card: ModelCard, measured: Evaluation, *, curve: bool) -> str:
     validation = "clips of its own"
     if split:
         part = f"training part of {split.protocol}" if split.protocol else "training part"
-        validation = f"{split.fraction:.0%} of the {part}, by seed {split.seed}"
+        kept = f"{len(split.groups)} whole groups" if split.groups else f"{split.fraction:.0%}"
+        validation = f"{kept} of the {part}, by seed {split.seed}"
     return f"""# {card.name}
 
 {card.network.kind}, widths {list(card.network.widths)}, {len(card.classes)} classes, trained on {card.dataset}.

@@ -77,13 +77,28 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
         kept = msgspec.json.decode(record.read_bytes(), type=dict[str, object])
     except msgspec.DecodeError as error:
         raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
-    now = msgspec.json.decode(_as_json(config), type=dict[str, object])
-    other = sorted(name for name in now.keys() | kept.keys() if now.get(name) != kept.get(name))
-    if other:
-        flags = ", ".join(f"--{name.replace('_', '-')} {kept.get(name)}" for name in other)
+    now, then = _flags(msgspec.json.decode(_as_json(config))), _flags(kept)
+    if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
+        flags = ", ".join(then.get(name, f"without {name}") for name in other)
         raise TrainError(f"{record} is of another configuration: resume with its {flags}")
     load_checkpoint(last)
     return last
+
+
+def _flags(values: dict[str, object], before: str = "") -> dict[str, str]:
+    """Return what a configuration's JSON is as flags, by name: "--alpha 0.5", "--no-compile"."""
+    flags: dict[str, str] = {}
+    for name, value in values.items():
+        dashed = before + name.replace("_", "-")
+        if isinstance(value, dict):
+            flags |= _flags(value, f"{dashed}.")
+        elif isinstance(value, bool):
+            flags[f"--{dashed}"] = f"--{dashed}" if value else f"--no-{dashed}"
+        elif isinstance(value, list):
+            flags[f"--{dashed}"] = " ".join([f"--{dashed}", *map(str, value)])
+        elif value is not None:
+            flags[f"--{dashed}"] = f"--{dashed} {value}"
+    return flags
 
 
 def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
@@ -108,13 +123,16 @@ def _lock(path: Path) -> Iterator[None]:
     """Hold a file with our process number; one left by a process that is gone is taken over."""
     if path.exists() and not _runs(path.read_text()):
         path.unlink()
+    ours = path.with_name(f"{path.name}.{os.getpid()}")
+    ours.write_text(str(os.getpid()))
     try:
-        with path.open("x") as file:
-            file.write(str(os.getpid()))
+        os.link(ours, path)  # whole, or not at all
     except FileExistsError:
         raise TrainError(
             f"{path.parent} is in use by process {path.read_text()}: wait, or choose another --name"
         ) from None
+    finally:
+        ours.unlink()
     try:
         yield
     finally:

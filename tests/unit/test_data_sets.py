@@ -187,6 +187,7 @@ def test_ucf101_says_which_classes_and_videos_are_missing(ucf: Path) -> None:
     found = {(finding.state, finding.what.partition(":")[0]) for finding in data_set("ucf101").check(ucf)}
     assert ("incomplete", "Archery") in found
     assert ("complete", "Surfing") in found
+    assert ("missing", "Biking") in found
     assert any(state == "damaged" for state, _ in found)
     skipped = (
         data_set("ucf101").load_parts(TrainConfig(dataset="ucf101", data=ucf).completed()).validation.skipped

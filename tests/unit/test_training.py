@@ -14,7 +14,7 @@ from livesnn.errors import DataError, TrainError
 from livesnn.infer import State, load_model
 from livesnn.snn import build_network
 from livesnn.train.augment import augment, mirror
-from livesnn.train.augmentation import STILL
+from livesnn.train.augmentation import STILL, Augmentation
 from livesnn.train.average import RunningAverage, _average
 from livesnn.train.balance import class_weights
 from livesnn.train.config import TrainConfig
@@ -352,8 +352,10 @@ def test_a_resumed_training_names_the_flag_that_differs(tmp_path: Path) -> None:
     with run_folder(config) as (run, _):
         (run / "last.ckpt").write_bytes(b"")
     with (
-        pytest.raises(TrainError, match=r"--alpha 0\.5"),
-        run_folder(replace(config, resume=True, alpha=0.7)),
+        pytest.raises(TrainError, match=r"with its --alpha 0\.5, --augmentation\.drop 0\.2, --compile$"),
+        run_folder(
+            replace(config, resume=True, alpha=0.7, compile=False, augmentation=Augmentation(drop=0.3))
+        ),
     ):
         pass
 

@@ -11,9 +11,9 @@ from livesnn.train.datasets.video_sets import (
     PROTOCOLS,
     SENSOR,
     Listed,
+    Official,
     Part,
     VideoSet,
-    chosen_classes,
 )
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
@@ -21,9 +21,7 @@ LISTS = "testTrainMulti_7030_splits"
 _USE = {"train": "1", "test": "2"}  # of a line "<file> 0|1|2"
 
 
-def listing(
-    data: Path, protocol: str, part: Part, only: tuple[str, ...]
-) -> tuple[list[Listed], tuple[str, ...]]:
+def listing(data: Path, protocol: str, part: Part) -> Official:
     """Return the videos of an official list; see `video_sets.Listing`.
 
     A group is the film a clip was cut from: what its name has before the class. Unused clips ("0") are left out.
@@ -34,14 +32,13 @@ def listing(
     known = sorted(path.name.removesuffix(suffix) for path in lists.glob(f"*{suffix}"))
     if not known:
         raise DataError(f"no official splits in {lists}: unpack test_train_splits.rar there (*{suffix})")
-    classes = chosen_classes(videos, known, only, "HMDB51")
     listed = []
-    for label in classes:
+    for label in known:
         for file, use in _rows(lists / f"{label}{suffix}"):
             if use == _USE[part]:
                 film = file.rpartition(f"_{label}_")[0]
                 listed.append(Listed(label, videos / label / file, f"{label}/{film}"))
-    return listed, classes
+    return Official(listed, tuple(known), videos)
 
 
 def _rows(path: Path) -> list[tuple[str, str]]:

@@ -12,9 +12,9 @@ from livesnn.train.datasets.video_sets import (
     PROTOCOLS,
     SENSOR,
     Listed,
+    Official,
     Part,
     VideoSet,
-    chosen_classes,
 )
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
@@ -22,9 +22,7 @@ LISTS = ("ucfTrainTestlist", "ucf101_splits", ".")
 _FILE = re.compile(r"(?P<label>[^/]+)/(?P<file>v_\w+_(?P<group>g\d+)_c\d+\.avi)")
 
 
-def listing(
-    data: Path, protocol: str, part: Part, only: tuple[str, ...]
-) -> tuple[list[Listed], tuple[str, ...]]:
+def listing(data: Path, protocol: str, part: Part) -> Official:
     """Return the videos of an official list; see `video_sets.Listing`."""
     root = _root(data)
     lists = next((root / name for name in LISTS if (root / name / "classInd.txt").is_file()), None)
@@ -35,7 +33,6 @@ def listing(
         )
     known = [line.split()[1] for line in _lines(lists / "classInd.txt") if len(line.split()) == 2]
     videos = root / "UCF-101"
-    classes = chosen_classes(videos, known, only, "UCF-101")
     number = PROTOCOLS.index(protocol) + 1
     listed = []
     path = lists / f"{part}list0{number}.txt"
@@ -45,10 +42,9 @@ def listing(
             raise DataError(
                 f"{path}, line {row}: {line[:60]!r} names no video of UCF-101: unpack the lists again"
             )
-        if found["label"] in classes:
-            group = f"{found['label']}/{found['group']}"
-            listed.append(Listed(found["label"], videos / found["label"] / found["file"], group))
-    return listed, classes
+        group = f"{found['label']}/{found['group']}"
+        listed.append(Listed(found["label"], videos / found["label"] / found["file"], group))
+    return Official(listed, tuple(known), videos)
 
 
 def _root(data: Path) -> Path:

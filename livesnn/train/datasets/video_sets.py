@@ -33,15 +33,18 @@ class Listed(NamedTuple):
     group: str
 
 
+class Official(NamedTuple):
+    """An official list: all its videos, there or not; all classes in their order; the folder of their folders."""
+
+    videos: list[Listed]
+    classes: tuple[str, ...]
+    folder: Path
+
+
 class Listing(Protocol):
-    """How a data set lists its videos: ``protocol`` is one of PROTOCOLS, ``classes`` a part of all, or empty for all.
+    """How a data set lists its videos: ``protocol`` is one of PROTOCOLS. Raises DataError without the lists."""
 
-    Returns the videos, and the classes in their order. Raises DataError when the lists aren't there.
-    """
-
-    def __call__(  # noqa: D102
-        self, data: Path, protocol: str, part: Part, only: tuple[str, ...]
-    ) -> tuple[list[Listed], tuple[str, ...]]: ...
+    def __call__(self, data: Path, protocol: str, part: Part) -> Official: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class VideoSet:
 
     def load_parts(self, config: TrainConfig) -> Parts:
         """Return the training list of an official split, whole groups of videos kept for validation by seed."""
-        listed, classes = self.listing(config.data, config.protocol, "train", config.only)
+        official = self.listing(config.data, config.protocol, "train")
+        listed, classes = _chosen(official, config.only, self.name)
         clips = _load(self.name, listed, classes, config.card(()).input, config.windows)
         split = Split(config.validation, config.seed, config.protocol, windows=config.windows)
         split = clips.draw_groups(split)
@@ -67,7 +71,7 @@ class VideoSet:
                 f"the card of {card.name} doesn't say which official split it was trained on: train it again"
             )
         part: Part = "test" if split == "test" else "train"
-        listed, classes = self.listing(data, card.split.protocol, part, card.classes)
+        listed, classes = _chosen(self.listing(data, card.split.protocol, part), card.classes, self.name)
         most = None if split == "test" else card.split.windows
         clips = _load(self.name, listed, classes, card.input, most)
         if split == "test":
@@ -77,10 +81,10 @@ class VideoSet:
     def check(self, data: Path) -> list[Finding]:
         """Say what is there of each class in the three official splits; every video is read to its end."""
         parts: tuple[Part, ...] = ("train", "test")
-        every = [self.listing(data, protocol, part, ())[0] for protocol in PROTOCOLS for part in parts]
-        listed = {video.path: video for some in every for video in some}.values()
+        lists = [self.listing(data, protocol, part) for protocol in PROTOCOLS for part in parts]
+        listed = {video.path: video for official in lists for video in official.videos}.values()
         findings = []
-        for label in dict.fromkeys(video.label for video in listed):
+        for label in lists[0].classes:
             videos = [video for video in listed if video.label == label]
             there = [video for video in videos if video.path.is_file()]
             findings += [Finding("damaged", fault) for video in there if (fault := _fault(video))]
@@ -99,14 +103,15 @@ def _fault(video: Listed) -> str:
     return ""
 
 
-def chosen_classes(folder: Path, known: Sequence[str], only: Sequence[str], name: str) -> tuple[str, ...]:
-    """Return the classes to use in their official order: ``only`` those, or all that have a folder.
+def _chosen(official: Official, only: Sequence[str], name: str) -> tuple[list[Listed], tuple[str, ...]]:
+    """Return the videos and the classes to use, in their official order: ``only`` those, or all with a folder.
 
     Raises
     ------
     DataError
         One of ``only`` isn't known or has no folder, or there are fewer than two.
     """
+    known, folder = official.classes, official.folder
     if not known:
         raise DataError(f"the official list of {name}'s classes is empty: unpack it again")
     if strange := [label for label in only if label not in known]:
@@ -120,7 +125,7 @@ def chosen_classes(folder: Path, known: Sequence[str], only: Sequence[str], name
         raise DataError(
             f"{len(classes)} of {name}'s classes are in {folder}: expected two or more of {folder}/<class>/*.avi"
         )
-    return classes
+    return [video for video in official.videos if video.label in classes], classes
 
 
 def _load(
