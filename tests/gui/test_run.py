@@ -185,11 +185,16 @@ def test_importing_the_app_loads_no_torch() -> None:
     not (shutil.which("Xvfb") and shutil.which("xdotool")), reason="Xvfb or xdotool is not installed"
 )
 def test_the_keys_of_a_real_keyboard_do_what_the_menu_says(
-    model_folder: Path, recording: Path, tmp_path: Path
+    model_folder: Path, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real window: the keys come from the X server, what they did is read from what is remembered."""
     settings = tmp_path / "settings.ini"
     with x_server(tmp_path) as display:
+        monkeypatch.setenv("DISPLAY", display)
+        try:
+            check_xcb(xcb_plugin())
+        except LivesnnError as error:
+            pytest.skip(str(error))
         environment = {**variables(settings), "QT_QPA_PLATFORM": "xcb", "DISPLAY": display}
         command = ["-m", "livesnn", "gui", str(recording), "--model", str(model_folder)]
         app = subprocess.Popen(

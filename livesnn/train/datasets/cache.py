@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from livesnn.errors import DataError
 from livesnn.paths import cache_dir
 from livesnn.train.datasets.clips import Frames
 
+T = TypeVar("T")
 _DAMAGED = (OSError, ValueError, EOFError)
 
 
@@ -49,6 +53,12 @@ def keep(file: Path, made: Frames) -> None:
             f"{file.parent} can't be written ({error.strerror or error}): free some space there, or name another in "
             "the environment's LIVESNN_CACHE"
         ) from error
+
+
+def tracked(items: Iterable[T], doing: str, count: int) -> Iterable[T]:
+    """Yield the items, on a terminal with a bar on stderr."""
+    console = Console(stderr=True)
+    return track(items, doing, count, console=console, disable=not console.is_terminal)
 
 
 def cache_file(name: str, settings: object) -> Path:

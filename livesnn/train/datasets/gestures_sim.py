@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
@@ -21,7 +19,7 @@ from livesnn.simulate.gestures import RESOLUTION, VERSION, Use, gesture_clip, ge
 from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES, IDLE, MIRRORED
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
-from livesnn.train.datasets.cache import cache_file, cached
+from livesnn.train.datasets.cache import cache_file, cached, tracked
 from livesnn.train.datasets.clips import Clips, Frames
 
 if TYPE_CHECKING:
@@ -140,10 +138,9 @@ def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Fram
         chunk for chunk in chunks if not cache_file(NAME, _settings(chunk, spec, use, windows)).exists()
     ]
     if missing:
-        console = Console(stderr=True)
         with multiprocessing.get_context("spawn").Pool(min(os.cpu_count() or 1, len(missing))) as pool:
             filled = pool.imap(partial(_fill, make), missing)
-            for _ in track(filled, "simulating people", len(missing), console=console):
+            for _ in tracked(filled, "simulating people", len(missing)):
                 pass
     return np.concatenate([make(chunk) for chunk in chunks])
 

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from livesnn.card import InputSpec
 from livesnn.errors import DataError, LivesnnError
@@ -23,7 +21,7 @@ from livesnn.events import TIME_LIMIT_US
 from livesnn.events.frames import Frame, frames
 from livesnn.sources import open_source
 from livesnn.train.datasets import SplitName
-from livesnn.train.datasets.cache import cache_file, keep
+from livesnn.train.datasets.cache import cache_file, keep, tracked
 from livesnn.train.datasets.clips import Clips, Frames, OnDisk, Stack
 from livesnn.train.datasets.clips import Index as ClipIndex
 
@@ -151,12 +149,10 @@ def _spread(count: int, most: int | None) -> ClipIndex:
 def _made(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read) -> list[Path | str]:
     """Return the cache's file of each recording, or why there is none."""
     make = partial(_make, cache=cache, spec=spec, read=read)
-    console = Console(stderr=True)
-    said = {"description": f"reading {cache}", "total": len(recordings), "console": console}
     if len(recordings) < _AT_ONCE_IN_ONE_PROCESS:
         return [make(recording) for recording in recordings]
     with multiprocessing.get_context("spawn").Pool(min(os.cpu_count() or 1, len(recordings))) as pool:
-        return list(track(pool.imap(make, recordings, chunksize=4), **said))  # type: ignore[arg-type]
+        return list(tracked(pool.imap(make, recordings, chunksize=4), f"reading {cache}", len(recordings)))
 
 
 def _make(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> Path | str:
