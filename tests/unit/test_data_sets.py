@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from livesnn.errors import DataError, TrainError
 from livesnn.paths import cache_dir
 from livesnn.train.augmentation import Augmentation
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import Parts, check_parts, data_set, data_set_names, mirrored_labels
+from livesnn.train.datasets import Name, Parts, check_parts, data_set, mirrored_labels
 from livesnn.train.datasets.cifar10_dvs import CLASSES
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.folder import find_recordings
@@ -29,7 +30,7 @@ def card_of(config: TrainConfig, classes: tuple[str, ...], split: Split | None) 
     return replace(config.card(classes), split=split)
 
 
-@pytest.mark.parametrize("name", data_set_names())
+@pytest.mark.parametrize("name", get_args(Name))
 def test_every_data_set_says_what_it_needs_where(name: str, tmp_path: Path) -> None:
     known = data_set(name)
     assert known.PROTOCOLS

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from livesnn.errors import DataError
-from livesnn.train.datasets import data_set_names, download
+from livesnn.train.datasets import Name, download
 from tests import trees
 
 CONTENT = b"what the server has" * 1000
@@ -82,7 +83,7 @@ def test_a_file_with_another_content_is_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", [name for name in data_set_names() if not name.startswith("mnist-")])
+@pytest.mark.parametrize("name", [name for name in get_args(Name) if not name.startswith("mnist-")])
 def test_what_no_program_may_download_says_what_to_put_where(name: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         download.download(name, tmp_path)

@@ -129,6 +129,11 @@ class DataSet(Protocol):
         ...
 
     @property
+    def TAKES(self) -> str:  # noqa: N802
+        """What a person puts where, {data} being the folder; "": `download` gets it."""
+        ...
+
+    @property
     def PROTOCOLS(self) -> tuple[str, ...]:  # noqa: N802
         """The names of its published splits, the usual one first; ("",) where there is one alone."""
         ...
@@ -177,24 +182,17 @@ def mirrored_labels(name: str, classes: Sequence[str]) -> list[int]:
 def uncut_streams(
     name: str, data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int
 ) -> Iterator[Uncut]:
-    """Yield about so many minutes of a data set's uncut streams; raises DataError when it has none.
+    """Yield about so many minutes of a data set's uncut streams, chosen by ``seed``: its module's `uncut`.
 
-    gestures-sim: a person by ``seed`` and another who stands idle, both of no training, whatever the split.
-    dvs-gesture: whole recordings of a split's users, in an order by ``seed``.
+    Raises
+    ------
+    DataError
+        It has none.
     """
     if not 0 < minutes <= MOST_MINUTES:
         raise DataError(f"{minutes:g} minutes can't be measured: give a number above 0, up to {MOST_MINUTES}")
-    if name == "gestures-sim":
-        from livesnn.train.datasets.gestures_sim import uncut
-
-        return uncut(card, minutes, seed)
-    if name == "dvs-gesture":
-        from livesnn.train.datasets.dvs_gesture import uncut_trials
-
-        return uncut_trials(data, split, card, minutes, seed)
-    raise DataError(f"{name} has no uncut recordings: leave --stream out")
-
-
-def data_set_names() -> tuple[str, ...]:
-    """Return the names of all data sets."""
-    return get_args(Name)
+    uncut = getattr(data_set(name), "uncut", None)
+    if uncut is None:
+        raise DataError(f"{name} has no uncut recordings: leave --stream out")
+    streams: Iterator[Uncut] = uncut(data, split, card, minutes, seed)
+    return streams

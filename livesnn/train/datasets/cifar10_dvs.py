@@ -23,6 +23,7 @@ INPUT = InputSpec(128, 128, SliceRule(n_events=1000), count_max=4, scale=0.5)
 SENSOR = Resolution(128, 128)
 MIRRORED: dict[str, str] = {}
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+TAKES = "ten zips from figshare.com/articles/dataset/CIFAR10-DVS_New/4724671, unpacked in {data}"
 PROTOCOLS = ("90/10", "70/30")
 """The data set has no official split. "90/10": a tenth of each class, drawn once by seed 0, is the test part, as most
 publications have it. "70/30": each class's recordings 0 to 699 train, 700 to 999 test (the paper's authors)."""

@@ -8,23 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from livesnn.errors import DataError
+from livesnn.train.datasets import data_set
 from livesnn.train.datasets.mnist import load_mnist
 
 MNIST = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 """As Keras has it, `keras.datasets.mnist`."""
-
-BY_HAND = {
-    "nmnist": "Train.zip and Test.zip from data.mendeley.com/datasets/468j46mzdv, unpacked to {data}/Train and Test",
-    "dvs-gesture": "DvsGesture.tar.gz from ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8, unpacked in {data}",
-    "cifar10-dvs": "ten zips from figshare.com/articles/dataset/CIFAR10-DVS_New/4724671, unpacked in {data}",
-    "ucf101": "UCF101.rar and its TrainTestSplits from www.crcv.ucf.edu/data/UCF101.php, unpacked in {data}",
-    "hmdb51": "hmdb51_org.rar and test_train_splits.rar from serre-lab.clps.brown.edu, unpacked to "
-    "{data}/hmdb51_org/<class>/ and {data}/testTrainMulti_7030_splits/",
-    "gestures-sim": "nothing, for it is simulated on the spot",
-    "folder": "your own recordings, {data}/<class>/<session>/FILE, or {data}/labels.csv",
-}
-"""What each other data set takes, and where."""
 
 
 def download(name: str, data: Path) -> Path:
@@ -36,10 +25,8 @@ def download(name: str, data: Path) -> Path:
         It has no address from which a program may take it (the message says what to put where), what is there is
         damaged, the server can't be reached or sends something else, or the folder can't be written.
     """
-    if not name.startswith("mnist-"):
-        raise DataError(
-            f"{name} can't be downloaded by a program: it takes {BY_HAND[name].format(data=data)}"
-        )
+    if takes := data_set(name).TAKES:
+        raise DataError(f"{name} can't be downloaded by a program: it takes {takes.format(data=data)}")
     file = data / "mnist.npz"
     if file.exists():
         load_mnist(file)

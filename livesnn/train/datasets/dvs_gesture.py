@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from livesnn.train.config import TrainConfig
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
+TAKES = "DvsGesture.tar.gz from ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8, unpacked in {data}"
 PROTOCOLS = ("archive", "npy")
 COPIES = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
 
@@ -62,7 +63,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     return clips if split == "test" else clips.split_by_group(chosen)[split == "validation"]
 
 
-def uncut_trials(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
+def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
     """Yield whole recordings of the archive until there are so many minutes of gestures, the state carried in each.
 
     "validation" and "train" are the users that the card's split kept and left.

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25)
 SENSOR = None
 MIRRORED = None
+TAKES = "your own recordings, {data}/<class>/<session>/FILE, or {data}/labels.csv"
 PROTOCOLS = ("",)
 LABELS = "labels.csv"
 COLUMNS = ("file", "start", "end", "label", "session")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 SENSOR = RESOLUTION
+TAKES = "nothing, for it is simulated on the spot"
 PROTOCOLS = ("",)
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25)
 
@@ -68,8 +69,8 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     return load_gestures(card.input, MEASURED_PEOPLE, use=split, windows=windows)
 
 
-def uncut(card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
-    """Yield so many minutes of one person's gestures, then as many of another who stands idle; of no training."""
+def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
+    """Yield so many minutes of one person's gestures, then of another who stands idle; of no training, ever."""
     _check_classes(card)
     duration_us = round(minutes * 60e6)
     performs = SimulatedPerson(seed, use="test", duration_us=duration_us, paced=False)

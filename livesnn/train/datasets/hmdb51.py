@@ -16,7 +16,11 @@ from livesnn.train.datasets.video_sets import (
     VideoSet,
 )
 
-__all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
+__all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "TAKES", "check", "load_parts", "load_split"]
+TAKES = (
+    "hmdb51_org.rar and test_train_splits.rar from serre-lab.clps.brown.edu, unpacked to "
+    "{data}/hmdb51_org/<class>/ and {data}/testTrainMulti_7030_splits/"
+)
 LISTS = "testTrainMulti_7030_splits"
 _USE = {"train": "1", "test": "2"}  # of a line "<file> 0|1|2"
 

@@ -20,6 +20,7 @@ from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, simulated_digi
 if TYPE_CHECKING:
     from livesnn.train.config import TrainConfig
 
+TAKES = "Train.zip and Test.zip from data.mendeley.com/datasets/468j46mzdv, unpacked to {data}/Train and Test"
 PROTOCOLS = ("",)
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=29_000), count_max=4, scale=0.5)
 CLASSES = tuple("0123456789")

@@ -88,6 +88,7 @@ class SequenceSet:
     )
     SENSOR = None
     MIRRORED = None
+    TAKES = ""
     PROTOCOLS: tuple[str, ...] = ("",)
 
     def load_parts(self, config: TrainConfig) -> Parts:

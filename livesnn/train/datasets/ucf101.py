@@ -17,7 +17,8 @@ from livesnn.train.datasets.video_sets import (
     VideoSet,
 )
 
-__all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
+__all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "TAKES", "check", "load_parts", "load_split"]
+TAKES = "UCF101.rar and its TrainTestSplits from www.crcv.ucf.edu/data/UCF101.php, unpacked in {data}"
 LISTS = ("ucfTrainTestlist", "ucf101_splits", ".")
 _FILE = re.compile(r"(?P<label>[^/]+)/(?P<file>v_\w+_(?P<group>g\d+)_c\d+\.avi)")
 
