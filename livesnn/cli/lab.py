@@ -165,13 +165,17 @@ def data(
     json
         As JSON.
     """
-    return _get(dataset, data) if action == "get" else _check(dataset, data, json=json)
+    return _get(dataset, data, json=json) if action == "get" else _check(dataset, data, json=json)
 
 
-def _get(dataset: DataSetName, data: Path) -> int:
+def _get(dataset: DataSetName, data: Path, *, json: bool) -> int:
     from livesnn.train.datasets.download import download
 
-    say(f"{download(dataset, data)} is there")
+    file = download(dataset, data)
+    if json:
+        write_json({"file": str(file)})
+    else:
+        say(f"{file} is there")
     return 0
 
 

@@ -179,7 +179,7 @@ class TrainConfig:
     num_nodes: int = 1
     """Machines to share it between; start the same command on each, by torchrun or SLURM."""
     init: Path | None = None
-    """Model folder to start from."""
+    """Model folder to start from; classes it doesn't know start afresh."""
     resume: bool = False
     """Go on from the run folder's last epoch."""
 

@@ -21,7 +21,6 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from livesnn import __version__
 from livesnn.errors import TrainError
 from livesnn.snn import SpikingNetwork, build_network
-from livesnn.snn.checkpoint import with_weights
 from livesnn.snn.lif import compiled_kernels
 from livesnn.snn.surrogate import Surrogate
 from livesnn.train.average import RunningAverage
@@ -34,7 +33,7 @@ from livesnn.train.folder import write_model_folder
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import Loaders
 from livesnn.train.run_folder import BEST, LAST, check_run_folder, load_checkpoint, run_folder
-from livesnn.weights import load_weights
+from livesnn.train.start import start_from
 
 
 @dataclass(frozen=True)
@@ -146,10 +145,8 @@ def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:
     if _compiles(config):
         net.kernels = compiled_kernels()
     net.surrogate = Surrogate(config.surrogate, config.surrogate_width, config.surrogate_peak)
-    if config.init is None:
-        return net
-    weights = config.init / "model.safetensors"
-    with_weights(net, load_weights(weights)[0], where=str(weights)).train()
+    if config.init is not None:
+        start_from(net, config.init)
     return net
 
 

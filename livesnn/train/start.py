@@ -1,0 +1,44 @@
+"""What a training starts from: fresh weights, or a model's. Not here: resuming one (run_folder.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from livesnn.errors import ModelError, TrainError
+from livesnn.snn import SpikingNetwork
+from livesnn.snn.checkpoint import weights_of, with_weights
+from livesnn.weights import Weights, load_weights
+
+HEAD = "classify."
+"""How the names of the last layer's tensors begin; their first axis is the classes."""
+
+
+def start_from(net: SpikingNetwork, folder: Path) -> None:
+    """Put a model's weights into a network that is to be trained on; classes it doesn't know start afresh.
+
+    Raises
+    ------
+    TrainError
+        It has another network than the training is to have, or isn't a whole model folder.
+    """
+    file = folder / "model.safetensors"
+    try:
+        weights, card = load_weights(file)
+        if card.classes != net.card.classes:
+            weights = weights | _head(weights, card.classes, weights_of(net), net.card.classes)
+        with_weights(net, weights, where=str(file)).train()
+    except (ModelError, OSError) as error:
+        raise TrainError(f"--init {folder}: {error}: give a model of the same network and input") from error
+
+
+def _head(theirs: Weights, known: Sequence[str], fresh: Weights, wanted: Sequence[str]) -> Weights:
+    """Return the last layer: the rows of classes that both have are theirs, the others fresh."""
+    head = {name: array.copy() for name, array in fresh.items() if name.startswith(HEAD)}
+    for name, rows in head.items():
+        if name not in theirs or theirs[name].shape[1:] != rows.shape[1:]:
+            continue  # another network, which is refused for its other tensors, or this one
+        for row, label in enumerate(wanted):
+            if label in known:
+                rows[row] = theirs[name][known.index(label)]
+    return head

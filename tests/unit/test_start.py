@@ -1,0 +1,70 @@
+"""--init: what a training takes over from a model, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
+from livesnn.errors import TrainError
+from livesnn.snn import SpikingNetwork, build_network
+from livesnn.snn.checkpoint import save_network, weights_of
+from livesnn.train.start import start_from
+
+CARD = ModelCard(
+    name="tiny",
+    classes=("clap", "roll", "wave"),
+    input=InputSpec(34, 34, SliceRule(delta_t_us=50_000)),
+    network=NetworkSpec(widths=(8,) * 4),
+)
+
+
+def network(seed: int, **changes: object) -> SpikingNetwork:
+    torch.manual_seed(seed)
+    return build_network(replace(CARD, **changes))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    net = network(1)
+    save_network(net, tmp_path / "model.safetensors", replace(CARD, states=net.state_shapes()))
+    return tmp_path
+
+
+def test_the_same_classes_take_over_every_weight(model: Path) -> None:
+    net = network(2)
+    start_from(net, model)
+    assert net.training
+    for name, array in weights_of(network(1)).items():
+        assert np.array_equal(weights_of(net)[name], array)
+
+
+def test_other_classes_take_over_the_rows_they_share_and_all_layers_before(model: Path) -> None:
+    net = network(2, classes=("nod", "wave", "clap", "point"))
+    start_from(net, model)
+    theirs, fresh, now = (
+        weights_of(network(1)),
+        weights_of(network(2, classes=("nod", "wave", "clap", "point"))),
+        weights_of(net),
+    )
+    for name in ("classify.weight", "classify.bias"):
+        assert np.array_equal(now[name][[1, 2]], theirs[name][[2, 0]])
+        assert np.array_equal(now[name][[0, 3]], fresh[name][[0, 3]])
+    for name in theirs:
+        assert name.startswith("classify.") or np.array_equal(now[name], theirs[name])
+
+
+@pytest.mark.parametrize("classes", [CARD.classes, ("a", "b")])
+def test_another_network_is_refused_with_what_to_give(model: Path, classes: tuple[str, ...]) -> None:
+    net = network(2, classes=classes, network=NetworkSpec(widths=(16,) * 4))
+    with pytest.raises(TrainError, match=r"--init .* the card asks for .*: give a model of the same network"):
+        start_from(net, model)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match=r"--init .*model.safetensors is missing"):
+        start_from(network(2), tmp_path)
