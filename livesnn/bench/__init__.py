@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from livesnn.errors import LivesnnError
 
@@ -13,17 +15,33 @@ WHAT = ("decode", "slicer", "step", "latency", "startup", "simulate")
 VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "PySide6-Essentials", "dv-processing")
 
 
-def measure(what: Sequence[str], model: str, repeats: int, *, peers: bool = False) -> dict[str, object]:
+@dataclass(frozen=True)
+class Options:
+    """What is measured how often; see `livesnn bench --help`. ``real``, ``report``, ``people`` are of "simulator"."""
+
+    model: str = "nmnist"
+    repeats: int = 5
+    peers: bool = False
+    real: Path = Path("data")
+    report: Path = Path("simulator")
+    people: int = 100
+
+
+def measure(what: Sequence[str], options: Options) -> dict[str, object]:
     """Return the figures asked for (by default `WHAT`), and the machine and versions they hold for.
 
-    "train" is measured only by name: it takes minutes, and torch. ``peers``: beside other frameworks.
+    "train" and "simulator" are measured only by name: they take torch or matplotlib, and minutes.
     """
-    if peers and "train" not in what:
+    model, repeats = options.model, options.repeats
+    if options.peers and "train" not in what:
         raise LivesnnError("--peers compares training alone: livesnn bench train --peers")
     if repeats < 1:
         raise LivesnnError(f"{repeats} repeats measure nothing: give --repeats 1 or more")
+    if options.people < 10:
+        raise LivesnnError(f"{options.people} people are no distribution: give --people 10 or more")
     from livesnn.bench.decode import bench_decode
     from livesnn.bench.simulate import bench_simulate
+    from livesnn.bench.simulator import bench_simulator
     from livesnn.bench.slicer import bench_slicer
     from livesnn.bench.step import bench_latency, bench_startup, bench_step
     from livesnn.bench.train import bench_train
@@ -35,7 +53,8 @@ def measure(what: Sequence[str], model: str, repeats: int, *, peers: bool = Fals
         "latency": lambda: bench_latency(model),
         "startup": lambda: bench_startup(model, repeats),
         "simulate": lambda: bench_simulate(repeats),
-        "train": lambda: bench_train(repeats, peers=peers),
+        "train": lambda: bench_train(repeats, peers=options.peers),
+        "simulator": lambda: bench_simulator(options.real, options.report, options.people),
     }
     figures = {name: measurements[name]() for name in what or WHAT}
     return {"machine": _machine(), **figures}

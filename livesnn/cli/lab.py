@@ -198,7 +198,9 @@ def _check(dataset: DataSetName, data: Path, *, json: bool) -> int:
 
 def bench(
     what: Annotated[
-        tuple[Literal["decode", "slicer", "step", "latency", "startup", "simulate", "train"], ...],
+        tuple[
+            Literal["decode", "slicer", "step", "latency", "startup", "simulate", "train", "simulator"], ...
+        ],
         tyro.conf.Positional,
     ] = (),
     /,
@@ -206,21 +208,31 @@ def bench(
     model: str = "nmnist",
     repeats: int = 5,
     peers: bool = False,
+    data: Path = Path("data"),
+    out: Path = Path("simulator"),
+    people: int = 100,
 ) -> int:
     """Measure this machine; JSON.
 
     Parameters
     ----------
     what
-        Which measurements; default: all but train.
+        Which measurements; default: all but train and simulator.
     model
         Name of a shipped model, or a model folder.
     repeats
         Runs of each.
     peers
         With train: the same network in SpikingJelly and snnTorch too (pip install spikingjelly snntorch).
+    data
+        With simulator: the folder of real clips to compare it with, NN_GESTURE.npz.
+    out
+        With simulator: where its report goes, README.md and pictures.
+    people
+        With simulator: simulated people a gesture.
     """
-    from livesnn.bench import measure
+    from livesnn.bench import Options, measure
 
-    write_json(measure(what, model, repeats, peers=peers))
+    options = Options(model, repeats, peers=peers, real=data, report=out, people=people)
+    write_json(measure(what, options))
     return 0

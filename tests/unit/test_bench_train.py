@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from livesnn.bench import measure
+from livesnn.bench import Options, measure
 from livesnn.bench.train import CONFIG, CONTESTANTS, PEERS, bench_train
 from livesnn.errors import LivesnnError
 
@@ -67,4 +67,4 @@ def test_a_peer_that_is_not_installed_is_asked_for(missing: str, monkeypatch: py
 
 def test_peers_are_of_training_alone() -> None:
     with pytest.raises(LivesnnError, match="bench train --peers"):
-        measure(["slicer"], "nmnist", 1, peers=True)
+        measure(["slicer"], Options(repeats=1, peers=True))
