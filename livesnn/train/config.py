@@ -62,7 +62,8 @@ _OF_SOME_SETS = {
 
 _SPIKING = (
     "recipe", "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate",
-    "surrogate_width", "surrogate_peak", "readout", "reset", "alpha", "threshold", "width", "final_pool", "norm",
+    "surrogate_width", "surrogate_peak", "readout", "reset", "alpha", "threshold", "width", "widths", "strides",
+    "final_pool", "norm",
 )  # fmt: skip
 """What means nothing for a network without spikes. Others do nothing there, but a pair of commands may share them."""
 
@@ -125,7 +126,11 @@ class TrainConfig:
     threshold: float = 0.5
     """Firing threshold."""
     width: int = 64
-    """Channels of every stage."""
+    """Channels of every block."""
+    widths: tuple[int, ...] = ()
+    """Channels of each of the four blocks; default: --width."""
+    strides: tuple[int, ...] = (1, 1, 1, 1)
+    """Stride of each of the four blocks: 2 halves the picture there."""
     final_pool: int = 3
     """Side of the average pool before the classifier; as large as the map there: what is seen counts, not where."""
     norm: bool = True
@@ -196,6 +201,9 @@ class TrainConfig:
                 raise TrainError(
                     f"--{name.replace('_', '-')} is of {', '.join(sets)}, not of {self.dataset}: leave it out"
                 )
+        for name, count in (("widths", len(self.widths) or 4), ("strides", len(self.strides))):
+            if count != 4 or not all(1 <= value <= 4096 for value in getattr(self, name)):
+                raise TrainError(f"--{name} takes four numbers from 1 to 4096, one a block of the network")
         self._check_sharing()
         if self.label_smoothing and self.loss == "mse":
             raise TrainError("--label-smoothing is of cross-entropy and tet, not of mse: leave it out")
@@ -267,7 +275,11 @@ class TrainConfig:
             classes=classes,
             input=spec,
             network=NetworkSpec(
-                widths=(self.width,) * 4, final_pool=self.final_pool, norm=self.norm, dropout=self.dropout
+                widths=self.widths or (self.width,) * 4,
+                strides=self.strides,
+                final_pool=self.final_pool,
+                norm=self.norm,
+                dropout=self.dropout,
             ),
             neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
             readout=self.readout,

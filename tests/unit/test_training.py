@@ -379,3 +379,18 @@ def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_r
     assert kept.startswith(page.rstrip())
     assert kept.count("On the test part") == 1
     assert "0.1250 carried (n = 7)" in kept.replace("\n", " ")
+
+
+def test_blocks_may_differ_in_width_and_halve_the_picture() -> None:
+    config = TrainConfig(widths=(8, 8, 16, 16), strides=(1, 2, 1, 1), final_pool=2)
+    net = build_network(config.card(("a", "b")))
+    assert net.state_shapes()["block2.1.first"] == (8, 5, 5)
+    assert net.state_shapes()["block4.2.second"] == (16, 5, 5)
+    outputs, _ = net(torch.ones(10, 2, 2, 34, 34, dtype=torch.uint8), net.initial_state(2))
+    assert outputs.shape == (10, 2, 2)
+
+
+@pytest.mark.parametrize("wrong", [{"widths": (8, 8)}, {"strides": (1, 2, 0, 1)}, {"widths": (1, 2, 3, 5000)}])
+def test_a_width_or_stride_that_no_block_can_have_is_refused(wrong: dict[str, tuple[int, ...]]) -> None:
+    with pytest.raises(TrainError, match="takes four numbers from 1 to 4096, one a block"):
+        TrainConfig(**wrong)
