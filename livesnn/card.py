@@ -141,6 +141,7 @@ class ModelCard:
     seeds: tuple[int, ...] = ()
     density: dict[str, float] = field(default_factory=dict)  # layer → mean spikes a neuron a step
     mean_count: float | None = None  # of a pixel and frame of the validation clips: what the model is used to
+    saturated: float | None = None  # share of their pixels with events at the maximum count or above
     commit: str = ""
     command: str = ""
     format: str = FORMAT

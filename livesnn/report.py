@@ -45,6 +45,8 @@ def describe_summary(summary: Summary) -> str:
         "operations": f"{summary.synops_per_frame / 1e6:.2f} million synaptic a frame",
         "time": f"{summary.seconds:.2f} s",
     }
+    if not summary.events and not summary.dropped:  # a video
+        del lines["events"]
     return _table(lines)
 
 

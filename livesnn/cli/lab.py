@@ -17,7 +17,13 @@ from livesnn.report import one_line, say, write, write_json
 from livesnn.train.datasets import Name as DataSetName
 
 if TYPE_CHECKING:  # it imports torch
+    from livesnn.train.baselines import Measured
+    from livesnn.train.evaluate import Evaluation
     from livesnn.train.trainer import Trained
+
+
+MOST_MISSING = 5
+"""Classes without a file of which `data check` tells one by one."""
 
 
 def train(arguments: list[str]) -> int:
@@ -40,12 +46,20 @@ def train(arguments: list[str]) -> int:
         _say_skipped(trained.skipped)
         if trained.unmeasured:
             say(f"validation has no clip of {', '.join(trained.unmeasured)}: its figures say nothing of them")
+        say(_accuracy(trained.validation))
     rows = [_row(trained) for trained in done]
     if len(rows) > 1:
         write_json({"runs": rows, **_spreads([trained.validation for trained in done])})
     elif rows:  # none on a machine that shares another's training
         write_json(rows[0])
     return 0
+
+
+def _accuracy(measured: Evaluation | Measured) -> str:
+    """Return how good a training's best epoch is, in words."""
+    carried = getattr(measured, "accuracy_carried", None)
+    more = f", {carried:.1%} with it carried" if carried is not None else ""
+    return f"right on {measured.accuracy_reset:.1%} of {measured.n} validation clips, the state reset{more}"
 
 
 def _row(trained: Trained) -> dict[str, object]:
@@ -173,9 +187,9 @@ def _get(dataset: DataSetName, data: Path, *, json: bool) -> int:
 
     file = download(dataset, data)
     if json:
-        write_json({"file": str(file)})
+        write_json({"file": str(file) if file else None})
     else:
-        say(f"{file} is there")
+        say(f"{file} is there" if file else f"{dataset} takes no files: it is made on the spot")
     return 0
 
 
@@ -186,7 +200,17 @@ def _check(dataset: DataSetName, data: Path, *, json: bool) -> int:
     if json:
         write_json([finding._asdict() for finding in findings])
     else:
-        write("\n".join(f"{finding.state:>10}  {one_line(finding.what)}" for finding in findings))
+        missing = [finding for finding in findings if finding.state == "missing"]
+        unsaid = set(missing[MOST_MISSING:])
+        write(
+            "\n".join(
+                f"{finding.state:>10}  {one_line(finding.what)}"
+                for finding in findings
+                if finding not in unsaid
+            )
+        )
+        if unsaid:
+            say(f"{len(unsaid)} more are missing: --json lists them")
         counts = Counter(finding.state for finding in findings)
         say(
             ", ".join(

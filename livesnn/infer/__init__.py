@@ -100,10 +100,11 @@ def model_folder(name_or_folder: str | Path) -> Path:
 
 
 def _find(name_or_folder: str | Path) -> Path:
-    """Return the model's folder: the path as given if it is one, else the shipped model of that name."""
+    """Return the model's folder: the path as given, or the model in that run folder, or the shipped one so named."""
     path = Path(name_or_folder).expanduser()
-    if _is_model(path):
-        return path
+    for folder in (path, path / "model"):
+        if _is_model(folder):
+            return folder
     if path.parts in ((path.name,), ("models", path.name)) and _is_model(models_dir() / path.name):
         return models_dir() / path.name
     if path.is_file():

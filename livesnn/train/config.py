@@ -75,7 +75,8 @@ class TrainConfig:
     dataset: Name = "nmnist"
     """Which data set; gestures-sim is simulated on the spot, folder is one of your own (see --data)."""
     data: Path = Path("data")
-    """Folder of the data set, in its official layout."""
+    """Folder of the data set, in its official layout (see the README). folder: <class>/<session>/FILE, or a table
+    FILE.csv of file,start,end,label,session with times in seconds."""
     recipe: Literal["best", "paper"] = "best"
     """"best": what measures best on validation. "paper": the paper's own loss, optimiser and read-out."""
     network: Literal["sts_resnet", "resnet18"] = "sts_resnet"
@@ -156,7 +157,7 @@ class TrainConfig:
     people: int = 1000
     """Simulated people a gesture, one clip each; and as many who stand idle (gestures-sim)."""
     digits: int = 60_000
-    """At most so many of MNIST's training digits, the first ones (mnist-…)."""
+    """At most so many of MNIST's training digits, the first ones; validation's stay as they are (mnist-…)."""
     protocol: str = ""
     """Which of a data set's published splits: split1, split2, split3 (UCF-101, HMDB51); 90/10, 70/30 (CIFAR10-DVS).
     Default: the first."""
@@ -184,7 +185,7 @@ class TrainConfig:
     num_nodes: int = 1
     """Machines to share it between; start the same command on each, by torchrun or SLURM."""
     init: Path | None = None
-    """Model folder to start from; classes it doesn't know start afresh."""
+    """Model to start from, a shipped one's name or a folder; classes it doesn't know start afresh."""
     resume: bool = False
     """Go on from the run folder's last epoch."""
 

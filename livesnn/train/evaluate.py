@@ -25,12 +25,13 @@ MISTAKES = 50
 
 
 class Mistake(NamedTuple):
-    """A clip decided wrongly with the state reset, and how sure of it the model was, 0..1."""
+    """A clip of a recording decided wrongly with the state reset, and how sure of it the model was, 0..1."""
 
     clip: str
     true: str
     decided: str
     confidence: float
+    recording: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,10 @@ def _by_recording(stream: Clips, decided: list[_Clip]) -> float:
 
 
 def _mistakes(stream: Clips, decided: list[_Clip], truth: list[str]) -> tuple[Mistake, ...]:
+    recordings = stream.recordings or stream.names
     wrong = [
-        Mistake(name, true, clip.decision, clip.confidence)
-        for name, true, clip in zip(stream.names, truth, decided, strict=True)
+        Mistake(name, true, clip.decision, clip.confidence, recording)
+        for name, recording, true, clip in zip(stream.names, recordings, truth, decided, strict=True)
         if clip.decision != true
     ]
     return tuple(sorted(wrong, key=lambda mistake: -mistake.confidence)[:MISTAKES])

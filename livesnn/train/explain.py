@@ -9,6 +9,8 @@ from livesnn.card import ModelCard
 from livesnn.train.evaluate import Evaluation
 
 SHOWN = 5
+ONE_SIDED = 0.8
+"""Share of all decisions that one class of several shouldn't have."""
 FAR = 2.0
 """Times more or fewer events than in training that make a model doubtful."""
 
@@ -20,6 +22,7 @@ def explain(measured: Evaluation, card: ModelCard, sensor: tuple[int, int] | Non
     """
     yield from _classes(measured)
     yield from _confusions(measured)
+    yield from _favourite(measured)
     yield from _worst(measured)
     yield from doubts(measured, card)
     if sensor and card.sensor and sensor != card.sensor:
@@ -37,7 +40,7 @@ def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:
     yield f"a window is {window} frames of {long}"
     if measured.empty > 0.05:
         yield f"{measured.empty:.0%} of the frames are empty: recordings that pause, or frames too short for them"
-    if measured.saturated > 0.05 and card.input.kind == "events":
+    if measured.saturated > 0.05 + FAR * (card.saturated or 0) and card.input.kind == "events":
         yield (
             f"{measured.saturated:.0%} of the pixels with events are at the model's {card.input.count_max} or above: "
             "the sensor is larger or faster than the model's, or frames are too long"
@@ -66,6 +69,13 @@ def _classes(measured: Evaluation) -> Iterator[str]:
             yield f"{name}: {share:.0%} of {sum(row)} clips"
 
 
+def _favourite(measured: Evaluation) -> Iterator[str]:
+    """Say so when nearly everything is taken for one class."""
+    for name, decided in zip(measured.classes, zip(*measured.confusion, strict=True), strict=True):
+        if sum(decided) > ONE_SIDED * measured.n and len(measured.classes) > 2:
+            yield f"nearly everything is taken for {name}: the model has learnt little else; train longer"
+
+
 def _confusions(measured: Evaluation) -> Iterator[str]:
     pairs = Counter({
         (true, decided): count
@@ -78,5 +88,7 @@ def _confusions(measured: Evaluation) -> Iterator[str]:
 
 
 def _worst(measured: Evaluation) -> Iterator[str]:
-    for mistake in measured.mistakes[:SHOWN]:
+    """Yield the worst clip of each of a few recordings."""
+    worst = {mistake.recording or mistake.clip: mistake for mistake in reversed(measured.mistakes)}
+    for mistake in sorted(worst.values(), key=lambda mistake: (-mistake.confidence, mistake.clip))[:SHOWN]:
         yield f"{mistake.clip}: {mistake.decided} with {mistake.confidence:.0%}, but it is {mistake.true}"

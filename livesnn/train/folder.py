@@ -41,6 +41,7 @@ def write_model_folder(
     measured = evaluate(load_model(folder, engine="onnx"), validation)
     accuracy = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
     card = replace(card, accuracy=accuracy, density=measured.densities, mean_count=measured.mean_count)
+    card = replace(card, saturated=measured.saturated)
     save_network(net, folder / "model.safetensors", card)
     write_onnx(graph, folder / "model.onnx", card)
     draw_confusion(measured.confusion, measured.classes, folder / CONFUSION)

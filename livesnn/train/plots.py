@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 CONFUSION, CURVE = "confusion.png", "learning-curve.png"
 
@@ -58,6 +59,7 @@ def draw_learning_curve(logs: Sequence[Path], path: Path) -> None:
         axes.grid(alpha=0.3)
     upper.set(ylim=(0, 1.02))
     lower.set(xlabel="epoch")
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.savefig(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ import torch
 
 from livesnn.errors import TrainError
 from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import Parts
 
 _DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
 CONFIG_FILE, LAST, BEST, LOCK = "config.json", "last.ckpt", "best.ckpt", "lock"
+CLIPS = "clips.sha256"
 
 
 def check_run_folder(config: TrainConfig) -> None:
@@ -57,6 +60,22 @@ def run_folder(config: TrainConfig) -> Iterator[tuple[Path, Path | None]]:
         raise TrainError(
             f"{error.filename or run}: {error.strerror or error}: check the folder, its permissions and the space"
         ) from error
+
+
+def keep_clips(run: Path, parts: Parts) -> None:
+    """Record which clips a training has, the first time; raises TrainError when they are others on resuming it."""
+    if _shares_another():
+        return
+    labels = parts.training.labels.tobytes()
+    digest = hashlib.sha256(
+        repr((parts.validation.names, parts.validation.frames.shape)).encode() + labels
+    ).hexdigest()
+    record = run / CLIPS
+    if record.exists() and record.read_text() != digest:
+        raise TrainError(
+            f"{run} was begun with other recordings: put them back as they were, or start again under another --name"
+        )
+    record.write_text(digest)
 
 
 def _shares_another() -> bool:

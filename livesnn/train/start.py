@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from livesnn.errors import ModelError, TrainError
+from livesnn.infer import model_folder
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.checkpoint import weights_of, with_weights
 from livesnn.weights import Weights, load_weights
@@ -22,8 +23,8 @@ def start_from(net: SpikingNetwork, folder: Path) -> None:
     TrainError
         It has another network than the training is to have, or isn't a whole model folder.
     """
-    file = folder / "model.safetensors"
     try:
+        file = model_folder(folder) / "model.safetensors"
         weights, card = load_weights(file)
         if card.classes != net.card.classes:
             weights = weights | _head(weights, card.classes, weights_of(net), net.card.classes)

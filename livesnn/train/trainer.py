@@ -15,7 +15,7 @@ from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from livesnn import __version__
@@ -32,7 +32,8 @@ from livesnn.train.evaluate import Evaluation
 from livesnn.train.folder import write_model_folder
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import Loaders
-from livesnn.train.run_folder import BEST, LAST, check_run_folder, load_checkpoint, run_folder
+from livesnn.train.progress import progress
+from livesnn.train.run_folder import BEST, LAST, check_run_folder, keep_clips, load_checkpoint, run_folder
 from livesnn.train.start import start_from
 
 
@@ -73,6 +74,7 @@ def train(config: TrainConfig) -> Trained | None:
     weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.class_weights else None
     module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights)
     with run_folder(config) as (run, resume_from), _quiet():
+        keep_clips(run, parts)
         trainer = _trainer(config, run, (config.analog_epochs or 0) * len(loaders.batches()))
         try:
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
@@ -109,7 +111,7 @@ def _trainer(config: TrainConfig, run: Path, first_step: int) -> lightning.Train
     """Return Lightning's trainer; ``first_step``: the first one with spikes."""
     best = ModelCheckpoint(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
-    callbacks: list[Callback] = [best, last, RichProgressBar(console_kwargs={"stderr": True})]
+    callbacks: list[Callback] = [best, last, progress()]
     if config.ema:
         callbacks.append(RunningAverage(config.ema, first_step))
     shared = config.devices * config.num_nodes > 1
@@ -125,6 +127,7 @@ def _trainer(config: TrainConfig, run: Path, first_step: int) -> lightning.Train
         callbacks=callbacks,
         log_every_n_steps=1,
         num_sanity_val_steps=0,
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         gradient_clip_val=config.gradient_clip or None,
         enable_model_summary=False,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,9 @@ def uninterrupted(drawn_nmnist: Path, tmp_path_factory: pytest.TempPathFactory) 
     process = train(drawn_nmnist, runs)
     output, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
+    said = errors.splitlines()
+    assert [line.split(",")[0] for line in said[:4]] == [f"epoch {k} of 4" for k in (1, 2, 3, 4)]
+    assert "right on" in said[-1]
     return runs / "small", json.loads(output.splitlines()[-1])
 
 
@@ -119,6 +123,23 @@ def test_a_second_training_does_not_overwrite_the_first(
     _, errors = process.communicate(timeout=100)
     assert process.returncode == 1
     assert "--resume" in errors.strip().splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_resuming_with_other_recordings_is_refused(
+    uninterrupted: tuple[Path, dict], drawn_nmnist: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(uninterrupted[0], tmp_path / "runs" / "small")
+    data = tmp_path / "nmnist"  # under the same name as the flag has it
+    shutil.copytree(drawn_nmnist, data)
+    (data / "Train" / "3" / "00099.bin").write_bytes(next((data / "Train" / "3").iterdir()).read_bytes())
+    config = tmp_path / "runs" / "small" / "config.json"
+    text = config.read_text().replace(str(drawn_nmnist), str(data))
+    config.write_text(text.replace(str(uninterrupted[0].parent), str(tmp_path / "runs")))
+    process = train(data, tmp_path / "runs", "--resume")
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert "was begun with other recordings" in errors.strip().splitlines()[-1]
 
 
 @pytest.mark.slow

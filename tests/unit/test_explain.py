@@ -55,6 +55,29 @@ def test_another_sensor_is_said_and_the_same_one_is_not() -> None:
     assert list(explain(GOOD, trained)) == said[:-1]
 
 
+def test_saturation_is_a_cause_only_where_training_had_much_less_of_it() -> None:
+    measured = replace(GOOD, saturated=0.3)
+    assert len(list(doubts(measured, replace(card(), saturated=0.2)))) == 1
+    assert len(list(doubts(measured, replace(card(), saturated=0.1)))) == 2
+
+
+def test_a_class_that_gets_nearly_all_decisions_is_named() -> None:
+    one_sided = replace(
+        GOOD, n=40, classes=("nod", "shake", "turn"), confusion=((10, 0, 0), (16, 4, 0), (10, 0, 0))
+    )
+    assert any("nearly everything is taken for nod" in line for line in explain(one_sided, card()))
+    even = replace(GOOD, classes=("nod", "shake", "turn"), confusion=((10, 0, 0), (4, 16, 0), (0, 0, 10)))
+    assert not any("nearly everything" in line for line in explain(even, card()))
+
+
+def test_the_worst_clip_of_a_recording_stands_for_its_others() -> None:
+    mistakes = tuple(
+        Mistake(f"{name}/{k}", "nod", "shake", 0.9 - k / 10, name) for k in range(4) for name in ("a", "b")
+    )
+    said = [line for line in explain(replace(GOOD, mistakes=mistakes), card()) if "but it is" in line]
+    assert [line.split(":")[0] for line in said] == ["a/0", "b/0"]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from livesnn import paths
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
-from livesnn.infer import Model, State, load_model
+from livesnn.infer import Model, State, load_model, model_folder
 from livesnn.infer.onnx_engine import OnnxModel, default_threads
 from livesnn.infer.pipeline import run
 
@@ -343,6 +344,11 @@ def test_an_unknown_model_names_the_ones_there_are(shipped: Path, name: str) -> 
 def test_a_folder_without_weights_says_so(shipped: Path) -> None:
     with pytest.raises(ModelError, match=r"holds neither model\.onnx nor model\.safetensors"):
         load_model(shipped / "results")
+
+
+def test_the_model_of_a_run_folder_is_found(shipped: Path, tmp_path: Path) -> None:
+    shutil.copytree(shipped / "tiny", tmp_path / "run" / "model")
+    assert model_folder(tmp_path / "run") == tmp_path / "run" / "model"
 
 
 def test_engines_that_are_not_there_say_so(shipped: Path) -> None:

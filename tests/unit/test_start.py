@@ -66,5 +66,5 @@ def test_another_network_is_refused_with_what_to_give(model: Path, classes: tupl
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainError, match=r"--init .*model.safetensors is missing"):
+    with pytest.raises(TrainError, match=r"--init .* is not a model folder"):
         start_from(network(2), tmp_path)

@@ -390,7 +390,9 @@ def test_blocks_may_differ_in_width_and_halve_the_picture() -> None:
     assert outputs.shape == (10, 2, 2)
 
 
-@pytest.mark.parametrize("wrong", [{"widths": (8, 8)}, {"strides": (1, 2, 0, 1)}, {"widths": (1, 2, 3, 5000)}])
+@pytest.mark.parametrize(
+    "wrong", [{"widths": (8, 8)}, {"strides": (1, 2, 0, 1)}, {"widths": (1, 2, 3, 5000)}]
+)
 def test_a_width_or_stride_that_no_block_can_have_is_refused(wrong: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(TrainError, match="takes four numbers from 1 to 4096, one a block"):
         TrainConfig(**wrong)

@@ -81,7 +81,7 @@ def check_parts(parts: Parts) -> tuple[str, ...]:
         )
     if untrained := [name for label, name in enumerate(classes) if label not in trained]:
         raise DataError(
-            f"no clip of {untrained[0]} to train on: add recordings or groups of it, or leave the class out"
+            f"no clip of {', '.join(untrained)} to train on: add recordings or groups of each, or leave it out"
         )
     measured = set(parts.validation.labels.tolist())
     return tuple(name for label, name in enumerate(classes) if label not in measured)
@@ -129,8 +129,8 @@ class DataSet(Protocol):
         ...
 
     @property
-    def TAKES(self) -> str:  # noqa: N802
-        """What a person puts where, {data} being the folder; "": `download` gets it."""
+    def TAKES(self) -> str | None:  # noqa: N802
+        """What a person puts where, {data} being the folder; "": `download` gets it; None: it takes no files."""
         ...
 
     @property

@@ -15,6 +15,7 @@ from rich.progress import track
 
 from livesnn.errors import DataError
 from livesnn.paths import cache_dir
+from livesnn.report import say
 from livesnn.train.datasets.clips import Frames
 
 T = TypeVar("T")
@@ -56,8 +57,10 @@ def keep(file: Path, made: Frames) -> None:
 
 
 def tracked(items: Iterable[T], doing: str, count: int) -> Iterable[T]:
-    """Yield the items, on a terminal with a bar on stderr."""
+    """Yield the items; say what is done with how many on stderr, on a terminal with a bar."""
     console = Console(stderr=True)
+    if not console.is_terminal:
+        say(f"{doing}: {count}")
     return track(items, doing, count, console=console, disable=not console.is_terminal)
 
 

@@ -16,8 +16,8 @@ MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1
 """As Keras has it, `keras.datasets.mnist`."""
 
 
-def download(name: str, data: Path) -> Path:
-    """Put a data set's files into a folder; one that is there is left as it is.
+def download(name: str, data: Path) -> Path | None:
+    """Put a data set's files into a folder; one that is there is left as it is. None: it takes none.
 
     Raises
     ------
@@ -25,7 +25,10 @@ def download(name: str, data: Path) -> Path:
         It has no address from which a program may take it (the message says what to put where), what is there is
         damaged, the server can't be reached or sends something else, or the folder can't be written.
     """
-    if takes := data_set(name).TAKES:
+    takes = data_set(name).TAKES
+    if takes is None:
+        return None
+    if takes:
         raise DataError(f"{name} can't be downloaded by a program: it takes {takes.format(data=data)}")
     file = data / "mnist.npz"
     if file.exists():

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 SENSOR = RESOLUTION
-TAKES = "nothing, for it is simulated on the spot"
+TAKES = None
 PROTOCOLS = ("",)
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25)
 

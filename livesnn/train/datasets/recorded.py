@@ -110,7 +110,7 @@ def load_recordings(
         array = OnDisk(file)
         chosen = _spread(len(array), most)
         if not len(array):
-            skipped.append(f"{recording.name}: shorter than one window of {spec.window} frames")
+            skipped.append(f"{recording.name}: {_too_short(recording, spec)}")
             continue
         stacked.append((array, chosen))
         names += [f"{recording.name}/{number}" for number in chosen]
@@ -128,6 +128,16 @@ def load_recordings(
         tuple(owner.name for owner in owners),
         tuple(owner.group for owner in owners),
         tuple(skipped),
+    )
+
+
+def _too_short(recording: Recording, spec: InputSpec) -> str:
+    if recording.part_us is None:
+        return f"shorter than one window of {spec.window} frames"
+    first_s, last_s = (moment_us / 1e6 for moment_us in recording.part_us)
+    return (
+        f"no window of {spec.window} frames lies between {first_s:g} and {last_s:g} s: "
+        "start and end are seconds from the recording's first event"
     )
 
 
@@ -152,7 +162,11 @@ def _made(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Re
     if len(recordings) < _AT_ONCE_IN_ONE_PROCESS:
         return [make(recording) for recording in recordings]
     with multiprocessing.get_context("spawn").Pool(min(os.cpu_count() or 1, len(recordings))) as pool:
-        return list(tracked(pool.imap(make, recordings, chunksize=4), f"reading {cache}", len(recordings)))
+        return list(
+            tracked(
+                pool.imap(make, recordings, chunksize=4), f"reading recordings of {cache}", len(recordings)
+            )
+        )
 
 
 def _make(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> Path | str:
