@@ -102,11 +102,15 @@ class Accuracy:
     n: int
 
 
+BY_TABLE = "table"
+
+
 @dataclass(frozen=True)
 class Split:
     """How validation clips were kept from the training: a fraction, by seed. `livesnn eval` finds them again.
 
-    ``protocol``: which of the data set's published splits the training part is of; "" where it has one alone.
+    ``protocol``: which of the data set's published splits the training part is of; "" where it has one alone;
+    `BY_TABLE` where the data's own table says what is kept, and fraction and seed mean nothing.
     ``groups``: the persons, sessions or groups of videos that were kept, where whole ones are; they stay kept when
     recordings come or go. ``windows``: most of a recording that were used; None: all.
     """

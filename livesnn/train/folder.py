@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 from safetensors.numpy import save_file
 
-from livesnn.card import Accuracy, ModelCard
+from livesnn.card import BY_TABLE, Accuracy, ModelCard
 from livesnn.infer import load_model
 from livesnn.snn.checkpoint import save_network
 from livesnn.snn.export import onnx_step, write_onnx
@@ -96,7 +96,9 @@ def _describe(card: ModelCard, measured: Evaluation, *, curve: bool) -> str:
     )
     split = card.split
     validation = "clips of its own"
-    if split:
+    if split and split.protocol == BY_TABLE:
+        validation = "what the table of the recordings says"
+    elif split:
         part = f"training part of {split.protocol}" if split.protocol else "training part"
         kept = f"{len(split.groups)} whole groups" if split.groups else f"{split.fraction:.0%}"
         validation = f"{kept} of the {part}, by seed {split.seed}"

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from livesnn.card import ModelCard, Split
+from livesnn.card import BY_TABLE, ModelCard, Split
 from livesnn.errors import DataError, TrainError
 from livesnn.paths import cache_dir
 from livesnn.train.augmentation import Augmentation
@@ -143,6 +143,8 @@ def test_a_table_cuts_recordings_and_says_what_is_for_what(lab: Path) -> None:
     assert parts.training.classes == ("moves", "still")
     assert parts.training.labels.tolist() == [1, 0]
     assert parts.validation.recordings == ("nod/bob/0.aedat4@0-0.51",)
+    assert parts.split is not None
+    assert parts.split.protocol == BY_TABLE
     test = data_set("folder").load_split(table, "test", card_of(config, ("moves", "still"), parts.split))
     assert test.labels.tolist() == [0, 0]
 

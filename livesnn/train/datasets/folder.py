@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 import numpy as np
 
-from livesnn.card import InputSpec, ModelCard, SliceRule, Split
+from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
 from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName
@@ -46,8 +46,9 @@ def load_parts(config: TrainConfig) -> Parts:
     recordings, classes = find_recordings(config.data)
     recordings = [recording for recording in recordings if recording.use != "test"]
     clips = _load(recordings, classes, config.card(()).input, config.windows)
-    split = Split(config.validation, config.seed, windows=config.windows)
-    if not any(recording.use for recording in recordings):
+    by_table = any(recording.use for recording in recordings)
+    split = Split(config.validation, config.seed, BY_TABLE if by_table else "", windows=config.windows)
+    if not by_table:
         split = clips.draw_groups(split)
     training, validation = _parts(recordings, clips, split)
     return Parts(training, validation, split=split)
