@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
@@ -40,6 +41,11 @@ def load_weights(path: Path) -> tuple[Weights, ModelCard]:
     if card is None:
         raise ModelError(f"{path} carries no model card: it wasn't written by livesnn")
     return weights, ModelCard.from_json(card, where=str(path))
+
+
+def save_weights(weights: Weights, path: Path, card: ModelCard) -> None:
+    """Write a model.safetensors, readable for whom the folder's other files are."""
+    path.write_bytes(save(weights, {CARD_KEY: card.to_json()}))
 
 
 def fold_batch_norm(weights: Weights) -> Weights:

@@ -6,12 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.numpy import save_file
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.snn import SpikingNetwork, build_network
-from livesnn.weights import CARD_KEY, Weights, fold_batch_norm, load_weights
+from livesnn.weights import Weights, fold_batch_norm, load_weights, save_weights
 
 
 def weights_of(net: SpikingNetwork) -> Weights:
@@ -25,7 +24,7 @@ def weights_of(net: SpikingNetwork) -> Weights:
 
 def save_network(net: SpikingNetwork, path: Path, card: ModelCard) -> None:
     """Write the trainable weights and the card."""
-    save_file(weights_of(net), path, metadata={CARD_KEY: card.to_json()})
+    save_weights(weights_of(net), path, card)
 
 
 def load_network(path: Path) -> SpikingNetwork:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import onnx
-from safetensors.numpy import save_file
 
 from livesnn.card import BY_TABLE, Accuracy, ModelCard
 from livesnn.infer import load_model
@@ -17,7 +16,7 @@ from livesnn.snn.network import SpikingNetwork
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.plots import CONFUSION, CURVE, draw_confusion, draw_learning_curve
-from livesnn.weights import CARD_KEY, load_weights
+from livesnn.weights import load_weights, save_weights
 
 _TEST_TITLE = "## On the test part"
 
@@ -62,7 +61,7 @@ def keep_test(folder: Path, measured: Evaluation) -> None:
     weights, card = load_weights(folder / "model.safetensors")
     test = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
     card = replace(card, test=test)
-    save_file(weights, folder / "model.safetensors", metadata={CARD_KEY: card.to_json()})
+    save_weights(weights, folder / "model.safetensors", card)
     write_onnx(onnx.load(folder / "model.onnx"), folder / "model.onnx", card)
     page = folder / "README.md"
     before = page.read_text(encoding="utf-8").split(_TEST_TITLE)[0].rstrip()
