@@ -52,14 +52,18 @@ def fold_batch_norm(weights: Weights) -> Weights:
     """Return the weights of the same network without batch norm: each "<layer>.norm" goes into "<layer>.conv".
 
     w' = w · γ/√(σ²+ε), b' = β − μ · γ/√(σ²+ε)  (Jacob et al. 2018). Computed in float64.
+    Raises ModelError that names a tensor which is missing or doesn't fit.
     """
     folded = {name: array for name, array in weights.items() if ".norm." not in name}
     for name in [name for name in weights if name.endswith(".norm.weight")]:
         layer = name.removesuffix(".norm.weight")
-        gamma, beta, mean, variance = (
-            weights[f"{layer}.norm.{part}"].astype(np.float64)
-            for part in ("weight", "bias", "running_mean", "running_var")
-        )
+        parts = [f"{layer}.norm.{part}" for part in ("weight", "bias", "running_mean", "running_var")]
+        for needed in (*parts, f"{layer}.conv.weight"):
+            if needed not in weights:
+                raise ModelError(f"the tensor {needed} is missing: train or copy the model again")
+            if weights[needed].shape[:1] != weights[name].shape:
+                raise ModelError(f"{needed} is {weights[needed].shape}, {name} {weights[name].shape}")
+        gamma, beta, mean, variance = (weights[part].astype(np.float64) for part in parts)
         gain = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
         kernel = weights[f"{layer}.conv.weight"]
         folded[f"{layer}.conv.weight"] = (kernel * gain[:, None, None, None]).astype(np.float32)

@@ -31,7 +31,7 @@ class Model(Protocol):
 
     @property
     def engine(self) -> str:
-        """What runs it: "onnx", "torch"."""
+        """What runs it: "onnx", "spike", "torch"."""
         ...
 
     def initial_state(self) -> State:
@@ -55,7 +55,7 @@ def load_model(name_or_folder: str | Path, engine: Engine = "auto", *, threads: 
         "nmnist", or a folder with model.onnx, model.safetensors and README.md. "models/nmnist" means the
         shipped model wherever no such folder lies below the working directory.
     engine
-        "auto" is "onnx". "torch" needs livesnn[train]. "spike" is not available yet.
+        "auto" is "onnx". "torch" needs livesnn[train]. "spike" runs STS-ResNets, on one thread.
     threads
         Threads of one step, 1 or more; None: see `onnx_engine.default_threads`.
 
@@ -79,8 +79,10 @@ def load_model(name_or_folder: str | Path, engine: Engine = "auto", *, threads: 
 
         return TorchModel.load(folder, threads=threads)
     if engine == "spike":
-        raise ModelError("engine 'spike' is not available yet: use 'onnx'")
-    raise ModelError(f"unknown engine {engine!r}: use 'auto', 'onnx' or 'torch'")
+        from livesnn.infer.spike_engine import SpikeModel
+
+        return SpikeModel.load(folder)
+    raise ModelError(f"unknown engine {engine!r}: use 'auto', 'onnx', 'spike' or 'torch'")
 
 
 def shipped_models() -> tuple[str, ...]:

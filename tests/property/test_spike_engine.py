@@ -1,0 +1,161 @@
+"""The spike-driven engine computes what the others do: any STS-ResNet, any density, from the same state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
+from livesnn.errors import ModelError
+from livesnn.events.frames import Frame, frames
+from livesnn.infer import Model, State, load_model
+from livesnn.infer.decide import Decider
+from livesnn.infer.pipeline import run
+from livesnn.paths import recordings_dir
+from livesnn.sources import open_source
+from livesnn.weights import load_weights, save_weights
+
+torch = pytest.importorskip("torch", reason="the networks are built with torch: pip install 'livesnn[train]'")
+
+CLOSE = 1e-5
+"""Of a membrane so near to its threshold a rounding decides whether it spikes, and all that follows differs."""
+
+INPUT = InputSpec(34, 34, SliceRule(delta_t_us=10_000), count_max=4, scale=0.5)
+PLAIN = ModelCard(
+    name="plain", classes=tuple("abcdefghijk"), input=INPUT, network=NetworkSpec(widths=(16,) * 4)
+)
+CARDS = {
+    "plain": PLAIN,
+    "wide": replace(PLAIN, network=NetworkSpec(widths=(64,) * 4)),
+    "no norm": replace(PLAIN, network=NetworkSpec(widths=(32,) * 4, norm=False)),
+    "widths and strides": replace(
+        PLAIN, network=NetworkSpec(widths=(16, 48, 64, 128), strides=(1, 2, 1, 2), final_pool=1)
+    ),
+    "deeper": replace(PLAIN, network=NetworkSpec(widths=(16,) * 4, sub_blocks=(1, 3, 2, 1), stem_pool_stride=1)),
+    "another stem": replace(PLAIN, network=NetworkSpec(widths=(32,) * 4, stem_kernel=5, stem_stride=1, final_pool=4)),
+    "no reset": replace(PLAIN, neuron=NeuronSpec(0.8, 0.3, reset=False)),
+    "spikes read out": replace(PLAIN, readout="spikes", classes=tuple(map(str, range(17)))),
+    "video": replace(PLAIN, input=InputSpec(28, 20, INPUT.slice, "video", 3, count_max=255, scale=1 / 128)),
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Write a model of one of the cards, with random weights and batch norms that have seen something."""
+    from livesnn.snn import build_network
+    from livesnn.snn.checkpoint import save_network
+    from livesnn.snn.export import onnx_step, write_onnx
+
+    torch.manual_seed(len(request.param))
+    net = build_network(CARDS[request.param])
+    spec = net.card.input
+    seen = torch.poisson(torch.full((10, 4, spec.channels, spec.height, spec.width), 0.6)).to(torch.uint8)
+    net.train()
+    for _ in range(20):
+        net(seen, net.initial_state(4))
+    net.eval()
+    card = net.with_states()
+    save_network(net, tmp_path / "model.safetensors", card)
+    write_onnx(onnx_step(net, list(card.states)), tmp_path / "model.onnx", card)
+    return tmp_path
+
+
+def frame_of(card: ModelCard, rng: np.random.Generator, rate: float) -> Frame:
+    spec = card.input
+    counts = rng.poisson(rate, (spec.channels, spec.height, spec.width))
+    return Frame(0, counts.clip(0, 255).astype(np.uint8), 0)
+
+
+def agree(expected: State, found: State, threshold: float) -> bool:
+    """Assert that membranes are equal, up to where a rounding flips a spike; return whether they are to the end."""
+    for number, (a, b) in enumerate(zip(expected, found, strict=True)):
+        np.testing.assert_allclose(b, a, rtol=CLOSE, atol=CLOSE, err_msg=f"layer {number}")
+        flipped = (a >= threshold) != (b >= threshold)
+        if flipped.any():
+            assert abs(a[flipped] - threshold).max() < CLOSE * 10
+            return False
+    return True
+
+
+@pytest.mark.parametrize("folder", CARDS, indirect=True)
+def test_each_layer_s_membrane_is_that_of_onnx_runtime(folder: Path) -> None:
+    onnx, spike = load_model(folder, "onnx"), load_model(folder, "spike")
+    rng = np.random.default_rng(5)
+    state, whole = onnx.initial_state(), 0
+    for rate in (0.0, 0.02, 0.1, 0.5, 2.0, 40.0) * 2:
+        frame = frame_of(onnx.card, rng, rate)
+        output, following = onnx.step(frame, state)
+        same_output, found = spike.step(frame, state)
+        if agree(following, found, onnx.card.neuron.threshold):
+            np.testing.assert_allclose(same_output, output, rtol=CLOSE, atol=CLOSE)
+            whole += 1
+        state = following
+    assert whole >= 8
+
+
+@pytest.mark.parametrize("density", [0.0, 0.01, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("folder", ["no reset"], indirect=True)
+def test_any_density_is_computed(folder: Path, density: float) -> None:
+    onnx, spike = load_model(folder, "onnx"), load_model(folder, "spike")
+    rng = np.random.default_rng(2)
+    state = tuple(
+        np.where(rng.random(u.shape) < density, 100, -100).astype(np.float32) for u in onnx.initial_state()
+    )  # far from the threshold, and nothing resets them
+    frame = frame_of(onnx.card, rng, 0.3)
+    _, expected = onnx.step(frame, state)
+    assert np.mean(expected[3] >= 0.3) == pytest.approx(density, abs=0.05)
+    for a, b in zip(expected, spike.step(frame, state)[1], strict=True):
+        np.testing.assert_allclose(b, a, rtol=CLOSE, atol=1e-4)  # of numbers of 80
+
+
+@pytest.mark.parametrize(
+    ("name", "clip"), [("gestures", "air_drums"), ("gestures", "arm_roll"), ("nmnist", "digit-3")]
+)
+def test_running_free_the_shipped_models_decide_as_on_onnx_runtime(name: str, clip: str) -> None:
+    def decisions(model: Model) -> list[str | None]:
+        with open_source(recordings_dir() / f"{clip}.aedat4") as source:
+            stream = frames(source, model.card.input.slice, model.card.input)
+            return [result.decision for result in run(stream, model, decider=Decider(threshold=0.0))]
+
+    on_onnx, on_spikes = decisions(load_model(name, "onnx")), decisions(load_model(name, "spike"))
+    assert len(on_onnx) > 50
+    assert np.mean([a == b for a, b in zip(on_onnx, on_spikes, strict=True)]) >= 0.99
+
+
+@pytest.mark.parametrize("folder", ["plain"], indirect=True)
+def test_a_step_changes_nothing_it_is_given_and_takes_any_order_in_memory(folder: Path) -> None:
+    spike = load_model(folder, "spike")
+    frame = frame_of(spike.card, np.random.default_rng(0), 0.3)
+    _, state = spike.step(frame, spike.initial_state())
+    kept = tuple(np.ascontiguousarray(membrane) for membrane in state)
+    output, following = spike.step(frame, state)
+    again, same = spike.step(frame, kept)
+    np.testing.assert_array_equal(output, again)
+    for before, now, a, b in zip(kept, state, following, same, strict=True):
+        np.testing.assert_array_equal(before, now)
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("folder", ["plain"], indirect=True)
+def test_a_tensor_that_is_missing_or_does_not_fit_is_named(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    weights, card = load_weights(file)
+    name = "blocks.1.0.first.conv.weight"
+    save_weights({key: array for key, array in weights.items() if key != "classify.bias"}, file, card)
+    with pytest.raises(ModelError, match=r"model\.safetensors: the tensor classify\.bias is missing"):
+        load_model(folder, "spike")
+    save_weights(weights | {name: weights[name][:8].copy()}, file, card)
+    with pytest.raises(ModelError, match=r"first\.conv\.weight is \(8, 16, 3, 3\)"):
+        load_model(folder, "spike")
+
+
+@pytest.mark.parametrize(
+    "network", [NetworkSpec("conv_snn", widths=(48, 48)), NetworkSpec(widths=(16, 16, 16, 8))]
+)
+def test_a_network_it_cannot_run_is_refused_with_another_engine(network: NetworkSpec, tmp_path: Path) -> None:
+    save_weights({}, tmp_path / "model.safetensors", replace(PLAIN, network=network))
+    with pytest.raises(ModelError, match="use --engine onnx"):
+        load_model(tmp_path, "spike")
