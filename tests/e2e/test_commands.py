@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from livesnn.infer import load_model
 from livesnn.paths import models_dir, recordings_dir
 from tests import trees
 
@@ -55,6 +56,18 @@ def test_a_shipped_model_recognises_the_shipped_clip(clip: Path) -> None:
     assert summary["dropped"] == 0
     assert 0 < summary["density"] < 0.3
     assert summary["synops_per_frame"] > 0
+
+
+def test_the_shipped_model_of_video_names_videos_it_was_not_trained_on(data_dir: Path) -> None:
+    card = load_model("ucf6").card
+    assert card.split is not None
+    videos = [
+        next((data_dir / "ucf101" / "UCF-101" / label).glob(f"v_{label}_{group}_c0*.avi"))
+        for label, group in (name.split("/") for name in card.split.groups[::2])
+    ]
+    majorities = [run_json(video, "--model", "ucf6")[1]["majority"] for video in videos]
+    right = sum(video.parent.name == majority for video, majority in zip(videos, majorities, strict=True))
+    assert right >= 0.6 * len(videos) > 6
 
 
 def test_run_prints_one_row_a_frame_when_asked() -> None:
