@@ -130,7 +130,7 @@ def test_a_step_changes_nothing_it_is_given_and_takes_any_order_in_memory(folder
     spike = load_model(folder, "spike")
     frame = frame_of(spike.card, np.random.default_rng(0), 0.3)
     _, state = spike.step(frame, spike.initial_state())
-    kept = tuple(np.ascontiguousarray(membrane) for membrane in state)
+    kept = tuple(membrane.copy(order="C") for membrane in state)
     output, following = spike.step(frame, state)
     again, same = spike.step(frame, kept)
     np.testing.assert_array_equal(output, again)
