@@ -32,6 +32,7 @@ from livesnn.train.evaluate import Evaluation
 from livesnn.train.folder import write_model_folder
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import Loaders
+from livesnn.train.norms import MeasuredNorms
 from livesnn.train.progress import progress
 from livesnn.train.run_folder import BEST, LAST, check_run_folder, keep_clips, load_checkpoint, run_folder
 from livesnn.train.start import start_from
@@ -75,7 +76,8 @@ def train(config: TrainConfig) -> Trained | None:
     module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights)
     with run_folder(config) as (run, resume_from), _quiet():
         keep_clips(run, parts)
-        trainer = _trainer(config, run, (config.analog_epochs or 0) * len(loaders.batches()))
+        norms = MeasuredNorms(parts.training, config.seed, config.from_zero)
+        trainer = _trainer(config, run, norms, (config.analog_epochs or 0) * len(loaders.batches()))
         try:
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
@@ -107,13 +109,14 @@ def _compiles(config: TrainConfig) -> bool:
     return config.compile and (torch.cuda.is_available() or shutil.which("c++") is not None)
 
 
-def _trainer(config: TrainConfig, run: Path, first_step: int) -> lightning.Trainer:
+def _trainer(config: TrainConfig, run: Path, norms: MeasuredNorms, first_step: int) -> lightning.Trainer:
     """Return Lightning's trainer; ``first_step``: the first one with spikes."""
     best = ModelCheckpoint(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
     callbacks: list[Callback] = [best, last, progress()]
     if config.ema:
         callbacks.append(RunningAverage(config.ema, first_step))
+    callbacks.append(norms)  # of the averaged weights
     shared = config.devices * config.num_nodes > 1
     return lightning.Trainer(
         max_epochs=config.epochs,
