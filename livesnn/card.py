@@ -60,6 +60,7 @@ class NetworkSpec:
     hidden: _Size = 128
     norm: bool = True  # threshold-scaled batch norm in training, folded into the convolutions at export
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
+    weight_bits: Literal[8, 32] = 32  # of the blocks' kernels, as every engine runs them; trained in 32
 
 
 @dataclass(frozen=True)

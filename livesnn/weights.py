@@ -9,7 +9,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from livesnn.card import ModelCard
+from livesnn.card import ModelCard, NetworkSpec
 from livesnn.errors import ModelError
 
 Weights = dict[str, npt.NDArray[np.float32]]
@@ -17,6 +17,9 @@ Weights = dict[str, npt.NDArray[np.float32]]
 
 CARD_KEY = "livesnn"
 BATCH_NORM_EPSILON = 1e-5
+POOLED = 9
+"""Pixels under a window of the pool behind the stem, and how often a channel may count to what reads it."""
+POOL_READERS = ("blocks.0.0.first.conv.weight", "blocks.0.0.skip.conv.weight")
 
 
 def load_weights(path: Path) -> tuple[Weights, ModelCard]:
@@ -46,6 +49,35 @@ def load_weights(path: Path) -> tuple[Weights, ModelCard]:
 def save_weights(weights: Weights, path: Path, card: ModelCard) -> None:
     """Write a model.safetensors, readable for whom the folder's other files are."""
     path.write_bytes(save(weights, {CARD_KEY: card.to_json()}))
+
+
+def weights_to_run(weights: Weights, network: NetworkSpec) -> Weights:
+    """Return what every engine runs: batch norm folded, and, where the card says 8 bits, the blocks' kernels rounded.
+
+    Raises ModelError that names a tensor which is missing or doesn't fit.
+    """
+    folded = fold_batch_norm(weights)
+    if network.weight_bits == 8:
+        for name in [name for name in folded if name.startswith("blocks.") and name.endswith(".conv.weight")]:
+            rounded, scale = quantize(folded[name], times=POOLED if name in POOL_READERS else 1)
+            folded[name] = rounded * scale[:, None, None, None]
+    return folded
+
+
+def quantize(
+    kernel: npt.NDArray[np.float32], *, times: int = 1
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Return a kernel [O, C, k, k] in 8 bits, -127..127, and the scale float32 [O] of each output channel.
+
+    Symmetric, by a channel's largest weight; coarser where its weights wouldn't fit into 16 bits together, or, where
+    an input may count several times, those of a row of the kernel so many times: sums of them never leave 16 bits.
+    """
+    sizes = np.abs(kernel)
+    together = sizes.sum((1, 2, 3)) if times == 1 else times * sizes.sum((1, 3)).max(1)
+    room = np.iinfo(np.int16).max - times * sizes[0].size // 2  # a rounding adds at most a half
+    least = np.maximum(sizes.max((1, 2, 3)) / np.float32(127), together / np.float32(room))
+    scale = np.where(least > 0, least, np.float32(1)).astype(np.float32)
+    return np.rint(kernel / scale[:, None, None, None]).astype(np.int8), scale
 
 
 def fold_batch_norm(weights: Weights) -> Weights:

@@ -55,7 +55,7 @@ def load_model(name_or_folder: str | Path, engine: Engine = "auto", *, threads: 
         "nmnist", or a folder with model.onnx, model.safetensors and README.md. "models/nmnist" means the
         shipped model wherever no such folder lies below the working directory.
     engine
-        "auto" is "onnx". "torch" needs livesnn[train]. "spike" runs STS-ResNets, on one thread.
+        "auto" is "onnx". "torch" needs livesnn[train]. "spike" runs STS-ResNets.
     threads
         Threads of one step, 1 or more; None: see `onnx_engine.default_threads`.
 
@@ -81,7 +81,7 @@ def load_model(name_or_folder: str | Path, engine: Engine = "auto", *, threads: 
     if engine == "spike":
         from livesnn.infer.spike_engine import SpikeModel
 
-        return SpikeModel.load(folder)
+        return SpikeModel.load(folder, threads=threads)
     raise ModelError(f"unknown engine {engine!r}: use 'auto', 'onnx', 'spike' or 'torch'")
 
 

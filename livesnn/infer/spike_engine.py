@@ -1,4 +1,4 @@
-"""SpikeModel: an STS-ResNet on our own spike-driven step. Not here: the step (spike_kernel.py)."""
+"""SpikeModel: an STS-ResNet on our own spike-driven step. Not here: the step (step.py)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
 from livesnn.infer import State
 from livesnn.infer.checks import check_first_step, check_step
-from livesnn.infer.spike_kernel import LANES, step
-from livesnn.infer.spike_plan import FloatArray, Plan, plan
+from livesnn.infer.onnx_engine import default_threads
+from livesnn.infer.spikes.crew import Crew
+from livesnn.infer.spikes.layout import LANES
+from livesnn.infer.spikes.plan import FloatArray, Plan, plan
+from livesnn.infer.spikes.step import read_out
 from livesnn.weights import fold_batch_norm, load_weights
 
 
@@ -31,17 +34,22 @@ class SpikeModel:
 
     engine = "spike"
 
-    def __init__(self, network: Plan, card: ModelCard) -> None:
+    def __init__(self, network: Plan, card: ModelCard, threads: int) -> None:
         self.card = card
         self._network = network
-        self._neuron = (np.float32(card.neuron.alpha), np.float32(card.neuron.threshold), card.neuron.reset)
+        neuron, most = card.neuron, card.input.count_max
+        rule = (
+            most,
+            np.float32(neuron.alpha),
+            np.float32(neuron.threshold),
+            neuron.reset,
+            card.network.stem_pool_stride,
+        )
+        self._crew = Crew(network, rule, threads)
         self._ends = np.cumsum([0, *map(prod, card.states.values())]).tolist()
-        spec, edge = card.input, 2 * (card.network.stem_kernel // 2)
-        self._counts = np.zeros((spec.height + edge, spec.width + edge, spec.channels), np.uint8)
-        self._spikes = np.zeros(len(network.layers), np.int64)
 
     @classmethod
-    def load(cls, folder: Path) -> SpikeModel:
+    def load(cls, folder: Path, *, threads: int | None = None) -> SpikeModel:
         """Read model.safetensors.
 
         Raises
@@ -59,7 +67,7 @@ class SpikeModel:
                 f"{network.kind} with {list(network.widths)}: use --engine onnx"
             )
         try:
-            model = cls(plan(fold_batch_norm(weights), card), card)
+            model = cls(plan(fold_batch_norm(weights), card), card, threads or default_threads())
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
         check_first_step(model, str(path))
@@ -72,22 +80,20 @@ class SpikeModel:
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
         """Return the output [K] and the next state; raises ModelError on a wrong shape."""
         check_step(self.card, frame, state)
-        network, edge = self._network, self.card.network.stem_kernel // 2
-        inner = self._counts[edge : edge + frame.data.shape[1], edge : edge + frame.data.shape[2]]
-        np.minimum(frame.data.transpose(1, 2, 0), self.card.input.count_max, out=inner)
+        network, data = self._network, np.ascontiguousarray(frame.data)
         before = _together(state)
         after, sums = np.empty_like(before), network.bias.copy()
-        stride = self.card.network.stem_pool_stride
-        step(self._counts, network, self._neuron, stride, before, after, sums, self._spikes)
+        self._crew.step(data, before, after)
+        read_out(network, sums)
         output = self._read_out(sums, before[self._ends[-2] :], after[self._ends[-2] :])
         return output, self._state(after)
 
     def _read_out(self, sums: FloatArray, before: FloatArray, after: FloatArray) -> FloatArray:
         """Advance the membranes [K] of the output layer by the currents; return its output [K]."""
-        alpha, threshold, resets = self._neuron
-        fires = self.card.readout == "spikes"
-        kept = before * (before < threshold) if fires and resets else before
-        after[:] = sums[: len(after)] + alpha * kept
+        neuron, fires = self.card.neuron, self.card.readout == "spikes"
+        threshold = np.float32(neuron.threshold)
+        kept = before * (before < threshold) if fires and neuron.reset else before
+        after[:] = sums[: len(after)] + np.float32(neuron.alpha) * kept
         return (after >= threshold).astype(np.float32) if fires else after.copy()
 
     def _state(self, together: FloatArray) -> Membranes:

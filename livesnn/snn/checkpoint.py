@@ -10,7 +10,7 @@ import torch
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.snn import SpikingNetwork, build_network
-from livesnn.weights import Weights, fold_batch_norm, load_weights, save_weights
+from livesnn.weights import Weights, load_weights, save_weights, weights_to_run
 
 
 def weights_of(net: SpikingNetwork) -> Weights:
@@ -48,6 +48,6 @@ def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> Spikin
 
 
 def without_norm(net: SpikingNetwork) -> SpikingNetwork:
-    """Return the network that inference runs: the same function, batch norm folded into the convolutions."""
+    """Return the network that inference runs: batch norm folded into the convolutions, weights of the card's bits."""
     card = replace(net.card, network=replace(net.card.network, norm=False))
-    return with_weights(build_network(card), fold_batch_norm(weights_of(net)), where=card.name)
+    return with_weights(build_network(card), weights_to_run(weights_of(net), card.network), where=card.name)

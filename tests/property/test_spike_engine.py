@@ -36,7 +36,14 @@ CARDS = {
     ),
     "deeper": replace(PLAIN, network=NetworkSpec(widths=(16,) * 4, sub_blocks=(1, 3, 2, 1), stem_pool_stride=1)),
     "another stem": replace(PLAIN, network=NetworkSpec(widths=(32,) * 4, stem_kernel=5, stem_stride=1, final_pool=4)),
+    "8 bits": replace(
+        PLAIN, network=NetworkSpec(widths=(64, 64, 128, 32), strides=(1, 1, 2, 1), weight_bits=8, final_pool=1)
+    ),
+    "small stem": replace(PLAIN, network=NetworkSpec(widths=(16,) * 4, stem_kernel=3, weight_bits=8)),
     "no reset": replace(PLAIN, neuron=NeuronSpec(0.8, 0.3, reset=False)),
+    "no reset, 8 bits": replace(
+        PLAIN, network=NetworkSpec(widths=(64,) * 4, weight_bits=8), neuron=NeuronSpec(0.8, 0.3, reset=False)
+    ),
     "spikes read out": replace(PLAIN, readout="spikes", classes=tuple(map(str, range(17)))),
     "video": replace(PLAIN, input=InputSpec(28, 20, INPUT.slice, "video", 3, count_max=255, scale=1 / 128)),
 }  # fmt: skip
@@ -97,7 +104,7 @@ def test_each_layer_s_membrane_is_that_of_onnx_runtime(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("density", [0.0, 0.01, 0.1, 0.5, 1.0])
-@pytest.mark.parametrize("folder", ["no reset"], indirect=True)
+@pytest.mark.parametrize("folder", ["no reset", "no reset, 8 bits"], indirect=True)
 def test_any_density_is_computed(folder: Path, density: float) -> None:
     onnx, spike = load_model(folder, "onnx"), load_model(folder, "spike")
     rng = np.random.default_rng(2)

@@ -1,0 +1,70 @@
+"""The threads that advance a network together, band by band. Not here: what they do (step.py)."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.infer.spikes.layout import EPOCH, TICKET
+from livesnn.infer.spikes.plan import FloatArray, Plan
+from livesnn.infer.spikes.step import lead, serve
+from livesnn.threads import WAKE_S, Worker
+
+Rule = tuple[int, np.float32, np.float32, bool, int]
+"""Largest count, alpha, threshold, whether spikes reset, stride of the pool behind the stem."""
+
+PATIENCE = 200_000
+"""Looks that a thread has for the next step before it sleeps, some 0.2 ms: a sleeper is late by 50 µs."""
+
+
+class Crew:
+    """The caller's thread and ``threads`` − 1 others, which end when this is no longer referred to.
+
+    Nobody waits for a thread that the system keeps from running: bands are taken by who comes, and the caller alone
+    can take all of them.
+    """
+
+    def __init__(self, network: Plan, rule: Rule, threads: int) -> None:
+        self._board = np.zeros(16, np.int64)
+        self._tickets = np.zeros((len(network.layers), 1 + threads, TICKET), np.int64)
+        self._network, self._rule = network, rule
+        self._held = _scratch(network)
+        # Compiled here: a process that ends while a thread compiles aborts.
+        serve(self._board, self._tickets, network, rule, *self._held, 0, 0, 0)
+        self._bells = [threading.Event() for _ in range(threads - 1)]
+        for thread, bell in enumerate(self._bells, 1):
+            task = partial(_serve, thread, bell, self._board, self._tickets, network, rule)
+            worker = Worker(f"spikes-{thread}", task).start()
+            weakref.finalize(self, worker.stop.set)
+
+    def step(self, frame: npt.NDArray[np.uint8], before: FloatArray, after: FloatArray) -> None:
+        """Advance by one frame; see `step.lead`."""
+        for bell in self._bells:
+            bell.set()
+        lead(self._board, self._tickets, self._network, self._rule, frame, before, after, *self._held)
+
+
+def _scratch(network: Plan) -> tuple[FloatArray, npt.NDArray[np.int16]]:
+    return np.empty(network.scratch, np.float32), np.zeros(network.scratch, np.int16)
+
+
+def _serve(
+    thread: int,
+    bell: threading.Event,
+    board: npt.NDArray[np.int64],
+    tickets: npt.NDArray[np.int64],
+    network: Plan,
+    rule: Rule,
+    stop: threading.Event,
+) -> None:
+    """Take part in steps until ``stop``; between them look for the next one for a while, then sleep."""
+    held, epoch = _scratch(network), 0
+    while not stop.is_set():
+        epoch = serve(board, tickets, network, rule, *held, thread, epoch, PATIENCE)
+        bell.clear()
+        if board[EPOCH] == epoch:
+            bell.wait(WAKE_S)

@@ -1,0 +1,53 @@
+"""How a network lies in memory for its spike-driven step: records, constants. Not here: filling them (plan.py).
+
+A map of [height, width] pixels lists its spikes, the channels, pixel by pixel, row by row, each row in a place of its
+own, so that threads can work on rows. A channel that is in a list twice counts twice.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from livesnn.infer.spikes.lanes import FLOAT_BYTES
+
+LANES = (64, 32, 16)
+"""Outputs at a time: the largest that divides a layer's width."""
+TICKET = 8
+"""int64 a ticket, so that each has a cache line of its own."""
+EPOCH, FRAME, BEFORE, AFTER = 0, 8, 9, 10
+"""Where the board says which step it is, and where its frame and membranes lie."""
+BANDS = 1 << 20
+"""More than a layer has: what counts begun bands also says the step, times this."""
+FLOATS, BYTES, POOLED, THROUGH = 0, 1, 2, 3
+"""What a read's weights are: float32; int8 with a scale an output; int8 for the lists of a pool, of which only sums
+of a row of the kernel fit into 16 bits; or one number, float32, for the same channel."""
+READ = np.dtype([(name, np.int64) for name in (
+    "begin", "across", "weights", "scales", "inputs", "kernel", "stride", "offset", "kind")])  # fmt: skip
+"""A convolution of lists: where their beginnings, the weights [chunk, C, k, k, lanes] and scales start, beginnings a
+row, C, k, stride, and how far the first tap is from the border's corner. k = 0: nothing is read."""
+SIXTEEN, BEGIN_BYTES = 16 * FLOAT_BYTES, 4  # numba takes a product for no literal
+LAYER = np.dtype([(name, np.int64) for name in (
+    "height", "width", "outputs", "lanes", "bias", "membranes", "lists", "row", "begin", "across", "pad", "band",
+)])  # fmt: skip
+"""Neurons [height, width, outputs]: where their bias, membranes, lists and the lists' beginnings start; how far apart
+rows of lists and of beginnings are; the border, in pixels without spikes; rows that are advanced at a time."""
+TAP = np.dtype([(name, np.int64) for name in (
+    "begin", "across", "pad", "weights", "inputs", "rows", "columns", "side")])  # fmt: skip
+"""What the read-out reads of a map: weights [n, rows, columns, C, 16], by pools of side·side pixels."""
+
+
+class Places(NamedTuple):
+    """Addresses of a `plan.Plan`'s arrays, and of the membranes before and after a step.
+
+    Inner functions take these: they'd count references to arrays, which takes longer than a pixel without spikes.
+    """
+
+    weights: int
+    rounded: int
+    lists: int
+    counts: int
+    begins: int
+    before: int
+    after: int

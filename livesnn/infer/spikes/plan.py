@@ -1,0 +1,259 @@
+"""An STS-ResNet's weights, and where everything lies that its spike-driven step works on. Not here: the step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.card import ModelCard
+from livesnn.errors import ModelError
+from livesnn.infer.spikes.layout import BYTES, FLOATS, LANES, LAYER, POOLED, READ, TAP, THROUGH
+from livesnn.weights import POOLED as POOL_SIZE
+from livesnn.weights import Weights, quantize
+
+FloatArray = npt.NDArray[np.float32]
+Shape = tuple[int, ...]
+
+PAD = 1
+"""Border of a map of spikes, in pixels, so that kernels of 3×3 may read beyond it."""
+BAND = 4
+"""Rows of a layer that a thread advances at a time."""
+
+
+class Plan(NamedTuple):
+    """What `step.take_part` takes of a network.
+
+    Attributes
+    ----------
+    layers, reads, taps
+        `LAYER` [n]: the counts, the stem, the lists of the pool behind it, all others; `READ` [n, 2]: what each
+        reads, and its skip; `TAP` [2]. Counts and pool are lists only, of no neurons.
+    weights, rounded, lists, counts, begins
+        float32, int8, uint16, uint8 and int32 [·]: what the rows of those point into.
+    bias
+        float32 [16·n]: the read-out's, with zeros behind it.
+    scratch
+        Most sums of a band.
+    """
+
+    layers: npt.NDArray[np.void]
+    reads: npt.NDArray[np.void]
+    taps: npt.NDArray[np.void]
+    weights: FloatArray
+    rounded: npt.NDArray[np.int8]
+    bias: FloatArray
+    lists: npt.NDArray[np.uint16]
+    counts: npt.NDArray[np.uint8]
+    begins: npt.NDArray[np.int32]
+    scratch: int
+
+
+def plan(weights: Weights, card: ModelCard) -> Plan:
+    """Arrange weights with batch norm folded; raises ModelError that names a tensor which is missing or unfit."""
+    tensors, memory = _Tensors(weights), _Memory(card.network.weight_bits)
+    shapes = list(card.states.values())
+    rows = list(_rows(tensors, memory, card, shapes))
+    layers = np.array([row.layer for row in rows], LAYER)
+    reads = np.array([[row.read, row.skip] for row in rows], READ)
+    ends = 2 + 2 * np.cumsum(card.network.sub_blocks)[-2:]
+    taps = np.array(list(_taps(tensors, memory, card, [layers[end] for end in ends])), TAP)
+    bias = np.zeros(_sixteens(shapes[-1][0]), np.float32)
+    bias[: shapes[-1][0]] = tensors.take("classify.bias", shapes[-1])
+    lists, begins = memory.lists()
+    scratch = max(row.layer.band * row.layer.width * row.layer.outputs for row in rows)
+    counts = np.zeros(prod((card.input.channels, card.input.height, card.input.width)), np.uint8)
+    return Plan(layers, reads, taps, *memory.weights(), bias, lists, counts, begins, scratch)
+
+
+class _Tensors:
+    """Weights by name, of the shape that is asked for."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+
+    def take(self, name: str, shape: Shape) -> FloatArray:
+        if name not in self._weights:
+            raise ModelError(f"the tensor {name} is missing: the card doesn't fit the weights")
+        tensor = self._weights[name]
+        if tensor.shape != shape:
+            raise ModelError(f"{name} is {tensor.shape}, the card asks for {shape}")
+        return tensor
+
+    def convolution(self, name: str, outputs: int, inputs: int, kernel: int) -> tuple[FloatArray, FloatArray]:
+        """Return the weights [O, C, k, k] and the bias [O]."""
+        weights = self.take(f"{name}.conv.weight", (outputs, inputs, kernel, kernel))
+        return weights, self.take(f"{name}.conv.bias", (outputs,))
+
+
+class _Map(NamedTuple):
+    """A row of `LAYER`."""
+
+    height: int
+    width: int
+    outputs: int
+    lanes: int
+    bias: int
+    membranes: int
+    lists: int
+    row: int
+    begin: int
+    across: int
+    pad: int
+    band: int
+
+
+class _Memory:
+    """What the plan's rows point into, as it grows."""
+
+    def __init__(self, weight_bits: int) -> None:
+        self._rounds = weight_bits == 8
+        self._weights: list[FloatArray] = []
+        self._rounded = [np.zeros(0, np.int8)]
+        self._floats = self._bytes = self._lists = self._begins = self._membranes = 0
+
+    def keep(self, weights: FloatArray) -> int:
+        """Append weights; return where they start."""
+        self._weights.append(np.ascontiguousarray(weights, np.float32).ravel())
+        self._floats += weights.size
+        return self._floats - weights.size
+
+    def read(
+        self, source: _Map, weights: FloatArray, *, gain: float = 1.0, stride: int = 1
+    ) -> tuple[int, ...]:
+        """Return the `READ` of a convolution [O, C, k, k] of a map's lists times a gain, of floats."""
+        kept = self.keep(_by_tap(weights * np.float32(gain)))
+        return self._read(source, weights.shape, stride, FLOATS, kept)
+
+    def read_rounded(
+        self, source: _Map, weights: FloatArray, *, gain: float = 1.0, stride: int = 1, times: int = 1
+    ) -> tuple[int, ...]:
+        """As `read`, of bytes where the network has 8 bits; ``times``: how often lists may name a channel."""
+        if not self._rounds:
+            return self.read(source, weights, gain=gain, stride=stride)
+        rounded, scale = quantize(weights, times=times)
+        if times > 1 and not weights.shape[2] == 3 == 2 + stride:  # only their sums of a kernel's row fit
+            return self.read(source, rounded * scale[:, None, None, None], gain=gain, stride=stride)
+        kept, scales = self._bytes, self.keep(scale * np.float32(gain))
+        self._rounded.append(_by_tap(rounded).ravel())
+        self._bytes += self._rounded[-1].size
+        return self._read(source, weights.shape, stride, POOLED if times > 1 else BYTES, kept, scales)
+
+    def _read(
+        self, source: _Map, shape: Shape, stride: int, kind: int, weights: int, scales: int = 0
+    ) -> tuple[int, ...]:
+        offset = source.pad - shape[2] // 2
+        return source.begin, source.across, weights, scales, source.outputs, shape[2], stride, offset, kind
+
+    def through(self, source: _Map, gain: float) -> tuple[int, ...]:
+        """Return the `READ` of the same channel of the same pixel."""
+        return self._read(source, (1, 1, 1, 1), 1, THROUGH, self.keep(np.array([gain], np.float32)))
+
+    def map(self, shape: Shape, bias: FloatArray | None = None, *, times: int = 1, pad: int = PAD) -> _Map:
+        """Return the `LAYER` of neurons [C, H, W], each listed so many times at most; without bias: no neurons."""
+        outputs, height, width = shape
+        kept = 0 if bias is None else self.keep(bias)
+        row, across = width * outputs * times, width + 2 * pad + 1
+        made = _Map(
+            height, width, outputs, _lanes(outputs), kept,
+            self._membranes, self._lists, row, self._begins, across, pad, BAND,
+        )  # fmt: skip
+        self._membranes += 0 if bias is None else prod(shape)
+        self._lists += height * row
+        self._begins += (height + 2 * pad) * across
+        return made
+
+    def weights(self) -> tuple[FloatArray, npt.NDArray[np.int8]]:
+        """Return what was kept."""
+        return np.concatenate(self._weights), np.concatenate(self._rounded)
+
+    def lists(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int32]]:
+        """Return room for the lists of all maps, and for their beginnings: borders are empty and stay so."""
+        if self._lists >= 1 << 31:
+            raise ModelError("its layers are too large for engine 'spike': use --engine onnx")
+        return np.zeros(self._lists, np.uint16), np.zeros(self._begins, np.int32)
+
+
+class _Row(NamedTuple):
+    layer: _Map
+    read: tuple[int, ...]
+    skip: tuple[int, ...]
+
+
+_NOTHING = (0,) * len(READ.names or ())
+
+
+def _rows(tensors: _Tensors, memory: _Memory, card: ModelCard, shapes: list[Shape]) -> Iterator[_Row]:
+    """Yield counts, stem, the pool behind it, and two layers a sub-block; what lists of the pool reach is a ninth."""
+    spec, size = card.network, (card.input.channels, card.input.height, card.input.width)
+    counts = memory.map(size, pad=spec.stem_kernel // 2)
+    yield _Row(counts, _NOTHING, _NOTHING)
+    weights, bias = tensors.convolution("stem", shapes[0][0], size[0], spec.stem_kernel)
+    stem = memory.map(shapes[0], bias)
+    read = memory.read(counts, weights, gain=card.input.scale, stride=spec.stem_stride)
+    yield _Row(stem, read, _NOTHING)
+    pooled = (shapes[0][0], *(-(-side // spec.stem_pool_stride) for side in shapes[0][1:]))
+    source, channels, times = memory.map(pooled, times=POOL_SIZE), shapes[0][0], POOL_SIZE
+    yield _Row(source, _NOTHING, _NOTHING)
+    names = [f"blocks.{k}.{i}" for k, count in enumerate(spec.sub_blocks) for i in range(count)]
+    for name, stride, shape in zip(names, _strides(card), shapes[1:-1:2], strict=True):
+        width = shape[0]
+        weights, bias = tensors.convolution(f"{name}.first", width, channels, 3)
+        inner = memory.map(shape, bias)
+        yield _Row(
+            inner, memory.read_rounded(source, weights, gain=1 / times, stride=stride, times=times), _NOTHING
+        )
+        weights, bias = tensors.convolution(f"{name}.second", width, width, 3)
+        if channels == width and stride == 1:
+            skip = memory.through(source, 1 / times)
+        else:
+            kernel, more = tensors.convolution(f"{name}.skip", width, channels, 1)
+            skip, bias = (
+                memory.read_rounded(source, kernel, gain=1 / times, stride=stride, times=times),
+                bias + more,
+            )
+        outer = memory.map(shape, bias)
+        yield _Row(outer, memory.read_rounded(inner, weights), skip)
+        source, channels, times = outer, width, 1
+
+
+def _strides(card: ModelCard) -> list[int]:
+    """Return each sub-block's stride."""
+    blocks = zip(card.network.strides, card.network.sub_blocks, strict=True)
+    return [stride if i == 0 else 1 for stride, count in blocks for i in range(count)]
+
+
+def _by_tap(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return [O, C, k, k] as [chunk, C, k, k, lanes]."""
+    outputs, inputs, kernel, _ = weights.shape
+    chunks = weights.reshape(-1, _lanes(outputs), inputs, kernel, kernel).transpose(0, 2, 3, 4, 1)
+    return np.ascontiguousarray(chunks)
+
+
+def _taps(
+    tensors: _Tensors, memory: _Memory, card: ModelCard, sources: list[npt.NDArray[np.void]]
+) -> Iterator[tuple[int, ...]]:
+    """Yield the `TAP` of each map that the classifier reads: [K, C·rows·columns] of each in turn."""
+    classes, side = len(card.classes), card.network.final_pool
+    maps = [(int(s["outputs"]), int(s["height"]) // side, int(s["width"]) // side) for s in sources]
+    features = tensors.take("classify.weight", (classes, sum(map(prod, maps))))
+    padded = np.zeros((_sixteens(classes), features.shape[1]), np.float32)
+    padded[:classes] = features / np.float32(side * side)
+    first = 0
+    for source, shape in zip(sources, maps, strict=True):
+        of_map = padded[:, first : first + prod(shape)].reshape(-1, 16, *shape)
+        kept = memory.keep(of_map.transpose(0, 3, 4, 2, 1))
+        ends = (int(source[name]) for name in ("begin", "across", "pad"))
+        yield (*ends, kept, *shape, side)
+        first += prod(shape)
+
+
+def _lanes(outputs: int) -> int:
+    return next((lanes for lanes in LANES if outputs % lanes == 0), 0)
+
+
+def _sixteens(count: int) -> int:
+    return -(-count // 16) * 16

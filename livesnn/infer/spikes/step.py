@@ -1,0 +1,181 @@
+"""One step of an STS-ResNet whose time grows with its spikes, by any number of threads. Not here: layers.py."""
+
+from __future__ import annotations
+
+from numba import njit, types
+
+from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_floats, rows_of
+from livesnn.infer.spikes.layers import advance, begin_row, end_row
+from livesnn.infer.spikes.layout import AFTER, BANDS, BEFORE, EPOCH, FRAME, SIXTEEN, TICKET, Places
+from livesnn.infer.spikes.words import (
+    add_to,
+    begin_at,
+    count_at,
+    leave_at,
+    put_begin,
+    put_count,
+    put_spike,
+    seen_at,
+    spike_at,
+    swapped,
+)
+
+
+@njit(nogil=True, cache=True)
+def _list_counts(layer, y, frame, most, at):  # type: ignore[no-untyped-def]
+    """List a row's counts that aren't zero, at most ``most`` each."""
+    count = layer.lists + y * layer.row
+    begin = begin_row(layer, y, count, at)
+    for x in range(layer.width):
+        for channel in range(layer.outputs):
+            value = count_at(frame, (channel * layer.height + y) * layer.width + x)
+            if value:
+                put_spike(at.lists, count, channel)
+                put_count(at.counts, count, min(value, most))
+                count += 1
+        put_begin(at.begins, begin + x + 1, count)
+    end_row(layer, begin, count, at)
+
+
+@njit(nogil=True, cache=True)
+def _pool(source, pooled, y, stride, at):  # type: ignore[no-untyped-def]
+    """List what lies under each window of 3×3 of a row, a channel as often as it spikes there."""
+    count = pooled.lists + y * pooled.row
+    begin = begin_row(pooled, y, count, at)
+    for x in range(pooled.width):
+        for ky in range(3):
+            row = source.begin + (y * stride + ky - 1 + source.pad) * source.across
+            left = row + x * stride - 1 + source.pad
+            for i in range(begin_at(at.begins, left), begin_at(at.begins, left + 3)):
+                put_spike(at.lists, count, spike_at(at.lists, i))
+                count += 1
+        put_begin(at.begins, begin + x + 1, count)
+    end_row(pooled, begin, count, at)
+
+
+@njit(nogil=True, cache=True)
+def _word(tickets, number, i):  # type: ignore[no-untyped-def]
+    """Return the address of a ticket."""
+    return types.uintp(tickets.ctypes.data + (number * tickets.shape[1] + i) * TICKET * 8)
+
+
+@njit(nogil=True, cache=True)
+def _claim(tickets, number, bands, epoch, thread):  # type: ignore[no-untyped-def]
+    """Return a band of a layer that nobody has begun in a step, a thread's own ones first; -1: there is none.
+
+    A thread's own ones are always the same, since their membranes are near it.
+    """
+    threads = tickets.shape[1] - 1
+    for other in range(threads):
+        owner = (thread + other) % threads
+        word, last = _word(tickets, number, 1 + owner), bands * (owner + 1) // threads
+        while True:
+            begun = seen_at(word)
+            if begun // BANDS != epoch or begun % BANDS >= last:
+                break
+            if swapped(word, begun, begun + 1):
+                return begun % BANDS
+    return -1
+
+
+@njit(nogil=True, cache=True)
+def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts):  # type: ignore[no-untyped-def]
+    """Advance a network by the step on the board, together with whoever else does."""
+    layers, reads, (most, alpha, threshold, resets, pool_stride) = plan.layers, plan.reads, rule
+    frame = types.uintp(board[FRAME])
+    at = Places(
+        types.uintp(plan.weights.ctypes.data),
+        types.uintp(plan.rounded.ctypes.data),
+        types.uintp(plan.lists.ctypes.data),
+        types.uintp(plan.counts.ctypes.data),
+        types.uintp(plan.begins.ctypes.data),
+        types.uintp(board[BEFORE]),
+        types.uintp(board[AFTER]),
+    )
+    neuron = (alpha, threshold, resets)
+    sums, shorts = types.uintp(held_sums.ctypes.data), types.uintp(held_shorts.ctypes.data)
+    for number in range(len(layers)):
+        layer = layers[number]
+        done, bands = _word(tickets, number, 0), (layer.height + layer.band - 1) // layer.band
+        band = _claim(tickets, number, bands, epoch, thread)
+        while band >= 0:
+            y0, y1 = band * layer.band, min((band + 1) * layer.band, layer.height)
+            if number == 0:
+                for y in range(y0, y1):
+                    _list_counts(layer, y, frame, most, at)
+            elif number == 2:
+                for y in range(y0, y1):
+                    _pool(layers[1], layer, y, pool_stride, at)
+            else:
+                advance(layer, reads[number], y0, y1, number == 1, neuron, at, sums, shorts)
+            add_to(done, 1)
+            band = _claim(tickets, number, bands, epoch, thread)
+        while seen_at(done) < bands:
+            if seen_at(types.uintp(board.ctypes.data)) != epoch:
+                return
+
+
+@njit(nogil=True, cache=True)
+def lead(board, tickets, plan, rule, frame, before, after, sums, shorts):  # type: ignore[no-untyped-def]
+    """Advance a network by one frame, but for its read-out.
+
+    Parameters
+    ----------
+    board, tickets
+        int64 [16] and [n, 1 + threads, TICKET], a layer's finished bands and each thread's begun ones: what tells
+        other threads, in `serve`, of the step. Nobody is waited for who hasn't begun a band, and nobody begins one of
+        a step that is over: what a step works on is the caller's again.
+    plan
+        A `plan.Plan`, whose lists are written over.
+    rule
+        (largest count, alpha, threshold, resets, stride of the pool behind the stem).
+    frame
+        uint8 [C, H, W], contiguous.
+    before, after
+        float32 [·], all membranes; after is written, but for the read-out's, the last ones.
+    sums, shorts
+        float32 and int16 [plan.scratch] to work on, one thread's own; shorts are zero before and after.
+    """
+    epoch = board[EPOCH] + 1
+    threads = tickets.shape[1] - 1
+    for number in range(len(plan.layers)):
+        bands = (plan.layers[number].height + plan.layers[number].band - 1) // plan.layers[number].band
+        leave_at(_word(tickets, number, 0), 0)
+        for thread in range(threads):
+            leave_at(_word(tickets, number, 1 + thread), epoch * BANDS + bands * thread // threads)
+    board[FRAME], board[BEFORE], board[AFTER] = frame.ctypes.data, before.ctypes.data, after.ctypes.data
+    leave_at(types.uintp(board.ctypes.data), epoch)
+    _take_part(epoch, 0, board, tickets, plan, rule, sums, shorts)
+
+
+@njit(nogil=True, cache=True)
+def serve(board, tickets, plan, rule, sums, shorts, thread, epoch, patience):  # type: ignore[no-untyped-def]
+    """Take part in every step after ``epoch``, until none came for so many looks; return the last one."""
+    looks = 0
+    while looks < patience:
+        newest = seen_at(types.uintp(board.ctypes.data))
+        if newest == epoch:
+            looks += 1
+            continue
+        epoch, looks = newest, 0
+        _take_part(epoch, thread, board, tickets, plan, rule, sums, shorts)
+    return epoch
+
+
+@njit(nogil=True, cache=True)
+def read_out(plan, sums):  # type: ignore[no-untyped-def]
+    """Add to sums float32 [16·n] what all spikes of the maps reach that the classifier's pools cover."""
+    weights, lists = types.uintp(plan.weights.ctypes.data), types.uintp(plan.lists.ctypes.data)
+    begins = types.uintp(plan.begins.ctypes.data)
+    for tap in plan.taps:
+        for y in range(tap.rows * tap.side):
+            for x in range(tap.columns * tap.side):
+                pixel = tap.begin + (y + tap.pad) * tap.across + x + tap.pad
+                for chunk in range(sums.size // 16):
+                    place = (
+                        ((chunk * tap.rows + y // tap.side) * tap.columns + x // tap.side) * tap.inputs * 16
+                    )
+                    rows = types.uintp(weights + (tap.weights + place) * FLOAT_BYTES)
+                    held = types.uintp(sums.ctypes.data + chunk * 16 * FLOAT_BYTES)
+                    for i in range(begin_at(begins, pixel), begin_at(begins, pixel + 1)):
+                        add_floats(16, held, rows_of(1, SIXTEEN, rows, lists, i), 0)
