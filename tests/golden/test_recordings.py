@@ -16,9 +16,13 @@ from livesnn.errors import FormatError
 from livesnn.events.describe import describe
 from livesnn.events.recording import open_recording
 
-READ_SO_FAR = ("aedat4", "aedat3", "aedat2", "nmnist")
+READ_SO_FAR = ("aedat4", "aedat3", "aedat2", "nmnist", "evt2", "evt21", "evt3", "dat", "hdf5", "es")
 BESIDE_THE_TRUTH = {"aedat3/dvs128_polarity_plus_special.aedat": {"triggers": 6}}
 """What GROUND_TRUTH.json doesn't tell of a file's special events: counted by walking its packets by hand."""
+
+SHIFT_US = {"hdf5/ecf_refcodec_gen4_first300k.hdf5": 11_194_368}
+"""How much later GROUND_TRUTH.json has the times than the file, whose chunks begin with their first time, 5,856 µs in
+the first one: the truth's are those of the recording that it was made from, evt21/scalar.raw."""
 
 AEDAT4_FILES = (
     "aedat4/aestream_davis.aedat4",
@@ -39,16 +43,21 @@ def recordings(data_dir: Path) -> Path:
 def ground_truth(recordings: Path) -> dict[str, Any]:
     truth = json.loads((recordings / "GROUND_TRUTH.json").read_text())
     return {
-        name: known | BESIDE_THE_TRUTH.get(name, {})
+        name: _as_in_file(known, SHIFT_US.get(name, 0)) | BESIDE_THE_TRUTH.get(name, {})
         for name, known in truth.items()
         if name.split("/")[0] in READ_SO_FAR
     }
 
 
+def _as_in_file(known: dict[str, Any], shift_us: int) -> dict[str, Any]:
+    times = [{key: s[key] - shift_us for key in ("t0", "t1") if key in s} for s in known["streams"]]
+    return known | {"streams": [s | shifted for s, shifted in zip(known["streams"], times, strict=True)]}
+
+
 def test_every_recording_is_described_as_the_independent_readers_do(
     recordings: Path, ground_truth: dict[str, Any]
 ) -> None:
-    assert len(ground_truth) >= 12
+    assert len(ground_truth) >= 18
     for name, known in ground_truth.items():
         found = msgspec.to_builtins(describe(recordings / name))
         streams = list(found["streams"].values())
@@ -182,6 +191,85 @@ def test_an_aedat2_file_that_is_cut_short_is_the_beginning_of_the_whole_one(reco
     assert np.array_equal(events, all_events[: events.size])
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "camera"),
+    [
+        ("evt2/faery_evt2.raw", (640, 480), "Prophesee Gen3 00000157"),
+        ("evt21/scalar.raw", (1280, 720), "Prophesee Gen4.2 00000000"),
+        ("evt21/vectorised_little.raw", (1280, 720), "Prophesee"),
+        ("evt3/expelliarmus_evt3_sample.raw", (1280, 720), "Prophesee Gen4 00000307"),
+        ("evt3/from_rosbag_codecs_hd_triggers.raw", (1280, 720), ""),
+        ("dat/tonic_sample_ncars.dat", None, ""),
+    ],
+)
+def test_prophesee_recordings_are_whole_in_order_and_say_what_recorded_them(
+    recordings: Path, name: str, size: tuple[int, int] | None, camera: str
+) -> None:
+    found = describe(recordings / name)
+    assert (found.format, found.resolution, found.camera) == (name.split("/")[0], size, camera)
+    assert found.warnings == []
+
+
+def test_both_orders_of_evt21_hold_the_first_events_of_the_same_recording(recordings: Path) -> None:
+    read = []
+    for name in ("scalar", "vectorised_little"):
+        with open_recording(recordings / f"evt21/{name}.raw") as recording:
+            read.append(np.concatenate(list(recording)))
+    assert (read[0].size, np.count_nonzero(read[0]["p"])) == (200_000, 95_965)
+    assert np.array_equal(np.sort(read[0]), np.sort(read[1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "whole", "events", "stated"),
+    [
+        ("evt2_trunc_word.raw", "evt2/faery_evt2.raw", 49_772, "the last 1 bytes aren't a whole word"),
+        (
+            "evt3_odd_trailing_byte.raw",
+            "evt3/expelliarmus_evt3_sample.raw",
+            106_910,
+            "the last 1 bytes aren't",
+        ),
+        (
+            "dat_truncated_event.dat",
+            "dat/tonic_sample_ncars.dat",
+            989,
+            "",
+        ),  # between two events: nothing tells
+    ],
+)
+def test_a_prophesee_file_that_is_cut_short_is_the_beginning_of_the_whole_one(
+    recordings: Path, name: str, whole: str, events: int, stated: str
+) -> None:
+    with open_recording(recordings / whole) as recording:
+        all_events = np.concatenate(list(recording))
+    with open_recording(recordings / "malformed" / name) as cut:
+        found = np.concatenate(list(cut))
+        assert [stated in warning for warning in cut.warnings if "size" not in warning] == [True] * bool(
+            stated
+        )
+    assert found.size == events
+    assert np.array_equal(found, all_events[:events])
+
+
+def test_a_recording_that_starts_in_the_middle_of_a_stream_begins_with_its_first_time(
+    recordings: Path,
+) -> None:
+    with open_recording(recordings / "evt3/expelliarmus_evt3_sample.raw") as recording:
+        all_events = np.concatenate(list(recording))
+    with open_recording(recordings / "malformed/evt3_starts_midstream.raw") as recording:
+        events = np.concatenate(list(recording))
+        assert any("1,136 bytes before the first time are left out" in line for line in recording.warnings)
+    (places,) = np.nonzero(all_events == events[0])
+    assert any(np.array_equal(all_events[place : place + events.size], events) for place in places)
+
+
+@pytest.mark.timeout(5)
+def test_a_recording_whose_header_names_another_version_is_an_error_of_one_line(recordings: Path) -> None:
+    with pytest.raises(FormatError, match=r"header says EVT 2\.0, .* look like EVT 3\.0") as raised:
+        describe(recordings / "malformed/evt3_wrong_header_says_evt2.raw")
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.timeout(2)
 def test_an_empty_file_is_an_error_of_one_line(recordings: Path) -> None:
     with pytest.raises(FormatError, match="is empty") as raised:
@@ -220,7 +308,16 @@ def test_what_is_left_of_a_truncated_file_is_the_beginning_of_the_whole_one(reco
     assert np.array_equal(events, all_events[: events.size])
 
 
-@pytest.mark.parametrize("name", [*AEDAT4_FILES, "malformed/aedat4_no_table_clean_end.aedat4"])
+PROPHESEE_FILES = (
+    "evt2/faery_evt2.raw",
+    "evt3/from_rosbag_codecs_hd_triggers.raw",
+    "dat/tonic_sample_ncars.dat",
+)
+
+
+@pytest.mark.parametrize(
+    "name", [*AEDAT4_FILES, "malformed/aedat4_no_table_clean_end.aedat4", *PROPHESEE_FILES]
+)
 def test_seeking_gives_the_events_from_that_time_on(recordings: Path, name: str) -> None:
     recording = open_recording(recordings / name)
     events = np.concatenate(list(recording))
@@ -230,3 +327,43 @@ def test_seeking_gives_the_events_from_that_time_on(recordings: Path, name: str)
         recording.seek(sought)
         assert np.array_equal(np.concatenate(list(recording)), events[events["t"] >= sought])
     recording.close()
+
+
+def test_ecf_holds_the_events_of_the_recording_that_it_was_made_from(recordings: Path) -> None:
+    name = "hdf5/ecf_refcodec_gen4_first300k.hdf5"
+    with open_recording(recordings / "evt21/scalar.raw") as recording:
+        original = np.concatenate(list(recording))
+    with open_recording(recordings / name) as recording:
+        assert (recording.resolution, recording.warnings) == ((1280, 720), [])
+        events = np.concatenate(list(recording))
+        recording.seek(500_000)
+        assert np.array_equal(np.concatenate(list(recording)), events[events["t"] >= 500_000])
+    assert events.size == 300_000
+    events["t"] += SHIFT_US[name]
+    assert np.array_equal(events[: original.size], original)
+
+
+def test_an_hdf5_file_with_seconds_is_told_by_their_fractions(recordings: Path) -> None:
+    with open_recording(recordings / "hdf5/evl_event.hdf5") as recording:
+        events = np.concatenate(list(recording))
+        assert "the file doesn't give the unit of its times: s assumed (fractions)" in recording.warnings
+    assert events.size == 17
+    assert events["t"].tolist()[:4] == [0, 780, 1706, 1724]
+
+
+def test_an_event_stream_is_upright_and_one_of_generic_events_is_refused(recordings: Path) -> None:
+    with open_recording(recordings / "es/dvs.es") as recording:
+        assert (recording.resolution, recording.warnings) == ((320, 240), [])
+        assert next(iter(recording))[0].tolist() == (0, 0, 0, True)  # y is 239 in the file, from the bottom
+    with pytest.raises(
+        FormatError, match="it has generic events, no DVS events: give a DVS or ATIS recording"
+    ):
+        open_recording(recordings / "es/generic.es")
+
+
+def test_aestreams_table_is_told_without_a_header(recordings: Path) -> None:
+    rows = np.loadtxt(recordings / "csv/aestream_sample.csv", delimiter=",", dtype=int)
+    with open_recording(recordings / "csv/aestream_sample.csv") as recording:
+        events = np.concatenate(list(recording))
+        assert "the file doesn't name its columns: t,x,y,p assumed" in recording.warnings
+    assert np.array_equal(rows, np.stack([events[axis].astype(int) for axis in "txyp"], axis=1))

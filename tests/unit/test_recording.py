@@ -222,7 +222,8 @@ def test_an_npz_with_its_sensor_size_needs_no_guess(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"p": None}, "no column p"),
-        ({"t": [0.1, 0.2]}, "t must be integers"),
+        ({"t": [0.1, 0.2]}, "can't tell the unit of its times"),
+        ({"x": [0.5, 1]}, "x must be whole"),
         ({"x": [1]}, "lists of one length"),
         ({"p": [0, 7]}, "p must be 0 and 1"),
         ({"y": [-1, 0]}, "within 0..32767"),

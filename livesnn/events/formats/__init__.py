@@ -126,6 +126,30 @@ def _open_tables(path: Path) -> Reader:
     return open_npz(path)
 
 
+def _fits_text(path: Path, head: bytes) -> bool:
+    from livesnn.events.formats.text_tables import looks_like_text_table
+
+    return looks_like_text_table(path, head)
+
+
+def _open_text(path: Path) -> Reader:
+    from livesnn.events.formats.text_tables import open_text
+
+    return open_text(path)
+
+
+def _open_hdf5(path: Path) -> Reader:
+    from livesnn.events.formats.hdf5 import open_hdf5
+
+    return open_hdf5(path)
+
+
+def _open_event_stream(path: Path) -> Reader:
+    from livesnn.events.formats.event_stream import open_event_stream
+
+    return open_event_stream(path)
+
+
 def _fits_nmnist(path: Path, head: bytes) -> bool:
     from livesnn.events.formats.nmnist import looks_like_nmnist
 
@@ -138,12 +162,45 @@ def _open_nmnist(path: Path) -> Reader:
     return open_nmnist(path)
 
 
+def _fits_dat(path: Path, head: bytes) -> bool:
+    if not head.startswith(b"% ") and path.suffix.lower() != ".dat":
+        return False
+    from livesnn.events.formats.dat import looks_like_dat
+
+    return looks_like_dat(path, head)
+
+
+def _open_dat(path: Path) -> Reader:
+    from livesnn.events.formats.dat import open_dat
+
+    return open_dat(path)
+
+
+def _fits_evt(path: Path, head: bytes) -> bool:
+    if not head.startswith(b"% ") and path.suffix.lower() != ".raw":
+        return False
+    from livesnn.events.formats.evt import looks_like_evt
+
+    return looks_like_evt(path, head)
+
+
+def _open_evt(path: Path) -> Reader:
+    from livesnn.events.formats.evt import open_evt
+
+    return open_evt(path)
+
+
 FORMATS: tuple[Format, ...] = (
     Format("aedat4", (".aedat4",), lambda _, head: head.startswith(b"#!AER-DAT4.0\r\n"), _open_aedat4),
     Format("aedat2", (".aedat",), lambda _, head: head.startswith(b"#!AER-DAT2.0"), _open_aedat2),
     Format("aedat3", (".aedat",), lambda _, head: head.startswith(b"#!AER-DAT3.1"), _open_aedat3),
     Format("npz", (".npz",), lambda _, head: head.startswith(b"PK\x03\x04"), _open_tables),
+    Format("hdf5", (".hdf5", ".h5"), lambda _, head: head.startswith(b"\x89HDF\r\n\x1a\n"), _open_hdf5),
+    Format("es", (".es",), lambda _, head: head.startswith(b"Event Stream"), _open_event_stream),
     Format("nmnist", (".bin",), _fits_nmnist, _open_nmnist),
+    Format("dat", (".dat",), _fits_dat, _open_dat),
+    Format("evt", (".raw",), _fits_evt, _open_evt),
+    Format("csv", (".csv", ".txt"), _fits_text, _open_text),
 )
 """Tried in order; those without a magic number come last."""
 

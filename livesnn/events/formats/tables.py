@@ -1,30 +1,52 @@
-""".npz files of columns: t (µs), x, y, p, and maybe width and height. Never unpickles. Later: .csv."""
+""".npz files of columns: t, x, y, p, and maybe width and height. Never unpickles. Not here: text (text_tables.py).
+
+Small ones are read whole. Large ones are read in blocks where they lie unpacked in the file (np.savez), and refused
+where they are compressed.
+"""
 
 from __future__ import annotations
 
+import errno
 import lzma
 import math
 import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.formats import EventStream
+from livesnn.events.formats.aedat4_index import WindowedFile
+from livesnn.events.formats.blocks import BlockReader, BlockStream
+from livesnn.events.formats.columns import (
+    AXES,
+    MICROSECONDS,
+    ColumnNames,
+    Numbers,
+    as_events,
+    find_columns,
+    judge,
+    microseconds,
+    require_unit,
+    sample_times,
+)
 from livesnn.events.formats.in_memory import InMemoryReader
 
-COLUMNS = ("t", "x", "y", "p")
+BLOCK_EVENTS = 1 << 16
+LARGE_EVENTS = 1 << 22  # from here on in blocks, where that can be
 MAX_EVENTS = 50_000_000  # they are held in memory: 650 MB as EVENTS_DTYPE, however small the file
 MAX_BYTES = 2 << 30
-_RANGES = {"t": (1 - TIME_LIMIT_US, TIME_LIMIT_US - 1), "x": (0, 32767), "y": (0, 32767), "p": (-1, 1)}
+_RANGES = {"x": (0, 32767), "y": (0, 32767), "p": (-1, 1)}
 _MEANT = {
     "t": "µs within ±2^62",
-    "x": "within 0..32767",
-    "y": "within 0..32767",
+    "x": "whole and within 0..32767",
+    "y": "whole and within 0..32767",
     "p": "0 and 1, or -1 and 1",
 }
 # What zipfile and numpy raise on damaged octets, some only from within ast and the decompressors.
@@ -35,52 +57,40 @@ _DAMAGE = (
 _SENSORS = ((34, 34), (128, 128), (240, 180), (304, 240), (320, 240), (346, 260), (640, 480), (1280, 720))
 
 
-def open_npz(path: Path) -> InMemoryReader:
-    """Open a .npz with columns t, x, y, p.
+class Member(NamedTuple):
+    """An array of the archive: its size by its own header, and where its items lie, or None where they are packed."""
 
-    ``t`` are integers in µs, ``p`` 0 and 1, or -1 and 1, or bool. The sensor's size is that of the arrays
-    ``width`` and ``height``, otherwise the smallest usual sensor that holds the events, with a warning.
+    name: str
+    items: int
+    dtype: np.dtype[np.generic]
+    start: int | None
+
+    @property
+    def octets(self) -> int:
+        """How many octets its items take."""
+        return self.items * max(self.dtype.itemsize, 1)
+
+
+def open_npz(path: Path) -> InMemoryReader | BlockReader:
+    """Open a .npz with columns t, x, y, p, by these or other usual names.
+
+    Whole numbers in ``t`` are µs, unless it is called t_ms or t_ns; of fractions it is told whether they are s or ms.
+    ``p`` is 0 and 1, or -1 and 1, or bool. The sensor's size is that of the arrays ``width`` and ``height``,
+    otherwise the smallest usual sensor that holds the events, with a warning.
 
     Raises
     ------
     FormatError
         When a column is missing or isn't what it should be, or the file is damaged.
     """
-    columns = _load(path)
-    missing = [name for name in COLUMNS if name not in columns]
-    if missing:
-        raise FormatError(
-            f"{path}: no column {', '.join(missing)} (found: {', '.join(sorted(columns)) or 'none'}): "
-            f"a recording has t, x, y, p"
-        )
     try:
-        events = _events(path, columns)
-        resolution, warnings = _resolution(path, columns, events)
-        return InMemoryReader(events, resolution, format_name="npz", camera="", warnings=warnings)
+        return _open(path)
     except MemoryError as error:
         raise FormatError(
             f"{path}: its events are too many for the memory that is free: cut it up"
         ) from error
-
-
-def _load(path: Path) -> dict[str, npt.NDArray[np.generic]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {
-                name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")
-            }
-            wanted = {name: members[name] for name in (*COLUMNS, "width", "height") if name in members}
-            sizes = [_claimed_size(archive, member) for member in wanted.values()]
-            if (
-                max((items for items, _ in sizes), default=0) > MAX_EVENTS
-                or sum(n for _, n in sizes) > MAX_BYTES
-            ):
-                raise FormatError(
-                    f"{path}: more than {MAX_EVENTS:,} events or {MAX_BYTES:,} bytes are too many to hold: cut it up"
-                )
-            return {name: _read_array(archive, member) for name, member in wanted.items()}
     except OSError as error:
-        if error.errno is None:  # the decompressor's
+        if error.errno in (None, errno.EINVAL):  # the decompressor's, and of seeking to before the file
             raise FormatError(f"{path}: not a sound .npz ({error}): save it again") from error
         raise SourceError(
             f"{path}: can't be read ({error.strerror}): check the path and permissions"
@@ -90,54 +100,174 @@ def _load(path: Path) -> dict[str, npt.NDArray[np.generic]]:
         raise FormatError(f"{path}: not a sound .npz ({reason}): save it again") from error
 
 
-def _claimed_size(archive: zipfile.ZipFile, member: str) -> tuple[int, int]:
-    """Return (items, octets) of an array by its own header, before anything is made of that size."""
+def _open(path: Path) -> InMemoryReader | BlockReader:
+    with zipfile.ZipFile(path) as archive:
+        found = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+        named = find_columns(found)
+        if named.missing:
+            raise FormatError(
+                f"{path}: no column {', '.join(named.missing)} (found: {', '.join(sorted(found)) or 'none'}): "
+                f"a recording has t, x, y, p"
+            )
+        wanted = {axis: found[name] for axis, name in named.by_axis.items()}
+        wanted |= {name: found[name] for name in ("width", "height") if name in found}
+        members = {name: _measure(archive, member) for name, member in wanted.items()}
+        in_blocks = _lie_in_blocks(members)
+        if not in_blocks and (
+            max(member.items for member in members.values()) > MAX_EVENTS
+            or sum(member.octets for member in members.values()) > MAX_BYTES
+        ):
+            raise FormatError(
+                f"{path}: more than {MAX_EVENTS:,} events or {MAX_BYTES:,} bytes are too many to hold: cut it up"
+            )
+        read = {
+            name: _read_array(archive, member.name)
+            for name, member in members.items()
+            if not in_blocks or name not in AXES
+        }
+    resolution = _stated_resolution(path, read)
+    if in_blocks:
+        return _open_blocks(path, members, named, resolution)
+    events, warnings = _events(path, read, named)
+    if resolution is None:
+        resolution, assumed = _guess_resolution(events)
+        warnings.append(assumed)
+    return InMemoryReader(events, resolution, format_name="npz", camera="", warnings=warnings)
+
+
+def _measure(archive: zipfile.ZipFile, member: str) -> Member:
+    """Return an array's size and place by its own header, before anything is made of that size."""
+    known = archive.getinfo(member)
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         read = (
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
         shape, _, dtype = read(file)
+        header_bytes = file.tell()
     if min(shape, default=0) < 0:
         raise ValueError(f"{member} has a negative size")
     items = math.prod(shape)
-    return items, items * max(dtype.itemsize, 1)
+    stored = known.compress_type == zipfile.ZIP_STORED and not known.flag_bits & 1 and len(shape) == 1
+    whole = known.file_size == header_bytes + items * dtype.itemsize
+    return Member(member, items, dtype, _start(archive, known) + header_bytes if stored and whole else None)
 
 
-def _read_array(archive: zipfile.ZipFile, member: str) -> npt.NDArray[np.generic]:
+def _start(archive: zipfile.ZipFile, known: zipfile.ZipInfo) -> int:
+    """Return where a member's octets begin: after its local header, whose name and extra field differ in length."""
+    file = archive.fp
+    if file is None:
+        raise ValueError("the archive is closed")
+    file.seek(known.header_offset + 26)
+    return known.header_offset + 30 + sum(struct.unpack("<HH", file.read(4)))
+
+
+def _lie_in_blocks(members: Mapping[str, Member]) -> bool:
+    columns = [members[axis] for axis in AXES]
+    return (
+        columns[0].items >= LARGE_EVENTS
+        and len({column.items for column in columns}) == 1
+        and all(column.start is not None and column.dtype.kind in "iufb" for column in columns)
+    )
+
+
+def _open_blocks(
+    path: Path, members: Mapping[str, Member], named: ColumnNames, resolution: Resolution | None
+) -> BlockReader:
+    file = WindowedFile(path)
+    try:
+        blocks = StoredBlocks(file, members)
+        blocks.unit, warnings = _unit(path, blocks.columns(0)["t"], named)
+        judge(path, blocks.read(0))
+    except BaseException:
+        file.close()
+        raise
+    stream = EventStream("events", "", resolution)
+    return BlockReader(
+        [BlockStream(stream, blocks)], format_name="npz", warnings=warnings, release=file.close
+    )
+
+
+class StoredBlocks:
+    """The events of columns that lie unpacked in a file; see `Blocks`."""
+
+    warnings: list[str] = []  # noqa: RUF012 (never any: what can't be an event is counted by who reads)
+
+    def __init__(self, file: WindowedFile, members: Mapping[str, Member]) -> None:
+        self.unit = MICROSECONDS
+        self.count = -(-members["t"].items // BLOCK_EVENTS)
+        self._file = file
+        self._members = members
+
+    def columns(self, number: int) -> dict[str, Numbers]:
+        """Return a block's numbers as they lie in the file."""
+        return {axis: self._column(self._members[axis], number) for axis in AXES}
+
+    def _column(self, member: Member, number: int) -> Numbers:
+        first, each = number * BLOCK_EVENTS, member.dtype.itemsize
+        size = min(BLOCK_EVENTS, member.items - first)
+        octets = bytes(self._file.view((member.start or 0) + first * each, size * each))
+        if len(octets) < size * each:
+            raise FormatError(f"{self._file.path}: it became shorter while it was read: open it again")
+        return np.frombuffer(octets, member.dtype)
+
+    def read(self, number: int) -> Events:
+        """Return a block's events."""
+        return as_events(self.columns(number), self.unit)
+
+
+def _read_array(archive: zipfile.ZipFile, member: str) -> Numbers:
     with archive.open(member) as file:
-        array: npt.NDArray[np.generic] = np.lib.format.read_array(file, allow_pickle=False)
+        array: Numbers = np.lib.format.read_array(file, allow_pickle=False)
     return array
 
 
-def _events(path: Path, columns: dict[str, npt.NDArray[np.generic]]) -> Events:
-    shapes = {columns[name].shape for name in COLUMNS}
+def _unit(path: Path, t: Numbers, named: ColumnNames) -> tuple[str, list[str]]:
+    if named.unit is not None or t.dtype.kind in "iu" or not t.size:
+        return named.unit or MICROSECONDS, []
+    unit, assumed = require_unit(path, sample_times(t), "save it as t_s, t_ms or t_us")
+    return unit, [assumed]
+
+
+def _events(path: Path, columns: Mapping[str, Numbers], named: ColumnNames) -> tuple[Events, list[str]]:
+    shapes = {columns[axis].shape for axis in AXES}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         raise FormatError(f"{path}: t, x, y, p must be lists of one length, not {sorted(map(str, shapes))}")
-    events = np.empty(columns["t"].size, EVENTS_DTYPE)
-    for name, (least, most) in _RANGES.items():
-        column = columns[name]
-        if column.dtype.kind not in ("iub" if name == "p" else "iu"):
-            raise FormatError(f"{path}: {name} must be integers (t in µs), not {column.dtype}: convert it")
-        low, high = (int(column.min()), int(column.max())) if column.size else (0, 0)
-        if low < least or high > most or (name == "p" and low < 0 and bool((column == 0).any())):
-            raise FormatError(f"{path}: {name} must be {_MEANT[name]}: check the columns")
-        events[name] = column > 0 if name == "p" else column  # type: ignore[operator]
-    return events
+    for axis in AXES:
+        if columns[axis].dtype.kind not in ("iufb" if axis == "p" else "iuf"):
+            raise FormatError(f"{path}: {axis} must be numbers, not {columns[axis].dtype}: convert it")
+    unit, warnings = _unit(path, columns["t"], named)
+    t, sound = microseconds(columns["t"], unit)
+    events = np.empty(t.size, EVENTS_DTYPE)
+    events["t"] = t
+    faulty = [] if sound.all() else ["t"]
+    for axis, (least, most) in _RANGES.items():
+        column = columns[axis]
+        whole = column.dtype.kind != "f" or bool((column == np.rint(column)).all())
+        low, high = (column.min(), column.max()) if column.size else (0, 0)
+        if not whole or low < least or high > most or (axis == "p" and low < 0 and bool((column == 0).any())):
+            faulty.append(axis)
+            continue
+        events[axis] = column > 0 if axis == "p" else column  # type: ignore[operator]
+    if faulty:
+        raise FormatError(f"{path}: {faulty[0]} must be {_MEANT[faulty[0]]}: check the columns")
+    return events, warnings
 
 
-def _resolution(
-    path: Path, columns: dict[str, npt.NDArray[np.generic]], events: Events
-) -> tuple[Resolution, list[str]]:
-    if "width" in columns and "height" in columns:
-        size = [columns[name] for name in ("width", "height")]
-        if any(
-            value.size != 1 or value.dtype.kind not in "iu" or not 0 < int(value.item()) <= 1 << 15
-            for value in size
-        ):
-            raise FormatError(f"{path}: width and height must each be one positive integer")
-        return Resolution(int(size[0].item()), int(size[1].item())), []
+def _stated_resolution(path: Path, columns: Mapping[str, Numbers]) -> Resolution | None:
+    if "width" not in columns or "height" not in columns:
+        return None
+    size = [columns[name] for name in ("width", "height")]
+    if any(
+        value.size != 1 or value.dtype.kind not in "iu" or not 0 < int(value.item()) <= 1 << 15
+        for value in size
+    ):
+        raise FormatError(f"{path}: width and height must each be one positive integer")
+    return Resolution(int(size[0].item()), int(size[1].item()))
+
+
+def _guess_resolution(events: Events) -> tuple[Resolution, str]:
     right, bottom = (int(events[axis].max(initial=0)) for axis in ("x", "y"))
     fits = (Resolution(*size) for size in _SENSORS if right < size[0] and bottom < size[1])
     sensor = next(fits, Resolution(right + 1, bottom + 1))
-    return sensor, [f"the file doesn't give width and height: {sensor.width}×{sensor.height} assumed"]
+    return sensor, f"the file doesn't give width and height: {sensor.width}×{sensor.height} assumed"

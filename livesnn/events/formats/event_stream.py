@@ -1,0 +1,227 @@
+"""Event Stream 2 (.es) of neuromorphic-paris: DVS events, and the DVS events among an ATIS's.
+
+Octets of a state machine: an event's first has the time since the event before, 1 more µs for each step, and whole
+octets beside the events let more time pass. Source: github.com/neuromorphic-paris/event_stream, version 2. The file
+counts y from the bottom; here, in packets and in what is told of the file, it is counted from the top.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from livesnn.errors import FormatError
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.formats import EventStream
+from livesnn.events.formats.aedat4_index import WindowedFile
+from livesnn.events.formats.blocks import WIDEST, BlockReader, BlockStream
+from livesnn.events.formats.columns import UNUSABLE
+
+MAGIC = b"Event Stream"
+BLOCK_BYTES = 1 << 17
+EVENT_BYTES = 5
+_HEADER_BYTES = 20  # with the sensor's size
+_AHEAD_BYTES = 1 << 10  # read beyond a block, for events that end there
+_PROBED_EVENTS = 8
+_KINDS = ("generic", "DVS", "ATIS", "display", "color")
+_DVS, _ATIS = 1, 2
+_OUTSIDE, _SKIPPED, _CROSSINGS, _EVENTS = range(4)
+
+Octets = npt.NDArray[np.int16]  # widened: numba makes a float of unsigned and signed together
+
+
+class _Block(NamedTuple):
+    """Octets from ``start`` on, before which ``t_us`` has passed."""
+
+    start: int
+    t_us: int
+
+
+@njit(nogil=True, cache=True)
+def _passes(octet: int, atis: bool) -> int:
+    """Return the µs that an octet beside the events lets pass: 0 for a reset, -1 for an event's first octet."""
+    if atis:
+        return -1 if octet < 0xFC else (octet & 3) * 63
+    return -1 if octet < 0xFE else (octet & 1) * 127
+
+
+@njit(nogil=True, cache=True)
+def _pixel(octets: Octets, i: int, width: int, height: int) -> tuple[int, int]:
+    """Return (x, y) of the event at ``i``, y from the top; (-1, -1) outside of the sensor."""
+    x, y = octets[i + 1] | octets[i + 2] << 8, octets[i + 3] | octets[i + 4] << 8
+    if x >= width or y >= height:
+        return -1, -1
+    return x, height - 1 - y
+
+
+@njit(nogil=True, cache=True)
+def _is_aligned(octets: Octets, i: int, atis: bool, width: int, height: int) -> bool:
+    """Say whether the events from ``i`` on, a few or as far as there are octets, lie inside the sensor."""
+    seen = 0
+    while seen < _PROBED_EVENTS and i + EVENT_BYTES <= octets.size:
+        if _passes(octets[i], atis) >= 0:
+            i += 1
+            continue
+        if _pixel(octets, i, width, height)[0] < 0:
+            return False
+        i += EVENT_BYTES
+        seen += 1
+    return True
+
+
+@njit(nogil=True, cache=True)
+def _next_aligned(octets: Octets, i: int, atis: bool, width: int, height: int) -> int:
+    while i < octets.size and not _is_aligned(octets, i, atis, width, height):
+        i += 1
+    return i
+
+
+@njit(nogil=True, cache=True)
+def _decode(
+    octets: Octets,
+    stop: int,
+    atis: bool,
+    width: int,
+    height: int,
+    t_us: int,
+    events: Events,
+    counts: npt.NDArray[np.int64],
+) -> tuple[int, int]:
+    """Decode the events that start before ``stop`` into ``events``; return (octet to go on with, time then).
+
+    ``counts`` [4] is added to: events outside the sensor, octets skipped as damaged, threshold crossings, events.
+    """
+    n, i = counts[_EVENTS], 0
+    while i < stop:
+        passed_us, first = _passes(octets[i], atis), octets[i]
+        if passed_us >= 0:
+            t_us += passed_us
+            i += 1
+            continue
+        if i + EVENT_BYTES > octets.size:
+            break
+        x, y = _pixel(octets, i, width, height)
+        if x < 0 and not _is_aligned(octets, i + EVENT_BYTES, atis, width, height):
+            aligned = _next_aligned(octets, i + 1, atis, width, height)
+            counts[_SKIPPED] += aligned - i
+            i = aligned
+            continue
+        t_us += first >> 2 if atis else first >> 1
+        i += EVENT_BYTES
+        if atis and first & 1:
+            counts[_CROSSINGS] += 1
+            continue
+        counts[_OUTSIDE] += x < 0
+        events[n].t, events[n].x, events[n].y = t_us, UNUSABLE if x < 0 else x, y & 0x7FFF
+        events[n].p = first & (2 if atis else 1) != 0
+        n += 1
+    counts[_EVENTS] = n
+    return i, t_us
+
+
+class EventStreamBlocks:
+    """The events of an Event Stream file; see `Blocks`. The whole file is read once, for where blocks begin.
+
+    Raises
+    ------
+    FormatError
+        When most of it is damaged, or outside of the sensor that the header names.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = WindowedFile(path)
+        try:
+            self._atis, self.resolution = _read_header(self._file)
+            self._counts = np.zeros(4, np.int64)
+            self._blocks: list[_Block] = []
+            self._left = self._survey()
+            self._judge()
+        except BaseException:
+            self._file.close()
+            raise
+        self.count = len(self._blocks)
+
+    def _survey(self) -> int:
+        """Find where each block begins; return how many octets at the end aren't a whole event."""
+        position, t_us = _HEADER_BYTES, 0
+        while position < self._file.size:
+            block = _Block(position, t_us)
+            counts = np.zeros(4, np.int64)
+            position, t_us, _ = self._decode(block, counts)
+            self._counts += counts
+            if position == block.start:
+                return self._file.size - position
+            self._blocks.append(block)
+        return 0
+
+    def _judge(self) -> None:
+        outside, skipped, _, events = self._counts.tolist()
+        if outside * EVENT_BYTES + skipped > (self._file.size - _HEADER_BYTES) // 2:
+            width, height = self.resolution
+            raise FormatError(
+                f"{self._file.path}: {skipped:,} bytes can't be events, and {outside:,} of {events:,} events are "
+                f"outside of the header's {width}×{height} pixels: the file or its header is damaged"
+            )
+
+    def _decode(self, block: _Block, counts: npt.NDArray[np.int64]) -> tuple[int, int, Events]:
+        """Return (where the next block begins, the time then, events)."""
+        window = self._file.view(block.start, BLOCK_BYTES + _AHEAD_BYTES)
+        octets = np.frombuffer(window, np.uint8).astype(np.int16)
+        events = np.empty(BLOCK_BYTES // EVENT_BYTES + 1, EVENTS_DTYPE)
+        stop = min(BLOCK_BYTES, octets.size)
+        width, height = self.resolution
+        position, t_us = _decode(octets, stop, self._atis, width, height, block.t_us, events, counts)
+        return block.start + position, t_us, events[: counts[_EVENTS]]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is damaged or left out, of the whole file; one line each."""
+        skipped, crossings = self._counts[_SKIPPED], self._counts[_CROSSINGS]
+        said = []
+        if crossings:
+            said.append(f"{crossings:,} threshold crossings (an ATIS's light levels) aren't read")
+        if skipped:
+            said.append(f"{skipped:,} bytes lost: they can't be events; times after them may be too early")
+        if self._left:
+            said.append(f"the last {self._left} bytes aren't a whole event: the file is cut short")
+        return said
+
+    def read(self, number: int) -> Events:
+        """Return a block's events, in order of time."""
+        return self._decode(self._blocks[number], np.zeros(4, np.int64))[2]
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+
+def open_event_stream(path: Path) -> BlockReader:
+    """Open an Event Stream file; raises FormatError when it has no DVS events, or is damaged beyond use."""
+    blocks = EventStreamBlocks(path)
+    stream = EventStream("events", "", blocks.resolution)
+    return BlockReader([BlockStream(stream, blocks)], format_name="es", release=blocks.close)
+
+
+def _read_header(file: WindowedFile) -> tuple[bool, Resolution]:
+    """Return (whether it is an ATIS's, the sensor's size)."""
+    head = bytes(file.view(0, _HEADER_BYTES))
+    if len(head) < len(MAGIC) + 4:
+        raise FormatError(f"{file.path}: the header isn't whole: the file is cut short, get it again")
+    major, minor, patch, kind = head[len(MAGIC) : len(MAGIC) + 4]
+    if major != 2:
+        raise FormatError(
+            f"{file.path}: Event Stream {major}.{minor}.{patch} isn't supported: give a file of version 2"
+        )
+    if kind not in (_DVS, _ATIS):
+        name = f"{_KINDS[kind]} events" if kind < len(_KINDS) else f"events of an unknown kind ({kind})"
+        raise FormatError(f"{file.path}: it has {name}, no DVS events: give a DVS or ATIS recording")
+    size = Resolution(*np.frombuffer(head.ljust(_HEADER_BYTES, b"\0"), "<u2")[8:].tolist())
+    if not (0 < size.width <= WIDEST.width and 0 < size.height <= WIDEST.height):
+        raise FormatError(
+            f"{file.path}: the header claims {size.width}×{size.height} pixels: it is damaged or cut short"
+        )
+    return kind == _ATIS, size

@@ -1,0 +1,177 @@
+"""Events in HDF5: Prophesee's files (packed by ECF, without its plugin), DSEC, columns or structures of any origin.
+
+Blocks are read one by one, as they are wanted. Not here: where the events lie (hdf5_layout.py), ECF (hdf5_ecf.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from livesnn.errors import FormatError
+from livesnn.events import EVENTS_DTYPE, Events
+from livesnn.events.formats import EventStream, OtherContent
+from livesnn.events.formats.blocks import BlockReader, Blocks, BlockStream, Losses
+from livesnn.events.formats.columns import (
+    AXES,
+    MICROSECONDS,
+    Numbers,
+    as_events,
+    judge,
+    require_unit,
+    sample_times,
+)
+from livesnn.events.formats.hdf5_attributes import Attributes, WatchedFile
+from livesnn.events.formats.hdf5_ecf import decode_ecf
+from livesnn.events.formats.hdf5_layout import (
+    DAMAGE,
+    Place,
+    count_triggers,
+    damage_as_errors,
+    find_places,
+)
+from livesnn.files import require_file
+
+BLOCK_EVENTS = 1 << 16
+_CAMERA_KEYS = ("camera", "camera_name", "sensor_name", "integrator_name")
+_MAX_EVENT_BYTES = 16  # of a packed one; far above what any takes
+
+
+def open_hdf5(path: Path) -> BlockReader:
+    """Open an HDF5 file with events.
+
+    Raises
+    ------
+    FormatError
+        When it has no events, or they can't be read; when the unit of its times can't be told; when it is damaged.
+    """
+    require_file(path)
+    opened = contextlib.ExitStack()
+    try:
+        watched = opened.enter_context(WatchedFile(path))
+        with damage_as_errors(path, "not a sound HDF5 file"):
+            file = h5py.File(watched, "r")
+            opened.callback(_close, file)
+            return _open(path, file, Attributes(watched), opened.close)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _close(file: h5py.File) -> None:
+    with contextlib.suppress(*DAMAGE):
+        file.close()
+
+
+def _open(path: Path, file: h5py.File, attributes: Attributes, release: Callable[[], None]) -> BlockReader:
+    names = (attributes.text(file, key).strip()[:100] for key in _CAMERA_KEYS)
+    camera = next((name for name in names if name), "")
+    streams, warnings = [], []
+    for place in find_places(path, file, attributes):
+        blocks: Blocks
+        if place.packed:
+            blocks = EcfBlocks(place)
+        else:
+            unit, assumed = _unit(path, place)
+            warnings += assumed
+            blocks = ColumnBlocks(place, unit)
+        if blocks.count:
+            judge(path, blocks.read(0))
+        streams.append(BlockStream(EventStream(place.name, camera, place.resolution), blocks))
+    return BlockReader(
+        streams,
+        format_name="hdf5",
+        other=OtherContent(triggers=count_triggers(file)),
+        warnings=[*attributes.warnings, *warnings],
+        release=release,
+    )
+
+
+def _unit(path: Path, place: Place) -> tuple[str, list[str]]:
+    if place.unit is not None or not place.n:
+        return place.unit or MICROSECONDS, []
+    try:
+        sample = sample_times(_read(place, 0, BLOCK_EVENTS)["t"])
+    except DAMAGE as error:
+        raise FormatError(f"{path}: the times of {place.name} can't be read: it is damaged") from error
+    how = f'give the dataset of t in {place.name} an attribute unit = "s", "ms", "us" or "ns"'
+    unit, assumed = require_unit(path, sample, how)
+    return unit, [assumed]
+
+
+def _read(place: Place, start: int, end: int) -> Mapping[str, Numbers]:
+    if place.fields is None:
+        return {axis: place.parts[axis][start:end] for axis in AXES}
+    rows = place.parts["t"][start:end]
+    return {axis: rows[field] for axis, field in place.fields.items()}
+
+
+class ColumnBlocks:
+    """Events in columns or in a structured dataset, by HDF5's own means; see `Blocks`."""
+
+    def __init__(self, place: Place, unit: str) -> None:
+        self._place = place
+        self._unit = unit
+        self._losses = Losses("events")
+        self.count = -(-place.n // BLOCK_EVENTS)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is lost, as far as read."""
+        return self._losses.warnings
+
+    def read(self, number: int) -> Events:
+        """Return a block's events; none when a part of it can't be unpacked."""
+        start = number * BLOCK_EVENTS
+        end = min(start + BLOCK_EVENTS, self._place.n)
+        try:
+            columns = _read(self._place, start, end)
+        except DAMAGE:
+            self._losses.note(number, end - start, f"{self._place.name} is damaged from event {start:,} on")
+            return np.empty(0, EVENTS_DTYPE)
+        return as_events(columns, self._unit, self._place.offset_us)
+
+
+class EcfBlocks:
+    """Events packed by Prophesee's ECF, a block a chunk; see `Blocks`."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._dataset = place.parts["t"]
+        self._fields = place.fields or {}
+        self._chunk = int(self._dataset.chunks[0])
+        self._losses = Losses("events")
+        self.count = -(-place.n // self._chunk)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is lost, as far as read."""
+        return self._losses.warnings
+
+    def read(self, number: int) -> Events:
+        """Return a chunk's events; none when it is damaged."""
+        start = number * self._chunk
+        size = min(self._chunk, self._place.n - start)
+        try:
+            events = self._unpack(start)
+        except DAMAGE:
+            events = None
+        if events is None or events.size < size:
+            self._losses.note(number, size, f"{self._place.name} is damaged from event {start:,} on")
+            return np.empty(0, EVENTS_DTYPE)
+        events["t"] += self._place.offset_us
+        return events[:size]
+
+    def _unpack(self, start: int) -> Events | None:
+        stored = self._dataset.id.get_chunk_info_by_coord((start,))
+        if stored.byte_offset is None or stored.size > (self._chunk + 1) * _MAX_EVENT_BYTES:
+            return None
+        skipped, octets = self._dataset.id.read_direct_chunk((start,))
+        if not skipped:
+            return decode_ecf(octets)
+        rows = np.frombuffer(octets, self._dataset.dtype)
+        return as_events({axis: rows[field] for axis, field in self._fields.items()}, MICROSECONDS)

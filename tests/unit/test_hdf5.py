@@ -1,0 +1,317 @@
+"""The HDF5 reader on files made here: ECF in its three styles, DSEC's layout, columns of any origin, damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from livesnn.errors import FormatError
+from livesnn.events import EVENTS_DTYPE, Events
+from livesnn.events.describe import describe
+from livesnn.events.formats.hdf5 import BLOCK_EVENTS
+from livesnn.events.recording import open_recording
+from tests.damage import damaged
+from tests.ecf_writer import CHUNK_EVENTS, STYLES, encode, write_ecf
+
+RULES = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def read(path: Path, seek_us: int | None = None) -> Events:
+    with open_recording(path) as recording:
+        if seek_us is not None:
+            recording.seek(seek_us)
+        return np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])
+
+
+def make_events(n: int, step_us: int = 20, width: int = 640, height: int = 480) -> Events:
+    events = np.zeros(n, EVENTS_DTYPE)
+    events["t"] = 5_000_000 + np.arange(n) * step_us
+    events["x"], events["y"] = np.arange(n) * 3 % width, np.arange(n) // 7 * 11 % height
+    events["p"] = np.arange(n) % 3 == 0
+    return events
+
+
+def write_columns(path: Path, events: Events, group: str = "events", **attributes: object) -> Path:
+    with h5py.File(path, "w") as file:
+        home = file.require_group(group) if group else file
+        for axis in "txyp":
+            column = events[axis].astype("u1") if axis == "p" else events[axis]
+            home.create_dataset(axis, data=column, chunks=(256,), maxshape=(None,), compression="gzip")
+        file.attrs.update(attributes)
+    return path
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> Events:
+    step_us = st.sampled_from([0, 0, 1, 14, 15, 16, 240, 255, 4_095, 1 << 20, 1 << 33])
+    repeats = st.sampled_from([1, 1, 2, 14, 15, 16, 31, 64, 130])
+    pixel = st.tuples(st.sampled_from([0, 1, 2, 5, 1279, 2047]), st.sampled_from([0, 7, 719]), st.booleans())
+    rows = draw(st.lists(st.tuples(step_us, repeats, pixel, st.booleans()), max_size=12))
+    events = np.zeros(sum(count for _, count, _, _ in rows), EVENTS_DTYPE)
+    n = t = 0
+    for step, count, (x, y, p), spread in rows:
+        t += step
+        part = events[n : n + count]
+        part["t"], part["y"], part["p"] = t, y, p
+        part["x"] = np.minimum(x + np.arange(count) * spread, 2047)
+        n += count
+    return events
+
+
+@RULES
+@given(streams(), st.permutations(STYLES), st.data())
+def test_what_is_read_of_ecf_is_what_was_written(
+    tmp_path: Path, events: Events, styles: list[str], data: st.DataObject
+) -> None:
+    path = write_ecf(tmp_path / "f.hdf5", events, tuple(styles), geometry="2048x720")
+    assert np.array_equal(read(path), events)
+    found = describe(path)
+    assert (found.format, found.resolution, found.warnings) == ("hdf5", (2048, 720), [])
+    if events.size:
+        sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
+        assert np.array_equal(read(path, sought), events[events["t"] >= sought])
+
+
+def test_a_damaged_chunk_of_ecf_is_left_out_and_said(tmp_path: Path) -> None:
+    events = make_events(4 * CHUNK_EVENTS)
+    path = write_ecf(tmp_path / "f.hdf5", events)
+    with h5py.File(path, "r+") as file:
+        dataset = file["CD/events"].id
+        dataset.write_direct_chunk((CHUNK_EVENTS,), encode(events[:CHUNK_EVENTS], "masked")[:-20])
+    expected = np.delete(events, np.s_[CHUNK_EVENTS : 2 * CHUNK_EVENTS])
+    with open_recording(path) as recording:
+        assert np.array_equal(np.concatenate([*recording]), expected)
+        assert recording.warnings == ["64 events lost: CD/events is damaged from event 64 on"]
+
+
+def test_a_chunk_that_ecf_left_unpacked_is_read_as_it_is(tmp_path: Path) -> None:
+    events = make_events(2 * CHUNK_EVENTS)
+    path = write_ecf(tmp_path / "f.hdf5", events)
+    with h5py.File(path, "r+") as file:
+        dataset = file["CD/events"]
+        plain = np.zeros(CHUNK_EVENTS, dataset.dtype)
+        for axis in "txyp":
+            plain[axis] = events[axis][:CHUNK_EVENTS]
+        dataset.id.write_direct_chunk((0,), plain.tobytes(), filter_mask=1)
+    assert np.array_equal(read(path), events)
+
+
+def test_the_layout_of_dsec_has_its_offset_added_and_needs_no_guess(tmp_path: Path) -> None:
+    events = make_events(1_000)
+    path = write_columns(tmp_path / "f.h5", events, height=480, width=640)
+    with h5py.File(path, "r+") as file:
+        file["t_offset"] = np.int64(49_599_300_523)
+        file["ms_to_idx"] = np.arange(20, dtype=np.uint64)
+    shifted = events.copy()
+    shifted["t"] += 49_599_300_523
+    assert np.array_equal(read(path), shifted)
+    assert (describe(path).resolution, describe(path).warnings) == ((640, 480), [])
+
+
+@pytest.mark.parametrize(
+    "names", [("ts", "xs", "ys", "ps"), ("timestamp", "x", "y", "polarity"), ("time", "x", "y", "pol")]
+)
+@pytest.mark.parametrize("group", ["", "some/where"])
+def test_columns_go_by_many_names(tmp_path: Path, names: tuple[str, ...], group: str) -> None:
+    events = make_events(300)
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        for name, axis in zip(names, "txyp", strict=True):
+            file[f"{group}/{name}"] = events[axis] if axis != "p" else events[axis] * 2.0 - 1
+    assert np.array_equal(read(tmp_path / "f.h5"), events)
+    assert list(describe(tmp_path / "f.h5").streams) == [group or "events"]
+
+
+def test_a_structured_dataset_is_read_in_blocks_and_sought_in(tmp_path: Path) -> None:
+    events = make_events(2 * BLOCK_EVENTS + 5)
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        rows = np.zeros(events.size, [("x", "<i4"), ("y", "<i4"), ("pol", "u1"), ("t_us", "<u8")])
+        for name in rows.dtype.names:
+            rows[name] = events[name[0]]
+        file.create_dataset("deep/events", data=rows, chunks=(40_000,))
+    for index in (0, 1, BLOCK_EVENTS - 1, BLOCK_EVENTS, events.size - 1):
+        assert np.array_equal(read(tmp_path / "f.h5", int(events["t"][index])), events[index:])
+
+
+def test_two_groups_with_events_are_two_streams(tmp_path: Path) -> None:
+    write_columns(tmp_path / "f.h5", make_events(10), "left")
+    with h5py.File(tmp_path / "f.h5", "r+") as file:
+        file.copy("left", "right")
+    assert list(describe(tmp_path / "f.h5").streams) == ["left", "right"]
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("s", 1e-6), ("ms", 1e-3), ("us", 1), ("ns", 1000)])
+def test_the_unit_of_time_is_what_an_attribute_says(tmp_path: Path, unit: str, factor: float) -> None:
+    events = make_events(200, step_us=1_000)
+    path = write_columns(tmp_path / "f.h5", events)
+    with h5py.File(path, "r+") as file:
+        del file["events/t"]
+        file["events/t"] = events["t"] * factor
+        file["events/t"].attrs["unit"] = unit
+    assert np.array_equal(read(path), events)
+
+
+def test_fractions_are_taken_for_seconds_and_what_may_be_ms_is_asked(tmp_path: Path) -> None:
+    events = make_events(2_000, step_us=21)
+    path = write_columns(tmp_path / "f.h5", events)
+    with h5py.File(path, "r+") as file:
+        del file["events/t"]
+        file["events/t"] = events["t"] / 1e6
+    assert np.array_equal(read(path), events)
+    assert "the file doesn't give the unit of its times: s assumed (fractions)" in describe(path).warnings
+    with h5py.File(path, "r+") as file:
+        file["events/t"][:] = events["t"] / 1e3
+    assert np.array_equal(read(path), events)  # as seconds it would be 48 events/s
+    with h5py.File(path, "r+") as file:
+        file["events/t"][:] = np.arange(2_000) / 1e3
+    with pytest.raises(FormatError, match=r"can't tell the unit of its times .* attribute unit"):
+        open_recording(path)
+
+
+def test_events_outside_the_sensor_or_out_of_order_are_put_right_and_counted(tmp_path: Path) -> None:
+    events = make_events(300)
+    events["t"][[7, 8]] = events["t"][[8, 7]]
+    events["x"][5] = 640
+    path = write_columns(tmp_path / "f.h5", events, geometry="640x480")
+    found = describe(path)
+    assert found.streams["events"].n == 299
+    assert "events: 1 events were out of order of time, and are put in order" in found.warnings
+    assert "events: 1 events outside the sensor are left out" in found.warnings
+
+
+def test_time_that_jumps_back_is_said(tmp_path: Path) -> None:
+    events = make_events(300)
+    events["t"][200:] -= 4_000_000
+    path = write_columns(tmp_path / "f.h5", events)
+    with open_recording(path) as recording:
+        packets = [*recording]
+        assert [packet.size for packet in packets] == [200, 100]
+        assert any("time jumps back 1 times" in line for line in recording.warnings)
+
+
+def test_a_file_without_events_says_what_it_has(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["images/raw"] = np.zeros(4)
+        file["events"] = np.zeros((9, 4))
+    with pytest.raises(FormatError, match=r"no events in it \(found: images/raw \(4,\)\)"):
+        open_recording(tmp_path / "f.h5")
+
+
+def test_no_events_at_all_are_a_recording_of_none(tmp_path: Path) -> None:
+    assert describe(write_ecf(tmp_path / "f.h5", make_events(0))).streams["CD/events"].n == 0
+    assert describe(write_columns(tmp_path / "g.h5", make_events(0))).streams["events"].n == 0
+
+
+def test_columns_of_different_lengths_are_an_error(tmp_path: Path) -> None:
+    path = write_columns(tmp_path / "f.h5", make_events(10))
+    with h5py.File(path, "r+") as file:
+        del file["events/x"]
+        file["events/x"] = np.zeros(9, int)
+    with pytest.raises(FormatError, match=r"columns of different lengths \[9, 10\]"):
+        open_recording(path)
+
+
+def test_more_events_claimed_than_stored_are_an_error(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        for axis in "txyp":
+            file.create_dataset(axis, (1 << 50,), "i8", chunks=(1 << 10,))
+    with pytest.raises(FormatError, match=r"claims 1,125,899,906,842,624 items, but has 0"):
+        open_recording(tmp_path / "f.h5")
+
+
+def test_chunks_too_large_to_hold_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        for axis in "txyp":
+            file.create_dataset(axis, (1 << 27,), "i8", chunks=(1 << 27,))
+    with pytest.raises(FormatError, match="too large to hold: repack it"):
+        open_recording(tmp_path / "f.h5")
+
+
+def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
+    write_columns(tmp_path / "other.h5", make_events(10))
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["events"] = h5py.ExternalLink("other.h5", "/events")
+    with pytest.raises(FormatError, match="no events in it"):
+        open_recording(tmp_path / "f.h5")
+
+
+def test_a_filter_that_is_missing_is_named_with_what_brings_it(tmp_path: Path) -> None:
+    unknown = 300  # of the numbers that are kept for private filters: nothing brings it
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        for axis in "txyp":
+            made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            made.set_chunk((8,))
+            made.set_filter(unknown, h5py.h5z.FLAG_OPTIONAL, ())
+            space = h5py.h5s.create_simple((8,))
+            dataset = h5py.h5d.create(file.id, axis.encode(), h5py.h5t.NATIVE_INT64, space, made)
+            dataset.write_direct_chunk((0,), bytes(64))
+    with pytest.raises(FormatError, match=r"HDF5 filter 300, .* pip install hdf5plugin"):
+        open_recording(tmp_path / "f.h5")
+
+
+def test_a_file_cut_short_is_an_error_of_one_line(tmp_path: Path) -> None:
+    path = write_columns(tmp_path / "f.h5", make_events(1_000))
+    octets = path.read_bytes()
+    for length in (8, 40, 500, len(octets) // 2, len(octets) - 1):
+        path.write_bytes(octets[:length])
+        with pytest.raises(FormatError, match="damaged or cut short") as raised:
+            open_recording(path)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("at", "octets"),
+    [
+        (16 + 16 + 8 + 8, bytes(8)),  # the heap's free space has no size: libhdf5 never gets past it
+        (16 + 8, b"\xff" * 8),
+        (8, b"\xff" * 8),
+    ],
+)
+def test_a_damaged_heap_of_texts_costs_the_attribute_and_nothing_else(
+    tmp_path: Path, at: int, octets: bytes
+) -> None:
+    events = make_events(100)
+    path = write_ecf(tmp_path / "f.h5", events)
+    whole = bytearray(path.read_bytes())
+    heap = whole.index(b"GCOL")
+    assert whole[heap + 32 : heap + 40] == b"1280x720"
+    whole[heap + at : heap + at + len(octets)] = octets
+    path.write_bytes(whole)
+    found = describe(path)
+    assert (found.resolution, found.streams["CD/events"].n) == (None, 100)
+    assert found.warnings == ["the attribute geometry is damaged, and left out"]
+
+
+@pytest.mark.timeout(20)
+def test_a_text_that_claims_gigabytes_is_left_out(tmp_path: Path) -> None:
+    path = write_ecf(tmp_path / "f.h5", make_events(100))
+    whole = bytearray(path.read_bytes())
+    pointer = b"\x08\0\0\0" + whole.index(b"GCOL").to_bytes(8, "little")
+    assert whole.count(pointer) == 1
+    whole[whole.index(pointer) + 3] = 0xFF
+    path.write_bytes(whole)
+    assert describe(path).warnings == ["the attribute geometry is damaged, and left out"]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path: Path, packed: bool) -> None:
+    random = np.random.default_rng(3)
+    events = make_events(1_500)
+    path = (write_ecf if packed else write_columns)(tmp_path / "f.h5", events)
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(100):
+        path.write_bytes(damaged(whole, random))
+        try:
+            found = describe(path)
+        except FormatError:
+            refused += 1
+            continue
+        assert all(stream.n <= 1_500 for stream in found.streams.values())
+    assert refused < 100

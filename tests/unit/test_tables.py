@@ -1,0 +1,308 @@
+"""Events in text and in large .npz files: which column is which, the unit of time, blocks, damage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from livesnn.errors import FormatError
+from livesnn.events import EVENTS_DTYPE, Events, SourceCounters
+from livesnn.events.describe import describe
+from livesnn.events.formats.tables import BLOCK_EVENTS, LARGE_EVENTS
+from livesnn.events.formats.text_numbers import read_rows, scaled
+from livesnn.events.formats.text_tables import BLOCK_BYTES, open_text
+from livesnn.events.recording import open_recording
+from tests.damage import damaged
+
+RULES = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+NAMED = "the file doesn't name its columns: {} assumed"
+UNIT = "the file doesn't give the unit of its times: {} assumed ({})"
+
+
+def read(path: Path, seek_us: int | None = None) -> Events:
+    with open_recording(path) as recording:
+        if seek_us is not None:
+            recording.seek(seek_us)
+        return np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])
+
+
+def make_events(n: int, step_us: int = 21, start_us: int = 5_000_000) -> Events:
+    events = np.zeros(n, EVENTS_DTYPE)
+    events["t"] = start_us + np.arange(n) * step_us
+    events["x"], events["y"], events["p"] = (
+        np.arange(n) * 3 % 346,
+        np.arange(n) * 7 % 260,
+        np.arange(n) % 3 == 0,
+    )
+    return events
+
+
+def write(path: Path, events: Events, row: str = "{t},{x},{y},{p:d}", head: str = "t_us,x,y,p\n") -> Path:
+    rows = (row.format(t=t, x=x, y=y, p=p, s=t / 1e6, ms=t / 1e3) for t, x, y, p in events.tolist())
+    path.write_text(head + "\n".join(rows) + "\n" * bool(events.size))
+    return path
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> Events:
+    pixel = st.tuples(st.sampled_from([0, 1, 32_767]), st.sampled_from([0, 1, 32_767]), st.booleans())
+    rows = draw(st.lists(st.tuples(st.sampled_from([0, 1, 999, 1 << 40]), pixel), max_size=30))
+    events = np.zeros(len(rows), EVENTS_DTYPE)
+    start_us = draw(st.sampled_from([0, -5, 1_633_953_690_975_950]))
+    events["t"] = start_us + np.cumsum([0, *(gap for gap, _ in rows)])[:-1]
+    for index, (_, (x, y, p)) in enumerate(rows):
+        events["x"][index], events["y"][index], events["p"][index] = x, y, p
+    return events
+
+
+@RULES
+@given(
+    streams(),
+    st.permutations("txyp"),
+    st.sampled_from([",", ";", "\t", " ", ", ", "  "]),
+    st.sampled_from(["\n", "\r\n"]),
+    st.data(),
+)
+def test_what_is_read_is_what_was_written_in_any_order_of_columns(
+    tmp_path: Path, events: Events, order: list[str], mark: str, end: str, data: st.DataObject
+) -> None:
+    head = mark.join({"t": "t_us"}.get(axis, axis) for axis in order)
+    rows = (mark.join(str(int(event[axis])) for axis in order) for event in events)
+    (tmp_path / "f.csv").write_bytes(end.join([head, *rows, ""]).encode())
+    assert np.array_equal(read(tmp_path / "f.csv"), events)
+    found = describe(tmp_path / "f.csv")
+    assert (found.format, found.resolution, found.warnings) == ("csv", None, [])
+    if events.size:
+        sought = data.draw(st.integers(int(events["t"][0]), int(events["t"][-1])))
+        assert np.array_equal(read(tmp_path / "f.csv", sought), events[events["t"] >= sought])
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("timestamp [us],x,y,polarity\n", "{t},{x},{y},{p:d}"),
+        ("# t_us x y p\n", "{t} {x} {y} {p:d}"),
+        ('\ufeff"t_us";"x";"y";"p"\n', "{t};{x};{y};{p:d}"),
+        (",x,y,pol,time (us)\n", "17,{x},{y},{p},{t}"),
+        ("% made by hand\nx,y,p,t_us,\n", "{x},{y},{p:d},{t},"),
+        ("t_s,x,y,p\n", "{s:.6f},{x},{y},{p:d}"),
+        ("t_s x y p\n", "{s:.18e} {x:.18e} {y:.1f} {p:.3e}"),
+        ("t_ms,x,y,p\n", "{ms:.3f},{x},{y},{p}"),
+        ("t_ns,x,y,p\n", "{t}000,{x},{y},{p:d}"),
+    ],
+    ids=range(9),
+)
+def test_columns_and_the_unit_go_by_the_header(tmp_path: Path, head: str, row: str) -> None:
+    events = make_events(150)
+    path = write(tmp_path / "f.txt", events, row, head)
+    assert np.array_equal(read(path), events)
+    assert describe(path).warnings == []
+
+
+def test_polarity_may_be_minus_one(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("t_us,x,y,p\n1,2,3,-1\n2,3,4,1\n")
+    assert read(path)["p"].tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("row", "order", "unit"),
+    [
+        ("{s:.6f} {x} {y} {p:d}", "t,x,y,p", ("s", "fractions")),
+        ("{t},{x},{y},{p:d}", "t,x,y,p", ("µs", "whole numbers")),
+        ("{x},{y},{p:d},{t}", "x,y,p,t", ("µs", "whole numbers")),
+        ("{x} {y} {s:.9f} {p}", "x,y,t,p", ("s", "fractions")),
+    ],
+)
+def test_columns_without_names_are_told_apart_and_said(
+    tmp_path: Path, row: str, order: str, unit: tuple[str, str]
+) -> None:
+    events = make_events(500)
+    path = write(tmp_path / "f.txt", events, row, head="")
+    assert np.array_equal(read(path), events)
+    assert describe(path).warnings == [NAMED.format(order), UNIT.format(*unit)]
+
+
+@pytest.mark.parametrize(
+    ("step_us", "row", "unit"),
+    [
+        (21, "{t}", "µs"),
+        (21, "{s:.6f}", "s"),
+        (21, "{ms:.3f}", "ms"),
+        (100, "{t}000000", None),  # may be µs of 0.01 events/s or ns of 10: neither is plausible
+        (1, "{ms:.3f}", None),  # 1,000 events/s in s, a million in ms
+        (1_000_000, "{t}", None),  # one event/s in µs, a thousand in ns
+    ],
+)
+def test_the_unit_is_told_by_how_many_events_a_second_it_makes(
+    tmp_path: Path, step_us: int, row: str, unit: str | None
+) -> None:
+    events = make_events(1_000, step_us)
+    if row == "{t}":
+        events["t"] += 7
+    path = write(tmp_path / "f.csv", events, row + ",{x},{y},{p:d}", "t,x,y,p\n")
+    if unit is None:
+        with pytest.raises(FormatError, match=r"can't tell the unit .* t_s, t_ms, t_us or t_ns"):
+            open_recording(path)
+        return
+    assert np.array_equal(read(path), events)
+    assert any(f"{unit} assumed" in line for line in describe(path).warnings)
+
+
+@pytest.mark.parametrize(
+    ("row", "unit"), [("{t}", "µs"), ("{t}000", "ns"), ("{s:.6f}", "s"), ("{ms:.3f}", "ms")]
+)
+def test_the_unit_of_a_clock_is_told_by_the_year(tmp_path: Path, row: str, unit: str) -> None:
+    events = make_events(50, step_us=1_000_003, start_us=1_633_953_690_975_950)
+    path = write(tmp_path / "f.csv", events, row + ",{x},{y},{p:d}", "t,x,y,p\n")
+    assert np.abs(read(path)["t"] - events["t"]).max() <= (unit in ("s", "ms"))  # written as a float here
+    assert any(f"{unit} assumed" in line for line in describe(path).warnings)
+
+
+def test_a_column_map_takes_the_place_of_the_header(tmp_path: Path) -> None:
+    events = make_events(100)
+    path = write(tmp_path / "f.csv", events, "{p:d},{y},9.5,{x},{t}000", head="a,b,c,d,e\n")
+    reader = open_text(path, columns=("p", "y", "-", "x", "t_ns"))
+    recorded = np.concatenate([*reader.packets("events", None, SourceCounters())])
+    reader.close()
+    assert np.array_equal(recorded, events)
+
+
+@pytest.mark.parametrize("head", ["346 260\n", "%geometry:346,260\n", "# geometry: 346x260\n"])
+def test_the_sensor_may_be_given_before_the_rows(tmp_path: Path, head: str) -> None:
+    path = write(tmp_path / "f.txt", make_events(200), "{s:.6f} {x} {y} {p:d}", head)
+    with open_recording(path) as recording:
+        assert recording.resolution == (346, 260)
+
+
+def test_seeking_in_a_text_of_many_blocks_gives_the_events_from_there_on(tmp_path: Path) -> None:
+    events = make_events(9 * BLOCK_BYTES // (8 * len("5000000,100,100,1\n")))
+    path = write(tmp_path / "f.csv", events)
+    assert np.array_equal(read(path), events)
+    for index in (1, 9 * events.size // 10, events.size - 1):
+        assert np.array_equal(read(path, int(events["t"][index])), events[index:])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["garbage", "1,2,3", "1,2,3,4,5", "1,2,x,0", "nan,1,1,1", "1,,2,0", "\0\0", "1e,2,3,0", "9" * 5_000],
+)
+def test_a_line_that_is_no_event_is_left_out_and_said(tmp_path: Path, bad: str) -> None:
+    path = write(tmp_path / "f.csv", make_events(10))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:5], bad, *lines[5:]]))
+    found = describe(path)
+    assert found.streams["events"].n == 10
+    at = len("\n".join(lines[:5])) + 1
+    assert found.warnings == [f"1 lines lost: they aren't 4 numbers (the first at byte {at})"]
+
+
+@pytest.mark.parametrize(
+    "bad", ["1,-2,3,0", "1,40000,3,0", "1,2,3,7", "1e30,2,3,0", "1,2.5,3,1", "1,1e400,2,0"]
+)
+def test_a_row_that_cannot_be_an_event_is_counted_as_outside_the_sensor(tmp_path: Path, bad: str) -> None:
+    path = write(tmp_path / "f.csv", make_events(10))
+    path.write_text(path.read_text() + bad)
+    found = describe(path)
+    assert found.streams["events"].n == 10
+    assert found.warnings == ["events: 1 events outside the sensor are left out"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("t,x,y\n1,2,3\n", r"no column p \(found: t, x, y\): put a first line"),
+        ("a,b,c,d\n1,2,3,0\n", "no column t, x, y, p"),
+        ("1,2,3,0,5\n", "5 columns without names"),
+        ("1,2,3\n", "3 columns without names"),
+        ("900,1,5,3\n1,2,900,4\n", "can't tell which of its columns"),
+        ("t_us;x;y;p\n0,5;1;2;0\n1,5;1;2;0\n", "2 of the first 2 lines aren't 4 numbers, with points"),
+        ("t_us,x,y,p\n1,-2,3,0\n2,2,3,9\n", "2 of the first 2 events have an x or y"),
+        (",".join("1" * 100) + "\n", "100 columns are too many"),
+    ],
+    ids=range(8),
+)
+def test_what_cannot_be_read_is_an_error_of_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "f.csv").write_text(text)
+    with pytest.raises(FormatError, match=message) as raised:
+        open_recording(tmp_path / "f.csv")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "octets", [b"Dear Sir, or Madam\n", b"1,2,3,4\0\xff\n", b"\n\n", b"% comment\n", b"7\n"]
+)
+def test_text_without_rows_of_numbers_is_no_recording(tmp_path: Path, octets: bytes) -> None:
+    (tmp_path / "f.csv").write_bytes(octets)
+    with pytest.raises(FormatError, match="not a recording of a known format"):
+        open_recording(tmp_path / "f.csv")
+
+
+def test_a_header_alone_is_a_recording_without_events(tmp_path: Path) -> None:
+    assert describe(write(tmp_path / "f.csv", make_events(0))).streams["events"].n == 0
+
+
+@pytest.mark.timeout(60)
+def test_a_damaged_text_is_read_or_refused_but_never_crashes(tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+    path = write(tmp_path / "f.csv", make_events(400))
+    whole = path.read_bytes()
+    read_anyway = 0
+    for _ in range(200):
+        path.write_bytes(damaged(whole, random))
+        try:
+            found = describe(path)
+        except FormatError:
+            continue
+        read_anyway += 1
+        assert found.streams["events"].n <= 440
+    assert read_anyway > 150
+
+
+def test_numbers_keep_every_digit() -> None:
+    rows = read_rows(
+        memoryview(b"1633953690.9759501 -0.5 1e3 +.25\n1234567890123456789012 2.5E-3 true False\n"), 4
+    )
+    assert scaled(rows.mantissas[:, 0], rows.exponents[:, 0], 6)[0][0] == 1_633_953_690_975_950
+    assert rows.mantissas[0].tolist()[1:] == [-5, 1, 25]
+    assert rows.exponents.tolist() == [[-7, -1, 3, -2], [4, -4, 0, 0]]
+    assert rows.mantissas[1].tolist() == [123_456_789_012_345_678, 25, 1, 0]
+
+
+# --- .npz ---
+
+
+def test_a_large_npz_is_read_in_blocks_from_where_it_lies(tmp_path: Path) -> None:
+    n = LARGE_EVENTS + 3
+    t, x = np.arange(n, dtype=np.int32), (np.arange(n) % 300).astype(np.uint16)
+    y, p = np.zeros(n, np.uint8), np.ones(n, bool)
+    np.savez(tmp_path / "f.npz", ts=t, x=x, y=y, pol=p, width=346, height=260)
+    with open_recording(tmp_path / "f.npz") as recording:
+        assert (recording.resolution, recording.t_start, recording.t_end) == ((346, 260), 0, n - 1)
+        recording.seek(n - BLOCK_EVENTS - 9)
+        events = np.concatenate([*recording])
+    assert np.array_equal(events["t"], t[n - BLOCK_EVENTS - 9 :])
+    assert np.array_equal(events["x"], x[n - BLOCK_EVENTS - 9 :])
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"), [("t_s", 1e-6), ("t_ms", 1e-3), ("t_ns", 1_000), ("timestamps", 1)]
+)
+def test_the_unit_of_an_npz_is_what_its_column_is_called(tmp_path: Path, name: str, factor: float) -> None:
+    events = make_events(50)
+    columns = {name: events["t"] * factor, "x": events["x"], "y": events["y"], "p": events["p"]}
+    np.savez(tmp_path / "f.npz", **columns, width=346, height=260)
+    assert np.array_equal(read(tmp_path / "f.npz"), events)
+    assert describe(tmp_path / "f.npz").warnings == []
+
+
+def test_fractions_in_an_npz_are_taken_for_seconds_and_said(tmp_path: Path) -> None:
+    events = make_events(500)
+    columns = {axis: events[axis] for axis in "xyp"}
+    np.savez(tmp_path / "f.npz", t=events["t"] / 1e6, **columns, width=346, height=260)
+    assert np.array_equal(read(tmp_path / "f.npz"), events)
+    assert describe(tmp_path / "f.npz").warnings == [UNIT.format("s", "fractions")]
