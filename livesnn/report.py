@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -95,6 +96,23 @@ def write(text: str) -> None:
 def write_json(value: object) -> None:
     """Write a value of plain data or dataclasses as one line of JSON to stdout; raises as `write` does."""
     write(msgspec.json.encode(value).decode())
+
+
+@contextlib.contextmanager
+def share_done(doing: str) -> Iterator[Callable[[float], None]]:
+    """Yield what is to be told how much is done, 0 to 1: on stderr, a bar on a terminal, elsewhere one line."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        say(doing)
+        yield lambda share: None
+        return
+    with Progress(console=console, transient=True) as bars:
+        bar = bars.add_task("", total=1.0)
+        bars.print(one_line(doing), markup=False, highlight=False)
+        yield lambda share: bars.update(bar, completed=share)
 
 
 def discard_output() -> None:

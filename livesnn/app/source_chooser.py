@@ -15,7 +15,9 @@ from livesnn.app.playing.settings import Settings, with_recent
 from livesnn.paths import recordings_dir
 from livesnn.sources import is_live
 
-FILE_FILTER = "Event recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5);;All files (*)"
+FILE_FILTER = (
+    "Event recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5);;All files (*)"
+)
 
 
 class SourceChooser:

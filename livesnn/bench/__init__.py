@@ -17,9 +17,13 @@ VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "PySide6-Essentials", "dv-
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured how often; see `livesnn bench --help`. ``real``, ``report``, ``people`` are of "simulator"."""
+    """What is measured how often; see `livesnn bench --help`.
+
+    ``source`` is of "step"; ``real``, ``report``, ``people`` are of "simulator".
+    """
 
     model: str = "nmnist"
+    source: str = ""
     repeats: int = 5
     peers: bool = False
     real: Path = Path("data")
@@ -49,7 +53,7 @@ def measure(what: Sequence[str], options: Options) -> dict[str, object]:
     measurements = {
         "decode": lambda: bench_decode([], repeats),
         "slicer": lambda: bench_slicer(repeats),
-        "step": lambda: bench_step(model, repeats),
+        "step": lambda: bench_step(model, repeats, options.source),
         "latency": lambda: bench_latency(model),
         "startup": lambda: bench_startup(model, repeats),
         "simulate": lambda: bench_simulate(repeats),

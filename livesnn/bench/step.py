@@ -7,43 +7,69 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.bench.slicer import moving_blob
+from livesnn.card import ModelCard
+from livesnn.errors import ModelError
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.buffered import Buffered
 from livesnn.events.frames import Frame, frames
-from livesnn.infer import Model, load_model
+from livesnn.infer import Engine, Model, load_model
 from livesnn.infer.pipeline import run
 from livesnn.infer.synops import mean_density
 from livesnn.infer.tally import Percentiles
+from livesnn.sources import open_source
 
 SENSOR = Resolution(346, 260)
+ENGINES: tuple[Engine, ...] = ("onnx", "spike", "torch")
+THREADS = min(2, os.cpu_count() or 1)
+"""Of every engine that is timed: each is at its best with two where there are two processors."""
 PACKET_US = 1000
 
 
-def bench_step(model: str, repeats: int, *, n_frames: int = 300) -> dict[str, object]:
+def bench_step(model: str, repeats: int, source: str = "", *, n_frames: int = 300) -> dict[str, object]:
     """Time one step of each engine on the same frames, state carried: ms over ``repeats`` passes after a warm-up.
 
-    ``agreement``: share of frames in which the engines' outputs, each running free, have the same argmax.
+    ``source``: whose first frames; default: a blob that moves. Engines that can't run the model, or aren't
+    installed, are left out. ``agreement``: share of frames in which all engines, each running free, have the same
+    argmax.
     """
     card = load_model(model).card
-    events = moving_blob(400_000, SENSOR, seed=1, duration_us=12_000_000)
-    inputs = list(frames(_Live(events, paced=False), card.input.slice, card.input))[:n_frames]
+    inputs = list(_frames(card, source, n_frames))
     results = list(run(iter(inputs), load_model(model)))
-    engines, winners = {}, {}
-    for engine in ("onnx", "torch"):
-        engines[engine], winners[engine] = _time_engine(load_model(model, engine), inputs, repeats)
+    engines, winners = {}, []
+    for engine in ENGINES:
+        with suppress(ModelError):  # said by --engine
+            engines[engine], won = _time_engine(load_model(model, engine, threads=THREADS), inputs, repeats)
+            winners.append(won)
+    onnx_ms = engines["onnx"]["ms_p50"]
     return {
         "frames": len(inputs),
         "repeats": repeats,
+        "threads": THREADS,
         "density": mean_density(np.mean([result.density for result in results], axis=0), card),
+        "weight_bits": card.network.weight_bits,
         "engines": engines,
-        "ratio": {"onnx_vs_torch": engines["torch"]["ms_p50"] / engines["onnx"]["ms_p50"]},
-        "agreement": float(np.mean(winners["onnx"] == winners["torch"])),
+        "ratio": {
+            f"{name}_vs_onnx": onnx_ms / known["ms_p50"] for name, known in engines.items() if name != "onnx"
+        },
+        "agreement": float(np.mean(np.all(np.equal(winners, winners[0]), axis=0))),
     }
+
+
+def _frames(card: ModelCard, source: str, most: int) -> Iterator[Frame]:
+    """Yield the first frames of a source, or of a blob that moves."""
+    if source:
+        with open_source(source) as opened:
+            yield from islice(frames(opened, card.input.slice, card.input), most)
+        return
+    events = moving_blob(400_000, SENSOR, seed=1, duration_us=12_000_000)
+    yield from islice(frames(_Live(events, paced=False), card.input.slice, card.input), most)
 
 
 def _time_engine(

@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from livesnn.cli.lab import bench, data, evaluate, train
-from livesnn.cli.streams import devices, gui, info, record, run, simulate
+from livesnn.cli.machine import doctor
+from livesnn.cli.streams import convert, devices, gui, info, record, run, simulate
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "gui": gui,
     "run": run,
     "record": record,
     "devices": devices,
+    "doctor": doctor,
     "info": info,
+    "convert": convert,
     "simulate": simulate,
     "train": train,
     "eval": evaluate,

@@ -231,10 +231,12 @@ def bench(
     *,
     model: str = "nmnist",
     repeats: int = 5,
+    source: str = "",
     peers: bool = False,
     data: Path = Path("data"),
     out: Path = Path("simulator"),
     people: int = 100,
+    json: bool = True,
 ) -> int:
     """Measure this machine; JSON.
 
@@ -246,6 +248,8 @@ def bench(
         Name of a shipped model, or a model folder.
     repeats
         Runs of each.
+    source
+        With step: a recording, whose frames are taken; default: a blob that moves.
     peers
         With train: the same network in SpikingJelly and snnTorch too (pip install spikingjelly snntorch).
     data
@@ -254,9 +258,11 @@ def bench(
         With simulator: where its report goes, README.md and pictures.
     people
         With simulator: simulated people a gesture.
+    json
+        It is JSON in any case; taken since other commands take it.
     """
     from livesnn.bench import Options, measure
 
-    options = Options(model, repeats, peers=peers, real=data, report=out, people=people)
+    options = Options(model, source, repeats, peers=peers, real=data, report=out, people=people)
     write_json(measure(what, options))
     return 0

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from livesnn.errors import SourceError
-from livesnn.report import say, write, write_json
+from livesnn.report import say, share_done, write, write_json
 
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 
@@ -153,6 +153,46 @@ def info(file: tyro.conf.Positional[str], /, *, json: bool = False) -> int:
         write_json(described)
     else:
         write(describe_recording(described))
+    return 0
+
+
+def convert(
+    recording: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IN")],
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")],
+    /,
+    *,
+    stream: str | None = None,
+    overwrite: bool = False,
+) -> int:
+    """Write a recording of any format as .aedat4 or .npz, with exactly its events; then a line of JSON.
+
+    Parameters
+    ----------
+    recording
+        Recording of any format that livesnn reads.
+    out
+        The file to write, of suffix .aedat4 or .npz.
+    stream
+        Name of the event stream, as livesnn info tells it; default: the first.
+    overwrite
+        Replace a file that exists, once the new one is complete.
+    """
+    from livesnn.events.convert import convert as write_as
+    from livesnn.sources import is_live
+
+    if is_live(recording):
+        raise SourceError(f"{recording}: convert reads files: give a recording, or try livesnn record")
+    with share_done(f"livesnn convert: {recording} to {out}") as progress:
+        done = write_as(
+            Path(recording).expanduser(),
+            out.expanduser(),
+            stream=stream,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    for warning in done.warnings:
+        say(f"livesnn convert: {warning}")
+    write_json(asdict(done) | {"out": str(done.out).encode(errors="replace").decode()})
     return 0
 
 

@@ -73,12 +73,12 @@ class Aedat4Writer(Closing):
             raise SourceError(
                 f"{self.path}: recordings are .aedat4 files: choose a name that ends in .aedat4"
             )
-        if not 0 < min(resolution) <= max(resolution) < 1 << 15:
+        if not 0 < min(resolution) <= max(resolution) <= 1 << 15:
             raise FormatError(
                 f"{self.path}: .aedat4 can't hold a sensor of {resolution.width}×{resolution.height}"
             )
         self._compression = _COMPRESSIONS[compression]
-        header, self._table_position_at = build_header(self._compression, resolution, _storable(camera))
+        header, self._table_position_at = build_header(self._compression, resolution, storable(camera))
         self._end = 0
         self._pending: list[Events] = []
         self._pending_events = 0
@@ -203,6 +203,6 @@ class Aedat4Writer(Closing):
         )
 
 
-def _storable(camera: str) -> str:
+def storable(camera: str) -> str:
     """Return a name that every reader of the header's XML can read."""
     return " ".join(_NOT_IN_XML.sub("", camera).split())[:_CAMERA_CHARACTERS]

@@ -13,7 +13,7 @@ from pathlib import Path
 from livesnn.errors import SourceError
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.describe import extent
-from livesnn.events.formats import EventStream, Reader, open_reader
+from livesnn.events.formats import EventStream, OtherContent, Reader, open_reader
 from livesnn.events.formats.tidy import notes_on
 
 MAX_PACKET_EVENTS = 1 << 16
@@ -97,6 +97,18 @@ class Recording(EventSource):
     def warnings(self) -> list[str]:
         """What is damaged, missing or assumed, as far as read; what was put right, once read to the end."""
         return [*self._reader.warnings, *self._assumed, *self._put_right]
+
+    @property
+    def other_streams(self) -> list[str]:
+        """Names of the file's event streams that this isn't."""
+        return [known.name for known in self._reader.streams if known.name != self.stream]
+
+    def other_content(self) -> OtherContent:
+        """Count what isn't events; reads all of it. Raises SourceError once closed."""
+        with self._reading:
+            if self._closed:
+                raise SourceError(f"{self.path}: the recording is closed: open it again")
+            return self._reader.other_content()
 
     def seek(self, t_us: int) -> None:
         """Go on, or begin, with the first event at or after ``t_us`` (clipped to the recording)."""

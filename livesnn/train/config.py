@@ -24,8 +24,6 @@ _RANGES = {
     "width": (1, 4096),
     "final_pool": (1, 4096),
     "dropout": (0, 0.95),
-    "label_smoothing": (0, 0.9),
-    "ema": (0, 0.99999),
     "rate_target": (0, 1),
     "rate_weight": (0, 1e6),
     "burn_in": (0, 10_000),
@@ -63,7 +61,7 @@ _OF_SOME_SETS = {
 _SPIKING = (
     "recipe", "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate",
     "surrogate_width", "surrogate_peak", "readout", "reset", "alpha", "threshold", "width", "widths", "strides",
-    "final_pool", "norm",
+    "final_pool", "weight_bits", "norm",
 )  # fmt: skip
 """What means nothing for a network without spikes. Others do nothing there, but a pair of commands may share them."""
 
@@ -100,8 +98,8 @@ class TrainConfig:
     """Whether the optimiser goes on with its averages when phase 2 begins, or forgets them."""
     surrogate: Literal["gaussian", "rectangle"] = "gaussian"
     """What stands for the step's derivative."""
-    surrogate_width: float = 1 / 6
-    """Standard deviation of the Gaussian, half width of the rectangle."""
+    surrogate_width: float = 0.3
+    """Standard deviation of the Gaussian, half width of the rectangle. The paper's recipe: 1/6."""
     surrogate_peak: float = 0.977
     """Its value at the threshold."""
     batch: int = 50
@@ -110,14 +108,10 @@ class TrainConfig:
     """Peak of the schedule."""
     optimizer: Literal["adamw", "adam"] = "adamw"
     """AdamW decays weights by 1e-2 and follows a cosine after a warm-up of 5 %; Adam is constant."""
-    loss: Literal["cross-entropy", "tet", "mse"] = "cross-entropy"
-    """On the mean output of the window; tet: on the output of each step (Deng et al. 2022); MSE against one-hot."""
-    label_smoothing: float = 0.0
-    """Share of the target that goes to all classes alike."""
+    loss: Literal["cross-entropy", "mse"] = "cross-entropy"
+    """On the mean output of the window; MSE against one-hot."""
     class_weights: bool = True
     """Let classes count alike in the loss, however many clips they have; not in MSE."""
-    ema: float = 0.0
-    """Decay a step of a running average of the weights, which is then what is validated and kept; 0: none."""
     readout: Literal["membrane", "spikes"] = "membrane"
     """What the output layer gives: membranes, or the paper's spike rates."""
     reset: bool = True
@@ -134,6 +128,8 @@ class TrainConfig:
     """Stride of each of the four blocks: 2 halves the picture there."""
     final_pool: int = 3
     """Side of the average pool before the classifier; as large as the map there: what is seen counts, not where."""
+    weight_bits: Literal[8, 32] = 8
+    """Of the blocks' kernels in the model that is made, for every engine alike; it is trained in 32."""
     norm: bool = True
     """Threshold-scaled batch norm, folded into the convolutions at export."""
     dropout: float = 0.1
@@ -206,8 +202,6 @@ class TrainConfig:
             if count != 4 or not all(1 <= value <= 4096 for value in getattr(self, name)):
                 raise TrainError(f"--{name} takes four numbers from 1 to 4096, one a block of the network")
         self._check_sharing()
-        if self.label_smoothing and self.loss == "mse":
-            raise TrainError("--label-smoothing is of cross-entropy and tet, not of mse: leave it out")
         if self.delta_t_us and self.n_events:
             raise TrainError("--delta-t-us and --n-events can't both end a frame: leave one out")
         if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):
@@ -281,6 +275,7 @@ class TrainConfig:
                 final_pool=self.final_pool,
                 norm=self.norm,
                 dropout=self.dropout,
+                weight_bits=self.weight_bits,
             ),
             neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
             readout=self.readout,

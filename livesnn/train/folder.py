@@ -111,6 +111,7 @@ def _describe(card: ModelCard, measured: Evaluation, *, curve: bool) -> str:
 | time | frames of {rule}, windows of {spec.window} frames |
 | neuron | α {neuron.alpha:g}, T {neuron.threshold:g}, reset {"on" if neuron.reset else "off"} |
 | read-out | {card.readout} |
+| weights | blocks' kernels in {card.network.weight_bits} bits, the rest in 32 |
 | accuracy, state reset a clip | {measured.accuracy_reset:.4f} (n = {measured.n}, validation) |
 | accuracy, state carried | {measured.accuracy_carried:.4f} (n = {measured.n}, validation) |
 | hidden density | {measured.density:.4f} spikes a neuron a step |

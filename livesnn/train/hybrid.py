@@ -85,13 +85,7 @@ class HybridModule(lightning.LightningModule):
         targets = _targets(labels, outputs.shape[2])
         if self.config.loss == "mse":
             return F.mse_loss(outputs.mean(0), targets)
-        if self.config.loss == "cross-entropy":
-            outputs = outputs.mean(0, keepdim=True)
-        smoothing = self.config.label_smoothing
-        each = [
-            F.cross_entropy(step, targets, reduction="none", label_smoothing=smoothing) for step in outputs
-        ]
-        losses = torch.stack(each).mean(0)
+        losses = F.cross_entropy(outputs.mean(0), targets, reduction="none")
         if self.class_weights is not None:
             losses = losses * torch.where(labels >= 0, self.class_weights[labels.clamp(min=0)], 1.0)
         return losses.mean()

@@ -16,6 +16,7 @@ RECIPES = {
         loss="mse",
         readout="spikes",
         reset=False,
+        surrogate_width=1 / 6,
         norm=False,
         analog_ceiling=float("inf"),
         dropout=0.2,

@@ -23,7 +23,6 @@ from livesnn.errors import TrainError
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.lif import compiled_kernels
 from livesnn.snn.surrogate import Surrogate
-from livesnn.train.average import RunningAverage
 from livesnn.train.balance import class_weights
 from livesnn.train.baselines import Measured, build_baseline, measure_baseline
 from livesnn.train.config import TrainConfig
@@ -77,7 +76,7 @@ def train(config: TrainConfig) -> Trained | None:
     with run_folder(config) as (run, resume_from), _quiet():
         keep_clips(run, parts)
         norms = MeasuredNorms(parts.training, config.seed, config.from_zero)
-        trainer = _trainer(config, run, norms, (config.analog_epochs or 0) * len(loaders.batches()))
+        trainer = _trainer(config, run, norms)
         try:
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
@@ -109,14 +108,10 @@ def _compiles(config: TrainConfig) -> bool:
     return config.compile and (torch.cuda.is_available() or shutil.which("c++") is not None)
 
 
-def _trainer(config: TrainConfig, run: Path, norms: MeasuredNorms, first_step: int) -> lightning.Trainer:
-    """Return Lightning's trainer; ``first_step``: the first one with spikes."""
+def _trainer(config: TrainConfig, run: Path, norms: MeasuredNorms) -> lightning.Trainer:
     best = ModelCheckpoint(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
-    callbacks: list[Callback] = [best, last, progress()]
-    if config.ema:
-        callbacks.append(RunningAverage(config.ema, first_step))
-    callbacks.append(norms)  # of the averaged weights
+    callbacks: list[Callback] = [best, last, progress(), norms]
     shared = config.devices * config.num_nodes > 1
     return lightning.Trainer(
         max_epochs=config.epochs,

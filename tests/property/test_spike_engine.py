@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from livesnn.infer.decide import Decider
 from livesnn.infer.pipeline import run
 from livesnn.paths import recordings_dir
 from livesnn.sources import open_source
-from livesnn.weights import load_weights, save_weights
+from livesnn.weights import load_weights, quantize, save_weights
 
 torch = pytest.importorskip("torch", reason="the networks are built with torch: pip install 'livesnn[train]'")
 
@@ -127,7 +130,12 @@ def test_running_free_the_shipped_models_decide_as_on_onnx_runtime(name: str, cl
             stream = frames(source, model.card.input.slice, model.card.input)
             return [result.decision for result in run(stream, model, decider=Decider(threshold=0.0))]
 
-    on_onnx, on_spikes = decisions(load_model(name, "onnx")), decisions(load_model(name, "spike"))
+    onnx, spike = load_model(name, "onnx"), load_model(name, "spike")
+    frame = frame_of(onnx.card, np.random.default_rng(0), 0.1)
+    _, expected = onnx.step(frame, onnx.initial_state())
+    _, found = spike.step(frame, spike.initial_state())
+    agree(expected, found, onnx.card.neuron.threshold)  # of the same weights, rounded alike
+    on_onnx, on_spikes = decisions(onnx), decisions(spike)
     assert len(on_onnx) > 50
     assert np.mean([a == b for a, b in zip(on_onnx, on_spikes, strict=True)]) >= 0.99
 
@@ -144,6 +152,43 @@ def test_a_step_changes_nothing_it_is_given_and_takes_any_order_in_memory(folder
     for before, now, a, b in zip(kept, state, following, same, strict=True):
         np.testing.assert_array_equal(before, now)
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("folder", ["8 bits"], indirect=True)
+def test_any_number_of_threads_computes_the_same_and_ends_with_its_model(folder: Path) -> None:
+    rng = np.random.default_rng(1)
+    frames_in = [frame_of(CARDS["8 bits"], rng, rate) for rate in rng.uniform(0, 1, 150)]
+    ends = []
+    for threads in (1, 2, 5):
+        model = load_model(folder, "spike", threads=threads)
+        state = model.initial_state()
+        for frame in frames_in:
+            _, state = model.step(frame, state)
+        ends.append(state)
+    for state in ends[1:]:
+        for one, more in zip(ends[0], state, strict=True):
+            np.testing.assert_array_equal(more, one)
+    del model
+    gc.collect()
+    deadline_s = time.monotonic() + 5
+    while left := [t.name for t in threading.enumerate() if t.name.startswith("livesnn-spikes")]:
+        assert time.monotonic() < deadline_s, left
+        time.sleep(0.01)
+
+
+def test_rounding_to_8_bits_stays_within_16_bits_and_half_a_step() -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((16, 64, 3, 3), (8, 512, 3, 3), (3, 4096, 3, 3), (4, 3, 1, 1)):
+        for times in (1, 9):
+            kernel = rng.standard_t(3, shape).astype(np.float32)
+            kernel[0] = 0
+            rounded, scale = quantize(kernel, times=times)
+            steps = scale[:, None, None, None]
+            assert np.abs(rounded * steps - kernel).max() <= steps.max() * 0.501
+            whole = np.abs(rounded.astype(np.int64))
+            most = whole.sum((1, 2, 3)) if times == 1 else 9 * whole.sum((1, 3)).max(1)
+            assert most.max() < 1 << 15
+            assert not rounded[0].any()
 
 
 @pytest.mark.parametrize("folder", ["plain"], indirect=True)

@@ -15,7 +15,6 @@ from livesnn.infer import State, load_model
 from livesnn.snn import build_network
 from livesnn.train.augment import augment, mirror
 from livesnn.train.augmentation import STILL, Augmentation
-from livesnn.train.average import RunningAverage, _average
 from livesnn.train.balance import class_weights
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts
@@ -135,25 +134,9 @@ def test_flags_without_sense_are_refused_by_name(flags: dict[str, float]) -> Non
         replace(TrainConfig(), **flags)
 
 
-def test_smoothing_without_a_loss_that_heeds_it_is_refused() -> None:
-    with pytest.raises(TrainError, match="--label-smoothing is of cross-entropy"):
-        replace(TrainConfig(), loss="mse", label_smoothing=0.1)
-
-
 def test_a_training_must_end_in_spikes() -> None:
     with pytest.raises(TrainError, match="--analog-epochs 5"):
         replace(TrainConfig(), epochs=5, analog_epochs=5)
-
-
-def test_a_loss_on_each_step_sees_what_their_mean_hides() -> None:
-    outputs = torch.zeros(2, 1, 10)
-    outputs[0, 0, 3], outputs[1, 0, 3] = 4.0, -4.0  # right, then wrong: zero on average
-    label = torch.tensor([3])
-    mean = module(replace(TrainConfig(), width=16)).loss(outputs, label)
-    steps = module(replace(TrainConfig(), width=16, loss="tet")).loss(outputs, label)
-    each = [torch.nn.functional.cross_entropy(step, label).item() for step in outputs]
-    assert mean.item() == pytest.approx(np.log(10), rel=1e-4)
-    assert steps.item() == pytest.approx(np.mean(each), rel=1e-4)
 
 
 def unbalanced(labels: list[int], extra: Clips | None = None) -> Parts:
@@ -170,10 +153,8 @@ def test_class_weights_count_what_an_epoch_draws() -> None:
     assert torch.allclose(class_weights(unbalanced([0] * 6 + [1] * 2, half_of_eight)), torch.ones(2))
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-@pytest.mark.parametrize("kind", ["cross-entropy", "tet"])
-def test_a_clip_counts_by_its_class_whatever_its_target(kind: str, smoothing: float) -> None:
-    config = replace(TrainConfig(), width=16, loss=kind, label_smoothing=smoothing)
+def test_a_clip_counts_by_its_class_whatever_its_target() -> None:
+    config = replace(TrainConfig(), width=16)
     net = build_network(config.card(("often", "seldom")))
     weights = torch.tensor([0.5, 2.0])
     weighted, plain = HybridModule(net, config, 10, weights), HybridModule(net, config, 10)
@@ -182,17 +163,6 @@ def test_a_clip_counts_by_its_class_whatever_its_target(kind: str, smoothing: fl
         labels = torch.tensor([label] * 3)
         loss = plain.loss(outputs, labels).item() * weight
         assert weighted.loss(outputs, labels).item() == pytest.approx(loss, rel=1e-5)
-
-
-def test_a_running_average_forgets_where_it_began() -> None:
-    weights = torch.arange(1.0, 31.0)
-    average = weights[0]
-    for count, value in enumerate(weights[1:], 1):
-        average = _average(0.9, average, value, count)
-    assert 20 < average < 29  # lags by some ten steps at most, not by the first values
-    assert RunningAverage(0.9, 5).should_update(step_idx=5)
-    assert not RunningAverage(0.9, 5).should_update(step_idx=4)
-    assert not RunningAverage(0.9, 5).should_update(epoch_idx=9)
 
 
 def test_one_epoch_is_a_spiking_one_whatever_the_recipe() -> None:

@@ -1,4 +1,4 @@
-""".npz files of columns: t, x, y, p, and maybe width and height. Never unpickles. Not here: text (text_tables.py).
+""".npz files of columns: t, x, y, p, maybe width, height, camera. Never unpickles. Not here: text (text_tables.py).
 
 Small ones are read whole. Large ones are read in blocks where they lie unpacked in the file (np.savez), and refused
 where they are compressed.
@@ -42,6 +42,7 @@ BLOCK_EVENTS = 1 << 16
 LARGE_EVENTS = 1 << 22  # from here on in blocks, where that can be
 MAX_EVENTS = 50_000_000  # they are held in memory: 650 MB as EVENTS_DTYPE, however small the file
 MAX_BYTES = 2 << 30
+_NAME_BYTES = 4096  # of a camera; other programs may call anything "camera"
 _RANGES = {"x": (0, 32767), "y": (0, 32767), "p": (-1, 1)}
 _MEANT = {
     "t": "µs within ±2^62",
@@ -76,7 +77,7 @@ def open_npz(path: Path) -> InMemoryReader | BlockReader:
 
     Whole numbers in ``t`` are µs, unless it is called t_ms or t_ns; of fractions it is told whether they are s or ms.
     ``p`` is 0 and 1, or -1 and 1, or bool. The sensor's size is that of the arrays ``width`` and ``height``,
-    otherwise the smallest usual sensor that holds the events, with a warning.
+    otherwise the smallest usual sensor that holds the events, with a warning. ``camera``, if text: its name.
 
     Raises
     ------
@@ -110,8 +111,10 @@ def _open(path: Path) -> InMemoryReader | BlockReader:
                 f"a recording has t, x, y, p"
             )
         wanted = {axis: found[name] for axis, name in named.by_axis.items()}
-        wanted |= {name: found[name] for name in ("width", "height") if name in found}
+        wanted |= {name: found[name] for name in ("width", "height", "camera") if name in found}
         members = {name: _measure(archive, member) for name, member in wanted.items()}
+        if "camera" in members and not _is_name(members["camera"]):
+            del members["camera"]
         in_blocks = _lie_in_blocks(members)
         if not in_blocks and (
             max(member.items for member in members.values()) > MAX_EVENTS
@@ -126,13 +129,18 @@ def _open(path: Path) -> InMemoryReader | BlockReader:
             if not in_blocks or name not in AXES
         }
     resolution = _stated_resolution(path, read)
+    camera = str(read["camera"].item()) if "camera" in read else ""
     if in_blocks:
-        return _open_blocks(path, members, named, resolution)
+        return _open_blocks(path, members, named, EventStream("events", camera, resolution))
     events, warnings = _events(path, read, named)
     if resolution is None:
         resolution, assumed = _guess_resolution(events)
         warnings.append(assumed)
-    return InMemoryReader(events, resolution, format_name="npz", camera="", warnings=warnings)
+    return InMemoryReader(events, resolution, format_name="npz", camera=camera, warnings=warnings)
+
+
+def _is_name(member: Member) -> bool:
+    return member.dtype.kind == "U" and member.items == 1 and member.octets <= _NAME_BYTES
 
 
 def _measure(archive: zipfile.ZipFile, member: str) -> Member:
@@ -172,7 +180,7 @@ def _lie_in_blocks(members: Mapping[str, Member]) -> bool:
 
 
 def _open_blocks(
-    path: Path, members: Mapping[str, Member], named: ColumnNames, resolution: Resolution | None
+    path: Path, members: Mapping[str, Member], named: ColumnNames, stream: EventStream
 ) -> BlockReader:
     file = WindowedFile(path)
     try:
@@ -182,7 +190,6 @@ def _open_blocks(
     except BaseException:
         file.close()
         raise
-    stream = EventStream("events", "", resolution)
     return BlockReader(
         [BlockStream(stream, blocks)], format_name="npz", warnings=warnings, release=file.close
     )

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.infer.spikes.layout import EPOCH, TICKET
+from livesnn.infer.spikes.layout import EPOCH, LANES, TICKET
 from livesnn.infer.spikes.plan import FloatArray, Plan
 from livesnn.infer.spikes.step import lead, serve
 from livesnn.threads import WAKE_S, Worker
@@ -48,8 +48,11 @@ class Crew:
         lead(self._board, self._tickets, self._network, self._rule, frame, before, after, *self._held)
 
 
-def _scratch(network: Plan) -> tuple[FloatArray, npt.NDArray[np.int16]]:
-    return np.empty(network.scratch, np.float32), np.zeros(network.scratch, np.int16)
+def _scratch(network: Plan) -> tuple[object, ...]:
+    """Return what a thread works on, and which lanes there are: the last five of what `step.lead` takes."""
+    found = set(network.layers["lanes"].tolist())
+    some = (lanes if lanes in found else None for lanes in LANES)
+    return np.empty(network.scratch, np.float32), np.zeros(network.scratch, np.int16), *some
 
 
 def _serve(

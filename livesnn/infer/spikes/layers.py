@@ -247,14 +247,18 @@ _layer_64, _layer_32, _layer_16 = map(_layers, LANES)
 
 
 @njit(nogil=True, cache=True)
-def advance(layer, reads, y0, y1, counted, neuron, at, sums, shorts):  # type: ignore[no-untyped-def]
+def advance(layer, reads, y0, y1, counted, neuron, at, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """Advance the rows y0..y1 − 1 of a layer by a step; ``counted``: it reads counts.
 
-    ``at``: a `layout.Places`; sums, shorts: addresses of float32 and int16 [plan.scratch], shorts zero at both ends.
+    ``at``: a `layout.Places`; sums, shorts: addresses of float32 and int16 [plan.scratch], shorts zero at both ends;
+    ``some_``: None where no layer has so many lanes, which is then not compiled.
     """
-    if layer.lanes == 64:
-        _layer_64(layer, reads, y0, y1, counted, neuron, at, sums, shorts)
-    elif layer.lanes == 32:
-        _layer_32(layer, reads, y0, y1, counted, neuron, at, sums, shorts)
-    else:
-        _layer_16(layer, reads, y0, y1, counted, neuron, at, sums, shorts)
+    if some_64 is not None:  # noqa: SIM102 (numba drops what hangs on a None alone)
+        if layer.lanes == 64:
+            _layer_64(layer, reads, y0, y1, counted, neuron, at, sums, shorts)
+    if some_32 is not None:  # noqa: SIM102
+        if layer.lanes == 32:
+            _layer_32(layer, reads, y0, y1, counted, neuron, at, sums, shorts)
+    if some_16 is not None:  # noqa: SIM102
+        if layer.lanes == 16:
+            _layer_16(layer, reads, y0, y1, counted, neuron, at, sums, shorts)

@@ -32,7 +32,8 @@ LAYER = np.dtype([(name, np.int64) for name in (
     "height", "width", "outputs", "lanes", "bias", "membranes", "lists", "row", "begin", "across", "pad", "band",
 )])  # fmt: skip
 """Neurons [height, width, outputs]: where their bias, membranes, lists and the lists' beginnings start; how far apart
-rows of lists and of beginnings are; the border, in pixels without spikes; rows that are advanced at a time."""
+rows of lists and of beginnings are; the border, in pixels without spikes; rows that are advanced at a time. Lists
+alone, of no neurons, have no lanes."""
 TAP = np.dtype([(name, np.int64) for name in (
     "begin", "across", "pad", "weights", "inputs", "rows", "columns", "side")])  # fmt: skip
 """What the read-out reads of a map: weights [n, rows, columns, C, 16], by pools of side·side pixels."""

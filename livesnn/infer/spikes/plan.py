@@ -158,7 +158,7 @@ class _Memory:
         kept = 0 if bias is None else self.keep(bias)
         row, across = width * outputs * times, width + 2 * pad + 1
         made = _Map(
-            height, width, outputs, _lanes(outputs), kept,
+            height, width, outputs, 0 if bias is None else _lanes(outputs), kept,
             self._membranes, self._lists, row, self._begins, across, pad, BAND,
         )  # fmt: skip
         self._membranes += 0 if bias is None else prod(shape)
@@ -252,7 +252,7 @@ def _taps(
 
 
 def _lanes(outputs: int) -> int:
-    return next((lanes for lanes in LANES if outputs % lanes == 0), 0)
+    return next(lanes for lanes in LANES if outputs % lanes == 0)
 
 
 def _sixteens(count: int) -> int:

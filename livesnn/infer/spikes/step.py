@@ -79,7 +79,7 @@ def _claim(tickets, number, bands, epoch, thread):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
-def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts):  # type: ignore[no-untyped-def]
+def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """Advance a network by the step on the board, together with whoever else does."""
     layers, reads, (most, alpha, threshold, resets, pool_stride) = plan.layers, plan.reads, rule
     frame = types.uintp(board[FRAME])
@@ -107,7 +107,20 @@ def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts
                 for y in range(y0, y1):
                     _pool(layers[1], layer, y, pool_stride, at)
             else:
-                advance(layer, reads[number], y0, y1, number == 1, neuron, at, sums, shorts)
+                advance(
+                    layer,
+                    reads[number],
+                    y0,
+                    y1,
+                    number == 1,
+                    neuron,
+                    at,
+                    sums,
+                    shorts,
+                    some_64,
+                    some_32,
+                    some_16,
+                )
             add_to(done, 1)
             band = _claim(tickets, number, bands, epoch, thread)
         while seen_at(done) < bands:
@@ -116,7 +129,7 @@ def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts
 
 
 @njit(nogil=True, cache=True)
-def lead(board, tickets, plan, rule, frame, before, after, sums, shorts):  # type: ignore[no-untyped-def]
+def lead(board, tickets, plan, rule, frame, before, after, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """Advance a network by one frame, but for its read-out.
 
     Parameters
@@ -135,6 +148,8 @@ def lead(board, tickets, plan, rule, frame, before, after, sums, shorts):  # typ
         float32 [·], all membranes; after is written, but for the read-out's, the last ones.
     sums, shorts
         float32 and int16 [plan.scratch] to work on, one thread's own; shorts are zero before and after.
+    some_64, some_32, some_16
+        None where no layer has so many lanes; anything else where some have.
     """
     epoch = board[EPOCH] + 1
     threads = tickets.shape[1] - 1
@@ -145,11 +160,11 @@ def lead(board, tickets, plan, rule, frame, before, after, sums, shorts):  # typ
             leave_at(_word(tickets, number, 1 + thread), epoch * BANDS + bands * thread // threads)
     board[FRAME], board[BEFORE], board[AFTER] = frame.ctypes.data, before.ctypes.data, after.ctypes.data
     leave_at(types.uintp(board.ctypes.data), epoch)
-    _take_part(epoch, 0, board, tickets, plan, rule, sums, shorts)
+    _take_part(epoch, 0, board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16)
 
 
 @njit(nogil=True, cache=True)
-def serve(board, tickets, plan, rule, sums, shorts, thread, epoch, patience):  # type: ignore[no-untyped-def]
+def serve(board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16, thread, epoch, patience):  # type: ignore[no-untyped-def]
     """Take part in every step after ``epoch``, until none came for so many looks; return the last one."""
     looks = 0
     while looks < patience:
@@ -158,7 +173,7 @@ def serve(board, tickets, plan, rule, sums, shorts, thread, epoch, patience):  #
             looks += 1
             continue
         epoch, looks = newest, 0
-        _take_part(epoch, thread, board, tickets, plan, rule, sums, shorts)
+        _take_part(epoch, thread, board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16)
     return epoch
 
 

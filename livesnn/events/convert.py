@@ -1,0 +1,158 @@
+"""convert: a recording of any format as .aedat4 or .npz, with exactly its events.
+
+Not here: the writers (recorder.py, npz_writer.py), a screen (cli).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from livesnn.errors import FormatError, SourceError
+from livesnn.events import Events
+from livesnn.events.npz_writer import write_npz
+from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.recording import Recording, open_recording
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written: ``duration_us`` is from the earliest event to the latest, ``format`` aedat4 or npz."""
+
+    events: int
+    duration_us: int
+    format: str
+    out: Path
+    warnings: tuple[str, ...]
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    stream: str | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda share: None,
+) -> Converted:
+    """Write one event stream of a recording to ``out``: its events in their order, the sensor's size, the camera.
+
+    Memory is bounded. ``out`` appears when it is complete, and not at all after an error or Ctrl-C; until then a
+    file beside it, .livesnn-…, is written; see `write_npz` for its need of space.
+
+    Parameters
+    ----------
+    out
+        Its suffix says the format, .aedat4 or .npz.
+    stream
+        The event stream's name; None: the first.
+    progress
+        Told again and again how much is done, 0 to 1.
+
+    Raises
+    ------
+    SourceError
+        When ``source`` can't be read, or ``out`` can't be written, exists, or is the source.
+    FormatError
+        When ``source`` isn't a recording, is damaged beyond use, or its sensor too large for the format.
+    """
+    suffix = out.suffix.lower()
+    if suffix not in (".aedat4", ".npz"):
+        raise SourceError(f"{out}: can't tell its format: choose a name that ends in .aedat4 or .npz")
+    _check_free(source, out, overwrite=overwrite)
+    part = out.with_name(f".livesnn-{secrets.token_hex(6)}{out.suffix}")
+    with _open(source, stream) as recording:
+        tally = _Tally(recording, progress)
+        try:
+            _write(part, tally, recording)
+            _check_free(source, out, overwrite=overwrite)  # again: that may have taken an hour
+            part.replace(out)
+        except OSError as error:
+            raise SourceError(
+                f"{out}: can't be written ({error.strerror or error}): check the folder and the free space"
+            ) from error
+        except (SourceError, FormatError) as error:  # of the writer, which knows the other name only
+            raise type(error)(str(error).replace(str(part), str(out))) from error
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink()
+        warnings = (*_left_out(recording), *recording.warnings, *tally.warnings(suffix))
+    return Converted(tally.events, tally.last_us - tally.first_us, suffix[1:], out, warnings)
+
+
+def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:
+    if not os.path.lexists(out):
+        return
+    with contextlib.suppress(OSError):  # a link that points nowhere, or no source: told when it is opened
+        if os.path.samefile(source, out):
+            raise SourceError(f"{out}: is the recording itself: choose another name")
+    if out.is_dir():
+        raise SourceError(f"{out}: a folder: add the name of a file")
+    if not overwrite:
+        raise SourceError(f"{out} exists already: choose another name, or add --overwrite")
+
+
+def _open(source: Path, stream: str | None) -> Recording:
+    try:
+        return open_recording(source, stream=stream)
+    except FormatError as error:
+        from livesnn.video import is_video
+
+        if is_video(source):
+            raise SourceError(
+                f"{source}: a video has no events: give a recording of an event camera"
+            ) from error
+        raise
+
+
+class _Tally:
+    """A recording's packets, one iteration; what has passed is added up."""
+
+    def __init__(self, recording: Recording, progress: Progress) -> None:
+        self.events = 0
+        self.first_us = self.last_us = 0
+        self._jumps = 0
+        self._recording = recording
+        self._progress = progress
+
+    def __iter__(self) -> Iterator[Events]:
+        start_us, duration_us = self._recording.t_start, max(self._recording.duration_us, 1)
+        newest_us: int | None = None
+        for packet in self._recording:
+            first_us, last_us = int(packet["t"][0]), int(packet["t"][-1])
+            if newest_us is None:
+                newest_us = self.first_us = self.last_us = first_us
+            self._jumps += first_us < newest_us
+            self.first_us, self.last_us = min(self.first_us, first_us), max(self.last_us, last_us)
+            self.events += packet.size
+            newest_us = last_us
+            yield packet
+            self._progress(min(max((last_us - start_us) / duration_us, 0.0), 1.0))
+
+    def warnings(self, suffix: str) -> list[str]:
+        if not self._jumps or suffix != ".npz":
+            return []
+        return [
+            f"time jumps back {self._jumps:,} times: a reader of .npz may sort by time, .aedat4 keeps the order"
+        ]
+
+
+def _left_out(recording: Recording) -> Iterator[str]:
+    counts = zip(("frames", "IMU samples", "triggers"), recording.other_content(), strict=True)
+    if other := [f"{kind} ({count:,})" for kind, count in counts if count]:
+        yield f"left out, since only events are converted: {', '.join(other)}"
+    for name in recording.other_streams:
+        yield f"left out, since one event stream is converted: {name}: for it, add --stream {name}"
+
+
+def _write(part: Path, packets: Iterable[Events], recording: Recording) -> None:
+    if part.suffix.lower() == ".npz":
+        return write_npz(part, packets, recording.resolution, recording.camera)
+    with Aedat4Writer(part, recording.resolution, recording.camera) as writer:
+        for packet in packets:
+            writer.write(packet)

@@ -1,0 +1,337 @@
+"""Converting recordings: exactly the same events, or nothing under the new name."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.__main__ import main
+from livesnn.errors import FormatError, LivesnnError, SourceError
+from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
+from livesnn.events.convert import convert
+from livesnn.events.formats.tables import LARGE_EVENTS
+from livesnn.events.npz_writer import write_npz
+from livesnn.events.recorder import Aedat4Writer, storable
+from livesnn.events.recording import open_recording
+
+SUFFIXES = [".aedat4", ".npz"]
+WIDEST = Resolution(1 << 15, 1 << 15)
+VGA = Resolution(640, 480)
+FOLDERS = [
+    "aedat2",
+    "aedat3",
+    "aedat4",
+    "csv",
+    "dat",
+    "es",
+    "evt2",
+    "evt21",
+    "evt3",
+    "hdf5",
+    "malformed",
+    "nmnist",
+]
+
+
+def random_stream(seed: int, sensor: Resolution, count: int = 3_000) -> Events:
+    """Return events with equal times, duplicates, stretches without any, and the sensor's corners."""
+    random = np.random.default_rng(seed)
+    start_us = [0, -5_000_000, -3, 1_700_000_000_000_000, 1 - TIME_LIMIT_US, TIME_LIMIT_US - (1 << 42)][
+        seed % 6
+    ]
+    gaps = random.choice(
+        [0, 0, 0, 1, 7, 10_000, 3_600_000_000], count, p=[0.2, 0.2, 0.2, 0.2, 0.19, 0.009, 0.001]
+    )
+    events = np.zeros(count, EVENTS_DTYPE)
+    events["t"] = start_us + np.cumsum(gaps) - gaps[0]
+    for axis, most in zip(("x", "y"), sensor, strict=True):
+        ends = random.choice([0, most - 1], count)
+        events[axis] = np.where(random.random(count) < 0.3, ends, random.integers(0, most, count))
+    events["p"] = random.random(count) < 0.4
+    again = np.sort(random.integers(0, count, count // 10))
+    return np.insert(events, again, events[again])
+
+
+def write(path: Path, events: Events, sensor: Resolution, camera: str = "DVX µ <7>") -> Path:
+    if path.suffix == ".npz":
+        columns = {axis: events[axis] for axis in EVENTS_DTYPE.names or ()}
+        np.savez(path, **columns, width=sensor.width, height=sensor.height, camera=camera)  # type: ignore[arg-type]
+        return path
+    with Aedat4Writer(path, sensor, camera) as writer:
+        for packet in np.array_split(events, 5):
+            writer.write(packet)
+    return path
+
+
+def read(path: Path, stream: str | None = None) -> tuple[Events, Resolution, str]:
+    with open_recording(path, stream=stream) as recording:
+        events = np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])
+        return events, recording.resolution, storable(recording.camera)
+
+
+def assert_same(path: Path, events: Events, sensor: Resolution, camera: str) -> None:
+    found, resolution, name = read(path)
+    assert np.array_equal(found, events)
+    assert (resolution, name) == (sensor, camera)
+    with open_recording(path) as recording:
+        assert recording.warnings == []
+
+
+@pytest.mark.parametrize("before", SUFFIXES)
+@pytest.mark.parametrize("seed", range(12))
+def test_a_converted_stream_is_the_same_there_and_back(tmp_path: Path, before: str, seed: int) -> None:
+    sensor = [WIDEST, VGA, Resolution(1, 1)][seed % 3]
+    events = random_stream(seed, sensor)
+    path = write(tmp_path / f"a{before}", events, sensor)
+    for number, suffix in enumerate([*SUFFIXES, *SUFFIXES]):
+        done = convert(path, tmp_path / f"{number}{suffix}")
+        assert (done.events, done.duration_us) == (len(events), int(events["t"][-1] - events["t"][0]))
+        assert (done.format, done.warnings) == (suffix[1:], ())
+        path = done.out
+        assert_same(path, events, sensor, "DVX µ <7>")
+
+
+@pytest.mark.parametrize("after", SUFFIXES)
+@pytest.mark.parametrize("count", [0, 1])
+def test_none_and_one_event_are_converted_too(tmp_path: Path, after: str, count: int) -> None:
+    events = random_stream(3, VGA)[:count]
+    for before in SUFFIXES:
+        done = convert(write(tmp_path / f"a{before}", events, VGA, ""), tmp_path / f"b{before}{after}")
+        assert (done.events, done.duration_us) == (count, 0)
+        assert_same(done.out, events, VGA, "")
+
+
+def test_more_events_than_are_held_in_memory_are_the_same(tmp_path: Path) -> None:
+    events = np.zeros(LARGE_EVENTS + 1, EVENTS_DTYPE)
+    events["t"] = np.arange(events.size) // 3
+    events["x"] = np.arange(events.size) % 34
+    first = convert(write(tmp_path / "a.npz", events, Resolution(34, 34)), tmp_path / "b.aedat4")
+    assert_same(convert(first.out, tmp_path / "c.npz").out, events, Resolution(34, 34), "DVX µ <7>")
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_sample_recording_is_the_same_in_both_formats(
+    tmp_path: Path, data_dir: Path, folder: str
+) -> None:
+    readable = 0
+    for path in sorted((data_dir / "recordings" / folder).iterdir()):
+        try:
+            with open_recording(path) as recording:
+                names = [recording.stream, *recording.other_streams]
+        except LivesnnError:  # a picture without events, an empty file
+            continue
+        readable += 1
+        for name in names:
+            expected = read(path, name)
+            for suffix in SUFFIXES:
+                done = convert(path, tmp_path / f"out{suffix}", stream=name, overwrite=True)
+                assert done.events == len(expected[0])
+                assert_same(done.out, *expected)
+    assert readable
+
+
+@pytest.mark.parametrize("damage", ["aedat4_corrupt_bytes_mid.aedat4", "evt2_trunc_word.raw"])
+def test_what_its_reader_says_of_a_recording_is_said_of_the_conversion(
+    tmp_path: Path, data_dir: Path, damage: str
+) -> None:
+    path = data_dir / "recordings" / "malformed" / damage
+    with open_recording(path) as recording:
+        assert sum(packet.size for packet in recording) > 0
+        assert recording.warnings
+        assert set(recording.warnings) <= {*convert(path, tmp_path / "out.npz").warnings}
+
+
+def test_what_is_not_events_and_other_streams_are_said_to_be_left_out(tmp_path: Path, data_dir: Path) -> None:
+    folder = data_dir / "recordings" / "aedat4"
+    (line,) = convert(folder / "aestream_davis.aedat4", tmp_path / "a.npz").warnings
+    assert line == "left out, since only events are converted: frames (3), IMU samples (130), triggers (15)"
+    stereo = folder / "derived_stereo_two_event_streams.aedat4"
+    (line,) = convert(stereo, tmp_path / "b.npz", stream="RIGHT_CAM/events").warnings
+    assert line.endswith("LEFT_CAM/events: for it, add --stream LEFT_CAM/events")
+    assert read(tmp_path / "b.npz")[2] == "RIGHT_CAM"
+
+
+def test_a_clock_that_was_set_back_is_kept_by_aedat4_and_told_of_for_npz(tmp_path: Path) -> None:
+    events = random_stream(0, VGA, 100)
+    with Aedat4Writer(tmp_path / "a.aedat4", VGA) as writer:
+        writer.write(events)
+        events["t"] -= 20_000
+        writer.write(events)
+    expected = read(tmp_path / "a.aedat4")
+    assert (np.diff(expected[0]["t"]) < 0).any()
+    assert_same(convert(tmp_path / "a.aedat4", tmp_path / "b.aedat4").out, *expected)
+    (line,) = convert(tmp_path / "a.aedat4", tmp_path / "b.npz").warnings
+    assert line.startswith("time jumps back 1 times")
+    assert np.array_equal(np.load(tmp_path / "b.npz")["t"], expected[0]["t"])
+
+
+@pytest.mark.parametrize(
+    "camera", [np.arange(3), np.array({}, object), np.array("x" * 5_000), np.array(b"x")]
+)
+def test_an_npz_whose_camera_is_not_a_name_is_read_without_one(tmp_path: Path, camera: object) -> None:
+    path = write(tmp_path / "a.npz", random_stream(1, VGA, 10), VGA, camera)  # type: ignore[arg-type]
+    assert read(path)[1:] == (VGA, "")
+
+
+# --- what is refused, and what is left then ---
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_that_exists_is_replaced_only_when_asked_to(tmp_path: Path, suffix: str) -> None:
+    events = random_stream(1, VGA)
+    path = write(tmp_path / "a.npz", events, VGA)
+    out = tmp_path / f"out{suffix}"
+    out.write_bytes(b"somebody's work")
+    with pytest.raises(SourceError, match="exists already: choose another name, or add --overwrite"):
+        convert(path, out)
+    assert out.read_bytes() == b"somebody's work"
+    assert_same(convert(path, out, overwrite=True).out, events, VGA, "DVX µ <7>")
+
+
+def test_the_recording_itself_is_never_written_to_by_any_of_its_names(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.npz", random_stream(1, VGA), VGA)
+    (tmp_path / "hard.npz").hardlink_to(path)
+    (tmp_path / "soft.npz").symlink_to(path)
+    for out in (
+        path,
+        tmp_path / "hard.npz",
+        tmp_path / "soft.npz",
+        tmp_path / ".." / tmp_path.name / "a.npz",
+    ):
+        with pytest.raises(SourceError, match="is the recording itself: choose another name"):
+            convert(path, out, overwrite=True)
+    assert len(read(path)[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("out.csv", "can't tell its format: choose a name that ends in .aedat4 or .npz"),
+        ("out", "can't tell its format"),
+        ("nowhere/out.npz", "can't be written .* check the folder and the free space"),
+        ("nowhere/out.aedat4", "nowhere/out.aedat4: can't be written .* check the folder"),
+        ("a.npz/out.npz", "can't be written"),
+        ("folder.npz", "a folder: add the name of a file"),
+        ("x" * 300 + ".aedat4", "can't be written"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_one_line_and_leaves_nothing(
+    tmp_path: Path, name: str, why: str
+) -> None:
+    path = write(tmp_path / "a.npz", random_stream(1, VGA), VGA)
+    (tmp_path / "folder.npz").mkdir()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SourceError, match=why) as raised:
+        convert(path, tmp_path / name, overwrite=True)
+    assert "\n" not in str(raised.value)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_is_no_recording_of_events_leaves_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "a.npz", random_stream(1, VGA), VGA)
+    (tmp_path / "text.aedat4").write_bytes(b"hello")
+    (tmp_path / "video.avi").write_bytes(b"RIFF\0\0\0\0AVI LIST")
+    before = sorted(tmp_path.iterdir())
+    for name, stream, kind, why in (
+        ("none.npz", None, SourceError, "no such file"),
+        ("text.aedat4", None, FormatError, "not a recording of a known format"),
+        ("video.avi", None, SourceError, "a video has no events"),
+        ("a.npz", "left", SourceError, "no event stream called 'left'; it has events"),
+    ):
+        with pytest.raises(kind, match=why):
+            convert(tmp_path / name, tmp_path / "out.npz", stream=stream)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_sensor_too_large_to_be_read_again_is_refused_and_no_file_made(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="can't hold a sensor of 40000×10"):
+        write_npz(tmp_path / "out.npz", [], Resolution(40_000, 10), "")
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_interrupted_conversion_leaves_what_was_there(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / "a.npz", random_stream(1, VGA, 100_000), VGA)
+    out = tmp_path / f"out{suffix}"
+    shares: list[float] = []
+
+    def interrupt(share: float) -> None:
+        shares.append(share)
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(path, out, progress=interrupt)
+    assert [*tmp_path.iterdir()] == [path]
+    out.write_bytes(b"somebody's work")
+    with pytest.raises(KeyboardInterrupt):
+        convert(path, out, overwrite=True, progress=interrupt)
+    assert sorted(tmp_path.iterdir()) == [path, out]
+    assert out.read_bytes() == b"somebody's work"
+    assert all(0 <= share <= 1 for share in shares)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / "a.npz", random_stream(1, VGA), VGA)
+    out = tmp_path / f"out{suffix}"
+    with pytest.raises(SourceError, match="exists already"):
+        convert(path, out, progress=lambda share: out.touch())
+    assert sorted(tmp_path.iterdir()) == [path, out]
+    assert out.read_bytes() == b""
+
+
+FULL = """
+import resource, sys
+from livesnn.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+sys.exit(main(["convert", *sys.argv[1:]]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit on a file's size")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / "a.npz", random_stream(1, VGA, 50_000), VGA)
+    out = tmp_path / f"out{suffix}"
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", FULL, str(path), str(out)]
+    ended = subprocess.run(command, env=environment, timeout=60, check=False, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines()[-1].startswith(f"livesnn convert: {out}: can't be written (")
+    assert "Traceback" not in ended.stderr
+    assert [*tmp_path.iterdir()] == [path]
+
+
+# --- the command ---
+
+
+def test_the_command_ends_with_a_line_of_json_and_says_warnings(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    events = random_stream(1, VGA, 50)
+    path, out = tmp_path / "a.npz", tmp_path / "out.aedat4"
+    np.savez(path, **{axis: events[axis] for axis in "txyp"})  # type: ignore[arg-type]
+    assert main(["convert", str(path), str(out)]) == 0
+    printed, said = capfd.readouterr()
+    found = json.loads(printed.splitlines()[-1])
+    warning = "the file doesn't give width and height: 640×480 assumed"
+    assert found == {
+        "events": 55,
+        "duration_us": int(events["t"][-1] - events["t"][0]),
+        "format": "aedat4",
+        "out": str(out),
+        "warnings": [warning],
+    }
+    assert said.splitlines()[-1] == f"livesnn convert: {warning}"
+    assert main(["convert", str(path), str(out)]) == 1
+    assert main(["convert", str(path), str(out), "--overwrite"]) == 0
+    assert main(["convert", "camera", str(out)]) == 1
+    assert "convert reads files" in capfd.readouterr().err

@@ -1,0 +1,193 @@
+"""livesnn doctor: what it says of this machine, of damage, and of libraries that crash or hang."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from livesnn.__main__ import main
+from livesnn.cli.findings import Check, Findings
+from livesnn.cli.machine import run_all, start
+from livesnn.cli.probes import library, models, numba_cache, writable
+from livesnn.cli.usb import install_rules, udev_rules, usb_permissions
+from livesnn.paths import models_dir
+from livesnn.weights import load_weights, save_weights
+
+pytestmark = pytest.mark.timeout(200)
+
+INIVATION = 'SUBSYSTEM=="usb", ATTR{idVendor}=="152a", ATTR{idProduct}=="84[0-1]?", MODE="0666"\n'
+SOUND_CARD = 'SUBSYSTEM=="usb", ATTR{idVendor}=="152a", ATTR{idProduct}=="8750", MODE="0666"\n'
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Return a copy of a shipped model, in a folder of models."""
+    return Path(shutil.copytree(models_dir() / "nmnist", tmp_path / "models" / "nmnist"))
+
+
+def plug_in(root: Path, vendor: str, product: str) -> tuple[Path, Path]:
+    """Return a folder of USB devices with one in it, and the folder of its node, which isn't there yet."""
+    device = root / "devices" / "1-2"
+    device.mkdir(parents=True)
+    parts = {"idVendor": vendor, "idProduct": product, "busnum": "1", "devnum": "7"}
+    for name, text in parts.items():
+        (device / name).write_text(f"{text}\n")
+    (root / "devices" / "usb1").mkdir()
+    return device.parent, root / "nodes"
+
+
+def printing(code: str) -> Findings:
+    """Return what doctor makes of a process that runs this code."""
+    return next(run_all({"it": partial(start, [sys.executable, "-c", code], {})}, 30.0))
+
+
+def test_nothing_is_a_problem_on_this_machine(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    out = capfd.readouterr().out
+    assert out.count("\n") == 1
+    told = json.loads(out)
+    assert set(told) == {"ok", "checks", "models", "versions"}
+    assert told["ok"] is True
+    assert all(set(check) == {"name", "state", "what", "do"} for check in told["checks"])
+    states = {check["name"]: check["state"] for check in told["checks"]}
+    assert set(states.values()) <= {"ok", "warning"}
+    assert {"numpy", "numba", "numba cache", "window", "cache folder", "settings folder"} <= set(states)
+    assert states["model nmnist"] == states["self-test"] == "ok"
+    weights = (models_dir() / "nmnist" / "model.onnx").read_bytes()
+    assert told["models"]["nmnist"]["model.onnx"] == hashlib.sha256(weights).hexdigest()
+    assert {"livesnn", "python", "numpy", "onnxruntime"} <= set(told["versions"])
+
+
+def test_a_whole_model_is_fine(model: Path) -> None:
+    found = models(model.parent)
+    assert [check.state for check in found.checks] == ["ok"]
+    assert set(found.models["nmnist"]) == {"model.onnx", "model.safetensors"}
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.safetensors"])
+def test_a_damaged_file_of_a_model_is_named(model: Path, name: str) -> None:
+    file = model / name
+    file.write_bytes(file.read_bytes()[:1000])
+    (check,) = models(model.parent).checks
+    assert check.state == "problem"
+    assert str(file) in check.what
+    assert check.do
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.safetensors"])
+def test_a_missing_file_of_a_model_is_named(model: Path, name: str) -> None:
+    (model / name).unlink()
+    found = models(model.parent)
+    assert [check.state for check in found.checks] == ["problem"]
+    assert str(model / name) in found.checks[0].what
+    assert len(found.models["nmnist"]) == 1
+
+
+def test_two_files_of_different_trainings_are_a_problem(model: Path) -> None:
+    from dataclasses import replace
+
+    weights, card = load_weights(model / "model.safetensors")
+    save_weights(weights, model / "model.safetensors", replace(card, seeds=(99,)))
+    (check,) = models(model.parent).checks
+    assert check.state == "problem"
+    assert "differ in seeds" in check.what
+
+
+def test_no_models_at_all_are_a_problem(tmp_path: Path) -> None:
+    assert [check.state for check in models(tmp_path / "none").checks] == ["problem"]
+
+
+def test_a_folder_that_can_not_be_written_says_what_to_set(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    check = writable("cache folder", tmp_path / "file" / "livesnn", "LIVESNN_CACHE", "a folder")
+    assert check.state == "warning"
+    assert "LIVESNN_CACHE" in check.do
+
+
+def test_a_folder_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    assert writable("cache folder", folder, "LIVESNN_CACHE", "a folder").state == "ok"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numba_that_can_not_write_where_it_was_told_to_is_a_warning(tmp_path: Path) -> None:
+    (check,) = numba_cache(str(tmp_path)).checks  # numba itself read the environment when it was imported
+    assert check.state == "warning"
+    assert "NUMBA_CACHE_DIR" in check.do
+
+
+def test_a_library_that_is_not_there_says_how_to_get_it() -> None:
+    (check,) = library("no_such_library", "no-such-library", without="warning").checks
+    assert check == Check(
+        "no-such-library", "warning", "no-such-library isn't installed", "pip install no-such-library"
+    )
+
+
+def test_a_crash_is_a_problem_with_its_signal() -> None:
+    (check,) = printing("import os, sys; print('last words', file=sys.stderr, flush=True); os.abort()").checks
+    assert check.state == "problem"
+    assert "last words" in check.what
+    if sys.platform != "win32":
+        assert "SIGABRT" in check.what
+
+
+def test_what_was_found_before_a_crash_at_the_end_is_kept() -> None:
+    code = """import os; print('{"checks": [{"name": "a", "state": "ok", "what": "b"}]}', flush=True); os.abort()"""
+    assert [check.state for check in printing(code).checks] == ["ok", "problem"]
+
+
+def test_talk_of_a_library_does_not_matter() -> None:
+    code = """print('hello'); print('{"checks": [{"name": "a", "state": "ok", "what": "b"}]}')"""
+    assert printing(code) == Findings((Check("a", "ok", "b"),))
+
+
+def test_a_hanging_library_is_a_problem_and_is_ended() -> None:
+    hanging = start([sys.executable, "-c", "import time; time.sleep(600)"], {})
+    begun_s = time.monotonic()
+    ((check,),) = [found.checks for found in run_all({"it": lambda: hanging}, 0.5)]
+    assert check.state == "problem"
+    assert "no answer in time" in check.what
+    assert hanging.returncode is not None
+    assert time.monotonic() - begun_s < 60
+
+
+@pytest.mark.parametrize(
+    ("rules", "state"),
+    [(INIVATION, "ok"), (SOUND_CARD, "warning"), ("# " + INIVATION, "warning"), ("", "warning")],
+)
+def test_a_rule_for_cameras_is_found(tmp_path: Path, rules: str, state: str) -> None:
+    (tmp_path / "65-camera.rules").write_text(rules)
+    assert udev_rules([tmp_path / "none", tmp_path]).state == state
+
+
+def test_the_command_installs_the_rules_file_or_else_its_text(tmp_path: Path) -> None:
+    assert '"152a"' in install_rules([tmp_path])
+    (tmp_path / "65-camera.rules").write_text(INIVATION)
+    assert f"sudo cp '{tmp_path}/65-camera.rules'" in install_rules([tmp_path])
+
+
+def test_a_camera_that_may_not_be_opened_is_a_problem(tmp_path: Path) -> None:
+    (check,) = usb_permissions(*plug_in(tmp_path, "152a", "841a"))
+    assert (check.name, check.state) == ("usb permission", "problem")
+    assert "udevadm" in check.do
+
+
+@pytest.mark.parametrize(
+    ("vendor", "product", "state"), [("152a", "841a", "ok"), ("04b4", "00f5", "warning")]
+)
+def test_a_camera_that_may_be_opened(tmp_path: Path, vendor: str, product: str, state: str) -> None:
+    devices, nodes = plug_in(tmp_path, vendor, product)
+    (nodes / "001").mkdir(parents=True)
+    (nodes / "001" / "007").touch()
+    assert [check.state for check in usb_permissions(devices, nodes)] == [state]
+
+
+def test_a_sound_card_of_the_same_vendor_is_no_camera(tmp_path: Path) -> None:
+    assert usb_permissions(*plug_in(tmp_path, "152a", "8750")) == []
