@@ -105,13 +105,12 @@ def share_done(doing: str) -> Iterator[Callable[[float], None]]:
     from rich.progress import Progress
 
     console = Console(stderr=True)
+    say(doing)
     if not console.is_terminal:
-        say(doing)
         yield lambda share: None
         return
     with Progress(console=console, transient=True) as bars:
         bar = bars.add_task("", total=1.0)
-        bars.print(one_line(doing), markup=False, highlight=False)
         yield lambda share: bars.update(bar, completed=share)
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from livesnn.errors import LivesnnError
 
@@ -20,8 +21,27 @@ _XCB_PACKAGES = (
 )
 
 
-_WITHOUT_SCREEN = ("offscreen", "minimal")
+WITHOUT_SCREEN = ("offscreen", "minimal")
 _TRIAL = "import sys; from PySide6.QtGui import QGuiApplication as A; a = A([]); sys.exit(a.primaryScreen() is None)"
+
+
+class Opened(NamedTuple):
+    """What Qt opened: its version and platform, and the first screen's size, 1920×1080; "" without one."""
+
+    qt: str
+    platform: str
+    size: str
+
+
+def opened_screen() -> Opened:
+    """Open Qt's platform, for the rest of the process; it aborts where `check_screen` would have raised."""
+    import PySide6
+    from PySide6.QtGui import QGuiApplication
+
+    application = QGuiApplication([sys.argv[0]])
+    screen = application.primaryScreen()
+    size = f"{screen.size().width()}×{screen.size().height()}" if screen else ""
+    return Opened(PySide6.__version__, application.platformName(), size)
 
 
 def check_screen() -> None:
@@ -34,7 +54,7 @@ def check_screen() -> None:
         return
     if uses_xcb(os.environ):
         check_xcb(xcb_plugin())
-    elif _platform(os.environ) not in _WITHOUT_SCREEN and not getattr(sys, "frozen", False):
+    elif _platform(os.environ) not in WITHOUT_SCREEN and not getattr(sys, "frozen", False):
         try_out()
 
 

@@ -23,7 +23,7 @@ from livesnn.report import one_line, say, write, write_json
 PROBE = "LIVESNN_DOCTOR_PROBE"
 """Environment variable of the processes that doctor starts: the probe to run."""
 
-LIMIT_S = 60.0
+LIMIT_S = 90.0
 """For all probes but the last together, and for the last, which is timed and so runs alone."""
 
 _KILLED_S = 2.0  # for a killed process to be gone; one that waits for a broken USB device may stay
@@ -121,6 +121,7 @@ def _collect(name: str, process: subprocess.Popen[str], deadline_s: float) -> Fi
     if found is not None and process.returncode == 0:
         return found
     said = one_line((err.strip().splitlines() or ["it said nothing"])[-1])[:300]
+    said = said.removeprefix("livesnn doctor: ").removesuffix(" (run again with --debug and report it)")
     what = f"{name} {_ending(process.returncode)} ({said})"
     return (found or Findings()) + Findings((Check(name, "problem", what, _again(name)),))
 
@@ -140,7 +141,7 @@ def _ending(code: int) -> str:
 
 
 def _again(name: str) -> str:
-    return f"run it alone for all it says, {PROBE}={name} livesnn doctor --debug, and reinstall what it names"
+    return f"mend the other problems first; if it stays, {PROBE}={name} livesnn doctor --debug says more"
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

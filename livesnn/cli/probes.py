@@ -71,7 +71,7 @@ def _nothing() -> None:
 
 def window() -> Findings:
     """Open Qt's platform as the window would."""
-    from livesnn.app.screen import PLATFORM, check_screen
+    from livesnn.app.screen import PLATFORM, WITHOUT_SCREEN, check_screen, opened_screen
 
     if importlib.util.find_spec("PySide6") is None:
         do = "pip install PySide6-Essentials"
@@ -84,17 +84,12 @@ def window() -> Findings:
     except LivesnnError as error:  # a server is a good place for everything but the window
         state: State = "warning" if bare and str(error).startswith("no screen") else "problem"
         return Findings((failed("window", state, error),))
-    import PySide6
-    from PySide6.QtGui import QGuiApplication
-
-    application = QGuiApplication([sys.argv[0]])
-    platform, screen = application.platformName(), application.primaryScreen()
-    size = f"{screen.size().width()}×{screen.size().height()}" if screen else "no screen"
-    what = f"Qt {PySide6.__version__} draws by {platform} on {size}"
-    hidden = platform in ("offscreen", "minimal")
+    found = opened_screen()
+    what = f"Qt {found.qt} draws by {found.platform} on {found.size or 'no screen'}"
+    hidden = found.platform in WITHOUT_SCREEN
     do = f"unset {PLATFORM} to see the window" if hidden else ""
-    state = "warning" if hidden or not screen else "ok"
-    return Findings((Check("window", state, what, do),), versions={"PySide6": PySide6.__version__})
+    state = "warning" if hidden or not found.size else "ok"
+    return Findings((Check("window", state, what, do),), versions={"PySide6": found.qt})
 
 
 def cameras() -> Findings:

@@ -18,8 +18,6 @@ from livesnn.events.npz_writer import write_npz
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import Recording, open_recording
 
-Progress = Callable[[float], None]
-
 
 @dataclass(frozen=True)
 class Converted:
@@ -38,7 +36,7 @@ def convert(
     *,
     stream: str | None = None,
     overwrite: bool = False,
-    progress: Progress = lambda share: None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> Converted:
     """Write one event stream of a recording to ``out``: its events in their order, the sensor's size, the camera.
 
@@ -70,6 +68,7 @@ def convert(
         tally = _Tally(recording, progress)
         try:
             _write(part, tally, recording)
+            warnings = tuple(_warnings(recording, tally.jumps if suffix == ".npz" else 0))
             _check_free(source, out, overwrite=overwrite)  # again: that may have taken an hour
             part.replace(out)
         except OSError as error:
@@ -81,7 +80,6 @@ def convert(
         finally:
             with contextlib.suppress(OSError):
                 part.unlink()
-        warnings = (*_left_out(recording), *recording.warnings, *tally.warnings(suffix))
     return Converted(tally.events, tally.last_us - tally.first_us, suffix[1:], out, warnings)
 
 
@@ -104,19 +102,17 @@ def _open(source: Path, stream: str | None) -> Recording:
         from livesnn.video import is_video
 
         if is_video(source):
-            raise SourceError(
-                f"{source}: a video has no events: give a recording of an event camera"
-            ) from error
+            raise SourceError(f"{source}: a video has no events: give a recording of events") from error
         raise
 
 
 class _Tally:
     """A recording's packets, one iteration; what has passed is added up."""
 
-    def __init__(self, recording: Recording, progress: Progress) -> None:
+    def __init__(self, recording: Recording, progress: Callable[[float], None]) -> None:
         self.events = 0
         self.first_us = self.last_us = 0
-        self._jumps = 0
+        self.jumps = 0
         self._recording = recording
         self._progress = progress
 
@@ -127,27 +123,23 @@ class _Tally:
             first_us, last_us = int(packet["t"][0]), int(packet["t"][-1])
             if newest_us is None:
                 newest_us = self.first_us = self.last_us = first_us
-            self._jumps += first_us < newest_us
+            self.jumps += first_us < newest_us
             self.first_us, self.last_us = min(self.first_us, first_us), max(self.last_us, last_us)
             self.events += packet.size
             newest_us = last_us
             yield packet
             self._progress(min(max((last_us - start_us) / duration_us, 0.0), 1.0))
 
-    def warnings(self, suffix: str) -> list[str]:
-        if not self._jumps or suffix != ".npz":
-            return []
-        return [
-            f"time jumps back {self._jumps:,} times: a reader of .npz may sort by time, .aedat4 keeps the order"
-        ]
 
-
-def _left_out(recording: Recording) -> Iterator[str]:
+def _warnings(recording: Recording, jumps: int) -> Iterator[str]:
     counts = zip(("frames", "IMU samples", "triggers"), recording.other_content(), strict=True)
     if other := [f"{kind} ({count:,})" for kind, count in counts if count]:
         yield f"left out, since only events are converted: {', '.join(other)}"
     for name in recording.other_streams:
         yield f"left out, since one event stream is converted: {name}: for it, add --stream {name}"
+    if jumps:
+        yield f"time jumps back {jumps:,} times: readers of .npz may sort it, .aedat4 keeps the order"
+    yield from recording.warnings
 
 
 def _write(part: Path, packets: Iterable[Events], recording: Recording) -> None:

@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -91,8 +92,6 @@ def test_a_missing_file_of_a_model_is_named(model: Path, name: str) -> None:
 
 
 def test_two_files_of_different_trainings_are_a_problem(model: Path) -> None:
-    from dataclasses import replace
-
     weights, card = load_weights(model / "model.safetensors")
     save_weights(weights, model / "model.safetensors", replace(card, seeds=(99,)))
     (check,) = models(model.parent).checks
