@@ -15,6 +15,9 @@ from livesnn.errors import ModelError
 Weights = dict[str, npt.NDArray[np.float32]]
 """Arrays by parameter name: "blocks.0.1.first.conv.weight", [out, in, kh, kw]."""
 
+Rounded = tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]
+"""A kernel [O, C, k, k] in 8 bits, and the scale [O] of each output channel."""
+
 CARD_KEY = "livesnn"
 BATCH_NORM_EPSILON = 1e-5
 POOLED = 9
@@ -54,19 +57,22 @@ def save_weights(weights: Weights, path: Path, card: ModelCard) -> None:
 def weights_to_run(weights: Weights, network: NetworkSpec) -> Weights:
     """Return what every engine runs: batch norm folded, and, where the card says 8 bits, the blocks' kernels rounded.
 
-    Raises ModelError that names a tensor which is missing or doesn't fit.
+    Raises ModelError that names a tensor which is missing, doesn't fit, or holds what is no number.
     """
     folded = fold_batch_norm(weights)
-    if network.weight_bits == 8:
-        for name in [name for name in folded if name.startswith("blocks.") and name.endswith(".conv.weight")]:
-            rounded, scale = quantize(folded[name], times=POOLED if name in POOL_READERS else 1)
-            folded[name] = rounded * scale[:, None, None, None]
-    return folded
+    rounded = rounded_kernels(folded, network)
+    return folded | {name: kernel * scale[:, None, None, None] for name, (kernel, scale) in rounded.items()}
 
 
-def quantize(
-    kernel: npt.NDArray[np.float32], *, times: int = 1
-) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+def rounded_kernels(folded: Weights, network: NetworkSpec) -> dict[str, Rounded]:
+    """Return the kernels that a network has in 8 bits, by name: all but the stem's, or none."""
+    if network.weight_bits != 8:
+        return {}
+    names = [name for name in folded if name.startswith("blocks.") and name.endswith(".conv.weight")]
+    return {name: quantize(folded[name], times=POOLED if name in POOL_READERS else 1) for name in names}
+
+
+def quantize(kernel: npt.NDArray[np.float32], *, times: int = 1) -> Rounded:
     """Return a kernel [O, C, k, k] in 8 bits, -127..127, and the scale float32 [O] of each output channel.
 
     Symmetric, by a channel's largest weight; coarser where its weights wouldn't fit into 16 bits together, or, where
@@ -87,7 +93,7 @@ def fold_batch_norm(weights: Weights) -> Weights:
     """Return the weights of the same network without batch norm: each "<layer>.norm" goes into "<layer>.conv".
 
     w' = w · γ/√(σ²+ε), b' = β − μ · γ/√(σ²+ε)  (Jacob et al. 2018). Computed in float64.
-    Raises ModelError that names a tensor which is missing or doesn't fit.
+    Raises ModelError that names a tensor which is missing, doesn't fit, or holds what is no number.
     """
     folded = {name: array for name, array in weights.items() if ".norm." not in name}
     for name in [name for name in weights if name.endswith(".norm.weight")]:
@@ -103,4 +109,7 @@ def fold_batch_norm(weights: Weights) -> Weights:
         kernel = weights[f"{layer}.conv.weight"]
         folded[f"{layer}.conv.weight"] = (kernel * gain[:, None, None, None]).astype(np.float32)
         folded[f"{layer}.conv.bias"] = (beta - mean * gain).astype(np.float32)
+    for name, array in folded.items():
+        if not np.isfinite(array).all():
+            raise ModelError(f"{name} holds what is no number: its weights are damaged, train again")
     return folded

@@ -22,8 +22,8 @@ class TorchModel:
 
     engine = "torch"
 
-    def __init__(self, net: SpikingNetwork) -> None:
-        self._net = without_norm(net)
+    def __init__(self, net: SpikingNetwork, where: str = "") -> None:
+        self._net = without_norm(net, where)
         self.card: ModelCard = net.with_states()
 
     @classmethod
@@ -39,7 +39,7 @@ class TorchModel:
         if threads is not None:
             torch.set_num_threads(threads)
         try:
-            model = cls(load_network(path))
+            model = cls(load_network(path), str(path))
         except RuntimeError as error:  # such as a pool larger than what it pools
             reason = str(error).partition("\n")[0]
             raise ModelError(f"{path}: its card describes no network that can be built: {reason}") from error

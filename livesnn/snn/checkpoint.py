@@ -47,7 +47,15 @@ def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> Spikin
     return net.eval()
 
 
-def without_norm(net: SpikingNetwork) -> SpikingNetwork:
-    """Return the network that inference runs: batch norm folded into the convolutions, weights of the card's bits."""
+def without_norm(net: SpikingNetwork, where: str = "") -> SpikingNetwork:
+    """Return the network that inference runs: batch norm folded into the convolutions, weights of the card's bits.
+
+    Raises ModelError that says ``where``, default the card's name, and which tensor holds what is no number.
+    """
+    where = where or net.card.name
     card = replace(net.card, network=replace(net.card.network, norm=False))
-    return with_weights(build_network(card), weights_to_run(weights_of(net), card.network), where=card.name)
+    try:
+        weights = weights_to_run(weights_of(net), card.network)
+    except ModelError as error:
+        raise ModelError(f"{where}: {error}") from error
+    return with_weights(build_network(card), weights, where=where)

@@ -20,7 +20,7 @@ from livesnn.train.loading import Batch
 from livesnn.train.switch import measure_switch, write_switch
 
 AT_ONCE = 50
-"""Validation clips, so that a large part fits into memory (with gradients 50 of 64×64 pixels take 3 GB)."""
+"""Clips that run without gradients, so that any number fits into memory (50 of 64×64 pixels take 3 GB with them)."""
 
 
 class HybridModule(lightning.LightningModule):

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from livesnn.snn.network import SpikingNetwork, eval_mode
 from livesnn.train.datasets import Samples
+from livesnn.train.hybrid import AT_ONCE
 
 CLIPS = 500
 """Training clips that are measured, at most."""
-AT_ONCE = 50
 
 
 class MeasuredNorms(Callback):

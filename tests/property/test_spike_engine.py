@@ -204,6 +204,17 @@ def test_a_tensor_that_is_missing_or_does_not_fit_is_named(folder: Path) -> None
         load_model(folder, "spike")
 
 
+@pytest.mark.parametrize("folder", ["plain", "small stem"], indirect=True)
+def test_weights_that_are_no_numbers_are_refused_in_32_bits_and_in_8(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    weights, card = load_weights(file)
+    kernel = weights["blocks.1.0.first.conv.weight"].copy()
+    kernel[3, 2, 1, 1] = np.nan
+    save_weights(weights | {"blocks.1.0.first.conv.weight": kernel}, file, card)
+    with pytest.raises(ModelError, match=r"model\.safetensors.* weights are damaged, train again"):
+        load_model(folder, "spike")
+
+
 @pytest.mark.parametrize(
     "network", [NetworkSpec("conv_snn", widths=(48, 48)), NetworkSpec(widths=(16, 16, 16, 8))]
 )

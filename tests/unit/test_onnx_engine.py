@@ -384,7 +384,7 @@ def test_the_torch_engine_takes_the_same_steps(tmp_path: Path) -> None:
     with torch.no_grad():
         net.get_parameter("classify.weight").fill_(torch.nan)
     save_network(net, tmp_path / "model.safetensors", card)
-    with pytest.raises(ModelError, match=r"model\.safetensors computes no numbers"):
+    with pytest.raises(ModelError, match=r"model\.safetensors: classify\.weight holds what is no number"):
         load_model(tmp_path, "torch")
 
 

@@ -5,13 +5,14 @@ All take addresses: what they add up stays in registers from the first spike to 
 
 from __future__ import annotations
 
+from functools import partial, reduce
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from livesnn.infer.spikes.words import BYTE, SHORT, WORD, number_of
+from livesnn.infer.spikes.words import BEGIN, BYTE, SHORT, WORD, number_of
 
 _FLOAT = ir.FloatType()
 FLOAT_BYTES, SHORT_BYTES = 4, 2
@@ -32,10 +33,19 @@ def _splat(builder: Any, number: Any, lanes: int) -> Any:
     return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(index, lanes), [0] * lanes))
 
 
+def _plus(builder: Any, kind: Any, one: Any, other: Any) -> Any:
+    return builder.fadd(one, other) if kind is _FLOAT else builder.add(one, other)
+
+
 def _add(builder: Any, kind: Any, total: Any, value: Any, lanes: int) -> None:
     """Add a vector to what lies at an address."""
-    add = builder.fadd if kind is _FLOAT else builder.add
-    _vector(builder, total, lanes, add(_vector(builder, total, lanes, kind=kind), value), kind=kind)
+    so_far = _vector(builder, total, lanes, kind=kind)
+    _vector(builder, total, lanes, _plus(builder, kind, so_far, value), kind=kind)
+
+
+def _widened(builder: Any, row: Any, lanes: int, kind: Any) -> Any:
+    """Return a vector as numbers of a kind: int8 as int16, others as they are."""
+    return builder.sext(row, ir.VectorType(kind, lanes)) if kind is SHORT else row
 
 
 @intrinsic
@@ -57,43 +67,107 @@ def rows_of(typing, number, size, weights, lists, first):  # type: ignore[no-unt
     return together(number, types.int64, types.uintp, types.uintp, types.int64), generate
 
 
-@intrinsic
-def add_floats(typing, lanes, sums, rows, off):  # type: ignore[no-untyped-def]
-    """Add to sums float32 [lanes] the float32 that lie ``off`` bytes behind each of the rows."""
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    width = lanes.literal_value
+def _adds(kind: Any, total: Any) -> Any:
+    """Return what adds rows of one kind of number to sums of another: int8 to int16, or both float32."""
 
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, sums, together, off = arguments
-        total = None
-        for i in range(len(rows)):
-            row = _vector(builder, builder.add(builder.extract_value(together, i), off), width)
-            total = row if total is None else builder.fadd(total, row)
-        _add(builder, _FLOAT, sums, total, width)
-        return context.get_dummy_value()
+    @intrinsic
+    def add_rows(typing, lanes, sums, rows, off):  # type: ignore[no-untyped-def]
+        """Add to sums [lanes] what lies ``off`` bytes behind each of the rows."""
+        if not isinstance(lanes, types.IntegerLiteral):
+            return None
+        width = lanes.literal_value
 
-    return types.void(lanes, types.uintp, rows, types.int64), generate
+        def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+            _, sums, together, off = arguments
+            places = [builder.add(builder.extract_value(together, i), off) for i in range(len(rows))]
+            loaded = [_vector(builder, place, width, kind=kind) for place in places]
+            wide = [_widened(builder, row, width, total) for row in loaded]
+            _add(builder, total, sums, reduce(partial(_plus, builder, total), wide), width)
+            return context.get_dummy_value()
+
+        return types.void(lanes, types.uintp, rows, types.int64), generate
+
+    return add_rows
 
 
-@intrinsic
-def add_bytes(typing, lanes, sums, rows, off):  # type: ignore[no-untyped-def]
-    """As `add_floats`, of int8 to sums int16."""
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    width = lanes.literal_value
+add_floats, add_bytes = _adds(_FLOAT, _FLOAT), _adds(BYTE, SHORT)
 
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, sums, together, off = arguments
-        total = None
-        for i in range(len(rows)):
-            place = builder.add(builder.extract_value(together, i), off)
-            row = builder.sext(_vector(builder, place, width, kind=BYTE), ir.VectorType(SHORT, width))
-            total = row if total is None else builder.add(total, row)
-        _add(builder, SHORT, sums, total, width)
-        return context.get_dummy_value()
 
-    return types.void(lanes, types.uintp, rows, types.int64), generate
+def _phis(builder: Any, kind: Any, columns: int, rows: int) -> list[list[Any]]:
+    """Return sums [columns, rows] that come from wherever control does."""
+    return [[builder.phi(kind) for _ in range(rows)] for _ in range(columns)]
+
+
+def _come(phis: list[list[Any]], values: list[list[Any]], block: Any) -> None:
+    """Let sums be ``values`` where control comes from a block."""
+    for column, known in zip(phis, values, strict=True):
+        for phi, value in zip(column, known, strict=True):
+            phi.add_incoming(value, block)
+
+
+def _retire(builder: Any, column: list[Any], sums: Any, line: Any, x: Any, lanes: int) -> None:
+    """Add a column of sums to those at an address, one row ``line`` bytes behind the other."""
+    place = builder.add(sums, builder.mul(x, ir.Constant(WORD, lanes * SHORT_BYTES)))
+    for total in column:
+        _add(builder, SHORT, place, total, lanes)
+        place = builder.add(place, line)
+
+
+def _with_taps(
+    builder: Any, weights: Any, channel: Any, held: list[list[Any]], lanes: int
+) -> list[list[Any]]:
+    """Return three columns of sums with the nine taps of a spike added, or those of the rows that there are."""
+    row = builder.add(weights, builder.mul(channel, ir.Constant(WORD, 9 * lanes)))
+    added = []
+    for kx, column in zip((2, 1, 0), held, strict=True):
+        taps = [(ky * 3 + kx) * lanes for ky in reversed(range(len(column)))]
+        places = [builder.add(row, ir.Constant(WORD, tap)) for tap in taps]
+        loaded = [_vector(builder, place, lanes, kind=BYTE) for place in places]
+        wide = [_widened(builder, one, lanes, SHORT) for one in loaded]
+        added.append([builder.add(total, more) for total, more in zip(column, wide, strict=True)])
+    return added
+
+
+def _sweep(builder: Any, lanes: int, rows: int, arguments: Any) -> None:
+    """Build the loop over pixels, and that over a pixel's spikes within it, of `sweep_bytes`."""
+    _, _, weights, lists, begins, width, sums, line = arguments
+    kind, one, entry = ir.VectorType(SHORT, lanes), ir.Constant(WORD, 1), builder.block
+    nothing = [ir.Constant(kind, [0] * lanes)] * rows
+    names = ("pixel", "spike", "passed", "left", "next", "end")
+    pixel, spike, passed, left, following, end = map(builder.append_basic_block, names)
+    start = builder.zext(number_of(builder, begins, ir.Constant(WORD, 0), BEGIN), WORD)
+    builder.branch(pixel)
+
+    builder.position_at_end(pixel)
+    x, first, carried = builder.phi(WORD), builder.phi(WORD), _phis(builder, kind, 2, rows)
+    x_next = builder.add(x, one)
+    last = builder.zext(number_of(builder, begins, x_next, BEGIN), WORD)
+    before = [*carried, nothing]
+    builder.cbranch(builder.icmp_signed("<", first, last), spike, passed)
+
+    builder.position_at_end(spike)
+    index, held = builder.phi(WORD), _phis(builder, kind, 3, rows)
+    channel = builder.zext(number_of(builder, lists, index, SHORT), WORD)
+    added, after = _with_taps(builder, weights, channel, held, lanes), builder.add(index, one)
+    _come([[index], *held], [[first], *before], pixel)
+    _come([[index], *held], [[after], *added], spike)
+    builder.cbranch(builder.icmp_signed("<", after, last), spike, passed)
+
+    builder.position_at_end(passed)
+    whole = _phis(builder, kind, 3, rows)
+    _come(whole, before, pixel)
+    _come(whole, added, spike)
+    builder.cbranch(builder.icmp_signed("==", x, ir.Constant(WORD, 0)), following, left)
+    builder.position_at_end(left)  # there is none left of the first pixel
+    _retire(builder, whole[0], sums, line, builder.sub(x, one), lanes)
+    builder.branch(following)
+
+    builder.position_at_end(following)
+    _come([[x, first], *carried], [[ir.Constant(WORD, 0), start], nothing, nothing], entry)
+    _come([[x, first], *carried], [[x_next, last], *whole[1:]], following)
+    builder.cbranch(builder.icmp_signed("<", x_next, width), pixel, end)
+    builder.position_at_end(end)
+    _retire(builder, whole[1], sums, line, x, lanes)
 
 
 @intrinsic
@@ -113,78 +187,10 @@ def sweep_bytes(typing, lanes, rows, weights, lists, begins, width, sums, line):
     """
     if not (isinstance(lanes, types.IntegerLiteral) and isinstance(rows, types.IntegerLiteral)):
         return None
-    count, number = lanes.literal_value, rows.literal_value
-    kind = ir.VectorType(SHORT, count)
-    zero = ir.Constant(kind, [0] * count)
-
-    def retire(builder, held, sums, line, column):  # type: ignore[no-untyped-def]
-        place = builder.add(sums, builder.mul(column, ir.Constant(WORD, count * SHORT_BYTES)))
-        for total in held:
-            _add(builder, SHORT, place, total, count)
-            place = builder.add(place, line)
-
-    def spread(builder, weights, entry, held):  # type: ignore[no-untyped-def]
-        """Return the three columns with a spike's nine taps added."""
-        row = builder.add(weights, builder.mul(entry, ir.Constant(WORD, 9 * count)))
-        added = []
-        for column, totals in enumerate(held):
-            kx = 2 - column
-            taps = [((number - 1 - j) * 3 + kx) * count for j in range(number)]
-            places = [builder.add(row, ir.Constant(WORD, tap)) for tap in taps]
-            loaded = [builder.sext(_vector(builder, place, count, kind=BYTE), kind) for place in places]
-            added.append([builder.add(total, more) for total, more in zip(totals, loaded, strict=True)])
-        return added
+    lanes_of, rows_of_outputs = lanes.literal_value, rows.literal_value
 
     def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, _, weights, lists, begins, width, sums, line = arguments
-        word = ir.IntType(32)
-        entry = builder.block
-        pixel, spike, passed, end = map(builder.append_basic_block, ("pixel", "spike", "passed", "end"))
-        start = builder.sext(number_of(builder, begins, ir.Constant(WORD, 0), word), WORD)
-        builder.branch(pixel)
-        builder.position_at_end(pixel)
-        x, first = builder.phi(WORD), builder.phi(WORD)
-        carried = [[builder.phi(kind) for _ in range(number)] for _ in range(2)]
-        following = builder.add(x, ir.Constant(WORD, 1))
-        last = builder.sext(number_of(builder, begins, following, word), WORD)
-        builder.cbranch(builder.icmp_signed("<", first, last), spike, passed)
-        builder.position_at_end(spike)
-        index = builder.phi(WORD)
-        held = [[builder.phi(kind) for _ in range(number)] for _ in range(3)]
-        channel = builder.zext(number_of(builder, lists, index, SHORT), WORD)
-        added = spread(builder, weights, channel, held)
-        after = builder.add(index, ir.Constant(WORD, 1))
-        index.add_incoming(first, pixel)
-        index.add_incoming(after, spike)
-        before = [*carried, [zero] * number]
-        for column in range(3):
-            for j in range(number):
-                held[column][j].add_incoming(before[column][j], pixel)
-                held[column][j].add_incoming(added[column][j], spike)
-        builder.cbranch(builder.icmp_signed("<", after, last), spike, passed)
-        builder.position_at_end(passed)
-        whole = [[builder.phi(kind) for _ in range(number)] for _ in range(3)]
-        for column in range(3):
-            for j in range(number):
-                whole[column][j].add_incoming(before[column][j], pixel)
-                whole[column][j].add_incoming(added[column][j], spike)
-        left, right = builder.append_basic_block("left"), builder.append_basic_block("right")
-        builder.cbranch(builder.icmp_signed("==", x, ir.Constant(WORD, 0)), right, left)
-        builder.position_at_end(left)  # the column left of the first pixel is none
-        retire(builder, whole[0], sums, line, builder.sub(x, ir.Constant(WORD, 1)))
-        builder.branch(right)
-        builder.position_at_end(right)
-        x.add_incoming(ir.Constant(WORD, 0), entry)
-        x.add_incoming(following, right)
-        first.add_incoming(start, entry)
-        first.add_incoming(last, right)
-        for column in range(2):
-            for j in range(number):
-                carried[column][j].add_incoming(zero, entry)
-                carried[column][j].add_incoming(whole[column + 1][j], right)
-        builder.cbranch(builder.icmp_signed("<", following, width), pixel, end)
-        builder.position_at_end(end)
-        retire(builder, whole[1], sums, line, x)
+        _sweep(builder, lanes_of, rows_of_outputs, arguments)
         return context.get_dummy_value()
 
     signature = (lanes, rows, types.uintp, types.uintp, types.uintp, types.int64, types.uintp, types.int64)

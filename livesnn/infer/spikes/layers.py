@@ -116,9 +116,8 @@ def _spreads(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., No
     return spread
 
 
-def _layers(lanes: int) -> Callable[..., None]:
-    spread_floats = _spreads(lanes, add_floats, lanes * FLOAT_BYTES, lanes * FLOAT_BYTES)
-    spread_bytes = _spreads(lanes, add_bytes, lanes, lanes * SHORT_BYTES)
+def _counted(lanes: int) -> Callable[..., None]:
+    """Return what spreads counts."""
 
     @njit(nogil=True, cache=True)
     def spread_counts(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
@@ -137,6 +136,13 @@ def _layers(lanes: int) -> Callable[..., None]:
                             from_row = types.uintp(weights + (channel * kernel * kernel + tap) * size)
                             to = types.uintp(sums + ((row - y0) * width + column) * size)
                             add_times(lanes, to, from_row, count)
+
+    return spread_counts
+
+
+def _by_bytes(lanes: int) -> Callable[..., None]:
+    """Return what convolves by int8."""
+    spread_bytes = _spreads(lanes, add_bytes, lanes, lanes * SHORT_BYTES)
 
     @njit(nogil=True, cache=True)
     def sweep(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
@@ -181,6 +187,14 @@ def _layers(lanes: int) -> Callable[..., None]:
             spread_bytes(read, y0, y1, width, weights, at, shorts)
         settle_band(pixels, shorts, scales, bias, sums)
 
+    return add_rounded
+
+
+def _reads(lanes: int) -> Callable[..., None]:
+    """Return what convolves, whatever it reads and by what."""
+    spread_floats = _spreads(lanes, add_floats, lanes * FLOAT_BYTES, lanes * FLOAT_BYTES)
+    spread_counts, add_rounded = _counted(lanes), _by_bytes(lanes)
+
     @njit(nogil=True, cache=True)
     def add_read(read, y0, y1, layer, counted, first, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Add to sums [chunk, pixel, lanes] of a band what a convolution gives; the first begins with the bias."""
@@ -203,6 +217,13 @@ def _layers(lanes: int) -> Callable[..., None]:
                 spread_counts(read, y0, y1, layer.width, weights, at, to)
             else:
                 spread_floats(read, y0, y1, layer.width, weights, at, to)
+
+    return add_read
+
+
+def _layers(lanes: int) -> Callable[..., None]:
+    """Return what advances bands of layers of so many lanes."""
+    add_read = _reads(lanes)
 
     @njit(nogil=True, cache=True)
     def add_through(read, y, x, chunk, at, sums):  # type: ignore[no-untyped-def]

@@ -18,6 +18,8 @@ TICKET = 8
 """int64 a ticket, so that each has a cache line of its own."""
 EPOCH, FRAME, BEFORE, AFTER = 0, 8, 9, 10
 """Where the board says which step it is, and where its frame and membranes lie."""
+BAND = 4
+"""Rows of a layer that a thread advances at a time."""
 BANDS = 1 << 20
 """More than a layer has: what counts begun bands also says the step, times this."""
 FLOATS, BYTES, POOLED, THROUGH = 0, 1, 2, 3
@@ -29,11 +31,11 @@ READ = np.dtype([(name, np.int64) for name in (
 row, C, k, stride, and how far the first tap is from the border's corner. k = 0: nothing is read."""
 SIXTEEN, BEGIN_BYTES = 16 * FLOAT_BYTES, 4  # numba takes a product for no literal
 LAYER = np.dtype([(name, np.int64) for name in (
-    "height", "width", "outputs", "lanes", "bias", "membranes", "lists", "row", "begin", "across", "pad", "band",
+    "height", "width", "outputs", "lanes", "bias", "membranes", "lists", "row", "begin", "across", "pad",
 )])  # fmt: skip
 """Neurons [height, width, outputs]: where their bias, membranes, lists and the lists' beginnings start; how far apart
-rows of lists and of beginnings are; the border, in pixels without spikes; rows that are advanced at a time. Lists
-alone, of no neurons, have no lanes."""
+rows of lists and of beginnings are; the border, in pixels without spikes. Lists alone, of no neurons, have no
+lanes."""
 TAP = np.dtype([(name, np.int64) for name in (
     "begin", "across", "pad", "weights", "inputs", "rows", "columns", "side")])  # fmt: skip
 """What the read-out reads of a map: weights [n, rows, columns, C, 16], by pools of side·side pixels."""

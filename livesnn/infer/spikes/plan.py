@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -11,17 +12,15 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.spikes.layout import BYTES, FLOATS, LANES, LAYER, POOLED, READ, TAP, THROUGH
+from livesnn.infer.spikes.layout import BAND, BYTES, FLOATS, LANES, LAYER, POOLED, READ, TAP, THROUGH
 from livesnn.weights import POOLED as POOL_SIZE
-from livesnn.weights import Weights, quantize
+from livesnn.weights import Rounded, Weights, rounded_kernels
 
 FloatArray = npt.NDArray[np.float32]
 Shape = tuple[int, ...]
 
 PAD = 1
 """Border of a map of spikes, in pixels, so that kernels of 3×3 may read beyond it."""
-BAND = 4
-"""Rows of a layer that a thread advances at a time."""
 
 
 class Plan(NamedTuple):
@@ -52,9 +51,9 @@ class Plan(NamedTuple):
     scratch: int
 
 
-def plan(weights: Weights, card: ModelCard) -> Plan:
+def plan(folded: Weights, card: ModelCard) -> Plan:
     """Arrange weights with batch norm folded; raises ModelError that names a tensor which is missing or unfit."""
-    tensors, memory = _Tensors(weights), _Memory(card.network.weight_bits)
+    tensors, memory = _Tensors(folded, rounded_kernels(folded, card.network)), _Memory()
     shapes = list(card.states.values())
     rows = list(_rows(tensors, memory, card, shapes))
     layers = np.array([row.layer for row in rows], LAYER)
@@ -64,16 +63,17 @@ def plan(weights: Weights, card: ModelCard) -> Plan:
     bias = np.zeros(_sixteens(shapes[-1][0]), np.float32)
     bias[: shapes[-1][0]] = tensors.take("classify.bias", shapes[-1])
     lists, begins = memory.lists()
-    scratch = max(row.layer.band * row.layer.width * row.layer.outputs for row in rows)
+    scratch = max(BAND * row.layer.width * row.layer.outputs for row in rows)
     counts = np.zeros(prod((card.input.channels, card.input.height, card.input.width)), np.uint8)
     return Plan(layers, reads, taps, *memory.weights(), bias, lists, counts, begins, scratch)
 
 
 class _Tensors:
-    """Weights by name, of the shape that is asked for."""
+    """Weights by name, of the shape that is asked for; ``rounded``: kernels that are to run in 8 bits."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, rounded: Mapping[str, Rounded]) -> None:
         self._weights = weights
+        self.rounded = rounded
 
     def take(self, name: str, shape: Shape) -> FloatArray:
         if name not in self._weights:
@@ -103,14 +103,12 @@ class _Map(NamedTuple):
     begin: int
     across: int
     pad: int
-    band: int
 
 
 class _Memory:
     """What the plan's rows point into, as it grows."""
 
-    def __init__(self, weight_bits: int) -> None:
-        self._rounds = weight_bits == 8
+    def __init__(self) -> None:
         self._weights: list[FloatArray] = []
         self._rounded = [np.zeros(0, np.int8)]
         self._floats = self._bytes = self._lists = self._begins = self._membranes = 0
@@ -128,19 +126,13 @@ class _Memory:
         kept = self.keep(_by_tap(weights * np.float32(gain)))
         return self._read(source, weights.shape, stride, FLOATS, kept)
 
-    def read_rounded(
-        self, source: _Map, weights: FloatArray, *, gain: float = 1.0, stride: int = 1, times: int = 1
-    ) -> tuple[int, ...]:
-        """As `read`, of bytes where the network has 8 bits; ``times``: how often lists may name a channel."""
-        if not self._rounds:
-            return self.read(source, weights, gain=gain, stride=stride)
-        rounded, scale = quantize(weights, times=times)
-        if times > 1 and not weights.shape[2] == 3 == 2 + stride:  # only their sums of a kernel's row fit
-            return self.read(source, rounded * scale[:, None, None, None], gain=gain, stride=stride)
-        kept, scales = self._bytes, self.keep(scale * np.float32(gain))
-        self._rounded.append(_by_tap(rounded).ravel())
+    def read_rounded(self, source: _Map, rounded: Rounded, *, times: int, stride: int = 1) -> tuple[int, ...]:
+        """As `read`, of bytes; ``times``: how often lists may name a channel, which each time counts that part."""
+        kernel, scale = rounded
+        kept, scales = self._bytes, self.keep(scale / np.float32(times))
+        self._rounded.append(_by_tap(kernel).ravel())
         self._bytes += self._rounded[-1].size
-        return self._read(source, weights.shape, stride, POOLED if times > 1 else BYTES, kept, scales)
+        return self._read(source, kernel.shape, stride, POOLED if times > 1 else BYTES, kept, scales)
 
     def _read(
         self, source: _Map, shape: Shape, stride: int, kind: int, weights: int, scales: int = 0
@@ -159,7 +151,7 @@ class _Memory:
         row, across = width * outputs * times, width + 2 * pad + 1
         made = _Map(
             height, width, outputs, 0 if bias is None else _lanes(outputs), kept,
-            self._membranes, self._lists, row, self._begins, across, pad, BAND,
+            self._membranes, self._lists, row, self._begins, across, pad,
         )  # fmt: skip
         self._membranes += 0 if bias is None else prod(shape)
         self._lists += height * row
@@ -196,28 +188,44 @@ def _rows(tensors: _Tensors, memory: _Memory, card: ModelCard, shapes: list[Shap
     read = memory.read(counts, weights, gain=card.input.scale, stride=spec.stem_stride)
     yield _Row(stem, read, _NOTHING)
     pooled = (shapes[0][0], *(-(-side // spec.stem_pool_stride) for side in shapes[0][1:]))
-    source, channels, times = memory.map(pooled, times=POOL_SIZE), shapes[0][0], POOL_SIZE
+    source, times = memory.map(pooled, times=POOL_SIZE), POOL_SIZE
     yield _Row(source, _NOTHING, _NOTHING)
     names = [f"blocks.{k}.{i}" for k, count in enumerate(spec.sub_blocks) for i in range(count)]
     for name, stride, shape in zip(names, _strides(card), shapes[1:-1:2], strict=True):
-        width = shape[0]
-        weights, bias = tensors.convolution(f"{name}.first", width, channels, 3)
+        convolved = partial(_convolved, tensors, memory, outputs=shape[0])
+        read, bias = convolved(f"{name}.first", source, kernel=3, stride=stride, times=times)
         inner = memory.map(shape, bias)
-        yield _Row(
-            inner, memory.read_rounded(source, weights, gain=1 / times, stride=stride, times=times), _NOTHING
-        )
-        weights, bias = tensors.convolution(f"{name}.second", width, width, 3)
-        if channels == width and stride == 1:
+        yield _Row(inner, read, _NOTHING)
+        read, bias = convolved(f"{name}.second", inner, kernel=3)
+        if source.outputs == shape[0] and stride == 1:
             skip = memory.through(source, 1 / times)
         else:
-            kernel, more = tensors.convolution(f"{name}.skip", width, channels, 1)
-            skip, bias = (
-                memory.read_rounded(source, kernel, gain=1 / times, stride=stride, times=times),
-                bias + more,
-            )
-        outer = memory.map(shape, bias)
-        yield _Row(outer, memory.read_rounded(inner, weights), skip)
-        source, channels, times = outer, width, 1
+            skip, more = convolved(f"{name}.skip", source, kernel=1, stride=stride, times=times)
+            bias = bias + more
+        source, times = memory.map(shape, bias), 1
+        yield _Row(source, read, skip)
+
+
+def _convolved(
+    tensors: _Tensors,
+    memory: _Memory,
+    name: str,
+    source: _Map,
+    *,
+    outputs: int,
+    kernel: int,
+    stride: int = 1,
+    times: int = 1,
+) -> tuple[tuple[int, ...], FloatArray]:
+    """Return the `READ` of a convolution of a map's lists, which name a channel so often at most; and its bias."""
+    weights, bias = tensors.convolution(name, outputs, source.outputs, kernel)
+    rounded = tensors.rounded.get(f"{name}.conv.weight")
+    if rounded is None:
+        return memory.read(source, weights, gain=1 / times, stride=stride), bias
+    if times > 1 and (kernel, stride) != (3, 1):  # of these, sums leave 16 bits
+        floats = rounded[0] * rounded[1][:, None, None, None]
+        return memory.read(source, floats, gain=1 / times, stride=stride), bias
+    return memory.read_rounded(source, rounded, times=times, stride=stride), bias
 
 
 def _strides(card: ModelCard) -> list[int]:

@@ -6,7 +6,7 @@ from numba import njit, types
 
 from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_floats, rows_of
 from livesnn.infer.spikes.layers import advance, begin_row, end_row
-from livesnn.infer.spikes.layout import AFTER, BANDS, BEFORE, EPOCH, FRAME, SIXTEEN, TICKET, Places
+from livesnn.infer.spikes.layout import AFTER, BAND, BANDS, BEFORE, EPOCH, FRAME, SIXTEEN, TICKET, Places
 from livesnn.infer.spikes.words import (
     add_to,
     begin_at,
@@ -60,6 +60,12 @@ def _word(tickets, number, i):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def _bands(layer):  # type: ignore[no-untyped-def]
+    """Return how many bands a layer has."""
+    return (layer.height + BAND - 1) // BAND
+
+
+@njit(nogil=True, cache=True)
 def _claim(tickets, number, bands, epoch, thread):  # type: ignore[no-untyped-def]
     """Return a band of a layer that nobody has begun in a step, a thread's own ones first; -1: there is none.
 
@@ -96,10 +102,10 @@ def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts
     sums, shorts = types.uintp(held_sums.ctypes.data), types.uintp(held_shorts.ctypes.data)
     for number in range(len(layers)):
         layer = layers[number]
-        done, bands = _word(tickets, number, 0), (layer.height + layer.band - 1) // layer.band
+        done, bands = _word(tickets, number, 0), _bands(layer)
         band = _claim(tickets, number, bands, epoch, thread)
         while band >= 0:
-            y0, y1 = band * layer.band, min((band + 1) * layer.band, layer.height)
+            y0, y1 = band * BAND, min((band + 1) * BAND, layer.height)
             if number == 0:
                 for y in range(y0, y1):
                     _list_counts(layer, y, frame, most, at)
@@ -154,7 +160,7 @@ def lead(board, tickets, plan, rule, frame, before, after, sums, shorts, some_64
     epoch = board[EPOCH] + 1
     threads = tickets.shape[1] - 1
     for number in range(len(plan.layers)):
-        bands = (plan.layers[number].height + plan.layers[number].band - 1) // plan.layers[number].band
+        bands = _bands(plan.layers[number])
         leave_at(_word(tickets, number, 0), 0)
         for thread in range(threads):
             leave_at(_word(tickets, number, 1 + thread), epoch * BANDS + bands * thread // threads)

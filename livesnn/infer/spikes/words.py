@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-BYTE, SHORT, WORD = ir.IntType(8), ir.IntType(16), ir.IntType(64)
+BYTE, SHORT, BEGIN, WORD = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 
 
 def number_of(builder: Any, address: Any, index: Any, kind: Any) -> Any:
@@ -48,7 +48,7 @@ def _numbers(kind: Any) -> tuple[Any, Any]:
 
 count_at, put_count = _numbers(BYTE)
 spike_at, put_spike = _numbers(SHORT)
-begin_at, put_begin = _numbers(ir.IntType(32))
+begin_at, put_begin = _numbers(BEGIN)
 
 
 @intrinsic
