@@ -12,7 +12,7 @@ import numpy as np
 
 from livesnn.events import Events
 
-CHUNK_EVENTS = 64
+CHUNK_EVENTS = 192  # more than the longest run that fits into a word
 STYLES = ("masked", "columns packed", "all packed")
 DTYPE = np.dtype(
     {

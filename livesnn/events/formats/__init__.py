@@ -109,9 +109,9 @@ def _open_aedat4(path: Path) -> Reader:
 
 
 def _open_aedat2(path: Path) -> Reader:
-    from livesnn.events.formats.aedat2 import Aedat2Reader
+    from livesnn.events.formats.aedat2 import open_aedat2
 
-    return Aedat2Reader(path)
+    return open_aedat2(path)
 
 
 def _open_aedat3(path: Path) -> Reader:

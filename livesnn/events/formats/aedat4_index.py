@@ -6,6 +6,7 @@ Not here: what the packets hold (aedat4.py).
 from __future__ import annotations
 
 import os
+from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,16 @@ _SEARCH_BYTES = 1 << 16
 _HEAD_BYTES = 20  # a packet's header, size prefix, root offset and identifier
 
 
+def open_unbuffered(path: Path) -> FileIO:
+    """Open a file for reading; raises SourceError when it can't be."""
+    try:
+        return open(path, "rb", buffering=0)
+    except OSError as error:
+        raise SourceError(
+            f"{path}: can't be opened ({error.strerror}): check the path and its permissions"
+        ) from error
+
+
 class WindowedFile:
     """A file read through a window: neighbouring packets cost one read, and memory stays bounded.
 
@@ -41,12 +52,7 @@ class WindowedFile:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed by close)
-        except OSError as error:
-            raise SourceError(
-                f"{path}: can't be opened ({error.strerror}): check the path and its permissions"
-            ) from error
+        self._file = open_unbuffered(path)
         self.path = path
         self.size = os.fstat(self._file.fileno()).st_size
         self._start = 0

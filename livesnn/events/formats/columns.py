@@ -1,4 +1,4 @@
-"""Columns of numbers as events: which column is which, the unit of time, what can't be an event.
+"""Columns of numbers as events: which column is which, the unit of time, the sensor, what can't be an event.
 
 Shared by .npz, text and HDF5. Not here: where the columns come from.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import FormatError
-from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events
+from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
 
 AXES = ("t", "x", "y", "p")
 MAX_COORDINATE = 32767
@@ -74,6 +74,13 @@ class TimeSample(NamedTuple):
     middle: float
     decimals: int
     thousands: bool = False
+
+
+def parse_size(width: str, height: str, *, most: int = MAX_COORDINATE + 1) -> Resolution | None:
+    """Return the sensor's size that two texts say; None where they aren't numbers from 1 to ``most``."""
+    if not all(re.fullmatch(r"\d{1,5}", side) and 0 < int(side) <= most for side in (width, height)):
+        return None
+    return Resolution(int(width), int(height))
 
 
 def unit_named(text: str) -> str | None:

@@ -16,12 +16,21 @@ from livesnn.events import DISORDER_US, Events, Resolution
 from livesnn.events.formats.aedat4_index import WindowedFile
 from livesnn.events.formats.prophesee_header import (
     MAX_SIZE,
-    find_camera,
-    find_resolution,
     header_of,
     read_text_header,
+    stream_of,
 )
-from livesnn.events.formats.word_stream import OUTSIDE, Body, Counts, Layout, State, WordReader, Words
+from livesnn.events.formats.word_stream import (
+    OUTSIDE,
+    Body,
+    Counts,
+    Layout,
+    State,
+    WordReader,
+    Words,
+    stretch,
+    unwrap,
+)
 from livesnn.files import file_head
 
 _WIDEST = Resolution(MAX_SIZE, MAX_SIZE)
@@ -36,35 +45,23 @@ def _decode(
     words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
 ) -> tuple[int, int, int, int, bool]:
     """Decode words; ``state`` [1] is the time of the event before; see `word_stream.Decode`."""
-    last_us = state[0]
     room = events.shape[0]
-    n, earliest_us, newest_us, ordered = 0, last_us, last_us, True
-    i = first
-    while i < words.shape[0]:
-        word = words[i]
-        x, y = (
-            np.int64(word >> np.uint64(32) & np.uint64(0x3FFF)),
-            np.int64(word >> np.uint64(46) & np.uint64(0x3FFF)),
-        )
-        t = np.int64(word & np.uint64(0xFFFFFFFF))
-        t = last_us + ((t - last_us + 0x80000000 & 0xFFFFFFFF) - 0x80000000)
+    n, span = 0, (state[0], state[0], True)
+    for i in range(first, words.shape[0]):
+        place = np.int64(words[i] >> np.uint64(32))
+        x, y = place & 0x3FFF, place >> 14 & 0x3FFF
         if x >= width or y >= height:
             counts[OUTSIDE] += 1
-            i += 1
             continue
-        if n and (n == room or t < newest_us - DISORDER_US):
-            break
-        ordered = ordered and (n == 0 or t >= newest_us)
-        earliest_us = t if n == 0 or t < earliest_us else earliest_us
-        newest_us = t if n == 0 or t > newest_us else newest_us
+        t = unwrap(np.int64(words[i] & np.uint64(0xFFFFFFFF)), state[0])
+        if n and (n == room or t < span[1] - DISORDER_US):
+            return i, n, span[0], span[1], span[2]
+        span = stretch(t, n == 0, span)
+        state[0] = t
         if room:
-            events[n].t, events[n].x, events[n].y = t, x, y
-            events[n].p = word >> np.uint64(60) & np.uint64(1) != 0
-        last_us = t
+            events[n].t, events[n].x, events[n].y, events[n].p = t, x, y, place >> 28 & 1 != 0
         n += 1
-        i += 1
-    state[0] = last_us
-    return i, n, earliest_us, newest_us, ordered
+    return words.shape[0], n, span[0], span[1], span[2]
 
 
 DAT = Layout("dat", "DAT", _EVENT_BYTES, _decode)
@@ -100,16 +97,9 @@ def open_dat(path: Path) -> WordReader:
         header = header_of(file)
         warnings = _check_version(path, header.fields.get("version"), header.start > 0)
         start = header.start + _check_type(file, header.start) if header.start else 0
-        first = np.frombuffer(file.view(start, 4), "<u4")
-        body = Body(start, DAT, first[:1].astype(np.int64) if first.size else np.zeros(1, np.int64))
-        return WordReader(
-            file,
-            body,
-            find_resolution(header.fields),
-            widest=_WIDEST,
-            camera=find_camera(header.fields),
-            warnings=warnings,
-        )
+        first_us = int.from_bytes(file.view(start, 4), "little")
+        body = Body(start, DAT, np.array([first_us]))
+        return WordReader(file, body, stream_of(header.fields), widest=_WIDEST, warnings=warnings)
     except BaseException:
         file.close()
         raise

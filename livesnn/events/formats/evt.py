@@ -25,11 +25,10 @@ from livesnn.events.formats.evt_decoders import (
 )
 from livesnn.events.formats.prophesee_header import (
     TextHeader,
-    find_camera,
-    find_resolution,
     header_of,
     parse_format,
     read_text_header,
+    stream_of,
 )
 from livesnn.events.formats.word_stream import BLOCK_BYTES, Body, Layout, WordReader
 from livesnn.files import file_head
@@ -67,14 +66,7 @@ def open_evt(path: Path) -> WordReader:
         header = header_of(file)
         layout = _choose_layout(file, header)
         body, warnings = _find_body(file, header.start, layout)
-        return WordReader(
-            file,
-            body,
-            find_resolution(header.fields),
-            widest=_WIDEST,
-            camera=find_camera(header.fields),
-            warnings=warnings,
-        )
+        return WordReader(file, body, stream_of(header.fields), widest=_WIDEST, warnings=warnings)
     except BaseException:
         file.close()
         raise

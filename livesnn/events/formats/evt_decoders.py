@@ -13,12 +13,20 @@ import numpy.typing as npt
 from numba import njit
 
 from livesnn.events import DISORDER_US, Events
-from livesnn.events.formats.word_stream import OUTSIDE, STRANGE, TRIGGERS, Counts, Layout, State, Words
+from livesnn.events.formats.word_stream import (
+    OUTSIDE,
+    STRANGE,
+    TRIGGERS,
+    Counts,
+    Layout,
+    State,
+    Words,
+    stretch,
+)
 
 _OFF, _ON, _TIME_HIGH, _TRIGGER, _OTHERS, _CONTINUED = 0, 1, 8, 10, 14, 15  # _OTHERS: not events of pixels
-_ADDRESS_Y, _OTHER_Y, _ADDRESS_X, _BASE_X, _VECTOR_12, _VECTOR_8, _TIME_LOW, _CONTINUED_4 = range(
-    8
-)  # EVT 3.0
+# Types of EVT 3.0 alone.
+_ADDRESS_Y, _OTHER_Y, _ADDRESS_X, _BASE_X, _VECTOR_12, _VECTOR_8, _TIME_LOW = range(7)
 _LOW_BITS, _HIGH_BITS = 6, 28  # of a time in EVT 2.0 and 2.1, which wraps after 4.8 hours
 _LOW_BITS_3, _HIGH_BITS_3 = 12, 12  # of a time in EVT 3.0, which wraps after 16.8 s
 _BASE, _LOW, _Y, _X, _POLARITY = range(5)  # of a state; EVT 2.0 and 2.1 use the first alone
@@ -49,17 +57,6 @@ def _advance(base_us: int, high: int, low_bits: int, high_bits: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _stretch(t: int, alone: bool, span: tuple[int, int, bool]) -> tuple[int, int, bool]:
-    """Return (least time, greatest, whether in order) of the events so far and one more, or of that one alone."""
-    earliest_us, newest_us, ordered = span
-    if alone:
-        return t, t, True
-    if t < newest_us:
-        return min(earliest_us, t), newest_us, False
-    return earliest_us, t, ordered
-
-
-@njit(nogil=True, cache=True)
 def _put_vector(
     bits: int, t: int, x: int, y: int, on: bool, width: int, events: Events, n: int
 ) -> tuple[int, int]:
@@ -84,8 +81,7 @@ def _decode_evt2(
     """Decode EVT 2.0: 32 bits a word, and one word an event; see `word_stream.Decode`."""
     base_us = state[_BASE]
     room = events.shape[0]
-    n, span = 0, (base_us, base_us, True)
-    i = first
+    n, i, span = 0, first, (base_us, base_us, True)
     while i < words.shape[0]:
         word = np.int64(words[i])
         kind = word >> 28
@@ -96,7 +92,7 @@ def _decode_evt2(
             elif n and (n == room or t < span[1] - DISORDER_US):
                 break
             else:
-                span = _stretch(t, n == 0, span)
+                span = stretch(t, n == 0, span)
                 if room:
                     events[n].t, events[n].x, events[n].y, events[n].p = t, x, y, kind == _ON
                 n += 1
@@ -118,8 +114,7 @@ def _decode_evt21(
     """Decode EVT 2.1: as EVT 2.0, with 32 more bits, one for each pixel from x on; see `word_stream.Decode`."""
     base_us = state[_BASE]
     room = events.shape[0]
-    n, span = 0, (base_us, base_us, True)
-    i = first
+    n, i, span = 0, first, (base_us, base_us, True)
     while i < words.shape[0]:
         word, bits = np.int64(words[i] >> np.uint64(32)), np.int64(words[i] & np.uint64(0xFFFFFFFF))
         kind = word >> 28
@@ -131,7 +126,7 @@ def _decode_evt21(
             n, outside = _put_vector(bits, t, x, y, kind == _ON, width if y < height else 0, events, n)
             counts[OUTSIDE] += outside
             if n > before:
-                span = _stretch(t, before == 0, span)
+                span = stretch(t, before == 0, span)
         elif kind == _TIME_HIGH:
             base_us = _advance(base_us, word & 0xFFFFFFF, _LOW_BITS, _HIGH_BITS)
         elif kind == _TRIGGER:
@@ -151,8 +146,7 @@ def _decode_evt3(
     base_us, low_us, y, x, on = state[_BASE], state[_LOW], state[_Y], state[_X], state[_POLARITY]
     room = events.shape[0]
     right = width if y < height else 0
-    n, span = 0, (base_us, base_us, True)
-    i = first
+    n, i, span = 0, first, (base_us, base_us, True)
     while i < words.shape[0]:
         word = np.int64(words[i])
         kind = word >> 12
@@ -169,7 +163,7 @@ def _decode_evt3(
                 x += 12 if kind == _VECTOR_12 else 8
             counts[OUTSIDE] += outside
             if n > before:
-                span = _stretch(t, before == 0, span)
+                span = stretch(t, before == 0, span)
         elif kind in (_ADDRESS_Y, _OTHER_Y):
             y = word & 0x7FF if kind == _ADDRESS_Y else _NOWHERE
             right = width if y < height else 0

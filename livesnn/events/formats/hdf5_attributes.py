@@ -18,15 +18,15 @@ from typing import TypeAlias
 import h5py
 import numpy as np
 
-from livesnn.errors import SourceError
 from livesnn.events import Resolution
+from livesnn.events.formats.aedat4_index import open_unbuffered
+from livesnn.events.formats.columns import parse_size
 
 _MAX_READ_BYTES = 1 << 16  # of one piece of structure
 _MAX_WATCHED_BYTES = 8 << 20
 _MAX_TEXT_BYTES = 1 << 12
 _MAX_VALUES = 16
 _MAX_HEAP_BYTES = 16 << 20
-_MAX_SIDE = 1 << 15
 _HEAP = b"GCOL\x01\x00\x00\x00"
 _HEAP_HEAD_BYTES = 16
 _OBJECT = struct.Struct("<HHIQ")  # index (0: free space), references, nothing, octets
@@ -46,12 +46,7 @@ class WatchedFile(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        try:
-            self._file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed by close)
-        except OSError as error:
-            raise SourceError(
-                f"{path}: can't be opened ({error.strerror}): check the path and its permissions"
-            ) from error
+        self._file = open_unbuffered(path)
         self._watched: set[tuple[int, int]] = set()
         self._watched_bytes = 0
 
@@ -132,9 +127,7 @@ class Attributes:
         """Return the sensor's size by ``geometry`` ("1280x720"), or ``width`` and ``height``."""
         found = re.fullmatch(r"\s*(\d{1,5})\s*x\s*(\d{1,5})\s*", self.text(owner, "geometry"))
         sides = found.groups() if found else (self.text(owner, "width"), self.text(owner, "height"))
-        if not all(re.fullmatch(r"\d{1,5}", side) and 0 < int(side) <= _MAX_SIDE for side in sides):
-            return None
-        return Resolution(int(sides[0]), int(sides[1]))
+        return parse_size(*sides)
 
     def _is_sound(self, name: str) -> bool:
         """Say whether every attribute of that name points to a text of its length in a heap that can be walked."""

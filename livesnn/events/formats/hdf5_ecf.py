@@ -41,33 +41,34 @@ def decode_ecf(packed: bytes) -> Events | None:
         return None
     octets = np.frombuffer(packed, np.uint8).astype(np.int64)
     events = np.zeros(head >> 2, EVENTS_DTYPE)
-    position = _decode_times(octets, start_us, events)
-    if head & 2:
-        position = _decode_packed(octets, position, events)
+    position = _decode_times(octets, start_us, events["t"])
+    if not head & 2:
+        position = _decode_runs(octets, position, events["y"], word_bytes=2, run_bits=5)
+    if head & 3:
+        position = _decode_packed(octets, position, events, bits=24 if head & 2 else 12)
     else:
-        position = _decode_rows(octets, position, events)
-        if head & 1:
-            position = _decode_packed_columns(octets, position, events)
-        else:
-            position = _decode_columns(octets, position, events)
-            position = _decode_polarities(octets, position, events)
+        position = _decode_columns(octets, position, events["x"])
+        position = _decode_runs(octets, position, events["p"], word_bytes=1, run_bits=7)
     return events if position >= 0 else None
 
 
 @njit(nogil=True, cache=True)
-def _u16(octets: Octets, position: int) -> int:
+def _word(octets: Octets, position: int, word_bytes: int) -> int:
     """Return the number at ``position``; -1 beyond the end."""
-    if position < 0 or position + 2 > octets.size:
+    if position < 0 or position + word_bytes > octets.size:
         return -1
-    return octets[position] | octets[position + 1] << 8
+    word = 0
+    for i in range(word_bytes):
+        word |= octets[position + i] << 8 * i
+    return word
 
 
 @njit(nogil=True, cache=True)
-def _decode_times(octets: Octets, start_us: int, events: Events) -> int:
+def _decode_times(octets: Octets, start_us: int, times: npt.NDArray[np.int64]) -> int:
     """Write all times; return where they end, -1 when damaged, as the other parts do."""
     position, n = _HEADER_BYTES, 0
     t, step, shift = start_us, 0, 0
-    while n < events.size:
+    while n < times.size:
         if position >= octets.size or shift > 56:
             return -1
         high, low = octets[position] >> 4, octets[position] & 15
@@ -79,103 +80,72 @@ def _decode_times(octets: Octets, start_us: int, events: Events) -> int:
         t += step + high
         step = shift = 0
         if low == 15:
-            low = _u16(octets, position)
+            low = _word(octets, position, 2)
             position += 2
-        if low < 0 or n + low > events.size or t < 0 or t >= TIME_LIMIT_US:
+        if low < 0 or n + low > times.size or t < 0 or t >= TIME_LIMIT_US:
             return -1
-        for _ in range(low):
-            events[n].t = t
-            n += 1
+        times[n : n + low] = t
+        n += low
     return position
 
 
 @njit(nogil=True, cache=True)
-def _decode_packed(octets: Octets, position: int, events: Events) -> int:
-    end = position + (events.size + 3) // 4 * 12
+def _decode_packed(octets: Octets, position: int, events: Events, bits: int) -> int:
+    """Write x and p of four events in three words; of those with 24 bits each, y as well."""
+    word_bytes, part = bits // 6, bits // 3
+    end = position + (events.size + 3) // 4 * 3 * word_bytes
     if position < 0 or end > octets.size:
         return -1
     four = np.empty(4, np.int64)
     for first in range(0, events.size, 4):
-        a, b, c = (
-            _u16(octets, position) | _u16(octets, position + 2) << 16,
-            _u16(octets, position + 4) | _u16(octets, position + 6) << 16,
-            _u16(octets, position + 8) | _u16(octets, position + 10) << 16,
-        )
-        four[0], four[1] = a >> 8, (a & 0xFF) | b >> 16 << 8
-        four[2], four[3] = (b & 0xFFFF) | c >> 24 << 16, c & 0xFFFFFF
+        a = _word(octets, position, word_bytes)
+        b = _word(octets, position + word_bytes, word_bytes)
+        c = _word(octets, position + 2 * word_bytes, word_bytes)
+        four[0], four[1] = a >> part, a & (1 << part) - 1 | b >> 2 * part << part
+        four[2], four[3] = b & (1 << 2 * part) - 1 | c >> bits << 2 * part, c & (1 << bits) - 1
         for i in range(first, min(first + 4, events.size)):
             packed = four[i - first]
-            events[i].y, events[i].x, events[i].p = packed >> 12 & 0x7FF, packed >> 1 & 0x7FF, packed & 1 != 0
-        position += 12
+            events[i].x, events[i].p = packed >> 1 & 0x7FF, packed & 1 != 0
+            if bits == 24:
+                events[i].y = packed >> 12 & 0x7FF
+        position += 3 * word_bytes
     return position
 
 
 @njit(nogil=True, cache=True)
-def _decode_rows(octets: Octets, position: int, events: Events) -> int:
-    n = 0
-    while n < events.size:
-        word = _u16(octets, position)
-        run = word & 31
-        position += 2
-        if word >= 0 and run == 31:
-            run = _u16(octets, position)
-            position += 2
-        if word < 0 or run < 0 or position < 2 or n + run > events.size:
+def _decode_runs(
+    octets: Octets, position: int, values: npt.NDArray[np.generic], word_bytes: int, run_bits: int
+) -> int:
+    """Write values that stand above the length of their run; where that has all bits set, the true one follows."""
+    n, longest = 0, (1 << run_bits) - 1
+    while n < values.size:
+        word = _word(octets, position, word_bytes)
+        if word < 0:
             return -1
-        for _ in range(run):
-            events[n].y = word >> 5
-            n += 1
+        run = word & longest
+        position += word_bytes
+        if run == longest:
+            run = _word(octets, position, 2)
+            position += 2
+        if run < 0 or n + run > values.size:
+            return -1
+        values[n : n + run] = word >> run_bits
+        n += run
     return position
 
 
 @njit(nogil=True, cache=True)
-def _decode_packed_columns(octets: Octets, position: int, events: Events) -> int:
-    end = position + (events.size + 3) // 4 * 6
-    if position < 0 or end > octets.size:
-        return -1
-    four = np.empty(4, np.int64)
-    for first in range(0, events.size, 4):
-        a, b, c = _u16(octets, position), _u16(octets, position + 2), _u16(octets, position + 4)
-        four[0], four[1] = a >> 4, (a & 0xF) | b >> 8 << 4
-        four[2], four[3] = (b & 0xFF) | c >> 12 << 8, c & 0xFFF
-        for i in range(first, min(first + 4, events.size)):
-            events[i].x, events[i].p = four[i - first] >> 1, four[i - first] & 1 != 0
-        position += 6
-    return position
-
-
-@njit(nogil=True, cache=True)
-def _decode_columns(octets: Octets, position: int, events: Events) -> int:
+def _decode_columns(octets: Octets, position: int, columns: npt.NDArray[np.uint16]) -> int:
     n = 0
-    while n < events.size:
-        word = _u16(octets, position)
+    while n < columns.size:
+        word = _word(octets, position, 2)
         if word < 0:
             return -1
         position += 2
-        events[n].x = word >> 5
+        columns[n] = word >> 5
         n += 1
         for ahead in range(1, 6):
-            if word >> (5 - ahead) & 1 and n < events.size:  # the last word may have more than there are
-                events[n].x = (word >> 5) + ahead
+            if word >> (5 - ahead) & 1 and n < columns.size:  # the last word may have more than there are
+                columns[n] = (word >> 5) + ahead
                 n += 1
-    return position
-
-
-@njit(nogil=True, cache=True)
-def _decode_polarities(octets: Octets, position: int, events: Events) -> int:
-    n = 0
-    while n < events.size:
-        if position < 0 or position >= octets.size:
-            return -1
-        octet = octets[position]
-        position += 1
-        run = octet & 127
-        if run == 127:
-            run = _u16(octets, position)
-            position += 2
-        if run < 0 or n + run > events.size:
-            return -1
-        for _ in range(run):
-            events[n].p = octet >> 7 != 0
-            n += 1
     return position

@@ -9,7 +9,9 @@ import re
 from typing import NamedTuple
 
 from livesnn.events import Resolution
+from livesnn.events.formats import EventStream
 from livesnn.events.formats.aedat4_index import WindowedFile
+from livesnn.events.formats.columns import parse_size
 
 MAX_SIZE = 1 << 14
 _MAX_HEADER_BYTES = 1 << 16
@@ -64,23 +66,22 @@ def parse_format(fields: dict[str, str]) -> tuple[str, dict[str, str]]:
     return name.strip(), {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def find_resolution(fields: dict[str, str]) -> Resolution | None:
+def stream_of(fields: dict[str, str]) -> EventStream:
+    """Return the stream that a file holds: its camera, and the sensor's size, as far as the header says."""
+    return EventStream("events", _find_camera(fields), _find_resolution(fields))
+
+
+def _find_resolution(fields: dict[str, str]) -> Resolution | None:
     """Return the sensor's size, as the header says or by the sensor it names; None where it does neither."""
     options = parse_format(fields)[1]
     geometry = re.match(r"(\d+)x(\d+)", fields.get("geometry", ""))
     stated = (
-        (options.get("width"), options.get("height")),
-        geometry.groups() if geometry else (None, None),
-        (fields.get("width"), fields.get("height")),
+        (options.get("width", ""), options.get("height", "")),
+        geometry.groups() if geometry else ("", ""),
+        (fields.get("width", ""), fields.get("height", "")),
     )
-    for width, height in stated:
-        if _is_size(width) and _is_size(height):
-            return Resolution(int(width or 0), int(height or 0))
-    return _size_of_sensor(fields)
-
-
-def _is_size(text: str | None) -> bool:
-    return text is not None and re.fullmatch(r"\d{1,5}", text) is not None and 0 < int(text) <= MAX_SIZE
+    sizes = (parse_size(width, height, most=MAX_SIZE) for width, height in stated)
+    return next((size for size in sizes if size), None) or _size_of_sensor(fields)
 
 
 def _size_of_sensor(fields: dict[str, str]) -> Resolution | None:
@@ -100,7 +101,7 @@ def _named_sensor(fields: dict[str, str]) -> str:
     return next((sensor for sensor in _SENSORS if re.search(rf"{sensor}(?!\d\d)", named)), "")
 
 
-def find_camera(fields: dict[str, str]) -> str:
+def _find_camera(fields: dict[str, str]) -> str:
     """Return the sensor and its serial number, as far as the header says; "" where it says neither."""
     generation = fields.get("sensor_generation", fields.get("generation", ""))
     named = _named_sensor(fields)

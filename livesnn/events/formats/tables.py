@@ -26,6 +26,7 @@ from livesnn.events.formats.aedat4_index import WindowedFile
 from livesnn.events.formats.blocks import BlockReader, BlockStream
 from livesnn.events.formats.columns import (
     AXES,
+    MAX_COORDINATE,
     MICROSECONDS,
     ColumnNames,
     Numbers,
@@ -43,11 +44,11 @@ LARGE_EVENTS = 1 << 22  # from here on in blocks, where that can be
 MAX_EVENTS = 50_000_000  # they are held in memory: 650 MB as EVENTS_DTYPE, however small the file
 MAX_BYTES = 2 << 30
 _NAME_BYTES = 4096  # of a camera; other programs may call anything "camera"
-_RANGES = {"x": (0, 32767), "y": (0, 32767), "p": (-1, 1)}
+_RANGES = {"x": (0, MAX_COORDINATE), "y": (0, MAX_COORDINATE), "p": (-1, 1)}
 _MEANT = {
     "t": "µs within ±2^62",
-    "x": "whole and within 0..32767",
-    "y": "whole and within 0..32767",
+    "x": f"whole and within 0..{MAX_COORDINATE}",
+    "y": f"whole and within 0..{MAX_COORDINATE}",
     "p": "0 and 1, or -1 and 1",
 }
 # What zipfile and numpy raise on damaged octets, some only from within ast and the decompressors.
@@ -266,7 +267,7 @@ def _stated_resolution(path: Path, columns: Mapping[str, Numbers]) -> Resolution
         return None
     size = [columns[name] for name in ("width", "height")]
     if any(
-        value.size != 1 or value.dtype.kind not in "iu" or not 0 < int(value.item()) <= 1 << 15
+        value.size != 1 or value.dtype.kind not in "iu" or not 0 < int(value.item()) <= MAX_COORDINATE + 1
         for value in size
     ):
         raise FormatError(f"{path}: width and height must each be one positive integer")

@@ -28,6 +28,7 @@ from livesnn.events.formats.columns import (
     as_events,
     find_columns,
     judge,
+    parse_size,
     require_unit,
     take_sample,
 )
@@ -171,10 +172,10 @@ def _read_layout(file: WindowedFile) -> Layout:
         fields = _numbers(text.lstrip("\ufeff"))
         if not _is_content(text):
             said = re.search(r"geometry\W{1,3}(\d{1,5})\s*[,x]\s*(\d{1,5})", text)
-            resolution = _size(said.groups()) if said else resolution
+            resolution = parse_size(said[1], said[2]) if said else resolution
             names = names if find_columns(_split_names(text)).missing else _split_names(text)
         elif len(fields) == 2 and resolution is None and not has_header:
-            resolution = _size(fields)  # as the text files of rpg_e2vid begin
+            resolution = parse_size(*fields)  # as the text files of rpg_e2vid begin
         elif fields or has_header:
             return _layout(file, names, len(fields), start, resolution)
         else:
@@ -192,12 +193,6 @@ def _layout(
             f"{file.path}: {columns:,} columns are too many for a table of events: {_NAME_THEM}"
         )
     return Layout(names, columns, start, resolution)
-
-
-def _size(sides: Sequence[str]) -> Resolution | None:
-    if not all(re.fullmatch(r"\d{1,5}", side) and 0 < int(side) <= MAX_COORDINATE + 1 for side in sides):
-        return None
-    return Resolution(int(sides[0]), int(sides[1]))
 
 
 def _refuse_bad_lines(file: WindowedFile, sample: Rows) -> None:

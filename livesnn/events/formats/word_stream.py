@@ -1,7 +1,7 @@
-"""A reader for files that are words of one size, of which some are events: Prophesee's .raw and .dat.
+"""A reader for files that are words of one size, of which some are events: Prophesee's .raw and .dat, AEDAT 2.0.
 
 It reads blocks, so memory stays bounded, and keeps where each block lies in time. Not here: what the words mean
-(evt_decoders.py, dat.py).
+(evt_decoders.py, dat.py, aedat2.py).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events import DISORDER_US, EVENTS_DTYPE, Events, Resolution, SourceCounters
@@ -20,7 +21,7 @@ from livesnn.events.formats.tidy import Tidier
 
 BLOCK_BYTES = 1 << 18  # as much as WindowedFile reads at once
 PACKET_EVENTS = 1 << 14
-OUTSIDE, TRIGGERS, STRANGE = range(3)
+OUTSIDE, TRIGGERS, STRANGE, SAMPLES, IMU = range(5)
 _NO_EVENTS = np.empty(0, EVENTS_DTYPE)
 _LATEST = np.iinfo(np.int64).max
 
@@ -31,7 +32,11 @@ State = npt.NDArray[np.int64]
 """What a decoder must know from the words before: int64 [S], its own meaning; slot 0 is always a time, µs."""
 
 Counts = npt.NDArray[np.int64]
-"""What a decoder leaves out, int64 [3]: events OUTSIDE the sensor, TRIGGERS, words of a STRANGE type."""
+"""What a decoder leaves out, int64 [5]: events OUTSIDE the sensor, TRIGGERS, words of a STRANGE type, SAMPLES of
+frames (one a pixel), samples of the IMU."""
+
+Span = tuple[int, int, bool]
+"""The least time of some events, their greatest, and whether they are in order."""
 
 
 class Decode(Protocol):
@@ -57,7 +62,8 @@ class Decode(Protocol):
 class Layout(NamedTuple):
     """One coding of events: its short name and its full one, the size of its words, and how they are read.
 
-    ``halves_swapped``: each word's more significant half comes first in the file.
+    ``halves_swapped``: each word's more significant half comes first in the file; ``big_endian``: each octet does.
+    ``word`` is what to call one where the file ends within it.
     """
 
     name: str
@@ -65,6 +71,8 @@ class Layout(NamedTuple):
     word_bytes: int
     decode: Decode
     halves_swapped: bool = False
+    big_endian: bool = False
+    word: str = "word"
 
     def words(self, octets: memoryview | bytes) -> Words:
         """Return a copy of the whole words in ``octets``, in the machine's order."""
@@ -72,7 +80,8 @@ class Layout(NamedTuple):
         if self.halves_swapped:
             halves = np.frombuffer(octets, f"<u{self.word_bytes // 2}", 2 * count).reshape(-1, 2)
             return halves[:, ::-1].copy().view(f"u{self.word_bytes}")[:, 0].copy()
-        return np.frombuffer(octets, f"<u{self.word_bytes}", count).copy()
+        order = ">" if self.big_endian else "<"
+        return np.frombuffer(octets, f"{order}u{self.word_bytes}", count).astype(f"u{self.word_bytes}")
 
 
 class Body(NamedTuple):
@@ -83,6 +92,23 @@ class Body(NamedTuple):
     state: State
 
 
+@njit(nogil=True, cache=True)
+def unwrap(low_bits: int, last_us: int) -> int:
+    """Return the time nearest to ``last_us`` whose lower 32 bits are ``low_bits``, µs."""
+    return last_us + ((low_bits - last_us + 0x80000000 & 0xFFFFFFFF) - 0x80000000)
+
+
+@njit(nogil=True, cache=True)
+def stretch(t: int, alone: bool, span: Span) -> Span:
+    """Return the span of the events so far and one more, or of that one alone."""
+    earliest_us, newest_us, ordered = span
+    if alone:
+        return t, t, True
+    if t < newest_us:
+        return min(earliest_us, t), newest_us, False
+    return earliest_us, t, ordered
+
+
 class WordReader:
     """An open file of words; see `Reader`. The whole file is read once when it is opened, for its times.
 
@@ -90,8 +116,8 @@ class WordReader:
     ----------
     file
         Owned by the reader from now on.
-    resolution
-        As the file says; None when it doesn't: then every event up to ``widest`` is one.
+    stream
+        The only one. Where its resolution isn't known, every event up to ``widest`` is one.
     warnings
         What was assumed or lost so far.
 
@@ -101,29 +127,29 @@ class WordReader:
         When most events are outside of the sensor.
     """
 
-    orientation = "x to the right, y down"
-
     def __init__(
         self,
         file: WindowedFile,
         body: Body,
-        resolution: Resolution | None,
+        stream: EventStream,
         *,
         widest: Resolution,
-        camera: str,
         warnings: list[str],
+        orientation: str = "x to the right, y down",
     ) -> None:
         self._file, self._body = file, body
-        self._size = resolution or widest
+        self._size = stream.resolution or widest
         self.format = body.layout.name
-        self.camera = camera
-        self.resolution = resolution
-        self.streams = (EventStream("events", camera, resolution),)
+        self.orientation = orientation
+        self.streams = (stream,)
+        self.camera, self.resolution = stream.camera, stream.resolution
         self._warnings = list(warnings)
-        self._counts = np.zeros(3, np.int64)
+        self._counts = _no_counts()
         self._words, left = divmod(max(0, file.size - body.start), body.layout.word_bytes)
         if left:
-            self._warnings.append(f"the last {left} bytes aren't a whole word: the file is cut short")
+            self._warnings.append(
+                f"the last {left} bytes aren't a whole {body.layout.word}: the file is cut short"
+            )
         blocks = -(-self._words // (BLOCK_BYTES // body.layout.word_bytes))
         self._states = np.zeros((blocks, body.state.size), np.int64)
         self._earliest = np.full(blocks, _LATEST)
@@ -160,7 +186,8 @@ class WordReader:
         if outside > events:
             raise FormatError(
                 f"{self._file.path}: {outside:,} of {outside + events:,} events are outside of the sensor's "
-                f"{self._size.width}×{self._size.height} pixels: the file or its header is damaged"
+                f"{self._size.width}×{self._size.height} pixels: the file or its header is damaged, or it is from "
+                f"another camera"
             )
         if strange:
             self._warnings.append(
@@ -198,7 +225,7 @@ class WordReader:
         """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
         tidier = Tidier(self._size, start_us, counters)
         for number in range(0 if start_us is None else self._first_block(start_us), len(self._states)):
-            counts = np.zeros(3, np.int64)
+            counts = _no_counts()
             for packet, ordered in self._decode(number, counts):
                 if (taken := tidier.take(packet, ordered=ordered)).size:
                     yield taken
@@ -215,9 +242,14 @@ class WordReader:
         return None if earliest == _LATEST else (earliest, int(self._latest.max()))
 
     def other_content(self) -> OtherContent:
-        """Count triggers: these formats hold no frames."""
-        return OtherContent(triggers=int(self._counts[TRIGGERS]))
+        """Count frames (by their pixels: whole ones), inertial samples and triggers."""
+        frames = int(self._counts[SAMPLES]) // (self._size.width * self._size.height)
+        return OtherContent(frames, int(self._counts[IMU]), int(self._counts[TRIGGERS]))
 
     def close(self) -> None:
         """Release the file; packets stay valid."""
         self._file.close()
+
+
+def _no_counts() -> Counts:
+    return np.zeros(5, np.int64)
