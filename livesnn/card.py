@@ -147,6 +147,7 @@ class ModelCard:
     density: dict[str, float] = field(default_factory=dict)  # layer → mean spikes a neuron a step
     mean_count: float | None = None  # of a pixel and frame of the validation clips: what the model is used to
     saturated: float | None = None  # share of their pixels with events at the maximum count or above
+    temperature: Annotated[float, Meta(gt=0, le=1e3)] = 1.0  # of the probabilities, fitted on validation
     commit: str = ""
     command: str = ""
     format: str = FORMAT

@@ -47,12 +47,17 @@ def run(
     engine: Literal["auto", "onnx", "spike", "torch"] = "auto",
     state: Literal["carry", "reset"] = "carry",
     every: Literal["window", "frame"] = "window",
+    threshold: float = 0.5,
+    keep: float | None = None,
+    smoothing: float = 0.0,
+    allow: tuple[str, ...] = (),
+    deny: tuple[str, ...] = (),
     seconds: float | None = None,
     json: bool = False,
 ) -> int:
     """Decide without a window: one line a window (or frame), then a summary.
 
-    A decision needs more than half of the probability; "–" stands for none, with the likeliest class behind it.
+    "–" stands for no decision, with the likeliest class behind it.
 
     Parameters
     ----------
@@ -67,16 +72,35 @@ def run(
         Carry the membranes from window to window, or reset them.
     every
         One line a window, or one a frame once the first window is full.
+    threshold
+        Probability that a decision needs.
+    keep
+        A decision stands until its probability falls below this, or another's reaches the threshold.
+    smoothing
+        Share of a frame's probabilities that is those of the frame before: steadier, and later.
+    allow
+        Decide these classes alone.
+    deny
+        Never decide these: nothing is decided where one of them wins.
     seconds
         End after so long: in a recording's own time, or in real time.
     json
         JSON lines.
     """
+    from livesnn.infer.decide import Decider
     from livesnn.infer.headless import Row, decide_all
     from livesnn.report import describe_row, describe_summary
 
+    decider = Decider(threshold=threshold, keep=keep, smoothing=smoothing, allow=allow, deny=deny)
     rows = decide_all(
-        source, model, engine=engine, state=state, every=every, seconds=seconds, notify=_notice("run")
+        source,
+        model,
+        engine=engine,
+        state=state,
+        every=every,
+        decider=decider,
+        seconds=seconds,
+        notify=_notice("run"),
     )
     for row in rows:
         if not isinstance(row, Row):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +15,22 @@ from livesnn.errors import LivesnnError
 FloatArray = npt.NDArray[np.float32]
 
 
+_NONE = np.zeros(0, np.float32)
+
+
 class Decision(NamedTuple):
-    """A class label, or None for "nothing"; and the winner's probability, 0..1, either way."""
+    """A class label, or None for "nothing"; its probability, or the likeliest class's, 0..1; and all of them.
+
+    ``probabilities``: float32 [K], smoothed; empty before the first.
+    """
 
     label: str | None
     confidence: float
+    probabilities: FloatArray = _NONE
+
+
+UNDECIDED = Decision(None, 0.0)
+"""Before anything can be said."""
 
 
 def winner(rates: FloatArray, membrane: FloatArray) -> int:
@@ -59,21 +71,72 @@ class Decider:
     threshold
         Least probability of the winner, 0..1; below it the decision is "nothing" (None). The default asks it
         to be likelier than all other classes together.
+    keep
+        A decision stands until another class reaches its threshold or its own probability falls below this
+        (hysteresis); None: below its threshold.
+    smoothing
+        Share of the probabilities of the frame before in those of a frame, 0 to below 1.
     temperature
-        Of the probabilities, > 0.
+        Of the probabilities, > 0; None: the card's.
+    thresholds
+        Of classes that have one of their own, by label.
+    allow, deny
+        Labels that may be decided (empty: all), and that may not: where such a one wins, nothing is decided.
     """
 
     threshold: float = 0.5
-    temperature: float = 1.0
+    keep: float | None = None
+    smoothing: float = 0.0
+    temperature: float | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise LivesnnError(f"the decision threshold is {self.threshold}: give a probability from 0 to 1")
-        if not self.temperature > 0:
+        for name, value in [("", self.threshold), *self.thresholds.items()]:
+            if not 0 <= value <= 1:
+                of = f" of {name}" if name else ""
+                raise LivesnnError(f"the decision threshold{of} is {value}: give a probability from 0 to 1")
+        if self.keep is not None and not 0 <= self.keep <= 1:
+            raise LivesnnError(f"a decision is to be kept from {self.keep}: give a probability from 0 to 1")
+        if not 0 <= self.smoothing < 1:
+            raise LivesnnError(f"the smoothing is {self.smoothing}: give a share from 0 to below 1")
+        if self.temperature is not None and not self.temperature > 0:
             raise LivesnnError(f"the temperature is {self.temperature}: give a number above 0")
 
-    def decide(self, rates: FloatArray, membrane: FloatArray, card: ModelCard) -> Decision:
-        """Return the decision on one window's rates [K], with ``membrane`` [K] to break ties."""
-        index = winner(rates, membrane)
-        confidence = float(probabilities(rates, card, temperature=self.temperature)[index])
-        return Decision(card.classes[index] if confidence >= self.threshold else None, confidence)
+    def check(self, card: ModelCard) -> None:
+        """Raise LivesnnError if a label is none of the model's."""
+        named = (*self.thresholds, *self.allow, *self.deny)
+        if strange := [label for label in named if label not in card.classes]:
+            raise LivesnnError(f"{card.name} has no class {strange[0]!r}; it has: {', '.join(card.classes)}")
+
+    def decide(
+        self, rates: FloatArray, membrane: FloatArray, card: ModelCard, before: Decision = UNDECIDED
+    ) -> Decision:
+        """Return the decision on one window's rates [K], with ``membrane`` [K] to break ties.
+
+        Parameters
+        ----------
+        before
+            What was decided on the frame before; UNDECIDED after a reset.
+        """
+        likely = probabilities(rates, card, temperature=self.temperature or card.temperature)
+        best = winner(rates, membrane)
+        if self.smoothing and before.probabilities.size:
+            likely = self.smoothing * before.probabilities + np.float32(1 - self.smoothing) * likely
+            best = int(np.argmax(likely))
+        confidence = float(likely[best])
+        if confidence >= self._threshold(card.classes[best]):
+            label = card.classes[best]
+            return Decision(label if self._may(label) else None, confidence, likely)
+        if before.label is not None and self.keep is not None:
+            kept = float(likely[card.classes.index(before.label)])
+            if kept >= self.keep:
+                return Decision(before.label, kept, likely)
+        return Decision(None, confidence, likely)
+
+    def _threshold(self, label: str) -> float:
+        return self.thresholds.get(label, self.threshold)
+
+    def _may(self, label: str) -> bool:
+        return label not in self.deny and (not self.allow or label in self.allow)

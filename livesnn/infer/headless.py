@@ -17,7 +17,7 @@ from livesnn.events.frames import frames
 from livesnn.events.limited import Limited
 from livesnn.events.live import Notify, ignore
 from livesnn.infer import Engine, Model, load_model
-from livesnn.infer.decide import probabilities
+from livesnn.infer.decide import Decider
 from livesnn.infer.pipeline import Result, StateMode, run
 from livesnn.infer.synops import mean_density, synops
 from livesnn.infer.tally import Percentiles, Tally
@@ -65,6 +65,7 @@ def decide_all(
     engine: Engine = "auto",
     state: StateMode = "carry",
     every: Literal["window", "frame"] = "window",
+    decider: Decider = Decider(),  # noqa: B008 (frozen)
     seconds: float | None = None,
     notify: Notify = ignore,
 ) -> Iterator[Row | Summary]:
@@ -83,16 +84,17 @@ def decide_all(
     Raises
     ------
     LivesnnError
-        The source or the model can't be opened, or fails on the way.
+        The source or the model can't be opened, or fails on the way; ``decider`` names a class it hasn't.
     """
     loaded = load_model(model, engine)
+    decider.check(loaded.card)
     opened = open_source(source, notify=notify)
     stop = threading.Event()
     totals = _Totals(loaded)
     ended = ending_sets(stop) if opened.live else nullcontext()
     with Limited(_in_real_time(opened), seconds, stop) as limited, ended:
         stream = frames(limited, loaded.card.input.slice, loaded.card.input)
-        for result in run(stream, loaded, state=state):
+        for result in run(stream, loaded, state=state, decider=decider):
             totals.add(result)
             if result.window_end or (every == "frame" and result.window_seen):
                 yield _row(result, loaded)
@@ -106,7 +108,7 @@ def _in_real_time(source: EventSource) -> EventSource:
 def _row(result: Result, model: Model) -> Row:
     card = model.card
     rates = dict(zip(card.classes, result.rates.tolist(), strict=True))
-    likely = dict(zip(card.classes, probabilities(result.rates, card).tolist(), strict=True))
+    likely = dict(zip(card.classes, result.probabilities.tolist(), strict=True))
     return Row(result.t, result.window, result.decision, result.confidence, rates, likely, result.reset)
 
 

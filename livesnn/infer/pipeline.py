@@ -14,7 +14,7 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
 from livesnn.infer import Model, State
-from livesnn.infer.decide import Decider, Decision
+from livesnn.infer.decide import UNDECIDED, Decider, Decision
 
 StateMode = Literal["carry", "reset"]
 """Whether the state lives for ever, or is zeroed at the beginning of each window as well."""
@@ -51,7 +51,9 @@ class Result:
     decision
         Class label, or None: nothing is confident enough, or the first window isn't full yet.
     confidence
-        Probability of the likeliest class, 0..1; 0 while the first window isn't full.
+        Probability of the decision, or of the likeliest class, 0..1; 0 while the first window isn't full.
+    probabilities
+        float32 [K], that the decision was made by.
     frame
         The frame itself, for the view.
     latency
@@ -76,6 +78,7 @@ class Result:
     rates: npt.NDArray[np.float32]
     decision: str | None
     confidence: float
+    probabilities: npt.NDArray[np.float32]
     frame: Frame
     latency: Latency
     reset: bool
@@ -115,11 +118,12 @@ def run(
 
     Raises
     ------
-    ModelError
-        A frame doesn't fit the model, or ``state`` is something else.
+    LivesnnError
+        A frame doesn't fit the model, ``state`` is something else, or ``decider`` names a class it hasn't.
     """
     card = model.card
-    window = _Window(card)
+    decider.check(card)
+    window, decision = _Window(card), UNDECIDED
     membranes = model.initial_state()
     carried = 0
     first = True
@@ -130,6 +134,7 @@ def run(
         first = False
         if reset:
             window.restart()
+            decision = UNDECIDED
         if reset or (mode == "reset" and window.position == 0):
             membranes, carried = model.initial_state(), 0
         output, membranes = model.step(frame, membranes)
@@ -137,7 +142,9 @@ def run(
         stepped_s = time.perf_counter()
         index, frame_in_window = window.add(output)
         rates = window.rates()
-        decision = decider.decide(rates, membranes[-1], card) if window.full else Decision(None, 0.0)
+        decision = decider.decide(rates, membranes[-1], card, decision)
+        if not window.full:
+            decision = Decision(None, 0.0, decision.probabilities)
         yield Result(
             t=frame.t,
             window=index,
@@ -145,6 +152,7 @@ def run(
             rates=rates,
             decision=decision.label,
             confidence=decision.confidence,
+            probabilities=decision.probabilities,
             frame=frame,
             latency=_latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter()),
             reset=reset,

@@ -62,7 +62,7 @@ class Body:
     """One person, as they stand before the camera.
 
     Luminances are linear, 0..1, ``wall`` that behind the person; sleeves reach ``sleeve`` of the way from shoulder
-    to wrist.
+    to wrist; ``palm`` and ``finger`` are radii as shares of the hand's length.
     """
 
     centre_x: float
@@ -71,6 +71,8 @@ class Body:
     upper_arm: float
     forearm: float
     hand: float
+    palm: float
+    finger: float
     arm_radius: float
     wrist_radius: float
     head_radius: float
@@ -98,13 +100,18 @@ def draw_body(rng: np.random.Generator) -> Body:
     skin = rng.uniform(0.25, 0.75)
     shirt = rng.uniform(0.04, 0.3) if rng.random() < 0.6 else rng.uniform(0.3, 0.9)
     contrast = rng.uniform(0.45, 1.9) * rng.choice([-1, 1], p=[0.7, 0.3])  # of skin to wall, in log units
+    wall = float(np.clip(skin * np.exp(contrast), 0.04, 1.0))
+    if rng.random() < 0.4:  # a trunk that hardly stands out, as in the real clips
+        shirt = float(np.clip(wall * np.exp(rng.normal(0, 0.2)), 0.04, 1.0))
     return Body(
         centre_x=IMAGE / 2 + rng.uniform(-11, 11),
         shoulder_y=rng.uniform(60, 82),
         half_shoulders=size * rng.uniform(18, 25),
         upper_arm=size * rng.uniform(25, 32),
         forearm=size * rng.uniform(22, 28),
-        hand=size * rng.uniform(9, 14),
+        hand=size * rng.uniform(9, 15),
+        palm=rng.uniform(0.34, 0.5),
+        finger=rng.uniform(0.18, 0.3),
         arm_radius=size * rng.uniform(4.0, 6.5),
         wrist_radius=size * rng.uniform(2.4, 3.6),
         head_radius=size * rng.uniform(9.5, 12.5),
@@ -114,11 +121,11 @@ def draw_body(rng: np.random.Generator) -> Body:
         hair=rng.uniform(0.04, 0.4),
         shirt=shirt,
         sleeve=float(rng.choice([rng.uniform(0.25, 0.5), rng.uniform(0.85, 1.0)])),
-        texture=rng.uniform(0.05, 0.45),
-        texture_period=rng.uniform(2.5, 8.0),
+        texture=rng.uniform(0.05, 0.6),
+        texture_period=rng.uniform(2.0, 8.0),
         shading=rng.uniform(0.1, 0.45),
         light=rng.uniform(0, 2 * np.pi),
-        wall=float(np.clip(skin * np.exp(contrast), 0.04, 1.0)),
+        wall=wall,
     )
 
 

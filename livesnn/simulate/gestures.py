@@ -13,12 +13,13 @@ import numpy as np
 from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution
 from livesnn.simulate.body import Limbs
-from livesnn.simulate.motions import GESTURES, IDLE, perform
-from livesnn.simulate.scene import FRAME_US, Film, draw_scene
+from livesnn.simulate.film import FRAME_US, Film
+from livesnn.simulate.motions import GESTURES, NOTHING, perform
+from livesnn.simulate.scene import LAMP_SHARE, draw_scene
 
 RESOLUTION = Resolution(128, 128)
 
-VERSION = 2
+VERSION = 3
 """Of what a seed gives: raise it with every change of simulated events, so that nothing cached is mistaken."""
 
 WARM_UP_US = 20_000
@@ -60,12 +61,12 @@ def gesture_clip(
     Parameters
     ----------
     gesture
-        One of `motions.GESTURES`, or "idle".
+        One of `motions.GESTURES`, or of `motions.NOTHING`.
     seed
         Of body, background, sensor and movement.
     """
-    if gesture not in (*GESTURES, IDLE):
-        raise SourceError(f"no gesture {gesture!r}; there is: {', '.join((*GESTURES, IDLE))}")
+    if gesture not in (*GESTURES, *NOTHING):
+        raise SourceError(f"no gesture {gesture!r}; there is: {', '.join((*GESTURES, *NOTHING))}")
     rng = gesture_random(use, seed, gesture)
     scene = draw_scene(rng, resolution)
     times_us = np.arange(0, round(seconds * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)
@@ -78,7 +79,7 @@ def gesture_clip(
 
 def gesture_random(use: Use, seed: int, gesture: str | None = None) -> np.random.Generator:
     """Return what decides a clip of one gesture (None: a stream), its person first."""
-    names = (*GESTURES, IDLE, None)
+    names = (*GESTURES, None, *NOTHING)
     return np.random.default_rng([_USES[use], seed, names.index(gesture)])
 
 
@@ -89,13 +90,14 @@ def gesture_stream(
     gestures: tuple[str, ...] = GESTURES,
     segment_s: tuple[float, float] = (3.0, 6.0),
     resolution: Resolution = RESOLUTION,
+    lamp_share: float = LAMP_SHARE,
 ) -> Iterator[Take]:
     """Yield one person's events for ever, 0.1 s at a time: each gesture and the change to it, in random order.
 
-    Every gesture comes once before one comes again.
+    Every gesture comes once before one comes again. ``lamp_share``: how probable a flickering lamp is.
     """
     rng = gesture_random(use, seed)
-    scene = draw_scene(rng, resolution)
+    scene = draw_scene(rng, resolution, lamp_share)
     film, before = None, None
     now_us = 0
     for gesture in _rounds(gestures, rng):

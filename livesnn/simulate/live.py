@@ -12,6 +12,7 @@ from livesnn.errors import SourceError
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.simulate.gestures import RESOLUTION, Segment, Use, gesture_stream
 from livesnn.simulate.motions import GESTURES
+from livesnn.simulate.scene import LAMP_SHARE
 
 PACKET_US = 10_000
 PREFIX = "simulate:gestures"
@@ -34,6 +35,8 @@ class SimulatedPerson(EventSource):
     paced
         In real time: a reader that is late gets the packets one after another, none is left out. Otherwise as fast
         as they are made.
+    lamp_share
+        How probable it is that a lamp flickers.
     clock
         Monotonic seconds.
 
@@ -51,12 +54,13 @@ class SimulatedPerson(EventSource):
         gestures: tuple[str, ...] = GESTURES,
         duration_us: int | None = None,
         paced: bool = True,
+        lamp_share: float = LAMP_SHARE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.segments: list[Segment] = []
         self.now_us: int | None = 0
         self._events = 0
-        self._stream = gesture_stream(seed, use=use, gestures=gestures)
+        self._stream = gesture_stream(seed, use=use, gestures=gestures, lamp_share=lamp_share)
         self._duration_us = duration_us
         self._paced = paced
         self._clock = clock

@@ -1,4 +1,4 @@
-"""A body before a background as frames of luminance, and through the DVS pixel. Not here: body, motions.
+"""A body before a background as frames of luminance. Not here: body, motions, what the sensor makes of it (film.py).
 
 Everything drawn is one shape, a round cone: a segment with a radius at each end, shaded as if it were round
 and with a texture that moves along with it. Shapes are painted from the farthest to the nearest.
@@ -7,35 +7,50 @@ and with a texture that moves along with it. Shapes are painted from the farthes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from livesnn.events import Events, Resolution
-from livesnn.events.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
+from livesnn.events import Resolution
+from livesnn.events.dvs_pixel import DvsPixelSpec, FloatImage
 from livesnn.simulate.body import IMAGE, Array, Body, Limbs, draw_body, joints
 
-FRAME_US = 4000
-"""Between two pictures: an edge of the fastest gesture moves by less than two pixels."""
+LAMP_SHARE = 0.1
+"""Of people who are seen in a lamp's flickering light."""
 
-_BLOCK = 64  # pictures in memory at once
 _X0, _Y0, _R0, _X1, _Y1, _R1, _DEPTH, _LUMINANCE, _TEXTURE, _PERIOD, _PHASE = range(11)
+
+
+class Scatter(NamedTuple):
+    """Single events around what moves (shadows, folds of cloth): so many an event, so many pixels away (σ)."""
+
+    share: float
+    pixels: float
+
+
+class Lamp(NamedTuple):
+    """A light that flickers: how often (Hz), and the part of each pixel's light that does, float32 [H, W]."""
+
+    hz: float
+    depth: FloatImage
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is before the camera, and the camera: sensor, light, and the seed of its noise."""
+    """What is before the camera, and the camera: sensor, light, and the events scattered around what moves."""
 
     body: Body
     background: FloatImage
     pixel: DvsPixelSpec
     resolution: Resolution
+    scatter: Scatter
+    lamp: Lamp | None
 
 
 def draw_pixel(rng: np.random.Generator) -> DvsPixelSpec:
     """Return a random sensor; ranges around what the official recordings show."""
-    threshold, imbalance = np.exp(rng.uniform(np.log(0.09), np.log(0.28))), rng.uniform(-0.09, 0.09)
+    threshold, imbalance = np.exp(rng.uniform(np.log(0.08), np.log(0.25))), rng.uniform(-0.09, 0.09)
     return DvsPixelSpec(
         threshold_on=threshold * (1 + imbalance),
         threshold_off=threshold * (1 - imbalance),
@@ -50,10 +65,27 @@ def draw_pixel(rng: np.random.Generator) -> DvsPixelSpec:
     )
 
 
-def draw_scene(rng: np.random.Generator, resolution: Resolution) -> Scene:
-    """Return a random person before a random wall, seen by a random sensor."""
+def draw_scene(rng: np.random.Generator, resolution: Resolution, lamp_share: float = LAMP_SHARE) -> Scene:
+    """Return a random person before a random wall, seen by a random sensor; a share of them by a lamp's light."""
     body = draw_body(rng)
-    return Scene(body, _background(body.wall, resolution, rng), draw_pixel(rng), resolution)
+    return Scene(
+        body,
+        _background(body.wall, resolution, rng),
+        draw_pixel(rng),
+        resolution,
+        Scatter(rng.uniform(0.0, 0.3), min(resolution) / IMAGE * rng.uniform(4, 14)),
+        _lamp(resolution, rng) if rng.random() < lamp_share else None,
+    )
+
+
+def _lamp(resolution: Resolution, rng: np.random.Generator) -> Lamp:
+    """Return a lamp that lights everything a little, or a part of the picture more."""
+    hz = float(np.exp(rng.uniform(np.log(0.5), np.log(120))))
+    depth = np.exp(rng.uniform(np.log(0.02), np.log(0.4)))
+    rows, columns = np.mgrid[: resolution.height, : resolution.width] / max(resolution)
+    away = np.hypot(rows - rng.uniform(0, 1), columns - rng.uniform(0, 1))
+    lit = (away < rng.uniform(0.03, 0.4)) * 2.0 if rng.random() < 0.6 else np.ones(away.shape)
+    return Lamp(hz, (depth * lit).astype(np.float32))
 
 
 def _background(wall: float, resolution: Resolution, rng: np.random.Generator) -> FloatImage:
@@ -67,37 +99,6 @@ def _background(wall: float, resolution: Resolution, rng: np.random.Generator) -
         inside = (abs(columns - left) < width / 2) & (abs(rows - top) < height / 2)
         image = np.where(inside, image * rng.uniform(0.7, 1.3), image)
     return image.astype(np.float32)
-
-
-class Film:
-    """A scene seen by its sensor from time 0 on; of one thread alone.
-
-    Parameters
-    ----------
-    scene
-        What is seen.
-    first
-        Pose at time 0; only its first is used.
-    rng
-        Draws the sensor's mismatch and seeds its noise.
-    """
-
-    def __init__(self, scene: Scene, first: Limbs, rng: np.random.Generator) -> None:
-        self._scene = scene
-        self._pixels = DvsPixels(scene.pixel, scene.resolution, rng)
-        picture = paint(scene, shapes_of(scene, first.part(0, 1)))[0]
-        self._state = self._pixels.initial_state(picture, 0, rng)
-
-    def shoot(self, limbs: Limbs, times_us: npt.NDArray[np.int64]) -> Events:
-        """Return the events of the poses [T] at ``times_us`` [T], later than all before."""
-        shapes = shapes_of(self._scene, limbs)
-        packets = []
-        for first in range(0, len(times_us), _BLOCK):
-            some = slice(first, first + _BLOCK)
-            frames = paint(self._scene, shapes[some])
-            packet, self._state = self._pixels.sequence(frames, times_us[some], self._state)
-            packets.append(packet)
-        return np.concatenate(packets)
 
 
 def paint(scene: Scene, shapes: Array) -> FloatImage:
@@ -142,9 +143,9 @@ def _trunk(body: Body, limbs: Limbs) -> Array:
     return np.stack([
         _cone(middle - 1.2 * body.head_radius * down, 0.5 * body.head_radius, middle, 0.6 * body.head_radius,
               -92, body, luminance=0.8 * body.skin, texture=0.0, phase=0.0),
-        _cone(middle + chest * down, chest, middle + 90 * down, 0.85 * chest, -91, body, phase=1.0, **shirt),
+        _cone(middle + chest * down, chest, middle + 90 * down, 0.85 * chest, -91, body, phase=0.16, **shirt),
         _cone(middle - across + 3 * down, body.arm_radius + 1, middle + across + 3 * down,
-              body.arm_radius + 1, -90, body, phase=2.0, **shirt),
+              body.arm_radius + 1, -90, body, phase=0.32, **shirt),
     ], axis=1)  # fmt: skip
 
 
@@ -175,8 +176,9 @@ def _arms(body: Body, limbs: Limbs) -> Array:
     all_joints = joints(body, limbs)
     covered = np.clip((body.sleeve * body.arm - body.upper_arm) / body.forearm, 0.0, 1.0)
     shirt = {"luminance": 1.15 * body.shirt, "texture": body.texture}
-    skin = {"luminance": body.skin, "texture": 0.5 * body.texture}
+    skin = {"luminance": body.skin, "texture": 0.7 * body.texture}
     elbow_radius = (body.arm_radius + body.wrist_radius) / 2
+    wide, thick = body.palm * body.hand, body.finger * body.hand
     shapes: list[Array] = []
     for arm in (0, 1):
         shoulder, elbow, wrist, tip = (all_joints[:, arm, k] for k in range(4))
@@ -188,15 +190,15 @@ def _arms(body: Body, limbs: Limbs) -> Array:
             (shoulder, body.arm_radius, elbow, elbow_radius, skin if bare_upper else shirt),
             (elbow, elbow_radius, wrist, body.wrist_radius, skin),
             (elbow, 1.12 * elbow_radius, cuff, 1.3 * body.wrist_radius, shirt),
-            (palm, 0.34 * body.hand, palm, 0.34 * body.hand, skin),
-            (palm, 0.2 * body.hand, tip - spread, 0.09 * body.hand, skin),
-            (palm, 0.2 * body.hand, tip, 0.09 * body.hand, skin),
-            (palm, 0.2 * body.hand, tip + spread, 0.09 * body.hand, skin),
+            (palm, wide, palm, wide, skin),
+            (palm, thick, tip - spread, 0.45 * thick, skin),
+            (palm, thick, tip, 0.45 * thick, skin),
+            (palm, thick, tip + spread, 0.45 * thick, skin),
         ):
             depth = (start[:, 2] + end[:, 2]) / 2 + (0.1 if start is palm else 0.0)
             radius = 0.0 if end is cuff and covered == 0 else 1.0
             shapes.append(_cone(start[:, :2], radius * r0, end[:, :2], radius * r1, depth, body,
-                                phase=3.0 * len(shapes), **look))  # fmt: skip
+                                phase=0.37 * len(shapes), **look))  # fmt: skip
     stacked = np.stack(shapes, axis=1)
     nearer = body.distance / np.maximum(body.distance - stacked[:, :, _DEPTH], 0.3 * body.distance)
     stacked[:, :, [_R0, _R1]] *= nearer[:, :, None]
@@ -213,6 +215,13 @@ def _paint(frames, shapes, light):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True, fastmath=True)
+def _wave(turns):  # type: ignore[no-untyped-def]
+    """Return a sine but for 6 % at most, of two parabolas: a tenth of its time."""
+    turns -= np.floor(turns + 0.5)
+    return 8.0 * turns * (1.0 - 2.0 * abs(turns))
+
+
+@njit(nogil=True, cache=True, fastmath=True)
 def _paint_cone(frame, shape, light_x, light_y):  # type: ignore[no-untyped-def]
     """Paint one round cone, its edge one pixel soft."""
     height, width = frame.shape
@@ -224,7 +233,6 @@ def _paint_cone(frame, shape, light_x, light_y):  # type: ignore[no-untyped-def]
     right = min(int(max(x0 + r0, x1 + r1)) + 2, width)
     top = max(int(min(y0 - r0, y1 - r1)) - 1, 0)
     bottom = min(int(max(y0 + r0, y1 + r1)) + 2, height)
-    wave = 2 * np.pi / period
     for y in range(top, bottom):
         for x in range(left, right):
             px, py = x - x0, y - y0
@@ -239,7 +247,7 @@ def _paint_cone(frame, shape, light_x, light_y):  # type: ignore[no-untyped-def]
             value = luminance * (1.0 + (light_x * ex + light_y * ey) / max(radius, 0.5))
             if texture > 0.0:
                 across = (px * dy - py * dx) / length
-                value *= 1.0 + texture * np.sin(wave * along * length + phase) * np.cos(
-                    0.7 * wave * across + 2 * phase
+                value *= 1.0 + texture * _wave(along * length / period + phase) * _wave(
+                    0.7 * across / period + 2 * phase
                 )
             frame[y, x] += min(cover, 1.0) * (max(value, 0.005) - frame[y, x])

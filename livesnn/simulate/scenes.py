@@ -9,11 +9,11 @@ import numpy as np
 from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution
 from livesnn.simulate import digits, gestures, saccades
-from livesnn.simulate.motions import GESTURES, IDLE
+from livesnn.simulate.motions import GESTURES, NOTHING
 
 ALL_GESTURES = "gestures"
 DIGITS = tuple(f"digit-{digit}" for digit in range(10))
-SCENES = (ALL_GESTURES, *GESTURES, IDLE, *DIGITS)
+SCENES = (ALL_GESTURES, *GESTURES, *NOTHING, *DIGITS)
 
 
 def check_scene(scene: str, *, seed: int, seconds: float) -> None:

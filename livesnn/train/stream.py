@@ -6,20 +6,25 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.card import ModelCard
 from livesnn.errors import DataError
 from livesnn.events.frames import frames
 from livesnn.infer import Model
-from livesnn.infer.pipeline import Result, run
+from livesnn.infer.decide import Decider
+from livesnn.infer.pipeline import run
 from livesnn.infer.synops import mean_density
 from livesnn.simulate.gestures import Segment
 from livesnn.train.datasets import Uncut
 
 MINUTE_US = 60_000_000
+OBSERVED_MS = (100, 200, 300, 400, 500, 750, 1000, 1500, 2000)
+OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,28 @@ class StreamEvaluation:
     """What `livesnn eval --stream` prints.
 
     A frame counts when the window that ends with it lies wholly within one gesture; its decision is right when it is
-    that gesture's label, and none is wrong. Accuracies are fractions 0..1 of ``n`` such frames, of those of the first
-    and those of the last minute. ``idle_decisions_a_minute``: windows with any decision while nothing is performed,
-    a minute of such windows; nan where there are none. ``minutes``: from the start to the last frame that counts.
+    that gesture's label, and none is wrong. Accuracies are fractions 0..1.
+
+    Attributes
+    ----------
+    n, accuracy, accuracy_first_minute, accuracy_last_minute, recall
+        Frames that count, and the share that is right: of all, those of the first and the last minute, each class's.
+    latency_ms
+        From a gesture's onset to the first right decision: ``p50`` and ``p90`` over the ``n`` gestures that were
+        decided right at all, and the share ``missed`` of those that never were.
+    accuracy_after_ms
+        Share of the gestures that long whose decision is right, so many ms after the onset.
+    flickers_a_minute
+        How often the decision changes, to another or to none, between frames that count, within a gesture.
+    false_decisions_a_minute
+        Windows with any decision, a minute, where nothing is performed, by the stream's name; and with another
+        decision than "other" while that is performed.
+    idle_decisions_a_minute
+        The same of all streams where nothing is performed; nan where there are none.
+    density
+        Spikes a neuron a step over all hidden neurons, of frames that count.
+    minutes, seconds
+        From the start to the last frame that counts; how long it took.
     """
 
     n: int
@@ -37,26 +61,55 @@ class StreamEvaluation:
     accuracy_first_minute: float
     accuracy_last_minute: float
     recall: dict[str, float]
+    latency_ms: dict[str, float]
+    accuracy_after_ms: dict[str, float]
+    flickers_a_minute: float
+    false_decisions_a_minute: dict[str, float]
     idle_decisions_a_minute: float
     density: float
     minutes: float
     seconds: float
 
 
-class _Judged(NamedTuple):
-    """A frame that counts: its time in all that is played, what is performed (None: nothing), whether it is right.
-
-    ``span_us``: how long its window lasts. ``density``: of each hidden layer.
-    """
+class _Decided(NamedTuple):
+    """A frame: its end and its window's beginning (µs; None: none yet), the decision on it, each layer's density."""
 
     t: int
-    gesture: str | None
-    right: bool
-    span_us: int
+    begun_us: int | None
+    decision: str | None
     density: npt.NDArray[np.float32]
+    window_end: bool
 
 
-def evaluate_stream(model: Model, streams: Iterable[Uncut]) -> StreamEvaluation:
+class _Gesture(NamedTuple):
+    """A gesture performed: when, and the frames from its onset to its end; ``t`` of all from the first stream on."""
+
+    name: str
+    start_us: int
+    end_us: int
+    frames: list[_Decided]
+
+    @property
+    def whole(self) -> list[_Decided]:
+        """The frames that count."""
+        return [
+            frame for frame in self.frames if frame.begun_us is not None and frame.begun_us >= self.start_us
+        ]
+
+
+class _Rest(NamedTuple):
+    """Whole windows in which nothing is performed: in which stream, how long, how many with a decision."""
+
+    name: str
+    us: int
+    wrong: int
+
+
+def evaluate_stream(
+    model: Model,
+    streams: Iterable[Uncut],
+    decider: Decider = Decider(),  # noqa: B008 (frozen)
+) -> StreamEvaluation:
     """Run streams one after the other, each from zero state.
 
     Raises
@@ -65,78 +118,138 @@ def evaluate_stream(model: Model, streams: Iterable[Uncut]) -> StreamEvaluation:
         So little is played that no frame counts.
     """
     begun_s = time.perf_counter()
-    judged: list[_Judged] = []
+    gestures: list[_Gesture] = []
+    rests: list[_Rest] = []
     played_us = 0
     for stream in streams:
-        for frame in _judge(model, stream):
-            judged.append(frame._replace(t=played_us + frame.t))
-        played_us = judged[-1].t if judged else 0
-    performed = [frame for frame in judged if frame.gesture is not None]
-    if not performed:
+        decided = list(_decide(model, stream, decider, played_us))
+        segments = [  # complete only now
+            Segment(each.gesture, each.start_us + played_us, each.end_us + played_us)
+            for each in stream.segments
+        ]
+        gestures += _performed(decided, segments)
+        if stream.rests:
+            rests.append(_rest(stream.name, decided, segments))
+        played_us = decided[-1].t if decided else played_us
+    if not any(gesture.whole for gesture in gestures):
         raise DataError("no whole window lies within a gesture: give --stream more minutes")
-    idle = [frame for frame in judged if frame.gesture is None]
-    idle_us = sum(frame.span_us for frame in idle)
-    last_us = performed[-1].t
-    gestures = [name for name in model.card.classes if any(frame.gesture == name for frame in performed)]
-    return StreamEvaluation(
-        n=len(performed),
-        accuracy=_share(performed),
-        accuracy_first_minute=_share([frame for frame in performed if frame.t < MINUTE_US]),
-        accuracy_last_minute=_share([frame for frame in performed if frame.t >= last_us - MINUTE_US]),
-        recall={name: _share([frame for frame in performed if frame.gesture == name]) for name in gestures},
-        idle_decisions_a_minute=_wrong(idle) * MINUTE_US / idle_us if idle_us else float("nan"),
-        density=mean_density(np.mean([frame.density for frame in performed], axis=0), model.card),
-        minutes=last_us / MINUTE_US,
-        seconds=time.perf_counter() - begun_s,
-    )
+    return _evaluation(gestures, rests, model.card, time.perf_counter() - begun_s)
 
 
-def _judge(model: Model, stream: Uncut) -> Iterator[_Judged]:
-    """Yield the frames that count: whose windows lie in one gesture, and windows in which nothing is performed."""
+def _decide(model: Model, stream: Uncut, decider: Decider, played_us: int) -> Iterator[_Decided]:
+    """Yield every frame of a stream, times later by ``played_us``."""
     card = model.card
-    begun_us: int | None = None
-    ends_us: deque[int] = deque(
-        maxlen=card.input.window + 1
-    )  # of the window's frames, and of the one before them
-    for result in run(frames(stream.source, card.input.slice, card.input), model):
-        if begun_us is None:
-            begun_us = result.t - (card.input.slice.delta_t_us or 0)
-            ends_us.append(begun_us)
+    ends_us: deque[int] = deque(maxlen=card.input.window + 1)  # of a window's frames, and of the one before
+    for result in run(frames(stream.source, card.input.slice, card.input), model, decider=decider):
+        if not ends_us:
+            ends_us.append(result.t - (card.input.slice.delta_t_us or 0))
         ends_us.append(result.t)
         if result.reset:
-            ends_us = deque([ends_us[-2]], ends_us.maxlen)
-            ends_us.append(result.t)
-        full = len(ends_us) == ends_us.maxlen
-        frame = _judged(result, ends_us[0], stream) if full else None
-        if frame is not None:
-            yield frame._replace(t=result.t - begun_us)
+            ends_us = deque([ends_us[-2], result.t], ends_us.maxlen)
+        begun_us = ends_us[0] + played_us if len(ends_us) == ends_us.maxlen else None
+        yield _Decided(result.t + played_us, begun_us, result.decision, result.density, result.window_end)
 
 
-def _judged(result: Result, begun_us: int, stream: Uncut) -> _Judged | None:
-    """Return a frame whose window began then, where it counts."""
-    span_us, density = result.t - begun_us, result.density
-    gesture = _performed(begun_us, result.t, stream.segments)
-    if gesture is not None:
-        return _Judged(result.t, gesture, result.decision == gesture, span_us, density)
-    idle = stream.rests and not any(
-        segment.start_us < result.t and begun_us < segment.end_us for segment in stream.segments
+def _performed(decided: Sequence[_Decided], segments: Sequence[Segment]) -> Iterator[_Gesture]:
+    times_us = [frame.t for frame in decided]
+    for name, start_us, end_us in segments:
+        first, last = np.searchsorted(times_us, [start_us, end_us], side="right")
+        yield _Gesture(name, start_us, end_us, list(decided[first:last]))
+
+
+def _rest(name: str, decided: Sequence[_Decided], segments: Sequence[Segment]) -> _Rest:
+    us, wrong = 0, 0
+    for frame in decided:
+        begun_us = frame.begun_us
+        if begun_us is None or not frame.window_end:
+            continue
+        if not any(each.start_us < frame.t and begun_us < each.end_us for each in segments):
+            us += frame.t - begun_us
+            wrong += frame.decision is not None
+    return _Rest(name, us, wrong)
+
+
+def _evaluation(
+    gestures: Sequence[_Gesture], rests: Sequence[_Rest], card: ModelCard, seconds: float
+) -> StreamEvaluation:
+    counted = [(gesture.name, frame) for gesture in gestures for frame in gesture.whole]
+    last_us = counted[-1][1].t
+    names = [name for name in card.classes if any(gesture == name for gesture, _ in counted)]
+
+    def accuracy(some: Iterable[tuple[str, _Decided]]) -> float:
+        right = [frame.decision == name for name, frame in some]
+        return float(np.mean(right)) if right else float("nan")
+
+    return StreamEvaluation(
+        n=len(counted),
+        accuracy=accuracy(counted),
+        accuracy_first_minute=accuracy(each for each in counted if each[1].t < MINUTE_US),
+        accuracy_last_minute=accuracy(each for each in counted if each[1].t >= last_us - MINUTE_US),
+        recall={name: accuracy(each for each in counted if each[0] == name) for name in names},
+        latency_ms=_latency_ms(gestures),
+        accuracy_after_ms=_accuracy_after_ms(gestures),
+        flickers_a_minute=_flickers_a_minute(gestures),
+        false_decisions_a_minute=_false_decisions(gestures, rests),
+        idle_decisions_a_minute=_a_minute(sum(rest.wrong for rest in rests), sum(rest.us for rest in rests)),
+        density=mean_density(np.mean([frame.density for _, frame in counted], axis=0), card),
+        minutes=last_us / MINUTE_US,
+        seconds=seconds,
     )
-    if idle and result.window_end:
-        return _Judged(result.t, None, result.decision is None, span_us, density)
-    return None
 
 
-def _performed(begun_us: int, ended_us: int, segments: Sequence[Segment]) -> str | None:
-    """Return the gesture of a whole window; None where it isn't one."""
-    for segment in reversed(segments):
-        if segment.start_us <= begun_us and ended_us <= segment.end_us:
-            return segment.gesture
-    return None
+def _latency_ms(gestures: Sequence[_Gesture]) -> dict[str, float]:
+    late_ms = [
+        (next(frame.t for frame in each.frames if frame.decision == each.name) - each.start_us) / 1e3
+        for each in gestures
+        if any(frame.decision == each.name for frame in each.frames)
+    ]
+    p50, p90 = np.percentile(late_ms, [50, 90]) if late_ms else (float("nan"), float("nan"))
+    return {
+        "p50": float(p50),
+        "p90": float(p90),
+        "n": len(late_ms),
+        "missed": 1 - len(late_ms) / len(gestures),
+    }
 
 
-def _share(judged: list[_Judged]) -> float:
-    return float(np.mean([frame.right for frame in judged])) if judged else float("nan")
+def _accuracy_after_ms(gestures: Sequence[_Gesture]) -> dict[str, float]:
+    right: dict[str, float] = {}
+    for observed_ms in OBSERVED_MS:
+        first = [
+            next((frame for frame in each.frames if frame.t >= each.start_us + observed_ms * 1000), None)
+            for each in gestures
+        ]
+        known = [
+            frame.decision == each.name
+            for frame, each in zip(first, gestures, strict=True)
+            if frame is not None
+        ]
+        if known:
+            right[str(observed_ms)] = float(np.mean(known))
+    return right
 
 
-def _wrong(judged: list[_Judged]) -> int:
-    return sum(not frame.right for frame in judged)
+def _flickers_a_minute(gestures: Sequence[_Gesture]) -> float:
+    changes, us = 0, 0
+    for gesture in gestures:
+        whole = gesture.whole
+        changes += sum(one.decision != two.decision for one, two in pairwise(whole))
+        us += whole[-1].t - whole[0].t if whole else 0
+    return _a_minute(changes, us)
+
+
+def _false_decisions(gestures: Sequence[_Gesture], rests: Sequence[_Rest]) -> dict[str, float]:
+    windows = [
+        frame for gesture in gestures if gesture.name == OTHER for frame in gesture.whole if frame.window_end
+    ]
+    us = sum(frame.t - (frame.begun_us or 0) for frame in windows)
+    wrong = sum(frame.decision not in (OTHER, None) for frame in windows)
+    totals = {OTHER: (wrong, us)} if windows else {}
+    for rest in rests:
+        before = totals.get(rest.name, (0, 0))
+        totals[rest.name] = (before[0] + rest.wrong, before[1] + rest.us)
+    return {name: _a_minute(*total) for name, total in totals.items()}
+
+
+def _a_minute(count: int, us: int) -> float:
+    return count * MINUTE_US / us if us else float("nan")

@@ -54,6 +54,7 @@ def make_answer(
         rates=values,
         decision=GESTURES[best] if full else None,
         confidence=float(values[best]) if full else 0.0,
+        probabilities=values,
         frame=Frame(0, shown[-1], 0),
         latency=Latency(0, 0, 0),
         reset=False,
@@ -63,7 +64,7 @@ def make_answer(
         carried=frames if carried is None else carried,
     )
     history = make_history([probabilities] * 345)
-    return Answer(result, values, reset_by, last, 0, shown, history)
+    return Answer(result, reset_by, last, 0, shown, history)
 
 
 def even_but(index: int, share: float) -> list[float]:

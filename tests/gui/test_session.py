@@ -227,7 +227,7 @@ def test_an_answer_has_the_frames_of_its_window_and_the_history_up_to_it(
     assert len(answer.frames) == answer.result.frame_in_window == 10
     assert answer.frames[-1] is answer.result.frame.data
     assert answer.history.t_us[-1] == answer.result.t - moving_bar(1_000_500)["t"][0]
-    np.testing.assert_array_equal(answer.history.probabilities[-1], answer.probabilities)
+    np.testing.assert_array_equal(answer.history.probabilities[-1], answer.result.probabilities)
     assert answer.history.probabilities.shape == (answer.history.t_us.size, len(CARD.classes))
     assert np.all(np.diff(answer.history.t_us) > 0)
 

@@ -20,7 +20,7 @@ def result(network_ms: float) -> Result:
     latency = Latency(float("nan"), network_ms, 2 * network_ms)
     layers = np.array((0.1, 0.3), np.float32)
     membrane = np.zeros(3, np.float32)
-    return Result(0, 0, 1, RATES, None, 0.0, FRAME, latency, False, layers, False, membrane, 1)
+    return Result(0, 0, 1, RATES, None, 0.0, RATES, FRAME, latency, False, layers, False, membrane, 1)
 
 
 def test_percentiles_are_over_the_last_results_only() -> None:

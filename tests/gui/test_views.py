@@ -57,7 +57,7 @@ def test_decision_and_classes_are_of_the_same_answer(qtbot: QtBot) -> None:
     for frames, share in ((17, 0.75), (28, 0.5)):
         answer = make_answer(even_but(0, share), frames=frames)
         panel.show_answer(answer)
-        assert panel.rows.probabilities is answer.probabilities
+        assert panel.rows.probabilities is answer.result.probabilities
         assert panel.rows.texts[0] == f"{100 * share:.0f} %"
         assert panel.rows.decision == "hand_clapping"
         assert panel.decision.confidence == pytest.approx(share)

@@ -30,7 +30,9 @@ def result(t: int, position: int, *, reset: bool = False, carried: int = 1) -> R
     none = np.zeros(0, np.float32)
     latency = Latency(0.0, 0.0, 0.0)
     end = position == WINDOW - 1
-    return Result(t, 0, position + 1, rates, "left", 0.9, frame, latency, reset, none, end, none, carried)
+    return Result(
+        t, 0, position + 1, rates, "left", 0.9, rates, frame, latency, reset, none, end, none, carried
+    )
 
 
 def answers(

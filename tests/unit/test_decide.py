@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import LivesnnError
-from livesnn.infer.decide import Decider, FloatArray, probabilities, winner
+from livesnn.infer.decide import UNDECIDED, Decider, FloatArray, probabilities, winner
 
 
 def card(readout: Literal["spikes", "membrane"]) -> ModelCard:
@@ -99,3 +100,56 @@ def test_a_threshold_is_a_probability(threshold: float) -> None:
 def test_a_temperature_is_positive(temperature: float) -> None:
     with pytest.raises(LivesnnError, match="above 0"):
         Decider(temperature=temperature)
+
+
+def sure(label: int, of: float) -> FloatArray:
+    """Return rates whose softmax gives one of three classes that probability."""
+    rates = np.zeros(3)
+    rates[label] = np.log(of / ((1 - of) / 2))
+    return rates.astype(np.float32)
+
+
+def decisions(decider: Decider, *rates: FloatArray) -> list[str | None]:
+    decided, before = [], UNDECIDED
+    for each in rates:
+        before = decider.decide(each, each, card("membrane"), before)
+        decided.append(before.label)
+    return decided
+
+
+def test_a_decision_is_kept_until_another_class_is_sure_or_it_falls_too_low() -> None:
+    wavering = (sure(0, 0.7), sure(0, 0.45), sure(1, 0.45), sure(1, 0.6), sure(0, 0.35))
+    assert decisions(Decider(), *wavering) == ["zero", None, None, "one", None]
+    assert decisions(Decider(keep=0.4), *wavering) == ["zero", "zero", None, "one", None]
+    assert decisions(Decider(keep=0.2), *wavering) == ["zero", "zero", "zero", "one", "one"]
+
+
+def test_smoothing_lets_one_frame_change_nothing() -> None:
+    blip = (sure(0, 0.9), sure(1, 0.9), sure(0, 0.9))
+    assert decisions(Decider(), *blip) == ["zero", "one", "zero"]
+    assert decisions(Decider(smoothing=0.6), *blip) == ["zero", "zero", "zero"]
+
+
+def test_a_class_may_have_a_threshold_of_its_own() -> None:
+    strict = Decider(thresholds={"zero": 0.8})
+    assert decisions(strict, sure(0, 0.7), sure(1, 0.7), sure(0, 0.85)) == [None, "one", "zero"]
+
+
+def test_a_class_that_may_not_be_decided_gives_nothing() -> None:
+    rates = (sure(0, 0.9), sure(1, 0.9), sure(2, 0.9))
+    assert decisions(Decider(deny=("one",)), *rates) == ["zero", None, "two"]
+    assert decisions(Decider(allow=("one", "two"), deny=("two",)), *rates) == [None, "one", None]
+
+
+def test_the_cards_temperature_is_taken_where_none_is_given() -> None:
+    rates, flat = floats(2.0, 0.0, 0.0), replace(card("membrane"), temperature=3.0)
+    expected = probabilities(rates, flat, temperature=3.0)[0]
+    assert Decider().decide(rates, rates, flat).confidence == pytest.approx(float(expected))
+    assert Decider(temperature=1.0).decide(rates, rates, flat).confidence > expected
+
+
+@pytest.mark.parametrize("label", ["thresholds", "allow", "deny"])
+def test_a_label_the_model_lacks_is_refused(label: str) -> None:
+    strange = {"thresholds": {"three": 0.5}} if label == "thresholds" else {label: ("three",)}
+    with pytest.raises(LivesnnError, match="tiny has no class 'three'; it has: zero, one, two"):
+        Decider(**strange).check(card("membrane"))

@@ -12,6 +12,7 @@ from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.simulate.body import Body, draw_body, joints
+from livesnn.simulate.film import scattered
 from livesnn.simulate.gestures import (
     CHANGE_S,
     RESOLUTION,
@@ -22,8 +23,9 @@ from livesnn.simulate.gestures import (
     gesture_stream,
 )
 from livesnn.simulate.live import SimulatedPerson, open_simulation
-from livesnn.simulate.motions import GESTURES, IDLE, LEFT, RIGHT, perform
-from livesnn.simulate.scene import draw_scene, paint, shapes_of
+from livesnn.simulate.motions import GESTURES, IDLE, NOBODY, NOTHING, WALKING, perform
+from livesnn.simulate.poses import LEFT, RIGHT
+from livesnn.simulate.scene import Scatter, draw_scene, paint, shapes_of
 
 TIMES_S = np.arange(0, 2, 0.004)
 SHOULDER, ELBOW, WRIST, TIP = range(4)
@@ -50,7 +52,7 @@ def turning(path: np.ndarray) -> float:
     return float(np.sum(x[:-1] * np.diff(y) - y[:-1] * np.diff(x)))
 
 
-@pytest.mark.parametrize("gesture", [*GESTURES, IDLE])
+@pytest.mark.parametrize("gesture", [*GESTURES, *NOTHING])
 def test_bones_keep_their_lengths(gesture: str) -> None:
     body, all_joints = upright(), arms(gesture)
     for first, second, length in (
@@ -176,3 +178,35 @@ def test_a_live_person_comes_at_their_own_pace_until_closed() -> None:
 def test_what_cannot_be_simulated_is_an_error_of_one_line(uri: str) -> None:
     with pytest.raises(SourceError, match="give simulate:gestures"):
         open_simulation(uri)
+
+
+def test_scattered_events_are_near_what_moves_and_nothing_else_changes() -> None:
+    scene = draw_scene(np.random.default_rng(3), RESOLUTION)
+    scene = replace(scene, scatter=Scatter(0.25, 6.0))
+    events = gesture_clip("arm_roll", 1, 0.3, use="test")
+    more = scattered(events, scene, np.random.default_rng(0))
+    assert np.all(np.diff(more["t"]) >= 0)
+    assert more["t"][-1] == events["t"][-1]
+    assert len(more) / len(events) == pytest.approx(1.25, abs=0.02)
+    assert set(events.tolist()) <= set(more.tolist())
+    none = scattered(events, replace(scene, scatter=Scatter(0.0, 6.0)), np.random.default_rng(0))
+    assert np.array_equal(none, events)
+
+
+def test_a_lamp_flickers_over_still_things_and_nobody_is_in_an_empty_scene() -> None:
+    dark, lit = (
+        sum(
+            len(next(gesture_stream(seed, use="test", gestures=(NOBODY,), lamp_share=share)).events)
+            for seed in range(10)
+        )
+        for share in (0.0, 1.0)
+    )
+    assert lit > 3 * dark
+
+
+def test_somebody_who_walks_by_crosses_the_picture() -> None:
+    limbs = perform(WALKING, np.arange(0, 10, 0.02), np.random.default_rng(1))
+    place = limbs.trunk[:, 0]
+    assert place.min() < -64
+    assert place.max() > 64
+    assert np.abs(np.diff(place)).max() < 0.02 * 170

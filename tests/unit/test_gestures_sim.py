@@ -13,17 +13,19 @@ from livesnn.card import ModelCard, SliceRule
 from livesnn.errors import DataError, TrainError
 from livesnn.events.frames import Frame
 from livesnn.infer import State
+from livesnn.simulate.gestures import Segment
+from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES
 from livesnn.snn import build_network
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import uncut_streams
+from livesnn.train.datasets import Uncut, uncut_streams
 from livesnn.train.datasets.gestures_sim import (
-    IDLE_WINDOWS,
     INPUT,
+    NOTHING_WINDOWS,
     UNKNOWN,
     clip_frames,
     load_gestures,
-    load_idle,
+    load_nothing,
 )
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.stream import StreamEvaluation, evaluate_stream
@@ -45,11 +47,12 @@ def test_clips_are_made_once_and_then_read_from_the_cache(
     assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == files
 
 
-def test_idle_people_belong_to_no_class() -> None:
-    idle = load_idle(SHORT, 2, use="train")
-    assert idle.labels.tolist() == [UNKNOWN] * 2 * IDLE_WINDOWS
-    assert idle.frames.shape[1:] == (2, 2, 64, 64)
-    assert idle.classes == GESTURES
+def test_people_who_perform_nothing_belong_to_no_class() -> None:
+    nothing = load_nothing(SHORT, 10, use="train")
+    assert nothing.labels.tolist() == [UNKNOWN] * 10 * NOTHING_WINDOWS
+    assert nothing.frames.shape[1:] == (2, 2, 64, 64)
+    assert nothing.classes == GESTURES
+    assert {name.split("/")[1] for name in nothing.names} == {"idle", "walking", "nobody"}
 
 
 @pytest.mark.parametrize("rule", [SliceRule(n_events=500), SliceRule(n_events=8_000)])
@@ -104,6 +107,38 @@ def test_a_stream_is_judged_by_the_windows_that_lie_within_one_gesture() -> None
     assert 0 < measured.accuracy < 0.4
     assert 0.4 * 0.7 * 1200 < measured.n < 0.95 * 0.7 * 1200  # frames of 50 ms, less those of changes
     assert measured.idle_decisions_a_minute == pytest.approx(119, abs=2)
+    assert set(measured.false_decisions_a_minute) == {"idle", "walking", "noise", "lamp", "other"}
+
+
+class _Late(_Oracle):
+    """Says the right gesture of a recording of one, but only after so many frames, and wavers on every sixth."""
+
+    def __init__(self, card: ModelCard, gesture: str, frames: int) -> None:
+        super().__init__(card, gesture)
+        self._late = frames
+
+    def initial_state(self) -> State:
+        return (np.zeros((1, 1), np.float32), np.zeros((1, 11), np.float32))
+
+    def step(self, frame: Frame, state: State) -> tuple[np.ndarray, State]:
+        seen = state[0][0, 0] + 1
+        output = self._output if seen > self._late and seen % 6 else np.zeros(11, np.float32)
+        return output, (np.full((1, 1), seen, np.float32), state[1])
+
+
+def test_how_late_and_how_steady_decisions_are_is_counted_from_the_onset() -> None:
+    card = TrainConfig(dataset="gestures-sim").card(GESTURES)
+    late = _Late(replace(card, input=replace(card.input, window=1)), "arm_roll", 30)
+    performs = SimulatedPerson(1, use="test", gestures=("arm_roll",), duration_us=2_900_000, paced=False)
+    onset = Segment("arm_roll", 1_000_000, 2_500_000)
+    measured = evaluate_stream(late, [Uncut("one", performs, [onset], rests=True)])
+    assert measured.latency_ms["p50"] == pytest.approx(550, abs=51)  # the 31st frame of 50 ms ends at 1.55 s
+    assert measured.latency_ms["missed"] == 0
+    assert measured.accuracy_after_ms["500"] == 0
+    assert measured.accuracy_after_ms["750"] == 1
+    assert measured.accuracy == pytest.approx(17 / 30, abs=0.05)
+    assert measured.flickers_a_minute == pytest.approx(7 / 1.45 * 60, rel=0.15)
+    assert measured.false_decisions_a_minute["one"] > 0
 
 
 def test_a_stream_too_short_for_a_window_in_a_gesture_is_refused() -> None:

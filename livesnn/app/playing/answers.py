@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from livesnn.app.playing.values import HISTORY_US, Answer, History, WindowDecision
 from livesnn.card import InputSpec, ModelCard
-from livesnn.infer.decide import Decision, probabilities
+from livesnn.infer.decide import Decision
 from livesnn.infer.pipeline import Result
 from livesnn.infer.tally import Tally
 
@@ -72,15 +72,13 @@ class AnswerBuilder:
             self.this_pass.add(result.decision)
             self.n_decisions += result.decision is not None
             self.decided.append(WindowDecision(self._window_us, t_us, result.decision))
-        likely = probabilities(result.rates, card)
         return Answer(
             result=result,
-            probabilities=likely,
             reset_by=self._last_reset_by,
             last=self._last,
             resets=self._resets,
             frames=tuple(self._frames),
-            history=self._history.add(t_us, likely),
+            history=self._history.add(t_us, result.probabilities),
         )
 
     def _begin_window(self, t_us: int, delta_t_us: int | None, *, follows_on: bool) -> None:

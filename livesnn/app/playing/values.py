@@ -131,8 +131,6 @@ class Answer:
 
     Attributes
     ----------
-    probabilities
-        float32 [K], 0..1, in the order of the classes.
     reset_by
         Why the state was last zeroed, in words; "" at the start, or as planned by mode "reset".
     last
@@ -147,7 +145,6 @@ class Answer:
     """
 
     result: Result
-    probabilities: npt.NDArray[np.float32]
     reset_by: str
     last: Decision | None
     resets: int

@@ -56,7 +56,7 @@ class ReadoutPanel(QWidget):
     def show_answer(self, answer: Answer) -> None:
         """Show an answer."""
         result = answer.result
-        self.rows.set_values(answer.probabilities, result.decision, answer.history)
+        self.rows.set_values(result.probabilities, result.decision, answer.history)
         if result.window_seen:
             self.decision.set_decision(result.decision, result.confidence)
         elif answer.last is not None:

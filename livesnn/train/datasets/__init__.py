@@ -105,11 +105,12 @@ def counted(name: str, there: int, official: int, what: str) -> Finding:
 
 
 class Uncut(NamedTuple):
-    """A stream and what is performed in it when; ``segments`` may grow while the source is read.
+    """A stream and what is performed in it when; ``segments`` may grow while it is read. ``name``: of its kind.
 
     ``rests``: whether nothing is performed outside the segments; else it is the change from one to another.
     """
 
+    name: str
     source: EventSource
     segments: Sequence[Segment]
     rests: bool

@@ -76,7 +76,7 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
         segments = read_segments(trials[number].labels)
         with open_recording(trials[number].recording) as recording:
             performed = [Performed(GESTURES[label], start, end) for label, start, end in segments]
-            yield Uncut(recording, performed, rests=True)
+            yield Uncut("between", recording, performed, rests=True)
         left_us -= segments[-1].end_us - segments[0].start_us
         if left_us <= 0:
             return

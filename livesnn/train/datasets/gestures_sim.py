@@ -17,7 +17,7 @@ from livesnn.events import Events
 from livesnn.events.frames import Slicer
 from livesnn.simulate.gestures import RESOLUTION, VERSION, Use, gesture_clip, gesture_stream
 from livesnn.simulate.live import SimulatedPerson
-from livesnn.simulate.motions import GESTURES, IDLE, MIRRORED
+from livesnn.simulate.motions import GESTURES, IDLE, MIRRORED, NOBODY, NOTHING, WALKING
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
 from livesnn.train.datasets.cache import cache_file, cached, tracked
 from livesnn.train.datasets.clips import Clips, Frames
@@ -37,8 +37,14 @@ MEASURED_PEOPLE = 50
 TEST_WINDOWS = 3
 """Windows of a test clip, which is as long as the cuts of DVS-Gesture at hand, 1.5 s; all others have one."""
 
-IDLE_WINDOWS = 6
-"""Clips of each person who stands idle, one after the other."""
+NOTHING_WINDOWS = 6
+"""Clips of each person who performs nothing, one after the other."""
+
+NOTHINGS = (IDLE,) * 6 + (WALKING,) * 3 + (NOBODY,)
+"""What every ten of them do, by their seed."""
+
+LAMP_SHARE = 0.4
+"""Of them in a lamp's flickering light: it must not be taken for a gesture."""
 
 POSE_S = (0.3, 2.0)
 """How long they keep a pose: a stream's decisions on idle people were all on the change from one to another."""
@@ -55,11 +61,11 @@ _Clip = tuple[str, int]  # gesture and seed
 
 
 def load_parts(config: TrainConfig) -> Parts:
-    """Return ``config.people`` clips a class, others for validation; and, twice as many an epoch, of idle people."""
+    """Return ``config.people`` clips a class, others for validation; and, twice as many an epoch, of no gesture."""
     spec = config.card(()).input
-    idle = load_idle(spec, config.people, use="train")
+    nothing = load_nothing(spec, config.people, use="train")
     validation = load_gestures(spec, MEASURED_PEOPLE, use="validation")
-    return Parts(load_gestures(spec, config.people, use="train"), validation, idle, 2 * config.people)
+    return Parts(load_gestures(spec, config.people, use="train"), validation, nothing, 2 * config.people)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -69,14 +75,26 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     return load_gestures(card.input, MEASURED_PEOPLE, use=split, windows=windows)
 
 
+UNCUT = {"idle": (IDLE, LAMP_SHARE), "walking": (WALKING, 0.0), "noise": (NOBODY, 0.0), "lamp": (NOBODY, 1.0)}
+"""Streams without a gesture: what is there, and how probable a flickering lamp is."""
+
+
 def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
-    """Yield so many minutes of one person's gestures, then of another who stands idle; of no training, ever."""
+    """Yield so many minutes of one person's gestures, then of each of `UNCUT`; of no training, ever."""
     _check_classes(card)
     duration_us = round(minutes * 60e6)
     performs = SimulatedPerson(seed, use="test", duration_us=duration_us, paced=False)
-    yield Uncut(performs, performs.segments, rests=False)
-    idles = SimulatedPerson(seed + 1, use="test", gestures=(IDLE,), duration_us=duration_us, paced=False)
-    yield Uncut(idles, (), rests=True)
+    yield Uncut("gestures", performs, performs.segments, rests=False)
+    for number, (name, (performed, lamp_share)) in enumerate(UNCUT.items(), seed + 1):
+        nothing = SimulatedPerson(
+            number,
+            use="test",
+            gestures=(performed,),
+            duration_us=duration_us,
+            paced=False,
+            lamp_share=lamp_share,
+        )
+        yield Uncut(name, nothing, (), rests=True)
 
 
 def _check_classes(card: ModelCard) -> None:
@@ -97,11 +115,12 @@ def load_gestures(spec: InputSpec, people: int, *, use: Use, windows: int = 1) -
     return Clips(_frames(spec, clips, use, windows), np.array(labels, np.int64), names, GESTURES)
 
 
-def load_idle(spec: InputSpec, people: int, *, use: Use) -> Clips:
-    """Return `IDLE_WINDOWS` clips of each of so many people who stand idle and change their pose, `UNKNOWN` all."""
-    frames = _frames(spec, [(IDLE, seed) for seed in range(people)], use, IDLE_WINDOWS)
+def load_nothing(spec: InputSpec, people: int, *, use: Use) -> Clips:
+    """Return `NOTHING_WINDOWS` clips of each of so many people who perform nothing, `UNKNOWN` all."""
+    chosen = [(NOTHINGS[seed % len(NOTHINGS)], seed) for seed in range(people)]
+    frames = _frames(spec, chosen, use, NOTHING_WINDOWS)
     clips = frames.reshape(-1, spec.window, *frames.shape[2:])
-    names = tuple(f"{use}/{IDLE}/{seed}/{part}" for seed in range(people) for part in range(IDLE_WINDOWS))
+    names = tuple(f"{use}/{name}/{seed}/{part}" for name, seed in chosen for part in range(NOTHING_WINDOWS))
     return Clips(clips, np.full(len(clips), UNKNOWN), names, GESTURES)
 
 
@@ -111,7 +130,11 @@ def clip_frames(clip: _Clip, spec: InputSpec, use: Use, windows: int = 1) -> Fra
     count = windows * spec.window
     seconds = count * (spec.slice.delta_t_us or 0) * 1e-6 + 0.1  # the first event comes a little late
     while seconds < LONGEST_S:
-        events = _restless(seed, seconds, use) if name == IDLE else gesture_clip(name, seed, seconds, use=use)
+        events = (
+            nothing_clip(name, seed, seconds, use)
+            if name in NOTHING
+            else gesture_clip(name, seed, seconds, use=use)
+        )
         frames = Slicer(spec.slice, RESOLUTION, spec).push(events)
         if len(frames) >= count:
             return np.stack([frame.data for frame in frames[:count]])
@@ -121,10 +144,11 @@ def clip_frames(clip: _Clip, spec: InputSpec, use: Use, windows: int = 1) -> Fra
     )
 
 
-def _restless(seed: int, seconds: float, use: Use) -> Events:
-    """Return the events of a person who stands idle, but not for long in one pose."""
+def nothing_clip(name: str, seed: int, seconds: float, use: Use) -> Events:
+    """Return the events of a person who performs nothing; one who stands idle doesn't for long in one pose."""
     packets = []
-    for take in gesture_stream(seed, use=use, gestures=(IDLE,), segment_s=POSE_S):
+    kept_s = POSE_S if name == IDLE else (LONGEST_S, LONGEST_S)
+    for take in gesture_stream(seed, use=use, gestures=(name,), segment_s=kept_s, lamp_share=LAMP_SHARE):
         packets.append(take.events)
         if take.end_us >= seconds * 1e6:
             break
@@ -152,7 +176,7 @@ def _fill(make: Callable[[list[_Clip]], Frames], clips: list[_Clip]) -> None:
 
 
 def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> object:
-    poses = POSE_S if clips[0][0] == IDLE else ()
+    poses = (*POSE_S, LAMP_SHARE) if clips[0][0] in NOTHING else ()
     return spec.width, spec.height, spec.slice, spec.window, windows, use, VERSION, clips, *poses
 
 
