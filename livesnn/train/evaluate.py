@@ -18,6 +18,7 @@ from livesnn.infer import Model
 from livesnn.infer.decide import Decider, probabilities
 from livesnn.infer.pipeline import run
 from livesnn.infer.synops import mean_density, synops
+from livesnn.train.calibrate import calibration_error, fit_temperature
 from livesnn.train.datasets.clips import Clips
 
 MISTAKES = 50
@@ -41,9 +42,10 @@ class Evaluation:
     ``accuracy_recordings``: one decision a recording or video, by the mean rates of its clips, each from zero state;
     None where each clip is a recording of its own. ``density``: spikes a neuron a step over all hidden neurons, in
     the carried run; ``densities``: by layer. ``confusion``: rows are true classes, columns decisions, of the carried
-    run. ``mistakes``: the surest `MISTAKES` of them. ``mean_count``: of a pixel and frame; ``saturated``: the share
-    of pixels with events (of video: of all) at the model's maximum count or above; ``empty``: of frames with nothing
-    in them.
+    run. ``calibration_error``: between confidence and accuracy, 0..1, and the ``temperature`` that would suit these
+    clips; both of the carried run. ``mistakes``: the surest `MISTAKES` of them. ``mean_count``: of a pixel and frame;
+    ``saturated``: the share of pixels with events (of video: of all) at the model's maximum count or above;
+    ``empty``: of frames with nothing in them.
     """
 
     n: int
@@ -56,6 +58,8 @@ class Evaluation:
     synops_per_frame: float
     classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
+    calibration_error: float
+    temperature: float
     mistakes: tuple[Mistake, ...]
     mean_count: float
     saturated: float
@@ -94,6 +98,11 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
         confusion=tuple(
             tuple(confusion[true, decided] for decided in clips.classes) for true in clips.classes
         ),
+        calibration_error=calibration_error(
+            [clip.confidence for clip in carried],
+            [clip.decision == name for clip, name in zip(carried, truth, strict=True)],
+        ),
+        temperature=fit_temperature([clip.rates for clip in carried], stream.labels, card),
         mistakes=_mistakes(stream, reset, truth),
         **_counts(clips, card.input),
         seconds=time.perf_counter() - begun_s,
@@ -182,7 +191,8 @@ def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> It
             rates = dict(zip(clips.classes, mean, strict=True))
             labels = [end.decision for end in ends if end.decision is not None]
             decision = max(labels, key=lambda label: rates[label])
-            confidence = float(probabilities(mean, model.card)[clips.classes.index(decision)])
+            likely = probabilities(mean, model.card, temperature=model.card.temperature)
+            confidence = float(likely[clips.classes.index(decision)])
             yield _Clip(decision, confidence, mean, np.mean(densities, axis=0))
             densities.clear()
             ends.clear()

@@ -40,7 +40,7 @@ def write_model_folder(
     measured = evaluate(load_model(folder, engine="onnx"), validation)
     accuracy = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
     card = replace(card, accuracy=accuracy, density=measured.densities, mean_count=measured.mean_count)
-    card = replace(card, saturated=measured.saturated)
+    card = replace(card, saturated=measured.saturated, temperature=measured.temperature)
     save_network(net, folder / "model.safetensors", card)
     write_onnx(graph, folder / "model.onnx", card)
     draw_confusion(measured.confusion, measured.classes, folder / CONFUSION)
@@ -114,6 +114,7 @@ def _describe(card: ModelCard, measured: Evaluation, *, curve: bool) -> str:
 | weights | blocks' kernels in {card.network.weight_bits} bits, the rest in 32 |
 | accuracy, state reset a clip | {measured.accuracy_reset:.4f} (n = {measured.n}, validation) |
 | accuracy, state carried | {measured.accuracy_carried:.4f} (n = {measured.n}, validation) |
+| probabilities | at temperature {card.temperature:g}; calibration error at 1: {measured.calibration_error:.3f} |
 | hidden density | {measured.density:.4f} spikes a neuron a step |
 | synaptic operations | {measured.synops_per_frame / 1e6:.2f} million a frame |
 | validation | {validation} |
