@@ -19,7 +19,7 @@ VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "PySide6-Essentials", "dv-
 class Options:
     """What is measured how often; see `livesnn bench --help`.
 
-    ``source`` is of "step"; ``real``, ``report``, ``people`` are of "simulator".
+    ``source`` is of "step"; ``real`` is of "simulator" and "transfer", ``report`` and ``people`` of "simulator".
     """
 
     model: str = "nmnist"
@@ -34,7 +34,7 @@ class Options:
 def measure(what: Sequence[str], options: Options) -> dict[str, object]:
     """Return the figures asked for (by default `WHAT`), and the machine and versions they hold for.
 
-    "train" and "simulator" are measured only by name: they take torch or matplotlib, and minutes.
+    "train", "simulator" and "transfer" are measured only by name: they take torch, matplotlib, or real clips.
     """
     model, repeats = options.model, options.repeats
     if options.peers and "train" not in what:
@@ -49,6 +49,7 @@ def measure(what: Sequence[str], options: Options) -> dict[str, object]:
     from livesnn.bench.slicer import bench_slicer
     from livesnn.bench.step import bench_latency, bench_startup, bench_step
     from livesnn.bench.train import bench_train
+    from livesnn.bench.transfer import bench_transfer
 
     measurements = {
         "decode": lambda: bench_decode([], repeats),
@@ -59,6 +60,7 @@ def measure(what: Sequence[str], options: Options) -> dict[str, object]:
         "simulate": lambda: bench_simulate(repeats),
         "train": lambda: bench_train(repeats, peers=options.peers),
         "simulator": lambda: bench_simulator(options.real, options.report, options.people),
+        "transfer": lambda: bench_transfer(options.real, model),
     }
     figures = {name: measurements[name]() for name in what or WHAT}
     return {"machine": _machine(), **figures}

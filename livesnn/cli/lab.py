@@ -223,7 +223,10 @@ def _check(dataset: DataSetName, data: Path, *, json: bool) -> int:
 def bench(
     what: Annotated[
         tuple[
-            Literal["decode", "slicer", "step", "latency", "startup", "simulate", "train", "simulator"], ...
+            Literal[
+                "decode", "slicer", "step", "latency", "startup", "simulate", "train", "simulator", "transfer"
+            ],
+            ...,
         ],
         tyro.conf.Positional,
     ] = (),
@@ -243,7 +246,7 @@ def bench(
     Parameters
     ----------
     what
-        Which measurements; default: all but train and simulator.
+        Which measurements; default: all but train, simulator and transfer.
     model
         Name of a shipped model, or a model folder.
     repeats
@@ -253,7 +256,7 @@ def bench(
     peers
         With train: the same network in SpikingJelly and snnTorch too (pip install spikingjelly snntorch).
     data
-        With simulator: the folder of real clips to compare it with, NN_GESTURE.npz.
+        With simulator and transfer: the folder of real clips, NN_GESTURE.npz.
     out
         With simulator: where its report goes, README.md and pictures.
     people

@@ -95,8 +95,8 @@ class Body:
 
 
 def draw_body(rng: np.random.Generator) -> Body:
-    """Return a random person; ranges around what the official recordings show (shoulder line at y 60-82)."""
-    size = rng.uniform(0.85, 1.15)
+    """Return a random person; ranges around what the official recordings show (shoulders at y 60-82), and more."""
+    size = np.exp(rng.uniform(np.log(0.7), np.log(1.3)))  # near or far
     skin = rng.uniform(0.25, 0.75)
     shirt = rng.uniform(0.04, 0.3) if rng.random() < 0.6 else rng.uniform(0.3, 0.9)
     contrast = rng.uniform(0.45, 1.9) * rng.choice([-1, 1], p=[0.7, 0.3])  # of skin to wall, in log units
@@ -104,8 +104,8 @@ def draw_body(rng: np.random.Generator) -> Body:
     if rng.random() < 0.4:  # a trunk that hardly stands out, as in the real clips
         shirt = float(np.clip(wall * np.exp(rng.normal(0, 0.2)), 0.04, 1.0))
     return Body(
-        centre_x=IMAGE / 2 + rng.uniform(-11, 11),
-        shoulder_y=rng.uniform(60, 82),
+        centre_x=IMAGE / 2 + rng.uniform(-16, 16),
+        shoulder_y=rng.uniform(52, 88),
         half_shoulders=size * rng.uniform(18, 25),
         upper_arm=size * rng.uniform(25, 32),
         forearm=size * rng.uniform(22, 28),
