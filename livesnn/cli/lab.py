@@ -126,14 +126,15 @@ def evaluate(
     from livesnn.train.evaluate import evaluate as measure
     from livesnn.train.explain import explain
     from livesnn.train.folder import keep_test
-    from livesnn.train.stream import evaluate_stream
+    from livesnn.train.stream import describe_stream, evaluate_stream
 
     loaded = load_model(model, engine)
     if keep and (split != "test" or stream is not None):
         raise DataError("--keep records a measurement on the test split: add --split test")
     if stream is not None:
         streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
-        _show(asdict(evaluate_stream(loaded, streams)), (), json=json)
+        played = evaluate_stream(loaded, streams)
+        _show(asdict(played), describe_stream(played), json=json)
         return 0
     source = data_set(dataset)
     clips = source.load_split(data, split, loaded.card)

@@ -132,6 +132,8 @@ class TrainConfig:
     """Of the blocks' kernels in the model that is made, for every engine alike; it is trained in 32."""
     norm: bool = True
     """Threshold-scaled batch norm, folded into the convolutions at export."""
+    measured_norms: bool = True
+    """Take its statistics on training clips as they are before each validation; else moving averages over batches."""
     dropout: float = 0.1
     """After each sub-block, one mask a window."""
     rate_target: float = 0.08

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from livesnn.card import ModelCard
 from livesnn.errors import ModelError, TrainError
 from livesnn.infer import model_folder
 from livesnn.snn import SpikingNetwork
@@ -15,22 +17,38 @@ HEAD = "classify."
 """How the names of the last layer's tensors begin; their first axis is the classes."""
 
 
-def start_from(net: SpikingNetwork, folder: Path) -> None:
+class Start(NamedTuple):
+    """A model that a training starts from: its file of weights, what is in it, and its card."""
+
+    file: Path
+    weights: Weights
+    card: ModelCard
+
+
+def read_start(folder: Path) -> Start:
+    """Return a model by its name or folder; raises TrainError if it isn't a whole model folder."""
+    try:
+        file = model_folder(folder) / "model.safetensors"
+        return Start(file, *load_weights(file))
+    except (ModelError, OSError) as error:
+        raise TrainError(f"--init {folder}: {error}") from error
+
+
+def start_from(net: SpikingNetwork, start: Start) -> None:
     """Put a model's weights into a network that is to be trained on; classes it doesn't know start afresh.
 
     Raises
     ------
     TrainError
-        It has another network than the training is to have, or isn't a whole model folder.
+        It has another network than the training is to have.
     """
+    weights = start.weights
+    if start.card.classes != net.card.classes:
+        weights = weights | _head(weights, start.card.classes, weights_of(net), net.card.classes)
     try:
-        file = model_folder(folder) / "model.safetensors"
-        weights, card = load_weights(file)
-        if card.classes != net.card.classes:
-            weights = weights | _head(weights, card.classes, weights_of(net), net.card.classes)
-        with_weights(net, weights, where=str(file)).train()
-    except (ModelError, OSError) as error:
-        raise TrainError(f"--init {folder}: {error}: give a model of the same network and input") from error
+        with_weights(net, weights, where=str(start.file)).train()
+    except ModelError as error:
+        raise TrainError(f"--init: {error}: give a model of the same network and input") from error
 
 
 def _head(theirs: Weights, known: Sequence[str], fresh: Weights, wanted: Sequence[str]) -> Weights:

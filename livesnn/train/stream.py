@@ -71,6 +71,20 @@ class StreamEvaluation:
     seconds: float
 
 
+def describe_stream(measured: StreamEvaluation) -> Iterator[str]:
+    """Yield what was measured that isn't one number, in words."""
+    late = measured.latency_ms
+    yield (
+        f"decided right {late['p50']:.0f} ms after the onset (median of {late['n']:.0f} gestures; 90 %: "
+        f"{late['p90']:.0f} ms; never: {late['missed']:.1%})"
+    )
+    after = [f"{share:.0%} {ms} ms" for ms, share in measured.accuracy_after_ms.items()]
+    yield f"right so long after the onset: {', '.join(after)}"
+    false = [f"{name} {rate:.1f}" for name, rate in measured.false_decisions_a_minute.items()]
+    yield f"false decisions a minute: {', '.join(false)}"
+    yield "right by class: " + ", ".join(f"{name} {share:.0%}" for name, share in measured.recall.items())
+
+
 class _Decided(NamedTuple):
     """A frame: its end and its window's beginning (µs; None: none yet), the decision on it, each layer's density."""
 

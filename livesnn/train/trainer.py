@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from livesnn.train.loading import Loaders
 from livesnn.train.norms import MeasuredNorms
 from livesnn.train.progress import progress
 from livesnn.train.run_folder import BEST, LAST, check_run_folder, keep_clips, load_checkpoint, run_folder
-from livesnn.train.start import start_from
+from livesnn.train.start import Start, read_start, start_from
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,20 @@ def train(config: TrainConfig) -> Trained | None:
     """
     config = config.completed()
     check_run_folder(config)
+    start = read_start(config.init) if config.init else None
     commit = _commit()
     parts = data_set(config.dataset).load_parts(config)
     unmeasured = check_parts(parts)
     loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
-    net = _network(config, parts.training.classes)
+    net = _network(config, parts.training.classes, start)
     mirrored = config.mirrored(parts.training.classes)
     weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.class_weights else None
     module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights)
     with run_folder(config) as (run, resume_from), _quiet():
         keep_clips(run, parts)
-        norms = MeasuredNorms(parts.training, config.seed, config.from_zero)
-        trainer = _trainer(config, run, norms)
+        measured = [MeasuredNorms(parts.training, config.seed, config.from_zero)]
+        trainer = _trainer(config, run, measured if config.measured_norms else [])
         try:
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
@@ -108,10 +109,10 @@ def _compiles(config: TrainConfig) -> bool:
     return config.compile and (torch.cuda.is_available() or shutil.which("c++") is not None)
 
 
-def _trainer(config: TrainConfig, run: Path, norms: MeasuredNorms) -> lightning.Trainer:
+def _trainer(config: TrainConfig, run: Path, more: Sequence[Callback]) -> lightning.Trainer:
     best = ModelCheckpoint(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
-    callbacks: list[Callback] = [best, last, progress(), norms]
+    callbacks: list[Callback] = [best, last, progress(), *more]
     shared = config.devices * config.num_nodes > 1
     return lightning.Trainer(
         max_epochs=config.epochs,
@@ -131,7 +132,7 @@ def _trainer(config: TrainConfig, run: Path, norms: MeasuredNorms) -> lightning.
     )
 
 
-def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:
+def _network(config: TrainConfig, classes: tuple[str, ...], start: Start | None) -> SpikingNetwork:
     card = config.card(classes)
     if config.network == "resnet18":
         return build_baseline(config.network, card)
@@ -146,8 +147,8 @@ def _network(config: TrainConfig, classes: tuple[str, ...]) -> SpikingNetwork:
     if _compiles(config):
         net.kernels = compiled_kernels()
     net.surrogate = Surrogate(config.surrogate, config.surrogate_width, config.surrogate_peak)
-    if config.init is not None:
-        start_from(net, config.init)
+    if start is not None:
+        start_from(net, start)
     return net
 
 

@@ -13,7 +13,7 @@ from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import TrainError
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import save_network, weights_of
-from livesnn.train.start import start_from
+from livesnn.train.start import read_start, start_from
 
 CARD = ModelCard(
     name="tiny",
@@ -37,7 +37,7 @@ def model(tmp_path: Path) -> Path:
 
 def test_the_same_classes_take_over_every_weight(model: Path) -> None:
     net = network(2)
-    start_from(net, model)
+    start_from(net, read_start(model))
     assert net.training
     for name, array in weights_of(network(1)).items():
         assert np.array_equal(weights_of(net)[name], array)
@@ -45,7 +45,7 @@ def test_the_same_classes_take_over_every_weight(model: Path) -> None:
 
 def test_other_classes_take_over_the_rows_they_share_and_all_layers_before(model: Path) -> None:
     net = network(2, classes=("nod", "wave", "clap", "point"))
-    start_from(net, model)
+    start_from(net, read_start(model))
     theirs, fresh, now = (
         weights_of(network(1)),
         weights_of(network(2, classes=("nod", "wave", "clap", "point"))),
@@ -61,10 +61,10 @@ def test_other_classes_take_over_the_rows_they_share_and_all_layers_before(model
 @pytest.mark.parametrize("classes", [CARD.classes, ("a", "b")])
 def test_another_network_is_refused_with_what_to_give(model: Path, classes: tuple[str, ...]) -> None:
     net = network(2, classes=classes, network=NetworkSpec(widths=(16,) * 4))
-    with pytest.raises(TrainError, match=r"--init .* the card asks for .*: give a model of the same network"):
-        start_from(net, model)
+    with pytest.raises(TrainError, match=r"--init: .* the card asks for .*: give a model of the same network"):
+        start_from(net, read_start(model))
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"--init .* is not a model folder"):
-        start_from(network(2), tmp_path)
+        read_start(tmp_path)
