@@ -10,7 +10,7 @@ from livesnn.errors import SourceError
 LEFT_FREE_BYTES = 200_000_000
 """Of a disk's room, recordings leave this much, or a fiftieth of a small disk: a full disk harms other programs."""
 
-_PLENTY = 1 << 62
+PLENTY = 1 << 62
 
 
 def require_room(path: Path, more_bytes: int = 0) -> int:
@@ -31,11 +31,12 @@ def require_room(path: Path, more_bytes: int = 0) -> int:
     try:
         usage = shutil.disk_usage(path.parent)
     except OSError:  # writing will say why
-        return _PLENTY
+        return PLENTY
     room = usage.free - more_bytes - min(LEFT_FREE_BYTES, usage.total // 50)
     if room <= 0:
         raise SourceError(
-            f"{path}: its disk is full but for {in_bytes(usage.free)}: free some space, or record to another disk"
+            f"{path}: only {in_bytes(usage.free)} left on its disk, too little to record: "
+            "free some space, or record to another disk"
         )
     return room
 

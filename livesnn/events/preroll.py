@@ -81,6 +81,6 @@ class PreRoll:
 
     def _forget(self, now_s: float) -> None:
         while self._recent and (
-            self._recent_bytes > self._kept_bytes or now_s - self._recent[0].arrived_s > self._seconds
+            self._recent_bytes > self._kept_bytes or now_s - self._recent[0].arrived_s >= self._seconds
         ):
             self._recent_bytes -= self._recent.popleft().cost

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution
-from livesnn.events.disk import require_room
+from livesnn.events.disk import PLENTY, require_room
 from livesnn.events.labels import LabelWriter
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.timing import Timing
@@ -80,7 +80,8 @@ class Tape:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.path = path
-        self.file_bytes = self.room_bytes = 0
+        self.file_bytes = 0
+        self.room_bytes = PLENTY
         self.recorded = Recorded(path, events=0, dropped=0, seconds=0.0)
         self._resolution = resolution
         self._camera = camera or "livesnn"
