@@ -10,8 +10,8 @@ import csv
 import errno
 import io
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from livesnn.errors import DataError, SourceError
 from livesnn.events import Closing
@@ -21,7 +21,8 @@ COLUMNS = ("file", "start", "end", "label", "session")
 _HEADER = f"{','.join(COLUMNS)}\n".encode()
 
 
-class Label(NamedTuple):
+@dataclass(frozen=True)
+class Label:
     """A stretch of a recording, seconds from its first event."""
 
     label: str
@@ -91,7 +92,7 @@ class LabelWriter(Closing):
         if self._holds is None or self._reached_us / 1e6 <= self._holds.start:
             return
         self.count += self._row_at == self._end
-        self._write(_row(self._recording, self._holds._replace(end=self._reached_us / 1e6)))
+        self._write(_row(self._recording, replace(self._holds, end=self._reached_us / 1e6)))
 
     def close(self) -> None:
         """Write no more; safe to call twice."""
