@@ -62,6 +62,7 @@ class Recorder:
         self._written: list[Tape] = []  # to be told of when the banner is free
         self._shown = ""
         self._label: str | None = None  # of what is recorded now
+        self._offered: object = None  # as the actions say it
         self.folder = documents()  # where the file dialog starts
 
     def slots(self) -> dict[str, Callable[[], None]]:
@@ -153,12 +154,19 @@ class Recorder:
         record.setText(OFF if tape is None else ON)
         record.setEnabled(able or tape is not None)
         record.setToolTip(HOW if able else LIVE_ALONE)
-        labels = self._settings.now.labels
+        offered = (self._settings.now.labels, self._label, tape is not None)
+        if offered != self._offered:
+            self._offered = offered
+            self._offer_labels(actions, *offered)
+
+    def _offer_labels(
+        self, actions: Actions, labels: tuple[str, ...], holds: str | None, recording: bool
+    ) -> None:
         for number, entry in enumerate(LABELS):
             known = number < len(labels)
             actions[entry.name].setText(labels[number].replace("&", "&&") if known else entry.text)
-            actions[entry.name].setEnabled(known and tape is not None)
-            actions.check(entry.name, known and labels[number] == self._label)
+            actions[entry.name].setEnabled(known and recording)
+            actions.check(entry.name, known and labels[number] == holds)
 
 
 def progress(tape: Tape, label: str | None) -> str:
