@@ -67,6 +67,10 @@ def describe_recording(info: RecordingInfo) -> str:
     lines["also"] = (
         ", ".join(f"{count:,} {what}" for what, count in others.items() if count) or "nothing else"
     )
+    if info.labels:
+        lines["labels"] = ", ".join(
+            f"{label.label} {label.start:.3f} to {label.end:.3f} s" for label in info.labels
+        )
     lines["warnings"] = "; ".join(info.warnings) or "none"
     return _table(lines)
 

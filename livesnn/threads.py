@@ -168,7 +168,10 @@ class PacketQueue:
 
     def put(self, packet: Packet, now_us: int | None = None, connection: int = 0) -> None:
         """Leave a packet, after making room or waiting for it; once ended, it is neither kept nor counted."""
-        queued = Queued(packet, self._clock(), now_us, connection)
+        self.put_queued(Queued(packet, self._clock(), now_us, connection))
+
+    def put_queued(self, queued: Queued) -> None:
+        """Leave a packet that arrived before now, as `put` does."""
         room = self._max_bytes - queued.cost
         with self._changed:
             while self._waits(room):
@@ -180,6 +183,11 @@ class PacketQueue:
             self._queue.append(queued)
             self._queued_bytes += queued.cost
             self._changed.notify_all()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait at most so long until `take` returns at once; return whether it does."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._queue) or self._ended or self._closed, timeout_s)
 
     def take(self) -> Queued | None:
         """Wait for a packet; None when it has ended and is empty, or is closed."""

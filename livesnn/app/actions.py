@@ -10,6 +10,7 @@ from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
 from livesnn.app.playing.palettes import PALETTES
+from livesnn.app.playing.settings import MOST_LABELS
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ ENTRIES = (
     Entry("stream", "File", "Network stream …", ("Ctrl+N",)),
     Entry("demo", "File", "Watch the demo", ("Ctrl+D",)),
     Entry("record", "File", "Record …", ("Ctrl+S",), rule=True),
+    Entry("recording", "File", "Pre-roll and labels …", ("Ctrl+Shift+S",)),
+    *(
+        Entry(f"label:{number}", "File/Label", f"Label {number}", (str(number),), "label")
+        for number in range(1, MOST_LABELS + 1)
+    ),
     Entry("quit", "File", "Quit", ("Ctrl+Q",), rule=True),
     Entry("play", "Playback", "Play or pause", ("Space",)),
     Entry("back", "Playback", "Back by a second", ("Left",), rule=True),
@@ -80,6 +86,9 @@ ENTRIES = (
     Entry("shortcuts", "Help", "Shortcuts", ("F1", "?")),
     Entry("about", "Help", "About livesnn", ("Ctrl+F1",)),
 )
+LABELS = tuple(
+    entry for entry in ENTRIES if entry.kind == "label"
+)  # a key each; a person reads one line of them
 MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")
 SOURCES = ("open", "camera", "stream", "demo")  # and then the recent ones
 
@@ -168,3 +177,16 @@ class Actions:
         if inner and title not in self._menus:
             self._menus[title] = self._menus[menu].addMenu(inner)
         return self._menus[title]
+
+
+def listed(menu: str) -> list[tuple[str, str]]:
+    """Return the actions of a menu as a person reads them, each with its shortcut."""
+    lines = []
+    for entry in (each for each in ENTRIES if each.menu.split("/")[0] == menu):
+        group = entry.menu.partition("/")[2]
+        keys = QKeySequence(entry.keys[0]).toString(QKeySequence.SequenceFormat.NativeText)
+        if entry == LABELS[0]:
+            lines.append(("Label what is recorded", f"{keys} … {LABELS[-1].keys[0]}"))
+        elif entry not in LABELS:
+            lines.append((f"{group}: {entry.text}" if group else entry.text, keys))
+    return lines

@@ -1,4 +1,4 @@
-"""Small dialogs: which camera, which stream, the shortcuts, about. Not here: the model's (model_dialog.py)."""
+"""Small dialogs: camera, stream, how to record, shortcuts, about. Not here: the model's (model_dialog.py)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QFont, QKeySequence
+from PySide6.QtGui import QFont
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -22,9 +22,10 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn import __version__
-from livesnn.app.actions import ENTRIES, MENUS
+from livesnn.app.actions import MENUS, listed
 from livesnn.app.look import style
-from livesnn.app.widgets.parts import label
+from livesnn.app.playing.settings import MOST_LABELS
+from livesnn.app.widgets.parts import ChoiceBox, label
 from livesnn.errors import LivesnnError
 from livesnn.events.cameras import Device, discover
 from livesnn.threads import Latest, Worker
@@ -37,7 +38,15 @@ NO_CAMERA = (
     "see “Cameras” in the README. Then look again."
 )
 _Mailbox = Latest[tuple[Device, ...] | LivesnnError]
+PRE_ROLLS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STREAM_HINT = "Where another program offers events: a dv-processing NetworkWriter, or DV's “Network output”."
+_PRE_ROLL_HINT = (
+    "A recording begins this long before the button is pressed. Events wait in memory, 128 MB at most."
+)
+_LABELS_HINT = (
+    "While you record, the keys 1 to 9 begin a label; the same key again ends it. They are written to a table "
+    "beside the recording, which livesnn train reads."
+)
 _ABOUT = "Real-time event-camera recognition with a stateful spiking network (STS-ResNet)."
 _LICENCE = "Apache-2.0. It sends nothing anywhere."
 
@@ -184,6 +193,47 @@ def _fail(found: _Mailbox, error: BaseException) -> None:
     found.put(error if isinstance(error, LivesnnError) else LivesnnError(f"{NO_CAMERA} ({error})"))
 
 
+class RecordingDialog(Dialog):
+    """Asks for the pre-roll, and for what is labelled."""
+
+    chosen = Signal(float, list)  # s, [label]
+
+    def __init__(self, pre_roll_s: float, labels: Iterable[str], parent: QWidget | None = None) -> None:
+        super().__init__("Pre-roll and labels", parent)
+        self.pre_roll = ChoiceBox("Pre-roll")
+        for seconds in sorted({*PRE_ROLLS_S, pre_roll_s}):
+            self.pre_roll.addItem(f"{seconds:g} s" if seconds else "None", seconds)
+        self.pre_roll.setCurrentIndex(self.pre_roll.findData(pre_roll_s))
+        self.labels = QLineEdit(", ".join(labels))
+        self.labels.setFont(style.text_font(15))
+        self.labels.setPlaceholderText("wave, clap, point")
+        self.labels.setAccessibleName("Labels, with commas between them")
+        self.labels.setMinimumWidth(440)
+        for name, asked, hint in (
+            ("Pre-roll", self.pre_roll, _PRE_ROLL_HINT),
+            ("Labels", self.labels, _LABELS_HINT),
+        ):
+            self.column.addWidget(label(name, style.text_font(14, weight=QFont.Weight.DemiBold)))
+            self.column.addWidget(asked)
+            self.column.addWidget(label(hint, style.text_font(13), "soft", wrap=True))
+        self._keep = self.add_buttons("Keep")
+        self.labels.textChanged.connect(self._typed)
+
+    def accept(self) -> None:
+        """Say what was chosen."""
+        self.chosen.emit(self.pre_roll.currentData(), _listed(self.labels.text()))
+        super().accept()
+
+    @Slot(str)
+    def _typed(self, text: str) -> None:
+        self._keep.setEnabled(len(_listed(text)) <= MOST_LABELS)
+
+
+def _listed(text: str) -> list[str]:
+    """Return what stands between commas, each once."""
+    return list(dict.fromkeys(part for each in text.split(",") if (part := each.strip())))
+
+
 class ShortcutsDialog(Dialog):
     """Every action with its shortcut, by menu."""
 
@@ -207,10 +257,7 @@ def _shortcuts_of(menu: str) -> QGridLayout:
     grid.setContentsMargins(0, 0, 0, 14)
     grid.setColumnStretch(0, 1)
     grid.addWidget(label(menu, style.text_font(12, weight=QFont.Weight.DemiBold), "soft"), 0, 0, 1, 2)
-    for row, entry in enumerate((each for each in ENTRIES if each.menu.split("/")[0] == menu), start=1):
-        group = entry.menu.partition("/")[2]
-        name = f"{group}: {entry.text}" if group else entry.text
-        key = QKeySequence(entry.keys[0]).toString(QKeySequence.SequenceFormat.NativeText)
+    for row, (name, key) in enumerate(listed(menu), start=1):
         grid.addWidget(label(name, style.text_font(13)), row, 0)
         grid.addWidget(label(key, style.text_font(13), "soft"), row, 1, Qt.AlignmentFlag.AlignRight)
     return grid

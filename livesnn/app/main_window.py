@@ -58,11 +58,15 @@ class MainWindow(WindowLayout):
             model,
             engine,
             self.settings,
-            choices=Choices(loop=self.settings.now.loop, view=self.appearance.spec),
+            choices=Choices(
+                loop=self.settings.now.loop,
+                pre_roll_s=self.settings.now.pre_roll_s,
+                view=self.appearance.spec,
+            ),
             picture_every_s=picture_every_s,
         )
         self.source_chooser = SourceChooser(self, self.settings, self.open)
-        self.recorder = Recorder(self, self.player, self._remember, self.open)
+        self.recorder = Recorder(self, self.player, self.settings, self._remember, self.open)
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.presenter = Presenter(self, self.player, self._opened)
         self._connect()
@@ -81,7 +85,7 @@ class MainWindow(WindowLayout):
         return {
             **self.appearance.slots(),
             **self.source_chooser.slots(),
-            "record": self.recorder.toggle,
+            **self.recorder.slots(),
             "quit": self.quit,
             "play": player.toggle,
             "back": lambda: player.seek(player.t_us / 1e6 - 1),
@@ -200,7 +204,7 @@ class MainWindow(WindowLayout):
     def poll(self) -> None:
         """Show the newest of everything, or nothing."""
         self.presenter.poll()
-        self.recorder.poll(self.commands["record"])
+        self.recorder.poll(self.commands)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 (Qt's name)
         """Take files, nothing else."""

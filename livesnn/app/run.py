@@ -13,6 +13,7 @@ from livesnn.app.playing.demo import demo
 from livesnn.app.playing.settings import Settings, user_settings
 from livesnn.app.screen import check_screen
 from livesnn.errors import LivesnnError
+from livesnn.events import preroll
 from livesnn.infer import Engine
 from livesnn.signals import ENDING
 
@@ -27,7 +28,13 @@ LONGEST_S = 86_400
 FIRST_FRAME: Final = "first-frame"
 
 
-def run_app(source: str | None, model: str | None = None, *, engine: Engine | None = None) -> Summary:
+def run_app(
+    source: str | None,
+    model: str | None = None,
+    *,
+    engine: Engine | None = None,
+    pre_roll_s: float | None = None,
+) -> Summary:
     """Show the window until it is closed; return what it did.
 
     Parameters
@@ -38,15 +45,18 @@ def run_app(source: str | None, model: str | None = None, *, engine: Engine | No
         Name of a shipped model, or a model folder; None: the demo's, or the one used last.
     engine
         What runs the network; None: what was chosen last.
+    pre_roll_s
+        How much of what came before a recording's start is in it; None: what was chosen last.
 
     Raises
     ------
     LivesnnError
         There is no screen; or nothing was ever shown, because the source or the model failed (after the window
         has been closed); or the environment's LIVESNN_QUIT_AFTER, after which the window closes, is neither a
-        number of seconds nor "first-frame".
+        number of seconds nor "first-frame"; or such a pre-roll can't be kept.
     """
     quit_after = _quit_after()
+    _check_pre_roll(pre_roll_s or 0.0)
     check_screen()
     from livesnn.app import watchdog  # not before: without Qt's libraries it can't be imported
     from livesnn.app.main_window import MainWindow
@@ -54,6 +64,8 @@ def run_app(source: str | None, model: str | None = None, *, engine: Engine | No
     settings = user_settings()
     application = _application(settings)
     window = MainWindow(model, engine=engine, settings=settings)
+    if pre_roll_s is not None:
+        window.recorder.use_pre_roll(pre_roll_s)
     with _closed_by_signals(window):
         window.show()
         _open_first(window, source, model)
@@ -67,6 +79,13 @@ def run_app(source: str | None, model: str | None = None, *, engine: Engine | No
     if watch is not None:
         summary["gui_blocked_ms_max"] = watch.blocked_ms_max
     return summary
+
+
+def _check_pre_roll(seconds: float) -> None:
+    if not 0 <= seconds <= preroll.LONGEST_S:
+        raise LivesnnError(
+            f"a pre-roll of {seconds:g} s can't be kept: give seconds from 0 to {preroll.LONGEST_S:g}"
+        )
 
 
 def _application(settings: Settings) -> QApplication:

@@ -21,6 +21,7 @@ def gui(
     *,
     model: str | None = None,
     engine: Literal["auto", "onnx", "spike", "torch"] | None = None,
+    pre_roll: float | None = None,
 ) -> int:
     """Open the window.
 
@@ -32,10 +33,12 @@ def gui(
         Name of a shipped model, or a model folder; default: the demo's, or the one used last.
     engine
         What runs the network; default: what was chosen last, auto at first.
+    pre_roll
+        Seconds from before the button in what is recorded; default: what was chosen last, 0 at first.
     """
     from livesnn.app.run import run_app
 
-    write_json(run_app(source, model, engine=engine))
+    write_json(run_app(source, model, engine=engine, pre_roll_s=pre_roll))
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from livesnn.errors import SourceError
 from livesnn.events import EventSource
 from livesnn.events.limited import Limited
-from livesnn.events.tape import BUFFER_BYTES, Recorded, Tape
+from livesnn.events.tape import BUFFER_BYTES, Recorded, Tape, with_kept
 from livesnn.signals import ending_sets
 from livesnn.threads import WAKE_S, Policy
 
@@ -58,20 +58,12 @@ def record(
             _write(limited, tape)
         except (SourceError, KeyboardInterrupt) as error:
             tape.close()
-            raise type(error)(_with_rest(error, tape)) from error
+            raise type(error)(with_kept(str(error), tape)) from error
         finally:
             tape.close()
     if tape.error is not None:
-        raise SourceError(_with_rest(tape.error, tape)) from tape.error
+        raise SourceError(with_kept(str(tape.error), tape)) from tape.error
     return replace(tape.recorded, dropped=tape.recorded.dropped + source.counters.dropped)
-
-
-def _with_rest(error: BaseException, tape: Tape) -> str:
-    """Return an error's words, and what is left of the recording, if it has begun."""
-    if not tape.recorded.events:
-        return str(error)
-    kept = f"{tape.recorded.events:,} events until then are in {tape.recorded.path}"
-    return f"{error}; {kept}" if str(error) else kept
 
 
 def _write(source: EventSource, tape: Tape) -> None:

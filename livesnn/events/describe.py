@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from livesnn.errors import FormatError
+from livesnn.errors import DataError, FormatError
 from livesnn.events import Resolution, SourceCounters
 from livesnn.events.formats import EventStream, Reader, open_reader
 from livesnn.events.formats.tidy import notes_on
+from livesnn.events.labels import Label, read_labels
 
 if TYPE_CHECKING:
     from livesnn.video import Video
@@ -39,7 +40,8 @@ class RecordingInfo:
     """What is in a recording: the fields of ``livesnn info --json``.
 
     ``resolution`` is [width, height], or None where the file doesn't say; ``duration_us`` is from the first
-    event of any stream to the last; sums are in the file's own orientation, which ``orientation`` describes.
+    event of any stream to the last; sums are in the file's own orientation, which ``orientation`` describes;
+    ``labels`` are those beside the file.
     """
 
     format: str
@@ -51,6 +53,7 @@ class RecordingInfo:
     frames: int
     imu: int
     triggers: int
+    labels: tuple[Label, ...]
     warnings: list[str]
 
 
@@ -88,6 +91,7 @@ def describe(path: str | Path) -> RecordingInfo:
             frames=other.frames,
             imu=other.imu,
             triggers=other.triggers,
+            labels=_labels(Path(path), notes),
             warnings=[*reader.warnings, *notes],
         )
     finally:
@@ -106,9 +110,18 @@ def _describe_video(video: Video) -> VideoInfo:
         frames=count,
         imu=0,
         triggers=0,
+        labels=(),
         warnings=list(video.warnings),
         fps=float(video.fps),
     )
+
+
+def _labels(recording: Path, notes: list[str]) -> tuple[Label, ...]:
+    try:
+        return read_labels(recording)
+    except DataError as error:
+        notes.append(str(error))
+        return ()
 
 
 def _summarise(reader: Reader, stream: EventStream, notes: list[str]) -> StreamSummary:

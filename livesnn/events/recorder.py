@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from array import array
 from pathlib import Path
 from typing import Literal
 
@@ -38,8 +39,9 @@ _COMPRESSIONS = {"lz4": Compression.LZ4, "zstd": Compression.ZSTD, None: Compres
 class Aedat4Writer(Closing):
     """Records one event stream; a context manager.
 
-    Whole packets go to the system at once, so that a killed process loses at most PACKET_US of events; the
-    table, which only seeking needs, is written by `close`.
+    Whole packets go to the system at once, so that a killed process loses at most PACKET_US of events, or what came
+    after the last `flush`; the table, which only seeking needs, is written by `close`. Where the disk is full, the
+    file ends with its last whole packet.
 
     Parameters
     ----------
@@ -58,6 +60,11 @@ class Aedat4Writer(Closing):
         When the sensor is larger than the format can say.
     SourceError
         When the file has another suffix, exists already, or can't be written, here and in every method.
+
+    Attributes
+    ----------
+    written
+        Events in the file's whole packets.
     """
 
     def __init__(
@@ -69,6 +76,7 @@ class Aedat4Writer(Closing):
     ) -> None:
         self.path = Path(path)
         self.resolution = resolution
+        self.written = 0
         if self.path.suffix.lower() != ".aedat4":
             raise SourceError(
                 f"{self.path}: recordings are .aedat4 files: choose a name that ends in .aedat4"
@@ -83,7 +91,7 @@ class Aedat4Writer(Closing):
         self._pending: list[Events] = []
         self._pending_events = 0
         self._pending_since_us = 0
-        self._rows: list[PacketRow] = []
+        self._rows = array("q")  # a day's are 0.5 GB
         try:
             self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
         except FileExistsError as error:
@@ -120,20 +128,39 @@ class Aedat4Writer(Closing):
         packet = packet.copy()
         first_us, last_us = int(packet["t"][0]), int(packet["t"][-1])
         if self._pending and not 0 <= first_us - self._pending_since_us < PACKET_US:
-            self._flush()
+            self.flush()
         if not self._pending:
             self._pending_since_us = first_us
         self._pending.append(packet)
         self._pending_events += packet.size
         if self._pending_events >= PACKET_EVENTS or last_us - self._pending_since_us >= PACKET_US:
-            self._flush()
+            self.flush()
+
+    @property
+    def table_bytes(self) -> int:
+        """What the table needs on the disk at most, so far."""
+        return 8 * (len(self._rows) + 100)
+
+    def flush(self) -> None:
+        """Write the events held back, in packets short in number and in time: nothing that happens loses them."""
+        if not self._pending:
+            return
+        events = np.concatenate(self._pending)
+        self._pending, self._pending_events = [], 0
+        times = np.ascontiguousarray(events["t"])
+        first = 0
+        while first < events.size:
+            in_time = int(np.searchsorted(times, times[first] + 10 * PACKET_US))
+            last = min(first + PACKET_EVENTS, max(in_time, first + 1))
+            self._write_packet(events[first:last])
+            first = last
 
     def close(self) -> None:
         """Write what is left and the table; safe to call twice."""
         if self._file.closed:
             return
         try:
-            self._flush()
+            self.flush()
             position = self._end
             self._append(self._pack(build_table(table_of(self._rows))))
             self._file.seek(self._table_position_at)
@@ -158,26 +185,13 @@ class Aedat4Writer(Closing):
                 f"{self.resolution.width}×{self.resolution.height}: give the writer the right resolution"
             )
 
-    def _flush(self) -> None:
-        """Write the events held back, in packets short in number and in time."""
-        if not self._pending:
-            return
-        events = np.concatenate(self._pending)
-        self._pending, self._pending_events = [], 0
-        times = np.ascontiguousarray(events["t"])
-        first = 0
-        while first < events.size:
-            in_time = int(np.searchsorted(times, times[first] + 10 * PACKET_US))
-            last = min(first + PACKET_EVENTS, max(in_time, first + 1))
-            self._write_packet(events[first:last])
-            first = last
-
     def _write_packet(self, events: Events) -> None:
         packed = self._pack(build_events(events))
         offset = self._end + PACKET_HEADER.size
         self._append(PACKET_HEADER.pack(0, len(packed)) + packed)
         first_us, last_us = int(events["t"][0]), int(events["t"][-1])
-        self._rows.append(PacketRow(0, offset, len(packed), events.size, first_us, last_us))
+        self._rows.extend(PacketRow(0, offset, len(packed), events.size, first_us, last_us))
+        self.written += events.size
 
     def _pack(self, content: bytes) -> bytes:
         if self._compression is Compression.LZ4:
@@ -189,11 +203,15 @@ class Aedat4Writer(Closing):
         return content
 
     def _append(self, octets: bytes) -> None:
+        """Write all of it at the end of the file, or none."""
         try:
             written = 0
             while written < len(octets):
                 written += self._file.write(octets[written:])
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._end)
+                self._file.seek(self._end)
             raise self._failed(error) from error
         self._end += len(octets)
 

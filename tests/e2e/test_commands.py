@@ -135,6 +135,7 @@ def test_the_shipped_model_holds_its_floor_on_real_recordings(data_dir: Path) ->
         (("run", CLIPS[0] if CLIPS else "", "--model", "nothing"), "available: "),
         (("run", "camera"), "camera"),
         (("info", "README.txt"), "README.txt"),
+        (("gui", "--pre-roll", "90"), "give seconds from 0 to 60"),
         (("eval", "--model", "nmnist", "--dataset", "nmnist", "--data", "nowhere"), "nowhere"),
     ],
     ids=lambda value: "-".join(map(str, value[:2])) if isinstance(value, tuple) else "",

@@ -29,7 +29,16 @@ from livesnn.app.playing.settings import Settings
 from livesnn.app.watchdog import Watchdog
 
 PAUSE_MS = 15  # between two things
-_OPENING = ("open", "camera", "stream", "demo", "model", "shortcuts", "about")  # rarer than the others
+_OPENING = (
+    "open",
+    "camera",
+    "stream",
+    "demo",
+    "recording",
+    "model",
+    "shortcuts",
+    "about",
+)  # rarer than the others
 _KEYS = (
     Qt.Key.Key_Space,
     Qt.Key.Key_Left,

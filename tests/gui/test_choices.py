@@ -19,7 +19,14 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app import source_chooser
 from livesnn.app.actions import ENTRIES
-from livesnn.app.dialogs import LOOKING, AboutDialog, CameraDialog, ShortcutsDialog, StreamDialog
+from livesnn.app.dialogs import (
+    LOOKING,
+    AboutDialog,
+    CameraDialog,
+    RecordingDialog,
+    ShortcutsDialog,
+    StreamDialog,
+)
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog, card_rows, read_card
 from livesnn.app.playing.demo import SIMULATION, demo
@@ -75,6 +82,7 @@ def test_every_action_is_in_a_menu(make_window: MakeWindow) -> None:
         ("Ctrl+O", QFileDialog),
         ("Ctrl+K", CameraDialog),
         ("Ctrl+N", StreamDialog),
+        ("Ctrl+Shift+S", RecordingDialog),
         ("Ctrl+M", ModelDialog),
         ("F1", ShortcutsDialog),
         ("Ctrl+F1", AboutDialog),

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QFileDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
+from livesnn.app.dialogs import RecordingDialog
 from livesnn.app.main_window import MainWindow
+from livesnn.app.playing.settings import Settings
 from livesnn.app.recorder import LIVE_ALONE, progress, proposed_name
 from livesnn.events import Events
+from livesnn.events.labels import read_labels
 from livesnn.events.recording import open_recording
 
 from .synthetic import SENSOR
@@ -295,6 +299,107 @@ def test_a_name_is_proposed_from_source_and_time(source: str, name: str) -> None
     assert proposed_name(source, datetime(2026, 11, 25, 14, 15, 30)) == name
 
 
-def test_the_progress_is_said_in_words() -> None:
-    assert progress(12.9, 3_400_000, 0) == "Recording 0:12 · 3.4 MB · 0 dropped"
-    assert progress(3671, 1_234_000_000, 12_345) == "Recording 61:11 · 1.23 GB · 12,345 dropped"
+class Progress(NamedTuple):
+    """What is said of a tape."""
+
+    seconds: float
+    file_bytes: int
+    dropped: int
+    room_bytes: int = 1 << 62
+
+
+@pytest.mark.parametrize(
+    ("of", "label", "words"),
+    [
+        (Progress(12.9, 3_400_000, 0), None, "Recording 0:12 · 3.4 MB · 0 dropped"),
+        (Progress(3671, 1_234_000_000, 12_345), "wave", "Recording 61:11 · wave · 1.23 GB · 12,345 dropped"),
+        (Progress(60, 0, 0, 40_000_000), None, "Recording 1:00 · 0.0 MB · 0 dropped · room for 40.0 MB"),
+    ],
+)
+def test_the_progress_is_said_in_words(of: Progress, label: str | None, words: str) -> None:
+    assert progress(of, label) == words
+
+
+# Before the button
+
+
+def test_what_came_before_the_button_is_in_the_file(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    window.recorder.set_up(5.0, [])
+    plug = stream(qtbot, window)
+    qtbot.waitUntil(lambda: plug.given > 50, timeout=20_000)
+    before = plug.given
+    start(qtbot, window, tmp_path / "a.aedat4")
+    stop(qtbot, window)
+    events = read(tmp_path / "a.aedat4")
+    assert events["t"][0] < PACKET_US  # the very first packet
+    assert events["t"][-1] >= before * PACKET_US
+    np.testing.assert_array_equal(events, given(plug, events["t"]))
+
+
+def test_pre_roll_and_labels_are_asked_for_and_remembered(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.json"
+    window = make_window(settings=Settings(file))
+    window.commands["recording"].trigger()
+    dialog = window.dialog
+    assert isinstance(dialog, RecordingDialog)
+    dialog.pre_roll.setCurrentText("5 s")
+    dialog.labels.setText(" wave, clap,,wave, point ")
+    dialog.accept()
+    assert window.player.choices.pre_roll_s == 5.0
+    assert window.settings.now.labels == ("wave", "clap", "point")
+    again = make_window(settings=Settings(file))
+    assert again.player.choices.pre_roll_s == 5.0
+    again.commands["recording"].trigger()
+    assert isinstance(again.dialog, RecordingDialog)
+    assert again.dialog.labels.text() == "wave, clap, point"
+    assert again.dialog.pre_roll.currentText() == "5 s"
+
+
+def test_more_labels_than_keys_cannot_be_kept(make_window: MakeWindow) -> None:
+    window = make_window()
+    window.commands["recording"].trigger()
+    dialog = window.dialog
+    assert isinstance(dialog, RecordingDialog)
+    keep = next(button for button in dialog.findChildren(QPushButton) if button.text() == "Keep")
+    dialog.labels.setText(",".join("abcdefghi"))
+    assert keep.isEnabled()
+    dialog.labels.setText(",".join("abcdefghij"))
+    assert not keep.isEnabled()
+
+
+# Labels
+
+
+def test_a_key_labels_what_is_recorded_until_it_is_pressed_again(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    window.recorder.set_up(0.0, ["wave", "clap"])
+    plug = stream(qtbot, window)
+    assert not window.commands["label:1"].isEnabled()  # nothing is recorded
+    start(qtbot, window, tmp_path / "a.aedat4")
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow)
+    for key, shown in (("2", "clap"), ("1", "wave"), ("1", ""), ("3", ""), ("2", "clap")):
+        qtbot.waitUntil(window.commands["label:1"].isEnabled)
+        qtbot.keySequence(window, key)
+        before = plug.given
+        qtbot.waitUntil(lambda before=before: plug.given > before + 5, timeout=20_000)
+        words = window.transport.recorded.text().split(" · ")
+        assert words[1:-2] == ([shown] if shown else [])
+        assert window.commands["label:2"].isChecked() == (shown == "clap")
+    stop(qtbot, window)
+    events = read(tmp_path / "a.aedat4")
+    labels = read_labels(tmp_path / "a.aedat4")
+    assert [label.label for label in labels] == ["clap", "wave", "clap"]
+    assert labels[0].end == labels[1].start < labels[1].end < labels[2].start
+    assert all(label.end - label.start > 0.02 for label in labels)
+    assert 0 < labels[0].start < labels[2].end < (events["t"][-1] - events["t"][0]) / 1e6 + 0.2
+    assert "events and 3 labels written to" in window.banner.message.text()
+    assert window.commands["label:1"].text() == "wave"
+    assert window.commands["label:3"].text() == "Label 3"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,9 +19,13 @@ import pytest
 from livesnn.bench.slicer import moving_blob
 from livesnn.errors import SourceError
 from livesnn.events import Events
+from livesnn.events.describe import describe
+from livesnn.events.labels import Label, read_labels
+from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import open_recording
 from livesnn.events.tape import Tape
 from livesnn.threads import Policy
+from tests.disks import real_disk, small_disk, standing_still
 from tests.fake_camera import VGA, at
 
 pytestmark = pytest.mark.timeout(60)
@@ -34,6 +40,12 @@ def read(path: Path) -> Events:
         packets = [packet for packet in recording if packet.size]
         assert recording.warnings == []  # it has its table: it was finished
     return np.concatenate([at(), *packets])
+
+
+def later(events: Events, seconds: int) -> Events:
+    moved = events.copy()
+    moved["t"] += 4_000_000 * seconds
+    return moved
 
 
 def put_until(tape: Tape, condition: Callable[[], object]) -> None:
@@ -127,6 +139,84 @@ def test_a_full_disk_ends_it_and_leaves_what_had_reached_it(tmp_path: Path) -> N
     assert ended.returncode == 7
     with open_recording(path) as recording:
         assert 10_000 < sum(packet.size for packet in recording) < 2_000_000
+
+
+def test_what_comes_alone_is_in_the_file_soon(tmp_path: Path) -> None:
+    tape = Tape(tmp_path / "a.aedat4", VGA, "camera")
+    tape.put(at(1_000))  # and nothing more comes, by which the writer would see that time goes on
+    begun_s = time.perf_counter()
+    while not (tape.file_bytes and describe(tape.path).streams["events"].n):
+        assert time.perf_counter() - begun_s < PATIENCE_S
+    assert tape.close(PATIENCE_S)
+
+
+def test_a_full_disk_ends_it_cleanly_and_says_how_much_is_left(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1_000_000) as disk:
+        tape = Tape(disk / "a.aedat4", VGA, "camera")
+        put_until(tape, lambda: tape.finished)
+        assert re.search(
+            r"a\.aedat4: only 0\.\d MB left on its disk, too little to record: free", str(tape.error)
+        )
+        events = read(tape.path)  # it has its table
+        assert events.size == tape.recorded.events
+        assert shutil.disk_usage(disk).free > 0
+        again = Tape(disk / "b.aedat4", VGA, "camera")
+        assert again.close(PATIENCE_S)
+        assert "left on its disk" in str(again.error)
+        assert not again.path.exists()
+
+
+def test_a_disk_that_another_program_fills_leaves_whole_packets_alone(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 2_000_000) as disk:
+        writer = Aedat4Writer(disk / "a.aedat4", VGA)
+        with pytest.raises(SourceError, match="No space left on device"):
+            writer.write(np.concatenate([later(BLOB, number) for number in range(5)]))
+        with contextlib.suppress(SourceError):  # there may be room for the table
+            writer.close()
+        with open_recording(writer.path) as recording:
+            events = np.concatenate(list(recording))
+            assert not any("lost" in warning for warning in recording.warnings)
+        assert events.size == writer.written > 100_000
+
+
+def test_a_disk_that_stands_still_makes_nobody_wait_and_what_is_lost_is_counted(tmp_path: Path) -> None:
+    with real_disk(tmp_path / "disk") as disk:
+        tape = Tape(disk / "a.aedat4", VGA, "camera", buffer_bytes=1_000_000)
+        put = 0
+        with standing_still(disk):
+            while not tape.dropped:
+                tape.put(later(BLOB, put))
+                put += 1
+            assert not tape.finished
+        assert tape.close(PATIENCE_S)
+        assert tape.error is None
+        assert read(tape.path).size == tape.recorded.events
+        assert tape.recorded.events + tape.recorded.dropped == put * BLOB.size
+
+
+def test_labels_are_where_the_events_were_when_they_were_said(tmp_path: Path) -> None:
+    clock = HeldClock()
+    tape = Tape(tmp_path / "a.aedat4", VGA, "camera", clock=clock)
+    for clock.now_s, what in (
+        (10.0, at(5_000_000)),
+        (11.0, at(6_000_000)),
+        (11.5, "wave"),
+        (12.0, at(7_000_000)),
+        (14.0, "clap"),  # nothing has moved for two seconds
+        (15.0, None),
+        (16.0, at(11_000_000)),
+        (17.0, "wave"),
+        (19.0, at(14_000_000)),
+    ):
+        tape.put(what) if isinstance(what, np.ndarray) else tape.label(what)
+    clock.now_s = 20.0
+    assert tape.close(PATIENCE_S)
+    assert read_labels(tape.path) == (
+        Label("wave", 1.5, 4.0),
+        Label("clap", 4.0, 5.0),
+        Label("wave", 7.0, 10.0),
+    )
+    assert tape.recorded.labels == 3
 
 
 class HeldClock:

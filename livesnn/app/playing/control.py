@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from livesnn.app.playing.display import Display
-from livesnn.app.playing.playback import Pass, Playback, See
+from livesnn.app.playing.passes import Pass
+from livesnn.app.playing.playback import Playback, See
 from livesnn.app.playing.values import RUNNING, Choices, SessionState
 from livesnn.events.frames import Frame
 from livesnn.events.tape import Tape
@@ -157,8 +158,8 @@ class Control:
             self._playback.follow(
                 speed=STEP_SPEED if paused else self.choices.speed,
                 paused=paused and not self._steps,
-                tape=self._tape,
             )
+            self._playback.record(tape=self._tape, pre_roll_s=self.choices.pre_roll_s)
         self._changed.notify_all()
 
     # For the pipeline's thread

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from livesnn.app.playing.faults import only_events
+from livesnn.app.playing.passes import Pass
 from livesnn.app.playing.statistics import Counts
 from livesnn.events import Events, EventSource, Relay, Resolution
 from livesnn.events.buffered import Buffered
 from livesnn.events.orientation import Orientation, orient
+from livesnn.events.preroll import PreRoll
 from livesnn.events.recording import Recording
 from livesnn.events.replay import Replay
 from livesnn.events.tape import Tape
@@ -25,48 +27,6 @@ from livesnn.sources import open_source
 See = Callable[[Events, float], None]
 RECORDING_BUFFER_BYTES = 256_000  # what a pause or a seek at full speed has to throw away or hold back
 PAUSING, RECONNECTING = "pausing", "reconnecting"
-
-
-class Pass(Relay):
-    """One run through a part of the source, for `events.frames.frames`.
-
-    Parameters
-    ----------
-    buffer
-        Owned by the pass.
-    events_before
-        How many the passes before have taken.
-    interrupt
-        Makes the buffer's thread end soon, wherever it waits.
-
-    Attributes
-    ----------
-    cut
-        Whether whoever pulls should stop pulling.
-    read_to_end
-        Whether it has ended, and nobody has cut it short.
-    """
-
-    def __init__(self, buffer: Buffered, events_before: int, interrupt: Callable[[], None]) -> None:
-        super().__init__(buffer)
-        self.buffer = buffer
-        self.events_before = events_before
-        self.cut = False
-        self.read_to_end = False
-        self._interrupt = interrupt
-
-    def __iter__(self) -> Iterator[Events]:
-        """Yield packets to the end, or until the pass is cut."""
-        for packet in self.buffer:
-            yield packet
-            if self.cut:
-                return
-        self.read_to_end = not self.cut
-
-    def close(self) -> None:
-        """End the buffer's thread."""
-        self._interrupt()
-        self.buffer.close()
 
 
 class Playback(ABC):
@@ -103,6 +63,7 @@ class Playback(ABC):
         self.skipped = 0
         self.breaks: list[str] = []
         self._source = source
+        self._pre_roll = PreRoll(source)
         self._current: Pass | None = None
 
     @property
@@ -136,8 +97,8 @@ class Playback(ABC):
         return self._current is not None and self._current.cut
 
     @abstractmethod
-    def follow(self, *, speed: float, paused: bool, tape: Tape | None) -> None:
-        """Play a recording at this multiple of real time, or hold it; listen to a live source or not; record it."""
+    def follow(self, *, speed: float, paused: bool) -> None:
+        """Play a recording at this multiple of real time, or hold it; listen to a live source or not."""
 
     @abstractmethod
     def begin(self, from_us: int, see: See) -> Pass:
@@ -156,9 +117,14 @@ class Playback(ABC):
         if self._current is not None:
             self._current.cut = True
 
+    def record(self, *, tape: Tape | None, pre_roll_s: float) -> None:
+        """Put a live source's events on this tape, if there is one, and keep those of the last seconds."""
+        self._pre_roll.use(tape)
+        self._pre_roll.keep(pre_roll_s)
+
     def new_tape(self, path: Path) -> Tape:
-        """Return a tape for the source's events as they come, not upright."""
-        return Tape(path, self._source.resolution, self._source.camera)
+        """Return a tape with the events that are kept, on which those that come go: as they come, not upright."""
+        return self._pre_roll.new_tape(path)
 
     def close(self) -> None:
         """End the current pass and release the source. Safe to call twice."""
@@ -177,8 +143,8 @@ class RecordedPlayback(Playback):
         self.start_us, self.duration_us, self.path = recording.t_start, recording.duration_us, recording.path
         self._speed, self._paused = 1.0, False
 
-    def follow(self, *, speed: float, paused: bool, tape: Tape | None) -> None:
-        """Play at this multiple of real time, inf being as fast as possible, or hold it; there is no tape."""
+    def follow(self, *, speed: float, paused: bool) -> None:
+        """Play at this multiple of real time, inf being as fast as possible, or hold it."""
         self._speed, self._paused = speed, paused
         if not self.cut:
             self._replay.set_speed(speed)
@@ -190,7 +156,7 @@ class RecordedPlayback(Playback):
         self._replay.seek(self.start_us + from_us)
         buffer = Buffered(_Tap(self._replay, self, see), policy="block", max_bytes=RECORDING_BUFFER_BYTES)
         self._current = Pass(buffer, before, self.interrupt)
-        self.follow(speed=self._speed, paused=self._paused, tape=None)
+        self.follow(speed=self._speed, paused=self._paused)
         return self._current
 
     def heard(self, packets: EventSource) -> Iterator[Events]:
@@ -212,14 +178,12 @@ class LivePlayback(Playback):
 
     def __init__(self, source: EventSource, orientation: Orientation) -> None:
         super().__init__(source, orientation)
-        self._tape: Tape | None = None
         self._paused = False
         self._pauses = 0
         self._begun = False  # an event has come
 
-    def follow(self, *, speed: float, paused: bool, tape: Tape | None) -> None:
-        """Listen, or not; record what comes, heard or not. The speed is the source's own."""
-        self._tape = tape
+    def follow(self, *, speed: float, paused: bool) -> None:
+        """Listen, or not; what comes is recorded, heard or not. The speed is the source's own."""
         self._pauses += paused and not self._paused
         self._paused = paused
 
@@ -233,8 +197,7 @@ class LivePlayback(Playback):
         """Yield the packets between the pauses, and note where they don't follow on."""
         connection, pauses = packets.connection, self._pauses
         for packet in packets:
-            if (tape := self._tape) is not None:
-                tape.put(packet)
+            self._pre_roll.put(packet)
             if connection != (connection := packets.connection):
                 self.breaks.append(RECONNECTING)
             if not self._paused:

@@ -19,7 +19,8 @@ from livesnn.app.playing.answers import AnswerBuilder, without_windows
 from livesnn.app.playing.control import SEEKING, Control
 from livesnn.app.playing.display import Display
 from livesnn.app.playing.faults import in_words
-from livesnn.app.playing.playback import Pass, Playback, open_playback
+from livesnn.app.playing.passes import Pass
+from livesnn.app.playing.playback import Playback, open_playback
 from livesnn.app.playing.statistics import Counts, RollingStatistics, Statistics
 from livesnn.app.playing.values import Answer, Choices, Opened, Picture, WindowDecision
 from livesnn.errors import ModelError

@@ -13,12 +13,14 @@ import platformdirs
 from msgspec import Meta
 
 from livesnn.app.playing.accumulator import ViewMode
+from livesnn.events.preroll import LONGEST_S
 from livesnn.infer import Engine
 
 FILE = "LIVESNN_SETTINGS"
 """Environment variable: a file to remember in, in place of the user's own."""
 
 MOST_RECENT = 10
+MOST_LABELS = 9  # a key each
 ThemeName = Literal["dark", "light", "system"]
 
 
@@ -40,6 +42,10 @@ class Remembered:
         Sources, the newest first; `MOST_RECENT` at most.
     model
         Name or folder of the model last used; "": none yet.
+    pre_roll_s
+        How much of what came before a recording's start is in it.
+    labels
+        What the keys from 1 on say of a recording.
     """
 
     geometry: bytes = b""
@@ -54,6 +60,8 @@ class Remembered:
     recent: Annotated[tuple[str, ...], Meta(max_length=MOST_RECENT)] = ()
     model: str = ""
     engine: Engine = "auto"
+    pre_roll_s: Annotated[float, Meta(ge=0, le=LONGEST_S)] = 0.0
+    labels: Annotated[tuple[str, ...], Meta(max_length=MOST_LABELS)] = ()
 
 
 def with_recent(recent: tuple[str, ...], source: str) -> tuple[str, ...]:

@@ -52,6 +52,8 @@ class Choices:
         Whether a recording starts again at its end, with the state reset.
     speed
         Multiple of real time, > 0; inf is as fast as possible. For recordings.
+    pre_roll_s
+        How much of a live source is kept, for the beginning of what is recorded next.
     view
         How pictures look.
     """
@@ -59,6 +61,7 @@ class Choices:
     loop: bool = False
     speed: float = 1.0
     state_mode: StateMode = "carry"
+    pre_roll_s: float = 0.0
     view: ViewSpec = field(default_factory=ViewSpec)
 
 

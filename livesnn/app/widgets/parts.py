@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QHelpEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
 from livesnn.app.look import style
 from livesnn.app.look.style import Tone
@@ -107,6 +107,23 @@ class Card(QFrame):
         self.column.setContentsMargins(16, 10, 16, 12)
         self.column.setSpacing(8)
         self.column.addWidget(self.caption)
+
+
+class ChoiceBox(QComboBox):
+    """A drop-down list with an arrow of our own (a styled QComboBox has none); ``name`` is for screen readers."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setFixedSize(84, 36)
+        self.setFont(style.text_font(14))
+        self.setAccessibleName(name)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+        """Paint the arrow over Qt's box."""
+        super().paintEvent(event)
+        painter = QPainter(self)
+        colour = style.SOFT if self.isEnabled() else style.FAINT
+        style.icon("chevron", colour).paint(painter, self.width() - 28, (self.height() - 20) // 2, 20, 20)
 
 
 class ShorteningLabel(QLabel):

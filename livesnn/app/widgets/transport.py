@@ -9,9 +9,8 @@ import math
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QFont, QPainter, QPaintEvent
+from PySide6.QtGui import QFont
 from PySide6.QtWidgets import (
-    QComboBox,
     QFrame,
     QHBoxLayout,
     QPushButton,
@@ -22,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from livesnn.app.look import style
 from livesnn.app.playing.values import RUNNING, ShownState
-from livesnn.app.widgets.parts import NOTHING, ShorteningLabel, dot, label
+from livesnn.app.widgets.parts import NOTHING, ChoiceBox, ShorteningLabel, dot, label
 from livesnn.app.widgets.timeline import Timeline, clock
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
@@ -35,25 +34,15 @@ _PLAY = {  # state: icon and words
 }
 
 
-class SpeedBox(QComboBox):
-    """The speeds, with an arrow of our own (a styled QComboBox has none)."""
+class SpeedBox(ChoiceBox):
+    """The speeds."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setFixedSize(84, 36)
-        self.setFont(style.text_font(14))
+        super().__init__("Speed")
         self.setToolTip("Speed of the replay ([ and ]); Max is as fast as the network can")
-        self.setAccessibleName("Speed")
         for speed in SPEEDS:
             self.addItem("Max" if math.isinf(speed) else f"{speed:g}×", speed)
         self.setCurrentIndex(SPEEDS.index(1.0))
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
-        """Paint the arrow over Qt's box."""
-        super().paintEvent(event)
-        painter = QPainter(self)
-        colour = style.SOFT if self.isEnabled() else style.FAINT
-        style.icon("chevron", colour).paint(painter, self.width() - 28, (self.height() - 20) // 2, 20, 20)
 
 
 class Transport(QFrame):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 import xml.etree.ElementTree as ElementTree
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -277,8 +278,8 @@ def build_table(table: PacketTable) -> bytes:
     return content.tobytes()
 
 
-def table_of(rows: list[PacketRow]) -> PacketTable:
-    """Return a table from rows in the order of PacketTable's columns."""
+def table_of(rows: list[PacketRow] | array[int]) -> PacketTable:
+    """Return a table from rows, or all their numbers, in the order of PacketTable's columns."""
     return PacketTable(*np.array(rows, np.int64).reshape(-1, len(PacketTable._fields)).T.copy())
 
 

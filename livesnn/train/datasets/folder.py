@@ -2,6 +2,7 @@
 
     DIR/<class>/<session>/…, or DIR/<class>/FILE          a recording is of its folder's class
     DIR/labels.csv, or another FILE.csv:                  a line a stretch of a recording
+    DIR/*.labels.csv                                      the same, as the window writes it beside each recording
         file,start,end,label,session[,split]              seconds from its first event; files from the table's folder
 
 A session is who or what was recorded, when: all of one goes to training, or all to validation; without sessions each
@@ -23,6 +24,7 @@ import numpy as np
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
+from livesnn.events.labels import COLUMNS, SUFFIX
 from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName
 from livesnn.train.datasets.clips import Clips
@@ -37,7 +39,6 @@ MIRRORED = None
 TAKES = "your own recordings, {data}/<class>/<session>/FILE, or {data}/labels.csv"
 PROTOCOLS = ("",)
 LABELS = "labels.csv"
-COLUMNS = ("file", "start", "end", "label", "session")
 TEST = "test"
 
 
@@ -119,7 +120,13 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
             f"no folder {data}: give --data a folder with one folder a class, or a table like {LABELS}"
         )
     table = data if data.is_file() else data / LABELS
-    labelled = _from_table(table) if table.is_file() else _from_folders(data)
+    beside = sorted(data.glob(f"*{SUFFIX}"))
+    if table.is_file():
+        labelled = _from_table(table)
+    elif beside:
+        labelled = [row for each in beside for row in _from_table(each)]
+    else:
+        labelled = _from_folders(data)
     classes = tuple(sorted({label for label, _ in labelled}))
     if len(classes) < 2:
         raise DataError(
@@ -150,7 +157,7 @@ def _files(folder: Path) -> list[Path]:
             continue
         seen.add(real)
         found += [path for name in names if (path := Path(root) / name).is_file()]
-    return sorted(found)
+    return sorted(path for path in found if not path.name.endswith(SUFFIX))
 
 
 def _from_table(table: Path) -> list[tuple[str, Recording]]:

@@ -1,0 +1,128 @@
+"""What happened when in a recording: NAME.labels.csv beside NAME.aedat4. Not here: who says what happens.
+
+A line a stretch: file,start,end,label,session, in seconds from the first event, as `livesnn train --dataset folder`
+reads it.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from livesnn.errors import DataError, SourceError
+from livesnn.events import Closing
+
+SUFFIX = ".labels.csv"
+COLUMNS = ("file", "start", "end", "label", "session")
+_HEADER = f"{','.join(COLUMNS)}\n".encode()
+
+
+@dataclass(frozen=True)
+class Label:
+    """A stretch of a recording, seconds from its first event."""
+
+    label: str
+    start: float
+    end: float
+
+
+def labels_file(recording: Path) -> Path:
+    """Return where a recording's labels are, if it has any."""
+    return recording.with_suffix(SUFFIX)
+
+
+def read_labels(recording: Path) -> tuple[Label, ...]:
+    """Return a recording's labels, in the order of their file; none where there is no file.
+
+    Raises
+    ------
+    DataError
+        When the file can't be read.
+    """
+    table = labels_file(recording)
+    if not table.is_file():
+        return ()
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+        return tuple(Label(row["label"], float(row["start"]), float(row["end"])) for row in rows)
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{table}: can't be read ({error}): make its columns {','.join(COLUMNS)}, times in seconds"
+        ) from error
+
+
+class LabelWriter(Closing):
+    """Writes a recording's labels; the file appears with the first one.
+
+    One label at a time: another one ends it. Whatever happens to the process, the file is whole, and the label that
+    holds is in it up to the last `reach`. Times are µs from the recording's first event, and never go back.
+
+    Raises
+    ------
+    SourceError
+        When the file exists already, or can't be written, here and in every method.
+    """
+
+    def __init__(self, recording: Path) -> None:
+        self.path = labels_file(recording)
+        self.count = 0
+        self._recording = recording
+        self._holds: Label | None = None
+        self._reached_us = 0
+        self._file: io.FileIO | None = None
+        self._row_at = 0  # where in the file the last row starts
+        self._end = 0
+        if os.path.lexists(self.path):
+            raise self._exists()
+
+    def begin(self, label: str | None, at_us: int) -> None:
+        """From now on this label holds; None: none does."""
+        self.reach(at_us)
+        self._row_at = self._end
+        self._holds = None if label is None else Label(label, self._reached_us / 1e6, 0.0)
+
+    def reach(self, at_us: int) -> None:
+        """Write that the label still holds."""
+        self._reached_us = max(self._reached_us, at_us)
+        if self._holds is None or self._reached_us / 1e6 <= self._holds.start:
+            return
+        self.count += self._row_at == self._end
+        self._write(_row(self._recording, replace(self._holds, end=self._reached_us / 1e6)))
+
+    def close(self) -> None:
+        """Write no more; safe to call twice."""
+        if self._file is not None:
+            self._file.close()
+
+    def _write(self, row: bytes) -> None:
+        """Put this row in the place of the last one, which isn't longer: in one go, so that nothing comes between."""
+        try:
+            if self._file is None:
+                self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
+                self._row_at = self._file.write(_HEADER)
+            self._file.seek(self._row_at)
+            if self._file.write(row) < len(row):
+                self._file.truncate(self._row_at)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except FileExistsError as error:
+            raise self._exists() from error
+        except OSError as error:
+            raise SourceError(
+                f"{self.path}: can't be written ({error.strerror}): check the folder and the free space"
+            ) from error
+        self._end = self._row_at + len(row)
+
+    def _exists(self) -> SourceError:
+        return SourceError(f"{self.path} exists already: choose another name, or remove it first")
+
+
+def _row(recording: Path, label: Label) -> bytes:
+    text = io.StringIO()
+    times = (f"{label.start:.6f}", f"{label.end:.6f}")
+    csv.writer(text, lineterminator="\n").writerow((recording.name, *times, label.label, ""))
+    return text.getvalue().encode(errors="replace")

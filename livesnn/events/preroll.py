@@ -1,0 +1,86 @@
+"""PreRoll: what is live goes on the tape, if there is one, and is kept for some seconds, for the next one.
+
+Not here: the file (tape.py).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from livesnn.events import Events, EventSource
+from livesnn.events.tape import Tape
+from livesnn.threads import Queued
+
+LONGEST_S = 60.0
+KEPT_BYTES = 128_000_000
+"""10 million events, 5 s of 2 million a second: half of what a tape lets wait for the disk."""
+
+
+class PreRoll:
+    """The last seconds of a live source. May be used from any thread; packets come from one.
+
+    Parameters
+    ----------
+    source
+        Whose packets these are, for the file.
+    kept_bytes
+        At most; the oldest go first.
+    clock
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        source: EventSource,
+        *,
+        kept_bytes: int = KEPT_BYTES,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._source = source
+        self._kept_bytes = kept_bytes
+        self._clock = clock
+        self._lock = threading.Lock()  # guards what follows; nobody waits for a disk while holding it
+        self._seconds = 0.0
+        self._recent: deque[Queued] = deque()
+        self._recent_bytes = 0
+        self._tape: Tape | None = None
+
+    def put(self, packet: Events) -> None:
+        """Keep a packet, EVENTS_DTYPE [N], which nobody may change any more, and put it on the tape."""
+        queued = Queued(packet, self._clock(), None, 0)
+        with self._lock:
+            if self._tape is not None:
+                self._tape.put(packet)
+            if packet.size and self._seconds:
+                self._recent.append(queued)
+                self._recent_bytes += queued.cost
+            self._forget(queued.arrived_s)
+
+    def keep(self, seconds: float) -> None:
+        """Keep what arrived in so many seconds, from now on; 0: nothing."""
+        with self._lock:
+            self._seconds = min(seconds, LONGEST_S)
+            self._forget(self._clock())
+
+    def use(self, tape: Tape | None) -> None:
+        """Put what arrives from now on on this tape; None: on none."""
+        with self._lock:
+            self._tape = tape
+
+    def new_tape(self, path: Path) -> Tape:
+        """Return a tape with what is kept, which goes on with what arrives next: no packet is missing or twice."""
+        with self._lock:
+            self._forget(self._clock())
+            source = self._source
+            self._tape = Tape(path, source.resolution, source.camera, before=self._recent, clock=self._clock)
+            return self._tape
+
+    def _forget(self, now_s: float) -> None:
+        while self._recent and (
+            self._recent_bytes > self._kept_bytes or now_s - self._recent[0].arrived_s >= self._seconds
+        ):
+            self._recent_bytes -= self._recent.popleft().cost

@@ -1,0 +1,113 @@
+"""Labels: what is in the table beside a recording, whatever happens, and that training reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.errors import DataError, SourceError
+from livesnn.events.describe import describe
+from livesnn.events.labels import Label, LabelWriter, labels_file, read_labels
+from livesnn.events.recorder import Aedat4Writer
+from livesnn.report import describe_recording
+from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import data_set
+from tests.trees import SENSOR, some_events
+
+
+def test_a_label_holds_until_another_or_none_does(tmp_path: Path) -> None:
+    with LabelWriter(tmp_path / "a.aedat4") as labels:
+        labels.begin("wave", 1_000_000)
+        labels.begin("clap", 2_500_000)
+        labels.begin(None, 3_000_001)
+        labels.begin("wave", 9_000_000)
+        labels.reach(10_000_000)
+    assert read_labels(tmp_path / "a.aedat4") == (
+        Label("wave", 1.0, 2.5),
+        Label("clap", 2.5, 3.000001),
+        Label("wave", 9.0, 10.0),
+    )
+    assert labels.count == 3
+
+
+def test_what_holds_is_in_the_file_up_to_now(tmp_path: Path) -> None:
+    with LabelWriter(tmp_path / "a.aedat4") as labels:
+        labels.begin("wave", 500_000)
+        for reached_us in (600_000, 9_900_000, 10_000_000, 9_000_000):  # time never goes back
+            labels.reach(reached_us)
+        assert read_labels(tmp_path / "a.aedat4") == (Label("wave", 0.5, 10.0),)
+        assert labels.count == 1
+
+
+def test_without_a_label_there_is_no_file(tmp_path: Path) -> None:
+    with LabelWriter(tmp_path / "a.aedat4") as labels:
+        labels.begin(None, 5)
+        labels.begin("over at once", 7)
+        labels.begin(None, 7)
+    assert list(tmp_path.iterdir()) == []
+    assert read_labels(tmp_path / "a.aedat4") == ()
+
+
+def test_a_label_and_a_file_may_have_commas_and_quotes(tmp_path: Path) -> None:
+    recording = tmp_path / 'a, "b".aedat4'
+    with LabelWriter(recording) as labels:
+        labels.begin('a "wave", slow', 0)
+        labels.reach(1_000_000)
+    assert read_labels(recording) == (Label('a "wave", slow', 0.0, 1.0),)
+
+
+def test_labels_of_another_recording_are_not_overwritten(tmp_path: Path) -> None:
+    labels_file(tmp_path / "a.aedat4").write_text("somebody's work")
+    with pytest.raises(SourceError, match=r"a\.labels\.csv exists already"):
+        LabelWriter(tmp_path / "a.aedat4")
+    assert labels_file(tmp_path / "a.aedat4").read_text() == "somebody's work"
+
+
+def record(path: Path, *labels: tuple[str, float, float]) -> None:
+    """Write six seconds of events anywhere, and these labels."""
+    with Aedat4Writer(path, SENSOR) as writer, LabelWriter(path) as table:
+        writer.write(some_events(20_000, 6.0))
+        for label, start_s, end_s in labels:
+            table.begin(label, round(start_s * 1e6))
+            table.begin(None, round(end_s * 1e6))
+
+
+def test_info_tells_the_labels_and_what_cannot_be_read_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat4"
+    record(path, ("wave", 1, 2), ("clap", 3, 5.5))
+    info = describe(path)
+    assert info.labels == (Label("wave", 1.0, 2.0), Label("clap", 3.0, 5.5))
+    assert "wave 1.000 to 2.000 s, clap 3.000 to 5.500 s" in describe_recording(info)
+    labels_file(path).write_text("file,start,end,label,session\na.aedat4,soon,later,wave,\n")
+    damaged = describe(path)
+    assert damaged.labels == ()
+    assert "a.labels.csv: can't be read" in damaged.warnings[0]
+    with pytest.raises(DataError, match="make its columns file,start,end,label,session"):
+        read_labels(path)
+
+
+def test_a_folder_of_labelled_recordings_is_trained_on_each_a_session(tmp_path: Path) -> None:
+    for name in ("monday", "tuesday"):
+        record(tmp_path / f"{name}.aedat4", ("wave", 0, 2), ("clap", 3, 5.5))
+    config = TrainConfig(dataset="folder", data=tmp_path, validation=0.5).completed()
+    parts = data_set("folder").load_parts(config)
+    assert parts.training.classes == ("clap", "wave")
+    assert (len(parts.training), len(parts.validation)) == (9, 9)  # windows of 0.5 s
+    assert np.bincount(parts.training.labels).tolist() == [5, 4]
+
+
+def test_one_labelled_recording_is_a_table_by_itself(tmp_path: Path) -> None:
+    record(tmp_path / "a.aedat4", ("wave", 0, 2), ("clap", 3, 5.5))
+    config = TrainConfig(dataset="folder", data=labels_file(tmp_path / "a.aedat4")).completed()
+    with pytest.raises(DataError, match=r"all clips are of one group, 'a\.aedat4': validation needs another"):
+        data_set("folder").load_parts(config)
+
+
+def test_a_table_in_a_class_s_folder_is_no_recording(tmp_path: Path) -> None:
+    for label in ("wave", "clap"):
+        (tmp_path / label).mkdir()
+        record(tmp_path / label / "a.aedat4", (label, 1, 2))
+    findings = data_set("folder").check(tmp_path)
+    assert {finding.state for finding in findings} == {"complete"}
