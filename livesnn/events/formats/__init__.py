@@ -224,7 +224,8 @@ def open_reader(path: Path) -> Reader:
 
 def _what_it_is(head: bytes) -> str:
     if head.startswith(b"#!AER-DAT"):
-        return f"AEDAT {head[9:12].decode('ascii', errors='replace')} isn't supported yet"
+        version = head[9:12].decode("ascii", errors="replace")
+        return f"AEDAT {version if version.isprintable() else '?'} isn't supported yet"
     return "not a recording of a known format, or its beginning is damaged"
 
 

@@ -1,0 +1,295 @@
+"""Damages small good files of every format, again and again: `python -m tests.mutations --count 500000 --seed 0`.
+
+Each file is read as `livesnn info`, a conversion and a seek read it. It may be refused with one line, or read, whole or
+with a warning; it may not hang, crash, take a GB of memory, or raise anything else. Every case is made again from its
+seed and number: `--number N --keep FILE`. Not here: the good files (good_files.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from livesnn.errors import LivesnnError
+from livesnn.events import Events
+from livesnn.events.describe import describe
+from tests.good_files import Good, good_files
+from tests.reading import read
+
+LIMIT_S = 5.0
+LIMIT_BYTES = 1 << 30
+MAX_LENGTH = 64
+BUGS = ("raised", "hung", "crashed", "contradicts itself")
+
+
+class Case(NamedTuple):
+    """A damaged file: how it was damaged, and its octets."""
+
+    kind: str
+    octets: bytes
+
+
+class Outcome(NamedTuple):
+    """What came of a case; ``said`` is the error or the first warning, ``shape`` it without numbers and names."""
+
+    number: int
+    format: str
+    kind: str
+    result: str
+    seconds: float
+    said: str = ""
+
+
+def flip_a_bit(octets: bytearray, random: np.random.Generator) -> bytes:
+    octets[random.integers(len(octets))] ^= 1 << random.integers(8)
+    return bytes(octets)
+
+
+def set_octets(octets: bytearray, random: np.random.Generator) -> bytes:
+    at, length = place(octets, random)
+    octets[at : at + length] = random.integers(0, 256, length, np.uint8).tobytes()
+    return bytes(octets)
+
+
+def set_a_number(octets: bytearray, random: np.random.Generator) -> bytes:
+    numbers = (b"\xff" * 4, b"\0" * 4, b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\xff" * 8, b"\0" * 8)
+    at, number = int(random.integers(len(octets))), numbers[random.integers(len(numbers))]
+    octets[at : at + len(number)] = number
+    return bytes(octets)
+
+
+def cut_off(octets: bytearray, random: np.random.Generator) -> bytes:
+    return bytes(octets[: random.integers(len(octets))])
+
+
+def take_out(octets: bytearray, random: np.random.Generator) -> bytes:
+    at, length = place(octets, random)
+    del octets[at : at + length]
+    return bytes(octets)
+
+
+def put_in(octets: bytearray, random: np.random.Generator) -> bytes:
+    at, length = place(octets, random)
+    octets[at:at] = random.integers(0, 256, length, np.uint8).tobytes()
+    return bytes(octets)
+
+
+def repeat_a_block(octets: bytearray, random: np.random.Generator) -> bytes:
+    at, end = sorted(int(place) for place in random.integers(0, len(octets), 2))
+    octets[at:at] = octets[at:end]
+    return bytes(octets)
+
+
+def swap_blocks(octets: bytearray, random: np.random.Generator) -> bytes:
+    a, b, c = sorted(int(place) for place in random.integers(0, len(octets), 3))
+    return bytes(octets[:a] + octets[b:c] + octets[a:b] + octets[c:])
+
+
+def damage_the_head(octets: bytearray, random: np.random.Generator) -> bytes:
+    at = int(random.integers(min(len(octets), 512)))
+    octets[at] = int(random.integers(256))
+    return bytes(octets)
+
+
+def change_text(octets: bytearray, random: np.random.Generator) -> bytes:
+    """Put something that text may hold, or a number that is too large, over what is there."""
+    pieces = (b"-1", b"99999999999999999999", b"nan", b"1e400", b"\n", b",", b";", b"%", b"#", b"0x", b"\"", b"<", b"/", b" ")
+    at, piece = int(random.integers(min(len(octets), 2048))), pieces[random.integers(len(pieces))]
+    octets[at : at + len(piece) * int(random.integers(2))] = piece
+    return bytes(octets)
+
+
+KINDS: tuple[Callable[[bytearray, np.random.Generator], bytes], ...] = (
+    flip_a_bit, set_octets, set_a_number, cut_off, take_out, put_in, repeat_a_block, swap_blocks, damage_the_head,
+    change_text,
+)  # fmt: skip
+
+
+def place(octets: bytearray, random: np.random.Generator) -> tuple[int, int]:
+    at = int(random.integers(len(octets)))
+    return at, min(int(random.integers(1, MAX_LENGTH)), len(octets) - at)
+
+
+def make_case(good: Good, seed: int, number: int) -> Case:
+    """Return a good file damaged once, or in one of four cases twice."""
+    random = np.random.default_rng([seed, number])
+    octets, names = good.octets, []
+    for _ in range(2 if random.random() < 0.25 else 1):
+        damage = KINDS[random.integers(len(KINDS))]
+        names.append(damage.__name__)
+        octets = damage(bytearray(octets), random) or b"\0"
+    return Case(" and ".join(names), octets)
+
+
+def run_case(good: Good, case: Case, folder: Path, number: int = 0) -> Outcome:
+    """Read a damaged file in every way; what is raised but LivesnnError is the caller's."""
+    path = folder / f"f{good.suffix}"
+    path.write_bytes(case.octets)
+    begun_s = time.perf_counter()
+
+    def outcome(result: str, said: str = "") -> Outcome:
+        return Outcome(number, good.name, case.kind, result, time.perf_counter() - begun_s, said)
+
+    try:
+        found = describe(path)
+        events = [read(path, stream=name) for name in found.streams]
+        if found.streams:
+            read(path, found_middle(events[0]))
+    except LivesnnError as error:
+        said = str(error)
+        return outcome("refused" if "\n" not in said else "raised", said)
+    counts = [stream.n for stream in found.streams.values()]
+    if [len(one) for one in events] != counts:
+        return outcome("contradicts itself", f"{counts} described, {[len(one) for one in events]} read")
+    whole = len(events) == len(good.events) and all(map(np.array_equal, events, good.events))
+    if whole or found.warnings:
+        return outcome("read whole" if whole else "read, with a warning", *found.warnings[:1])
+    return outcome("read otherwise, without a warning")
+
+
+def found_middle(events: Events) -> int:
+    return int(events["t"][events.size // 2]) if events.size else 0
+
+
+def run_range(connection: Connection, numbers: range, seed: int, formats: list[str], folder: str) -> None:
+    """Run cases, and say each one's number before it and its outcome after it."""
+    goods = [good for good in good_files(Path(folder)) if not formats or good.name in formats]
+    for good in goods:
+        run_case(good, Case("whole", good.octets), Path(folder))  # compiles, loads libraries: not the case's time
+    if sys.platform == "linux":
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + LIMIT_BYTES, taken + LIMIT_BYTES))
+    for number in numbers:
+        connection.send(number)
+        good = goods[number % len(goods)]
+        case = make_case(good, seed, number)
+        try:
+            connection.send(run_case(good, case, Path(folder), number))
+        except BaseException as error:  # that is what is looked for
+            said = f"{type(error).__name__}: {error}"
+            connection.send(Outcome(number, good.name, case.kind, "raised", 0.0, said))
+    connection.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+class Worker:
+    """A process that runs every ``step``-th case, begun anew behind one that it hangs or dies of."""
+
+    def __init__(self, numbers: range, arguments: argparse.Namespace) -> None:
+        self.numbers, self.arguments = numbers, arguments
+        self.folder = tempfile.TemporaryDirectory()
+        self.peak_kb = 0
+        self.start(numbers)
+
+    def start(self, numbers: range) -> None:
+        self.rest, self.current, self.since_s = numbers, None, time.monotonic()
+        self.connection, theirs = get_context("spawn").Pipe()
+        asked = (theirs, numbers, self.arguments.seed, self.arguments.formats, self.folder.name)
+        self.process: BaseProcess = get_context("spawn").Process(target=run_range, args=asked)
+        self.process.start()
+        theirs.close()
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Yield what has come since the last call, and what is wrong with the case that is being run."""
+        try:
+            while self.connection.poll():
+                yield from self.take(self.connection.recv())
+        except EOFError:
+            self.process.join()
+            yield from self.give_up("crashed", f"exit code {self.process.exitcode}")
+            return
+        if self.current is not None and time.monotonic() - self.since_s > LIMIT_S:
+            self.process.kill()
+            self.process.join()
+            yield from self.give_up("hung", f"more than {LIMIT_S} s")
+
+    def take(self, message: Any) -> Iterator[Outcome]:
+        if isinstance(message, Outcome):
+            self.current = None
+            yield message
+        elif self.current is None and len(self.rest) and message == self.rest[0]:
+            self.current, self.rest, self.since_s = message, self.rest[1:], time.monotonic()
+        else:
+            self.peak_kb, self.rest = max(self.peak_kb, message), self.rest[:0]
+
+    def give_up(self, result: str, said: str) -> Iterator[Outcome]:
+        if self.current is not None:
+            yield Outcome(self.current, "", "", result, LIMIT_S, said)
+            self.start(self.rest)
+        elif len(self.rest):
+            raise RuntimeError(f"a worker ended between two cases: {said}")
+
+    @property
+    def ready(self) -> bool:
+        return not len(self.rest) and self.current is None
+
+
+def summarise(outcomes: Iterator[Outcome], names: list[str]) -> dict[str, Any]:
+    """Return how many cases of each format ended how, the slowest, and each that is a bug."""
+    counts: dict[str, Counter[str]] = {name: Counter() for name in names}
+    slowest = Outcome(0, "", "", "", 0.0)
+    bugs = []
+    for outcome in outcomes:
+        outcome = outcome._replace(format=names[outcome.number % len(names)])
+        counts[outcome.format][outcome.result] += 1
+        slowest = max(slowest, outcome, key=lambda one: one.seconds)
+        if outcome.result in BUGS:
+            bugs.append(outcome._asdict())
+            print(outcome, file=sys.stderr, flush=True)
+    cases = sum(count.total() for count in counts.values())
+    return {"cases": cases, "formats": counts, "slowest": slowest._asdict(), "bugs": bugs}
+
+
+def run_all(arguments: argparse.Namespace) -> dict[str, Any]:
+    step, first = arguments.workers, arguments.start
+    workers = [Worker(range(first + one, first + arguments.count, step), arguments) for one in range(step)]
+    with tempfile.TemporaryDirectory() as folder:
+        names = [one.name for one in good_files(Path(folder)) if not arguments.formats or one.name in arguments.formats]
+
+    def outcomes() -> Iterator[Outcome]:
+        while not all(worker.ready for worker in workers):
+            wait([worker.connection for worker in workers if not worker.ready], timeout=0.5)
+            for worker in workers:
+                if not worker.ready:
+                    yield from worker.outcomes()
+
+    found = summarise(outcomes(), names)
+    return {"seed": arguments.seed, **found, "peak_rss_mb": max(worker.peak_kb for worker in workers) // 1024}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--start", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--formats", nargs="*", default=[])
+    parser.add_argument("--number", type=int, help="run one case, here, with whatever it raises")
+    parser.add_argument("--keep", type=Path, help="with --number: where its file goes")
+    arguments = parser.parse_args()
+    if arguments.number is None:
+        print(json.dumps(run_all(arguments), indent=1))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        goods = [good for good in good_files(Path(folder)) if not arguments.formats or good.name in arguments.formats]
+        good = goods[arguments.number % len(goods)]
+        case = make_case(good, arguments.seed, arguments.number)
+        if arguments.keep:
+            arguments.keep.write_bytes(case.octets)
+        print(run_case(good, case, Path(folder), arguments.number))
+
+
+if __name__ == "__main__":
+    main()
