@@ -57,7 +57,7 @@ def aedat3_mixed(path: Path) -> None:
     events = some(Resolution(128, 128))
     parts = [aedat3_writer.polarity(part) for part in np.array_split(events, 5)]
     others = [
-        aedat3_writer.special([aedat3_writer.RISING_EDGE], 10_000_050),
+        aedat3_writer.special([aedat3_writer.RISING_EDGE], 50_020),
         aedat3_writer.imu(aedat3_writer.IMU6, 3),
         aedat3_writer.frames(1, 8, 6),
     ]
@@ -73,7 +73,7 @@ def evt21_legacy(path: Path) -> None:
 
 
 def es_atis(path: Path) -> None:
-    octets, last = bytearray(b"Event Stream\x02\x00\x00\x02" + struct.pack("<HH", *SENSOR)), 10_000_000
+    octets, last = bytearray(b"Event Stream\x02\x00\x00\x02" + struct.pack("<HH", *SENSOR)), 0
     for number, (t, x, y, p) in enumerate(some().tolist()):
         passed, first = divmod(t - last, 63)
         octets += b"\xff" * (passed // 3) + bytes([0xFC | passed % 3] if passed % 3 else [])

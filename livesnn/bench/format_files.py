@@ -19,7 +19,7 @@ from livesnn.events import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recorder import Aedat4Writer
 
 SENSOR, SMALL_SENSOR = Resolution(1280, 720), Resolution(128, 128)
-START_US = 10_000_000
+START_US = 50_000
 CHUNK_EVENTS = 1_000_000
 _EVENTS_PER_US = 5.0
 _PACKET_EVENTS = 8192  # of AEDAT 3.1
