@@ -94,13 +94,17 @@ def npz_compressed(path: Path) -> None:
     np.savez_compressed(path, **{axis: events[axis] for axis in "txyp"}, camera=np.array("DVS"))
 
 
-def hdf5_packed(path: Path) -> None:
-    events = some()
-    with h5py.File(path, "w") as file:
-        for axis in "txyp":
-            column = events[axis].astype("u1") if axis == "p" else events[axis]
-            file.create_dataset(f"CD/{axis}", data=column, chunks=(128,), compression="gzip")
-        file.attrs["geometry"] = "1280x720"
+def hdf5(compression: str | None) -> Callable[[Path], object]:
+    def write(path: Path) -> None:
+        events = some()
+        with h5py.File(path, "w") as file:
+            for axis in "txyp":
+                column = events[axis].astype("u1") if axis == "p" else events[axis]
+                file.create_dataset(f"CD/{axis}", data=column, chunks=(128,), compression=compression)
+            file["CD/t"].attrs["unit"] = "us"
+            file.attrs["geometry"] = "1280x720"
+
+    return write
 
 
 def csv_plain(path: Path) -> None:
@@ -117,7 +121,7 @@ OTHERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "es (ATIS)": (".es", es_atis),
     "nmnist": (".bin", nmnist),
     "npz (compressed)": (".npz", npz_compressed),
-    "hdf5 (gzip)": (".h5", hdf5_packed),
+    "hdf5 (gzip)": (".h5", hdf5("gzip")),
     "hdf5 (ECF)": (".hdf5", lambda path: write_ecf(path, some())),
     "csv (no header)": (".txt", csv_plain),
 }
@@ -129,7 +133,7 @@ def good_files(folder: Path) -> list[Good]:
         name: (known.suffix, lambda path, known=known: known.write(path, make_events(COUNT, known.sensor)))
         for name, known in MADE_FILES.items()
     }
-    made["aedat4 (LZ4)"] = ".aedat4", aedat4("lz4")
+    made |= {"aedat4 (LZ4)": (".aedat4", aedat4("lz4")), "hdf5": (".h5", hdf5(None))}  # in smaller pieces
     return [_make(folder, name, suffix, write) for name, (suffix, write) in {**made, **OTHERS}.items()]
 
 

@@ -34,16 +34,19 @@ class Options:
 def measure(what: Sequence[str], options: Options) -> dict[str, object]:
     """Return the figures asked for (by default `WHAT`), and the machine and versions they hold for.
 
-    "train" and "simulator" are measured only by name: they take torch or matplotlib, and minutes.
+    "formats", "train" and "simulator" are measured only by name: they take minutes, the latter torch or matplotlib.
     """
     model, repeats = options.model, options.repeats
-    if options.peers and "train" not in what:
-        raise LivesnnError("--peers compares training alone: livesnn bench train --peers")
+    if options.peers and not {"train", "formats"} & set(what):
+        raise LivesnnError(
+            "--peers compares training or reading alone: livesnn bench train --peers, or formats"
+        )
     if repeats < 1:
         raise LivesnnError(f"{repeats} repeats measure nothing: give --repeats 1 or more")
     if options.people < 10:
         raise LivesnnError(f"{options.people} people are no distribution: give --people 10 or more")
     from livesnn.bench.decode import bench_decode
+    from livesnn.bench.formats import bench_formats
     from livesnn.bench.simulate import bench_simulate
     from livesnn.bench.simulator import bench_simulator
     from livesnn.bench.slicer import bench_slicer
@@ -52,6 +55,7 @@ def measure(what: Sequence[str], options: Options) -> dict[str, object]:
 
     measurements = {
         "decode": lambda: bench_decode([], repeats),
+        "formats": lambda: bench_formats(repeats, peers=options.peers),
         "slicer": lambda: bench_slicer(repeats),
         "step": lambda: bench_step(model, repeats, options.source),
         "latency": lambda: bench_latency(model),

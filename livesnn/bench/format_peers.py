@@ -37,8 +37,7 @@ class Sums(NamedTuple):
     def agrees(self, other: Sums, sensor: Resolution) -> bool:
         """Say whether both are of the same events, whichever way each counts x and y."""
         mirrored = [
-            (a, (side - 1) * self.n - a)
-            for a, side in zip((other.sum_x, other.sum_y), sensor, strict=True)
+            (a, (side - 1) * self.n - a) for a, side in zip((other.sum_x, other.sum_y), sensor, strict=True)
         ]
         return self[:4] == other[:4] and self.sum_x in mirrored[0] and self.sum_y in mirrored[1]
 
@@ -145,7 +144,9 @@ PEERS: dict[str, Peer] = {
     "aedat": Peer("aedat", _by_aedat, ("aedat4",)),
     "expelliarmus": Peer("expelliarmus", _by_expelliarmus, ("evt2", "evt3", "dat")),
     "evutils": Peer(
-        "evutils", _by_evutils, ("aedat4", "aedat2", "aedat3", "evt2", "evt21", "evt3", "dat", "hdf5", "npz", "csv")
+        "evutils",
+        _by_evutils,
+        ("aedat4", "aedat2", "aedat3", "evt2", "evt21", "evt3", "dat", "hdf5", "npz", "csv"),
     ),
     "faery": Peer("faery", _by_faery, ("aedat4", "evt2", "evt3", "dat", "es", "csv")),
     "event_stream": Peer("event_stream", _by_event_stream, ("es",)),

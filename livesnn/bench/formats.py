@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -57,7 +57,7 @@ def bench_formats(repeats: int, *, peers: bool, events: int = EVENTS) -> dict[st
         raise LivesnnError(f"no other library to compare with: pip install {INSTALL}")
     with tempfile.TemporaryDirectory() as folder:
         figures = {
-            name: _measure(name, made, Path(folder), repeats, int(events * made.share), peers=peers)
+            name: measure_format(name, made, Path(folder), repeats, int(events * made.share), peers=peers)
             for name, made in MADE_FILES.items()
         }
     return {"unit": "million events a second, one core", "versions": _versions(peers), **figures}
@@ -73,9 +73,10 @@ def _versions(peers: bool) -> dict[str, str]:
     return found
 
 
-def _measure(
+def measure_format(
     name: str, made: MadeFile, folder: Path, repeats: int, count: int, *, peers: bool
 ) -> dict[str, Any]:
+    """Return one format's figures; see `bench_formats`."""
     path = folder / f"made{made.suffix}"
     made.write(path, make_events(count, made.sensor))
     written = sums_of((e["t"], e["x"], e["y"], e["p"]) for e in make_events(count, made.sensor))
@@ -83,7 +84,7 @@ def _measure(
     names = ["livesnn", *(peer for peer, known in PEERS.items() if peers and kind in known.formats)]
     wrong: dict[str, str] = {}
     with ExitStack() as stack:
-        workers = {one: stack.enter_context(_Worker()) for one in names if _is_there(one)}
+        workers = {one: stack.enter_context(Worker()) for one in names if _is_there(one)}
         for one in list(workers):
             said = workers[one].ask(_sums, one, path, kind)
             if not (isinstance(said, Sums) and said.agrees(written, made.sensor)):
@@ -144,19 +145,21 @@ def _time(name: str, path: Path, kind: str) -> float:
     return time.perf_counter() - begun_s
 
 
-class _Worker(ExitStack):
+class Worker(ExitStack):
     """A process for one library: what it does to itself, a crash included, is its own affair."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._pool = ProcessPoolExecutor(1, get_context("spawn"), _take_one_core)
-        self.callback(self._pool.shutdown, cancel_futures=True)
+        self.pool: Executor = ProcessPoolExecutor(1, get_context("spawn"), _take_one_core)
+        self.callback(self.pool.shutdown, cancel_futures=True)
 
     def ask(self, task: Callable[[str, Path, str], _Answer], *arguments: Any) -> _Answer | str:
         """Return what the task returns, or, in words, why it failed."""
-        future = self._pool.submit(task, *arguments)
+        future = self.pool.submit(task, *arguments)
         error = future.exception(LIMIT_S)
-        return future.result() if error is None else " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return (
+            future.result() if error is None else " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        )
 
 
 def _take_one_core() -> None:

@@ -223,7 +223,10 @@ def _check(dataset: DataSetName, data: Path, *, json: bool) -> int:
 def bench(
     what: Annotated[
         tuple[
-            Literal["decode", "slicer", "step", "latency", "startup", "simulate", "train", "simulator"], ...
+            Literal[
+                "decode", "formats", "slicer", "step", "latency", "startup", "simulate", "train", "simulator"
+            ],
+            ...,
         ],
         tyro.conf.Positional,
     ] = (),
@@ -243,7 +246,7 @@ def bench(
     Parameters
     ----------
     what
-        Which measurements; default: all but train and simulator.
+        Which measurements; default: all but formats, train and simulator.
     model
         Name of a shipped model, or a model folder.
     repeats
@@ -251,7 +254,8 @@ def bench(
     source
         With step: a recording, whose frames are taken; default: a blob that moves.
     peers
-        With train: the same network in SpikingJelly and snnTorch too (pip install spikingjelly snntorch).
+        With train: the same network in SpikingJelly and snnTorch too (pip install spikingjelly snntorch). With
+        formats: reading by other libraries too, those of them that are installed.
     data
         With simulator: the folder of real clips to compare it with, NN_GESTURE.npz.
     out

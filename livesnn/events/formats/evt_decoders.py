@@ -6,11 +6,13 @@ words after them. Source: docs.prophesee.ai, data encoding formats. Not here: fi
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 from livesnn.events import DISORDER_US, Events
 from livesnn.events.formats.word_stream import (
@@ -35,10 +37,21 @@ _KINDS_2 = (_OFF, _ON, _TIME_HIGH, _TRIGGER, _OTHERS, _CONTINUED)
 _RESERVED_3 = (9, 11, 12, 13)
 _KINDS_3 = tuple({*range(16)} - {_OTHER_Y, *_RESERVED_3})
 
-# The place of a number's lowest bit, from its product with a de Bruijn sequence: numba has no instruction for it.
-_DE_BRUIJN = 0x077CB531
-_PLACES = np.zeros(32, np.int64)
-_PLACES[[(_DE_BRUIJN << place & 0xFFFFFFFF) >> 27 for place in range(32)]] = np.arange(32)
+_NEVER = np.iinfo(np.int64).min
+
+
+@intrinsic
+def _lowest(context: Any, bits: Any) -> Any:
+    """Return the place of a number's lowest bit, by the processor's own instruction."""
+    return types.int64(types.int64), lambda _, builder, __, numbers: builder.cttz(
+        numbers[0], ir.Constant(ir.IntType(1), 1)
+    )
+
+
+@intrinsic
+def _how_many(context: Any, bits: Any) -> Any:
+    """Return how many bits of a number are set."""
+    return types.int64(types.int64), lambda _, builder, __, numbers: builder.ctpop(numbers[0])
 
 
 @njit(nogil=True, cache=True)
@@ -63,7 +76,7 @@ def _put_vector(
     """Write an event for each bit of ``bits``, the lowest at ``x``; return (number of events, of those outside)."""
     outside = 0
     while bits:
-        at = x + _PLACES[(bits & -bits) * _DE_BRUIJN >> 27 & 31]
+        at = x + _lowest(bits)
         bits &= bits - 1
         if at >= width:
             outside += 1
@@ -75,13 +88,55 @@ def _put_vector(
 
 
 @njit(nogil=True, cache=True)
+def _put_inside(bits: int, t: int, x: int, y: int, on: int, events: Events, n: int) -> int:
+    """Write an event for each bit of ``bits``, all of them inside the sensor; return the number of events."""
+    if not events.shape[0]:
+        return n + _how_many(bits)
+    while bits:
+        events[n].t, events[n].x, events[n].y, events[n].p = t, x + _lowest(bits), y, on
+        bits &= bits - 1
+        n += 1
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _decode_plain_evt2(
+    words: Words, first: int, state: State, width: int, height: int, events: Events
+) -> tuple[int, int, int, int]:
+    """Decode words as far as they are times, and events inside the sensor and in order, as nearly all are.
+
+    Return (word to go on with, number of events, the first one's time, the last one's).
+    """
+    base_us, n, i, earliest_us, newest_us = state[_BASE], 0, first, 0, _NEVER
+    room = events.shape[0] or words.shape[0]
+    while i < words.shape[0] and n < room:
+        word = np.int64(words[i])
+        if word >> 28 <= _ON:
+            x, y, t = word >> 11 & 0x7FF, word & 0x7FF, base_us + (word >> 22 & 0x3F)
+            if (t < newest_us) | (x >= width) | (y >= height):
+                break
+            if events.shape[0]:
+                events[n].t, events[n].x, events[n].y, events[n].p = t, x, y, word >> 28
+            earliest_us = t if n == 0 else earliest_us
+            newest_us = t
+            n += 1
+        elif word >> 28 == _TIME_HIGH:
+            base_us = _advance(base_us, word & 0xFFFFFFF, _LOW_BITS, _HIGH_BITS)
+        else:
+            break
+        i += 1
+    state[_BASE] = base_us
+    return i, n, earliest_us, newest_us
+
+
+@njit(nogil=True, cache=True)
 def _decode_evt2(
     words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
 ) -> tuple[int, int, int, int, bool]:
     """Decode EVT 2.0: 32 bits a word, and one word an event; see `word_stream.Decode`."""
-    base_us = state[_BASE]
+    i, n, earliest_us, newest_us = _decode_plain_evt2(words, first, state, width, height, events)
+    base_us, span = state[_BASE], (earliest_us, newest_us, True)
     room = events.shape[0]
-    n, i, span = 0, first, (base_us, base_us, True)
     while i < words.shape[0]:
         word = np.int64(words[i])
         kind = word >> 28
@@ -139,14 +194,57 @@ def _decode_evt21(
 
 
 @njit(nogil=True, cache=True)
+def _decode_plain_evt3(
+    words: Words, first: int, state: State, width: int, height: int, events: Events
+) -> tuple[int, int, int, int]:
+    """As `_decode_plain_evt2`."""
+    base_us, low_us, y, x, on = state[_BASE], state[_LOW], state[_Y], state[_X], state[_POLARITY]
+    n, i, earliest_us, newest_us = 0, first, 0, _NEVER
+    right = width if y < height else 0
+    room = events.shape[0] - 11 if events.shape[0] else 12 * words.shape[0]
+    while i < words.shape[0] and n < room:
+        word = np.int64(words[i])
+        kind, t = word >> 12, base_us + low_us
+        if kind in (_ADDRESS_X, _VECTOR_12, _VECTOR_8):
+            last = word & 0x7FF if kind == _ADDRESS_X else x + 11
+            if (t < newest_us) | (last >= right):
+                break
+            earliest_us = t if n == 0 else earliest_us
+            if kind == _ADDRESS_X:
+                if events.shape[0]:
+                    events[n].t, events[n].x, events[n].y, events[n].p = t, last, y, word >> 11 & 1
+                n += 1
+            else:
+                bits = word & (0xFFF if kind == _VECTOR_12 else 0xFF)
+                n = _put_inside(bits, t, x, y, on >> 11 & 1, events, n)
+                x += 12 if kind == _VECTOR_12 else 8
+            newest_us = t if n else newest_us
+        elif kind == _ADDRESS_Y:
+            y = word & 0x7FF
+            right = width if y < height else 0
+        elif kind == _TIME_LOW:
+            low_us = word & 0xFFF
+        elif kind == _BASE_X:
+            x, on = word & 0x7FF, word
+        elif kind == _TIME_HIGH:
+            base_us = _advance(base_us, word & 0xFFF, _LOW_BITS_3, _HIGH_BITS_3)
+        else:
+            break
+        i += 1
+    state[_BASE], state[_LOW], state[_Y], state[_X], state[_POLARITY] = base_us, low_us, y, x, on
+    return i, n, earliest_us, newest_us
+
+
+@njit(nogil=True, cache=True)
 def _decode_evt3(
     words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
 ) -> tuple[int, int, int, int, bool]:
     """Decode EVT 3.0: 16 bits a word, each of which changes one thing; see `word_stream.Decode`."""
+    i, n, earliest_us, newest_us = _decode_plain_evt3(words, first, state, width, height, events)
     base_us, low_us, y, x, on = state[_BASE], state[_LOW], state[_Y], state[_X], state[_POLARITY]
     room = events.shape[0]
     right = width if y < height else 0
-    n, i, span = 0, first, (base_us, base_us, True)
+    span = earliest_us, newest_us, True
     while i < words.shape[0]:
         word = np.int64(words[i])
         kind = word >> 12

@@ -131,6 +131,8 @@ class TextBlocks:
     def read(self, number: int) -> Events:
         """Return a block's events."""
         rows = self.rows(number)
+        if not rows.exponents.any():
+            return as_events({axis: rows.mantissas[:, self.order[axis]] for axis in AXES}, self.unit)
         whole = {axis: scaled(*_column(rows, self.order[axis]), 0) for axis in ("x", "y", "p")}
         columns = {axis: np.where(exact, values, -2) for axis, (values, exact) in whole.items()}
         columns["t"], _ = scaled(*_column(rows, self.order["t"]), POWER[self.unit])
