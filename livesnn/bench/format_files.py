@@ -217,8 +217,8 @@ def _es(path: Path, packets: Iterator[Events]) -> None:
 
 def _npz(path: Path, packets: Iterator[Events]) -> None:
     events = np.concatenate(list(packets))
-    size = {"width": SENSOR.width, "height": SENSOR.height}
-    np.savez(path, **{axis: np.ascontiguousarray(events[axis]) for axis in "txyp"}, **size)
+    t, x, y, p = (np.ascontiguousarray(events[axis]) for axis in "txyp")
+    np.savez(path, t=t, x=x, y=y, p=p, width=np.array(SENSOR.width), height=np.array(SENSOR.height))
 
 
 def _csv(path: Path, packets: Iterator[Events]) -> None:

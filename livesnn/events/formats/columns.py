@@ -205,10 +205,11 @@ def as_events(columns: Mapping[str, Numbers], unit: str, offset_us: int = 0) -> 
     """
     t, sound = microseconds(columns["t"], unit)
     events = np.zeros(t.size, EVENTS_DTYPE)
-    whole = [columns[axis] for axis in ("x", "y", "p")]
-    if all(column.dtype.kind in "iub" and column.dtype != np.uint64 for column in whole):
-        x, y, p = (np.ascontiguousarray(column, np.int64) for column in whole)
-        _write_events(t, sound, x, y, p, offset_us, events)
+    pixels = [columns[axis] for axis in ("x", "y", "p")]
+    if all(column.dtype.kind in "iub" and column.dtype != np.uint64 for column in pixels):
+        _write_events(
+            t, sound, *(np.ascontiguousarray(column, np.int64) for column in pixels), offset_us, events
+        )
         return events
     for axis in ("x", "y"):
         column = columns[axis]

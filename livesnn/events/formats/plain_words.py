@@ -44,7 +44,7 @@ def _are_plain(words: Words, pixel: Pixel, width: int, height: int) -> bool:
     later = words[1:]
     for i in range(later.size):
         steps |= (later[i] & time) - (words[i] & time)
-    return (outside | steps) < np.uint64(0x80000000) and others & np.uint64(pixel.others) == 0
+    return bool((outside | steps) < np.uint64(0x80000000)) and others & np.uint64(pixel.others) == 0
 
 
 @njit(nogil=True, cache=True)
