@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -28,12 +29,12 @@ from livesnn.errors import LivesnnError
 from livesnn.events import EVENTS_DTYPE, Events
 from livesnn.events.describe import describe
 from livesnn.events.recording import open_recording
+from tests.damage import KINDS
 from tests.good_files import Good, good_files
 
 LIMIT_S = 5.0
 """Of a processor's time for one case: on a busy machine the clock says little; and of the clock, ten times that."""
 LIMIT_BYTES = 1 << 30
-MAX_LENGTH = 64
 BUGS = ("raised", "hung", "crashed", "contradicts itself")
 
 
@@ -53,91 +54,6 @@ class Outcome(NamedTuple):
     result: str
     seconds: float
     said: str = ""
-
-
-def flip_a_bit(octets: bytearray, random: np.random.Generator) -> bytes:
-    octets[random.integers(len(octets))] ^= 1 << random.integers(8)
-    return bytes(octets)
-
-
-def set_octets(octets: bytearray, random: np.random.Generator) -> bytes:
-    at, length = place(octets, random)
-    octets[at : at + length] = random.integers(0, 256, length, np.uint8).tobytes()
-    return bytes(octets)
-
-
-def set_a_number(octets: bytearray, random: np.random.Generator) -> bytes:
-    numbers = (b"\xff" * 4, b"\0" * 4, b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\xff" * 8, b"\0" * 8)
-    at, number = int(random.integers(len(octets))), numbers[random.integers(len(numbers))]
-    octets[at : at + len(number)] = number
-    return bytes(octets)
-
-
-def cut_off(octets: bytearray, random: np.random.Generator) -> bytes:
-    return bytes(octets[: random.integers(len(octets))])
-
-
-def take_out(octets: bytearray, random: np.random.Generator) -> bytes:
-    at, length = place(octets, random)
-    del octets[at : at + length]
-    return bytes(octets)
-
-
-def put_in(octets: bytearray, random: np.random.Generator) -> bytes:
-    at, length = place(octets, random)
-    octets[at:at] = random.integers(0, 256, length, np.uint8).tobytes()
-    return bytes(octets)
-
-
-def repeat_a_block(octets: bytearray, random: np.random.Generator) -> bytes:
-    at, end = sorted(int(place) for place in random.integers(0, len(octets), 2))
-    octets[at:at] = octets[at:end]
-    return bytes(octets)
-
-
-def swap_blocks(octets: bytearray, random: np.random.Generator) -> bytes:
-    a, b, c = sorted(int(place) for place in random.integers(0, len(octets), 3))
-    return bytes(octets[:a] + octets[b:c] + octets[a:b] + octets[c:])
-
-
-def damage_the_head(octets: bytearray, random: np.random.Generator) -> bytes:
-    at = int(random.integers(min(len(octets), 512)))
-    octets[at] = int(random.integers(256))
-    return bytes(octets)
-
-
-def change_text(octets: bytearray, random: np.random.Generator) -> bytes:
-    """Put something that text may hold, or a number that is too large, over what is there."""
-    pieces = (
-        b"-1",
-        b"99999999999999999999",
-        b"nan",
-        b"1e400",
-        b"\n",
-        b",",
-        b";",
-        b"%",
-        b"#",
-        b"0x",
-        b'"',
-        b"<",
-        b"/",
-        b" ",
-    )
-    at, piece = int(random.integers(min(len(octets), 2048))), pieces[random.integers(len(pieces))]
-    octets[at : at + len(piece) * int(random.integers(2))] = piece
-    return bytes(octets)
-
-
-KINDS: tuple[Callable[[bytearray, np.random.Generator], bytes], ...] = (
-    flip_a_bit, set_octets, set_a_number, cut_off, take_out, put_in, repeat_a_block, swap_blocks, damage_the_head,
-    change_text,
-)  # fmt: skip
-
-
-def place(octets: bytearray, random: np.random.Generator) -> tuple[int, int]:
-    at = int(random.integers(len(octets)))
-    return at, min(int(random.integers(1, MAX_LENGTH)), len(octets) - at)
 
 
 def make_case(good: Good, seed: int, number: int) -> Case:
@@ -187,7 +103,7 @@ def read_and_seek(path: Path, stream: str) -> Events:
 
 def run_range(connection: Connection, numbers: range, seed: int, formats: list[str], folder: str) -> None:
     """Run cases, and say each one's number before it and its outcome after it."""
-    goods = [good for good in good_files(Path(folder)) if not formats or good.name in formats]
+    goods = chosen(Path(folder), formats)
     for good in goods:
         run_case(
             good, Case("whole", good.octets), Path(folder)
@@ -210,16 +126,15 @@ def run_range(connection: Connection, numbers: range, seed: int, formats: list[s
 class Worker:
     """A process that runs every ``step``-th case, begun anew behind one that it hangs or dies of."""
 
-    def __init__(self, numbers: range, arguments: argparse.Namespace) -> None:
-        self.numbers, self.arguments = numbers, arguments
-        self.folder = tempfile.TemporaryDirectory()
+    def __init__(self, numbers: range, folder: str, arguments: argparse.Namespace) -> None:
+        self.arguments, self.folder = arguments, folder
         self.peak_kb = 0
         self.start(numbers)
 
     def start(self, numbers: range) -> None:
         self.rest, self.current = numbers, None
         self.connection, theirs = get_context("spawn").Pipe()
-        asked = (theirs, numbers, self.arguments.seed, self.arguments.formats, self.folder.name)
+        asked = (theirs, numbers, self.arguments.seed, self.arguments.formats, self.folder)
         self.process: BaseProcess = get_context("spawn").Process(target=run_range, args=asked)
         self.process.start()
         self.spent = psutil.Process(self.process.pid)
@@ -262,8 +177,13 @@ class Worker:
         if self.current is not None:
             yield Outcome(self.current, "", "", result, LIMIT_S, said)
             self.start(self.rest)
-        elif len(self.rest):
+        elif self.rest:
             raise RuntimeError(f"a worker ended between two cases: {said}")
+
+    def close(self) -> None:
+        self.connection.close()
+        self.process.kill()
+        self.process.join()
 
     @property
     def ready(self) -> bool:
@@ -289,24 +209,30 @@ def summarise(outcomes: Iterator[Outcome], names: list[str]) -> dict[str, Any]:
 
 
 def run_all(arguments: argparse.Namespace) -> dict[str, Any]:
-    step, first = arguments.workers, arguments.start
-    workers = [Worker(range(first + one, first + arguments.count, step), arguments) for one in range(step)]
-    with tempfile.TemporaryDirectory() as folder:
-        names = [
-            one.name
-            for one in good_files(Path(folder))
-            if not arguments.formats or one.name in arguments.formats
-        ]
-
-    def outcomes() -> Iterator[Outcome]:
-        while not all(worker.ready for worker in workers):
-            wait([worker.connection for worker in workers if not worker.ready], timeout=0.5)
-            for worker in workers:
-                if not worker.ready:
-                    yield from worker.outcomes()
-
-    found = summarise(outcomes(), names)
+    numbers = [
+        range(arguments.start + one, arguments.start + arguments.count, arguments.workers)
+        for one in range(arguments.workers)
+    ]
+    with ExitStack() as stack:
+        *folders, spare = (stack.enter_context(tempfile.TemporaryDirectory()) for _ in [*numbers, 0])
+        names = [one.name for one in chosen(Path(spare), arguments.formats)]
+        workers = [Worker(*each, arguments) for each in zip(numbers, folders, strict=True)]
+        for worker in workers:
+            stack.callback(worker.close)
+        found = summarise(_outcomes(workers), names)
     return {"seed": arguments.seed, **found, "peak_rss_mb": max(worker.peak_kb for worker in workers) // 1024}
+
+
+def _outcomes(workers: list[Worker]) -> Iterator[Outcome]:
+    while busy := [worker for worker in workers if not worker.ready]:
+        wait([worker.connection for worker in busy], timeout=0.5)
+        for worker in busy:
+            yield from worker.outcomes()
+
+
+def chosen(folder: Path, formats: list[str]) -> list[Good]:
+    """Return the good files of some formats; of all, where none is named."""
+    return [good for good in good_files(folder) if not formats or good.name in formats]
 
 
 def main() -> None:
@@ -323,11 +249,7 @@ def main() -> None:
         sys.stdout.write(json.dumps(run_all(arguments), indent=1) + "\n")
         return
     with tempfile.TemporaryDirectory() as folder:
-        goods = [
-            good
-            for good in good_files(Path(folder))
-            if not arguments.formats or good.name in arguments.formats
-        ]
+        goods = chosen(Path(folder), arguments.formats)
         good = goods[arguments.number % len(goods)]
         case = make_case(good, arguments.seed, arguments.number)
         if arguments.keep:

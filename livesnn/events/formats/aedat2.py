@@ -83,10 +83,8 @@ def _decode(
     counts: Counts,
 ) -> tuple[int, int, int, int, bool]:
     """Decode words; ``state`` [1] is the time of the event before; see `word_stream.Decode`."""
-    if davis:
-        plain, first_us, last_us = decode_plain(words[first:], _DAVIS_PIXEL, state[0], width, height, events)
-    else:
-        plain, first_us, last_us = decode_plain(words[first:], _DVS128_PIXEL, state[0], width, height, events)
+    pixel = _DAVIS_PIXEL if davis else _DVS128_PIXEL
+    plain, first_us, last_us = decode_plain(words[first:], pixel, state[0], width, height, events)
     if plain:
         state[0] = last_us
         return first + plain, plain, first_us, last_us, True
