@@ -1,4 +1,4 @@
-"""Law: whatever happens to a recording, it is read or refused in one line. The long run: python -m tests.mutations."""
+"""Law: whatever happens to a recording, it is read or refused in one line (long: python -m tests.mutations)."""
 
 from __future__ import annotations
 
