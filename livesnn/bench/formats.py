@@ -38,8 +38,9 @@ def bench_formats(repeats: int, *, peers: bool, events: int = EVENTS) -> dict[st
 
     Each library has a process of its own, which is bound to one core (where the system can), so that those with
     threads are measured by the core as well. Reading is from opening to the last event in numpy arrays, with the file
-    in the system's cache; what counts is the processor's time, all threads', so that another program doesn't. Before that each library's count, ON count, first and last time and sums of x and y are
-    compared with what was written: one that differs is named in ``wrong``, and not timed.
+    in the system's cache; what counts is the processor's time, of all threads, so that another program doesn't.
+    Before that each library's count, ON count, first and last time and sums of x and y are compared with what was
+    written: one that differs is named in ``wrong``, and not timed.
 
     Parameters
     ----------

@@ -88,8 +88,7 @@ def _decode(
     if plain:
         state[0] = last_us
         return first + plain, plain, first_us, last_us, True
-    room = events.shape[0]
-    n, span = 0, (state[0], state[0], True)
+    room, n, span = events.shape[0], 0, (state[0], state[0], True)
     for i in range(first, words.shape[0]):
         address = np.int64(words[i] >> np.uint64(32))
         if davis and address & 0x80000000:

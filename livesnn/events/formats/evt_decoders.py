@@ -218,7 +218,7 @@ def _decode_plain_evt3(
         word = np.int64(words[i])
         kind, t = word >> 12, base_us + low_us
         if kind in (ADDRESS_X, VECTOR_12, VECTOR_8):
-            last = word & 0x7FF if kind == ADDRESS_X else x + 11
+            last = word & 0x7FF if kind == ADDRESS_X else x + 27 - 4 * kind  # 11 or 7 to the right
             if (t < newest_us) | (last >= right):
                 break
             earliest_us = t if n == 0 else earliest_us
@@ -254,9 +254,8 @@ def _decode_evt3(
     """Decode EVT 3.0: 16 bits a word, each of which changes one thing; see `word_stream.Decode`."""
     i, n, earliest_us, newest_us = _decode_plain_evt3(words, first, state, width, height, events)
     base_us, low_us, y, x, on = state[BASE], state[LOW], state[Y], state[X], state[POLARITY]
-    room = events.shape[0]
+    room, span = events.shape[0], (earliest_us, newest_us, True)
     right = width if y < height else 0
-    span = earliest_us, newest_us, True
     while i < words.shape[0]:
         word = np.int64(words[i])
         kind = word >> 12
