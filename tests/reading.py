@@ -20,9 +20,9 @@ def write(path: Path, octets: bytes) -> Path:
     return path
 
 
-def read(path: Path, seek_us: int | None = None) -> Events:
-    """Return a recording's events, or those from a time on."""
-    with open_recording(path) as recording:
+def read(path: Path, seek_us: int | None = None, *, stream: str | None = None) -> Events:
+    """Return a recording's events, or those from a time on, of its first stream or another one."""
+    with open_recording(path, stream=stream) as recording:
         if seek_us is not None:
             recording.seek(seek_us)
         return np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 from livesnn.errors import LivesnnError
 
-WHAT = ("decode", "slicer", "step", "latency", "startup", "simulate")
+Measurement = Literal[
+    "decode", "slicer", "step", "latency", "startup", "simulate", "formats", "train", "simulator", "transfer"
+]
+WHAT: tuple[Measurement, ...] = ("decode", "slicer", "step", "latency", "startup", "simulate")
 VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "PySide6-Essentials", "dv-processing")
 
 
@@ -31,19 +35,22 @@ class Options:
     people: int = 100
 
 
-def measure(what: Sequence[str], options: Options) -> dict[str, object]:
+def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
     """Return the figures asked for (by default `WHAT`), and the machine and versions they hold for.
 
-    "train", "simulator" and "transfer" are measured only by name: they take torch, matplotlib, or real clips.
+    All others are measured only by name: they take minutes, torch, matplotlib, or real clips.
     """
     model, repeats = options.model, options.repeats
-    if options.peers and "train" not in what:
-        raise LivesnnError("--peers compares training alone: livesnn bench train --peers")
+    if options.peers and not {"train", "formats"} & set(what):
+        raise LivesnnError(
+            "--peers compares training or reading alone: livesnn bench train --peers, or formats"
+        )
     if repeats < 1:
         raise LivesnnError(f"{repeats} repeats measure nothing: give --repeats 1 or more")
     if options.people < 10:
         raise LivesnnError(f"{options.people} people are no distribution: give --people 10 or more")
     from livesnn.bench.decode import bench_decode
+    from livesnn.bench.formats import bench_formats
     from livesnn.bench.simulate import bench_simulate
     from livesnn.bench.simulator import bench_simulator
     from livesnn.bench.slicer import bench_slicer
@@ -51,8 +58,9 @@ def measure(what: Sequence[str], options: Options) -> dict[str, object]:
     from livesnn.bench.train import bench_train
     from livesnn.bench.transfer import bench_transfer
 
-    measurements = {
+    measurements: dict[Measurement, Callable[[], object]] = {
         "decode": lambda: bench_decode([], repeats),
+        "formats": lambda: bench_formats(repeats, peers=options.peers),
         "slicer": lambda: bench_slicer(repeats),
         "step": lambda: bench_step(model, repeats, options.source),
         "latency": lambda: bench_latency(model),
@@ -62,7 +70,7 @@ def measure(what: Sequence[str], options: Options) -> dict[str, object]:
         "simulator": lambda: bench_simulator(options.real, options.report, options.people),
         "transfer": lambda: bench_transfer(options.real, model),
     }
-    figures = {name: measurements[name]() for name in what or WHAT}
+    figures: dict[str, object] = {name: measurements[name]() for name in what or WHAT}
     return {"machine": _machine(), **figures}
 
 

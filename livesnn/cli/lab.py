@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from livesnn.bench import Measurement
 from livesnn.errors import DataError, LivesnnError
 from livesnn.report import one_line, say, write, write_json
 from livesnn.train.datasets import Name as DataSetName
@@ -222,15 +223,7 @@ def _check(dataset: DataSetName, data: Path, *, json: bool) -> int:
 
 
 def bench(
-    what: Annotated[
-        tuple[
-            Literal[
-                "decode", "slicer", "step", "latency", "startup", "simulate", "train", "simulator", "transfer"
-            ],
-            ...,
-        ],
-        tyro.conf.Positional,
-    ] = (),
+    what: Annotated[tuple[Measurement, ...], tyro.conf.Positional] = (),
     /,
     *,
     model: str = "nmnist",
@@ -247,7 +240,7 @@ def bench(
     Parameters
     ----------
     what
-        Which measurements; default: all but train, simulator and transfer.
+        Which measurements; default: those before formats.
     model
         Name of a shipped model, or a model folder.
     repeats
@@ -255,7 +248,8 @@ def bench(
     source
         With step: a recording, whose frames are taken; default: a blob that moves.
     peers
-        With train: the same network in SpikingJelly and snnTorch too (pip install spikingjelly snntorch).
+        With train: the same network in SpikingJelly and snnTorch too (pip install spikingjelly snntorch). With
+        formats: reading by other libraries too, those of them that are installed.
     data
         With simulator and transfer: the folder of real clips, NN_GESTURE.npz.
     out

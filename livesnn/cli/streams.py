@@ -165,7 +165,8 @@ def info(file: tyro.conf.Positional[str], /, *, json: bool = False) -> int:
     Parameters
     ----------
     file
-        Recording of any format that livesnn reads.
+        Recording of any format that livesnn reads. What the columns of a text table are, and the unit of t, may stand
+        behind its name, here and wherever a recording is given: 'FILE?columns=t_us,x,y,p'.
     json
         As JSON.
     """

@@ -166,3 +166,13 @@ def test_a_damaged_file_is_read_or_refused_but_never_crashes(tmp_path: Path, kin
         assert events.size == found.streams["events"].n <= 2_000
         assert (events["x"] < (found.resolution or (0, 0))[0]).all()
     assert readable > 100
+
+
+@pytest.mark.timeout(5)
+def test_damage_before_a_long_pause_is_passed_over_at_once(tmp_path: Path) -> None:
+    events = make_events(20_000)
+    pause = b"\xff" * 90_000
+    sound = header() + encode(events)
+    outside = struct.pack("<BHH", 0, 0xFFFE, 0xFFFE) * 20
+    found = describe(write(tmp_path / "f.es", sound + outside[:-3] + pause + outside[:-3] + encode(events)))
+    assert any("bytes lost" in warning for warning in found.warnings)

@@ -61,7 +61,9 @@ def test_other_classes_take_over_the_rows_they_share_and_all_layers_before(model
 @pytest.mark.parametrize("classes", [CARD.classes, ("a", "b")])
 def test_another_network_is_refused_with_what_to_give(model: Path, classes: tuple[str, ...]) -> None:
     net = network(2, classes=classes, network=NetworkSpec(widths=(16,) * 4))
-    with pytest.raises(TrainError, match=r"--init: .* the card asks for .*: give a model of the same network"):
+    with pytest.raises(
+        TrainError, match=r"--init: .* the card asks for .*: give a model of the same network"
+    ):
         start_from(net, read_start(model))
 
 

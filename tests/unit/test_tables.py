@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from livesnn.errors import FormatError
+from livesnn.errors import FormatError, SourceError
 from livesnn.events import Events, SourceCounters
+from livesnn.events.convert import convert
 from livesnn.events.describe import describe
 from livesnn.events.formats.tables import BLOCK_EVENTS, LARGE_EVENTS
 from livesnn.events.formats.text_numbers import read_rows, scaled
@@ -197,7 +198,7 @@ def test_a_row_that_cannot_be_an_event_is_counted_as_outside_the_sensor(tmp_path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("t,x,y\n1,2,3\n", r"no column p \(found: t, x, y\): put a first line"),
+        ("t,x,y\n1,2,3\n", r"no column p \(found: t, x, y\): say what they are"),
         ("a,b,c,d\n1,2,3,0\n", "no column t, x, y, p"),
         ("1,2,3,0,5\n", "5 columns without names"),
         ("1,2,3\n", "3 columns without names"),
@@ -226,6 +227,48 @@ def test_text_without_rows_of_numbers_is_no_recording(tmp_path: Path, octets: by
 
 def test_a_header_alone_is_a_recording_without_events(tmp_path: Path) -> None:
     assert describe(write(tmp_path / "f.csv", make_events(0))).streams["events"].n == 0
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_columns_and_the_unit_of_time_may_stand_behind_the_name(tmp_path: Path, unit: str) -> None:
+    rows = "".join(f"{x} {y} {t} 9 {p}\n" for t, x, y, p in [(7_000_000, 3, 4, 1), (9_000_000, 5, 6, 0)])
+    (tmp_path / "f.txt").write_text(rows)
+    path = tmp_path / f"f.txt?columns=x, y,t_{unit},-,p"
+    factor = {"s": 10**6, "ms": 10**3, "us": 1, "ns": 10**-3}[unit]
+    assert read(path).tolist() == [(7_000_000 * factor, 3, 4, True), (9_000_000 * factor, 5, 6, False)]
+    assert read(path, int(8_000_000 * factor)).size == 1
+    assert describe(path).warnings == []
+    assert convert(path, tmp_path / "f.npz").events == 2
+
+
+def test_columns_behind_the_name_count_for_more_than_the_header(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("x,y,t,p\n1,2,3,0\n")
+    assert read(tmp_path / "f.csv?columns=y,x,t_us,p").tolist() == [(3, 2, 1, False)]
+
+
+def test_a_unit_that_cannot_be_told_is_asked_for_in_a_way_that_works(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.csv", make_events(200))
+    path.write_text("t,x,y,p\n" + "".join(f"{number * 30},1,2,1\n" for number in range(200)))
+    path.write_text(path.read_text().replace("0,1,2", "0.125,1,2"))
+    with pytest.raises(FormatError, match=r"can't tell the unit .* 'FILE\?columns=t_us,x,y,p'"):
+        open_recording(path)
+    assert read(Path(f"{path}?columns=t_ms,x,y,p")).size == 200
+
+
+def test_a_file_whose_own_name_has_a_question_mark_is_read_as_it_is(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.csv?columns=x,y", make_events(9))
+    assert read(path).size == 9
+
+
+def test_columns_of_what_is_no_text_or_not_there_are_an_error_of_one_line(tmp_path: Path) -> None:
+    np.savez(tmp_path / "f.npz", t=[1])
+    with pytest.raises(FormatError, match="columns are of text alone"):
+        open_recording(tmp_path / "f.npz?columns=t,x,y,p")
+    with pytest.raises(SourceError, match=r"g\.csv: no such file"):
+        open_recording(tmp_path / "g.csv?columns=t,x,y,p")
+    (tmp_path / "f.csv").write_text("1,2,3,4\n")
+    with pytest.raises(FormatError, match=r"no column p \(found: t, x, y, q\)"):
+        open_recording(tmp_path / "f.csv?columns=t,x,y,q")
 
 
 @pytest.mark.timeout(60)

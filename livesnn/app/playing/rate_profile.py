@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from livesnn.errors import LivesnnError
 from livesnn.events import Closing, Events
+from livesnn.events.formats import file_and_columns
 from livesnn.events.formats.aedat4_index import WindowedFile, build_index, read_header
 from livesnn.events.formats.aedat4_layout import MAGIC, PacketTable
 from livesnn.events.recording import open_recording
@@ -73,7 +74,7 @@ def profile(
     """
     stop = stop or threading.Event()
     try:
-        rows = _table(Path(path))
+        rows = _table(file_and_columns(Path(path))[0])
         if rows is None:
             yield from _read(Path(path), bins, stop, cpu_share)
         elif rows.items.size:

@@ -5,6 +5,7 @@ A new format is one module with a reader, and one line in FORMATS. Not here: rep
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from livesnn.events import Events, Resolution, SourceCounters
 from livesnn.files import file_head
 
 HEAD_BYTES = 64
+COLUMNS_MARK = "?columns="
+"""Between a text table's name and what its columns are: ``f.csv?columns=t_us,x,y,p``."""
 
 
 @dataclass(frozen=True)
@@ -205,8 +208,22 @@ FORMATS: tuple[Format, ...] = (
 """Tried in order; those without a magic number come last."""
 
 
+def file_and_columns(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """Return the file that a path names, and the columns that it gives to it; none where it gives none."""
+    name, mark, columns = str(path).rpartition(COLUMNS_MARK)
+    if not mark or os.path.lexists(path):
+        return path, ()
+    return Path(name), tuple(column.strip() for column in columns.split(","))
+
+
 def open_reader(path: Path) -> Reader:
     """Open a recording of any known format, by its content.
+
+    Parameters
+    ----------
+    path
+        Of a text table ``f.csv?columns=t_us,x,y,p`` says what its columns are, whatever its header says; see
+        `text_tables.open_text`.
 
     Raises
     ------
@@ -215,16 +232,30 @@ def open_reader(path: Path) -> Reader:
     FormatError
         When its format isn't known, or its beginning is damaged beyond use.
     """
+    path, columns = file_and_columns(path)
     head = file_head(path, HEAD_BYTES, f"recording ({_suffixes()})")
+    if columns:
+        return _open_with_columns(path, head, columns)
     for known in FORMATS:
         if known.fits(path, head):
             return known.open(path)
     raise FormatError(f"{path}: {_what_it_is(head)}: give a recording that livesnn reads ({_suffixes()})")
 
 
+def _open_with_columns(path: Path, head: bytes, columns: tuple[str, ...]) -> Reader:
+    from livesnn.events.formats.text_tables import is_text, open_text
+
+    if not is_text(head):
+        raise FormatError(
+            f"{path}: columns are of text alone, which it isn't: leave out what is behind its name"
+        )
+    return open_text(path, columns=columns)
+
+
 def _what_it_is(head: bytes) -> str:
     if head.startswith(b"#!AER-DAT"):
-        return f"AEDAT {head[9:12].decode('ascii', errors='replace')} isn't supported yet"
+        version = head[9:12].decode("ascii", errors="replace")
+        return f"AEDAT {version if version.isprintable() else '?'} isn't supported yet"
     return "not a recording of a known format, or its beginning is damaged"
 
 

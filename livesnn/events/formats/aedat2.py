@@ -19,6 +19,7 @@ from livesnn.errors import FormatError
 from livesnn.events import DISORDER_US, Events, Resolution
 from livesnn.events.formats import EventStream
 from livesnn.events.formats.aedat4_index import WindowedFile
+from livesnn.events.formats.plain_words import Pixel, decode_plain
 from livesnn.events.formats.word_stream import (
     IMU,
     OUTSIDE,
@@ -54,6 +55,10 @@ class Chip(NamedTuple):
         return "x to the right, y up (x = 127 - address, y = address)"
 
 
+_DVS128_PIXEL = Pixel(
+    x=(33, 0x7F), y=(40, 0x7F), on=32, on_is_zero=True, mirrored=True, others=0xFFFF8000 << 32
+)
+_DAVIS_PIXEL = Pixel(x=(44, 0x3FF), y=(54, 0x1FF), on=43, mirrored=True, others=0x80000400 << 32)
 _DVS128 = Chip("DVS128", Resolution(128, 128), davis=False)
 
 
@@ -78,8 +83,12 @@ def _decode(
     counts: Counts,
 ) -> tuple[int, int, int, int, bool]:
     """Decode words; ``state`` [1] is the time of the event before; see `word_stream.Decode`."""
-    room = events.shape[0]
-    n, span = 0, (state[0], state[0], True)
+    pixel = _DAVIS_PIXEL if davis else _DVS128_PIXEL
+    plain, first_us, last_us = decode_plain(words[first:], pixel, state[0], width, height, events)
+    if plain:
+        state[0] = last_us
+        return first + plain, plain, first_us, last_us, True
+    room, n, span = events.shape[0], 0, (state[0], state[0], True)
     for i in range(first, words.shape[0]):
         address = np.int64(words[i] >> np.uint64(32))
         if davis and address & 0x80000000:

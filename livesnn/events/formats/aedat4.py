@@ -40,21 +40,20 @@ _MIN_I64 = int(np.iinfo(np.int64).min)
 def _survey(words: npt.NDArray[np.int64], width: int, height: int, newest_us: int) -> int:
     """Return 0 when a packet needs nothing done to it; int64 [N, 2] are its events as they lie in the file.
 
-    Signs of differences instead of comparisons, so that the loop has no branch: 0.8 ns an event.
+    No branch in the loop, and no comparison: what is too large sets the highest bit of its 16, once the rest of these
+    is added, and a time that falls the sign of its difference.
     """
     if words.shape[0] == 0:
         return 0
-    outside = np.int64(0)
-    back = np.int64(words[0, 0] < newest_us)
-    falls = np.int64(0)
+    seen, falls, last_us = np.uint64(0), np.int64(0), words[0, 0]
+    rest_of_16 = np.uint64((0x8000 - width) | (0x8000 - height) << 16)
     for i in range(words.shape[0]):
-        rest = words[i, 1]
-        x = rest & 0xFFFF
-        y = (rest >> 16) & 0xFFFF
-        outside |= (width - 1 - x) | (height - 1 - y) | -(rest & 0xFE_0000_0000)
-    for i in range(words.shape[0] - 1):
-        falls |= words[i + 1, 0] - words[i, 0]
-    return int((outside < 0) | (falls < 0) | back)
+        place = np.uint64(words[i, 1])  # x, y, p, padding
+        seen |= place | (place + rest_of_16)
+        falls |= words[i, 0] - last_us
+        last_us = words[i, 0]
+    odd = seen & np.uint64(0xFE_8000_8000)  # or a polarity that is neither 0 nor 1
+    return int((odd != 0) | (falls < 0) | (words[0, 0] < newest_us))
 
 
 def decode_events(

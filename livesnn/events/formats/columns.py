@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
@@ -189,6 +190,8 @@ def microseconds(t: Numbers, unit: str) -> tuple[npt.NDArray[np.int64], Mask]:
             sound = np.abs(scaled) < TIME_LIMIT_US  # False for nan
         return np.where(sound, scaled, 0).astype(np.int64), sound
     limit = (TIME_LIMIT_US - 1) // 10 ** max(power, 0)
+    if t.dtype == np.int64 and power == 0 and t.size and t.min() >= -limit and t.max() <= limit:
+        return t.astype(np.int64), np.ones(t.size, np.bool_)  # as nearly always: two quick looks
     sound = np.asarray(t <= min(limit, np.iinfo(np.int64).max))
     sound &= np.asarray(t >= -limit) if t.dtype.kind == "i" else True
     whole = np.where(sound, t, 0).astype(np.int64)
@@ -202,6 +205,12 @@ def as_events(columns: Mapping[str, Numbers], unit: str, offset_us: int = 0) -> 
     """
     t, sound = microseconds(columns["t"], unit)
     events = np.zeros(t.size, EVENTS_DTYPE)
+    pixels = [columns[axis] for axis in ("x", "y", "p")]
+    if all(column.dtype.kind in "iub" and column.dtype != np.uint64 for column in pixels):
+        _write_events(
+            t, sound, *(np.ascontiguousarray(column, np.int64) for column in pixels), offset_us, events
+        )
+        return events
     for axis in ("x", "y"):
         column = columns[axis]
         inside = np.greater_equal(column, 0) & np.less_equal(column, MAX_COORDINATE)
@@ -210,12 +219,28 @@ def as_events(columns: Mapping[str, Numbers], unit: str, offset_us: int = 0) -> 
         sound &= inside
         events[axis] = np.where(inside, column, 0)
     p = columns["p"]
-    events["p"] = p if p.dtype.kind == "b" else p == 1
-    if p.dtype.kind != "b":
-        sound &= np.isin(p, (-1, 0, 1) if p.dtype.kind != "u" else (0, 1))
+    events["p"] = np.equal(p, 1)
+    sound &= np.isin(p, (-1, 0, 1) if p.dtype.kind != "u" else (0, 1))
     events["t"] = t + offset_us
     events["x"][~sound] = UNUSABLE
     return events
+
+
+@njit(nogil=True, cache=True)
+def _write_events(
+    t: npt.NDArray[np.int64],
+    sound: Mask,
+    x: npt.NDArray[np.int64],
+    y: npt.NDArray[np.int64],
+    p: npt.NDArray[np.int64],
+    offset_us: int,
+    events: Events,
+) -> None:
+    for i in range(t.size):
+        inside = (y[i] >= 0) & (y[i] <= MAX_COORDINATE)
+        good = sound[i] & inside & (x[i] >= 0) & (x[i] <= MAX_COORDINATE) & (p[i] >= -1) & (p[i] <= 1)
+        events[i].t, events[i].p = t[i] + offset_us, p[i] == 1
+        events[i].x, events[i].y = x[i] if good else UNUSABLE, y[i] if inside else 0
 
 
 def judge(path: Path, events: Events) -> None:

@@ -14,6 +14,7 @@ from numba import njit
 from livesnn.errors import FormatError
 from livesnn.events import DISORDER_US, Events, Resolution
 from livesnn.events.formats.aedat4_index import WindowedFile
+from livesnn.events.formats.plain_words import Pixel, decode_plain
 from livesnn.events.formats.prophesee_header import (
     MAX_SIZE,
     header_of,
@@ -38,6 +39,7 @@ _EVENT_TYPES = (0, 12)  # a 2D event, a contrast-detection event
 _TRIGGER_TYPE = 14
 _EVENT_BYTES = 8
 _SAMPLE_BYTES = 1 << 16
+_PIXEL = Pixel(x=(32, 0x3FFF), y=(46, 0x3FFF), on=60)
 
 
 @njit(nogil=True, cache=True)
@@ -45,6 +47,10 @@ def _decode(
     words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
 ) -> tuple[int, int, int, int, bool]:
     """Decode words; ``state`` [1] is the time of the event before; see `word_stream.Decode`."""
+    plain, first_us, last_us = decode_plain(words[first:], _PIXEL, state[0], width, height, events)
+    if plain:
+        state[0] = last_us
+        return first + plain, plain, first_us, last_us, True
     room = events.shape[0]
     n, span = 0, (state[0], state[0], True)
     for i in range(first, words.shape[0]):

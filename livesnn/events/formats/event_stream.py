@@ -77,6 +77,8 @@ def _is_aligned(octets: Octets, i: int, atis: bool, width: int, height: int) -> 
 def _next_aligned(octets: Octets, i: int, atis: bool, width: int, height: int) -> int:
     while i < octets.size and not _is_aligned(octets, i, atis, width, height):
         i += 1
+        while i < octets.size and _passes(octets[i], atis) >= 0 and _passes(octets[i - 1], atis) >= 0:
+            i += 1  # within a pause every octet is as well aligned as its first: else it is walked again for each
     return i
 
 

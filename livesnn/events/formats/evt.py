@@ -1,7 +1,7 @@
 """Prophesee's .raw files: EVT 2.0, EVT 2.1 in both orders of its halves, and EVT 3.0, after a header of text.
 
 Which of them a file is, its header says and its first words must bear out; without a header they alone decide. Not
-here: how events are coded (evt_decoders.py), reading block by block (word_stream.py).
+here: how events are coded (evt_decoders.py, evt_words.py), reading block by block (word_stream.py).
 """
 
 from __future__ import annotations
@@ -13,16 +13,8 @@ import numpy as np
 from livesnn.errors import FormatError
 from livesnn.events import Resolution
 from livesnn.events.formats.aedat4_index import WindowedFile
-from livesnn.events.formats.evt_decoders import (
-    EVT2,
-    EVT3,
-    EVT21,
-    EVT21_LEGACY,
-    LAYOUTS,
-    find_beginning,
-    holds_events,
-    misfits,
-)
+from livesnn.events.formats.evt_decoders import EVT2, EVT3, EVT21, EVT21_LEGACY, LAYOUTS
+from livesnn.events.formats.evt_words import find_beginning, holds_events, misfits
 from livesnn.events.formats.prophesee_header import (
     TextHeader,
     header_of,

@@ -214,7 +214,7 @@ class StoredBlocks:
     def _column(self, member: Member, number: int) -> Numbers:
         first, each = number * BLOCK_EVENTS, member.dtype.itemsize
         size = min(BLOCK_EVENTS, member.items - first)
-        octets = bytes(self._file.view((member.start or 0) + first * each, size * each))
+        octets = bytes(self._file.view((member.start or 0) + first * each, size * each, size * each))
         if len(octets) < size * each:
             raise FormatError(f"{self._file.path}: it became shorter while it was read: open it again")
         return np.frombuffer(octets, member.dtype)

@@ -15,7 +15,7 @@ from livesnn.events import TIME_LIMIT_US
 
 _MAX_DIGITS = 18
 _MAX_EXPONENT = 400
-_MINUS, _PLUS, _POINT, _ZERO, _NINE, _NEW_LINE = 45, 43, 46, 48, 57, 10
+_MINUS, _PLUS, _POINT, _ZERO, _NINE, _NEW_LINE, _RETURN = 45, 43, 46, 48, 57, 10, 13
 _HASH, _PERCENT = 35, 37
 _LOWER = 32  # the bit by which a small letter differs
 _E, _F, _T = 101, 102, 116
@@ -129,10 +129,36 @@ def _read_line(octets: Octets, i: int, end: int, mantissas: Integers, exponents:
 
 
 @njit(nogil=True, cache=True)
+def _read_plain_line(octets: Octets, i: int, mantissas: Integers) -> int:
+    """Read a line of nothing but digits and single marks between them; return where the next begins, or -1."""
+    for field in range(mantissas.size):
+        start, number = i, np.int64(0)
+        while i < octets.size and _ZERO <= octets[i] <= _NINE:
+            number = number * 10 + (octets[i] - _ZERO)
+            i += 1
+        if i == start or i - start > _MAX_DIGITS or i == octets.size:
+            return -1
+        mantissas[field] = number
+        last = field == mantissas.size - 1
+        if last and octets[i] == _RETURN and i + 1 < octets.size:
+            i += 1
+        if (octets[i] != _NEW_LINE) if last else not _is_apart(octets[i]):
+            return -1
+        i += 1
+    return i
+
+
+@njit(nogil=True, cache=True)
 def _read_rows(octets: Octets, mantissas: Integers, exponents: Integers) -> tuple[int, int, int]:
     n = bad = 0
     first_bad = start = 0
     while start < octets.size:
+        end = _read_plain_line(octets, start, mantissas[n])
+        if end >= 0:
+            exponents[n] = 0
+            n += 1
+            start = end
+            continue
         end = start
         while end < octets.size and octets[end] != _NEW_LINE:
             end += 1

@@ -40,7 +40,10 @@ _LINE_BYTES = 1 << 12  # read beyond a block, for the line that ends there
 _HEAD_BYTES = 1 << 16
 _MAX_COLUMNS = 64
 _ORDERS = ("txyp", "xypt", "xytp")
-_NAME_THEM = "put a first line before the others that names its columns, such as t_us,x,y,p"
+_NAME_THEM = "say what they are behind its name, in quotes: 'FILE?columns=t_us,x,y,p'"
+_UNIT_TOO = (
+    "name its column t_s, t_ms, t_us or t_ns, behind the file's name, in quotes: 'FILE?columns=t_us,x,y,p'"
+)
 
 
 class Layout(NamedTuple):
@@ -54,11 +57,11 @@ class Layout(NamedTuple):
 
 def looks_like_text_table(path: Path, head: bytes) -> bool:
     """Say whether a file is text, and its first line that is no comment a row of numbers or names t, x and y."""
-    if not _is_text(head):
+    if not is_text(head):
         return False
     lines = file_head(path, _HEAD_BYTES).decode("utf-8", "replace").split("\n")
     first = [line for line in lines if _is_content(line)][:2]
-    if not first or not _is_text("".join(first).encode()):
+    if not first or not is_text("".join(first).encode()):
         return False
     return len(find_columns(_split_names(first[0])).by_axis) >= 3 or any(
         len(_numbers(line)) >= 3 for line in first
@@ -72,7 +75,8 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
     ----------
     columns
         What the columns are, from the left: t, x, y, p, and anything else for those that don't matter. t may be t_s,
-        t_ms, t_us or t_ns. When empty, the file's header says it, otherwise the numbers, with a warning.
+        t_ms, t_us or t_ns. They count for more than the file's header; when empty, the header says it, otherwise the
+        numbers, with a warning.
 
     Raises
     ------
@@ -131,6 +135,8 @@ class TextBlocks:
     def read(self, number: int) -> Events:
         """Return a block's events."""
         rows = self.rows(number)
+        if not rows.exponents.any():
+            return as_events({axis: rows.mantissas[:, self.order[axis]] for axis in AXES}, self.unit)
         whole = {axis: scaled(*_column(rows, self.order[axis]), 0) for axis in ("x", "y", "p")}
         columns = {axis: np.where(exact, values, -2) for axis, (values, exact) in whole.items()}
         columns["t"], _ = scaled(*_column(rows, self.order["t"]), POWER[self.unit])
@@ -141,7 +147,8 @@ def _column(rows: Rows, index: int) -> tuple[Integers, Integers]:
     return rows.mantissas[:, index], rows.exponents[:, index]
 
 
-def _is_text(octets: bytes) -> bool:
+def is_text(octets: bytes) -> bool:
+    """Say whether octets, not none, have nothing among them that text doesn't have."""
     return bool(octets) and re.search(rb"[\x00-\x08\x0e-\x1f\x7f]", octets) is None
 
 
@@ -225,8 +232,7 @@ def _find_meaning(
         said = ",".join(sorted(order, key=lambda axis: order[axis]))
         assumed.append(f"the file doesn't name its columns: {said} assumed")
     if unit is None and len(sample.mantissas):
-        how = "name its column t_s, t_ms, t_us or t_ns, in a first line such as t_us,x,y,p"
-        unit, note = require_unit(file.path, _sample_times(sample, order["t"]), how)
+        unit, note = require_unit(file.path, _sample_times(sample, order["t"]), _UNIT_TOO)
         assumed.append(note)
     return order, unit or MICROSECONDS, assumed
 

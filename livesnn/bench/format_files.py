@@ -1,0 +1,243 @@
+"""Large files of every format that is read, made of the same kind of events, for what `livesnn bench formats` times.
+
+They are written here from the layouts' descriptions (see each reader's), not by livesnn's readers or writers but for
+.aedat4. Not here: timing (formats.py).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.recorder import Aedat4Writer
+
+SENSOR, SMALL_SENSOR = Resolution(1280, 720), Resolution(128, 128)
+START_US = 50_000
+CHUNK_EVENTS = 1_000_000
+_EVENTS_PER_US = 5.0
+_PACKET_EVENTS = 8192  # of AEDAT 3.1
+_ES_STEP_US = 127
+
+Words = npt.NDArray[np.unsignedinteger]
+
+
+class MadeFile(NamedTuple):
+    """A format's sensor, its file's suffix, how it is written, and how many of the events asked for it gets."""
+
+    sensor: Resolution
+    suffix: str
+    write: Callable[[Path, Iterator[Events]], None]
+    share: float = 1.0
+
+
+def make_events(count: int, sensor: Resolution, *, seed: int = 7) -> Iterator[Events]:
+    """Yield events of an edge that moves over a sensor which is read row by row, a fifth of them noise.
+
+    A row's readout has one time, one polarity, and three neighbouring pixels in the mean (3.7 in a real EVT 3.0
+    recording of a busy scene); there are 5 million events a second, in order. Packets of up to CHUNK_EVENTS.
+    """
+    random, t_us, made = np.random.default_rng(seed), float(START_US), 0
+    while made < count:
+        rows = CHUNK_EVENTS // 4
+        lengths = np.where(random.random(rows) < 0.5, 1, random.geometric(1 / 6, rows).clip(1, 40))
+        times = t_us + np.cumsum(random.exponential(lengths * 0.8 / _EVENTS_PER_US))
+        t_us = float(times[-1])
+        left = np.where(lengths == 1, random.integers(0, sensor.width, rows), times // 500 % sensor.width)
+        row = np.repeat(np.arange(rows), lengths)
+        across = np.arange(row.size) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        kept = ((across == 0) | (random.random(row.size) < 0.8)) & (left[row] + across < sensor.width)
+        row, across = row[kept], across[kept]
+        events = np.empty(row.size, EVENTS_DTYPE)
+        events["t"], events["x"] = times[row], left[row] + across
+        events["y"] = random.integers(0, sensor.height, rows)[row]
+        events["p"] = (random.random(rows) < 0.5)[row]
+        for first in range(0, min(events.size, count - made), CHUNK_EVENTS):
+            yield events[first : min(first + CHUNK_EVENTS, count - made)]
+        made += events.size
+
+
+def _aedat4(path: Path, packets: Iterator[Events]) -> None:
+    with Aedat4Writer(path, SENSOR) as writer:
+        for events in packets:
+            writer.write(events)
+
+
+def _write(path: Path, head: bytes, packets: Iterator[Events], encode: Callable[[Events], bytes]) -> None:
+    with open(path, "xb") as file:
+        file.write(head)
+        for events in packets:
+            file.write(encode(events))
+
+
+def _encode_aedat2(events: Events) -> bytes:
+    words = np.empty((events.size, 2), ">u4")
+    words[:, 0] = (127 - events["y"]).astype(np.uint32) << 8 | (127 - events["x"]) << 1 | ~events["p"]
+    words[:, 1] = events["t"]
+    return words.tobytes()
+
+
+def _aedat2(path: Path, packets: Iterator[Events]) -> None:
+    head = b"#!AER-DAT2.0\r\n# AEChip: ch.unizh.ini.jaer.chip.retina.DVS128\r\n#End Of ASCII Header\r\n"
+    _write(path, head, packets, _encode_aedat2)
+
+
+def _encode_aedat3(events: Events) -> bytes:
+    words = np.empty((events.size, 2), "<u4")
+    words[:, 0] = 1 | events["p"].astype(np.uint32) << 1 | events["y"].astype(np.uint32) << 2
+    words[:, 0] |= events["x"].astype(np.uint32) << 17
+    words[:, 1] = events["t"]
+    parts = [words[first : first + _PACKET_EVENTS] for first in range(0, events.size, _PACKET_EVENTS)]
+    return b"".join(
+        struct.pack("<hhiiiiii", 1, 1, 8, 4, 0, *(len(part),) * 3) + part.tobytes() for part in parts
+    )
+
+
+def _aedat3(path: Path, packets: Iterator[Events]) -> None:
+    head = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: DVS128\r\n#!END-HEADER\r\n"
+    _write(path, head, packets, _encode_aedat3)
+
+
+def _joined(columns: list[Words], present: list[npt.NDArray[np.bool_]]) -> bytes:
+    """Return the words of some columns [N] each, row by row, but those that aren't present."""
+    return np.stack(columns, axis=1)[np.stack(present, axis=1)].tobytes()
+
+
+def _changed(values: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    return np.append(True, values[1:] != values[:-1])
+
+
+def _encode_evt2(events: Events) -> bytes:
+    t = events["t"]
+    high = (8 << 28 | t >> 6 & 0xFFFFFFF).astype("<u4")
+    words = (events["p"].astype(np.int64) << 28 | (t & 63) << 22 | _place(events)).astype("<u4")
+    return _joined([high, words], [_changed(t >> 6), np.ones(t.size, np.bool_)])
+
+
+def _place(events: Events) -> npt.NDArray[np.int64]:
+    return events["x"].astype(np.int64) << 11 | events["y"]
+
+
+def _vectors(events: Events) -> tuple[Events, npt.NDArray[np.uint32]]:
+    """Return (the first of each of N groups, its x that of their 32 columns; a bit for each event) as cameras do."""
+    x, y = events["x"].astype(np.int64), events["y"].astype(np.int64)
+    groups = _changed(events["t"] << 26 | x >> 5 << 20 | y << 1 | events["p"])
+    groups[1:] |= x[1:] <= x[:-1]
+    (starts,) = np.nonzero(groups)
+    bits = np.bitwise_or.reduceat(np.uint32(1) << (events["x"] & 31).astype(np.uint32), starts)
+    first = events[starts]
+    first["x"] &= ~np.uint16(31)
+    return first, bits
+
+
+def _encode_evt21(events: Events) -> bytes:
+    first, bits = _vectors(events)
+    t = first["t"]
+    high = (8 << 28 | t >> 6 & 0xFFFFFFF).astype("<u8") << np.uint64(32)
+    words = (first["p"].astype(np.int64) << 28 | (t & 63) << 22 | _place(first)).astype("<u8") << np.uint64(
+        32
+    )
+    return _joined([high, words | bits], [_changed(t >> 6), np.ones(t.size, np.bool_)])
+
+
+def _encode_evt3(events: Events) -> bytes:
+    first, bits = _vectors(events)
+    t, y = first["t"], first["y"].astype(np.int64)
+    alone = bits & (bits - 1) == 0
+    x = first["x"] + np.where(alone, np.frexp(bits)[1] - 1, 0)
+    many = ~alone
+    columns = [
+        8 << 12 | t >> 12 & 0xFFF, 6 << 12 | t & 0xFFF, y,
+        np.where(alone, 2, 3) << 12 | first["p"].astype(np.int64) << 11 | x,
+        4 << 12 | bits & 0xFFF, 4 << 12 | bits >> 12 & 0xFFF, 5 << 12 | bits >> 24,
+    ]  # fmt: skip
+    always = np.ones(t.size, np.bool_)
+    present = [_changed(t >> 12), _changed(t), _changed(t << 11 | y), always, many, many, many]
+    return _joined([column.astype("<u2") for column in columns], present)
+
+
+def _prophesee(version: str, encode: Callable[[Events], bytes]) -> MadeFile:
+    options = f"EVT{version};endianness=little;height={SENSOR.height};width={SENSOR.width}"
+    head = f"% evt {version[0]}.{version[1:] or 0}\n% format {options}\n% end\n".encode()
+    return MadeFile(SENSOR, ".raw", lambda path, packets: _write(path, head, packets, encode))
+
+
+def _encode_dat(events: Events) -> bytes:
+    words = np.empty((events.size, 2), "<u4")
+    words[:, 0] = events["t"]
+    words[:, 1] = events["x"] | events["y"].astype(np.uint32) << 14 | events["p"].astype(np.uint32) << 28
+    return words.tobytes()
+
+
+def _dat(path: Path, packets: Iterator[Events]) -> None:
+    head = (
+        f"% Data file containing CD events\n% Version 2\n% Width {SENSOR.width}\n% Height {SENSOR.height}\n"
+    )
+    _write(path, head.encode() + b"\x00\x08", packets, _encode_dat)
+
+
+def _hdf5(path: Path, packets: Iterator[Events]) -> None:
+    """Write plain columns in chunks, not packed: else it is the packer that is timed."""
+    with h5py.File(path, "x") as file:
+        group = file.create_group("events")
+        group.attrs["geometry"] = f"{SENSOR.width}x{SENSOR.height}"
+        kinds = {"t": "<i8", "x": "<u2", "y": "<u2", "p": "u1"}
+        columns = {
+            axis: group.create_dataset(axis, (0,), kind, maxshape=(None,), chunks=(1 << 16,))
+            for axis, kind in kinds.items()
+        }
+        columns["t"].attrs["unit"] = "us"
+        for events in packets:
+            for axis, column in columns.items():
+                column.resize((column.shape[0] + events.size,))
+                column[-events.size :] = events[axis]
+
+
+def _es(path: Path, packets: Iterator[Events]) -> None:
+    last_us = 0  # times are from the file's start on
+    with open(path, "xb") as file:
+        file.write(b"Event Stream\x02\x00\x00\x01" + struct.pack("<HH", *SENSOR))
+        for events in packets:
+            steps = np.diff(events["t"], prepend=last_us)
+            last_us = int(events["t"][-1])
+            ends = np.cumsum(5 + steps // _ES_STEP_US)
+            octets = np.full(ends[-1], 0xFF, np.uint8)
+            octets[ends - 5] = steps % _ES_STEP_US << 1 | events["p"]
+            for axis, place in ("x", 4), ("y", 2):
+                value = events["x"] if axis == "x" else SENSOR.height - 1 - events["y"]
+                octets[ends - place], octets[ends - place + 1] = value & 0xFF, value >> 8
+            file.write(octets.tobytes())
+
+
+def _npz(path: Path, packets: Iterator[Events]) -> None:
+    events = np.concatenate(list(packets))
+    t, x, y, p = (np.ascontiguousarray(events[axis]) for axis in "txyp")
+    np.savez(path, t=t, x=x, y=y, p=p, width=np.array(SENSOR.width), height=np.array(SENSOR.height))
+
+
+def _csv(path: Path, packets: Iterator[Events]) -> None:
+    with open(path, "x") as file:
+        file.write("t,x,y,p\n")
+        for events in packets:
+            file.writelines(f"{t},{x},{y},{p:d}\n" for t, x, y, p in events.tolist())
+
+
+MADE_FILES: dict[str, MadeFile] = {
+    "aedat4 (LZ4)": MadeFile(SENSOR, ".aedat4", _aedat4),
+    "aedat2": MadeFile(SMALL_SENSOR, ".aedat", _aedat2),
+    "aedat3": MadeFile(SMALL_SENSOR, ".aedat", _aedat3),
+    "evt2": _prophesee("2", _encode_evt2),
+    "evt21": _prophesee("21", _encode_evt21),
+    "evt3": _prophesee("3", _encode_evt3),
+    "dat": MadeFile(SENSOR, ".dat", _dat),
+    "hdf5": MadeFile(SENSOR, ".h5", _hdf5),
+    "es": MadeFile(SENSOR, ".es", _es),
+    "npz": MadeFile(SENSOR, ".npz", _npz),
+    "csv": MadeFile(SENSOR, ".csv", _csv, share=0.2),
+}

@@ -1,0 +1,148 @@
+"""A small sound file of every format and coding that is read, to be damaged."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import h5py
+import numpy as np
+
+from livesnn.bench.format_files import MADE_FILES, SENSOR, make_events
+from livesnn.events import Events, Resolution
+from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.recording import open_recording
+from tests import aedat3_writer
+from tests.ecf_writer import write_ecf
+from tests.reading import read
+
+COUNT = 400
+
+
+class Good(NamedTuple):
+    """A file's format and coding, its octets, and the events of each of its streams as they are read."""
+
+    name: str
+    suffix: str
+    octets: bytes
+    events: tuple[Events, ...]
+
+
+def some(sensor: Resolution = SENSOR) -> Events:
+    return next(make_events(COUNT, sensor))
+
+
+def aedat4(compression: Literal["lz4", "zstd"] | None) -> Callable[[Path], object]:
+    def write(path: Path) -> None:
+        with Aedat4Writer(path, SENSOR, compression=compression) as writer:
+            for part in np.array_split(some(), 4):
+                writer.write(part)
+
+    return write
+
+
+def aedat2_davis(path: Path) -> None:
+    events = some(Resolution(240, 180))
+    words = np.zeros((events.size + events.size // 4, 2), ">u4")
+    address = (179 - events["y"]).astype(np.uint32) << 22 | (239 - events["x"]).astype(np.uint32) << 12
+    words[: events.size, 0] = address | events["p"].astype(np.uint32) << 11
+    words[: events.size, 1] = events["t"]
+    words[events.size :, 0] = 0x80000C00  # samples of the IMU
+    path.write_bytes(b"#!AER-DAT2.0\r\n# AEChip: eu.seebetter.ini.chips.DAVIS240C\r\n" + words.tobytes())
+
+
+def aedat3_mixed(path: Path) -> None:
+    events = some(Resolution(128, 128))
+    parts = [aedat3_writer.polarity(part) for part in np.array_split(events, 5)]
+    others = [
+        aedat3_writer.special([aedat3_writer.RISING_EDGE], 50_020),
+        aedat3_writer.imu(aedat3_writer.IMU6, 3),
+        aedat3_writer.frames(1, 8, 6),
+    ]
+    path.write_bytes(aedat3_writer.header() + b"".join([*parts[:2], *others, *parts[2:]]))
+
+
+def evt21_legacy(path: Path) -> None:
+    MADE_FILES["evt21"].write(path, make_events(COUNT, SENSOR))
+    octets = path.read_bytes().replace(b"endianness=little", b"endianness=legacy")
+    start = octets.index(b"% end\n") + 6
+    halves = np.frombuffer(octets[start:], "<u4").reshape(-1, 2)[:, ::-1]
+    path.write_bytes(octets[:start] + halves.tobytes())
+
+
+def es_atis(path: Path) -> None:
+    octets, last = bytearray(b"Event Stream\x02\x00\x00\x02" + struct.pack("<HH", *SENSOR)), 0
+    for number, (t, x, y, p) in enumerate(some().tolist()):
+        passed, first = divmod(t - last, 63)
+        octets += b"\xff" * (passed // 3) + bytes([0xFC | passed % 3] if passed % 3 else [])
+        octets += struct.pack("<BHH", first << 2 | p << 1 | (number % 5 == 0), x, y)
+        last = t
+    path.write_bytes(octets)
+
+
+def nmnist(path: Path) -> None:
+    events = some(Resolution(34, 34))
+    t = events["t"] - events["t"][0]
+    rows = [events["x"], events["y"], events["p"] << 7 | t >> 16, t >> 8 & 255, t & 255]
+    path.write_bytes(np.stack(rows, axis=1).astype(np.uint8).tobytes())
+
+
+def npz_compressed(path: Path) -> None:
+    events = some()
+    np.savez_compressed(path, **{axis: events[axis] for axis in "txyp"}, camera=np.array("DVS"))
+
+
+def hdf5(compression: str | None) -> Callable[[Path], object]:
+    def write(path: Path) -> None:
+        events = some()
+        with h5py.File(path, "w") as file:
+            for axis in "txyp":
+                column = events[axis].astype("u1") if axis == "p" else events[axis]
+                file.create_dataset(f"CD/{axis}", data=column, chunks=(128,), compression=compression)
+            file["CD/t"].attrs["unit"] = "us"
+            file.attrs["geometry"] = "1280x720"
+
+    return write
+
+
+def csv_plain(path: Path) -> None:
+    rows = (f"{t / 1e6:.6f} {x} {y} {p:d}\n" for t, x, y, p in some().tolist())
+    path.write_text("# geometry:1280,720\n" + "".join(rows))
+
+
+OTHERS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "aedat4 (ZSTD)": (".aedat4", aedat4("zstd")),
+    "aedat4 (none)": (".aedat4", aedat4(None)),
+    "aedat2 (DAVIS)": (".aedat", aedat2_davis),
+    "aedat3 (mixed)": (".aedat", aedat3_mixed),
+    "evt21 (legacy)": (".raw", evt21_legacy),
+    "es (ATIS)": (".es", es_atis),
+    "nmnist": (".bin", nmnist),
+    "npz (compressed)": (".npz", npz_compressed),
+    "hdf5 (gzip)": (".h5", hdf5("gzip")),
+    "hdf5 (ECF)": (".hdf5", lambda path: write_ecf(path, some())),
+    "csv (no header)": (".txt", csv_plain),
+}
+
+
+def good_files(folder: Path) -> list[Good]:
+    """Make the files in a folder, and return them; they are always the same."""
+    made = {
+        name: (known.suffix, lambda path, known=known: known.write(path, make_events(COUNT, known.sensor)))
+        for name, known in MADE_FILES.items()
+    }
+    made |= {"aedat4 (LZ4)": (".aedat4", aedat4("lz4")), "hdf5": (".h5", hdf5(None))}  # in smaller pieces
+    return [_make(folder, name, suffix, write) for name, (suffix, write) in {**made, **OTHERS}.items()]
+
+
+def _make(folder: Path, name: str, suffix: str, write: Callable[[Path], object]) -> Good:
+    path = folder / f"good{suffix}"
+    write(path)
+    with open_recording(path) as recording:
+        streams = [recording.stream, *recording.other_streams]
+    events = tuple(read(path, stream=stream) for stream in streams)
+    octets = path.read_bytes()
+    path.unlink()
+    return Good(name, suffix, octets, events)

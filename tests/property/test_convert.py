@@ -1,0 +1,60 @@
+"""Law: what is converted is what was read, from every format that can be written here to both that are written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from livesnn.bench.format_files import MADE_FILES
+from livesnn.events import Events
+from livesnn.events.convert import convert
+from tests.ecf_writer import write_ecf
+from tests.reading import read, recordings
+
+RULES = settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+GAPS_US = (0, 0, 1, 63, 64, 127, 4_095, 4_096, 9_999, 10_001, 1_000_000)
+LONG_GAPS_US = (2**24 - 1, 2**24, 2**31 - 1)
+"""Of a format whose clock may stand for so long between two events, as far as a reader can tell."""
+LATEST_US = {"aedat2": 2**31, "aedat3": 2**31, "evt2": 2**33, "evt21": 2**33, "evt3": 2**23, "dat": 2**32}
+FORMATS = [*MADE_FILES, "hdf5 (ECF)"]
+
+
+@st.composite
+def streams(draw: st.DrawFn, name: str) -> Events:
+    """Events in the corners and on the edges, at equal times, twice the same, and after long pauses."""
+    width, height = MADE_FILES[name].sensor if name in MADE_FILES else (1280, 720)
+    gaps = GAPS_US + (LONG_GAPS_US if name in ("aedat4 (LZ4)", "hdf5", "npz", "csv") else ())
+    events = draw(recordings(x=(0, 1, width - 1), y=(0, height - 1), gaps_us=gaps, starts_us=(0, 1, 5_000)))
+    repeated = np.repeat(events, draw(st.sampled_from([1, 1, 2, 70])))
+    return repeated[: np.searchsorted(repeated["t"], LATEST_US.get(name, 2**60))]
+
+
+def write(path: Path, name: str, events: Events) -> None:
+    if name == "hdf5 (ECF)":
+        write_ecf(path, events)
+    else:
+        MADE_FILES[name].write(path, iter(np.array_split(events, 1 + events.size // 50)))
+
+
+@RULES
+@pytest.mark.parametrize("suffix", [".aedat4", ".npz"])
+@pytest.mark.parametrize("name", FORMATS)
+@given(st.data())
+def test_what_is_converted_is_read_back_event_for_event(
+    tmp_path: Path, name: str, suffix: str, data: st.DataObject
+) -> None:
+    events = data.draw(streams(name).filter(len))
+    source = tmp_path / f"in{MADE_FILES[name].suffix if name in MADE_FILES else '.hdf5'}"
+    out = tmp_path / f"out{suffix}"
+    source.unlink(missing_ok=True)
+    write(source, name, events)
+    if name == "csv":  # few events don't tell the unit of their times
+        source = Path(f"{source}?columns=t_us,x,y,p")
+    assert np.array_equal(read(source), events)
+    converted = convert(source, out, overwrite=True)
+    assert converted.events == events.size
+    assert np.array_equal(read(out), events)

@@ -1,0 +1,81 @@
+"""`livesnn bench formats`: the made files are what they say, and who reads them otherwise is named, not timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.bench import Options, formats, measure
+from livesnn.bench.format_files import MADE_FILES, START_US, make_events
+from livesnn.bench.format_peers import PEERS, Columns, Peer, Sums
+from livesnn.errors import LivesnnError
+from livesnn.events import Resolution
+from tests.reading import read
+
+COUNT = 3_000
+
+
+@pytest.mark.parametrize("name", MADE_FILES)
+def test_a_made_file_holds_the_events_that_it_was_made_of(tmp_path: Path, name: str) -> None:
+    made = MADE_FILES[name]
+    path = tmp_path / f"f{made.suffix}"
+    made.write(path, make_events(COUNT, made.sensor))
+    events = np.concatenate(list(make_events(COUNT, made.sensor)))
+    assert events.size == COUNT
+    assert np.array_equal(read(path), events)
+
+
+def test_the_made_events_are_a_busy_camera_s() -> None:
+    (events,) = make_events(200_000, Resolution(1280, 720))
+    rate = events.size / (events["t"][-1] - START_US)
+    rows = 1 + np.count_nonzero(np.diff(events["t"]) | np.diff(events["y"].astype(int)))
+    assert 4 < rate < 7  # events a µs
+    assert 2.5 < events.size / rows < 4
+    assert (np.diff(events["t"]) >= 0).all()
+
+
+def test_a_mirrored_reading_agrees_and_one_with_other_times_does_not() -> None:
+    written = Sums(10, 4, 100, 900, 45, 12)
+    sensor = Resolution(10, 5)
+    assert Sums(10, 4, 100, 900, 10 * 9 - 45, 10 * 4 - 12).agrees(written, sensor)
+    assert not Sums(10, 4, 100, 901, 45, 12).agrees(written, sensor)
+
+
+def _all_but_one(path: Path, format_name: str) -> Iterator[Columns]:
+    events = read(path)[1:]
+    yield events["t"], events["x"], events["y"], events["p"]
+
+
+def _fail(path: Path, format_name: str) -> Iterator[Columns]:
+    raise ValueError("it can't\nbe read")
+
+
+def test_who_reads_wrongly_or_not_at_all_is_named_and_not_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PEERS, "hasty", Peer("numpy", _all_but_one, ("dat",)))
+    monkeypatch.setitem(PEERS, "broken", Peer("numpy", _fail, ("dat",)))
+    monkeypatch.setattr(formats, "Worker", InThisProcess)
+    found = formats.measure_format("dat", MADE_FILES["dat"], tmp_path, 2, COUNT, peers=True)
+    assert set(found["wrong"]) >= {"hasty", "broken"}
+    assert found["wrong"]["broken"] == "ValueError: it can't be read"
+    assert found["mev_per_s"]["livesnn"]["n"] == 2
+    assert not {"hasty", "broken"} & set(found["mev_per_s"])
+
+
+class InThisProcess(formats.Worker):
+    """As a worker, without a process, which would not know this test's libraries."""
+
+    def __init__(self) -> None:
+        super(formats.Worker, self).__init__()
+        self.pool = ThreadPoolExecutor(1)
+        self.callback(self.pool.shutdown)
+
+
+def test_peers_are_of_training_and_formats_alone() -> None:
+    with pytest.raises(LivesnnError, match="livesnn bench train --peers, or formats"):
+        measure(["slicer"], Options(peers=True))
