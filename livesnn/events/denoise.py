@@ -76,6 +76,10 @@ class DenoiseCounts(NamedTuple):
         """Events handed on."""
         return self.events - self.dropped
 
+    def summary(self) -> dict[str, int]:
+        """Return all of them by name, for JSON."""
+        return {**self._asdict(), "kept": self.kept}
+
 
 class DenoiseState:
     """All that `denoise` remembers of a stream, 14 bytes a pixel. Whoever has it owns it; `denoise` changes it.
@@ -215,13 +219,16 @@ def _filter(  # type: ignore[no-untyped-def]
         event = events[position]
         t, x, y = event.t, np.int64(event.x), np.int64(event.y)
         inside = x < width and y < height
-        begins = inside and (newest == _NEVER or newest - t > DISORDER_US)
+        jumps = newest - t > DISORDER_US
+        begins = inside and (jumps or newest == _NEVER)
+        if inside and newest > told and (jumps or t - told > TICK_US):
+            break  # so that the time of the event before is told
         if begins:
             newest = told = t
             last_us[:] = _NEVER
             rates[:] = 0
             clock[_INTERVAL_END] = t + INTERVAL_US
-        elif inside and ((learning and t >= clock[_INTERVAL_END]) or (t - told > TICK_US and newest > told)):
+        elif inside and learning and t >= clock[_INTERVAL_END]:
             break
         position += 1
         counts[_EVENTS] += 1
