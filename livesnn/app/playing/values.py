@@ -54,12 +54,15 @@ class Choices:
         Multiple of real time, > 0; inf is as fast as possible. For recordings.
     view
         How pictures look.
+    denoise
+        Whether noise is filtered, for the network and the picture; never of what is recorded.
     """
 
     loop: bool = False
     speed: float = 1.0
     state_mode: StateMode = "carry"
     view: ViewSpec = field(default_factory=ViewSpec)
+    denoise: bool = False
 
 
 @dataclass(frozen=True)
