@@ -11,7 +11,7 @@ from pathlib import Path
 
 from livesnn.errors import LivesnnError
 
-WHAT = ("decode", "slicer", "step", "latency", "startup", "simulate")
+WHAT = ("decode", "slicer", "step", "latency", "startup", "simulate", "denoise")
 VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "PySide6-Essentials", "dv-processing")
 
 
@@ -44,6 +44,7 @@ def measure(what: Sequence[str], options: Options) -> dict[str, object]:
     if options.people < 10:
         raise LivesnnError(f"{options.people} people are no distribution: give --people 10 or more")
     from livesnn.bench.decode import bench_decode
+    from livesnn.bench.denoise import bench_denoise
     from livesnn.bench.simulate import bench_simulate
     from livesnn.bench.simulator import bench_simulator
     from livesnn.bench.slicer import bench_slicer
@@ -56,6 +57,7 @@ def measure(what: Sequence[str], options: Options) -> dict[str, object]:
         "step": lambda: bench_step(model, repeats, options.source),
         "latency": lambda: bench_latency(model),
         "startup": lambda: bench_startup(model, repeats),
+        "denoise": lambda: bench_denoise(repeats),
         "simulate": lambda: bench_simulate(repeats),
         "train": lambda: bench_train(repeats, peers=options.peers),
         "simulator": lambda: bench_simulator(options.real, options.report, options.people),

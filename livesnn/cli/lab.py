@@ -223,7 +223,10 @@ def _check(dataset: DataSetName, data: Path, *, json: bool) -> int:
 def bench(
     what: Annotated[
         tuple[
-            Literal["decode", "slicer", "step", "latency", "startup", "simulate", "train", "simulator"], ...
+            Literal[
+                "decode", "slicer", "step", "latency", "startup", "simulate", "denoise", "train", "simulator"
+            ],
+            ...,
         ],
         tyro.conf.Positional,
     ] = (),

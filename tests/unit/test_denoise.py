@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from livesnn.bench.denoise import bench_denoise
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
@@ -214,6 +216,18 @@ def test_negative_rates_and_times_are_refused_in_one_line() -> None:
     with pytest.raises(SourceError, match="give 0 to leave a filter out") as raised:
         DenoiseSpec(activity_us=-1)
     assert "\n" not in str(raised.value)
+
+
+def test_the_bench_knows_noise_from_signal() -> None:
+    found = bench_denoise(1, people=1, n_events=20_000)
+    noises = found["noise"]
+    assert isinstance(noises, dict)
+    for measured in noises.values():
+        assert measured["signal_kept"]["mean"] > 0.7
+        assert measured["noise_dropped"]["mean"] > 0.5
+        assert measured["hot_found"]["mean"] > 0.5
+        assert measured["false_hot"] == 0
+    json.dumps(found)
 
 
 # Denoised

@@ -82,7 +82,7 @@ class NumbersPanel(Card):
         self.texts["dropped"] = scaled(statistics.dropped)
         self.texts["skipped"] = scaled(statistics.skipped)
         put_right = statistics.out_of_order + statistics.out_of_bounds
-        self.texts["put_right"] = scaled(put_right) if put_right else NOTHING
+        self.texts["put_right"] = scaled(put_right)
         self._table.show_row("put_right", put_right > 0)
         self._table.show_notes(_notes(statistics))
 
