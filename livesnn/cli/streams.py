@@ -71,7 +71,7 @@ def run(
     seconds
         End after so long: in a recording's own time, or in real time.
     denoise
-        Drop noise first: hot pixels (learned in the first second), a refractory time of 0.5 ms, and events without
+        Drop noise first: hot pixels (learned in the first second), a refractory time of 0.2 ms, and events without
         a neighbour's in the last 10 ms. The summary says how many.
     json
         JSON lines.

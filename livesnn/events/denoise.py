@@ -49,7 +49,7 @@ class DenoiseSpec:
     """
 
     hot_hz: float = 20.0
-    refractory_us: int = 500
+    refractory_us: int = 200
     activity_us: int = 10_000
 
     def __post_init__(self) -> None:
