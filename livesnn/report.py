@@ -39,7 +39,8 @@ def describe_summary(summary: Summary) -> str:
     lines = {
         "majority": summary.majority or "none",
         "windows": f"{summary.windows}, in {summary.frames} frames",
-        "events": f"{summary.events:,}, {summary.dropped:,} dropped",
+        "events": f"{summary.events:,}, {summary.dropped:,} dropped{_put_right(summary)}",
+        "noise": _noise(summary.denoise or {}),
         "network": f"{latency['p50']:.2f} ms a frame (p95 {latency['p95']:.2f}, p99 {latency['p99']:.2f})",
         "engine": summary.engine,
         "density": f"{summary.density:.1%} of hidden neurons spike in a step",
@@ -48,7 +49,24 @@ def describe_summary(summary: Summary) -> str:
     }
     if not summary.events and not summary.dropped:  # a video
         del lines["events"]
+    if summary.denoise is None:
+        del lines["noise"]
     return _table(lines)
+
+
+def _put_right(summary: Summary) -> str:
+    ordered = f", {summary.out_of_order:,} put in order of time" if summary.out_of_order else ""
+    outside = f", {summary.out_of_bounds:,} outside the sensor left out" if summary.out_of_bounds else ""
+    return ordered + outside
+
+
+def _noise(counts: dict[str, int]) -> str:
+    """Return what the noise filters have dropped; "" of none."""
+    if not counts:
+        return ""
+    reasons = ", ".join(f"{counts[reason]:,} {reason}" for reason in ("hot", "refractory", "isolated"))
+    share = (counts["events"] - counts["kept"]) / max(counts["events"], 1)
+    return f"{share:.1%} dropped ({reasons}), {counts['kept']:,} kept"
 
 
 def describe_recording(info: RecordingInfo) -> str:

@@ -79,6 +79,8 @@ ENTRIES = (
     Entry("turn", "Camera", "Rotate clockwise", ("Ctrl+R",)),
     Entry("mirrored_camera", "Camera", "Looks into a mirror", ("Ctrl+Shift+M",), "toggle"),
     Entry("upright", "Camera", "As it comes", ("Ctrl+Shift+R",)),
+    Entry("denoise", "Camera", "Filter noise", ("N",), "toggle", rule=True),
+    Entry("learn_hot_pixels", "Camera", "Learn hot pixels again", ("H",)),
     Entry("model", "Network", "Model and engine …", ("Ctrl+M",)),
     Entry("state:carry", "Network", "Carry the state", ("C",), "state", rule=True),
     Entry("state:reset", "Network", "Reset it each window", ("W",), "state"),

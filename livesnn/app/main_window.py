@@ -62,6 +62,7 @@ class MainWindow(WindowLayout):
                 loop=self.settings.now.loop,
                 pre_roll_s=self.settings.now.pre_roll_s,
                 view=self.appearance.spec,
+                denoise=self.settings.now.denoise,
             ),
             picture_every_s=picture_every_s,
         )
@@ -98,6 +99,8 @@ class MainWindow(WindowLayout):
             "turn": lambda: self._orient(quarter_turns=(self.settings.now.quarter_turns + 1) % 4),
             "mirrored_camera": lambda mirrored: self._orient(mirrored_camera=mirrored),
             "upright": lambda: self._orient(quarter_turns=0, mirrored_camera=False),
+            "denoise": self.set_denoise,
+            "learn_hot_pixels": player.learn_hot_pixels,
             "model": self.choose_model,
             "state:carry": lambda: self.set_state_mode("carry"),
             "state:reset": lambda: self.set_state_mode("reset"),
@@ -132,6 +135,8 @@ class MainWindow(WindowLayout):
         self.transport.loop.setChecked(now.loop)
         self.commands.check("loop", now.loop)
         self.commands.check("mirrored_camera", now.mirrored_camera)
+        self.commands.check("denoise", now.denoise)
+        self.numbers.show_denoise(now.denoise)
         self.commands.check("state:carry")
         self._show_recent()
         self.appearance.restore(self.commands)
@@ -171,6 +176,14 @@ class MainWindow(WindowLayout):
         self.settings.change(loop=loop)
         self.player.apply(replace(self.player.choices, loop=loop))
         self.commands.check("loop", loop)
+
+    @Slot(bool)
+    def set_denoise(self, denoise: bool) -> None:
+        """Filter noise from now on, or let all of it through."""
+        self.settings.change(denoise=denoise)
+        self.player.apply(replace(self.player.choices, denoise=denoise))
+        self.commands.check("denoise", denoise)
+        self.numbers.show_denoise(denoise)
 
     @Slot()
     def quit(self) -> None:

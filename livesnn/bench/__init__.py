@@ -13,9 +13,12 @@ from typing import Literal
 from livesnn.errors import LivesnnError
 
 Measurement = Literal[
-    "decode", "slicer", "step", "latency", "startup", "simulate", "formats", "train", "simulator", "transfer"
-]
-WHAT: tuple[Measurement, ...] = ("decode", "slicer", "step", "latency", "startup", "simulate")
+    "decode", "slicer", "step", "latency", "startup", "simulate", "denoise",
+    "formats", "train", "simulator", "transfer",
+]  # fmt: skip
+WHAT: tuple[Measurement, ...] = (
+    "decode", "slicer", "step", "latency", "startup", "simulate", "denoise",
+)  # fmt: skip
 VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "PySide6-Essentials", "dv-processing")
 
 
@@ -50,6 +53,7 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
     if options.people < 10:
         raise LivesnnError(f"{options.people} people are no distribution: give --people 10 or more")
     from livesnn.bench.decode import bench_decode
+    from livesnn.bench.denoise import bench_denoise
     from livesnn.bench.formats import bench_formats
     from livesnn.bench.simulate import bench_simulate
     from livesnn.bench.simulator import bench_simulator
@@ -65,6 +69,7 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
         "step": lambda: bench_step(model, repeats, options.source),
         "latency": lambda: bench_latency(model),
         "startup": lambda: bench_startup(model, repeats),
+        "denoise": lambda: bench_denoise(repeats),
         "simulate": lambda: bench_simulate(repeats),
         "train": lambda: bench_train(repeats, peers=options.peers),
         "simulator": lambda: bench_simulator(options.real, options.report, options.people),

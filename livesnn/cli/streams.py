@@ -56,6 +56,7 @@ def run(
     allow: tuple[str, ...] = (),
     deny: tuple[str, ...] = (),
     seconds: float | None = None,
+    denoise: bool = False,
     json: bool = False,
 ) -> int:
     """Decide without a window: one line a window (or frame), then a summary.
@@ -87,6 +88,9 @@ def run(
         Never decide these: nothing is decided where one of them wins.
     seconds
         End after so long: in a recording's own time, or in real time.
+    denoise
+        Drop noise first: hot pixels (learned in the first second), a refractory time of 0.2 ms, and events without
+        a neighbour's in the last 10 ms. The summary says how many.
     json
         JSON lines.
     """
@@ -103,6 +107,7 @@ def run(
         every=every,
         decider=decider,
         seconds=seconds,
+        denoise=denoise,
         notify=_notice("run"),
     )
     for row in rows:
@@ -118,6 +123,8 @@ def run(
 
 def record(source: Source, out: tyro.conf.Positional[Path], /, *, seconds: float | None = None) -> int:
     """Write a camera, a stream or another recording to an .aedat4 file, until Ctrl-C or for so long.
+
+    Always as it comes, with its noise: livesnn convert --denoise makes a file without.
 
     Parameters
     ----------
@@ -191,6 +198,7 @@ def convert(
     *,
     stream: str | None = None,
     overwrite: bool = False,
+    denoise: bool = False,
 ) -> int:
     """Write a recording of any format as .aedat4 or .npz, with exactly its events; then a line of JSON.
 
@@ -204,6 +212,8 @@ def convert(
         Name of the event stream, as livesnn info tells it; default: the first.
     overwrite
         Replace a file that exists, once the new one is complete.
+    denoise
+        Leave out its noise, as livesnn run --denoise does; the JSON says how much.
     """
     from livesnn.events.convert import convert as write_as
     from livesnn.sources import is_live
@@ -216,11 +226,13 @@ def convert(
             out.expanduser(),
             stream=stream,
             overwrite=overwrite,
+            denoise=denoise,
             progress=progress,
         )
     for warning in done.warnings:
         say(f"livesnn convert: {warning}")
-    write_json(asdict(done) | {"out": str(done.out).encode(errors="replace").decode()})
+    noise = None if done.denoise is None else done.denoise.summary()
+    write_json(asdict(done) | {"out": str(done.out).encode(errors="replace").decode(), "denoise": noise})
     return 0
 
 

@@ -1,4 +1,4 @@
-"""convert: a recording of any format as .aedat4 or .npz, with exactly its events.
+"""convert: a recording of any format as .aedat4 or .npz, with exactly its events, or without its noise.
 
 Not here: the writers (recorder.py, npz_writer.py), a screen (cli).
 """
@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events import Events
+from livesnn.events import Events, EventSource
+from livesnn.events.denoise import DenoiseCounts
+from livesnn.events.denoised import Denoised
 from livesnn.events.npz_writer import write_npz
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import Recording, open_recording
@@ -21,13 +23,17 @@ from livesnn.events.recording import Recording, open_recording
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written: ``duration_us`` is from the earliest event to the latest, ``format`` aedat4 or npz."""
+    """What was written: ``duration_us`` is from the earliest event to the latest, ``format`` aedat4 or npz.
+
+    ``denoise``: what became of the recording's events where noise was to be left out.
+    """
 
     events: int
     duration_us: int
     format: str
     out: Path
     warnings: tuple[str, ...]
+    denoise: DenoiseCounts | None = None
 
 
 def convert(
@@ -36,6 +42,7 @@ def convert(
     *,
     stream: str | None = None,
     overwrite: bool = False,
+    denoise: bool = False,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Converted:
     """Write one event stream of a recording to ``out``: its events in their order, the sensor's size, the camera.
@@ -49,6 +56,8 @@ def convert(
         Its suffix says the format, .aedat4 or .npz.
     stream
         The event stream's name; None: the first.
+    denoise
+        Whether to leave out the noise.
     progress
         Told again and again how much is done, 0 to 1.
 
@@ -65,7 +74,8 @@ def convert(
     _check_free(source, out, overwrite=overwrite)
     part = out.with_name(f".livesnn-{secrets.token_hex(6)}{out.suffix}")
     with _open(source, stream) as recording:
-        tally = _Tally(recording, progress)
+        denoised = Denoised(recording) if denoise else None
+        tally = _Tally(recording, denoised or recording, progress)
         try:
             _write(part, tally, recording)
             warnings = tuple(_warnings(recording, tally.jumps if suffix == ".npz" else 0))
@@ -80,7 +90,8 @@ def convert(
         finally:
             with contextlib.suppress(OSError):
                 part.unlink()
-    return Converted(tally.events, tally.last_us - tally.first_us, suffix[1:], out, warnings)
+    counts = None if denoised is None else denoised.counts
+    return Converted(tally.events, tally.last_us - tally.first_us, suffix[1:], out, warnings, counts)
 
 
 def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:
@@ -109,17 +120,20 @@ def _open(source: Path, stream: str | None) -> Recording:
 class _Tally:
     """A recording's packets, one iteration; what has passed is added up."""
 
-    def __init__(self, recording: Recording, progress: Callable[[float], None]) -> None:
+    def __init__(self, recording: Recording, source: EventSource, progress: Callable[[float], None]) -> None:
         self.events = 0
         self.first_us = self.last_us = 0
         self.jumps = 0
         self._recording = recording
+        self._source = source
         self._progress = progress
 
     def __iter__(self) -> Iterator[Events]:
         start_us, duration_us = self._recording.t_start, max(self._recording.duration_us, 1)
         newest_us: int | None = None
-        for packet in self._recording:
+        for packet in self._source:
+            if not packet.size:
+                continue
             first_us, last_us = int(packet["t"][0]), int(packet["t"][-1])
             if newest_us is None:
                 newest_us = self.first_us = self.last_us = first_us

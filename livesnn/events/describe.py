@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StreamSummary:
-    """One event stream. Times in µs; times and extents are None where there is no event."""
+    """One event stream. Times in µs; times and extents are None where there is no event.
+
+    Of the ``n`` events, ``out_of_order`` were put in order of time; ``out_of_bounds`` others lie outside the sensor.
+    """
 
     n: int
     on: int
@@ -32,6 +35,8 @@ class StreamSummary:
     xmax: int | None
     ymin: int | None
     ymax: int | None
+    out_of_order: int
+    out_of_bounds: int
     type: Literal["events"] = "events"
 
 
@@ -146,6 +151,7 @@ def _summarise(reader: Reader, stream: EventStream, notes: list[str]) -> StreamS
     return StreamSummary(
         n=n, on=on, sumx=int(sums[0]), sumy=int(sums[1]),
         t0=t0, t1=t1, xmin=xmin, xmax=xmax, ymin=ymin, ymax=ymax,
+        out_of_order=counters.out_of_order, out_of_bounds=counters.out_of_bounds,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from livesnn.events import EventSource
 from livesnn.events.buffered import Buffered
+from livesnn.events.denoised import Denoised
 from livesnn.events.frames import frames
 from livesnn.events.limited import Limited
 from livesnn.events.live import Notify, ignore
@@ -42,7 +43,9 @@ class Row:
 class Summary:
     """The last line: `majority` is the most frequent decision, "nothing" not counted; latency is the network's.
 
-    `warnings`: what was assumed or lost in reading, and what makes the decisions doubtful.
+    `events`: all that came, noise too. `out_of_order`: of these, put in order of time; `out_of_bounds`: left out,
+    outside the sensor. `warnings`: what was assumed or lost in reading, and what makes the decisions doubtful.
+    `denoise`: events that came, of which were kept, and dropped for each reason; None: nothing was filtered.
     """
 
     frames: int
@@ -56,6 +59,9 @@ class Summary:
     synops_per_frame: float
     seconds: float
     warnings: tuple[str, ...]
+    out_of_order: int = 0
+    out_of_bounds: int = 0
+    denoise: dict[str, int] | None = None
 
 
 def decide_all(
@@ -67,6 +73,7 @@ def decide_all(
     every: Literal["window", "frame"] = "window",
     decider: Decider = Decider(),  # noqa: B008 (frozen)
     seconds: float | None = None,
+    denoise: bool = False,
     notify: Notify = ignore,
 ) -> Iterator[Row | Summary]:
     """Yield a row a window (or a frame, once the first window is full), then the summary.
@@ -78,6 +85,8 @@ def decide_all(
     ----------
     seconds
         End after so long: in a recording's own time, or in real time.
+    denoise
+        Whether noise is filtered before the frames are made; a video raises SourceError.
     notify
         Told when a live source is lost and when it is back.
 
@@ -92,13 +101,14 @@ def decide_all(
     stop = threading.Event()
     totals = _Totals(loaded)
     ended = ending_sets(stop) if opened.live else nullcontext()
-    with Limited(_in_real_time(opened), seconds, stop) as limited, ended:
-        stream = frames(limited, loaded.card.input.slice, loaded.card.input)
+    limited = Limited(_in_real_time(opened), seconds, stop)
+    with Denoised(limited) if denoise else limited as timely, ended:
+        stream = frames(timely, loaded.card.input.slice, loaded.card.input)
         for result in run(stream, loaded, state=state, decider=decider):
             totals.add(result)
             if result.window_end or (every == "frame" and result.window_seen):
                 yield _row(result, loaded)
-        yield totals.end(limited)
+        yield totals.end(timely)
 
 
 def _in_real_time(source: EventSource) -> EventSource:
@@ -145,6 +155,9 @@ class _Totals:
             synops_per_frame=synops(density, card),
             seconds=time.perf_counter() - self._begun_s,
             warnings=(*source.warnings, *self._doubts(source)),
+            out_of_order=source.counters.out_of_order,
+            out_of_bounds=source.counters.out_of_bounds,
+            denoise=source.counts.summary() if isinstance(source, Denoised) else None,
         )
 
     def _doubts(self, source: EventSource) -> Iterator[str]:

@@ -78,6 +78,40 @@ def test_run_prints_one_row_a_frame_when_asked() -> None:
     assert [by_time[row["t"]] for row in windows] == windows
 
 
+@pytest.mark.parametrize("clip", ["air_drums", "digit-3"])
+def test_without_noise_a_clip_is_decided_alike_and_the_summary_says_what_was_dropped(clip: str) -> None:
+    where = recordings_dir() / f"{clip}.aedat4"
+    model = ("--model", "nmnist" if clip.startswith("digit") else "gestures")
+    plain_rows, plain = run_json(where, *model)
+    rows, summary = run_json(where, *model, "--denoise")
+    assert [row["decision"] for row in rows] == [row["decision"] for row in plain_rows]
+    assert [row["t"] for row in rows] == [row["t"] for row in plain_rows]
+    noise = summary["denoise"]
+    assert noise["events"] == summary["events"] == plain["events"]
+    assert (
+        noise["kept"] + sum(noise[why] for why in ("hot", "refractory", "isolated", "outside"))
+        == noise["events"]
+    )
+    assert 0.5 * noise["events"] < noise["kept"] < noise["events"]
+    assert plain["denoise"] is None
+    assert (summary["out_of_order"], summary["out_of_bounds"]) == (0, 0)
+
+
+def test_denoising_is_said_in_words_too() -> None:
+    code, lines, errors = finish(livesnn("run", *DIGIT, "--denoise"))
+    assert code == 0, errors
+    (said,) = [line for line in lines if line.lstrip().startswith("noise")]
+    assert re.search(r"\d\.\d% dropped \(\d.* hot, .* refractory, .* isolated\), .* kept", said)
+
+
+def test_a_video_has_no_events_to_filter(data_dir: Path) -> None:
+    video = next((data_dir / "ucf101" / "UCF-101").rglob("*.avi"))
+    code, _, errors = finish(livesnn("run", video, "--model", "ucf6", "--denoise"))
+    assert code == 1
+    assert "a video has no events" in errors
+    assert len(errors.splitlines()) == 1
+
+
 def test_the_engines_decide_alike() -> None:
     onnx, _ = run_json(*DIGIT, "--engine", "onnx")
     for engine in ("spike", "torch"):

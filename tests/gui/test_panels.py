@@ -28,6 +28,7 @@ BUSY = Statistics(
     network_ms=Percentiles(1, 2, 3),
     total_ms=Percentiles(12.34, 105.5, 1200),
     events_per_s=1.5e6,
+    kept_per_s=1.2e6,
     frames_per_s=33.3,
     density=0.1,
 )
@@ -116,7 +117,7 @@ def test_unknown_numbers_are_dashes(qtbot: QtBot) -> None:
     panel = NumbersPanel()
     qtbot.addWidget(panel)
     known = {name for name, text in panel.texts.items() if text != "–"}
-    assert known == {"dropped", "skipped"}
+    assert known == {"dropped", "skipped", "put_right"}
     panel.show_statistics(BUSY, Percentiles(9, 17, 21))
     assert "–" not in panel.texts.values()
     panel.clear(CARD)

@@ -15,6 +15,7 @@ from livesnn.__main__ import main
 from livesnn.errors import FormatError, LivesnnError, SourceError
 from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
 from livesnn.events.convert import convert
+from livesnn.events.denoised import Denoised
 from livesnn.events.formats.tables import LARGE_EVENTS
 from livesnn.events.npz_writer import write_npz
 from livesnn.events.recorder import Aedat4Writer, storable
@@ -337,3 +338,16 @@ def test_the_command_ends_with_a_line_of_json_and_says_warnings(
     assert main(["convert", str(path), str(out), "--overwrite"]) == 0
     assert main(["convert", "camera", str(out)]) == 1
     assert "convert reads files" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("after", SUFFIXES)
+def test_without_noise_a_conversion_has_what_the_filters_keep(tmp_path: Path, after: str) -> None:
+    events = random_stream(4, Resolution(34, 34))
+    path = write(tmp_path / "a.aedat4", events, Resolution(34, 34))
+    done = convert(path, tmp_path / f"b{after}", denoise=True)
+    with open_recording(path) as recording:
+        expected = np.concatenate([np.empty(0, EVENTS_DTYPE), *Denoised(recording)])
+    assert_same(done.out, expected, Resolution(34, 34), "DVX µ <7>")
+    assert done.denoise is not None
+    assert (done.denoise.events, done.denoise.kept) == (events.size, expected.size)
+    assert convert(path, tmp_path / f"c{after}").denoise is None

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from livesnn.errors import SourceError
+from livesnn.events.describe import describe
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.infer.headless import Row, Summary, decide_all
+from livesnn.report import describe_summary
 from tests.gui.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
@@ -25,6 +27,23 @@ SERVER = Path(__file__).resolve().parents[1] / "stream_server.py"
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_model(tmp_path_factory.mktemp("model") / "columns"))
+
+
+def test_what_was_put_in_order_or_left_out_is_in_the_summary_and_what_info_says(
+    model: str, tmp_path: Path
+) -> None:
+    bar = moving_bar(1_000_500)
+    bar["x"][[100, 200, 300]] = SENSOR.width
+    bar["t"][500] -= 5000
+    recording = write_recording(tmp_path / "damaged.npz", bar)
+    *_, summary = decide_all(str(recording), model)
+    assert isinstance(summary, Summary)
+    assert summary.out_of_bounds == 3
+    assert summary.out_of_order == 1
+    assert summary.events == bar.size - 3
+    (stream,) = describe(recording).streams.values()
+    assert (stream.n, stream.out_of_order, stream.out_of_bounds) == (bar.size - 3, 1, 3)
+    assert "1 put in order of time, 3 outside the sensor left out" in describe_summary(summary)
 
 
 def test_seconds_end_a_recording_in_its_own_time(model: str, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from livesnn.app.playing.display import Display
 from livesnn.app.playing.passes import Pass
-from livesnn.app.playing.playback import Playback, See
+from livesnn.app.playing.playback import Playback
+from livesnn.app.playing.tap import See
 from livesnn.app.playing.values import RUNNING, Choices, SessionState
 from livesnn.events.frames import Frame
 from livesnn.events.tape import Tape
@@ -107,6 +108,11 @@ class Control:
                 self.resets += 1
                 self._reset_by_hand = True
 
+    def learn_hot_pixels(self) -> None:
+        """Learn again which pixels are hot, while noise is filtered."""
+        if self._playback is not None:
+            self._playback.noise.learn_again()
+
     def apply(self, choices: Choices) -> None:
         """Play in this way from now on; a view is seen at once."""
         with self._changed:
@@ -155,6 +161,7 @@ class Control:
         """Make the playback do what the state says."""
         if self._playback is not None:
             paused = self._state == "paused"
+            self._playback.denoise = self.choices.denoise
             self._playback.follow(
                 speed=STEP_SPEED if paused else self.choices.speed,
                 paused=paused and not self._steps,

@@ -2,29 +2,30 @@
 
 A recording is played, sought and looped pass by pass. A live source has one pass; it can't be held, only not
 be listened to. Every packet is seen as it arrives, before the buffer, so that the view never waits; and a live
-source's can be recorded, even those that nobody listens to. Not here: when a pass begins (control.py).
+source's can be recorded, even those that nobody listens to; noise is filtered after that, before the view. Not here:
+when a pass begins (control.py).
 """
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from livesnn.app.playing.faults import only_events
 from livesnn.app.playing.passes import Pass
 from livesnn.app.playing.statistics import Counts
-from livesnn.events import Events, EventSource, Relay, Resolution
+from livesnn.app.playing.tap import See, Tap
+from livesnn.events import Events, EventSource
 from livesnn.events.buffered import Buffered
-from livesnn.events.orientation import Orientation, orient
+from livesnn.events.denoise import DenoiseState
+from livesnn.events.orientation import Orientation
 from livesnn.events.preroll import PreRoll
 from livesnn.events.recording import Recording
 from livesnn.events.replay import Replay
 from livesnn.events.tape import Tape
 from livesnn.sources import open_source
 
-See = Callable[[Events, float], None]
 RECORDING_BUFFER_BYTES = 256_000  # what a pause or a seek at full speed has to throw away or hold back
 PAUSING, RECONNECTING = "pausing", "reconnecting"
 
@@ -52,6 +53,10 @@ class Playback(ABC):
     breaks
         Why a live source's packets didn't follow on, one after another; `Pass.connection` says how many of these
         came before a packet.
+    denoise
+        Whether noise is filtered; may be set at any time.
+    noise
+        What the filters have learned and dropped.
     """
 
     def __init__(self, source: EventSource, orientation: Orientation) -> None:
@@ -62,6 +67,8 @@ class Playback(ABC):
         self.path: Path | None = None
         self.skipped = 0
         self.breaks: list[str] = []
+        self.denoise = False
+        self.noise = DenoiseState(source.resolution)
         self._source = source
         self._pre_roll = PreRoll(source)
         self._current: Pass | None = None
@@ -88,8 +95,15 @@ class Playback(ABC):
         if current is None:
             return Counts(dropped=self._source.counters.dropped)
         counters = current.buffer.counters
-        events = current.events_before + counters.events
-        return Counts(events, counters.dropped, self.skipped, current.buffer.unread)
+        return Counts(
+            events=current.events_before + counters.events,
+            dropped=counters.dropped,
+            skipped=self.skipped,
+            unread=current.buffer.unread,
+            noise=self.noise.counts,
+            out_of_order=counters.out_of_order,
+            out_of_bounds=counters.out_of_bounds,
+        )
 
     @property
     def cut(self) -> bool:
@@ -104,8 +118,7 @@ class Playback(ABC):
     def begin(self, from_us: int, see: See) -> Pass:
         """Return the pass from ``from_us`` after the start, once the one before is closed.
 
-        ``see`` is called in the capturing thread with each packet, upright, and the `time.perf_counter` at which
-        it arrived.
+        ``see`` is called in the capturing thread with each packet as it arrives.
         """
 
     @abstractmethod
@@ -153,8 +166,9 @@ class RecordedPlayback(Playback):
     def begin(self, from_us: int, see: See) -> Pass:
         """Return the pass from ``from_us`` after the start."""
         before = self.counts.events
+        self.noise.forget()
         self._replay.seek(self.start_us + from_us)
-        buffer = Buffered(_Tap(self._replay, self, see), policy="block", max_bytes=RECORDING_BUFFER_BYTES)
+        buffer = Buffered(Tap(self._replay, self, see), policy="block", max_bytes=RECORDING_BUFFER_BYTES)
         self._current = Pass(buffer, before, self.interrupt)
         self.follow(speed=self._speed, paused=self._paused)
         return self._current
@@ -189,7 +203,7 @@ class LivePlayback(Playback):
 
     def begin(self, from_us: int, see: See) -> Pass:
         """Return the one pass there is."""
-        buffer = Buffered(_Tap(self._source, self, see), policy="drop_oldest")
+        buffer = Buffered(Tap(self._source, self, see), policy="drop_oldest")
         self._current = Pass(buffer, 0, self.interrupt)
         return self._current
 
@@ -224,34 +238,6 @@ class LivePlayback(Playback):
         super().interrupt()
         if self._current is not None:
             self._current.buffer.interrupt()
-
-
-class _Tap(Relay):
-    """The source as its buffer reads it: what is heard of it, upright, and seen on its way."""
-
-    def __init__(self, source: EventSource, playback: Playback, see: See) -> None:
-        super().__init__(source)
-        self._playback = playback
-        self._see = see
-
-    @property
-    def resolution(self) -> Resolution:
-        return self._playback.resolution
-
-    @property
-    def connection(self) -> int:
-        return len(self._playback.breaks)
-
-    def __iter__(self) -> Iterator[Events]:
-        for packet in self._playback.heard(self._source):
-            upright = orient(packet, self._source.resolution, self._playback.orientation)
-            self._see(upright, time.perf_counter())
-            yield upright
-
-    def close(self) -> None:
-        """Release a live source, which may end its reading; a recording is still needed."""
-        if self._playback.live:
-            self._source.close()
 
 
 def open_playback(source: str | Path | EventSource, orientation: Orientation) -> Playback:

@@ -165,6 +165,11 @@ class Player:
         if self.session is not None:
             self.session.control.reset()
 
+    def learn_hot_pixels(self) -> None:
+        """Learn again which pixels are hot, while noise is filtered."""
+        if self.session is not None:
+            self.session.control.learn_hot_pixels()
+
     def apply(self, choices: Choices) -> None:
         """Play in this way, now and whatever comes next."""
         self.choices = choices

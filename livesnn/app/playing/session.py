@@ -22,9 +22,10 @@ from livesnn.app.playing.faults import in_words
 from livesnn.app.playing.passes import Pass
 from livesnn.app.playing.playback import Playback, open_playback
 from livesnn.app.playing.statistics import Counts, RollingStatistics, Statistics
+from livesnn.app.playing.tap import Seen
 from livesnn.app.playing.values import Answer, Choices, Opened, Picture, WindowDecision
 from livesnn.errors import ModelError
-from livesnn.events import EVENTS_DTYPE, Events, EventSource
+from livesnn.events import EVENTS_DTYPE, EventSource
 from livesnn.events.frames import Frame, Slicer, frames
 from livesnn.events.orientation import Orientation
 from livesnn.infer import Engine, Model, load_model
@@ -176,10 +177,15 @@ class Session:
     ) -> Iterator[Frame]:
         """Yield the frames of every pass; each begins with Frame.start, so that run() resets the state."""
 
-        def see(packet: Events, arrived_s: float) -> None:
-            if packet.size:
-                self._rolling.add_packet(packet.size, int(packet["t"][-1]))
-            display.add(packet, arrived_s, playback.start_us)
+        def see(seen: Seen) -> None:
+            events = seen.events
+            newest_us = int(events["t"][-1]) if events.size else seen.now_us
+            if seen.came and newest_us is not None:
+                self._rolling.add_packet(seen.came, newest_us, n_kept=events.size)
+            if (
+                events.size or playback.live
+            ):  # a recording whose noise alone goes by doesn't fade by the clock
+                display.add(events, seen.arrived_s, playback.start_us)
 
         while (begun := self.control.begin(playback, see, stop)) is not None:
             display.begin()
@@ -209,7 +215,10 @@ class Session:
 
     def _note(self, playback: Playback, model: Model, *, whole: bool) -> None:
         if whole and not self._answering.this_pass.windows:
-            duration_us, events = playback.duration_us or 0, playback.counts.events
+            duration_us, events = (
+                playback.duration_us or 0,
+                playback.counts.events + playback.counts.noise.dropped,
+            )
             self.note = without_windows(model.card.input, events=events, duration_us=duration_us)
 
     def _reset_requested(self) -> bool:

@@ -36,6 +36,8 @@ class Remembered:
         By name, as Qt saves them.
     quarter_turns, mirrored_camera
         How the camera is mounted: what the network sees.
+    denoise
+        Whether noise is filtered.
     mirrored_picture
         Whether the picture alone is mirrored.
     recent
@@ -56,6 +58,7 @@ class Remembered:
     mirrored_picture: bool = False
     quarter_turns: Annotated[int, Meta(ge=0, le=3)] = 0
     mirrored_camera: bool = False
+    denoise: bool = False
     loop: bool = True
     recent: Annotated[tuple[str, ...], Meta(max_length=MOST_RECENT)] = ()
     model: str = ""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from livesnn.events.denoise import DenoiseCounts
 from livesnn.infer.pipeline import Result
 from livesnn.infer.tally import Percentiles
 
@@ -23,8 +24,8 @@ RATE_S = 2.0  # rates are means over so long
 class Counts:
     """Where the events went since the source was opened.
 
-    Of a live source, what it gave and dropped itself = events + dropped + skipped + unread: exactly, once the
-    session has stopped; but for what is on its way between two threads, before.
+    Of a live source, what it gave and dropped itself = events + dropped + skipped + unread + noise.dropped: exactly,
+    once the session has stopped; but for what is on its way between two threads, before.
 
     Attributes
     ----------
@@ -36,12 +37,19 @@ class Counts:
         Thrown away while a live source was paused.
     unread
         Waiting for the network, or left when it stopped.
+    noise
+        What became of the events that went through the noise filters.
+    out_of_order, out_of_bounds
+        Put in order of time, and left out since they lie outside the sensor.
     """
 
     events: int = 0
     dropped: int = 0
     skipped: int = 0
     unread: int = 0
+    noise: DenoiseCounts = field(default_factory=DenoiseCounts)
+    out_of_order: int = 0
+    out_of_bounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,9 @@ class Statistics(Counts):
         Over the last `LAST_RESULTS` results.
     events_per_s
         Events that arrived in a second of the source's own time, so that slow motion doesn't change it; those
-        dropped are among them, those skipped are not.
+        dropped are among them, and noise, those skipped are not.
+    kept_per_s
+        Those of them that the noise filters have let through.
     frames_per_s
         Results in a second of real time.
     density
@@ -65,6 +75,7 @@ class Statistics(Counts):
     network_ms: Percentiles = field(default_factory=Percentiles)
     total_ms: Percentiles = field(default_factory=Percentiles)
     events_per_s: float = float("nan")
+    kept_per_s: float = float("nan")
     frames_per_s: float = float("nan")
     density: float = float("nan")
 
@@ -75,21 +86,25 @@ class RollingStatistics:
     def __init__(self) -> None:
         self._latencies: deque[tuple[float, float, float]] = deque(maxlen=LAST_RESULTS)
         self._densities: deque[float] = deque(maxlen=LAST_RESULTS)
-        self._packets: deque[tuple[int, int]] = deque()  # end of the packet µs, events
-        self._n_events = 0  # of these packets
+        self._packets: deque[tuple[int, int, int]] = deque()  # end of the packet µs, events, events kept
+        self._n_events = self._n_kept = 0  # of these packets
         self._answered_s: deque[float] = deque()
         self._lock = threading.Lock()  # held for microseconds
 
-    def add_packet(self, n_events: int, t_us: int) -> None:
-        """Take in that a packet has arrived, whose last event is at ``t_us``."""
+    def add_packet(self, n_events: int, t_us: int, *, n_kept: int | None = None) -> None:
+        """Take in that a packet has arrived, whose last event is at ``t_us``; None: all of it was kept."""
+        n_kept = n_events if n_kept is None else n_kept
         with self._lock:
             if self._packets and t_us < self._packets[-1][0]:
                 self._packets.clear()  # a jump back
-                self._n_events = 0
-            self._packets.append((t_us, n_events))
+                self._n_events = self._n_kept = 0
+            self._packets.append((t_us, n_events, n_kept))
             self._n_events += n_events
+            self._n_kept += n_kept
             while self._packets[0][0] < t_us - RATE_S * 1e6:
-                self._n_events -= self._packets.popleft()[1]
+                _, old_events, old_kept = self._packets.popleft()
+                self._n_events -= old_events
+                self._n_kept -= old_kept
 
     def add_result(self, result: Result, density: float, now_s: float) -> None:
         """Take in a result finished at ``now_s`` (`time.perf_counter`), and the network's mean density in it."""
@@ -105,7 +120,7 @@ class RollingStatistics:
         with self._lock:
             self._forget_answers(now_s)
             latencies, answered_s = list(self._latencies), list(self._answered_s)
-            densities, events_per_s = list(self._densities), self._events_per_s()
+            densities, (events_per_s, kept_per_s) = list(self._densities), self._per_s()
         parts = [Percentiles.of(part) for part in zip(*latencies, strict=True)]
         slice_ms, network_ms, total_ms = parts or [Percentiles()] * 3
         return Statistics(
@@ -114,6 +129,7 @@ class RollingStatistics:
             network_ms=network_ms,
             total_ms=total_ms,
             events_per_s=events_per_s,
+            kept_per_s=kept_per_s,
             frames_per_s=_rate(answered_s, now_s),
             density=float(np.mean(densities)) if densities else float("nan"),
         )
@@ -122,13 +138,13 @@ class RollingStatistics:
         while self._answered_s and self._answered_s[0] < now_s - RATE_S:
             self._answered_s.popleft()
 
-    def _events_per_s(self) -> float:
-        if len(self._packets) < 2:
-            return float("nan")
-        seconds = (self._packets[-1][0] - self._packets[0][0]) / 1e6
+    def _per_s(self) -> tuple[float, float]:
+        if len(self._packets) < 2 or self._packets[-1][0] <= self._packets[0][0]:
+            return float("nan"), float("nan")
+        begun_us, first_events, first_kept = self._packets[0]
+        seconds = (self._packets[-1][0] - begun_us) / 1e6
         # The first packet's events lie before its end, where the time begins.
-        events = self._n_events - self._packets[0][1]
-        return events / seconds if seconds > 0 else float("nan")
+        return (self._n_events - first_events) / seconds, (self._n_kept - first_kept) / seconds
 
 
 class ShowLatency:

@@ -56,6 +56,8 @@ class Choices:
         How much of a live source is kept, for the beginning of what is recorded next.
     view
         How pictures look.
+    denoise
+        Whether noise is filtered, for the network and the picture; never of what is recorded.
     """
 
     loop: bool = False
@@ -63,6 +65,7 @@ class Choices:
     state_mode: StateMode = "carry"
     pre_roll_s: float = 0.0
     view: ViewSpec = field(default_factory=ViewSpec)
+    denoise: bool = False
 
 
 @dataclass(frozen=True)

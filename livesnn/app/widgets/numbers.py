@@ -22,6 +22,7 @@ _PARTS = {  # rows of the table → caption, tooltip
 }
 _RATES = {
     "events": ("Events", f"Events in a second of the source's own time; mean over its last {RATE_S:g} s."),
+    "kept": ("Filtered", "Events in a second that the noise filters have let through."),
     "frames": ("Frames", f"Frames the network has seen in a second; mean over the last {RATE_S:g} s."),
     "density": (
         "Density",
@@ -30,7 +31,9 @@ _RATES = {
     ),
     "dropped": ("Dropped", "Events lost because livesnn was late, since the source was opened."),
     "skipped": ("Skipped", "Events of a live source thrown away while it was paused."),
+    "put_right": ("Put right", "Events that came damaged."),
 }
+_ON_DEMAND = ("kept", "put_right")  # shown where there is something to say
 _PERCENTILES = ("p50", "p95", "p99")
 _TABLE_TIP = f"p95: 95 of 100 took no longer. Over the last {LAST_RESULTS}."
 
@@ -42,6 +45,7 @@ class NumbersPanel(Card):
         super().__init__("Numbers", remark="latency in ms")
         self._table = _Numbers()
         self.texts = self._table.texts
+        self.explained = self._table.explained
         self.column.setSpacing(4)
         self.column.addWidget(self._table, 1)
         self.clear(None)
@@ -49,6 +53,15 @@ class NumbersPanel(Card):
     def clear(self, card: ModelCard | None) -> None:
         """Show dashes."""
         self.show_statistics(Statistics(), Percentiles())
+
+    @property
+    def rates(self) -> list[str]:
+        """The single numbers on show, from the top."""
+        return self._table.rates
+
+    def show_denoise(self, denoise: bool) -> None:
+        """Show, or no longer, how many events the noise filters let through."""
+        self._table.show_row("kept", denoise)
 
     def show_statistics(self, statistics: Statistics, show: Percentiles) -> None:
         """Show the numbers; what is unknown is a dash. ``show``: from arrival to painted, ms."""
@@ -62,13 +75,41 @@ class NumbersPanel(Card):
             for which in _PERCENTILES:
                 self.texts[f"{part}.{which}"] = milliseconds(getattr(values, which))
         self.texts["events"] = scaled(statistics.events_per_s, "/s")
+        self.texts["kept"] = scaled(statistics.kept_per_s, "/s")
         self.texts["frames"] = scaled(statistics.frames_per_s, "/s")
         density = statistics.density
         self.texts["density"] = f"{100 * density:.1f} %" if math.isfinite(density) else NOTHING
         self.texts["dropped"] = scaled(statistics.dropped)
         self.texts["skipped"] = scaled(statistics.skipped)
-        came = max(statistics.events + statistics.dropped + statistics.skipped + statistics.unread, 1)
-        self._table.show_losses(dropped=statistics.dropped, skipped=statistics.skipped, came=came)
+        put_right = statistics.out_of_order + statistics.out_of_bounds
+        self.texts["put_right"] = scaled(put_right)
+        self._table.show_row("put_right", put_right > 0)
+        self._table.show_notes(_notes(statistics))
+
+
+def _notes(statistics: Statistics) -> dict[str, str]:
+    """Return what more there is to say of a number, by its row."""
+    noise, out_of_order, outside = statistics.noise, statistics.out_of_order, statistics.out_of_bounds
+    taken = statistics.events + statistics.unread + noise.dropped
+    came = max(taken + statistics.dropped + statistics.skipped, 1)
+    notes = {
+        name: f"{count:,} events, {100 * count / came:.1f} % of all"
+        for name, count in (("dropped", statistics.dropped), ("skipped", statistics.skipped))
+        if count
+    }
+    if noise.events:
+        shares = (
+            (count, 100 * count / noise.events) for count in (noise.hot, noise.refractory, noise.isolated)
+        )
+        hot, refractory, isolated = (f"{count:,} ({share:.1f} %)" for count, share in shares)
+        notes["kept"] = (
+            f"Dropped: {isolated} isolated, {refractory} too soon after another, {hot} of hot pixels."
+        )
+    if out_of_order or outside:
+        notes["put_right"] = (
+            f"{out_of_order:,} out of order, put in order of time; {outside:,} outside the sensor, left out."
+        )
+    return notes
 
 
 class _Numbers(Painted):
@@ -77,7 +118,8 @@ class _Numbers(Painted):
     def __init__(self) -> None:
         super().__init__()
         self.texts: dict[str, str] = {}
-        self._losses: dict[str, str] = {}
+        self._notes: dict[str, str] = {}
+        self._hidden = {*_ON_DEMAND}
         self.setMinimumSize(272, 5 * 14)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
@@ -85,33 +127,44 @@ class _Numbers(Painted):
         """Return room for comfortable rows."""
         return QSize(360, 5 * 20)
 
-    def show_losses(self, *, dropped: int, skipped: int, came: int) -> None:
-        """Paint what `texts` says, and the losses that there are in the colour of a warning."""
-        self._losses = {
-            name: f"{count:,} events, {100 * count / came:.1f} % of all"
-            for name, count in (("dropped", dropped), ("skipped", skipped))
-            if count
-        }
+    def show_row(self, name: str, shown: bool) -> None:
+        """Show a single number, or leave it out."""
+        (self._hidden.discard if shown else self._hidden.add)(name)
         self.update()
+
+    def show_notes(self, notes: dict[str, str]) -> None:
+        """Paint what `texts` says; what has a note is explained by it, and losses have the colour of a warning."""
+        self._notes = notes
+        self.update()
+
+    @property
+    def rates(self) -> list[str]:
+        """The single numbers on show, from the top."""
+        return [name for name in _RATES if name not in self._hidden]
 
     def _rows(self) -> tuple[float, float]:
         """Return the height of a row, and where the single numbers begin."""
-        return min(self.height() / 5, 22.0), self.width() - min(max(0.38 * self.width(), 104), 170)
+        height = min(self.height() / max(len(self.rates), 5), 22.0)
+        return height, self.width() - min(max(0.38 * self.width(), 104), 170)
 
     def tip_at(self, place: QPointF) -> str:
         """Explain the number at a place."""
         height, half = self._rows()
-        row = min(max(int(place.y() / height), 0), 4)
+        row = max(int(place.y() / height), 0)
         if place.x() < half:
+            row = min(row, len(_PARTS))
             explained = list(_PARTS.values())[row - 1][1] if row else "Latency in milliseconds."
             return f"{explained}\n{_TABLE_TIP}"
-        name = list(_RATES)[row]
-        return "\n".join([_RATES[name][1], *([self._losses[name]] if name in self._losses else [])])
+        return self.explained(self.rates[min(row, len(self.rates) - 1)])
+
+    def explained(self, name: str) -> str:
+        """Explain a single number."""
+        return "\n".join([_RATES[name][1], *([self._notes[name]] if name in self._notes else [])])
 
     def paint(self, painter: QPainter) -> None:
         """Paint both halves."""
-        painter.setFont(style.text_font(12 if self.width() >= 300 else 11))
         height, half = self._rows()
+        painter.setFont(style.text_font(12 if self.width() >= 300 and height >= 15 else 11))
         left = half - max(self.width() * 0.06, 14)
         name_width = max(left * 0.32, 52)
         column = (left - name_width) / len(_PERCENTILES)
@@ -124,10 +177,11 @@ class _Numbers(Painted):
                 self._write(
                     painter, box, self.texts[f"{part}.{which}"], style.TEXT if place == 0 else style.SOFT
                 )
-        for row, (name, (caption, _)) in enumerate(_RATES.items()):
+        for row, name in enumerate(self.rates):
+            caption, warned = _RATES[name][0], name in self._notes and name != "kept"
             box = QRectF(half, row * height, self.width() - half, height)
             self._write(painter, box, caption, style.SOFT, LEFT)
-            self._write(painter, box, self.texts[name], style.WARNING if name in self._losses else style.TEXT)
+            self._write(painter, box, self.texts[name], style.WARNING if warned else style.TEXT)
 
     def _write(
         self, painter: QPainter, box: QRectF, words: str, colour: str, where: Qt.AlignmentFlag = RIGHT

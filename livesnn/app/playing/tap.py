@@ -1,0 +1,74 @@
+"""Tap: a source as its buffer reads it: what is heard of it, without noise, upright, and seen on its way.
+
+Not here: what is heard, and whether noise is filtered (playback.py); who sees it (session.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from livesnn.events import Events, EventSource, Relay, Resolution
+from livesnn.events.denoised import Denoised
+from livesnn.events.orientation import orient
+
+if TYPE_CHECKING:
+    from livesnn.app.playing.playback import Playback
+
+
+class Seen(NamedTuple):
+    """A packet on its way: its events, upright and without noise, and how many came for it; µs that have passed.
+
+    ``arrived_s`` is by `time.perf_counter`.
+    """
+
+    events: Events
+    came: int
+    now_us: int | None
+    arrived_s: float
+
+
+See = Callable[[Seen], None]
+
+
+class _Heard(Relay):
+    """What is heard of the source."""
+
+    def __init__(self, source: EventSource, playback: Playback) -> None:
+        super().__init__(source)
+        self._playback = playback
+
+    @property
+    def connection(self) -> int:
+        return len(self._playback.breaks)
+
+    def __iter__(self) -> Iterator[Events]:
+        return self._playback.heard(self._source)
+
+
+class Tap(Relay):
+    """The source as its buffer reads it: what is heard of it, without noise, upright, and seen on its way."""
+
+    def __init__(self, source: EventSource, playback: Playback, see: See) -> None:
+        heard = _Heard(source, playback)
+        self._denoised = Denoised(heard, state=playback.noise, wanted=lambda: playback.denoise)
+        super().__init__(self._denoised)
+        self._playback = playback
+        self._see = see
+
+    @property
+    def resolution(self) -> Resolution:
+        """Upright."""
+        return self._playback.resolution
+
+    def __iter__(self) -> Iterator[Events]:
+        for packet in self._denoised:
+            upright = orient(packet, self._source.resolution, self._playback.orientation)
+            self._see(Seen(upright, self._denoised.came, self.now_us, time.perf_counter()))
+            yield upright
+
+    def close(self) -> None:
+        """Release a live source, which may end its reading; a recording is still needed."""
+        if self._playback.live:
+            self._source.close()

@@ -1,0 +1,275 @@
+"""Noise out of a stream of events: hot pixels, a refractory time, background activity. Packets in, kept events out.
+
+Not here: a source whose packets go through it (denoised.py), putting times and coordinates right (formats/tidy.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.errors import SourceError
+from livesnn.events import DISORDER_US, EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, as_events
+
+LEARN_INTERVALS, INTERVAL_US = 8, 125_000
+"""Hot pixels are learned in so many intervals: a second of a stream's time."""
+
+TICK_US = 10_000
+"""Whoever gets the kept events is told at least this often how the time goes by while none is kept."""
+
+_HOT_IN = 6  # of these intervals
+_HOT_TIMES = 5  # as many events as the mean of its eight neighbours
+_NEVER = -TIME_LIMIT_US
+_NEWEST, _TOLD, _INTERVAL_END, _INTERVALS_LEFT = range(4)
+_EVENTS, _HOT, _REFRACTORY, _ISOLATED, _OUTSIDE = range(5)
+_Whole = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DenoiseSpec:
+    """What is noise. An event is asked the three questions in this order; 0 leaves one out.
+
+    Attributes
+    ----------
+    hot_hz
+        A pixel is hot that makes at least so many events a second, and five times as many as its eight neighbours
+        do on average, in 6 of the 8 intervals in which it is learned. Things that move make neighbours busy and
+        stay nowhere, so that a waving hand makes no hot pixels.
+    refractory_us
+        An event is dropped that comes earlier than this after the last one of its pixel that wasn't.
+    activity_us
+        An event is isolated, and dropped, if none of its eight neighbours had one less than so many µs ago, of either
+        polarity: Delbruck 2008 ("Frame-free dynamic digital vision"). Isolated events count as activity; those of
+        hot pixels, or dropped by the refractory time, don't.
+    """
+
+    hot_hz: float = 20.0
+    refractory_us: int = 200
+    activity_us: int = 10_000
+
+    def __post_init__(self) -> None:
+        if min(self.hot_hz, self.refractory_us, self.activity_us) < 0:
+            raise SourceError(f"{self}: rates and times can't be negative: give 0 to leave a filter out")
+
+
+class DenoiseCounts(NamedTuple):
+    """Where the events went: ``events`` that came = ``kept`` + the others. ``outside``: of the sensor."""
+
+    events: int = 0
+    hot: int = 0
+    refractory: int = 0
+    isolated: int = 0
+    outside: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """All that wasn't kept."""
+        return self.hot + self.refractory + self.isolated + self.outside
+
+    @property
+    def kept(self) -> int:
+        """Events handed on."""
+        return self.events - self.dropped
+
+    def summary(self) -> dict[str, int]:
+        """Return all of them by name, for JSON."""
+        return {**self._asdict(), "kept": self.kept}
+
+
+class DenoiseState:
+    """All that `denoise` remembers of a stream, 14 bytes a pixel. Whoever has it owns it; `denoise` changes it.
+
+    It isn't returned anew like other states: copying it would take longer than a packet's filtering.
+    """
+
+    def __init__(self, resolution: Resolution) -> None:
+        self.resolution = resolution
+        size = (resolution.width + 2) * (
+            resolution.height + 2
+        )  # with a border, so that every pixel has neighbours
+        self._last_us: _Whole = np.full(size, _NEVER)
+        self._rates = np.zeros(size, np.int32)  # events in this interval
+        self._strikes = np.zeros(size, np.uint8)  # intervals in which it was hot
+        self._hot = np.zeros(size, np.bool_)
+        self._clock: _Whole = np.array((_NEVER, _NEVER, _NEVER, LEARN_INTERVALS))
+        self._counts: _Whole = np.zeros(5, np.int64)
+        self._learn_again = False
+
+    @property
+    def counts(self) -> DenoiseCounts:
+        """Since it was made."""
+        return DenoiseCounts(*self._counts.tolist())
+
+    @property
+    def learning(self) -> bool:
+        """Whether hot pixels are being learned: from the first event, or the last `learn_again`, for a second."""
+        return bool(self._clock[_INTERVALS_LEFT])
+
+    @property
+    def now_us(self) -> int | None:
+        """The newest event's time; None before the first."""
+        newest_us = int(self._clock[_NEWEST])
+        return None if newest_us == _NEVER else newest_us
+
+    @property
+    def hot(self) -> npt.NDArray[np.bool_]:
+        """Which pixels are hot, bool [H, W], a copy."""
+        return self._hot.reshape(self.resolution.height + 2, -1)[1:-1, 1:-1].copy()
+
+    def forget(self) -> None:
+        """Take the next event as the first of another part of the stream, as after a seek; hot pixels stay."""
+        self._clock[_NEWEST] = _NEVER
+
+    def learn_again(self) -> None:
+        """Learn hot pixels from the next event on; those known are dropped until it is done, and forgotten then.
+
+        Of all the methods only this and the properties may be called from any thread.
+        """
+        self._learn_again = True
+
+    def read(self, packet: Events, position: int, kept: Events, spec: DenoiseSpec) -> tuple[int, int]:
+        """Filter a packet from ``position`` on; return where it stopped, and how many events are in ``kept``."""
+        if self._learn_again:
+            self._learn_again = False
+            self._strikes.fill(0)
+            self._clock[_INTERVAL_END:] = _NEVER, LEARN_INTERVALS
+        stopped, count = _kernel()(
+            packet, position, kept, *self.resolution, self._last_us, self._rates, self._hot, self._clock,
+            self._counts, spec.refractory_us, spec.activity_us,
+        )  # fmt: skip
+        if self.learning and stopped < packet.size and packet["t"][stopped] >= self._clock[_INTERVAL_END]:
+            self._end_interval(int(packet["t"][stopped]), spec)
+        return stopped, count
+
+    def _end_interval(self, t_us: int, spec: DenoiseSpec) -> None:
+        """Judge every pixel by the interval that has ended, if one had begun, and begin another."""
+        if self._clock[_INTERVAL_END] != _NEVER:
+            rates = self._rates.reshape(-1, self.resolution.width + 2)
+            rows = rates[:-2] + rates[1:-1] + rates[2:]
+            around = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - rates[1:-1, 1:-1]
+            often = rates[1:-1, 1:-1] >= max(spec.hot_hz * INTERVAL_US / 1e6, 1)
+            struck = often & (8 * rates[1:-1, 1:-1] >= _HOT_TIMES * around) & (spec.hot_hz > 0)
+            self._strikes.reshape(rates.shape)[1:-1, 1:-1] += struck
+            self._clock[_INTERVALS_LEFT] -= 1
+            if not self.learning:
+                np.greater_equal(self._strikes, _HOT_IN, out=self._hot)
+        self._rates.fill(0)
+        self._clock[_INTERVAL_END] = t_us + INTERVAL_US
+
+
+class Kept(NamedTuple):
+    """What is left of a piece of a packet.
+
+    Attributes
+    ----------
+    events
+        EVENTS_DTYPE, maybe none.
+    came
+        How many events the piece had.
+    now_us
+        Stream time that has passed with it, for `Slicer.push`; None before the first event.
+    """
+
+    events: Events
+    came: int
+    now_us: int | None
+
+
+def denoise(packet: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[Kept]:
+    """Yield what is left of a packet, in one piece, or in more where TICK_US went by without an event to keep.
+
+    How a stream was split into packets changes no event. With the pieces' times it changes no frame either, of
+    models whose window is longer than TICK_US; without them a scene with nothing but noise would be a jump in time.
+
+    The first event is always kept, as is the first after time has jumped back (as the `Slicer` sees it): there
+    frames begin, with the filters as without. Until they are learned, no pixel is hot. Kept events have the times
+    they came with; an event out of order is judged as if it came at the newest one's.
+
+    Parameters
+    ----------
+    packet
+        EVENTS_DTYPE [N], maybe empty, or what `as_events` makes one of; raises SourceError when it isn't.
+    state
+        Of the stream so far; changed.
+    """
+    packet = as_events(packet)
+    position = 0
+    while position < packet.size:
+        kept = np.empty(packet.size - position, EVENTS_DTYPE)
+        stopped, count = state.read(packet, position, kept, spec)
+        kept.resize(count, refcheck=False)  # in place: what isn't needed is given back
+        came, position = stopped - position, stopped
+        yield Kept(kept, came, state.now_us)
+
+
+def _filter(  # type: ignore[no-untyped-def]
+    events, position, kept, width, height, last_us, rates, hot, clock, counts, refractory_us, activity_us
+):
+    """Fill ``kept``; return the index of the first event not read, and how many are kept. See `DenoiseState`."""
+    stride = width + 2
+    n_kept = 0
+    newest, told = clock[_NEWEST], clock[_TOLD]
+    learning = clock[_INTERVALS_LEFT] > 0
+    while position < events.size:
+        event = events[position]
+        t, x, y = event.t, np.int64(event.x), np.int64(event.y)
+        inside = x < width and y < height
+        jumps = newest - t > DISORDER_US
+        begins = inside and (jumps or newest == _NEVER)
+        if inside and newest > told and (jumps or t - told > TICK_US):
+            break  # so that the time of the event before is told
+        if begins:
+            newest = told = t
+            last_us[:] = _NEVER
+            rates[:] = 0
+            clock[_INTERVAL_END] = t + INTERVAL_US
+        elif inside and learning and t >= clock[_INTERVAL_END]:
+            break
+        position += 1
+        counts[_EVENTS] += 1
+        if not inside:
+            counts[_OUTSIDE] += 1
+            continue
+        newest = t = max(newest, t)
+        pixel = (y + 1) * stride + x + 1
+        if learning:
+            rates[pixel] += 1
+        if hot[pixel] and not begins:
+            counts[_HOT] += 1
+        elif t - last_us[pixel] < refractory_us:
+            counts[_REFRACTORY] += 1
+        else:
+            last_us[pixel] = t
+            up, down = pixel - stride, pixel + stride
+            around = max(
+                last_us[up - 1], last_us[up], last_us[up + 1], last_us[pixel - 1], last_us[pixel + 1],
+                last_us[down - 1], last_us[down], last_us[down + 1],
+            )  # fmt: skip
+            if begins or not activity_us or t - around < activity_us:
+                kept[n_kept] = event
+                n_kept += 1
+                told = t
+            else:
+                counts[_ISOLATED] += 1
+    clock[_NEWEST] = clock[_TOLD] = newest
+    return position, n_kept
+
+
+@cache
+def _kernel() -> Callable[..., tuple[int, int]]:
+    """Compile `_filter` on first use, for any packet, strided or read-only too; it releases the GIL."""
+    import numba
+
+    event = numba.from_dtype(EVENTS_DTYPE)
+    packet = numba.types.Array(event, 1, "A", readonly=True)
+    whole, times = numba.int64, numba.int64[::1]
+    signature = numba.types.UniTuple(whole, 2)(
+        packet, whole, event[::1], whole, whole, times, numba.int32[::1], numba.boolean[::1], times, times,
+        whole, whole,
+    )  # fmt: skip
+    return numba.njit(signature, nogil=True, cache=True)(_filter)

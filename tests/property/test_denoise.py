@@ -1,0 +1,111 @@
+"""The laws of the noise filters: any packet split keeps the same, and kept + dropped = came."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from livesnn.card import InputSpec, SliceRule
+from livesnn.events import DISORDER_US, EVENTS_DTYPE, Events, Resolution
+from livesnn.events.denoise import INTERVAL_US, TICK_US, DenoiseSpec, DenoiseState, Kept, denoise
+from livesnn.events.frames import Frame, Slicer
+
+laws = settings(deadline=None, max_examples=100)  # no deadline: the first example may compile the kernel
+SENSOR = Resolution(5, 4)
+
+specs = st.builds(
+    DenoiseSpec,
+    hot_hz=st.sampled_from([0.0, 8.0, 20.0]),
+    refractory_us=st.sampled_from([0, 1, 500, 30_000]),
+    activity_us=st.sampled_from([0, 1, 10_000, 2 * TICK_US]),
+)
+
+
+@st.composite
+def streams(draw: st.DrawFn, *, jumps: bool = True) -> Events:
+    """Return up to some seconds of events, a few outside the sensor; out of order, and with jumps, if wanted."""
+    steps = [st.integers(0, 4000), st.integers(0, TICK_US + 1), st.sampled_from([0, 499, 500, TICK_US])]
+    if jumps:
+        steps += [st.integers(-DISORDER_US, 0), st.sampled_from([-DISORDER_US - 1, -5_000_000, 700_000])]
+    event = st.tuples(
+        st.one_of(steps), st.integers(0, SENSOR.width), st.integers(0, SENSOR.height), st.booleans()
+    )
+    often = draw(st.sampled_from([1, 1, 1, 150]))  # again and again: pixels become hot
+    few = np.array(draw(st.lists(event, max_size=40 if often == 1 else 4)), EVENTS_DTYPE)
+    events = np.tile(few, often)
+    events["t"] = draw(st.integers(-(2**40), 2**40)) + np.cumsum(events["t"])
+    return events
+
+
+def filtered(packets: list[Events], spec: DenoiseSpec) -> tuple[list[Kept], DenoiseState]:
+    state = DenoiseState(SENSOR)
+    return [kept for packet in packets for kept in denoise(packet, state, spec)], state
+
+
+def split(data: st.DataObject, events: Events) -> list[Events]:
+    return np.split(events, sorted(data.draw(st.lists(st.integers(0, events.size), max_size=8))))
+
+
+def joined(pieces: list[Kept]) -> Events:
+    return np.concatenate([np.empty(0, EVENTS_DTYPE), *(piece.events for piece in pieces)])
+
+
+@given(st.data(), streams(), specs)
+@laws
+def test_any_packet_split_keeps_the_same_events_and_learns_the_same_pixels(
+    data: st.DataObject, events: Events, spec: DenoiseSpec
+) -> None:
+    whole, one = filtered([events], spec)
+    parts, other = filtered(split(data, events), spec)
+    np.testing.assert_array_equal(joined(whole), joined(parts))
+    np.testing.assert_array_equal(one.hot, other.hot)
+    assert (one.counts, one.learning) == (other.counts, other.learning)
+
+
+@given(st.data(), streams(), specs)
+@laws
+def test_kept_and_dropped_are_what_came_and_nothing_is_changed(
+    data: st.DataObject, events: Events, spec: DenoiseSpec
+) -> None:
+    before = events.copy()
+    pieces, state = filtered(split(data, events), spec)
+    np.testing.assert_array_equal(events, before)
+    kept = joined(pieces)
+    assert state.counts.events == sum(piece.came for piece in pieces) == events.size
+    assert state.counts.kept == kept.size
+    assert state.counts.outside == np.count_nonzero((events["x"] >= 5) | (events["y"] >= 4))
+    remaining = iter(events.tolist())
+    assert all(event in remaining for event in kept.tolist())  # in their order
+
+
+def sliced(pieces: list[Kept], rule: SliceRule, window: int) -> list[Frame]:
+    slicer = Slicer(rule, SENSOR, InputSpec(5, 4, rule, window=window))
+    return [frame for piece in pieces for frame in slicer.push(piece.events, now_us=piece.now_us)]
+
+
+@given(st.data(), streams(), specs, st.integers(1, 5))
+@laws
+def test_any_packet_split_gives_the_same_frames_after_the_filters(
+    data: st.DataObject, events: Events, spec: DenoiseSpec, window: int
+) -> None:
+    rule = SliceRule(delta_t_us=TICK_US + 1)
+    whole, parts = (
+        sliced(filtered(packets, spec)[0], rule, window) for packets in ([events], split(data, events))
+    )
+    assert [(f.t, f.n_events, f.start) for f in whole] == [(f.t, f.n_events, f.start) for f in parts]
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(one.data, other.data)
+
+
+@given(st.data(), streams(jumps=False), specs)
+@laws
+def test_frames_end_when_they_do_without_the_filters(
+    data: st.DataObject, events: Events, spec: DenoiseSpec
+) -> None:
+    inside = events[(events["x"] < 5) & (events["y"] < 4)]
+    rule = SliceRule(delta_t_us=INTERVAL_US // 3)
+    raw = Slicer(rule, SENSOR, InputSpec(5, 4, rule, window=2)).push(inside)
+    found = sliced(filtered(split(data, inside), spec)[0], rule, 2)
+    assert [(f.t, f.start) for f in found] == [(f.t, f.start) for f in raw]
+    assert all(one.n_events <= other.n_events for one, other in zip(found, raw, strict=True))
