@@ -16,9 +16,11 @@ from livesnn.events.buffered import Buffered
 from livesnn.events.frames import frames
 from livesnn.events.limited import Limited
 from livesnn.events.live import Notify, ignore
-from livesnn.infer import Engine, Model, load_model
+from livesnn.infer import Engine, Model, load_model, model_folder
+from livesnn.infer.auto_engine import PREPARING, note_of, preparing
 from livesnn.infer.decide import probabilities
 from livesnn.infer.pipeline import Result, StateMode, run
+from livesnn.infer.spike_engine import is_compiled
 from livesnn.infer.synops import mean_density, synops
 from livesnn.infer.tally import Percentiles, Tally
 from livesnn.signals import ending_sets
@@ -42,7 +44,9 @@ class Row:
 class Summary:
     """The last line: `majority` is the most frequent decision, "nothing" not counted; latency is the network's.
 
-    `warnings`: what was assumed or lost in reading, and what makes the decisions doubtful.
+    `engine` ran the last frame, `engine_frames` says how many each ran, `engine_switched_at_frame` (from 0) is the
+    first that another than the first engine ran; None: there was none. `warnings`: what was assumed or lost in
+    reading, what makes the decisions doubtful, and why an engine isn't there.
     """
 
     frames: int
@@ -51,6 +55,8 @@ class Summary:
     events: int
     dropped: int
     engine: str
+    engine_frames: dict[str, int]
+    engine_switched_at_frame: int | None
     latency_ms: dict[str, float]
     density: float
     synops_per_frame: float
@@ -78,19 +84,21 @@ def decide_all(
     seconds
         End after so long: in a recording's own time, or in real time.
     notify
-        Told when a live source is lost and when it is back.
+        Told when a live source is lost and when it is back, and what takes long.
 
     Raises
     ------
     LivesnnError
         The source or the model can't be opened, or fails on the way.
     """
+    if engine == "spike" and not is_compiled(model_folder(model)):
+        notify("compiling the spike-driven engine, once: some 15 s")
     loaded = load_model(model, engine)
     opened = open_source(source, notify=notify)
     stop = threading.Event()
     totals = _Totals(loaded)
     ended = ending_sets(stop) if opened.live else nullcontext()
-    with Limited(_in_real_time(opened), seconds, stop) as limited, ended:
+    with Limited(_in_real_time(opened), seconds, stop) as limited, ended, preparing(loaded):
         stream = frames(limited, loaded.card.input.slice, loaded.card.input)
         for result in run(stream, loaded, state=state):
             totals.add(result)
@@ -116,17 +124,25 @@ class _Totals:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._begun_s = time.perf_counter()
-        self._frames = 0
+        self._engines: dict[str, int] = {}  # frames each ran, the first one first
+        self._switched: int | None = None
         self._tally = Tally()
         self._latencies_ms: list[float] = []
         self._densities = np.zeros(len(model.card.states) - 1)
 
     def add(self, result: Result) -> None:
-        self._frames += 1
+        engine = self._model.engine
+        if self._switched is None and self._engines and engine not in self._engines:
+            self._switched = self._frames
+        self._engines[engine] = self._engines.get(engine, 0) + 1
         self._latencies_ms.append(result.latency.network_ms)
         self._densities += result.density
         if result.window_end:
             self._tally.add(result.decision)
+
+    @property
+    def _frames(self) -> int:
+        return sum(self._engines.values())
 
     def end(self, source: EventSource) -> Summary:
         card = self._model.card
@@ -138,6 +154,8 @@ class _Totals:
             events=source.counters.events,
             dropped=source.counters.dropped,
             engine=self._model.engine,
+            engine_frames=self._engines,
+            engine_switched_at_frame=self._switched,
             latency_ms=Percentiles.of(self._latencies_ms or [0.0])._asdict(),
             density=mean_density(density, card),
             synops_per_frame=synops(density, card),
@@ -149,6 +167,8 @@ class _Totals:
         if not self._tally.windows:
             window = self._model.card.input.window
             yield f"no decision: {self._frames} whole frames are less than one window of {window}"
+        if (note := note_of(self._model)) and note != PREPARING:
+            yield note
         trained = self._model.card.sensor
         if source.video is None and trained not in (None, tuple(source.resolution)):
             yield (
