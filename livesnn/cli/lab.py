@@ -94,7 +94,7 @@ def evaluate(
     split: Literal["validation", "train", "test"] = "validation",
     stream: float | None = None,
     seed: int = 0,
-    engine: Literal["auto", "onnx", "torch"] = "auto",
+    engine: Literal["auto", "onnx", "spike", "torch"] = "auto",
     keep: bool = False,
     json: bool = False,
 ) -> int:

@@ -39,7 +39,7 @@ class NumbersPanel(Card):
     """Where the time goes, how much comes in, and what is lost."""
 
     def __init__(self) -> None:
-        super().__init__("Numbers", remark="latency in ms")
+        super().__init__("Numbers")
         self._table = _Numbers()
         self.texts = self._table.texts
         self.column.setSpacing(4)
@@ -49,6 +49,11 @@ class NumbersPanel(Card):
     def clear(self, card: ModelCard | None) -> None:
         """Show dashes."""
         self.show_statistics(Statistics(), Percentiles())
+        self.show_engine("")
+
+    def show_engine(self, engine: str, note: str = "") -> None:
+        """Say what runs the network, "" if nothing does; and what is being done about it."""
+        self.caption.set_remark(", ".join(filter(None, [engine, note or "latency in ms"])))
 
     def show_statistics(self, statistics: Statistics, show: Percentiles) -> None:
         """Show the numbers; what is unknown is a dash. ``show``: from arrival to painted, ms."""
