@@ -31,9 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _main(arguments: list[str] | None) -> int:
     from livesnn.errors import LivesnnError
+    from livesnn.paths import keep_compiled
     from livesnn.report import accept_any_text, discard_output, say
 
     accept_any_text()
+    keep_compiled()
     arguments, debug = _take_debug(list(sys.argv[1:] if arguments is None else arguments))
     name, rest = (arguments[0], arguments[1:]) if arguments else ("gui", [])
     try:

@@ -1,8 +1,9 @@
-"""Where the shipped models and recordings are, in a checkout or a wheel, and the cache of data sets."""
+"""Where the shipped models and recordings are, in a checkout or a wheel, and what is kept in the user's cache."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import platformdirs
@@ -23,6 +24,17 @@ def recordings_dir() -> Path:
 def cache_dir() -> Path:
     """Return where data sets keep what they have made: LIVESNN_CACHE of the environment, or the user's cache."""
     return Path(os.environ.get("LIVESNN_CACHE") or platformdirs.user_cache_path("livesnn"))
+
+
+def keep_compiled() -> None:
+    """Let a frozen app keep machine code in the user's cache: its own folder may be read-only, or gone at its end.
+
+    To be called before numba is imported. NUMBA_CACHE_DIR of the environment wins. Elsewhere numba finds a place by
+    itself: beside the modules, or where they can't be written, in the user's cache. It keeps code of modules that are
+    files alone: a frozen app has to carry livesnn's.
+    """
+    if getattr(sys, "frozen", False):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "compiled"))
 
 
 def _shipped(name: str) -> Path:

@@ -42,7 +42,7 @@ def describe_summary(summary: Summary) -> str:
         "events": f"{summary.events:,}, {summary.dropped:,} dropped{_put_right(summary)}",
         "noise": _noise(summary.denoise or {}),
         "network": f"{latency['p50']:.2f} ms a frame (p95 {latency['p95']:.2f}, p99 {latency['p99']:.2f})",
-        "engine": summary.engine,
+        "engine": _engines(summary),
         "density": f"{summary.density:.1%} of hidden neurons spike in a step",
         "operations": f"{summary.synops_per_frame / 1e6:.2f} million synaptic a frame",
         "time": f"{summary.seconds:.2f} s",
@@ -67,6 +67,14 @@ def _noise(counts: dict[str, int]) -> str:
     reasons = ", ".join(f"{counts[reason]:,} {reason}" for reason in ("hot", "refractory", "isolated"))
     share = (counts["events"] - counts["kept"]) / max(counts["events"], 1)
     return f"{share:.1%} dropped ({reasons}), {counts['kept']:,} kept"
+
+
+def _engines(summary: Summary) -> str:
+    """Return the engine in use at the end, and when another one was left."""
+    if summary.engine_switched_at_frame is None:
+        return summary.engine
+    frames = ", ".join(f"{count:,} on {engine}" for engine, count in summary.engine_frames.items())
+    return f"{summary.engine} ({frames}; switched at frame {summary.engine_switched_at_frame})"
 
 
 def describe_recording(info: RecordingInfo) -> str:

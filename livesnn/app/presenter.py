@@ -15,6 +15,7 @@ from livesnn.app.playing.session import Session
 from livesnn.app.playing.statistics import ShowLatency
 from livesnn.app.playing.values import Answer, Opened, ShownState
 from livesnn.card import ModelCard
+from livesnn.infer.auto_engine import PREPARING, note_of
 
 READ_S = 0.1  # numbers, and what must agree with them, change at most this often: people read them
 NEXT = "Choose another source, or drop a recording here"
@@ -83,6 +84,7 @@ class Presenter:
             self._read_at_s = now_s
             self._window.numbers.show_statistics(session.statistics, self._show_latency.percentiles())
             self._follow_time_line(session)
+            self._follow_engine()
         self._follow_answers(session, read=read)
 
     def _forget(self) -> None:
@@ -90,7 +92,7 @@ class Presenter:
         self.end(PATIENCE_S)
         self._show_latency = ShowLatency()
         self._state: ShownState = "empty"
-        self._note = self._lost = ""
+        self._note = self._lost = self._engine_note = ""
         self._warnings: tuple[str, ...] = ()
         self._resets = 0
         self._answer: Answer | None = None  # not shown yet
@@ -132,6 +134,17 @@ class Presenter:
             for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
                 panel.show_answer(self._answer)
             self._answer = None
+
+    def _follow_engine(self) -> None:
+        opened = self._player.opened
+        if opened is None:
+            return
+        engine, note = opened.model.engine, note_of(opened.model)
+        self._window.header.show_engine(engine)
+        self._window.numbers.show_engine(engine, PREPARING if note == PREPARING else "")
+        if note and note not in (PREPARING, self._engine_note):
+            self._engine_note = note
+            self._window.banner.show_warnings([note])
 
     def _follow_state(self, session: Session) -> None:
         opened = self._player.newly_opened()

@@ -39,9 +39,10 @@ def bench_step(model: str, repeats: int, source: str = "", *, n_frames: int = 30
     installed, are left out. ``agreement``: share of frames in which all engines, each running free, have the same
     argmax.
     """
-    card = load_model(model).card
+    onnx = load_model(model, "onnx")
+    card = onnx.card
     inputs = list(_frames(card, source, n_frames))
-    results = list(run(iter(inputs), load_model(model)))
+    results = list(run(iter(inputs), onnx))
     engines, winners = {}, []
     for engine in ENGINES:
         with suppress(ModelError):  # said by --engine

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from livesnn.cli.lab import bench, data, evaluate, train
-from livesnn.cli.machine import doctor
+from livesnn.cli.machine import doctor, prepare
 from livesnn.cli.streams import convert, devices, gui, info, record, run, simulate
 
 COMMANDS: dict[str, Callable[..., int]] = {
@@ -17,6 +17,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "record": record,
     "devices": devices,
     "doctor": doctor,
+    "prepare": prepare,
     "info": info,
     "convert": convert,
     "simulate": simulate,

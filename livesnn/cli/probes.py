@@ -192,6 +192,21 @@ def _sha256(file: Path) -> str:
         return f"unreadable: {error.strerror}"
 
 
+def spike_engine() -> Findings:
+    """Ask whether the spike-driven engine is compiled for the model that the window starts with."""
+    from livesnn.infer.spike_engine import is_compiled
+
+    name, folder = "spike engine", models_dir() / "gestures"
+    try:
+        compiled = is_compiled(folder)
+    except LivesnnError as error:
+        return Findings((failed(name, "warning", error),))
+    if compiled:
+        return Findings((Check(name, "ok", f"the spike-driven engine is compiled for {folder.name}"),))
+    what = f"the spike-driven engine isn't compiled for {folder.name} yet: the first start does it, in the background"
+    return Findings((Check(name, "ok", what, "livesnn prepare does it now"),))
+
+
 def self_test() -> Findings:
     """Run the shipped digit through its model."""
     from livesnn.infer.headless import Summary, decide_all
@@ -242,6 +257,7 @@ PROBES: dict[str, Callable[[], Findings]] = {
     "folders": folders,
     "training": training,
     "models": models,
+    "spike engine": spike_engine,
     "self-test": self_test,
 }
 """In the order in which they are told."""

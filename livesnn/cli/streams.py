@@ -71,7 +71,7 @@ def run(
     model
         Name of a shipped model, or a model folder.
     engine
-        What runs the network; auto is onnx, torch needs livesnn[train].
+        What runs the network; auto: spike where it can and is compiled, else onnx; torch needs livesnn[train].
     state
         Carry the membranes from window to window, or reset them.
     every

@@ -31,7 +31,7 @@ class Model(Protocol):
 
     @property
     def engine(self) -> str:
-        """What runs it: "onnx", "spike", "torch"."""
+        """What runs it, or ran its last step: "onnx", "spike", "torch"."""
         ...
 
     def initial_state(self) -> State:
@@ -46,7 +46,9 @@ class Model(Protocol):
         ...
 
 
-def load_model(name_or_folder: str | Path, engine: Engine = "auto", *, threads: int | None = None) -> Model:
+def load_model(
+    name_or_folder: str | Path, engine: Engine = "auto", *, threads: int | None = None, wait: bool = True
+) -> Model:
     """Load a shipped model by name, or any model folder by path.
 
     Parameters
@@ -55,9 +57,13 @@ def load_model(name_or_folder: str | Path, engine: Engine = "auto", *, threads: 
         "nmnist", or a folder with model.onnx, model.safetensors and README.md. "models/nmnist" means the
         shipped model wherever no such folder lies below the working directory.
     engine
-        "auto" is "onnx". "torch" needs livesnn[train]. "spike" runs STS-ResNets.
+        "auto": "spike" where it runs the network, "onnx" elsewhere, and until "spike" is compiled (in another
+        process, once an installation: 15 s; `auto_engine.AutoModel`). "spike": our kernels for STS-ResNets, and ONNX
+        Runtime for steps of so many spikes that it is faster (`adaptive_engine`). "torch" needs livesnn[train].
     threads
         Threads of one step, 1 or more; None: see `onnx_engine.default_threads`.
+    wait
+        Of "spike": compile here and now, if need be; or go about it as "auto" does.
 
     Raises
     ------
@@ -67,7 +73,11 @@ def load_model(name_or_folder: str | Path, engine: Engine = "auto", *, threads: 
     if threads is not None and not (isinstance(threads, int) and threads >= 1):
         raise ModelError(f"{threads!r} threads can't run a model: give 1 or more")
     folder = model_folder(name_or_folder)
-    if engine in ("auto", "onnx"):
+    if engine == "auto":
+        from livesnn.infer.auto_engine import load_auto
+
+        return load_auto(folder, threads=threads)
+    if engine == "onnx":
         from livesnn.infer.onnx_engine import OnnxModel
 
         return OnnxModel.load(folder / "model.onnx", threads=threads)
@@ -79,9 +89,9 @@ def load_model(name_or_folder: str | Path, engine: Engine = "auto", *, threads: 
 
         return TorchModel.load(folder, threads=threads)
     if engine == "spike":
-        from livesnn.infer.spike_engine import SpikeModel
+        from livesnn.infer.auto_engine import load_spike
 
-        return SpikeModel.load(folder, threads=threads)
+        return load_spike(folder, threads=threads, wait=wait)
     raise ModelError(f"unknown engine {engine!r}: use 'auto', 'onnx', 'spike' or 'torch'")
 
 

@@ -17,9 +17,11 @@ from livesnn.events.denoised import Denoised
 from livesnn.events.frames import frames
 from livesnn.events.limited import Limited
 from livesnn.events.live import Notify, ignore
-from livesnn.infer import Engine, Model, load_model
+from livesnn.infer import Engine, Model, load_model, model_folder
+from livesnn.infer.auto_engine import PREPARING, note_of, preparing
 from livesnn.infer.decide import Decider
 from livesnn.infer.pipeline import Result, StateMode, run
+from livesnn.infer.spike_engine import is_compiled
 from livesnn.infer.synops import mean_density, synops
 from livesnn.infer.tally import Percentiles, Tally
 from livesnn.signals import ending_sets
@@ -44,8 +46,10 @@ class Summary:
     """The last line: `majority` is the most frequent decision, "nothing" not counted; latency is the network's.
 
     `events`: all that came, noise too. `out_of_order`: of these, put in order of time; `out_of_bounds`: left out,
-    outside the sensor. `warnings`: what was assumed or lost in reading, and what makes the decisions doubtful.
-    `denoise`: events that came, of which were kept, and dropped for each reason; None: nothing was filtered.
+    outside the sensor. `denoise`: events that came, of which were kept, and dropped for each reason; None: nothing
+    was filtered. `engine` ran the last frame, `engine_frames` says how many each ran, `engine_switched_at_frame`
+    (from 0) is the first that another than the first engine ran; None: there was none. `warnings`: what was assumed
+    or lost in reading, what makes the decisions doubtful, and why an engine isn't there.
     """
 
     frames: int
@@ -54,6 +58,8 @@ class Summary:
     events: int
     dropped: int
     engine: str
+    engine_frames: dict[str, int]
+    engine_switched_at_frame: int | None
     latency_ms: dict[str, float]
     density: float
     synops_per_frame: float
@@ -88,13 +94,15 @@ def decide_all(
     denoise
         Whether noise is filtered before the frames are made; a video raises SourceError.
     notify
-        Told when a live source is lost and when it is back.
+        Told when a live source is lost and when it is back, and what takes long.
 
     Raises
     ------
     LivesnnError
         The source or the model can't be opened, or fails on the way; ``decider`` names a class it hasn't.
     """
+    if engine == "spike" and not is_compiled(model_folder(model)):
+        notify("compiling the spike-driven engine, once: some 15 s")
     loaded = load_model(model, engine)
     decider.check(loaded.card)
     opened = open_source(source, notify=notify)
@@ -102,7 +110,7 @@ def decide_all(
     totals = _Totals(loaded)
     ended = ending_sets(stop) if opened.live else nullcontext()
     limited = Limited(_in_real_time(opened), seconds, stop)
-    with Denoised(limited) if denoise else limited as timely, ended:
+    with Denoised(limited) if denoise else limited as timely, ended, preparing(loaded):
         stream = frames(timely, loaded.card.input.slice, loaded.card.input)
         for result in run(stream, loaded, state=state, decider=decider):
             totals.add(result)
@@ -128,17 +136,25 @@ class _Totals:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._begun_s = time.perf_counter()
-        self._frames = 0
+        self._engines: dict[str, int] = {}  # frames each ran, the first one first
+        self._switched: int | None = None
         self._tally = Tally()
         self._latencies_ms: list[float] = []
         self._densities = np.zeros(len(model.card.states) - 1)
 
     def add(self, result: Result) -> None:
-        self._frames += 1
+        engine = self._model.engine
+        if self._switched is None and self._engines and engine not in self._engines:
+            self._switched = self._frames
+        self._engines[engine] = self._engines.get(engine, 0) + 1
         self._latencies_ms.append(result.latency.network_ms)
         self._densities += result.density
         if result.window_end:
             self._tally.add(result.decision)
+
+    @property
+    def _frames(self) -> int:
+        return sum(self._engines.values())
 
     def end(self, source: EventSource) -> Summary:
         card = self._model.card
@@ -150,6 +166,8 @@ class _Totals:
             events=source.counters.events,
             dropped=source.counters.dropped,
             engine=self._model.engine,
+            engine_frames=self._engines,
+            engine_switched_at_frame=self._switched,
             latency_ms=Percentiles.of(self._latencies_ms or [0.0])._asdict(),
             density=mean_density(density, card),
             synops_per_frame=synops(density, card),
@@ -164,6 +182,8 @@ class _Totals:
         if not self._tally.windows:
             window = self._model.card.input.window
             yield f"no decision: {self._frames} whole frames are less than one window of {window}"
+        if (note := note_of(self._model)) and note != PREPARING:
+            yield note
         trained = self._model.card.sensor
         if source.video is None and trained not in (None, tuple(source.resolution)):
             yield (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from PySide6.QtGui import QDropEvent
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.errors import FormatError
+from livesnn.app.playing.settings import Settings
+from livesnn.errors import FormatError, ModelError
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.frames import frames
 from livesnn.events.recording import open_recording
 from livesnn.infer import load_model
+from livesnn.infer.auto_engine import PREPARING, AutoModel
 from livesnn.infer.pipeline import run
 from livesnn.paths import recordings_dir
 
@@ -58,6 +61,29 @@ def test_it_opens_a_recording_and_shows_frames_and_decisions(
     assert window.header.model.toolTip().startswith("columns; this model knows: 0, 1, 2")
     assert window.transport.total.text() == "0:01.0"
     assert window.numbers.texts["dropped"] == "0"
+
+
+def test_what_is_prepared_is_shown_and_why_it_failed(
+    qtbot: QtBot, model_folder: Path, recording: Path
+) -> None:
+    fail = threading.Event()
+
+    def prepare(stop: threading.Event) -> None:
+        while not fail.wait(0.05) and not stop.is_set():
+            pass
+        raise ModelError("there is no compiler")
+
+    window = MainWindow(AutoModel(load_model(model_folder, "onnx"), prepare), settings=Settings())
+    qtbot.addWidget(window)
+    window.show()
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.numbers.caption.remark == f"onnx, {PREPARING}", timeout=20_000)
+    fail.set()
+    qtbot.waitUntil(lambda: "there is no compiler" in window.banner.message.text())
+    assert window.banner.isVisible()
+    assert window.numbers.caption.remark == "onnx, latency in ms"
+    assert window.header.model.text() == "Model: columns · onnx"
+    window.close()
 
 
 def test_the_majority_is_that_of_run_on_the_same_recording(

@@ -17,11 +17,15 @@ from livesnn.events.frames import Frame, frames
 from livesnn.infer import Model, State, load_model
 from livesnn.infer.decide import Decider
 from livesnn.infer.pipeline import run
+from livesnn.infer.spike_engine import Membranes, SpikeModel
+from livesnn.infer.spikes.step import lead
+from livesnn.infer.synops import synops
 from livesnn.paths import recordings_dir
 from livesnn.sources import open_source
 from livesnn.weights import load_weights, quantize, save_weights
+from tests.networks import write_network
 
-torch = pytest.importorskip("torch", reason="the networks are built with torch: pip install 'livesnn[train]'")
+pytest.importorskip("torch", reason="the networks are built with torch: pip install 'livesnn[train]'")
 
 CLOSE = 1e-5
 """Of a membrane so near to its threshold a rounding decides whether it spikes, and all that follows differs."""
@@ -54,23 +58,8 @@ CARDS = {
 
 @pytest.fixture
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Write a model of one of the cards, with random weights and batch norms that have seen something."""
-    from livesnn.snn import build_network
-    from livesnn.snn.checkpoint import save_network
-    from livesnn.snn.export import onnx_step, write_onnx
-
-    torch.manual_seed(len(request.param))
-    net = build_network(CARDS[request.param])
-    spec = net.card.input
-    seen = torch.poisson(torch.full((10, 4, spec.channels, spec.height, spec.width), 0.6)).to(torch.uint8)
-    net.train()
-    for _ in range(20):
-        net(seen, net.initial_state(4))
-    net.eval()
-    card = net.with_states()
-    save_network(net, tmp_path / "model.safetensors", card)
-    write_onnx(onnx_step(net, list(card.states)), tmp_path / "model.onnx", card)
-    return tmp_path
+    """Write a model of one of the cards."""
+    return write_network(tmp_path, CARDS[request.param], seed=len(request.param))
 
 
 def frame_of(card: ModelCard, rng: np.random.Generator, rate: float) -> Frame:
@@ -92,7 +81,7 @@ def agree(expected: State, found: State, threshold: float) -> bool:
 
 @pytest.mark.parametrize("folder", CARDS, indirect=True)
 def test_each_layer_s_membrane_is_that_of_onnx_runtime(folder: Path) -> None:
-    onnx, spike = load_model(folder, "onnx"), load_model(folder, "spike")
+    onnx, spike = load_model(folder, "onnx"), SpikeModel.load(folder)
     rng = np.random.default_rng(5)
     state, whole = onnx.initial_state(), 0
     for rate in (0.0, 0.02, 0.1, 0.5, 2.0, 40.0) * 2:
@@ -109,7 +98,7 @@ def test_each_layer_s_membrane_is_that_of_onnx_runtime(folder: Path) -> None:
 @pytest.mark.parametrize("density", [0.0, 0.01, 0.1, 0.5, 1.0])
 @pytest.mark.parametrize("folder", ["no reset", "no reset, 8 bits"], indirect=True)
 def test_any_density_is_computed(folder: Path, density: float) -> None:
-    onnx, spike = load_model(folder, "onnx"), load_model(folder, "spike")
+    onnx, spike = load_model(folder, "onnx"), SpikeModel.load(folder)
     rng = np.random.default_rng(2)
     state = tuple(
         np.where(rng.random(u.shape) < density, 100, -100).astype(np.float32) for u in onnx.initial_state()
@@ -142,7 +131,7 @@ def test_running_free_the_shipped_models_decide_as_on_onnx_runtime(name: str, cl
 
 @pytest.mark.parametrize("folder", ["plain"], indirect=True)
 def test_a_step_changes_nothing_it_is_given_and_takes_any_order_in_memory(folder: Path) -> None:
-    spike = load_model(folder, "spike")
+    spike = SpikeModel.load(folder)
     frame = frame_of(spike.card, np.random.default_rng(0), 0.3)
     _, state = spike.step(frame, spike.initial_state())
     kept = tuple(membrane.copy(order="C") for membrane in state)
@@ -160,7 +149,7 @@ def test_any_number_of_threads_computes_the_same_and_ends_with_its_model(folder:
     frames_in = [frame_of(CARDS["8 bits"], rng, rate) for rate in rng.uniform(0, 1, 150)]
     ends = []
     for threads in (1, 2, 5):
-        model = load_model(folder, "spike", threads=threads)
+        model = SpikeModel.load(folder, threads=threads)
         state = model.initial_state()
         for frame in frames_in:
             _, state = model.step(frame, state)
@@ -174,6 +163,29 @@ def test_any_number_of_threads_computes_the_same_and_ends_with_its_model(folder:
     while left := [t.name for t in threading.enumerate() if t.name.startswith("livesnn-spikes")]:
         assert time.monotonic() < deadline_s, left
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("folder", ["plain"], indirect=True)
+def test_a_frame_that_may_not_be_written_to_compiles_nothing_more(folder: Path) -> None:
+    spike = SpikeModel.load(folder)
+    compiled = len(lead.signatures)
+    frame = frame_of(spike.card, np.random.default_rng(0), 0.3)
+    kept, _ = spike.step(frame, spike.initial_state())
+    frame.data.flags.writeable = False
+    output, _ = spike.step(frame, spike.initial_state())
+    np.testing.assert_array_equal(output, kept)
+    assert len(lead.signatures) == compiled
+
+
+@pytest.mark.parametrize("folder", ["plain", "widths and strides", "8 bits"], indirect=True)
+def test_a_state_knows_the_synaptic_operations_of_its_step(folder: Path) -> None:
+    spike = SpikeModel.load(folder)
+    state, card = spike.initial_state(), spike.card
+    for rate in (0.0, 0.3, 2.0):
+        _, state = spike.step(frame_of(card, np.random.default_rng(0), rate), state)
+        density = np.array([np.mean(u >= np.float32(card.neuron.threshold)) for u in state[:-1]])
+        assert isinstance(state, Membranes)
+        assert state.synops == pytest.approx(synops(density, card), rel=1e-6)
 
 
 def test_rounding_to_8_bits_stays_within_16_bits_and_half_a_step() -> None:

@@ -59,7 +59,15 @@ def test_nothing_is_a_problem_on_this_machine(capfd: pytest.CaptureFixture[str])
     assert all(set(check) == {"name", "state", "what", "do"} for check in told["checks"])
     states = {check["name"]: check["state"] for check in told["checks"]}
     assert set(states.values()) <= {"ok", "warning"}
-    assert {"numpy", "numba", "numba cache", "window", "cache folder", "settings folder"} <= set(states)
+    assert {
+        "numpy",
+        "numba",
+        "numba cache",
+        "spike engine",
+        "window",
+        "cache folder",
+        "settings folder",
+    } <= set(states)
     assert states["model nmnist"] == states["self-test"] == "ok"
     weights = (models_dir() / "nmnist" / "model.onnx").read_bytes()
     assert told["models"]["nmnist"]["model.onnx"] == hashlib.sha256(weights).hexdigest()

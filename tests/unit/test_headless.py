@@ -65,6 +65,13 @@ def test_without_seconds_a_recording_is_read_to_its_end(model: str, tmp_path: Pa
     assert len(rows) == 10
     assert isinstance(summary, Summary)
     assert (summary.events, summary.dropped) == (bar.size, 0)
+    assert (summary.engine, summary.engine_frames) == ("onnx", {"onnx": summary.frames})
+    assert summary.engine_switched_at_frame is None
+    assert "\n        engine  onnx\n" in describe_summary(summary)
+    went_over = replace(
+        summary, engine="spike", engine_frames={"onnx": 12, "spike": 88}, engine_switched_at_frame=12
+    )
+    assert "spike (12 on onnx, 88 on spike; switched at frame 12)" in describe_summary(went_over)
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ class Session:
         try:
             model = self._model
             if isinstance(model, str | Path):
-                model = load_model(model, self._engine)
+                model = load_model(model, self._engine, wait=False)
             display = self._open(playback, model)
             for result in run(
                 self._frames(playback, model, display, stop),

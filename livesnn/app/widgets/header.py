@@ -67,10 +67,14 @@ class Header(QWidget):
         """Name the source, the model and what runs it; "": there is none. ``about_model`` is a tooltip."""
         self.source.setText(source)
         self.source.setToolTip(source)
-        named = f"Model: {model}" if model else "Choose a model"
-        self.model.setText(f"{named} · {engine}" if engine else named)
+        self._named = f"Model: {model}" if model else "Choose a model"
+        self.show_engine(engine)
         choose = "Choose the model and its engine"
         self.model.setToolTip(f"{about_model}\n{choose}" if about_model else choose)
+
+    def show_engine(self, engine: str) -> None:
+        """Say what runs the model now; "": nothing does."""
+        self.model.setText(f"{self._named} · {engine}" if engine else self._named)
 
     def show_state(self, state: ShownState) -> None:
         """Show a state of a session in words."""

@@ -42,7 +42,7 @@ class NumbersPanel(Card):
     """Where the time goes, how much comes in, and what is lost."""
 
     def __init__(self) -> None:
-        super().__init__("Numbers", remark="latency in ms")
+        super().__init__("Numbers")
         self._table = _Numbers()
         self.texts = self._table.texts
         self.explained = self._table.explained
@@ -53,6 +53,11 @@ class NumbersPanel(Card):
     def clear(self, card: ModelCard | None) -> None:
         """Show dashes."""
         self.show_statistics(Statistics(), Percentiles())
+        self.show_engine("")
+
+    def show_engine(self, engine: str, note: str = "") -> None:
+        """Say what runs the network, "" if nothing does; and what is being done about it."""
+        self.caption.set_remark(", ".join(filter(None, [engine, note or "latency in ms"])))
 
     @property
     def rates(self) -> list[str]:

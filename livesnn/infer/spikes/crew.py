@@ -9,9 +9,10 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.infer.spikes.kept import is_kept
 from livesnn.infer.spikes.layout import EPOCH, LANES, TICKET
 from livesnn.infer.spikes.plan import FloatArray, Plan
-from livesnn.infer.spikes.step import lead, serve
+from livesnn.infer.spikes.step import lead, read_out, serve
 from livesnn.threads import WAKE_S, Worker
 
 Rule = tuple[int, np.float32, np.float32, bool, int]
@@ -29,8 +30,7 @@ class Crew:
     """
 
     def __init__(self, network: Plan, rule: Rule, threads: int) -> None:
-        self._board = np.zeros(16, np.int64)
-        self._tickets = np.zeros((len(network.layers), 1 + threads, TICKET), np.int64)
+        self._board, self._tickets = _shared(network, threads)
         self._network, self._rule = network, rule
         self._held = _scratch(network)
         # Compiled here: a process that ends while a thread compiles aborts.
@@ -45,7 +45,23 @@ class Crew:
         """Advance by one frame; see `step.lead`."""
         for bell in self._bells:
             bell.set()
-        lead(self._board, self._tickets, self._network, self._rule, frame, before, after, *self._held)
+        where = frame.__array_interface__["data"][0]
+        lead(self._board, self._tickets, self._network, self._rule, where, before, after, *self._held)
+
+
+def is_compiled(network: Plan, rule: Rule) -> bool:
+    """Return whether all that a step runs is there in machine code, in this process or on disk."""
+    shared, held, membranes = _shared(network, 1), _scratch(network), np.zeros(1, np.float32)
+    return (
+        is_kept(serve, *shared, network, rule, *held, 0, 0, 0)
+        and is_kept(lead, *shared, network, rule, 0, membranes, membranes, *held)
+        and is_kept(read_out, network, membranes)
+    )
+
+
+def _shared(network: Plan, threads: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return board and tickets, see `step.lead`."""
+    return np.zeros(16, np.int64), np.zeros((len(network.layers), 1 + threads, TICKET), np.int64)
 
 
 def _scratch(network: Plan) -> tuple[object, ...]:

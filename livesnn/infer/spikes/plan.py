@@ -13,6 +13,7 @@ import numpy.typing as npt
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.spikes.layout import BAND, BYTES, FLOATS, LANES, LAYER, POOLED, READ, TAP, THROUGH
+from livesnn.infer.synops import fan_out
 from livesnn.weights import POOLED as POOL_SIZE
 from livesnn.weights import Rounded, Weights, rounded_kernels
 
@@ -37,6 +38,8 @@ class Plan(NamedTuple):
         float32 [16·n]: the read-out's, with zeros behind it.
     scratch
         Most sums of a band.
+    reach
+        float64 [n]: synapses that a spike of a layer reaches, on average; 0 of counts and pool.
     """
 
     layers: npt.NDArray[np.void]
@@ -49,6 +52,7 @@ class Plan(NamedTuple):
     counts: npt.NDArray[np.uint8]
     begins: npt.NDArray[np.int32]
     scratch: int
+    reach: npt.NDArray[np.float64]
 
 
 def plan(folded: Weights, card: ModelCard) -> Plan:
@@ -65,7 +69,9 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     lists, begins = memory.lists()
     scratch = max(BAND * row.layer.width * row.layer.outputs for row in rows)
     counts = np.zeros(prod((card.input.channels, card.input.height, card.input.width)), np.uint8)
-    return Plan(layers, reads, taps, *memory.weights(), bias, lists, counts, begins, scratch)
+    stem, *blocks = fan_out(card)
+    reach = np.array([0.0, stem, 0.0, *blocks])
+    return Plan(layers, reads, taps, *memory.weights(), bias, lists, counts, begins, scratch, reach)
 
 
 class _Tensors:

@@ -149,7 +149,7 @@ def lead(board, tickets, plan, rule, frame, before, after, sums, shorts, some_64
     rule
         (largest count, alpha, threshold, resets, stride of the pool behind the stem).
     frame
-        uint8 [C, H, W], contiguous.
+        Address of uint8 [C, H, W]: for an array that may not be written to, all of this would be compiled again.
     before, after
         float32 [·], all membranes; after is written, but for the read-out's, the last ones.
     sums, shorts
@@ -164,7 +164,7 @@ def lead(board, tickets, plan, rule, frame, before, after, sums, shorts, some_64
         leave_at(_word(tickets, number, 0), 0)
         for thread in range(threads):
             leave_at(_word(tickets, number, 1 + thread), epoch * BANDS + bands * thread // threads)
-    board[FRAME], board[BEFORE], board[AFTER] = frame.ctypes.data, before.ctypes.data, after.ctypes.data
+    board[FRAME], board[BEFORE], board[AFTER] = frame, before.ctypes.data, after.ctypes.data
     leave_at(types.uintp(board.ctypes.data), epoch)
     _take_part(epoch, 0, board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16)
 
@@ -184,8 +184,25 @@ def serve(board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16, t
 
 
 @njit(nogil=True, cache=True)
+def _synops(plan, begins):  # type: ignore[no-untyped-def]
+    """Return the synapses that the listed spikes of all neurons reach."""
+    total = 0.0
+    for number in range(len(plan.layers)):
+        layer, spikes = plan.layers[number], 0
+        if plan.reach[number]:
+            for y in range(layer.height):
+                first = layer.begin + (y + layer.pad) * layer.across + layer.pad
+                spikes += begin_at(begins, first + layer.width) - begin_at(begins, first)
+            total += spikes * plan.reach[number]
+    return total
+
+
+@njit(nogil=True, cache=True)
 def read_out(plan, sums):  # type: ignore[no-untyped-def]
-    """Add to sums float32 [16·n] what all spikes of the maps reach that the classifier's pools cover."""
+    """Add to sums float32 [16·n] what all spikes of the maps reach that the classifier's pools cover.
+
+    Return the step's synaptic operations (`synops.synops`).
+    """
     weights, lists = types.uintp(plan.weights.ctypes.data), types.uintp(plan.lists.ctypes.data)
     begins = types.uintp(plan.begins.ctypes.data)
     for tap in plan.taps:
@@ -200,3 +217,4 @@ def read_out(plan, sums):  # type: ignore[no-untyped-def]
                     held = types.uintp(sums.ctypes.data + chunk * 16 * FLOAT_BYTES)
                     for i in range(begin_at(begins, pixel), begin_at(begins, pixel + 1)):
                         add_floats(16, held, rows_of(1, SIXTEEN, rows, lists, i), 0)
+    return _synops(plan, begins)
