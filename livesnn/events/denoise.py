@@ -2,9 +2,9 @@
 
 `livesnn bench denoise`, ten simulated people of 4 s on 128×128, mean (least to most): among shot noise of 0.3 Hz a
 pixel, leak of 0.1 Hz and 0.2 % hot pixels of 50 Hz, 94 % of the noise is dropped (92-96) and 88 % of the signal kept
-(70-96); of 1 Hz 89 % (87-91) and 88 % (72-96); of 5 Hz 65 % (64-67) and 91 % (80-97). 93, 92 and 76 % of the hot pixels
-are found, and none that isn't. All three together, in one core's processor time on a busy machine (AMD EPYC): 64, 34 and
-18 Mev/s on 128×128, 640×480 and 1280×720, where what is remembered doesn't fit into the cache.
+(70-96); of 1 Hz 89 % (87-91) and 88 % (72-96); of 5 Hz 65 % (64-67) and 91 % (80-97). Of the hot pixels 93, 92 and
+76 % are found, and none that isn't. All three together, in one core's processor time on a busy machine (AMD EPYC):
+64, 34 and 18 Mev/s on 128×128, 640×480 and 1280×720, where what is remembered doesn't fit into the cache.
 
 Not here: a source whose packets go through it (denoised.py), putting times and coordinates right (formats/tidy.py).
 """
