@@ -1,5 +1,11 @@
 """Noise out of a stream of events: hot pixels, a refractory time, background activity. Packets in, kept events out.
 
+`livesnn bench denoise`, ten simulated people of 4 s on 128×128, mean (least to most): among shot noise of 0.3 Hz a
+pixel, leak of 0.1 Hz and 0.2 % hot pixels of 50 Hz, 94 % of the noise is dropped (92-96) and 88 % of the signal kept
+(70-96); of 1 Hz 89 % (87-91) and 88 % (72-96); of 5 Hz 65 % (64-67) and 91 % (80-97). Of the hot pixels 93, 92 and
+76 % are found, and none that isn't. All three together, in one core's processor time on a busy machine (AMD EPYC):
+64, 34 and 18 Mev/s on 128×128, 640×480 and 1280×720, where what is remembered doesn't fit into the cache.
+
 Not here: a source whose packets go through it (denoised.py), putting times and coordinates right (formats/tidy.py).
 """
 
@@ -26,7 +32,7 @@ _HOT_IN = 6  # of these intervals
 _HOT_TIMES = 5  # as many events as the mean of its eight neighbours
 _NEVER = -TIME_LIMIT_US
 _NEWEST, _TOLD, _INTERVAL_END, _INTERVALS_LEFT = range(4)
-_EVENTS, _HOT, _REFRACTORY, _ISOLATED, _OUTSIDE = range(5)
+_KEPT, _HOT, _REFRACTORY, _ISOLATED, _OUTSIDE = range(5)
 _Whole = npt.NDArray[np.int64]
 
 
@@ -103,7 +109,8 @@ class DenoiseState:
     @property
     def counts(self) -> DenoiseCounts:
         """Since it was made."""
-        return DenoiseCounts(*self._counts.tolist())
+        kept, *dropped = self._counts.tolist()
+        return DenoiseCounts(kept + sum(dropped), *dropped)
 
     @property
     def learning(self) -> bool:
@@ -211,60 +218,67 @@ def _filter(  # type: ignore[no-untyped-def]
     events, position, kept, width, height, last_us, rates, hot, clock, counts, refractory_us, activity_us
 ):
     """Fill ``kept``; return the index of the first event not read, and how many are kept. See `DenoiseState`."""
-    stride = width + 2
     n_kept = 0
     newest, told = clock[_NEWEST], clock[_TOLD]
     learning = clock[_INTERVALS_LEFT] > 0
     while position < events.size:
         event = events[position]
         t, x, y = event.t, np.int64(event.x), np.int64(event.y)
-        inside = x < width and y < height
+        if x >= width or y >= height:
+            position += 1
+            counts[_OUTSIDE] += 1
+            continue
         jumps = newest - t > DISORDER_US
-        begins = inside and (jumps or newest == _NEVER)
-        if inside and newest > told and (jumps or t - told > TICK_US):
+        if newest > told and (jumps or t - told > TICK_US):
             break  # so that the time of the event before is told
+        begins = jumps or newest == _NEVER
         if begins:
-            newest = told = t
+            newest = t
             last_us[:] = _NEVER
             rates[:] = 0
             clock[_INTERVAL_END] = t + INTERVAL_US
-        elif inside and learning and t >= clock[_INTERVAL_END]:
+        elif learning and t >= clock[_INTERVAL_END]:
             break
         position += 1
-        counts[_EVENTS] += 1
-        if not inside:
-            counts[_OUTSIDE] += 1
-            continue
         newest = t = max(newest, t)
-        pixel = (y + 1) * stride + x + 1
+        pixel = (y + 1) * (width + 2) + x + 1
         if learning:
             rates[pixel] += 1
-        if hot[pixel] and not begins:
-            counts[_HOT] += 1
-        elif t - last_us[pixel] < refractory_us:
-            counts[_REFRACTORY] += 1
-        else:
-            last_us[pixel] = t
-            up, down = pixel - stride, pixel + stride
-            around = max(
-                last_us[up - 1], last_us[up], last_us[up + 1], last_us[pixel - 1], last_us[pixel + 1],
-                last_us[down - 1], last_us[down], last_us[down + 1],
-            )  # fmt: skip
-            if begins or not activity_us or t - around < activity_us:
-                kept[n_kept] = event
-                n_kept += 1
-                told = t
-            else:
-                counts[_ISOLATED] += 1
+        why = _judge(t, pixel, width + 2, last_us, hot, begins, refractory_us, activity_us)
+        counts[why] += 1
+        if why == _KEPT:
+            kept[n_kept] = event
+            n_kept += 1
+            told = t
     clock[_NEWEST] = clock[_TOLD] = newest
     return position, n_kept
+
+
+def _judge(t, pixel, stride, last_us, hot, begins, refractory_us, activity_us):  # type: ignore[no-untyped-def]
+    """Return what becomes of an event; note that its pixel was active."""
+    if begins:
+        last_us[pixel] = t
+        return _KEPT
+    if hot[pixel]:
+        return _HOT
+    if t - last_us[pixel] < refractory_us:
+        return _REFRACTORY
+    last_us[pixel] = t
+    up, down = pixel - stride, pixel + stride
+    around = max(
+        last_us[up - 1], last_us[up], last_us[up + 1], last_us[pixel - 1], last_us[pixel + 1],
+        last_us[down - 1], last_us[down], last_us[down + 1],
+    )  # fmt: skip
+    return _ISOLATED if activity_us and t - around >= activity_us else _KEPT
 
 
 @cache
 def _kernel() -> Callable[..., tuple[int, int]]:
     """Compile `_filter` on first use, for any packet, strided or read-only too; it releases the GIL."""
     import numba
+    from numba.extending import register_jitable
 
+    register_jitable(inline="always")(_judge)  # a call costs a tenth of the speed
     event = numba.from_dtype(EVENTS_DTYPE)
     packet = numba.types.Array(event, 1, "A", readonly=True)
     whole, times = numba.int64, numba.int64[::1]
