@@ -32,7 +32,7 @@ def bench_transfer(clips: Path, model: str) -> dict[str, object]:
     Raises
     ------
     DataError
-        There are no such clips.
+        There are no such clips, or none is long enough for a decision at twice its tempo.
     """
     files = [path for path in sorted(clips.glob("[0-9][0-9]_*.npz")) if path.stem[3:] in GESTURES]
     if not files:
@@ -102,6 +102,8 @@ def _measured(
         decided[label] = Counter(_decisions(model, change(events, resolution), resolution))
         right += decided[label][_mirror(label) if variant == "mirrored" else label]
     n = sum(counts.total() for counts in decided.values())
+    if n == 0:
+        raise DataError(f"no clip is a window of {model.card.name} long, {variant}: give longer ones")
     low, high = wilson(right, n)
     return {
         "right": right,

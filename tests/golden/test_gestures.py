@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from livesnn.bench.transfer import bench_transfer
 from livesnn.infer.headless import Row, decide_all
 from livesnn.paths import recordings_dir
 from livesnn.simulate.motions import GESTURES
@@ -28,8 +31,21 @@ def test_nine_of_ten_windows_of_each_clip_are_right(clip: Path) -> None:
     assert decided.count(clip.stem) >= 0.9 * len(decided)
 
 
-@pytest.mark.parametrize("number", [2, 8])
-def test_real_people_are_recognised_by_majority_where_they_have_been(data_dir: Path, number: int) -> None:
-    label = GESTURES[number - 1]
-    decided = decisions(data_dir / "dvs_gesture" / f"{number:02d}_{label}.npz")
-    assert decided.count(label) > len(decided) / 2
+def test_real_people_are_recognised_though_no_training_has_seen_one(data_dir: Path) -> None:
+    as_recorded = measured(data_dir)["as recorded"]
+    for label, decided in as_recorded["decided"].items():
+        assert max(decided, key=decided.get) == label
+    assert as_recorded["share"] >= 0.9
+
+
+def test_real_people_who_are_mirrored_faster_slower_moved_nearer_or_farther_are_recognised(
+    data_dir: Path,
+) -> None:
+    shares = {name: variant["share"] for name, variant in measured(data_dir).items()}
+    assert len(shares) == 10
+    assert min(shares.values()) >= 0.75, shares
+
+
+@cache
+def measured(data_dir: Path) -> dict[str, Any]:
+    return bench_transfer(data_dir / "dvs_gesture", "gestures")

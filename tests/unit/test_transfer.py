@@ -1,0 +1,51 @@
+"""Clips of real people, changed as other people and cameras would change them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.bench.transfer import bench_transfer, wilson
+from livesnn.errors import DataError
+from livesnn.simulate.gestures import gesture_clip
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    events = gesture_clip("right_hand_wave", 3, 1.6, use="test")
+    columns = {name: events[name] for name in "txyp"}
+    np.savez(tmp_path / "02_right_hand_wave.npz", **columns)
+    return tmp_path
+
+
+def test_every_variant_is_decided_at_every_frame_of_a_full_window(clips: Path) -> None:
+    measured = bench_transfer(clips, "gestures")
+    numbers = {name: variant["n"] for name, variant in measured.items()}
+    assert numbers["as recorded"] == numbers["mirrored"] == numbers["scaled ×1.25"]
+    assert numbers["tempo ×2"] < numbers["as recorded"] < numbers["tempo ×0.6"]
+    for variant in measured.values():
+        assert sum(variant["decided"]["right_hand_wave"].values()) == variant["n"]
+        assert variant["low"] - 1e-9 <= variant["share"] <= variant["high"] + 1e-9
+
+
+def test_a_mirrored_right_hand_is_a_left_hand(clips: Path) -> None:
+    mirrored = bench_transfer(clips, "gestures")["mirrored"]
+    assert mirrored["right"] == mirrored["decided"]["right_hand_wave"].get("left_hand_wave", 0) > 0
+
+
+def test_wilsons_interval_is_that_of_the_textbook() -> None:
+    assert wilson(8, 10) == pytest.approx((0.490, 0.943), abs=1e-3)
+
+
+def test_clips_that_are_too_short_are_one_line(tmp_path: Path) -> None:
+    events = gesture_clip("right_hand_wave", 3, 0.7, use="test")
+    np.savez(tmp_path / "02_right_hand_wave.npz", **{name: events[name] for name in "txyp"})
+    with pytest.raises(DataError, match="no clip is a window of gestures long, tempo ×2: give longer ones"):
+        bench_transfer(tmp_path, "gestures")
+
+
+def test_a_folder_without_clips_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no clips NN_GESTURE.npz in .*: give --data"):
+        bench_transfer(tmp_path, "gestures")
