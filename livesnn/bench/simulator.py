@@ -130,7 +130,8 @@ def _report(compared: dict[str, dict[str, Compared]], people: int) -> str:
         "# Simulated people beside real ones\n",
         f"`livesnn bench simulator`: each real clip, and {people} people of the simulator's validation (version "
         f"{VERSION} of its events) performing the same gesture for as long. *Rank*: the share of simulated values "
-        f"below the real one; bold where that is below {LOW} or above {HIGH}.\n",
+        f"below the real one; bold where that is below {LOW} or above {HIGH}. "
+        "The real clips are of DVS-Gesture (Amir et al. 2017, CC BY 4.0).\n",
     ]
     for gesture, found in compared.items():
         parts += [f"## {gesture}\n", f"![Event rate and frames of {gesture}]({gesture}.png)\n"]

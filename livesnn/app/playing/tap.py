@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from livesnn.events import Events, EventSource, Relay, Resolution
+from livesnn.events.denoise import DenoiseState
 from livesnn.events.denoised import Denoised
-from livesnn.events.orientation import orient
-
-if TYPE_CHECKING:
-    from livesnn.app.playing.playback import Playback
+from livesnn.events.orientation import Orientation, orient
 
 
 class Seen(NamedTuple):
@@ -32,10 +30,27 @@ class Seen(NamedTuple):
 See = Callable[[Seen], None]
 
 
+class Tapped(Protocol):
+    """Who says what is heard of a source, and how it is shown: an open one, see `playback.Playback`."""
+
+    resolution: Resolution
+    orientation: Orientation
+    breaks: list[str]
+    denoise: bool
+    noise: DenoiseState
+
+    @property
+    def live(self) -> bool:
+        """Whether it is anything but a recording."""
+
+    def heard(self, packets: EventSource) -> Iterator[Events]:
+        """Yield those packets that somebody wants."""
+
+
 class _Heard(Relay):
     """What is heard of the source."""
 
-    def __init__(self, source: EventSource, playback: Playback) -> None:
+    def __init__(self, source: EventSource, playback: Tapped) -> None:
         super().__init__(source)
         self._playback = playback
 
@@ -50,7 +65,7 @@ class _Heard(Relay):
 class Tap(Relay):
     """The source as its buffer reads it: what is heard of it, without noise, upright, and seen on its way."""
 
-    def __init__(self, source: EventSource, playback: Playback, see: See) -> None:
+    def __init__(self, source: EventSource, playback: Tapped, see: See) -> None:
         heard = _Heard(source, playback)
         self._denoised = Denoised(heard, state=playback.noise, wanted=lambda: playback.denoise)
         super().__init__(self._denoised)

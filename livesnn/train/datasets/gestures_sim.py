@@ -75,22 +75,27 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     return load_gestures(card.input, MEASURED_PEOPLE, use=split, windows=windows)
 
 
-UNCUT = {"idle": (IDLE, LAMP_SHARE), "walking": (WALKING, 0.0), "noise": (NOBODY, 0.0), "lamp": (NOBODY, 1.0)}
-"""Streams without a gesture: what is there, and how probable a flickering lamp is."""
+UNCUT = {
+    "idle": (IDLE, LAMP_SHARE, 1.0),
+    "walking": (WALKING, 0.0, 0.2),
+    "noise": (NOBODY, 0.0, 0.2),
+    "lamp": (NOBODY, 1.0, 0.2),
+}
+"""Streams without a gesture: what is there, how probable a flickering lamp is, and for what part of the time."""
 
 
 def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
-    """Yield so many minutes of one person's gestures, then of each of `UNCUT`; of no training, ever."""
+    """Yield so many minutes of one person's gestures, then each of `UNCUT` for its part; of no training, ever."""
     _check_classes(card)
     duration_us = round(minutes * 60e6)
     performs = SimulatedPerson(seed, use="test", duration_us=duration_us, paced=False)
     yield Uncut("gestures", performs, performs.segments, rests=False)
-    for number, (name, (performed, lamp_share)) in enumerate(UNCUT.items(), seed + 1):
+    for number, (name, (performed, lamp_share, part)) in enumerate(UNCUT.items(), seed + 1):
         nothing = SimulatedPerson(
             number,
             use="test",
             gestures=(performed,),
-            duration_us=duration_us,
+            duration_us=round(part * duration_us),
             paced=False,
             lamp_share=lamp_share,
         )
