@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -85,7 +85,7 @@ def measure_format(
     names = ["livesnn", *(peer for peer, known in PEERS.items() if peers and kind in known.formats)]
     wrong: dict[str, str] = {}
     with ExitStack() as stack:
-        workers = {one: stack.enter_context(Worker()) for one in names if _is_there(one)}
+        workers = {one: stack.enter_context(LibraryProcess()) for one in names if _is_there(one)}
         for one in list(workers):
             said = workers[one].ask(_sums, one, path, kind)
             if not (isinstance(said, Sums) and said.agrees(written, made.sensor)):
@@ -146,21 +146,28 @@ def _time(name: str, path: Path, kind: str) -> float:
     return time.process_time() - begun_s
 
 
-class Worker(ExitStack):
+class LibraryProcess(ExitStack):
     """A process for one library: what it does to itself, a crash included, is its own affair."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.pool: Executor = ProcessPoolExecutor(1, get_context("spawn"), _take_one_core)
+        self.pool: ProcessPoolExecutor = ProcessPoolExecutor(1, get_context("spawn"), _take_one_core)
         self.callback(self.pool.shutdown, cancel_futures=True)
 
     def ask(self, task: Callable[[str, Path, str], _Answer], *arguments: Any) -> _Answer | str:
         """Return what the task returns, or, in words, why it failed."""
         future = self.pool.submit(task, *arguments)
-        error = future.exception(LIMIT_S)
-        return (
-            future.result() if error is None else " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        )
+        try:
+            error = future.exception(LIMIT_S)
+        except TimeoutError:
+            for process in list(
+                self.pool._processes.values()
+            ):  # 3.14's kill_workers, when that is the oldest
+                process.kill()
+            return f"not within {LIMIT_S:g} s"
+        if error is None:
+            return future.result()
+        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _take_one_core() -> None:

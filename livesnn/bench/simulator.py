@@ -23,6 +23,9 @@ LOW, HIGH = 0.02, 0.98
 PICTURE = InputSpec(RESOLUTION.width, RESOLUTION.height, SliceRule(delta_t_us=50_000), count_max=8)
 
 
+_TITLE = "# Simulated people beside real ones"
+
+
 class Compared(NamedTuple):
     """One statistic of a real clip, among those of simulated ones."""
 
@@ -48,21 +51,25 @@ def bench_simulator(clips: Path, out: Path, people: int) -> dict[str, object]:
     Raises
     ------
     DataError
-        There are no such clips, or too few events in one.
+        There are no such clips, several of one gesture, or too few events in one.
     LivesnnError
-        The report can't be written.
+        The report can't be written, or there is another README.md.
     """
-    files = {
-        path.stem[3:]: path for path in sorted(clips.glob("[0-9][0-9]_*.npz")) if path.stem[3:] in GESTURES
-    }
+    found = [path for path in sorted(clips.glob("[0-9][0-9]_*.npz")) if path.stem[3:] in GESTURES]
+    files = {path.stem[3:]: path for path in found}
     if not files:
         raise DataError(
             f"no clips NN_GESTURE.npz in {clips}: give --data a folder with some of {GESTURES[0]} …"
         )
+    if len(files) < len(found):
+        raise DataError(f"{clips} has several clips of one gesture: give a folder with one of each")
+    page = out / "README.md"
+    if page.exists() and not page.read_text(encoding="utf-8", errors="replace").startswith(_TITLE):
+        raise LivesnnError(f"{page} is something else's: give another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
         compared = {name: _compare(name, path, people, out / f"{name}.png") for name, path in files.items()}
-        (out / "README.md").write_text(_report(compared, people), encoding="utf-8")
+        page.write_text(_report(compared, people), encoding="utf-8")
     except OSError as error:
         raise LivesnnError(
             f"{out} can't be written: {error.strerror or error}: give another --out"
@@ -79,7 +86,10 @@ def bench_simulator(clips: Path, out: Path, people: int) -> dict[str, object]:
 
 def _compare(gesture: str, path: Path, people: int, picture: Path) -> dict[str, Compared]:
     with open_source(path) as source:
-        events = np.concatenate(list(source))
+        packets = list(source)
+        if not packets:
+            raise DataError(f"{path} holds no events: leave it out")
+        events = np.concatenate(packets)
         resolution = source.resolution
     seconds = float(events["t"][-1] - events["t"][0]) / 1e6
     simulated = [
@@ -127,7 +137,7 @@ def _coloured(frame: np.ndarray) -> np.ndarray:
 
 def _report(compared: dict[str, dict[str, Compared]], people: int) -> str:
     parts = [
-        "# Simulated people beside real ones\n",
+        f"{_TITLE}\n",
         f"`livesnn bench simulator`: each real clip, and {people} people of the simulator's validation (version "
         f"{VERSION} of its events) performing the same gesture for as long. *Rank*: the share of simulated values "
         f"below the real one; bold where that is below {LOW} or above {HIGH}. "

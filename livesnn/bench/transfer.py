@@ -27,24 +27,39 @@ def bench_transfer(clips: Path, model: str) -> dict[str, object]:
     Returns
     -------
     For each variant of the clips ``right`` of ``n`` decisions (none is wrong), the share with its 95 % interval
-    (Wilson; decisions of one clip aren't independent), and by clip how often what was decided ("" is nothing).
+    (Wilson; decisions of one clip aren't independent), and by clip how often what was decided ("" is nothing);
+    and which clips of that folder were left out, since their names say no gesture.
 
     Raises
     ------
     DataError
-        There are no such clips, or none is long enough for a decision at twice its tempo.
+        There are no such clips, one is empty, or none is long enough for a decision at twice its tempo; or the model
+        knows other classes.
     """
-    files = [path for path in sorted(clips.glob("[0-9][0-9]_*.npz")) if path.stem[3:] in GESTURES]
+    files = [path for path in sorted(clips.glob("*.npz")) if _label(path) in GESTURES]
     if not files:
         raise DataError(f"no clips NN_GESTURE.npz in {clips}: give --data a folder with some")
     loaded = load_model(model)
-    events = {path.stem[3:]: _read(path) for path in files}
-    return {name: _measured(loaded, events, name, change) for name, change in _variants().items()}
+    if loaded.card.classes != GESTURES:
+        raise DataError(f"{loaded.card.name} knows {', '.join(loaded.card.classes)}: give --model gestures")
+    events = {path.stem: _read(path) for path in files}
+    left_out = sorted(path.name for path in clips.glob("*.npz") if path not in files)
+    measured = {name: _measured(loaded, events, name, change) for name, change in _variants().items()}
+    return {**measured, "left_out": left_out}
+
+
+def _label(path: Path) -> str:
+    """Return the gesture that a clip's name says, after its number."""
+    number, _, label = path.stem.partition("_")
+    return label if number.isdigit() else ""
 
 
 def _read(path: Path) -> tuple[Events, Resolution]:
     with open_source(path) as source:
-        return np.concatenate(list(source)), source.resolution
+        packets = list(source)
+        if not packets:
+            raise DataError(f"{path} holds no events: leave it out")
+        return np.concatenate(packets), source.resolution
 
 
 def _variants() -> dict[str, Change]:
@@ -98,9 +113,10 @@ def _measured(
 ) -> dict[str, object]:
     decided: dict[str, Counter[str]] = {}
     right = 0
-    for label, (events, resolution) in clips.items():
-        decided[label] = Counter(_decisions(model, change(events, resolution), resolution))
-        right += decided[label][_mirror(label) if variant == "mirrored" else label]
+    for name, (events, resolution) in clips.items():
+        label = name.partition("_")[2]
+        decided[name] = Counter(_decisions(model, change(events, resolution), resolution))
+        right += decided[name][_mirror(label) if variant == "mirrored" else label]
     n = sum(counts.total() for counts in decided.values())
     if n == 0:
         raise DataError(f"no clip is a window of {model.card.name} long, {variant}: give longer ones")
@@ -111,7 +127,7 @@ def _measured(
         "share": right / n,
         "low": low,
         "high": high,
-        "decided": {label: dict(counts.most_common()) for label, counts in decided.items()},
+        "decided": {name: dict(counts.most_common()) for name, counts in decided.items()},
     }
 
 
@@ -132,4 +148,4 @@ def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
     share = right / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return middle - half, middle + half
+    return max(middle - half, 0.0), min(middle + half, 1.0)

@@ -129,6 +129,8 @@ def evaluate(
     from livesnn.train.folder import keep_test
     from livesnn.train.stream import describe_stream, evaluate_stream
 
+    if seed < 0:
+        raise DataError(f"{seed} is no seed: give 0 or more")
     loaded = load_model(model, engine)
     if keep and (split != "test" or stream is not None):
         raise DataError("--keep records a measurement on the test split: add --split test")

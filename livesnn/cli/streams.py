@@ -246,7 +246,8 @@ def simulate(
     out
         The .aedat4 file to write.
     scene
-        "gestures" (one after another), one of them, such as "hand_clapping", "idle", or "digit-0" to "digit-9".
+        "gestures" (one after another), one of them, such as "hand_clapping", "idle", "walking",
+        "nobody", or "digit-0" to "digit-9".
     seed
         The same seed gives the same events.
     seconds

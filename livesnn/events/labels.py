@@ -36,24 +36,39 @@ def labels_file(recording: Path) -> Path:
 
 
 def read_labels(recording: Path) -> tuple[Label, ...]:
-    """Return a recording's labels, in the order of their file; none where there is no file.
+    """Return a recording's labels, in the order of their file, lines of other recordings left out; none without one.
 
     Raises
     ------
     DataError
-        When the file can't be read.
+        When the file can't be read, or a line of it doesn't say from when to when what holds.
     """
     table = labels_file(recording)
-    if not table.is_file():
+    if not table.exists():
         return ()
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-        return tuple(Label(row["label"], float(row["start"]), float(row["end"])) for row in rows)
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, ValueError, TypeError) as error:
+            rows = csv.DictReader(file)
+            header, lines = rows.fieldnames or (), list(rows)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table}: can't be read ({error}): make its columns {','.join(COLUMNS)}") from error
+    if lacking := [name for name in COLUMNS[:4] if name not in header]:
         raise DataError(
-            f"{table}: can't be read ({error}): make its columns {','.join(COLUMNS)}, times in seconds"
-        ) from error
+            f"{table}: its first line has no column {lacking[0]}: make it {','.join(COLUMNS)}, with commas"
+        )
+    numbered = enumerate(lines, 2)
+    return tuple(_label(table, number, row) for number, row in numbered if row["file"] == recording.name)
+
+
+def _label(table: Path, number: int, row: dict[str, str | None]) -> Label:
+    label = (row["label"] or "").strip()
+    try:
+        start, end = float(row["start"] or ""), float(row["end"] or "")
+    except ValueError:
+        start = end = float("nan")
+    if not label or not 0 <= start < end < float("inf"):
+        raise DataError(f"{table}, line {number}: give a label, and seconds from 0 of which end is the later")
+    return Label(label, start, end)
 
 
 class LabelWriter(Closing):

@@ -6,6 +6,7 @@ A thread that compiles when its interpreter ends aborts the process: LLVM calls 
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -46,25 +47,25 @@ def compile_apart(folder: Path, stop: threading.Event) -> bool:
 
 def _run(command: list[str], stop: threading.Event) -> None:
     """Run a command to its end, or to ``stop``; raise ModelError with its last line of errors if it fails."""
-    try:
-        helper = subprocess.Popen(
-            command,
-            env=itself.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except OSError as error:
-        raise ModelError(f"it can't be compiled ({command[0]}: {error.strerror})") from error
-    deadline_s = time.monotonic() + LIMIT_S
-    with helper:
-        while helper.poll() is None and not stop.wait(LOOK_S) and time.monotonic() < deadline_s:
-            pass
-        ended = helper.poll() is not None
-        helper.kill()
-        said = helper.communicate()[1].strip().splitlines()
+    with tempfile.TemporaryFile() as errors:  # a pipe that nobody drains would hold the helper up
+        try:
+            helper = subprocess.Popen(
+                command,
+                env=itself.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
+        except OSError as error:
+            raise ModelError(f"it can't be compiled ({command[0]}: {error.strerror})") from error
+        deadline_s = time.monotonic() + LIMIT_S
+        with helper:
+            while helper.poll() is None and not stop.wait(LOOK_S) and time.monotonic() < deadline_s:
+                pass
+            ended = helper.poll() is not None
+            helper.kill()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip().splitlines()
     if stop.is_set() or (ended and helper.returncode == 0):
         return
     why = (said[-1] if said else f"exit code {helper.returncode}") if ended else f"not within {LIMIT_S:.0f} s"

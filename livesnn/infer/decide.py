@@ -97,8 +97,13 @@ class Decider:
             if not 0 <= value <= 1:
                 of = f" of {name}" if name else ""
                 raise LivesnnError(f"the decision threshold{of} is {value}: give a probability from 0 to 1")
-        if self.keep is not None and not 0 <= self.keep <= 1:
-            raise LivesnnError(f"a decision is to be kept from {self.keep}: give a probability from 0 to 1")
+        if self.keep is not None and not 0 <= self.keep <= self.threshold:
+            raise LivesnnError(
+                f"a decision is kept down to {self.keep}: give a probability from 0 to the threshold, "
+                f"{self.threshold}"
+            )
+        if both := [label for label in self.deny if label in self.allow]:
+            raise LivesnnError(f"{both[0]} is allowed and denied: leave it out of one")
         if not 0 <= self.smoothing < 1:
             raise LivesnnError(f"the smoothing is {self.smoothing}: give a share from 0 to below 1")
         if self.temperature is not None and not self.temperature > 0:

@@ -104,19 +104,20 @@ def decide_all(
     if engine == "spike" and not is_compiled(model_folder(model)):
         notify("compiling the spike-driven engine, once: some 15 s")
     loaded = load_model(model, engine)
-    decider.check(loaded.card)
-    opened = open_source(source, notify=notify)
-    stop = threading.Event()
-    totals = _Totals(loaded)
-    ended = ending_sets(stop) if opened.live else nullcontext()
-    limited = Limited(_in_real_time(opened), seconds, stop)
-    with Denoised(limited) if denoise else limited as timely, ended, preparing(loaded):
-        stream = frames(timely, loaded.card.input.slice, loaded.card.input)
-        for result in run(stream, loaded, state=state, decider=decider):
-            totals.add(result)
-            if result.window_end or (every == "frame" and result.window_seen):
-                yield _row(result, loaded)
-        yield totals.end(timely)
+    with preparing(loaded):
+        decider.check(loaded.card)
+        opened = open_source(source, notify=notify)
+        stop = threading.Event()
+        totals = _Totals(loaded)
+        ended = ending_sets(stop) if opened.live else nullcontext()
+        limited = Limited(_in_real_time(opened), seconds, stop)
+        with Denoised(limited) if denoise else limited as timely, ended:
+            stream = frames(timely, loaded.card.input.slice, loaded.card.input)
+            for result in run(stream, loaded, state=state, decider=decider):
+                totals.add(result)
+                if result.window_end or (every == "frame" and result.window_seen):
+                    yield _row(result, loaded)
+            yield totals.end(timely)
 
 
 def _in_real_time(source: EventSource) -> EventSource:

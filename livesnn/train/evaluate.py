@@ -43,7 +43,7 @@ class Evaluation:
     None where each clip is a recording of its own. ``density``: spikes a neuron a step over all hidden neurons, in
     the carried run; ``densities``: by layer. ``confusion``: rows are true classes, columns decisions, of the carried
     run. ``calibration_error``: between confidence and accuracy, 0..1, and the ``temperature`` that would suit these
-    clips; both of the carried run. ``mistakes``: the surest `MISTAKES` of them. ``mean_count``: of a pixel and frame;
+    clips; both of the carried run. ``mistakes``: the surest `MISTAKES` of the other. ``mean_count``: of a pixel;
     ``saturated``: the share of pixels with events (of video: of all) at the model's maximum count or above;
     ``empty``: of frames with nothing in them.
     """

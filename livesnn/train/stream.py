@@ -75,12 +75,13 @@ def describe_stream(measured: StreamEvaluation) -> Iterator[str]:
     """Yield what was measured that isn't one number, in words."""
     late = measured.latency_ms
     yield (
-        f"decided right {late['p50']:.0f} ms after the onset (median of {late['n']:.0f} gestures; 90 %: "
-        f"{late['p90']:.0f} ms; never: {late['missed']:.1%})"
+        f"decided right {late['p50']:.0f} ms after the change to a gesture was complete (median of "
+        f"{late['n']:.0f}; 90 %: {late['p90']:.0f} ms; never: {late['missed']:.1%})"
     )
     after = [f"{share:.0%} {ms} ms" for ms, share in measured.accuracy_after_ms.items()]
     yield f"right so long after the onset: {', '.join(after)}"
-    false = [f"{name} {rate:.1f}" for name, rate in measured.false_decisions_a_minute.items()]
+    rates = measured.false_decisions_a_minute.items()
+    false = [f"{name} {'– (too short)' if np.isnan(rate) else f'{rate:.1f}'}" for name, rate in rates]
     yield f"false decisions a minute: {', '.join(false)}"
     yield "right by class: " + ", ".join(f"{name} {share:.0%}" for name, share in measured.recall.items())
 
@@ -155,11 +156,10 @@ def _decide(model: Model, stream: Uncut, decider: Decider, played_us: int) -> It
     card = model.card
     ends_us: deque[int] = deque(maxlen=card.input.window + 1)  # of a window's frames, and of the one before
     for result in run(frames(stream.source, card.input.slice, card.input), model, decider=decider):
-        if not ends_us:
+        if result.reset or not ends_us:
+            ends_us.clear()
             ends_us.append(result.t - (card.input.slice.delta_t_us or 0))
         ends_us.append(result.t)
-        if result.reset:
-            ends_us = deque([ends_us[-2], result.t], ends_us.maxlen)
         begun_us = ends_us[0] + played_us if len(ends_us) == ends_us.maxlen else None
         yield _Decided(result.t + played_us, begun_us, result.decision, result.density, result.window_end)
 

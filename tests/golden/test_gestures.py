@@ -33,15 +33,15 @@ def test_nine_of_ten_windows_of_each_clip_are_right(clip: Path) -> None:
 
 def test_real_people_are_recognised_though_no_training_has_seen_one(data_dir: Path) -> None:
     as_recorded = measured(data_dir)["as recorded"]
-    for label, decided in as_recorded["decided"].items():
-        assert max(decided, key=decided.get) == label
+    for clip, decided in as_recorded["decided"].items():
+        assert max(decided, key=decided.get) == clip[3:]
     assert as_recorded["share"] >= 0.9
 
 
 def test_real_people_who_are_mirrored_faster_slower_moved_nearer_or_farther_are_recognised(
     data_dir: Path,
 ) -> None:
-    shares = {name: variant["share"] for name, variant in measured(data_dir).items()}
+    shares = {name: each["share"] for name, each in measured(data_dir).items() if name != "left_out"}
     assert len(shares) == 10
     assert min(shares.values()) >= 0.75, shares
 

@@ -59,7 +59,7 @@ def test_who_reads_wrongly_or_not_at_all_is_named_and_not_timed(
 ) -> None:
     monkeypatch.setitem(PEERS, "hasty", Peer("numpy", _all_but_one, ("dat",)))
     monkeypatch.setitem(PEERS, "broken", Peer("numpy", _fail, ("dat",)))
-    monkeypatch.setattr(formats, "Worker", InThisProcess)
+    monkeypatch.setattr(formats, "LibraryProcess", InThisProcess)
     found = formats.measure_format("dat", MADE_FILES["dat"], tmp_path, 2, COUNT, peers=True)
     assert set(found["wrong"]) >= {"hasty", "broken"}
     assert found["wrong"]["broken"] == "ValueError: it can't be read"
@@ -67,11 +67,11 @@ def test_who_reads_wrongly_or_not_at_all_is_named_and_not_timed(
     assert not {"hasty", "broken"} & set(found["mev_per_s"])
 
 
-class InThisProcess(formats.Worker):
+class InThisProcess(formats.LibraryProcess):
     """As a worker, without a process, which would not know this test's libraries."""
 
     def __init__(self) -> None:
-        super(formats.Worker, self).__init__()
+        super(formats.LibraryProcess, self).__init__()
         self.pool = ThreadPoolExecutor(1)
         self.callback(self.pool.shutdown)
 

@@ -138,7 +138,14 @@ def test_a_class_may_have_a_threshold_of_its_own() -> None:
 def test_a_class_that_may_not_be_decided_gives_nothing() -> None:
     rates = (sure(0, 0.9), sure(1, 0.9), sure(2, 0.9))
     assert decisions(Decider(deny=("one",)), *rates) == ["zero", None, "two"]
-    assert decisions(Decider(allow=("one", "two"), deny=("two",)), *rates) == [None, "one", None]
+    assert decisions(Decider(allow=("one",)), *rates) == [None, "one", None]
+    with pytest.raises(LivesnnError, match="one is allowed and denied"):
+        Decider(allow=("one",), deny=("one",))
+
+
+def test_a_decision_that_is_kept_above_its_threshold_would_never_begin() -> None:
+    with pytest.raises(LivesnnError, match=r"from 0 to the threshold, 0\.5"):
+        Decider(keep=0.9)
 
 
 def test_the_cards_temperature_is_taken_where_none_is_given() -> None:

@@ -80,12 +80,30 @@ def test_info_tells_the_labels_and_what_cannot_be_read_of_them(tmp_path: Path) -
     info = describe(path)
     assert info.labels == (Label("wave", 1.0, 2.0), Label("clap", 3.0, 5.5))
     assert "wave 1.000 to 2.000 s, clap 3.000 to 5.500 s" in describe_recording(info)
-    labels_file(path).write_text("file,start,end,label,session\na.aedat4,soon,later,wave,\n")
+    labels_file(path).write_text("file,start,end,label\na.aedat4,soon,later,wave\n")
     damaged = describe(path)
     assert damaged.labels == ()
-    assert "a.labels.csv: can't be read" in damaged.warnings[0]
-    with pytest.raises(DataError, match="make its columns file,start,end,label,session"):
+    assert "a.labels.csv, line 2: give a label, and seconds" in damaged.warnings[0]
+
+
+@pytest.mark.parametrize("line", ["nan,1,wave", "0,inf,wave", "2,1,wave", "-1,1,wave", "0,1,", "0"])
+def test_a_line_that_does_not_say_from_when_to_when_what_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "a.aedat4"
+    labels_file(path).write_text(f"file,start,end,label\na.aedat4,0,1,clap\na.aedat4,{line}\n")
+    with pytest.raises(DataError, match=r"a\.labels\.csv, line 3: give a label"):
         read_labels(path)
+
+
+def test_lines_of_other_recordings_are_not_this_ones_and_a_table_needs_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a.aedat4"
+    labels_file(path).write_text("file,start,end,label\nb.aedat4,0,1,clap\na.aedat4,1,2,wave\n")
+    assert read_labels(path) == (Label("wave", 1.0, 2.0),)
+    for text in ("", "file;start;end;label\n"):
+        labels_file(path).write_text(text)
+        with pytest.raises(
+            DataError, match=r"no column .*: make it file,start,end,label,session, with commas"
+        ):
+            read_labels(path)
 
 
 def test_a_folder_of_labelled_recordings_is_trained_on_each_a_session(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
 from livesnn.events import Events
 from livesnn.events.frames import Slicer
-from livesnn.simulate.gestures import RESOLUTION, VERSION, Use, gesture_clip, gesture_stream
+from livesnn.simulate.gestures import RESOLUTION, VERSION, WARM_UP_US, Use, gesture_clip, gesture_stream
 from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES, IDLE, MIRRORED, NOBODY, NOTHING, WALKING
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
@@ -85,15 +85,15 @@ UNCUT = {
 
 
 def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
-    """Yield so many minutes of one person's gestures, then each of `UNCUT` for its part; of no training, ever."""
+    """Yield so many minutes of one person's gestures, then each of `UNCUT` for its part."""
     _check_classes(card)
     duration_us = round(minutes * 60e6)
-    performs = SimulatedPerson(seed, use="test", duration_us=duration_us, paced=False)
+    performs = SimulatedPerson(seed, use=split, duration_us=duration_us, paced=False)
     yield Uncut("gestures", performs, performs.segments, rests=False)
     for number, (name, (performed, lamp_share, part)) in enumerate(UNCUT.items(), seed + 1):
         nothing = SimulatedPerson(
             number,
-            use="test",
+            use=split,
             gestures=(performed,),
             duration_us=round(part * duration_us),
             paced=False,
@@ -122,7 +122,8 @@ def load_gestures(spec: InputSpec, people: int, *, use: Use, windows: int = 1) -
 
 def load_nothing(spec: InputSpec, people: int, *, use: Use) -> Clips:
     """Return `NOTHING_WINDOWS` clips of each of so many people who perform nothing, `UNKNOWN` all."""
-    chosen = [(NOTHINGS[seed % len(NOTHINGS)], seed) for seed in range(people)]
+    kinds = NOTHINGS if spec.slice.delta_t_us else (IDLE,)  # so many events may never come of an empty scene
+    chosen = [(kinds[seed % len(kinds)], seed) for seed in range(people)]
     frames = _frames(spec, chosen, use, NOTHING_WINDOWS)
     clips = frames.reshape(-1, spec.window, *frames.shape[2:])
     names = tuple(f"{use}/{name}/{seed}/{part}" for name, seed in chosen for part in range(NOTHING_WINDOWS))
@@ -155,9 +156,12 @@ def nothing_clip(name: str, seed: int, seconds: float, use: Use) -> Events:
     kept_s = POSE_S if name == IDLE else (LONGEST_S, LONGEST_S)
     for take in gesture_stream(seed, use=use, gestures=(name,), segment_s=kept_s, lamp_share=LAMP_SHARE):
         packets.append(take.events)
-        if take.end_us >= seconds * 1e6:
+        if take.end_us >= seconds * 1e6 + WARM_UP_US:
             break
-    return np.concatenate(packets)
+    events = np.concatenate(packets)
+    events = events[events["t"] >= WARM_UP_US]
+    events["t"] -= WARM_UP_US
+    return events
 
 
 def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Frames:
@@ -181,7 +185,7 @@ def _fill(make: Callable[[list[_Clip]], Frames], clips: list[_Clip]) -> None:
 
 
 def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> object:
-    poses = (*POSE_S, LAMP_SHARE) if clips[0][0] in NOTHING else ()
+    poses = (*POSE_S, LAMP_SHARE, WARM_UP_US) if clips[0][0] in NOTHING else ()
     return spec.width, spec.height, spec.slice, spec.window, windows, use, VERSION, clips, *poses
 
 
