@@ -7,6 +7,7 @@ the columns (``# t_us x y p``) or the sensor's size (``%geometry:640,480``). Not
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -86,6 +87,7 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
     file = WindowedFile(path)
     try:
         layout = _read_layout(file)
+        _check_named(path, columns)
         names = columns or layout.names
         blocks = TextBlocks(file, layout.start, len(names) or layout.columns)
         sample = blocks.rows(0)
@@ -202,12 +204,23 @@ def _layout(
     return Layout(names, columns, start, resolution)
 
 
+def _check_named(path: Path, columns: Sequence[str]) -> None:
+    """Raise FormatError unless what a person calls the columns names t, x, y and p, each once."""
+    if not columns:
+        return
+    missing = find_columns(columns).missing
+    axes = Counter(axis for name in columns for axis in find_columns([name]).by_axis)
+    if wrong := [*missing, *(axis for axis, count in axes.items() if count > 1)]:
+        what = f"{wrong[0]} isn't among them" if missing else f"{wrong[0]} is there twice"
+        raise FormatError(f"{path}: columns={','.join(columns)[:200]}: {what}: {_NAME_THEM}")
+
+
 def _refuse_bad_lines(file: WindowedFile, sample: Rows) -> None:
     rows, columns = sample.mantissas.shape
     if sample.bad_lines > rows:
         raise FormatError(
             f"{file.path}: {sample.bad_lines:,} of the first {rows + sample.bad_lines:,} lines aren't {columns} "
-            f"numbers, with points for decimals: it isn't a table of events, or it is damaged"
+            f"numbers, with points for decimals: name as many columns as it has, or it is no table of events"
         )
 
 
