@@ -94,6 +94,8 @@ def evaluate(
     data: Path = Path("data"),
     split: Literal["validation", "train", "test"] = "validation",
     stream: float | None = None,
+    threshold: float = 0.5,
+    smoothing: float = 0.0,
     seed: int = 0,
     engine: Literal["auto", "onnx", "spike", "torch"] = "auto",
     keep: bool = False,
@@ -113,6 +115,10 @@ def evaluate(
         "validation": the clips kept from the model's training, by the seed in its card.
     stream
         Measure on about so many minutes of uncut gestures instead, the state carried (gestures-sim, dvs-gesture).
+    threshold
+        With --stream: probability that a decision needs.
+    smoothing
+        With --stream: share of a frame's probabilities that is those of the frame before.
     seed
         Of the clips' order in one stream; with --stream of the person, or of the recordings' order.
     engine
@@ -123,6 +129,7 @@ def evaluate(
         As JSON.
     """
     from livesnn.infer import load_model, model_folder
+    from livesnn.infer.decide import Decider
     from livesnn.train.datasets import data_set, uncut_streams
     from livesnn.train.evaluate import evaluate as measure
     from livesnn.train.explain import explain
@@ -131,12 +138,14 @@ def evaluate(
 
     if seed < 0:
         raise DataError(f"{seed} is no seed: give 0 or more")
+    if stream is None and (threshold, smoothing) != (0.5, 0.0):
+        raise DataError("--threshold and --smoothing are of --stream: a clip is always decided")
     loaded = load_model(model, engine)
     if keep and (split != "test" or stream is not None):
         raise DataError("--keep records a measurement on the test split: add --split test")
     if stream is not None:
         streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
-        played = evaluate_stream(loaded, streams)
+        played = evaluate_stream(loaded, streams, Decider(threshold=threshold, smoothing=smoothing))
         _show(asdict(played), describe_stream(played), json=json)
         return 0
     source = data_set(dataset)
