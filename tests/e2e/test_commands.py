@@ -78,7 +78,7 @@ def test_run_prints_one_row_a_frame_when_asked() -> None:
     assert [by_time[row["t"]] for row in windows] == windows
 
 
-@pytest.mark.parametrize("clip", ["air_drums", "digit-3"])
+@pytest.mark.parametrize("clip", ["arm_roll", "digit-3"])
 def test_without_noise_a_clip_is_decided_alike_and_the_summary_says_what_was_dropped(clip: str) -> None:
     where = recordings_dir() / f"{clip}.aedat4"
     model = ("--model", "nmnist" if clip.startswith("digit") else "gestures")
