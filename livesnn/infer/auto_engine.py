@@ -26,6 +26,7 @@ PREPARING = "preparing the spike engine …"
 PATIENCE_S = 1.0
 """What ends sooner, such as a script on a short recording, starts no other process."""
 
+_WORKERS: weakref.WeakSet[Worker] = weakref.WeakSet()  # also of models nobody holds
 _ENDING_S = 5.0  # for a load from numba's cache to end, which must not be cut off by the end of the process
 
 
@@ -47,7 +48,10 @@ class AutoModel:
         self._ready: Latest[Model] = Latest()
         self._worker = Worker("prepare", partial(_leave, prepare, self._ready)).start()
         weakref.finalize(self, self._worker.stop.set)
-        atexit.register(_end, weakref.ref(self._worker))
+        if not _WORKERS:
+            atexit.unregister(end_preparing)
+            atexit.register(end_preparing)
+        _WORKERS.add(self._worker)
 
     @property
     def engine(self) -> str:
@@ -113,6 +117,15 @@ def stop_preparing(model: Model) -> None:
         model.close()
 
 
+def end_preparing() -> None:
+    """Leave no thread and no process behind that prepares an engine for any model, held or not."""
+    workers = list(_WORKERS)
+    for worker in workers:
+        worker.stop.set()
+    for worker in workers:
+        worker.close(_ENDING_S)
+
+
 @contextmanager
 def preparing(model: Model) -> Iterator[None]:
     """Let another engine be prepared for a model within this block alone."""
@@ -145,9 +158,3 @@ def _leave(
     """Leave what is prepared in a mailbox."""
     if (model := prepare(stop)) is not None:
         ready.put(model)
-
-
-def _end(worker: weakref.ref[Worker]) -> None:
-    """Let a thread end before the process does."""
-    if (running := worker()) is not None:
-        running.close(_ENDING_S)

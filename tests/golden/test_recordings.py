@@ -74,7 +74,7 @@ def test_a_description_has_the_fields_that_outside_checks_rely_on(recordings: Pa
     found = json.loads(msgspec.json.encode(describe(recordings / "aedat4/aestream_davis.aedat4")))
     assert set(found) == {
         "format", "camera", "resolution", "duration_us", "streams", "orientation", "frames", "imu", "triggers",
-        "warnings",
+        "labels", "warnings",
     }  # fmt: skip
     assert (found["format"], found["camera"]) == ("aedat4", "DAVIS346_00000104")
     assert found["resolution"] == [346, 260]

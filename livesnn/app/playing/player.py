@@ -13,7 +13,7 @@ from livesnn.errors import ModelError
 from livesnn.events.orientation import Orientation
 from livesnn.events.tape import Tape
 from livesnn.infer import Engine, Model, model_folder
-from livesnn.infer.auto_engine import stop_preparing
+from livesnn.infer.auto_engine import end_preparing
 from livesnn.infer.tally import Tally
 
 PATIENCE_S = 0.7  # a person who has opened another source waits no longer
@@ -244,8 +244,7 @@ class Player:
             tape.close()
         for session in self._hanging:
             session.stop()
-        if not isinstance(self._model, str):
-            stop_preparing(self._model)
+        end_preparing()  # also for models that were left before they were there
 
     def summary(self, frames_shown: int) -> Summary:
         """Return what all sessions that have ended did."""
