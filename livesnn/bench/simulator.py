@@ -8,13 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.bench.fingerprint import BIN_US, fingerprint, rate_over_time
+from livesnn.bench.real_clips import find_clips, label_of, read_clip
 from livesnn.card import InputSpec
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events import Events, Resolution
 from livesnn.events.frames import SliceRule, stack_clip
 from livesnn.simulate.gestures import RESOLUTION, VERSION, gesture_clip
-from livesnn.simulate.motions import GESTURES
-from livesnn.sources import open_source
 
 SHOWN, FRAMES = 3, 8
 """Simulated people beside each real one, and frames of each."""
@@ -55,12 +54,8 @@ def bench_simulator(clips: Path, out: Path, people: int) -> dict[str, object]:
     LivesnnError
         The report can't be written, or there is another README.md.
     """
-    found = [path for path in sorted(clips.glob("[0-9][0-9]_*.npz")) if path.stem[3:] in GESTURES]
-    files = {path.stem[3:]: path for path in found}
-    if not files:
-        raise DataError(
-            f"no clips NN_GESTURE.npz in {clips}: give --data a folder with some of {GESTURES[0]} …"
-        )
+    found = find_clips(clips)
+    files = {label_of(path): path for path in found}
     if len(files) < len(found):
         raise DataError(f"{clips} has several clips of one gesture: give a folder with one of each")
     page = out / "README.md"
@@ -85,12 +80,7 @@ def bench_simulator(clips: Path, out: Path, people: int) -> dict[str, object]:
 
 
 def _compare(gesture: str, path: Path, people: int, picture: Path) -> dict[str, Compared]:
-    with open_source(path) as source:
-        packets = list(source)
-        if not packets:
-            raise DataError(f"{path} holds no events: leave it out")
-        events = np.concatenate(packets)
-        resolution = source.resolution
+    events, resolution = read_clip(path)
     seconds = float(events["t"][-1] - events["t"][0]) / 1e6
     simulated = [
         gesture_clip(gesture, seed, seconds, use="validation", resolution=resolution)

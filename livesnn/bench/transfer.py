@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from livesnn.bench.real_clips import find_clips, label_of, read_clip
 from livesnn.errors import DataError
 from livesnn.events import Events, Resolution
 from livesnn.events.frames import Slicer
 from livesnn.infer import Model, load_model
 from livesnn.infer.pipeline import run
-from livesnn.simulate.motions import GESTURES, MIRRORED
-from livesnn.sources import open_source
+from livesnn.simulate.motions import GESTURES, mirrored
 
 Change = Callable[[Events, Resolution], Events]
+Relabel = Callable[[str], str]
 SHIFT_PX = 12
 
 
@@ -36,46 +37,35 @@ def bench_transfer(clips: Path, model: str) -> dict[str, object]:
         There are no such clips, one is empty, or none is long enough for a decision at twice its tempo; or the model
         knows other classes.
     """
-    files = [path for path in sorted(clips.glob("*.npz")) if _label(path) in GESTURES]
-    if not files:
-        raise DataError(f"no clips NN_GESTURE.npz in {clips}: give --data a folder with some")
+    files = find_clips(clips)
     loaded = load_model(model)
     if loaded.card.classes != GESTURES:
         raise DataError(f"{loaded.card.name} knows {', '.join(loaded.card.classes)}: give --model gestures")
-    events = {path.stem: _read(path) for path in files}
+    events = {path: read_clip(path) for path in files}
     left_out = sorted(path.name for path in clips.glob("*.npz") if path not in files)
-    measured = {name: _measured(loaded, events, name, change) for name, change in _variants().items()}
+    measured = {name: _measured(loaded, events, name, *variant) for name, variant in _variants().items()}
     return {**measured, "left_out": left_out}
 
 
-def _label(path: Path) -> str:
-    """Return the gesture that a clip's name says, after its number."""
-    number, _, label = path.stem.partition("_")
-    return label if number.isdigit() else ""
-
-
-def _read(path: Path) -> tuple[Events, Resolution]:
-    with open_source(path) as source:
-        packets = list(source)
-        if not packets:
-            raise DataError(f"{path} holds no events: leave it out")
-        return np.concatenate(packets), source.resolution
-
-
-def _variants() -> dict[str, Change]:
+def _variants() -> dict[str, tuple[Change, Relabel]]:
+    """Return what is done to the events, and what a clip of a label then shows."""
     moved = {
-        f"shifted by {dx}, {dy} px": _moving(dx, dy, 1.0)
+        f"shifted by {dx}, {dy} px": (_moving(dx, dy, 1.0), _same)
         for dx, dy in ((SHIFT_PX, 0), (-SHIFT_PX, 0), (0, SHIFT_PX), (0, -SHIFT_PX))
     }
     return {
-        "as recorded": lambda events, resolution: events,
-        "mirrored": _mirrored,
-        "tempo ×0.6": _timed(0.6),
-        "tempo ×2": _timed(2.0),
+        "as recorded": (lambda events, resolution: events, _same),
+        "mirrored": (_mirrored, mirrored),
+        "tempo ×0.6": (_timed(0.6), _same),
+        "tempo ×2": (_timed(2.0), _same),
         **moved,
-        "scaled ×0.75": _moving(0, 0, 0.75),
-        "scaled ×1.25": _moving(0, 0, 1.25),
+        "scaled ×0.75": (_moving(0, 0, 0.75), _same),
+        "scaled ×1.25": (_moving(0, 0, 1.25), _same),
     }
+
+
+def _same(label: str) -> str:
+    return label
 
 
 def _mirrored(events: Events, resolution: Resolution) -> Events:
@@ -109,14 +99,17 @@ def _moving(dx: int, dy: int, scale: float) -> Change:
 
 
 def _measured(
-    model: Model, clips: dict[str, tuple[Events, Resolution]], variant: str, change: Change
+    model: Model,
+    clips: dict[Path, tuple[Events, Resolution]],
+    variant: str,
+    change: Change,
+    becomes: Relabel,
 ) -> dict[str, object]:
     decided: dict[str, Counter[str]] = {}
     right = 0
-    for name, (events, resolution) in clips.items():
-        label = name.partition("_")[2]
-        decided[name] = Counter(_decisions(model, change(events, resolution), resolution))
-        right += decided[name][_mirror(label) if variant == "mirrored" else label]
+    for path, (events, resolution) in clips.items():
+        decided[path.stem] = Counter(_decisions(model, change(events, resolution), resolution))
+        right += decided[path.stem][becomes(label_of(path))]
     n = sum(counts.total() for counts in decided.values())
     if n == 0:
         raise DataError(f"no clip is a window of {model.card.name} long, {variant}: give longer ones")
@@ -129,11 +122,6 @@ def _measured(
         "high": high,
         "decided": {name: dict(counts.most_common()) for name, counts in decided.items()},
     }
-
-
-def _mirror(label: str) -> str:
-    back = {there: here for here, there in MIRRORED.items()}
-    return MIRRORED.get(label, back.get(label, label))
 
 
 def _decisions(model: Model, events: Events, resolution: Resolution) -> Iterator[str]:

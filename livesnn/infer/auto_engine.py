@@ -111,12 +111,6 @@ def note_of(model: Model) -> str:
     return model.note if isinstance(model, AutoModel) else ""
 
 
-def stop_preparing(model: Model) -> None:
-    """Leave no thread and no process behind that prepares another engine for a model."""
-    if isinstance(model, AutoModel):
-        model.close()
-
-
 def end_preparing() -> None:
     """Leave no thread and no process behind that prepares an engine for any model, held or not."""
     workers = list(_WORKERS)
@@ -132,7 +126,8 @@ def preparing(model: Model) -> Iterator[None]:
     try:
         yield
     finally:
-        stop_preparing(model)
+        if isinstance(model, AutoModel):
+            model.close()
 
 
 def _load(folder: Path, onnx: OnnxModel, threads: int | None) -> Model:

@@ -38,6 +38,13 @@ MIRRORED = {
 }
 """What a gesture becomes in a mirror, and that becomes what it was; all others stay what they are."""
 
+
+def mirrored(gesture: str) -> str:
+    """Return what a gesture becomes in a mirror."""
+    back = {there: here for here, there in MIRRORED.items()}
+    return MIRRORED.get(gesture, back.get(gesture, gesture))
+
+
 IDLE, WALKING, NOBODY = "idle", "walking", "nobody"
 NOTHING = (IDLE, WALKING, NOBODY)
 """What is no gesture: standing there, walking by, an empty scene."""
@@ -74,27 +81,25 @@ def _clapping(beat: Beat, rng: Random) -> Limbs:
     clap = _pivoting if rng.random() < 0.5 else _carrying
     for arm, part in enumerate((share, 1 - share)):
         way = vectors(np.cos(axis), np.sin(axis) * np.sign(part - 0.5), 0.0)
-        clap(limbs, arm, meeting, way, part * apart, rng)
+        limbs.wrist[:, arm], limbs.elbow[:, arm], limbs.hand[:, arm] = clap(meeting, way, part * apart, rng)
     return limbs
 
 
-def _carrying(limbs: Limbs, arm: int, meeting: Array, way: Array, apart: Array, rng: Random) -> None:
-    """Clap with whole arms: the wrist goes ``way`` [3] from where the hands meet."""
+def _carrying(meeting: Array, way: Array, apart: Array, rng: Random) -> tuple[Array, Array, Array]:
+    """Return wrist, elbow and hand that clap with the whole arm: the wrist goes ``way`` [3] from the meeting."""
     gap = 0.04 + rng.uniform(0.2, 0.72) * apart
-    limbs.wrist[:, arm] = meeting + gap[:, None] * way
-    limbs.hand[:, arm] = vectors(-0.2, rng.uniform(-0.2, 1.0), rng.uniform(0.0, 0.8))
-    limbs.elbow[:, arm] = vectors(rng.uniform(0.3, 1.0), -1.0, -0.3)
+    hand = vectors(-0.2, rng.uniform(-0.2, 1.0), rng.uniform(0.0, 0.8))
+    return meeting + gap[:, None] * way, vectors(rng.uniform(0.3, 1.0), -1.0, -0.3), hand
 
 
-def _pivoting(limbs: Limbs, arm: int, meeting: Array, way: Array, apart: Array, rng: Random) -> None:
-    """Clap with forearms that turn about resting elbows."""
+def _pivoting(meeting: Array, way: Array, apart: Array, rng: Random) -> tuple[Array, Array, Array]:
+    """Return wrist, elbow and hand that clap with a forearm that turns about a resting elbow."""
     upper = vectors(rng.uniform(0.0, 0.4), -1.0, rng.uniform(-0.1, 0.4))
     upper = upper / np.linalg.norm(upper)
     forearm = (meeting - 0.53 * upper) / 0.46
     forearm = forearm / np.linalg.norm(forearm) + (0.05 + rng.uniform(0.5, 1.8) * apart)[:, None] * way
-    limbs.wrist[:, arm] = 0.53 * upper + 0.46 * forearm / np.linalg.norm(forearm, axis=1, keepdims=True)
-    limbs.elbow[:, arm] = upper
-    limbs.hand[:, arm] = vectors(rng.uniform(-0.3, 0.1), rng.uniform(-0.2, 0.6), rng.uniform(0.0, 0.4))
+    wrist = 0.53 * upper + 0.46 * forearm / np.linalg.norm(forearm, axis=1, keepdims=True)
+    return wrist, upper, vectors(rng.uniform(-0.3, 0.1), rng.uniform(-0.2, 0.6), rng.uniform(0.0, 0.4))
 
 
 def _waving(arms: tuple[int, ...], beat: Beat, rng: Random) -> Limbs:
