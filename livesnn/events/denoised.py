@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from livesnn.events import Events, EventSource, Relay
 from livesnn.events.denoise import DenoiseCounts, DenoiseSpec, DenoiseState, Kept, denoise
 
+SPEC = DenoiseSpec()
+
 
 class Denoised(Relay):
     """Another source's events without its noise; its counters are still those of all events.
@@ -17,8 +19,6 @@ class Denoised(Relay):
     ----------
     source
         Owned from now on; a video raises SourceError, and is closed.
-    spec
-        What is noise.
     state
         To go on with; None: a new one.
     wanted
@@ -35,7 +35,6 @@ class Denoised(Relay):
     def __init__(
         self,
         source: EventSource,
-        spec: DenoiseSpec = DenoiseSpec(),  # noqa: B008 (frozen)
         *,
         state: DenoiseState | None = None,
         wanted: Callable[[], bool] = lambda: True,
@@ -46,7 +45,6 @@ class Denoised(Relay):
             raise source.video.no_events()
         self.state = state or DenoiseState(source.resolution)
         self.came = 0
-        self._spec = spec
         self._wanted = wanted
         self._now_us: int | None = None
 
@@ -73,7 +71,7 @@ class Denoised(Relay):
 
     def _pieces(self, packet: Events) -> list[Kept]:
         if packet.size and self._wanted():
-            return [*denoise(packet, self.state, self._spec)]
+            return [*denoise(packet, self.state, SPEC)]
         return [Kept(packet, packet.size, None)]
 
     def _hand_on(self, piece: Kept) -> Events:

@@ -5,8 +5,10 @@ Not here: whether the spike-driven engine is compiled (auto_engine.py).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -39,6 +41,12 @@ class Dense(tuple[FloatArray, ...]):
     """A State of ONNX Runtime's that says how many more steps it is to take before spikes are counted."""
 
     steps_left: int
+
+    def __new__(cls, state: Iterable[FloatArray], steps_left: int) -> Self:
+        """Return these membranes, to be stepped so often more."""
+        dense = super().__new__(cls, state)
+        dense.steps_left = steps_left
+        return dense
 
 
 class AdaptiveModel:
@@ -99,9 +107,7 @@ class AdaptiveModel:
             return self._spike.advance(frame, state)
         self.engine = self._onnx.engine
         output, after = self._onnx.advance(frame, state)
-        dense = Dense(after)
-        dense.steps_left = steps - 1
-        return output, dense
+        return output, Dense(after, steps - 1)
 
     def _dense_steps(self, state: State) -> int:
         """Return how many steps from a state on are ONNX Runtime's, without another look; 0: none."""
