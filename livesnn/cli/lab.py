@@ -97,7 +97,7 @@ def evaluate(
     threshold: float = 0.5,
     smoothing: float = 0.0,
     seed: int = 0,
-    engine: Literal["auto", "onnx", "spike", "torch"] = "auto",
+    engine: Literal["auto", "onnx", "spike", "torch"] = "onnx",
     keep: bool = False,
     json: bool = False,
 ) -> int:
@@ -122,7 +122,8 @@ def evaluate(
     seed
         Of the clips' order in one stream; with --stream of the person, or of the recordings' order.
     engine
-        What runs the network.
+        What runs the network; onnx as in a training's own measurement: what is measured must not depend on what
+        happens to be compiled.
     keep
         Record what was measured on the test split in the model folder's card.
     json
