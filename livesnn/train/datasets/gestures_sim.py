@@ -40,7 +40,10 @@ TEST_WINDOWS = 3
 NOTHING_WINDOWS = 6
 """Clips of each person who performs nothing, one after the other."""
 
-NOTHINGS = (IDLE,) * 6 + (WALKING,) * 3 + (NOBODY,)
+NOTHING_SHARE = 4
+"""Of these an epoch has so many times as many as of one gesture."""
+
+NOTHINGS = (IDLE,) * 5 + (WALKING,) * 4 + (NOBODY,)
 """What every ten of them do, by their seed."""
 
 LAMP_SHARE = 0.4
@@ -61,11 +64,11 @@ _Clip = tuple[str, int]  # gesture and seed
 
 
 def load_parts(config: TrainConfig) -> Parts:
-    """Return ``config.people`` clips a class, others for validation; and, twice as many an epoch, of no gesture."""
+    """Return ``config.people`` clips a class, others for validation; and, `NOTHING_SHARE` times as many, of none."""
     spec = config.card(()).input
     nothing = load_nothing(spec, config.people, use="train")
     validation = load_gestures(spec, MEASURED_PEOPLE, use="validation")
-    return Parts(load_gestures(spec, config.people, use="train"), validation, nothing, 2 * config.people)
+    return Parts(load_gestures(spec, config.people, use="train"), validation, nothing, NOTHING_SHARE * config.people)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
