@@ -1,7 +1,11 @@
-"""Looking at a file before it is read: only a regular one, and its first octets. Not here: what is in it."""
+"""Looking at a file before it is read: only a regular one, and its first octets; replacing a small one whole.
+
+Not here: what is in it.
+"""
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -46,6 +50,16 @@ def file_head(path: Path, count: int, what: str = "recording") -> bytes:
     if not head:
         raise FormatError(f"{path}: the file is empty: record it again, or get it again")
     return head
+
+
+def replace_file(path: Path, octets: bytes) -> None:
+    """Write a file whole or not at all: a process killed on the way leaves the old one; raises OSError."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        new.write_bytes(octets)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _closed(path: Path, error: Exception) -> SourceError:

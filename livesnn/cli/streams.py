@@ -202,6 +202,8 @@ def convert(
 ) -> int:
     """Write a recording of any format as .aedat4 or .npz, with exactly its events; then a line of JSON.
 
+    The labels beside it, NAME.labels.csv, go along.
+
     Parameters
     ----------
     recording
@@ -211,7 +213,7 @@ def convert(
     stream
         Name of the event stream, as livesnn info tells it; default: the first.
     overwrite
-        Replace a file that exists, once the new one is complete.
+        Replace a file that exists, once the new one is complete, and its labels.
     denoise
         Leave out its noise, as livesnn run --denoise does; the JSON says how much.
     """

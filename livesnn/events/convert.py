@@ -1,4 +1,4 @@
-"""convert: a recording of any format as .aedat4 or .npz, with exactly its events, or without its noise.
+"""convert: a recording of any format as .aedat4 or .npz, with exactly its events, or without its noise; its labels.
 
 Not here: the writers (recorder.py, npz_writer.py), a screen (cli).
 """
@@ -9,13 +9,15 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from livesnn.errors import FormatError, SourceError
+from livesnn.errors import DataError, FormatError, SourceError
 from livesnn.events import Events, EventSource
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.events.denoised import Denoised
+from livesnn.events.formats import file_and_columns
+from livesnn.events.labels import Label, keep_labels, labels_file, moved, read_labels
 from livesnn.events.npz_writer import write_npz
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import Recording, open_recording
@@ -25,7 +27,8 @@ from livesnn.events.recording import Recording, open_recording
 class Converted:
     """What was written: ``duration_us`` is from the earliest event to the latest, ``format`` aedat4 or npz.
 
-    ``denoise``: what became of the recording's events where noise was to be left out.
+    ``denoise``: what became of the recording's events where noise was to be left out; ``labels``: how many are
+    beside ``out`` now as they were beside the recording.
     """
 
     events: int
@@ -34,6 +37,7 @@ class Converted:
     out: Path
     warnings: tuple[str, ...]
     denoise: DenoiseCounts | None = None
+    labels: int = 0
 
 
 def convert(
@@ -47,6 +51,7 @@ def convert(
 ) -> Converted:
     """Write one event stream of a recording to ``out``: its events in their order, the sensor's size, the camera.
 
+    The labels beside the recording are written beside ``out`` too, at the times they have there.
     Memory is bounded. ``out`` appears when it is complete, and not at all after an error or Ctrl-C; until then a
     file beside it, .livesnn-…, is written; see `write_npz` for its need of space.
 
@@ -64,7 +69,9 @@ def convert(
     Raises
     ------
     SourceError
-        When ``source`` can't be read, or ``out`` can't be written, exists, or is the source.
+        When ``source`` can't be read, or ``out`` or its labels can't be written, exist, or ``out`` is the source.
+    DataError
+        When the labels can't be added to those that are beside ``out``.
     FormatError
         When ``source`` isn't a recording, is damaged beyond use, or its sensor too large for the format.
     """
@@ -72,13 +79,15 @@ def convert(
     if suffix not in (".aedat4", ".npz"):
         raise SourceError(f"{out}: can't tell its format: choose a name that ends in .aedat4 or .npz")
     _check_free(source, out, overwrite=overwrite)
+    labels, notes = _labels(source, out, overwrite=overwrite)
+    kept: tuple[Label, ...] = ()
     part = out.with_name(f".livesnn-{secrets.token_hex(6)}{out.suffix}")
     with _open(source, stream) as recording:
         denoised = Denoised(recording) if denoise else None
         tally = _Tally(recording, denoised or recording, progress)
         try:
             _write(part, tally, recording)
-            warnings = tuple(_warnings(recording, tally.jumps if suffix == ".npz" else 0))
+            notes += _warnings(recording, tally.jumps if suffix == ".npz" else 0)
             _check_free(source, out, overwrite=overwrite)  # again: that may have taken an hour
             part.replace(out)
         except OSError as error:
@@ -90,8 +99,37 @@ def convert(
         finally:
             with contextlib.suppress(OSError):
                 part.unlink()
+    if labels:
+        origin_us = recording.t_start if stream is None else _first_us(source)
+        kept = moved(labels, (origin_us - tally.first_us) / 1e6 if tally.events else 0.0)
+        keep_labels(out, kept)
+        if lost := len(labels) - len(kept):
+            notes.append(f"labels left out, since they end before its first event: {lost:,}")
     counts = None if denoised is None else denoised.counts
-    return Converted(tally.events, tally.last_us - tally.first_us, suffix[1:], out, warnings, counts)
+    duration_us = tally.last_us - tally.first_us
+    return Converted(tally.events, duration_us, suffix[1:], out, tuple(notes), counts, len(kept))
+
+
+def _labels(source: Path, out: Path, *, overwrite: bool) -> tuple[tuple[Label, ...], list[str]]:
+    """Return (the recording's labels, what is to be said of them); their session is at least the recording."""
+    try:
+        labels = read_labels(source)
+    except DataError as error:
+        return (), [f"its labels are left out: {error}"]
+    name = file_and_columns(source)[0].name
+    there = read_labels(out) if labels or overwrite else ()
+    if labels and there and not overwrite:
+        raise SourceError(
+            f"{labels_file(out)} has labels of {out.name} already: choose another name, or add --overwrite"
+        )
+    notes = [] if labels or not there else [f"{labels_file(out)} stays: {source} has no labels"]
+    return tuple(replace(label, session=label.session or name) for label in labels), notes
+
+
+def _first_us(source: Path) -> int:
+    """Return the time that labels count from: the first event of the first stream."""
+    with open_recording(source) as recording:
+        return recording.t_start
 
 
 def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:

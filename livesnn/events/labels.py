@@ -10,24 +10,30 @@ import csv
 import errno
 import io
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from livesnn.errors import DataError, SourceError
 from livesnn.events import Closing
+from livesnn.events.formats import file_and_columns
+from livesnn.files import replace_file
 
 SUFFIX = ".labels.csv"
 COLUMNS = ("file", "start", "end", "label", "session")
 _HEADER = f"{','.join(COLUMNS)}\n".encode()
 
+_Row = dict[str, str | None]
+
 
 @dataclass(frozen=True)
 class Label:
-    """A stretch of a recording, seconds from its first event."""
+    """A stretch of a recording, seconds from its first event; ``session``: who or what was recorded, when, or ""."""
 
     label: str
     start: float
     end: float
+    session: str = ""
 
 
 def labels_file(recording: Path) -> Path:
@@ -43,24 +49,31 @@ def read_labels(recording: Path) -> tuple[Label, ...]:
     DataError
         When the file can't be read, or a line of it doesn't say from when to when what holds.
     """
+    recording, _ = file_and_columns(recording)
     table = labels_file(recording)
-    if not table.exists():
-        return ()
+    _, lines = _read_table(table)
+    numbered = enumerate(lines, 2)
+    return tuple(_label(table, number, row) for number, row in numbered if row["file"] == recording.name)
+
+
+def _read_table(table: Path) -> tuple[list[str], list[_Row]]:
+    """Return (the columns, the lines after them) of a table; the usual columns and no line where there is none."""
+    if not os.path.exists(table):  # False for a name too long to be one, where pathlib raises
+        return [*COLUMNS], []
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
-            header, lines = rows.fieldnames or (), list(rows)
+            header, lines = [*(rows.fieldnames or ())], list(rows)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: can't be read ({error}): make its columns {','.join(COLUMNS)}") from error
     if lacking := [name for name in COLUMNS[:4] if name not in header]:
         raise DataError(
             f"{table}: its first line has no column {lacking[0]}: make it {','.join(COLUMNS)}, with commas"
         )
-    numbered = enumerate(lines, 2)
-    return tuple(_label(table, number, row) for number, row in numbered if row["file"] == recording.name)
+    return header, lines
 
 
-def _label(table: Path, number: int, row: dict[str, str | None]) -> Label:
+def _label(table: Path, number: int, row: _Row) -> Label:
     label = (row["label"] or "").strip()
     try:
         start, end = float(row["start"] or ""), float(row["end"] or "")
@@ -68,7 +81,36 @@ def _label(table: Path, number: int, row: dict[str, str | None]) -> Label:
         start = end = float("nan")
     if not label or not 0 <= start < end < float("inf"):
         raise DataError(f"{table}, line {number}: give a label, and seconds from 0 of which end is the later")
-    return Label(label, start, end)
+    return Label(label, start, end, (row.get("session") or "").strip())
+
+
+def moved(labels: Iterable[Label], by_s: float) -> tuple[Label, ...]:
+    """Return what is left of labels in a recording whose first event comes ``by_s`` earlier, or later below 0."""
+    shifted = (replace(label, start=max(label.start + by_s, 0.0), end=label.end + by_s) for label in labels)
+    return tuple(label for label in shifted if label.start < label.end)
+
+
+def keep_labels(recording: Path, labels: Iterable[Label]) -> None:
+    """Write these labels beside a recording in place of those it has; lines of other recordings stay as they are.
+
+    Raises
+    ------
+    DataError
+        When there is a file already that can't be read.
+    SourceError
+        When it can't be written; it is as before then.
+    """
+    table = labels_file(recording)
+    header, lines = _read_table(table)
+    others = [row for row in lines if row["file"] != recording.name]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows([*others, *(_row(recording, label) for label in labels)])
+    try:
+        replace_file(table, text.getvalue().encode(errors="replace"))
+    except OSError as error:
+        raise _unwritable(table, error) from error
 
 
 class LabelWriter(Closing):
@@ -107,7 +149,7 @@ class LabelWriter(Closing):
         if self._holds is None or self._reached_us / 1e6 <= self._holds.start:
             return
         self.count += self._row_at == self._end
-        self._write(_row(self._recording, replace(self._holds, end=self._reached_us / 1e6)))
+        self._write(_line(self._recording, replace(self._holds, end=self._reached_us / 1e6)))
 
     def close(self) -> None:
         """Write no more; safe to call twice."""
@@ -127,17 +169,23 @@ class LabelWriter(Closing):
         except FileExistsError as error:
             raise self._exists() from error
         except OSError as error:
-            raise SourceError(
-                f"{self.path}: can't be written ({error.strerror}): check the folder and the free space"
-            ) from error
+            raise _unwritable(self.path, error) from error
         self._end = self._row_at + len(row)
 
     def _exists(self) -> SourceError:
         return SourceError(f"{self.path} exists already: choose another name, or remove it first")
 
 
-def _row(recording: Path, label: Label) -> bytes:
+def _unwritable(table: Path, error: OSError) -> SourceError:
+    return SourceError(f"{table}: can't be written ({error.strerror}): check the folder and the free space")
+
+
+def _row(recording: Path, label: Label) -> _Row:
+    times = (f"{seconds:.6f}" for seconds in (label.start, label.end))
+    return dict(zip(COLUMNS, (recording.name, *times, label.label, label.session), strict=True))
+
+
+def _line(recording: Path, label: Label) -> bytes:
     text = io.StringIO()
-    times = (f"{label.start:.6f}", f"{label.end:.6f}")
-    csv.writer(text, lineterminator="\n").writerow((recording.name, *times, label.label, ""))
+    csv.writer(text, lineterminator="\n").writerow(_row(recording, label).values())
     return text.getvalue().encode(errors="replace")

@@ -333,6 +333,7 @@ def test_the_command_ends_with_a_line_of_json_and_says_warnings(
         "out": str(out),
         "warnings": [warning],
         "denoise": None,
+        "labels": 0,
     }
     assert said.splitlines()[-1] == f"livesnn convert: {warning}"
     assert main(["convert", str(path), str(out)]) == 1

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import astuple
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
+from livesnn.__main__ import main
 from livesnn.errors import DataError, SourceError
+from livesnn.events import EVENTS_DTYPE
+from livesnn.events.convert import convert
 from livesnn.events.describe import describe
-from livesnn.events.labels import Label, LabelWriter, labels_file, read_labels
+from livesnn.events.labels import Label, LabelWriter, keep_labels, labels_file, read_labels
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.report import describe_recording
 from livesnn.train.config import TrainConfig
@@ -129,3 +135,94 @@ def test_a_table_in_a_class_s_folder_is_no_recording(tmp_path: Path) -> None:
         record(tmp_path / label / "a.aedat4", (label, 1, 2))
     findings = data_set("folder").check(tmp_path)
     assert {finding.state for finding in findings} == {"complete"}
+
+
+# Kept with a converted recording
+
+
+@pytest.mark.parametrize("suffix", [".aedat4", ".npz"])
+def test_converting_keeps_the_labels_beside_the_new_file(tmp_path: Path, suffix: str) -> None:
+    record(tmp_path / "a.aedat4", ("wave", 1.0, 2.0), ("clap", 3.0, 5.5))
+    done = convert(tmp_path / "a.aedat4", tmp_path / f"b{suffix}")
+    assert done.labels == 2
+    assert read_labels(tmp_path / f"b{suffix}") == (
+        Label("wave", 1.0, 2.0, "a.aedat4"),
+        Label("clap", 3.0, 5.5, "a.aedat4"),
+    )
+    assert labels_file(tmp_path / "a.aedat4").exists()
+
+
+def test_a_file_of_both_recordings_keeps_the_lines_and_columns_of_the_first(tmp_path: Path) -> None:
+    record(tmp_path / "a.aedat4")
+    labels_file(tmp_path / "a.aedat4").write_text(
+        "label,file,start,end,session,split\nwave,a.aedat4,1,2,monday,test\nclap,other.raw,1,2,,\n"
+    )
+    assert convert(tmp_path / "a.aedat4", tmp_path / "a.npz").labels == 1
+    assert labels_file(tmp_path / "a.npz").read_text().splitlines() == [
+        "label,file,start,end,session,split",
+        "wave,a.aedat4,1,2,monday,test",
+        "clap,other.raw,1,2,,",
+        "wave,a.npz,1.000000,2.000000,monday,",
+    ]
+
+
+def test_labels_that_are_there_already_are_replaced_only_when_asked(tmp_path: Path) -> None:
+    record(tmp_path / "a.aedat4", ("wave", 1.0, 2.0))
+    labels_file(tmp_path / "b.npz").write_text("file,start,end,label\nb.npz,0,1,clap\n")
+    with pytest.raises(SourceError, match=r"b\.labels\.csv has labels of b\.npz already.*--overwrite"):
+        convert(tmp_path / "a.aedat4", tmp_path / "b.npz")
+    assert not (tmp_path / "b.npz").exists()
+    assert convert(tmp_path / "a.aedat4", tmp_path / "b.npz", overwrite=True).labels == 1
+    assert [label.label for label in read_labels(tmp_path / "b.npz")] == ["wave"]
+
+
+def test_somebody_elses_file_in_the_labels_place_is_not_touched(tmp_path: Path) -> None:
+    record(tmp_path / "a.aedat4", ("wave", 1.0, 2.0))
+    labels_file(tmp_path / "b.npz").write_text("somebody's work")
+    with pytest.raises(DataError, match=r"b\.labels\.csv: its first line has no column"):
+        convert(tmp_path / "a.aedat4", tmp_path / "b.npz", overwrite=True)
+    assert labels_file(tmp_path / "b.npz").read_text() == "somebody's work"
+
+
+def test_labels_of_a_recording_that_is_replaced_by_one_without_stay_and_it_is_said(tmp_path: Path) -> None:
+    record(tmp_path / "a.aedat4")
+    record(tmp_path / "b.aedat4", ("wave", 1.0, 2.0))
+    done = convert(tmp_path / "a.aedat4", tmp_path / "b.aedat4", overwrite=True)
+    assert [label.label for label in read_labels(tmp_path / "b.aedat4")] == ["wave"]
+    assert "b.labels.csv stays" in done.warnings[0]
+
+
+def test_labels_that_cannot_be_read_are_left_out_and_the_events_converted(tmp_path: Path) -> None:
+    record(tmp_path / "a.aedat4")
+    labels_file(tmp_path / "a.aedat4").write_text("file,start,end,label\na.aedat4,soon,later,wave\n")
+    done = convert(tmp_path / "a.aedat4", tmp_path / "b.npz")
+    assert (done.labels, done.events) == (0, 20_000)
+    assert "its labels are left out" in done.warnings[0]
+    assert not labels_file(tmp_path / "b.npz").exists()
+
+
+def test_labels_of_another_stream_count_from_its_own_first_event(tmp_path: Path) -> None:
+    early, late = (np.zeros(1000, EVENTS_DTYPE) for _ in range(2))
+    early["t"], late["t"] = np.linspace(0, 6_000_000, 1000), np.linspace(2_000_000, 8_000_000, 1000)
+    path = tmp_path / "two.h5"
+    with h5py.File(path, "w") as file:
+        for name, events in ("a", early), ("b", late):
+            for axis in "txyp":
+                file[f"{name}/{axis}"] = events[axis].astype("i8" if axis == "t" else "u2")
+            file[f"{name}/t"].attrs["unit"] = "us"
+    keep_labels(path, [Label("over", 0.5, 1.5), Label("cut", 1.0, 3.0), Label("whole", 3.0, 4.0)])
+    done = convert(path, tmp_path / "b.aedat4", stream="b")
+    assert [label[:3] for label in map(astuple, read_labels(tmp_path / "b.aedat4"))] == [
+        ("cut", 0.0, 1.0),
+        ("whole", 1.0, 2.0),
+    ]
+    assert done.labels == 2
+    assert "end before its first event: 1" in done.warnings[-1]
+
+
+def test_the_command_says_how_many_labels_went_along(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path / "a.aedat4", ("wave", 1.0, 2.0))
+    assert main(["convert", str(tmp_path / "a.aedat4"), str(tmp_path / "b.npz")]) == 0
+    assert json.loads(capsys.readouterr().out)["labels"] == 1

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from livesnn.app.playing.accumulator import ViewMode
 from livesnn.events.preroll import LONGEST_S
+from livesnn.files import replace_file
 from livesnn.infer import Engine
 
 FILE = "LIVESNN_SETTINGS"
@@ -95,7 +96,9 @@ class Settings:
         self.now = replace(self.now, **fields)  # type: ignore[arg-type]  # names and types are those of Remembered
         if self._file is not None:
             with suppress(OSError, UnicodeError):  # a path may have bytes that JSON hasn't
-                _write(self._file, self.now)
+                text = msgspec.json.format(msgspec.json.encode(self.now))
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+                replace_file(self._file, text)
 
 
 def user_settings() -> Settings:
@@ -111,15 +114,3 @@ def _read(file: Path) -> Remembered:
         return msgspec.json.decode(file.read_bytes(), type=Remembered)
     except (OSError, msgspec.DecodeError, UnicodeError):  # missing, of another version, damaged: start anyway
         return Remembered()
-
-
-def _write(file: Path, remembered: Remembered) -> None:
-    """Write the file whole or not at all: a process killed on the way leaves the old one."""
-    text = msgspec.json.format(msgspec.json.encode(remembered))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(f"{file.name}.{os.getpid()}.new")
-    try:
-        new.write_bytes(text)
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)
