@@ -189,7 +189,7 @@ class Presenter:
         window.header.show_names(name, model, engine=opened.model.engine, about_model=f"{card.name}; {known}")
         window.setWindowTitle(f"{name} – livesnn")
         duration_s = None if opened.duration_us is None else opened.duration_us / 1e6
-        window.transport.set_recording(duration_s, card.classes)
+        window.transport.set_recording(duration_s, card.classes, opened.labels)
         self._clear(card)
         window.view.set_input(card.input)
         window.view.show_ways_on(simulated)

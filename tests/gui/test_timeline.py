@@ -12,9 +12,22 @@ from PySide6.QtWidgets import QApplication, QToolTip
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.look import style
+from livesnn.app.look.themes import DARK, LIGHT
 from livesnn.app.playing.rate_profile import RateProfile
 from livesnn.app.widgets.timeline import DRAG_EVERY_MS, Timeline, clock
-from livesnn.app.widgets.timeline_strip import BASELINE, HEIGHT, TOP, TRACK, TRACK_END, DecisionTrack, heights
+from livesnn.app.widgets.timeline_strip import (
+    BASELINE,
+    HEIGHT,
+    HEIGHT_WITH_LABELS,
+    LABELS,
+    LABELS_END,
+    TOP,
+    TRACK,
+    TRACK_END,
+    DecisionTrack,
+    heights,
+)
+from livesnn.events.labels import Label
 
 CLASSES = ("hand_clapping", "arm_roll", "other")
 WIDTH = 816  # 800 columns of the recording between the sides
@@ -143,6 +156,56 @@ def test_the_label_is_written_where_it_fits(make_line: MakeLine) -> None:
     assert len(inks()) == 2  # the segment and the ground
     line.add_decision(5.0, 9.0, "arm_roll")
     assert len(inks()) > 2
+
+
+# Labels
+
+
+def labelled(line: Timeline, *labels: Label) -> Timeline:
+    line.set_recording(10.0, CLASSES, labels)
+    return line
+
+
+def test_labels_are_spans_under_the_decisions_with_the_edge_of_their_class(make_line: MakeLine) -> None:
+    line = make_line()
+    assert line.height() == HEIGHT
+    labelled(line, Label("arm_roll", 2.0, 4.0), Label("my own", 5.0, 5.1))
+    assert line.height() == HEIGHT_WITH_LABELS
+    middle = (LABELS + LABELS_END) // 2
+    assert colour_at(line, 2.01, middle) == style.class_colour(1).name()
+    assert colour_at(line, 5.01, middle) == style.class_colour(len(CLASSES)).name()  # the next after the model's
+    assert colour_at(line, 4.5, middle) == colour_at(line, 9.0, middle)
+    assert len({colour_at(line, second, LABELS + 2) for second in (2.01, 3.9, 4.5)}) == 3
+    line.set_recording(10.0, CLASSES)
+    assert line.height() == HEIGHT
+
+
+def test_a_label_is_written_where_it_fits_and_cut_to_the_recording(make_line: MakeLine) -> None:
+    line = labelled(make_line(), Label("arm_roll", 1.0, 1.3), Label("arm_roll", 5.0, 99.0), Label("late", 11, 12))
+
+    def inks(first_s: float, last_s: float) -> int:
+        image = line.grab().toImage()
+        columns = range(at(line, first_s).x() + 6, at(line, last_s).x())
+        return len({image.pixelColor(x, y).name() for x in columns for y in range(LABELS + 4, LABELS_END - 4)})
+
+    assert inks(1.0, 1.25) == 1
+    assert inks(5.0, 9.9) > 2
+
+
+@NO_RAISE
+def test_the_pointer_tells_what_was_decided_from_what_was_labelled(qtbot: QtBot, make_line: MakeLine) -> None:
+    line = labelled(make_line(), Label("arm_roll", 6.0, 8.0), Label("tired", 6.5, 8.0))
+    line.add_decision(6.0, 8.0, "hand_clapping")
+    qtbot.mouseMove(line, at(line, 7.5))
+    assert QToolTip.text() == "0:07.5  ·  decided: Hand clapping  ·  labelled: Arm roll, Tired"
+
+
+def test_words_on_labels_can_be_read_in_every_colour_of_both_themes() -> None:
+    for theme in (DARK, LIGHT):
+        for name in theme.classes:
+            over, under = QColor(name), QColor(theme.surface)
+            mixed = [0.35 * a + 0.65 * b for a, b in zip(over.getRgbF(), under.getRgbF(), strict=True)]
+            assert style.contrast(QColor(theme.text), QColor.fromRgbF(*mixed)) >= 4.5, name
 
 
 # Where it is, and seeking

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from livesnn.app.playing.settings import Settings
 from livesnn.errors import FormatError, ModelError
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.frames import frames
+from livesnn.events.labels import Label, keep_labels, labels_file
 from livesnn.events.recording import open_recording
 from livesnn.infer import load_model
 from livesnn.infer.auto_engine import PREPARING, AutoModel
@@ -364,3 +366,17 @@ def test_a_chosen_speed_also_holds_for_the_next_file(
     at_full_speed(window)
     window.open(str(minute))
     qtbot.waitUntil(lambda: state(window) == "ended", timeout=40_000)
+
+
+def test_the_labels_beside_a_recording_are_on_its_time_line(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    own = Path(shutil.copy(recording, tmp_path))
+    keep_labels(own, [Label("3", 0.2, 0.5)])
+    window = make_window()
+    window.open(own)
+    qtbot.waitUntil(lambda: window.transport.line.labels_at(0.3) == ["3"], timeout=20_000)
+    labels_file(own).write_text("no table")
+    window.open(own)
+    qtbot.waitUntil(lambda: "no labels: " in window.banner.message.text(), timeout=20_000)
+    assert window.transport.line.labels_at(0.3) == []

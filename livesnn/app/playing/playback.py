@@ -16,9 +16,11 @@ from livesnn.app.playing.faults import only_events
 from livesnn.app.playing.passes import Pass
 from livesnn.app.playing.statistics import Counts
 from livesnn.app.playing.tap import See, Tap
+from livesnn.errors import DataError
 from livesnn.events import Events, EventSource
 from livesnn.events.buffered import Buffered
 from livesnn.events.denoise import DenoiseState
+from livesnn.events.labels import Label, read_labels
 from livesnn.events.orientation import Orientation
 from livesnn.events.preroll import PreRoll
 from livesnn.events.recording import Recording
@@ -48,6 +50,10 @@ class Playback(ABC):
         Time of the recording's first event, or of the first event that has come.
     duration_us, path
         Of a recording; None for anything else.
+    labels
+        Beside a recording.
+    notes
+        What is to be said beside the source's warnings.
     skipped
         Events thrown away.
     breaks
@@ -65,6 +71,8 @@ class Playback(ABC):
         self.start_us = 0
         self.duration_us: int | None = None
         self.path: Path | None = None
+        self.labels: tuple[Label, ...] = ()
+        self.notes: tuple[str, ...] = ()
         self.skipped = 0
         self.breaks: list[str] = []
         self.denoise = False
@@ -85,8 +93,8 @@ class Playback(ABC):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """See `EventSource.warnings`."""
-        return tuple(self._source.warnings)
+        """See `EventSource.warnings`; with the notes."""
+        return (*self._source.warnings, *self.notes)
 
     @property
     def counts(self) -> Counts:
@@ -154,6 +162,10 @@ class RecordedPlayback(Playback):
         self._replay = Replay(recording)
         super().__init__(self._replay, orientation)
         self.start_us, self.duration_us, self.path = recording.t_start, recording.duration_us, recording.path
+        try:
+            self.labels = read_labels(recording.path)
+        except DataError as error:
+            self.notes = (f"no labels: {error}",)
         self._speed, self._paused = 1.0, False
 
     def follow(self, *, speed: float, paused: bool) -> None:

@@ -163,6 +163,7 @@ class Session:
             sensor=playback.resolution,
             duration_us=playback.duration_us,
             path=playback.path,
+            labels=playback.labels,
         )
         self.control.open(playback, display)
         return display

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from livesnn.app.playing.accumulator import ViewSpec
 from livesnn.events import Resolution
+from livesnn.events.labels import Label
 from livesnn.infer import Model
 from livesnn.infer.decide import Decision
 from livesnn.infer.pipeline import Result, StateMode
@@ -80,6 +81,8 @@ class Opened:
         None: it has no end, and can't seek or step.
     path
         Of a recording's file.
+    labels
+        Beside it: what a person has said of it.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Opened:
     sensor: Resolution
     duration_us: int | None
     path: Path | None
+    labels: tuple[Label, ...] = ()
 
     @property
     def live(self) -> bool:

@@ -1,6 +1,6 @@
 """The time line of a recording: where it plays, what is under the pointer, seeking.
 
-Not here: the event rate and the decisions behind it (timeline_strip.py), what a seek does (player.py).
+Not here: the event rate, the decisions and the labels behind it (timeline_strip.py), what a seek does (player.py).
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from livesnn.app.playing.rate_profile import RateProfile
 from livesnn.app.widgets.timeline_strip import (
     BASELINE,
     HEIGHT,
+    HEIGHT_WITH_LABELS,
+    LABELS_END,
     TRACK_END,
     DecisionTrack,
+    paint_labels,
     paint_rate,
     paint_track,
 )
+from livesnn.events.labels import Label
 
 DRAG_EVERY_MS = 100
 _SIDE = 8  # pixels left and right, for the handle
@@ -48,9 +52,11 @@ class Timeline(QWidget):
         self._total_s = 0.0
         self._profile: RateProfile | None = None
         self._track = DecisionTrack(1.0, ())
+        self._labels: tuple[Label, ...] = ()
         self._painted_for = (0, 0.0)  # width and device pixels a pixel of the pictures
         self._rates: tuple[QPixmap, QPixmap] | None = None  # yet to be played, played; None: paint anew
         self._marks: QPixmap | None = None
+        self._spans: QPixmap | None = None
         self._hover: float | None = None  # x of the pointer
         self._dragged = False
         self._ring = False  # keys brought the focus here
@@ -59,7 +65,6 @@ class Timeline(QWidget):
         self._pace.setSingleShot(True)
         self._pace.setInterval(DRAG_EVERY_MS)
         self._pace.timeout.connect(self._say_newest)
-        self.setFixedHeight(HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
@@ -68,20 +73,24 @@ class Timeline(QWidget):
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """Return as much width as there is."""
-        return QSize(600, HEIGHT)
+        return QSize(600, self.height())
 
     @property
     def is_dragging(self) -> bool:
         """Whether a person holds the handle."""
         return self._dragged
 
-    def set_recording(self, total_s: float | None, classes: Sequence[str] = ()) -> None:
-        """Begin an empty line of this length; None or 0: there is nothing to seek in.
+    def set_recording(
+        self, total_s: float | None, classes: Sequence[str] = (), labels: Sequence[Label] = ()
+    ) -> None:
+        """Begin a line of this length with these labels alone; None or 0: there is nothing to seek in.
 
         ``classes`` are the model's, in its order: each keeps its colour.
         """
         self._total_s = max(total_s or 0.0, 0.0)
         self._track = DecisionTrack(self._total_s or 1.0, classes)
+        self._labels = tuple(label for label in labels if label.start < self._total_s)
+        self.setFixedHeight(HEIGHT_WITH_LABELS if self._labels else HEIGHT)
         self._profile, self.position_s = None, 0.0
         self._dragged, self._waiting_s = False, None
         self.setEnabled(self._total_s > 0)
@@ -101,6 +110,10 @@ class Timeline(QWidget):
     def decision_at(self, seconds: float) -> str | None:
         """Return the label marked at a time."""
         return self._track.at(seconds)
+
+    def labels_at(self, seconds: float) -> list[str]:
+        """Return what a person has said of a time."""
+        return [label.label for label in self._labels if label.start <= seconds < label.end]
 
     def show_position(self, seconds: float) -> None:
         """Move the handle, unless a person holds it."""
@@ -135,12 +148,17 @@ class Timeline(QWidget):
         self._hover = event.position().x()
         if self._dragged:
             self._drag_to(self._hover)
-        seconds = self._seconds_at(self._hover)
-        label = self.decision_at(seconds)
-        decided = "" if label is None else f"  ·  {style.readable(label)}"
-        words = f"{clock(seconds, total_s=self._total_s)}{decided}"
+        words = self._words_at(self._seconds_at(self._hover))
         QToolTip.showText(event.globalPosition().toPoint(), words, self)
         self.update()
+
+    def _words_at(self, seconds: float) -> str:
+        words, decided = [clock(seconds, total_s=self._total_s)], self.decision_at(seconds)
+        if decided is not None:
+            words.append(f"{'decided: ' if self._labels else ''}{style.readable(decided)}")
+        if said := self.labels_at(seconds):
+            words.append(f"labelled: {', '.join(style.readable(label) for label in said)}")
+        return "  ·  ".join(words)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
         """Let go, at the place last dragged to."""
@@ -211,24 +229,26 @@ class Timeline(QWidget):
         super().changeEvent(event)
 
     def _paint_anew(self) -> None:
-        self._rates = self._marks = None
+        self._rates = self._marks = self._spans = None
         self.update()
 
-    def _pictures(self) -> tuple[tuple[QPixmap, QPixmap], QPixmap]:
-        """Return the rates, yet to be played and played, and the decisions, as painted before where they hold."""
+    def _pictures(self) -> tuple[tuple[QPixmap, QPixmap], QPixmap, QPixmap]:
+        """Return the rates, yet to be played and played, decisions and labels, as painted before where they hold."""
         span, ratio = self._span(), self.devicePixelRatioF()
         if (span, ratio) != self._painted_for:
-            self._painted_for, self._rates, self._marks = (span, ratio), None, None
+            self._painted_for, self._rates, self._marks, self._spans = (span, ratio), None, None, None
         if self._rates is None:
             ahead = paint_rate(self._profile, self._total_s, span, ratio, played=False)
             self._rates = (ahead, paint_rate(self._profile, self._total_s, span, ratio, played=True))
         if self._marks is None:
             self._marks = paint_track(self._track, span, ratio)
-        return self._rates, self._marks
+        if self._spans is None:
+            self._spans = paint_labels(self._labels, self._track, self._total_s or 1.0, span, ratio)
+        return self._rates, self._marks, self._spans
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
         """Paint what has been played, what comes, the pointer and the handle."""
-        rates, marks = self._pictures()
+        rates, marks, spans = self._pictures()
         painter = QPainter(self)
         x = self._x_of(self.position_s)
         for rate, left, right in ((rates[1], 0.0, x), (rates[0], x, float(self.width()))):
@@ -236,6 +256,7 @@ class Timeline(QWidget):
             painter.drawPixmap(_SIDE, 0, rate)
         painter.setClipping(False)
         painter.drawPixmap(_SIDE, 0, marks)
+        painter.drawPixmap(_SIDE, 0, spans)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self._hover is not None and self.isEnabled():
             self._paint_line(painter, min(max(self._hover, _SIDE), _SIDE + self._span()), style.SOFT, 1.0)
@@ -244,7 +265,7 @@ class Timeline(QWidget):
         if self.hasFocus() and self._ring:
             painter.setPen(QPen(QColor(style.ACCENT), 1.0))
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(QRectF(0.5, 0.5, self.width() - 1, HEIGHT - 1), 8, 8)
+            painter.drawRoundedRect(QRectF(0.5, 0.5, self.width() - 1, self.height() - 1), 8, 8)
 
     def _paint_handle(self, painter: QPainter, x: float) -> None:
         self._paint_line(painter, x, style.TEXT, 2.0)
@@ -255,4 +276,4 @@ class Timeline(QWidget):
 
     def _paint_line(self, painter: QPainter, x: float, colour: str, width: float) -> None:
         painter.setPen(QPen(QColor(colour), width))
-        painter.drawLine(QPointF(x, 2), QPointF(x, TRACK_END + 2))
+        painter.drawLine(QPointF(x, 2), QPointF(x, (LABELS_END if self._labels else TRACK_END) + 2))

@@ -1,4 +1,4 @@
-"""What lies behind the time line's handle: the event rate and the decisions, as a picture.
+"""What lies behind the time line's handle: the event rate, the decisions and the labels, as pictures.
 
 Not here: the handle and the pointer (timeline.py).
 """
@@ -14,13 +14,16 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPainterPath, QPixmap
 
 from livesnn.app.look import style
 from livesnn.app.playing.rate_profile import RateProfile
+from livesnn.events.labels import Label
 
-HEIGHT = 56  # pixels, of the whole line
+HEIGHT, HEIGHT_WITH_LABELS = 56, 77  # pixels, of the whole line
 TOP, BASELINE = 5, 31  # of the event rate
 TRACK, TRACK_END = 35, 51  # top and bottom of the decisions
+LABELS, LABELS_END = 56, 72  # of the labels, where a recording has some
 _CELLS = 1 << 16  # of the decision track, however long the recording: 0.11 s each in two hours
 _UNDECIDED = -1
 _ROUND = 4.0
+_EDGE = 3.0  # pixels, of a label's left end
 _LEAST_FOR_WORDS = 48  # pixels: a word or the beginning of one
 
 Columns = npt.NDArray[np.float64]
@@ -35,11 +38,15 @@ class DecisionTrack:
         self._cells = np.full(_CELLS, _UNDECIDED, np.int16)
 
     def add(self, start_s: float, end_s: float, label: str | None) -> None:
-        """Write over what was decided in that time; a label that is new gets the next number."""
-        if label is not None and label not in self.classes:
-            self.classes.append(label)
+        """Write over what was decided in that time."""
         first, last = (self._cell(seconds) for seconds in (start_s, end_s))
-        self._cells[first : max(last, first + 1)] = _UNDECIDED if label is None else self.classes.index(label)
+        self._cells[first : max(last, first + 1)] = _UNDECIDED if label is None else self.number(label)
+
+    def number(self, label: str) -> int:
+        """Return a label's number, which is its colour's; one that is new gets the next."""
+        if label not in self.classes:
+            self.classes.append(label)
+        return self.classes.index(label)
 
     def at(self, seconds: float) -> str | None:
         """Return the label decided for a time; None: none was."""
@@ -103,25 +110,57 @@ def paint_track(track: DecisionTrack, width: int, ratio: float) -> QPixmap:
     shape.addRoundedRect(QRectF(0, TRACK, width, TRACK_END - TRACK), _ROUND, _ROUND)
     painter.fillPath(shape, QColor(style.RAISED))
     painter.setClipPath(shape)
-    font = style.text_font(11)
-    painter.setFont(font)
-    measure = QFontMetricsF(font)
+    painter.setFont(style.text_font(11))
     for first, end, number in track.segments(width):
         colour = style.class_colour(number)
         seam = 1 if end - first > 3 else 0  # between neighbours
         segment = QRectF(first, TRACK, end - first - seam, TRACK_END - TRACK)
         painter.fillRect(segment, colour)
-        if segment.width() >= _LEAST_FOR_WORDS:
-            words = style.readable(track.classes[number])
-            painter.setPen(style.ink_on(colour))
-            fitting = measure.elidedText(words, Qt.TextElideMode.ElideRight, segment.width() - 8)
-            painter.drawText(segment, Qt.AlignmentFlag.AlignCenter, fitting)
+        painter.setPen(style.ink_on(colour))
+        _write(painter, segment, style.readable(track.classes[number]))
     painter.end()
     return pixmap
 
 
-def _blank(width: int, ratio: float) -> tuple[QPixmap, QPainter]:
-    pixmap = QPixmap(QSize(round(width * ratio), round(HEIGHT * ratio)))
+def paint_labels(
+    labels: Sequence[Label], track: DecisionTrack, total_s: float, width: int, ratio: float
+) -> QPixmap:
+    """Return what a person said, ``width`` × HEIGHT_WITH_LABELS: paler than a decision, with an edge on the left.
+
+    A label has the colour of the class that it is in ``track``, which gets those that are new.
+    """
+    pixmap, painter = _blank(width, ratio, HEIGHT_WITH_LABELS)
+    painter.setFont(style.text_font(11))
+    for label in labels:
+        first, end = (min(seconds / total_s, 1.0) * width for seconds in (label.start, label.end))
+        span = QRectF(first, LABELS, max(end - first - 1, 2.0), LABELS_END - LABELS)
+        colour = style.class_colour(track.number(label.label))
+        shape = QPainterPath()
+        shape.addRoundedRect(span, _ROUND, _ROUND)
+        painter.setClipPath(shape)
+        painter.fillRect(span, QColor(style.SURFACE))  # so that of two at once the later is read
+        painter.setOpacity(0.35)
+        painter.fillRect(span, colour)
+        painter.setOpacity(1.0)
+        painter.fillRect(QRectF(first, LABELS, _EDGE, LABELS_END - LABELS), colour)
+        painter.setPen(QColor(style.TEXT))
+        _write(painter, span.adjusted(_EDGE, 0, 0, 0), style.readable(label.label))
+    painter.end()
+    return pixmap
+
+
+def _write(painter: QPainter, place: QRectF, words: str) -> None:
+    """Write as much as fits, in the middle; nothing where that says nothing."""
+    if place.width() < _LEAST_FOR_WORDS:
+        return
+    fitting = QFontMetricsF(painter.font()).elidedText(
+        words, Qt.TextElideMode.ElideRight, place.width() - 8
+    )
+    painter.drawText(place, Qt.AlignmentFlag.AlignCenter, fitting)
+
+
+def _blank(width: int, ratio: float, height: int = HEIGHT) -> tuple[QPixmap, QPainter]:
+    pixmap = QPixmap(QSize(round(width * ratio), round(height * ratio)))
     pixmap.setDevicePixelRatio(ratio)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)

@@ -23,6 +23,7 @@ from livesnn.app.look import style
 from livesnn.app.playing.values import RUNNING, ShownState
 from livesnn.app.widgets.parts import NOTHING, ChoiceBox, ShorteningLabel, dot, label
 from livesnn.app.widgets.timeline import Timeline, clock
+from livesnn.events.labels import Label
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
 ROW_HEIGHT = 44  # pixels
@@ -129,13 +130,15 @@ class Transport(QFrame):
 
     # What is played
 
-    def set_recording(self, duration_s: float | None, classes: Sequence[str] = ()) -> None:
+    def set_recording(
+        self, duration_s: float | None, classes: Sequence[str] = (), labels: Sequence[Label] = ()
+    ) -> None:
         """Fit to a recording of this length; None: nothing is open, or it has no end.
 
-        ``classes`` are the model's, in its order, for their colours on the time line.
+        ``classes`` are the model's, in its order, for their colours on the time line, ``labels`` the recording's.
         """
         self._total_s, self._live_from_s = duration_s, None
-        self.line.set_recording(duration_s, classes)
+        self.line.set_recording(duration_s, classes, labels)
         self.total.setText(NOTHING if duration_s is None else clock(duration_s))
         for words in (self.position, self.elapsed):
             words.setText(NOTHING if duration_s is None else clock(0.0, total_s=duration_s))
