@@ -95,6 +95,11 @@ class EventSource(Closing):
         return ""
 
     @cached_property
+    def serial(self) -> str:
+        """The serial number of a camera that is plugged in; "" of anything else."""
+        return ""
+
+    @cached_property
     def now_us(self) -> int | None:
         """Stream time that has passed with the packet, as for `events.frames.Slicer.push`; None when unknown."""
         return None
@@ -154,6 +159,11 @@ class Relay(EventSource):
     def camera(self) -> str:
         """What a person calls the camera."""
         return self._source.camera
+
+    @property
+    def serial(self) -> str:
+        """The serial number of a camera that is plugged in."""
+        return self._source.serial
 
     @property
     def now_us(self) -> int | None:

@@ -98,7 +98,7 @@ def open_camera(uri: str, *, notify: Notify = ignore, cameras: Cameras | None = 
     """
     looked_at = InivationCameras() if cameras is None else cameras
     serial = uri.partition(":")[2] or _first(looked_at.discover()).serial
-    return Live(lambda: _connect(looked_at, serial), notify=notify)
+    return Live(lambda: _connect(looked_at, serial), notify=notify, serial=serial)
 
 
 def _first(found: list[Device]) -> Device:

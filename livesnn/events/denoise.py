@@ -91,13 +91,13 @@ class DenoiseState:
     """All that `denoise` remembers of a stream, 14 bytes a pixel. Whoever has it owns it; `denoise` changes it.
 
     It isn't returned anew like other states: copying it would take longer than a packet's filtering.
+    ``times_learned``: how often hot pixels have been learned to the end.
     """
 
     def __init__(self, resolution: Resolution) -> None:
         self.resolution = resolution
-        size = (resolution.width + 2) * (
-            resolution.height + 2
-        )  # with a border, so that every pixel has neighbours
+        width, height = resolution
+        size = (width + 2) * (height + 2)  # with a border, so that every pixel has neighbours
         self._last_us: _Whole = np.full(size, _NEVER)
         self._rates = np.zeros(size, np.int32)  # events in this interval
         self._strikes = np.zeros(size, np.uint8)  # intervals in which it was hot
@@ -105,6 +105,7 @@ class DenoiseState:
         self._clock: _Whole = np.array((_NEVER, _NEVER, _NEVER, LEARN_INTERVALS))
         self._counts: _Whole = np.zeros(5, np.int64)
         self._learn_again = False
+        self.times_learned = 0
 
     @property
     def counts(self) -> DenoiseCounts:
@@ -126,7 +127,15 @@ class DenoiseState:
     @property
     def hot(self) -> npt.NDArray[np.bool_]:
         """Which pixels are hot, bool [H, W], a copy."""
-        return self._hot.reshape(self.resolution.height + 2, -1)[1:-1, 1:-1].copy()
+        return self._inside(self._hot).copy()
+
+    def know(self, hot: npt.NDArray[np.bool_]) -> None:
+        """Take these pixels for hot, bool [H, W], in place of learning them: before the first event."""
+        self._inside(self._hot)[:] = hot
+        self._clock[_INTERVALS_LEFT] = 0
+
+    def _inside(self, pixels: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        return pixels.reshape(self.resolution.height + 2, -1)[1:-1, 1:-1]
 
     def forget(self) -> None:
         """Take the next event as the first of another part of the stream, as after a seek; hot pixels stay."""
@@ -165,6 +174,7 @@ class DenoiseState:
             self._clock[_INTERVALS_LEFT] -= 1
             if not self.learning:
                 np.greater_equal(self._strikes, _HOT_IN, out=self._hot)
+                self.times_learned += 1
         self._rates.fill(0)
         self._clock[_INTERVAL_END] = t_us + INTERVAL_US
 

@@ -87,10 +87,17 @@ class Live(EventSource):
         a thread of its own.
     notify
         Called in the iterating thread at each loss and each return.
+    serial
+        See `EventSource.serial`.
     """
 
     def __init__(
-        self, connect: Callable[[], Connection], *, notify: Notify = ignore, retry_s: float = 0.5
+        self,
+        connect: Callable[[], Connection],
+        *,
+        notify: Notify = ignore,
+        retry_s: float = 0.5,
+        serial: str = "",
     ) -> None:
         self._connect = connect
         self._notify = notify
@@ -105,7 +112,7 @@ class Live(EventSource):
         self.connection = 0
         opened = connect()
         self.resolution = opened.resolution
-        self.camera = opened.name
+        self.camera, self.serial = opened.name, serial
         self._held = _Held(SourceCounters(), opened)
 
     @property

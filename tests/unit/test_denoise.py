@@ -286,3 +286,18 @@ def test_a_scene_with_nothing_but_noise_is_no_jump_in_time(parts: int) -> None:
     raw = [*frames(Source(stream), rule, InputSpec(20, 15, rule, window=10))]
     assert [(frame.t, frame.start) for frame in found] == [(frame.t, frame.start) for frame in raw]
     assert len(found) > 120
+
+
+def test_hot_pixels_that_are_known_are_dropped_from_the_second_event_on_and_learned_anew_when_asked() -> None:
+    hot = np.zeros((SENSOR.height, SENSOR.width), np.bool_)
+    hot[4, 3] = True
+    state = DenoiseState(SENSOR)
+    state.know(hot)
+    assert not state.learning
+    assert np.array_equal(state.hot, hot)
+    assert kept(events_at((0, 1, 1), (10, 3, 4), (20, 4, 3)), HOT, state) == [(0, 1, 1), (20, 4, 3)]
+    assert state.times_learned == 0
+    state.learn_again()
+    kept(pixel(7, 8, 100, LEARNED_US / 1e6), HOT, state)
+    assert np.argwhere(state.hot).tolist() == [[8, 7]]
+    assert state.times_learned == 1

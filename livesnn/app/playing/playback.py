@@ -87,6 +87,11 @@ class Playback(ABC):
         return self.duration_us is None
 
     @property
+    def serial(self) -> str:
+        """See `EventSource.serial`."""
+        return self._source.serial
+
+    @property
     def lost(self) -> str:
         """Why nothing comes, see `EventSource.lost`."""
         return self._source.lost

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict
 
 from livesnn.app.playing.demo import default_model
+from livesnn.app.playing.hot_pixels import HotPixels
 from livesnn.app.playing.session import PICTURE_EVERY_S, Session, SourceLike
 from livesnn.app.playing.settings import Settings
 from livesnn.app.playing.values import Choices, Opened
@@ -46,7 +47,7 @@ class Player:
     engine
         What runs it; None: the last one chosen.
     settings
-        Of the orientation; keeps the chosen model and engine.
+        Of the orientation; keeps the chosen model and engine, and what cameras' hot pixels are.
     choices
         To begin with; `apply` takes others.
 
@@ -124,6 +125,7 @@ class Player:
             choices=self.choices,
             orientation=Orientation(now.quarter_turns, now.mirrored_camera),
             picture_every_s=self._picture_every_s,
+            hot_pixels=HotPixels(self._settings.folder),
         )
         self.session.control.use_tape(self.tape)
         self.session.start()

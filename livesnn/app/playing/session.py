@@ -19,12 +19,13 @@ from livesnn.app.playing.answers import AnswerBuilder, without_windows
 from livesnn.app.playing.control import SEEKING, Control
 from livesnn.app.playing.display import Display
 from livesnn.app.playing.faults import in_words
+from livesnn.app.playing.hot_pixels import HotPixels
 from livesnn.app.playing.passes import Pass
 from livesnn.app.playing.playback import Playback, open_playback
 from livesnn.app.playing.statistics import Counts, RollingStatistics, Statistics
 from livesnn.app.playing.tap import Seen
 from livesnn.app.playing.values import Answer, Choices, Opened, Picture, WindowDecision
-from livesnn.errors import ModelError
+from livesnn.errors import DataError, ModelError
 from livesnn.events import EVENTS_DTYPE, EventSource
 from livesnn.events.frames import Frame, Slicer, frames
 from livesnn.events.orientation import Orientation
@@ -58,6 +59,8 @@ class Session:
         What makes the source's events upright, for the network and the view.
     picture_every_s
         Least real time between two pictures; 0: one a packet.
+    hot_pixels
+        Of cameras, from which it takes those known, and gives it those learned.
 
     Attributes
     ----------
@@ -80,6 +83,7 @@ class Session:
         choices: Choices = Choices(),  # noqa: B008 (frozen)
         orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
         picture_every_s: float = PICTURE_EVERY_S,
+        hot_pixels: HotPixels = HotPixels(None),  # noqa: B008 (keeps nothing)
     ) -> None:
         self.name = _name(source)
         self.control = Control(choices)
@@ -95,6 +99,8 @@ class Session:
         self._engine: Engine = engine
         self._orientation = orientation
         self._picture_every_s = picture_every_s
+        self._hot_pixels = hot_pixels
+        self._times_learned = 0  # hot pixels, as far as they are kept
         self._playback: Playback | None = None
         self._rolling = RollingStatistics()
         self._answering = AnswerBuilder()
@@ -138,6 +144,7 @@ class Session:
     def _work(self, stop: threading.Event) -> None:
         playback = open_playback(self._source, self._orientation)
         try:
+            self._know_hot_pixels(playback)
             model = self._model
             if isinstance(model, str | Path):
                 model = load_model(model, self._engine, wait=False)
@@ -149,8 +156,23 @@ class Session:
                 reset_requested=self._reset_requested,
             ):
                 self._publish(result, playback, model)
+                self._keep_hot_pixels(playback)
         finally:
             playback.close()
+
+    def _know_hot_pixels(self, playback: Playback) -> None:
+        try:
+            known = self._hot_pixels.of(playback.serial, playback.noise.resolution)
+        except DataError as error:
+            playback.notes = (*playback.notes, str(error))
+            return
+        if known is not None:
+            playback.noise.know(known)
+
+    def _keep_hot_pixels(self, playback: Playback) -> None:
+        if (times := playback.noise.times_learned) > self._times_learned:
+            self._times_learned = times
+            self._hot_pixels.keep(playback.serial, playback.noise.hot)
 
     def _open(self, playback: Playback, model: Model) -> Display:
         _warm_up(model, playback)

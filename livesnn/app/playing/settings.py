@@ -91,6 +91,11 @@ class Settings:
         self._file = file
         self.now = Remembered() if file is None else _read(file)
 
+    @property
+    def folder(self) -> Path | None:
+        """Where more may be remembered; None: nowhere."""
+        return None if self._file is None else self._file.parent
+
     def change(self, **fields: object) -> None:
         """Remember other values of these fields, on disk too; a disk that can't be written is no error here."""
         self.now = replace(self.now, **fields)  # type: ignore[arg-type]  # names and types are those of Remembered

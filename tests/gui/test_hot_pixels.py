@@ -1,0 +1,110 @@
+"""Hot pixels of a camera are known at the next start; the key learns them anew; nothing else keeps any."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+
+from livesnn.app.main_window import MainWindow
+from livesnn.app.playing.hot_pixels import FOLDER, HotPixels
+from livesnn.app.playing.settings import Settings
+from livesnn.errors import DataError
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.live import Live
+
+from .synthetic import SENSOR, moving_bar, write_recording
+from .test_live_window import Plug
+
+MakeWindow = Callable[..., MainWindow]
+ODD = Resolution(7, 5)
+
+
+def with_hot_pixel(packet: Events, x: int, y: int) -> Events:
+    """Return a packet with an event a millisecond of one pixel."""
+    if not packet.size:
+        return packet
+    t = np.arange(packet["t"][0], packet["t"][-1], 1000)
+    hot = np.zeros(t.size, EVENTS_DTYPE)
+    hot["t"], hot["x"], hot["y"] = t, x, y
+    return np.sort(np.concatenate([packet, hot]), order="t", kind="stable")
+
+
+def play(window: MainWindow, *, serial: str, x: int = 30) -> None:
+    plug = Plug()
+    plug.packets = [with_hot_pixel(packet, x, 1) for packet in plug.packets]
+    window.open(Live(plug.connect, serial=serial))
+
+
+def hot_in(folder: Path, serial: str) -> list[list[int]]:
+    known = HotPixels(folder).of(serial, SENSOR)
+    return [] if known is None else np.argwhere(known).tolist()
+
+
+def test_what_was_learned_of_a_camera_is_known_at_the_next_start_and_the_key_replaces_it(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    settings = Settings(tmp_path / "settings.json")
+    settings.change(denoise=True)
+    play(make_window(settings=settings), serial="DXA/1")
+    qtbot.waitUntil(lambda: hot_in(tmp_path, "DXA/1") == [[1, 30]], timeout=20_000)
+    later = make_window(settings=settings)
+    play(later, serial="DXA/1", x=2)
+    qtbot.waitUntil(lambda: later.session is not None and later.session.statistics.noise.events > 5000, timeout=20_000)
+    assert hot_in(tmp_path, "DXA/1") == [[1, 30]]
+    later.commands["learn_hot_pixels"].trigger()
+    qtbot.waitUntil(lambda: hot_in(tmp_path, "DXA/1") == [[1, 2]], timeout=20_000)
+    assert hot_in(tmp_path, "DXA_2") == []
+
+
+def test_a_damaged_file_is_said_and_learned_over(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
+    settings = Settings(tmp_path / "settings.json")
+    settings.change(denoise=True)
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "DXA1.json").write_text('{"width": 34')
+    window = make_window(settings=settings)
+    play(window, serial="DXA1")
+    qtbot.waitUntil(lambda: "its hot pixels are learned again" in window.banner.message.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: (tmp_path / FOLDER / "DXA1.json").read_text() != '{"width": 34', timeout=20_000)
+    assert hot_in(tmp_path, "DXA1") == [[1, 30]]
+
+
+def test_recordings_and_sources_without_a_serial_number_keep_none(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    settings = Settings(tmp_path / "settings.json")
+    settings.change(denoise=True)
+    window = make_window(settings=settings)
+    recording = write_recording(tmp_path / "bar.npz", with_hot_pixel(moving_bar(2_000_000), 30, 1))
+    for source in (lambda: window.open(str(recording)), lambda: play(window, serial="")):
+        source()
+        qtbot.waitUntil(
+            lambda: window.session is not None and window.session.statistics.noise.hot > 10, timeout=20_000
+        )
+    assert not (tmp_path / FOLDER).exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "can't be read"),
+        ('{"width": 7, "height": 5, "hot": [[1, 2, 3]]}', "can't be read"),
+        ('{"width": 5, "height": 7, "hot": []}', "not of 7×5"),
+        ('{"width": 7, "height": 5, "hot": [[7, 0]]}', "not of 7×5"),
+        ('{"width": 7, "height": 5, "hot": [[0, -1]]}', "not of 7×5"),
+    ],
+)
+def test_a_file_that_is_not_of_the_camera_is_an_error(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "a.json").write_text(text)
+    with pytest.raises(DataError, match=why):
+        HotPixels(tmp_path).of("a", ODD)
+
+
+def test_a_disk_that_cannot_be_written_keeps_none(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).write_text("no folder")
+    HotPixels(tmp_path).keep("a", np.ones((5, 7), np.bool_))
+    assert HotPixels(tmp_path).of("a", ODD) is None
