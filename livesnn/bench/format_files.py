@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.bench.ecf_file import write_ecf
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recorder import Aedat4Writer
 
@@ -24,6 +25,7 @@ CHUNK_EVENTS = 1_000_000
 _EVENTS_PER_US = 5.0
 _PACKET_EVENTS = 8192  # of AEDAT 3.1
 _ES_STEP_US = 127
+_ECF_CHUNK_EVENTS = 16384  # as Prophesee's files
 
 Words = npt.NDArray[np.unsignedinteger]
 
@@ -182,12 +184,14 @@ def _dat(path: Path, packets: Iterator[Events]) -> None:
     _write(path, head.encode() + b"\x00\x08", packets, _encode_dat)
 
 
-def _hdf5(path: Path, packets: Iterator[Events]) -> None:
+def _hdf5(path: Path, packets: Iterator[Events], *, time: str = "<i8", offset_us: int = 0) -> None:
     """Write plain columns in chunks, not packed: else it is the packer that is timed."""
     with h5py.File(path, "x") as file:
         group = file.create_group("events")
         group.attrs["geometry"] = f"{SENSOR.width}x{SENSOR.height}"
-        kinds = {"t": "<i8", "x": "<u2", "y": "<u2", "p": "u1"}
+        if offset_us:
+            file["t_offset"] = np.int64(offset_us)
+        kinds = {"t": time, "x": "<u2", "y": "<u2", "p": "u1"}
         columns = {
             axis: group.create_dataset(axis, (0,), kind, maxshape=(None,), chunks=(1 << 16,))
             for axis, kind in kinds.items()
@@ -196,7 +200,20 @@ def _hdf5(path: Path, packets: Iterator[Events]) -> None:
         for events in packets:
             for axis, column in columns.items():
                 column.resize((column.shape[0] + events.size,))
-                column[-events.size :] = events[axis]
+                column[-events.size :] = events[axis] - offset_us if axis == "t" else events[axis]
+
+
+def _dsec(path: Path, packets: Iterator[Events]) -> None:
+    """Write what DSEC has, but for its packing: 32-bit times from an offset, which a user's own code adds."""
+    _hdf5(path, packets, time="<u4", offset_us=START_US)
+    with h5py.File(path, "a") as file:
+        t = file["events/t"][:]
+        file["ms_to_idx"] = np.searchsorted(t, np.arange(0, int(t[-1]) + 1, 1000)).astype("<u8")
+
+
+def _ecf(path: Path, packets: Iterator[Events]) -> None:
+    events = np.concatenate(list(packets))
+    write_ecf(path, events, ("masked",), f"{SENSOR.width}x{SENSOR.height}", chunk_events=_ECF_CHUNK_EVENTS)
 
 
 def _es(path: Path, packets: Iterator[Events]) -> None:
@@ -237,6 +254,8 @@ MADE_FILES: dict[str, MadeFile] = {
     "evt3": _prophesee("3", _encode_evt3),
     "dat": MadeFile(SENSOR, ".dat", _dat),
     "hdf5": MadeFile(SENSOR, ".h5", _hdf5),
+    "dsec (HDF5)": MadeFile(SENSOR, ".h5", _dsec),
+    "ecf (HDF5)": MadeFile(SENSOR, ".hdf5", _ecf, share=0.1),
     "es": MadeFile(SENSOR, ".es", _es),
     "npz": MadeFile(SENSOR, ".npz", _npz),
     "csv": MadeFile(SENSOR, ".csv", _csv, share=0.2),

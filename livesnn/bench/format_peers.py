@@ -111,7 +111,10 @@ def _by_evlib(path: Path, format_name: str) -> Iterator[Columns]:
 def _by_h5py(path: Path, format_name: str) -> Iterator[Columns]:
     with import_module("h5py").File(path, "r") as file:
         group = file["events"]
-        yield group["t"][:], group["x"][:], group["y"][:], group["p"][:]
+        t = group["t"][:]
+        if "t_offset" in file:  # DSEC
+            t = t + file["t_offset"][()]
+        yield t, group["x"][:], group["y"][:], group["p"][:]
 
 
 def _by_numpy(path: Path, format_name: str) -> Iterator[Columns]:
@@ -146,12 +149,12 @@ PEERS: dict[str, Peer] = {
     "evutils": Peer(
         "evutils",
         _by_evutils,
-        ("aedat4", "aedat2", "aedat3", "evt2", "evt21", "evt3", "dat", "hdf5", "npz", "csv"),
+        ("aedat4", "aedat2", "aedat3", "evt2", "evt21", "evt3", "dat", "hdf5", "dsec", "npz", "csv"),
     ),
     "faery": Peer("faery", _by_faery, ("aedat4", "evt2", "evt3", "dat", "es", "csv")),
     "event_stream": Peer("event_stream", _by_event_stream, ("es",)),
-    "evlib": Peer("evlib", _by_evlib, ("aedat4", "aedat2", "aedat3", "evt2", "evt21", "evt3", "hdf5", "csv")),
-    "h5py": Peer("h5py", _by_h5py, ("hdf5",)),
+    "evlib": Peer("evlib", _by_evlib, ("aedat4", "aedat2", "aedat3", "evt2", "evt21", "evt3", "hdf5", "dsec", "ecf", "csv")),
+    "h5py": Peer("h5py", _by_h5py, ("hdf5", "dsec")),
     "numpy": Peer("numpy", _by_numpy, ("npz",)),
     "pandas": Peer("pandas", _by_pandas, ("csv",)),
     "polars": Peer("polars", _by_polars, ("csv",)),

@@ -1,4 +1,4 @@
-"""Files of Prophesee's ECF made from the layout's description, independently of livesnn's decoder."""
+"""Files of Prophesee's ECF made from the layout's description, independently of livesnn's decoder; slowly."""
 
 from __future__ import annotations
 
@@ -82,21 +82,26 @@ def _masks(x: list[int]) -> Iterator[bytes]:
 
 
 def write_ecf(
-    path: Path, events: Events, styles: tuple[str, ...] = STYLES, geometry: str = "1280x720"
+    path: Path,
+    events: Events,
+    styles: tuple[str, ...] = STYLES,
+    geometry: str = "1280x720",
+    *,
+    chunk_events: int = CHUNK_EVENTS,
 ) -> Path:
     """Write a file as Prophesee's, its chunks packed in turn in each of the styles."""
     with h5py.File(path, "w") as file:
         file.attrs["geometry"] = geometry
         made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        made.set_chunk((CHUNK_EVENTS,))
+        made.set_chunk((chunk_events,))
         made.set_filter(36559, h5py.h5z.FLAG_OPTIONAL, (0, 0, 0))
         space = h5py.h5s.create_simple((len(events),), (h5py.h5s.UNLIMITED,))
         group = file.create_group("CD")
         kind = h5py.h5t.py_create(DTYPE, logical=True)
         dataset = h5py.h5d.create(group.id, b"events", kind, space, made)
-        for number, first in enumerate(range(0, len(events), CHUNK_EVENTS)):
-            chunk = np.zeros(CHUNK_EVENTS, events.dtype)  # the last one is filled up, as HDF5 does
-            part = events[first : first + CHUNK_EVENTS]
+        for number, first in enumerate(range(0, len(events), chunk_events)):
+            chunk = np.zeros(chunk_events, events.dtype)  # the last one is filled up, as HDF5 does
+            part = events[first : first + chunk_events]
             chunk[: len(part)] = part
             dataset.write_direct_chunk((first,), encode(chunk, styles[number % len(styles)]))
     return path
