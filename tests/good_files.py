@@ -10,12 +10,12 @@ from typing import Literal, NamedTuple
 import h5py
 import numpy as np
 
+from livesnn.bench.ecf_file import write_ecf
 from livesnn.bench.format_files import MADE_FILES, SENSOR, make_events
 from livesnn.events import Events, Resolution
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import open_recording
 from tests import aedat3_writer
-from livesnn.bench.ecf_file import write_ecf
 from tests.reading import read
 
 COUNT = 400

@@ -153,7 +153,11 @@ PEERS: dict[str, Peer] = {
     ),
     "faery": Peer("faery", _by_faery, ("aedat4", "evt2", "evt3", "dat", "es", "csv")),
     "event_stream": Peer("event_stream", _by_event_stream, ("es",)),
-    "evlib": Peer("evlib", _by_evlib, ("aedat4", "aedat2", "aedat3", "evt2", "evt21", "evt3", "hdf5", "dsec", "ecf", "csv")),
+    "evlib": Peer(
+        "evlib",
+        _by_evlib,
+        ("aedat4", "aedat2", "aedat3", "evt2", "evt21", "evt3", "hdf5", "dsec", "ecf", "csv"),
+    ),
     "h5py": Peer("h5py", _by_h5py, ("hdf5", "dsec")),
     "numpy": Peer("numpy", _by_numpy, ("npz",)),
     "pandas": Peer("pandas", _by_pandas, ("csv",)),

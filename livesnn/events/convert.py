@@ -51,9 +51,9 @@ def convert(
 ) -> Converted:
     """Write one event stream of a recording to ``out``: its events in their order, the sensor's size, the camera.
 
-    The labels beside the recording are written beside ``out`` too, at the times they have there.
-    Memory is bounded. ``out`` appears when it is complete, and not at all after an error or Ctrl-C; until then a
-    file beside it, .livesnn-…, is written; see `write_npz` for its need of space.
+    The labels beside the recording are written beside ``out`` too, at the times they have there. Memory is bounded.
+    ``out`` appears when it is complete, and not at all after an error or Ctrl-C; until then a file beside it,
+    .livesnn-…, is written; see `write_npz` for its need of space.
 
     Parameters
     ----------
@@ -116,14 +116,14 @@ def _labels(source: Path, out: Path, *, overwrite: bool) -> tuple[tuple[Label, .
         labels = read_labels(source)
     except DataError as error:
         return (), [f"its labels are left out: {error}"]
-    name = file_and_columns(source)[0].name
-    there = read_labels(out) if labels or overwrite else ()
-    if labels and there and not overwrite:
+    table, name = labels_file(out), file_and_columns(source)[0].name
+    if not labels:
+        return (), [f"{table} stays: {name} has no labels"] if overwrite and os.path.exists(table) else []
+    if read_labels(out) and not overwrite:
         raise SourceError(
-            f"{labels_file(out)} has labels of {out.name} already: choose another name, or add --overwrite"
+            f"{table} has labels of {out.name} already: choose another name, or add --overwrite"
         )
-    notes = [] if labels or not there else [f"{labels_file(out)} stays: {source} has no labels"]
-    return tuple(replace(label, session=label.session or name) for label in labels), notes
+    return tuple(replace(label, session=label.session or name) for label in labels), []
 
 
 def _first_us(source: Path) -> int:

@@ -38,7 +38,7 @@ class Label:
 
 def labels_file(recording: Path) -> Path:
     """Return where a recording's labels are, if it has any."""
-    return recording.with_suffix(SUFFIX)
+    return recording.parent / f"{recording.stem}{SUFFIX}"
 
 
 def read_labels(recording: Path) -> tuple[Label, ...]:

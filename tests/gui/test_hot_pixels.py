@@ -53,21 +53,27 @@ def test_what_was_learned_of_a_camera_is_known_at_the_next_start_and_the_key_rep
     qtbot.waitUntil(lambda: hot_in(tmp_path, "DXA/1") == [[1, 30]], timeout=20_000)
     later = make_window(settings=settings)
     play(later, serial="DXA/1", x=2)
-    qtbot.waitUntil(lambda: later.session is not None and later.session.statistics.noise.events > 5000, timeout=20_000)
+    qtbot.waitUntil(
+        lambda: later.session is not None and later.session.statistics.noise.events > 5000, timeout=20_000
+    )
     assert hot_in(tmp_path, "DXA/1") == [[1, 30]]
     later.commands["learn_hot_pixels"].trigger()
     qtbot.waitUntil(lambda: hot_in(tmp_path, "DXA/1") == [[1, 2]], timeout=20_000)
     assert hot_in(tmp_path, "DXA_2") == []
 
 
-def test_a_damaged_file_is_said_and_learned_over(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
+def test_a_damaged_file_is_said_and_learned_over(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
     settings = Settings(tmp_path / "settings.json")
     settings.change(denoise=True)
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "DXA1.json").write_text('{"width": 34')
     window = make_window(settings=settings)
     play(window, serial="DXA1")
-    qtbot.waitUntil(lambda: "its hot pixels are learned again" in window.banner.message.text(), timeout=20_000)
+    qtbot.waitUntil(
+        lambda: "its hot pixels are learned again" in window.banner.message.text(), timeout=20_000
+    )
     qtbot.waitUntil(lambda: (tmp_path / FOLDER / "DXA1.json").read_text() != '{"width": 34', timeout=20_000)
     assert hot_in(tmp_path, "DXA1") == [[1, 30]]
 

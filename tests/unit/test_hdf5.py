@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from livesnn.bench.ecf_file import CHUNK_EVENTS, STYLES, encode, write_ecf
 from livesnn.errors import FormatError
 from livesnn.events import EVENTS_DTYPE, Events
 from livesnn.events.describe import describe
 from livesnn.events.formats.hdf5 import BLOCK_EVENTS
 from livesnn.events.recording import open_recording
-from livesnn.bench.ecf_file import CHUNK_EVENTS, STYLES, encode, write_ecf
 from tests.reading import damaged_versions, read
 
 RULES = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -201,6 +201,11 @@ def test_labels_that_cannot_be_read_are_left_out_and_the_events_converted(tmp_pa
     assert not labels_file(tmp_path / "b.npz").exists()
 
 
+@pytest.mark.parametrize("place", [".", "/", "nowhere"])
+def test_what_is_no_file_has_no_labels(place: str) -> None:
+    assert read_labels(Path(place)) == ()
+
+
 def test_labels_of_another_stream_count_from_its_own_first_event(tmp_path: Path) -> None:
     early, late = (np.zeros(1000, EVENTS_DTYPE) for _ in range(2))
     early["t"], late["t"] = np.linspace(0, 6_000_000, 1000), np.linspace(2_000_000, 8_000_000, 1000)

@@ -1,4 +1,4 @@
-"""What is known of cameras' hot pixels from one start to the next, a file a camera. Not here: learning (denoise.py)."""
+"""What is known of cameras' hot pixels from one start to the next, a file a camera. Learning is in denoise.py."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ class HotPixels:
             raise DataError(f"{file}: can't be read ({error}): its hot pixels are learned again") from error
         inside = all(0 <= x < sensor.width and 0 <= y < sensor.height for x, y in known.hot)
         if (known.width, known.height) != sensor or not inside:
-            raise DataError(f"{file}: not of {sensor.width}×{sensor.height}: its hot pixels are learned again")
+            raise DataError(
+                f"{file}: not of {sensor.width}×{sensor.height}: its hot pixels are learned again"
+            )
         hot = np.zeros((sensor.height, sensor.width), np.bool_)
         for x, y in known.hot:
             hot[y, x] = True

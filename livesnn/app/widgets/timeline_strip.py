@@ -153,9 +153,7 @@ def _write(painter: QPainter, place: QRectF, words: str) -> None:
     """Write as much as fits, in the middle; nothing where that says nothing."""
     if place.width() < _LEAST_FOR_WORDS:
         return
-    fitting = QFontMetricsF(painter.font()).elidedText(
-        words, Qt.TextElideMode.ElideRight, place.width() - 8
-    )
+    fitting = QFontMetricsF(painter.font()).elidedText(words, Qt.TextElideMode.ElideRight, place.width() - 8)
     painter.drawText(place, Qt.AlignmentFlag.AlignCenter, fitting)
 
 
