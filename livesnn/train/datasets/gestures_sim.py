@@ -68,7 +68,9 @@ def load_parts(config: TrainConfig) -> Parts:
     spec = config.card(()).input
     nothing = load_nothing(spec, config.people, use="train")
     validation = load_gestures(spec, MEASURED_PEOPLE, use="validation")
-    return Parts(load_gestures(spec, config.people, use="train"), validation, nothing, NOTHING_SHARE * config.people)
+    return Parts(
+        load_gestures(spec, config.people, use="train"), validation, nothing, NOTHING_SHARE * config.people
+    )
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
