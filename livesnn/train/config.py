@@ -11,7 +11,7 @@ from livesnn.card import ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import TrainError
 from livesnn.train.augmentation import Augmentation
 from livesnn.train.datasets import Name, data_set, mirrored_labels
-from livesnn.train.limits import check_limits, flag
+from livesnn.train.flags import check_limits, flag
 from livesnn.train.networks import NETWORKS, NetworkName
 
 _WORDS = {2: "two", 4: "four"}

@@ -60,6 +60,20 @@ class HybridModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss of one batch of clips."""
+        loss, figures = self.loss_of(batch)
+        shared = self.trainer.world_size > 1
+        self.log_dict(
+            figures,
+            on_step=False,
+            on_epoch=True,
+            prog_bar=True,
+            batch_size=len(batch.labels),
+            sync_dist=shared,
+        )
+        return loss
+
+    def loss_of(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what is to be minimised of one batch, penalty and all, and what is logged of it."""
         frames, labels, numbers = batch
         seed, epoch = self.config.seed, self.current_epoch
         randoms = [clip_random("augment", seed, epoch, number) for number in numbers.tolist()]
@@ -80,11 +94,7 @@ class HybridModule(lightning.LightningModule):
             "accuracy": (outputs.detach().mean(0).argmax(1) == labels).float().mean(),
             "density": hidden_density(rates.detach(), self.net),
         }
-        shared = self.trainer.world_size > 1
-        self.log_dict(
-            figures, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels), sync_dist=shared
-        )
-        return loss + self.config.rate_weight * penalty
+        return loss + self.config.rate_weight * penalty, figures
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of outputs float32 [T, B, K] for labels int64 [B]; negative: none of the classes."""
@@ -156,6 +166,8 @@ class HybridModule(lightning.LightningModule):
             # What chooses the best epoch: accuracy, then loss; never an analog epoch.
             "score": (reset_accuracy + carried_accuracy) / 2 - 1e-3 * val_loss - float(self.net.analog),
         }
+        if not state:
+            del values["val_accuracy_carried"], values["val_density"]
         self.log_dict(values, batch_size=len(frames), prog_bar=True, rank_zero_only=True)
 
     def configure_optimizers(self) -> Any:

@@ -36,6 +36,10 @@ from livesnn.train.run_folder import BEST, LAST, check_run_folder, keep_clips, l
 from livesnn.train.start import read_start, start_from
 
 
+class StoppedError(TrainError):
+    """A training was ended by a signal; it can be resumed where its message says so."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """Where a training left its model, its best epoch on validation, and the recordings that couldn't be used.
@@ -59,7 +63,7 @@ def train(config: TrainConfig) -> Trained | None:
     Raises
     ------
     TrainError
-        The run folder can't be used (see `run_folder`), the loss isn't finite, or the training was stopped.
+        The run folder can't be used (see `run_folder`), the loss isn't finite; `StoppedError`: a signal ended it.
     DataError
         The data set isn't in its official layout.
     """
@@ -86,7 +90,7 @@ def train(config: TrainConfig) -> Trained | None:
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
             kept = "go on with --resume" if (run / LAST).exists() else "nothing is kept yet, start again"
-            raise TrainError(f"stopped in epoch {trainer.current_epoch}: {kept}") from error
+            raise StoppedError(f"stopped in epoch {trainer.current_epoch}: {kept}") from error
         if not trainer.is_global_zero:
             return None
         return replace(_finish(run, config, net, parts, commit), unmeasured=unmeasured)

@@ -76,8 +76,9 @@ def measure_baseline(net: Baseline, clips: Clips) -> Measured:
 
 @torch.no_grad()
 def _mean_outputs(net: Baseline, clips: Clips) -> Tensor:
-    """Return float32 [N, K] over each clip's frames."""
-    device = next(net.parameters()).device
+    """Return float32 [N, K] over each clip's frames; on a GPU where there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    net.to(device)
     means = []
     with eval_mode(net):
         for first in range(0, len(clips), AT_ONCE):

@@ -30,6 +30,6 @@ class C3D(Baseline):
     def window(self, x: Tensor) -> Tensor:
         """Return [1, B, K] of float x [T, B, C, H, W]."""
         x = x.permute(1, 2, 0, 3, 4).contiguous()
-        x = F.max_pool3d(F.relu(self.norms[0](self.first(x))), (1, 2, 2))
-        x = F.max_pool3d(F.relu(self.norms[1](self.second(x))), 2)
+        x = F.relu(F.max_pool3d(self.norms[0](self.first(x)), (1, 2, 2)))
+        x = F.relu(F.max_pool3d(self.norms[1](self.second(x)), 2))
         return self.classify(x.flatten(1)).unsqueeze(0)

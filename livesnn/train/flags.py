@@ -1,8 +1,11 @@
-"""What the flags of a training may be, each by itself. Not here: which a network takes (networks.py)."""
+"""A training's flags: what each may be, and how they are written. Not here: which a network takes (networks.py)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from livesnn.errors import TrainError
 
@@ -70,3 +73,19 @@ def check_limits(config: TrainConfig) -> None:
 def flag(name: str) -> str:
     """Return a field of `TrainConfig` as it is given on the command line."""
     return f"--{name.replace('_', '-')}"
+
+
+def as_flags(values: Mapping[str, object], before: str = "") -> dict[str, str]:
+    """Return fields of `TrainConfig` as flags, by name: "--alpha 0.5", "--no-compile"; None isn't given."""
+    flags: dict[str, str] = {}
+    for name, value in msgspec.to_builtins(dict(values), enc_hook=str).items():
+        dashed = before + name.replace("_", "-")
+        if isinstance(value, dict):
+            flags |= as_flags(value, f"{dashed}.")
+        elif isinstance(value, bool):
+            flags[f"--{dashed}"] = f"--{dashed}" if value else f"--no-{dashed}"
+        elif isinstance(value, list | tuple):
+            flags[f"--{dashed}"] = " ".join([f"--{dashed}", *map(str, value)])
+        elif value is not None:
+            flags[f"--{dashed}"] = f"--{dashed} {value}"
+    return flags
