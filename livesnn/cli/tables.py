@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import tyro
 
 from livesnn.errors import LivesnnError
-from livesnn.report import say, write, write_json
+from livesnn.report import write, write_json
 
-What = Literal["table1", "table2", "fig7"]
+What = Literal["table1", "table2", "fig2", "fig6", "fig7", "fig8", "fig9"]
 
 
 def tables(
@@ -35,7 +35,7 @@ def tables(
     what
         Which of the paper's tables or figures.
     cell
-        METHOD:COLUMN, as in cnn_lstm:seq1; default: all of them, one by one.
+        METHOD:COLUMN, as in cnn_lstm:seq1; default: all that the table or figure shows, one by one.
     budget
         cpu: what two cores do in hours; ConvLSTM's and C3D's steps are timed alone, as they would take days. paper:
         100 epochs, ten seeds, all digits. small: a test of the command.
@@ -50,25 +50,20 @@ def tables(
     out
         Where cells are kept, a JSON file each.
     show
-        Write Markdown of what is kept at this budget or a larger one, and run nothing.
+        Write Markdown of what is kept at this budget or a larger one, draw the figure into --out, and run nothing.
     """
     try:
-        from livesnn.bench.tables.cells import cells
-        from livesnn.bench.tables.page import page
-        from livesnn.bench.tables.run import Folders, run_cell
+        from livesnn.bench.tables import Folders, run_all, shown
     except ModuleNotFoundError as error:
         raise LivesnnError(f"the tables need {error.name}: pip install 'livesnn[train]'") from error
 
     if show:
         if cell or seeds is not None:
             raise LivesnnError("--print shows what is kept: leave --cell and --seeds out")
-        write(page(what, out, budget, recipe))
+        write(shown(what, out, budget, recipe))
         return 0
     if seeds is not None and seeds < 1:
         raise LivesnnError(f"{seeds} seeds train nothing: give --seeds 1 or more")
-    chosen = cells(what, budget, recipe, cell)
-    for number, one in enumerate(chosen, 1):
-        say(f"cell {number} of {len(chosen)}: {one.method}:{one.column}, budget {one.budget}")
-        record = run_cell(one, Folders(data, runs, out), seeds)
-        write_json({**one._asdict(), "mean": record.mean, "sd": record.sd, "seeds": len(record.runs)})
+    for record in run_all(what, cell, budget, recipe, seeds, Folders(data, runs, out)):
+        write_json(record)
     return 0

@@ -11,6 +11,7 @@ import torch
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import TrainError
+from livesnn.snn.network import channels_last
 from livesnn.train.baselines import Baseline, build_baseline, measure_baseline
 from livesnn.train.build import build
 from livesnn.train.config import TrainConfig
@@ -151,3 +152,12 @@ def test_a_spiking_read_outs_rates_are_probabilities_in_binary_cross_entropy() -
     assert loss.item() == pytest.approx(-(np.log(0.99) + np.log(0.01)) / 2, rel=1e-4)
     assert silent.grad is not None
     assert silent.grad[0, 0, 1] < 0 < silent.grad[0, 0, 0]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_whatever_the_channels_a_convolution_takes_them_as_last(channels: int) -> None:
+    frames = torch.rand(3, channels, 6, 6)
+    laid_out = channels_last(frames)
+    assert torch.equal(laid_out, frames)
+    convolved = torch.nn.Conv2d(channels, 4, 3)(laid_out)
+    assert convolved.is_contiguous(memory_format=torch.channels_last)

@@ -8,12 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import msgspec
+import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs livesnn[train]")
 
 from livesnn.bench.tables import run as running
+from livesnn.bench.tables import shown
 from livesnn.bench.tables.cells import BUDGETS, COLUMNS, ROWS, Cell, TableName, cells
+from livesnn.bench.tables.gradients import Gradients, measure_gradients, read_gradients
 from livesnn.bench.tables.page import page
 from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS, TABLE2
 from livesnn.bench.tables.record import Record, Run, StepTime, read_record, record_file, write_record
@@ -21,6 +25,7 @@ from livesnn.bench.tables.run import Folders, run_cell, training_curve
 from livesnn.cli.lab import _recipe
 from livesnn.errors import DataError, LivesnnError
 from livesnn.train.recipes import RECIPES
+from tests import trees
 
 TABLES = get_args(TableName)
 CONV_SNN = Cell("table1", "conv_snn", "seq1")
@@ -184,3 +189,45 @@ def test_an_epoch_that_was_repeated_after_a_stop_counts_once_and_a_lost_one_is_n
         log.parent.mkdir(parents=True)
         log.write_text(f"accuracy,epoch\n{text}")
     assert training_curve(tmp_path) == (0.1, 0.25, None, 0.3)
+
+
+def test_a_figure_is_drawn_of_the_cells_that_are_there_and_says_what_is_missing(tmp_path: Path) -> None:
+    assert "`livesnn tables table1 --cell conv_snn:seq1 --budget cpu" in shown(
+        "fig9", tmp_path, "cpu", "best"
+    )
+    assert not list(tmp_path.iterdir())
+    for column in ("seq1", "seq5-total"):
+        write_record(tmp_path, a_record(CONV_SNN._replace(column=column), 0.9))
+    for method in ("hybrid", "stbp"):
+        write_record(tmp_path, a_record(Cell("fig7", method, "nmnist-1000"), 0.8, 0.9))
+    for name in ("fig6", "fig7", "fig8", "fig9"):
+        text = shown(name, tmp_path, "cpu", "best")
+        assert text.startswith(f"![Figure {name[3]}: ")
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000
+        assert ("Empty cells" in text) == (name != "fig7")
+
+
+def test_figure_2_is_measured_on_fresh_weights_by_depth(tmp_path: Path) -> None:
+    assert "isn't measured yet" in shown("fig2", tmp_path, "cpu", "best")
+    norms = {"best": {"spiking": ((1.0, 2.0, 4.0), (1.0, 2.0, 4.0)), "analog": ((0.0, 0.0, 0.0),)}}
+    kept = Gradients(
+        "mnist-seq2", 50, ("stem", "block", "classify"), norms, "abc", "livesnn tables fig2 --data DIR"
+    )
+    (tmp_path / "fig2.json").write_bytes(msgspec.json.encode(kept))
+    text = shown("fig2", tmp_path, "cpu", "best")
+    assert "- best recipe, spikes: 0.5" in text
+    assert "- best recipe, leaky ReLU: undefined: both are zero" in text
+    assert (tmp_path / "fig2.png").exists()
+
+
+@pytest.mark.slow
+def test_figure_2_has_a_norm_for_each_convolution_and_seed(tmp_path: Path) -> None:
+    data = trees.mnist(tmp_path / "data")
+    measured = measure_gradients(data, tmp_path)
+    assert read_gradients(tmp_path) == measured
+    assert len(measured.layers) == 18
+    for sides in measured.norms.values():
+        assert {name: np.shape(norms) for name, norms in sides.items()} == {
+            "analog": (3, 18),
+            "spiking": (3, 18),
+        }

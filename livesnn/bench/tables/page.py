@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from livesnn.bench.tables.cells import COLUMNS, ROWS, BudgetName, Cell, TableName, cells
 from livesnn.bench.tables.paper import DIGITS, EPOCHS, METHODS, SEEDS, TABLE1, TABLE1_COLUMNS, TABLE2
@@ -15,18 +16,20 @@ BELOW, OTHER, EMPTY = "†", "‡", "–"
 Records = dict[tuple[str, str], Record]
 
 
-def page(table: TableName, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
+def page(table: Literal["table1", "table2"], out: Path, budget: BudgetName, recipe: RecipeName) -> str:
     """Return a table as Markdown: cells that are kept at this budget or a larger one, and what fills the others."""
     names = tuple(f"{row}:{column}" for row in ROWS[table] for column in COLUMNS[table])
     every = cells(table, budget, recipe, names)
     records = best_records(out, every)
     usual = cells(table, budget, recipe)
-    shown = {"table1": _table1, "table2": _table2, "fig7": _fig7}[table](records)
+    shown = {"table1": _table1, "table2": _table2}[table](records)
     parts = [
         shown,
-        _notes(table, records),
+        notes(table, records),
         _details([record for record in records.values() if record.runs]),
-        _empty([cell for cell in usual if not _filled(records.get((cell.method, cell.column)))], records),
+        empty_cells(
+            [cell for cell in usual if not _filled(records.get((cell.method, cell.column)))], records
+        ),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -106,28 +109,14 @@ def _of_key(records: Records, method: str | None, key: str) -> str:
     return name + _percent(records.get((method or "", key)), None)
 
 
-def _fig7(records: Records) -> str:
-    rows = []
-    for (method, column), record in records.items():
-        last = ", ".join(f"{100 * (run.curve[-1] or 0):.1f}" for run in record.runs if run.curve)
-        rows.append([ROWS["fig7"][method].label, COLUMNS["fig7"][column].label, last, _percent(record, None)])
-    head = [
-        "method",
-        "data set",
-        "training accuracy of the last epoch, each try, %",
-        "accuracy on validation, %",
-    ]
-    title = "The paper's Figure 7 has training accuracy on CIFAR10-DVS, three tries a method; here it is another set."
-    return f"{title}\n\n{_markdown(head, rows)}"
-
-
-def _notes(table: TableName, records: Records) -> str:
+def notes(table: TableName, records: Records) -> str:
+    """Say what the marks mean, and what each column of cells is that isn't the paper's."""
     notes = []
     if any(_filled(record) and below_paper(record) for record in records.values()):
         digits = f", {DIGITS:,} digits" if table == "table1" else ""
         notes.append(f"{BELOW} less than the paper's budget ({EPOCHS} epochs or more, {SEEDS} runs{digits}).")
-    for column in COLUMNS[table].values():
-        if column.note:
+    for key, column in COLUMNS[table].items():
+        if column.note and (table != "table1" or any(key == shown for _, shown in records)):
             notes.append(f"{OTHER} {column.label}: {column.note}.")
     return "  \n".join(notes)
 
@@ -170,7 +159,7 @@ def _mean(form: str, values: Iterable[float | None], times: float = 1.0) -> str:
     return form.format(sum(known) / len(known)) if known else ""
 
 
-def _empty(missing: Sequence[Cell], records: Records) -> str:
+def empty_cells(missing: Sequence[Cell], records: Records) -> str:
     """Say what fills each empty cell, and why it is empty where that is known."""
     if not missing:
         return ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from livesnn.card import ModelCard
+from livesnn.snn.network import channels_last
 from livesnn.train.baselines.baseline import Baseline, Convolution, classifier, pooled_pixels
 
 
@@ -26,5 +26,5 @@ class CNN(Baseline):
 
     def window(self, x: Tensor) -> Tensor:
         """Return [1, B, K] of float x [T, B, C, H, W]."""
-        stacked = x.transpose(0, 1).flatten(1, 2).contiguous(memory_format=torch.channels_last)
+        stacked = channels_last(x.transpose(0, 1).flatten(1, 2))
         return self.classify(self.second(self.first(stacked)).flatten(1)).unsqueeze(0)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
+from livesnn.snn.network import channels_last
 from livesnn.train.baselines.baseline import Baseline, Convolution, pooled_pixels
 
 UNITS = 256
@@ -30,7 +30,7 @@ class CNNLSTM(Baseline):
 
     def window(self, x: Tensor) -> Tensor:
         """Return [T, B, K] of float x [T, B, C, H, W]."""
-        frames = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        frames = channels_last(x.flatten(0, 1))
         features = self.second(self.first(frames)).flatten(1).unflatten(0, x.shape[:2])
         outputs, _ = self.lstm(features)
         return self.classify(self.dropout(outputs))

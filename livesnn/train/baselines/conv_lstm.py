@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
+from livesnn.snn.network import channels_last
 from livesnn.train.baselines.baseline import Baseline, classifier, pooled_pixels
 
 
@@ -28,7 +29,7 @@ class ConvLSTMLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return hidden states [T, B, width, H, W] of x [T, B, C, H, W]."""
-        currents = self.of_input(x.flatten(0, 1).contiguous(memory_format=torch.channels_last))
+        currents = self.of_input(channels_last(x.flatten(0, 1)))
         cell, hidden, outputs = None, None, []
         for current in currents.unflatten(0, x.shape[:2]):
             gates = current if hidden is None else current + self.of_hidden(hidden)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
 from livesnn.card import ModelCard
+from livesnn.snn.network import channels_last
 from livesnn.train.baselines.baseline import Baseline
 
 
@@ -25,5 +25,5 @@ class ResNet18(Baseline):
 
     def window(self, x: Tensor) -> Tensor:
         """Return [T, B, K] of float x [T, B, C, H, W]."""
-        frames = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        frames = channels_last(x.flatten(0, 1))
         return self.network(frames).unflatten(0, x.shape[:2])
