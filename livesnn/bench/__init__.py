@@ -19,7 +19,7 @@ Measurement = Literal[
 WHAT: tuple[Measurement, ...] = (
     "decode", "slicer", "step", "latency", "startup", "simulate", "denoise",
 )  # fmt: skip
-VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "PySide6-Essentials", "dv-processing")
+VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "lightning", "PySide6-Essentials", "dv-processing")
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,11 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
         "transfer": lambda: bench_transfer(options.real, model),
     }
     figures: dict[str, object] = {name: measurements[name]() for name in what or WHAT}
-    return {"machine": _machine(), **figures}
+    return {"machine": machine(), **figures}
 
 
-def _machine() -> dict[str, object]:
+def machine() -> dict[str, object]:
+    """Return what figures hold for: processor, cores, system, versions."""
     versions = {"python": platform.python_version(), **{name: _version(name) for name in VERSIONS}}
     return {
         "processor": _processor(),

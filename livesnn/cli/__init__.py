@@ -10,6 +10,7 @@ from collections.abc import Callable
 from livesnn.cli.lab import bench, data, evaluate, train
 from livesnn.cli.machine import doctor, prepare
 from livesnn.cli.streams import convert, devices, gui, info, record, run, simulate
+from livesnn.cli.tables import tables
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "gui": gui,
@@ -25,4 +26,5 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "eval": evaluate,
     "data": data,
     "bench": bench,
+    "tables": tables,
 }

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import tyro
 
@@ -19,6 +19,7 @@ from livesnn.train.datasets import Name as DataSetName
 
 if TYPE_CHECKING:  # it imports torch
     from livesnn.train.baselines import Measured
+    from livesnn.train.config import TrainConfig
     from livesnn.train.evaluate import Evaluation
     from livesnn.train.trainer import Trained
 
@@ -30,19 +31,17 @@ MOST_MISSING = 5
 def train(arguments: list[str]) -> int:
     """Train a model from a data set in its official layout: livesnn train --dataset nmnist --data DIR."""
     from livesnn.train.config import TrainConfig  # without torch
-    from livesnn.train.recipes import RECIPES
+    from livesnn.train.networks import NETWORKS
 
-    recipe = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    recipe.add_argument("--recipe", choices=RECIPES, default="best")  # the defaults of all other flags
-    default = RECIPES[recipe.parse_known_args(arguments)[0].recipe]
-    config = tyro.cli(TrainConfig, args=arguments, default=default, prog="livesnn train")
+    config = tyro.cli(TrainConfig, args=arguments, default=_recipe(arguments), prog="livesnn train")
     try:
         from livesnn.train.trainer import train_all
     except ModuleNotFoundError as error:
         raise LivesnnError(f"training needs {error.name}: pip install 'livesnn[train]'") from error
     done = train_all(config)
     for trained in done:
-        what = "model written to" if config.network == "sts_resnet" else "a baseline makes no model; its run:"
+        spiking = NETWORKS[config.network].spiking
+        what = "model written to" if spiking else "a baseline makes no model; its run:"
         say(f"{what} {trained.folder}")
         _say_skipped(trained.skipped)
         if trained.unmeasured:
@@ -54,6 +53,23 @@ def train(arguments: list[str]) -> int:
     elif rows:  # none on a machine that shares another's training
         write_json(rows[0])
     return 0
+
+
+def _recipe(arguments: list[str]) -> TrainConfig:
+    """Return the defaults of all other flags; what these three get wrong is for the parser of all to say."""
+    from livesnn.train.config import TrainConfig
+    from livesnn.train.networks import NETWORKS
+    from livesnn.train.recipes import RECIPES, recipe
+
+    known = {"recipe": tuple(RECIPES), "network": tuple(NETWORKS), "dataset": get_args(DataSetName)}
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in known:
+        first.add_argument(f"--{name}", nargs="?")
+    given = vars(first.parse_known_args(arguments)[0])
+    chosen = {
+        name: given[name] if given[name] in known[name] else getattr(TrainConfig, name) for name in known
+    }
+    return recipe(chosen["recipe"], chosen["network"], chosen["dataset"])
 
 
 def _accuracy(measured: Evaluation | Measured) -> str:

@@ -11,59 +11,10 @@ from livesnn.card import ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import TrainError
 from livesnn.train.augmentation import Augmentation
 from livesnn.train.datasets import Name, data_set, mirrored_labels
+from livesnn.train.flags import check_limits, flag
+from livesnn.train.networks import NETWORKS, NetworkName
 
-_RANGES = {
-    "epochs": (1, 1_000_000),
-    "analog_epochs": (0, 1_000_000),
-    "analog_slope": (-10, 10),
-    "analog_ceiling": (1e-3, float("inf")),
-    "batch": (1, 1_000_000),
-    "learning_rate": (1e-9, 10),
-    "alpha": (0, 1),
-    "threshold": (1e-3, 1e3),
-    "width": (1, 4096),
-    "final_pool": (1, 4096),
-    "dropout": (0, 0.95),
-    "rate_target": (0, 1),
-    "rate_weight": (0, 1e6),
-    "burn_in": (0, 10_000),
-    "from_zero": (0, 1),
-    "simulated": (0, 1_000_000),
-    "simulated_pool": (1, 59_000),
-    "people": (1, 1_000_000),
-    "digits": (10, 60_000),
-    "windows": (1, 100_000),
-    "runs": (1, 1000),
-    "devices": (1, 1024),
-    "num_nodes": (1, 100_000),
-    "delta_t_us": (1, 10_000_000),
-    "n_events": (1, 10_000_000),
-    "validation": (0.01, 0.9),
-    "seed": (0, 2**31),
-    "gradient_clip": (0, 1e9),
-    "surrogate_width": (1e-3, 1e3),
-    "surrogate_peak": (1e-3, 1e3),
-}
-"""Lowest and highest of each number, both allowed."""
-
-_OF_SOME_SETS = {
-    "people": ("gestures-sim",),
-    "simulated": ("nmnist",),
-    "simulated_pool": ("nmnist",),
-    "digits": ("mnist-",),
-    "only": ("ucf101", "hmdb51"),
-    "windows": ("ucf101", "hmdb51", "cifar10-dvs", "dvs-gesture", "folder"),
-    "validation": ("nmnist", "dvs-gesture", "cifar10-dvs", "ucf101", "hmdb51", "folder", "mnist-"),
-}
-"""Options that mean something for some data sets alone, by how their names begin."""
-
-
-_SPIKING = (
-    "recipe", "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate",
-    "surrogate_width", "surrogate_peak", "readout", "reset", "alpha", "threshold", "width", "widths", "strides",
-    "final_pool", "weight_bits", "norm",
-)  # fmt: skip
-"""What means nothing for a network without spikes. Others do nothing there, but a pair of commands may share them."""
+_WORDS = {2: "two", 4: "four"}
 
 
 @dataclass(frozen=True)
@@ -77,8 +28,9 @@ class TrainConfig:
     FILE.csv of file,start,end,label,session with times in seconds."""
     recipe: Literal["best", "paper"] = "best"
     """"best": what measures best on validation. "paper": the paper's own loss, optimiser and read-out."""
-    network: Literal["sts_resnet", "resnet18"] = "sts_resnet"
-    """resnet18: an ANN on each frame to compare with, trained the same way but for what spikes need; no model"""
+    network: NetworkName = "sts_resnet"
+    """sts_resnet and conv_snn spike and make a model. The others are ANNs to compare with, trained the same way but
+    for what spikes need; they make none. cnn sees a window's frames at once, as channels."""
     name: str = ""
     """Name of the model and of its run folder; default: the data set's, the recipe's or network's, and the seed."""
     out: Path = Path("runs")
@@ -106,12 +58,13 @@ class TrainConfig:
     """Clips a step."""
     learning_rate: float = 2e-3
     """Peak of the schedule."""
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    """AdamW decays weights by 1e-2 and follows a cosine after a warm-up of 5 %; Adam is constant."""
-    loss: Literal["cross-entropy", "mse"] = "cross-entropy"
-    """On the mean output of the window; MSE against one-hot."""
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """AdamW decays weights by 1e-2 and follows a cosine after a warm-up of 5 %; Adam, and SGD of momentum 0.9, are
+    constant."""
+    loss: Literal["cross-entropy", "mse", "bce"] = "cross-entropy"
+    """On the mean output of the window; MSE and binary cross-entropy against one-hot."""
     class_weights: bool = True
-    """Let classes count alike in the loss, however many clips they have; not in MSE."""
+    """Let classes count alike in the cross-entropy, however many clips they have."""
     readout: Literal["membrane", "spikes"] = "membrane"
     """What the output layer gives: membranes, or the paper's spike rates."""
     reset: bool = True
@@ -121,9 +74,9 @@ class TrainConfig:
     threshold: float = 0.5
     """Firing threshold."""
     width: int = 64
-    """Channels of every block."""
+    """Channels of every block or convolution; conv_snn: 48, ANNs: 256, as the paper has them."""
     widths: tuple[int, ...] = ()
-    """Channels of each of the four blocks; default: --width."""
+    """Channels of each of the four blocks, or of the two convolutions; default: --width."""
     strides: tuple[int, ...] = (1, 1, 1, 1)
     """Stride of each of the four blocks: 2 halves the picture there."""
     final_pool: int = 3
@@ -188,21 +141,14 @@ class TrainConfig:
     """Go on from the run folder's last epoch."""
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
+        check_limits(self)
+        blocks = NETWORKS[self.network].blocks
+        for name, count in (("widths", blocks), ("strides", 4)):
+            values = getattr(self, name)
+            if values and not (len(values) == count and all(1 <= value <= 4096 for value in values)):
                 raise TrainError(
-                    f"--{name.replace('_', '-')} is {value}: give a number from {low:g} to {high:g}"
+                    f"{flag(name)} takes {_WORDS[count]} numbers from 1 to 4096, one a block of the network"
                 )
-        for name, sets in _OF_SOME_SETS.items():
-            given = getattr(self, name) != type(self).__dataclass_fields__[name].default
-            if given and not self.dataset.startswith(sets):
-                raise TrainError(
-                    f"--{name.replace('_', '-')} is of {', '.join(sets)}, not of {self.dataset}: leave it out"
-                )
-        for name, count in (("widths", len(self.widths) or 4), ("strides", len(self.strides))):
-            if count != 4 or not all(1 <= value <= 4096 for value in getattr(self, name)):
-                raise TrainError(f"--{name} takes four numbers from 1 to 4096, one a block of the network")
         self._check_sharing()
         if self.delta_t_us and self.n_events:
             raise TrainError("--delta-t-us and --n-events can't both end a frame: leave one out")
@@ -227,6 +173,8 @@ class TrainConfig:
 
     def completed(self) -> TrainConfig:
         """Return this with what data set and network decide; raises TrainError for what doesn't go together."""
+        from livesnn.train.recipes import recipe  # which is made of this
+
         window, known = data_set(self.dataset).INPUT.window, data_set(self.dataset).PROTOCOLS
         self.mirrored(())
         if self.burn_in % window:
@@ -237,15 +185,13 @@ class TrainConfig:
         half = self.epochs // 2 if self.recipe == "paper" else min(3, self.epochs // 2)
         analog = half if self.analog_epochs is None else self.analog_epochs
         filled = replace(self, protocol=self.protocol or known[0], analog_epochs=analog)
-        if self.network == "sts_resnet":
-            return filled
-        if self.init:
+        kind = NETWORKS[self.network]
+        if self.init and not kind.spiking:
             raise TrainError(f"--network {self.network} starts from scratch: leave --init out")
-        default = type(self).__dataclass_fields__
-        if given := [name for name in _SPIKING if getattr(self, name) != default[name].default]:
-            flag = given[0].replace("_", "-")
-            raise TrainError(f"--{flag} is of spiking networks, not of {self.network}: leave it out")
-        return replace(filled, analog_epochs=0, burn_in=0, rate_weight=0.0)
+        default = recipe(self.recipe, self.network, self.dataset)
+        if given := [name for name in kind.refused if getattr(self, name) != getattr(default, name)]:
+            raise TrainError(f"{flag(given[0])} means nothing to {self.network}: leave it out")
+        return filled if kind.spiking else replace(filled, analog_epochs=0, burn_in=0, rate_weight=0.0)
 
     def mirrored(self, classes: tuple[str, ...]) -> list[int] | None:
         """Return each class's label in a mirror, where clips are mirrored; raises DataError where they can't be."""
@@ -259,8 +205,9 @@ class TrainConfig:
     @property
     def base_name(self) -> str:
         """Return what the runs of all seeds have in common."""
-        of = self.recipe if self.network == "sts_resnet" else self.network
-        return self.name or f"{self.dataset}-{of}"
+        network = "" if self.network == "sts_resnet" else self.network
+        recipe = self.recipe if not network or self.recipe != "best" else ""
+        return self.name or "-".join(part for part in (self.dataset, network, recipe) if part)
 
     def card(self, classes: tuple[str, ...]) -> ModelCard:
         """Return the card of the network to be trained."""
@@ -271,16 +218,23 @@ class TrainConfig:
             name=self.run_name,
             classes=classes,
             input=spec,
-            network=NetworkSpec(
-                widths=self.widths or (self.width,) * 4,
-                strides=self.strides,
-                final_pool=self.final_pool,
-                norm=self.norm,
-                dropout=self.dropout,
-                weight_bits=self.weight_bits,
-            ),
+            network=self._spec(),
             neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
             readout=self.readout,
             sensor=sensor,
             dataset=self.dataset,
+        )
+
+    def _spec(self) -> NetworkSpec:
+        """Return the architecture; an ANN's two convolutions and hidden layer are described as ConvSNN's are."""
+        widths = self.widths or (self.width,) * NETWORKS[self.network].blocks
+        if self.network != "sts_resnet":
+            return NetworkSpec("conv_snn", widths, norm=self.norm, dropout=self.dropout)
+        return NetworkSpec(
+            widths=widths,
+            strides=self.strides,
+            final_pool=self.final_pool,
+            norm=self.norm,
+            dropout=self.dropout,
+            weight_bits=self.weight_bits,
         )

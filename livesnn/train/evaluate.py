@@ -42,10 +42,10 @@ class Evaluation:
     ``accuracy_recordings``: one decision a recording or video, by the mean rates of its clips, each from zero state;
     None where each clip is a recording of its own. ``density``: spikes a neuron a step over all hidden neurons, in
     the carried run; ``densities``: by layer. ``confusion``: rows are true classes, columns decisions, of the carried
-    run. ``calibration_error``: between confidence and accuracy, 0..1, and the ``temperature`` that would suit these
-    clips; both of the carried run. ``mistakes``: the surest `MISTAKES` of the other. ``mean_count``: of a pixel;
-    ``saturated``: the share of pixels with events (of video: of all) at the model's maximum count or above;
-    ``empty``: of frames with nothing in them.
+    run; ``confusion_reset``: of the other. ``calibration_error``: between confidence and accuracy, 0..1, and the
+    ``temperature`` that would suit these clips; both of the carried run. ``mistakes``: the surest `MISTAKES` of the
+    other. ``mean_count``: of a pixel; ``saturated``: the share of pixels with events (of video: of all) at the
+    model's maximum count or above; ``empty``: of frames with nothing in them.
     """
 
     n: int
@@ -58,6 +58,7 @@ class Evaluation:
     synops_per_frame: float
     classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
+    confusion_reset: tuple[tuple[int, ...], ...]
     calibration_error: float
     temperature: float
     mistakes: tuple[Mistake, ...]
@@ -82,22 +83,21 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
     reset = list(_decided(model, stream, "reset"))
     carried = list(_decided(model, stream, "carry"))
     truth = [clips.classes[label] for label in stream.labels]
-    confusion = Counter(zip(truth, (clip.decision for clip in carried), strict=True))
+    confusion = _confusion(clips.classes, truth, carried)
     density = np.mean([clip.density for clip in carried], axis=0)
     recordings = len(set(stream.recordings)) or len(stream)
     return Evaluation(
         n=len(clips),
         accuracy_reset=float(np.mean([a.decision == b for a, b in zip(reset, truth, strict=True)])),
-        accuracy_carried=sum(confusion[name, name] for name in clips.classes) / len(clips),
+        accuracy_carried=sum(row[k] for k, row in enumerate(confusion)) / len(clips),
         recordings=recordings,
         accuracy_recordings=_by_recording(stream, reset) if recordings < len(stream) else None,
         density=mean_density(density, card),
         densities=dict(zip(card.states, density.tolist(), strict=False)),
         synops_per_frame=synops(density, card),
         classes=clips.classes,
-        confusion=tuple(
-            tuple(confusion[true, decided] for decided in clips.classes) for true in clips.classes
-        ),
+        confusion=confusion,
+        confusion_reset=_confusion(clips.classes, truth, reset),
         calibration_error=calibration_error(
             [clip.confidence for clip in carried],
             [clip.decision == name for clip, name in zip(carried, truth, strict=True)],
@@ -127,6 +127,13 @@ class _Clip(NamedTuple):
     confidence: float
     rates: npt.NDArray[np.float32]
     density: npt.NDArray[np.float32]
+
+
+def _confusion(
+    classes: tuple[str, ...], truth: list[str], decided: list[_Clip]
+) -> tuple[tuple[int, ...], ...]:
+    pairs = Counter(zip(truth, (clip.decision for clip in decided), strict=True))
+    return tuple(tuple(pairs[true, decision] for decision in classes) for true in classes)
 
 
 def _by_recording(stream: Clips, decided: list[_Clip]) -> float:

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from livesnn.errors import TrainError
-from livesnn.snn.network import SpikingNetwork, eval_mode
+from livesnn.snn.network import SpikingNetwork, State, eval_mode
 from livesnn.train.augment import augment, mirror
+from livesnn.train.build import Network
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets.clips import clip_random
 from livesnn.train.loading import Batch
@@ -31,7 +32,7 @@ class HybridModule(lightning.LightningModule):
     """
 
     def __init__(
-        self, net: SpikingNetwork, config: TrainConfig, total_steps: int, class_weights: Tensor | None = None
+        self, net: Network, config: TrainConfig, total_steps: int, class_weights: Tensor | None = None
     ) -> None:
         super().__init__()
         self.net = net
@@ -53,11 +54,26 @@ class HybridModule(lightning.LightningModule):
     def _keep_switch(self) -> None:
         batch = next(iter(self.trainer.val_dataloaders))
         frames, labels = batch.frames[:AT_ONCE], batch.labels[:AT_ONCE]
+        assert isinstance(self.net, SpikingNetwork)  # a baseline has no analog epochs
         sides = measure_switch(self.net, frames.to(self.device), labels.to(self.device), self.loss)
         write_switch(self.config.out / self.config.run_name, self.current_epoch, sides)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss of one batch of clips."""
+        loss, figures = self.loss_of(batch)
+        shared = self.trainer.world_size > 1
+        self.log_dict(
+            figures,
+            on_step=False,
+            on_epoch=True,
+            prog_bar=True,
+            batch_size=len(batch.labels),
+            sync_dist=shared,
+        )
+        return loss
+
+    def loss_of(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what is to be minimised of one batch, penalty and all, and what is logged of it."""
         frames, labels, numbers = batch
         seed, epoch = self.config.seed, self.current_epoch
         randoms = [clip_random("augment", seed, epoch, number) for number in numbers.tolist()]
@@ -73,25 +89,35 @@ class HybridModule(lightning.LightningModule):
             raise TrainError(f"the loss is {loss.item()} at step {self.global_step}: lower --learning-rate")
         penalised = len(rates) > 0 and not self.net.analog
         penalty = F.relu(rates - self.config.rate_target).mean() if penalised else rates.new_zeros(())
-        figures = {"loss": loss, "density": hidden_density(rates.detach(), self.net)}
-        shared = self.trainer.world_size > 1
-        self.log_dict(
-            figures, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels), sync_dist=shared
-        )
-        return loss + self.config.rate_weight * penalty
+        figures = {
+            "loss": loss,
+            "accuracy": (outputs.detach().mean(0).argmax(1) == labels).float().mean(),
+            "density": hidden_density(rates.detach(), self.net),
+        }
+        return loss + self.config.rate_weight * penalty, figures
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of outputs float32 [T, B, K] for labels int64 [B]; negative: none of the classes."""
         targets = _targets(labels, outputs.shape[2])
         if self.config.loss == "mse":
             return F.mse_loss(outputs.mean(0), targets)
+        if self.config.loss == "bce":
+            return self._binary_cross_entropy(outputs.mean(0), targets)
         losses = F.cross_entropy(outputs.mean(0), targets, reduction="none")
         if self.class_weights is not None:
             losses = losses * torch.where(labels >= 0, self.class_weights[labels.clamp(min=0)], 1.0)
         return losses.mean()
 
+    def _binary_cross_entropy(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Take a spiking read-out's rates as probabilities, everything else as logits; both [B, K]."""
+        if not isinstance(self.net, SpikingNetwork) or self.config.readout == "membrane":
+            return F.binary_cross_entropy_with_logits(outputs, targets)
+        # By hand: autocast refuses binary_cross_entropy. From 0.01 to 0.99, so that a silent output has a gradient.
+        p = 0.01 + 0.98 * outputs
+        return -(targets * p.log() + (1 - targets) * (1 - p).log()).mean()
+
     @torch.no_grad()
-    def _burn_in(self, frames: Tensor, random: torch.Generator) -> tuple[Tensor, ...]:
+    def _burn_in(self, frames: Tensor, random: torch.Generator) -> State:
         """Return the state after 0..burn_in frames of other clips, as a running stream has it; zero for some.
 
         Clips begin anywhere in a gesture, so whole clips are as random as parts of them, and need no other kernels.
@@ -121,9 +147,12 @@ class HybridModule(lightning.LightningModule):
         for some in frames.split(AT_ONCE):
             zero = self.net.initial_state(len(some))
             outputs, _, rates = self.net.forward_rates(some.transpose(0, 1), zero)
-            stream, state, _ = self.net.forward_rates(some.flatten(0, 1).unsqueeze(1), state)
             reset.append(outputs.mean(0))
-            carried.append(stream.squeeze(1).unflatten(0, some.shape[:2]).mean(1))
+            if state:
+                stream, state, _ = self.net.forward_rates(some.flatten(0, 1).unsqueeze(1), state)
+                carried.append(stream.squeeze(1).unflatten(0, some.shape[:2]).mean(1))
+            else:  # a baseline carries nothing
+                carried.append(reset[-1])
             densities.append(hidden_density(rates, self.net) * len(some) / len(frames))
         reset_accuracy = (torch.cat(reset).argmax(1) == labels).float().mean()
         carried_accuracy = (torch.cat(carried).argmax(1) == labels).float().mean()
@@ -137,13 +166,17 @@ class HybridModule(lightning.LightningModule):
             # What chooses the best epoch: accuracy, then loss; never an analog epoch.
             "score": (reset_accuracy + carried_accuracy) / 2 - 1e-3 * val_loss - float(self.net.analog),
         }
+        if not state:
+            del values["val_accuracy_carried"], values["val_density"]
         self.log_dict(values, batch_size=len(frames), prog_bar=True, rank_zero_only=True)
 
     def configure_optimizers(self) -> Any:
-        """Return Adam, or AdamW with warm-up and cosine, a step at a time."""
+        """Return Adam or SGD, or AdamW with warm-up and cosine, a step at a time."""
         parameters = self.net.parameters()
         if self.config.optimizer == "adam":
             return torch.optim.Adam(parameters, self.config.learning_rate)
+        if self.config.optimizer == "sgd":
+            return torch.optim.SGD(parameters, self.config.learning_rate, momentum=0.9)
         optimizer = torch.optim.AdamW(parameters, self.config.learning_rate, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(warm_up_and_cosine, self.total_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -166,7 +199,7 @@ def _targets(labels: Tensor, classes: int) -> Tensor:
     return torch.where(known, F.one_hot(labels.clamp(min=0), classes).float(), 1 / classes)
 
 
-def hidden_density(rates: Tensor, net: SpikingNetwork) -> Tensor:
+def hidden_density(rates: Tensor, net: Network) -> Tensor:
     """Return spikes a neuron a step over all hidden neurons, from each hidden layer's rate [layers − 1]; none: 0."""
     sizes = [torch.Size(shape).numel() for shape in net.state_shapes().values()][:-1]
     weights = torch.tensor(sizes, dtype=torch.float32, device=rates.device)

@@ -8,7 +8,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
-from livesnn.snn.network import SpikingNetwork, eval_mode
+from livesnn.snn.network import eval_mode
+from livesnn.train.build import Network
 from livesnn.train.datasets import Samples
 from livesnn.train.hybrid import AT_ONCE
 
@@ -33,7 +34,7 @@ class MeasuredNorms(Callback):
     ) -> None:
         """Measure, in float32, as the exported model runs."""
         net = pl_module.net
-        assert isinstance(net, SpikingNetwork)
+        assert isinstance(net, Network)
         parts = np.array_split(self._chosen, -(-len(self._chosen) // AT_ONCE))
         clips = [
             torch.from_numpy(self._samples.take(part, trainer.current_epoch)).to(pl_module.device)
@@ -44,13 +45,13 @@ class MeasuredNorms(Callback):
 
 
 @torch.no_grad()
-def measure_norms(net: SpikingNetwork, clips: list[Tensor], from_zero: float) -> None:
+def measure_norms(net: Network, clips: list[Tensor], from_zero: float) -> None:
     """Set the running statistics of ``net``'s batch norms to those of clips uint8 [B, T, C, H, W].
 
     A share ``from_zero`` of the clips starts from zero state, the rest from that of the clips before. All the layers
     are measured at once: each on what the batch's own statistics let through of the layer before.
     """
-    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d)]
     if not norms:
         return
     with eval_mode(net):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -16,6 +17,7 @@ import torch
 from livesnn.errors import TrainError
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts
+from livesnn.train.flags import as_flags
 
 _DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
 CONFIG_FILE, LAST, BEST, LOCK = "config.json", "last.ckpt", "best.ckpt", "lock"
@@ -96,7 +98,7 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
         kept = msgspec.json.decode(record.read_bytes(), type=dict[str, object])
     except msgspec.DecodeError as error:
         raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
-    now, then = _flags(msgspec.json.decode(_as_json(config))), _flags(kept)
+    now, then = as_flags(msgspec.json.decode(_as_json(config))), as_flags(kept)
     if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
         flags = ", ".join(then.get(name, f"without {name}") for name in other)
         raise TrainError(f"{record} is of another configuration: resume with its {flags}")
@@ -104,33 +106,27 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
     return last
 
 
-def _flags(values: dict[str, object], before: str = "") -> dict[str, str]:
-    """Return what a configuration's JSON is as flags, by name: "--alpha 0.5", "--no-compile"."""
-    flags: dict[str, str] = {}
-    for name, value in values.items():
-        dashed = before + name.replace("_", "-")
-        if isinstance(value, dict):
-            flags |= _flags(value, f"{dashed}.")
-        elif isinstance(value, bool):
-            flags[f"--{dashed}"] = f"--{dashed}" if value else f"--no-{dashed}"
-        elif isinstance(value, list):
-            flags[f"--{dashed}"] = " ".join([f"--{dashed}", *map(str, value)])
-        elif value is not None:
-            flags[f"--{dashed}"] = f"--{dashed} {value}"
-    return flags
-
-
 def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     """Return a checkpoint's weights by name, without pickled code; raises TrainError when it is damaged."""
+    weights: dict[str, torch.Tensor] = _checkpoint(path)["state_dict"]
+    return weights
+
+
+def kept_epochs(path: Path) -> int:
+    """Return how many epochs a checkpoint has behind it; raises TrainError when it is damaged."""
+    return int(_checkpoint(path)["epoch"]) + 1
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        weights: dict[str, torch.Tensor] = checkpoint["state_dict"]
-        checkpoint["pytorch-lightning_version"], checkpoint["optimizer_states"]
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        for needed in ("state_dict", "epoch", "pytorch-lightning_version", "optimizer_states"):
+            checkpoint[needed]
     except _DAMAGED as error:
         raise TrainError(
             f"{path} is damaged or not a checkpoint: start again under another --name"
         ) from error
-    return weights
+    return checkpoint
 
 
 def _as_json(config: TrainConfig) -> bytes:

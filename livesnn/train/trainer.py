@@ -20,11 +20,10 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from livesnn import __version__
 from livesnn.errors import TrainError
-from livesnn.snn import SpikingNetwork, build_network
-from livesnn.snn.lif import compiled_kernels
-from livesnn.snn.surrogate import Surrogate
+from livesnn.snn import SpikingNetwork
 from livesnn.train.balance import class_weights
-from livesnn.train.baselines import Measured, build_baseline, measure_baseline
+from livesnn.train.baselines import Baseline, Measured, measure_baseline
+from livesnn.train.build import Network, build
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts, check_parts, data_set
 from livesnn.train.evaluate import Evaluation
@@ -34,18 +33,24 @@ from livesnn.train.loading import Loaders
 from livesnn.train.norms import MeasuredNorms
 from livesnn.train.progress import progress
 from livesnn.train.run_folder import BEST, LAST, check_run_folder, keep_clips, load_checkpoint, run_folder
-from livesnn.train.start import Start, read_start, start_from
+from livesnn.train.start import read_start, start_from
+
+
+class StoppedError(TrainError):
+    """A training was ended by a signal; it can be resumed where its message says so."""
 
 
 @dataclass(frozen=True)
 class Trained:
     """Where a training left its model, its best epoch on validation, and the recordings that couldn't be used.
 
-    A baseline's ``folder`` is its run folder: it makes no model. ``unmeasured``: classes without a validation clip.
+    A baseline's ``folder`` is its run folder: it makes no model. ``network``: with the best epoch's weights, in eval
+    mode. ``unmeasured``: classes without a validation clip.
     """
 
     folder: Path
     validation: Evaluation | Measured
+    network: Network
     skipped: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
 
@@ -58,19 +63,22 @@ def train(config: TrainConfig) -> Trained | None:
     Raises
     ------
     TrainError
-        The run folder can't be used (see `run_folder`), the loss isn't finite, or the training was stopped.
+        The run folder can't be used (see `run_folder`), the loss isn't finite; `StoppedError`: a signal ended it.
     DataError
         The data set isn't in its official layout.
     """
     config = config.completed()
     check_run_folder(config)
     start = read_start(config.init) if config.init else None
-    commit = _commit()
+    commit = own_commit()
     parts = data_set(config.dataset).load_parts(config)
     unmeasured = check_parts(parts)
     loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
-    net = _network(config, parts.training.classes, start)
+    net = build(config, parts.training.classes)
+    if start is not None:
+        assert isinstance(net, SpikingNetwork)  # `completed` refuses --init to others
+        start_from(net, start)
     mirrored = config.mirrored(parts.training.classes)
     weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.class_weights else None
     module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights)
@@ -82,7 +90,7 @@ def train(config: TrainConfig) -> Trained | None:
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
             kept = "go on with --resume" if (run / LAST).exists() else "nothing is kept yet, start again"
-            raise TrainError(f"stopped in epoch {trainer.current_epoch}: {kept}") from error
+            raise StoppedError(f"stopped in epoch {trainer.current_epoch}: {kept}") from error
         if not trainer.is_global_zero:
             return None
         return replace(_finish(run, config, net, parts, commit), unmeasured=unmeasured)
@@ -102,11 +110,6 @@ def _train_one(config: TrainConfig, seed: int) -> Trained | None:
     """Train one of several runs; of those that are resumed, the ones that had not begun begin."""
     one = replace(config, runs=1, seed=seed, name=f"{config.base_name}-{seed}")
     return train(replace(one, resume=config.resume and (one.out / one.run_name / LAST).exists()))
-
-
-def _compiles(config: TrainConfig) -> bool:
-    """Whether the neuron is to be compiled, and can be."""
-    return config.compile and (torch.cuda.is_available() or shutil.which("c++") is not None)
 
 
 def _trainer(config: TrainConfig, run: Path, more: Sequence[Callback]) -> lightning.Trainer:
@@ -132,33 +135,14 @@ def _trainer(config: TrainConfig, run: Path, more: Sequence[Callback]) -> lightn
     )
 
 
-def _network(config: TrainConfig, classes: tuple[str, ...], start: Start | None) -> SpikingNetwork:
-    card = config.card(classes)
-    if config.network == "resnet18":
-        return build_baseline(config.network, card)
-    try:
-        net = build_network(card)
-    except RuntimeError as error:
-        if config.final_pool == TrainConfig.final_pool:
-            raise
-        reason = str(error).partition("\n")[0]
-        raise TrainError(f"--final-pool {config.final_pool} is too large for this input: {reason}") from error
-    net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
-    if _compiles(config):
-        net.kernels = compiled_kernels()
-    net.surrogate = Surrogate(config.surrogate, config.surrogate_width, config.surrogate_peak)
-    if start is not None:
-        start_from(net, start)
-    return net
-
-
-def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, parts: Parts, commit: str) -> Trained:
+def _finish(run: Path, config: TrainConfig, net: Network, parts: Parts, commit: str) -> Trained:
     weights = load_checkpoint(run / BEST)
     net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in weights.items()})
     net.analog = False
     skipped = tuple(dict.fromkeys(parts.training.skipped + parts.validation.skipped))
-    if config.network == "resnet18":
-        return Trained(run, measure_baseline(net.eval(), parts.validation), skipped)
+    net.eval()
+    if isinstance(net, Baseline):
+        return Trained(run, measure_baseline(net, parts.validation), net, skipped)
     card = replace(
         net.card,
         split=parts.split,
@@ -168,11 +152,11 @@ def _finish(run: Path, config: TrainConfig, net: SpikingNetwork, parts: Parts, c
         command=shlex.join(["livesnn", *sys.argv[1:]]),
     )
     logs = sorted(run.glob("log/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)
-    measured = write_model_folder(net.eval(), run / "model", card, parts.validation, logs)
-    return Trained(run / "model", measured, skipped)
+    measured = write_model_folder(net, run / "model", card, parts.validation, logs)
+    return Trained(run / "model", measured, net, skipped)
 
 
-def _commit() -> str:
+def own_commit() -> str:
     """Return livesnn's own commit in a checkout; elsewhere its version."""
     git, repository = shutil.which("git"), Path(__file__).parents[2]
     if git is None or not (repository / ".git").exists():

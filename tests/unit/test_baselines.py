@@ -1,4 +1,4 @@
-"""ResNet-18 as a counterpart: what it remembers, how it is measured, what it is refused."""
+"""Baselines: what they see and remember, how they are measured, what they are refused, what they learn."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ import torch
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import TrainError
-from livesnn.snn.network import SpikingNetwork
-from livesnn.train.baselines import build_baseline, measure_baseline
+from livesnn.snn.network import channels_last
+from livesnn.train.baselines import Baseline, build_baseline, measure_baseline
+from livesnn.train.build import build
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets.clips import Clips
+from livesnn.train.hybrid import HybridModule
+from livesnn.train.networks import NETWORKS, NetworkName
+from livesnn.train.recipes import RECIPES, recipe
 
 
-def resnet(channels: int = 3) -> SpikingNetwork:
+def resnet(channels: int = 3) -> Baseline:
     spec = InputSpec(32, 32, SliceRule(delta_t_us=80_000), channels=channels, count_max=255, scale=1 / 128)
     torch.manual_seed(0)
     return build_baseline("resnet18", replace(TrainConfig().card(("a", "b")), input=spec)).eval()
@@ -61,5 +65,99 @@ def test_a_baseline_has_no_analog_epochs_and_starts_from_scratch() -> None:
 
 
 def test_what_only_spikes_need_is_refused_of_a_baseline() -> None:
-    with pytest.raises(TrainError, match="--width is of spiking networks, not of resnet18"):
+    with pytest.raises(TrainError, match="--width means nothing to resnet18"):
         TrainConfig(dataset="ucf101", network="resnet18", width=32).completed()
+    with pytest.raises(TrainError, match="--alpha means nothing to cnn"):
+        replace(recipe("paper", "cnn", "mnist-seq1"), alpha=0.7).completed()
+    with pytest.raises(TrainError, match="--widths takes two numbers"):
+        TrainConfig(network="conv_snn", widths=(1, 2, 3, 4))
+
+
+NEW: tuple[NetworkName, ...] = ("cnn", "cnn_lstm", "conv_lstm", "c3d", "conv_snn")
+
+
+def tiny(network: NetworkName, name: str = "best", **changes: object) -> TrainConfig:
+    small = {"width": 4, "compile": False, "precision": "32-true", "burn_in": 0, **changes}
+    return replace(recipe(name, network, "mnist-seq1"), **small)
+
+
+def shapes_of(batch: int) -> torch.Tensor:
+    """Return clips uint8 [10, B, 1, 28, 28] in which the first half brightens and the second half darkens."""
+    ramp = torch.arange(10, 110, 10).view(10, 1, 1, 1, 1).expand(10, batch, 1, 28, 28)
+    rising = torch.arange(batch).view(1, -1, 1, 1, 1) < batch // 2
+    return torch.where(rising, ramp, ramp.flip(0)).to(torch.uint8)
+
+
+@pytest.mark.parametrize("norm", [True, False])
+@pytest.mark.parametrize("network", NEW)
+def test_a_window_gives_one_output_a_step_or_one_in_all(network: NetworkName, norm: bool) -> None:
+    net = build(tiny(network, norm=norm), tuple("abc")).eval()
+    outputs, state, rates = net.forward_rates(shapes_of(4), net.initial_state(4))
+    assert outputs.shape == (1 if network in ("cnn", "c3d") else 10, 4, 3)
+    assert outputs.dtype == torch.float32
+    if network != "conv_snn":
+        assert (state, len(rates)) == ((), 0)
+
+
+@pytest.mark.parametrize("network", ["cnn_lstm", "conv_lstm"])
+def test_what_has_steps_hears_the_past_and_not_the_future(network: NetworkName) -> None:
+    net = build(tiny(network), tuple("abc")).eval()
+    frames = torch.randint(0, 256, (10, 1, 1, 28, 28), dtype=torch.uint8)
+    before, after = frames.clone(), frames.clone()
+    before[2] = 0
+    after[7] = 0
+    with torch.no_grad():
+        whole, forgot, foresaw = (net(x, ())[0] for x in (frames, before, after))
+    assert not torch.allclose(whole[6], forgot[6], atol=1e-7)
+    assert torch.allclose(whole[:7], foresaw[:7], atol=1e-7)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("network", NEW)
+def test_each_learns_whether_a_clip_brightens_or_darkens(network: NetworkName, name: str) -> None:
+    torch.manual_seed(0)
+    config = tiny(network, name)
+    net = build(config, ("brighter", "darker"))
+    fit = HybridModule(net, config, total_steps=20)
+    frames, labels = shapes_of(4), (torch.arange(4) >= 2).long()
+    optimizer = torch.optim.Adam(net.parameters(), 1e-2)
+    losses = []
+    for _ in range(20):
+        loss = fit.loss(net.forward_rates(frames, net.initial_state(4))[0], labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_the_recipes_are_the_papers_for_each_network() -> None:
+    assert set(NETWORKS) == {"sts_resnet", "resnet18", *NEW}
+    conv_snn = recipe("paper", "conv_snn", "mnist-seq1")
+    assert (conv_snn.batch, conv_snn.learning_rate, conv_snn.reset, conv_snn.width) == (20, 5e-4, False, 48)
+    assert recipe("paper", "conv_lstm", "mnist-seq1").loss == "bce"
+    assert recipe("paper", "cnn", "mnist-seq1").completed().analog_epochs == 0
+    events = recipe("paper", "sts_resnet", "cifar10-dvs").completed()
+    assert (events.optimizer, events.loss, events.batch, events.alpha) == ("sgd", "bce", 10, 0.8)
+    assert recipe("best", "sts_resnet", "nmnist") == TrainConfig()
+    assert recipe("paper", "cnn", "mnist-seq1").run_name == "mnist-seq1-cnn-paper-0"
+
+
+def test_a_spiking_read_outs_rates_are_probabilities_in_binary_cross_entropy() -> None:
+    config = tiny("conv_snn", "paper", loss="bce")
+    fit = HybridModule(build(config, ("a", "b")), config, total_steps=1)
+    silent = torch.zeros(10, 1, 2, requires_grad=True)
+    loss = fit.loss(silent, torch.tensor([1]))
+    loss.backward()
+    assert loss.item() == pytest.approx(-(np.log(0.99) + np.log(0.01)) / 2, rel=1e-4)
+    assert silent.grad is not None
+    assert silent.grad[0, 0, 1] < 0 < silent.grad[0, 0, 0]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_whatever_the_channels_a_convolution_takes_them_as_last(channels: int) -> None:
+    frames = torch.rand(3, channels, 6, 6)
+    laid_out = channels_last(frames)
+    assert torch.equal(laid_out, frames)
+    convolved = torch.nn.Conv2d(channels, 4, 3)(laid_out)
+    assert convolved.is_contiguous(memory_format=torch.channels_last)

@@ -3,59 +3,88 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from importlib import import_module
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from livesnn.card import ModelCard
-from livesnn.snn.network import SpikingNetwork
+from livesnn.errors import DataError
+from livesnn.snn.network import eval_mode
+from livesnn.train.baselines.baseline import Baseline
 from livesnn.train.datasets.clips import Clips
+from livesnn.train.networks import NetworkName
 
-Name = Literal["resnet18"]
+__all__ = ["Baseline", "Measured", "build_baseline", "measure_baseline"]
+_CLASSES = {
+    "cnn": "CNN",
+    "cnn_lstm": "CNNLSTM",
+    "conv_lstm": "ConvLSTM",
+    "c3d": "C3D",
+    "resnet18": "ResNet18",
+}
 AT_ONCE = 50
 """Clips."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Accuracies, fractions 0..1: of ``n`` clips, and of ``recordings`` by the mean output of their clips."""
+    """Accuracies, fractions 0..1: of ``n`` clips, and of ``recordings`` by the mean output of their clips.
+
+    ``confusion``: rows are true classes, columns decisions.
+    """
 
     n: int
     accuracy_reset: float
     recordings: int
     accuracy_recordings: float | None
+    classes: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
 
 
-def build_baseline(name: Name, card: ModelCard) -> SpikingNetwork:
+def build_baseline(name: NetworkName, card: ModelCard) -> Baseline:
     """Build a baseline with fresh weights, for the input and the classes of a card."""
-    from livesnn.train.baselines.resnet18 import ResNet18
+    built: Baseline = getattr(import_module(f"livesnn.train.baselines.{name}"), _CLASSES[name])(card)
+    return built
 
-    return {"resnet18": ResNet18}[name](card)
 
+def measure_baseline(net: Baseline, clips: Clips) -> Measured:
+    """Decide each clip by its mean output, and each recording by that of its clips.
 
-def measure_baseline(net: SpikingNetwork, clips: Clips) -> Measured:
-    """Decide each clip by its mean output, and each recording by that of its clips."""
+    Raises
+    ------
+    DataError
+        There are no clips, or of other classes.
+    """
+    if not len(clips) or clips.classes != net.card.classes:
+        raise DataError(f"{len(clips)} clips of {clips.classes}, but the network knows {net.card.classes}")
     outputs = _mean_outputs(net, clips)
     recordings = len(set(clips.recordings)) or len(clips)
+    decided = outputs.argmax(1).numpy()
+    classes = len(clips.classes)
+    pairs = np.bincount(clips.labels * classes + decided, minlength=classes**2).reshape(classes, classes)
     return Measured(
         n=len(clips),
-        accuracy_reset=float((outputs.argmax(1).numpy() == clips.labels).mean()),
+        accuracy_reset=float((decided == clips.labels).mean()),
         recordings=recordings,
         accuracy_recordings=_by_recording(outputs, clips) if recordings < len(clips) else None,
+        classes=clips.classes,
+        confusion=tuple(map(tuple, pairs.tolist())),
     )
 
 
 @torch.no_grad()
-def _mean_outputs(net: SpikingNetwork, clips: Clips) -> Tensor:
-    """Return float32 [N, K] over each clip's frames, from zero state."""
-    device = next(net.parameters()).device
+def _mean_outputs(net: Baseline, clips: Clips) -> Tensor:
+    """Return float32 [N, K] over each clip's frames; on a GPU where there is one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    net.to(device)
     means = []
-    for first in range(0, len(clips), AT_ONCE):
-        frames = torch.from_numpy(np.asarray(clips.frames[first : first + AT_ONCE])).to(device)
-        outputs, _ = net(frames.transpose(0, 1), net.initial_state(len(frames)))
-        means.append(outputs.mean(0).cpu())
+    with eval_mode(net):
+        for first in range(0, len(clips), AT_ONCE):
+            frames = torch.from_numpy(np.asarray(clips.frames[first : first + AT_ONCE])).to(device)
+            outputs, _ = net(frames.transpose(0, 1), ())
+            means.append(outputs.mean(0).cpu())
     return torch.cat(means)
 
 

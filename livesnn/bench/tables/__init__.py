@@ -1,0 +1,58 @@
+"""`livesnn tables`: the paper's experiments, cell by cell, beside the paper's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from livesnn.bench.tables.cells import BudgetName, cells
+from livesnn.bench.tables.figures import FIGURES, FigureName, figure_cells, figure_page
+from livesnn.bench.tables.gradients import measure_gradients
+from livesnn.bench.tables.page import page
+from livesnn.bench.tables.run import Folders, run_cell
+from livesnn.errors import LivesnnError
+from livesnn.report import say
+from livesnn.train.recipes import RecipeName
+
+__all__ = ["Folders", "What", "run_all", "shown"]
+What = Literal["table1", "table2"] | FigureName
+
+
+def run_all(
+    what: What,
+    named: tuple[str, ...],
+    budget: BudgetName,
+    recipe: RecipeName,
+    seeds: int | None,
+    folders: Folders,
+) -> Iterator[dict[str, object]]:
+    """Run the cells that a table or figure shows, or those ``named``; yield a line of each.
+
+    Raises
+    ------
+    LivesnnError
+        There is no such cell; and as `run_cell` does.
+    """
+    if what == "fig2":
+        if named:
+            raise LivesnnError("Figure 2 has no cells: leave --cell out")
+        yield {"what": what, "layers": len(measure_gradients(folders.data, folders.out).layers)}
+        return
+    if what == "table1" or what == "table2":
+        chosen = cells(what, budget, recipe, named)
+    else:
+        chosen = (
+            cells(FIGURES[what].table, budget, recipe, named) if named else figure_cells(what, budget, recipe)
+        )
+    for number, cell in enumerate(chosen, 1):
+        say(f"cell {number} of {len(chosen)}: {cell.method}:{cell.column}, budget {cell.budget}")
+        record = run_cell(cell, folders, seeds)
+        yield {**cell._asdict(), "mean": record.mean, "sd": record.sd, "seeds": len(record.runs)}
+
+
+def shown(what: What, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
+    """Return a table or figure as Markdown; a figure is drawn into ``out``."""
+    if what == "table1" or what == "table2":
+        return page(what, out, budget, recipe)
+    return figure_page(what, out, budget, recipe)

@@ -1,0 +1,241 @@
+"""Which cells there are, and the training that each one is. Not here: running (run.py), what is kept (record.py)."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+from livesnn.bench.tables.paper import EPOCHS, METHODS, SEEDS, TABLE1
+from livesnn.errors import LivesnnError
+from livesnn.train.augmentation import STILL, Augmentation
+from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import Name, SplitName
+from livesnn.train.flags import as_flags
+from livesnn.train.networks import NETWORKS, NetworkName
+from livesnn.train.recipes import RecipeName, recipe
+
+TableName = Literal["table1", "table2", "fig7"]
+BudgetName = Literal["small", "cpu", "paper"]
+BUDGETS: tuple[BudgetName, ...] = get_args(BudgetName)
+"""From the smallest to the largest."""
+
+UCF6 = ("Archery", "BasketballDunk", "HorseRace", "PlayingPiano", "PlayingViolin", "Surfing")
+SEQ5 = (
+    "the paper leaves its task open, and this is one reading of it: no figure of the paper's to compare with"
+)
+
+
+class Column(NamedTuple):
+    """A data set of a table. ``beside``: the paper's column or data set; ``note``: what sets it apart from that.
+
+    ``clips``: what training and validation have together, where a part is meant. ``settings``: fields of
+    `TrainConfig` by the best recipe.
+    """
+
+    label: str
+    beside: str
+    dataset: Name
+    note: str = ""
+    split: SplitName = "test"
+    clips: int | None = None
+    settings: dict[str, Any] = {}  # noqa: RUF012 (never changed)
+
+
+class Method(NamedTuple):
+    """A row: a network, and what is set for it whatever the recipe."""
+
+    label: str
+    network: NetworkName
+    settings: dict[str, Any] = {}  # noqa: RUF012 (never changed)
+
+
+_NMNIST = Column(
+    "N-MNIST, 1,000 recordings", "N-MNIST", "nmnist",
+    note="the first 1,000 of 60,000 training recordings; measured on a tenth that also chose the epoch",
+    split="validation", clips=1000,
+)  # fmt: skip
+_VIDEO = {
+    "windows": 3, "batch": 16, "validation": 0.2, "dropout": 0.2, "burn_in": 10,
+    "augmentation": Augmentation(mirror=0.5, gain=0.3, scale=0.3, shift_pixels=8.0, drop=0.5),
+}  # fmt: skip
+_VIDEO_BLOCKS = {"analog_epochs": 1, "widths": (64, 128, 128, 128), "strides": (1, 2, 1, 1), "final_pool": 8}
+"""STS-ResNet's; both as in models/README.md."""
+
+COLUMNS: dict[TableName, dict[str, Column]] = {
+    "table1": {
+        "mnist": Column("MNIST", "MNIST", "mnist-still"),
+        "seq1": Column("Seq 1", "Seq 1", "mnist-seq1"),
+        "seq2": Column("Seq 2", "Seq 2", "mnist-seq2"),
+        "seq3": Column("Seq 3", "Seq 3", "mnist-seq3"),
+        "seq4": Column("Seq 4", "Seq 4", "mnist-seq4"),
+        "seq5-total": Column("Seq 5, total", "Seq 5", "mnist-seq5-total", SEQ5),
+        "seq5-sorted": Column("Seq 5, sorted", "Seq 5", "mnist-seq5-sorted", SEQ5),
+    },
+    "table2": {
+        "nmnist": Column("N-MNIST", "N-MNIST", "nmnist"),
+        "nmnist-1000": _NMNIST._replace(settings={"simulated": 900}),
+        "dvs-gesture": Column("DVS-Gesture", "DVS-Gesture", "dvs-gesture"),
+        "cifar10-dvs": Column("CIFAR10-DVS", "CIFAR10-DVS", "cifar10-dvs", settings={"n_events": 1000}),
+        "ucf101": Column("UCF-101", "UCF-101", "ucf101", settings=_VIDEO),
+        "ucf6": Column(
+            "UCF-6", "UCF-101", "ucf101", split="validation", settings=_VIDEO | {"only": UCF6},
+            note="six of UCF-101's 101 classes; measured on groups kept for validation, which chose the epoch",
+        ),
+        "hmdb51": Column("HMDB51", "HMDB51", "hmdb51", settings=_VIDEO),
+    },
+    "fig7": {"nmnist-1000": _NMNIST},
+}  # fmt: skip
+
+_ALL: dict[str, Method] = {name: Method(method.label, name) for name, method in METHODS.items()}
+ROWS: dict[TableName, dict[str, Method]] = {
+    "table1": {name: _ALL[name] for name in TABLE1},
+    "table2": _ALL,
+    "fig7": {
+        "hybrid": Method("hybrid (5 analog epochs)", "sts_resnet", {"analog_epochs": 5}),
+        "stbp": Method("STBP alone", "sts_resnet", {"analog_epochs": 0}),
+    },
+}  # fmt: skip
+
+_SMALL = {
+    "epochs": 2, "batch": 10, "width": 8, "compile": False, "precision": "32-true", "burn_in": 0,
+    "measured_norms": False,
+}  # fmt: skip
+_SEQUENCES = {"augmentation": STILL, "burn_in": 0}
+"""No augmentation: 60,000 digits in a few epochs need none. No burn-in: each clip is decided from zero state."""
+_CPU: dict[NetworkName, dict[str, Any] | None] = {
+    "conv_snn": {"epochs": 6},
+    "cnn": {"epochs": 4},
+    "cnn_lstm": {"epochs": 6, "digits": 10_000},
+    "sts_resnet": {"epochs": 12, "digits": 10_000},
+    "conv_lstm": None,
+    "c3d": None,
+}
+"""What two cores do of an MNIST column in an hour or a few; None: it is out of reach, its step is timed alone."""
+_CPU_EPOCHS = {"nmnist-1000": 40, "fig7": 20}
+"""Of other columns, or figures; else 16."""
+_SEEDS: dict[BudgetName, int] = {"small": 1, "cpu": 1, "paper": SEEDS}
+_TRIES = 3
+"""Of Figure 7."""
+
+
+class Cell(NamedTuple):
+    """One cell of a table, by a recipe, at a budget."""
+
+    table: TableName
+    method: str
+    column: str
+    budget: BudgetName = "cpu"
+    recipe: RecipeName = "best"
+
+    @property
+    def name(self) -> str:
+        """Return what its files are called."""
+        return "-".join(self)
+
+    @property
+    def where(self) -> Column:
+        """Return its column."""
+        return COLUMNS[self.table][self.column]
+
+    @property
+    def how(self) -> Method:
+        """Return its row."""
+        return ROWS[self.table][self.method]
+
+    @property
+    def seeds(self) -> int:
+        """Return how many trainings it takes at least."""
+        return max(_SEEDS[self.budget], _TRIES if self.table == "fig7" else 1)
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether its budget doesn't suffice for anything."""
+        return self._sequences and self.budget == "cpu" and _CPU[self.how.network] is None
+
+    @property
+    def _sequences(self) -> bool:
+        return self.where.dataset.startswith("mnist-")
+
+    @property
+    def _video(self) -> bool:
+        return self.where.dataset in ("ucf101", "hmdb51")
+
+    def settings(self) -> dict[str, Any]:
+        """Return the fields of `TrainConfig` that differ from the recipe's."""
+        default = self._default()
+        changed = self._of_column() | self._of_budget() | self.how.settings
+        refused = NETWORKS[self.how.network].refused
+        return {
+            name: value
+            for name, value in changed.items()
+            if getattr(default, name) != value and name not in refused
+        }
+
+    def _of_column(self) -> dict[str, Any]:
+        if self.recipe == "paper":
+            return {"only": UCF6} if self.column == "ucf6" else {}
+        if self._sequences:
+            return _SEQUENCES
+        blocks = _VIDEO_BLOCKS if self._video and self.how.network == "sts_resnet" else {}
+        return self.where.settings | blocks
+
+    def _of_budget(self) -> dict[str, Any]:
+        if self.budget == "paper":
+            return {"epochs": EPOCHS}
+        if self.budget == "small":
+            epochs = {"epochs": 6} if self.table == "fig7" else {}
+            return _SMALL | epochs | ({"digits": 40} if self._sequences else {})
+        if self._sequences:
+            return _CPU[self.how.network] or {}
+        return {"epochs": _CPU_EPOCHS.get(self.table, _CPU_EPOCHS.get(self.column, 16))}
+
+    def config(self, seed: int, data: Path, runs: Path) -> TrainConfig:
+        """Return the training of one seed."""
+        changed = self.settings()
+        if "simulated" in changed:
+            changed["mnist"] = data / "mnist" / "mnist.npz"
+        return replace(self._default(), **changed, seed=seed, data=data, out=runs, name=f"{self.name}-{seed}")
+
+    def command(self, seeds: int) -> str:
+        """Return the command that fills the cell with so many seeds."""
+        recipe = ["--recipe", self.recipe] * (self.recipe != "best")
+        more = ["--seeds", str(seeds)] * (seeds != self.seeds)
+        cell = ["--cell", f"{self.method}:{self.column}", "--budget", self.budget]
+        return shlex.join(["livesnn", "tables", self.table, *cell, *recipe, *more, "--data", "DIR"])
+
+    def trainings(self, seeds: int) -> tuple[str, ...]:
+        """Return the same trainings one by one, as `livesnn train` does them."""
+        config, default = self.config(0, Path("DIR"), Path("runs")), self._default()
+        now, before = (as_flags(asdict(replace(each, out=Path(), name=""))) for each in (config, default))
+        chosen = f"--recipe {self.recipe} --network {self.how.network} --dataset {self.where.dataset}"
+        changed = " ".join(flag for name, flag in now.items() if before.get(name) != flag)
+        return tuple(f"livesnn train {chosen} {changed} --seed {seed}" for seed in range(seeds))
+
+    def _default(self) -> TrainConfig:
+        return recipe(self.recipe, self.how.network, self.where.dataset)
+
+
+def cells(
+    table: TableName, budget: BudgetName, recipe: RecipeName, named: tuple[str, ...] = ()
+) -> list[Cell]:
+    """Return the cells of a table, or those ``named`` METHOD:COLUMN; raises LivesnnError on others."""
+    rows, columns = ROWS[table], COLUMNS[table]
+    if not named:
+        named = tuple(f"{method}:{column}" for method in _usual(table) for column in columns)
+    found = []
+    for name in named:
+        method, _, column = name.partition(":")
+        if method not in rows or column not in columns:
+            raise LivesnnError(
+                f"{table} has no cell {name!r}: give METHOD:COLUMN, METHOD one of {', '.join(rows)}, COLUMN one of "
+                f"{', '.join(columns)}"
+            )
+        found.append(Cell(table, method, column, budget, recipe))
+    return found
+
+
+def _usual(table: TableName) -> tuple[str, ...]:
+    """Return the rows that are run where no cell is named: the paper's."""
+    return ("sts_resnet", "resnet18") if table == "table2" else tuple(ROWS[table])

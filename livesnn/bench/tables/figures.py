@@ -1,0 +1,179 @@
+"""The paper's figures, PNG, from what is kept of cells. Not here: running those (run.py), tables (page.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Picture
+from matplotlib.ticker import MaxNLocator
+
+from livesnn.bench.tables.cells import COLUMNS, ROWS, BudgetName, Cell, TableName, cells
+from livesnn.bench.tables.gradients import Gradients, read_gradients
+from livesnn.bench.tables.page import Records, empty_cells, notes
+from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS
+from livesnn.bench.tables.record import Record, best_records
+from livesnn.train.recipes import RecipeName
+
+FigureName = Literal["fig2", "fig6", "fig7", "fig8", "fig9"]
+SEQ5 = ("seq5-total", "seq5-sorted")
+LARGE = {"figsize": (7, 4.5), "layout": "constrained", "dpi": 110}
+
+
+class Figure(NamedTuple):
+    """A figure that is drawn of cells, given as METHOD:COLUMN; () of all of a table."""
+
+    title: str
+    table: TableName
+    cells: tuple[str, ...]
+    draw: Callable[[Records], Picture]
+
+
+def figure_cells(name: FigureName, budget: BudgetName, recipe: RecipeName) -> list[Cell]:
+    """Return the cells that a figure shows; Figure 2 has none."""
+    if name == "fig2":
+        return []
+    figure = FIGURES[name]
+    return cells(figure.table, budget, recipe, figure.cells)
+
+
+def figure_page(name: FigureName, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
+    """Draw a figure beside the cells, as far as they are there; return it as Markdown, with what is missing."""
+    if name == "fig2":
+        gradients = read_gradients(out)
+        if gradients is None:
+            return "Figure 2 isn't measured yet: `livesnn tables fig2 --data DIR`"
+        _draw_gradients(gradients).savefig(out / "fig2.png")
+        return f"![Figure 2: norm of the gradient by depth, fresh weights](fig2.png)\n\n{_gradient_words(gradients)}"
+    figure = FIGURES[name]
+    wanted = figure_cells(name, budget, recipe)
+    records = best_records(out, wanted)
+    filled = {key: record for key, record in records.items() if record.runs}
+    missing = empty_cells([cell for cell in wanted if (cell.method, cell.column) not in filled], records)
+    if not filled:
+        return missing
+    figure.draw(filled).savefig(out / f"{name}.png")
+    parts = (f"![Figure {name[3:]}: {figure.title}]({name}.png)", notes(figure.table, filled), missing)
+    return "\n\n".join(part for part in parts if part)
+
+
+def _accuracy_by_operations(records: Records) -> Picture:
+    """Draw Figure 6: each method's accuracy on Seq 5, by the multiply-accumulates of a clip."""
+    picture = Picture(**LARGE)  # type: ignore[arg-type]
+    axes = picture.add_subplot()
+    for column, marker in zip(SEQ5, "os", strict=True):
+        shown = [record for (_, key), record in records.items() if key == column]
+        if shown:
+            x, y = [record.macs / 1e6 for record in shown], [100 * (record.mean or 0) for record in shown]
+            axes.scatter(x, y, marker=marker, label=f"ours, {COLUMNS['table1'][column].label}")
+            for record, right, up in zip(shown, x, y, strict=True):
+                axes.annotate(
+                    record.cell.how.label, (right, up), (5, 5), textcoords="offset points", fontsize=8
+                )
+    for name, percents in TABLE1.items():
+        known = next((record for (method, _), record in records.items() if method == name), None)
+        if known is not None:
+            printed = percents[TABLE1_COLUMNS.index("Seq 5")]
+            axes.scatter(known.macs / 1e6, printed, marker="x", color="0.6")
+            axes.annotate(
+                "paper",
+                (known.macs / 1e6, printed),
+                (5, -9),
+                textcoords="offset points",
+                fontsize=7,
+                color="0.5",
+            )
+    axes.set(xscale="log", xlabel="million multiply-accumulates a clip", ylabel="accuracy, %", ylim=(0, 102))
+    axes.legend(loc="lower right", fontsize=8)
+    axes.grid(alpha=0.3)
+    return picture
+
+
+def _confusions(records: Records) -> Picture:
+    """Draw Figures 8 and 9: confusion matrices side by side, as dark as the share of their row."""
+    shown = sorted(records.items())
+    picture = Picture(figsize=(6.5 * len(shown), 6.5), layout="constrained", dpi=110)
+    for axes, ((_, column), record) in zip(
+        np.atleast_1d(picture.subplots(1, len(shown))), shown, strict=True
+    ):
+        _matrix(axes, record, f"{record.cell.how.label}, {COLUMNS['table1'][column].label}")
+    return picture
+
+
+def _matrix(axes: Axes, record: Record, title: str) -> None:
+    counts = np.sum([run.confusion for run in record.runs], axis=0)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(record.classes)), record.classes, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(record.classes)), record.classes, fontsize=7)
+    axes.set(xlabel="decided", ylabel="true", title=f"{title}: {100 * (record.mean or 0):.2f} %")
+
+
+def _tries(records: Records) -> Picture:
+    """Draw Figure 7: training accuracy by epoch, a line a try."""
+    picture = Picture(**LARGE)  # type: ignore[arg-type]
+    axes = picture.add_subplot()
+    for colour, ((method, column), record) in zip(
+        ("C0", "C1", "C2", "C3"), sorted(records.items()), strict=False
+    ):
+        label = f"{ROWS['fig7'][method].label}, {COLUMNS['fig7'][column].label}"
+        for run in record.runs:
+            y = [np.nan if value is None else 100 * value for value in run.curve]
+            axes.plot(range(1, len(y) + 1), y, color=colour, alpha=0.8, label=label)
+            label = ""
+    axes.set(xlabel="epoch", ylabel="training accuracy, %", ylim=(0, 102))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    return picture
+
+
+def _draw_gradients(measured: Gradients) -> Picture:
+    """Draw Figure 2: a line a recipe and side, the range of the seeds around it; gradients of zero aren't drawn."""
+    picture = Picture(**LARGE)  # type: ignore[arg-type]
+    axes = picture.add_subplot()
+    depth = np.arange(1, len(measured.layers) + 1)
+    for name, sides in measured.norms.items():
+        for side, norms in sides.items():
+            known = np.where(np.array(norms) > 0, norms, np.nan)
+            label = f"{name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}"
+            line = axes.plot(depth, np.median(known, axis=0), marker=".", label=label)[0]
+            axes.fill_between(depth, known.min(0), known.max(0), color=line.get_color(), alpha=0.15)
+    axes.set(yscale="log", xlabel="layer, from the input", ylabel="norm of the gradient by its weights")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    return picture
+
+
+def _gradient_words(measured: Gradients) -> str:
+    """Return the first layer's gradient in shares of the last hidden one's, and where the numbers come from."""
+    words = []
+    for name, sides in measured.norms.items():
+        for side, norms in sides.items():
+            first, last = np.median(np.array(norms)[:, [0, -2]], axis=0)
+            share = f"{first / last:.2g}" if last else "undefined: both are zero" if not first else "infinite"
+            words.append(f"- {name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}: {share}")
+    text = "\n".join(words)
+    seeds = len(next(iter(next(iter(measured.norms.values())).values())))
+    return (
+        f"The first layer's norm by the last hidden layer's, median of {seeds} seeds, {measured.clips} clips of "
+        f"{measured.dataset}, fresh weights (commit {measured.commit}, `{measured.command}`):\n\n{text}"
+    )
+
+
+def _pairs(methods: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{method}:{column}" for column in columns for method in methods)
+
+
+FIGURES: dict[FigureName, Figure] = {
+    "fig6": Figure(
+        "accuracy against operations", "table1", _pairs(tuple(TABLE1), SEQ5), _accuracy_by_operations
+    ),
+    "fig7": Figure("three tries a method, N-MNIST in CIFAR10-DVS's place", "fig7", (), _tries),
+    "fig8": Figure("confusion on Seq 5", "table1", _pairs(("cnn_lstm", "conv_snn"), SEQ5), _confusions),
+    "fig9": Figure("confusion on Seq 1", "table1", _pairs(("cnn_lstm", "conv_snn"), ("seq1",)), _confusions),
+}

@@ -1,0 +1,187 @@
+"""Tables as Markdown, beside the paper's figures. Not here: running cells (run.py), pictures (figures.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from livesnn.bench.tables.cells import COLUMNS, ROWS, BudgetName, Cell, TableName, cells
+from livesnn.bench.tables.paper import DIGITS, EPOCHS, METHODS, SEEDS, TABLE1, TABLE1_COLUMNS, TABLE2
+from livesnn.bench.tables.record import Record, best_records
+from livesnn.train.recipes import RecipeName
+
+BELOW, OTHER, EMPTY = "†", "‡", "–"
+
+Records = dict[tuple[str, str], Record]
+
+
+def page(table: Literal["table1", "table2"], out: Path, budget: BudgetName, recipe: RecipeName) -> str:
+    """Return a table as Markdown: cells that are kept at this budget or a larger one, and what fills the others."""
+    names = tuple(f"{row}:{column}" for row in ROWS[table] for column in COLUMNS[table])
+    every = cells(table, budget, recipe, names)
+    records = best_records(out, every)
+    usual = cells(table, budget, recipe)
+    shown = {"table1": _table1, "table2": _table2}[table](records)
+    parts = [
+        shown,
+        notes(table, records),
+        _details([record for record in records.values() if record.runs]),
+        empty_cells(
+            [cell for cell in usual if not _filled(records.get((cell.method, cell.column)))], records
+        ),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _filled(record: Record | None) -> bool:
+    return record is not None and bool(record.runs)
+
+
+def below_paper(record: Record) -> bool:
+    """Whether a cell took less than the paper's budget: epochs, seeds, or digits."""
+    digits = record.dataset.startswith("mnist-") and "--digits" in record.trainings[0]
+    return digits or record.epochs < EPOCHS or len(record.runs) < SEEDS
+
+
+def _percent(record: Record | None, beside: float | None) -> str:
+    """Return a cell: ours and its marks, the paper's in brackets."""
+    printed = f" ({beside:g})" if beside is not None else ""
+    if record is None or record.mean is None:
+        return EMPTY + printed
+    spread = f" ± {100 * record.sd:.2f}" if record.sd is not None else ""
+    marks = BELOW * below_paper(record) + OTHER * bool(record.note)
+    return f"{100 * record.mean:.2f}{spread}{marks}{printed}"
+
+
+def _table1(records: Records) -> str:
+    columns = COLUMNS["table1"]
+    head = ["method", "configuration", *(column.label for column in columns.values())]
+    rows = []
+    for name, printed in TABLE1.items():
+        beside = dict(zip(TABLE1_COLUMNS, printed, strict=True))
+        found = [_percent(records.get((name, key)), beside[column.beside]) for key, column in columns.items()]
+        rows.append([METHODS[name].label, METHODS[name].configuration, *found])
+    sizes = [_size(METHODS[name].label, _of_method(records, name)) for name in TABLE1]
+    return "\n\n".join(
+        [
+            "Accuracy on MNIST's test digits, %; the paper's figure in brackets.",
+            _markdown(head, rows),
+            _markdown(["method", "parameters", "MOps a clip", "million SynOps a clip"], sizes),
+        ]
+    )
+
+
+def _of_method(records: Records, method: str) -> list[Record]:
+    return [record for (row, _), record in records.items() if row == method]
+
+
+def _size(label: str, records: Sequence[Record]) -> list[str]:
+    """Return what a method's network takes; of the largest, as the number of classes changes it by a little."""
+    if not records:
+        return [label, EMPTY, EMPTY, EMPTY]
+    counts = [run.synops for record in records for run in record.runs]
+    synops = f"{min(counts) / 1e6:.1f} to {max(counts) / 1e6:.1f}" if counts else EMPTY
+    parameters, macs = max(record.parameters for record in records), max(record.macs for record in records)
+    return [label, f"{parameters:,}", f"{macs / 1e6:,.1f}", synops]
+
+
+def _table2(records: Records) -> str:
+    columns = COLUMNS["table2"]
+    rows = []
+    for published in TABLE2:
+        keys = [key for key, column in columns.items() if column.beside == published.dataset]
+        ours = [_of_key(records, published.network, key) for key in keys] if published.network else []
+        rows.append([published.model, published.dataset, f"{published.percent:g}", "; ".join(ours)])
+    for (method, key), record in records.items():
+        if method not in ("sts_resnet", "resnet18"):
+            rows.append(
+                [METHODS[record.network].label, columns[key].beside, "", _of_key(records, method, key)]
+            )
+    title = "Accuracy, %, as the paper prints it, and ours beside it. Bracketed numbers are the paper's references."
+    return f"{title}\n\n{_markdown(['model', 'data set', 'paper', 'ours'], rows)}"
+
+
+def _of_key(records: Records, method: str | None, key: str) -> str:
+    """Return one of our cells with the name of what it was measured on, where that isn't the paper's data set."""
+    column = COLUMNS["table2"][key]
+    name = "" if column.label == column.beside else f"{column.label}: "
+    return name + _percent(records.get((method or "", key)), None)
+
+
+def notes(table: TableName, records: Records) -> str:
+    """Say what the marks mean, and what each column of cells is that isn't the paper's."""
+    notes = []
+    if any(_filled(record) and below_paper(record) for record in records.values()):
+        digits = f", {DIGITS:,} digits" if table == "table1" else ""
+        notes.append(f"{BELOW} less than the paper's budget ({EPOCHS} epochs or more, {SEEDS} runs{digits}).")
+    for key, column in COLUMNS[table].items():
+        if column.note and (table != "table1" or any(key == shown for _, shown in records)):
+            notes.append(f"{OTHER} {column.label}: {column.note}.")
+    return "  \n".join(notes)
+
+
+def _details(records: Sequence[Record]) -> str:
+    if not records:
+        return ""
+    head = [
+        "cell", "recipe", "measured on", "epochs", "clips an epoch", "seeds", "carried", "density",
+        "training step", "wall time", "device", "commit",
+    ]  # fmt: skip
+    rows = [
+        [
+            f"{record.method}:{record.column}",
+            record.recipe,
+            f"{record.split}, n = {record.runs[0].n:,}",
+            str(record.epochs),
+            f"{record.training_samples:,}",
+            f"{len(record.runs)} of {record.seeds}",
+            _mean("{:.2f} %", [run.accuracy_carried for run in record.runs], 100),
+            _mean("{:.3f}", [run.density for run in record.runs]),
+            f"{record.step.seconds * 1e3:,.0f} ms of {record.step.batch} clips",
+            _duration(sum(run.wall_s for run in record.runs)),
+            _where(record),
+            record.commit,
+        ]
+        for record in records
+    ]
+    return f"What the cells are:\n\n{_markdown(head, rows)}"
+
+
+def _where(record: Record) -> str:
+    if record.device != "cpu":
+        return record.device
+    return f"{record.machine['processor']}, threads: {record.machine['threads']}"
+
+
+def _mean(form: str, values: Iterable[float | None], times: float = 1.0) -> str:
+    known = [times * value for value in values if value is not None]
+    return form.format(sum(known) / len(known)) if known else ""
+
+
+def empty_cells(missing: Sequence[Cell], records: Records) -> str:
+    """Say what fills each empty cell, and why it is empty where that is known."""
+    if not missing:
+        return ""
+    rows = []
+    for cell in missing:
+        record = records.get((cell.method, cell.column))
+        why = "not run"
+        if record is not None and record.out_of_reach:
+            step = record.step
+            epoch = _duration(step.seconds * step.steps_per_epoch)
+            why = f"out of reach: {step.seconds:.2f} s a step of {step.batch} clips, {epoch} an epoch on this machine"
+            cell = cell._replace(budget="paper")
+        rows.append([f"{cell.method}:{cell.column}", why, f"`{cell.command(cell.seeds)}`"])
+    return f"Empty cells:\n\n{_markdown(['cell', 'why', 'what fills it'], rows)}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in lines)

@@ -1,0 +1,190 @@
+"""Running a cell: trainings, then the test part; what is done isn't done again. Not here: which cells (cells.py)."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+import time
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from livesnn.bench import machine
+from livesnn.bench.operations import count_operations
+from livesnn.bench.tables.cells import Cell
+from livesnn.bench.tables.record import Record, Run, StepTime, read_record, write_record
+from livesnn.errors import DataError, TrainError
+from livesnn.infer import load_model
+from livesnn.train.baselines import Baseline, Measured, measure_baseline
+from livesnn.train.build import Network, build
+from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import Parts, data_set
+from livesnn.train.datasets.clips import Clips
+from livesnn.train.evaluate import Evaluation, evaluate
+from livesnn.train.hybrid import HybridModule
+from livesnn.train.loading import Batch, Drawn, Loaders
+from livesnn.train.run_folder import LAST, kept_epochs
+from livesnn.train.trainer import StoppedError, own_commit, train
+
+COUNTED = 20
+"""Clips on which synaptic operations are counted."""
+TIMED = 3
+"""Training steps that are timed, after one that isn't."""
+FEW = 10
+"""Clips of a step that is timed alone: more of ConvLSTM's take more memory than many machines have."""
+
+
+class Folders(NamedTuple):
+    """Where the data are, where trainings go, and where cells are kept."""
+
+    data: Path
+    runs: Path
+    out: Path
+
+
+def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
+    """Run what is missing of a cell and return it; every training that ends is kept at once.
+
+    Parameters
+    ----------
+    seeds
+        How many trainings; default: the cell's own number. What has more already stays as it is.
+
+    Raises
+    ------
+    DataError
+        The data aren't there or aren't what the column means, or the cell was begun with other flags.
+    TrainError
+        A training failed, or was stopped: the same call goes on with it.
+    """
+    record = read_record(folders.out, cell)
+    wanted = max(seeds or cell.seeds, len(record.runs) if record else 0)
+    if record is None:
+        record = _begin(cell, folders, wanted)
+        write_record(folders.out, record)
+    elif record.trainings[:1] != cell.trainings(1) and not record.done:
+        raise DataError(
+            f"{cell.name} was begun with other flags: delete its file in {folders.out} and its runs"
+        )
+    record = replace(record, seeds=wanted, command=cell.command(wanted), trainings=cell.trainings(wanted))
+    for seed in range(len(record.runs), 0 if record.out_of_reach else wanted):
+        record = record.with_run(_run(cell, folders, seed))
+        write_record(folders.out, record)
+    return record
+
+
+def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
+    """Return the record before any training: what the cell is, its size and the time of a step."""
+    config = cell.config(0, folders.data, folders.runs).completed()
+    parts = data_set(config.dataset).load_parts(config)
+    own = len(parts.training) + len(parts.validation)
+    if cell.where.clips not in (None, own):
+        raise DataError(f"{cell.where.label} has {cell.where.clips} clips, but there are {own}: see --help")
+    torch.manual_seed(config.seed)
+    net = build(config, parts.training.classes)
+    frames = torch.from_numpy(parts.validation.frames[:1])
+    operations = count_operations(net, frames)
+    return Record(
+        **cell._asdict(),
+        network=cell.how.network,
+        dataset=config.dataset,
+        split=cell.where.split,
+        note=cell.where.note,
+        epochs=config.epochs,
+        seeds=seeds,
+        training_samples=len(parts.training) + parts.extra_per_epoch,
+        classes=parts.training.classes,
+        parameters=operations.parameters,
+        macs=operations.macs,
+        step=_time_step(net, replace(config, batch=FEW) if cell.out_of_reach else config, parts),
+        device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        machine=machine() | {"threads": torch.get_num_threads()},
+        commit=own_commit(),
+        command=cell.command(seeds),
+        trainings=cell.trainings(seeds),
+        out_of_reach=cell.out_of_reach,
+    )
+
+
+def _time_step(net: Network, config: TrainConfig, parts: Parts) -> StepTime:
+    """Time training steps, data and all, as the training does them; ``net`` is changed by them."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    batches = Loaders(parts, config.batch, config.seed).batches()
+    drawn = Drawn(parts.training, parts.extra)
+    fit = HybridModule(net, config, len(batches)).to(device)
+    optimizer = torch.optim.AdamW(net.parameters(), config.learning_rate)
+    half = config.precision == "bf16-mixed"
+    taken = []
+    for draw in islice(batches, 1 + TIMED):
+        begun_s = time.perf_counter()
+        batch = Batch(*(part.to(device) for part in drawn[draw]))
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            loss, _ = fit.loss_of(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()  # waits for the device
+        taken.append(time.perf_counter() - begun_s)
+    timed = taken[1:] or taken
+    return StepTime(statistics.median(timed), batches.batch, len(batches), len(timed))
+
+
+def _run(cell: Cell, folders: Folders, seed: int) -> Run:
+    """Train with one seed, or go on with that, and measure."""
+    config = cell.config(seed, folders.data, folders.runs)
+    run = config.out / config.run_name
+    resumed = (run / LAST).exists()
+    epochs_before = kept_epochs(run / LAST) if resumed else 0
+    begun_s = time.perf_counter()
+    try:
+        trained = train(replace(config, resume=resumed))
+    except StoppedError as error:
+        raise TrainError(f"{cell.name}: stopped; the same command goes on with it") from error
+    assert trained is not None  # one process alone
+    wall_s = time.perf_counter() - begun_s
+    net = trained.network
+    clips = data_set(config.dataset).load_split(folders.data, cell.where.split, net.card)
+    measured: Evaluation | Measured
+    if isinstance(net, Baseline):
+        measured = measure_baseline(net, clips)
+    else:
+        measured = evaluate(load_model(trained.folder, "onnx"), clips)
+    return Run(
+        seed=seed,
+        accuracy=measured.accuracy_reset,
+        accuracy_carried=measured.accuracy_carried if isinstance(measured, Evaluation) else None,
+        accuracy_recordings=measured.accuracy_recordings,
+        n=measured.n,
+        validation_accuracy=trained.validation.accuracy_reset,
+        validation_n=trained.validation.n,
+        confusion=measured.confusion_reset if isinstance(measured, Evaluation) else measured.confusion,
+        density=measured.density if isinstance(measured, Evaluation) else None,
+        synops=count_operations(net, _some(clips, net)).synops,
+        wall_s=wall_s,
+        resumed_epochs=epochs_before,
+        curve=training_curve(run),
+    )
+
+
+def _some(clips: Clips, net: Network) -> torch.Tensor:
+    """Return clips from all over a data set, uint8 [B, T, C, H, W]."""
+    chosen = np.unique(np.linspace(0, len(clips) - 1, COUNTED).astype(np.int64))
+    return torch.from_numpy(np.asarray(clips.frames[chosen])).to(next(net.parameters()).device)
+
+
+def training_curve(run: Path) -> tuple[float | None, ...]:
+    """Return the training accuracy of each epoch of a run folder; what was repeated after a stop counts once.
+
+    A process that is killed between keeping an epoch and logging it leaves a gap: None.
+    """
+    logs = sorted(run.glob("log/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)
+    found: dict[int, float] = {}
+    for log in logs:
+        with log.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        found |= {int(row["epoch"]): float(row["accuracy"]) for row in rows if row.get("accuracy")}
+    return tuple(found.get(epoch) for epoch in range(max(found, default=-1) + 1))

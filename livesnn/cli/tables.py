@@ -1,0 +1,69 @@
+"""The command tables: the paper's tables and figures. Not here: what they are made of (bench/tables/)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from livesnn.errors import LivesnnError
+from livesnn.report import write, write_json
+
+What = Literal["table1", "table2", "fig2", "fig6", "fig7", "fig8", "fig9"]
+
+
+def tables(
+    what: Annotated[What, tyro.conf.Positional],
+    /,
+    *,
+    cell: tuple[str, ...] = (),
+    budget: Literal["small", "cpu", "paper"] = "cpu",
+    recipe: Literal["best", "paper"] = "best",
+    seeds: int | None = None,
+    data: Path = Path("data"),
+    runs: Path = Path("runs/tables"),
+    out: Path = Path("models/results/tables"),
+    show: Annotated[bool, tyro.conf.arg(name="print")] = False,
+) -> int:
+    """Run the paper's experiments cell by cell, or show what is there beside the paper's figures.
+
+    A cell that is done isn't run again; one that was interrupted goes on where it was. One line of JSON a cell.
+
+    Parameters
+    ----------
+    what
+        Which of the paper's tables or figures.
+    cell
+        METHOD:COLUMN, as in cnn_lstm:seq1; default: all that the table or figure shows, one by one.
+    budget
+        cpu: what two cores do in hours; ConvLSTM's and C3D's steps are timed alone, as they would take days. paper:
+        100 epochs, ten seeds, all digits. small: a test of the command.
+    recipe
+        paper: the paper's own loss, optimiser and read-out; best: what measures best here.
+    seeds
+        Trainings of each cell, in place of the budget's.
+    data
+        Folder of mnist.npz or mnist/, nmnist/, ucf101/ …; see `livesnn data get`.
+    runs
+        Where trainings go.
+    out
+        Where cells are kept, a JSON file each.
+    show
+        Write Markdown of what is kept at this budget or a larger one, draw the figure into --out, and run nothing.
+    """
+    try:
+        from livesnn.bench.tables import Folders, run_all, shown
+    except ModuleNotFoundError as error:
+        raise LivesnnError(f"the tables need {error.name}: pip install 'livesnn[train]'") from error
+
+    if show:
+        if cell or seeds is not None:
+            raise LivesnnError("--print shows what is kept: leave --cell and --seeds out")
+        write(shown(what, out, budget, recipe))
+        return 0
+    if seeds is not None and seeds < 1:
+        raise LivesnnError(f"{seeds} seeds train nothing: give --seeds 1 or more")
+    for record in run_all(what, cell, budget, recipe, seeds, Folders(data, runs, out)):
+        write_json(record)
+    return 0

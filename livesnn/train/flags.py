@@ -1,0 +1,91 @@
+"""A training's flags: what each may be, and how they are written. Not here: which a network takes (networks.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from livesnn.errors import TrainError
+
+if TYPE_CHECKING:
+    from livesnn.train.config import TrainConfig
+
+RANGES = {
+    "epochs": (1, 1_000_000),
+    "analog_epochs": (0, 1_000_000),
+    "analog_slope": (-10, 10),
+    "analog_ceiling": (1e-3, float("inf")),
+    "batch": (1, 1_000_000),
+    "learning_rate": (1e-9, 10),
+    "alpha": (0, 1),
+    "threshold": (1e-3, 1e3),
+    "width": (1, 4096),
+    "final_pool": (1, 4096),
+    "dropout": (0, 0.95),
+    "rate_target": (0, 1),
+    "rate_weight": (0, 1e6),
+    "burn_in": (0, 10_000),
+    "from_zero": (0, 1),
+    "simulated": (0, 1_000_000),
+    "simulated_pool": (1, 59_000),
+    "people": (1, 1_000_000),
+    "digits": (10, 60_000),
+    "windows": (1, 100_000),
+    "runs": (1, 1000),
+    "devices": (1, 1024),
+    "num_nodes": (1, 100_000),
+    "delta_t_us": (1, 10_000_000),
+    "n_events": (1, 10_000_000),
+    "validation": (0.01, 0.9),
+    "seed": (0, 2**31),
+    "gradient_clip": (0, 1e9),
+    "surrogate_width": (1e-3, 1e3),
+    "surrogate_peak": (1e-3, 1e3),
+}
+"""Lowest and highest of each number, both allowed."""
+
+OF_SOME_SETS = {
+    "people": ("gestures-sim",),
+    "simulated": ("nmnist",),
+    "simulated_pool": ("nmnist",),
+    "digits": ("mnist-",),
+    "only": ("ucf101", "hmdb51"),
+    "windows": ("ucf101", "hmdb51", "cifar10-dvs", "dvs-gesture", "folder"),
+    "validation": ("nmnist", "dvs-gesture", "cifar10-dvs", "ucf101", "hmdb51", "folder", "mnist-"),
+}
+"""Options that mean something for some data sets alone, by how their names begin."""
+
+
+def check_limits(config: TrainConfig) -> None:
+    """Raise TrainError on a number out of its range, and on a flag of other data sets than the one given."""
+    for name, (low, high) in RANGES.items():
+        value = getattr(config, name)
+        if value is not None and not low <= value <= high:
+            raise TrainError(f"{flag(name)} is {value}: give a number from {low:g} to {high:g}")
+    for name, sets in OF_SOME_SETS.items():
+        given = getattr(config, name) != type(config).__dataclass_fields__[name].default
+        if given and not config.dataset.startswith(sets):
+            raise TrainError(f"{flag(name)} is of {', '.join(sets)}, not of {config.dataset}: leave it out")
+
+
+def flag(name: str) -> str:
+    """Return a field of `TrainConfig` as it is given on the command line."""
+    return f"--{name.replace('_', '-')}"
+
+
+def as_flags(values: Mapping[str, object], before: str = "") -> dict[str, str]:
+    """Return fields of `TrainConfig` as flags, by name: "--alpha 0.5", "--no-compile"; None isn't given."""
+    flags: dict[str, str] = {}
+    for name, value in msgspec.to_builtins(dict(values), enc_hook=str).items():
+        dashed = before + name.replace("_", "-")
+        if isinstance(value, dict):
+            flags |= as_flags(value, f"{dashed}.")
+        elif isinstance(value, bool):
+            flags[f"--{dashed}"] = f"--{dashed}" if value else f"--no-{dashed}"
+        elif isinstance(value, list | tuple):
+            flags[f"--{dashed}"] = " ".join([f"--{dashed}", *map(str, value)])
+        elif value is not None:
+            flags[f"--{dashed}"] = f"--{dashed} {value}"
+    return flags

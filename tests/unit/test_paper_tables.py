@@ -1,0 +1,233 @@
+"""The paper's tables: which cells there are, how they are kept, and what the page says with and without them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs livesnn[train]")
+
+from livesnn.bench.tables import run as running
+from livesnn.bench.tables import shown
+from livesnn.bench.tables.cells import BUDGETS, COLUMNS, ROWS, Cell, TableName, cells
+from livesnn.bench.tables.gradients import Gradients, measure_gradients, read_gradients
+from livesnn.bench.tables.page import page
+from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS, TABLE2
+from livesnn.bench.tables.record import Record, Run, StepTime, read_record, record_file, write_record
+from livesnn.bench.tables.run import Folders, run_cell, training_curve
+from livesnn.cli.lab import _recipe
+from livesnn.errors import DataError, LivesnnError
+from livesnn.train.recipes import RECIPES
+from tests import trees
+
+TABLES = get_args(TableName)
+CONV_SNN = Cell("table1", "conv_snn", "seq1")
+
+
+def a_run(seed: int, accuracy: float) -> Run:
+    return Run(
+        seed, accuracy, accuracy - 0.01, None, n=20_000, validation_accuracy=accuracy, validation_n=1000,
+        confusion=((5, 1), (0, 6)), density=0.1, synops=2.5e6, wall_s=100.0, resumed_epochs=0, curve=(0.5, 0.9),
+    )  # fmt: skip
+
+
+def a_record(cell: Cell, *accuracies: float) -> Record:
+    record = Record(
+        **cell._asdict(), network=cell.how.network, dataset=cell.where.dataset, split=cell.where.split,
+        note=cell.where.note, epochs=cell.config(0, Path("d"), Path("r")).epochs, seeds=len(accuracies) or 1,
+        training_samples=108_000, classes=("a", "b"), parameters=323_000, macs=47e6,
+        step=StepTime(0.5, 50, 2160, 3), device="cpu", machine={"processor": "P", "threads": 1}, commit="abc",
+        command=cell.command(1), trainings=cell.trainings(1), out_of_reach=cell.out_of_reach,
+    )  # fmt: skip
+    for seed, accuracy in enumerate(accuracies):
+        record = record.with_run(a_run(seed, accuracy))
+    return record
+
+
+def row(text: str, name: str) -> list[str]:
+    """Return the cells of the first line of Markdown that begins with a name."""
+    line = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
+    return [part.strip() for part in line.strip("|").split("|")]
+
+
+def test_the_papers_figures_are_those_of_its_tables() -> None:
+    assert all(len(row) == len(TABLE1_COLUMNS) for row in TABLE1.values())
+    assert TABLE1["conv_snn"] == (99.4, 98.6, 98.4, 99.36, 98.8, 89.5)
+    assert len(TABLE2) == 18
+    assert {published.dataset for published in TABLE2} == {
+        column.beside for column in COLUMNS["table2"].values()
+    }
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("table", TABLES)
+def test_every_cell_is_a_training_that_its_command_line_repeats(table: TableName, budget, recipe) -> None:
+    import tyro
+
+    from livesnn.train.config import TrainConfig
+
+    names = tuple(f"{method}:{column}" for method in ROWS[table] for column in COLUMNS[table])
+    for cell in cells(table, budget, recipe, names[::3]):  # of every method and column some
+        config = cell.config(0, Path("DIR"), Path("runs"))
+        config.completed()
+        arguments = shlex.split(cell.trainings(1)[0])[2:]
+        typed = tyro.cli(TrainConfig, args=arguments, default=_recipe(arguments))
+        assert replace(typed, out=config.out, name=config.name) == config
+
+
+def test_a_cell_that_is_not_there_is_refused_by_name() -> None:
+    with pytest.raises(LivesnnError, match="table1 has no cell 'cnn:seq9'"):
+        cells("table1", "cpu", "best", ("cnn:seq9",))
+
+
+def test_the_paper_trains_longer_than_two_cores_can() -> None:
+    cheap, whole = (CONV_SNN._replace(budget=budget).config(0, Path(), Path()) for budget in ("cpu", "paper"))
+    assert cheap.epochs < whole.epochs == 100
+    assert CONV_SNN._replace(budget="paper").seeds == 10
+    assert Cell("table1", "c3d", "seq1").out_of_reach
+    assert not Cell("table1", "c3d", "seq1", "paper").out_of_reach
+
+
+def test_a_cell_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
+    record = a_record(CONV_SNN, 0.98, 0.99, 0.985)
+    write_record(tmp_path, record)
+    assert read_record(tmp_path, CONV_SNN) == record
+    assert record.mean == pytest.approx(0.985)
+    assert record.sd == pytest.approx(0.005)
+    assert a_record(CONV_SNN, 0.98).sd is None
+    assert "[5, 1]" in record_file(tmp_path, CONV_SNN).read_text()
+    record_file(tmp_path, CONV_SNN).write_text('{"table": "table1"}')
+    with pytest.raises(DataError, match="is no cell of a table"):
+        read_record(tmp_path, CONV_SNN)
+
+
+def test_an_empty_table_shows_the_papers_figures_and_what_fills_each_cell(tmp_path: Path) -> None:
+    text = page("table1", tmp_path, "cpu", "best")
+    assert row(text, "ConvSNN")[2:4] == ["– (99.4)", "– (98.6)"]
+    assert "`livesnn tables table1 --cell conv_snn:seq1 --budget cpu --data DIR`" in text
+    assert len(re.findall(r"`livesnn tables", text)) == 6 * 7
+
+
+def test_a_filled_cell_stands_beside_the_papers_with_its_marks(tmp_path: Path) -> None:
+    write_record(tmp_path, a_record(CONV_SNN, 0.98, 0.99))
+    write_record(tmp_path, a_record(CONV_SNN._replace(column="seq5-total"), 0.9))
+    text = page("table1", tmp_path, "cpu", "best")
+    cells_of_row = row(text, "ConvSNN")
+    assert cells_of_row[3] == "98.50 ± 0.71† (98.6)"
+    assert cells_of_row[7] == "90.00†‡ (89.5)"
+    assert "† less than the paper's budget (100 epochs or more, 10 runs, 60,000 digits)" in text
+    assert "‡ Seq 5, total: " in text
+    assert "--cell conv_snn:seq1 " not in text
+    details = row(text, "conv_snn:seq1")
+    assert details[2:6] == ["test, n = 20,000", "6", "108,000", "2 of 2"]
+
+
+def test_the_papers_whole_budget_bears_no_mark_and_is_preferred(tmp_path: Path) -> None:
+    whole = CONV_SNN._replace(budget="paper")
+    write_record(tmp_path, a_record(CONV_SNN, 0.5))
+    write_record(tmp_path, a_record(whole, *[0.99] * 10))
+    assert row(page("table1", tmp_path, "cpu", "best"), "ConvSNN")[3] == "99.00 ± 0.00 (98.6)"
+    write_record(tmp_path, a_record(CONV_SNN._replace(budget="small", column="seq2"), 0.1))
+    assert row(page("table1", tmp_path, "cpu", "best"), "ConvSNN")[4] == "– (98.4)"
+    assert row(page("table1", tmp_path, "cpu", "paper"), "ConvSNN")[3] == "– (98.6)"
+
+
+def test_a_cell_out_of_reach_says_what_a_step_takes(tmp_path: Path) -> None:
+    cell = Cell("table1", "conv_lstm", "seq1")
+    write_record(tmp_path, a_record(cell))
+    text = page("table1", tmp_path, "cpu", "best")
+    assert row(text, "ConvLSTM")[3] == "– (99.11)"
+    assert "0.50 s a step of 50 clips, 18 min an epoch" in row(text, "conv_lstm:seq1")[1]
+    assert "--budget paper" in row(text, "conv_lstm:seq1")[2]
+
+
+def test_a_part_of_a_data_set_is_named_in_table_2(tmp_path: Path) -> None:
+    write_record(tmp_path, a_record(Cell("table2", "sts_resnet", "nmnist-1000"), 0.97))
+    text = page("table2", tmp_path, "cpu", "best")
+    assert "–; N-MNIST, 1,000 recordings: 97.00†‡" in text
+    assert "the first 1,000 of 60,000 training recordings" in text
+    assert "`livesnn tables table2 --cell sts_resnet:nmnist --budget cpu --data DIR`" in text
+
+
+def test_a_done_cell_is_not_run_again_and_more_seeds_are_added(tmp_path: Path, monkeypatch) -> None:
+    ran: list[int] = []
+
+    def train_one(cell: Cell, folders: Folders, seed: int) -> Run:
+        ran.append(seed)
+        return a_run(seed, 0.9 + seed / 100)
+
+    monkeypatch.setattr(running, "_run", train_one)
+    folders = Folders(tmp_path, tmp_path, tmp_path)
+    write_record(tmp_path, a_record(CONV_SNN, 0.9))
+    assert run_cell(CONV_SNN, folders).mean == 0.9
+    assert ran == []
+    more = run_cell(CONV_SNN, folders, seeds=3)
+    assert ran == [1, 2]
+    assert [each.seed for each in more.runs] == [0, 1, 2]
+    assert "--seeds 3" in more.command
+    assert read_record(tmp_path, CONV_SNN) == more
+
+
+def test_a_cell_begun_with_other_flags_is_not_mixed_with_these(tmp_path: Path) -> None:
+    record = replace(a_record(CONV_SNN, 0.9), seeds=2, trainings=("livesnn train --alpha 0.7",))
+    write_record(tmp_path, record)
+    with pytest.raises(DataError, match="begun with other flags"):
+        run_cell(CONV_SNN, Folders(tmp_path, tmp_path, tmp_path), seeds=3)
+
+
+def test_an_epoch_that_was_repeated_after_a_stop_counts_once_and_a_lost_one_is_none(tmp_path: Path) -> None:
+    for version, text in enumerate(("0.1,0\n,0\n0.2,1\n", "0.25,1\n0.3,3\n")):
+        log = tmp_path / "log" / f"version_{version}" / "metrics.csv"
+        log.parent.mkdir(parents=True)
+        log.write_text(f"accuracy,epoch\n{text}")
+    assert training_curve(tmp_path) == (0.1, 0.25, None, 0.3)
+
+
+def test_a_figure_is_drawn_of_the_cells_that_are_there_and_says_what_is_missing(tmp_path: Path) -> None:
+    assert "`livesnn tables table1 --cell conv_snn:seq1 --budget cpu" in shown(
+        "fig9", tmp_path, "cpu", "best"
+    )
+    assert not list(tmp_path.iterdir())
+    for column in ("seq1", "seq5-total"):
+        write_record(tmp_path, a_record(CONV_SNN._replace(column=column), 0.9))
+    for method in ("hybrid", "stbp"):
+        write_record(tmp_path, a_record(Cell("fig7", method, "nmnist-1000"), 0.8, 0.9))
+    for name in ("fig6", "fig7", "fig8", "fig9"):
+        text = shown(name, tmp_path, "cpu", "best")
+        assert text.startswith(f"![Figure {name[3]}: ")
+        assert (tmp_path / f"{name}.png").stat().st_size > 5000
+        assert ("Empty cells" in text) == (name != "fig7")
+
+
+def test_figure_2_is_measured_on_fresh_weights_by_depth(tmp_path: Path) -> None:
+    assert "isn't measured yet" in shown("fig2", tmp_path, "cpu", "best")
+    norms = {"best": {"spiking": ((1.0, 2.0, 4.0), (1.0, 2.0, 4.0)), "analog": ((0.0, 0.0, 0.0),)}}
+    kept = Gradients(
+        "mnist-seq2", 50, ("stem", "block", "classify"), norms, "abc", "livesnn tables fig2 --data DIR"
+    )
+    (tmp_path / "fig2.json").write_bytes(msgspec.json.encode(kept))
+    text = shown("fig2", tmp_path, "cpu", "best")
+    assert "- best recipe, spikes: 0.5" in text
+    assert "- best recipe, leaky ReLU: undefined: both are zero" in text
+    assert (tmp_path / "fig2.png").exists()
+
+
+@pytest.mark.slow
+def test_figure_2_has_a_norm_for_each_convolution_and_seed(tmp_path: Path) -> None:
+    data = trees.mnist(tmp_path / "data")
+    measured = measure_gradients(data, tmp_path)
+    assert read_gradients(tmp_path) == measured
+    assert len(measured.layers) == 18
+    for sides in measured.norms.values():
+        assert {name: np.shape(norms) for name, norms in sides.items()} == {
+            "analog": (3, 18),
+            "spiking": (3, 18),
+        }
