@@ -56,7 +56,11 @@ def _percent(record: Record | None, beside: float | None) -> str:
 
 def _table1(records: Records) -> str:
     columns = COLUMNS["table1"]
-    head = ["method", "configuration", *(column.label for column in columns.values())]
+    head = [
+        "method",
+        "configuration",
+        *(column.label + OTHER * bool(column.note) for column in columns.values()),
+    ]
     rows = []
     for name, printed in TABLE1.items():
         beside = dict(zip(TABLE1_COLUMNS, printed, strict=True))
@@ -116,7 +120,7 @@ def notes(table: TableName, records: Records) -> str:
         digits = f", {DIGITS:,} digits" if table == "table1" else ""
         notes.append(f"{BELOW} less than the paper's budget ({EPOCHS} epochs or more, {SEEDS} runs{digits}).")
     for key, column in COLUMNS[table].items():
-        if column.note and (table != "table1" or any(key == shown for _, shown in records)):
+        if column.note and (table == "table2" or any(key == shown for _, shown in records) or not records):
             notes.append(f"{OTHER} {column.label}: {column.note}.")
     return "  \n".join(notes)
 
