@@ -26,7 +26,8 @@ VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "PySide6-Essentials", "dv-
 class Options:
     """What is measured how often; see `livesnn bench --help`.
 
-    ``source`` is of "step" and "density"; ``real`` is of "simulator" and "transfer", ``report`` and ``people`` of "simulator".
+    ``source`` is of "step" and "density"; ``real`` is of "simulator" and "transfer", ``report`` and ``people`` of
+    "simulator".
     """
 
     model: str = "nmnist"
@@ -55,6 +56,7 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
     from livesnn.bench.bandwidth import bench_bandwidth
     from livesnn.bench.decode import bench_decode
     from livesnn.bench.denoise import bench_denoise
+    from livesnn.bench.density import bench_density
     from livesnn.bench.formats import bench_formats
     from livesnn.bench.simulate import bench_simulate
     from livesnn.bench.simulator import bench_simulator

@@ -1,4 +1,4 @@
-"""How fast this machine reads memory, and so how long a spike-driven step takes at least. Not here: steps (density.py)."""
+"""How fast this machine reads memory, and how long a spike-driven step takes at least. Not here: steps (density.py)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READ_BYTES = 1 << 30
 """In all, a thread."""
 
 Speeds = dict[str, dict[str, dict[str, float]]]
-"""By "1 thread", "2 threads", by the sizes of `SIZES`: GB/s (10⁹ bytes) of all threads together, median, min and max."""
+"""By "1 thread", "2 threads", by the names of `SIZES`: GB/s (10⁹ bytes) of all threads, median, min and max."""
 
 
 class Limit(TypedDict):

@@ -39,9 +39,9 @@ def card_of(side: int, weight_bits: int, *, width: int = 64) -> ModelCard:
 
 
 def write_levelled(folder: Path, card: ModelCard, frames: Sequence[Frame], target: float) -> None:
-    """Write a model of random weights, as a training would leave it, whose layers' density on the frames is ``target``.
+    """Write a model of random weights, as a training would leave it, whose layers' density on frames is ``target``.
 
-    Of the frames behind the first `SETTLING`, from the all-zero state before those.
+    On those behind the first `SETTLING`, from the all-zero state before these.
     The card has one threshold for all layers: what differs is the bias of a layer's batch norm, which lifts or lowers
     all its membranes against that one.
     """
@@ -96,7 +96,7 @@ def _shifts(net: SpikingNetwork, counts: Tensor, target: float) -> list[float]:
 
 
 class _Levelling:
-    """Synapses of T frames in a row, [T, …], that shift each layer's currents so that it spikes as often as wanted."""
+    """Synapses of T frames in a row, [T, …], that shift a layer's currents so that it spikes as often as wanted."""
 
     def __init__(self, net: SpikingNetwork, steps: int, target: float) -> None:
         self._net, self._steps, self._target = net, steps, target

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,10 +38,13 @@ RANGED = 10
 """Frames from which ONNX Runtime's 8-bit kernels take the range of their currents."""
 
 
-class Pass(NamedTuple):
-    """All frames in a row on one engine: ms of each step, the winner of each, and the share of steps that spikes drove."""
+Times = npt.NDArray[np.float64]
 
-    ms: npt.NDArray[np.float64]
+
+class Pass(NamedTuple):
+    """All frames on one engine: ms of each step, the winner of each, and the share of steps that spikes drove."""
+
+    ms: Times
     winners: npt.NDArray[np.int64]
     spike_steps: float
 
@@ -82,7 +85,9 @@ def bench_density(
             with tempfile.TemporaryDirectory() as folder:
                 write_levelled(Path(folder), card, inputs, target)
                 models = _models(Path(folder), inputs)
-                rows[f"{target:.0%}"] = _measure(models, inputs, target, repeats, speeds[threads_name(THREADS)])
+                rows[f"{target:.0%}"] = _measure(
+                    models, inputs, target, repeats, speeds[threads_name(THREADS)]
+                )
         measured[f"{bits} bits"] = rows
     return {
         "clip": source or CLIP,
@@ -124,47 +129,58 @@ def _measure(
     repeats: int,
     speeds: Mapping[str, Mapping[str, float]],
 ) -> dict[str, object]:
-    """Run all frames on each engine by turns, and again, after a turn that isn't timed.
+    """Time the same network on several engines.
 
     Returns
     -------
     density, density_min and density_max (of layers), layers_off (those off the target by more than `TOLERANCE`);
-    synops; engines: ms_p50, ms_p95 and ms_p99 of each; ratio: the spike-driven one's speed over that of ONNX Runtime's
-    own float32 steps, the faster kind of them (``best``), median, min and max over the repeats; goal and met;
-    ratio_int8 likewise, where there is such a one; agreement: share of frames with the same winner in float32 and on
-    the spike-driven one; spike_steps: share of steps that were not left to ONNX Runtime; limit: `bandwidth.Limit`, and
-    ``times``, the spike-driven step's median over it.
+    synops; agreement: share of frames with the same winner in float32 on ONNX Runtime and on the spike-driven engine;
+    spike_steps: share of steps that this one didn't leave to ONNX Runtime; what `_compared` returns; goal, and met: by
+    the median ratio; limit: `bandwidth.Limit`, and ``times``, the spike-driven step's median over it.
     """
     card = models["onnx"].card
     density = _density(models["onnx"], inputs)
-    first = {name: _pass(model, inputs) for name, model in models.items()}
-    timed: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in models}
-    for repeat in range(repeats):
-        order = list(models) if repeat % 2 == 0 else list(models)[::-1]
-        for name in order:
-            timed[name].append(_pass(models[name], inputs).ms[SETTLING:])
-    engines = {name: _percentiles(np.concatenate(passes)) for name, passes in timed.items()}
-    best = min(("onnx", "onnx_bound"), key=lambda name: engines[name]["ms_p50"])
-    ratio, goal = _ratio(timed[best], timed["spike"]), GOALS.get(target, NEVER_BELOW)
+    onnx, spike = (_pass(models[name], inputs) for name in ("onnx", "spike"))
+    compared = _compared(_by_turns(models, inputs, repeats))
     counts = float(np.mean([np.count_nonzero(frame.data) for frame in inputs[SETTLING:]]))
     least = limit(card, density, counts, speeds)
-    more = {"ratio_int8": _ratio(timed["onnx_int8"], timed["spike"])} if "onnx_int8" in timed else {}
+    goal = GOALS.get(target, NEVER_BELOW)
     return {
         "density": mean_density(density, card),
         "density_min": float(density.min()),
         "density_max": float(density.max()),
         "layers_off": int(np.count_nonzero(np.abs(density - target) > TOLERANCE * target)),
         "synops": synops(density, card),
-        "engines": engines,
-        "best": best,
-        "ratio": ratio,
+        "agreement": float(np.mean(onnx.winners == spike.winners)),
+        "spike_steps": spike.spike_steps,
+        **compared,
         "goal": goal,
-        "met": ratio["median"] >= goal,
-        **more,
-        "agreement": float(np.mean(first["onnx"].winners == first["spike"].winners)),
-        "spike_steps": first["spike"].spike_steps,
-        "limit": {**least, "times": engines["spike"]["ms_p50"] / least["ms"]},
+        "met": compared["ratio"]["median"] >= goal,
+        "limit": {**least, "times": compared["engines"]["spike"]["ms_p50"] / least["ms"]},
     }
+
+
+def _by_turns(models: Mapping[str, Model], inputs: Sequence[Frame], repeats: int) -> dict[str, list[Times]]:
+    """Return each engine's ms of a step, [repeats] of [frames]: all frames on one, on the next, and backwards."""
+    timed: dict[str, list[Times]] = {name: [] for name in models}
+    for model in models.values():
+        _pass(model, inputs)
+    for repeat in range(repeats):
+        for name in list(models)[:: 1 if repeat % 2 == 0 else -1]:
+            timed[name].append(_pass(models[name], inputs).ms[SETTLING:])
+    return timed
+
+
+def _compared(timed: Mapping[str, Sequence[Times]]) -> dict[str, Any]:
+    """Return engines (ms_p50, ms_p95, ms_p99 of each), best, and ratio, median, min and max over the repeats.
+
+    ratio: how many times as fast the spike-driven engine is as ``best``, the faster of ONNX Runtime's ways to run
+    float32; ratio_int8: as its 8 bits, where they are there.
+    """
+    engines = {name: _percentiles(np.concatenate(passes)) for name, passes in timed.items()}
+    best = min(("onnx", "onnx_bound"), key=lambda name: engines[name]["ms_p50"])
+    more = {"ratio_int8": _ratio(timed["onnx_int8"], timed["spike"])} if "onnx_int8" in timed else {}
+    return {"engines": engines, "best": best, "ratio": _ratio(timed[best], timed["spike"]), **more}
 
 
 def _density(model: Model, inputs: Sequence[Frame]) -> FloatArray:
@@ -187,13 +203,11 @@ def _pass(model: Model, inputs: Sequence[Frame]) -> Pass:
     return Pass(np.array(ms), np.array(winners), spike_steps / len(inputs))
 
 
-def _ratio(
-    others: Sequence[npt.NDArray[np.float64]], ours: Sequence[npt.NDArray[np.float64]]
-) -> dict[str, float]:
+def _ratio(others: Sequence[Times], ours: Sequence[Times]) -> dict[str, float]:
     """Return how many times as fast ours is by the medians of each repeat."""
     ratios = [float(np.median(other) / np.median(our)) for other, our in zip(others, ours, strict=True)]
     return {"median": float(np.median(ratios)), "min": min(ratios), "max": max(ratios)}
 
 
-def _percentiles(ms: npt.NDArray[np.float64]) -> dict[str, float]:
+def _percentiles(ms: Times) -> dict[str, float]:
     return {f"ms_{name}": value for name, value in Percentiles.of(ms)._asdict().items()}

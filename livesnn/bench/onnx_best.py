@@ -1,10 +1,11 @@
-"""ONNX Runtime beside its Model: by IO binding, and by its own 8-bit kernels. Not here: the Model (infer/onnx_engine.py).
+"""ONNX Runtime by IO binding, and by its own 8-bit kernels. Not here: its Model (infer/onnx_engine.py).
 
 Both are here to be compared with; `write_int8` needs onnx, of livesnn[train].
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -68,9 +69,9 @@ class BoundOnnx:
 
 
 def write_int8(source: Path, target: Path, model: Model, frames: Sequence[Frame]) -> None:
-    """Write a graph whose blocks' convolutions run in ONNX Runtime's 8 bits: kernels by channel, what comes and goes too.
+    """Write a graph whose blocks' convolutions run in ONNX Runtime's 8 bits, kernels by channel.
 
-    It isn't quite the same network: currents are rounded, to 8 bits over the range that they have on the frames.
+    It isn't quite the same network: currents are rounded too, to 8 bits over the range that they have on the frames.
 
     Parameters
     ----------
@@ -81,17 +82,21 @@ def write_int8(source: Path, target: Path, model: Model, frames: Sequence[Frame]
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
     nodes = [node.name for node in onnx.load(source).graph.node if node.op_type == "Conv"]
-    quantize_static(
-        source,
-        target,
-        _Reader(_feeds(model, frames)),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=["Conv"],
-        nodes_to_quantize=nodes[1:],  # without the stem's
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-    )
+    logging.disable(logging.WARNING)  # it asks twice for a preparation that the session does anyway
+    try:
+        quantize_static(
+            source,
+            target,
+            _Reader(_feeds(model, frames)),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            nodes_to_quantize=nodes[1:],  # without the stem's
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 class _Reader:
