@@ -1,4 +1,4 @@
-"""How fast this machine reads memory, and how long a spike-driven step takes at least. Not here: steps (density.py)."""
+"""How fast this machine reads memory, and what a spike-driven step is bound by. Not here: steps (density.py)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from math import prod
 from statistics import median
 from typing import TypedDict
@@ -109,7 +110,7 @@ def _speed(size: int, threads: int) -> float:
         together.wait()
 
     for thread in range(threads):
-        Worker(f"read-{thread}", lambda stop, thread=thread: read(thread, stop)).start()
+        Worker(f"read-{thread}", partial(read, thread)).start()
     together.wait()
     together.wait()
     return threads * (READ_BYTES // size) * size / 1e9 / (max(ended_s) - min(begun_s))

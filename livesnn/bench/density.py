@@ -134,9 +134,9 @@ def _measure(
     Returns
     -------
     density, density_min and density_max (of layers), layers_off (those off the target by more than `TOLERANCE`);
-    synops; agreement: share of frames with the same winner in float32 on ONNX Runtime and on the spike-driven engine;
-    spike_steps: share of steps that this one didn't leave to ONNX Runtime; what `_compared` returns; goal, and met: by
-    the median ratio; limit: `bandwidth.Limit`, and ``times``, the spike-driven step's median over it.
+    synops; agreement: share of frames with the same winner in float32 on ONNX Runtime and on the spike-driven one;
+    spike_steps: share of steps that this one didn't leave to ONNX Runtime; what `_compared` returns; goal, and met:
+    by the median ratio; limit: `bandwidth.Limit`, and ``times``, the spike-driven step's median over it.
     """
     card = models["onnx"].card
     density = _density(models["onnx"], inputs)
