@@ -48,7 +48,7 @@ def _steps(rows: Mapping[str, Any]) -> Iterator[str]:
             target,
             f"{row['density_min']:.2%} to {row['density_max']:.2%}",
             _times(row["engines"][row["best"]]),
-            _times(row["engines"]["spike"]) + ("" if row["spike_steps"] else " (ONNX Runtime's)"),
+            _times(row["engines"]["spike"]) + ("" if row["spike_steps"] > 0.5 else " (ONNX Runtime's)"),
             _ratio(row["ratio"]),
             f"{row['goal']:g}{'' if row['met'] else ', missed'}",
             *([_ratio(row["ratio_int8"])] if int8 else []),
