@@ -14,7 +14,7 @@ from livesnn.errors import LivesnnError
 
 Measurement = Literal[
     "decode", "slicer", "step", "latency", "startup", "simulate", "denoise",
-    "formats", "train", "simulator", "transfer",
+    "formats", "train", "simulator", "transfer", "density", "bandwidth",
 ]  # fmt: skip
 WHAT: tuple[Measurement, ...] = (
     "decode", "slicer", "step", "latency", "startup", "simulate", "denoise",
@@ -26,7 +26,8 @@ VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "lightning", "PySide6-Esse
 class Options:
     """What is measured how often; see `livesnn bench --help`.
 
-    ``source`` is of "step"; ``real`` is of "simulator" and "transfer", ``report`` and ``people`` of "simulator".
+    ``source`` is of "step" and "density"; ``real`` is of "simulator" and "transfer", ``report`` and ``people`` of
+    "simulator".
     """
 
     model: str = "nmnist"
@@ -52,8 +53,10 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
         raise LivesnnError(f"{repeats} repeats measure nothing: give --repeats 1 or more")
     if options.people < 10:
         raise LivesnnError(f"{options.people} people are no distribution: give --people 10 or more")
+    from livesnn.bench.bandwidth import bench_bandwidth
     from livesnn.bench.decode import bench_decode
     from livesnn.bench.denoise import bench_denoise
+    from livesnn.bench.density import bench_density
     from livesnn.bench.formats import bench_formats
     from livesnn.bench.simulate import bench_simulate
     from livesnn.bench.simulator import bench_simulator
@@ -74,6 +77,8 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
         "train": lambda: bench_train(repeats, peers=options.peers),
         "simulator": lambda: bench_simulator(options.real, options.report, options.people),
         "transfer": lambda: bench_transfer(options.real, model),
+        "density": lambda: bench_density(repeats, options.source),
+        "bandwidth": lambda: bench_bandwidth(repeats),
     }
     figures: dict[str, object] = {name: measurements[name]() for name in what or WHAT}
     return {"machine": machine(), **figures}

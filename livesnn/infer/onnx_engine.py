@@ -70,7 +70,7 @@ class OnnxModel:
         try:
             path.open("rb").close()  # ONNX Runtime's message doesn't tell why
             session = onnxruntime.InferenceSession(
-                str(path), _session_options(threads), providers=["CPUExecutionProvider"]
+                str(path), session_options(threads), providers=["CPUExecutionProvider"]
             )
         except OSError as error:
             raise ModelError(f"{path} can't be read: {error.strerror}") from error
@@ -115,7 +115,7 @@ def _reason(error: Exception) -> str:
     return text.split(". ")[0]
 
 
-def _session_options(threads: int | None) -> onnxruntime.SessionOptions:
+def session_options(threads: int | None) -> onnxruntime.SessionOptions:
     """Return all optimisations, one stream of operators, and a quiet log (errors arrive as exceptions)."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
