@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.infer.spikes.kept import is_kept
+from livesnn.infer.spikes.kept import forget_stale, is_kept
 from livesnn.infer.spikes.layout import EPOCH, LANES, TICKET
 from livesnn.infer.spikes.plan import FloatArray, Plan
 from livesnn.infer.spikes.step import lead, read_out, serve
@@ -33,6 +33,7 @@ class Crew:
         self._board, self._tickets = _shared(network, threads)
         self._network, self._rule = network, rule
         self._held = _scratch(network)
+        forget_stale(serve)
         # Compiled here: a process that ends while a thread compiles aborts.
         serve(self._board, self._tickets, network, rule, *self._held, 0, 0, 0)
         self._bells = [threading.Event() for _ in range(threads - 1)]
@@ -51,6 +52,7 @@ class Crew:
 
 def is_compiled(network: Plan, rule: Rule) -> bool:
     """Return whether all that a step runs is there in machine code, in this process or on disk."""
+    forget_stale(serve)
     shared, held, membranes = _shared(network, 1), _scratch(network), np.zeros(1, np.float32)
     return (
         is_kept(serve, *shared, network, rule, *held, 0, 0, 0)
