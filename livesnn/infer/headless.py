@@ -155,7 +155,7 @@ class _Totals:
         self._engines[engine] = self._engines.get(engine, 0) + 1
         self._latencies_ms.append(result.latency.network_ms)
         self._densities += result.density
-        self._active += np.count_nonzero(result.frame.data)
+        self._active += int(np.count_nonzero(result.frame.data))
         if result.window_end:
             self._tally.add(result.decision)
 
