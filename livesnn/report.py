@@ -44,7 +44,9 @@ def describe_summary(summary: Summary) -> str:
         "network": f"{latency['p50']:.2f} ms a frame (p95 {latency['p95']:.2f}, p99 {latency['p99']:.2f})",
         "engine": _engines(summary),
         "density": f"{summary.density:.1%} of hidden neurons spike in a step",
-        "operations": f"{summary.synops_per_frame / 1e6:.2f} million synaptic a frame",
+        "operations": f"{summary.synops_per_frame / 1e6:.2f} million synaptic a frame"
+        f", {summary.macs_per_frame / 1e6:.2f} million MACs",
+        "energy": f"{summary.energy_estimate_uj_per_frame:.2f} µJ a frame, an estimate ({summary.energy_constants})",
         "time": f"{summary.seconds:.2f} s",
     }
     if not summary.events and not summary.dropped:  # a video

@@ -62,7 +62,7 @@ def run_app(
     from livesnn.app.main_window import MainWindow
 
     settings = user_settings()
-    application = _application(settings)
+    application = make_application(settings)
     window = MainWindow(model, engine=engine, settings=settings)
     if pre_roll_s is not None:
         window.recorder.use_pre_roll(pre_roll_s)
@@ -88,7 +88,7 @@ def _check_pre_roll(seconds: float) -> None:
         )
 
 
-def _application(settings: Settings) -> QApplication:
+def make_application(settings: Settings) -> QApplication:
     """Return Qt's application, set up, in the theme that was chosen."""
     from PySide6.QtWidgets import QApplication
 

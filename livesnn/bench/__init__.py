@@ -14,7 +14,7 @@ from livesnn.errors import LivesnnError
 
 Measurement = Literal[
     "decode", "slicer", "step", "latency", "startup", "simulate", "denoise",
-    "formats", "train", "simulator", "transfer", "density", "bandwidth",
+    "formats", "train", "simulator", "transfer", "density", "bandwidth", "sustained",
 ]  # fmt: skip
 WHAT: tuple[Measurement, ...] = (
     "decode", "slicer", "step", "latency", "startup", "simulate", "denoise",
@@ -27,7 +27,7 @@ class Options:
     """What is measured how often; see `livesnn bench --help`.
 
     ``source`` is of "step" and "density"; ``real`` is of "simulator" and "transfer", ``report`` and ``people`` of
-    "simulator".
+    "simulator"; ``seconds``, ``rates`` and ``threads`` of "sustained".
     """
 
     model: str = "nmnist"
@@ -37,6 +37,9 @@ class Options:
     real: Path = Path("data")
     report: Path = Path("simulator")
     people: int = 100
+    seconds: float = 20.0
+    rates: tuple[int, ...] = ()
+    threads: int | None = None
 
 
 def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
@@ -45,14 +48,18 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
     All others are measured only by name: they take minutes, torch, matplotlib, or real clips.
     """
     model, repeats = options.model, options.repeats
-    if options.peers and not {"train", "formats"} & set(what):
+    if options.peers and not {"train", "formats", "step"} & set(what):
         raise LivesnnError(
-            "--peers compares training or reading alone: livesnn bench train --peers, or formats"
+            "--peers compares training, reading or a step alone: livesnn bench train --peers, or formats, or step"
         )
     if repeats < 1:
         raise LivesnnError(f"{repeats} repeats measure nothing: give --repeats 1 or more")
     if options.people < 10:
         raise LivesnnError(f"{options.people} people are no distribution: give --people 10 or more")
+    if options.seconds <= 0 or any(rate < 1000 for rate in options.rates):
+        raise LivesnnError("nothing is measured in no time, or at fewer than 1000 events/s: give more")
+    if options.threads is not None and options.threads < 1:
+        raise LivesnnError(f"{options.threads} threads can't run a model: give --threads 1 or more")
     from livesnn.bench.bandwidth import bench_bandwidth
     from livesnn.bench.decode import bench_decode
     from livesnn.bench.denoise import bench_denoise
@@ -62,6 +69,7 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
     from livesnn.bench.simulator import bench_simulator
     from livesnn.bench.slicer import bench_slicer
     from livesnn.bench.step import bench_latency, bench_startup, bench_step
+    from livesnn.bench.sustained import RATES, bench_sustained
     from livesnn.bench.train import bench_train
     from livesnn.bench.transfer import bench_transfer
 
@@ -69,7 +77,7 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
         "decode": lambda: bench_decode([], repeats),
         "formats": lambda: bench_formats(repeats, peers=options.peers),
         "slicer": lambda: bench_slicer(repeats),
-        "step": lambda: bench_step(model, repeats, options.source),
+        "step": lambda: bench_step(model, repeats, options.source, peers=options.peers),
         "latency": lambda: bench_latency(model),
         "startup": lambda: bench_startup(model, repeats),
         "denoise": lambda: bench_denoise(repeats),
@@ -79,6 +87,9 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
         "transfer": lambda: bench_transfer(options.real, model),
         "density": lambda: bench_density(repeats, options.source),
         "bandwidth": lambda: bench_bandwidth(repeats),
+        "sustained": lambda: bench_sustained(
+            seconds=options.seconds, rates=options.rates or RATES, threads=options.threads
+        ),
     }
     figures: dict[str, object] = {name: measurements[name]() for name in what or WHAT}
     return {"machine": machine(), **figures}

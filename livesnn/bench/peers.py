@@ -1,4 +1,4 @@
-"""STS-ResNet as SpikingJelly and snnTorch write it, to be measured beside ours. Not here: ours (snn/), timing."""
+"""STS-ResNet of other frameworks' layers, to be measured beside ours. Not here: theirs (peer_networks.py), timing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError
-from livesnn.snn.surrogate import Surrogate
 
 
 class Framework(NamedTuple):
@@ -25,39 +24,23 @@ class Framework(NamedTuple):
     linear: Callable[[int, int], nn.Module]
 
 
-def build_peer(name: str, card: ModelCard, surrogate: Surrogate) -> Peer:
-    """Build a card's STS-ResNet in "spikingjelly" or "snntorch", with fresh weights.
-
-    "-channels-last" behind it: with PyTorch's other memory layout, which its documentation recommends for
-    convolutions. What each is worth is in the README.
-    """
-    check_card(card)
-    framework, _, layout = name.partition("-")
-    build = {"spikingjelly": SpikingJellyNetwork, "snntorch": SnnTorchNetwork}[framework]
-    peer = build(card, surrogate)
-    if layout == "channels-last":
-        peer.channels_last = True
-        peer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return peer
-
-
 def check_card(card: ModelCard) -> None:
     """Raise LivesnnError for a network that isn't written here: the peers have the default one, of any width."""
     spec = card.network
-    plain = len(set(spec.widths)) == 1 and set(spec.strides) == {1} and spec.norm
+    plain = len(set(spec.widths)) == 1 and set(spec.strides) == {1}
     if not (spec.kind == "sts_resnet" and plain and card.readout == "membrane" and card.neuron.reset):
-        raise LivesnnError(
-            "peers are measured on the default STS-ResNet alone: one width, strides of 1, norm"
-        )
+        raise LivesnnError("peers are measured on the default STS-ResNet alone: one width, strides of 1")
 
 
 class ConvNorm(nn.Module):
-    """Convolution and batch norm, named as ours."""
+    """Convolution and batch norm, named as ours; without a norm, a convolution with a bias."""
 
-    def __init__(self, make: Framework, channels: int, width: int, kernel: int, stride: int) -> None:
+    def __init__(
+        self, make: Framework, channels: int, width: int, kernel: int, stride: int, *, norm: bool
+    ) -> None:
         super().__init__()
-        self.conv = make.convolution(channels, width, kernel, stride, kernel // 2, bias=False)
-        self.norm = make.norm(width)
+        self.conv = make.convolution(channels, width, kernel, stride, kernel // 2, bias=not norm)
+        self.norm = make.norm(width) if norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the current."""
@@ -67,9 +50,9 @@ class ConvNorm(nn.Module):
 class SubBlock(nn.Module):
     """Conv3×3 → neuron → Conv3×3 (+ skip) → neuron → dropout."""
 
-    def __init__(self, make: Framework, width: int) -> None:
+    def __init__(self, make: Framework, width: int, *, norm: bool) -> None:
         super().__init__()
-        self.first, self.second = (ConvNorm(make, width, width, 3, 1) for _ in range(2))
+        self.first, self.second = (ConvNorm(make, width, width, 3, 1, norm=norm) for _ in range(2))
         self.inner, self.outer = make.neuron(), make.neuron()
         self.dropout = make.dropout()
 
@@ -88,12 +71,12 @@ class Peer(nn.Module):
         super().__init__()
         spec, self.card = card.network, card
         self.channels_last = False
-        width = spec.widths[0]
-        self.stem = ConvNorm(make, card.input.channels, width, spec.stem_kernel, spec.stem_stride)
+        width, norm = spec.widths[0], spec.norm
+        self.stem = ConvNorm(make, card.input.channels, width, spec.stem_kernel, spec.stem_stride, norm=norm)
         self.stem_neuron = make.neuron()
         self.stem_pool = make.pool(3, spec.stem_pool_stride, 1)
         self.blocks = nn.ModuleList(
-            nn.ModuleList(SubBlock(make, width) for _ in range(count)) for count in spec.sub_blocks
+            nn.ModuleList(SubBlock(make, width, norm=norm) for _ in range(count)) for count in spec.sub_blocks
         )
         self.final_pool = make.pool(spec.final_pool)
         side = card.input.height
@@ -119,6 +102,14 @@ class Peer(nn.Module):
         folded = scaled.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         return folded.unflatten(0, scaled.shape[:2])
 
+    def clear(self) -> None:
+        """Set all membranes to zero."""
+        raise NotImplementedError
+
+    def advance(self, frame: Tensor) -> Tensor:
+        """Return the membranes of the read-out [B, K] after one more frame, scaled, [B, C, H, W]."""
+        raise NotImplementedError
+
     def hidden_neurons(self) -> list[nn.Module]:
         """Return the neuron layers that spike."""
         outer = [layer for name, layer in self.named_modules() if name.endswith((".inner", ".outer"))]
@@ -138,98 +129,3 @@ class Peer(nn.Module):
         finally:
             for handle in handles:
                 handle.remove()
-
-
-class SpikingJellyNetwork(Peer):
-    """Multi-step layers: [T, B, ...] goes through each layer at once.
-
-    The surrogate is its `Erf`, a Gaussian with ours' peak: its own runs by a gradient written by hand where a custom
-    one doesn't. Width and peak are tied, so it is 2.4 times as wide.
-    """
-
-    def __init__(self, card: ModelCard, surrogate: Surrogate) -> None:
-        from spikingjelly.activation_based import functional, layer, neuron
-        from spikingjelly.activation_based import surrogate as surrogates
-
-        tau, threshold = 1 / (1 - card.neuron.alpha), card.neuron.threshold
-        erf = surrogates.Erf(surrogate.peak * torch.pi**0.5)
-
-        def norm(channels: int) -> nn.Module:
-            return layer.ThresholdDependentBatchNorm2d(1.0, threshold, channels)
-
-        def lif() -> nn.Module:
-            return neuron.LIFNode(tau, False, threshold, 0.0, erf, detach_reset=True)
-
-        def dropout() -> nn.Module:
-            return layer.Dropout(card.network.dropout)  # one mask until the next reset, as ours
-
-        super().__init__(card, Framework(layer.Conv2d, norm, lif, layer.AvgPool2d, dropout, layer.Linear))
-        self.readout = neuron.NonSpikingLIFNode(tau)
-        functional.set_step_mode(self, "m")
-        self.clear: Callable[[nn.Module], None] = functional.reset_net
-        self.gain = tau  # its read-out neuron divides the current by tau
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Return the membranes of the read-out, float32 [T, B, K], of uint8 [T, B, C, H, W]."""
-        self.clear(self)
-        membranes = self.readout(self.currents(self.scale_input(frames)))
-        return torch.stack(membranes).float() * self.gain
-
-
-class SnnTorchNetwork(Peer):
-    """Leaky neurons in a loop over time; batch norm thus has the statistics of a step.
-
-    The surrogate is ours, by its `custom_surrogate`.
-    """
-
-    def __init__(self, card: ModelCard, surrogate: Surrogate) -> None:
-        import snntorch
-        from snntorch.surrogate import custom_surrogate
-
-        alpha, threshold = card.neuron.alpha, card.neuron.threshold
-
-        def gradient(distance: Tensor, grad: Tensor, spikes: Tensor) -> Tensor:
-            return grad * surrogate.derivative(distance)
-
-        def norm(channels: int) -> nn.Module:
-            layer = nn.BatchNorm2d(channels)
-            nn.init.constant_(layer.weight, threshold)
-            return layer
-
-        def leaky() -> nn.Module:
-            spike = custom_surrogate(gradient)
-            return snntorch.Leaky(alpha, threshold, spike, init_hidden=True, reset_mechanism="zero")
-
-        def dropout() -> nn.Module:
-            return WindowDropout(card.network.dropout)
-
-        super().__init__(card, Framework(nn.Conv2d, norm, leaky, nn.AvgPool2d, dropout, nn.Linear))
-        self.readout = snntorch.Leaky(alpha, init_hidden=True, output=True, reset_mechanism="none")
-        self.stateful = [m for m in self.modules() if isinstance(m, snntorch.Leaky)]
-        self.dropouts = [m for m in self.modules() if isinstance(m, WindowDropout)]
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Return the membranes of the read-out, float32 [T, B, K], of uint8 [T, B, C, H, W]."""
-        for layer in self.stateful:
-            layer.reset_mem()
-        for dropout in self.dropouts:
-            dropout.mask = None
-        membranes = [self.readout(self.currents(frame))[1] for frame in self.scale_input(frames)]
-        return torch.stack(membranes).float()
-
-
-class WindowDropout(nn.Module):
-    """Dropout with one mask until ``mask`` is set to None. snnTorch has none; a mask a step would cost it time."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-        self.mask: Tensor | None = None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x with dropped units."""
-        if not self.training:
-            return x
-        if self.mask is None:
-            self.mask = nn.functional.dropout(torch.ones_like(x), self.p)
-        return x * self.mask

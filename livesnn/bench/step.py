@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from itertools import islice
 
 import numpy as np
@@ -16,10 +17,11 @@ import numpy.typing as npt
 from livesnn.bench.slicer import moving_blob
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.events import Events, EventSource, Resolution, SourceCounters
+from livesnn.events import Resolution
 from livesnn.events.buffered import Buffered
 from livesnn.events.frames import Frame, frames
-from livesnn.infer import Engine, Model, load_model
+from livesnn.events.paced import Paced
+from livesnn.infer import Engine, Model, load_model, model_folder
 from livesnn.infer.pipeline import run
 from livesnn.infer.synops import mean_density
 from livesnn.infer.tally import Percentiles
@@ -29,27 +31,30 @@ SENSOR = Resolution(346, 260)
 ENGINES: tuple[Engine, ...] = ("onnx", "spike", "torch")
 THREADS = min(2, os.cpu_count() or 1)
 """Of every engine that is timed: each is at its best with two where there are two processors."""
-PACKET_US = 1000
+Times = dict[str, float]
 
 
-def bench_step(model: str, repeats: int, source: str = "", *, n_frames: int = 300) -> dict[str, object]:
+def bench_step(
+    model: str, repeats: int, source: str = "", *, n_frames: int = 300, peers: bool = False
+) -> dict[str, object]:
     """Time one step of each engine on the same frames, state carried: ms over ``repeats`` passes after a warm-up.
 
     ``source``: whose first frames; default: a blob that moves. Engines that can't run the model, or aren't
     installed, are left out. ``agreement``: share of frames in which all engines, each running free, have the same
-    argmax.
+    argmax. ``peers``: other frameworks too, see `_peers`.
     """
     onnx = load_model(model, "onnx")
     card = onnx.card
     inputs = list(_frames(card, source, n_frames))
     results = list(run(iter(inputs), onnx))
-    engines, winners = {}, []
+    engines: dict[str, Times] = {}
+    winners = {}
     for engine in ENGINES:
         with suppress(ModelError):  # said by --engine
-            engines[engine], won = _time_engine(load_model(model, engine, threads=THREADS), inputs, repeats)
-            winners.append(won)
+            loaded = load_model(model, engine, threads=THREADS)
+            engines[engine], winners[engine] = _time_engine(loaded, inputs, repeats)
     onnx_ms = engines["onnx"]["ms_p50"]
-    return {
+    figures: dict[str, object] = {
         "frames": len(inputs),
         "repeats": repeats,
         "threads": THREADS,
@@ -59,8 +64,37 @@ def bench_step(model: str, repeats: int, source: str = "", *, n_frames: int = 30
         "ratio": {
             f"{name}_vs_onnx": onnx_ms / known["ms_p50"] for name, known in engines.items() if name != "onnx"
         },
-        "agreement": float(np.mean(np.all(np.equal(winners, winners[0]), axis=0))),
+        "agreement": float(np.mean([len(set(won)) == 1 for won in zip(*winners.values(), strict=True)])),
     }
+    if peers:
+        ours: Engine = "spike" if "spike" in engines else "onnx"
+        figures |= _peers(model, inputs, repeats, engines[ours]["ms_p50"], winners[ours])
+    return figures
+
+
+def _peers(
+    model: str, inputs: list[Frame], repeats: int, ours_ms: float, ours_winners: npt.NDArray[np.int64]
+) -> dict[str, object]:
+    """Time a step in each framework that is installed.
+
+    Returns
+    -------
+    For each of `peers` its times, ``ratio``, its median over ours, and ``same_decision``, the share of frames with
+    the same argmax as ours; and `peers_left_out`: why the others are.
+    """
+    if find_spec("torch") is None:
+        return {"peers": {}, "peers_left_out": {"all": "they need PyTorch: pip install 'livesnn[train]'"}}
+    from livesnn.bench.step_peers import build_peers
+
+    timed, left_out = {}, {}
+    for name, peer in build_peers(model_folder(model), threads=THREADS):
+        if isinstance(peer, str):
+            left_out[name] = peer
+            continue
+        times, won = _time_engine(peer, inputs, repeats)
+        same = {"ratio": times["ms_p50"] / ours_ms, "same_decision": float(np.mean(won == ours_winners))}
+        timed[name] = times | same
+    return {"peers": timed, "peers_left_out": left_out}
 
 
 def _frames(card: ModelCard, source: str, most: int) -> Iterator[Frame]:
@@ -69,13 +103,13 @@ def _frames(card: ModelCard, source: str, most: int) -> Iterator[Frame]:
         with open_source(source) as opened:
             yield from islice(frames(opened, card.input.slice, card.input), most)
         return
-    events = moving_blob(400_000, SENSOR, seed=1, duration_us=12_000_000)
-    yield from islice(frames(_Live(events, paced=False), card.input.slice, card.input), most)
+    duration_us = 12_000_000
+    events = moving_blob(400_000, SENSOR, seed=1, duration_us=duration_us)
+    blob = Paced(events, SENSOR, duration_us=duration_us, paced=False)
+    yield from islice(frames(blob, card.input.slice, card.input), most)
 
 
-def _time_engine(
-    model: Model, inputs: list[Frame], repeats: int
-) -> tuple[dict[str, float], npt.NDArray[np.int64]]:
+def _time_engine(model: Model, inputs: list[Frame], repeats: int) -> tuple[Times, npt.NDArray[np.int64]]:
     """Return the times of a step, and the winner [frames] of each."""
     times: list[float] = []
     winners: list[int] = []
@@ -101,7 +135,7 @@ def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, fl
     for events_per_s in (100_000, 1_000_000):
         duration_us = int(seconds * 1e6)
         events = moving_blob(int(events_per_s * seconds), SENSOR, seed=2, duration_us=duration_us)
-        source = Buffered(_Live(events, paced=True), policy="drop_oldest")
+        source = Buffered(Paced(events, SENSOR, duration_us=duration_us), policy="drop_oldest")
         results = list(run(frames(source, loaded.card.input.slice, loaded.card.input), loaded))
         source.close()
         late = np.array([result.latency.total_ms for result in results if result.t > 1_000_000])
@@ -129,29 +163,6 @@ def bench_startup(model: str, repeats: int) -> dict[str, float]:
         "s_max": float(warm.max()),
         "repeats": repeats,
     }
-
-
-class _Live(EventSource):
-    """Events of a file in memory as a camera gives them: a packet a millisecond, at their own pace or at once."""
-
-    def __init__(self, events: Events, *, paced: bool) -> None:
-        self.resolution = SENSOR
-        self.counters = SourceCounters()
-        self._events, self._paced = events, paced
-
-    def __iter__(self) -> Iterator[Events]:
-        edges = np.arange(0, int(self._events["t"][-1]) + PACKET_US, PACKET_US)
-        starts = np.searchsorted(self._events["t"], edges)
-        begun_s = time.perf_counter()
-        for edge, start, stop in zip(edges, starts[:-1], starts[1:], strict=False):
-            if self._paced:
-                due_s = begun_s + (edge + PACKET_US) / 1e6
-                time.sleep(max(0.0, due_s - time.perf_counter()))
-            self.counters.events += int(stop - start)
-            yield self._events[start:stop]
-
-    def close(self) -> None:
-        """Nothing to release."""
 
 
 def _percentiles(ms: npt.NDArray[np.float64]) -> dict[str, float]:

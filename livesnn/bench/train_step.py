@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from livesnn.bench.peers import Peer, build_peer
+from livesnn.bench.peer_networks import build_peer
+from livesnn.bench.peers import Peer
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.lif import compiled_kernels
 from livesnn.snn.network import eval_mode

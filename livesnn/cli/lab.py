@@ -261,6 +261,9 @@ def bench(
     data: Path = Path("data"),
     out: Path = Path("simulator"),
     people: int = 100,
+    seconds: float = 20.0,
+    rates: tuple[int, ...] = (),
+    threads: int | None = None,
     json: bool = True,
 ) -> int:
     """Measure this machine; JSON.
@@ -279,19 +282,38 @@ def bench(
     source
         With step and density: a recording, whose frames are taken; default: a blob that moves, a shipped clip.
     peers
-        With train: the same network in SpikingJelly and snnTorch too (pip install spikingjelly snntorch). With
-        formats: reading by other libraries too, those of them that are installed.
+        With step: the same network with torch.compile and in OpenVINO, SpikingJelly, snnTorch and Norse too, those of
+        them that are installed (pip install openvino spikingjelly snntorch norse). With train: in SpikingJelly and
+        snnTorch. With formats: reading by other libraries too, those of them that are installed.
     data
         With simulator and transfer: the folder of real clips, NN_GESTURE.npz.
     out
         With simulator: where its report goes, README.md and pictures.
     people
         With simulator: simulated people a gesture.
+    seconds
+        With sustained: how long the window is measured at each rate.
+    rates
+        With sustained: events a second, from low to high up to the first that the window can't take; default:
+        250,000 to 2,000,000.
+    threads
+        With sustained: threads of a step; default: as the app.
     json
         It is JSON in any case; taken since other commands take it.
     """
     from livesnn.bench import Options, measure
 
-    options = Options(model, source, repeats, peers=peers, real=data, report=out, people=people)
+    options = Options(
+        model,
+        source,
+        repeats,
+        peers=peers,
+        real=data,
+        report=out,
+        people=people,
+        seconds=seconds,
+        rates=rates,
+        threads=threads,
+    )
     write_json(measure(what, options))
     return 0

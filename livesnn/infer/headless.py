@@ -22,7 +22,7 @@ from livesnn.infer.auto_engine import PREPARING, note_of, preparing
 from livesnn.infer.decide import Decider
 from livesnn.infer.pipeline import Result, StateMode, run
 from livesnn.infer.spike_engine import is_compiled
-from livesnn.infer.synops import mean_density, synops
+from livesnn.infer.synops import costs, energy_constants, mean_density
 from livesnn.infer.tally import Percentiles, Tally
 from livesnn.signals import ending_sets
 from livesnn.sources import open_source
@@ -49,7 +49,8 @@ class Summary:
     outside the sensor. `denoise`: events that came, of which were kept, and dropped for each reason; None: nothing
     was filtered. `engine` ran the last frame, `engine_frames` says how many each ran, `engine_switched_at_frame`
     (from 0) is the first that another than the first engine ran; None: there was none. `warnings`: what was assumed
-    or lost in reading, what makes the decisions doubtful, and why an engine isn't there.
+    or lost in reading, what makes the decisions doubtful, and why an engine isn't there. `synops_per_frame` and the
+    two behind it: see `Costs`, with `energy_constants`.
     """
 
     frames: int
@@ -63,6 +64,9 @@ class Summary:
     latency_ms: dict[str, float]
     density: float
     synops_per_frame: float
+    macs_per_frame: float
+    energy_estimate_uj_per_frame: float
+    energy_constants: str
     seconds: float
     warnings: tuple[str, ...]
     out_of_order: int = 0
@@ -142,6 +146,7 @@ class _Totals:
         self._tally = Tally()
         self._latencies_ms: list[float] = []
         self._densities = np.zeros(len(model.card.states) - 1)
+        self._active = 0  # values of all frames other than 0
 
     def add(self, result: Result) -> None:
         engine = self._model.engine
@@ -150,6 +155,7 @@ class _Totals:
         self._engines[engine] = self._engines.get(engine, 0) + 1
         self._latencies_ms.append(result.latency.network_ms)
         self._densities += result.density
+        self._active += int(np.count_nonzero(result.frame.data))
         if result.window_end:
             self._tally.add(result.decision)
 
@@ -159,7 +165,8 @@ class _Totals:
 
     def end(self, source: EventSource) -> Summary:
         card = self._model.card
-        density = self._densities / max(self._frames, 1)
+        frames = max(self._frames, 1)
+        density = self._densities / frames
         return Summary(
             frames=self._frames,
             windows=self._tally.windows,
@@ -171,7 +178,8 @@ class _Totals:
             engine_switched_at_frame=self._switched,
             latency_ms=Percentiles.of(self._latencies_ms or [0.0])._asdict(),
             density=mean_density(density, card),
-            synops_per_frame=synops(density, card),
+            **costs(density, self._active / frames, card),
+            energy_constants=energy_constants(card),
             seconds=time.perf_counter() - self._begun_s,
             warnings=(*source.warnings, *self._doubts(source)),
             out_of_order=source.counters.out_of_order,

@@ -1,11 +1,13 @@
-"""Counting spikes: mean density, and synaptic operations a frame; one addition a spike and a synapse it reaches.
+"""What a frame costs: mean density, synaptic operations, multiplications of the first layer; an energy estimate.
 
-NeuroBench's "effective ACs" (Yik et al. 2023); the first layer's multiplications on event counts are not in it.
+NeuroBench's terms (Yik et al. 2023): an "effective AC" is one addition a spike and a synapse it reaches; an
+"effective MAC", of the first layer, one multiplication and addition an input that isn't 0 and a synapse it reaches.
 """
 
 from __future__ import annotations
 
 from math import prod
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,17 @@ from livesnn.card import ModelCard
 
 FloatArray = npt.NDArray[np.floating]
 Shape = tuple[int, ...]
+
+PJ_PER_MAC = 4.6
+"""Of the first layer: a multiplication (3.7) and an addition (0.9) of 32-bit floats."""
+
+PJ_PER_AC = {32: 0.9, 8: 0.1}
+"""By the bits of the blocks' kernels: an addition of 32-bit floats, or of 32-bit whole numbers."""
+
+ENERGY_SOURCE = (
+    "45 nm, 0.9 V (Horowitz, ISSCC 2014): the arithmetic alone, without memory and the neurons' updates"
+)
+"""What the constants hold for: not this machine, but what others' estimates are made with."""
 
 
 def mean_density(density: FloatArray, card: ModelCard) -> float:
@@ -25,8 +38,45 @@ def mean_density(density: FloatArray, card: ModelCard) -> float:
 
 
 def synops(density: FloatArray, card: ModelCard) -> float:
-    """Return the synaptic operations of one frame, from each hidden layer's density [layers − 1]."""
+    """Return the synaptic operations (effective ACs) of one frame, from each hidden layer's density [layers − 1]."""
     return float(np.sum(density * _hidden_neurons(card) * fan_out(card)))
+
+
+class Costs(TypedDict):
+    """What a frame takes: effective ACs, effective MACs of the first layer, and an estimate made from both, in µJ."""
+
+    synops_per_frame: float
+    macs_per_frame: float
+    energy_estimate_uj_per_frame: float
+
+
+def costs(density: FloatArray, active: float, card: ModelCard) -> Costs:
+    """Return what a frame takes, from the hidden layers' density [layers − 1] and how many of its values aren't 0."""
+    acs, effective_macs = synops(density, card), macs(active, card)
+    return Costs(
+        synops_per_frame=acs,
+        macs_per_frame=effective_macs,
+        energy_estimate_uj_per_frame=energy_estimate_uj(effective_macs, acs, card),
+    )
+
+
+def macs(active: float, card: ModelCard) -> float:
+    """Return the effective MACs of one frame of which so many values, of all channels and pixels, aren't 0."""
+    spec, first = card.input, next(iter(card.states.values()))
+    if len(first) == 1:
+        return active * first[0]
+    kernel = 3 if card.network.kind == "conv_snn" else card.network.stem_kernel
+    return active * _conv((spec.channels, spec.height, spec.width), first, kernel)
+
+
+def energy_estimate_uj(effective_macs: float, effective_acs: float, card: ModelCard) -> float:
+    """Return what the arithmetic would take in µJ, by the constants above: an estimate, nothing is measured."""
+    return 1e-6 * (PJ_PER_MAC * effective_macs + PJ_PER_AC[card.network.weight_bits] * effective_acs)
+
+
+def energy_constants(card: ModelCard) -> str:
+    """Return in words what an energy estimate is made with."""
+    return f"{PJ_PER_MAC} pJ a MAC, {PJ_PER_AC[card.network.weight_bits]} pJ an AC: {ENERGY_SOURCE}"
 
 
 def _hidden_neurons(card: ModelCard) -> FloatArray:

@@ -17,7 +17,7 @@ from livesnn.events.frames import Frame
 from livesnn.infer import Model
 from livesnn.infer.decide import Decider, probabilities
 from livesnn.infer.pipeline import run
-from livesnn.infer.synops import mean_density, synops
+from livesnn.infer.synops import costs, mean_density
 from livesnn.train.calibrate import calibration_error, fit_temperature
 from livesnn.train.datasets.clips import Clips
 
@@ -41,11 +41,12 @@ class Evaluation:
 
     ``accuracy_recordings``: one decision a recording or video, by the mean rates of its clips, each from zero state;
     None where each clip is a recording of its own. ``density``: spikes a neuron a step over all hidden neurons, in
-    the carried run; ``densities``: by layer. ``confusion``: rows are true classes, columns decisions, of the carried
-    run; ``confusion_reset``: of the other. ``calibration_error``: between confidence and accuracy, 0..1, and the
-    ``temperature`` that would suit these clips; both of the carried run. ``mistakes``: the surest `MISTAKES` of the
-    other. ``mean_count``: of a pixel; ``saturated``: the share of pixels with events (of video: of all) at the
-    model's maximum count or above; ``empty``: of frames with nothing in them.
+    the carried run; ``densities``: by layer; ``synops_per_frame`` and the two behind it: see `Costs`. ``confusion``:
+    rows are true classes, columns decisions, of the carried run; ``confusion_reset``: of the other.
+    ``calibration_error``: between confidence and accuracy, 0..1, and the ``temperature`` that would suit these clips;
+    both of the carried run. ``mistakes``: the surest `MISTAKES` of the other. ``mean_count``: of a pixel;
+    ``saturated``: the share of pixels with events (of video: of all) at the model's maximum count or above;
+    ``empty``: of frames with nothing in them.
     """
 
     n: int
@@ -56,6 +57,8 @@ class Evaluation:
     density: float
     densities: dict[str, float]
     synops_per_frame: float
+    macs_per_frame: float
+    energy_estimate_uj_per_frame: float
     classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
     confusion_reset: tuple[tuple[int, ...], ...]
@@ -94,7 +97,7 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
         accuracy_recordings=_by_recording(stream, reset) if recordings < len(stream) else None,
         density=mean_density(density, card),
         densities=dict(zip(card.states, density.tolist(), strict=False)),
-        synops_per_frame=synops(density, card),
+        **costs(density, _active(clips), card),
         classes=clips.classes,
         confusion=confusion,
         confusion_reset=_confusion(clips.classes, truth, reset),
@@ -171,6 +174,11 @@ def _counts(clips: Clips, spec: InputSpec) -> _Counts:
         empty += int(np.count_nonzero(~clip.any(axis=(1, 2, 3))))
     frames = len(clips) * clips.frames.shape[1]
     return {"mean_count": total / len(clips), "saturated": full / max(used, 1), "empty": empty / frames}
+
+
+def _active(clips: Clips) -> float:
+    """Return the mean number of a frame's values that aren't 0."""
+    return sum(np.count_nonzero(clip) for clip in clips.frames) / (len(clips) * clips.frames.shape[1])
 
 
 def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> Iterator[_Clip]:

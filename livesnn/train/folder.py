@@ -117,6 +117,7 @@ def _describe(card: ModelCard, measured: Evaluation, *, curve: bool) -> str:
 | probabilities | at temperature {card.temperature:g}; calibration error at 1: {measured.calibration_error:.3f} |
 | hidden density | {measured.density:.4f} spikes a neuron a step |
 | synaptic operations | {measured.synops_per_frame / 1e6:.2f} million a frame |
+| multiplications | {measured.macs_per_frame / 1e6:.2f} million a frame |
 | validation | {validation} |
 | commit | {card.commit} |
 | command | `{card.command}` |

@@ -55,7 +55,8 @@ def test_a_shipped_model_recognises_the_shipped_clip(clip: Path) -> None:
     assert sum(row["decision"] == expected for row in rows) >= 0.9 * len(rows)
     assert summary["dropped"] == 0
     assert 0 < summary["density"] < 0.3
-    assert summary["synops_per_frame"] > 0
+    assert summary["synops_per_frame"] > summary["macs_per_frame"] > 0
+    assert summary["energy_estimate_uj_per_frame"] > 0
 
 
 def test_the_shipped_model_of_video_names_videos_it_was_not_trained_on(data_dir: Path) -> None:

@@ -10,7 +10,15 @@ import torch
 import torch.nn.functional as F
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
-from livesnn.infer.synops import fan_out, mean_density, synops
+from livesnn.infer.synops import (
+    costs,
+    energy_constants,
+    energy_estimate_uj,
+    fan_out,
+    macs,
+    mean_density,
+    synops,
+)
 from livesnn.snn import build_network
 
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=1))
@@ -78,3 +86,30 @@ def test_a_conv_snn_has_a_fan_out_too() -> None:
     assert first == pytest.approx(counted((4, 17, 17), (4, 17, 17), 3, 1))
     assert second == pytest.approx(7 * covered((17, 17), 2, 2, 0))
     assert hidden == 3
+
+
+def test_multiplications_are_counted_for_every_value_that_is_not_zero() -> None:
+    full = card(CARD)
+    reach = counted((2, 34, 34), full.states["stem"], 7, 2)
+    assert macs(100, full) == pytest.approx(100 * reach)
+    flat = card(replace(CARD, network=NetworkSpec("conv_snn", widths=(4, 4), hidden=7)))
+    assert macs(100, flat) == pytest.approx(100 * counted((2, 34, 34), (4, 34, 34), 3, 1))
+    assert macs(0, full) == 0
+
+
+def test_a_frame_costs_4_6_pj_a_multiplication_and_by_its_bits_an_addition() -> None:
+    floats, whole = card(CARD), card(replace(CARD, network=replace(CARD.network, weight_bits=8)))
+    assert energy_estimate_uj(1e6, 2e6, floats) == pytest.approx(4.6 + 1.8)
+    assert energy_estimate_uj(1e6, 2e6, whole) == pytest.approx(4.6 + 0.2)
+    assert "0.9 pJ an AC" in energy_constants(floats)
+    assert "Horowitz" in energy_constants(whole)
+
+
+def test_costs_are_the_operations_and_the_estimate_of_them() -> None:
+    full = card(CARD)
+    density = np.full(len(full.states) - 1, 0.1)
+    cost = costs(density, 100, full)
+    assert (cost["synops_per_frame"], cost["macs_per_frame"]) == (synops(density, full), macs(100, full))
+    assert cost["energy_estimate_uj_per_frame"] == energy_estimate_uj(
+        cost["macs_per_frame"], cost["synops_per_frame"], full
+    )

@@ -1,0 +1,196 @@
+"""STS-ResNet as SpikingJelly, snnTorch and Norse write it. Not here: what they share (peers.py), ours (snn/)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from livesnn.bench.peers import Framework, Peer, check_card
+from livesnn.card import ModelCard
+from livesnn.snn.surrogate import Surrogate
+
+
+def build_peer(name: str, card: ModelCard, surrogate: Surrogate) -> Peer:
+    """Build a card's STS-ResNet in "spikingjelly", "snntorch" or, for evaluation, "norse", with fresh weights.
+
+    "-channels-last" behind it: with PyTorch's other memory layout, which its documentation recommends for
+    convolutions. What each is worth is in the README.
+    """
+    check_card(card)
+    framework, _, layout = name.partition("-")
+    build = {"spikingjelly": SpikingJellyNetwork, "snntorch": SnnTorchNetwork, "norse": NorseNetwork}[
+        framework
+    ]
+    peer = build(card, surrogate)
+    if layout == "channels-last":
+        peer.channels_last = True
+        peer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return peer
+
+
+class SpikingJellyNetwork(Peer):
+    """Multi-step layers: [T, B, ...] goes through each layer at once.
+
+    The surrogate is its `Erf`, a Gaussian with ours' peak: its own runs by a gradient written by hand where a custom
+    one doesn't. Width and peak are tied, so it is 2.4 times as wide.
+    """
+
+    def __init__(self, card: ModelCard, surrogate: Surrogate) -> None:
+        from spikingjelly.activation_based import functional, layer, neuron
+        from spikingjelly.activation_based import surrogate as surrogates
+
+        tau, threshold = 1 / (1 - card.neuron.alpha), card.neuron.threshold
+        erf = surrogates.Erf(surrogate.peak * torch.pi**0.5)
+
+        def norm(channels: int) -> nn.Module:
+            return layer.ThresholdDependentBatchNorm2d(1.0, threshold, channels)
+
+        def lif() -> nn.Module:
+            return neuron.LIFNode(tau, False, threshold, 0.0, erf, detach_reset=True)
+
+        def dropout() -> nn.Module:
+            return layer.Dropout(card.network.dropout)  # one mask until the next reset, as ours
+
+        super().__init__(card, Framework(layer.Conv2d, norm, lif, layer.AvgPool2d, dropout, layer.Linear))
+        self.readout = neuron.NonSpikingLIFNode(tau)
+        self._functional = functional
+        self._mode = ""
+        self.gain = tau  # its read-out neuron divides the current by tau
+
+    def clear(self) -> None:
+        """Set all membranes to zero."""
+        self._functional.reset_net(self)
+        self.readout.v = 0.0
+
+    def advance(self, frame: Tensor) -> Tensor:
+        """Return the membranes of the read-out [B, K] after one more frame, scaled, [B, C, H, W]."""
+        self._use("s")
+        self.readout.neuronal_charge(self.currents(frame))  # not forward, which begins from zero
+        return self.readout.v * self.gain
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return the membranes of the read-out, float32 [T, B, K], of uint8 [T, B, C, H, W]."""
+        self.clear()
+        self._use("m")
+        membranes = self.readout(self.currents(self.scale_input(frames)))
+        return torch.stack(membranes).float() * self.gain
+
+    def _use(self, mode: Literal["s", "m"]) -> None:
+        """Let layers take one step at once, or many."""
+        if mode != self._mode:
+            self._mode = mode
+            self._functional.set_step_mode(self, mode)
+
+
+class SnnTorchNetwork(Peer):
+    """Leaky neurons in a loop over time; batch norm thus has the statistics of a step.
+
+    The surrogate is ours, by its `custom_surrogate`.
+    """
+
+    def __init__(self, card: ModelCard, surrogate: Surrogate) -> None:
+        import snntorch
+        from snntorch.surrogate import custom_surrogate
+
+        alpha, threshold = card.neuron.alpha, card.neuron.threshold
+
+        def gradient(distance: Tensor, grad: Tensor, spikes: Tensor) -> Tensor:
+            return grad * surrogate.derivative(distance)
+
+        def norm(channels: int) -> nn.Module:
+            layer = nn.BatchNorm2d(channels)
+            nn.init.constant_(layer.weight, threshold)
+            return layer
+
+        def leaky() -> nn.Module:
+            spike = custom_surrogate(gradient)
+            return snntorch.Leaky(alpha, threshold, spike, init_hidden=True, reset_mechanism="zero")
+
+        def dropout() -> nn.Module:
+            return WindowDropout(card.network.dropout)
+
+        super().__init__(card, Framework(nn.Conv2d, norm, leaky, nn.AvgPool2d, dropout, nn.Linear))
+        self.readout = snntorch.Leaky(alpha, init_hidden=True, output=True, reset_mechanism="none")
+        self.stateful = [m for m in self.modules() if isinstance(m, snntorch.Leaky)]
+        self.dropouts = [m for m in self.modules() if isinstance(m, WindowDropout)]
+
+    def clear(self) -> None:
+        """Set all membranes to zero, and draw new masks of dropout."""
+        for layer in self.stateful:
+            layer.reset_mem()
+        for dropout in self.dropouts:
+            dropout.mask = None
+
+    def advance(self, frame: Tensor) -> Tensor:
+        """Return the membranes of the read-out [B, K] after one more frame, scaled, [B, C, H, W]."""
+        return self.readout(self.currents(frame))[1]
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return the membranes of the read-out, float32 [T, B, K], of uint8 [T, B, C, H, W]."""
+        self.clear()
+        return torch.stack([self.advance(frame) for frame in self.scale_input(frames)]).float()
+
+
+class NorseNetwork(Peer):
+    """Norse's neurons without synaptic current, in a loop over time; for evaluation: no surrogate of ours is set.
+
+    Its neurons weigh the current by 1 − α, so that membranes and thresholds are 1 − α times ours.
+    """
+
+    def __init__(self, card: ModelCard, surrogate: Surrogate) -> None:
+        from norse.torch import LIBoxCell, LIBoxParameters, LIFBoxCell, LIFBoxParameters
+
+        share = 1 - card.neuron.alpha
+        leak, threshold = torch.as_tensor(share), torch.as_tensor(share * card.neuron.threshold)
+
+        def lif() -> nn.Module:
+            return Held(LIFBoxCell(LIFBoxParameters(tau_mem_inv=leak, v_th=threshold), dt=1.0))
+
+        super().__init__(
+            card, Framework(nn.Conv2d, nn.BatchNorm2d, lif, nn.AvgPool2d, nn.Identity, nn.Linear)
+        )
+        self.readout = Held(LIBoxCell(LIBoxParameters(tau_mem_inv=leak), dt=1.0))
+        self.gain = 1 / share
+        self.stateful = [m for m in self.modules() if isinstance(m, Held)]
+
+    def clear(self) -> None:
+        """Set all membranes to zero."""
+        for layer in self.stateful:
+            layer.state = None
+
+    def advance(self, frame: Tensor) -> Tensor:
+        """Return the membranes of the read-out [B, K] after one more frame, scaled, [B, C, H, W]."""
+        return self.readout(self.currents(frame)) * self.gain
+
+
+class Held(nn.Module):
+    """A cell of Norse's, whose state is held here."""
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell = cell
+        self.state: Any = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the cell's output."""
+        out, self.state = self.cell(x, self.state)
+        return out
+
+
+class WindowDropout(nn.Module):
+    """Dropout with one mask until ``mask`` is set to None. snnTorch has none; a mask a step would cost it time."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+        self.mask: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x with dropped units."""
+        if not self.training:
+            return x
+        if self.mask is None:
+            self.mask = nn.functional.dropout(torch.ones_like(x), self.p)
+        return x * self.mask

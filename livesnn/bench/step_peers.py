@@ -1,0 +1,149 @@
+"""A model's network in other frameworks, frame by frame, each as a Model. Not here: timing them (step.py).
+
+Imports torch, as they do: imported on request only.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from livesnn.bench.peer_networks import build_peer
+from livesnn.card import ModelCard
+from livesnn.errors import LivesnnError
+from livesnn.events.frames import Frame
+from livesnn.infer import Model, State
+from livesnn.snn.checkpoint import load_network, without_norm
+from livesnn.snn.surrogate import Surrogate
+from livesnn.weights import load_weights, weights_to_run
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def build_peers(folder: Path, *, threads: int) -> Iterator[tuple[str, Model | str]]:
+    """Yield each peer's name, and the model of the folder in it, or why it is left out and what to do about it.
+
+    torch's threads are the whole process's: ``threads`` of them.
+    """
+    torch.set_num_threads(threads)
+    for name, (package, build) in BUILDERS.items():
+        if find_spec(package) is None:
+            yield name, f"not installed: pip install {package}"
+            continue
+        try:
+            yield name, build(folder, threads)
+        except (ImportError, LivesnnError) as error:
+            yield name, str(error)
+
+
+class CompiledModel:
+    """Our own network in PyTorch, its step compiled by torch.compile, kernels packed at compilation."""
+
+    engine = "torch-compile"
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        if shutil.which("c++") is None:
+            raise LivesnnError("torch.compile needs a C++ compiler: install one")
+        self._net = without_norm(load_network(folder / "model.safetensors")).eval()
+        self.card = self._net.with_states()
+        self._step = torch.compile(self._net.step, fullgraph=True, dynamic=False, options={"freezing": True})
+
+    def initial_state(self) -> State:
+        """Return the all-zero state."""
+        return tuple(np.zeros(shape, np.float32) for shape in self.card.states.values())
+
+    @torch.no_grad()
+    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
+        """Return the output [K] and the next state."""
+        membranes = tuple(torch.from_numpy(membrane[np.newaxis]) for membrane in state)
+        output, after = self._step(torch.tensor(frame.data[np.newaxis]), membranes)
+        return output[0].numpy(), tuple(membrane[0].numpy() for membrane in after)
+
+
+class OpenVinoModel:
+    """The exported graph in OpenVINO, in 32 bits as ours, hinted to be fast for one frame at a time.
+
+    Two requests take turns, so that one's outputs are the other's inputs: nothing is copied, and a state holds for
+    one more step only.
+    """
+
+    engine = "openvino"
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        import openvino
+
+        _, self.card = load_weights(folder / "model.safetensors")
+        hints = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        compiled = openvino.Core().compile_model(str(folder / "model.onnx"), "CPU", hints)
+        self._requests = [compiled.create_infer_request() for _ in range(2)]
+        self._outputs = [
+            compiled.output(name) for name in ("output", *(f"{s}.next" for s in self.card.states))
+        ]
+
+    def initial_state(self) -> State:
+        """Return the all-zero state."""
+        return tuple(np.zeros(shape, np.float32) for shape in self.card.states.values())
+
+    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
+        """Return the output [K] and the next state, which hold until the next step but one."""
+        feeds: dict[str, npt.NDArray[np.generic]] = {"frame": frame.data[np.newaxis]}
+        feeds |= {name: membrane[np.newaxis] for name, membrane in zip(self.card.states, state, strict=True)}
+        self._requests.reverse()
+        results = self._requests[0].infer(feeds, share_inputs=True, share_outputs=True)
+        output, *membranes = (results[port] for port in self._outputs)
+        return output[0], tuple(membrane[0] for membrane in membranes)
+
+
+class FrameworkModel:
+    """The network as a framework writes it, batch norm folded as ours; the framework holds the state."""
+
+    def __init__(self, folder: Path, threads: int, *, engine: str) -> None:
+        self.engine = engine
+        weights, card = load_weights(folder / "model.safetensors")
+        self.card: ModelCard = card
+        folded = replace(card, network=replace(card.network, norm=False))
+        self._net = build_peer(engine, folded, Surrogate()).eval()
+        run = weights_to_run(weights, card.network)
+        given = {name: torch.from_numpy(value.copy()) for name, value in run.items()}
+        missing, extra = self._net.load_state_dict(given, strict=False)
+        lacking = set(missing) & {name for name, _ in self._net.named_parameters()}
+        if lacking or extra:
+            raise LivesnnError(
+                f"its network is not ours: {sorted(lacking)} and {extra} are in one of them alone"
+            )
+
+    def initial_state(self) -> State:
+        """Set the state that is held to zero; return none."""
+        self._net.clear()
+        return ()
+
+    @torch.no_grad()
+    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
+        """Return the output [K]."""
+        scaled = self._net.scale_input(torch.tensor(frame.data[np.newaxis, np.newaxis]))
+        return self._net.advance(scaled[0])[0].numpy(), ()
+
+
+FRAMEWORKS = ("spikingjelly", "snntorch", "norse")
+BUILDERS: dict[str, tuple[str, Callable[[Path, int], Model]]] = {
+    "torch-compile": ("torch", CompiledModel),
+    "openvino": ("openvino", OpenVinoModel),
+    **{
+        f"{name}{layout}": (name, partial(FrameworkModel, engine=f"{name}{layout}"))
+        for name in FRAMEWORKS
+        for layout in ("", "-channels-last")
+    },
+}
+"""By name: the package that is needed, and what makes the model; frameworks in both memory layouts of PyTorch."""

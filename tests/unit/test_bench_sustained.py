@@ -1,0 +1,119 @@
+"""`livesnn bench sustained`: what is counted as sustained, how the rates are gone through, and the window itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.app.playing.sustained import Look, Measured, Order, Timed, sum_up
+from livesnn.bench import Options, measure
+from livesnn.bench.sustained import _measure, _ramp
+from livesnn.card import InputSpec, SliceRule
+from livesnn.errors import LivesnnError
+from livesnn.events import EVENTS_DTYPE
+from livesnn.events.frames import Frame
+from livesnn.infer import load_model
+from tests.gui.synthetic import CARD, write_model
+
+ORDER = Order(
+    events="events.npy",
+    duration_us=1_000_000,
+    resolution=(34, 34),
+    events_per_s=20_000,
+    model="columns",
+    engine="onnx",
+    threads=1,
+    warm_up_s=0.3,
+    seconds=1.0,
+    cores=2,
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    spec = InputSpec(width=34, height=34, slice=SliceRule(n_events=1000), window=10)
+    return write_model(tmp_path_factory.mktemp("model") / "columns", replace(CARD, input=spec))
+
+
+def stepped(model: Path, frames: int) -> Timed:
+    """Return a model after so many steps, each of a thousand events."""
+    timed = Timed(load_model(model, "onnx", threads=1))
+    state = timed.initial_state()
+    for _ in range(frames):
+        _, state = timed.step(Frame(0, np.zeros((2, 34, 34), np.uint8), 1000), state)
+    return timed
+
+
+def summed(timed: Timed, *, came: int, dropped: int = 0) -> Measured:
+    begun_s, ended_s = timed.steps(0, np.inf)[[0, -1], [1, 2]]
+    order = replace(ORDER, events_per_s=20_000 / (ended_s + 1e-6 - begun_s))
+    first = Look(begun_s, 500, 7, 10, 0.0)
+    last = Look(ended_s + 1e-6, 500 + came, 7 + dropped, 16, 0.05)
+    return sum_up(order, timed, first, last, 2)
+
+
+def test_a_rate_is_sustained_when_all_came_all_was_decided_on_and_nothing_was_dropped(model: Path) -> None:
+    timed = stepped(model, 20)
+    good = summed(timed, came=20_000)
+    assert good.sustained
+    assert good.decided_events_per_s == pytest.approx(good.asked_events_per_s)
+    assert good.engine_steps == {"onnx": 20}
+    p50, p95, p99 = (good.step_ms[name] for name in ("p50", "p95", "p99"))
+    assert p50 <= p95 <= p99
+    assert good.step_p99_to_p50 == pytest.approx(p99 / p50)
+    assert (good.dropped, good.dropped_in_warm_up) == (0, 7)
+    assert not summed(timed, came=20_000, dropped=1).sustained
+    assert not summed(timed, came=19_000).sustained
+    assert not summed(stepped(model, 15), came=20_000).sustained
+
+
+def played(most: int, rates: tuple[int, ...]) -> tuple[list[float], list[bool]]:
+    measured = summed_once()
+    ramp = _ramp(rates, lambda rate: replace(measured, asked_events_per_s=rate, sustained=rate <= most))
+    return [step.asked_events_per_s for step in ramp], [step.sustained for step in ramp]
+
+
+def summed_once() -> Measured:
+    return Measured(True, 0, 0, 0, 0, 0, 0, {}, 1, {}, 0, 0, {}, 2, 1)
+
+
+def test_a_ramp_ends_at_the_first_rate_that_is_not_sustained() -> None:
+    assert played(250, (400, 100, 200, 300)) == ([100, 200, 300], [True, True, False])
+    assert played(1000, (100, 200)) == ([100, 200], [True, True])
+
+
+def test_where_the_lowest_rate_is_too_much_halves_of_it_follow() -> None:
+    assert played(30_000, (100_000, 200_000)) == ([100_000, 50_000, 25_000], [False, False, True])
+    rates, sustained = played(0, (100_000,))
+    assert rates[-1] == 12_500
+    assert not any(sustained)
+
+
+def test_the_window_is_measured_in_a_process_of_its_own(model: Path, tmp_path: Path) -> None:
+    events = np.zeros(20_000, EVENTS_DTYPE)
+    events["t"] = np.arange(20_000) * 50
+    events["x"] = np.arange(20_000) // 100 % 34
+    np.save(tmp_path / "events.npy", events)
+    order = replace(ORDER, events=str(tmp_path / "events.npy"), model=str(model))
+    measured = _measure(order, tmp_path)
+    assert measured.events_per_s == pytest.approx(20_000, rel=0.1)
+    assert measured.decided_events_per_s > 0
+    assert measured.pictures_per_s > 5
+    assert 0 < measured.step_ms["p50"] <= measured.latency_ms["p50"]
+    assert measured.seconds >= 0.9
+
+
+def test_what_the_window_says_went_wrong_is_said(tmp_path: Path) -> None:
+    np.save(tmp_path / "events.npy", np.zeros(1, EVENTS_DTYPE))
+    order = replace(ORDER, events=str(tmp_path / "events.npy"), model=str(tmp_path / "none"))
+    with pytest.raises(LivesnnError, match="none"):
+        _measure(order, tmp_path)
+
+
+def test_no_time_and_no_events_measure_nothing() -> None:
+    for options in (Options(seconds=0), Options(rates=(10,)), Options(threads=0)):
+        with pytest.raises(LivesnnError, match="give"):
+            measure(["sustained"], options)
