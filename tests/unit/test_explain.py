@@ -24,6 +24,7 @@ GOOD = Evaluation(
     energy_estimate_uj_per_frame=1.36,
     classes=("nod", "shake"),
     confusion=((20, 0), (2, 18)),
+    confusion_reset=((20, 0), (2, 18)),
     calibration_error=0.02,
     temperature=1.0,
     mistakes=(Mistake("shake/bob/3", "shake", "nod", 0.91),),
