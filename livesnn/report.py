@@ -139,16 +139,20 @@ def share_done(
     Parameters
     ----------
     after_s
-        Nothing is shown of what is done sooner.
+        Nothing is shown of what is done so soon after it was first told of.
     """
-    begun_s, show = clock(), None
+    begun_s: float | None = None
+    show: Progress | None = None
 
     def tell(share: float) -> None:
-        nonlocal show
-        if show is None and clock() - begun_s >= after_s:
+        nonlocal begun_s, show
+        if show is None:
+            now_s = clock()
+            begun_s = now_s if begun_s is None else begun_s
+            if now_s - begun_s < after_s:
+                return
             show = shown.enter_context(_bar(doing))
-        if show is not None:
-            show(share)
+        show(share)
 
     with contextlib.ExitStack() as shown:
         if not after_s:

@@ -14,7 +14,7 @@ from livesnn.errors import SourceError
 from livesnn.progress import Progress
 from livesnn.report import say, share_done, write, write_json
 
-READING_S = 1.0  # that takes longer is shown
+READING_S = 2.0  # that takes longer is shown
 
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 
