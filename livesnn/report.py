@@ -6,12 +6,14 @@ import contextlib
 import io
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from livesnn.errors import LivesnnError
+from livesnn.progress import Progress, untold
 
 if TYPE_CHECKING:  # the command line's errors need this module at once
     from livesnn.events.describe import RecordingInfo
@@ -131,17 +133,46 @@ def write_json(value: object) -> None:
 
 
 @contextlib.contextmanager
-def share_done(doing: str) -> Iterator[Callable[[float], None]]:
-    """Yield what is to be told how much is done, 0 to 1: on stderr, a bar on a terminal, elsewhere one line."""
+def share_done(
+    doing: str, *, after_s: float = 0.0, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Progress]:
+    """Yield what is to be told how much is done: on stderr, a line, and below it on a terminal a bar.
+
+    Parameters
+    ----------
+    after_s
+        Nothing is shown of what is done so soon after it was first told of.
+    """
+    begun_s: float | None = None
+    show: Progress | None = None
+
+    def tell(share: float) -> None:
+        nonlocal begun_s, show
+        if show is None:
+            now_s = clock()
+            begun_s = now_s if begun_s is None else begun_s
+            if now_s - begun_s < after_s:
+                return
+            show = shown.enter_context(_bar(doing))
+        show(share)
+
+    with contextlib.ExitStack() as shown:
+        if not after_s:
+            tell(0.0)
+        yield tell
+
+
+@contextlib.contextmanager
+def _bar(doing: str) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
     say(doing)
     if not console.is_terminal:
-        yield lambda share: None
+        yield untold
         return
-    with Progress(console=console, transient=True) as bars:
+    with Bars(console=console, transient=True) as bars:
         bar = bars.add_task("", total=1.0)
         yield lambda share: bars.update(bar, completed=share)
 

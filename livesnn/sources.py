@@ -8,6 +8,7 @@ from pathlib import Path
 from livesnn.errors import FormatError, SourceError
 from livesnn.events import EventSource
 from livesnn.events.live import Notify, ignore
+from livesnn.progress import Progress, untold
 
 _LIVE = ("camera:", "tcp://", "simulate:")
 
@@ -17,7 +18,7 @@ def is_live(uri: str) -> bool:
     return (uri == "camera" or uri.startswith(_LIVE)) and not os.path.lexists(os.path.expanduser(uri))
 
 
-def open_source(uri: str | Path, *, notify: Notify = ignore) -> EventSource:
+def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress = untold) -> EventSource:
     """Open a SOURCE of the command line: the path of a recording or a video, or a live source.
 
     Parameters
@@ -26,6 +27,8 @@ def open_source(uri: str | Path, *, notify: Notify = ignore) -> EventSource:
         A path; ``camera``, ``camera:SERIAL``; ``tcp://HOST:PORT``; ``simulate:gestures[:SEED]``.
     notify
         Told when a live source is lost and when it is back; called in the thread that iterates.
+    progress
+        Told how much of a recording has been read where all of it must be, to open it.
 
     Raises
     ------
@@ -47,15 +50,17 @@ def open_source(uri: str | Path, *, notify: Notify = ignore) -> EventSource:
         )
     if name.startswith("file://"):
         raise SourceError(f"{name}: addresses of files are not read: give the path alone, without file://")
-    return _open_file(Path(os.path.expanduser(name)))  # Path.expanduser raises where there is no such user
+    return _open_file(
+        Path(os.path.expanduser(name)), progress
+    )  # Path.expanduser raises where there is no such user
 
 
-def _open_file(path: Path) -> EventSource:
+def _open_file(path: Path, progress: Progress) -> EventSource:
     """Open a recording of events or, where it isn't one, a video."""
     from livesnn.events.recording import open_recording
 
     try:
-        return open_recording(path)
+        return open_recording(path, progress=progress)
     except FormatError:
         from livesnn.video import is_video, open_video
 

@@ -19,6 +19,7 @@ from livesnn.infer.auto_engine import PREPARING, note_of
 
 READ_S = 0.1  # numbers, and what must agree with them, change at most this often: people read them
 NEXT = "Choose another source, or drop a recording here"
+OPENING = "Opening …"
 SIMULATED = "Demo: a simulated person"
 OTHER_MODEL = "Choose another with Ctrl+M"
 PATIENCE_S = 0.2  # with a thread that reads what nobody looks at any more, while a person waits
@@ -159,14 +160,16 @@ class Presenter:
         if session.control.state != self._state:
             self._state = session.control.state
             self._show_state(session)
+        if self._state == "opening":
+            share = session.reading
+            title = OPENING if share is None else f"Reading: {share:.0%}"
+            self._window.view.show_words(title, session.name)
 
     def _show_state(self, session: Session) -> None:
         window = self._window
         window.header.show_state(self._state)
         window.transport.show_state(self._state)
         window.state_panel.show_state(self._state)
-        if self._state == "opening":
-            window.view.show_words("Opening …", session.name)
         if self._state == "ended" and not window.view.has_picture:
             window.view.show_words(session.note, NEXT, ways=True)
         if self._state == "failed" and session.error is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +11,10 @@ from typing import Annotated, Literal
 import tyro
 
 from livesnn.errors import SourceError
+from livesnn.progress import Progress
 from livesnn.report import say, share_done, write, write_json
+
+READING_S = 2.0  # that takes longer is shown
 
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
 
@@ -109,6 +113,7 @@ def run(
         seconds=seconds,
         denoise=denoise,
         notify=_notice("run"),
+        reading=_reading("run", source),
     )
     for row in rows:
         if not isinstance(row, Row):
@@ -138,7 +143,8 @@ def record(source: Source, out: tyro.conf.Positional[Path], /, *, seconds: float
     from livesnn.events.capture import record as capture
     from livesnn.sources import open_source
 
-    opened = open_source(source, notify=_notice("record"))
+    with _reading("record", source) as progress:
+        opened = open_source(source, notify=_notice("record"), progress=progress)
     done = capture(opened, out.expanduser(), seconds=seconds)
     for warning in opened.warnings:
         say(f"livesnn record: {warning}")
@@ -183,7 +189,8 @@ def info(file: tyro.conf.Positional[str], /, *, json: bool = False) -> int:
 
     if is_live(file):
         raise SourceError(f"{file}: info reads files: give a recording, or try livesnn run {file}")
-    described = describe(Path(file).expanduser())
+    with _reading("info", file) as progress:
+        described = describe(Path(file).expanduser(), progress)
     if json:
         write_json(described)
     else:
@@ -277,3 +284,8 @@ def simulate(
 def _notice(command: str) -> Callable[[str], None]:
     """Return what tells a person that a live source is lost, or back."""
     return lambda line: say(f"livesnn {command}: {line}")
+
+
+def _reading(command: str, source: str) -> AbstractContextManager[Progress]:
+    """Return what shows how much of a recording has been read, once that takes long."""
+    return share_done(f"livesnn {command}: reading {source}", after_s=READING_S)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from livesnn.events.labels import Label, keep_labels, labels_file, moved, read_l
 from livesnn.events.npz_writer import write_npz
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import Recording, open_recording
+from livesnn.progress import Progress, share_of_time, untold
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def convert(
     stream: str | None = None,
     overwrite: bool = False,
     denoise: bool = False,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Progress = untold,
 ) -> Converted:
     """Write one event stream of a recording to ``out``: its events in their order, the sensor's size, the camera.
 
@@ -64,7 +65,7 @@ def convert(
     denoise
         Whether to leave out the noise.
     progress
-        Told again and again how much is done, 0 to 1.
+        Told how much has been read to open ``source``, where that takes reading, then how much is written.
 
     Raises
     ------
@@ -82,7 +83,7 @@ def convert(
     labels, notes = _labels(source, out, overwrite=overwrite)
     kept: tuple[Label, ...] = ()
     part = out.with_name(f".livesnn-{secrets.token_hex(6)}{out.suffix}")
-    with _open(source, stream) as recording:
+    with _open(source, stream, progress) as recording:
         denoised = Denoised(recording) if denoise else None
         tally = _Tally(recording, denoised or recording, progress)
         try:
@@ -144,9 +145,9 @@ def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:
         raise SourceError(f"{out} exists already: choose another name, or add --overwrite")
 
 
-def _open(source: Path, stream: str | None) -> Recording:
+def _open(source: Path, stream: str | None, progress: Progress) -> Recording:
     try:
-        return open_recording(source, stream=stream)
+        return open_recording(source, stream=stream, progress=progress)
     except FormatError as error:
         from livesnn.video import is_video
 
@@ -158,7 +159,7 @@ def _open(source: Path, stream: str | None) -> Recording:
 class _Tally:
     """A recording's packets, one iteration; what has passed is added up."""
 
-    def __init__(self, recording: Recording, source: EventSource, progress: Callable[[float], None]) -> None:
+    def __init__(self, recording: Recording, source: EventSource, progress: Progress) -> None:
         self.events = 0
         self.first_us = self.last_us = 0
         self.jumps = 0
@@ -167,7 +168,7 @@ class _Tally:
         self._progress = progress
 
     def __iter__(self) -> Iterator[Events]:
-        start_us, duration_us = self._recording.t_start, max(self._recording.duration_us, 1)
+        start_us, end_us = self._recording.t_start, self._recording.t_end
         newest_us: int | None = None
         for packet in self._source:
             if not packet.size:
@@ -180,7 +181,7 @@ class _Tally:
             self.events += packet.size
             newest_us = last_us
             yield packet
-            self._progress(min(max((last_us - start_us) / duration_us, 0.0), 1.0))
+            self._progress(share_of_time(last_us, start_us, end_us))
 
 
 def _warnings(recording: Recording, jumps: int) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from livesnn.errors import DataError, FormatError
-from livesnn.events import Resolution, SourceCounters
+from livesnn.events import Events, Resolution, SourceCounters
 from livesnn.events.formats import EventStream, Reader, open_reader
 from livesnn.events.formats.tidy import notes_on
 from livesnn.events.labels import Label, read_labels
+from livesnn.progress import Progress, share_of_time, untold
 
 if TYPE_CHECKING:
     from livesnn.video import Video
@@ -69,10 +71,10 @@ class VideoInfo(RecordingInfo):
     fps: float
 
 
-def describe(path: str | Path) -> RecordingInfo:
-    """Read a whole recording or video and say what is in it; raises as `open_source` does."""
+def describe(path: str | Path, progress: Progress = untold) -> RecordingInfo:
+    """Read a whole recording or video and say what is in it; raises as `open_source` does, and as ``progress``."""
     try:
-        reader = open_reader(Path(path))
+        reader = open_reader(Path(path), progress)
     except FormatError:
         from livesnn.video import is_video, open_video
 
@@ -81,7 +83,7 @@ def describe(path: str | Path) -> RecordingInfo:
         return _describe_video(open_video(path))
     try:
         notes: list[str] = []
-        streams = {stream.name: _summarise(reader, stream, notes) for stream in reader.streams}
+        streams = {stream.name: _summarise(reader, stream, notes, progress) for stream in reader.streams}
         other = reader.other_content()
         starts = [summary.t0 for summary in streams.values() if summary.t0 is not None]
         ends = [summary.t1 for summary in streams.values() if summary.t1 is not None]
@@ -129,13 +131,13 @@ def _labels(recording: Path, notes: list[str]) -> tuple[Label, ...]:
         return ()
 
 
-def _summarise(reader: Reader, stream: EventStream, notes: list[str]) -> StreamSummary:
+def _summarise(reader: Reader, stream: EventStream, notes: list[str], progress: Progress) -> StreamSummary:
     counters = SourceCounters()
     n = on = 0
     sums = np.zeros(2, np.int64)
     low = np.full(3, np.iinfo(np.int64).max)
     high = np.full(3, np.iinfo(np.int64).min)
-    for packet in reader.packets(stream.name, None, counters):
+    for packet in _packets(reader, stream.name, counters, progress):
         n += packet.size
         on += int(np.count_nonzero(packet["p"]))
         sums += (packet["x"].sum(dtype=np.int64), packet["y"].sum(dtype=np.int64))
@@ -155,10 +157,18 @@ def _summarise(reader: Reader, stream: EventStream, notes: list[str]) -> StreamS
     )  # fmt: skip
 
 
-def extent(reader: Reader, stream: str) -> Resolution:
+def _packets(reader: Reader, stream: str, counters: SourceCounters, progress: Progress) -> Iterator[Events]:
+    """Yield a stream's packets, and tell how much of its time has passed."""
+    start_us, end_us = reader.time_range(stream) or (0, 0)
+    for packet in reader.packets(stream, None, counters):
+        progress(share_of_time(int(packet["t"][-1]), start_us, end_us))
+        yield packet
+
+
+def extent(reader: Reader, stream: str, progress: Progress = untold) -> Resolution:
     """Return the smallest sensor that holds a stream's events; reads all of it."""
     width = height = 1
-    for packet in reader.packets(stream, None, SourceCounters()):
+    for packet in _packets(reader, stream, SourceCounters(), progress):
         width = max(width, int(packet["x"].max()) + 1)
         height = max(height, int(packet["y"].max()) + 1)
     return Resolution(width, height)

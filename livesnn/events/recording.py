@@ -15,12 +15,19 @@ from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.describe import extent
 from livesnn.events.formats import EventStream, OtherContent, Reader, open_reader
 from livesnn.events.formats.tidy import notes_on
+from livesnn.progress import Progress, untold
 
 MAX_PACKET_EVENTS = 1 << 16
 
 
-def open_recording(path: str | Path, *, stream: str | None = None) -> Recording:
+def open_recording(path: str | Path, *, stream: str | None = None, progress: Progress = untold) -> Recording:
     """Open a recording; its first event stream, unless ``stream`` names another.
+
+    Parameters
+    ----------
+    progress
+        Told how much has been read where all of it must be read first: for the times, the sensor's size, or both. The
+        recording isn't open, and its file closed, after what this raises.
 
     Raises
     ------
@@ -30,14 +37,18 @@ def open_recording(path: str | Path, *, stream: str | None = None) -> Recording:
         When its format isn't known, or it is damaged beyond use.
     """
     path = Path(path)
-    reader = open_reader(path)
+    reader = open_reader(path, progress)
     chosen = next((known for known in reader.streams if stream in (None, known.name)), None)
     if chosen is None:
         try:
             raise SourceError(f"{path}: {_what_is_missing(reader, stream)}")
         finally:
             reader.close()
-    return Recording(path, reader, chosen)
+    try:
+        return Recording(path, reader, chosen, progress)
+    except BaseException:
+        reader.close()
+        raise
 
 
 def _what_is_missing(reader: Reader, stream: str | None) -> str:
@@ -57,7 +68,7 @@ class Recording(EventSource):
 
     live = False
 
-    def __init__(self, path: Path, reader: Reader, stream: EventStream) -> None:
+    def __init__(self, path: Path, reader: Reader, stream: EventStream, progress: Progress = untold) -> None:
         self.path = path
         self.stream = stream.name
         self.camera = stream.camera
@@ -68,11 +79,11 @@ class Recording(EventSource):
         self._reading = threading.Lock()
         self._assumed: list[str] = []
         self._put_right: list[str] = []
-        self.resolution = stream.resolution or self._extent()
+        self.resolution = stream.resolution or self._extent(progress)
         self.t_start, self.t_end = reader.time_range(stream.name) or (0, 0)
 
-    def _extent(self) -> Resolution:
-        found = extent(self._reader, self.stream)
+    def _extent(self, progress: Progress) -> Resolution:
+        found = extent(self._reader, self.stream, progress)
         self._assumed.append(
             f"the file doesn't give the sensor's size: {found.width}×{found.height} holds all events, assumed"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +24,7 @@ from livesnn.infer.pipeline import Result, StateMode, run
 from livesnn.infer.spike_engine import is_compiled
 from livesnn.infer.synops import costs, energy_constants, mean_density
 from livesnn.infer.tally import Percentiles, Tally
+from livesnn.progress import Progress, untold
 from livesnn.signals import ending_sets
 from livesnn.sources import open_source
 
@@ -85,6 +86,7 @@ def decide_all(
     seconds: float | None = None,
     denoise: bool = False,
     notify: Notify = ignore,
+    reading: AbstractContextManager[Progress] = nullcontext(untold),  # noqa: B008 (has no state)
 ) -> Iterator[Row | Summary]:
     """Yield a row a window (or a frame, once the first window is full), then the summary.
 
@@ -99,6 +101,8 @@ def decide_all(
         Whether noise is filtered before the frames are made; a video raises SourceError.
     notify
         Told when a live source is lost and when it is back, and what takes long.
+    reading
+        Around the opening of a recording; told how much of it has been read where all of it must be.
 
     Raises
     ------
@@ -110,7 +114,8 @@ def decide_all(
     loaded = load_model(model, engine)
     with preparing(loaded):
         decider.check(loaded.card)
-        opened = open_source(source, notify=notify)
+        with reading as progress:
+            opened = open_source(source, notify=notify, progress=progress)
         stop = threading.Event()
         totals = _Totals(loaded)
         ended = ending_sets(stop) if opened.live else nullcontext()

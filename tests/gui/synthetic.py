@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -86,3 +87,11 @@ def write_recording(path: Path, events: Events, sensor: Resolution = SENSOR) -> 
 def livesnn_threads() -> list[str]:
     """Return the names of our threads that are alive."""
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("livesnn-")]
+
+
+def write_long_recording(path: Path) -> Path:
+    """Write a .raw of 2 GB, nearly all of it a hole: 500 million events, which take seconds to read."""
+    header = b"% evt 2.0\n% format EVT2;height=34;width=34\n% end\n"
+    path.write_bytes(header + (0x80000001).to_bytes(4, "little"))
+    os.truncate(path, 2 << 30)
+    return path

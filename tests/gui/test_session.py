@@ -26,7 +26,7 @@ from livesnn.events.recording import open_recording
 from livesnn.infer import load_model
 from livesnn.infer.pipeline import Result, run
 
-from .synthetic import CARD, SENSOR, moving_bar, write_recording
+from .synthetic import CARD, SENSOR, moving_bar, write_long_recording, write_recording
 
 PATIENCE_S = 20.0  # of waits that end soon unless something is broken
 START_US = 5_000_000  # of moving_bar
@@ -532,3 +532,17 @@ def test_times_of_a_live_source_count_from_its_first_event(play: Callable[..., S
     picture = session.pictures.take()
     assert picture is not None
     assert picture.t_us == pytest.approx(150_000, abs=5000)
+
+
+def test_an_opening_that_takes_long_tells_how_far_it_is_and_ends_when_it_is_stopped(
+    play: Callable[..., Session], tmp_path: Path
+) -> None:
+    session = play(write_long_recording(tmp_path / "long.raw"))
+    wait_until(lambda: session.reading)
+    reached = session.reading
+    wait_until(lambda: session.reading is not None and reached is not None and session.reading > reached)
+    begun_s = time.perf_counter()
+    assert session.stop()
+    assert time.perf_counter() - begun_s < 0.5
+    assert session.opened is None
+    assert session.error is None

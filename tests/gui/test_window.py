@@ -26,7 +26,7 @@ from livesnn.infer.auto_engine import PREPARING, AutoModel
 from livesnn.infer.pipeline import run
 from livesnn.paths import recordings_dir
 
-from .synthetic import SENSOR, livesnn_threads, moving_bar, write_recording
+from .synthetic import SENSOR, livesnn_threads, moving_bar, write_long_recording, write_recording
 
 # Qt's offscreen platform says so of every window with a least size.
 
@@ -380,3 +380,19 @@ def test_the_labels_beside_a_recording_are_on_its_time_line(
     window.open(own)
     qtbot.waitUntil(lambda: "no labels: " in window.banner.message.text(), timeout=20_000)
     assert window.transport.line.labels_at(0.3) == []
+
+
+def test_a_long_file_shows_how_much_of_it_is_read_until_another_is_opened(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    window = make_window()
+    window.open(str(write_long_recording(tmp_path / "long.raw")))
+    left = window.session
+    qtbot.waitUntil(lambda: window.view.words[0].startswith("Reading: "), timeout=20_000)
+    assert window.view.words == (f"Reading: {window.view.words[0][9:-1]}%", "long.raw")
+    assert window.header.state.text() == "Opening"
+    window.open(str(recording))
+    assert left is not None
+    assert left.opened is None
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    assert not window.banner.isVisible()

@@ -183,3 +183,11 @@ def test_real_recordings_have_as_many_events_as_independent_readers_say(data_dir
             assert (found[-1].counts.sum(), found[-1].t_start_us) == (streams[0]["n"], streams[0]["t0"]), name
         else:
             assert found == []
+
+
+def test_a_file_that_takes_long_to_open_is_left_at_once_when_nobody_wants_its_profile(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    events = bursts()
+    whole = write_aedat4(tmp_path / "f.aedat4", events)
+    assert list(profile(without_table(whole), stop=stop)) == []

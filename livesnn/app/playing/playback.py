@@ -26,6 +26,7 @@ from livesnn.events.preroll import PreRoll
 from livesnn.events.recording import Recording
 from livesnn.events.replay import Replay
 from livesnn.events.tape import Tape
+from livesnn.progress import Progress, untold
 from livesnn.sources import open_source
 
 RECORDING_BUFFER_BYTES = 256_000  # what a pause or a seek at full speed has to throw away or hold back
@@ -257,9 +258,11 @@ class LivePlayback(Playback):
             self._current.buffer.interrupt()
 
 
-def open_playback(source: str | Path | EventSource, orientation: Orientation) -> Playback:
+def open_playback(
+    source: str | Path | EventSource, orientation: Orientation, progress: Progress = untold
+) -> Playback:
     """Open a SOURCE (sources.open_source, which says what it raises), or take over an open one; not a video."""
-    opened = only_events(open_source(source) if isinstance(source, str | Path) else source)
+    opened = only_events(open_source(source, progress=progress) if isinstance(source, str | Path) else source)
     if isinstance(opened, Recording):
         return RecordedPlayback(opened, orientation)
     return LivePlayback(opened, orientation)

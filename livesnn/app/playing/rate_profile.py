@@ -19,8 +19,9 @@ from livesnn.events import Closing, Events
 from livesnn.events.formats import file_and_columns
 from livesnn.events.formats.aedat4_index import WindowedFile, build_index, read_header
 from livesnn.events.formats.aedat4_layout import MAGIC, PacketTable
-from livesnn.events.recording import open_recording
+from livesnn.events.recording import Recording, open_recording
 from livesnn.files import require_file
+from livesnn.progress import Progress
 from livesnn.threads import Latest, Worker
 
 BINS = 2048
@@ -30,6 +31,10 @@ _MIN_BIN_US = 1000  # shorter bins hold so few events that they show chance
 _CPU_SHARE = 0.25
 _REFINEMENTS = 64
 _WORK_S = 0.01  # of computing between two rests
+
+
+class _Stopped(Exception):  # noqa: N818 (nothing is wrong)
+    """Nobody wants the profile any more."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,19 @@ def profile(
         0..1: most of a core's time that reading takes; a file with a table isn't read.
     """
     stop = stop or threading.Event()
+
+    def go_on(_: float) -> None:
+        if stop.is_set():
+            raise _Stopped
+
     try:
-        rows = _table(file_and_columns(Path(path))[0])
+        rows = _table(file_and_columns(Path(path))[0], go_on)
         if rows is None:
-            yield from _read(Path(path), bins, stop, cpu_share)
+            with open_recording(path, progress=go_on) as recording:
+                yield from _read(recording, bins, stop, cpu_share)
         elif rows.items.size:
             yield _from_table(rows, bins)
-    except LivesnnError:
+    except (LivesnnError, _Stopped):
         return
 
 
@@ -100,10 +111,10 @@ class ProfileReader(Closing):
         self._worker.close(timeout_s)
 
 
-def _table(path: Path) -> PacketTable | None:
+def _table(path: Path, progress: Progress) -> PacketTable | None:
     """Return the packets of an .aedat4 file's first event stream that hold events; None without their times."""
     require_file(path)
-    file = WindowedFile(path)
+    file = WindowedFile(path, progress)
     try:
         if bytes(file.view(0, len(MAGIC))) != MAGIC:
             return None
@@ -135,25 +146,24 @@ def _from_table(rows: PacketTable, bins: int) -> RateProfile:
     return RateProfile(start_us, bin_us, np.diff(np.rint(below).astype(np.int64)))
 
 
-def _read(path: Path, bins: int, stop: threading.Event, cpu_share: float) -> Iterator[RateProfile]:
+def _read(recording: Recording, bins: int, stop: threading.Event, cpu_share: float) -> Iterator[RateProfile]:
     """Count a recording's events packet by packet, and rest in between."""
-    with open_recording(path) as recording:
-        start_us, bin_us = recording.t_start, _bin_us(recording.duration_us, bins)
-        counts = np.zeros(recording.duration_us // bin_us + 1, np.int64)
-        known = shown = 0
-        worked_s = time.thread_time()
-        for packet in recording:
-            known = max(known, _count(packet, start_us, bin_us, counts))
-            if known - shown > len(counts) / _REFINEMENTS:
-                shown = known
-                yield RateProfile(start_us, bin_us, counts[:known].copy())
-            if stop.is_set():
-                return
-            busy_s = time.thread_time() - worked_s
-            if busy_s >= _WORK_S and cpu_share < 1:
-                stop.wait(busy_s * (1 / cpu_share - 1))
-                worked_s = time.thread_time()
-        yield RateProfile(start_us, bin_us, counts)
+    start_us, bin_us = recording.t_start, _bin_us(recording.duration_us, bins)
+    counts = np.zeros(recording.duration_us // bin_us + 1, np.int64)
+    known = shown = 0
+    worked_s = time.thread_time()
+    for packet in recording:
+        known = max(known, _count(packet, start_us, bin_us, counts))
+        if known - shown > len(counts) / _REFINEMENTS:
+            shown = known
+            yield RateProfile(start_us, bin_us, counts[:known].copy())
+        if stop.is_set():
+            return
+        busy_s = time.thread_time() - worked_s
+        if busy_s >= _WORK_S and cpu_share < 1:
+            stop.wait(busy_s * (1 / cpu_share - 1))
+            worked_s = time.thread_time()
+    yield RateProfile(start_us, bin_us, counts)
 
 
 def _count(packet: Events, start_us: int, bin_us: int, counts: npt.NDArray[np.int64]) -> int:

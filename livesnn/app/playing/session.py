@@ -42,6 +42,10 @@ PICTURE_EVERY_S = 0.012  # a little faster than the window polls
 LATE_S, GIVE_WAY_S = 0.03, 0.0001
 
 
+class _Left(Exception):  # noqa: N818 (nothing is wrong)
+    """Nobody waits any more for a source that is being opened."""
+
+
 class Session:
     """Plays ``source`` to ``model`` from `start` to `stop`.
 
@@ -70,6 +74,8 @@ class Session:
         Why it failed, in one line, and whether the model is to blame, not the source.
     warnings
         Of the recording, as far as it has been read.
+    reading
+        How much of a recording has been read to open it, 0 to 1; None: it needn't be, or is open.
     note
         Why a recording read to its end has no whole window; "" otherwise.
     """
@@ -94,6 +100,7 @@ class Session:
         self.model_failed = False
         self.warnings: tuple[str, ...] = ()
         self.note = ""
+        self.reading: float | None = None
         self._source = source
         self._model = model
         self._engine: Engine = engine
@@ -142,8 +149,9 @@ class Session:
     # In the pipeline's thread, but for the function that sees packets
 
     def _work(self, stop: threading.Event) -> None:
-        playback = open_playback(self._source, self._orientation)
+        playback = open_playback(self._source, self._orientation, self._follow_reading)
         try:
+            self.reading = None
             self._know_hot_pixels(playback)
             model = self._model
             if isinstance(model, str | Path):
@@ -159,6 +167,11 @@ class Session:
                 self._keep_hot_pixels(playback)
         finally:
             playback.close()
+
+    def _follow_reading(self, share: float) -> None:
+        if self._worker.stop.is_set():
+            raise _Left
+        self.reading = share
 
     def _know_hot_pixels(self, playback: Playback) -> None:
         try:
@@ -191,6 +204,8 @@ class Session:
         return display
 
     def _fail(self, error: BaseException) -> None:
+        if isinstance(error, _Left):
+            return
         self.error = in_words(error)
         self.model_failed = isinstance(error, ModelError)
         self.control.fail()

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from livesnn.errors import FormatError
 from livesnn.events import Events, Resolution, SourceCounters
 from livesnn.files import file_head
+from livesnn.progress import Progress, untold
 
 HEAD_BYTES = 64
 COLUMNS_MARK = "?columns="
@@ -102,28 +103,28 @@ class Format(NamedTuple):
     name: str
     suffixes: tuple[str, ...]
     fits: Callable[[Path, bytes], bool]
-    open: Callable[[Path], Reader]
+    open: Callable[[Path, Progress], Reader]
 
 
-def _open_aedat4(path: Path) -> Reader:
+def _open_aedat4(path: Path, progress: Progress) -> Reader:
     from livesnn.events.formats.aedat4 import Aedat4Reader
 
-    return Aedat4Reader(path)
+    return Aedat4Reader(path, progress)
 
 
-def _open_aedat2(path: Path) -> Reader:
+def _open_aedat2(path: Path, progress: Progress) -> Reader:
     from livesnn.events.formats.aedat2 import open_aedat2
 
-    return open_aedat2(path)
+    return open_aedat2(path, progress)
 
 
-def _open_aedat3(path: Path) -> Reader:
+def _open_aedat3(path: Path, progress: Progress) -> Reader:
     from livesnn.events.formats.aedat3 import Aedat3Reader
 
-    return Aedat3Reader(path)
+    return Aedat3Reader(path, progress)
 
 
-def _open_tables(path: Path) -> Reader:
+def _open_tables(path: Path, progress: Progress) -> Reader:
     from livesnn.events.formats.tables import open_npz
 
     return open_npz(path)
@@ -135,22 +136,22 @@ def _fits_text(path: Path, head: bytes) -> bool:
     return looks_like_text_table(path, head)
 
 
-def _open_text(path: Path) -> Reader:
+def _open_text(path: Path, progress: Progress) -> Reader:
     from livesnn.events.formats.text_tables import open_text
 
     return open_text(path)
 
 
-def _open_hdf5(path: Path) -> Reader:
+def _open_hdf5(path: Path, progress: Progress) -> Reader:
     from livesnn.events.formats.hdf5 import open_hdf5
 
     return open_hdf5(path)
 
 
-def _open_event_stream(path: Path) -> Reader:
+def _open_event_stream(path: Path, progress: Progress) -> Reader:
     from livesnn.events.formats.event_stream import open_event_stream
 
-    return open_event_stream(path)
+    return open_event_stream(path, progress)
 
 
 def _fits_nmnist(path: Path, head: bytes) -> bool:
@@ -159,7 +160,7 @@ def _fits_nmnist(path: Path, head: bytes) -> bool:
     return path.suffix.lower() == ".bin" and looks_like_nmnist(path, head)
 
 
-def _open_nmnist(path: Path) -> Reader:
+def _open_nmnist(path: Path, progress: Progress) -> Reader:
     from livesnn.events.formats.nmnist import open_nmnist
 
     return open_nmnist(path)
@@ -173,10 +174,10 @@ def _fits_dat(path: Path, head: bytes) -> bool:
     return looks_like_dat(path, head)
 
 
-def _open_dat(path: Path) -> Reader:
+def _open_dat(path: Path, progress: Progress) -> Reader:
     from livesnn.events.formats.dat import open_dat
 
-    return open_dat(path)
+    return open_dat(path, progress)
 
 
 def _fits_evt(path: Path, head: bytes) -> bool:
@@ -187,10 +188,10 @@ def _fits_evt(path: Path, head: bytes) -> bool:
     return looks_like_evt(path, head)
 
 
-def _open_evt(path: Path) -> Reader:
+def _open_evt(path: Path, progress: Progress) -> Reader:
     from livesnn.events.formats.evt import open_evt
 
-    return open_evt(path)
+    return open_evt(path, progress)
 
 
 FORMATS: tuple[Format, ...] = (
@@ -216,7 +217,7 @@ def file_and_columns(path: Path) -> tuple[Path, tuple[str, ...]]:
     return Path(name), tuple(column.strip() for column in columns.split(","))
 
 
-def open_reader(path: Path) -> Reader:
+def open_reader(path: Path, progress: Progress = untold) -> Reader:
     """Open a recording of any known format, by its content.
 
     Parameters
@@ -224,6 +225,8 @@ def open_reader(path: Path) -> Reader:
     path
         Of a text table ``f.csv?columns=t_us,x,y,p`` says what its columns are, whatever its header says; see
         `text_tables.open_text`.
+    progress
+        Told how much has been read where the format must be read to open it.
 
     Raises
     ------
@@ -238,7 +241,7 @@ def open_reader(path: Path) -> Reader:
         return _open_with_columns(path, head, columns)
     for known in FORMATS:
         if known.fits(path, head):
-            return known.open(path)
+            return known.open(path, progress)
     raise FormatError(f"{path}: {_what_it_is(head)}: give a recording that livesnn reads ({_suffixes()})")
 
 

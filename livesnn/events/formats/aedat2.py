@@ -34,6 +34,7 @@ from livesnn.events.formats.word_stream import (
     stretch,
     unwrap,
 )
+from livesnn.progress import Progress, untold
 
 MAGIC = b"#!AER-DAT2.0"
 MAX_HEADER_BYTES = 8 << 20  # jAER writes all its preferences, 175 kB of XML, into it
@@ -114,7 +115,7 @@ def _decode(
     return words.shape[0], n, span[0], span[1], span[2]
 
 
-def open_aedat2(path: Path) -> WordReader:
+def open_aedat2(path: Path, progress: Progress = untold) -> WordReader:
     """Open an AEDAT 2.0 file.
 
     Raises
@@ -122,7 +123,7 @@ def open_aedat2(path: Path) -> WordReader:
     FormatError
         When the header has no end, the camera isn't known, or most events are outside of its sensor.
     """
-    file = WindowedFile(path)
+    file = WindowedFile(path, progress)
     try:
         chip, start, warnings = _read_header(file)
         layout = Layout("aedat2", "AEDAT 2.0", 8, partial(_decode, chip.davis), big_endian=True, word="event")

@@ -30,6 +30,7 @@ from livesnn.events.formats.aedat3_index import (
 )
 from livesnn.events.formats.aedat4_index import WindowedFile
 from livesnn.events.formats.tidy import Tidier
+from livesnn.progress import Progress, untold
 
 _WIDEST = Resolution(MAX_SIZE, MAX_SIZE)
 _INVALID, _OUTSIDE = range(2)
@@ -82,8 +83,8 @@ class Aedat3Reader:
     format = "aedat3"
     orientation = "x to the right, y down"
 
-    def __init__(self, path: Path) -> None:
-        self._file = WindowedFile(path)
+    def __init__(self, path: Path, progress: Progress = untold) -> None:
+        self._file = WindowedFile(path, progress)
         try:
             header = read_header(self._file)
             index = walk(self._file, header.start)

@@ -193,6 +193,7 @@ def walk(file: WindowedFile, start: int) -> Index:
     frames = imu = triggers = 0
     position, loss = start, ""
     while position < file.size:
+        file.passed(position)
         packet = read_packet(file, position)
         if isinstance(packet, Packet) and packet.source not in tracks and len(tracks) == _MAX_SOURCES:
             packet = Flaw(f"it is of a source beyond the first {_MAX_SOURCES}")

@@ -28,6 +28,7 @@ from livesnn.events.formats.aedat4_layout import (
 from livesnn.events.formats.compression import Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError
 from livesnn.events.formats.tidy import tidy
+from livesnn.progress import Progress, untold
 
 _LONGEST_PACKET_US = 86_400_000_000  # a day: no camera fills one packet for so long, damaged times do
 _TABLE_TOLERANCE_US = 1_000_000
@@ -83,8 +84,8 @@ class Aedat4Reader:
     format = "aedat4"
     orientation = "x to the right, y down"
 
-    def __init__(self, path: Path) -> None:
-        self._file = WindowedFile(path)
+    def __init__(self, path: Path, progress: Progress = untold) -> None:
+        self._file = WindowedFile(path, progress)
         try:
             header, first = read_header(self._file)
             self._index = build_index(self._file, header, first)

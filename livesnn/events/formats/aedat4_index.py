@@ -28,6 +28,7 @@ from livesnn.events.formats.aedat4_layout import (
 )
 from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError, read_u32
+from livesnn.progress import Progress, untold
 
 _READ_BYTES = 1 << 18
 _WALK_BYTES = 4096
@@ -49,10 +50,12 @@ class WindowedFile:
     """A file read through a window: neighbouring packets cost one read, and memory stays bounded.
 
     A view holds until the next call of `view`, or, once ``lasting`` is set, for as long as it is referred to.
+    ``progress`` is told what a reader says with `passed`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, progress: Progress = untold) -> None:
         self._file = open_unbuffered(path)
+        self._progress = progress
         self.path = path
         self.size = os.fstat(self._file.fileno()).st_size
         self._start = 0
@@ -76,6 +79,10 @@ class WindowedFile:
                 ) from error
             self._window, self._start, start = window[:filled], position, 0
         return self._window[start : start + size]
+
+    def passed(self, position: int) -> None:
+        """Tell how far a look at the whole file has come; raises what ends it."""
+        self._progress(position / self.size)
 
     def close(self) -> None:
         """Release the file."""
@@ -152,6 +159,7 @@ def _walk(file: WindowedFile, header: Header, first: int) -> tuple[PacketTable, 
     losses: list[str] = []
     position = first
     while position < end:
+        file.passed(position)
         head = file.view(position, _HEAD_BYTES, _WALK_BYTES)
         if is_packet_start(head, known, header.compression, end - position):
             stream, size = PACKET_HEADER.unpack_from(head)
@@ -175,6 +183,7 @@ def _next_packet(file: WindowedFile, header: Header, known: frozenset[int], star
     pattern, before = (header.compression.magic, 8) if packed else (b"EVTS", 16)
     position = start
     while position < end:
+        file.passed(position)
         octets = bytes(file.view(position, min(_SEARCH_BYTES, end - position), _SEARCH_BYTES))
         found = octets.find(pattern, before)
         while found >= 0:

@@ -126,10 +126,9 @@ class BlockReader:
         tidier = Tidier(size, start_us, counters)
         newest_us, jumps = None, 0
         for number in range(0 if start_us is None else self._first_block(stream, start_us), blocks.count):
-            for part in _parts(_inside(blocks.read(number), size, counters)):
+            for part, ordered in _parts(blocks.read(number), size, counters):
                 jumps += newest_us is not None and int(part["t"][0]) < newest_us - DISORDER_US
-                newest_us = int(part["t"].max())
-                ordered = bool((part["t"][1:] >= part["t"][:-1]).all())
+                newest_us = int(part["t"][-1] if ordered else part["t"].max())
                 if (taken := tidier.take(part, ordered=ordered)).size:
                     yield taken
         if start_us is None:
@@ -197,10 +196,27 @@ def _find_jumps(t: npt.NDArray[np.int64], jumps: npt.NDArray[np.int64]) -> int:
     return n
 
 
-def _parts(events: Events) -> list[Events]:
-    """Cut events [N] where time jumps back by more than a disorder; all in one when that is too often."""
+@njit(nogil=True, cache=True)
+def _is_plain(events: Events, width: int, height: int) -> bool:
+    """Say whether all events are inside the sensor and in order, as nearly always."""
+    strays, newest_us = False, events[0].t
+    for i in range(events.size):
+        strays |= (events[i].t < newest_us) | (events[i].x >= width) | (events[i].y >= height)
+        newest_us = events[i].t
+    return not strays
+
+
+def _parts(events: Events, size: Resolution, counters: SourceCounters) -> list[tuple[Events, bool]]:
+    """Return the events inside the sensor, cut where time jumps back by more than a disorder, and which are in order.
+
+    All in one when that is too often.
+    """
+    if events.size and _is_plain(events, *size):
+        return [(events, True)]
+    events = _inside(events, size, counters)
     if not events.size:
         return []
     jumps = np.empty(_MAX_JUMPS, np.int64)
     n = _find_jumps(np.ascontiguousarray(events["t"]), jumps)
-    return np.split(events, jumps[:n]) if 0 < n <= _MAX_JUMPS else [events]
+    parts = np.split(events, jumps[:n]) if 0 < n <= _MAX_JUMPS else [events]
+    return [(part, bool((part["t"][1:] >= part["t"][:-1]).all())) for part in parts]

@@ -6,7 +6,7 @@ Shared by .npz, text and HDF5. Not here: where the columns come from.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -190,6 +190,8 @@ def microseconds(t: Numbers, unit: str) -> tuple[npt.NDArray[np.int64], Mask]:
             sound = np.abs(scaled) < TIME_LIMIT_US  # False for nan
         return np.where(sound, scaled, 0).astype(np.int64), sound
     limit = (TIME_LIMIT_US - 1) // 10 ** max(power, 0)
+    if t.dtype.itemsize <= 4 and power == 0:
+        return t.astype(np.int64), np.ones(t.size, np.bool_)
     if t.dtype == np.int64 and power == 0 and t.size and t.min() >= -limit and t.max() <= limit:
         return t.astype(np.int64), np.ones(t.size, np.bool_)  # as nearly always: two quick looks
     sound = np.asarray(t <= min(limit, np.iinfo(np.int64).max))
@@ -204,13 +206,12 @@ def as_events(columns: Mapping[str, Numbers], unit: str, offset_us: int = 0) -> 
     x and y are whole, 0..MAX_COORDINATE; p is 0 or -1 (OFF), or 1 (ON). ``offset_us`` is added to the times.
     """
     t, sound = microseconds(columns["t"], unit)
-    events = np.zeros(t.size, EVENTS_DTYPE)
     pixels = [columns[axis] for axis in ("x", "y", "p")]
     if all(column.dtype.kind in "iub" and column.dtype != np.uint64 for column in pixels):
-        _write_events(
-            t, sound, *(np.ascontiguousarray(column, np.int64) for column in pixels), offset_us, events
-        )
+        events = np.empty(t.size, EVENTS_DTYPE)
+        _write_events(t, sound, *_whole(pixels), offset_us, events)
         return events
+    events = np.zeros(t.size, EVENTS_DTYPE)
     for axis in ("x", "y"):
         column = columns[axis]
         inside = np.greater_equal(column, 0) & np.less_equal(column, MAX_COORDINATE)
@@ -226,13 +227,21 @@ def as_events(columns: Mapping[str, Numbers], unit: str, offset_us: int = 0) -> 
     return events
 
 
+def _whole(pixels: Sequence[Numbers]) -> list[npt.NDArray[np.integer]]:
+    """Return x, y, p as `_write_events` is compiled for: as they nearly always are, or else all in 64 bits."""
+    x, y, p = pixels
+    if x.dtype == y.dtype == np.uint16 and p.dtype in (np.uint8, np.bool_):
+        return [np.ascontiguousarray(x), np.ascontiguousarray(y), np.ascontiguousarray(p).view(np.uint8)]
+    return [np.ascontiguousarray(column, np.int64) for column in pixels]
+
+
 @njit(nogil=True, cache=True)
 def _write_events(
     t: npt.NDArray[np.int64],
     sound: Mask,
-    x: npt.NDArray[np.int64],
-    y: npt.NDArray[np.int64],
-    p: npt.NDArray[np.int64],
+    x: npt.NDArray[np.integer],
+    y: npt.NDArray[np.integer],
+    p: npt.NDArray[np.integer],
     offset_us: int,
     events: Events,
 ) -> None:

@@ -33,6 +33,7 @@ from livesnn.events.formats.word_stream import (
     unwrap,
 )
 from livesnn.files import file_head
+from livesnn.progress import Progress, untold
 
 _WIDEST = Resolution(MAX_SIZE, MAX_SIZE)
 _EVENT_TYPES = (0, 12)  # a 2D event, a contrast-detection event
@@ -89,7 +90,7 @@ def _is_plausible(octets: bytes) -> bool:
     return len(words) >= 16 and bool(inside.all() and (np.diff(times) >= 0).all())
 
 
-def open_dat(path: Path) -> WordReader:
+def open_dat(path: Path, progress: Progress = untold) -> WordReader:
     """Open a .dat file.
 
     Raises
@@ -98,7 +99,7 @@ def open_dat(path: Path) -> WordReader:
         When it isn't of version 2, or holds anything but events of eight octets; when most of them are outside of
         the sensor.
     """
-    file = WindowedFile(path)
+    file = WindowedFile(path, progress)
     try:
         header = header_of(file)
         warnings = _check_version(path, header.fields.get("version"), header.start > 0)

@@ -20,6 +20,7 @@ from livesnn.events.formats import EventStream
 from livesnn.events.formats.aedat4_index import WindowedFile
 from livesnn.events.formats.blocks import WIDEST, BlockReader, BlockStream
 from livesnn.events.formats.columns import UNUSABLE
+from livesnn.progress import Progress, untold
 
 MAGIC = b"Event Stream"
 BLOCK_BYTES = 1 << 17
@@ -134,8 +135,8 @@ class EventStreamBlocks:
         When most of it is damaged, or outside of the sensor that the header names.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = WindowedFile(path)
+    def __init__(self, path: Path, progress: Progress = untold) -> None:
+        self._file = WindowedFile(path, progress)
         try:
             self._atis, self.resolution = _read_header(self._file)
             self._counts = np.zeros(4, np.int64)
@@ -151,6 +152,7 @@ class EventStreamBlocks:
         """Find where each block begins; return how many octets at the end aren't a whole event."""
         position, t_us = _HEADER_BYTES, 0
         while position < self._file.size:
+            self._file.passed(position)
             block = _Block(position, t_us)
             counts = np.zeros(4, np.int64)
             position, t_us, _ = self._decode(block, counts)
@@ -201,9 +203,9 @@ class EventStreamBlocks:
         self._file.close()
 
 
-def open_event_stream(path: Path) -> BlockReader:
+def open_event_stream(path: Path, progress: Progress = untold) -> BlockReader:
     """Open an Event Stream file; raises FormatError when it has no DVS events, or is damaged beyond use."""
-    blocks = EventStreamBlocks(path)
+    blocks = EventStreamBlocks(path, progress)
     stream = EventStream("events", "", blocks.resolution)
     return BlockReader([BlockStream(stream, blocks)], format_name="es", release=blocks.close)
 

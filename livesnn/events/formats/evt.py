@@ -24,6 +24,7 @@ from livesnn.events.formats.prophesee_header import (
 )
 from livesnn.events.formats.word_stream import BLOCK_BYTES, Body, Layout, WordReader
 from livesnn.files import file_head
+from livesnn.progress import Progress, untold
 
 _WIDEST = Resolution(2048, 2048)  # coordinates have 11 bits
 _VERSIONS = {"2.0": (EVT2,), "2.1": (EVT21, EVT21_LEGACY), "3.0": (EVT3,)}
@@ -44,7 +45,7 @@ def looks_like_evt(path: Path, head: bytes) -> bool:
     )
 
 
-def open_evt(path: Path) -> WordReader:
+def open_evt(path: Path, progress: Progress = untold) -> WordReader:
     """Open a .raw file.
 
     Raises
@@ -53,7 +54,7 @@ def open_evt(path: Path) -> WordReader:
         When the header names another coding or contradicts the words, or what they are can't be told; when most
         events are outside of the sensor.
     """
-    file = WindowedFile(path)
+    file = WindowedFile(path, progress)
     try:
         header = header_of(file)
         layout = _choose_layout(file, header)
@@ -124,6 +125,7 @@ def _find_body(file: WindowedFile, start: int, layout: Layout) -> tuple[Body, li
     """Return where decoding begins, and what to say of the words before."""
     lost = False
     for position in range(start, file.size, BLOCK_BYTES):
+        file.passed(position)
         words = layout.words(file.view(position, min(BLOCK_BYTES, file.size - position)))
         found = find_beginning(words, layout)
         lost = lost or (holds_events(words, layout) if found is None else found.lost)

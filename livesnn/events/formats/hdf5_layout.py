@@ -208,7 +208,7 @@ def _with_cache(dataset: h5py.Dataset) -> h5py.Dataset:
         return dataset
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
     access.set_chunk_cache(_CACHE_SLOTS, max(1 << 20, int(dataset.chunks[0]) * dataset.dtype.itemsize), 0.75)
-    return h5py.Dataset(h5py.h5d.open(dataset.file.id, dataset.name.encode(), access))
+    return h5py.Dataset(h5py.h5d.open(dataset.file.id, dataset.name.encode(), access), readonly=True)
 
 
 def _offset(home: h5py.Group, file: h5py.File) -> int:

@@ -162,6 +162,7 @@ class WordReader:
         newest_us: int | None = None
         events = jumps = 0
         for number in range(len(self._states)):
+            self._file.passed(self._body.start + number * BLOCK_BYTES)
             self._states[number] = state
             for n, earliest_us, latest_us in self._count(number, state):
                 events += n
