@@ -159,6 +159,7 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
         accuracy_carried=measured.accuracy_carried if isinstance(measured, Evaluation) else None,
         accuracy_recordings=measured.accuracy_recordings,
         n=measured.n,
+        recordings=measured.recordings,
         validation_accuracy=trained.validation.accuracy_reset,
         validation_n=trained.validation.n,
         confusion=measured.confusion_reset if isinstance(measured, Evaluation) else measured.confusion,
