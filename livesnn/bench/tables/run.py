@@ -118,7 +118,8 @@ def _check_whole(cell: Cell, data: Path) -> None:
     lacking = [finding for finding in data_set(dataset).check(data) if finding.state != "complete"]
     if lacking:
         raise DataError(
-            f"{cell.where.label} isn't whole in {data} ({lacking[0].what}): livesnn data check {dataset} --data {data}"
+            f"{cell.where.label} isn't whole in {data} ({lacking[0].what}): see livesnn data check {dataset} "
+            f"--data {data}"
         )
 
 
