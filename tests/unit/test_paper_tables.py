@@ -33,7 +33,8 @@ CONV_SNN = Cell("table1", "conv_snn", "seq1")
 
 def a_run(seed: int, accuracy: float) -> Run:
     return Run(
-        seed, accuracy, accuracy - 0.01, None, n=20_000, validation_accuracy=accuracy, validation_n=1000,
+        seed, accuracy, accuracy - 0.01, None,
+        n=20_000, recordings=20_000, validation_accuracy=accuracy, validation_n=1000,
         confusion=((5, 1), (0, 6)), density=0.1, synops=2.5e6, wall_s=100.0, resumed_epochs=0, curve=(0.5, 0.9),
     )  # fmt: skip
 
@@ -157,6 +158,15 @@ def test_a_part_of_a_data_set_is_named_in_table_2(tmp_path: Path) -> None:
     assert "`livesnn tables table2 --cell sts_resnet:nmnist --budget cpu --data DIR`" in text
 
 
+def test_videos_are_decided_as_a_whole_as_published_figures_are(tmp_path: Path) -> None:
+    windows = replace(a_run(0, 0.7), n=300, recordings=100, accuracy_recordings=0.8)
+    record = a_record(Cell("table2", "resnet18", "ucf6")).with_run(windows)
+    write_record(tmp_path, record)
+    text = page("table2", tmp_path, "cpu", "best")
+    assert "UCF-6: 80.00†‡" in text
+    assert "validation, n = 100" in text
+
+
 def test_a_done_cell_is_not_run_again_and_more_seeds_are_added(tmp_path: Path, monkeypatch) -> None:
     ran: list[int] = []
 
@@ -181,6 +191,13 @@ def test_a_cell_begun_with_other_flags_is_not_mixed_with_these(tmp_path: Path) -
     write_record(tmp_path, record)
     with pytest.raises(DataError, match="begun with other flags"):
         run_cell(CONV_SNN, Folders(tmp_path, tmp_path, tmp_path), seeds=3)
+
+
+def test_a_part_of_a_data_set_does_not_fill_the_cell_of_the_whole(tmp_path: Path) -> None:
+    folders = Folders(trees.mnist(tmp_path / "data"), tmp_path / "runs", tmp_path / "out")
+    with pytest.raises(DataError, match=r"MNIST isn't whole .*60 of 60,000 digits are there"):
+        run_cell(Cell("table1", "cnn", "mnist"), folders)
+    assert not folders.out.exists()
 
 
 def test_an_epoch_that_was_repeated_after_a_stop_counts_once_and_a_lost_one_is_none(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def _details(records: Sequence[Record]) -> str:
         [
             f"{record.method}:{record.column}",
             record.recipe,
-            f"{record.split}, n = {record.runs[0].n:,}",
+            f"{record.split}, n = {record.runs[0].recordings:,}",
             str(record.epochs),
             f"{record.training_samples:,}",
             f"{len(record.runs)} of {record.seeds}",

@@ -20,7 +20,8 @@ from livesnn.train.recipes import RecipeName
 class Run:
     """One training, and its best epoch on the test part (or what the record's `split` says). Fractions 0..1.
 
-    ``accuracy``: one decision a clip, from zero state; ``accuracy_carried``: as one stream, of spiking networks.
+    ``accuracy``: one decision a clip, from zero state; ``accuracy_carried``: as one stream, of spiking networks;
+    ``accuracy_recordings``: one decision a recording or video, where clips are parts of such.
     ``confusion``: rows true, columns decided, of the same decisions as ``accuracy``. ``density``: spikes a hidden
     neuron a step. ``synops``: of a clip, the mean of some. ``wall_s``: since the last start, which went on after
     ``resumed_epochs``. ``curve``: training accuracy by epoch, None
@@ -32,6 +33,7 @@ class Run:
     accuracy_carried: float | None
     accuracy_recordings: float | None
     n: int
+    recordings: int
     validation_accuracy: float
     validation_n: int
     confusion: tuple[tuple[int, ...], ...]
@@ -40,6 +42,11 @@ class Run:
     wall_s: float
     resumed_epochs: int
     curve: tuple[float | None, ...]
+
+    @property
+    def published(self) -> float:
+        """Return the accuracy that the paper's stands for: of recordings or videos, or of clips that are whole."""
+        return self.accuracy if self.accuracy_recordings is None else self.accuracy_recordings
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,8 @@ class StepTime:
 class Record:
     """A cell: what it is, what it took, and its runs; none of a cell that is out of reach.
 
-    ``training_samples``: clips an epoch. ``macs``: of a clip. ``mean``, ``sd``: of the runs' accuracy; the standard
-    deviation of one run is unknown.
+    ``training_samples``: clips an epoch. ``macs``: of a clip. ``mean``, ``sd``: of the runs' `published` accuracy;
+    the standard deviation of one run is unknown.
     """
 
     table: TableName
@@ -99,7 +106,7 @@ class Record:
     def with_run(self, run: Run) -> Record:
         """Return this with one run more, and the mean and deviation of all."""
         runs = (*self.runs, run)
-        accuracies = [each.accuracy for each in runs]
+        accuracies = [each.published for each in runs]
         sd = statistics.stdev(accuracies) if len(runs) > 1 else None
         return replace(self, runs=runs, mean=statistics.mean(accuracies), sd=sd)
 

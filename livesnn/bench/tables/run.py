@@ -80,6 +80,8 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
 def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
     """Return the record before any training: what the cell is, its size and the time of a step."""
     config = cell.config(0, folders.data, folders.runs).completed()
+    if cell.where.split == "test" and cell.budget != "small":
+        _check_whole(cell, folders.data)
     parts = data_set(config.dataset).load_parts(config)
     own = len(parts.training) + len(parts.validation)
     if cell.where.clips not in (None, own):
@@ -108,6 +110,17 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
         trainings=cell.trainings(seeds),
         out_of_reach=cell.out_of_reach,
     )
+
+
+def _check_whole(cell: Cell, data: Path) -> None:
+    """Raise DataError where the figure of a part would stand for the whole data set."""
+    dataset = cell.where.dataset
+    lacking = [finding for finding in data_set(dataset).check(data) if finding.state != "complete"]
+    if lacking:
+        raise DataError(
+            f"{cell.where.label} isn't whole in {data} ({lacking[0].what}): see livesnn data check {dataset} "
+            f"--data {data}"
+        )
 
 
 def _time_step(net: Network, config: TrainConfig, parts: Parts) -> StepTime:
@@ -159,6 +172,7 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
         accuracy_carried=measured.accuracy_carried if isinstance(measured, Evaluation) else None,
         accuracy_recordings=measured.accuracy_recordings,
         n=measured.n,
+        recordings=measured.recordings,
         validation_accuracy=trained.validation.accuracy_reset,
         validation_n=trained.validation.n,
         confusion=measured.confusion_reset if isinstance(measured, Evaluation) else measured.confusion,
