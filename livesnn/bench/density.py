@@ -49,6 +49,10 @@ class Pass(NamedTuple):
     spike_steps: float
 
 
+PAUSE_S = 0.1
+"""Between two engines: ONNX Runtime's threads look for work after a step, where the next's would be."""
+
+
 def bench_density(
     repeats: int,
     source: str = "",
@@ -167,6 +171,7 @@ def _by_turns(models: Mapping[str, Model], inputs: Sequence[Frame], repeats: int
         _pass(model, inputs)
     for repeat in range(repeats):
         for name in list(models)[:: 1 if repeat % 2 == 0 else -1]:
+            time.sleep(PAUSE_S)
             timed[name].append(_pass(models[name], inputs).ms[SETTLING:])
     return timed
 

@@ -110,7 +110,7 @@ def evaluate(
     data: Path = Path("data"),
     split: Literal["validation", "train", "test"] = "validation",
     stream: float | None = None,
-    threshold: float = 0.5,
+    threshold: float = 0.4,
     smoothing: float = 0.0,
     seed: int = 0,
     engine: Literal["auto", "onnx", "spike", "torch"] = "onnx",
@@ -155,7 +155,7 @@ def evaluate(
 
     if seed < 0:
         raise DataError(f"{seed} is no seed: give 0 or more")
-    if stream is None and (threshold, smoothing) != (0.5, 0.0):
+    if stream is None and (threshold, smoothing) != (Decider.threshold, Decider.smoothing):
         raise DataError("--threshold and --smoothing are of --stream: a clip is always decided")
     loaded = load_model(model, engine)
     if keep and (split != "test" or stream is not None):

@@ -18,6 +18,10 @@ FloatArray = npt.NDArray[np.float32]
 _NONE = np.zeros(0, np.float32)
 
 
+THRESHOLD = 0.4
+"""By simulated people of the validation: higher ones lose more right decisions than false ones (models/results)."""
+
+
 class Decision(NamedTuple):
     """A class label, or None for "nothing"; its probability, or the likeliest class's, 0..1; and all of them.
 
@@ -69,8 +73,7 @@ class Decider:
     Attributes
     ----------
     threshold
-        Least probability of the winner, 0..1; below it the decision is "nothing" (None). The default asks it
-        to be likelier than all other classes together.
+        Least probability of the winner, 0..1; below it the decision is "nothing" (None).
     keep
         A decision stands until another class reaches its threshold or its own probability falls below this
         (hysteresis); None: below its threshold.
@@ -84,7 +87,7 @@ class Decider:
         Labels that may be decided (empty: all), and that may not: where such a one wins, nothing is decided.
     """
 
-    threshold: float = 0.5
+    threshold: float = THRESHOLD
     keep: float | None = None
     smoothing: float = 0.0
     temperature: float | None = None

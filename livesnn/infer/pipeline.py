@@ -13,8 +13,9 @@ import numpy.typing as npt
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
-from livesnn.infer import Model, State
+from livesnn.infer import Model
 from livesnn.infer.decide import UNDECIDED, Decider, Decision
+from livesnn.infer.spiking import density_and_mean
 
 StateMode = Literal["carry", "reset"]
 """Whether the state lives for ever, or is zeroed at the beginning of each window as well."""
@@ -145,6 +146,7 @@ def run(
         decision = decider.decide(rates, membranes[-1], card, decision)
         if not window.full:
             decision = Decision(None, 0.0, decision.probabilities)
+        density, mean = density_and_mean(membranes, card.neuron.threshold)
         yield Result(
             t=frame.t,
             window=index,
@@ -156,9 +158,9 @@ def run(
             frame=frame,
             latency=_latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter()),
             reset=reset,
-            density=_density(membranes[:-1], card),
+            density=density[:-1],
             window_end=window.position == 0,
-            membrane=np.array([membrane.mean() for membrane in membranes], np.float32),
+            membrane=mean,
             carried=carried,
         )
 
@@ -201,12 +203,6 @@ class _Window:
     def rates(self) -> npt.NDArray[np.float32]:
         """Return the mean [K] of the outputs held, a new array."""
         return self._outputs[: self._count].mean(axis=0)
-
-
-def _density(hidden: State, card: ModelCard) -> npt.NDArray[np.float32]:
-    """Return the share of neurons at or above the threshold a layer: those that spiked in the last step."""
-    threshold = np.float32(card.neuron.threshold)
-    return np.array([np.count_nonzero(u >= threshold) / u.size for u in hidden], np.float32)
 
 
 def _latency(arrived_s: float, begun_s: float, stepped_s: float, decided_s: float) -> Latency:

@@ -178,7 +178,7 @@ def _counts(clips: Clips, spec: InputSpec) -> _Counts:
 
 def _active(clips: Clips) -> float:
     """Return the mean number of a frame's values that aren't 0."""
-    return sum(np.count_nonzero(clip) for clip in clips.frames) / (len(clips) * clips.frames.shape[1])
+    return sum(int(np.count_nonzero(clip)) for clip in clips.frames) / (len(clips) * clips.frames.shape[1])
 
 
 def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> Iterator[_Clip]:
