@@ -145,7 +145,7 @@ def test_a_class_that_may_not_be_decided_gives_nothing() -> None:
 
 def test_a_decision_that_is_kept_above_its_threshold_would_never_begin() -> None:
     with pytest.raises(LivesnnError, match=r"from 0 to the threshold, 0\.5"):
-        Decider(keep=0.9)
+        Decider(threshold=0.5, keep=0.9)
 
 
 def test_the_cards_temperature_is_taken_where_none_is_given() -> None:
