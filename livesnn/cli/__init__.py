@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from livesnn.cli.lab import bench, data, evaluate, train
+from livesnn.cli.bench import bench
+from livesnn.cli.lab import data, evaluate, train
 from livesnn.cli.machine import doctor, prepare
 from livesnn.cli.streams import convert, devices, gui, info, record, run, simulate
 from livesnn.cli.tables import tables

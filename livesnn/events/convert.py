@@ -103,7 +103,8 @@ def convert(
     if labels:
         origin_us = recording.t_start if stream is None else _first_us(source)
         kept = moved(labels, (origin_us - tally.first_us) / 1e6 if tally.events else 0.0)
-        keep_labels(out, kept)
+        if kept or labels_file(out).exists():
+            keep_labels(out, kept)
         if lost := len(labels) - len(kept):
             notes.append(f"labels left out, since they end before its first event: {lost:,}")
     counts = None if denoised is None else denoised.counts

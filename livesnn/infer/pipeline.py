@@ -146,6 +146,7 @@ def run(
         decision = decider.decide(rates, membranes[-1], card, decision)
         if not window.full:
             decision = Decision(None, 0.0, decision.probabilities)
+        latency = _latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter())
         density, mean = density_and_mean(membranes, card.neuron.threshold)
         yield Result(
             t=frame.t,
@@ -156,7 +157,7 @@ def run(
             confidence=decision.confidence,
             probabilities=decision.probabilities,
             frame=frame,
-            latency=_latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter()),
+            latency=latency,
             reset=reset,
             density=density[:-1],
             window_end=window.position == 0,

@@ -91,7 +91,7 @@ class HybridModule(lightning.LightningModule):
         penalty = F.relu(rates - self.config.rate_target).mean() if penalised else rates.new_zeros(())
         figures = {
             "loss": loss,
-            "accuracy": (outputs.detach().mean(0).argmax(1) == labels).float().mean(),
+            "accuracy": _accuracy(outputs.detach(), labels),
             "density": hidden_density(rates.detach(), self.net),
         }
         return loss + self.config.rate_weight * penalty, figures
@@ -188,6 +188,12 @@ def warm_up_and_cosine(total_steps: int, step: int) -> float:
     if step < rising:
         return (step + 1) / rising
     return 0.5 * (1 + cos(pi * (step - rising) / max(1, total_steps - rising)))
+
+
+def _accuracy(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return the share of clips decided right, of those that are of a class; 0 where there are none."""
+    known = labels >= 0
+    return ((outputs.mean(0).argmax(1) == labels) & known).sum() / known.sum().clamp(min=1)
 
 
 def _targets(labels: Tensor, classes: int) -> Tensor:

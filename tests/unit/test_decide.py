@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
+from livesnn.cli import COMMANDS
 from livesnn.errors import LivesnnError
 from livesnn.infer.decide import UNDECIDED, Decider, FloatArray, probabilities, winner
 
@@ -160,3 +162,9 @@ def test_a_label_the_model_lacks_is_refused(label: str) -> None:
     strange = {"thresholds": {"three": 0.5}} if label == "thresholds" else {label: ("three",)}
     with pytest.raises(LivesnnError, match="tiny has no class 'three'; it has: zero, one, two"):
         Decider(**strange).check(card("membrane"))
+
+
+@pytest.mark.parametrize("command", ["run", "eval"])
+def test_the_commands_ask_for_the_same_threshold(command: str) -> None:
+    given = inspect.signature(COMMANDS[command]).parameters["threshold"].default
+    assert given == Decider.threshold

@@ -31,6 +31,7 @@ from livesnn.events.frames import Frame, Slicer, frames
 from livesnn.events.orientation import Orientation
 from livesnn.infer import Engine, Model, load_model
 from livesnn.infer.pipeline import Result, run
+from livesnn.infer.spiking import density_and_mean
 from livesnn.infer.synops import mean_density
 from livesnn.sources import is_live
 from livesnn.threads import Latest, Worker
@@ -287,4 +288,5 @@ def _warm_up(model: Model, playback: Playback) -> None:
     accumulator.picture(0)
     Slicer(card.slice, playback.resolution, card).push(event)
     blank = np.zeros((card.channels, card.height, card.width), np.uint8)
-    model.step(Frame(0, blank, 0), model.initial_state())
+    _, state = model.step(Frame(0, blank, 0), model.initial_state())
+    density_and_mean(state, model.card.neuron.threshold)

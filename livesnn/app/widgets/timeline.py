@@ -88,8 +88,9 @@ class Timeline(QWidget):
         ``classes`` are the model's, in its order: each keeps its colour.
         """
         self._total_s = max(total_s or 0.0, 0.0)
-        self._track = DecisionTrack(self._total_s or 1.0, classes)
         self._labels = tuple(label for label in labels if label.start < self._total_s)
+        said = dict.fromkeys([*classes, *(label.label for label in self._labels)])
+        self._track = DecisionTrack(self._total_s or 1.0, list(said))
         self.setFixedHeight(HEIGHT_WITH_LABELS if self._labels else HEIGHT)
         self._profile, self.position_s = None, 0.0
         self._dragged, self._waiting_s = False, None

@@ -38,15 +38,11 @@ class DecisionTrack:
         self._cells = np.full(_CELLS, _UNDECIDED, np.int16)
 
     def add(self, start_s: float, end_s: float, label: str | None) -> None:
-        """Write over what was decided in that time."""
-        first, last = (self._cell(seconds) for seconds in (start_s, end_s))
-        self._cells[first : max(last, first + 1)] = _UNDECIDED if label is None else self.number(label)
-
-    def number(self, label: str) -> int:
-        """Return a label's number, which is its colour's; one that is new gets the next."""
-        if label not in self.classes:
+        """Write over what was decided in that time; a label that is new gets the next number."""
+        if label is not None and label not in self.classes:
             self.classes.append(label)
-        return self.classes.index(label)
+        first, last = (self._cell(seconds) for seconds in (start_s, end_s))
+        self._cells[first : max(last, first + 1)] = _UNDECIDED if label is None else self.classes.index(label)
 
     def at(self, seconds: float) -> str | None:
         """Return the label decided for a time; None: none was."""
@@ -127,14 +123,14 @@ def paint_labels(
 ) -> QPixmap:
     """Return what a person said, ``width`` × HEIGHT_WITH_LABELS: paler than a decision, with an edge on the left.
 
-    A label has the colour of the class that it is in ``track``, which gets those that are new.
+    A label has the colour of the class that it is in ``track``, which knows all of them.
     """
     pixmap, painter = _blank(width, ratio, HEIGHT_WITH_LABELS)
     painter.setFont(style.text_font(11))
     for label in labels:
         first, end = (min(seconds / total_s, 1.0) * width for seconds in (label.start, label.end))
         span = QRectF(first, LABELS, max(end - first - 1, 2.0), LABELS_END - LABELS)
-        colour = style.class_colour(track.number(label.label))
+        colour = style.class_colour(track.classes.index(label.label))
         shape = QPainterPath()
         shape.addRoundedRect(span, _ROUND, _ROUND)
         painter.setClipPath(shape)

@@ -35,8 +35,8 @@ def run_all(
         There is no such cell; and as `run_cell` does.
     """
     if what == "fig2":
-        if named:
-            raise LivesnnError("Figure 2 has no cells: leave --cell out")
+        if named or seeds:
+            raise LivesnnError("Figure 2 has no cells, and seeds of its own: leave --cell and --seeds out")
         yield {"what": what, "layers": len(measure_gradients(folders.data, folders.out).layers)}
         return
     if what == "table1" or what == "table2":

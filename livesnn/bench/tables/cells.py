@@ -199,7 +199,7 @@ class Cell(NamedTuple):
         """Return the training of one seed."""
         changed = self.settings()
         if "simulated" in changed:
-            changed["mnist"] = data / "mnist" / "mnist.npz"
+            changed["mnist"] = inner if (inner := data / "mnist").is_dir() else data
         return replace(self._default(), **changed, seed=seed, data=data, out=runs, name=f"{self.name}-{seed}")
 
     def command(self, seeds: int) -> str:

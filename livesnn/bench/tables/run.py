@@ -66,7 +66,7 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
     if record is None:
         record = _begin(cell, folders, wanted)
         write_record(folders.out, record)
-    elif record.trainings[:1] != cell.trainings(1) and not record.done:
+    elif record.trainings[:1] != cell.trainings(1) and not record.out_of_reach and len(record.runs) < wanted:
         raise DataError(
             f"{cell.name} was begun with other flags: delete its file in {folders.out} and its runs"
         )
@@ -85,7 +85,10 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
     parts = data_set(config.dataset).load_parts(config)
     own = len(parts.training) + len(parts.validation)
     if cell.where.clips not in (None, own):
-        raise DataError(f"{cell.where.label} has {cell.where.clips} clips, but there are {own}: see --help")
+        raise DataError(
+            f"{cell.where.label} has {cell.where.clips} clips, but there are {own}: keep what the column means alone "
+            f"in another --data folder"
+        )
     torch.manual_seed(config.seed)
     net = build(config, parts.training.classes)
     frames = torch.from_numpy(parts.validation.frames[:1])
