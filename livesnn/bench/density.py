@@ -20,6 +20,7 @@ from livesnn.card import ModelCard
 from livesnn.errors import DataError
 from livesnn.events.frames import Frame, frames
 from livesnn.infer import Model, load_model
+from livesnn.infer.spiking import density_and_mean
 from livesnn.infer.synops import FloatArray, mean_density, synops
 from livesnn.infer.tally import Percentiles
 from livesnn.paths import recordings_dir
@@ -182,7 +183,7 @@ def _compared(timed: Mapping[str, Sequence[Times]]) -> dict[str, Any]:
     ratio: how many times as fast the spike-driven engine is as ``best``, the faster of ONNX Runtime's ways to run
     float32; ratio_int8: as its 8 bits, where they are there.
     """
-    engines = {name: _percentiles(np.concatenate(passes)) for name, passes in timed.items()}
+    engines = {name: Percentiles.of(np.concatenate(passes)).named() for name, passes in timed.items()}
     best = min(("onnx", "onnx_bound"), key=lambda name: engines[name]["ms_p50"])
     more = {"ratio_int8": _ratio(timed["onnx_int8"], timed["spike"])} if "onnx_int8" in timed else {}
     return {"engines": engines, "best": best, "ratio": _ratio(timed[best], timed["spike"]), **more}
@@ -190,10 +191,10 @@ def _compared(timed: Mapping[str, Sequence[Times]]) -> dict[str, Any]:
 
 def _density(model: Model, inputs: Sequence[Frame]) -> FloatArray:
     """Return the spikes a neuron and step of each hidden layer [layers − 1]."""
-    threshold, state, seen = np.float32(model.card.neuron.threshold), model.initial_state(), []
+    state, seen = model.initial_state(), []
     for frame in inputs:
         _, state = model.step(frame, state)
-        seen.append([np.mean(membranes >= threshold) for membranes in state[:-1]])
+        seen.append(density_and_mean(state, model.card.neuron.threshold)[0][:-1])
     return np.mean(seen[SETTLING:], axis=0)
 
 
@@ -212,7 +213,3 @@ def _ratio(others: Sequence[Times], ours: Sequence[Times]) -> dict[str, float]:
     """Return how many times as fast ours is by the medians of each repeat."""
     ratios = [float(np.median(other) / np.median(our)) for other, our in zip(others, ours, strict=True)]
     return {"median": float(np.median(ratios)), "min": min(ratios), "max": max(ratios)}
-
-
-def _percentiles(ms: Times) -> dict[str, float]:
-    return {f"ms_{name}": value for name, value in Percentiles.of(ms)._asdict().items()}

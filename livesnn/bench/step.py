@@ -122,7 +122,7 @@ def _time_engine(model: Model, inputs: list[Frame], repeats: int) -> tuple[Times
             times.append(time.perf_counter() - begun_s)
             winners.append(int(output.argmax()))
     ms = np.array(times[len(inputs) :]) * 1e3  # without the first pass
-    return {**_percentiles(ms), "fps": float(1e3 / np.median(ms))}, np.array(winners)
+    return {**Percentiles.of(ms).named(), "fps": float(1e3 / np.median(ms))}, np.array(winners)
 
 
 def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, float]]:
@@ -140,7 +140,7 @@ def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, fl
         source.close()
         late = np.array([result.latency.total_ms for result in results if result.t > 1_000_000])
         measured[f"{events_per_s:.0e} ev/s"] = {
-            **_percentiles(late),
+            **Percentiles.of(late).named(),
             "frames": len(late),
             "dropped": source.counters.dropped,
         }
@@ -163,7 +163,3 @@ def bench_startup(model: str, repeats: int) -> dict[str, float]:
         "s_max": float(warm.max()),
         "repeats": repeats,
     }
-
-
-def _percentiles(ms: npt.NDArray[np.float64]) -> dict[str, float]:
-    return {f"ms_{name}": value for name, value in Percentiles.of(ms)._asdict().items()}

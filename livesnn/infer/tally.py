@@ -16,6 +16,10 @@ class Percentiles(NamedTuple):
     p95: float = float("nan")
     p99: float = float("nan")
 
+    def named(self) -> dict[str, float]:
+        """Return them as ms_p50, ms_p95 and ms_p99, of times in ms."""
+        return {f"ms_{name}": value for name, value in self._asdict().items()}
+
     @classmethod
     def of(cls, values: Collection[float]) -> Percentiles:
         """Return those of the values that are finite."""
