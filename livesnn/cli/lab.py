@@ -15,6 +15,7 @@ import tyro
 from livesnn.errors import DataError, LivesnnError
 from livesnn.report import one_line, say, write, write_json
 from livesnn.train.datasets import Name as DataSetName
+from livesnn.train.memory import keep_freed_memory
 
 if TYPE_CHECKING:  # it imports torch
     from livesnn.train.baselines import Measured
@@ -37,6 +38,7 @@ def train(arguments: list[str]) -> int:
         from livesnn.train.trainer import train_all
     except ModuleNotFoundError as error:
         raise LivesnnError(f"training needs {error.name}: pip install 'livesnn[train]'") from error
+    keep_freed_memory()
     done = train_all(config)
     for trained in done:
         spiking = NETWORKS[config.network].spiking

@@ -9,6 +9,7 @@ import tyro
 
 from livesnn.errors import LivesnnError
 from livesnn.report import write, write_json
+from livesnn.train.memory import keep_freed_memory
 
 What = Literal["table1", "table2", "fig2", "fig6", "fig7", "fig8", "fig9"]
 
@@ -64,6 +65,7 @@ def tables(
         return 0
     if seeds is not None and seeds < 1:
         raise LivesnnError(f"{seeds} seeds train nothing: give --seeds 1 or more")
+    keep_freed_memory()
     for record in run_all(what, cell, budget, recipe, seeds, Folders(data, runs, out)):
         write_json(record)
     return 0

@@ -105,8 +105,8 @@ _SMALL = {
 _SEQUENCES = {"augmentation": STILL, "burn_in": 0}
 """No augmentation: 60,000 digits in a few epochs need none. No burn-in: each clip is decided from zero state."""
 _CPU: dict[NetworkName, dict[str, Any] | None] = {
-    "conv_snn": {"epochs": 6, "analog_epochs": 1},
-    "cnn": {"epochs": 4},
+    "conv_snn": {"epochs": 4, "analog_epochs": 1},
+    "cnn": {"epochs": 3},
     "cnn_lstm": {"epochs": 6, "digits": 10_000},
     "sts_resnet": {"epochs": 12, "analog_epochs": 1, "digits": 10_000},
     "conv_lstm": None,

@@ -1,0 +1,30 @@
+"""A training's process keeps what it frees."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import resource
+import torch
+from livesnn.train.memory import keep_freed_memory
+if {keep}:
+    keep_freed_memory()
+torch.empty(1 << 26, dtype=torch.uint8).fill_(1)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    torch.empty(1 << 26, dtype=torch.uint8).fill_(1)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone takes what is freed from malloc")
+def test_freed_memory_is_not_taken_from_the_kernel_again() -> None:
+    """Five blocks of 64 MB one after the other: 16,384 pages each unless the first one's are kept."""
+    given_back, kept = (
+        int(subprocess.check_output([sys.executable, "-c", FAULTS.format(keep=keep)]))
+        for keep in (False, True)
+    )
+    assert kept < given_back / 10
