@@ -24,7 +24,8 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
     Parameters
     ----------
     uri
-        A path; ``camera``, ``camera:SERIAL``; ``tcp://HOST:PORT``; ``simulate:gestures[:SEED]``.
+        A path; ``camera``, ``camera:SERIAL``; ``tcp://HOST:PORT``; ``simulate:gestures[:SEED]``,
+        ``simulate:digits[:SEED]`` (frames, for a model of video).
     notify
         Told when a live source is lost and when it is back; called in the thread that iterates.
     progress
@@ -66,9 +67,9 @@ def _open_file(path: Path, progress: Progress) -> EventSource:
 
         if not is_video(path):
             raise
-    from livesnn.events.video_source import VideoSource
+    from livesnn.events.video_source import RecordedVideo
 
-    return VideoSource(open_video(path))
+    return RecordedVideo(open_video(path))
 
 
 def _open_live(name: str, notify: Notify) -> EventSource:
@@ -77,7 +78,7 @@ def _open_live(name: str, notify: Notify) -> EventSource:
 
         return open_stream(name, notify=notify)
     if name.startswith("simulate:"):
-        from livesnn.simulate.live import open_simulation
+        from livesnn.simulate.opening import open_simulation
 
         return open_simulation(name)
     from livesnn.events.cameras import open_camera

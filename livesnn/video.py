@@ -47,6 +47,8 @@ class Video:
         Frames a second.
     width, height
         In pixels, upright; pixels are taken as square.
+    claimed
+        Frames, as the file says; below 1: it doesn't.
     warnings
         What is damaged or was assumed, one line each; known once the video has been read to its end.
     """
@@ -60,7 +62,7 @@ class Video:
         self.width = width
         self.height = height
         self.warnings: tuple[str, ...] = ()
-        self._claimed = claimed  # frames, as the file says; below 1: it doesn't
+        self.claimed = claimed
         self._cut_short = container == "avi" and avi_is_cut(path)
 
     def time_us(self, frame: int) -> int:
@@ -123,8 +125,8 @@ class Video:
     def _note_end(self, count: int, damaged: bool, uneven_s: float) -> None:
         tolerated = _MISSING + (self.fps * _ESTIMATE_S if self.format in ("matroska", "webm") else 0)
         warnings = []
-        if damaged or self._claimed - count > tolerated:
-            of = f" of {self._claimed:,}" if self._claimed > 0 else ""
+        if damaged or self.claimed - count > tolerated:
+            of = f" of {self.claimed:,}" if self.claimed > 0 else ""
             warnings.append(f"{self.path.name} is cut short or damaged: {count:,}{of} frames can be read")
         if uneven_s > max(_UNEVEN_S, float(5 / self.fps)):
             warnings.append(

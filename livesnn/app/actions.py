@@ -46,6 +46,7 @@ ENTRIES = (
     Entry("camera", "File", "Connect a camera …", ("Ctrl+K",)),
     Entry("stream", "File", "Network stream …", ("Ctrl+N",)),
     Entry("demo", "File", "Watch the demo", ("Ctrl+D",)),
+    Entry("turning", "File", "Watch digits turn", ("Ctrl+Shift+T",)),
     Entry("record", "File", "Record …", ("Ctrl+S",), rule=True),
     Entry("recording", "File", "Pre-roll and labels …", ("Ctrl+Shift+S",)),
     *(
@@ -92,7 +93,7 @@ LABELS = tuple(
     entry for entry in ENTRIES if entry.kind == "label"
 )  # a key each; a person reads one line of them
 MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")
-SOURCES = ("open", "camera", "stream", "demo")  # and then the recent ones
+SOURCES = ("open", "camera", "stream", "demo", "turning")  # and then the recent ones
 
 
 class Actions:

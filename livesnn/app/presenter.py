@@ -8,7 +8,7 @@ from pathlib import Path
 
 from livesnn.app.layout import WindowLayout
 from livesnn.app.look import style
-from livesnn.app.playing.demo import SIMULATION
+from livesnn.app.playing.demo import SIMULATION, TURNING
 from livesnn.app.playing.player import Player
 from livesnn.app.playing.rate_profile import ProfileReader
 from livesnn.app.playing.session import Session
@@ -20,7 +20,7 @@ from livesnn.infer.auto_engine import PREPARING, note_of
 READ_S = 0.1  # numbers, and what must agree with them, change at most this often: people read them
 NEXT = "Choose another source, or drop a recording here"
 OPENING = "Opening …"
-SIMULATED = "Demo: a simulated person"
+DEMOS = {SIMULATION: "Demo: a simulated person", TURNING: "Demo: digits that turn"}
 OTHER_MODEL = "Choose another with Ctrl+M"
 PATIENCE_S = 0.2  # with a thread that reads what nobody looks at any more, while a person waits
 
@@ -186,8 +186,7 @@ class Presenter:
     def _show_opened(self, opened: Opened) -> None:
         window, card = self._window, opened.model.card
         known = f"this model knows: {', '.join(style.readable(name) for name in card.classes)}"
-        simulated = opened.name.startswith(SIMULATION)
-        name = SIMULATED if simulated else opened.name
+        name = next((title for demo, title in DEMOS.items() if opened.name.startswith(demo)), opened.name)
         model = Path(self._player.model).resolve().name
         window.header.show_names(name, model, engine=opened.model.engine, about_model=f"{card.name}; {known}")
         window.setWindowTitle(f"{name} – livesnn")
@@ -195,8 +194,8 @@ class Presenter:
         window.transport.set_recording(duration_s, card.classes, opened.labels)
         self._clear(card)
         window.view.set_input(card.input)
-        window.view.show_ways_on(simulated)
-        if opened.path is not None and duration_s:
+        window.view.show_ways_on(opened.name.startswith(SIMULATION))
+        if opened.path is not None and duration_s and opened.has_events:
             self._profile_reader = ProfileReader(opened.path)
 
     def _show_failed(self, error: str, *, model: bool) -> None:

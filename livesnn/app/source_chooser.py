@@ -10,13 +10,14 @@ from PySide6.QtWidgets import QFileDialog
 
 from livesnn.app.dialogs import SCHEME, CameraDialog, StreamDialog
 from livesnn.app.layout import WindowLayout
-from livesnn.app.playing.demo import SIMULATION, demo
+from livesnn.app.playing.demo import SIMULATION, TURNING, Demo, demo, turning_demo
 from livesnn.app.playing.settings import Settings, with_recent
 from livesnn.paths import recordings_dir
 from livesnn.sources import is_live
 
 FILE_FILTER = (
-    "Event recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5);;All files (*)"
+    "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5);;"
+    "Videos (*.avi *.mp4 *.mov *.m4v *.mkv *.webm);;All files (*)"
 )
 
 
@@ -47,7 +48,8 @@ class SourceChooser:
             "open": self.choose_file,
             "camera": self.choose_camera,
             "stream": self.choose_stream,
-            "demo": self.watch_demo,
+            "demo": lambda: self._watch(demo()),
+            "turning": lambda: self._watch(turning_demo()),
         }
 
     def choose_file(self) -> None:
@@ -70,12 +72,11 @@ class SourceChooser:
         dialog.chosen.connect(self.open)
         self._window.show_dialog(dialog)
 
-    def watch_demo(self) -> None:
+    def _watch(self, shown: Demo | None) -> None:
         """Play what shows livesnn without a camera."""
-        shown = demo()
         if shown is None:
             self._window.banner.show_error(
-                "There is no demo: this installation has no recordings, install it again"
+                "There is no such demo: this installation lacks recordings or models, install it again"
             )
         else:
             self._play(shown.source, shown.model)
@@ -91,11 +92,11 @@ class SourceChooser:
             self.folder = folder
 
     def remember(self, source: str) -> None:
-        """Keep a source that could be opened among the recent ones; the demo is always there."""
+        """Keep a source that could be opened among the recent ones; the demos are always there."""
         if not is_live(source):
             source = str(Path(source).expanduser().absolute())
         shown = demo()
-        if source != SIMULATION and (shown is None or source != shown.source):
+        if source not in (SIMULATION, TURNING) and (shown is None or source != shown.source):
             self._settings.change(recent=with_recent(self._settings.now.recent, source))
 
 

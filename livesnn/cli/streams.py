@@ -32,7 +32,8 @@ def gui(
     Parameters
     ----------
     source
-        Recording, camera, camera:SERIAL, tcp://HOST:PORT or simulate:gestures; default: the demo.
+        Recording, camera, camera:SERIAL, tcp://HOST:PORT, simulate:gestures, or a video or simulate:digits
+        for a model of video; default: the demo.
     model
         Name of a shipped model, or a model folder; default: the demo's, or the one used last.
     engine

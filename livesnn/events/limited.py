@@ -59,7 +59,7 @@ class Limited(Relay):
     def video(self) -> VideoSource | None:
         """The video's first seconds."""
         video = self._source.video
-        return video if video is None or self._seconds == math.inf else video.first(self._seconds)
+        return None if video is None else video.limited(self._seconds, self._stop)
 
     def __iter__(self) -> Iterator[Events]:
         """Yield the packets, the last one maybe cut."""

@@ -1,10 +1,13 @@
-"""VideoSource: a video as a source that yields frames itself, and has no events. Not here: reading it (video.py)."""
+"""VideoSource: what yields frames itself, and has no events; a video file as one. Not here: reading it (video.py)."""
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
@@ -14,7 +17,51 @@ from livesnn.video import Video
 
 
 class VideoSource(EventSource):
-    """A recorded video, read as fast as its frames are asked for; never dropped.
+    """A source of frames. ``name``: what it is called in errors."""
+
+    name: str
+
+    def __init__(self) -> None:
+        self.counters = SourceCounters()
+
+    @property
+    def video(self) -> VideoSource:
+        """Itself."""
+        return self
+
+    @cached_property
+    def duration_us(self) -> int | None:
+        """Of its own time; None: it goes on until it is closed."""
+        return None
+
+    def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
+        """Yield a frame each Δt; the first one's time is 0.
+
+        Raises
+        ------
+        ModelError
+            The model takes events, or the rule has no fixed Δt.
+        """
+        raise NotImplementedError
+
+    def limited(self, seconds: float, stop: threading.Event) -> VideoSource:
+        """Return the first seconds of it, of its own time; a live one ends when ``stop`` is set, too."""
+        raise NotImplementedError
+
+    def no_events(self) -> SourceError:
+        """Return the error for whoever needs events."""
+        return SourceError(f"{self.name}: a video has no events: give a recording of events, or a camera")
+
+    def __iter__(self) -> Iterator[Events]:
+        """Raise SourceError."""
+        raise self.no_events()
+
+    def close(self) -> None:
+        """End the iteration over frames, from any thread."""
+
+
+class RecordedVideo(VideoSource):
+    """A video file, read as fast as its frames are asked for; never dropped. No file is held open between iterations.
 
     Parameters
     ----------
@@ -27,15 +74,16 @@ class VideoSource(EventSource):
     live = False
 
     def __init__(self, file: Video, *, end_us: int | None = None) -> None:
+        super().__init__()
         self.file = file
+        self.name = str(file.path)
         self.resolution = Resolution(file.width, file.height)
-        self.counters = SourceCounters()
         self._end_us = end_us
 
-    @property
-    def video(self) -> VideoSource:
-        """Itself."""
-        return self
+    @cached_property
+    def duration_us(self) -> int:
+        """As the file says; where it doesn't, all of it is read."""
+        return self.file.time_us(self.file.claimed if self.file.claimed > 0 else self.file.count_frames())
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -43,31 +91,12 @@ class VideoSource(EventSource):
         return self.file.warnings
 
     def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
-        """Yield a frame each Δt from 0 on, see `Video.samples`; data that is shown for longer is shared.
-
-        Raises
-        ------
-        ModelError
-            The model takes events, or the rule has no fixed Δt.
-        """
+        """Yield a frame each Δt from 0 on, see `Video.samples`; data that is shown for longer is shared."""
         for t, picture in self.file.samples(replace(input, slice=rule)):
             if self._end_us is not None and t >= self._end_us:
                 return
             yield Frame(t, picture, 0, time.perf_counter(), start=t == 0)
 
-    def first(self, seconds: float) -> VideoSource:
+    def limited(self, seconds: float, stop: threading.Event) -> RecordedVideo:
         """Return the first seconds of it, of its own time."""
-        return VideoSource(self.file, end_us=round(seconds * 1e6))
-
-    def no_events(self) -> SourceError:
-        """Return the error for whoever needs events."""
-        return SourceError(
-            f"{self.file.path}: a video has no events: give a recording of events, or a camera"
-        )
-
-    def __iter__(self) -> Iterator[Events]:
-        """Raise SourceError."""
-        raise self.no_events()
-
-    def close(self) -> None:
-        """Do nothing: no file is held open between iterations."""
+        return self if math.isinf(seconds) else RecordedVideo(self.file, end_us=round(seconds * 1e6))

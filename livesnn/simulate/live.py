@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from livesnn.errors import SourceError
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.simulate.gestures import RESOLUTION, Segment, Use, gesture_stream
 from livesnn.simulate.motions import GESTURES
 from livesnn.simulate.scene import LAMP_SHARE
 
 PACKET_US = 10_000
-PREFIX = "simulate:gestures"
-_DEMO_SEED = 19  # somebody well lit, who is recognised
 
 
 class SimulatedPerson(EventSource):
@@ -99,21 +96,3 @@ class SimulatedPerson(EventSource):
     def close(self) -> None:
         """End the iteration, from any thread; safe to call twice."""
         self._closed.set()
-
-
-def open_simulation(uri: str) -> SimulatedPerson:
-    """Open "simulate:gestures" or "simulate:gestures:SEED".
-
-    Raises
-    ------
-    SourceError
-        It is something else.
-    """
-    seed = uri.removeprefix(PREFIX).removeprefix(":")
-    if (
-        not uri.startswith(PREFIX)
-        or not (seed == "" or (seed.isascii() and seed.isdigit() and len(seed) < 19))
-        or uri == PREFIX + ":"
-    ):
-        raise SourceError(f"{uri}: give simulate:gestures, or simulate:gestures:SEED with a number from 0")
-    return SimulatedPerson(int(seed) if seed else _DEMO_SEED)

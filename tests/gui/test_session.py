@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -354,20 +353,6 @@ def test_a_camera_is_let_go_where_the_model_cannot_be_used(tmp_path: Path) -> No
     assert session.model_failed
     assert camera.closed
     assert session.stop()
-
-
-def test_a_video_is_refused_with_what_decides_on_it(play: Callable[..., Session], tmp_path: Path) -> None:
-    path = tmp_path / "a clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"MJPG"), 25, (64, 48))
-    writer.write(np.zeros((48, 64, 3), np.uint8))
-    writer.release()
-    session = play(path)
-    wait_until(lambda: session.control.state == "failed")
-    assert session.error == (
-        f"a clip.avi is a video, and the window plays events so far: decide on it with "
-        f"livesnn run '{path}' --model MODEL"
-    )
-    assert not session.model_failed
 
 
 def is_counted(session: Session, camera: Camera) -> bool:

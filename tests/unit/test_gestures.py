@@ -22,8 +22,9 @@ from livesnn.simulate.gestures import (
     gesture_random,
     gesture_stream,
 )
-from livesnn.simulate.live import SimulatedPerson, open_simulation
+from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES, IDLE, NOBODY, NOTHING, WALKING, perform
+from livesnn.simulate.opening import open_simulation
 from livesnn.simulate.poses import LEFT, RIGHT
 from livesnn.simulate.scene import Scatter, draw_scene, paint, shapes_of
 
@@ -173,7 +174,8 @@ def test_a_live_person_comes_at_their_own_pace_until_closed() -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["simulate:", "simulate:digits", "simulate:gestures:", "simulate:gestures:-1"]
+    "uri",
+    ["simulate:", "simulate:letters", "simulate:gestures:", "simulate:digits:-1", "simulate:gestures:٣"],
 )
 def test_what_cannot_be_simulated_is_an_error_of_one_line(uri: str) -> None:
     with pytest.raises(SourceError, match="give simulate:gestures"):

@@ -443,7 +443,7 @@ def test_closing_ends_a_wait_of_an_hour_at_once(gap: Replay) -> None:
 def test_another_speed_takes_effect_during_a_wait(gap: Replay) -> None:
     consumer = Consumer(gap)
     assert consumer.came.acquire(timeout=WAIT_S)
-    gap.set_speed(None)
+    gap.pace.set_speed(None)
     assert consumer.came.acquire(timeout=WAIT_S)
     consumer.thread.join(WAIT_S)
     assert sum(packet.size for packet in consumer.packets) == 200
@@ -458,15 +458,15 @@ def test_a_seek_takes_effect_during_a_wait(gap: Replay) -> None:
 
 
 def test_a_paused_replay_gives_nothing_until_it_is_resumed_and_can_be_sought_and_closed(gap: Replay) -> None:
-    gap.pause()
+    gap.pace.pause()
     consumer = Consumer(gap)
     assert not consumer.came.acquire(timeout=0.1)
     gap.seek(HOUR_US)
     assert not consumer.came.acquire(timeout=0.1)
-    gap.resume()
+    gap.pace.resume()
     assert consumer.came.acquire(timeout=WAIT_S)
     assert consumer.packets[0]["t"][0] == HOUR_US
-    gap.pause()
+    gap.pace.pause()
     gap.close()
     consumer.thread.join(WAIT_S)
     assert not consumer.thread.is_alive()

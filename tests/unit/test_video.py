@@ -24,7 +24,7 @@ from livesnn.events.capture import record
 from livesnn.events.describe import VideoInfo, describe
 from livesnn.events.frames import Frame, frames
 from livesnn.events.recording import Recording
-from livesnn.events.video_source import VideoSource
+from livesnn.events.video_source import RecordedVideo
 from livesnn.infer import Model, load_model
 from livesnn.infer.headless import Row, Summary, decide_all
 from livesnn.infer.pipeline import run
@@ -287,7 +287,7 @@ def test_opencv_and_ffmpeg_say_nothing(tmp_path: Path, model_folder: str) -> Non
 def test_a_video_is_known_by_its_content(tmp_path: Path, bar: Path, name: str) -> None:
     (tmp_path / name).write_bytes(bar.read_bytes())
     with open_source(tmp_path / name) as source:
-        assert isinstance(source, VideoSource)
+        assert isinstance(source, RecordedVideo)
         assert (source.live, source.resolution) == (False, (64, 48))
 
 

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from livesnn.infer import shipped_models
 from livesnn.paths import recordings_dir
-from livesnn.simulate import live
+from livesnn.simulate import opening
 
-SIMULATION = live.PREFIX
+SIMULATION, TURNING = opening.GESTURES, opening.DIGITS
 GESTURES = "gestures"
-DIGITS = "nmnist"
+DIGITS, TURNING_DIGITS = "nmnist", "mnist-seq2"
 DIGIT_CLIP = "digit-3.aedat4"
 
 
@@ -30,6 +30,11 @@ def demo(model: str | None = None) -> Demo | None:
         return Demo(SIMULATION, GESTURES)
     clips = sorted(recordings_dir().glob("*.aedat4"), key=lambda clip: (clip.name != DIGIT_CLIP, clip.name))
     return Demo(str(clips[0]), model or DIGITS) if clips else None
+
+
+def turning_demo() -> Demo | None:
+    """Return drawn digits that turn, and the model that names them; None: it isn't shipped."""
+    return Demo(TURNING, TURNING_DIGITS) if TURNING_DIGITS in shipped_models() else None
 
 
 def default_model() -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
+
 from livesnn.app.playing.accumulator import Accumulator, ViewSpec
 from livesnn.app.playing.values import Picture
 from livesnn.events import Events, Resolution
+from livesnn.events.frames import Frame
 from livesnn.threads import Latest
 
 
@@ -55,6 +58,11 @@ class Display:
             self._shown_s = arrived_s
             quiet_us = 0 if packet.size else round(1e6 * (arrived_s - self._arrived_s))
             self._show(self._newest_us + quiet_us, arrived_s if packet.size else 0.0)
+
+    def show_frame(self, frame: Frame, start_us: int) -> None:
+        """Show a video's frame, uint8 [1 or 3, H, W], as the network sees it."""
+        rgb = np.broadcast_to(frame.data, (3, *frame.data.shape[1:])).transpose(1, 2, 0)
+        self._pictures.put(Picture(np.ascontiguousarray(rgb), frame.t - start_us, frame.arrived_s))
 
     def show(self) -> None:
         """Show what there is at once, if there is anything: where a recording stops, or looks another way."""

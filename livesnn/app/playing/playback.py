@@ -3,7 +3,7 @@
 A recording is played, sought and looped pass by pass. A live source has one pass; it can't be held, only not
 be listened to. Every packet is seen as it arrives, before the buffer, so that the view never waits; and a live
 source's can be recorded, even those that nobody listens to; noise is filtered after that, before the view. Not here:
-when a pass begins (control.py).
+when a pass begins (control.py), videos (video_playback.py), which of them a source is (opening.py).
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
-from livesnn.app.playing.faults import only_events
-from livesnn.app.playing.passes import Pass
+from livesnn.app.playing.passes import BufferedPass, Pass
 from livesnn.app.playing.statistics import Counts
 from livesnn.app.playing.tap import See, Tap
 from livesnn.errors import DataError
@@ -26,8 +25,6 @@ from livesnn.events.preroll import PreRoll
 from livesnn.events.recording import Recording
 from livesnn.events.replay import Replay
 from livesnn.events.tape import Tape
-from livesnn.progress import Progress, untold
-from livesnn.sources import open_source
 
 RECORDING_BUFFER_BYTES = 256_000  # what a pause or a seek at full speed has to throw away or hold back
 PAUSING, RECONNECTING = "pausing", "reconnecting"
@@ -51,6 +48,8 @@ class Playback(ABC):
         Time of the recording's first event, or of the first event that has come.
     duration_us, path
         Of a recording; None for anything else.
+    has_events
+        Whether it can be recorded and filtered: a video can't.
     labels
         Beside a recording.
     notes
@@ -65,6 +64,8 @@ class Playback(ABC):
     noise
         What the filters have learned and dropped.
     """
+
+    has_events = True
 
     def __init__(self, source: EventSource, orientation: Orientation) -> None:
         self.resolution = orientation.resolution(source.resolution)
@@ -108,12 +109,12 @@ class Playback(ABC):
         current = self._current
         if current is None:
             return Counts(dropped=self._source.counters.dropped)
-        counters = current.buffer.counters
+        counters = current.counters
         return Counts(
             events=current.events_before + counters.events,
             dropped=counters.dropped,
             skipped=self.skipped,
-            unread=current.buffer.unread,
+            unread=current.unread,
             noise=self.noise.counts,
             out_of_order=counters.out_of_order,
             out_of_bounds=counters.out_of_bounds,
@@ -135,9 +136,9 @@ class Playback(ABC):
         ``see`` is called in the capturing thread with each packet as it arrives.
         """
 
-    @abstractmethod
     def heard(self, packets: EventSource) -> Iterator[Events]:
         """Yield those packets that somebody wants; for the capturing thread."""
+        raise NotImplementedError  # of a source without packets
 
     def interrupt(self) -> None:
         """Make the current pass end soon, wherever it waits."""
@@ -157,7 +158,7 @@ class Playback(ABC):
         """End the current pass and release the source. Safe to call twice."""
         self.interrupt()
         if self._current is not None:
-            self._current.buffer.close()
+            self._current.close()
         self._source.close()
 
 
@@ -178,8 +179,8 @@ class RecordedPlayback(Playback):
         """Play at this multiple of real time, inf being as fast as possible, or hold it."""
         self._speed, self._paused = speed, paused
         if not self.cut:
-            self._replay.set_speed(speed)
-            (self._replay.pause if paused else self._replay.resume)()
+            self._replay.pace.set_speed(speed)
+            (self._replay.pace.pause if paused else self._replay.pace.resume)()
 
     def begin(self, from_us: int, see: See) -> Pass:
         """Return the pass from ``from_us`` after the start."""
@@ -187,7 +188,7 @@ class RecordedPlayback(Playback):
         self.noise.forget()
         self._replay.seek(self.start_us + from_us)
         buffer = Buffered(Tap(self._replay, self, see), policy="block", max_bytes=RECORDING_BUFFER_BYTES)
-        self._current = Pass(buffer, before, self.interrupt)
+        self._current = BufferedPass(buffer, before, self.interrupt)
         self.follow(speed=self._speed, paused=self._paused)
         return self._current
 
@@ -201,8 +202,8 @@ class RecordedPlayback(Playback):
     def interrupt(self) -> None:
         """Let the next packet come at once; nobody sees it."""
         super().interrupt()
-        self._replay.set_speed(None)
-        self._replay.resume()
+        self._replay.pace.set_speed(None)
+        self._replay.pace.resume()
 
 
 class LivePlayback(Playback):
@@ -222,7 +223,7 @@ class LivePlayback(Playback):
     def begin(self, from_us: int, see: See) -> Pass:
         """Return the one pass there is."""
         buffer = Buffered(Tap(self._source, self, see), policy="drop_oldest")
-        self._current = Pass(buffer, 0, self.interrupt)
+        self._current = BufferedPass(buffer, 0, self.interrupt)
         return self._current
 
     def heard(self, packets: EventSource) -> Iterator[Events]:
@@ -255,14 +256,4 @@ class LivePlayback(Playback):
         """End the buffer, whatever the source does."""
         super().interrupt()
         if self._current is not None:
-            self._current.buffer.interrupt()
-
-
-def open_playback(
-    source: str | Path | EventSource, orientation: Orientation, progress: Progress = untold
-) -> Playback:
-    """Open a SOURCE (sources.open_source, which says what it raises), or take over an open one; not a video."""
-    opened = only_events(open_source(source, progress=progress) if isinstance(source, str | Path) else source)
-    if isinstance(opened, Recording):
-        return RecordedPlayback(opened, orientation)
-    return LivePlayback(opened, orientation)
+            self._current.wake()

@@ -197,7 +197,7 @@ class Player:
     def can_record(self) -> bool:
         """Whether something live is open."""
         session, opened = self.session, self.opened
-        live = session is not None and opened is not None and opened.live
+        live = session is not None and opened is not None and opened.live and opened.has_events
         return live and session is not None and session.control.state in ("playing", "waiting", "paused")
 
     def record(self, path: Path) -> None:

@@ -20,14 +20,15 @@ from livesnn.app.playing.control import SEEKING, Control
 from livesnn.app.playing.display import Display
 from livesnn.app.playing.faults import in_words
 from livesnn.app.playing.hot_pixels import HotPixels
+from livesnn.app.playing.opening import open_playback
 from livesnn.app.playing.passes import Pass
-from livesnn.app.playing.playback import Playback, open_playback
+from livesnn.app.playing.playback import Playback
 from livesnn.app.playing.statistics import Counts, RollingStatistics, Statistics
 from livesnn.app.playing.tap import Seen
 from livesnn.app.playing.values import Answer, Choices, Opened, Picture, WindowDecision
 from livesnn.errors import DataError, ModelError
 from livesnn.events import EVENTS_DTYPE, EventSource
-from livesnn.events.frames import Frame, Slicer, frames
+from livesnn.events.frames import Frame, Slicer
 from livesnn.events.orientation import Orientation
 from livesnn.infer import Engine, Model, load_model
 from livesnn.infer.pipeline import Result, run
@@ -200,6 +201,7 @@ class Session:
             duration_us=playback.duration_us,
             path=playback.path,
             labels=playback.labels,
+            has_events=playback.has_events,
         )
         self.control.open(playback, display)
         return display
@@ -231,25 +233,27 @@ class Session:
             self._answering.begin_pass(begun.why)
             if begun.why == SEEKING:
                 self._answering.reset(begun.resets, begun.why)
-            yield from self._frames_of(begun.current, playback, model, stop)
+            yield from self._frames_of(begun.current, playback, model, display, stop)
             self.warnings = playback.warnings
             if begun.current.read_to_end:
                 display.show()
                 self._note(playback, model, whole=begun.from_us == 0)
 
     def _frames_of(
-        self, current: Pass, playback: Playback, model: Model, stop: threading.Event
+        self, current: Pass, playback: Playback, model: Model, display: Display, stop: threading.Event
     ) -> Iterator[Frame]:
         spec = model.card.input
         connection = current.connection
         with current:
-            for frame in frames(current, spec.slice, spec):
+            for frame in current.frames(spec.slice, spec):
                 if connection != (connection := current.connection):
                     self._answering.reset(self.control.resets, playback.breaks[connection - 1])
                 if (passed := self.control.let(frame, playback, stop)) is None:
                     return
                 if playback.live and time.perf_counter() - passed.arrived_s > LATE_S:
                     stop.wait(GIVE_WAY_S)
+                if not playback.has_events:
+                    display.show_frame(passed, playback.start_us)
                 yield passed
 
     def _note(self, playback: Playback, model: Model, *, whole: bool) -> None:
@@ -281,12 +285,13 @@ def _name(source: SourceLike) -> str:
 
 def _warm_up(model: Model, playback: Playback) -> None:
     """Compile and load what the first event needs: 0.5 s, which would be its latency."""
-    event = np.zeros(1, EVENTS_DTYPE)
     card = model.card.input
-    accumulator = Accumulator(playback.resolution)
-    accumulator.add(event)
-    accumulator.picture(0)
-    Slicer(card.slice, playback.resolution, card).push(event)
+    if playback.has_events:
+        event = np.zeros(1, EVENTS_DTYPE)
+        accumulator = Accumulator(playback.resolution)
+        accumulator.add(event)
+        accumulator.picture(0)
+        Slicer(card.slice, playback.resolution, card).push(event)
     blank = np.zeros((card.channels, card.height, card.width), np.uint8)
     _, state = model.step(Frame(0, blank, 0), model.initial_state())
     density_and_mean(state, model.card.neuron.threshold)

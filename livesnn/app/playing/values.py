@@ -83,6 +83,8 @@ class Opened:
         Of a recording's file.
     labels
         Beside it: what a person has said of it.
+    has_events
+        Whether there is something to record and to filter; of a video there isn't.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Opened:
     duration_us: int | None
     path: Path | None
     labels: tuple[Label, ...] = ()
+    has_events: bool = True
 
     @property
     def live(self) -> bool:

@@ -97,6 +97,7 @@ class EventView(QFrame):
     def set_input(self, spec: InputSpec | None) -> None:
         """Say that the model sees the pictures scaled to its size; None: there is no model."""
         self._input = spec
+        self.legend.setVisible(spec is None or spec.kind == "events")
         self._show_size()
 
     def set_palette(self, palette: Palette) -> None:
@@ -142,6 +143,8 @@ class EventView(QFrame):
         whole = part == QRectF(0, 0, *sensor)
         self.canvas.set_crop(QRectF() if whole else part)
         text, tip = f"{sensor.width} × {sensor.height} pixels", ""
+        if spec is not None and spec.kind == "video":
+            text = f"as the network sees it, {text}"
         if spec is not None and (spec.width, spec.height) != sensor:
             text = f"{sensor.width} × {sensor.height}, scaled to the model's {spec.width} × {spec.height}"
             tip = "The model sees the largest centred part that has its own ratio of sides"

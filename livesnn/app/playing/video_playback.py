@@ -1,0 +1,95 @@
+"""A video, or what is drawn frame by frame, as a playback: the pipeline's thread pulls its frames when they are due.
+
+Not here: making the frames (events/video_source.py, simulate/turning.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from livesnn.app.playing.passes import Pass
+from livesnn.app.playing.playback import PAUSING, Playback
+from livesnn.app.playing.tap import See
+from livesnn.card import InputSpec, SliceRule
+from livesnn.events.frames import Frame
+from livesnn.events.orientation import Orientation
+from livesnn.events.pace import Pace
+from livesnn.events.video_source import RecordedVideo, VideoSource
+
+
+class VideoPlayback(Playback):
+    """A recorded video waits, goes at any speed, begins anywhere; of a live one, what comes in a pause is lost."""
+
+    has_events = False
+
+    def __init__(self, source: VideoSource) -> None:
+        super().__init__(source, Orientation())
+        self.duration_us = source.duration_us
+        self.path = source.file.path if isinstance(source, RecordedVideo) else None
+        self.pace = Pace()
+        self._video = source
+
+    def follow(self, *, speed: float, paused: bool) -> None:
+        """Play a recorded video at this multiple of real time, or hold it; look at another or not."""
+        self.pace.set_speed(speed)
+        (self.pace.pause if paused else self.pace.resume)()
+
+    def begin(self, from_us: int, see: See) -> Pass:
+        """Return the pass from ``from_us`` on; nothing is seen but its frames."""
+        self._current = VideoPass(self._video, self, from_us)
+        return self._current
+
+    def interrupt(self) -> None:
+        """Make the current pass end before its next frame."""
+        super().interrupt()
+        self.pace.restart()
+
+
+class VideoPass(Pass):
+    """The frames from ``from_us`` on, each when it is due."""
+
+    def __init__(self, video: VideoSource, playback: VideoPlayback, from_us: int) -> None:
+        super().__init__(video)
+        self._video = video
+        self._playback = playback
+        self._from_us = from_us
+
+    @property
+    def connection(self) -> int:
+        """How often it has been paused, where what came then is lost."""
+        return len(self._playback.breaks)
+
+    def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
+        """Yield the frames to the end, or until the pass is cut."""
+        frames = self._video.frames(rule, input)
+        yield from self._heard(frames) if self._playback.live else self._due(frames)
+        self.read_to_end = not self.cut
+
+    def _due(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        start = True
+        for frame in frames:
+            if self.cut:
+                return
+            if frame.t >= self._from_us:
+                if not self._playback.pace.wait(frame.t, frame.t, lambda: not self.cut):
+                    return
+                yield replace(frame, arrived_s=time.perf_counter(), start=start)
+                start = False
+
+    def _heard(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        missed = False
+        for frame in frames:
+            if self.cut:
+                return
+            if self._playback.pace.paused:
+                missed = True
+                continue
+            if missed:
+                self._playback.breaks.append(PAUSING)
+            yield replace(frame, start=frame.start or missed)
+            missed = False
+
+    def close(self) -> None:
+        """Do nothing: the video is still needed."""

@@ -1,0 +1,198 @@
+"""The window's session on frames instead of events: video files, and digits that turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from livesnn.app.main_window import MainWindow
+from livesnn.app.playing.session import Session, SourceLike
+from livesnn.app.playing.values import Answer, Choices
+from livesnn.card import SliceRule
+from livesnn.events.frames import frames
+from livesnn.infer import load_model
+from livesnn.infer.pipeline import Result, run
+from livesnn.sources import open_source
+
+from .synthetic import CARD, write_model
+
+FPS, FRAMES, WINDOW = 50, 60, 5
+GREY = replace(
+    CARD,
+    input=replace(
+        CARD.input,
+        kind="video",
+        channels=1,
+        count_max=255,
+        scale=1 / 255,
+        slice=SliceRule(20_000),
+        window=WINDOW,
+    ),
+    sensor=None,
+)
+PATIENCE_S = 20.0
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    ends_s = time.perf_counter() + PATIENCE_S
+    while not condition():
+        assert time.perf_counter() < ends_s, "it never happened"
+        time.sleep(0.002)
+
+
+@pytest.fixture(scope="module")
+def video_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "grey", GREY)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a bright bar that goes from the left to the right, each frame another."""
+    path = tmp_path_factory.mktemp("videos") / "bar.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"MJPG"), FPS, (64, 64))
+    for n in range(FRAMES):
+        image = np.zeros((64, 64, 3), np.uint8)
+        image[:, n : n + 4] = 255
+        writer.write(image)
+    writer.release()
+    return path
+
+
+@pytest.fixture
+def play(video_model: Path) -> Iterator[Callable[..., Session]]:
+    sessions: list[Session] = []
+
+    def start(source: SourceLike, model: Path = video_model, **choices: object) -> Session:
+        session = Session(source, model, choices=Choices(**choices))  # type: ignore[arg-type]
+        sessions.append(session)
+        session.start()
+        return session
+
+    yield start
+    for session in sessions:
+        assert session.stop()
+
+
+def results_of(clip: Path, model_folder: Path) -> list[Result]:
+    model = load_model(model_folder)
+    with open_source(clip) as source:
+        return list(run(frames(source, model.card.input.slice, model.card.input), model))
+
+
+def last_answer(session: Session, wanted: Callable[[Answer], bool]) -> Answer:
+    found: list[Answer] = []
+
+    def come() -> bool:
+        answer = session.answers.take()
+        found.extend([answer] if answer is not None and wanted(answer) else [])
+        return bool(found)
+
+    wait_until(come)
+    return found[-1]
+
+
+def test_a_video_is_played_to_its_end_with_the_decisions_of_livesnn_run(
+    play: Callable[..., Session], clip: Path, video_model: Path
+) -> None:
+    whole = results_of(clip, video_model)
+    session = play(clip, speed=float("inf"))
+    wait_until(lambda: session.control.state == "ended")
+    decided = [(decision.end_us, decision.label) for decision in session.take_decisions()]
+    assert decided == [(result.t, result.decision) for result in whole if result.window_end]
+    assert len(decided) == FRAMES // WINDOW
+    assert session.opened is not None
+    assert session.opened.duration_us == FRAMES * 1_000_000 // FPS
+    assert session.error is None
+
+
+def test_the_picture_is_what_the_network_sees(
+    play: Callable[..., Session], clip: Path, video_model: Path
+) -> None:
+    session = play(clip, speed=float("inf"))
+    wait_until(lambda: session.control.state == "ended")
+    picture = session.pictures.take()
+    assert picture is not None
+    last = results_of(clip, video_model)[-1]
+    np.testing.assert_array_equal(picture.rgb, np.repeat(last.frame.data.transpose(1, 2, 0), 3, axis=2))
+    assert picture.t_us == last.t
+
+
+def test_a_video_keeps_its_own_time(play: Callable[..., Session], clip: Path) -> None:
+    session = play(clip)
+    first = last_answer(session, lambda answer: True)
+    begun_s = time.perf_counter()
+    last = last_answer(session, lambda answer: answer.result.t >= first.result.t + 400_000)
+    passed_us = (time.perf_counter() - begun_s) * 1e6
+    assert passed_us == pytest.approx(last.result.t - first.result.t, rel=0.3, abs=50_000)
+
+
+def test_a_paused_video_goes_on_frame_by_frame(play: Callable[..., Session], clip: Path) -> None:
+    session = play(clip)
+    last_answer(session, lambda answer: answer.result.window_seen)
+    session.control.toggle()
+    time.sleep(0.1)
+    held = session.answers.take()
+    session.control.step(1)
+    after = last_answer(session, lambda answer: True)
+    if held is not None:
+        assert after.result.carried == held.result.carried + 1
+    time.sleep(0.1)
+    assert session.answers.take() is None
+
+
+def test_a_sought_video_begins_there_with_the_state_reset(play: Callable[..., Session], clip: Path) -> None:
+    session = play(clip)
+    last_answer(session, lambda answer: answer.result.window_seen)
+    session.control.seek(900_000)
+    there = last_answer(session, lambda answer: answer.resets == 1)
+    assert there.result.t >= 900_000
+    assert there.result.t - 900_000 <= 20_000 * there.result.carried
+    assert there.reset_by == "seeking"
+
+
+def test_a_video_that_loops_starts_again(play: Callable[..., Session], clip: Path) -> None:
+    session = play(clip, speed=float("inf"), loop=True)
+    wait_until(lambda: session.n_decisions > 2 * FRAMES // WINDOW)
+    assert session.control.state == "playing"
+
+
+def test_a_video_and_a_model_of_events_are_refused_and_the_model_is_to_blame(
+    play: Callable[..., Session], clip: Path, model_folder: Path
+) -> None:
+    session = play(clip, model_folder)
+    wait_until(lambda: session.control.state == "failed")
+    assert session.error is not None
+    assert "choose a model for video" in session.error
+    assert session.model_failed
+
+
+def test_turning_digits_are_held_by_a_pause_and_go_on_with_the_state_reset(
+    play: Callable[..., Session],
+) -> None:
+    session = play("simulate:digits")
+    last_answer(session, lambda answer: answer.result.window_seen)
+    session.control.toggle()
+    time.sleep(0.1)
+    session.answers.take()
+    time.sleep(0.1)
+    assert session.answers.take() is None
+    session.control.toggle()
+    after = last_answer(session, lambda answer: answer.reset_by != "")
+    assert after.reset_by == "pausing"
+
+
+def test_turning_digits_cannot_be_recorded_and_have_no_legend_of_events(
+    make_window: Callable[..., MainWindow], video_model: Path
+) -> None:
+    window = make_window(model=str(video_model))
+    window.open("simulate:digits")
+    wait_until(lambda: window.poll() or window.view.shown > 3)
+    assert not window.player.can_record
+    assert window.view.legend.isHidden()
+    assert "digits that turn" in window.windowTitle()

@@ -1,0 +1,103 @@
+"""Digits that turn: the paper's Seq 2 as a live source."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+import numpy as np
+import pytest
+
+from livesnn.card import InputSpec, SliceRule
+from livesnn.errors import ModelError, SourceError
+from livesnn.events.limited import Limited
+from livesnn.simulate.digits import draw_digit
+from livesnn.simulate.opening import open_simulation
+from livesnn.simulate.turning import STEPS, TURNS, TurningDigits, turned
+
+RULE = SliceRule(delta_t_us=100_000)
+GREY = InputSpec(28, 28, RULE, kind="video", channels=1, count_max=255, scale=1 / 255)
+
+
+def first_frames(seed: int, count: int) -> tuple[TurningDigits, list[np.ndarray]]:
+    source = TurningDigits(seed, paced=False)
+    taken = list(itertools.islice(source.frames(RULE, GREY), count))
+    assert [frame.t for frame in taken] == [100_000 * n for n in range(count)]
+    assert [frame.start for frame in taken] == [True] + [False] * (count - 1)
+    return source, [frame.data for frame in taken]
+
+
+def test_a_seed_gives_the_same_frames_and_another_others() -> None:
+    _, one = first_frames(1, 40)
+    _, again = first_frames(1, 40)
+    _, other = first_frames(2, 40)
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_each_digit_turns_three_times_and_another_follows() -> None:
+    count = 20 * STEPS * TURNS
+    source, seen = first_frames(3, count)
+    labels = [turn.label for turn in source.turns]
+    assert [turn.begun_us for turn in source.turns] == [100_000 * STEPS * TURNS * n for n in range(20)]
+    assert all(a[0] != b[0] for a, b in itertools.pairwise(labels))
+    assert {label.split(" ")[1] for label in labels} == {"clockwise", "counter-clockwise"}
+    for n in range(20):
+        turns = np.array(seen[n * STEPS * TURNS : (n + 1) * STEPS * TURNS]).reshape(TURNS, STEPS, 28, 28)
+        assert np.array_equal(turns[0], turns[1])
+        assert np.array_equal(turns[0], turns[2])
+
+
+@pytest.mark.parametrize("way", [0, 1])
+def test_a_turn_is_the_data_sets_own(way: int) -> None:
+    torch = pytest.importorskip("torch")
+    from livesnn.train.datasets.sequences import make_sequences
+
+    digits = np.stack([draw_digit(digit, np.random.default_rng(digit)) for digit in range(10)])
+    made = make_sequences(
+        "mnist-seq2", torch.from_numpy(digits), torch.full((10,), way), torch.zeros(10, 0)
+    ).numpy()
+    for digit, sequence in zip(digits, made, strict=True):
+        turn = [turned(digit, 36 * step) for step in range(STEPS)]
+        assert np.array_equal(np.stack(turn[::-1] if way else turn), sequence[:, 0])
+
+
+def test_it_comes_in_real_time() -> None:
+    now_s = [0.0]
+    source = TurningDigits(0, clock=lambda: now_s[0])
+    waits: list[float] = []
+
+    class Closed(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.append(timeout or 0.0)
+            now_s[0] += timeout or 0.0
+            return False
+
+    source._closed = Closed()
+    for frame in itertools.islice(source.frames(RULE, GREY), 5):
+        assert now_s[0] == pytest.approx(frame.t * 1e-6)
+    assert waits == pytest.approx([0.0, 0.1, 0.1, 0.1, 0.1])
+
+
+def test_it_ends_after_so_many_seconds_or_when_told_to() -> None:
+    stop = threading.Event()
+    two = Limited(TurningDigits(0, paced=False), 2.0, stop).video
+    assert two is not None
+    assert len(list(two.frames(RULE, GREY))) == 20
+    endless = Limited(TurningDigits(0), None, stop).video
+    assert endless is not None
+    coming = endless.frames(RULE, GREY)
+    next(coming)
+    stop.set()
+    assert next(coming, None) is None
+
+
+def test_a_model_of_events_is_refused() -> None:
+    events = InputSpec(34, 34, SliceRule(delta_t_us=100_000))
+    with pytest.raises(ModelError, match="simulate:digits is a video, and the model takes events"):
+        next(TurningDigits(0).frames(RULE, events))
+
+
+def test_it_has_no_events() -> None:
+    with pytest.raises(SourceError, match="simulate:digits: a video has no events"):
+        iter(open_simulation("simulate:digits:5"))
