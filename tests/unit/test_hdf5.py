@@ -83,6 +83,29 @@ def test_a_damaged_chunk_of_ecf_is_left_out_and_said(tmp_path: Path) -> None:
         assert recording.warnings == [lost]
 
 
+def test_a_packed_file_that_lost_the_name_of_its_packing_is_never_read_as_what_lies_in_memory(
+    tmp_path: Path,
+) -> None:
+    """HDF5 itself takes 4 kB of whatever was there before for a chunk of 400 bytes, another time others."""
+    path = tmp_path / "f.hdf5"
+    with h5py.File(path, "w") as file:
+        fields = np.dtype([("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")])
+        rows = file.create_dataset("CD/events", (512,), fields, chunks=(256,))
+        for first in (0, 256):
+            rows.id.write_direct_chunk((first,), bytes(400))
+    with open_recording(path) as recording:
+        assert sum(len(packet) for packet in recording) == 0
+        assert "512 events lost: CD/events is damaged from event 0 on" in recording.warnings
+
+
+def test_an_unpacked_file_in_chunks_is_read_whole(tmp_path: Path) -> None:
+    events = make_events(1000)
+    with h5py.File(tmp_path / "f.hdf5", "w") as file:
+        for axis in "txyp":
+            file.create_dataset(axis, data=events[axis].astype("i8"), chunks=(300,), maxshape=(None,))
+    assert np.array_equal(read(tmp_path / "f.hdf5"), events)
+
+
 def test_a_chunk_that_ecf_left_unpacked_is_read_as_it_is(tmp_path: Path) -> None:
     events = make_events(2 * CHUNK_EVENTS)
     path = write_ecf(tmp_path / "f.hdf5", events)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 
 from livesnn.errors import FormatError
 from livesnn.events import EVENTS_DTYPE, Events
@@ -105,9 +106,25 @@ def _unit(path: Path, place: Place) -> tuple[str, list[str]]:
 
 def _read(place: Place, start: int, end: int) -> Mapping[str, Numbers]:
     if place.fields is None:
-        return {axis: place.parts[axis][start:end] for axis in AXES}
-    rows = place.parts["t"][start:end]
+        return {axis: _rows(place.parts[axis], start, end) for axis in AXES}
+    rows = _rows(place.parts["t"], start, end)
     return {axis: rows[field] for axis, field in place.fields.items()}
+
+
+def _rows(dataset: h5py.Dataset, start: int, end: int) -> npt.NDArray[np.void]:
+    """Return a part of a dataset; raise OSError where a chunk isn't all there.
+
+    HDF5 takes whatever lies in memory for what an unpacked chunk lacks, as where damage has removed the name of its
+    packing.
+    """
+    if dataset.chunks is not None and not dataset.id.get_create_plist().get_nfilters():
+        (rows,) = dataset.chunks
+        for first in range(start // rows * rows, end, rows):
+            stored = dataset.id.get_chunk_info_by_coord((first,))
+            if stored.byte_offset is not None and stored.size != rows * dataset.dtype.itemsize:
+                raise OSError(f"the chunk from {first} on has {stored.size} bytes")
+    found: npt.NDArray[np.void] = dataset[start:end]
+    return found
 
 
 class ColumnBlocks:
