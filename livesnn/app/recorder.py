@@ -23,7 +23,7 @@ from livesnn.events.tape import Tape, with_kept
 SUFFIX = ".aedat4"
 ON, OFF = "Stop recording", "Record …"
 HOW = "Write what arrives to a file, while it plays"
-LIVE_ALONE = "Only what is live can be recorded: open a camera or a stream"
+LIVE_ALONE = "Only events that come live can be recorded: open a camera or a stream"
 LITTLE_ROOM_BYTES = 1_000_000_000  # of which a person is told
 _SCHEME = re.compile("^(simulate:|tcp://)")
 _NOT_IN_A_NAME = re.compile("[^A-Za-z0-9._]+")

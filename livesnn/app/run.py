@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from livesnn.app.playing.demo import demo
+from livesnn.app.playing.demo import demo, own_model
 from livesnn.app.playing.settings import Settings, user_settings
 from livesnn.app.screen import check_screen
 from livesnn.errors import LivesnnError
@@ -107,7 +107,7 @@ def make_application(settings: Settings) -> QApplication:
 
 def _open_first(window: MainWindow, source: str | None, model: str | None) -> None:
     if source is not None:
-        window.open(source)
+        window.open(source, None if model else own_model(source))
     elif (shown := demo(model)) is not None:
         window.open(shown.source, shown.model)
 

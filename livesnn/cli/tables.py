@@ -11,7 +11,7 @@ from livesnn.errors import LivesnnError
 from livesnn.report import write, write_json
 from livesnn.train.memory import keep_freed_memory
 
-What = Literal["table1", "table2", "fig2", "fig6", "fig7", "fig8", "fig9"]
+What = Literal["table1", "table2", "fig2", "fig6", "fig7", "fig8", "fig9", "memory"]
 
 
 def tables(

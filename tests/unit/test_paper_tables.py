@@ -17,13 +17,18 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 from livesnn.bench.tables import run as running
 from livesnn.bench.tables import shown
 from livesnn.bench.tables.cells import BUDGETS, COLUMNS, ROWS, Cell, TableName, cells
-from livesnn.bench.tables.gradients import Gradients, measure_gradients, read_gradients
+from livesnn.bench.tables.gradients import Gradients, measure_gradients
+from livesnn.bench.tables.keeping import keep, kept
+from livesnn.bench.tables.memory import Forgetful, Memories, Memory, shuffled
 from livesnn.bench.tables.page import page
 from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS, TABLE2
 from livesnn.bench.tables.record import Record, Run, StepTime, read_record, record_file, write_record
 from livesnn.bench.tables.run import Folders, run_cell, training_curve
 from livesnn.cli.lab import _recipe
 from livesnn.errors import DataError, LivesnnError
+from livesnn.events.frames import Frame
+from livesnn.infer import load_model
+from livesnn.train.datasets.clips import Clips
 from livesnn.train.recipes import RECIPES
 from tests import trees
 
@@ -128,7 +133,7 @@ def test_a_filled_cell_stands_beside_the_papers_with_its_marks(tmp_path: Path) -
     assert "‡ Seq 5, total: " in text
     assert "--cell conv_snn:seq1 " not in text
     details = row(text, "conv_snn:seq1")
-    assert details[2:6] == ["test, n = 20,000", "6", "108,000", "2 of 2"]
+    assert details[2:6] == ["test, n = 20,000", "4", "108,000", "2 of 2"]
 
 
 def test_the_papers_whole_budget_bears_no_mark_and_is_preferred(tmp_path: Path) -> None:
@@ -227,10 +232,10 @@ def test_a_figure_is_drawn_of_the_cells_that_are_there_and_says_what_is_missing(
 def test_figure_2_is_measured_on_fresh_weights_by_depth(tmp_path: Path) -> None:
     assert "isn't measured yet" in shown("fig2", tmp_path, "cpu", "best")
     norms = {"best": {"spiking": ((1.0, 2.0, 4.0), (1.0, 2.0, 4.0)), "analog": ((0.0, 0.0, 0.0),)}}
-    kept = Gradients(
+    measured = Gradients(
         "mnist-seq2", 50, ("stem", "block", "classify"), norms, "abc", "livesnn tables fig2 --data DIR"
     )
-    (tmp_path / "fig2.json").write_bytes(msgspec.json.encode(kept))
+    (tmp_path / "fig2.json").write_bytes(msgspec.json.encode(measured))
     text = shown("fig2", tmp_path, "cpu", "best")
     assert "- best recipe, spikes: 0.5" in text
     assert "- best recipe, leaky ReLU: undefined: both are zero" in text
@@ -241,10 +246,40 @@ def test_figure_2_is_measured_on_fresh_weights_by_depth(tmp_path: Path) -> None:
 def test_figure_2_has_a_norm_for_each_convolution_and_seed(tmp_path: Path) -> None:
     data = trees.mnist(tmp_path / "data")
     measured = measure_gradients(data, tmp_path)
-    assert read_gradients(tmp_path) == measured
+    assert kept(tmp_path / "fig2.json", Gradients) == measured
     assert len(measured.layers) == 18
     for sides in measured.norms.values():
         assert {name: np.shape(norms) for name, norms in sides.items()} == {
             "analog": (3, 18),
             "spiking": (3, 18),
         }
+
+
+def test_what_the_state_is_worth_is_shown_model_by_model(tmp_path: Path) -> None:
+    assert shown("memory", tmp_path, "cpu", "best") == "Not measured yet: `livesnn tables memory --data DIR`"
+    accuracy = {"carried": 0.93, "reset": 0.97, "shuffled": 0.5, "forgotten": 0.41}
+    one = Memory("mnist-seq2", "mnist-seq2", 1000, 10, accuracy, "livesnn train")
+    keep(tmp_path / "memory.json", Memories((one,), "abc", "livesnn tables memory --data DIR"))
+    text = shown("memory", tmp_path, "cpu", "best")
+    assert "| mnist-seq2 | 93.0 % | 97.0 % | 50.0 % | 41.0 % | 1000 of 10 frames" in text
+    assert (tmp_path / "memory.png").stat().st_size > 5000
+
+
+def test_shuffled_clips_have_the_same_frames_in_another_order() -> None:
+    frames = np.arange(6 * 10, dtype=np.uint8).reshape(6, 10, 1, 1, 1)
+    clips = Clips(frames, np.zeros(6, np.int64), tuple("abcdef"), ("zero",))
+    mixed = shuffled(clips)
+    assert np.array_equal(np.sort(mixed.frames, axis=1), frames)
+    assert not np.array_equal(mixed.frames, frames)
+    assert not np.array_equal(mixed.frames[0], mixed.frames[1] - 10)  # each in an order of its own
+    assert np.array_equal(shuffled(clips).frames, mixed.frames)
+
+
+def test_a_model_that_forgets_steps_each_frame_from_zero_state() -> None:
+    model = load_model("nmnist", "onnx")
+    frame = Frame(0, np.ones((2, 34, 34), np.uint8), 0)
+    first, state = model.step(frame, model.initial_state())
+    second, _ = model.step(frame, state)
+    forgotten, _ = Forgetful(model).step(frame, state)
+    assert np.array_equal(forgotten, first)
+    assert not np.array_equal(second, first)

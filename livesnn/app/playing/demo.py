@@ -37,6 +37,12 @@ def turning_demo() -> Demo | None:
     return Demo(TURNING, TURNING_DIGITS) if TURNING_DIGITS in shipped_models() else None
 
 
+def own_model(source: str) -> str | None:
+    """Return the shipped model that alone knows what is in a source; None: the chosen one may."""
+    shown = turning_demo()
+    return shown.model if shown is not None and source.startswith(TURNING) else None
+
+
 def default_model() -> str:
     """Return the shipped model for a source that a person names."""
     return GESTURES if GESTURES in shipped_models() else DIGITS

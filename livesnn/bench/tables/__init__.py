@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from livesnn.bench.tables.cells import BudgetName, cells
 from livesnn.bench.tables.figures import FIGURES, FigureName, figure_cells, figure_page
-from livesnn.bench.tables.gradients import measure_gradients
+from livesnn.bench.tables.gradients import gradients_page, measure_gradients
+from livesnn.bench.tables.memory import measure_memory, memory_page
 from livesnn.bench.tables.page import page
 from livesnn.bench.tables.run import Folders, run_cell
 from livesnn.errors import LivesnnError
@@ -16,7 +17,21 @@ from livesnn.report import say
 from livesnn.train.recipes import RecipeName
 
 __all__ = ["Folders", "What", "run_all", "shown"]
-What = Literal["table1", "table2"] | FigureName
+MeasuredName = Literal["fig2", "memory"]
+What = Literal["table1", "table2"] | FigureName | MeasuredName
+
+
+class Measured(NamedTuple):
+    """What has no cells: ``measure`` (data, out) keeps it, ``page`` (out) shows it."""
+
+    measure: Callable[[Path, Path], object]
+    page: Callable[[Path], str]
+
+
+MEASURED: dict[MeasuredName, Measured] = {
+    "fig2": Measured(measure_gradients, gradients_page),
+    "memory": Measured(measure_memory, memory_page),
+}
 
 
 def run_all(
@@ -34,10 +49,11 @@ def run_all(
     LivesnnError
         There is no such cell; and as `run_cell` does.
     """
-    if what == "fig2":
+    if what == "fig2" or what == "memory":
         if named or seeds:
-            raise LivesnnError("Figure 2 has no cells, and seeds of its own: leave --cell and --seeds out")
-        yield {"what": what, "layers": len(measure_gradients(folders.data, folders.out).layers)}
+            raise LivesnnError(f"{what} has no cells, and seeds of its own: leave --cell and --seeds out")
+        MEASURED[what].measure(folders.data, folders.out)
+        yield {"what": what, "kept_in": str(folders.out)}
         return
     if what == "table1" or what == "table2":
         chosen = cells(what, budget, recipe, named)
@@ -53,6 +69,8 @@ def run_all(
 
 def shown(what: What, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
     """Return a table or figure as Markdown; a figure is drawn into ``out``."""
+    if what == "fig2" or what == "memory":
+        return MEASURED[what].page(out)
     if what == "table1" or what == "table2":
         return page(what, out, budget, recipe)
     return figure_page(what, out, budget, recipe)

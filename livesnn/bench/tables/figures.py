@@ -12,13 +12,12 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
 from livesnn.bench.tables.cells import COLUMNS, ROWS, BudgetName, Cell, TableName, cells
-from livesnn.bench.tables.gradients import Gradients, read_gradients
 from livesnn.bench.tables.page import Records, empty_cells, notes
 from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS
 from livesnn.bench.tables.record import Record, best_records
 from livesnn.train.recipes import RecipeName
 
-FigureName = Literal["fig2", "fig6", "fig7", "fig8", "fig9"]
+FigureName = Literal["fig6", "fig7", "fig8", "fig9"]
 SEQ5 = ("seq5-total", "seq5-sorted")
 LARGE = {"figsize": (7, 4.5), "layout": "constrained", "dpi": 110}
 
@@ -33,21 +32,13 @@ class Figure(NamedTuple):
 
 
 def figure_cells(name: FigureName, budget: BudgetName, recipe: RecipeName) -> list[Cell]:
-    """Return the cells that a figure shows; Figure 2 has none."""
-    if name == "fig2":
-        return []
+    """Return the cells that a figure shows."""
     figure = FIGURES[name]
     return cells(figure.table, budget, recipe, figure.cells)
 
 
 def figure_page(name: FigureName, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
     """Draw a figure beside the cells, as far as they are there; return it as Markdown, with what is missing."""
-    if name == "fig2":
-        gradients = read_gradients(out)
-        if gradients is None:
-            return "Figure 2 isn't measured yet: `livesnn tables fig2 --data DIR`"
-        _draw_gradients(gradients).savefig(out / "fig2.png")
-        return f"![Figure 2: norm of the gradient by depth, fresh weights](fig2.png)\n\n{_gradient_words(gradients)}"
     figure = FIGURES[name]
     wanted = figure_cells(name, budget, recipe)
     records = best_records(out, wanted)
@@ -129,40 +120,6 @@ def _tries(records: Records) -> Picture:
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
     return picture
-
-
-def _draw_gradients(measured: Gradients) -> Picture:
-    """Draw Figure 2: a line a recipe and side, the range of the seeds around it; gradients of zero aren't drawn."""
-    picture = Picture(**LARGE)  # type: ignore[arg-type]
-    axes = picture.add_subplot()
-    depth = np.arange(1, len(measured.layers) + 1)
-    for name, sides in measured.norms.items():
-        for side, norms in sides.items():
-            known = np.where(np.array(norms) > 0, norms, np.nan)
-            label = f"{name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}"
-            line = axes.plot(depth, np.median(known, axis=0), marker=".", label=label)[0]
-            axes.fill_between(depth, known.min(0), known.max(0), color=line.get_color(), alpha=0.15)
-    axes.set(yscale="log", xlabel="layer, from the input", ylabel="norm of the gradient by its weights")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=8)
-    axes.grid(alpha=0.3)
-    return picture
-
-
-def _gradient_words(measured: Gradients) -> str:
-    """Return the first layer's gradient in shares of the last hidden one's, and where the numbers come from."""
-    words = []
-    for name, sides in measured.norms.items():
-        for side, norms in sides.items():
-            first, last = np.median(np.array(norms)[:, [0, -2]], axis=0)
-            share = f"{first / last:.2g}" if last else "undefined: both are zero" if not first else "infinite"
-            words.append(f"- {name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}: {share}")
-    text = "\n".join(words)
-    seeds = len(next(iter(next(iter(measured.norms.values())).values())))
-    return (
-        f"The first layer's norm by the last hidden layer's, median of {seeds} seeds, {measured.clips} clips of "
-        f"{measured.dataset}, fresh weights (commit {measured.commit}, `{measured.command}`):\n\n{text}"
-    )
 
 
 def _pairs(methods: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Figure 2: how gradients vanish with depth, measured on fresh weights. Not here: drawing it (figures.py)."""
+"""Figure 2: how gradients vanish with depth, measured on fresh weights. Not here: figures of cells (figures.py)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import msgspec
+import numpy as np
 import torch
+from matplotlib.figure import Figure as Picture
+from matplotlib.ticker import MaxNLocator
 
-from livesnn.errors import DataError
+from livesnn.bench.tables.keeping import keep, kept
 from livesnn.snn import SpikingNetwork
 from livesnn.train.build import build
 from livesnn.train.datasets import data_set
@@ -22,6 +24,7 @@ from livesnn.train.trainer import own_commit
 DATASET: Literal["mnist-seq2"] = "mnist-seq2"
 CLIPS, SEEDS = 50, 3
 FILE = "fig2.json"
+COMMAND = "livesnn tables fig2 --data DIR"
 
 
 @dataclass(frozen=True)
@@ -63,25 +66,50 @@ def measure_gradients(data: Path, out: Path) -> Gradients:
                 of_side.append(tuple(found[side]["gradient_norms"].values()))
             clips = len(frames)
             layers = tuple(found["spiking"]["gradient_norms"])
-    kept = {name: {side: tuple(each) for side, each in sides.items()} for name, sides in norms.items()}
-    command = "livesnn tables fig2 --data DIR"
-    measured = Gradients(DATASET, clips, layers, kept, own_commit(), command)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(measured), indent=1))
-    except OSError as error:
-        raise DataError(
-            f"{out / FILE} can't be written: {error.strerror or error}: give another --out"
-        ) from error
+    norms_kept = {name: {side: tuple(each) for side, each in sides.items()} for name, sides in norms.items()}
+    measured = Gradients(DATASET, clips, layers, norms_kept, own_commit(), COMMAND)
+    keep(out / FILE, measured)
     return measured
 
 
-def read_gradients(out: Path) -> Gradients | None:
-    """Return what `measure_gradients` kept, if anything; raises DataError where it is damaged."""
-    file = out / FILE
-    if not file.exists():
-        return None
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Gradients)
-    except (OSError, msgspec.DecodeError) as error:
-        raise DataError(f"{file} is damaged ({error}): delete it and measure again") from error
+def gradients_page(out: Path) -> str:
+    """Return Figure 2 as Markdown, drawn into ``out``."""
+    measured = kept(out / FILE, Gradients)
+    if measured is None:
+        return f"Figure 2 isn't measured yet: `{COMMAND}`"
+    _draw(measured).savefig(out / "fig2.png")
+    return f"![Figure 2: norm of the gradient by depth, fresh weights](fig2.png)\n\n{_words(measured)}"
+
+
+def _draw(measured: Gradients) -> Picture:
+    """Draw Figure 2: a line a recipe and side, the range of the seeds around it; gradients of zero aren't drawn."""
+    picture = Picture(figsize=(7, 4.5), layout="constrained", dpi=110)
+    axes = picture.add_subplot()
+    depth = np.arange(1, len(measured.layers) + 1)
+    for name, sides in measured.norms.items():
+        for side, norms in sides.items():
+            known = np.where(np.array(norms) > 0, norms, np.nan)
+            label = f"{name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}"
+            line = axes.plot(depth, np.median(known, axis=0), marker=".", label=label)[0]
+            axes.fill_between(depth, known.min(0), known.max(0), color=line.get_color(), alpha=0.15)
+    axes.set(yscale="log", xlabel="layer, from the input", ylabel="norm of the gradient by its weights")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    return picture
+
+
+def _words(measured: Gradients) -> str:
+    """Return the first layer's gradient in shares of the last hidden one's, and where the numbers come from."""
+    words = []
+    for name, sides in measured.norms.items():
+        for side, norms in sides.items():
+            first, last = np.median(np.array(norms)[:, [0, -2]], axis=0)
+            share = f"{first / last:.2g}" if last else "undefined: both are zero" if not first else "infinite"
+            words.append(f"- {name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}: {share}")
+    text = "\n".join(words)
+    seeds = len(next(iter(next(iter(measured.norms.values())).values())))
+    return (
+        f"The first layer's norm by the last hidden layer's, median of {seeds} seeds, {measured.clips} clips of "
+        f"{measured.dataset}, fresh weights (commit {measured.commit}, `{measured.command}`):\n\n{text}"
+    )
