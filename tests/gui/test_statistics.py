@@ -8,17 +8,24 @@ import numpy as np
 import pytest
 
 from livesnn.app.playing.statistics import LAST_RESULTS, Counts, RollingStatistics, ShowLatency
+from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events.frames import Frame
 from livesnn.infer.pipeline import Latency, Result
 from livesnn.infer.tally import Percentiles
 
 FRAME = Frame(0, np.zeros((2, 1, 1), np.uint8), 0)
 RATES = np.zeros(2, np.float32)
+CARD = ModelCard(
+    name="two",
+    classes=("a", "b"),
+    input=InputSpec(width=4, height=4, slice=SliceRule(delta_t_us=10_000)),
+    states={"one": (3,), "two": (1,), "classify": (2,)},
+)
 
 
-def result(network_ms: float) -> Result:
+def result(network_ms: float, density: tuple[float, float] = (0.1, 0.3)) -> Result:
     latency = Latency(float("nan"), network_ms, 2 * network_ms)
-    layers = np.array((0.1, 0.3), np.float32)
+    layers = np.array(density, np.float32)
     membrane = np.zeros(3, np.float32)
     return Result(0, 0, 1, RATES, None, 0.0, RATES, FRAME, latency, False, layers, False, membrane, 1)
 
@@ -26,9 +33,9 @@ def result(network_ms: float) -> Result:
 def test_percentiles_are_over_the_last_results_only() -> None:
     rolling = RollingStatistics()
     for _ in range(50):
-        rolling.add_result(result(1e6), 0.2, 0.0)
+        rolling.add_result(result(1e6), CARD, 0.0)
     for milliseconds in range(LAST_RESULTS):
-        rolling.add_result(result(float(milliseconds)), 0.2, 0.0)
+        rolling.add_result(result(float(milliseconds)), CARD, 0.0)
     statistics = rolling.snapshot(Counts(events=5, dropped=7, skipped=3, unread=2), now_s=0.0)
     assert statistics.network_ms.p50 == pytest.approx((LAST_RESULTS - 1) / 2)
     assert statistics.total_ms.p95 == pytest.approx(2 * 0.95 * (LAST_RESULTS - 1))
@@ -41,7 +48,7 @@ def test_what_was_never_measured_is_nan_not_zero() -> None:
     assert math.isnan(empty.events_per_s)
     assert math.isnan(empty.frames_per_s)
     rolling = RollingStatistics()
-    rolling.add_result(result(1.0), 0.2, 0.0)
+    rolling.add_result(result(1.0), CARD, 0.0)
     assert math.isnan(rolling.snapshot(Counts(), now_s=0.0).slice_ms.p95)
 
 
@@ -62,15 +69,15 @@ def test_a_jump_back_in_time_starts_the_event_rate_again() -> None:
 def test_frames_are_counted_in_real_time_over_the_last_two_seconds() -> None:
     rolling = RollingStatistics()
     for frame in range(300):
-        rolling.add_result(result(1.0), 0.2, 0.02 * frame)
+        rolling.add_result(result(1.0), CARD, 0.02 * frame)
     assert rolling.snapshot(Counts(), now_s=5.98).frames_per_s == pytest.approx(50.0, rel=0.02)
 
 
-def test_density_is_the_mean_over_the_last_results() -> None:
+def test_density_is_the_mean_over_neurons_and_the_last_results() -> None:
     rolling = RollingStatistics()
-    rolling.add_result(result(1.0), 0.1, 0.0)
-    rolling.add_result(result(1.0), 0.3, 0.0)
-    assert rolling.snapshot(Counts(), now_s=0.0).density == pytest.approx(0.2)
+    rolling.add_result(result(1.0, (0.1, 0.5)), CARD, 0.0)
+    rolling.add_result(result(1.0, (0.3, 0.7)), CARD, 0.0)
+    assert rolling.snapshot(Counts(), now_s=0.0).density == pytest.approx((3 * 0.2 + 0.6) / 4)
 
 
 def test_showing_is_from_the_arrival_to_the_painting_of_the_last_pictures() -> None:

@@ -33,7 +33,6 @@ from livesnn.events.orientation import Orientation
 from livesnn.infer import Engine, Model, load_model
 from livesnn.infer.pipeline import Result, run
 from livesnn.infer.spiking import density_and_mean
-from livesnn.infer.synops import mean_density
 from livesnn.sources import is_live
 from livesnn.threads import Latest, Worker
 
@@ -271,7 +270,7 @@ class Session:
         return resets is not None
 
     def _publish(self, result: Result, playback: Playback, model: Model) -> None:
-        self._rolling.add_result(result, mean_density(result.density, model.card), time.perf_counter())
+        self._rolling.add_result(result, model.card, time.perf_counter())
         self.answers.put(self._answering.answer(result, model.card, playback.start_us))
         self.control.show_if_paused()  # up to the end of the step
 

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
+from livesnn.card import ModelCard
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.infer.pipeline import Result
+from livesnn.infer.synops import mean_density
 from livesnn.infer.tally import Percentiles
 
 LAST_RESULTS = 200  # percentiles are over so many
@@ -85,7 +88,8 @@ class RollingStatistics:
 
     def __init__(self) -> None:
         self._latencies: deque[tuple[float, float, float]] = deque(maxlen=LAST_RESULTS)
-        self._densities: deque[float] = deque(maxlen=LAST_RESULTS)
+        self._densities: deque[npt.NDArray[np.float32]] = deque(maxlen=LAST_RESULTS)
+        self._card: ModelCard | None = None  # of the last result's network
         self._packets: deque[tuple[int, int, int]] = deque()  # end of the packet µs, events, events kept
         self._n_events = self._n_kept = 0  # of these packets
         self._answered_s: deque[float] = deque()
@@ -106,12 +110,13 @@ class RollingStatistics:
                 self._n_events -= old_events
                 self._n_kept -= old_kept
 
-    def add_result(self, result: Result, density: float, now_s: float) -> None:
-        """Take in a result finished at ``now_s`` (`time.perf_counter`), and the network's mean density in it."""
+    def add_result(self, result: Result, card: ModelCard, now_s: float) -> None:
+        """Take in a network's result, finished at ``now_s`` (`time.perf_counter`)."""
         latency = result.latency
         with self._lock:
             self._latencies.append((latency.slice_ms, latency.network_ms, latency.total_ms))
-            self._densities.append(density)
+            self._densities.append(result.density)
+            self._card = card
             self._answered_s.append(now_s)
             self._forget_answers(now_s)
 
@@ -120,7 +125,7 @@ class RollingStatistics:
         with self._lock:
             self._forget_answers(now_s)
             latencies, answered_s = list(self._latencies), list(self._answered_s)
-            densities, (events_per_s, kept_per_s) = list(self._densities), self._per_s()
+            densities, card, (events_per_s, kept_per_s) = list(self._densities), self._card, self._per_s()
         parts = [Percentiles.of(part) for part in zip(*latencies, strict=True)]
         slice_ms, network_ms, total_ms = parts or [Percentiles()] * 3
         return Statistics(
@@ -131,7 +136,7 @@ class RollingStatistics:
             events_per_s=events_per_s,
             kept_per_s=kept_per_s,
             frames_per_s=_rate(answered_s, now_s),
-            density=float(np.mean(densities)) if densities else float("nan"),
+            density=float("nan") if card is None else mean_density(np.mean(densities, axis=0), card),
         )
 
     def _forget_answers(self, now_s: float) -> None:
