@@ -20,7 +20,7 @@ from PySide6.QtWidgets import QApplication
 
 from livesnn.app.look import style
 from livesnn.app.main_window import MainWindow
-from livesnn.app.playing.demo import demo
+from livesnn.app.playing.demo import Demo, demo, turning_demo
 from livesnn.app.playing.settings import ThemeName
 
 FOLDER = Path(__file__).resolve().parent / "screenshots"
@@ -29,12 +29,13 @@ GIVE_UP_S = 60.0
 
 
 class Shot(NamedTuple):
-    """Size of the window in its own pixels, looks, and pixels of the screen a pixel."""
+    """Size of the window in its own pixels, looks, pixels of the screen a pixel; what is played, None: the demo."""
 
     width: int
     height: int
     theme: ThemeName
     scale: int = 1
+    played: Demo | None = None
 
 
 SHOTS = {
@@ -42,6 +43,7 @@ SHOTS = {
     "window-1920x1080": Shot(1920, 1080, "dark"),
     "window-1280x800-light": Shot(1280, 800, "light"),
     "window-1280x800-2x": Shot(1280, 800, "light", 2),
+    "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
 }
 
 
@@ -64,11 +66,11 @@ def main() -> None:
 
 def take(name: str, source: str | None, model: str | None, folder: Path) -> None:
     """Play the source in a window, and keep a picture of it."""
-    shown = demo(model)
+    shot = SHOTS[name]
+    shown = shot.played or demo(model)
     if source is None and shown is None:
         raise SystemExit("there is no demo in this installation: name a source")
     application = QApplication([])
-    shot = SHOTS[name]
     style.use(shot.theme, application)
     window = MainWindow(model)
     window.resize(shot.width, shot.height)
