@@ -69,7 +69,7 @@ def _open_file(path: Path, progress: Progress) -> EventSource:
             raise
     from livesnn.events.video_source import RecordedVideo
 
-    return RecordedVideo(open_video(path))
+    return RecordedVideo(open_video(path), progress=progress)
 
 
 def _open_live(name: str, notify: Notify) -> EventSource:

@@ -16,6 +16,7 @@ import numpy as np
 from livesnn.card import InputSpec
 from livesnn.errors import FormatError, ModelError, SourceError
 from livesnn.files import file_head
+from livesnn.progress import Progress, untold
 from livesnn.video_file import HEAD_BYTES, REWRITE, Picture, Reading, avi_is_cut, container_of
 
 SUFFIXES = (".avi", ".mp4", ".mov", ".m4v", ".mkv", ".webm")
@@ -99,9 +100,16 @@ class Video:
         if due_us == 0:
             raise FormatError(f"{self.path}: not one whole frame can be read: it is damaged, get it again")
 
-    def count_frames(self) -> int:
-        """Read the whole video and return how many frames it has."""
-        return sum(1 for _ in self._whole_frames(lambda frame: False))
+    def count_frames(self, progress: Progress = untold) -> int:
+        """Read the whole video and return how many frames it has.
+
+        ``progress`` is told again and again that there is no telling how much is done: 0.
+        """
+        count = 0
+        for _ in self._whole_frames(lambda frame: False):
+            count += 1
+            progress(0.0)
+        return count
 
     def _whole_frames(self, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Picture | None]]:
         """Yield the number of each frame, with its picture as decoded, BGR [H, W, 3], where it is wanted."""

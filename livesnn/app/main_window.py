@@ -18,6 +18,7 @@ from livesnn.app.appearance import Appearance
 from livesnn.app.dialogs import AboutDialog, ShortcutsDialog
 from livesnn.app.layout import WindowLayout
 from livesnn.app.model_dialog import ModelDialog
+from livesnn.app.playing.demo import own_model
 from livesnn.app.playing.player import Player, Summary
 from livesnn.app.playing.session import PICTURE_EVERY_S, Session, SourceLike
 from livesnn.app.playing.settings import Settings
@@ -209,7 +210,9 @@ class MainWindow(WindowLayout):
         self._show_recent()
 
     def _show_recent(self) -> None:
-        self.commands.show_recent(self.settings.now.recent, readable_source, self.open)
+        self.commands.show_recent(
+            self.settings.now.recent, readable_source, lambda source: self.open(source, own_model(source))
+        )
 
     # As time goes by
 

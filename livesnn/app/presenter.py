@@ -162,7 +162,7 @@ class Presenter:
             self._show_state(session)
         if self._state == "opening":
             share = session.reading
-            title = OPENING if share is None else f"Reading: {share:.0%}"
+            title = OPENING if not share else f"Reading: {share:.0%}"
             self._window.view.show_words(title, session.name)
 
     def _show_state(self, session: Session) -> None:

@@ -13,6 +13,7 @@ from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.frames import Frame
+from livesnn.progress import Progress, untold
 from livesnn.video import Video
 
 
@@ -69,21 +70,26 @@ class RecordedVideo(VideoSource):
         Read anew by each iteration over `frames`.
     end_us
         Frames at or after this time aren't yielded; None: to the end.
+    progress
+        Told while all of it is read for its duration, see `Video.count_frames`.
     """
 
     live = False
 
-    def __init__(self, file: Video, *, end_us: int | None = None) -> None:
+    def __init__(self, file: Video, *, end_us: int | None = None, progress: Progress = untold) -> None:
         super().__init__()
         self.file = file
         self.name = str(file.path)
         self.resolution = Resolution(file.width, file.height)
         self._end_us = end_us
+        self._progress = progress
 
     @cached_property
     def duration_us(self) -> int:
-        """As the file says; where it doesn't, all of it is read."""
-        return self.file.time_us(self.file.claimed if self.file.claimed > 0 else self.file.count_frames())
+        """As the file says; where it doesn't, or says more frames than it has bytes, all of it is read."""
+        claimed = self.file.claimed
+        believable = 0 < claimed <= self.file.path.stat().st_size
+        return self.file.time_us(claimed if believable else self.file.count_frames(self._progress))
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -13,12 +13,15 @@ import pytest
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.playing.session import Session, SourceLike
+from livesnn.app.playing.settings import Settings
 from livesnn.app.playing.values import Answer, Choices
 from livesnn.card import SliceRule
 from livesnn.events.frames import frames
 from livesnn.infer import load_model
 from livesnn.infer.pipeline import Result, run
 from livesnn.sources import open_source
+from livesnn.video import open_video
+from livesnn.video_file import Reading
 
 from .synthetic import CARD, write_model
 
@@ -156,6 +159,82 @@ def test_a_sought_video_begins_there_with_the_state_reset(play: Callable[..., Se
     assert there.reset_by == "seeking"
 
 
+def shown_at(session: Session) -> Callable[[], int]:
+    """Return what waits for the next picture and returns its time, µs."""
+
+    def next_us() -> int:
+        shown: list[int] = []
+        wait_until(lambda: shown.extend(p.t_us for p in [session.pictures.take()] if p) or shown)
+        return shown[-1]
+
+    return next_us
+
+
+def test_steps_back_show_the_frames_before_one_after_another(
+    play: Callable[..., Session], clip: Path
+) -> None:
+    session = play(clip)
+    next_us = shown_at(session)
+    next_us()
+    session.control.toggle()
+    session.control.seek(900_000)
+    wait_until(lambda: next_us() == 900_000)
+    seen = []
+    for by in (-1, -1, -3, 1, -1, -100, -1):
+        session.control.step(by)
+        seen.append(next_us())
+    assert seen == [880_000, 860_000, 800_000, 820_000, 800_000, 0, 0]
+
+
+def test_past_its_end_a_video_shows_its_last_frame(play: Callable[..., Session], clip: Path) -> None:
+    session = play(clip, loop=True)
+    next_us = shown_at(session)
+    next_us()
+    session.control.toggle()
+    session.control.seek(FRAMES * 1_000_000 // FPS)
+    wait_until(lambda: next_us() == (FRAMES - 1) * 1_000_000 // FPS)
+    session.control.step(-1)
+    assert next_us() == (FRAMES - 2) * 1_000_000 // FPS
+
+
+def test_a_video_too_short_for_a_window_says_so(play: Callable[..., Session], tmp_path: Path) -> None:
+    path = tmp_path / "short.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"MJPG"), FPS, (64, 64))
+    writer.write(np.zeros((64, 64, 3), np.uint8))
+    writer.release()
+    session = play(path)
+    wait_until(lambda: session.control.state == "ended" and session.note)
+    assert session.note == "Shorter than one window (0.10 s)"
+
+
+def test_more_frames_than_bytes_are_not_believed(
+    play: Callable[..., Session], clip: Path, tmp_path: Path
+) -> None:
+    data = bytearray(clip.read_bytes())
+    for place in (data.index(b"avih") + 24, data.index(b"strh") + 40):
+        data[place : place + 4] = (900_000_000).to_bytes(4, "little")
+    path = tmp_path / "huge.avi"
+    path.write_bytes(data)
+    session = play(path)
+    wait_until(lambda: session.opened is not None)
+    assert session.opened is not None
+    assert session.opened.duration_us == FRAMES * 1_000_000 // FPS
+    assert session.warnings == ("huge.avi is cut short or damaged: 60 of 900,000,000 frames can be read",)
+
+
+def test_a_video_whose_frames_are_being_counted_can_be_left(
+    play: Callable[..., Session], clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = open_video(clip)
+    video.claimed = 0
+    monkeypatch.setattr(Reading, "grab", lambda reading: time.sleep(0.01) or True)
+    monkeypatch.setattr("livesnn.video.open_video", lambda path: video)
+    session = play(clip)
+    wait_until(lambda: session.reading is not None)
+    assert session.stop()
+    assert session.error is None
+
+
 def test_a_video_that_loops_starts_again(play: Callable[..., Session], clip: Path) -> None:
     session = play(clip, speed=float("inf"), loop=True)
     wait_until(lambda: session.n_decisions > 2 * FRAMES // WINDOW)
@@ -196,3 +275,14 @@ def test_turning_digits_cannot_be_recorded_and_have_no_legend_of_events(
     assert not window.player.can_record
     assert window.view.legend.isHidden()
     assert "digits that turn" in window.windowTitle()
+
+
+def test_recent_digits_are_opened_with_the_model_that_knows_them(
+    make_window: Callable[..., MainWindow],
+) -> None:
+    settings = Settings()
+    settings.change(recent=["simulate:digits:5"])
+    window = make_window(settings=settings)
+    window.commands.recent.actions()[0].trigger()
+    wait_until(lambda: window.poll() or window.view.shown > 3)
+    assert window.player.model == "mnist-seq2"

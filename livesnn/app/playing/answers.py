@@ -126,13 +126,14 @@ class _Track:
 
 
 def without_windows(card_input: InputSpec, *, events: int, duration_us: int) -> str:
-    """Say why a recording of so many events, read to its end, has no whole window."""
+    """Say why a recording of so many events, or a video, read to its end, has no whole window."""
     rule, window = card_input.slice, card_input.window
-    if not events:
+    is_video = card_input.kind == "video"
+    if not (events or is_video):
         return "No events in this recording"
     if rule.delta_t_us is None:
         return f"Fewer events than one window ({window} × {rule.n_events:,})"
     window_us = window * rule.delta_t_us
-    if duration_us < window_us:
+    if is_video or duration_us < window_us:
         return f"Shorter than one window ({window_us / 1e6:.2f} s)"
     return f"No whole window ({window_us / 1e6:.2f} s) without a jump in time"

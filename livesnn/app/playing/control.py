@@ -97,9 +97,11 @@ class Control:
                 self._steps += frames
                 self._follow()
             elif frames < 0 and self._state in ("paused", "ended") and self._recorded:
+                assert self._playback is not None  # it is recorded
                 self._state = "paused"
                 self.resets += 1
-                self._jump(self._frame_us + (frames - 1) * self._frame_length_us, SEEKING)
+                length_us = self._frame_length_us
+                self._jump(self._playback.place_before(self._frame_us, length_us, -frames), SEEKING)
 
     def reset(self) -> None:
         """Reset the network's state before its next frame."""
@@ -191,11 +193,13 @@ class Control:
     def begin(self, playback: Playback, see: See, stop: threading.Event) -> Begun | None:
         """Begin the next pass, once somebody wants one; None: nobody will."""
         with self._changed:
-            if self._next_pass is None and self.choices.loop and playback.duration_us:
-                self._next_pass = (0, STARTING_AGAIN)
-            if self._next_pass is None and not stop.is_set():
-                self._state = "ended"
             while self._next_pass is None and not stop.is_set():
+                loops = self.choices.loop and bool(playback.duration_us)
+                if loops and (self._state == "playing" or self._steps):
+                    self._next_pass = (0, STARTING_AGAIN)
+                    break
+                if not (loops and self._state == "paused"):  # else the last frame is held
+                    self._state = "ended"
                 self._changed.wait(WAKE_S)
             if self._next_pass is None or stop.is_set():
                 return None

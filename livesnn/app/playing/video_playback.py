@@ -29,6 +29,7 @@ class VideoPlayback(Playback):
         self.duration_us = source.duration_us
         self.path = source.file.path if isinstance(source, RecordedVideo) else None
         self.pace = Pace()
+        self.delta_t_us = 0  # from frame to frame, once a pass knows
         self._video = source
 
     def follow(self, *, speed: float, paused: bool) -> None:
@@ -40,6 +41,10 @@ class VideoPlayback(Playback):
         """Return the pass from ``from_us`` on; nothing is seen but its frames."""
         self._current = VideoPass(self._video, self, from_us)
         return self._current
+
+    def place_before(self, frame_us: int, length_us: int, frames: int) -> int:
+        """Return where that frame is: a video's time is when it is seen, and the first one's is 0."""
+        return frame_us - frames * self.delta_t_us
 
     def interrupt(self) -> None:
         """Make the current pass end before its next frame."""
@@ -64,19 +69,27 @@ class VideoPass(Pass):
     def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
         """Yield the frames to the end, or until the pass is cut."""
         frames = self._video.frames(rule, input)
+        self._playback.delta_t_us = rule.delta_t_us or 0
         yield from self._heard(frames) if self._playback.live else self._due(frames)
         self.read_to_end = not self.cut
 
     def _due(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        start = True
-        for frame in frames:
+        for frame in self._sought(frames):
+            if not self._playback.pace.wait(frame.t, frame.t, lambda: not self.cut):
+                return
+            yield replace(frame, arrived_s=time.perf_counter())
+
+    def _sought(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Yield those from ``from_us`` on; where there are none, the last one."""
+        first = None
+        for first in frames:
             if self.cut:
                 return
-            if frame.t >= self._from_us:
-                if not self._playback.pace.wait(frame.t, frame.t, lambda: not self.cut):
-                    return
-                yield replace(frame, arrived_s=time.perf_counter(), start=start)
-                start = False
+            if first.t >= self._from_us:
+                break
+        if first is not None:
+            yield replace(first, start=True)
+        yield from frames
 
     def _heard(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         missed = False
