@@ -51,7 +51,7 @@ def run(
     source: Source,
     /,
     *,
-    model: str = "gestures",
+    model: str | None = None,
     engine: Literal["auto", "onnx", "spike", "torch"] = "auto",
     state: Literal["carry", "reset"] = "carry",
     every: Literal["window", "frame"] = "window",
@@ -71,10 +71,10 @@ def run(
     Parameters
     ----------
     source
-        Recording, as fast as it can be read; or camera, camera:SERIAL, tcp://HOST:PORT, simulate:gestures, until
-        Ctrl-C.
+        Recording, as fast as it can be read; or camera, camera:SERIAL, tcp://HOST:PORT, simulate:gestures or
+        simulate:digits, until Ctrl-C.
     model
-        Name of a shipped model, or a model folder.
+        Name of a shipped model, or a model folder; default: gestures, of simulate:digits mnist-seq2.
     engine
         What runs the network; auto: spike where it can and is compiled, else onnx; torch needs livesnn[train].
     state
@@ -99,6 +99,7 @@ def run(
     json
         JSON lines.
     """
+    from livesnn.app.playing.demo import GESTURES, own_model  # without Qt
     from livesnn.infer.decide import Decider
     from livesnn.infer.headless import Row, decide_all
     from livesnn.report import describe_row, describe_summary
@@ -106,7 +107,7 @@ def run(
     decider = Decider(threshold=threshold, keep=keep, smoothing=smoothing, allow=allow, deny=deny)
     rows = decide_all(
         source,
-        model,
+        model or own_model(source) or GESTURES,
         engine=engine,
         state=state,
         every=every,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 
 import numpy as np
 import pytest
 
 from livesnn.card import InputSpec, SliceRule
+from livesnn.cli import streams
 from livesnn.errors import ModelError, SourceError
 from livesnn.events.limited import Limited
+from livesnn.infer import load_model
+from livesnn.infer.pipeline import run
 from livesnn.simulate.digits import draw_digit
 from livesnn.simulate.opening import open_simulation
 from livesnn.simulate.turning import STEPS, TURNS, TurningDigits, turned
@@ -101,3 +105,19 @@ def test_a_model_of_events_is_refused() -> None:
 def test_it_has_no_events() -> None:
     with pytest.raises(SourceError, match="simulate:digits: a video has no events"):
         iter(open_simulation("simulate:digits:5"))
+
+
+def test_the_shipped_model_names_drawn_digits_and_the_way_they_turn() -> None:
+    """It has never seen drawn ones; 6 and 9 are each other after half a turn, so each digit's first turn counts."""
+    model = load_model("mnist-seq2", "onnx")
+    source = TurningDigits(4, paced=False)
+    results = run(itertools.islice(source.frames(RULE, model.card.input), 20 * STEPS * TURNS), model)
+    decided = [result.decision for result in results if result.window_end][::TURNS]
+    shown = [turn.label for turn in source.turns]
+    assert sum(a == b for a, b in zip(decided, shown, strict=True)) >= 17
+
+
+def test_without_a_model_named_the_one_that_knows_them_decides(capsys: pytest.CaptureFixture[str]) -> None:
+    assert streams.run("simulate:digits", seconds=1.05, json=True) == 0
+    first = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert first["decision"] == "4 counter-clockwise"
