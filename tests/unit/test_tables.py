@@ -217,7 +217,8 @@ def test_what_cannot_be_read_is_an_error_of_one_line(tmp_path: Path, text: str, 
 
 
 @pytest.mark.parametrize(
-    "octets", [b"Dear Sir, or Madam\n", b"1,2,3,4\0\xff\n", b"\n\n", b"% comment\n", b"7\n"]
+    "octets",
+    [b"Dear Sir, or Madam\n", b"1,2,3,4\0\xff\n", b"\n\n", b"% comment\n", b"7\n", b"%0\n% end\n\x0c"],
 )
 def test_text_without_rows_of_numbers_is_no_recording(tmp_path: Path, octets: bytes) -> None:
     (tmp_path / "f.csv").write_bytes(octets)

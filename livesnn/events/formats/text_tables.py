@@ -155,7 +155,8 @@ def is_text(octets: bytes) -> bool:
 
 
 def _is_content(line: str) -> bool:
-    return bool(line.strip("\ufeff \t\r")) and line.lstrip("\ufeff \t")[0] not in "#%"
+    plain = line.strip().lstrip("\ufeff").strip()
+    return plain != "" and plain[0] not in "#%"
 
 
 def _numbers(line: str) -> list[str]:
