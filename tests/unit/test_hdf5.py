@@ -98,6 +98,27 @@ def test_a_packed_file_that_lost_the_name_of_its_packing_is_never_read_as_what_l
         assert "512 events lost: CD/events is damaged from event 0 on" in recording.warnings
 
 
+def test_of_an_unpacked_column_with_a_short_chunk_the_other_blocks_are_read(tmp_path: Path) -> None:
+    events = make_events(3 * BLOCK_EVENTS)
+    path = tmp_path / "f.hdf5"
+    short = BLOCK_EVENTS + 1024  # in the second block
+    with h5py.File(path, "w") as file:
+        for axis in "txyp":
+            rows = file.create_dataset(axis, (len(events),), "i8", chunks=(1024,))
+            rows.attrs["unit"] = "us"
+            for first in range(0, len(events), 1024):
+                octets = events[axis][first : first + 1024].astype("i8").tobytes()
+                rows.id.write_direct_chunk(
+                    (first,), octets[:400] if (axis, first) == ("x", short) else octets
+                )
+    expected = np.delete(events, np.s_[BLOCK_EVENTS : 2 * BLOCK_EVENTS])
+    with open_recording(path) as recording:
+        assert np.array_equal(np.concatenate([*recording]), expected)
+        assert any(
+            f"{BLOCK_EVENTS} events lost" in warning.replace(",", "") for warning in recording.warnings
+        )
+
+
 def test_an_unpacked_file_in_chunks_is_read_whole(tmp_path: Path) -> None:
     events = make_events(1000)
     with h5py.File(tmp_path / "f.hdf5", "w") as file:
