@@ -78,7 +78,7 @@ class TurningDigits(VideoSource):
         self._closed = threading.Event()
 
     def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
-        """Yield a frame each Δt, at first the digit upright, then a tenth of a turn on each time; until `close`."""
+        """Yield a frame each Δt, a tenth of a turn on each time; each turn begins or ends upright. Until `close`."""
         delta_t_us = check_takes_video(input, self.name)
         begun_s = self._clock()
         t_us = 0

@@ -19,11 +19,11 @@ from livesnn.bench.tables import shown
 from livesnn.bench.tables.cells import BUDGETS, COLUMNS, ROWS, Cell, TableName, cells
 from livesnn.bench.tables.gradients import Gradients, measure_gradients
 from livesnn.bench.tables.keeping import keep, kept
-from livesnn.bench.tables.memory import Forgetful, Memories, Memory, shuffled
 from livesnn.bench.tables.page import page
 from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS, TABLE2
 from livesnn.bench.tables.record import Record, Run, StepTime, read_record, record_file, write_record
 from livesnn.bench.tables.run import Folders, run_cell, training_curve
+from livesnn.bench.tables.state import Forgetful, Worth, Worths, shuffled
 from livesnn.cli.lab import _recipe
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.frames import Frame
@@ -256,13 +256,13 @@ def test_figure_2_has_a_norm_for_each_convolution_and_seed(tmp_path: Path) -> No
 
 
 def test_what_the_state_is_worth_is_shown_model_by_model(tmp_path: Path) -> None:
-    assert shown("memory", tmp_path, "cpu", "best") == "Not measured yet: `livesnn tables memory --data DIR`"
+    assert shown("state", tmp_path, "cpu", "best") == "Not measured yet: `livesnn tables state --data DIR`"
     accuracy = {"carried": 0.93, "reset": 0.97, "shuffled": 0.5, "forgotten": 0.41}
-    one = Memory("mnist-seq2", "mnist-seq2", 1000, 10, accuracy, "livesnn train")
-    keep(tmp_path / "memory.json", Memories((one,), "abc", "livesnn tables memory --data DIR"))
-    text = shown("memory", tmp_path, "cpu", "best")
+    one = Worth("mnist-seq2", "mnist-seq2", 1000, 10, accuracy, "livesnn train")
+    keep(tmp_path / "state.json", Worths((one,), "abc", "livesnn tables state --data DIR"))
+    text = shown("state", tmp_path, "cpu", "best")
     assert "| mnist-seq2 | 93.0 % | 97.0 % | 50.0 % | 41.0 % | 1000 of 10 frames" in text
-    assert (tmp_path / "memory.png").stat().st_size > 5000
+    assert (tmp_path / "state.png").stat().st_size > 5000
 
 
 def test_shuffled_clips_have_the_same_frames_in_another_order() -> None:

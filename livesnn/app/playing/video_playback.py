@@ -49,6 +49,8 @@ class VideoPlayback(Playback):
     def interrupt(self) -> None:
         """Make the current pass end before its next frame."""
         super().interrupt()
+        if self.live:
+            self._video.close()  # which may be waiting for its next frame
         self.pace.restart()
 
 

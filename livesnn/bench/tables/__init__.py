@@ -9,15 +9,15 @@ from typing import Literal, NamedTuple
 from livesnn.bench.tables.cells import BudgetName, cells
 from livesnn.bench.tables.figures import FIGURES, FigureName, figure_cells, figure_page
 from livesnn.bench.tables.gradients import gradients_page, measure_gradients
-from livesnn.bench.tables.memory import measure_memory, memory_page
 from livesnn.bench.tables.page import page
 from livesnn.bench.tables.run import Folders, run_cell
+from livesnn.bench.tables.state import measure_state, state_page
 from livesnn.errors import LivesnnError
 from livesnn.report import say
 from livesnn.train.recipes import RecipeName
 
 __all__ = ["Folders", "What", "run_all", "shown"]
-MeasuredName = Literal["fig2", "memory"]
+MeasuredName = Literal["fig2", "state"]
 What = Literal["table1", "table2"] | FigureName | MeasuredName
 
 
@@ -30,7 +30,7 @@ class Measured(NamedTuple):
 
 MEASURED: dict[MeasuredName, Measured] = {
     "fig2": Measured(measure_gradients, gradients_page),
-    "memory": Measured(measure_memory, memory_page),
+    "state": Measured(measure_state, state_page),
 }
 
 
@@ -49,7 +49,7 @@ def run_all(
     LivesnnError
         There is no such cell; and as `run_cell` does.
     """
-    if what == "fig2" or what == "memory":
+    if what == "fig2" or what == "state":
         if named or seeds:
             raise LivesnnError(f"{what} has no cells, and seeds of its own: leave --cell and --seeds out")
         MEASURED[what].measure(folders.data, folders.out)
@@ -69,7 +69,7 @@ def run_all(
 
 def shown(what: What, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
     """Return a table or figure as Markdown; a figure is drawn into ``out``."""
-    if what == "fig2" or what == "memory":
+    if what == "fig2" or what == "state":
         return MEASURED[what].page(out)
     if what == "table1" or what == "table2":
         return page(what, out, budget, recipe)

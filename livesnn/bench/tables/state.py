@@ -22,9 +22,9 @@ from livesnn.train.datasets.clips import Clips, clip_random
 from livesnn.train.evaluate import evaluate
 from livesnn.train.trainer import own_commit
 
-FILE = "memory.json"
+FILE = "state.json"
 MOST_CLIPS = 1000
-COMMAND = "livesnn tables memory --data DIR"
+COMMAND = "livesnn tables state --data DIR"
 How = Literal["carried", "reset", "shuffled", "forgotten"]
 SHOWN: dict[How, str] = {
     "carried": "as it runs: the state carried",
@@ -45,7 +45,7 @@ SUBJECTS = (Subject("mnist-seq2", "mnist-seq2"), Subject("gestures", "gestures-s
 
 
 @dataclass(frozen=True)
-class Memory:
+class Worth:
     """Accuracies 0..1 of ``n`` test clips, by the names in `SHOWN`."""
 
     model: str
@@ -57,10 +57,10 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Memories:
+class Worths:
     """What is kept."""
 
-    models: tuple[Memory, ...]
+    models: tuple[Worth, ...]
     commit: str
     command: str
 
@@ -82,19 +82,19 @@ class Forgetful:
         return self._model.step(frame, self._model.initial_state())
 
 
-def measure_memory(data: Path, out: Path) -> Memories:
+def measure_state(data: Path, out: Path) -> Worths:
     """Measure the shipped models, and keep it."""
-    measured = Memories(tuple(_measure(subject, data) for subject in SUBJECTS), own_commit(), COMMAND)
+    measured = Worths(tuple(_measure(subject, data) for subject in SUBJECTS), own_commit(), COMMAND)
     keep(out / FILE, measured)
     return measured
 
 
-def _measure(subject: Subject, data: Path) -> Memory:
+def _measure(subject: Subject, data: Path) -> Worth:
     model = load_model(subject.model, "onnx")
     clips = data_set(subject.dataset).load_split(data, "test", model.card)
     clips = clips.subset(np.unique(np.linspace(0, len(clips) - 1, MOST_CLIPS).astype(np.int64)))
     whole = evaluate(model, clips)
-    return Memory(
+    return Worth(
         subject.model, subject.dataset, len(clips), clips.frames.shape[1],
         {
             "carried": whole.accuracy_carried,
@@ -114,12 +114,12 @@ def shuffled(clips: Clips) -> Clips:
     return replace(clips, frames=mixed)
 
 
-def memory_page(out: Path) -> str:
+def state_page(out: Path) -> str:
     """Return what was measured as Markdown, drawn into ``out``."""
-    measured = kept(out / FILE, Memories)
+    measured = kept(out / FILE, Worths)
     if measured is None:
         return f"Not measured yet: `{COMMAND}`"
-    _draw(measured).savefig(out / "memory.png")
+    _draw(measured).savefig(out / "state.png")
     head = "| model | " + " | ".join(SHOWN.values()) + " | clips |\n|" + "---|" * (len(SHOWN) + 2)
     rows = (
         f"| {each.model} | {' | '.join(f'{100 * each.accuracy[name]:.1f} %' for name in SHOWN)} | "
@@ -127,10 +127,10 @@ def memory_page(out: Path) -> str:
         for each in measured.models
     )
     origin = f"Commit {measured.commit}, `{measured.command}`."
-    return "\n".join(["![Does the state matter?](memory.png)", "", head, *rows, "", origin])
+    return "\n".join(["![Does the state matter?](state.png)", "", head, *rows, "", origin])
 
 
-def _draw(measured: Memories) -> Picture:
+def _draw(measured: Worths) -> Picture:
     picture = Picture(figsize=(7, 3.2), layout="constrained", dpi=110)
     axes = picture.add_subplot()
     places = np.arange(len(measured.models))
