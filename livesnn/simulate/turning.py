@@ -19,7 +19,6 @@ from livesnn.events import Resolution
 from livesnn.events.frames import Frame
 from livesnn.events.video_source import VideoSource
 from livesnn.simulate.digits import SIZE, draw_digit
-from livesnn.simulate.opening import DIGITS
 from livesnn.video import check_takes_video, fit
 
 STEPS = 10
@@ -69,7 +68,7 @@ class TurningDigits(VideoSource):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self.name = DIGITS
+        self.name = "simulate:digits"
         self.turns: list[Turn] = []
         self._seed = seed
         self._seconds = seconds
