@@ -85,7 +85,8 @@ def _size(label: str, records: Sequence[Record]) -> list[str]:
     if not records:
         return [label, EMPTY, EMPTY, EMPTY]
     counts = [run.synops for record in records for run in record.runs]
-    synops = f"{min(counts) / 1e6:.1f} to {max(counts) / 1e6:.1f}" if counts else EMPTY
+    ends = dict.fromkeys(f"{count / 1e6:.1f}" for count in (min(counts), max(counts))) if counts else [EMPTY]
+    synops = " to ".join(ends)
     parameters, macs = max(record.parameters for record in records), max(record.macs for record in records)
     return [label, f"{parameters:,}", f"{macs / 1e6:,.1f}", synops]
 
