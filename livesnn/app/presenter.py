@@ -176,9 +176,9 @@ class Presenter:
             self._show_failed(session.error, model=session.model_failed)
 
     def _show_lost(self, lost: str) -> None:
-        self._lost = lost
+        first, self._lost = not self._lost, lost
         banner = self._window.banner
-        if lost:
+        if lost and (first or banner.kind == "waiting"):  # else something else is being read
             banner.show_waiting(lost)
         elif banner.kind == "waiting":
             banner.hide()

@@ -147,7 +147,7 @@ def sum_up(order: Order, model: Timed, first: Look, last: Look, cores: int | Non
     dropped, asked = last.dropped - first.dropped, KEPT_PACE * order.events_per_s * seconds
     pending = PENDING_FRAMES * events.max(initial=0.0)
     return Measured(
-        sustained=dropped == 0 and min(came, decided + pending) >= asked,
+        sustained=bool(dropped == 0 and min(came, decided + pending) >= asked),
         asked_events_per_s=order.events_per_s,
         events_per_s=came / seconds,
         decided_events_per_s=decided / seconds,
