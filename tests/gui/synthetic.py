@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,18 @@ CARD = ModelCard(
     states={"classify": (10,)},
     dataset="none: where a bar is, left to right",
 )
+
+
+PATIENCE_S = 20.0  # of waits that end soon unless something is broken
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Look at it every few milliseconds, as the window's timer does."""
+    ends_s = time.perf_counter() + PATIENCE_S
+    tick = threading.Event()
+    while not condition():
+        assert time.perf_counter() < ends_s, "it never happened"
+        tick.wait(0.002)
 
 
 def write_model(folder: Path, card: ModelCard = CARD) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from livesnn.events.denoise import DenoiseCounts
 from livesnn.events.recording import open_recording
 from livesnn.infer.tally import Percentiles
 
-from .synthetic import SENSOR, moving_bar, write_recording
+from .synthetic import SENSOR, moving_bar, wait_until, write_recording
 
 MakeWindow = Callable[..., MainWindow]
 
@@ -138,14 +137,6 @@ def test_the_rate_after_the_filters_is_of_the_same_two_seconds() -> None:
 
 
 # A session
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    ends_s = time.perf_counter() + 20.0
-    tick = threading.Event()
-    while not condition():
-        assert time.perf_counter() < ends_s, "it never happened"
-        tick.wait(0.002)
 
 
 class LiveBar(EventSource):

@@ -25,21 +25,19 @@ from livesnn.events.recording import open_recording
 from livesnn.infer import load_model
 from livesnn.infer.pipeline import Result, run
 
-from .synthetic import CARD, SENSOR, moving_bar, write_long_recording, write_recording
+from .synthetic import (
+    CARD,
+    PATIENCE_S,
+    SENSOR,
+    moving_bar,
+    wait_until,
+    write_long_recording,
+    write_recording,
+)
 
-PATIENCE_S = 20.0  # of waits that end soon unless something is broken
 START_US = 5_000_000  # of moving_bar
 UPRIGHT = Orientation()
 FRAME_US = 10_000
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Look at it every few milliseconds, as the window's timer does."""
-    ends_s = time.perf_counter() + PATIENCE_S
-    tick = threading.Event()
-    while not condition():
-        assert time.perf_counter() < ends_s, "it never happened"
-        tick.wait(0.002)
 
 
 @pytest.fixture

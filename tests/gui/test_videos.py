@@ -23,7 +23,7 @@ from livesnn.sources import open_source
 from livesnn.video import open_video
 from livesnn.video_file import Reading
 
-from .synthetic import CARD, write_model
+from .synthetic import CARD, wait_until, write_model
 
 FPS, FRAMES, WINDOW = 50, 60, 5
 GREY = replace(
@@ -39,14 +39,6 @@ GREY = replace(
     ),
     sensor=None,
 )
-PATIENCE_S = 20.0
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    ends_s = time.perf_counter() + PATIENCE_S
-    while not condition():
-        assert time.perf_counter() < ends_s, "it never happened"
-        time.sleep(0.002)
 
 
 @pytest.fixture(scope="module")
@@ -137,14 +129,13 @@ def test_a_video_keeps_its_own_time(play: Callable[..., Session], clip: Path) ->
 
 def test_a_paused_video_goes_on_frame_by_frame(play: Callable[..., Session], clip: Path) -> None:
     session = play(clip)
-    last_answer(session, lambda answer: answer.result.window_seen)
+    held = last_answer(session, lambda answer: answer.result.window_seen)
     session.control.toggle()
     time.sleep(0.1)
-    held = session.answers.take()
+    held = session.answers.take() or held
     session.control.step(1)
     after = last_answer(session, lambda answer: True)
-    if held is not None:
-        assert after.result.carried == held.result.carried + 1
+    assert after.result.carried == held.result.carried + 1
     time.sleep(0.1)
     assert session.answers.take() is None
 
