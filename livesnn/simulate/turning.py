@@ -50,6 +50,8 @@ class TurningDigits(VideoSource):
         In real time; else as fast as its frames are asked for.
     clock
         Monotonic seconds.
+    closed
+        Ends it once it is set, as `close` does.
 
     Attributes
     ----------
@@ -66,6 +68,7 @@ class TurningDigits(VideoSource):
         seconds: float = math.inf,
         paced: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        closed: threading.Event | None = None,
     ) -> None:
         super().__init__()
         self.name = "simulate:digits"
@@ -74,7 +77,7 @@ class TurningDigits(VideoSource):
         self._seconds = seconds
         self._paced = paced
         self._clock = clock
-        self._closed = threading.Event()
+        self._closed = closed or threading.Event()
 
     def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
         """Yield a frame each Δt, a tenth of a turn on each time; each turn begins or ends upright. Until `close`."""
@@ -104,9 +107,7 @@ class TurningDigits(VideoSource):
 
     def limited(self, seconds: float, stop: threading.Event) -> TurningDigits:
         """Return the first seconds of it, or what comes until ``stop`` is set."""
-        limited = TurningDigits(self._seed, seconds=seconds, paced=self._paced, clock=self._clock)
-        limited._closed = stop
-        return limited
+        return TurningDigits(self._seed, seconds=seconds, paced=self._paced, clock=self._clock, closed=stop)
 
     def close(self) -> None:
         """End the iteration, from any thread; safe to call twice."""

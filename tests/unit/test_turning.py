@@ -68,7 +68,6 @@ def test_a_turn_is_the_data_sets_own(way: int) -> None:
 
 def test_it_comes_in_real_time() -> None:
     now_s = [0.0]
-    source = TurningDigits(0, clock=lambda: now_s[0])
     waits: list[float] = []
 
     class Closed(threading.Event):
@@ -77,7 +76,7 @@ def test_it_comes_in_real_time() -> None:
             now_s[0] += timeout or 0.0
             return False
 
-    source._closed = Closed()
+    source = TurningDigits(0, clock=lambda: now_s[0], closed=Closed())
     for frame in itertools.islice(source.frames(RULE, GREY), 5):
         assert now_s[0] == pytest.approx(frame.t * 1e-6)
     assert waits == pytest.approx([0.0, 0.1, 0.1, 0.1, 0.1])
