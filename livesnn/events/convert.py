@@ -101,8 +101,8 @@ def convert(
             with contextlib.suppress(OSError):
                 part.unlink()
     if labels:
-        origin_us = recording.t_start if stream is None else _first_us(source)
-        kept = moved(labels, (origin_us - tally.first_us) / 1e6 if tally.events else 0.0)
+        offset_us = recording.labels_start - tally.first_us if tally.events else 0
+        kept = moved(labels, offset_us / 1e6)
         if kept or labels_file(out).exists():
             keep_labels(out, kept)
         if lost := len(labels) - len(kept):
@@ -126,12 +126,6 @@ def _labels(source: Path, out: Path, *, overwrite: bool) -> tuple[tuple[Label, .
             f"{table} has labels of {out.name} already: choose another name, or add --overwrite"
         )
     return tuple(replace(label, session=label.session or name) for label in labels), []
-
-
-def _first_us(source: Path) -> int:
-    """Return the time that labels count from: the first event of the first stream."""
-    with open_recording(source) as recording:
-        return recording.t_start
 
 
 def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:

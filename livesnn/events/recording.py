@@ -63,7 +63,8 @@ class Recording(EventSource):
     """One event stream of a file, as an EventSource and context manager; `open_recording` makes it.
 
     An iteration yields packets of at most MAX_PACKET_EVENTS events, as fast as they are asked for, and ends.
-    `seek` and `close` may be called from any thread; the rest from one at a time. Times are µs.
+    `seek` and `close` may be called from any thread; the rest from one at a time. Times are µs. Labels count from
+    ``labels_start``, the first event of the file's first stream, whichever stream this is.
     """
 
     live = False
@@ -81,6 +82,7 @@ class Recording(EventSource):
         self._put_right: list[str] = []
         self.resolution = stream.resolution or self._extent(progress)
         self.t_start, self.t_end = reader.time_range(stream.name) or (0, 0)
+        self.labels_start, _ = reader.time_range(reader.streams[0].name) or (0, 0)
 
     def _extent(self, progress: Progress) -> Resolution:
         found = extent(self._reader, self.stream, progress)

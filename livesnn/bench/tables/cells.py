@@ -107,8 +107,8 @@ _SEQUENCES = {"augmentation": STILL, "burn_in": 0}
 _CPU: dict[NetworkName, dict[str, Any] | None] = {
     "conv_snn": {"epochs": 4, "analog_epochs": 1},
     "cnn": {"epochs": 3},
-    "cnn_lstm": {"epochs": 6, "digits": 10_000},
-    "sts_resnet": {"epochs": 12, "analog_epochs": 1, "digits": 10_000},
+    "cnn_lstm": {"epochs": 2, "digits": 20_000},
+    "sts_resnet": {"epochs": 6, "analog_epochs": 1, "digits": 20_000},
     "conv_lstm": None,
     "c3d": None,
 }
