@@ -11,7 +11,7 @@ from livesnn.errors import LivesnnError
 from livesnn.report import write, write_json
 from livesnn.train.memory import keep_freed_memory
 
-What = Literal["table1", "table2", "fig2", "fig6", "fig7", "fig8", "fig9", "state"]
+What = Literal["table1", "table2", "fig2", "fig6", "fig7", "fig8", "fig9", "reset", "operations", "state"]
 
 
 def tables(
@@ -34,7 +34,8 @@ def tables(
     Parameters
     ----------
     what
-        Which of the paper's tables or figures; state: what shipped models are worth without theirs.
+        Which of the paper's tables or figures. reset: trained with it and without. operations: ConvSNN and ANNs of as
+        many. state: what shipped models are worth without theirs.
     cell
         METHOD:COLUMN, as in cnn_lstm:seq1; default: all that the table or figure shows, one by one.
     budget

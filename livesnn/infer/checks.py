@@ -16,8 +16,8 @@ def check_step(card: ModelCard, frame: Frame, state: State) -> None:
     data: object = frame.data if isinstance(frame, Frame) else frame
     if data is frame or not _is_array(data, np.uint8, wanted):
         raise ModelError(
-            f"model {card.name!r} takes frames uint8 {list(wanted)}, this one is {_describe(data)}: slice with "
-            f"the model's own card"
+            f"model {card.name!r} takes a livesnn.events.frames.Frame of uint8 {list(wanted)}, this one is "
+            f"{'a bare array of ' * (data is frame)}{_describe(data)}: slice with the model's own card"
         )
     if not isinstance(state, tuple | list) or len(state) != len(card.states):
         found = len(state) if isinstance(state, tuple | list) else f"a {type(state).__name__}"

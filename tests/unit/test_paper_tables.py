@@ -17,6 +17,7 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 from livesnn.bench.tables import run as running
 from livesnn.bench.tables import shown
 from livesnn.bench.tables.cells import BUDGETS, COLUMNS, ROWS, Cell, TableName, cells
+from livesnn.bench.tables.figures import FigureName
 from livesnn.bench.tables.gradients import Gradients, measure_gradients
 from livesnn.bench.tables.keeping import keep, kept
 from livesnn.bench.tables.page import page
@@ -34,6 +35,10 @@ from tests import trees
 
 TABLES = get_args(TableName)
 CONV_SNN = Cell("table1", "conv_snn", "seq1")
+FIGURES_TITLES: dict[FigureName, str] = {
+    "fig6": "Figure 6: ", "fig7": "Figure 7: ", "fig8": "Figure 8: ", "fig9": "Figure 9: ",
+    "reset": "Reset off against on", "operations": "SNN and ANNs at equal operations",
+}  # fmt: skip
 
 
 def a_run(seed: int, accuracy: float) -> Run:
@@ -133,7 +138,7 @@ def test_a_filled_cell_stands_beside_the_papers_with_its_marks(tmp_path: Path) -
     assert "‡ Seq 5, total: " in text
     assert "--cell conv_snn:seq1 " not in text
     details = row(text, "conv_snn:seq1")
-    assert details[2:6] == ["test, n = 20,000", "4", "108,000", "2 of 2"]
+    assert details[1:7] == ["98.50 ± 0.71†", "best", "test, n = 20,000", "4", "108,000", "2 of 2"]
 
 
 def test_the_papers_whole_budget_bears_no_mark_and_is_preferred(tmp_path: Path) -> None:
@@ -222,9 +227,9 @@ def test_a_figure_is_drawn_of_the_cells_that_are_there_and_says_what_is_missing(
         write_record(tmp_path, a_record(CONV_SNN._replace(column=column), 0.9))
     for method in ("hybrid", "stbp"):
         write_record(tmp_path, a_record(Cell("fig7", method, "nmnist-1000"), 0.8, 0.9))
-    for name in ("fig6", "fig7", "fig8", "fig9"):
+    for name, title in FIGURES_TITLES.items():
         text = shown(name, tmp_path, "cpu", "best")
-        assert text.startswith(f"![Figure {name[3]}: ")
+        assert text.startswith(f"![{title}")
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
         assert ("Empty cells" in text) == (name != "fig7")
 

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
 from livesnn.bench.tables.cells import COLUMNS, ROWS, BudgetName, Cell, TableName, cells
-from livesnn.bench.tables.page import Records, empty_cells, notes
+from livesnn.bench.tables.page import Records, details, empty_cells, notes
 from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS
 from livesnn.bench.tables.record import Record, best_records
 from livesnn.train.recipes import RecipeName
 
-FigureName = Literal["fig6", "fig7", "fig8", "fig9"]
+FigureName = Literal["fig6", "fig7", "fig8", "fig9", "reset", "operations"]
 SEQ5 = ("seq5-total", "seq5-sorted")
 LARGE = {"figsize": (7, 4.5), "layout": "constrained", "dpi": 110}
 
@@ -47,7 +47,8 @@ def figure_page(name: FigureName, out: Path, budget: BudgetName, recipe: RecipeN
     if not filled:
         return missing
     figure.draw(filled).savefig(out / f"{name}.png")
-    parts = (f"![Figure {name[3:]}: {figure.title}]({name}.png)", notes(figure.table, filled), missing)
+    shown = [filled[key] for key in filled]
+    parts = (f"![{figure.title}]({name}.png)", notes(figure.table, filled), details(shown), missing)
     return "\n\n".join(part for part in parts if part)
 
 
@@ -122,15 +123,48 @@ def _tries(records: Records) -> Picture:
     return picture
 
 
+def _bars(records: Records) -> Picture:
+    """Draw each method's accuracy by column, a bar each."""
+    picture = Picture(**LARGE)  # type: ignore[arg-type]
+    axes = picture.add_subplot()
+    methods, columns = (list(dict.fromkeys(key[place] for key in records)) for place in (0, 1))
+    for number, method in enumerate(methods):
+        shown = [records.get((method, column)) for column in columns]
+        heights = [np.nan if each is None else 100 * (each.mean or 0) for each in shown]
+        places = np.arange(len(columns)) + 0.8 * ((number + 0.5) / len(methods) - 0.5)
+        label = ROWS["table1"][method].label
+        axes.bar_label(axes.bar(places, heights, 0.76 / len(methods), label=label), fmt="%.1f", fontsize=8)
+    axes.set_xticks(range(len(columns)), [COLUMNS["table1"][column].label for column in columns])
+    axes.set(ylabel="accuracy, %", ylim=(0, 109))
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=len(methods))
+    return picture
+
+
 def _pairs(methods: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{method}:{column}" for column in columns for method in methods)
 
 
 FIGURES: dict[FigureName, Figure] = {
     "fig6": Figure(
-        "accuracy against operations", "table1", _pairs(tuple(TABLE1), SEQ5), _accuracy_by_operations
+        "Figure 6: accuracy against operations",
+        "table1",
+        _pairs(tuple(TABLE1), SEQ5),
+        _accuracy_by_operations,
     ),
-    "fig7": Figure("three tries a method, N-MNIST in CIFAR10-DVS's place", "fig7", (), _tries),
-    "fig8": Figure("confusion on Seq 5", "table1", _pairs(("cnn_lstm", "conv_snn"), SEQ5), _confusions),
-    "fig9": Figure("confusion on Seq 1", "table1", _pairs(("cnn_lstm", "conv_snn"), ("seq1",)), _confusions),
+    "fig7": Figure("Figure 7: three tries a method, N-MNIST in CIFAR10-DVS's place", "fig7", (), _tries),
+    "fig8": Figure(
+        "Figure 8: confusion on Seq 5", "table1", _pairs(("cnn_lstm", "conv_snn"), SEQ5), _confusions
+    ),
+    "fig9": Figure(
+        "Figure 9: confusion on Seq 1", "table1", _pairs(("cnn_lstm", "conv_snn"), ("seq1",)), _confusions
+    ),
+    "reset": Figure(
+        "Reset off against on, N-MNIST", "fig7", _pairs(("hybrid", "no_reset"), ("nmnist-1000",)), _tries
+    ),
+    "operations": Figure(
+        "SNN and ANNs at equal operations",
+        "table1",
+        _pairs(("conv_snn", "cnn_small", "cnn_lstm_small"), ("seq2", "seq5-total")),
+        _bars,
+    ),
 }

@@ -26,7 +26,7 @@ def page(table: Literal["table1", "table2"], out: Path, budget: BudgetName, reci
     parts = [
         shown,
         notes(table, records),
-        _details([record for record in records.values() if record.runs]),
+        details([record for record in records.values() if record.runs]),
         empty_cells(
             [cell for cell in usual if not _filled(records.get((cell.method, cell.column)))], records
         ),
@@ -126,16 +126,18 @@ def notes(table: TableName, records: Records) -> str:
     return "  \n".join(notes)
 
 
-def _details(records: Sequence[Record]) -> str:
+def details(records: Sequence[Record]) -> str:
+    """Say what cells are, a row each."""
     if not records:
         return ""
     head = [
-        "cell", "recipe", "measured on", "epochs", "clips an epoch", "seeds", "carried", "density",
+        "cell", "accuracy", "recipe", "measured on", "epochs", "clips an epoch", "seeds", "carried", "density",
         "training step", "wall time", "device", "commit",
     ]  # fmt: skip
     rows = [
         [
             f"{record.method}:{record.column}",
+            _percent(record, None),
             record.recipe,
             f"{record.split}, n = {record.runs[0].recordings:,}",
             str(record.epochs),
