@@ -11,7 +11,9 @@ from livesnn.errors import LivesnnError
 from livesnn.report import write, write_json
 from livesnn.train.memory import keep_freed_memory
 
-What = Literal["table1", "table2", "fig2", "fig6", "fig7", "fig8", "fig9", "reset", "operations", "state"]
+What = Literal[
+    "table1", "table2", "fig1", "fig2", "fig6", "fig7", "fig8", "fig9", "reset", "operations", "state"
+]
 
 
 def tables(

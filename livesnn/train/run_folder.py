@@ -112,6 +112,12 @@ def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
+def load_best(net: torch.nn.Module, run: Path) -> None:
+    """Give a network the weights of a run's best epoch; raises TrainError when they are damaged."""
+    weights = load_checkpoint(run / BEST)
+    net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in weights.items()})
+
+
 def kept_epochs(path: Path) -> int:
     """Return how many epochs a checkpoint has behind it; raises TrainError when it is damaged."""
     return int(_checkpoint(path)["epoch"]) + 1

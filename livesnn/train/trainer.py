@@ -32,7 +32,7 @@ from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import Loaders
 from livesnn.train.norms import MeasuredNorms
 from livesnn.train.progress import progress
-from livesnn.train.run_folder import BEST, LAST, check_run_folder, keep_clips, load_checkpoint, run_folder
+from livesnn.train.run_folder import BEST, LAST, check_run_folder, keep_clips, load_best, run_folder
 from livesnn.train.start import read_start, start_from
 
 
@@ -136,8 +136,7 @@ def _trainer(config: TrainConfig, run: Path, more: Sequence[Callback]) -> lightn
 
 
 def _finish(run: Path, config: TrainConfig, net: Network, parts: Parts, commit: str) -> Trained:
-    weights = load_checkpoint(run / BEST)
-    net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in weights.items()})
+    load_best(net, run)
     net.analog = False
     skipped = tuple(dict.fromkeys(parts.training.skipped + parts.validation.skipped))
     net.eval()

@@ -14,9 +14,12 @@ import pytest
 
 pytest.importorskip("torch", reason="needs livesnn[train]")
 
+import torch
+
 from livesnn.bench.tables import run as running
 from livesnn.bench.tables import shown
 from livesnn.bench.tables.cells import BUDGETS, COLUMNS, ROWS, Cell, TableName, cells
+from livesnn.bench.tables.feature_maps import FOLLOWING, Kept, measure_feature_maps
 from livesnn.bench.tables.figures import FigureName
 from livesnn.bench.tables.gradients import Gradients, measure_gradients
 from livesnn.bench.tables.keeping import keep, kept
@@ -29,8 +32,12 @@ from livesnn.cli.lab import _recipe
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.frames import Frame
 from livesnn.infer import load_model
+from livesnn.train.build import build
 from livesnn.train.datasets.clips import Clips
+from livesnn.train.datasets.sequences import classes_of
+from livesnn.train.norms import measure_norms
 from livesnn.train.recipes import RECIPES
+from livesnn.train.run_folder import BEST
 from tests import trees
 
 TABLES = get_args(TableName)
@@ -250,7 +257,7 @@ def test_figure_2_is_measured_on_fresh_weights_by_depth(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_figure_2_has_a_norm_for_each_convolution_and_seed(tmp_path: Path) -> None:
     data = trees.mnist(tmp_path / "data")
-    measured = measure_gradients(data, tmp_path)
+    measured = measure_gradients(Folders(data, tmp_path, tmp_path))
     assert kept(tmp_path / "fig2.json", Gradients) == measured
     assert len(measured.layers) == 18
     for sides in measured.norms.values():
@@ -258,6 +265,31 @@ def test_figure_2_has_a_norm_for_each_convolution_and_seed(tmp_path: Path) -> No
             "analog": (3, 18),
             "spiking": (3, 18),
         }
+
+
+def test_a_turn_leaves_its_direction_in_the_maps_of_spikes_but_not_in_those_of_an_ann(tmp_path: Path) -> None:
+    folders = Folders(trees.mnist(tmp_path / "data"), tmp_path / "runs", tmp_path / "out")
+    assert "isn't measured yet" in shown("fig1", folders.out, "cpu", "best")
+    with pytest.raises(DataError, match="--cell cnn_lstm:seq2 --budget cpu --data DIR` makes it"):
+        measure_feature_maps(folders)
+    digits = torch.randint(0, 256, (8, 10, 1, 28, 28), dtype=torch.uint8)
+    for method in FOLLOWING:
+        config = Cell("table1", method, "seq2").config(0, folders.data, folders.runs)
+        net = build(replace(config, compile=False), classes_of("mnist-seq2"))
+        measure_norms(net, [digits], from_zero=1.0)  # fresh ones leave neurons silent
+        weights = {f"net.{name}": value for name, value in net.state_dict().items()}
+        run = folders.runs / config.run_name
+        run.mkdir(parents=True)
+        kept_too = {"epoch": 0, "pytorch-lightning_version": "2", "optimizer_states": []}
+        torch.save({"state_dict": weights, **kept_too}, run / BEST)
+    measured = measure_feature_maps(folders)
+    assert kept(folders.out / "fig1.json", Kept) == measured
+    ann, snn = measured.differences["cnn_lstm"], measured.differences["conv_snn"]
+    assert ann["frame"] == snn["frame"] < 1e-3
+    assert max(ann["first"], ann["second"]) < 1e-3
+    assert min(snn["first"], snn["second"]) > 0.05
+    assert "| CNN+LSTM | 0.000 | 0.000 | 0.000 |" in shown("fig1", folders.out, "cpu", "best")
+    assert (folders.out / "fig1.png").stat().st_size > 5000
 
 
 def test_what_the_state_is_worth_is_shown_model_by_model(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from livesnn.bench.tables.cells import BudgetName, cells
+from livesnn.bench.tables.feature_maps import feature_maps_page, measure_feature_maps
 from livesnn.bench.tables.figures import FIGURES, FigureName, figure_cells, figure_page
 from livesnn.bench.tables.gradients import gradients_page, measure_gradients
 from livesnn.bench.tables.page import page
@@ -17,18 +18,19 @@ from livesnn.report import say
 from livesnn.train.recipes import RecipeName
 
 __all__ = ["Folders", "What", "run_all", "shown"]
-MeasuredName = Literal["fig2", "state"]
+MeasuredName = Literal["fig1", "fig2", "state"]
 What = Literal["table1", "table2"] | FigureName | MeasuredName
 
 
 class Measured(NamedTuple):
-    """What has no cells: ``measure`` (data, out) keeps it, ``page`` (out) shows it."""
+    """What has no cells: ``measure`` keeps it, ``page`` (out) shows it."""
 
-    measure: Callable[[Path, Path], object]
+    measure: Callable[[Folders], object]
     page: Callable[[Path], str]
 
 
 MEASURED: dict[MeasuredName, Measured] = {
+    "fig1": Measured(measure_feature_maps, feature_maps_page),
     "fig2": Measured(measure_gradients, gradients_page),
     "state": Measured(measure_state, state_page),
 }
@@ -49,10 +51,10 @@ def run_all(
     LivesnnError
         There is no such cell; and as `run_cell` does.
     """
-    if what == "fig2" or what == "state":
+    if what == "fig1" or what == "fig2" or what == "state":
         if named or seeds:
             raise LivesnnError(f"{what} has no cells, and seeds of its own: leave --cell and --seeds out")
-        MEASURED[what].measure(folders.data, folders.out)
+        MEASURED[what].measure(folders)
         yield {"what": what, "kept_in": str(folders.out)}
         return
     if what == "table1" or what == "table2":
@@ -69,7 +71,7 @@ def run_all(
 
 def shown(what: What, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
     """Return a table or figure as Markdown; a figure is drawn into ``out``."""
-    if what == "fig2" or what == "state":
+    if what == "fig1" or what == "fig2" or what == "state":
         return MEASURED[what].page(out)
     if what == "table1" or what == "table2":
         return page(what, out, budget, recipe)

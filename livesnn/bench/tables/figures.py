@@ -23,12 +23,16 @@ LARGE = {"figsize": (7, 4.5), "layout": "constrained", "dpi": 110}
 
 
 class Figure(NamedTuple):
-    """A figure that is drawn of cells, given as METHOD:COLUMN; () of all of a table."""
+    """A figure that is drawn of cells, given as METHOD:COLUMN; () of the usual ones of a table.
+
+    ``detailed``: whether it says what its cells are, which no table does.
+    """
 
     title: str
     table: TableName
     cells: tuple[str, ...]
     draw: Callable[[Records], Picture]
+    detailed: bool = False
 
 
 def figure_cells(name: FigureName, budget: BudgetName, recipe: RecipeName) -> list[Cell]:
@@ -47,8 +51,8 @@ def figure_page(name: FigureName, out: Path, budget: BudgetName, recipe: RecipeN
     if not filled:
         return missing
     figure.draw(filled).savefig(out / f"{name}.png")
-    shown = [filled[key] for key in filled]
-    parts = (f"![{figure.title}]({name}.png)", notes(figure.table, filled), details(shown), missing)
+    told = details(list(filled.values())) if figure.detailed else ""
+    parts = (f"![{figure.title}]({name}.png)", notes(figure.table, filled), told, missing)
     return "\n\n".join(part for part in parts if part)
 
 
@@ -151,7 +155,9 @@ FIGURES: dict[FigureName, Figure] = {
         _pairs(tuple(TABLE1), SEQ5),
         _accuracy_by_operations,
     ),
-    "fig7": Figure("Figure 7: three tries a method, N-MNIST in CIFAR10-DVS's place", "fig7", (), _tries),
+    "fig7": Figure(
+        "Figure 7: three tries a method, N-MNIST in CIFAR10-DVS's place", "fig7", (), _tries, True
+    ),
     "fig8": Figure(
         "Figure 8: confusion on Seq 5", "table1", _pairs(("cnn_lstm", "conv_snn"), SEQ5), _confusions
     ),
@@ -159,12 +165,17 @@ FIGURES: dict[FigureName, Figure] = {
         "Figure 9: confusion on Seq 1", "table1", _pairs(("cnn_lstm", "conv_snn"), ("seq1",)), _confusions
     ),
     "reset": Figure(
-        "Reset off against on, N-MNIST", "fig7", _pairs(("hybrid", "no_reset"), ("nmnist-1000",)), _tries
+        "Reset off against on, N-MNIST",
+        "fig7",
+        _pairs(("hybrid", "no_reset"), ("nmnist-1000",)),
+        _tries,
+        True,
     ),
     "operations": Figure(
         "SNN and ANNs at equal operations",
         "table1",
         _pairs(("conv_snn", "cnn_small", "cnn_lstm_small"), ("seq2", "seq5-total")),
         _bars,
+        detailed=True,
     ),
 }

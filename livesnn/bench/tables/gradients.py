@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
 from livesnn.bench.tables.keeping import keep, kept
+from livesnn.bench.tables.run import Folders
 from livesnn.snn import SpikingNetwork
 from livesnn.train.build import build
 from livesnn.train.datasets import data_set
@@ -42,7 +43,7 @@ class Gradients:
     command: str
 
 
-def measure_gradients(data: Path, out: Path) -> Gradients:
+def measure_gradients(folders: Folders) -> Gradients:
     """Measure STS-ResNet by both recipes, on both sides of the change of phase, and keep it."""
     norms: dict[str, dict[str, list[tuple[float, ...]]]] = {}
     layers: tuple[str, ...] = ()
@@ -51,7 +52,7 @@ def measure_gradients(data: Path, out: Path) -> Gradients:
         sides = norms.setdefault(name, {"analog": [], "spiking": []})
         for seed in range(SEEDS):
             config = recipe(name, "sts_resnet", DATASET)  # type: ignore[arg-type]
-            config = replace(config, data=data, seed=seed, compile=False, digits=1000)
+            config = replace(config, data=folders.data, seed=seed, compile=False, digits=1000)
             validation = data_set(DATASET).load_parts(config.completed()).validation.shuffled(seed)
             torch.manual_seed(seed)
             net = build(config, validation.classes)
@@ -68,7 +69,7 @@ def measure_gradients(data: Path, out: Path) -> Gradients:
             layers = tuple(found["spiking"]["gradient_norms"])
     norms_kept = {name: {side: tuple(each) for side, each in sides.items()} for name, sides in norms.items()}
     measured = Gradients(DATASET, clips, layers, norms_kept, own_commit(), COMMAND)
-    keep(out / FILE, measured)
+    keep(folders.out / FILE, measured)
     return measured
 
 

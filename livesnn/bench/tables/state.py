@@ -14,6 +14,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure as Picture
 
 from livesnn.bench.tables.keeping import keep, kept
+from livesnn.bench.tables.run import Folders
 from livesnn.card import ModelCard
 from livesnn.events.frames import Frame
 from livesnn.infer import Model, State, load_model
@@ -82,10 +83,10 @@ class Forgetful:
         return self._model.step(frame, self._model.initial_state())
 
 
-def measure_state(data: Path, out: Path) -> Worths:
+def measure_state(folders: Folders) -> Worths:
     """Measure the shipped models, and keep it."""
-    measured = Worths(tuple(_measure(subject, data) for subject in SUBJECTS), own_commit(), COMMAND)
-    keep(out / FILE, measured)
+    measured = Worths(tuple(_measure(subject, folders.data) for subject in SUBJECTS), own_commit(), COMMAND)
+    keep(folders.out / FILE, measured)
     return measured
 
 
