@@ -15,7 +15,7 @@ from livesnn.events.formats.columns import parse_size
 
 MAX_SIZE = 1 << 14
 _MAX_HEADER_BYTES = 1 << 16
-_LINE = re.compile(rb"% ?(?:([A-Za-z_][\w.-]*)(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?)?\r?\n")
+_LINE = re.compile(rb"% ?(?:(\w[\w.-]*)(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?)?\r?\n")
 _GEN3, _GEN4, _GENX320 = Resolution(640, 480), Resolution(1280, 720), Resolution(320, 320)
 _SENSORS = {
     "gen3": _GEN3, "gen4": _GEN4, "imx636": _GEN4, "imx646": _GEN4, "imx637": Resolution(640, 512),
