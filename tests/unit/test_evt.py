@@ -315,6 +315,12 @@ def test_a_high_time_that_changes_sets_the_low_one_to_zero_until_it_comes(tmp_pa
     assert read(path)["t"].tolist() == [8191, 8191, 8192, 8197]
 
 
+def test_padding_of_evt3_is_skipped(tmp_path: Path) -> None:
+    words = [word_3(8, 1), word_3(6, 2), 7, *[word_3(2, 5), 0x9999] * 100]
+    found = describe(write(tmp_path / "f.raw", octets_of(EVT3, words)))
+    assert (found.streams["events"].n, found.warnings) == (100, [])
+
+
 def test_a_header_is_believed_where_rows_are_empty_or_events_are_out_of_order(tmp_path: Path) -> None:
     rows = [word_3(8, 1), word_3(6, 2), *[3, 4, word_3(2, 5)] * 100]
     assert read(write(tmp_path / "f.raw", octets_of(EVT3, rows))).size == 100
