@@ -110,8 +110,8 @@ def test_frames_inertial_samples_and_triggers_of_a_davis_are_no_events(tmp_path:
 
 
 def test_a_trigger_of_a_dvs128_is_no_event(tmp_path: Path) -> None:
-    path = write(tmp_path / "f.aedat", header("DVS128") + words([(0x8000, 1), (0, 2)]))
-    assert (read(path).size, describe(path).triggers) == (1, 1)
+    path = write(tmp_path / "f.aedat", header("DVS128") + words([(0x8000, 1), (0x8000_0000, 1), (0, 2)]))
+    assert (read(path).size, describe(path).triggers, describe(path).warnings) == (1, 2, [])
 
 
 def test_the_first_event_is_not_taken_for_a_line_of_the_header(tmp_path: Path) -> None:
@@ -129,6 +129,31 @@ def test_a_file_without_its_camera_is_taken_for_a_dvs128_and_says_so(tmp_path: P
     path = write(tmp_path / "f.aedat", FIRST_LINE + "# User: José\r\n".encode() + encode(events, "DVS128"))
     assert np.array_equal(read(path), events)
     assert describe(path).warnings == ["the file doesn't say which camera recorded it: DVS128 assumed"]
+
+
+def test_a_file_without_its_camera_whose_addresses_need_31_bits_is_taken_for_a_davis240(
+    tmp_path: Path,
+) -> None:
+    events = make_events(range(100), "DAVIS240C")
+    path = write(tmp_path / "f.aedat", FIRST_LINE + encode(events, "DAVIS240C"))
+    assert np.array_equal(read(path), events)
+    assert describe(path).warnings == ["the file doesn't say which camera recorded it: DAVIS240 assumed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "like"),
+    [
+        ("SBret10", "DAVIS240C"),
+        ("DVS240", "DAVIS240C"),
+        ("DAVI346", "Davis346blue"),
+        ("Tmpdiff128", "DVS128"),
+    ],
+)
+def test_older_and_converters_names_of_cameras_are_known(tmp_path: Path, name: str, like: str) -> None:
+    events = make_events(range(100), like)
+    path = write(tmp_path / "f.aedat", header(name) + encode(events, like))
+    assert np.array_equal(read(path), events)
+    assert (describe(path).camera, describe(path).resolution) == (name, SIZES[like])
 
 
 def test_events_slightly_out_of_order_are_put_in_order_and_counted(tmp_path: Path) -> None:
@@ -179,7 +204,7 @@ def test_a_header_alone_is_a_recording_without_events(tmp_path: Path) -> None:
             header("DVS128") + words([(1 << 20, t) for t in range(9)]),
             "header is damaged, or it is from another",
         ),
-        (FIRST_LINE + encode(make_events(range(9), "DAVIS240C"), "DAVIS240C"), "from another camera"),
+        (FIRST_LINE + words([(300 << 12, t) for t in range(9)]), "from another camera"),
     ],
     ids=range(5),
 )

@@ -70,6 +70,23 @@ def test_a_file_without_a_header_is_told_by_its_events(tmp_path: Path) -> None:
     assert any("it has no header" in line for line in describe(path).warnings)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"% Height 480\n% Version 2\n% Width 640\n% date 2023-05-01 10:00:00\n% end\n",  # metavision_file_to_dat
+        b"% Version 2\n% evt 3.0\n% format EVT3;height=480;width=640\n% end\n",  # with its source's fields
+        FIRST_LINES + b"%\n% \n" + SIZE,
+    ],
+)
+def test_a_header_is_told_by_its_version_and_type_of_events_and_may_have_empty_lines(
+    tmp_path: Path, header: bytes
+) -> None:
+    events = events_at(range(100))
+    path = write(tmp_path / "f_cd.dat", header + KIND + encode(events))
+    assert np.array_equal(read(path), events)
+    assert describe(path).resolution == (640, 480)
+
+
 def test_events_outside_the_sensor_are_left_out_and_counted(tmp_path: Path) -> None:
     events = events_at([1, 2, 3, 4, 5])
     events["x"][1], events["y"][3] = 640, 480

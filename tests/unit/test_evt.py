@@ -302,6 +302,32 @@ def test_triggers_are_counted_and_other_words_skipped(tmp_path: Path) -> None:
     assert (found.triggers, found.streams["events"].n, found.warnings) == (1, 2, [])
 
 
+def test_inertial_samples_of_evt2_are_counted_however_many(tmp_path: Path) -> None:
+    words = [8 << 28 | 1, *[13 << 28 | 5, *[15 << 28 | 7] * 5, 1 << 28] * 100]
+    found = describe(write(tmp_path / "f.raw", octets_of(EVT2, words)))
+    assert (found.imu, found.streams["events"].n, found.warnings) == (100, 100, [])
+
+
+def test_a_high_time_that_changes_sets_the_low_one_to_zero_until_it_comes(tmp_path: Path) -> None:
+    words = [word_3(8, 1), word_3(6, 4095), 7, word_3(2, 1), word_3(8, 1), word_3(2, 2)]
+    words += [word_3(8, 2), word_3(2, 3), word_3(6, 5), word_3(2, 4)]
+    path = write(tmp_path / "f.raw", octets_of(EVT3, words))
+    assert read(path)["t"].tolist() == [8191, 8191, 8192, 8197]
+
+
+def test_padding_of_evt3_is_skipped(tmp_path: Path) -> None:
+    words = [word_3(8, 1), word_3(6, 2), 7, *[word_3(2, 5), 0x9999] * 100]
+    found = describe(write(tmp_path / "f.raw", octets_of(EVT3, words)))
+    assert (found.streams["events"].n, found.warnings) == (100, [])
+
+
+def test_a_header_is_believed_where_rows_are_empty_or_events_are_out_of_order(tmp_path: Path) -> None:
+    rows = [word_3(8, 1), word_3(6, 2), *[3, 4, word_3(2, 5)] * 100]
+    assert read(write(tmp_path / "f.raw", octets_of(EVT3, rows))).size == 100
+    disorder = [8 << 28 | 1, *[1 << 28 | 9 << 22, 1 << 28] * 100]
+    assert read(write(tmp_path / "f.raw", octets_of(EVT2, disorder))).size == 200
+
+
 def test_words_of_no_known_type_are_skipped_and_counted(tmp_path: Path) -> None:
     events = make_events(1_000 + np.arange(500))
     for version, strange in ((EVT2, 5 << 28), (EVT21, 5 << 60), (EVT3, 0xC123)):

@@ -38,7 +38,11 @@ from livesnn.progress import Progress, untold
 
 MAGIC = b"#!AER-DAT2.0"
 MAX_HEADER_BYTES = 8 << 20  # jAER writes all its preferences, 175 kB of XML, into it
-_DAVIS_SIZES = {"128": (128, 128), "208": (208, 192), "240": (240, 180), "346": (346, 260), "640": (640, 480)}
+_DAVIS_SIZES = {
+    "128": (128, 128), "192": (208, 192), "208": (208, 192), "240": (240, 180), "346": (346, 260), "640": (640, 480),
+}  # fmt: skip
+_SPECIAL = 0x80008000  # of a DVS128: from its IN pin, or put in by jAER
+_SAMPLE_BYTES = 1 << 16
 
 
 class Chip(NamedTuple):
@@ -61,6 +65,7 @@ _DVS128_PIXEL = Pixel(
 )
 _DAVIS_PIXEL = Pixel(x=(44, 0x3FF), y=(54, 0x1FF), on=43, mirrored=True, others=0x80000400 << 32)
 _DVS128 = Chip("DVS128", Resolution(128, 128), davis=False)
+_DAVIS240 = Chip("DAVIS240", Resolution(240, 180), davis=True)
 
 
 @njit(nogil=True, cache=True)
@@ -97,7 +102,7 @@ def _decode(
             counts[SAMPLES] += kind == 1  # 0 is a pixel's reset level, 1 its signal
             counts[IMU] += kind == 3 and address >> 28 & 7 == 0  # the first of a sample's seven words
             continue
-        if address & (0x400 if davis else 0x8000):
+        if address & (0x400 if davis else _SPECIAL):
             counts[TRIGGERS] += 1
             continue
         x, y, on = _pixel(address, davis, width, height)
@@ -155,16 +160,26 @@ def _read_header(file: WindowedFile) -> tuple[Chip, int, list[str]]:
         raise FormatError(f"{file.path}: the header's first line has no end: nothing can be read")
     chip = re.search(rb"^# AEChip: (\S+)", head[:start], re.MULTILINE)
     if chip is None:
-        assumed = f"the file doesn't say which camera recorded it: {_DVS128.name} assumed"
-        return _DVS128, start, [assumed]
+        assumed = _assume_chip(file.view(start, _SAMPLE_BYTES))
+        return assumed, start, [f"the file doesn't say which camera recorded it: {assumed.name} assumed"]
     name = chip.group(1).decode("ascii", errors="replace").rpartition(".")[2]
     return _find_chip(file.path, name), start, []
 
 
+def _assume_chip(octets: memoryview) -> Chip:
+    """Return the camera of a file from before jAER named it: addresses of a DVS128 have 16 bits, of a DAVIS 31."""
+    addresses = np.frombuffer(octets, ">u4", len(octets) // 8 * 2)[::2]
+    return _DAVIS240 if np.count_nonzero(addresses >> 16) > addresses.size // 2 else _DVS128
+
+
 def _find_chip(path: Path, name: str) -> Chip:
-    if "DVS128" in name.upper():
+    """Return the camera by the name of jAER's class, or of what converts to AEDAT 2.0 (aedat4to2: DAVI346)."""
+    upper = name.upper()
+    if re.search(r"(DVS|TMPDIFF)128(?!\d)", upper):
         return _DVS128._replace(name=name)
-    davis = re.match(r"DAVIS(\d{3})", name, re.IGNORECASE)
+    if re.fullmatch(r"SBRET\d\d|DVS240", upper):
+        return _DAVIS240._replace(name=name)
+    davis = re.match(r"DAVIS?(\d{3})", upper)
     if davis is None or davis.group(1) not in _DAVIS_SIZES:
         raise FormatError(
             f"{path}: recorded by {name[:40]}, which isn't supported: give a recording of a DVS128 or a DAVIS"

@@ -75,10 +75,17 @@ DAT = Layout("dat", "DAT", _EVENT_BYTES, _decode)
 
 
 def looks_like_dat(path: Path, head: bytes) -> bool:
-    """Say whether its header is a .dat's; of a .dat without one, whether its first events are plausible."""
-    if head.startswith(b"%"):
-        return "Data file containing" in read_text_header(file_head(path, _SAMPLE_BYTES)).text
-    return path.suffix.lower() == ".dat" and _is_plausible(file_head(path, _SAMPLE_BYTES))
+    """Say whether its header is a .dat's; of a .dat without one, whether its first events are plausible.
+
+    Metavision's own writer leaves out the line "Data file containing": version and type of its events tell it then.
+    """
+    octets = file_head(path, _SAMPLE_BYTES)
+    if not head.startswith(b"%"):
+        return path.suffix.lower() == ".dat" and _is_plausible(octets)
+    header = read_text_header(octets)
+    kinds = [bytes((kind, _EVENT_BYTES)) for kind in (*_EVENT_TYPES, _TRIGGER_TYPE)]
+    typed = octets[header.start : header.start + 2] in kinds
+    return "Data file containing" in header.text or ("version" in header.fields and typed)
 
 
 def _is_plausible(octets: bytes) -> bool:

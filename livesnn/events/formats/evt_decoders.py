@@ -21,13 +21,14 @@ from livesnn.events.formats.evt_kinds import (
     BASE_X,
     HIGH_BITS,
     HIGH_BITS_3,
+    INERTIAL,
+    KINDS_2,
     LOW,
     LOW_BITS,
     LOW_BITS_3,
     NOWHERE,
     ON,
     OTHER_Y,
-    OTHERS,
     POLARITY,
     RESERVED_3,
     TIME_HIGH,
@@ -39,6 +40,7 @@ from livesnn.events.formats.evt_kinds import (
     Y,
 )
 from livesnn.events.formats.word_stream import (
+    IMU,
     OUTSIDE,
     STRANGE,
     TRIGGERS,
@@ -165,10 +167,10 @@ def _decode_evt2(
                 n += 1
         elif kind == TIME_HIGH:
             base_us = _advance(base_us, word & 0xFFFFFFF, LOW_BITS, HIGH_BITS)
-        elif kind == TRIGGER:
-            counts[TRIGGERS] += 1
-        elif kind < OTHERS:
-            counts[STRANGE] += 1
+        else:
+            counts[TRIGGERS] += kind == TRIGGER
+            counts[IMU] += kind == INERTIAL
+            counts[STRANGE] += kind not in KINDS_2
         i += 1
     state[BASE] = base_us
     return i, n, span[0], span[1], span[2]
@@ -196,10 +198,9 @@ def _decode_evt21(
                 span = stretch(t, before == 0, span)
         elif kind == TIME_HIGH:
             base_us = _advance(base_us, word & 0xFFFFFFF, LOW_BITS, HIGH_BITS)
-        elif kind == TRIGGER:
-            counts[TRIGGERS] += 1
-        elif ON < kind < OTHERS:
-            counts[STRANGE] += 1
+        else:
+            counts[TRIGGERS] += kind == TRIGGER
+            counts[STRANGE] += kind not in KINDS_2
         i += 1
     state[BASE] = base_us
     return i, n, span[0], span[1], span[2]
@@ -239,7 +240,8 @@ def _decode_plain_evt3(
         elif kind == BASE_X:
             x, on = word & 0x7FF, word
         elif kind == TIME_HIGH:
-            base_us = _advance(base_us, word & 0xFFF, LOW_BITS_3, HIGH_BITS_3)
+            last_us, base_us = base_us, _advance(base_us, word & 0xFFF, LOW_BITS_3, HIGH_BITS_3)
+            low_us = low_us if base_us == last_us else 0  # until its own word has come, as in OpenEB
         else:
             break
         i += 1
@@ -281,7 +283,8 @@ def _decode_evt3(
         elif kind == BASE_X:
             x, on = word & 0x7FF, word
         elif kind == TIME_HIGH:
-            base_us = _advance(base_us, word & 0xFFF, LOW_BITS_3, HIGH_BITS_3)
+            last_us, base_us = base_us, _advance(base_us, word & 0xFFF, LOW_BITS_3, HIGH_BITS_3)
+            low_us = low_us if base_us == last_us else 0  # until its own word has come, as in OpenEB
         else:
             counts[TRIGGERS] += kind == TRIGGER
             counts[STRANGE] += kind in RESERVED_3

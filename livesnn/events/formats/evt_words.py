@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.events import DISORDER_US
 from livesnn.events.formats.evt_decoders import EVT3
 from livesnn.events.formats.evt_kinds import (
     ADDRESS_X,
@@ -72,12 +73,13 @@ def _last(kinds: npt.NDArray[np.int64], contents: npt.NDArray[np.int64], kind: i
 
 
 def misfits(words: Words, layout: Layout, *, strictly: bool = False) -> float:
-    """Return which share of words can't be of a layout: by their type or their order, or because time goes back.
+    """Return which share of words can't be of a layout: by their type, or because time goes back.
 
     Parameters
     ----------
     strictly
-        Of EVT 2.1, count TIME_HIGH words with bits in the unused half as well, among their like.
+        Count as well: time that goes back by no more than a disorder; of EVT 3.0, rows without an event; of EVT 2.1,
+        TIME_HIGH words with bits in the unused half, among their like.
     """
     if not words.size:
         return 0.0
@@ -85,14 +87,17 @@ def misfits(words: Words, layout: Layout, *, strictly: bool = False) -> float:
     highs = kinds == TIME_HIGH
     strange = ~np.isin(kinds, KINDS_3 if layout is EVT3 else KINDS_2)
     if layout is EVT3:
-        strange[1:] |= (kinds[1:] == ADDRESS_Y) & (kinds[:-1] == ADDRESS_Y)  # a row without an event
-        times, whole = contents[highs], 1 << HIGH_BITS_3
+        strange[1:] |= (
+            strictly & (kinds[1:] == ADDRESS_Y) & (kinds[:-1] == ADDRESS_Y)
+        )  # a row without an event
+        times, whole = contents[highs] << LOW_BITS_3, 1 << LOW_BITS_3 + HIGH_BITS_3
     else:
         places = np.maximum.accumulate(np.where(highs, np.arange(kinds.size), -1))
         timed = (kinds <= ON) & (places >= 0)
         times = (contents[places[timed]] << LOW_BITS) + (contents[timed] >> 22)
         whole = 1 << LOW_BITS + HIGH_BITS
-    flaws = [strange, np.diff(times) % whole > whole >> 1]
+    back_us = -np.diff(times) % whole
+    flaws = [strange, (back_us > (0 if strictly else DISORDER_US)) & (back_us < whole >> 1)]
     if strictly and layout.word_bytes == 8:
         flaws.append(words[highs] & np.uint64(0xFFFFFFFF) != 0)
     return max(float(flaw.mean()) for flaw in flaws if flaw.size)

@@ -15,7 +15,7 @@ from livesnn.events.formats.columns import parse_size
 
 MAX_SIZE = 1 << 14
 _MAX_HEADER_BYTES = 1 << 16
-_LINE = re.compile(rb"% ([A-Za-z_]\w*)(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?\r?\n")
+_LINE = re.compile(rb"% ?(?:(\w[\w.-]*)(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?)?\r?\n")
 _GEN3, _GEN4, _GENX320 = Resolution(640, 480), Resolution(1280, 720), Resolution(320, 320)
 _SENSORS = {
     "gen3": _GEN3, "gen4": _GEN4, "imx636": _GEN4, "imx646": _GEN4, "imx637": Resolution(640, 512),
@@ -47,7 +47,7 @@ def read_text_header(octets: bytes | memoryview) -> TextHeader:
     start = 0
     while (line := _LINE.match(head, start)) is not None:
         start = line.end()
-        keyword, value = (part.decode("utf-8", errors="replace") for part in (line[1], line[2] or b""))
+        keyword, value = ((part or b"").decode("utf-8", errors="replace") for part in line.groups())
         if keyword == "end":
             break
         fields.setdefault(keyword.lower(), value.strip())
