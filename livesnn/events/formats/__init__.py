@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from livesnn.errors import FormatError
 from livesnn.events import Events, Resolution, SourceCounters
 from livesnn.files import file_head
+from livesnn.machine_code import forget_stale
 from livesnn.progress import Progress, untold
 
 HEAD_BYTES = 64
@@ -235,6 +236,9 @@ def open_reader(path: Path, progress: Progress = untold) -> Reader:
     FormatError
         When its format isn't known, or its beginning is damaged beyond use.
     """
+    from livesnn.events.formats.word_stream import unwrap
+
+    forget_stale(unwrap)  # the decoders call one another
     path, columns = file_and_columns(path)
     head = file_head(path, HEAD_BYTES, f"recording ({_suffixes()})")
     if columns:

@@ -87,9 +87,8 @@ def misfits(words: Words, layout: Layout, *, strictly: bool = False) -> float:
     highs = kinds == TIME_HIGH
     strange = ~np.isin(kinds, KINDS_3 if layout is EVT3 else KINDS_2)
     if layout is EVT3:
-        strange[1:] |= (
-            strictly & (kinds[1:] == ADDRESS_Y) & (kinds[:-1] == ADDRESS_Y)
-        )  # a row without an event
+        empty_rows = (kinds[1:] == ADDRESS_Y) & (kinds[:-1] == ADDRESS_Y)
+        strange[1:] |= strictly & empty_rows
         times, whole = contents[highs] << LOW_BITS_3, 1 << LOW_BITS_3 + HIGH_BITS_3
     else:
         places = np.maximum.accumulate(np.where(highs, np.arange(kinds.size), -1))

@@ -9,10 +9,11 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.infer.spikes.kept import forget_stale, is_kept
+from livesnn.infer.spikes.kept import is_kept
 from livesnn.infer.spikes.layout import EPOCH, LANES, TICKET
 from livesnn.infer.spikes.plan import FloatArray, Plan
 from livesnn.infer.spikes.step import lead, read_out, serve
+from livesnn.machine_code import forget_stale
 from livesnn.threads import WAKE_S, Worker
 
 Rule = tuple[int, np.float32, np.float32, bool, int]
