@@ -21,7 +21,7 @@ from livesnn.events.dvs_pixel import DvsPixels, DvsPixelSpec
 from livesnn.simulate.film import FRAME_US, Film
 from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, gesture_random
 from livesnn.simulate.motions import GESTURES, perform
-from livesnn.simulate.scene import Scatter, draw_scene
+from livesnn.simulate.scene import Scatter, draw_scene, shapes_of
 
 NOISE_HZ = (0.3, 1.0, 5.0)
 """Shot noise a pixel: the most that simulated people's sensors have, a usual room, a dark one."""
@@ -55,7 +55,7 @@ def _signal(gesture: str, seed: int) -> Events:
     scene = replace(scene, pixel=quiet, scatter=Scatter(0.0, 1.0), lamp=None)
     times_us = np.arange(0, round(SECONDS * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)
     limbs = perform(gesture, times_us / 1e6, rng)
-    events = Film(scene, limbs, rng).shoot(limbs.part(1), times_us[1:])
+    events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs.part(1)), times_us[1:])
     return events[events["t"] >= WARM_UP_US]
 
 

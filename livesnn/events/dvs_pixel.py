@@ -3,7 +3,7 @@
 The pixel follows Lichtsteiner et al. 2008 ("A 128×128 120 dB 15 µs latency asynchronous temporal contrast
 vision sensor", IEEE JSSC 43(2)) and the imperfections of v2e (Hu et al. 2021, "v2e: From Video Frames to
 Realistic DVS Events", CVPRW): threshold mismatch, finite bandwidth, leak, shot noise, hot pixels, refractory
-time.
+time. Its machine code is in dvs_kernels.py.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.dvs_kernels import PIXEL_MASK, TIME_SHIFT, advance
 
 FloatImage = npt.NDArray[np.float32]
-TIME_SHIFT, PIXEL_MASK = 24, (1 << 23) - 1  # an event as one int64: t, pixel, p; up to 8 Mpx and 6 days
+_AT_ONCE = (
+    8  # frames whose logarithms are in memory at once: larger arrays the system takes back, and zeroes anew
+)
 LEAST_THRESHOLD = 0.01  # log units; v2e's bound against endless events of a badly matched pixel
 
 
@@ -120,9 +122,10 @@ class DvsPixels:
         self.spec = spec
         self.resolution = resolution
         self._on = np.maximum(spec.threshold_on + spread[0], LEAST_THRESHOLD)
-        self._off = np.maximum(spec.threshold_off + spread[1], LEAST_THRESHOLD)
+        off = np.maximum(spec.threshold_off + spread[1], LEAST_THRESHOLD)
         hot = rng.random(shape) < spec.hot_fraction
         self._noise_per_us = np.where(hot, spec.hot_hz, spec.noise_hz) * 1e-6
+        self._fixed = (self._on, off, self._on * spec.leak_hz * 1e-6, self._noise_per_us)
 
     def initial_state(self, luminance: FloatImage, t_us: int, rng: np.random.Generator) -> DvsState:
         """Return pixels that have looked at ``luminance`` [H, W] for a long time; ``rng`` seeds their noise.
@@ -132,7 +135,7 @@ class DvsPixels:
         SourceError
             The frame isn't of the sensor's size.
         """
-        level = self._log(luminance[None])[0].astype(np.float64)
+        level = self._log(luminance[None], np.empty((1, *luminance.shape), np.float32))[0].astype(np.float64)
         random = rng.integers(0, 2**64, level.shape, np.uint64)
         with np.errstate(divide="ignore", over="ignore"):  # no noise: for ever
             wait_us = rng.standard_exponential(level.shape) / self._noise_per_us
@@ -178,15 +181,26 @@ class DvsPixels:
             )
         t_us = int(times_us[-1]) if len(times_us) else state.t_us
         after = DvsState(t_us, *(array.copy() for array in state[1:]))  # type: ignore[arg-type]
-        keys = _sequence(
-            self._log(luminances),
-            times_us.astype(np.float64),
-            float(state.t_us),
-            tuple(array.ravel() for array in after[1:]),
-            (self._on, self._off, self._on * self.spec.leak_hz * 1e-6, self._noise_per_us),
-            self.spec.refractory_us,
-            inf if self.spec.cutoff_hz is None else 2e-6 * np.pi * self.spec.cutoff_hz,
-        )
+        fixed = tuple(array.ravel() for array in self._fixed)
+        pixels = tuple(array.ravel() for array in after[1:])
+        decay = inf if self.spec.cutoff_hz is None else 2e-6 * np.pi * self.spec.cutoff_hz
+        logs = np.empty((_AT_ONCE, *luminances.shape[1:]), np.float32)
+        times = np.append(state.t_us, times_us).astype(np.float64)
+        found = [np.empty(0, np.int64)]
+        for first in range(0, len(luminances), _AT_ONCE):
+            some = self._log(luminances[first : first + _AT_ONCE], logs)
+            found.append(
+                advance(
+                    some.reshape(len(some), -1),
+                    times[first : first + len(some) + 1],
+                    times[0],
+                    pixels,
+                    fixed,
+                    self.spec.refractory_us,
+                    decay,
+                )
+            )
+        keys = np.concatenate(found)
         keys.sort()
         events = np.empty(len(keys), EVENTS_DTYPE)
         events["t"] = state.t_us + (keys >> TIME_SHIFT)
@@ -194,96 +208,12 @@ class DvsPixels:
         events["p"] = keys & 1
         return events, after
 
-    def _log(self, luminances: FloatImage) -> FloatImage:
+    def _log(self, luminances: FloatImage, out: FloatImage) -> FloatImage:
+        """Return the logarithms, in a part of ``out``."""
         if luminances.shape[1:] != (self.resolution.height, self.resolution.width):
             raise SourceError(
                 f"frame {luminances.shape[1:]} on a sensor of [height, width] "
                 f"[{self.resolution.height}, {self.resolution.width}]: rescale the frame first"
             )
-        return np.log(luminances + np.float32(self.spec.dark_luminance), dtype=np.float32)
-
-
-@njit(nogil=True, cache=True)
-def _uniform(random, i):  # type: ignore[no-untyped-def]
-    """Draw from [0, 1) by splitmix64 (Steele et al. 2014), advancing pixel ``i``'s stream."""
-    random[i] += np.uint64(0x9E3779B97F4A7C15)
-    z = random[i]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.float64((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
-
-
-@njit(nogil=True, cache=True)
-def _exponential(random, i):  # type: ignore[no-untyped-def]
-    return -np.log(1.0 - _uniform(random, i))
-
-
-@njit(nogil=True, cache=True)
-def _crossing(t, change, slope, on, off):  # type: ignore[no-untyped-def]
-    """Return when the change since the reference reaches a threshold (inf: never), and which (+1 or −1)."""
-    if slope > 0:
-        return t + max(on - change, 0.0) / slope, 1
-    if slope < 0:
-        return t + max(off + change, 0.0) / -slope, -1
-    return np.inf, 0
-
-
-@njit(nogil=True, cache=True)
-def _pixel(keys, i, t0, t1, target, start, state, fixed, refractory):  # type: ignore[no-untyped-def]
-    """Advance pixel ``i`` over (t0, t1], in which its level moves in a line to ``target``; append its events.
-
-    A held pixel wakes with its reference at the level of that moment: what happened meanwhile is lost.
-    """
-    level, reference, ready, noise_due, random = state
-    on, off, leak, noise = fixed
-    slope = (target - level[i]) / (t1 - t0)
-    t = t0
-    while True:
-        if ready[i] > t:
-            if ready[i] >= t1:
-                break
-            t = ready[i]
-            reference[i] = level[i] + slope * (t - t0)
-        while noise_due[i] <= t:
-            noise_due[i] += _exponential(random, i) / noise[i]
-        change = level[i] + slope * (t - t0) - reference[i]
-        t_event, sign = _crossing(t, change, slope + leak[i], on[i], off[i])
-        if noise_due[i] <= t_event:
-            t_event, sign = noise_due[i], 0
-        if t_event > t1:
-            reference[i] -= leak[i] * (t1 - t)
-            break
-        if sign == 0:
-            sign = 1 if _uniform(random, i) < 0.5 else -1
-        t = t_event
-        reference[i] = level[i] + slope * (t - t0)
-        ready[i] = t + refractory
-        keys.append((np.int64(np.ceil(t - start)) << TIME_SHIFT) | (i << 1) | (sign > 0))
-    level[i] = target
-
-
-@njit(nogil=True, cache=True)
-def _sequence(logs, times, start, state, fixed, refractory, decay):  # type: ignore[no-untyped-def]
-    """Advance all pixels over all frames, changing ``state`` in place; return each event as one integer.
-
-    That integer holds time since ``start``, pixel and polarity from high to low: sorting it sorts events.
-    """
-    on, off, leak, noise = fixed[0].ravel(), fixed[1].ravel(), fixed[2].ravel(), fixed[3].ravel()
-    level, reference, ready, noise_due, _ = state
-    keys = [np.int64(0) for _ in range(0)]
-    t0 = start
-    for k in range(len(times)):
-        t1 = times[k]
-        gain = 1.0 - np.exp(-decay * (t1 - t0))
-        frame = logs[k].ravel()
-        for i in range(frame.size):
-            target = level[i] + gain * (frame[i] - level[i])
-            change = target - reference[i] + leak[i] * (t1 - t0)
-            # Most pixels, and ten times as fast as _pixel.
-            if -off[i] < change < on[i] and ready[i] <= t0 and noise_due[i] > t1:
-                level[i] = target
-                reference[i] -= leak[i] * (t1 - t0)
-            else:
-                _pixel(keys, i, t0, t1, target, start, state, (on, off, leak, noise), refractory)
-        t0 = t1
-    return np.array(keys)
+        logs = np.add(luminances, np.float32(self.spec.dark_luminance), out=out[: len(luminances)])
+        return np.log(logs, out=logs)

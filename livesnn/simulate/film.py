@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from livesnn.events import Events
 from livesnn.events.dvs_pixel import DvsPixels, FloatImage
-from livesnn.simulate.body import Limbs
+from livesnn.simulate.body import Array, Limbs
 from livesnn.simulate.scene import Scene, paint, shapes_of
 
 FRAME_US = 4000
@@ -32,16 +32,17 @@ class Film:
     def __init__(self, scene: Scene, first: Limbs, rng: np.random.Generator) -> None:
         self._scene, self._random = scene, rng
         self._pixels = DvsPixels(scene.pixel, scene.resolution, rng)
-        picture = paint(scene, shapes_of(scene, first.part(0, 1)))[0]
+        # The same memory for all pictures: what is new each time, the system zeroes first, for twice the time.
+        self._canvas = np.empty((_BLOCK, *scene.background.shape), np.float32)
+        picture = paint(scene, shapes_of(scene, first.part(0, 1)), self._canvas)[0]
         self._state = self._pixels.initial_state(picture, 0, rng)
 
-    def shoot(self, limbs: Limbs, times_us: npt.NDArray[np.int64]) -> Events:
-        """Return the events of the poses [T] at ``times_us`` [T], later than all before."""
-        shapes = shapes_of(self._scene, limbs)
+    def shoot(self, shapes: Array, times_us: npt.NDArray[np.int64]) -> Events:
+        """Return the events of the `shapes_of` poses [T, S, 11] at ``times_us`` [T], later than all before."""
         packets = []
         for first in range(0, len(times_us), _BLOCK):
             some = slice(first, first + _BLOCK)
-            frames = lit(self._scene, paint(self._scene, shapes[some]), times_us[some])
+            frames = lit(self._scene, paint(self._scene, shapes[some], self._canvas), times_us[some])
             packet, self._state = self._pixels.sequence(frames, times_us[some], self._state)
             packets.append(packet)
         return scattered(np.concatenate(packets), self._scene, self._random)

@@ -15,7 +15,7 @@ from livesnn.events import Events, Resolution
 from livesnn.simulate.body import Limbs
 from livesnn.simulate.film import FRAME_US, Film
 from livesnn.simulate.motions import GESTURES, NOTHING, perform
-from livesnn.simulate.scene import LAMP_SHARE, draw_scene
+from livesnn.simulate.scene import LAMP_SHARE, draw_scene, shapes_of
 
 RESOLUTION = Resolution(128, 128)
 
@@ -71,7 +71,7 @@ def gesture_clip(
     scene = draw_scene(rng, resolution)
     times_us = np.arange(0, round(seconds * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)
     limbs = perform(gesture, times_us / 1e6, rng)
-    events = Film(scene, limbs, rng).shoot(limbs.part(1), times_us[1:])
+    events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs.part(1)), times_us[1:])
     events = events[events["t"] >= WARM_UP_US]
     events["t"] -= WARM_UP_US
     return events[events["t"] < round(seconds * 1e6)]
@@ -110,9 +110,10 @@ def gesture_stream(
         limbs = _changed(before, limbs, change_us // FRAME_US)
         end = (change_us + held_us) // FRAME_US
         segment = Segment(gesture, now_us + change_us, now_us + change_us + held_us)
+        shapes = shapes_of(scene, limbs.part(0, end))
         for first in range(0, end, TAKE_FRAMES):
             last = min(first + TAKE_FRAMES, end)
-            events = film.shoot(limbs.part(first, last), times_us[first:last])
+            events = film.shoot(shapes[first:last], times_us[first:last])
             yield Take(events, segment, int(times_us[last - 1]))
         before, now_us = limbs.part(end), segment.end_us
 

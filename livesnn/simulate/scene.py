@@ -101,9 +101,10 @@ def _background(wall: float, resolution: Resolution, rng: np.random.Generator) -
     return image.astype(np.float32)
 
 
-def paint(scene: Scene, shapes: Array) -> FloatImage:
-    """Return float32 [T, H, W], linear luminance, of shapes [T, S, 11]."""
-    frames = np.repeat(scene.background[None], len(shapes), axis=0)
+def paint(scene: Scene, shapes: Array, canvas: FloatImage) -> FloatImage:
+    """Return linear luminance [T, H, W] of shapes [T, S, 11], in the first T pictures of ``canvas``, float32."""
+    frames = canvas[: len(shapes)]
+    frames[:] = scene.background
     light = np.array([np.cos(scene.body.light), np.sin(scene.body.light)]) * scene.body.shading
     _paint(frames, shapes, light)
     return frames

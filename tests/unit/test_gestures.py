@@ -133,7 +133,7 @@ def test_another_gesture_is_an_error_that_names_the_gestures() -> None:
 def test_a_picture_shows_a_head_of_the_skin_and_hair_before_the_wall() -> None:
     scene = draw_scene(np.random.default_rng(3), RESOLUTION)
     still = perform(IDLE, TIMES_S, np.random.default_rng(0)).part(0, 1)
-    picture = paint(scene, shapes_of(scene, still))[0]
+    picture = paint(scene, shapes_of(scene, still), np.empty((1, 128, 128), np.float32))[0]
     changed = np.argwhere(picture != scene.background)
     assert 0.1 < len(changed) / picture.size < 0.7
     assert changed[:, 0].min() < scene.body.shoulder_y - 2 * scene.body.head_radius
