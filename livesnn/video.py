@@ -25,6 +25,7 @@ _MIN_FPS, _MAX_FPS = 0.1, 1000.0  # less than the latter: FFmpeg gives it for ti
 _MAX_SIDE, _MAX_PIXELS = 16_384, 1 << 26  # twice 8K; 200 MB a picture
 _MISSING = 2  # so many of the frames a whole file claims may be empty: seen in UCF-101 and HMDB51
 _ESTIMATE_S = 0.5  # Matroska's number of frames is made of its length, which may be its sound's
+_NEAR_S = 2  # what lies no further in is read from the start
 _UNEVEN_S = 0.5  # a frame's own time may be off by this much before the frames count as uneven
 
 
@@ -36,7 +37,7 @@ class Sample(NamedTuple):
 
 
 class Video:
-    """A video file, as `open_video` makes it. Nothing is held open between readings; each begins at the start.
+    """A video file, as `open_video` makes it. Nothing is held open between readings.
 
     Frame j is shown from `time_us(j)` to `time_us(j + 1)`: by the container's frame rate, taken as constant.
 
@@ -70,8 +71,10 @@ class Video:
         """Return when a frame is first shown, from the start, rounded down."""
         return frame * 1_000_000 * self.fps.denominator // self.fps.numerator
 
-    def samples(self, input: InputSpec) -> Iterator[Sample]:  # noqa: A002 (the card's name)
+    def samples(self, input: InputSpec, from_us: int = 0) -> Iterator[Sample]:  # noqa: A002 (the card's name)
         """Yield what the video shows at 0, Δt, 2·Δt, … (``input.slice.delta_t_us``), as the model takes it.
+
+        From the first of these times at or after ``from_us`` on; where that is beyond the end, there are none.
 
         Sample k is the newest frame at k·Δt, as if the video were live; there is one for each k·Δt before the end
         of the last frame. The video is read up to the first damage that can be seen, and `warnings` says so; of an
@@ -85,19 +88,19 @@ class Video:
             Not one whole frame can be read.
         """
         delta_t_us = check_takes_video(input, self.path.name)
-        due_us = 0
+        first_us = due_us = -(-max(from_us, 0) // delta_t_us) * delta_t_us
 
         def is_due(frame: int) -> bool:
             return due_us < self.time_us(frame + 1)
 
-        for frame, image in self._whole_frames(is_due):
+        for frame, image in self._whole_frames(is_due, int(first_us * self.fps / 1_000_000)):
             if image is None:
                 continue
             picture = fit(image, input)
             for t in range(due_us, self.time_us(frame + 1), delta_t_us):
                 due_us = t + delta_t_us
                 yield Sample(t, picture)
-        if due_us == 0:
+        if due_us == first_us == 0:
             raise FormatError(f"{self.path}: not one whole frame can be read: it is damaged, get it again")
 
     def count_frames(self, progress: Progress = untold) -> int:
@@ -111,11 +114,19 @@ class Video:
             progress(0.0)
         return count
 
-    def _whole_frames(self, wanted: Callable[[int], bool]) -> Iterator[tuple[int, Picture | None]]:
-        """Yield the number of each frame, with its picture as decoded, BGR [H, W, 3], where it is wanted."""
-        count, failed = 0, False
+    def _whole_frames(
+        self, wanted: Callable[[int], bool], from_frame: int = 0
+    ) -> Iterator[tuple[int, Picture | None]]:
+        """Yield the number of each frame, with its picture as decoded, BGR [H, W, 3], where it is wanted.
+
+        From ``from_frame`` on, or somewhere before it.
+        """
+        failed = False
         newest: tuple[int, Picture | None] | None = None
         with Reading(self.path, self.fps) as reading:
+            if from_frame > _NEAR_S * self.fps:
+                reading.skip_to(from_frame)
+            count = reading.next_frame
             while not failed and reading.grab():
                 if newest is not None:  # whole, since another follows
                     yield newest

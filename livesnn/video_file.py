@@ -1,4 +1,4 @@
-"""A video file as OpenCV reads it: what container it is, and its frames one after another, from the start.
+"""A video file as OpenCV reads it: what container it is, and its frames one after another.
 
 Not here: which of them are wanted (video.py).
 """
@@ -24,10 +24,11 @@ REWRITE = "write it again with ffmpeg, such as `ffmpeg -i IN -r 30 OUT.mp4`"
 HEAD_BYTES = 64
 _MOV_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 _LATEST_MS = 1e10  # a later time is none
+_BEFORE = 3  # frames before the one that is sought: what comes then may be one too late, and is looked at
 
 
 class Reading:
-    """One reading of a video, from its first frame on: OpenCV's capture, by FFmpeg alone and in one thread.
+    """One reading of a video, from its first frame or another on: OpenCV, by FFmpeg alone and in one thread.
 
     By FFmpeg alone: others take "%" in a name for a row of pictures. In one thread: with more, what is decoded
     before damage depends on how many; and it is as fast (1080p: 1.4 ms MPEG-4, 4.2 ms VP9 a frame).
@@ -35,25 +36,26 @@ class Reading:
 
     def __init__(self, path: Path, fps: Fraction) -> None:
         _silence()
+        self._path = path
         self._interval_ms = 1000 / float(fps)
-        self._count = 0
+        self.next_frame = 0  # its number
         self.uneven_s = 0.0  # how far a frame's own time was from an even row's
-        try:
-            self._capture = cv2.VideoCapture(
-                os.path.abspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1]
-            )
-        except (cv2.error, UnicodeError) as error:
-            reason = str(error).splitlines()[0]
-            raise SourceError(f"{str(path)!r}: can't be opened ({reason}): rename it") from error
-        if not self._capture.isOpened():
-            raise FormatError(
-                f"{path}: no video in it can be decoded: it is damaged, or of a kind that isn't known: get it "
-                f"again, or {REWRITE}"
-            )
+        self._capture = _capture(path)
 
     def get(self, property_id: int) -> float:
         """Return one of OpenCV's CAP_PROP_…."""
         return self._capture.get(property_id)
+
+    def skip_to(self, frame: int) -> None:
+        """Go on at a frame, or some before it; at the first, where there is no telling which one would come."""
+        if not self._capture.set(cv2.CAP_PROP_POS_FRAMES, frame - _BEFORE) or not self._capture.grab():
+            own_ms = 0.0
+        else:
+            own_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+        self.next_frame = round(own_ms / self._interval_ms) + 1 if 0 < own_ms < _LATEST_MS else 0
+        if not 0 < self.next_frame <= frame:
+            self._capture.release()
+            self._capture, self.next_frame = _capture(self._path), 0
 
     def grab(self) -> bool:
         """Decode the next frame; False at the end, and at damage."""
@@ -61,8 +63,8 @@ class Reading:
             return False
         own_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
         if 0 < own_ms < _LATEST_MS:  # 0: it has none
-            self.uneven_s = max(self.uneven_s, abs(own_ms - self._count * self._interval_ms) / 1000)
-        self._count += 1
+            self.uneven_s = max(self.uneven_s, abs(own_ms - self.next_frame * self._interval_ms) / 1000)
+        self.next_frame += 1
         return True
 
     def retrieve(self) -> Picture | None:
@@ -78,6 +80,20 @@ class Reading:
 
     def __exit__(self, *exception: object) -> None:
         self._capture.release()
+
+
+def _capture(path: Path) -> cv2.VideoCapture:
+    try:
+        capture = cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    except (cv2.error, UnicodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise SourceError(f"{str(path)!r}: can't be opened ({reason}): rename it") from error
+    if not capture.isOpened():
+        raise FormatError(
+            f"{path}: no video in it can be decoded: it is damaged, or of a kind that isn't known: get it "
+            f"again, or {REWRITE}"
+        )
+    return capture
 
 
 @cache

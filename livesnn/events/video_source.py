@@ -96,9 +96,14 @@ class RecordedVideo(VideoSource):
         """What is damaged or was assumed, once the video has been read to its end."""
         return self.file.warnings
 
-    def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
-        """Yield a frame each Δt from 0 on, see `Video.samples`; data that is shown for longer is shared."""
-        for t, picture in self.file.samples(replace(input, slice=rule)):
+    def frames(
+        self,
+        rule: SliceRule,
+        input: InputSpec,  # noqa: A002 (the card's name)
+        from_us: int = 0,
+    ) -> Iterator[Frame]:
+        """Yield a frame each Δt, see `Video.samples`; data that is shown for longer is shared."""
+        for t, picture in self.file.samples(replace(input, slice=rule), from_us):
             if self._end_us is not None and t >= self._end_us:
                 return
             yield Frame(t, picture, 0, time.perf_counter(), start=t == 0)

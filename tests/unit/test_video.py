@@ -31,6 +31,7 @@ from livesnn.infer.pipeline import run
 from livesnn.report import describe_recording
 from livesnn.sources import open_source
 from livesnn.video import Video, fit, open_video, video_clips
+from livesnn.video_file import Reading
 from tests.gui.synthetic import moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
@@ -116,6 +117,36 @@ def test_sample_k_is_the_newest_frame_shown_at_k_intervals(
         now_us = len(expected) * delta_t_us
         expected.append(max(frame for frame in range(count) if shown_us[frame] <= now_us))
     assert numbers(video, delta_t_us) == expected
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [("avi", "MJPG"), ("avi", "XVID"), ("mp4", "mp4v"), ("mkv", "XVID"), ("webm", "VP80")],
+)
+@pytest.mark.parametrize("fps", [25.0, 30_000 / 1001])
+def test_a_video_read_from_a_later_time_on_shows_what_it_shows_then(
+    tmp_path: Path, suffix: str, codec: str, fps: float
+) -> None:
+    video = open_video(write_video(tmp_path / f"bar.{suffix}", moving_bar_images(256), fps, codec))
+    whole = {sample.t: sample.picture for sample in video.samples(SPEC)}
+    for from_us in (1, 3_210_000, 7_777_777, max(whole)):
+        later = list(video.samples(SPEC, from_us))
+        assert [sample.t for sample in later] == [t for t in whole if t >= from_us]
+        for sample in later:
+            np.testing.assert_array_equal(sample.picture, whole[sample.t])
+    assert list(video.samples(SPEC, max(whole) + 1)) == []
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("avi", "MJPG"), ("mp4", "mp4v"), ("webm", "VP80")])
+def test_what_lies_before_a_sought_frame_is_not_read(tmp_path: Path, suffix: str, codec: str) -> None:
+    path = write_video(tmp_path / f"bar.{suffix}", moving_bar_images(500), 25.0, codec)
+    for frame in (120, 400, 499):
+        with Reading(path, Fraction(25)) as reading:
+            reading.skip_to(frame)
+            assert frame - 12 < reading.next_frame <= frame
+    with Reading(path, Fraction(25)) as reading:
+        reading.skip_to(9_000)
+        assert reading.next_frame == 0 or reading.next_frame <= 500
 
 
 def test_a_video_can_be_read_again(bar: Path) -> None:

@@ -18,6 +18,9 @@ from livesnn.events.orientation import Orientation
 from livesnn.events.pace import Pace
 from livesnn.events.video_source import RecordedVideo, VideoSource
 
+LAST_US = 1_000_000
+"""Before a place beyond the end: here the last frame is looked for, before all of the video is read for it."""
+
 
 class VideoPlayback(Playback):
     """A recorded video waits, goes at any speed, begins anywhere; of a live one, what comes in a pause is lost."""
@@ -70,28 +73,39 @@ class VideoPass(Pass):
 
     def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
         """Yield the frames to the end, or until the pass is cut."""
-        frames = self._video.frames(rule, input)
         self._playback.delta_t_us = rule.delta_t_us or 0
-        yield from self._heard(frames) if self._playback.live else self._due(frames)
+        if isinstance(self._video, RecordedVideo):
+            yield from self._due(self._sought(self._video, rule, input))
+        else:
+            yield from self._heard(self._video.frames(rule, input))
         self.read_to_end = not self.cut
 
     def _due(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        for frame in self._sought(frames):
+        for frame in frames:
             if not self._playback.pace.wait(frame.t, frame.t, lambda: not self.cut):
                 return
             yield replace(frame, arrived_s=time.perf_counter())
 
-    def _sought(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """Yield those from ``from_us`` on; where there are none, the last one."""
-        first = None
-        for first in frames:
-            if self.cut:
-                return
-            if first.t >= self._from_us:
-                break
+    def _sought(self, video: RecordedVideo, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
+        """Yield the frames from ``from_us`` on; where there are none, the last one."""
+        frames = video.frames(rule, input, self._from_us)
+        first = next(frames, None)
+        near_us = self._from_us - max(LAST_US, 2 * self._playback.delta_t_us)
+        for from_us in (near_us, 0):
+            if first is None:
+                first = self._last(video.frames(rule, input, from_us))
         if first is not None:
             yield replace(first, start=True)
         yield from frames
+
+    def _last(self, frames: Iterator[Frame]) -> Frame | None:
+        """Return the last frame, or where the pass is cut, the newest by then; None where there is none."""
+        newest = None
+        for frame in frames:
+            newest = frame
+            if self.cut:
+                break
+        return newest
 
     def _heard(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         missed = False
