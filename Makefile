@@ -5,7 +5,7 @@ MODEL ?=
 SOURCE ?=
 INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
-.PHONY: run test check bench screenshots clean
+.PHONY: run test check bench screenshots bundle clean
 
 # The app alone, without PyTorch.
 .venv/app: pyproject.toml packaging/constraints.txt
@@ -38,6 +38,11 @@ bench: .venv/all
 
 screenshots: .venv/all
 	$(BIN)/python packaging/screenshots.py
+
+# The app with everything it needs but a graphics driver, as a folder: dist/livesnn.
+bundle: .venv/app
+	$(BIN)/pip install --quiet 'pyinstaller>=6.10'
+	$(BIN)/pyinstaller --noconfirm --log-level WARN --workpath build packaging/bundle/livesnn.spec
 
 clean:
 	rm -rf .venv dist build
