@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["__version__", "load_model", "open_source", "run"]
 __version__ = "0.1.0"
+
+# ONNX Runtime 1.32 keeps a number of this device in ~/.cache/Microsoft, to send it with what is run, unless it finds
+# this when it is imported, by whichever module.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PLACES = {"load_model": "livesnn.infer", "open_source": "livesnn.sources", "run": "livesnn.infer.pipeline"}
 

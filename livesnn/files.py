@@ -12,6 +12,11 @@ from pathlib import Path
 from livesnn.errors import FormatError, SourceError
 
 
+def expanded(path: str | Path) -> Path:
+    """Return a path with the home folder for its ~; as it is where there is no such user: pathlib raises there."""
+    return Path(os.path.expanduser(path))
+
+
 def require_file(path: Path, what: str = "recording") -> int:
     """Return a file's size, octets, before it is opened: opening a pipe or a device may wait for ever.
 

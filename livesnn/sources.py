@@ -8,6 +8,7 @@ from pathlib import Path
 from livesnn.errors import FormatError, SourceError
 from livesnn.events import EventSource
 from livesnn.events.live import Notify, ignore
+from livesnn.files import expanded
 from livesnn.progress import Progress, untold
 
 _LIVE = ("camera:", "tcp://", "simulate:")
@@ -15,7 +16,7 @@ _LIVE = ("camera:", "tcp://", "simulate:")
 
 def is_live(uri: str) -> bool:
     """Whether ``uri`` names a camera, a stream or the simulator, and no file of that name is there."""
-    return (uri == "camera" or uri.startswith(_LIVE)) and not os.path.lexists(os.path.expanduser(uri))
+    return (uri == "camera" or uri.startswith(_LIVE)) and not os.path.lexists(expanded(uri))
 
 
 def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress = untold) -> EventSource:
@@ -51,9 +52,7 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
         )
     if name.startswith("file://"):
         raise SourceError(f"{name}: addresses of files are not read: give the path alone, without file://")
-    return _open_file(
-        Path(os.path.expanduser(name)), progress
-    )  # Path.expanduser raises where there is no such user
+    return _open_file(expanded(name), progress)
 
 
 def _open_file(path: Path, progress: Progress) -> EventSource:

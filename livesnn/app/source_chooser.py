@@ -12,6 +12,7 @@ from livesnn.app.dialogs import SCHEME, CameraDialog, StreamDialog
 from livesnn.app.layout import WindowLayout
 from livesnn.app.playing.demo import SIMULATION, TURNING, Demo, demo, turning_demo
 from livesnn.app.playing.settings import Settings, with_recent
+from livesnn.files import expanded
 from livesnn.paths import recordings_dir
 from livesnn.sources import is_live
 
@@ -87,14 +88,14 @@ class SourceChooser:
 
     def visit(self, source: str) -> None:
         """Start the next file dialog where this source is."""
-        folder = Path(source).expanduser().absolute().parent
+        folder = expanded(source).absolute().parent
         if not is_live(source) and folder.is_dir():
             self.folder = folder
 
     def remember(self, source: str) -> None:
         """Keep a source that could be opened among the recent ones; the demos are always there."""
         if not is_live(source):
-            source = str(Path(source).expanduser().absolute())
+            source = str(expanded(source).absolute())
         shown = demo()
         if source not in (SIMULATION, TURNING) and (shown is None or source != shown.source):
             self._settings.change(recent=with_recent(self._settings.now.recent, source))

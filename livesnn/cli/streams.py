@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from livesnn.errors import SourceError
+from livesnn.files import expanded
 from livesnn.progress import Progress
 from livesnn.report import say, share_done, write, write_json
 
@@ -147,7 +148,7 @@ def record(source: Source, out: tyro.conf.Positional[Path], /, *, seconds: float
 
     with _reading("record", source) as progress:
         opened = open_source(source, notify=_notice("record"), progress=progress)
-    done = capture(opened, out.expanduser(), seconds=seconds)
+    done = capture(opened, expanded(out), seconds=seconds)
     for warning in opened.warnings:
         say(f"livesnn record: {warning}")
     say(f"{done.events:,} events in {done.seconds:.1f} s written to {done.path}, {done.dropped:,} dropped")
@@ -192,7 +193,7 @@ def info(file: tyro.conf.Positional[str], /, *, json: bool = False) -> int:
     if is_live(file):
         raise SourceError(f"{file}: info reads files: give a recording, or try livesnn run {file}")
     with _reading("info", file) as progress:
-        described = describe(Path(file).expanduser(), progress)
+        described = describe(expanded(file), progress)
     if json:
         write_json(described)
     else:
@@ -233,8 +234,8 @@ def convert(
         raise SourceError(f"{recording}: convert reads files: give a recording, or try livesnn record")
     with share_done(f"livesnn convert: {recording} to {out}") as progress:
         done = write_as(
-            Path(recording).expanduser(),
-            out.expanduser(),
+            expanded(recording),
+            expanded(out),
             stream=stream,
             overwrite=overwrite,
             denoise=denoise,
@@ -268,7 +269,7 @@ def simulate(
     from livesnn.simulate.scenes import check_scene, scene_resolution, simulate_scene
 
     check_scene(scene, seed=seed, seconds=seconds)
-    out = out.expanduser()
+    out = expanded(out)
     ours, count = not out.exists(), 0
     try:
         with Aedat4Writer(out, scene_resolution(scene), f"simulated {scene}, seed {seed}") as writer:

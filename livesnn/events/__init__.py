@@ -31,6 +31,8 @@ has jumped back. Far above what a camera's readout mixes up, far below a clip's 
 TIME_LIMIT_US = 1 << 62
 """Times at or beyond ± this (146,000 years) are damage: below it no difference of two times wraps."""
 
+LARGEST_SENSOR = 4096
+
 _RANGES = {"t": (1 - TIME_LIMIT_US, TIME_LIMIT_US - 1), "x": (0, 0xFFFF), "y": (0, 0xFFFF), "p": (0, 1)}
 
 
@@ -39,6 +41,15 @@ class Resolution(NamedTuple):
 
     width: int
     height: int
+
+
+def require_usual_size(resolution: Resolution) -> None:
+    """Raise SourceError for a sensor larger than any: what is kept of each of its pixels would take all memory."""
+    if max(resolution) > LARGEST_SENSOR:
+        raise SourceError(
+            f"a sensor of {resolution.width}×{resolution.height}: the window and the noise filters take up to "
+            f"{LARGEST_SENSOR}×{LARGEST_SENSOR}: is the recording damaged? (livesnn run decides without them)"
+        )
 
 
 @dataclass

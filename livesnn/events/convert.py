@@ -17,7 +17,7 @@ from livesnn.events import Events, EventSource
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.events.denoised import Denoised
 from livesnn.events.formats import file_and_columns
-from livesnn.events.labels import Label, keep_labels, labels_file, moved, read_labels
+from livesnn.events.labels import Label, has_labels, keep_labels, labels_file, moved, read_labels
 from livesnn.events.npz_writer import write_npz
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import Recording, open_recording
@@ -90,6 +90,9 @@ def convert(
             _write(part, tally, recording)
             notes += _warnings(recording, tally.jumps if suffix == ".npz" else 0)
             _check_free(source, out, overwrite=overwrite)  # again: that may have taken an hour
+            if labels:
+                offset_us = recording.labels_start - tally.first_us if tally.events else 0
+                kept = _keep_labels(out, labels, offset_us, notes)
             part.replace(out)
         except OSError as error:
             raise SourceError(
@@ -100,13 +103,6 @@ def convert(
         finally:
             with contextlib.suppress(OSError):
                 part.unlink()
-    if labels:
-        offset_us = recording.labels_start - tally.first_us if tally.events else 0
-        kept = moved(labels, offset_us / 1e6)
-        if kept or labels_file(out).exists():
-            keep_labels(out, kept)
-        if lost := len(labels) - len(kept):
-            notes.append(f"labels left out, since they end before its first event: {lost:,}")
     counts = None if denoised is None else denoised.counts
     duration_us = tally.last_us - tally.first_us
     return Converted(tally.events, duration_us, suffix[1:], out, tuple(notes), counts, len(kept))
@@ -121,11 +117,20 @@ def _labels(source: Path, out: Path, *, overwrite: bool) -> tuple[tuple[Label, .
     table, name = labels_file(out), file_and_columns(source)[0].name
     if not labels:
         return (), [f"{table} stays: {name} has no labels"] if overwrite and os.path.exists(table) else []
-    if read_labels(out) and not overwrite:
+    if has_labels(out) and not overwrite:
         raise SourceError(
             f"{table} has labels of {out.name} already: choose another name, or add --overwrite"
         )
     return tuple(replace(label, session=label.session or name) for label in labels), []
+
+
+def _keep_labels(out: Path, labels: tuple[Label, ...], offset_us: int, notes: list[str]) -> tuple[Label, ...]:
+    kept = moved(labels, offset_us / 1e6)
+    if kept or labels_file(out).exists():
+        keep_labels(out, kept)
+    if lost := len(labels) - len(kept):
+        notes.append(f"labels left out, since they end before its first event: {lost:,}")
+    return kept
 
 
 def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:

@@ -20,7 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events import DISORDER_US, EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, as_events
+from livesnn.events import (
+    DISORDER_US,
+    EVENTS_DTYPE,
+    TIME_LIMIT_US,
+    Events,
+    Resolution,
+    as_events,
+    require_usual_size,
+)
 
 LEARN_INTERVALS, INTERVAL_US = 8, 125_000
 """Hot pixels are learned in so many intervals: a second of a stream's time."""
@@ -91,10 +99,11 @@ class DenoiseState:
     """All that `denoise` remembers of a stream, 14 bytes a pixel. Whoever has it owns it; `denoise` changes it.
 
     It isn't returned anew like other states: copying it would take longer than a packet's filtering.
-    ``times_learned``: how often hot pixels have been learned to the end.
+    ``times_learned``: how often hot pixels have been learned to the end. Raises as `require_usual_size`.
     """
 
     def __init__(self, resolution: Resolution) -> None:
+        require_usual_size(resolution)
         self.resolution = resolution
         width, height = resolution
         size = (width + 2) * (height + 2)  # with a border, so that every pixel has neighbours

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from livesnn.errors import SourceError
 from livesnn.events import Events, EventSource, Relay
 from livesnn.events.denoise import DenoiseCounts, DenoiseSpec, DenoiseState, Kept, denoise
 
@@ -18,7 +19,7 @@ class Denoised(Relay):
     Parameters
     ----------
     source
-        Owned from now on; a video raises SourceError, and is closed.
+        Owned from now on; a video, or a sensor larger than any, raises SourceError, and is closed.
     state
         To go on with; None: a new one.
     wanted
@@ -43,7 +44,11 @@ class Denoised(Relay):
         if source.video is not None:
             source.close()
             raise source.video.no_events()
-        self.state = state or DenoiseState(source.resolution)
+        try:
+            self.state = state or DenoiseState(source.resolution)
+        except SourceError:
+            source.close()
+            raise
         self.came = 0
         self._wanted = wanted
         self._now_us: int | None = None

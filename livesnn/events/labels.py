@@ -17,7 +17,7 @@ from pathlib import Path
 from livesnn.errors import DataError, SourceError
 from livesnn.events import Closing
 from livesnn.events.formats import file_and_columns
-from livesnn.files import replace_file
+from livesnn.files import replace_file, require_file
 
 SUFFIX = ".labels.csv"
 COLUMNS = ("file", "start", "end", "label", "session")
@@ -47,13 +47,23 @@ def read_labels(recording: Path) -> tuple[Label, ...]:
     Raises
     ------
     DataError
-        When the file can't be read, or a line of it doesn't say from when to when what holds.
+        When the file can't be read, a line of it doesn't say from when to when what holds, or all lines are of
+        recordings that are called otherwise, as after both files were renamed.
     """
     recording, _ = file_and_columns(recording)
     table = labels_file(recording)
     _, lines = _read_table(table)
+    names = [row["file"] or "" for row in lines]
+    if names and recording.stem not in {Path(name).stem for name in names}:
+        raise DataError(f"{table}: its lines are of {names[0]!r}: write {recording.name} in its column file")
     numbered = enumerate(lines, 2)
     return tuple(_label(table, number, row) for number, row in numbered if row["file"] == recording.name)
+
+
+def has_labels(recording: Path) -> bool:
+    """Return whether a recording has labels; raises DataError when their file can't be read."""
+    _, lines = _read_table(labels_file(recording))
+    return any(row["file"] == recording.name for row in lines)
 
 
 def _read_table(table: Path) -> tuple[list[str], list[_Row]]:
@@ -61,11 +71,16 @@ def _read_table(table: Path) -> tuple[list[str], list[_Row]]:
     if not os.path.exists(table):  # False for a name too long to be one, where pathlib raises
         return [*COLUMNS], []
     try:
+        require_file(table, "table of labels")
         with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
+            rows = csv.DictReader(file, strict=True)  # a quote without an end would take all lines after it
             header, lines = [*(rows.fieldnames or ())], list(rows)
+    except SourceError as error:
+        raise DataError(str(error)) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: can't be read ({error}): make its columns {','.join(COLUMNS)}") from error
+        raise DataError(
+            f"{table}: can't be read ({error}): save it as UTF-8, with columns {','.join(COLUMNS)}"
+        ) from error
     if lacking := [name for name in COLUMNS[:4] if name not in header]:
         raise DataError(
             f"{table}: its first line has no column {lacking[0]}: make it {','.join(COLUMNS)}, with commas"

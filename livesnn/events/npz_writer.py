@@ -42,13 +42,18 @@ def write_npz(path: Path, packets: Iterable[Events], resolution: Resolution, cam
             for axis, column in columns.items():
                 column.write(packet[axis].tobytes())
         file = stack.enter_context(open(path, "xb"))
-        archive = stack.enter_context(zipfile.ZipFile(file, "w"))
-        for axis, column in columns.items():
-            with archive.open(f"{axis}.npy", "w", force_zip64=True) as member:
-                _copy_column(column, EVENTS_DTYPE[axis], member)
-        for name, value in {"width": width, "height": height, "camera": storable(camera)}.items():
-            with archive.open(f"{name}.npy", "w") as member:
-                np.lib.format.write_array(member, np.array(value))
+        archive = zipfile.ZipFile(file, "w")
+        try:
+            for axis, column in columns.items():
+                with archive.open(f"{axis}.npy", "w", force_zip64=True) as member:
+                    _copy_column(column, EVENTS_DTYPE[axis], member)
+            for name, value in {"width": width, "height": height, "camera": storable(camera)}.items():
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, np.array(value))
+        except BaseException:
+            archive.fp = None  # it isn't finished: close raises something else where Ctrl-C came within open
+            raise
+        archive.close()
 
 
 def _copy_column(column: IO[bytes], kind: np.dtype[np.generic], member: IO[bytes]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -313,7 +314,31 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, suffix: str)
     assert [*tmp_path.iterdir()] == [path]
 
 
+def test_an_interrupt_while_a_column_is_begun_is_still_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = write(tmp_path / "a.npz", random_stream(1, VGA), VGA)
+    monkeypatch.setattr(zipfile, "_ZipWriteFile", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        convert(path, tmp_path / "out.npz")
+    assert [*tmp_path.iterdir()] == [path]
+
+
 # --- the command ---
+
+
+def test_the_home_of_a_user_who_is_not_there_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (
+        ["info", "~no-such-user/a.npz"],
+        ["convert", "~no-such-user/a.npz", str(tmp_path / "b.npz")],
+    ):
+        assert main(command) == 1
+        assert "~no-such-user/a.npz: no such file" in capsys.readouterr().err
 
 
 def test_the_command_ends_with_a_line_of_json_and_says_warnings(

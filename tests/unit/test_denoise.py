@@ -301,3 +301,17 @@ def test_hot_pixels_that_are_known_are_dropped_from_the_second_event_on_and_lear
     kept(pixel(7, 8, 100, LEARNED_US / 1e6), HOT, state)
     assert np.argwhere(state.hot).tolist() == [[8, 7]]
     assert state.times_learned == 1
+
+
+def test_a_sensor_larger_than_any_is_refused_and_its_source_closed() -> None:
+    class Claims(Source):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    source = Claims([])
+    source.resolution = Resolution(65_000, 2)
+    with pytest.raises(SourceError, match="a sensor of 65000×2"):
+        Denoised(source)
+    assert source.closed

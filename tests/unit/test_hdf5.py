@@ -15,6 +15,8 @@ from livesnn.errors import FormatError
 from livesnn.events import EVENTS_DTYPE, Events
 from livesnn.events.describe import describe
 from livesnn.events.formats.hdf5 import BLOCK_EVENTS
+from livesnn.events.formats.hdf5_attributes import Attributes, WatchedFile
+from livesnn.events.formats.hdf5_layout import find_places
 from livesnn.events.recording import open_recording
 from tests.reading import damaged_versions, read
 
@@ -219,6 +221,29 @@ def test_events_outside_the_sensor_or_out_of_order_are_put_right_and_counted(tmp
     assert found.streams["events"].n == 299
     assert "events: 1 events were out of order of time, and are put in order" in found.warnings
     assert "events: 1 events outside the sensor are left out" in found.warnings
+
+
+def test_a_whole_chunk_of_each_column_is_kept_while_its_parts_are_read(tmp_path: Path) -> None:
+    n = 1 << 21
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        for axis in "txyp":
+            file.create_dataset(axis, data=np.zeros(n, np.int64), chunks=(n,), compression="gzip")
+    with WatchedFile(tmp_path / "f.h5") as watched, h5py.File(watched, "r") as file:
+        (place,) = find_places(tmp_path / "f.h5", file, Attributes(watched))
+        for dataset in place.parts.values():
+            assert dataset.id.get_access_plist().get_chunk_cache()[1] == n * 8
+
+
+def test_polarities_of_0_and_255_and_a_sensor_of_another_camera_are_errors(tmp_path: Path) -> None:
+    path = write_columns(tmp_path / "f.h5", make_events(300), geometry="40x40")
+    with pytest.raises(FormatError, match="events are outside of the sensor's 40×40 pixels"):
+        open_recording(path)
+    with h5py.File(path, "r+") as file:
+        p = file["events/p"][:].astype(np.uint8) * 255
+        del file["events/p"]
+        file["events/p"] = p
+    with pytest.raises(FormatError, match=r"have a p that isn't 0 and 1 .* such as 255"):
+        open_recording(path)
 
 
 def test_time_that_jumps_back_is_said(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import astuple
 from pathlib import Path
 
@@ -110,6 +111,40 @@ def test_lines_of_other_recordings_are_not_this_ones_and_a_table_needs_its_colum
             DataError, match=r"no column .*: make it file,start,end,label,session, with commas"
         ):
             read_labels(path)
+
+
+def test_labels_of_renamed_files_are_told_instead_of_passed_over(tmp_path: Path) -> None:
+    record(tmp_path / "a.aedat4", ("wave", 1, 2))
+    for name in ("a.aedat4", "a.labels.csv"):
+        (tmp_path / name).rename(tmp_path / name.replace("a", "b", 1))
+    assert (
+        "its lines are of 'a.aedat4': write b.aedat4 in its column file"
+        in describe(tmp_path / "b.aedat4").warnings[0]
+    )
+    assert "its labels are left out" in convert(tmp_path / "b.aedat4", tmp_path / "c.npz").warnings[0]
+
+
+def test_a_quote_without_an_end_takes_no_lines_along(tmp_path: Path) -> None:
+    labels_file(tmp_path / "a.aedat4").write_text(
+        'file,start,end,label\na.aedat4,0,1,"clap\na.aedat4,1,2,wave\n'
+    )
+    with pytest.raises(DataError, match=r"a\.labels\.csv: can't be read .* save it as UTF-8"):
+        read_labels(tmp_path / "a.aedat4")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_a_pipe_in_the_place_of_labels_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.labels.csv")
+    with pytest.raises(DataError, match=r"a\.labels\.csv: not a file \(a pipe or device\)"):
+        read_labels(tmp_path / "a.aedat4")
+
+
+def test_where_labels_cannot_be_written_no_recording_is(tmp_path: Path) -> None:
+    record(tmp_path / "a.aedat4", ("wave", 1, 2))
+    out = tmp_path / f"{'n' * 247}.npz"  # .labels.csv makes it too long
+    with pytest.raises(SourceError, match="can't be written"):
+        convert(tmp_path / "a.aedat4", out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.aedat4", "a.labels.csv"]
 
 
 def test_a_folder_of_labelled_recordings_is_trained_on_each_a_session(tmp_path: Path) -> None:

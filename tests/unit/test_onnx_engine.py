@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -391,3 +393,12 @@ def test_the_torch_engine_takes_the_same_steps(tmp_path: Path) -> None:
 def test_shipped_folders_lie_in_the_checkout() -> None:
     assert paths.models_dir().name == "models"
     assert paths.recordings_dir().parent == paths.models_dir().parent
+
+
+def test_onnx_runtime_keeps_no_number_of_this_device(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run(
+        [sys.executable, "-c", "import livesnn, onnxruntime"], env=environment, check=True, timeout=60
+    )
+    assert [*tmp_path.iterdir()] == []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -299,7 +302,56 @@ def test_numbers_keep_every_digit() -> None:
     assert rows.mantissas[1].tolist() == [123_456_789_012_345_678, 25, 1, 0]
 
 
+@pytest.mark.parametrize(
+    "head", ["\nt_us,x,y,p\n", "t_us,x,y,p\n\n", "#\nt_us,x,y,p\n", "%\n\n# t_us x y p\n"]
+)
+def test_lines_without_anything_may_stand_before_the_rows(tmp_path: Path, head: str) -> None:
+    events = make_events(50)
+    assert np.array_equal(read(write(tmp_path / "f.csv", events, head=head)), events)
+
+
+def test_polarities_of_1_and_2_are_refused_instead_of_leaving_out_all_2s(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("t_us,x,y,p\n" + "".join(f"{i},1,1,{1 + i % 2}\n" for i in range(100)))
+    with pytest.raises(FormatError, match=r"50 of the first 100 events have a p .* such as 2"):
+        open_recording(tmp_path / "f.csv")
+
+
+def test_a_sensor_that_most_events_lie_outside_of_is_an_error(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i % 100},1,1\n" for i in range(100))
+    (tmp_path / "f.csv").write_text(f"%geometry:40,40\nt_us,x,y,p\n{rows}")
+    t = np.arange(100)
+    np.savez(tmp_path / "f.npz", t_us=t, x=t, y=t, p=t % 2, width=40, height=40)
+    for name in ("f.csv", "f.npz"):
+        with pytest.raises(FormatError, match="60 of the first 100 events are outside of the sensor's 40×40"):
+            open_recording(tmp_path / name)
+
+
+def test_a_file_that_is_cut_while_it_is_read_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path / "f.csv", make_events(300_000))
+    with open_recording(path) as recording:
+        packets = iter(recording)
+        next(packets)
+        os.truncate(path, 1000)
+        with pytest.raises(FormatError, match="became shorter while it was read"):
+            list(packets)
+
+
 # --- .npz ---
+
+
+def test_a_header_that_claims_gigabytes_is_not_read(tmp_path: Path) -> None:
+    claims = b"\x93NUMPY\x02\x00" + (1 << 31).to_bytes(4, "little") + bytes(50 << 20)
+    with zipfile.ZipFile(tmp_path / "f.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in "txyp":
+            archive.writestr(f"{name}.npy", claims)
+    del claims
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match="not a sound"):
+            open_recording(tmp_path / "f.npz")
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_large_npz_is_read_in_blocks_from_where_it_lies(tmp_path: Path) -> None:

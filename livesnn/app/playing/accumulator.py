@@ -11,12 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.app.playing.palettes import DEFAULT_PALETTE, PALETTES
-from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events import EVENTS_DTYPE, Events, Resolution, require_usual_size
 
 ViewMode = Literal["decay", "accumulate"]
 Bytes = npt.NDArray[np.uint8]
-LARGEST_SENSOR = 4096
 NEVER_US = -(1 << 62)  # before any event (TIME_LIMIT_US)
 FULL_COUNT = 2.0  # events of a pixel that make it as bright as it gets
 AGES = 2048  # steps of age from an event to nothing: each less than a level of 255
@@ -72,11 +70,7 @@ class Accumulator:
     """
 
     def __init__(self, resolution: Resolution, view: ViewSpec = ViewSpec()) -> None:
-        if max(resolution) > LARGEST_SENSOR:
-            raise SourceError(
-                f"the recording claims a sensor of {resolution.width}×{resolution.height}, the window shows up to "
-                f"{LARGEST_SENSOR}×{LARGEST_SENSOR}: is it damaged? (livesnn run decides without a picture)"
-            )
+        require_usual_size(resolution)
         shape = (resolution.height, resolution.width)
         self.resolution = resolution
         self._last = np.empty(shape, np.int64)  # 2 t + p

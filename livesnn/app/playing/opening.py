@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from livesnn.app.playing.playback import LivePlayback, Playback, RecordedPlayback
+from livesnn.errors import SourceError
 from livesnn.events import EventSource
 from livesnn.events.orientation import Orientation
 from livesnn.events.recording import Recording
@@ -21,6 +22,10 @@ def open_playback(
         from livesnn.app.playing.video_playback import VideoPlayback  # OpenCV, for those who watch videos
 
         return VideoPlayback(opened.video)
-    if isinstance(opened, Recording):
-        return RecordedPlayback(opened, orientation)
-    return LivePlayback(opened, orientation)
+    try:
+        if isinstance(opened, Recording):
+            return RecordedPlayback(opened, orientation)
+        return LivePlayback(opened, orientation)
+    except SourceError:  # a sensor larger than any
+        opened.close()
+        raise

@@ -64,7 +64,7 @@ class WindowedFile:
         self.lasting = False
 
     def view(self, position: int, size: int, read_bytes: int = _READ_BYTES) -> memoryview:
-        """Return ``size`` octets, fewer at the end of the file."""
+        """Return ``size`` octets, fewer at the end of the file; raises FormatError when that has come nearer."""
         start = position - self._start
         if start < 0 or start + size > len(self._window):
             wanted = max(0, min(max(size, read_bytes), self.size - position))
@@ -77,7 +77,9 @@ class WindowedFile:
                 raise SourceError(
                     f"{self.path}: reading failed at byte {position} ({error.strerror})"
                 ) from error
-            self._window, self._start, start = window[:filled], position, 0
+            if filled < wanted:
+                raise FormatError(f"{self.path}: it became shorter while it was read: open it again")
+            self._window, self._start, start = window, position, 0
         return self._window[start : start + size]
 
     def passed(self, position: int) -> None:

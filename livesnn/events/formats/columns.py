@@ -252,11 +252,29 @@ def _write_events(
         events[i].x, events[i].y = x[i] if good else UNUSABLE, y[i] if inside else 0
 
 
-def judge(path: Path, events: Events) -> None:
-    """Raise FormatError when most of the first events of a file can't be events."""
+def require_polarity(path: Path, p: Numbers) -> None:
+    """Raise FormatError when more than a tenth of the first polarities are none, as of a file with 1 and 2."""
+    strange = ~np.isin(p, (-1, 0, 1))
+    if (count := np.count_nonzero(strange)) > p.size // 10:
+        raise FormatError(
+            f"{path}: {count:,} of the first {p.size:,} events have a p that isn't 0 and 1 or -1 and 1, "
+            f"such as {p[strange][0]}: convert it"
+        )
+
+
+def judge(path: Path, events: Events, size: Resolution | None) -> None:
+    """Raise FormatError when most of the first events of a file can't be events, or lie outside of its sensor."""
     bad = int(np.count_nonzero(events["x"] == UNUSABLE))
     if bad > events.size - bad:
         raise FormatError(
             f"{path}: {bad:,} of the first {events.size:,} events have an x or y that isn't whole and within "
             f"0..{MAX_COORDINATE}, a p that isn't 0 and 1 or -1 and 1, or no time: check its columns"
+        )
+    if size is None:
+        return
+    outside = int(np.count_nonzero((events["x"] >= size.width) | (events["y"] >= size.height)))
+    if outside > events.size - outside:
+        raise FormatError(
+            f"{path}: {outside:,} of the first {events.size:,} events are outside of the sensor's "
+            f"{size.width}×{size.height} pixels: the file is damaged, or its size is of another camera: correct it"
         )

@@ -24,6 +24,7 @@ from livesnn.events.formats.columns import (
     Numbers,
     as_events,
     judge,
+    require_polarity,
     require_unit,
     sample_times,
 )
@@ -79,11 +80,11 @@ def _open(path: Path, file: h5py.File, attributes: Attributes, release: Callable
             blocks = EcfBlocks(place)
         else:
             columns = Columns(place)
-            unit, assumed = _unit(path, place, columns)
+            unit, assumed = _examine(path, place, columns)
             warnings += assumed
             blocks = ColumnBlocks(place, columns, unit)
         if blocks.count:
-            judge(path, blocks.read(0))
+            judge(path, blocks.read(0), place.resolution)
         streams.append(BlockStream(EventStream(place.name, camera, place.resolution), blocks))
     return BlockReader(
         streams,
@@ -94,15 +95,21 @@ def _open(path: Path, file: h5py.File, attributes: Attributes, release: Callable
     )
 
 
-def _unit(path: Path, place: Place, columns: Columns) -> tuple[str, list[str]]:
-    if place.unit is not None or not place.n:
+def _examine(path: Path, place: Place, columns: Columns) -> tuple[str, list[str]]:
+    """Return (the unit of the times, what was assumed of it); raises FormatError where p isn't what it should be."""
+    if not place.n:
         return place.unit or MICROSECONDS, []
     try:
-        sample = sample_times(columns.read(0, BLOCK_EVENTS)["t"])
+        first = columns.read(0, min(BLOCK_EVENTS, place.n))
     except DAMAGE as error:
+        if place.unit is not None:  # other blocks may be sound
+            return place.unit, []
         raise FormatError(f"{path}: the times of {place.name} can't be read: it is damaged") from error
+    require_polarity(path, first["p"])
+    if place.unit is not None:
+        return place.unit, []
     how = f'give the dataset of t in {place.name} an attribute unit = "s", "ms", "us" or "ns"'
-    unit, assumed = require_unit(path, sample, how)
+    unit, assumed = require_unit(path, sample_times(first["t"]), how)
     return unit, [assumed]
 
 

@@ -106,18 +106,18 @@ def count_triggers(file: h5py.File) -> int:
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
     """Return the file's own datasets of one dimension: links to other files are not followed."""
-    found: dict[str, h5py.Dataset] = {}
+    chunk_bytes: dict[str, int] = {}
     seen = 0
 
     def visit(name: str, item: object) -> bool | None:
         nonlocal seen
         seen += 1
         if isinstance(item, h5py.Dataset) and item.shape is not None and len(item.shape) == 1:
-            found[name] = item
+            chunk_bytes[name] = int(item.chunks[0]) * item.dtype.itemsize if item.chunks else 0
         return True if seen >= MAX_OBJECTS else None
 
     file.visititems(visit)
-    return found
+    return {name: _open_with_cache(file, name, octets) for name, octets in chunk_bytes.items()}
 
 
 def _numeric(dtypes: list[np.dtype[np.generic]]) -> bool:
@@ -146,7 +146,7 @@ def _place(
     units = (unit_named(attributes.text(parts["t"], key)) for key in ("unit", "units"))
     return Place(
         name=name,
-        parts={axis: _with_cache(dataset) for axis, dataset in parts.items()},
+        parts=parts,
         fields=fields,
         n=lengths.pop(),
         unit=columns.unit
@@ -202,13 +202,14 @@ def _plugins_help(missing: list[int]) -> bool:
     return all(h5py.h5z.filter_avail(known) for known in missing)
 
 
-def _with_cache(dataset: h5py.Dataset) -> h5py.Dataset:
-    """Open a dataset again, so that a whole chunk fits its cache: else each read of a part unpacks all of it."""
-    if not dataset.chunks:
-        return dataset
+def _open_with_cache(file: h5py.File, name: str, chunk_bytes: int) -> h5py.Dataset:
+    """Open a dataset so that a whole chunk fits its cache: else each read of a part unpacks all of it.
+
+    It must not be open already: HDF5 keeps the cache that it was opened with first.
+    """
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
-    access.set_chunk_cache(_CACHE_SLOTS, max(1 << 20, int(dataset.chunks[0]) * dataset.dtype.itemsize), 0.75)
-    return h5py.Dataset(h5py.h5d.open(dataset.file.id, dataset.name.encode(), access), readonly=True)
+    access.set_chunk_cache(_CACHE_SLOTS, min(max(1 << 20, chunk_bytes), MAX_CHUNK_BYTES), 0.75)
+    return h5py.Dataset(h5py.h5d.open(file.id, name.encode(errors="surrogateescape"), access), readonly=True)
 
 
 def _offset(home: h5py.Group, file: h5py.File) -> int:

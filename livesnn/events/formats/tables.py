@@ -7,6 +7,7 @@ where they are compressed.
 from __future__ import annotations
 
 import errno
+import io
 import lzma
 import math
 import struct
@@ -34,6 +35,7 @@ from livesnn.events.formats.columns import (
     find_columns,
     judge,
     microseconds,
+    require_polarity,
     require_unit,
     sample_times,
 )
@@ -43,6 +45,7 @@ BLOCK_EVENTS = 1 << 16
 LARGE_EVENTS = 1 << 22  # from here on in blocks, where that can be
 MAX_EVENTS = 50_000_000  # they are held in memory: 650 MB as EVENTS_DTYPE, however small the file
 MAX_BYTES = 2 << 30
+_HEAD_BYTES = 1 << 16  # of an array; numpy takes headers of 10,000 at most
 _NAME_BYTES = 4096  # of a camera; other programs may call anything "camera"
 _RANGES = {"x": (0, MAX_COORDINATE), "y": (0, MAX_COORDINATE), "p": (-1, 1)}
 _MEANT = {
@@ -108,7 +111,7 @@ def _open(path: Path) -> InMemoryReader | BlockReader:
         named = find_columns(found)
         if named.missing:
             raise FormatError(
-                f"{path}: no column {', '.join(named.missing)} (found: {', '.join(sorted(found)) or 'none'}): "
+                f"{path}: no column {', '.join(named.missing)} (found: {', '.join(sorted(found))[:200] or 'none'}): "
                 f"a recording has t, x, y, p"
             )
         wanted = {axis: found[name] for axis, name in named.by_axis.items()}
@@ -134,6 +137,7 @@ def _open(path: Path) -> InMemoryReader | BlockReader:
     if in_blocks:
         return _open_blocks(path, members, named, EventStream("events", camera, resolution))
     events, warnings = _events(path, read, named)
+    judge(path, events, resolution)
     if resolution is None:
         resolution, assumed = _guess_resolution(events)
         warnings.append(assumed)
@@ -148,12 +152,11 @@ def _measure(archive: zipfile.ZipFile, member: str) -> Member:
     """Return an array's size and place by its own header, before anything is made of that size."""
     known = archive.getinfo(member)
     with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, _, dtype = read(file)
-        header_bytes = file.tell()
+        head = io.BytesIO(file.read(_HEAD_BYTES))  # numpy reads as much as the header claims to be
+    version = np.lib.format.read_magic(head)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(head)
+    header_bytes = head.tell()
     if min(shape, default=0) < 0:
         raise ValueError(f"{member} has a negative size")
     items = math.prod(shape)
@@ -187,7 +190,8 @@ def _open_blocks(
     try:
         blocks = StoredBlocks(file, members)
         blocks.unit, warnings = _unit(path, blocks.columns(0)["t"], named)
-        judge(path, blocks.read(0))
+        judge(path, blocks.read(0), stream.resolution)
+        require_polarity(path, blocks.columns(0)["p"])
     except BaseException:
         file.close()
         raise
@@ -215,8 +219,6 @@ class StoredBlocks:
         first, each = number * BLOCK_EVENTS, member.dtype.itemsize
         size = min(BLOCK_EVENTS, member.items - first)
         octets = bytes(self._file.view((member.start or 0) + first * each, size * each, size * each))
-        if len(octets) < size * each:
-            raise FormatError(f"{self._file.path}: it became shorter while it was read: open it again")
         return np.frombuffer(octets, member.dtype)
 
     def read(self, number: int) -> Events:

@@ -30,6 +30,7 @@ from livesnn.events.formats.columns import (
     find_columns,
     judge,
     parse_size,
+    require_polarity,
     require_unit,
     take_sample,
 )
@@ -93,7 +94,8 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
         sample = blocks.rows(0)
         _refuse_bad_lines(file, sample)
         blocks.order, blocks.unit, assumed = _find_meaning(file, names, sample)
-        judge(path, blocks.read(0))
+        judge(path, blocks.read(0), layout.resolution)
+        require_polarity(path, _values(sample)[:, blocks.order["p"]])
     except BaseException:
         file.close()
         raise
@@ -170,7 +172,7 @@ def _split_names(line: str) -> list[str]:
     plain = line.strip().lstrip("\ufeff#%").strip()
     mark = next((mark for mark in ";,\t" if mark in plain), None)
     names = [name.strip().strip("\"'") for name in plain.split(mark)]
-    return names[:-1] if names[-1] == "" else names
+    return names[:-1] if names[-1:] == [""] else names
 
 
 def _read_layout(file: WindowedFile) -> Layout:
