@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 
@@ -12,10 +14,19 @@ from livesnn.signals import ENDING
 
 
 def start() -> None:
-    """Run one command and end the process; from here on another Ctrl-C changes nothing."""
+    """Run one command and end the process; from here on another Ctrl-C changes nothing.
+
+    A thread that hasn't ended in its time may hold a lock that the interpreter's end waits for, as h5py's: then the
+    process ends without.
+    """
     code = main()
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
+    if any(thread.daemon for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
     sys.exit(code)
 
 

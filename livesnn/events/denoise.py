@@ -11,36 +11,22 @@ Not here: a source whose packets go through it (denoised.py), putting times and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events import (
-    DISORDER_US,
-    EVENTS_DTYPE,
-    TIME_LIMIT_US,
-    Events,
-    Resolution,
-    as_events,
-    require_usual_size,
-)
+from livesnn.events import EVENTS_DTYPE, Events, Resolution, as_events, require_usual_size
+from livesnn.events.denoise_kernel import INTERVAL_END, INTERVAL_US, INTERVALS_LEFT, NEVER, NEWEST, kernel
 
-LEARN_INTERVALS, INTERVAL_US = 8, 125_000
+LEARN_INTERVALS = 8
 """Hot pixels are learned in so many intervals: a second of a stream's time."""
-
-TICK_US = 10_000
-"""Whoever gets the kept events is told at least this often how the time goes by while none is kept."""
 
 _HOT_IN = 6  # of these intervals
 _HOT_TIMES = 5  # as many events as the mean of its eight neighbours
-_NEVER = -TIME_LIMIT_US
-_NEWEST, _TOLD, _INTERVAL_END, _INTERVALS_LEFT = range(4)
-_KEPT, _HOT, _REFRACTORY, _ISOLATED, _OUTSIDE = range(5)
 _Whole = npt.NDArray[np.int64]
 
 
@@ -107,11 +93,11 @@ class DenoiseState:
         self.resolution = resolution
         width, height = resolution
         size = (width + 2) * (height + 2)  # with a border, so that every pixel has neighbours
-        self._last_us: _Whole = np.full(size, _NEVER)
+        self._last_us: _Whole = np.full(size, NEVER)
         self._rates = np.zeros(size, np.int32)  # events in this interval
         self._strikes = np.zeros(size, np.uint8)  # intervals in which it was hot
         self._hot = np.zeros(size, np.bool_)
-        self._clock: _Whole = np.array((_NEVER, _NEVER, _NEVER, LEARN_INTERVALS))
+        self._clock: _Whole = np.array((NEVER, NEVER, NEVER, LEARN_INTERVALS))
         self._counts: _Whole = np.zeros(5, np.int64)
         self._learn_again = False
         self.times_learned = 0
@@ -125,13 +111,13 @@ class DenoiseState:
     @property
     def learning(self) -> bool:
         """Whether hot pixels are being learned: from the first event, or the last `learn_again`, for a second."""
-        return bool(self._clock[_INTERVALS_LEFT])
+        return bool(self._clock[INTERVALS_LEFT])
 
     @property
     def now_us(self) -> int | None:
         """The newest event's time; None before the first."""
-        newest_us = int(self._clock[_NEWEST])
-        return None if newest_us == _NEVER else newest_us
+        newest_us = int(self._clock[NEWEST])
+        return None if newest_us == NEVER else newest_us
 
     @property
     def hot(self) -> npt.NDArray[np.bool_]:
@@ -141,14 +127,14 @@ class DenoiseState:
     def know(self, hot: npt.NDArray[np.bool_]) -> None:
         """Take these pixels for hot, bool [H, W], in place of learning them: before the first event."""
         self._inside(self._hot)[:] = hot
-        self._clock[_INTERVALS_LEFT] = 0
+        self._clock[INTERVALS_LEFT] = 0
 
     def _inside(self, pixels: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         return pixels.reshape(self.resolution.height + 2, -1)[1:-1, 1:-1]
 
     def forget(self) -> None:
         """Take the next event as the first of another part of the stream, as after a seek; hot pixels stay."""
-        self._clock[_NEWEST] = _NEVER
+        self._clock[NEWEST] = NEVER
 
     def learn_again(self) -> None:
         """Learn hot pixels from the next event on; those known are dropped until it is done, and forgotten then.
@@ -162,30 +148,30 @@ class DenoiseState:
         if self._learn_again:
             self._learn_again = False
             self._strikes.fill(0)
-            self._clock[_INTERVAL_END:] = _NEVER, LEARN_INTERVALS
-        stopped, count = _kernel()(
+            self._clock[INTERVAL_END:] = NEVER, LEARN_INTERVALS
+        stopped, count = kernel()(
             packet, position, kept, *self.resolution, self._last_us, self._rates, self._hot, self._clock,
             self._counts, spec.refractory_us, spec.activity_us,
         )  # fmt: skip
-        if self.learning and stopped < packet.size and packet["t"][stopped] >= self._clock[_INTERVAL_END]:
+        if self.learning and stopped < packet.size and packet["t"][stopped] >= self._clock[INTERVAL_END]:
             self._end_interval(int(packet["t"][stopped]), spec)
         return stopped, count
 
     def _end_interval(self, t_us: int, spec: DenoiseSpec) -> None:
         """Judge every pixel by the interval that has ended, if one had begun, and begin another."""
-        if self._clock[_INTERVAL_END] != _NEVER:
+        if self._clock[INTERVAL_END] != NEVER:
             rates = self._rates.reshape(-1, self.resolution.width + 2)
             rows = rates[:-2] + rates[1:-1] + rates[2:]
             around = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - rates[1:-1, 1:-1]
             often = rates[1:-1, 1:-1] >= max(spec.hot_hz * INTERVAL_US / 1e6, 1)
             struck = often & (8 * rates[1:-1, 1:-1] >= _HOT_TIMES * around) & (spec.hot_hz > 0)
             self._strikes.reshape(rates.shape)[1:-1, 1:-1] += struck
-            self._clock[_INTERVALS_LEFT] -= 1
+            self._clock[INTERVALS_LEFT] -= 1
             if not self.learning:
                 np.greater_equal(self._strikes, _HOT_IN, out=self._hot)
                 self.times_learned += 1
         self._rates.fill(0)
-        self._clock[_INTERVAL_END] = t_us + INTERVAL_US
+        self._clock[INTERVAL_END] = t_us + INTERVAL_US
 
 
 class Kept(NamedTuple):
@@ -231,78 +217,3 @@ def denoise(packet: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[
         kept.resize(count, refcheck=False)  # in place: what isn't needed is given back
         came, position = stopped - position, stopped
         yield Kept(kept, came, state.now_us)
-
-
-def _filter(  # type: ignore[no-untyped-def]
-    events, position, kept, width, height, last_us, rates, hot, clock, counts, refractory_us, activity_us
-):
-    """Fill ``kept``; return the index of the first event not read, and how many are kept. See `DenoiseState`."""
-    n_kept = 0
-    newest, told = clock[_NEWEST], clock[_TOLD]
-    learning = clock[_INTERVALS_LEFT] > 0
-    while position < events.size:
-        event = events[position]
-        t, x, y = event.t, np.int64(event.x), np.int64(event.y)
-        if x >= width or y >= height:
-            position += 1
-            counts[_OUTSIDE] += 1
-            continue
-        jumps = newest - t > DISORDER_US
-        if newest > told and (jumps or t - told > TICK_US):
-            break  # so that the time of the event before is told
-        begins = jumps or newest == _NEVER
-        if begins:
-            newest = t
-            last_us[:] = _NEVER
-            rates[:] = 0
-            clock[_INTERVAL_END] = t + INTERVAL_US
-        elif learning and t >= clock[_INTERVAL_END]:
-            break
-        position += 1
-        newest = t = max(newest, t)
-        pixel = (y + 1) * (width + 2) + x + 1
-        if learning:
-            rates[pixel] += 1
-        why = _judge(t, pixel, width + 2, last_us, hot, begins, refractory_us, activity_us)
-        counts[why] += 1
-        if why == _KEPT:
-            kept[n_kept] = event
-            n_kept += 1
-            told = t
-    clock[_NEWEST] = clock[_TOLD] = newest
-    return position, n_kept
-
-
-def _judge(t, pixel, stride, last_us, hot, begins, refractory_us, activity_us):  # type: ignore[no-untyped-def]
-    """Return what becomes of an event; note that its pixel was active."""
-    if begins:
-        last_us[pixel] = t
-        return _KEPT
-    if hot[pixel]:
-        return _HOT
-    if t - last_us[pixel] < refractory_us:
-        return _REFRACTORY
-    last_us[pixel] = t
-    up, down = pixel - stride, pixel + stride
-    around = max(
-        last_us[up - 1], last_us[up], last_us[up + 1], last_us[pixel - 1], last_us[pixel + 1],
-        last_us[down - 1], last_us[down], last_us[down + 1],
-    )  # fmt: skip
-    return _ISOLATED if activity_us and t - around >= activity_us else _KEPT
-
-
-@cache
-def _kernel() -> Callable[..., tuple[int, int]]:
-    """Compile `_filter` on first use, for any packet, strided or read-only too; it releases the GIL."""
-    import numba
-    from numba.extending import register_jitable
-
-    register_jitable(inline="always")(_judge)  # a call costs a tenth of the speed
-    event = numba.from_dtype(EVENTS_DTYPE)
-    packet = numba.types.Array(event, 1, "A", readonly=True)
-    whole, times = numba.int64, numba.int64[::1]
-    signature = numba.types.UniTuple(whole, 2)(
-        packet, whole, event[::1], whole, whole, times, numba.int32[::1], numba.boolean[::1], times, times,
-        whole, whole,
-    )  # fmt: skip
-    return numba.njit(signature, nogil=True, cache=True)(_filter)

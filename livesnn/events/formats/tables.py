@@ -43,7 +43,7 @@ from livesnn.events.formats.in_memory import InMemoryReader
 
 BLOCK_EVENTS = 1 << 16
 LARGE_EVENTS = 1 << 22  # from here on in blocks, where that can be
-MAX_EVENTS = 50_000_000  # they are held in memory: 650 MB as EVENTS_DTYPE, however small the file
+MAX_EVENTS = 20_000_000  # they are held in memory: a GB while it is read, however small the file
 MAX_BYTES = 2 << 30
 _HEAD_BYTES = 1 << 16  # of an array; numpy takes headers of 10,000 at most
 _NAME_BYTES = 4096  # of a camera; other programs may call anything "camera"
@@ -125,7 +125,8 @@ def _open(path: Path) -> InMemoryReader | BlockReader:
             or sum(member.octets for member in members.values()) > MAX_BYTES
         ):
             raise FormatError(
-                f"{path}: more than {MAX_EVENTS:,} events or {MAX_BYTES:,} bytes are too many to hold: cut it up"
+                f"{path}: more than {MAX_EVENTS:,} events or {MAX_BYTES:,} bytes are too many to hold: "
+                f"save it by numpy.savez, which packs nothing and is read in parts, or cut it up"
             )
         read = {
             name: _read_array(archive, member.name)
