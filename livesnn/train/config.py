@@ -94,7 +94,8 @@ class TrainConfig:
     rate_weight: float = 1.0
     """How strongly; 0 lets the network fire as it likes."""
     burn_in: int = 20
-    """Up to this many unscored frames run before the window, whole clips of others, so that the state isn't zero."""
+    """Up to this many unscored frames run before the window, whole clips of others, so that the state isn't zero. The
+    best epoch is chosen by the accuracy of clips from zero state and of a stream; with 0 by that of clips alone."""
     from_zero: float = 0.25
     """Share of clips that start from zero state all the same, as every stream does once."""
     augmentation: Augmentation = field(default_factory=Augmentation)

@@ -156,7 +156,9 @@ class HybridModule(lightning.LightningModule):
             densities.append(hidden_density(rates, self.net) * len(some) / len(frames))
         reset_accuracy = (torch.cat(reset).argmax(1) == labels).float().mean()
         carried_accuracy = (torch.cat(carried).argmax(1) == labels).float().mean()
-        val_loss = F.cross_entropy(torch.cat(carried), labels)
+        streams = self.config.burn_in > 0  # else nothing teaches it to carry its state, and clips alone count
+        val_loss = F.cross_entropy(torch.cat(carried if streams else reset), labels)
+        accuracy = (reset_accuracy + carried_accuracy) / 2 if streams else reset_accuracy
         values = {
             "val_accuracy_reset": reset_accuracy,
             "val_accuracy_carried": carried_accuracy,
@@ -164,7 +166,7 @@ class HybridModule(lightning.LightningModule):
             "val_density": torch.stack(densities).sum(),
             "analog": float(self.net.analog),
             # What chooses the best epoch: accuracy, then loss; never an analog epoch.
-            "score": (reset_accuracy + carried_accuracy) / 2 - 1e-3 * val_loss - float(self.net.analog),
+            "score": accuracy - 1e-3 * val_loss - float(self.net.analog),
         }
         if not state:
             del values["val_accuracy_carried"], values["val_density"]

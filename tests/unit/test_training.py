@@ -111,6 +111,22 @@ def module(config: TrainConfig) -> HybridModule:
     return HybridModule(build_network(config.card(tuple("0123456789"))), config, total_steps=10)
 
 
+@pytest.mark.parametrize("burn_in", [0, 10])
+def test_the_best_epoch_is_chosen_by_streams_too_where_the_training_carries_the_state(burn_in: int) -> None:
+    net = module(replace(TrainConfig(), width=16, burn_in=burn_in))
+    logged: dict[str, float] = {}
+    net.log_dict = lambda values, **_: logged.update({name: float(value) for name, value in values.items()})
+    frames = clips(6)
+    net.net.eval()
+    with torch.no_grad():
+        outputs, _ = net.net(frames.transpose(0, 1), net.net.initial_state(6))
+        net._validate(frames, labels=outputs.mean(0).argmax(1))
+    reset, carried = logged["val_accuracy_reset"], logged["val_accuracy_carried"]
+    assert carried < reset == 1
+    accuracy = logged["score"] + 1e-3 * logged["val_loss"]
+    assert accuracy == pytest.approx((reset + carried) / 2 if burn_in else reset, abs=1e-6)
+
+
 @pytest.mark.parametrize("analog", [True, False])
 def test_each_phase_learns_four_clips_by_heart(analog: bool) -> None:
     fit = module(replace(RECIPES["best"], width=16, dropout=0.0, burn_in=0, augmentation=STILL))
