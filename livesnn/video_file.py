@@ -25,6 +25,7 @@ HEAD_BYTES = 64
 _MOV_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 _LATEST_MS = 1e10  # a later time is none
 _BEFORE = 3  # frames before the one that is sought: what comes then may be one too late, and is looked at
+_FIRST = 3  # frames that tell how late by their own time all are: those of UCF-101's .avi but the first, by a frame
 
 
 class Reading:
@@ -48,11 +49,12 @@ class Reading:
 
     def skip_to(self, frame: int) -> None:
         """Go on at a frame, or some before it; at the first, where there is no telling which one would come."""
-        if not self._capture.set(cv2.CAP_PROP_POS_FRAMES, frame - _BEFORE) or not self._capture.grab():
-            own_ms = 0.0
-        else:
-            own_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-        self.next_frame = round(own_ms / self._interval_ms) + 1 if 0 < own_ms < _LATEST_MS else 0
+        for _ in range(_FIRST):
+            self.grab()
+        late_ms = self._own_ms() - (self.next_frame - 1) * self._interval_ms
+        sought = self._capture.set(cv2.CAP_PROP_POS_FRAMES, frame - _BEFORE) and self._capture.grab()
+        own_ms = self._own_ms() if sought else 0.0
+        self.next_frame = round((own_ms - late_ms) / self._interval_ms) + 1 if own_ms else 0
         if not 0 < self.next_frame <= frame:
             self._capture.release()
             self._capture, self.next_frame = _capture(self._path), 0
@@ -61,11 +63,15 @@ class Reading:
         """Decode the next frame; False at the end, and at damage."""
         if not self._capture.grab():
             return False
-        own_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-        if 0 < own_ms < _LATEST_MS:  # 0: it has none
+        if own_ms := self._own_ms():
             self.uneven_s = max(self.uneven_s, abs(own_ms - self.next_frame * self._interval_ms) / 1000)
         self.next_frame += 1
         return True
+
+    def _own_ms(self) -> float:
+        """Return when the frame grabbed last is to be shown, as the file says; 0 where it doesn't."""
+        own_ms: float = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+        return own_ms if 0 < own_ms < _LATEST_MS else 0.0
 
     def retrieve(self) -> Picture | None:
         """Return the frame just grabbed, BGR [H, W, 3], upright; None when it can't be had."""

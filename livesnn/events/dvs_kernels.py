@@ -6,9 +6,8 @@ import numpy as np
 from numba import njit
 
 TIME_SHIFT, PIXEL_MASK = 24, (1 << 23) - 1  # an event as one int64: t, pixel, p; up to 8 Mpx and 6 days
-_TOGETHER = (
-    32  # pixels; most have no event for most of the time, and 32 such are advanced in a few instructions
-)
+_TOGETHER = 32
+"""Pixels: most have no event for most of the time, and so many such are advanced in a few instructions."""
 
 
 @njit(nogil=True, cache=True)
@@ -88,7 +87,7 @@ def advance(logs, times, start, state, fixed, refractory, decay):  # type: ignor
         gain = 1.0 - np.exp(-decay * (t1 - t0))
         n = 0
         for block in range(whole):
-            first, last, events = block * _TOGETHER, (block + 1) * _TOGETHER, 0
+            first, events = block * _TOGETHER, 0
             for i in range(first, first + _TOGETHER):  # without branches, a known number: eight at once
                 change = level[i] + gain * (frame[i] - level[i]) - reference[i] + leak[i] * (t1 - t0)
                 events += int(change <= -off[i]) + int(change >= on[i])
@@ -98,7 +97,7 @@ def advance(logs, times, start, state, fixed, refractory, decay):  # type: ignor
                     level[i] += gain * (frame[i] - level[i])
                     reference[i] -= leak[i] * (t1 - t0)
                 continue
-            for i in range(first, last):
+            for i in range(first, first + _TOGETHER):
                 target = level[i] + gain * (frame[i] - level[i])
                 change = target - reference[i] + leak[i] * (t1 - t0)
                 if -off[i] < change < on[i] and ready[i] <= t0 and noise_due[i] > t1:

@@ -20,9 +20,7 @@ from livesnn.events import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.dvs_kernels import PIXEL_MASK, TIME_SHIFT, advance
 
 FloatImage = npt.NDArray[np.float32]
-_AT_ONCE = (
-    8  # frames whose logarithms are in memory at once: larger arrays the system takes back, and zeroes anew
-)
+_AT_ONCE = 8  # frames whose logarithms are in memory: larger arrays the system takes back, and zeroes anew
 LEAST_THRESHOLD = 0.01  # log units; v2e's bound against endless events of a badly matched pixel
 
 

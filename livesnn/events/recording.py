@@ -63,8 +63,7 @@ class Recording(EventSource):
     """One event stream of a file, as an EventSource and context manager; `open_recording` makes it.
 
     An iteration yields packets of at most MAX_PACKET_EVENTS events, as fast as they are asked for, and ends.
-    `seek` and `close` may be called from any thread; the rest from one at a time. Times are µs. Labels count from
-    ``labels_start``, the first event of the file's first stream, whichever stream this is.
+    `seek` and `close` may be called from any thread; the rest from one at a time. Times are µs.
     """
 
     live = False
@@ -82,7 +81,6 @@ class Recording(EventSource):
         self._put_right: list[str] = []
         self.resolution = stream.resolution or self._extent(progress)
         self.t_start, self.t_end = reader.time_range(stream.name) or (0, 0)
-        self.labels_start, _ = reader.time_range(reader.streams[0].name) or (0, 0)
 
     def _extent(self, progress: Progress) -> Resolution:
         found = extent(self._reader, self.stream, progress)
@@ -105,6 +103,12 @@ class Recording(EventSource):
     def duration_us(self) -> int:
         """Time from the first event to the last."""
         return self.t_end - self.t_start
+
+    @property
+    def labels_start(self) -> int:
+        """Time that labels count from: of the first event of the file's first stream, whichever stream this is."""
+        first = self._reader.streams[0].name
+        return self.t_start if first == self.stream else (self._reader.time_range(first) or (0, 0))[0]
 
     @property
     def warnings(self) -> list[str]:

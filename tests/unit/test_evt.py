@@ -330,7 +330,7 @@ def test_a_header_is_believed_where_rows_are_empty_or_events_are_out_of_order(tm
 
 def test_words_of_no_known_type_are_skipped_and_counted(tmp_path: Path) -> None:
     events = make_events(1_000 + np.arange(500))
-    for version, strange in ((EVT2, 5 << 28), (EVT21, 5 << 60), (EVT3, 0xC123)):
+    for version, strange in ((EVT2, 5 << 28), (EVT21, 5 << 60), (EVT21, 13 << 60), (EVT3, 0xC123)):
         words = [*version.encode(events), strange, strange]
         path = write(tmp_path / "f.raw", octets_of(version, words))
         assert np.array_equal(read(path), events)

@@ -23,6 +23,7 @@ from livesnn.events.formats.evt_kinds import (
     HIGH_BITS_3,
     INERTIAL,
     KINDS_2,
+    KINDS_21,
     LOW,
     LOW_BITS,
     LOW_BITS_3,
@@ -181,8 +182,7 @@ def _decode_evt21(
     words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
 ) -> tuple[int, int, int, int, bool]:
     """Decode EVT 2.1: as EVT 2.0, with 32 more bits, one for each pixel from x on; see `word_stream.Decode`."""
-    base_us = state[BASE]
-    room = events.shape[0]
+    base_us, room = state[BASE], events.shape[0]
     n, i, span = 0, first, (base_us, base_us, True)
     while i < words.shape[0]:
         word, bits = np.int64(words[i] >> np.uint64(32)), np.int64(words[i] & np.uint64(0xFFFFFFFF))
@@ -200,7 +200,7 @@ def _decode_evt21(
             base_us = _advance(base_us, word & 0xFFFFFFF, LOW_BITS, HIGH_BITS)
         else:
             counts[TRIGGERS] += kind == TRIGGER
-            counts[STRANGE] += kind not in KINDS_2
+            counts[STRANGE] += kind not in KINDS_21
         i += 1
     state[BASE] = base_us
     return i, n, span[0], span[1], span[2]

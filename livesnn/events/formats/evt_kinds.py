@@ -13,7 +13,8 @@ LOW_BITS, HIGH_BITS = 6, 28  # of a time in EVT 2.0 and 2.1, which wraps after 4
 LOW_BITS_3, HIGH_BITS_3 = 12, 12  # of a time in EVT 3.0, which wraps after 16.8 s
 BASE, LOW, Y, X, POLARITY = range(5)  # of a state; EVT 2.0 and 2.1 use the first alone
 NOWHERE = 1 << 20  # a coordinate that no word has given yet
-KINDS_2 = (OFF, ON, TIME_HIGH, TRIGGER, INERTIAL, OTHERS, CONTINUED)
+KINDS_21 = (OFF, ON, TIME_HIGH, TRIGGER, OTHERS, CONTINUED)
+KINDS_2 = (*KINDS_21, INERTIAL)
 RESERVED_3 = (11, 12, 13)
 """And 9, but Lucid's cameras pad with that: ros-event-camera/event_camera_renderer, issue 8."""
 KINDS_3 = tuple({*range(16)} - {OTHER_Y, *RESERVED_3})

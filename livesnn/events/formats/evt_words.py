@@ -19,6 +19,7 @@ from livesnn.events.formats.evt_kinds import (
     HIGH_BITS_3,
     KINDS_2,
     KINDS_3,
+    KINDS_21,
     LOW_BITS,
     LOW_BITS_3,
     NOWHERE,
@@ -85,7 +86,7 @@ def misfits(words: Words, layout: Layout, *, strictly: bool = False) -> float:
         return 0.0
     kinds, contents = kinds_and_contents(words, layout)
     highs = kinds == TIME_HIGH
-    strange = ~np.isin(kinds, KINDS_3 if layout is EVT3 else KINDS_2)
+    strange = ~np.isin(kinds, {2: KINDS_3, 4: KINDS_2, 8: KINDS_21}[layout.word_bytes])
     if layout is EVT3:
         empty_rows = (kinds[1:] == ADDRESS_Y) & (kinds[:-1] == ADDRESS_Y)
         strange[1:] |= strictly & empty_rows
