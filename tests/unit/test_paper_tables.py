@@ -19,7 +19,7 @@ import torch
 from livesnn.bench.tables import run as running
 from livesnn.bench.tables import shown
 from livesnn.bench.tables.cells import BUDGETS, COLUMNS, ROWS, Cell, TableName, cells
-from livesnn.bench.tables.feature_maps import FOLLOWING, Kept, measure_feature_maps
+from livesnn.bench.tables.feature_maps import FOLLOWING, FeatureMaps, measure_feature_maps
 from livesnn.bench.tables.figures import FigureName
 from livesnn.bench.tables.gradients import Gradients, measure_gradients
 from livesnn.bench.tables.keeping import keep, kept
@@ -283,7 +283,7 @@ def test_a_turn_leaves_its_direction_in_the_maps_of_spikes_but_not_in_those_of_a
         kept_too = {"epoch": 0, "pytorch-lightning_version": "2", "optimizer_states": []}
         torch.save({"state_dict": weights, **kept_too}, run / BEST)
     measured = measure_feature_maps(folders)
-    assert kept(folders.out / "fig1.json", Kept) == measured
+    assert kept(folders.out / "fig1.json", FeatureMaps) == measured
     ann, snn = measured.differences["cnn_lstm"], measured.differences["conv_snn"]
     assert ann["frame"] == snn["frame"] < 1e-3
     assert max(ann["first"], ann["second"]) < 1e-3

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -366,3 +368,18 @@ def test_a_source_that_does_not_let_go_is_reported_in_bounded_time() -> None:
     buffered.close(timeout_s=PATIENCE_S)
     assert consumer.close(PATIENCE_S)
     assert capture_threads() == []
+
+
+def test_a_process_ends_with_its_output_though_a_thread_of_it_never_does() -> None:
+    program = (
+        "import threading, livesnn.__main__ as program\n"
+        "def main():\n"
+        "    threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "    print('said')\n"
+        "    return 3\n"
+        "program.main = main\n"
+        "import atexit; atexit.register(print, 'waited')\n"
+        "program.start()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "said\n")

@@ -43,7 +43,7 @@ Maps = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Kept:
+class FeatureMaps:
     """How much of a turn's direction is in each layer's map half-way round, by method.
 
     ``differences``: mean of Σ|clockwise − counter-clockwise| / Σ(clockwise + counter-clockwise) over ``n`` digits, of
@@ -59,7 +59,7 @@ class Kept:
     command: str
 
 
-def measure_feature_maps(folders: Folders) -> Kept:
+def measure_feature_maps(folders: Folders) -> FeatureMaps:
     """Run both trained networks on test digits, and keep what their maps say; DataError where one isn't trained."""
     nets = {method: _trained(Cell("table1", method, COLUMN), folders) for method in FOLLOWING}
     differences: dict[str, dict[str, float]] = {}
@@ -78,7 +78,7 @@ def measure_feature_maps(folders: Folders) -> Kept:
         busiest = np.argsort(-first[zero].sum(axis=(0, 2, 3)), kind="stable")[:SHOWN_CHANNELS]
         shown[method] = np.round(first[zero][:, busiest], 4).tolist()
     frame = tuple(map(tuple, frames[zero, 0, HALF_WAY[0], 0].tolist()))
-    measured = Kept(len(frames), differences, frame, shown, own_commit(), COMMAND)
+    measured = FeatureMaps(len(frames), differences, frame, shown, own_commit(), COMMAND)
     keep(folders.out / FILE, measured)
     return measured
 
@@ -139,7 +139,7 @@ def _difference(maps: Maps) -> float:
 
 def feature_maps_page(out: Path) -> str:
     """Return Figure 1 as Markdown, drawn into ``out``."""
-    measured = kept(out / FILE, Kept)
+    measured = kept(out / FILE, FeatureMaps)
     if measured is None:
         return f"Figure 1 isn't measured yet: `{COMMAND}`"
     _draw(measured).savefig(out / "fig1.png")
@@ -161,7 +161,7 @@ def feature_maps_page(out: Path) -> str:
     )
 
 
-def _draw(measured: Kept) -> Picture:
+def _draw(measured: FeatureMaps) -> Picture:
     """Draw the busiest maps of a 0 half-way round: a row a direction, and how they differ."""
     ways = ("clockwise", "counter-cl.", "difference")
     picture = Picture(figsize=(1.1 * (SHOWN_CHANNELS + 1), 7.2), layout="constrained", dpi=110)
