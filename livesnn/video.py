@@ -224,8 +224,8 @@ def check_takes_video(input: InputSpec, name: str) -> int:  # noqa: A002
     """Return a model's Δt, µs; raise ModelError when it doesn't take a video, the one of that name."""
     if input.kind != "video":
         raise ModelError(
-            f"{name} is a video, and the model takes {input.kind}: choose a model for video, or a recording of "
-            f"{input.kind}"
+            f"{name} is a video, and the model takes {input.kind}: choose a model for video (ucf6), or a "
+            f"recording of {input.kind}"
         )
     if input.channels not in (1, 3) or input.slice.delta_t_us is None:
         raise ModelError(

@@ -64,6 +64,8 @@ def tables(
     if show:
         if cell or seeds is not None:
             raise LivesnnError("--print shows what is kept: leave --cell and --seeds out")
+        if not out.is_dir():
+            raise LivesnnError(f"nothing is kept in {out}: run it in the repository, or give --out")
         write(shown(what, out, budget, recipe))
         return 0
     if seeds is not None and seeds < 1:

@@ -135,6 +135,8 @@ def _keep_labels(out: Path, labels: tuple[Label, ...], offset_us: int, notes: li
 
 def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:
     if not os.path.lexists(out):
+        if not out.parent.is_dir():
+            raise SourceError(f"{out}: there is no folder {out.parent}: make it first")
         return
     with contextlib.suppress(OSError):  # a link that points nowhere, or no source: told when it is opened
         if os.path.samefile(source, out):

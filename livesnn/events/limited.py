@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # OpenCV, for those who watch videos
 
 
 class Limited(Relay):
-    """The first seconds of a source: by the clock of a live one, otherwise of its own time.
+    """The first seconds of a source: by the clock of a live one, from its first packet on; otherwise of its own time.
 
     Parameters
     ----------
@@ -63,10 +63,11 @@ class Limited(Relay):
 
     def __iter__(self) -> Iterator[Events]:
         """Yield the packets, the last one maybe cut."""
-        end_s = self._clock() + self._seconds
-        end_us: float = math.inf
+        end_s = end_us = math.inf
         timed = not self.live and self._seconds < math.inf
         for packet in self._source:
+            if self.live and end_s == math.inf:  # what gets ready until then isn't counted
+                end_s = self._clock() + self._seconds
             if timed and packet.size and end_us == math.inf:
                 end_us = int(packet["t"][0]) + round(self._seconds * 1e6)
             if packet.size and int(packet["t"][-1]) >= end_us:

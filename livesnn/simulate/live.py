@@ -75,9 +75,11 @@ class SimulatedPerson(EventSource):
 
     def __iter__(self) -> Iterator[Events]:
         """Yield a packet every 10 ms of their time, until `close`; once."""
-        begun_s = self._clock()
+        begun_s: float | None = None
         begun_us = 0
         for take in self._stream:
+            if begun_s is None:  # not before: compiling takes seconds, and would be caught up with
+                begun_s = self._clock()
             if self.segments[-1:] != [take.segment]:
                 self.segments.append(take.segment)
             ends = np.arange(begun_us, take.end_us, PACKET_US) + PACKET_US

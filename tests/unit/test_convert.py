@@ -218,9 +218,9 @@ def test_the_recording_itself_is_never_written_to_by_any_of_its_names(tmp_path: 
     [
         ("out.csv", "can't tell its format: choose a name that ends in .aedat4 or .npz"),
         ("out", "can't tell its format"),
-        ("nowhere/out.npz", "can't be written .* check the folder and the free space"),
-        ("nowhere/out.aedat4", "nowhere/out.aedat4: can't be written .* check the folder"),
-        ("a.npz/out.npz", "can't be written"),
+        ("nowhere/out.npz", "there is no folder .*nowhere: make it first"),
+        ("nowhere/out.aedat4", "nowhere/out.aedat4: there is no folder"),
+        ("a.npz/out.npz", "there is no folder"),
         ("folder.npz", "a folder: add the name of a file"),
         ("x" * 300 + ".aedat4", "can't be written"),
     ],

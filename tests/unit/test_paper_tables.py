@@ -270,7 +270,7 @@ def test_figure_2_has_a_norm_for_each_convolution_and_seed(tmp_path: Path) -> No
 def test_a_turn_leaves_its_direction_in_the_maps_of_spikes_but_not_in_those_of_an_ann(tmp_path: Path) -> None:
     folders = Folders(trees.mnist(tmp_path / "data"), tmp_path / "runs", tmp_path / "out")
     assert "isn't measured yet" in shown("fig1", folders.out, "cpu", "best")
-    with pytest.raises(DataError, match="--cell cnn_lstm:seq2 --budget cpu --data DIR` makes it"):
+    with pytest.raises(DataError, match=r"cnn_lstm:seq2 .* and .*--cell conv_snn:seq2 --budget cpu"):
         measure_feature_maps(folders)
     digits = torch.randint(0, 256, (8, 10, 1, 28, 28), dtype=torch.uint8)
     for method in FOLLOWING:

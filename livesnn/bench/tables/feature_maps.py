@@ -61,7 +61,14 @@ class FeatureMaps:
 
 def measure_feature_maps(folders: Folders) -> FeatureMaps:
     """Run both trained networks on test digits, and keep what their maps say; DataError where one isn't trained."""
-    nets = {method: _trained(Cell("table1", method, COLUMN), folders) for method in FOLLOWING}
+    wanted = [Cell("table1", method, COLUMN) for method in FOLLOWING]
+    missing = [cell for cell in wanted if not (_run(cell, folders) / BEST).exists()]
+    if missing:
+        commands = " and ".join(f"`{cell.command(1)}`" for cell in missing)
+        raise DataError(
+            f"{folders.runs} has no trained network for figure 1: first run {commands} (an hour each)"
+        )
+    nets = {cell.method: _trained(cell, folders) for cell in wanted}
     differences: dict[str, dict[str, float]] = {}
     shown: dict[str, Any] = {}
     clips = data_set(DATASET).load_split(folders.data, "test", next(iter(nets.values())).card)
@@ -85,12 +92,14 @@ def measure_feature_maps(folders: Folders) -> FeatureMaps:
 
 def _trained(cell: Cell, folders: Folders) -> Network:
     config = replace(cell.config(0, folders.data, folders.runs).completed(), compile=False)
-    run = folders.runs / config.run_name
-    if not (run / BEST).exists():
-        raise DataError(f"{run} has no trained network: `{cell.command(1)}` makes it")
     net = build(config, classes_of(config.dataset))
-    load_best(net, run)
+    load_best(net, _run(cell, folders))
     return net
+
+
+def _run(cell: Cell, folders: Folders) -> Path:
+    """Return the run folder of a cell's first training."""
+    return folders.runs / cell.config(0, folders.data, folders.runs).run_name
 
 
 def _both_ways(clips: Clips) -> npt.NDArray[np.uint8]:
