@@ -140,11 +140,11 @@ def _finish(run: Path, config: TrainConfig, net: Network, parts: Parts, commit: 
     net.analog = False
     skipped = tuple(dict.fromkeys(parts.training.skipped + parts.validation.skipped))
     net.eval()
+    net.card = replace(net.card, split=parts.split)
     if isinstance(net, Baseline):
         return Trained(run, measure_baseline(net, parts.validation), net, skipped)
     card = replace(
         net.card,
-        split=parts.split,
         sensor=net.card.sensor or parts.validation.sensor,
         seeds=(config.seed,),
         commit=commit,

@@ -15,10 +15,13 @@ from livesnn.snn.network import channels_last
 from livesnn.train.baselines import Baseline, build_baseline, measure_baseline
 from livesnn.train.build import build
 from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.networks import NETWORKS, NetworkName
 from livesnn.train.recipes import RECIPES, recipe
+from livesnn.train.trainer import train
+from tests import trees
 
 
 def resnet(channels: int = 3) -> Baseline:
@@ -161,3 +164,20 @@ def test_whatever_the_channels_a_convolution_takes_them_as_last(channels: int) -
     assert torch.equal(laid_out, frames)
     convolved = torch.nn.Conv2d(channels, 4, 3)(laid_out)
     assert convolved.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("network", ["cnn", "conv_snn"])
+def test_what_a_training_kept_for_validation_is_found_again_by_its_network_s_card(
+    tmp_path: Path, network: NetworkName
+) -> None:
+    data = trees.mnist(tmp_path / "data")
+    config = replace(
+        recipe("best", network, "mnist-seq2"), data=data, out=tmp_path, epochs=1, batch=10, width=8, burn_in=0,
+        compile=False, precision="32-true", measured_norms=False,
+    )  # fmt: skip
+    trained = train(config)
+    assert trained is not None
+    again = data_set("mnist-seq2").load_split(data, "validation", trained.network.card)
+    assert np.array_equal(
+        again.frames, data_set("mnist-seq2").load_parts(config.completed()).validation.frames
+    )
