@@ -85,8 +85,7 @@ def describe_recording(info: RecordingInfo) -> str:
     """Return what is in a recording, a line a property."""
     from livesnn.events.describe import VideoInfo
 
-    size = "×".join(map(str, info.resolution)) if info.resolution else "unknown size"
-    lines = {"format": info.format, "camera": f"{info.camera or 'unknown'}, {size}"}
+    lines = {"format": info.format, "camera": f"{info.camera or 'unknown'}, {_size(info)}"}
     rate = f" at {info.fps:g} frames/s" if isinstance(info, VideoInfo) else ""
     lines["duration"] = f"{info.duration_us / 1e6:.3f} s{rate}"
     for name, stream in info.streams.items():
@@ -103,6 +102,15 @@ def describe_recording(info: RecordingInfo) -> str:
         )
     lines["warnings"] = "; ".join(info.warnings) or "none"
     return _table(lines)
+
+
+def _size(info: RecordingInfo) -> str:
+    """Return the sensor's size, or which one is assumed when the recording is played."""
+    if info.resolution:
+        return "×".join(map(str, info.resolution))
+    ends = [(stream.xmax, stream.ymax) for stream in info.streams.values()]
+    held = [f"{x + 1}×{y + 1}" for x, y in ends if x is not None and y is not None]
+    return f"unknown size ({held[0]} holds all events, and is assumed)" if held else "unknown size"
 
 
 def _table(lines: dict[str, str]) -> str:

@@ -221,7 +221,7 @@ def convert(
     out
         The file to write, of suffix .aedat4 or .npz.
     stream
-        Name of the event stream, as livesnn info tells it; default: the first.
+        Name of the event stream, as livesnn info tells it, or of its camera; default: the first.
     overwrite
         Replace a file that exists, once the new one is complete, and its labels.
     denoise

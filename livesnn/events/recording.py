@@ -21,7 +21,7 @@ MAX_PACKET_EVENTS = 1 << 16
 
 
 def open_recording(path: str | Path, *, stream: str | None = None, progress: Progress = untold) -> Recording:
-    """Open a recording; its first event stream, unless ``stream`` names another.
+    """Open a recording; its first event stream, unless ``stream`` names another, or the camera of one.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
     """
     path = Path(path)
     reader = open_reader(path, progress)
-    chosen = next((known for known in reader.streams if stream in (None, known.name)), None)
+    chosen = _choose(reader, stream)
     if chosen is None:
         try:
             raise SourceError(f"{path}: {_what_is_missing(reader, stream)}")
@@ -49,6 +49,15 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
     except BaseException:
         reader.close()
         raise
+
+
+def _choose(reader: Reader, name: str | None) -> EventStream | None:
+    """Return the first stream, or the one called so, or the only one of the camera called so."""
+    named = [stream for stream in reader.streams if name in (None, stream.name)]
+    of_camera = [stream for stream in reader.streams if name == stream.camera]
+    if not named and len(of_camera) == 1:
+        return of_camera[0]
+    return named[0] if named else None
 
 
 def _what_is_missing(reader: Reader, stream: str | None) -> str:

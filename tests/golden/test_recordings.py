@@ -15,6 +15,7 @@ import pytest
 from livesnn.errors import FormatError
 from livesnn.events.describe import describe
 from livesnn.events.recording import open_recording
+from livesnn.report import describe_recording
 
 BESIDE_THE_TRUTH = {"aedat3/dvs128_polarity_plus_special.aedat": {"triggers": 6}}
 """What GROUND_TRUTH.json doesn't tell of a file's special events: counted by walking its packets by hand."""
@@ -83,13 +84,19 @@ def test_a_description_has_the_fields_that_outside_checks_rely_on(recordings: Pa
     assert found["warnings"] == []
 
 
-def test_two_cameras_in_one_file_are_two_streams_to_choose_from(recordings: Path) -> None:
+@pytest.mark.parametrize("name", ["RIGHT_CAM/events", "RIGHT_CAM"])
+def test_two_cameras_in_one_file_are_two_streams_to_choose_from(recordings: Path, name: str) -> None:
     path = recordings / "aedat4/derived_stereo_two_event_streams.aedat4"
     assert list(describe(path).streams) == ["LEFT_CAM/events", "RIGHT_CAM/events"]
-    right = open_recording(path, stream="RIGHT_CAM/events")
+    right = open_recording(path, stream=name)
     assert right.camera == "RIGHT_CAM"
     assert sum(packet.size for packet in right) == WHOLE_TONIC_SAMPLE
     right.close()
+
+
+def test_info_says_which_size_is_assumed(recordings: Path) -> None:
+    text = describe_recording(describe(recordings / "dat/tonic_sample_ncars.dat"))
+    assert "unknown size (78×42 holds all events, and is assumed)" in text
 
 
 @pytest.mark.parametrize("name", AEDAT4_FILES)
