@@ -132,7 +132,7 @@ class Worker:
         self.start(numbers)
 
     def start(self, numbers: range) -> None:
-        self.rest, self.current = numbers, None
+        self.rest, self.current, self.ready = numbers, None, False
         self.connection, theirs = get_context("spawn").Pipe()
         asked = (theirs, numbers, self.arguments.seed, self.arguments.formats, self.folder)
         self.process: BaseProcess = get_context("spawn").Process(target=run_range, args=asked)
@@ -171,23 +171,19 @@ class Worker:
         elif self.current is None and len(self.rest) and message == self.rest[0]:
             self.current, self.rest, self.since_s = message, self.rest[1:], self.clocks()
         else:
-            self.peak_kb, self.rest = max(self.peak_kb, message), self.rest[:0]
+            self.peak_kb, self.ready = max(self.peak_kb, message), True
 
     def give_up(self, result: str, said: str) -> Iterator[Outcome]:
         if self.current is not None:
             yield Outcome(self.current, "", "", result, LIMIT_S, said)
             self.start(self.rest)
-        elif self.rest:
+        else:
             raise RuntimeError(f"a worker ended between two cases: {said}")
 
     def close(self) -> None:
         self.connection.close()
         self.process.kill()
         self.process.join()
-
-    @property
-    def ready(self) -> bool:
-        return not len(self.rest) and self.current is None
 
 
 def summarise(outcomes: Iterator[Outcome], names: list[str]) -> dict[str, Any]:
