@@ -1,4 +1,4 @@
-"""Where the shipped models and recordings are, in a checkout or a wheel, and what is kept in the user's cache."""
+"""Where what is shipped lies, in a checkout or a wheel, and what is kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def models_dir() -> Path:
 def recordings_dir() -> Path:
     """Return the folder of the clips that come with livesnn."""
     return _shipped("recordings")
+
+
+def udev_dir() -> Path:
+    """Return the folder of the rules that let people use cameras on Linux."""
+    return _shipped("packaging/udev")
 
 
 def cache_dir() -> Path:

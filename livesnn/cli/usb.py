@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from livesnn.cli.findings import Check, Findings
+from livesnn.paths import udev_dir
 
 CAMERAS = {"iniVation": ("152a", "84[01]?"), "Prophesee": ("04b4", "00f[45]")}
 """Vendor and products by USB. Both vendors' numbers are others' too: sound cards, programmable chips."""
@@ -17,14 +18,12 @@ CAMERAS = {"iniVation": ("152a", "84[01]?"), "Prophesee": ("04b4", "00f[45]")}
 RULE_FOLDERS = tuple(
     Path(root, "udev/rules.d") for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 )
-_PACKAGE = Path(__file__).resolve().parents[1]
-_OWN_RULES = (_PACKAGE / "_shipped/udev", _PACKAGE.parent / "packaging")
 _USB, _USB_NODES = Path("/sys/bus/usb/devices"), Path("/dev/bus/usb")
 _RELOAD = "sudo udevadm control --reload && sudo udevadm trigger"
 
 
 def usb() -> Findings:
-    """On Linux, look for the rule that lets everybody use a camera, and for cameras that can't be opened."""
+    """On Linux, look for the rule that lets you use a camera, and for cameras that can't be opened."""
     if not sys.platform.startswith("linux"):
         return Findings()
     if not _USB.is_dir():
@@ -39,20 +38,15 @@ def udev_rules(folders: Sequence[Path]) -> Check:
     )
     for file in (file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.rules"))):
         if rule.search(_text(file)):
-            return Check("udev rules", "ok", f"iniVation's cameras may be used by everybody ({file})")
+            return Check("udev rules", "ok", f"a rule is there for iniVation's cameras ({file})")
     what = "no udev rule lets you use an iniVation camera without being root"
-    return Check("udev rules", "warning", what, install_rules(_OWN_RULES))
+    return Check("udev rules", "warning", what, install_rules())
 
 
-def install_rules(folders: Sequence[Path]) -> str:
-    """Return the command that installs the rules: a file that lies in one of the folders, or else their text."""
-    for file in (file for folder in folders for file in sorted(folder.glob("*.rules"))):
-        return f"sudo cp '{file}' /etc/udev/rules.d/ && {_RELOAD}"
-    rules = (
-        f'\'SUBSYSTEM=="usb", ATTR{{idVendor}}=="{vendor}", ATTR{{idProduct}}=="{products}", MODE="0666"\''
-        for vendor, products in CAMERAS.values()
-    )
-    return f"printf '%s\\n' {' '.join(rules)} | sudo tee /etc/udev/rules.d/65-livesnn.rules && {_RELOAD}"
+def install_rules() -> str:
+    """Return the command that installs our rules."""
+    rules = udev_dir() / "65-event-cameras.rules"
+    return f"sudo cp '{rules}' /etc/udev/rules.d/ && {_RELOAD}"
 
 
 def usb_permissions(devices: Path, nodes: Path) -> list[Check]:
@@ -68,7 +62,7 @@ def usb_permissions(devices: Path, nodes: Path) -> list[Check]:
         node = nodes / f"{int(bus):03}" / f"{int(number):03}"
         what = f"the {makers[0]} camera {vendor}:{product} at {node}"
         if not os.access(node, os.R_OK | os.W_OK):
-            do = f"{install_rules(_OWN_RULES)}; then plug it in again"
+            do = f"{install_rules()}; then plug it in again"
             checks.append(Check("usb permission", "problem", f"{what} may not be opened by you", do))
         elif makers[0] == "Prophesee":
             do = "record with its own program, and open the .raw file"
