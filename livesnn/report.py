@@ -108,9 +108,18 @@ def _size(info: RecordingInfo) -> str:
     """Return the sensor's size, or which one is assumed when the recording is played."""
     if info.resolution:
         return "×".join(map(str, info.resolution))
-    ends = [(stream.xmax, stream.ymax) for stream in info.streams.values()]
-    held = [f"{x + 1}×{y + 1}" for x, y in ends if x is not None and y is not None]
-    return f"unknown size ({held[0]} holds all events, and is assumed)" if held else "unknown size"
+    held = {
+        name: f"{stream.xmax + 1}×{stream.ymax + 1}"
+        for name, stream in info.streams.items()
+        if stream.xmax is not None and stream.ymax is not None
+    }
+    if len(info.streams) > 1:
+        held = {name: f"{size} for {name}" for name, size in held.items()}
+    return (
+        f"unknown size ({', '.join(held.values())} holds all events, and is assumed)"
+        if held
+        else "unknown size"
+    )
 
 
 def _table(lines: dict[str, str]) -> str:

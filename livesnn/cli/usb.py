@@ -19,6 +19,7 @@ RULE_FOLDERS = tuple(
     Path(root, "udev/rules.d") for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 )
 _USB, _USB_NODES = Path("/sys/bus/usb/devices"), Path("/dev/bus/usb")
+_JOIN = "without a seat, as over ssh, be in the group of the rule: sudo usermod -aG plugdev $USER, and log in again"
 _RELOAD = "sudo udevadm control --reload && sudo udevadm trigger"
 
 
@@ -28,7 +29,9 @@ def usb() -> Findings:
         return Findings()
     if not _USB.is_dir():
         return Findings((Check("udev rules", "ok", "no USB here, so that no camera needs a udev rule"),))
-    return Findings((udev_rules(RULE_FOLDERS), *usb_permissions(_USB, _USB_NODES)))
+    rules = udev_rules(RULE_FOLDERS)
+    let_in = rules.do or _JOIN
+    return Findings((rules, *usb_permissions(_USB, _USB_NODES, let_in)))
 
 
 def udev_rules(folders: Sequence[Path]) -> Check:
@@ -49,8 +52,8 @@ def install_rules() -> str:
     return f"sudo cp '{rules}' /etc/udev/rules.d/ && {_RELOAD}"
 
 
-def usb_permissions(devices: Path, nodes: Path) -> list[Check]:
-    """Return a check for each event camera among the USB devices: whether it may be opened."""
+def usb_permissions(devices: Path, nodes: Path, let_in: str) -> list[Check]:
+    """Return a check for each event camera among the USB devices: whether it may be opened, and else how."""
     checks = []
     for device in sorted(devices.iterdir()):
         vendor, product, bus, number = (
@@ -62,7 +65,7 @@ def usb_permissions(devices: Path, nodes: Path) -> list[Check]:
         node = nodes / f"{int(bus):03}" / f"{int(number):03}"
         what = f"the {makers[0]} camera {vendor}:{product} at {node}"
         if not os.access(node, os.R_OK | os.W_OK):
-            do = f"{install_rules()}; then plug it in again"
+            do = f"{let_in}; then plug it in again"
             checks.append(Check("usb permission", "problem", f"{what} may not be opened by you", do))
         elif makers[0] == "Prophesee":
             do = "record with its own program, and open the .raw file"

@@ -139,10 +139,14 @@ def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:
             raise SourceError(f"{out}: there is no folder {out.parent}: make it first")
         return
     with contextlib.suppress(OSError):  # a link that points nowhere, or no source: told when it is opened
-        if os.path.samefile(source, out):
+        if os.path.samefile(file_and_columns(source)[0], out):
             raise SourceError(f"{out}: is the recording itself: choose another name")
     if out.is_dir():
         raise SourceError(f"{out}: a folder: add the name of a file")
+    if out.is_symlink():
+        raise SourceError(f"{out}: a link to another file, which would stay as it is: name that one")
+    if not out.is_file():
+        raise SourceError(f"{out}: a pipe or device, which can't be replaced: choose another name")
     if not overwrite:
         raise SourceError(f"{out} exists already: choose another name, or add --overwrite")
 

@@ -54,13 +54,19 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
 def _choose(reader: Reader, name: str | None) -> EventStream | None:
     """Return the first stream, or the one called so, or the only one of the camera called so."""
     named = [stream for stream in reader.streams if name in (None, stream.name)]
-    of_camera = [stream for stream in reader.streams if name == stream.camera]
-    if not named and len(of_camera) == 1:
+    if not named and len(of_camera := _of_camera(reader, name)) == 1:
         return of_camera[0]
     return named[0] if named else None
 
 
+def _of_camera(reader: Reader, name: str | None) -> list[EventStream]:
+    return [stream for stream in reader.streams if name and name == stream.camera]
+
+
 def _what_is_missing(reader: Reader, stream: str | None) -> str:
+    if of_camera := _of_camera(reader, stream):
+        several = " and ".join(known.name for known in of_camera)
+        return f"the camera {stream} has the event streams {several}: name one of these"
     names = [known.name for known in reader.streams]
     if names:
         return f"no event stream called {stream!r}; it has {', '.join(names)}: choose one of these"

@@ -213,6 +213,14 @@ def test_the_recording_itself_is_never_written_to_by_any_of_its_names(tmp_path: 
     assert len(read(path)[0])
 
 
+def test_a_recording_named_with_its_columns_is_itself_too(tmp_path: Path) -> None:
+    text = tmp_path / "text.npz"
+    text.write_text("1 2 3 1\n")
+    with pytest.raises(SourceError, match="is the recording itself: choose another name"):
+        convert(f"{text}?columns=t_us,x,y,p", text, overwrite=True)
+    assert text.read_text() == "1 2 3 1\n"
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
@@ -222,6 +230,8 @@ def test_the_recording_itself_is_never_written_to_by_any_of_its_names(tmp_path: 
         ("nowhere/out.aedat4", "nowhere/out.aedat4: there is no folder"),
         ("a.npz/out.npz", "there is no folder"),
         ("folder.npz", "a folder: add the name of a file"),
+        ("link.npz", "a link to another file, which would stay as it is: name that one"),
+        ("pipe.npz", "a pipe or device, which can't be replaced: choose another name"),
         ("x" * 300 + ".aedat4", "can't be written"),
     ],
 )
@@ -230,6 +240,11 @@ def test_a_place_that_cannot_be_written_is_one_line_and_leaves_nothing(
 ) -> None:
     path = write(tmp_path / "a.npz", random_stream(1, VGA), VGA)
     (tmp_path / "folder.npz").mkdir()
+    (tmp_path / "link.npz").symlink_to("other.npz")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.npz")
+    elif name == "pipe.npz":
+        pytest.skip("this system has no pipes with names")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(SourceError, match=why) as raised:
         convert(path, tmp_path / name, overwrite=True)

@@ -181,7 +181,7 @@ def test_the_command_installs_rules_that_are_found_then(tmp_path: Path) -> None:
 
 
 def test_a_camera_that_may_not_be_opened_is_a_problem(tmp_path: Path) -> None:
-    (check,) = usb_permissions(*plug_in(tmp_path, "152a", "841a"))
+    (check,) = usb_permissions(*plug_in(tmp_path, "152a", "841a"), "udevadm")
     assert (check.name, check.state) == ("usb permission", "problem")
     assert "udevadm" in check.do
 
@@ -193,8 +193,8 @@ def test_a_camera_that_may_be_opened(tmp_path: Path, vendor: str, product: str, 
     devices, nodes = plug_in(tmp_path, vendor, product)
     (nodes / "001").mkdir(parents=True)
     (nodes / "001" / "007").touch()
-    assert [check.state for check in usb_permissions(devices, nodes)] == [state]
+    assert [check.state for check in usb_permissions(devices, nodes, "")] == [state]
 
 
 def test_a_sound_card_of_the_same_vendor_is_no_camera(tmp_path: Path) -> None:
-    assert usb_permissions(*plug_in(tmp_path, "152a", "8750")) == []
+    assert usb_permissions(*plug_in(tmp_path, "152a", "8750"), "") == []

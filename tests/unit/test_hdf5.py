@@ -11,13 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.bench.ecf_file import CHUNK_EVENTS, STYLES, encode, write_ecf
-from livesnn.errors import FormatError
+from livesnn.errors import FormatError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events
 from livesnn.events.describe import describe
 from livesnn.events.formats.hdf5 import BLOCK_EVENTS
 from livesnn.events.formats.hdf5_attributes import Attributes, WatchedFile
 from livesnn.events.formats.hdf5_layout import find_places
 from livesnn.events.recording import open_recording
+from livesnn.report import describe_recording
 from tests.reading import damaged_versions, read
 
 RULES = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -153,6 +154,48 @@ def test_the_layout_of_dsec_has_its_offset_added_and_needs_no_guess(tmp_path: Pa
     assert (describe(path).resolution, describe(path).warnings) == ((640, 480), [])
 
 
+@pytest.mark.parametrize("offset", [5_000_000.0, np.float32(5e6), np.array([5_000_000])])
+def test_an_offset_of_any_kind_of_number_is_added(tmp_path: Path, offset: object) -> None:
+    path = write_columns(tmp_path / "f.h5", make_events(10), height=480, width=640)
+    with h5py.File(path, "r+") as file:
+        file["t_offset"] = offset
+    assert np.array_equal(read(path)["t"], make_events(10)["t"] + 5_000_000)
+
+
+@pytest.mark.parametrize("offset", [np.nan, 0.5, [1, 2], "1000", 2**62])
+def test_an_offset_that_is_no_time_is_left_out_and_said(tmp_path: Path, offset: object) -> None:
+    path = write_columns(tmp_path / "f.h5", make_events(10), height=480, width=640)
+    with h5py.File(path, "r+") as file:
+        file["t_offset"] = offset
+    assert np.array_equal(read(path), make_events(10))
+    assert "t_offset isn't one whole number of µs, and isn't added to the times" in describe(path).warnings
+
+
+def test_columns_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["p"], file["image"] = ["ON", "OFF"], np.zeros((4, 3))
+    with pytest.raises(FormatError, match=r"found: image \(4, 3\), p \(2,\) of no numbers"):
+        read(tmp_path / "f.h5")
+
+
+def test_streams_of_one_camera_are_to_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "f.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["camera_name"] = "CAM"
+        for group, last in (("left", 9), ("right", 99)):
+            for axis in "txyp":
+                file[f"{group}/{axis}"] = np.array([0, 1 if axis == "p" else last])
+    with pytest.raises(
+        SourceError, match="the camera CAM has the event streams left and right: name one of these"
+    ):
+        open_recording(path, stream="CAM")
+    with pytest.raises(SourceError, match="no event stream called ''; it has left, right"):
+        open_recording(path, stream="")
+    text = describe_recording(describe(path))
+    assert "unknown size (10×10 for left, 100×100 for right holds all events, and is assumed)" in text
+    assert text.count("µs assumed") == 1
+
+
 @pytest.mark.parametrize(
     "names", [("ts", "xs", "ys", "ps"), ("timestamp", "x", "y", "polarity"), ("time", "x", "y", "pol")]
 )
@@ -220,7 +263,7 @@ def test_events_outside_the_sensor_or_out_of_order_are_put_right_and_counted(tmp
     found = describe(path)
     assert found.streams["events"].n == 299
     assert "events: 1 events were out of order of time, and are put in order" in found.warnings
-    assert "events: 1 events outside the sensor are left out" in found.warnings
+    assert "events: 1 events outside the sensor, or of no usable time, are left out" in found.warnings
 
 
 def test_a_whole_chunk_of_each_column_is_kept_while_its_parts_are_read(tmp_path: Path) -> None:
@@ -260,7 +303,7 @@ def test_a_file_without_events_says_what_it_has(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file["images/raw"] = np.zeros(4)
         file["events"] = np.zeros((9, 4))
-    with pytest.raises(FormatError, match=r"no events in it \(found: images/raw \(4,\)\)"):
+    with pytest.raises(FormatError, match=r"no events in it \(found: events \(9, 4\), images/raw \(4,\)\)"):
         open_recording(tmp_path / "f.h5")
 
 

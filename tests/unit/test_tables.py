@@ -195,7 +195,7 @@ def test_a_row_that_cannot_be_an_event_is_counted_as_outside_the_sensor(tmp_path
     path.write_text(path.read_text() + bad)
     found = describe(path)
     assert found.streams["events"].n == 10
-    assert found.warnings == ["events: 1 events outside the sensor are left out"]
+    assert found.warnings == ["events: 1 events outside the sensor, or of no usable time, are left out"]
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def _open(path: Path, file: h5py.File, attributes: Attributes, release: Callable
         streams,
         format_name="hdf5",
         other=OtherContent(triggers=count_triggers(file)),
-        warnings=[*attributes.warnings, *warnings],
+        warnings=[*attributes.warnings, *dict.fromkeys(warnings)],
         release=release,
     )
 

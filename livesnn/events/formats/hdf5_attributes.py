@@ -102,11 +102,18 @@ class Attributes:
     def __init__(self, file: WatchedFile) -> None:
         self._file = file
         self._damaged: dict[str, None] = {}
+        self._unusable: dict[str, None] = {}
 
     @property
     def warnings(self) -> list[str]:
-        """Which attributes couldn't be read; one line each."""
-        return [f"the attribute {name} is damaged, and left out" for name in self._damaged]
+        """Which attributes couldn't be read, and what else is left out; one line each."""
+        return [f"the attribute {name} is damaged, and left out" for name in self._damaged] + [
+            *self._unusable
+        ]
+
+    def leave_out(self, what: str) -> None:
+        """Warn of something that says what can't be."""
+        self._unusable[what] = None
 
     def text(self, owner: Owner, name: str) -> str:
         """Return an attribute as text; "" where there is none, or it is no short text or number."""

@@ -90,10 +90,9 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
             parts = {axis: datasets[prefix + columns.by_axis[axis]] for axis in AXES}
             places.append(_place(path, file, attributes, group or "events", parts, columns, fields=None))
     if not places:
-        found = ", ".join(f"{name} {dataset.shape}" for name, dataset in [*datasets.items()][:8]) or "nothing"
         raise FormatError(
-            f"{path}: no events in it (found: {found}): give a file with datasets t, x, y, p in one group, "
-            f"or one dataset with these fields"
+            f"{path}: no events in it (found: {_found(file)}): give a file with datasets t, x, y, p of numbers in "
+            f"one group, or one dataset with these fields"
         )
     return places
 
@@ -118,6 +117,21 @@ def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
 
     file.visititems(visit)
     return {name: _open_with_cache(file, name, octets) for name, octets in chunk_bytes.items()}
+
+
+def _found(file: h5py.File) -> str:
+    """Return the first datasets of any kind, with their shapes, and which aren't numbers."""
+    found: list[str] = []
+
+    def visit(name: str, item: object) -> bool | None:
+        if isinstance(item, h5py.Dataset) and item.dtype.names is None:
+            found.append(f"{name} {item.shape}{'' if _numeric([item.dtype]) else ' of no numbers'}")
+        elif isinstance(item, h5py.Dataset):
+            found.append(f"{name} {item.shape} of {', '.join(item.dtype.names)}")
+        return True if len(found) >= 8 else None
+
+    file.visititems(visit)
+    return ", ".join(found) or "nothing"
 
 
 def _numeric(dtypes: list[np.dtype[np.generic]]) -> bool:
@@ -152,7 +166,7 @@ def _place(
         unit=columns.unit
         or next((unit for unit in units if unit), None)
         or ("µs" if from_dsec or from_prophesee else None),
-        offset_us=_offset(home, file),
+        offset_us=_offset(home, file, attributes),
         resolution=next(
             (size for owner in owners if (size := attributes.resolution(owner)) is not None), None
         ),
@@ -212,11 +226,16 @@ def _open_with_cache(file: h5py.File, name: str, chunk_bytes: int) -> h5py.Datas
     return h5py.Dataset(h5py.h5d.open(file.id, name.encode(errors="surrogateescape"), access), readonly=True)
 
 
-def _offset(home: h5py.Group, file: h5py.File) -> int:
-    """Return what is to be added to the times: DSEC's ``t_offset``, µs."""
+def _offset(home: h5py.Group, file: h5py.File, attributes: Attributes) -> int:
+    """Return what is to be added to the times: DSEC's ``t_offset``, µs; warn of one that can't be."""
     for owner in (home, file):
         offset = owner.get("t_offset") if owner.get("t_offset", getlink=True, default=None) else None
-        if isinstance(offset, h5py.Dataset) and offset.size == 1 and offset.dtype.kind in "iu":
-            value = int(np.asarray(offset[()]).item())
-            return value if abs(value) < TIME_LIMIT_US // 2 else 0
+        if not isinstance(offset, h5py.Dataset):
+            continue
+        if offset.size == 1 and offset.dtype.kind in "iuf":
+            value = float(np.asarray(offset[()]).item())
+            if value.is_integer() and abs(value) < TIME_LIMIT_US // 2:
+                return int(value)
+        attributes.leave_out("t_offset isn't one whole number of µs, and isn't added to the times")
+        return 0
     return 0

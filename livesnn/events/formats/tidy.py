@@ -88,5 +88,7 @@ def notes_on(stream: str, counters: SourceCounters) -> list[str]:
             f"{stream}: {counters.out_of_order:,} events were out of order of time, and are put in order"
         )
     if counters.out_of_bounds:
-        notes.append(f"{stream}: {counters.out_of_bounds:,} events outside the sensor are left out")
+        notes.append(
+            f"{stream}: {counters.out_of_bounds:,} events outside the sensor, or of no usable time, are left out"
+        )
     return notes
