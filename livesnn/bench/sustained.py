@@ -26,7 +26,6 @@ from livesnn.events import Events, Resolution
 from livesnn.events.frames import Frame, frames
 from livesnn.events.paced import PACKET_US, Paced
 from livesnn.infer import Engine, load_model
-from livesnn.infer.onnx_engine import default_threads
 from livesnn.paths import recordings_dir
 
 RECORDING = "arm_roll.aedat4"
@@ -72,7 +71,7 @@ def bench_sustained(
     Parameters
     ----------
     threads
-        Of a step; None: as the app.
+        Of a step; None: as the app, see `load_model`.
 
     Returns
     -------
@@ -81,7 +80,6 @@ def bench_sustained(
     """
     if find_spec("torch") is None:
         raise LivesnnError("this measurement makes a network with PyTorch: pip install 'livesnn[train]'")
-    threads = threads or default_threads()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         engines = {
@@ -100,7 +98,7 @@ def bench_sustained(
 
 
 def _bench_engine(
-    engine: Engine, bits: int, folder: Path, rates: Sequence[int], threads: int, seconds: float
+    engine: Engine, bits: int, folder: Path, rates: Sequence[int], threads: int | None, seconds: float
 ) -> dict[str, object]:
     events, resolution = _whole_frames()
     model = calibrated(folder / f"model-{bits}", DENSITY, weight_bits=bits)

@@ -61,7 +61,7 @@ def load_model(
         process, once an installation: 15 s; `auto_engine.AutoModel`). "spike": our kernels for STS-ResNets, and ONNX
         Runtime for steps of so many spikes that it is faster (`adaptive_engine`). "torch" needs livesnn[train].
     threads
-        Threads of one step, 1 or more; None: see `onnx_engine.default_threads`.
+        Threads of one step, 1 or more; None: see `default_threads` of `onnx_engine` and `spike_engine`.
     wait
         Of "spike": compile here and now, if need be; or go about it as "auto" does.
 

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import time
 from itertools import pairwise
 from math import prod
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
 from livesnn.infer import State
 from livesnn.infer.checks import check_first_step, check_step
-from livesnn.infer.onnx_engine import default_threads
 from livesnn.infer.spikes import crew
 from livesnn.infer.spikes.crew import Crew
 from livesnn.infer.spikes.layout import LANES
 from livesnn.infer.spikes.plan import FloatArray, Plan, plan
-from livesnn.infer.spikes.step import read_out
+from livesnn.infer.spiking import Counted
 from livesnn.weights import fold_batch_norm, load_weights
 
 WEIGHTS = "model.safetensors"
 
+ON_TIME_S = 0.001
+"""A frame that has waited no longer is stepped by one thread alone: that takes longer, but ever the same time.
 
-class Membranes(tuple[FloatArray, ...]):
+Where all threads of a machine have work, one of them is kept from it now and then for milliseconds.
+"""
+
+
+class Membranes(Counted):
     """A State that knows it is views of one array ``together`` float32 [·], in memory [H, W, C] a layer.
 
     ``synops``: synaptic operations of the step that made it.
@@ -44,6 +52,8 @@ class SpikeModel:
         self._network = network
         self._crew = Crew(network, _rule(card), threads)
         self._ends = np.cumsum([0, *map(prod, card.states.values())]).tolist()
+        self._hidden = np.flatnonzero(network.layers["lanes"])  # the others are lists alone
+        self._sizes = np.diff(self._ends)
 
     @classmethod
     def load(cls, folder: Path, *, threads: int | None = None) -> SpikeModel:
@@ -62,7 +72,9 @@ class SpikeModel:
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
-        return self._state(np.zeros(self._ends[-1], np.float32), 0.0)
+        state = self._state(np.zeros(self._ends[-1], np.float32))
+        state.synops, state.density, state.mean = 0.0, *np.zeros((2, len(self._sizes)), np.float32)
+        return state
 
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
         """Return the output [K] and the next state; raises ModelError on a wrong shape."""
@@ -74,10 +86,24 @@ class SpikeModel:
         network, data = self._network, np.ascontiguousarray(frame.data)
         before = self._together(state)
         after, sums = np.empty_like(before), network.bias.copy()
-        self._crew.step(data, before, after)
-        synops = read_out(network, sums)
+        spikes = np.empty(len(network.layers), np.int64)
+        late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or nobody waits: its arrival is unknown
+        self._crew.step(data, before, (after, sums, spikes), alone=not late)
         output = self._read_out(sums, before[self._ends[-2] :], after[self._ends[-2] :])
-        return output, self._state(after, synops)
+        state = self._state(after)
+        state.synops = float(spikes @ network.reach)
+        state.density, state.mean = self._figures(spikes[self._hidden], state[-1])
+        return output, state
+
+    def _figures(self, spikes: npt.NDArray[np.int64], output: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return what `spiking.density_and_mean` does, of spikes a hidden layer and the output's membranes [K]."""
+        network, figures = self._network, np.empty((2, len(self._sizes)), np.float32)
+        figures[0, :-1] = spikes
+        figures[1, :-1] = np.add.reduceat(network.totals, network.layers["totals"][self._hidden])
+        figures[0, -1] = np.count_nonzero(output >= np.float32(self.card.neuron.threshold))
+        figures[1, -1] = output.sum()
+        density, mean = figures / self._sizes.astype(np.float32)
+        return density, mean
 
     def _read_out(self, sums: FloatArray, before: FloatArray, after: FloatArray) -> FloatArray:
         """Advance the membranes [K] of the output layer by the currents; return its output [K]."""
@@ -91,16 +117,24 @@ class SpikeModel:
         """Return all membranes in one array: a state's own, or another's copied into that order."""
         if isinstance(state, Membranes):
             return state.together
-        copied = self._state(np.empty(self._ends[-1], np.float32), 0.0)
+        copied = self._state(np.empty(self._ends[-1], np.float32))
         for into, membrane in zip(copied, state, strict=True):
             into[...] = membrane
         return copied.together
 
-    def _state(self, together: FloatArray, synops: float) -> Membranes:
+    def _state(self, together: FloatArray) -> Membranes:
         parts = zip(pairwise(self._ends), self.card.states.values(), strict=True)
         state = Membranes(_planes(together[first:last], shape) for (first, last), shape in parts)
-        state.together, state.synops = together, synops
+        state.together = together
         return state
+
+
+def default_threads() -> int:
+    """Return the threads of one step: as many as there are logical processors, one or two.
+
+    Unlike ONNX Runtime's, the second one is called only to frames that are late, and waited for only in what it does.
+    """
+    return min(2, os.cpu_count() or 1)
 
 
 def runs(card: ModelCard) -> bool:

@@ -1,4 +1,4 @@
-"""How many neurons of each layer spiked, and how far the others are from it: from the membranes, in one pass.
+"""How many neurons of each layer spiked, and how far the others are from it: counted by the step, or in one pass.
 
 Not here: what spikes cost (synops.py).
 """
@@ -16,11 +16,20 @@ from livesnn.infer import State
 FloatArray = npt.NDArray[np.float32]
 
 
+class Counted(tuple[FloatArray, ...]):
+    """A State whose step has counted what `density_and_mean` returns."""
+
+    density: FloatArray
+    mean: FloatArray
+
+
 def density_and_mean(membranes: State, threshold: float) -> tuple[FloatArray, FloatArray]:
     """Return two float32 [layers]: the share of neurons at or above the threshold, and the mean U.
 
     Neurons at the threshold are those that spiked in the step that made this state.
     """
+    if isinstance(membranes, Counted):
+        return membranes.density, membranes.mean
     # A layer may be [C, H, W] in any order in memory; "K" takes it as it lies, without a copy. All in one call: each
     # gives the interpreter's lock away, and must wait for it after.
     figures = np.empty((len(membranes), 2))

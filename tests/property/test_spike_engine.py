@@ -18,7 +18,9 @@ from livesnn.infer import Model, State, load_model
 from livesnn.infer.decide import Decider
 from livesnn.infer.pipeline import run
 from livesnn.infer.spike_engine import Membranes, SpikeModel
+from livesnn.infer.spikes.layout import CALLED, EPOCH
 from livesnn.infer.spikes.step import lead
+from livesnn.infer.spiking import density_and_mean
 from livesnn.infer.synops import synops
 from livesnn.paths import recordings_dir
 from livesnn.sources import open_source
@@ -186,6 +188,29 @@ def test_a_state_knows_the_synaptic_operations_of_its_step(folder: Path) -> None
         density = np.array([np.mean(u >= np.float32(card.neuron.threshold)) for u in state[:-1]])
         assert isinstance(state, Membranes)
         assert state.synops == pytest.approx(synops(density, card), rel=1e-6)
+
+
+@pytest.mark.parametrize("folder", CARDS, indirect=True)
+def test_a_state_knows_how_many_neurons_spiked_and_their_mean(folder: Path) -> None:
+    spike = SpikeModel.load(folder, threads=2)
+    state, threshold = spike.initial_state(), spike.card.neuron.threshold
+    for rate in (0.0, 0.3, 2.0):
+        _, state = spike.step(frame_of(spike.card, np.random.default_rng(0), rate), state)
+        known, counted = density_and_mean(state, threshold), density_and_mean(tuple(state), threshold)
+        np.testing.assert_allclose(known[0], counted[0], rtol=1e-6)
+        np.testing.assert_allclose(known[1], counted[1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("folder", ["8 bits"], indirect=True)
+def test_a_frame_that_waits_for_nobody_is_stepped_by_one_thread_and_a_late_one_by_all(folder: Path) -> None:
+    spike = SpikeModel.load(folder, threads=2)
+    frame, board = frame_of(spike.card, np.random.default_rng(0), 0.3), spike._crew._board
+    steps, called = int(board[EPOCH]), int(board[CALLED])
+    alone, _ = spike.step(replace(frame, arrived_s=time.perf_counter()), spike.initial_state())
+    assert (board[EPOCH], board[CALLED]) == (steps + 1, called)
+    together, _ = spike.step(replace(frame, arrived_s=time.perf_counter() - 1), spike.initial_state())
+    assert (board[EPOCH], board[CALLED]) == (steps + 2, steps + 2)
+    np.testing.assert_array_equal(alone, together)
 
 
 def test_rounding_to_8_bits_stays_within_16_bits_and_half_a_step() -> None:

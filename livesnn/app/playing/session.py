@@ -293,4 +293,4 @@ def _warm_up(model: Model, playback: Playback) -> None:
         Slicer(card.slice, playback.resolution, card).push(event)
     blank = np.zeros((card.channels, card.height, card.width), np.uint8)
     _, state = model.step(Frame(0, blank, 0), model.initial_state())
-    density_and_mean(state, model.card.neuron.threshold)
+    density_and_mean(tuple(state), model.card.neuron.threshold)  # another engine's may not have counted

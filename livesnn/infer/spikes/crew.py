@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.infer.spikes.kept import is_kept
-from livesnn.infer.spikes.layout import EPOCH, LANES, TICKET
+from livesnn.infer.spikes.layout import CALLED, LANES, TICKET
 from livesnn.infer.spikes.plan import FloatArray, Plan
-from livesnn.infer.spikes.step import lead, read_out, serve
+from livesnn.infer.spikes.step import lead, serve
 from livesnn.machine_code import forget_stale
 from livesnn.threads import WAKE_S, Worker
 
@@ -43,22 +43,30 @@ class Crew:
             worker = Worker(f"spikes-{thread}", task).start()
             weakref.finalize(self, worker.stop.set)
 
-    def step(self, frame: npt.NDArray[np.uint8], before: FloatArray, after: FloatArray) -> None:
+    def step(
+        self,
+        frame: npt.NDArray[np.uint8],
+        before: FloatArray,
+        written: tuple[FloatArray, FloatArray, npt.NDArray[np.int64]],
+        *,
+        alone: bool,
+    ) -> None:
         """Advance by one frame; see `step.lead`."""
-        for bell in self._bells:
+        alone = alone or not self._bells
+        for bell in () if alone else self._bells:
             bell.set()
         where = frame.__array_interface__["data"][0]
-        lead(self._board, self._tickets, self._network, self._rule, where, before, after, *self._held)
+        shared = self._board, self._tickets, self._network, self._rule
+        lead(*shared, alone, where, before, written, *self._held)
 
 
 def is_compiled(network: Plan, rule: Rule) -> bool:
     """Return whether all that a step runs is there in machine code, in this process or on disk."""
     forget_stale(serve)
-    shared, held, membranes = _shared(network, 1), _scratch(network), np.zeros(1, np.float32)
-    return (
-        is_kept(serve, *shared, network, rule, *held, 0, 0, 0)
-        and is_kept(lead, *shared, network, rule, 0, membranes, membranes, *held)
-        and is_kept(read_out, network, membranes)
+    shared, held, floats = _shared(network, 1), _scratch(network), np.zeros(1, np.float32)
+    spikes = np.zeros(1, np.int64)
+    return is_kept(serve, *shared, network, rule, *held, 0, 0, 0) and is_kept(
+        lead, *shared, network, rule, True, 0, floats, (floats, floats, spikes), *held
     )
 
 
@@ -88,5 +96,5 @@ def _serve(
     while not stop.is_set():
         epoch = serve(board, tickets, network, rule, *held, thread, epoch, PATIENCE)
         bell.clear()
-        if board[EPOCH] == epoch:
+        if board[CALLED] == epoch:
             bell.wait(WAKE_S)

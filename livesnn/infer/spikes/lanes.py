@@ -261,22 +261,23 @@ def copy(typing, lanes, source, target):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def fire(typing, lanes, sums, before, after, alpha, threshold, resets):  # type: ignore[no-untyped-def]
-    """Advance membranes [lanes] by a step (SPEC, Eq. 1-4); return a bit for each that spikes."""
+def fire(typing, lanes, sums, before, after, totals, alpha, threshold, resets):  # type: ignore[no-untyped-def]
+    """Advance membranes [lanes] by a step (SPEC, Eq. 1-4), add them to totals; return a bit for each that spikes."""
     if not isinstance(lanes, types.IntegerLiteral):
         return None
     count = lanes.literal_value
-    arguments = (types.uintp, types.uintp, types.uintp, types.float32, types.float32, types.boolean)
+    arguments = (*[types.uintp] * 4, types.float32, types.float32, types.boolean)
     signature = types.uint64(lanes, *arguments)
 
     def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, sums, before, after, alpha, threshold, resets = arguments
+        _, sums, before, after, totals, alpha, threshold, resets = arguments
         old, height = _vector(builder, before, count), _splat(builder, threshold, count)
         zero = ir.Constant(old.type, [0.0] * count)
         quiet = builder.fcmp_ordered("<", old, height)
         kept = builder.select(resets, builder.select(quiet, old, zero), old)
         new = builder.fadd(_vector(builder, sums, count), builder.fmul(kept, _splat(builder, alpha, count)))
         _vector(builder, after, count, new)
+        _add(builder, _FLOAT, totals, new, count)
         bits = builder.bitcast(builder.fcmp_ordered(">=", new, height), ir.IntType(count))
         return builder.zext(bits, WORD) if count < WORD.width else bits
 

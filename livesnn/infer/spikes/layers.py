@@ -23,7 +23,7 @@ from livesnn.infer.spikes.lanes import (
     settle,
     sweep_bytes,
 )
-from livesnn.infer.spikes.layout import BEGIN_BYTES, FLOATS, LANES, POOLED, THROUGH
+from livesnn.infer.spikes.layout import BAND, BEGIN_BYTES, FLOATS, LANES, POOLED, THROUGH
 from livesnn.infer.spikes.words import begin_at, count_at, lowest, put_begin, put_spike, spike_at
 
 
@@ -239,6 +239,7 @@ def _layers(lanes: int) -> Callable[..., None]:
     def advance(layer, reads, y0, y1, counted, neuron, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Advance a band of neurons by a step."""
         pixels, chunks, size = (y1 - y0) * layer.width, layer.outputs // lanes, lanes * FLOAT_BYTES
+        totals = types.uintp(at.totals + (layer.totals + y0 // BAND * lanes) * FLOAT_BYTES)
         add_read(reads[0], y0, y1, layer, counted, True, at, sums, shorts)
         through = reads[1].kind == THROUGH
         if reads[1].kernel and not through:
@@ -253,7 +254,7 @@ def _layers(lanes: int) -> Callable[..., None]:
                         add_through(reads[1], y, x, chunk, at, held)
                     place = layer.membranes * FLOAT_BYTES + ((y * layer.width + x) * chunks + chunk) * size
                     old, new = types.uintp(at.before + place), types.uintp(at.after + place)
-                    bits = fire(lanes, held, old, new, neuron[0], neuron[1], neuron[2])
+                    bits = fire(lanes, held, old, new, totals, neuron[0], neuron[1], neuron[2])
                     while bits:
                         put_spike(at.lists, count, chunk * lanes + lowest(bits))
                         count += 1

@@ -16,8 +16,8 @@ LANES = (64, 32, 16)
 """Outputs at a time: the largest that divides a layer's width."""
 TICKET = 8
 """int64 a ticket, so that each has a cache line of its own."""
-EPOCH, FRAME, BEFORE, AFTER = 0, 8, 9, 10
-"""Where the board says which step it is, and where its frame and membranes lie."""
+EPOCH, CALLED, FRAME, BEFORE, AFTER = 0, 8, 9, 10, 11
+"""Where the board says which step it is, which one others are called to, and where its frame and membranes lie."""
 BAND = 4
 """Rows of a layer that a thread advances at a time."""
 BANDS = 1 << 20
@@ -31,11 +31,11 @@ READ = np.dtype([(name, np.int64) for name in (
 row, C, k, stride, and how far the first tap is from the border's corner. k = 0: nothing is read."""
 SIXTEEN, BEGIN_BYTES = 16 * FLOAT_BYTES, 4  # numba takes a product for no literal
 LAYER = np.dtype([(name, np.int64) for name in (
-    "height", "width", "outputs", "lanes", "bias", "membranes", "lists", "row", "begin", "across", "pad",
+    "height", "width", "outputs", "lanes", "bias", "membranes", "totals", "lists", "row", "begin", "across", "pad",
 )])  # fmt: skip
-"""Neurons [height, width, outputs]: where their bias, membranes, lists and the lists' beginnings start; how far apart
-rows of lists and of beginnings are; the border, in pixels without spikes. Lists alone, of no neurons, have no
-lanes."""
+"""Neurons [height, width, outputs]: where their bias, membranes, totals [band, lanes], lists and the lists' begins
+start; how far apart rows of lists and of begins are; the border, in pixels without spikes. Lists alone, of no
+neurons, have no lanes."""
 TAP = np.dtype([(name, np.int64) for name in (
     "begin", "across", "pad", "weights", "inputs", "rows", "columns", "side")])  # fmt: skip
 """What the read-out reads of a map: weights [n, rows, columns, C, 16], by pools of side·side pixels."""
@@ -52,5 +52,6 @@ class Places(NamedTuple):
     lists: int
     counts: int
     begins: int
+    totals: int
     before: int
     after: int

@@ -32,8 +32,9 @@ class Plan(NamedTuple):
     layers, reads, taps
         `LAYER` [n]: the counts, the stem, the lists of the pool behind it, all others; `READ` [n, 2]: what each
         reads, and its skip; `TAP` [2]. Counts and pool are lists only, of no neurons.
-    weights, rounded, lists, counts, begins
-        float32, int8, uint16, uint8 and int32 [·]: what the rows of those point into.
+    weights, rounded, lists, counts, begins, totals
+        float32, int8, uint16, uint8, int32 and float32 [·]: what the rows of those point into. Totals are of
+        membranes, the bands of a layer one behind the other.
     bias
         float32 [16·n]: the read-out's, with zeros behind it.
     scratch
@@ -51,6 +52,7 @@ class Plan(NamedTuple):
     lists: npt.NDArray[np.uint16]
     counts: npt.NDArray[np.uint8]
     begins: npt.NDArray[np.int32]
+    totals: FloatArray
     scratch: int
     reach: npt.NDArray[np.float64]
 
@@ -66,12 +68,12 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     taps = np.array(list(_taps(tensors, memory, card, [layers[end] for end in ends])), TAP)
     bias = np.zeros(_sixteens(shapes[-1][0]), np.float32)
     bias[: shapes[-1][0]] = tensors.take("classify.bias", shapes[-1])
-    lists, begins = memory.lists()
+    lists, begins, totals = memory.lists()
     scratch = max(BAND * row.layer.width * row.layer.outputs for row in rows)
     counts = np.zeros(prod((card.input.channels, card.input.height, card.input.width)), np.uint8)
     stem, *blocks = fan_out(card)
     reach = np.array([0.0, stem, 0.0, *blocks])
-    return Plan(layers, reads, taps, *memory.weights(), bias, lists, counts, begins, scratch, reach)
+    return Plan(layers, reads, taps, *memory.weights(), bias, lists, counts, begins, totals, scratch, reach)
 
 
 class _Tensors:
@@ -104,6 +106,7 @@ class _Map(NamedTuple):
     lanes: int
     bias: int
     membranes: int
+    totals: int
     lists: int
     row: int
     begin: int
@@ -117,7 +120,7 @@ class _Memory:
     def __init__(self) -> None:
         self._weights: list[FloatArray] = []
         self._rounded = [np.zeros(0, np.int8)]
-        self._floats = self._bytes = self._lists = self._begins = self._membranes = 0
+        self._floats = self._bytes = self._lists = self._begins = self._membranes = self._totals = 0
 
     def keep(self, weights: FloatArray) -> int:
         """Append weights; return where they start."""
@@ -155,11 +158,13 @@ class _Memory:
         outputs, height, width = shape
         kept = 0 if bias is None else self.keep(bias)
         row, across = width * outputs * times, width + 2 * pad + 1
+        lanes = 0 if bias is None else _lanes(outputs)
         made = _Map(
-            height, width, outputs, 0 if bias is None else _lanes(outputs), kept,
-            self._membranes, self._lists, row, self._begins, across, pad,
+            height, width, outputs, lanes, kept, self._membranes, self._totals,
+            self._lists, row, self._begins, across, pad,
         )  # fmt: skip
         self._membranes += 0 if bias is None else prod(shape)
+        self._totals += -(-height // BAND) * lanes
         self._lists += height * row
         self._begins += (height + 2 * pad) * across
         return made
@@ -168,11 +173,12 @@ class _Memory:
         """Return what was kept."""
         return np.concatenate(self._weights), np.concatenate(self._rounded)
 
-    def lists(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int32]]:
-        """Return room for the lists of all maps, and for their beginnings: borders are empty and stay so."""
+    def lists(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int32], FloatArray]:
+        """Return room for the lists of all maps, their beginnings and totals: borders are empty and stay so."""
         if self._lists >= 1 << 31:
             raise ModelError("its layers are too large for engine 'spike': use --engine onnx")
-        return np.zeros(self._lists, np.uint16), np.zeros(self._begins, np.int32)
+        lists, begins = np.zeros(self._lists, np.uint16), np.zeros(self._begins, np.int32)
+        return lists, begins, np.zeros(self._totals, np.float32)
 
 
 class _Row(NamedTuple):

@@ -6,7 +6,18 @@ from numba import njit, types
 
 from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_floats, rows_of
 from livesnn.infer.spikes.layers import advance, begin_row, end_row
-from livesnn.infer.spikes.layout import AFTER, BAND, BANDS, BEFORE, EPOCH, FRAME, SIXTEEN, TICKET, Places
+from livesnn.infer.spikes.layout import (
+    AFTER,
+    BAND,
+    BANDS,
+    BEFORE,
+    CALLED,
+    EPOCH,
+    FRAME,
+    SIXTEEN,
+    TICKET,
+    Places,
+)
 from livesnn.infer.spikes.words import (
     add_to,
     begin_at,
@@ -95,6 +106,7 @@ def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts
         types.uintp(plan.lists.ctypes.data),
         types.uintp(plan.counts.ctypes.data),
         types.uintp(plan.begins.ctypes.data),
+        types.uintp(plan.totals.ctypes.data),
         types.uintp(board[BEFORE]),
         types.uintp(board[AFTER]),
     )
@@ -135,76 +147,20 @@ def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts
 
 
 @njit(nogil=True, cache=True)
-def lead(board, tickets, plan, rule, frame, before, after, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
-    """Advance a network by one frame, but for its read-out.
-
-    Parameters
-    ----------
-    board, tickets
-        int64 [16] and [n, 1 + threads, TICKET], a layer's finished bands and each thread's begun ones: what tells
-        other threads, in `serve`, of the step. Nobody is waited for who hasn't begun a band, and nobody begins one of
-        a step that is over: what a step works on is the caller's again.
-    plan
-        A `plan.Plan`, whose lists are written over.
-    rule
-        (largest count, alpha, threshold, resets, stride of the pool behind the stem).
-    frame
-        Address of uint8 [C, H, W]: for an array that may not be written to, all of this would be compiled again.
-    before, after
-        float32 [·], all membranes; after is written, but for the read-out's, the last ones.
-    sums, shorts
-        float32 and int16 [plan.scratch] to work on, one thread's own; shorts are zero before and after.
-    some_64, some_32, some_16
-        None where no layer has so many lanes; anything else where some have.
-    """
-    epoch = board[EPOCH] + 1
-    threads = tickets.shape[1] - 1
+def _count(plan, begins, spikes):  # type: ignore[no-untyped-def]
+    """Leave in spikes int64 [n] how many each layer lists."""
     for number in range(len(plan.layers)):
-        bands = _bands(plan.layers[number])
-        leave_at(_word(tickets, number, 0), 0)
-        for thread in range(threads):
-            leave_at(_word(tickets, number, 1 + thread), epoch * BANDS + bands * thread // threads)
-    board[FRAME], board[BEFORE], board[AFTER] = frame, before.ctypes.data, after.ctypes.data
-    leave_at(types.uintp(board.ctypes.data), epoch)
-    _take_part(epoch, 0, board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16)
+        layer = plan.layers[number]
+        spikes[number] = 0
+        for y in range(layer.height):
+            first = layer.begin + (y + layer.pad) * layer.across + layer.pad
+            spikes[number] += begin_at(begins, first + layer.width) - begin_at(begins, first)
 
 
 @njit(nogil=True, cache=True)
-def serve(board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16, thread, epoch, patience):  # type: ignore[no-untyped-def]
-    """Take part in every step after ``epoch``, until none came for so many looks; return the last one."""
-    looks = 0
-    while looks < patience:
-        newest = seen_at(types.uintp(board.ctypes.data))
-        if newest == epoch:
-            looks += 1
-            continue
-        epoch, looks = newest, 0
-        _take_part(epoch, thread, board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16)
-    return epoch
-
-
-@njit(nogil=True, cache=True)
-def _synops(plan, begins):  # type: ignore[no-untyped-def]
-    """Return the synapses that the listed spikes of all neurons reach."""
-    total = 0.0
-    for number in range(len(plan.layers)):
-        layer, spikes = plan.layers[number], 0
-        if plan.reach[number]:
-            for y in range(layer.height):
-                first = layer.begin + (y + layer.pad) * layer.across + layer.pad
-                spikes += begin_at(begins, first + layer.width) - begin_at(begins, first)
-            total += spikes * plan.reach[number]
-    return total
-
-
-@njit(nogil=True, cache=True)
-def read_out(plan, sums):  # type: ignore[no-untyped-def]
-    """Add to sums float32 [16·n] what all spikes of the maps reach that the classifier's pools cover.
-
-    Return the step's synaptic operations (`synops.synops`).
-    """
+def _read_out(plan, begins, sums):  # type: ignore[no-untyped-def]
+    """Add to sums float32 [16·n] what all spikes of the maps reach that the classifier's pools cover."""
     weights, lists = types.uintp(plan.weights.ctypes.data), types.uintp(plan.lists.ctypes.data)
-    begins = types.uintp(plan.begins.ctypes.data)
     for tap in plan.taps:
         for y in range(tap.rows * tap.side):
             for x in range(tap.columns * tap.side):
@@ -217,4 +173,68 @@ def read_out(plan, sums):  # type: ignore[no-untyped-def]
                     held = types.uintp(sums.ctypes.data + chunk * 16 * FLOAT_BYTES)
                     for i in range(begin_at(begins, pixel), begin_at(begins, pixel + 1)):
                         add_floats(16, held, rows_of(1, SIXTEEN, rows, lists, i), 0)
-    return _synops(plan, begins)
+
+
+@njit(nogil=True, cache=True)
+def lead(board, tickets, plan, rule, alone, frame, before, written, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
+    """Advance a network by one frame, but for the membranes of its read-out.
+
+    Parameters
+    ----------
+    board, tickets
+        int64 [16] and [n, 1 + threads, TICKET], a layer's finished bands and each thread's begun ones: what tells
+        other threads, in `serve`, of the step. Nobody is waited for who hasn't begun a band, and nobody begins one of
+        a step that is over: what a step works on is the caller's again.
+    plan
+        A `plan.Plan`, whose lists are written over.
+    rule
+        (largest count, alpha, threshold, resets, stride of the pool behind the stem).
+    alone
+        Whether other threads stay out of it.
+    frame
+        Address of uint8 [C, H, W]: for an array that may not be written to, all of this would be compiled again.
+    before
+        float32 [·], all membranes.
+    written
+        Three arrays: float32 [·], all membranes after, but for the read-out's, the last ones; float32 [16·n], the
+        read-out's bias, to which its currents are added; int64 [n], how many spikes each layer lists.
+        ``plan.totals`` are the sums of the membranes after.
+    sums, shorts
+        float32 and int16 [plan.scratch] to work on, one thread's own; shorts are zero before and after.
+    some_64, some_32, some_16
+        None where no layer has so many lanes; anything else where some have.
+    """
+    epoch = board[EPOCH] + 1
+    threads = tickets.shape[1] - 1
+    for number in range(len(plan.layers)):
+        bands = _bands(plan.layers[number])
+        leave_at(_word(tickets, number, 0), 0)
+        for thread in range(threads):
+            leave_at(_word(tickets, number, 1 + thread), epoch * BANDS + bands * thread // threads)
+    after, outputs, spikes = written
+    plan.totals[:] = 0
+    board[FRAME], board[BEFORE], board[AFTER] = frame, before.ctypes.data, after.ctypes.data
+    leave_at(types.uintp(board.ctypes.data), epoch)
+    if not alone:
+        leave_at(types.uintp(board.ctypes.data + CALLED * 8), epoch)
+    _take_part(epoch, 0, board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16)
+    begins = types.uintp(plan.begins.ctypes.data)
+    _read_out(plan, begins, outputs)
+    _count(plan, begins, spikes)
+
+
+@njit(nogil=True, cache=True)
+def serve(board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16, thread, epoch, patience):  # type: ignore[no-untyped-def]
+    """Take part in every step after ``epoch`` that others are called to, until none came for so many looks.
+
+    Return the last one.
+    """
+    looks = 0
+    while looks < patience:
+        newest = seen_at(types.uintp(board.ctypes.data + CALLED * 8))
+        if newest == epoch:
+            looks += 1
+            continue
+        epoch, looks = newest, 0
+        _take_part(epoch, thread, board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16)
+    return epoch
