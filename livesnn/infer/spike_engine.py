@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
@@ -42,6 +42,17 @@ class Membranes(Counted):
     synops: float
 
 
+class _View(NamedTuple):
+    """A layer's membranes [C, H, W], or [K], in the array of all: bytes from its start, and between neighbours."""
+
+    shape: tuple[int, ...]
+    offset: int
+    strides: tuple[int, ...]
+
+    def of(self, together: FloatArray) -> FloatArray:
+        return np.ndarray(self.shape, np.float32, together, self.offset, self.strides)
+
+
 class SpikeModel:
     """A Model (`livesnn.infer.Model`) whose time grows with the spikes; to be stepped from one thread at a time."""
 
@@ -49,11 +60,8 @@ class SpikeModel:
 
     def __init__(self, network: Plan, card: ModelCard, threads: int) -> None:
         self.card = card
-        self._network = network
         self._crew = Crew(network, _rule(card), threads)
-        self._ends = np.cumsum([0, *map(prod, card.states.values())]).tolist()
-        self._hidden = np.flatnonzero(network.layers["lanes"])  # the others are lists alone
-        self._sizes = np.diff(self._ends)
+        self._size, self._views = sum(map(prod, card.states.values())), list(_views(card.states.values()))
 
     @classmethod
     def load(cls, folder: Path, *, threads: int | None = None) -> SpikeModel:
@@ -72,9 +80,7 @@ class SpikeModel:
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
-        state = self._state(np.zeros(self._ends[-1], np.float32))
-        state.synops, state.density, state.mean = 0.0, *np.zeros((2, len(self._sizes)), np.float32)
-        return state
+        return self._state(np.zeros(self._size, np.float32), np.zeros((2, len(self._views)), np.float32), 0.0)
 
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
         """Return the output [K] and the next state; raises ModelError on a wrong shape."""
@@ -83,49 +89,27 @@ class SpikeModel:
 
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, Membranes]:
         """Step without a look at the shapes."""
-        network, data = self._network, np.ascontiguousarray(frame.data)
         before = self._together(state)
-        after, sums = np.empty_like(before), network.bias.copy()
-        spikes = np.empty(len(network.layers), np.int64)
+        after, output = np.empty_like(before), np.empty(len(self.card.classes), np.float32)
+        figures = np.empty((2, len(self._views)), np.float32)
         late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or nobody waits: its arrival is unknown
-        self._crew.step(data, before, (after, sums, spikes), alone=not late)
-        output = self._read_out(sums, before[self._ends[-2] :], after[self._ends[-2] :])
-        state = self._state(after)
-        state.synops = float(spikes @ network.reach)
-        state.density, state.mean = self._figures(spikes[self._hidden], state[-1])
-        return output, state
-
-    def _figures(self, spikes: npt.NDArray[np.int64], output: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return what `spiking.density_and_mean` does, of spikes a hidden layer and the output's membranes [K]."""
-        network, figures = self._network, np.empty((2, len(self._sizes)), np.float32)
-        figures[0, :-1] = spikes
-        figures[1, :-1] = np.add.reduceat(network.totals, network.layers["totals"][self._hidden])
-        figures[0, -1] = np.count_nonzero(output >= np.float32(self.card.neuron.threshold))
-        figures[1, -1] = output.sum()
-        density, mean = figures / self._sizes.astype(np.float32)
-        return density, mean
-
-    def _read_out(self, sums: FloatArray, before: FloatArray, after: FloatArray) -> FloatArray:
-        """Advance the membranes [K] of the output layer by the currents; return its output [K]."""
-        neuron, fires = self.card.neuron, self.card.readout == "spikes"
-        threshold = np.float32(neuron.threshold)
-        kept = before * (before < threshold) if fires and neuron.reset else before
-        after[:] = sums[: len(after)] + np.float32(neuron.alpha) * kept
-        return (after >= threshold).astype(np.float32) if fires else after.copy()
+        data = np.ascontiguousarray(frame.data)
+        synops = self._crew.step(data, before, (after, output, figures), alone=not late)
+        return output, self._state(after, figures, synops)
 
     def _together(self, state: State) -> FloatArray:
         """Return all membranes in one array: a state's own, or another's copied into that order."""
         if isinstance(state, Membranes):
             return state.together
-        copied = self._state(np.empty(self._ends[-1], np.float32))
-        for into, membrane in zip(copied, state, strict=True):
-            into[...] = membrane
-        return copied.together
+        together = np.empty(self._size, np.float32)
+        for view, membrane in zip(self._views, state, strict=True):
+            view.of(together)[...] = membrane
+        return together
 
-    def _state(self, together: FloatArray) -> Membranes:
-        parts = zip(pairwise(self._ends), self.card.states.values(), strict=True)
-        state = Membranes(_planes(together[first:last], shape) for (first, last), shape in parts)
-        state.together = together
+    def _state(self, together: FloatArray, figures: FloatArray, synops: float) -> Membranes:
+        state = Membranes([view.of(together) for view in self._views])
+        state.together, state.synops = together, synops
+        state.density, state.mean = figures
         return state
 
 
@@ -165,9 +149,15 @@ def _read(folder: Path) -> tuple[Plan, ModelCard]:
 def _rule(card: ModelCard) -> crew.Rule:
     neuron = card.neuron
     alpha, threshold = np.float32(neuron.alpha), np.float32(neuron.threshold)
-    return card.input.count_max, alpha, threshold, neuron.reset, card.network.stem_pool_stride
+    fires = card.readout == "spikes"
+    return card.input.count_max, alpha, threshold, neuron.reset, card.network.stem_pool_stride, fires
 
 
-def _planes(part: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Return a view as [C, H, W] of what is [H, W, C] in memory; [K] as it is."""
-    return part.reshape(shape[1], shape[2], shape[0]).transpose(2, 0, 1) if len(shape) == 3 else part
+def _views(shapes: Iterable[tuple[int, ...]]) -> Iterator[_View]:
+    """Yield where each layer lies: one behind the other, [H, W, C] in memory."""
+    offset = 0
+    for shape in shapes:
+        channels, width = shape[0], shape[-1]
+        strides = (4, 4 * channels * width, 4 * channels) if len(shape) == 3 else (4,)
+        yield _View(shape, offset, strides)
+        offset += 4 * prod(shape)

@@ -16,8 +16,8 @@ from livesnn.infer.spikes.step import lead, serve
 from livesnn.machine_code import forget_stale
 from livesnn.threads import WAKE_S, Worker
 
-Rule = tuple[int, np.float32, np.float32, bool, int]
-"""Largest count, alpha, threshold, whether spikes reset, stride of the pool behind the stem."""
+Rule = tuple[int, np.float32, np.float32, bool, int, bool]
+"""Largest count, alpha, threshold, whether spikes reset, stride of the stem's pool, whether the read-out fires."""
 
 PATIENCE = 200_000
 """Looks that a thread has for the next step before it sleeps, some 0.2 ms: a sleeper is late by 50 µs."""
@@ -47,26 +47,27 @@ class Crew:
         self,
         frame: npt.NDArray[np.uint8],
         before: FloatArray,
-        written: tuple[FloatArray, FloatArray, npt.NDArray[np.int64]],
+        written: tuple[FloatArray, FloatArray, FloatArray],
         *,
         alone: bool,
-    ) -> None:
+    ) -> float:
         """Advance by one frame; see `step.lead`."""
         alone = alone or not self._bells
         for bell in () if alone else self._bells:
             bell.set()
         where = frame.__array_interface__["data"][0]
         shared = self._board, self._tickets, self._network, self._rule
-        lead(*shared, alone, where, before, written, *self._held)
+        synops: float = lead(*shared, alone, where, before, written, *self._held)
+        return synops
 
 
 def is_compiled(network: Plan, rule: Rule) -> bool:
     """Return whether all that a step runs is there in machine code, in this process or on disk."""
     forget_stale(serve)
     shared, held, floats = _shared(network, 1), _scratch(network), np.zeros(1, np.float32)
-    spikes = np.zeros(1, np.int64)
+    written = floats, floats, np.zeros((2, 1), np.float32)
     return is_kept(serve, *shared, network, rule, *held, 0, 0, 0) and is_kept(
-        lead, *shared, network, rule, True, 0, floats, (floats, floats, spikes), *held
+        lead, *shared, network, rule, True, 0, floats, written, *held
     )
 
 

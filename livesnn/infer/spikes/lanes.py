@@ -234,16 +234,25 @@ def settle(typing, lanes, shorts, scales, onto, sums):  # type: ignore[no-untype
 
 @intrinsic
 def increase(typing, sums, index, number):  # type: ignore[no-untyped-def]
-    """Add the float32 at an address to one of the sums at another."""
+    """Add a float32 to one of the sums at an address."""
 
     def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
         sums, index, number = arguments
         place = builder.gep(builder.inttoptr(sums, _FLOAT.as_pointer()), [index])
-        by = builder.load(builder.inttoptr(number, _FLOAT.as_pointer()))
-        builder.store(builder.fadd(builder.load(place), by), place)
+        builder.store(builder.fadd(builder.load(place), number), place)
         return context.get_dummy_value()
 
-    return types.void(types.uintp, types.int64, types.uintp), generate
+    return types.void(types.uintp, types.int64, types.float32), generate
+
+
+@intrinsic
+def float_at(typing, address):  # type: ignore[no-untyped-def]
+    """Return the float32 at an address."""
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        return builder.load(builder.inttoptr(arguments[0], _FLOAT.as_pointer()))
+
+    return types.float32(types.uintp), generate
 
 
 @intrinsic

@@ -18,12 +18,13 @@ from livesnn.infer.spikes.lanes import (
     add_times,
     copy,
     fire,
+    float_at,
     increase,
     rows_of,
     settle,
     sweep_bytes,
 )
-from livesnn.infer.spikes.layout import BAND, BEGIN_BYTES, FLOATS, LANES, POOLED, THROUGH
+from livesnn.infer.spikes.layout import BAND, BEGIN_BYTES, FLOATS, LANES, POOLED, SPIKES, THROUGH, TOTALS
 from livesnn.infer.spikes.words import begin_at, count_at, lowest, put_begin, put_spike, spike_at
 
 
@@ -233,13 +234,13 @@ def _layers(lanes: int) -> Callable[..., None]:
         for i in range(begin_at(at.begins, place), begin_at(at.begins, place + 1)):
             lane = spike_at(at.lists, i) - chunk * lanes
             if 0 <= lane < lanes:
-                increase(sums, lane, gain)
+                increase(sums, lane, float_at(gain))
 
     @njit(nogil=True, cache=True)
     def advance(layer, reads, y0, y1, counted, neuron, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Advance a band of neurons by a step."""
         pixels, chunks, size = (y1 - y0) * layer.width, layer.outputs // lanes, lanes * FLOAT_BYTES
-        totals = types.uintp(at.totals + (layer.totals + y0 // BAND * lanes) * FLOAT_BYTES)
+        totals = types.uintp(at.totals + (layer.totals + y0 // BAND * TOTALS) * FLOAT_BYTES)
         add_read(reads[0], y0, y1, layer, counted, True, at, sums, shorts)
         through = reads[1].kind == THROUGH
         if reads[1].kernel and not through:
@@ -261,6 +262,7 @@ def _layers(lanes: int) -> Callable[..., None]:
                         bits &= bits - types.uint64(1)
                 put_begin(at.begins, begin + x + 1, count)
             end_row(layer, begin, count, at)
+            increase(totals, SPIKES, count - layer.lists - y * layer.row)
 
     return advance
 

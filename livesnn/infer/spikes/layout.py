@@ -20,6 +20,10 @@ EPOCH, CALLED, FRAME, BEFORE, AFTER = 0, 8, 9, 10, 11
 """Where the board says which step it is, which one others are called to, and where its frame and membranes lie."""
 BAND = 4
 """Rows of a layer that a thread advances at a time."""
+GAP = 32
+"""float32 between what is written of one band and of the next, two cache lines: no two threads write to one."""
+SPIKES, TOTALS = LANES[0], LANES[0] + GAP
+"""Where a band's totals, of its membranes [lanes], say how many neurons spiked; and how far apart they are."""
 BANDS = 1 << 20
 """More than a layer has: what counts begun bands also says the step, times this."""
 FLOATS, BYTES, POOLED, THROUGH = 0, 1, 2, 3
@@ -33,12 +37,13 @@ SIXTEEN, BEGIN_BYTES = 16 * FLOAT_BYTES, 4  # numba takes a product for no liter
 LAYER = np.dtype([(name, np.int64) for name in (
     "height", "width", "outputs", "lanes", "bias", "membranes", "totals", "lists", "row", "begin", "across", "pad",
 )])  # fmt: skip
-"""Neurons [height, width, outputs]: where their bias, membranes, totals [band, lanes], lists and the lists' begins
+"""Neurons [height, width, outputs]: where their bias, membranes, totals [band, TOTALS], lists and the lists' begins
 start; how far apart rows of lists and of begins are; the border, in pixels without spikes. Lists alone, of no
 neurons, have no lanes."""
 TAP = np.dtype([(name, np.int64) for name in (
-    "begin", "across", "pad", "weights", "inputs", "rows", "columns", "side")])  # fmt: skip
-"""What the read-out reads of a map: weights [n, rows, columns, C, 16], by pools of side·side pixels."""
+    "layer", "weights", "inputs", "rows", "columns", "side", "currents")])  # fmt: skip
+"""What the read-out reads of a layer: weights [n, rows, columns, C, 16], by pools of side·side pixels; where the
+currents [band, 16·n + GAP] start that its bands give."""
 
 
 class Places(NamedTuple):
@@ -53,5 +58,6 @@ class Places(NamedTuple):
     counts: int
     begins: int
     totals: int
+    currents: int
     before: int
     after: int

@@ -12,7 +12,19 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.spikes.layout import BAND, BYTES, FLOATS, LANES, LAYER, POOLED, READ, TAP, THROUGH
+from livesnn.infer.spikes.layout import (
+    BAND,
+    BYTES,
+    FLOATS,
+    GAP,
+    LANES,
+    LAYER,
+    POOLED,
+    READ,
+    TAP,
+    THROUGH,
+    TOTALS,
+)
 from livesnn.infer.synops import fan_out
 from livesnn.weights import POOLED as POOL_SIZE
 from livesnn.weights import Rounded, Weights, rounded_kernels
@@ -32,9 +44,8 @@ class Plan(NamedTuple):
     layers, reads, taps
         `LAYER` [n]: the counts, the stem, the lists of the pool behind it, all others; `READ` [n, 2]: what each
         reads, and its skip; `TAP` [2]. Counts and pool are lists only, of no neurons.
-    weights, rounded, lists, counts, begins, totals
-        float32, int8, uint16, uint8, int32 and float32 [·]: what the rows of those point into. Totals are of
-        membranes, the bands of a layer one behind the other.
+    weights, rounded, lists, counts, begins, totals, currents
+        float32, int8, uint16, uint8, int32 and twice float32 [·]: what the rows of those point into.
     bias
         float32 [16·n]: the read-out's, with zeros behind it.
     scratch
@@ -53,6 +64,7 @@ class Plan(NamedTuple):
     counts: npt.NDArray[np.uint8]
     begins: npt.NDArray[np.int32]
     totals: FloatArray
+    currents: FloatArray
     scratch: int
     reach: npt.NDArray[np.float64]
 
@@ -65,15 +77,17 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     layers = np.array([row.layer for row in rows], LAYER)
     reads = np.array([[row.read, row.skip] for row in rows], READ)
     ends = 2 + 2 * np.cumsum(card.network.sub_blocks)[-2:]
-    taps = np.array(list(_taps(tensors, memory, card, [layers[end] for end in ends])), TAP)
+    taps = np.array(list(_taps(tensors, memory, card, layers, ends.tolist())), TAP)
     bias = np.zeros(_sixteens(shapes[-1][0]), np.float32)
     bias[: shapes[-1][0]] = tensors.take("classify.bias", shapes[-1])
-    lists, begins, totals = memory.lists()
+    lists, begins, totals, currents = memory.lists()
     scratch = max(BAND * row.layer.width * row.layer.outputs for row in rows)
     counts = np.zeros(prod((card.input.channels, card.input.height, card.input.width)), np.uint8)
     stem, *blocks = fan_out(card)
     reach = np.array([0.0, stem, 0.0, *blocks])
-    return Plan(layers, reads, taps, *memory.weights(), bias, lists, counts, begins, totals, scratch, reach)
+    return Plan(
+        layers, reads, taps, *memory.weights(), bias, lists, counts, begins, totals, currents, scratch, reach
+    )
 
 
 class _Tensors:
@@ -120,7 +134,8 @@ class _Memory:
     def __init__(self) -> None:
         self._weights: list[FloatArray] = []
         self._rounded = [np.zeros(0, np.int8)]
-        self._floats = self._bytes = self._lists = self._begins = self._membranes = self._totals = 0
+        self._floats = self._bytes = self._lists = self._begins = self._membranes = 0
+        self._totals = self._currents = 0
 
     def keep(self, weights: FloatArray) -> int:
         """Append weights; return where they start."""
@@ -164,7 +179,7 @@ class _Memory:
             self._lists, row, self._begins, across, pad,
         )  # fmt: skip
         self._membranes += 0 if bias is None else prod(shape)
-        self._totals += -(-height // BAND) * lanes
+        self._totals += 0 if bias is None else -(-height // BAND) * TOTALS
         self._lists += height * row
         self._begins += (height + 2 * pad) * across
         return made
@@ -173,12 +188,17 @@ class _Memory:
         """Return what was kept."""
         return np.concatenate(self._weights), np.concatenate(self._rounded)
 
-    def lists(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int32], FloatArray]:
-        """Return room for the lists of all maps, their beginnings and totals: borders are empty and stay so."""
+    def lists(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int32], FloatArray, FloatArray]:
+        """Return room for all maps' lists, their beginnings (borders are empty and stay so), totals and currents."""
         if self._lists >= 1 << 31:
             raise ModelError("its layers are too large for engine 'spike': use --engine onnx")
         lists, begins = np.zeros(self._lists, np.uint16), np.zeros(self._begins, np.int32)
-        return lists, begins, np.zeros(self._totals, np.float32)
+        return lists, begins, np.zeros(self._totals, np.float32), np.zeros(self._currents, np.float32)
+
+    def currents(self, bands: int, size: int) -> int:
+        """Return where the currents [band, size] start that go to the read-out."""
+        self._currents += bands * (size + GAP)
+        return self._currents - bands * (size + GAP)
 
 
 class _Row(NamedTuple):
@@ -254,20 +274,21 @@ def _by_tap(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _taps(
-    tensors: _Tensors, memory: _Memory, card: ModelCard, sources: list[npt.NDArray[np.void]]
+    tensors: _Tensors, memory: _Memory, card: ModelCard, layers: npt.NDArray[np.void], numbers: list[int]
 ) -> Iterator[tuple[int, ...]]:
-    """Yield the `TAP` of each map that the classifier reads: [K, C·rows·columns] of each in turn."""
+    """Yield the `TAP` of each layer that the classifier reads: [K, C·rows·columns] of each in turn."""
     classes, side = len(card.classes), card.network.final_pool
-    maps = [(int(s["outputs"]), int(s["height"]) // side, int(s["width"]) // side) for s in sources]
+    heights = layers["height"][numbers].tolist()
+    sides = zip(layers["outputs"][numbers].tolist(), heights, layers["width"][numbers].tolist(), strict=True)
+    maps = [(outputs, height // side, width // side) for outputs, height, width in sides]
     features = tensors.take("classify.weight", (classes, sum(map(prod, maps))))
     padded = np.zeros((_sixteens(classes), features.shape[1]), np.float32)
     padded[:classes] = features / np.float32(side * side)
     first = 0
-    for source, shape in zip(sources, maps, strict=True):
+    for number, height, shape in zip(numbers, heights, maps, strict=True):
         of_map = padded[:, first : first + prod(shape)].reshape(-1, 16, *shape)
         kept = memory.keep(of_map.transpose(0, 3, 4, 2, 1))
-        ends = (int(source[name]) for name in ("begin", "across", "pad"))
-        yield (*ends, kept, *shape, side)
+        yield number, kept, *shape, side, memory.currents(-(-height // BAND), len(padded))
         first += prod(shape)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit, types
+from numba import float32, njit, types
 
 from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_floats, rows_of
 from livesnn.infer.spikes.layers import advance, begin_row, end_row
@@ -14,8 +14,11 @@ from livesnn.infer.spikes.layout import (
     CALLED,
     EPOCH,
     FRAME,
+    GAP,
     SIXTEEN,
+    SPIKES,
     TICKET,
+    TOTALS,
     Places,
 )
 from livesnn.infer.spikes.words import (
@@ -65,6 +68,23 @@ def _pool(source, pooled, y, stride, at):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def _read_out(layer, tap, y0, y1, size, at):  # type: ignore[no-untyped-def]
+    """Add to the currents [size] of a band what its spikes reach through the classifier's pools."""
+    currents = at.currents + (tap.currents + y0 // BAND * (size + GAP)) * FLOAT_BYTES
+    for y in range(y0, min(y1, tap.rows * tap.side)):
+        for x in range(tap.columns * tap.side):
+            pixel = layer.begin + (y + layer.pad) * layer.across + x + layer.pad
+            first, last = begin_at(at.begins, pixel), begin_at(at.begins, pixel + 1)
+            pooled = y // tap.side * tap.columns + x // tap.side
+            for chunk in range(size // 16):
+                place = (chunk * tap.rows * tap.columns + pooled) * tap.inputs * 16
+                rows = types.uintp(at.weights + (tap.weights + place) * FLOAT_BYTES)
+                held = types.uintp(currents + chunk * 16 * FLOAT_BYTES)
+                for i in range(first, last):
+                    add_floats(16, held, rows_of(1, SIXTEEN, rows, at.lists, i), 0)
+
+
+@njit(nogil=True, cache=True)
 def _word(tickets, number, i):  # type: ignore[no-untyped-def]
     """Return the address of a ticket."""
     return types.uintp(tickets.ctypes.data + (number * tickets.shape[1] + i) * TICKET * 8)
@@ -98,7 +118,7 @@ def _claim(tickets, number, bands, epoch, thread):  # type: ignore[no-untyped-de
 @njit(nogil=True, cache=True)
 def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """Advance a network by the step on the board, together with whoever else does."""
-    layers, reads, (most, alpha, threshold, resets, pool_stride) = plan.layers, plan.reads, rule
+    layers, reads, (most, alpha, threshold, resets, pool_stride, _) = plan.layers, plan.reads, rule
     frame = types.uintp(board[FRAME])
     at = Places(
         types.uintp(plan.weights.ctypes.data),
@@ -107,6 +127,7 @@ def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts
         types.uintp(plan.counts.ctypes.data),
         types.uintp(plan.begins.ctypes.data),
         types.uintp(plan.totals.ctypes.data),
+        types.uintp(plan.currents.ctypes.data),
         types.uintp(board[BEFORE]),
         types.uintp(board[AFTER]),
     )
@@ -139,6 +160,9 @@ def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts
                     some_32,
                     some_16,
                 )
+                for tap in plan.taps:
+                    if tap.layer == number:
+                        _read_out(layer, tap, y0, y1, plan.bias.size, at)
             add_to(done, 1)
             band = _claim(tickets, number, bands, epoch, thread)
         while seen_at(done) < bands:
@@ -147,37 +171,39 @@ def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts
 
 
 @njit(nogil=True, cache=True)
-def _count(plan, begins, spikes):  # type: ignore[no-untyped-def]
-    """Leave in spikes int64 [n] how many each layer lists."""
+def _sum_up(plan, rule, before, written):  # type: ignore[no-untyped-def]
+    """Advance the read-out by what the bands gave it; return the step's synaptic operations; see `lead`."""
+    (after, output, figures), (_, alpha, threshold, resets, _, fires) = written, rule
+    sums, hidden, synops = plan.bias.copy(), 0, 0.0
+    for band in range(0, plan.currents.size, sums.size + GAP):
+        for k in range(sums.size):
+            sums[k] += plan.currents[band + k]
     for number in range(len(plan.layers)):
-        layer = plan.layers[number]
-        spikes[number] = 0
-        for y in range(layer.height):
-            first = layer.begin + (y + layer.pad) * layer.across + layer.pad
-            spikes[number] += begin_at(begins, first + layer.width) - begin_at(begins, first)
-
-
-@njit(nogil=True, cache=True)
-def _read_out(plan, begins, sums):  # type: ignore[no-untyped-def]
-    """Add to sums float32 [16·n] what all spikes of the maps reach that the classifier's pools cover."""
-    weights, lists = types.uintp(plan.weights.ctypes.data), types.uintp(plan.lists.ctypes.data)
-    for tap in plan.taps:
-        for y in range(tap.rows * tap.side):
-            for x in range(tap.columns * tap.side):
-                pixel = tap.begin + (y + tap.pad) * tap.across + x + tap.pad
-                for chunk in range(sums.size // 16):
-                    place = (
-                        ((chunk * tap.rows + y // tap.side) * tap.columns + x // tap.side) * tap.inputs * 16
-                    )
-                    rows = types.uintp(weights + (tap.weights + place) * FLOAT_BYTES)
-                    held = types.uintp(sums.ctypes.data + chunk * 16 * FLOAT_BYTES)
-                    for i in range(begin_at(begins, pixel), begin_at(begins, pixel + 1)):
-                        add_floats(16, held, rows_of(1, SIXTEEN, rows, lists, i), 0)
+        layer, spikes, total = plan.layers[number], float32(0), float32(0)
+        if layer.lanes == 0:
+            continue
+        for band in range(layer.totals, layer.totals + _bands(layer) * TOTALS, TOTALS):
+            spikes += plan.totals[band + SPIKES]
+            for lane in range(layer.lanes):
+                total += plan.totals[band + lane]
+        neurons = layer.height * layer.width * layer.outputs
+        figures[0, hidden], figures[1, hidden] = spikes / neurons, total / neurons
+        synops += spikes * plan.reach[number]
+        hidden += 1
+    figures[:, hidden] = 0
+    for k in range(output.size):
+        old = before[before.size - output.size + k]
+        new = sums[k] + alpha * (float32(0) if fires and resets and old >= threshold else old)
+        after[after.size - output.size + k] = new
+        output[k] = float32(new >= threshold) if fires else new
+        figures[0, hidden] += float32(new >= threshold) / output.size
+        figures[1, hidden] += new / output.size
+    return synops
 
 
 @njit(nogil=True, cache=True)
 def lead(board, tickets, plan, rule, alone, frame, before, written, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
-    """Advance a network by one frame, but for the membranes of its read-out.
+    """Advance a network by one frame; return its synaptic operations (`synops.synops`).
 
     Parameters
     ----------
@@ -188,7 +214,7 @@ def lead(board, tickets, plan, rule, alone, frame, before, written, sums, shorts
     plan
         A `plan.Plan`, whose lists are written over.
     rule
-        (largest count, alpha, threshold, resets, stride of the pool behind the stem).
+        (largest count, alpha, threshold, resets, stride of the pool behind the stem, whether the read-out fires).
     alone
         Whether other threads stay out of it.
     frame
@@ -196,9 +222,8 @@ def lead(board, tickets, plan, rule, alone, frame, before, written, sums, shorts
     before
         float32 [·], all membranes.
     written
-        Three arrays: float32 [·], all membranes after, but for the read-out's, the last ones; float32 [16·n], the
-        read-out's bias, to which its currents are added; int64 [n], how many spikes each layer lists.
-        ``plan.totals`` are the sums of the membranes after.
+        Three arrays: float32 [·], all membranes after; float32 [K], the output; float32 [2, layers of neurons], of
+        each the share that spiked, and its mean membrane.
     sums, shorts
         float32 and int16 [plan.scratch] to work on, one thread's own; shorts are zero before and after.
     some_64, some_32, some_16
@@ -211,16 +236,14 @@ def lead(board, tickets, plan, rule, alone, frame, before, written, sums, shorts
         leave_at(_word(tickets, number, 0), 0)
         for thread in range(threads):
             leave_at(_word(tickets, number, 1 + thread), epoch * BANDS + bands * thread // threads)
-    after, outputs, spikes = written
     plan.totals[:] = 0
-    board[FRAME], board[BEFORE], board[AFTER] = frame, before.ctypes.data, after.ctypes.data
+    plan.currents[:] = 0
+    board[FRAME], board[BEFORE], board[AFTER] = frame, before.ctypes.data, written[0].ctypes.data
     leave_at(types.uintp(board.ctypes.data), epoch)
     if not alone:
         leave_at(types.uintp(board.ctypes.data + CALLED * 8), epoch)
     _take_part(epoch, 0, board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16)
-    begins = types.uintp(plan.begins.ctypes.data)
-    _read_out(plan, begins, outputs)
-    _count(plan, begins, spikes)
+    return _sum_up(plan, rule, before, written)
 
 
 @njit(nogil=True, cache=True)
