@@ -1,4 +1,4 @@
-"""All the concurrency there is: Latest (mailbox), PacketQueue (bounded), Worker (a thread).
+"""All the concurrency there is: Latest (mailbox), PacketQueue (bounded), Worker (a thread), and how much may be.
 
 Not here: Qt, Ctrl-C (signals.py), and a source that is read ahead (events/buffered.py).
 
@@ -7,6 +7,7 @@ Every thread is named, has a stop event and a bounded join; every queue has a bo
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -23,6 +24,12 @@ Policy = Literal["drop_oldest", "block"]
 
 WAKE_S = 0.2  # a wait without end can't be interrupted by Ctrl-C on Windows
 _PACKET_OVERHEAD_BYTES = 256  # so that a queue of empty packets is bounded too
+
+
+def usable_processors() -> int:
+    """Return how many logical processors this process may run on, 1 or more."""
+    known = hasattr(os, "sched_getaffinity")  # nowhere but on Linux
+    return len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
 
 
 class Latest(Generic[T]):

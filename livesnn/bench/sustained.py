@@ -25,7 +25,7 @@ from livesnn.errors import LivesnnError
 from livesnn.events import Events, Resolution
 from livesnn.events.frames import Frame, frames
 from livesnn.events.paced import PACKET_US, Paced
-from livesnn.infer import Engine, load_model
+from livesnn.infer import Engine, load_model, onnx_engine, spike_engine
 from livesnn.paths import recordings_dir
 
 RECORDING = "arm_roll.aedat4"
@@ -71,12 +71,12 @@ def bench_sustained(
     Parameters
     ----------
     threads
-        Of a step; None: as the app, see `load_model`.
+        Of a step; None: as the app.
 
     Returns
     -------
-    For each engine and its kernels' bits the `highest_events_per_s` that were sustained, None where none were, and
-    `ramp`: a `Measured` a rate. `goal`: of the spike-driven engine.
+    For each engine and its kernels' bits its `threads`, the `highest_events_per_s` that were sustained, None where
+    none were, and `ramp`: a `Measured` a rate. `goal`: of the spike-driven engine.
     """
     if find_spec("torch") is None:
         raise LivesnnError("this measurement makes a network with PyTorch: pip install 'livesnn[train]'")
@@ -90,7 +90,6 @@ def bench_sustained(
         "recording": RECORDING,
         "input": f"{SIDE}×{SIDE}, {EVENTS_PER_FRAME} events a frame",
         "density": DENSITY,
-        "threads": threads,
         "packet_us": PACKET_US,
         "goal": GOAL,
         "engines": engines,
@@ -110,7 +109,7 @@ def _bench_engine(
         events_per_s=0.0,
         model=str(model),
         engine=engine,
-        threads=threads,
+        threads=threads or (onnx_engine if engine == "onnx" else spike_engine).default_threads(),
         warm_up_s=WARM_UP_S,
         seconds=seconds,
         cores=CORES,
@@ -118,6 +117,7 @@ def _bench_engine(
     ramp = _ramp(rates, partial(_play, events, order, folder))
     sustained = [measured.asked_events_per_s for measured in ramp if measured.sustained]
     return {
+        "threads": order.threads,
         "highest_events_per_s": max(sustained, default=None),
         "ramp": [asdict(measured) for measured in ramp],
     }

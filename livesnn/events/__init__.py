@@ -122,8 +122,8 @@ class EventSource(Closing):
 
     @property
     def arrived_s(self) -> float:
-        """When the packet arrived, by `time.perf_counter()`; now, where nothing lies between."""
-        return time.perf_counter()
+        """When the packet arrived, by `time.perf_counter()`; now, where nothing lies between; 0: nobody waits."""
+        return time.perf_counter() if self.live else 0.0
 
     @cached_property
     def lost(self) -> str:

@@ -46,6 +46,11 @@ class Replay(Relay):
         self._closed = False
         self._target_us: int | None = None  # sought, but not yet by the iteration
 
+    @property
+    def arrived_s(self) -> float:
+        """Now, when it is due; 0 where packets come as fast as they are asked for."""
+        return 0.0 if self.pace.speed is None else time.perf_counter()
+
     def seek(self, t_us: int) -> None:
         """Go on at ``t_us`` (clipped to the recording), paused or not."""
         with self.pace.changed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -106,7 +105,7 @@ class RecordedVideo(VideoSource):
         for t, picture in self.file.samples(replace(input, slice=rule), from_us):
             if self._end_us is not None and t >= self._end_us:
                 return
-            yield Frame(t, picture, 0, time.perf_counter(), start=t == 0)
+            yield Frame(t, picture, 0, start=t == 0)
 
     def limited(self, seconds: float, stop: threading.Event) -> RecordedVideo:
         """Return the first seconds of it, of its own time."""

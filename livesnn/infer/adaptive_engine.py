@@ -67,7 +67,7 @@ class AdaptiveModel:
     """
 
     def __init__(self, spike: SpikeModel, onnx: OnnxModel) -> None:
-        self.card = onnx.card
+        self.card = spike.card
         self.engine = spike.engine
         self._spike, self._onnx = spike, onnx
         sizes = [prod(shape) for shape in self.card.states.values()][:-1]

@@ -8,6 +8,7 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
 from livesnn.infer import Model, State
+from livesnn.infer.spiking import Counted
 
 
 def check_step(card: ModelCard, frame: Frame, state: State) -> None:
@@ -19,6 +20,8 @@ def check_step(card: ModelCard, frame: Frame, state: State) -> None:
             f"model {card.name!r} takes a livesnn.events.frames.Frame of uint8 {list(wanted)}, this one is "
             f"{'a bare array of ' * (data is frame)}{_describe(data)}: slice with the model's own card"
         )
+    if isinstance(state, Counted) and state.card is card:
+        return
     if not isinstance(state, tuple | list) or len(state) != len(card.states):
         found = len(state) if isinstance(state, tuple | list) else f"a {type(state).__name__}"
         raise ModelError(

@@ -6,7 +6,6 @@ float32 [1, K] and each `<state>.next`. Its metadata holds the card under "lives
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
 from livesnn.infer import State
 from livesnn.infer.checks import check_first_step, check_step
+from livesnn.threads import usable_processors
 from livesnn.weights import CARD_KEY
 
 # ONNX Runtime's exceptions share no base but Exception.
@@ -42,7 +42,7 @@ def default_threads() -> int:
 
     The capture, the slicer and the window want the rest, and layers this small gain little from a third.
     """
-    return min(2, max(1, (os.cpu_count() or 1) // 2))
+    return min(2, max(1, usable_processors() // 2))
 
 
 class OnnxModel:

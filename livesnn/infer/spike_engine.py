@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator
 from math import prod
@@ -18,9 +17,11 @@ from livesnn.infer import State
 from livesnn.infer.checks import check_first_step, check_step
 from livesnn.infer.spikes import crew
 from livesnn.infer.spikes.crew import Crew
+from livesnn.infer.spikes.lanes import FLOAT_BYTES
 from livesnn.infer.spikes.layout import LANES
 from livesnn.infer.spikes.plan import FloatArray, Plan, plan
 from livesnn.infer.spiking import Counted
+from livesnn.threads import usable_processors
 from livesnn.weights import fold_batch_norm, load_weights
 
 WEIGHTS = "model.safetensors"
@@ -91,11 +92,11 @@ class SpikeModel:
         """Step without a look at the shapes."""
         before = self._together(state)
         after, output = np.empty_like(before), np.empty(len(self.card.classes), np.float32)
-        figures = np.empty((2, len(self._views)), np.float32)
-        late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or nobody waits: its arrival is unknown
+        shares_and_means = np.empty((2, len(self._views)), np.float32)
+        late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or its arrival is unknown, 0
         data = np.ascontiguousarray(frame.data)
-        synops = self._crew.step(data, before, (after, output, figures), alone=not late)
-        return output, self._state(after, figures, synops)
+        synops = self._crew.step(data, before, (after, output, shares_and_means), alone=not late)
+        return output, self._state(after, shares_and_means, synops)
 
     def _together(self, state: State) -> FloatArray:
         """Return all membranes in one array: a state's own, or another's copied into that order."""
@@ -106,19 +107,19 @@ class SpikeModel:
             view.of(together)[...] = membrane
         return together
 
-    def _state(self, together: FloatArray, figures: FloatArray, synops: float) -> Membranes:
+    def _state(self, together: FloatArray, shares_and_means: FloatArray, synops: float) -> Membranes:
         state = Membranes([view.of(together) for view in self._views])
-        state.together, state.synops = together, synops
-        state.density, state.mean = figures
+        state.card, state.together, state.synops = self.card, together, synops
+        state.density, state.mean = shares_and_means
         return state
 
 
 def default_threads() -> int:
-    """Return the threads of one step: as many as there are logical processors, one or two.
+    """Return the threads of one step: as many as there are logical processors for this process, one or two.
 
     Unlike ONNX Runtime's, the second one is called only to frames that are late, and waited for only in what it does.
     """
-    return min(2, os.cpu_count() or 1)
+    return min(2, usable_processors())
 
 
 def runs(card: ModelCard) -> bool:
@@ -158,6 +159,7 @@ def _views(shapes: Iterable[tuple[int, ...]]) -> Iterator[_View]:
     offset = 0
     for shape in shapes:
         channels, width = shape[0], shape[-1]
-        strides = (4, 4 * channels * width, 4 * channels) if len(shape) == 3 else (4,)
+        steps = (1, channels * width, channels) if len(shape) == 3 else (1,)
+        strides = tuple(FLOAT_BYTES * step for step in steps)
         yield _View(shape, offset, strides)
-        offset += 4 * prod(shape)
+        offset += FLOAT_BYTES * prod(shape)

@@ -11,20 +11,22 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.card import ModelCard
 from livesnn.infer import State
 
 FloatArray = npt.NDArray[np.float32]
 
 
 class Counted(tuple[FloatArray, ...]):
-    """A State whose step has counted what `density_and_mean` returns."""
+    """A State whose step has counted what `density_and_mean` returns, and that is of a card's shapes."""
 
+    card: ModelCard
     density: FloatArray
     mean: FloatArray
 
 
 def density_and_mean(membranes: State, threshold: float) -> tuple[FloatArray, FloatArray]:
-    """Return two float32 [layers]: the share of neurons at or above the threshold, and the mean U.
+    """Return two float32 [layers]: the share of neurons at or above the threshold, and the mean U; or as was counted.
 
     Neurons at the threshold are those that spiked in the step that made this state.
     """

@@ -64,25 +64,6 @@ def mirror(
     return turned, torch.where(chosen & (labels >= 0), becomes, labels)
 
 
-def mixup(frames: Tensor, alpha: float, random: np.random.Generator) -> tuple[Tensor, float]:
-    """Return each clip with a share of the one before it in the batch, and that share, 0 to 0.5.
-
-    Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization".
-
-    Parameters
-    ----------
-    frames
-        uint8 [B, T, C, H, W].
-    alpha
-        The share is drawn from Beta(alpha, alpha); what is above a half is the other clip's. 0: nothing is mixed.
-    """
-    if not alpha:
-        return frames, 0.0
-    share = float(random.beta(alpha, alpha))
-    share = min(share, 1 - share)
-    return torch.lerp(frames.float(), frames.roll(1, 0).float(), share).round_().to(torch.uint8), share
-
-
 def _affine(uniform: Tensor, how: Augmentation, pixel: float) -> Tensor:
     """Return float [B, 2, 3] for affine_grid; ``uniform`` is [6, B] in -1..1."""
     angle = uniform[0] * (how.rotate_degrees * torch.pi / 180)

@@ -13,7 +13,6 @@ class Augmentation:
 
     ``gain``: ± fraction of each channel's values on its own, the colours of a video or the polarities of events.
     ``mirror``: the share of clips that are mirrored, and labelled as what they then show.
-    ``mixup``: α of the Beta(α, α) that says, a batch, how much of another clip and its label is in each; 0: none.
     """
 
     shift_pixels: float = 2.0
@@ -23,7 +22,6 @@ class Augmentation:
     drop: float = 0.2
     gain: float = 0.0
     mirror: float = 0.0
-    mixup: float = 0.0
 
     def __post_init__(self) -> None:
         largest = {
@@ -34,7 +32,6 @@ class Augmentation:
             "drop": 1,
             "gain": 1,
             "mirror": 1,
-            "mixup": 100,
         }
         for name, high in largest.items():
             if not 0 <= getattr(self, name) <= high:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from livesnn.errors import TrainError
 from livesnn.snn.network import SpikingNetwork, State, eval_mode
-from livesnn.train.augment import augment, mirror, mixup
+from livesnn.train.augment import augment, mirror
 from livesnn.train.build import Network
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets.clips import clip_random
@@ -80,15 +80,11 @@ class HybridModule(lightning.LightningModule):
         if self.mirrored:
             frames, labels = mirror(frames, labels, self.config.augmentation.mirror, randoms, self.mirrored)
         frames = augment(frames, self.config.augmentation, randoms)
-        draw = clip_random("mixup", seed, epoch, self.global_step)
-        frames, share = mixup(frames, self.config.augmentation.mixup, draw)
         random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.global_step)
         torch.manual_seed(random.initial_seed() + self.global_rank)  # dropout: a resumed run repeats it
         state = self._burn_in(frames, random)
         outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), state)
         loss = self.loss(outputs, labels)
-        if share:
-            loss = (1 - share) * loss + share * self.loss(outputs, labels.roll(1, 0))
         if not loss.isfinite():
             raise TrainError(f"the loss is {loss.item()} at step {self.global_step}: lower --learning-rate")
         penalised = len(rates) > 0 and not self.net.analog

@@ -99,8 +99,9 @@ def write_recording(path: Path, events: Events, sensor: Resolution = SENSOR) -> 
 
 
 def livesnn_threads() -> list[str]:
-    """Return the names of our threads that are alive."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("livesnn-")]
+    """Return the names of our threads that are alive, but for those of a step, which end with the model."""
+    names = [thread.name for thread in threading.enumerate() if thread.name.startswith("livesnn-")]
+    return [name for name in names if not name.startswith("livesnn-spikes")]
 
 
 def write_long_recording(path: Path) -> Path:

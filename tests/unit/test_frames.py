@@ -324,6 +324,11 @@ class TestFrames:
         assert told(ended) == [(10_000, 1, True), (20_000, 0, False)]
         assert [frame.arrived_s for frame in ended] == [101.0, 102.0]
 
+    def test_nobody_waits_for_what_is_read_as_fast_as_it_can_be(self) -> None:
+        source = Packets([at(0, 1), at(10_000), at(20_000)])
+        source.live = False
+        assert [frame.arrived_s for frame in frames(source, TEN_MS, INPUT)] == [0.0, 0.0]
+
     def test_a_new_connection_starts_anew_however_short_the_gap(self) -> None:
         @dataclass
         class Reconnecting(Packets):

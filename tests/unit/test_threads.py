@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
 from livesnn.events.buffered import Buffered
 from livesnn.signals import ending_sets
-from livesnn.threads import Latest, PacketQueue, Worker
+from livesnn.threads import Latest, PacketQueue, Worker, usable_processors
 
 PATIENCE_S = 20.0  # of waits that end at once unless something is broken
 THREE_PACKETS = 3 * (10 * EVENTS_DTYPE.itemsize + 256)  # bytes: of ten events each, with the queue's overhead
@@ -25,6 +26,19 @@ def packet(first: int, length: int) -> Events:
     events = np.zeros(length, EVENTS_DTYPE)
     events["t"] = np.arange(first, first + length)
     return events
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="the system lets no process choose its processors"
+)
+def test_only_the_processors_a_process_may_use_count() -> None:
+    usable = os.sched_getaffinity(0)
+    assert usable_processors() == len(usable)
+    try:
+        os.sched_setaffinity(0, {min(usable)})
+        assert usable_processors() == 1
+    finally:
+        os.sched_setaffinity(0, usable)
 
 
 class Packets(EventSource):

@@ -13,7 +13,7 @@ from livesnn.card import Accuracy, InputSpec, SliceRule
 from livesnn.errors import DataError, TrainError
 from livesnn.infer import State, load_model
 from livesnn.snn import build_network
-from livesnn.train.augment import augment, mirror, mixup
+from livesnn.train.augment import augment, mirror
 from livesnn.train.augmentation import STILL, Augmentation
 from livesnn.train.balance import class_weights
 from livesnn.train.config import TrainConfig
@@ -23,7 +23,7 @@ from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.folder import keep_test, write_model_folder
 from livesnn.train.hybrid import HybridModule, hidden_density
-from livesnn.train.loading import Batch, EpochBatches
+from livesnn.train.loading import EpochBatches
 from livesnn.train.recipes import RECIPES
 from livesnn.train.run_folder import run_folder
 from livesnn.weights import load_weights
@@ -109,21 +109,6 @@ def test_a_mirrored_clip_is_labelled_as_what_it_shows() -> None:
 def module(config: TrainConfig) -> HybridModule:
     torch.manual_seed(0)
     return HybridModule(build_network(config.card(tuple("0123456789"))), config, total_steps=10)
-
-
-def test_mixup_blends_a_clip_with_its_neighbour_and_the_loss_alike() -> None:
-    config = replace(TrainConfig(), width=16, dropout=0.0, burn_in=0, augmentation=replace(STILL, mixup=1.0))
-    fit, frames, labels = module(config), clips(4), torch.tensor([1, 3, 5, -1])
-    draw = clip_random("mixup", config.seed, 0, 0)
-    mixed, share = mixup(frames, 1.0, draw)
-    assert 0 < share <= 0.5
-    assert torch.equal(mixed[0], ((1 - share) * frames[0] + share * frames[3]).round().to(torch.uint8))
-    assert mixup(frames, 0.0, draw) == (frames, 0.0)
-    with torch.no_grad():
-        outputs, *_ = fit.net.forward_rates(mixed.transpose(0, 1), fit.net.initial_state(4))
-        expected = (1 - share) * fit.loss(outputs, labels) + share * fit.loss(outputs, labels.roll(1))
-        _, figures = fit.loss_of(Batch(frames, labels, torch.arange(4)))
-    assert figures["loss"].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("burn_in", [0, 10])

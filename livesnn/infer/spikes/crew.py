@@ -95,7 +95,7 @@ def _serve(
     """Take part in steps until ``stop``; between them look for the next one for a while, then sleep."""
     held, epoch = _scratch(network), 0
     while not stop.is_set():
-        epoch = serve(board, tickets, network, rule, *held, thread, epoch, PATIENCE)
         bell.clear()
+        epoch = serve(board, tickets, network, rule, *held, thread, epoch, PATIENCE)
         if board[CALLED] == epoch:
             bell.wait(WAKE_S)

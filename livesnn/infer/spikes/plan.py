@@ -37,7 +37,7 @@ PAD = 1
 
 
 class Plan(NamedTuple):
-    """What `step.take_part` takes of a network.
+    """What `step.lead` takes of a network.
 
     Attributes
     ----------

@@ -116,9 +116,40 @@ def _claim(tickets, number, bands, epoch, thread):  # type: ignore[no-untyped-de
 
 
 @njit(nogil=True, cache=True)
+def _do_band(number, band, plan, rule, at, frame, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
+    """List a band's counts, or what a pool sees of it, or advance its neurons, and the read-out by their spikes."""
+    layer, (most, alpha, threshold, resets, pool_stride, _) = plan.layers[number], rule
+    y0, y1 = band * BAND, min((band + 1) * BAND, layer.height)
+    if number == 0:
+        for y in range(y0, y1):
+            _list_counts(layer, y, frame, most, at)
+    elif number == 2:
+        for y in range(y0, y1):
+            _pool(plan.layers[1], layer, y, pool_stride, at)
+    else:
+        neuron = (alpha, threshold, resets)
+        advance(
+            layer,
+            plan.reads[number],
+            y0,
+            y1,
+            number == 1,
+            neuron,
+            at,
+            sums,
+            shorts,
+            some_64,
+            some_32,
+            some_16,
+        )
+        for tap in plan.taps:
+            if tap.layer == number:
+                _read_out(layer, tap, y0, y1, plan.bias.size, at)
+
+
+@njit(nogil=True, cache=True)
 def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """Advance a network by the step on the board, together with whoever else does."""
-    layers, reads, (most, alpha, threshold, resets, pool_stride, _) = plan.layers, plan.reads, rule
     frame = types.uintp(board[FRAME])
     at = Places(
         types.uintp(plan.weights.ctypes.data),
@@ -131,38 +162,12 @@ def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts
         types.uintp(board[BEFORE]),
         types.uintp(board[AFTER]),
     )
-    neuron = (alpha, threshold, resets)
     sums, shorts = types.uintp(held_sums.ctypes.data), types.uintp(held_shorts.ctypes.data)
-    for number in range(len(layers)):
-        layer = layers[number]
-        done, bands = _word(tickets, number, 0), _bands(layer)
+    for number in range(len(plan.layers)):
+        done, bands = _word(tickets, number, 0), _bands(plan.layers[number])
         band = _claim(tickets, number, bands, epoch, thread)
         while band >= 0:
-            y0, y1 = band * BAND, min((band + 1) * BAND, layer.height)
-            if number == 0:
-                for y in range(y0, y1):
-                    _list_counts(layer, y, frame, most, at)
-            elif number == 2:
-                for y in range(y0, y1):
-                    _pool(layers[1], layer, y, pool_stride, at)
-            else:
-                advance(
-                    layer,
-                    reads[number],
-                    y0,
-                    y1,
-                    number == 1,
-                    neuron,
-                    at,
-                    sums,
-                    shorts,
-                    some_64,
-                    some_32,
-                    some_16,
-                )
-                for tap in plan.taps:
-                    if tap.layer == number:
-                        _read_out(layer, tap, y0, y1, plan.bias.size, at)
+            _do_band(number, band, plan, rule, at, frame, sums, shorts, some_64, some_32, some_16)
             add_to(done, 1)
             band = _claim(tickets, number, bands, epoch, thread)
         while seen_at(done) < bands:
@@ -173,7 +178,8 @@ def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts
 @njit(nogil=True, cache=True)
 def _sum_up(plan, rule, before, written):  # type: ignore[no-untyped-def]
     """Advance the read-out by what the bands gave it; return the step's synaptic operations; see `lead`."""
-    (after, output, figures), (_, alpha, threshold, resets, _, fires) = written, rule
+    (after, output, both), (_, alpha, threshold, resets, _, fires) = written, rule
+    shares, means = both[0], both[1]
     sums, hidden, synops = plan.bias.copy(), 0, 0.0
     for band in range(0, plan.currents.size, sums.size + GAP):
         for k in range(sums.size):
@@ -187,18 +193,29 @@ def _sum_up(plan, rule, before, written):  # type: ignore[no-untyped-def]
             for lane in range(layer.lanes):
                 total += plan.totals[band + lane]
         neurons = layer.height * layer.width * layer.outputs
-        figures[0, hidden], figures[1, hidden] = spikes / neurons, total / neurons
+        shares[hidden], means[hidden] = spikes / neurons, total / neurons
         synops += spikes * plan.reach[number]
         hidden += 1
-    figures[:, hidden] = 0
+    shares[hidden] = means[hidden] = 0
     for k in range(output.size):
         old = before[before.size - output.size + k]
         new = sums[k] + alpha * (float32(0) if fires and resets and old >= threshold else old)
         after[after.size - output.size + k] = new
         output[k] = float32(new >= threshold) if fires else new
-        figures[0, hidden] += float32(new >= threshold) / output.size
-        figures[1, hidden] += new / output.size
+        shares[hidden] += float32(new >= threshold) / output.size
+        means[hidden] += new / output.size
     return synops
+
+
+@njit(nogil=True, cache=True)
+def _deal(tickets, plan, epoch):  # type: ignore[no-untyped-def]
+    """Give each thread its bands of each layer; none is done."""
+    threads = tickets.shape[1] - 1
+    for number in range(len(plan.layers)):
+        bands = _bands(plan.layers[number])
+        leave_at(_word(tickets, number, 0), 0)
+        for thread in range(threads):
+            leave_at(_word(tickets, number, 1 + thread), epoch * BANDS + bands * thread // threads)
 
 
 @njit(nogil=True, cache=True)
@@ -212,7 +229,7 @@ def lead(board, tickets, plan, rule, alone, frame, before, written, sums, shorts
         other threads, in `serve`, of the step. Nobody is waited for who hasn't begun a band, and nobody begins one of
         a step that is over: what a step works on is the caller's again.
     plan
-        A `plan.Plan`, whose lists are written over.
+        A `plan.Plan`, whose lists, totals and currents are written over.
     rule
         (largest count, alpha, threshold, resets, stride of the pool behind the stem, whether the read-out fires).
     alone
@@ -230,12 +247,7 @@ def lead(board, tickets, plan, rule, alone, frame, before, written, sums, shorts
         None where no layer has so many lanes; anything else where some have.
     """
     epoch = board[EPOCH] + 1
-    threads = tickets.shape[1] - 1
-    for number in range(len(plan.layers)):
-        bands = _bands(plan.layers[number])
-        leave_at(_word(tickets, number, 0), 0)
-        for thread in range(threads):
-            leave_at(_word(tickets, number, 1 + thread), epoch * BANDS + bands * thread // threads)
+    _deal(tickets, plan, epoch)
     plan.totals[:] = 0
     plan.currents[:] = 0
     board[FRAME], board[BEFORE], board[AFTER] = frame, before.ctypes.data, written[0].ctypes.data
