@@ -186,24 +186,18 @@ def test_a_frame_that_may_not_be_written_to_compiles_nothing_more(folder: Path) 
     assert len(lead.signatures) == compiled
 
 
-@pytest.mark.parametrize("folder", ["plain", "widths and strides", "8 bits"], indirect=True)
-def test_a_state_knows_the_synaptic_operations_of_its_step(folder: Path) -> None:
-    spike = SpikeModel.load(folder)
+@pytest.mark.parametrize(
+    "folder", ["plain", "widths and strides", "8 bits", "spikes read out"], indirect=True
+)
+def test_a_state_knows_spikes_means_and_synaptic_operations_of_its_step(folder: Path) -> None:
+    spike = SpikeModel.load(folder, threads=2)
     state, card = spike.initial_state(), spike.card
     for rate in (0.0, 0.3, 2.0):
         _, state = spike.step(frame_of(card, np.random.default_rng(0), rate), state)
         density = np.array([np.mean(u >= np.float32(card.neuron.threshold)) for u in state[:-1]])
         assert isinstance(state, Membranes)
         assert state.synops == pytest.approx(synops(density, card), rel=1e-6)
-
-
-@pytest.mark.parametrize("folder", CARDS, indirect=True)
-def test_a_state_knows_how_many_neurons_spiked_and_their_mean(folder: Path) -> None:
-    spike = SpikeModel.load(folder, threads=2)
-    state, threshold = spike.initial_state(), spike.card.neuron.threshold
-    for rate in (0.0, 0.3, 2.0):
-        _, state = spike.step(frame_of(spike.card, np.random.default_rng(0), rate), state)
-        known, counted = density_and_mean(state, threshold), density_and_mean(tuple(state), threshold)
+        known, counted = (density_and_mean(each, card.neuron.threshold) for each in (state, tuple(state)))
         np.testing.assert_allclose(known[0], counted[0], rtol=1e-6)
         np.testing.assert_allclose(known[1], counted[1], rtol=1e-4, atol=1e-6)
 
