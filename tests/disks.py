@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,13 @@ def small_disk(at: Path, size_bytes: int) -> Iterator[Path]:
         yield at
     finally:
         _run("umount", at)
+
+
+def fill(disk: Path) -> None:
+    """Leave no room on it."""
+    with suppress(OSError), (disk / "filling").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
 
 
 @contextmanager

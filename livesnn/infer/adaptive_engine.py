@@ -18,7 +18,7 @@ from livesnn.infer import State
 from livesnn.infer.checks import check_step
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.spike_engine import WEIGHTS, Membranes, SpikeModel
-from livesnn.infer.spikes.plan import FloatArray
+from livesnn.infer.spikes.memory import FloatArray
 from livesnn.infer.synops import fan_out
 
 CROSSING = {8: 0.7, 32: 0.2}

@@ -17,7 +17,7 @@ from livesnn.infer.adaptive_engine import AdaptiveModel
 from livesnn.infer.compiling import compile_apart
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.spike_engine import WEIGHTS, SpikeModel, is_compiled, runs
-from livesnn.infer.spikes.plan import FloatArray
+from livesnn.infer.spikes.memory import FloatArray
 from livesnn.threads import Latest, Worker
 
 ONNX = "model.onnx"

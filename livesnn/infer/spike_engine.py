@@ -19,7 +19,8 @@ from livesnn.infer.spikes import crew
 from livesnn.infer.spikes.crew import Crew
 from livesnn.infer.spikes.lanes import FLOAT_BYTES
 from livesnn.infer.spikes.layout import LANES
-from livesnn.infer.spikes.plan import FloatArray, Plan, plan
+from livesnn.infer.spikes.memory import FloatArray
+from livesnn.infer.spikes.plan import Plan, plan
 from livesnn.infer.spiking import Counted
 from livesnn.threads import usable_processors
 from livesnn.weights import fold_batch_norm, load_weights

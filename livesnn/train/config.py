@@ -65,6 +65,8 @@ class TrainConfig:
     """On the mean output of the window; MSE and binary cross-entropy against one-hot."""
     class_weights: bool = True
     """Let classes count alike in the cross-entropy, however many clips they have."""
+    unknown_weight: float = 1.0
+    """What a clip of none of the classes (people who perform nothing, gestures-sim) counts in it, a clip of one 1."""
     readout: Literal["membrane", "spikes"] = "membrane"
     """What the output layer gives: membranes, or the paper's spike rates."""
     reset: bool = True

@@ -24,6 +24,7 @@ RANGES = {
     "width": (1, 4096),
     "final_pool": (1, 4096),
     "dropout": (0, 0.95),
+    "unknown_weight": (0, 1e3),
     "rate_target": (0, 1),
     "rate_weight": (0, 1e6),
     "burn_in": (0, 10_000),
@@ -48,6 +49,7 @@ RANGES = {
 
 OF_SOME_SETS = {
     "people": ("gestures-sim",),
+    "unknown_weight": ("gestures-sim",),
     "simulated": ("nmnist",),
     "simulated_pool": ("nmnist",),
     "digits": ("mnist-",),

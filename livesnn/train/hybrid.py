@@ -104,9 +104,10 @@ class HybridModule(lightning.LightningModule):
         if self.config.loss == "bce":
             return self._binary_cross_entropy(outputs.mean(0), targets)
         losses = F.cross_entropy(outputs.mean(0), targets, reduction="none")
-        if self.class_weights is not None:
-            losses = losses * torch.where(labels >= 0, self.class_weights[labels.clamp(min=0)], 1.0)
-        return losses.mean()
+        weights = (
+            torch.ones_like(losses) if self.class_weights is None else self.class_weights[labels.clamp(min=0)]
+        )
+        return (losses * torch.where(labels >= 0, weights, self.config.unknown_weight)).mean()
 
     def _binary_cross_entropy(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Take a spiking read-out's rates as probabilities, everything else as logits; both [B, K]."""

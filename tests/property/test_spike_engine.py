@@ -205,7 +205,7 @@ def test_a_state_knows_spikes_means_and_synaptic_operations_of_its_step(folder: 
 @pytest.mark.parametrize("folder", ["8 bits"], indirect=True)
 def test_a_frame_that_waits_for_nobody_is_stepped_by_one_thread_and_a_late_one_by_all(folder: Path) -> None:
     spike = SpikeModel.load(folder, threads=2)
-    frame, board = frame_of(spike.card, np.random.default_rng(0), 0.3), spike._crew._board
+    frame, board = frame_of(spike.card, np.random.default_rng(0), 0.3), spike._crew._shared[0][0]
     steps, called = int(board[EPOCH]), int(board[CALLED])
     alone, _ = spike.step(replace(frame, arrived_s=NEVER_LATE), spike.initial_state())
     assert (board[EPOCH], board[CALLED]) == (steps + 1, called)

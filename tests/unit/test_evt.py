@@ -260,6 +260,15 @@ def test_the_sensors_size_is_the_headers_or_that_of_the_sensor_it_names(
         assert recording.resolution == (size or (6, 8))
 
 
+def test_a_header_that_says_two_sizes_is_warned_about(tmp_path: Path) -> None:
+    header = "% format EVT3;height=720;width=1280\n% geometry 640x480\n"
+    path = write(tmp_path / "f.raw", octets_of(EVT3, encode_3(make_events([5, 6])), header))
+    assert describe(path).resolution == (1280, 720)
+    assert describe(path).warnings == [
+        "its header says that the sensor has 1280×720 and 640×480 pixels: 1280×720 is taken"
+    ]
+
+
 def test_a_body_that_starts_with_the_octets_of_a_header_line_is_none(tmp_path: Path) -> None:
     words = [0x2025, 0x6441, 0x8001, 0x6002, 3, 0x2004]  # "% Ad…": x of 37, then a time
     path = write(tmp_path / "f.raw", octets_of(EVT3, words, "% evt 3.0\n"))

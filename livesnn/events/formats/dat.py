@@ -17,6 +17,7 @@ from livesnn.events.formats.aedat4_index import WindowedFile
 from livesnn.events.formats.plain_words import Pixel, decode_plain
 from livesnn.events.formats.prophesee_header import (
     MAX_SIZE,
+    disagreement,
     header_of,
     read_text_header,
     stream_of,
@@ -110,6 +111,7 @@ def open_dat(path: Path, progress: Progress = untold) -> WordReader:
     try:
         header = header_of(file)
         warnings = _check_version(path, header.fields.get("version"), header.start > 0)
+        warnings += disagreement(header.fields)
         start = header.start + _check_type(file, header.start) if header.start else 0
         first_us = int.from_bytes(file.view(start, 4), "little")
         body = Body(start, DAT, np.array([first_us]))

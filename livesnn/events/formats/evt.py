@@ -17,6 +17,7 @@ from livesnn.events.formats.evt_decoders import EVT2, EVT3, EVT21, EVT21_LEGACY,
 from livesnn.events.formats.evt_words import find_beginning, holds_events, misfits
 from livesnn.events.formats.prophesee_header import (
     TextHeader,
+    disagreement,
     header_of,
     parse_format,
     read_text_header,
@@ -59,6 +60,7 @@ def open_evt(path: Path, progress: Progress = untold) -> WordReader:
         header = header_of(file)
         layout = _choose_layout(file, header)
         body, warnings = _find_body(file, header.start, layout)
+        warnings += disagreement(header.fields)
         return WordReader(file, body, stream_of(header.fields), widest=_WIDEST, warnings=warnings)
     except BaseException:
         file.close()

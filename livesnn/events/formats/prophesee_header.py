@@ -71,8 +71,23 @@ def stream_of(fields: dict[str, str]) -> EventStream:
     return EventStream("events", _find_camera(fields), _find_resolution(fields))
 
 
+def disagreement(fields: dict[str, str]) -> list[str]:
+    """Return what to say of a header that states two sizes; nothing where it states one."""
+    sizes = _stated_sizes(fields)
+    other = next((size for size in sizes if size != sizes[0]), None)
+    if other is None:
+        return []
+    taken, left = (f"{size.width}×{size.height}" for size in (sizes[0], other))
+    return [f"its header says that the sensor has {taken} and {left} pixels: {taken} is taken"]
+
+
 def _find_resolution(fields: dict[str, str]) -> Resolution | None:
     """Return the sensor's size, as the header says or by the sensor it names; None where it does neither."""
+    return next(iter(_stated_sizes(fields)), None) or _size_of_sensor(fields)
+
+
+def _stated_sizes(fields: dict[str, str]) -> list[Resolution]:
+    """Return the sizes that stand in it, the one that counts first."""
     options = parse_format(fields)[1]
     geometry = re.match(r"(\d+)x(\d+)", fields.get("geometry", ""))
     stated = (
@@ -81,7 +96,7 @@ def _find_resolution(fields: dict[str, str]) -> Resolution | None:
         (fields.get("width", ""), fields.get("height", "")),
     )
     sizes = (parse_size(width, height, most=MAX_SIZE) for width, height in stated)
-    return next((size for size in sizes if size), None) or _size_of_sensor(fields)
+    return [size for size in sizes if size]
 
 
 def _size_of_sensor(fields: dict[str, str]) -> Resolution | None:

@@ -20,26 +20,30 @@ EPOCH, CALLED, FRAME, BEFORE, AFTER = 0, 8, 9, 10, 11
 """Where the board says which step it is, which one others are called to, and where its frame and membranes lie."""
 BAND = 4
 """Rows of a layer that a thread advances at a time."""
+AT_ONCE = 4
+"""Spikes of a pixel that are listed without a look at how many there are: a row has room for so many more."""
 GAP = 32
 """float32 between what is written of one band and of the next, two cache lines: no two threads write to one."""
-SPIKES, TOTALS = LANES[0], LANES[0] + GAP
-"""Where a band's totals, of its membranes [lanes], say how many neurons spiked; and how far apart they are."""
+TOTALS = 2
+"""float32 a band: how many of its neurons spiked, and the sum of their membranes."""
 BANDS = 1 << 20
 """More than a layer has: what counts begun bands also says the step, times this."""
-FLOATS, BYTES, POOLED, THROUGH = 0, 1, 2, 3
+FLOATS, BYTES, POOLED, THROUGH, COUNTS = 0, 1, 2, 3, 4
 """What a read's weights are: float32; int8 with a scale an output; int8 for the lists of a pool, of which only sums
-of a row of the kernel fit into 16 bits; or one number, float32, for the same channel."""
+of a row of the kernel fit into 16 bits; one number, float32, for the same channel; or, for counts, listed by their
+places in a row [width, C], float32 [chunk, k, k, C, lanes]."""
 READ = np.dtype([(name, np.int64) for name in (
     "begin", "across", "weights", "scales", "inputs", "kernel", "stride", "offset", "kind")])  # fmt: skip
-"""A convolution of lists: where their beginnings, the weights [chunk, C, k, k, lanes] and scales start, beginnings a
-row, C, k, stride, and how far the first tap is from the border's corner. k = 0: nothing is read."""
+"""A convolution of lists (`THROUGH`: of marks): where their beginnings, the weights [chunk, C, k, k, lanes] and
+scales start, beginnings a row, C, k, stride, how far the first tap is from the border's corner. k = 0: of nothing."""
 SIXTEEN, BEGIN_BYTES = 16 * FLOAT_BYTES, 4  # numba takes a product for no literal
 LAYER = np.dtype([(name, np.int64) for name in (
-    "height", "width", "outputs", "lanes", "bias", "membranes", "totals", "lists", "row", "begin", "across", "pad",
+    "height", "width", "outputs", "lanes", "bias", "membranes", "totals", "marks", "lists", "row", "begin", "across",
+    "pad",
 )])  # fmt: skip
-"""Neurons [height, width, outputs]: where their bias, membranes, totals [band, TOTALS], lists and the lists' begins
-start; how far apart rows of lists and of begins are; the border, in pixels without spikes. Lists alone, of no
-neurons, have no lanes."""
+"""Neurons [height, width, outputs]: where their bias, membranes, totals [band, TOTALS], marks (a bit for each that
+spikes, [pixel, chunk]), lists and the lists' begins start; how far apart rows of lists, and of begins and marks in
+pixels, are; the border, in pixels without spikes. Lists alone, of no neurons, have no lanes."""
 TAP = np.dtype([(name, np.int64) for name in (
     "layer", "weights", "inputs", "rows", "columns", "side", "currents")])  # fmt: skip
 """What the read-out reads of a layer: weights [n, rows, columns, C, 16], by pools of side·side pixels; where the
@@ -57,6 +61,7 @@ class Places(NamedTuple):
     lists: int
     counts: int
     begins: int
+    marks: int
     totals: int
     currents: int
     before: int

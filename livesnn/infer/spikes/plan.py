@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,26 +14,14 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.spikes.layout import (
     BAND,
-    BYTES,
-    FLOATS,
-    GAP,
-    LANES,
     LAYER,
-    POOLED,
     READ,
     TAP,
-    THROUGH,
-    TOTALS,
 )
+from livesnn.infer.spikes.memory import FloatArray, Map, Memory, Shape
 from livesnn.infer.synops import fan_out
 from livesnn.weights import POOLED as POOL_SIZE
 from livesnn.weights import Rounded, Weights, rounded_kernels
-
-FloatArray = npt.NDArray[np.float32]
-Shape = tuple[int, ...]
-
-PAD = 1
-"""Border of a map of spikes, in pixels, so that kernels of 3×3 may read beyond it."""
 
 
 class Plan(NamedTuple):
@@ -44,8 +32,8 @@ class Plan(NamedTuple):
     layers, reads, taps
         `LAYER` [n]: the counts, the stem, the lists of the pool behind it, all others; `READ` [n, 2]: what each
         reads, and its skip; `TAP` [2]. Counts and pool are lists only, of no neurons.
-    weights, rounded, lists, counts, begins, totals, currents
-        float32, int8, uint16, uint8, int32 and twice float32 [·]: what the rows of those point into.
+    weights, rounded, lists, counts, begins, marks, totals, currents
+        float32, int8, uint16, uint8, int32, int64 and twice float32 [·]: what the rows of those point into.
     bias
         float32 [16·n]: the read-out's, with zeros behind it.
     scratch
@@ -63,6 +51,7 @@ class Plan(NamedTuple):
     lists: npt.NDArray[np.uint16]
     counts: npt.NDArray[np.uint8]
     begins: npt.NDArray[np.int32]
+    marks: npt.NDArray[np.int64]
     totals: FloatArray
     currents: FloatArray
     scratch: int
@@ -71,7 +60,7 @@ class Plan(NamedTuple):
 
 def plan(folded: Weights, card: ModelCard) -> Plan:
     """Arrange weights with batch norm folded; raises ModelError that names a tensor which is missing or unfit."""
-    tensors, memory = _Tensors(folded, rounded_kernels(folded, card.network)), _Memory()
+    tensors, memory = _Tensors(folded, rounded_kernels(folded, card.network)), Memory()
     shapes = list(card.states.values())
     rows = list(_rows(tensors, memory, card, shapes))
     layers = np.array([row.layer for row in rows], LAYER)
@@ -80,13 +69,25 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     taps = np.array(list(_taps(tensors, memory, card, layers, ends.tolist())), TAP)
     bias = np.zeros(_sixteens(shapes[-1][0]), np.float32)
     bias[: shapes[-1][0]] = tensors.take("classify.bias", shapes[-1])
-    lists, begins, totals, currents = memory.lists()
+    lists, begins, marks, totals, currents = memory.lists()
     scratch = max(BAND * row.layer.width * row.layer.outputs for row in rows)
-    counts = np.zeros(prod((card.input.channels, card.input.height, card.input.width)), np.uint8)
+    counts = np.zeros(layers["lists"][1], np.uint8)
     stem, *blocks = fan_out(card)
     reach = np.array([0.0, stem, 0.0, *blocks])
     return Plan(
-        layers, reads, taps, *memory.weights(), bias, lists, counts, begins, totals, currents, scratch, reach
+        layers,
+        reads,
+        taps,
+        *memory.weights(),
+        bias,
+        lists,
+        counts,
+        begins,
+        marks,
+        totals,
+        currents,
+        scratch,
+        reach,
     )
 
 
@@ -111,98 +112,8 @@ class _Tensors:
         return weights, self.take(f"{name}.conv.bias", (outputs,))
 
 
-class _Map(NamedTuple):
-    """A row of `LAYER`."""
-
-    height: int
-    width: int
-    outputs: int
-    lanes: int
-    bias: int
-    membranes: int
-    totals: int
-    lists: int
-    row: int
-    begin: int
-    across: int
-    pad: int
-
-
-class _Memory:
-    """What the plan's rows point into, as it grows."""
-
-    def __init__(self) -> None:
-        self._weights: list[FloatArray] = []
-        self._rounded = [np.zeros(0, np.int8)]
-        self._floats = self._bytes = self._lists = self._begins = self._membranes = 0
-        self._totals = self._currents = 0
-
-    def keep(self, weights: FloatArray) -> int:
-        """Append weights; return where they start."""
-        self._weights.append(np.ascontiguousarray(weights, np.float32).ravel())
-        self._floats += weights.size
-        return self._floats - weights.size
-
-    def read(
-        self, source: _Map, weights: FloatArray, *, gain: float = 1.0, stride: int = 1
-    ) -> tuple[int, ...]:
-        """Return the `READ` of a convolution [O, C, k, k] of a map's lists times a gain, of floats."""
-        kept = self.keep(_by_tap(weights * np.float32(gain)))
-        return self._read(source, weights.shape, stride, FLOATS, kept)
-
-    def read_rounded(self, source: _Map, rounded: Rounded, *, times: int, stride: int = 1) -> tuple[int, ...]:
-        """As `read`, of bytes; ``times``: how often lists may name a channel, which each time counts that part."""
-        kernel, scale = rounded
-        kept, scales = self._bytes, self.keep(scale / np.float32(times))
-        self._rounded.append(_by_tap(kernel).ravel())
-        self._bytes += self._rounded[-1].size
-        return self._read(source, kernel.shape, stride, POOLED if times > 1 else BYTES, kept, scales)
-
-    def _read(
-        self, source: _Map, shape: Shape, stride: int, kind: int, weights: int, scales: int = 0
-    ) -> tuple[int, ...]:
-        offset = source.pad - shape[2] // 2
-        return source.begin, source.across, weights, scales, source.outputs, shape[2], stride, offset, kind
-
-    def through(self, source: _Map, gain: float) -> tuple[int, ...]:
-        """Return the `READ` of the same channel of the same pixel."""
-        return self._read(source, (1, 1, 1, 1), 1, THROUGH, self.keep(np.array([gain], np.float32)))
-
-    def map(self, shape: Shape, bias: FloatArray | None = None, *, times: int = 1, pad: int = PAD) -> _Map:
-        """Return the `LAYER` of neurons [C, H, W], each listed so many times at most; without bias: no neurons."""
-        outputs, height, width = shape
-        kept = 0 if bias is None else self.keep(bias)
-        row, across = width * outputs * times, width + 2 * pad + 1
-        lanes = 0 if bias is None else _lanes(outputs)
-        made = _Map(
-            height, width, outputs, lanes, kept, self._membranes, self._totals,
-            self._lists, row, self._begins, across, pad,
-        )  # fmt: skip
-        self._membranes += 0 if bias is None else prod(shape)
-        self._totals += 0 if bias is None else -(-height // BAND) * TOTALS
-        self._lists += height * row
-        self._begins += (height + 2 * pad) * across
-        return made
-
-    def weights(self) -> tuple[FloatArray, npt.NDArray[np.int8]]:
-        """Return what was kept."""
-        return np.concatenate(self._weights), np.concatenate(self._rounded)
-
-    def lists(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int32], FloatArray, FloatArray]:
-        """Return room for all maps' lists, their beginnings (borders are empty and stay so), totals and currents."""
-        if self._lists >= 1 << 31:
-            raise ModelError("its layers are too large for engine 'spike': use --engine onnx")
-        lists, begins = np.zeros(self._lists, np.uint16), np.zeros(self._begins, np.int32)
-        return lists, begins, np.zeros(self._totals, np.float32), np.zeros(self._currents, np.float32)
-
-    def currents(self, bands: int, size: int) -> int:
-        """Return where the currents [band, size] start that go to the read-out."""
-        self._currents += bands * (size + GAP)
-        return self._currents - bands * (size + GAP)
-
-
 class _Row(NamedTuple):
-    layer: _Map
+    layer: Map
     read: tuple[int, ...]
     skip: tuple[int, ...]
 
@@ -210,14 +121,14 @@ class _Row(NamedTuple):
 _NOTHING = (0,) * len(READ.names or ())
 
 
-def _rows(tensors: _Tensors, memory: _Memory, card: ModelCard, shapes: list[Shape]) -> Iterator[_Row]:
+def _rows(tensors: _Tensors, memory: Memory, card: ModelCard, shapes: list[Shape]) -> Iterator[_Row]:
     """Yield counts, stem, the pool behind it, and two layers a sub-block; what lists of the pool reach is a ninth."""
     spec, size = card.network, (card.input.channels, card.input.height, card.input.width)
     counts = memory.map(size, pad=spec.stem_kernel // 2)
     yield _Row(counts, _NOTHING, _NOTHING)
     weights, bias = tensors.convolution("stem", shapes[0][0], size[0], spec.stem_kernel)
     stem = memory.map(shapes[0], bias)
-    read = memory.read(counts, weights, gain=card.input.scale, stride=spec.stem_stride)
+    read = memory.read_counts(counts, weights * np.float32(card.input.scale), spec.stem_stride)
     yield _Row(stem, read, _NOTHING)
     pooled = (shapes[0][0], *(-(-side // spec.stem_pool_stride) for side in shapes[0][1:]))
     source, times = memory.map(pooled, times=POOL_SIZE), POOL_SIZE
@@ -230,7 +141,11 @@ def _rows(tensors: _Tensors, memory: _Memory, card: ModelCard, shapes: list[Shap
         yield _Row(inner, read, _NOTHING)
         read, bias = convolved(f"{name}.second", inner, kernel=3)
         if source.outputs == shape[0] and stride == 1:
-            skip = memory.through(source, 1 / times)
+            skip = (
+                memory.through(source)
+                if source.lanes
+                else memory.through(stem, kernel=3, stride=spec.stem_pool_stride)
+            )
         else:
             skip, more = convolved(f"{name}.skip", source, kernel=1, stride=stride, times=times)
             bias = bias + more
@@ -240,9 +155,9 @@ def _rows(tensors: _Tensors, memory: _Memory, card: ModelCard, shapes: list[Shap
 
 def _convolved(
     tensors: _Tensors,
-    memory: _Memory,
+    memory: Memory,
     name: str,
-    source: _Map,
+    source: Map,
     *,
     outputs: int,
     kernel: int,
@@ -266,15 +181,8 @@ def _strides(card: ModelCard) -> list[int]:
     return [stride if i == 0 else 1 for stride, count in blocks for i in range(count)]
 
 
-def _by_tap(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return [O, C, k, k] as [chunk, C, k, k, lanes]."""
-    outputs, inputs, kernel, _ = weights.shape
-    chunks = weights.reshape(-1, _lanes(outputs), inputs, kernel, kernel).transpose(0, 2, 3, 4, 1)
-    return np.ascontiguousarray(chunks)
-
-
 def _taps(
-    tensors: _Tensors, memory: _Memory, card: ModelCard, layers: npt.NDArray[np.void], numbers: list[int]
+    tensors: _Tensors, memory: Memory, card: ModelCard, layers: npt.NDArray[np.void], numbers: list[int]
 ) -> Iterator[tuple[int, ...]]:
     """Yield the `TAP` of each layer that the classifier reads: [K, C·rows·columns] of each in turn."""
     classes, side = len(card.classes), card.network.final_pool
@@ -290,10 +198,6 @@ def _taps(
         kept = memory.keep(of_map.transpose(0, 3, 4, 2, 1))
         yield number, kept, *shape, side, memory.currents(-(-height // BAND), len(padded))
         first += prod(shape)
-
-
-def _lanes(outputs: int) -> int:
-    return next(lanes for lanes in LANES if outputs % lanes == 0)
 
 
 def _sixteens(count: int) -> int:

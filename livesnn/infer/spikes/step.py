@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from numba import float32, njit, types
 
+from livesnn.infer.spikes.bands import await_all, await_read, bands_of, claim, deal, finish
 from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_floats, rows_of
 from livesnn.infer.spikes.layers import advance, begin_row, end_row
 from livesnn.infer.spikes.layout import (
     AFTER,
     BAND,
-    BANDS,
     BEFORE,
     CALLED,
     EPOCH,
     FRAME,
     GAP,
     SIXTEEN,
-    SPIKES,
-    TICKET,
     TOTALS,
     Places,
 )
 from livesnn.infer.spikes.words import (
-    add_to,
     begin_at,
     count_at,
     leave_at,
@@ -31,22 +28,23 @@ from livesnn.infer.spikes.words import (
     put_spike,
     seen_at,
     spike_at,
-    swapped,
 )
 
 
 @njit(nogil=True, cache=True)
 def _list_counts(layer, y, frame, most, at):  # type: ignore[no-untyped-def]
-    """List a row's counts that aren't zero, at most ``most`` each."""
+    """List a row's counts that aren't zero, at most ``most`` each, by their places in the row [width, channels].
+
+    Zeros are listed too, and written over: what a pixel has can't be guessed.
+    """
     count = layer.lists + y * layer.row
     begin = begin_row(layer, y, count, at)
     for x in range(layer.width):
         for channel in range(layer.outputs):
             value = count_at(frame, (channel * layer.height + y) * layer.width + x)
-            if value:
-                put_spike(at.lists, count, channel)
-                put_count(at.counts, count, min(value, most))
-                count += 1
+            put_spike(at.lists, count, x * layer.outputs + channel)
+            put_count(at.counts, count, min(value, most))
+            count += value != 0
         put_begin(at.begins, begin + x + 1, count)
     end_row(layer, begin, count, at)
 
@@ -85,37 +83,6 @@ def _read_out(layer, tap, y0, y1, size, at):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _word(tickets, number, i):  # type: ignore[no-untyped-def]
-    """Return the address of a ticket."""
-    return types.uintp(tickets.ctypes.data + (number * tickets.shape[1] + i) * TICKET * 8)
-
-
-@njit(nogil=True, cache=True)
-def _bands(layer):  # type: ignore[no-untyped-def]
-    """Return how many bands a layer has."""
-    return (layer.height + BAND - 1) // BAND
-
-
-@njit(nogil=True, cache=True)
-def _claim(tickets, number, bands, epoch, thread):  # type: ignore[no-untyped-def]
-    """Return a band of a layer that nobody has begun in a step, a thread's own ones first; -1: there is none.
-
-    A thread's own ones are always the same, since their membranes are near it.
-    """
-    threads = tickets.shape[1] - 1
-    for other in range(threads):
-        owner = (thread + other) % threads
-        word, last = _word(tickets, number, 1 + owner), bands * (owner + 1) // threads
-        while True:
-            begun = seen_at(word)
-            if begun // BANDS != epoch or begun % BANDS >= last:
-                break
-            if swapped(word, begun, begun + 1):
-                return begun % BANDS
-    return -1
-
-
-@njit(nogil=True, cache=True)
 def _do_band(number, band, plan, rule, at, frame, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """List a band's counts, or what a pool sees of it, or advance its neurons, and the read-out by their spikes."""
     layer, (most, alpha, threshold, resets, pool_stride, _) = plan.layers[number], rule
@@ -133,7 +100,6 @@ def _do_band(number, band, plan, rule, at, frame, sums, shorts, some_64, some_32
             plan.reads[number],
             y0,
             y1,
-            number == 1,
             neuron,
             at,
             sums,
@@ -148,8 +114,9 @@ def _do_band(number, band, plan, rule, at, frame, sums, shorts, some_64, some_32
 
 
 @njit(nogil=True, cache=True)
-def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
+def _take_part(epoch, thread, shared, plan, rule, held_sums, held_shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """Advance a network by the step on the board, together with whoever else does."""
+    board, tickets, finished = shared
     frame = types.uintp(board[FRAME])
     at = Places(
         types.uintp(plan.weights.ctypes.data),
@@ -157,6 +124,7 @@ def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts
         types.uintp(plan.lists.ctypes.data),
         types.uintp(plan.counts.ctypes.data),
         types.uintp(plan.begins.ctypes.data),
+        types.uintp(plan.marks.ctypes.data),
         types.uintp(plan.totals.ctypes.data),
         types.uintp(plan.currents.ctypes.data),
         types.uintp(board[BEFORE]),
@@ -164,15 +132,14 @@ def _take_part(epoch, thread, board, tickets, plan, rule, held_sums, held_shorts
     )
     sums, shorts = types.uintp(held_sums.ctypes.data), types.uintp(held_shorts.ctypes.data)
     for number in range(len(plan.layers)):
-        done, bands = _word(tickets, number, 0), _bands(plan.layers[number])
-        band = _claim(tickets, number, bands, epoch, thread)
+        bands = bands_of(plan.layers[number])
+        band = claim(tickets, number, bands, epoch, thread)
         while band >= 0:
+            if number:
+                await_read(number, band, plan, rule[4], finished, epoch)
             _do_band(number, band, plan, rule, at, frame, sums, shorts, some_64, some_32, some_16)
-            add_to(done, 1)
-            band = _claim(tickets, number, bands, epoch, thread)
-        while seen_at(done) < bands:
-            if seen_at(types.uintp(board.ctypes.data)) != epoch:
-                return
+            finish(finished, number, band, epoch)
+            band = claim(tickets, number, bands, epoch, thread)
 
 
 @njit(nogil=True, cache=True)
@@ -188,10 +155,9 @@ def _sum_up(plan, rule, before, written):  # type: ignore[no-untyped-def]
         layer, spikes, total = plan.layers[number], float32(0), float32(0)
         if layer.lanes == 0:
             continue
-        for band in range(layer.totals, layer.totals + _bands(layer) * TOTALS, TOTALS):
-            spikes += plan.totals[band + SPIKES]
-            for lane in range(layer.lanes):
-                total += plan.totals[band + lane]
+        for band in range(layer.totals, layer.totals + bands_of(layer) * TOTALS, TOTALS):
+            spikes += plan.totals[band]
+            total += plan.totals[band + 1]
         neurons = layer.height * layer.width * layer.outputs
         shares[hidden], means[hidden] = spikes / neurons, total / neurons
         synops += spikes * plan.reach[number]
@@ -208,26 +174,14 @@ def _sum_up(plan, rule, before, written):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _deal(tickets, plan, epoch):  # type: ignore[no-untyped-def]
-    """Give each thread its bands of each layer; none is done."""
-    threads = tickets.shape[1] - 1
-    for number in range(len(plan.layers)):
-        bands = _bands(plan.layers[number])
-        leave_at(_word(tickets, number, 0), 0)
-        for thread in range(threads):
-            leave_at(_word(tickets, number, 1 + thread), epoch * BANDS + bands * thread // threads)
-
-
-@njit(nogil=True, cache=True)
-def lead(board, tickets, plan, rule, alone, frame, before, written, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
+def lead(shared, plan, rule, alone, frame, before, written, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """Advance a network by one frame; return its synaptic operations (`synops.synops`).
 
     Parameters
     ----------
-    board, tickets
-        int64 [16] and [n, 1 + threads, TICKET], a layer's finished bands and each thread's begun ones: what tells
-        other threads, in `serve`, of the step. Nobody is waited for who hasn't begun a band, and nobody begins one of
-        a step that is over: what a step works on is the caller's again.
+    shared
+        What tells other threads, in `serve`, of it: the board, int64 [16]; int64 [n, threads, TICKET], the bands
+        of each layer that each has begun; int64 [n, bands, TICKET], the last step that each was finished in.
     plan
         A `plan.Plan`, whose lists, totals and currents are written over.
     rule
@@ -242,34 +196,35 @@ def lead(board, tickets, plan, rule, alone, frame, before, written, sums, shorts
         Three arrays: float32 [·], all membranes after; float32 [K], the output; float32 [2, layers of neurons], of
         each the share that spiked, and its mean membrane.
     sums, shorts
-        float32 and int16 [plan.scratch] to work on, one thread's own; shorts are zero before and after.
+        What `layers.advance` works on, one thread's own.
     some_64, some_32, some_16
         None where no layer has so many lanes; anything else where some have.
     """
+    board, tickets, finished = shared
     epoch = board[EPOCH] + 1
-    _deal(tickets, plan, epoch)
-    plan.totals[:] = 0
+    deal(tickets, plan, epoch)
     plan.currents[:] = 0
     board[FRAME], board[BEFORE], board[AFTER] = frame, before.ctypes.data, written[0].ctypes.data
     leave_at(types.uintp(board.ctypes.data), epoch)
     if not alone:
         leave_at(types.uintp(board.ctypes.data + CALLED * 8), epoch)
-    _take_part(epoch, 0, board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16)
+    _take_part(epoch, 0, shared, plan, rule, sums, shorts, some_64, some_32, some_16)
+    await_all(plan, finished, epoch)
     return _sum_up(plan, rule, before, written)
 
 
 @njit(nogil=True, cache=True)
-def serve(board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16, thread, epoch, patience):  # type: ignore[no-untyped-def]
+def serve(shared, plan, rule, sums, shorts, some_64, some_32, some_16, thread, epoch, patience):  # type: ignore[no-untyped-def]
     """Take part in every step after ``epoch`` that others are called to, until none came for so many looks.
 
     Return the last one.
     """
-    looks = 0
+    board, looks = shared[0], 0
     while looks < patience:
         newest = seen_at(types.uintp(board.ctypes.data + CALLED * 8))
         if newest == epoch:
             looks += 1
             continue
         epoch, looks = newest, 0
-        _take_part(epoch, thread, board, tickets, plan, rule, sums, shorts, some_64, some_32, some_16)
+        _take_part(epoch, thread, shared, plan, rule, sums, shorts, some_64, some_32, some_16)
     return epoch

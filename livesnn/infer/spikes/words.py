@@ -49,27 +49,27 @@ def _numbers(kind: Any) -> tuple[Any, Any]:
 count_at, put_count = _numbers(BYTE)
 spike_at, put_spike = _numbers(SHORT)
 begin_at, put_begin = _numbers(BEGIN)
+marks_at, put_marks = _numbers(WORD)
 
 
 @intrinsic
 def lowest(typing, bits):  # type: ignore[no-untyped-def]
-    """Return the number of the lowest bit that is set; one must be."""
+    """Return the number of the lowest bit that is set; 64 of none."""
 
     def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
     return types.int64(types.uint64), generate
 
 
 @intrinsic
-def add_to(typing, address, number):  # type: ignore[no-untyped-def]
-    """Add to the int64 at an address, at once for all threads; return what it was."""
+def how_many(typing, bits):  # type: ignore[no-untyped-def]
+    """Return how many bits are set."""
 
     def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
-        return builder.atomic_rmw("add", pointer, arguments[1], "acq_rel")
+        return builder.ctpop(arguments[0])
 
-    return types.int64(types.uintp, types.int64), generate
+    return types.int64(types.uint64), generate
 
 
 @intrinsic

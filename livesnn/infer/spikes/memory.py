@@ -1,0 +1,141 @@
+"""Where a network's weights, lists, marks and totals lie, as a plan is made. Not here: which there are (plan.py)."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.errors import ModelError
+from livesnn.infer.spikes.layout import (
+    AT_ONCE,
+    BAND,
+    BYTES,
+    COUNTS,
+    FLOATS,
+    GAP,
+    LANES,
+    POOLED,
+    THROUGH,
+    TOTALS,
+)
+from livesnn.weights import Rounded
+
+FloatArray = npt.NDArray[np.float32]
+Shape = tuple[int, ...]
+
+PAD = 1
+"""Border of a map of spikes, in pixels, so that kernels of 3×3 may read beyond it."""
+
+
+class Map(NamedTuple):
+    """A row of `LAYER`."""
+
+    height: int
+    width: int
+    outputs: int
+    lanes: int
+    bias: int
+    membranes: int
+    totals: int
+    marks: int
+    lists: int
+    row: int
+    begin: int
+    across: int
+    pad: int
+
+
+class Memory:
+    """What the plan's rows point into, as it grows."""
+
+    def __init__(self) -> None:
+        self._weights: list[FloatArray] = []
+        self._rounded = [np.zeros(0, np.int8)]
+        self._floats = self._bytes = self._lists = self._begins = self._membranes = 0
+        self._totals = self._marks = self._currents = 0
+
+    def keep(self, weights: FloatArray) -> int:
+        """Append weights; return where they start."""
+        self._weights.append(np.ascontiguousarray(weights, np.float32).ravel())
+        self._floats += weights.size
+        return self._floats - weights.size
+
+    def read(
+        self, source: Map, weights: FloatArray, *, gain: float = 1.0, stride: int = 1
+    ) -> tuple[int, ...]:
+        """Return the `READ` of a convolution [O, C, k, k] of a map's lists times a gain, of floats."""
+        kept = self.keep(_by_tap(weights * np.float32(gain)))
+        return self._read(source, weights.shape, stride, FLOATS, kept)
+
+    def read_counts(self, source: Map, weights: FloatArray, stride: int) -> tuple[int, ...]:
+        """As `read`, of counts."""
+        kept = self.keep(_by_tap(weights).transpose(0, 2, 3, 1, 4))
+        return self._read(source, weights.shape, stride, COUNTS, kept)
+
+    def read_rounded(self, source: Map, rounded: Rounded, *, times: int, stride: int = 1) -> tuple[int, ...]:
+        """As `read`, of bytes; ``times``: how often lists may name a channel, which each time counts that part."""
+        kernel, scale = rounded
+        kept, scales = self._bytes, self.keep(scale / np.float32(times))
+        self._rounded.append(_by_tap(kernel).ravel())
+        self._bytes += self._rounded[-1].size
+        return self._read(source, kernel.shape, stride, POOLED if times > 1 else BYTES, kept, scales)
+
+    def _read(
+        self, source: Map, shape: Shape, stride: int, kind: int, weights: int, scales: int = 0
+    ) -> tuple[int, ...]:
+        offset = source.pad - shape[2] // 2
+        return source.begin, source.across, weights, scales, source.outputs, shape[2], stride, offset, kind
+
+    def through(self, source: Map, *, kernel: int = 1, stride: int = 1) -> tuple[int, ...]:
+        """Return the `READ` of the same channel's mean under a window of neurons."""
+        gain = self.keep(np.array([1 / kernel**2], np.float32))
+        read = self._read(source, (1, 1, kernel, kernel), stride, THROUGH, gain)
+        return (source.marks, *read[1:])
+
+    def map(self, shape: Shape, bias: FloatArray | None = None, *, times: int = 1, pad: int = PAD) -> Map:
+        """Return the `LAYER` of neurons [C, H, W], each listed so many times at most; without bias: no neurons."""
+        outputs, height, width = shape
+        kept = 0 if bias is None else self.keep(bias)
+        lanes = 0 if bias is None else _lanes(outputs)
+        row, across = width * outputs * times + AT_ONCE, width + 2 * pad + 1
+        made = Map(
+            height, width, outputs, lanes, kept, self._membranes, self._totals, self._marks,
+            self._lists, row, self._begins, across, pad,
+        )  # fmt: skip
+        self._membranes += 0 if bias is None else prod(shape)
+        self._totals += 0 if bias is None else -(-height // BAND) * TOTALS
+        self._marks += 0 if bias is None else (height + 2 * pad) * across * outputs // lanes
+        self._lists += height * row
+        self._begins += (height + 2 * pad) * across
+        return made
+
+    def weights(self) -> tuple[FloatArray, npt.NDArray[np.int8]]:
+        """Return what was kept."""
+        return np.concatenate(self._weights), np.concatenate(self._rounded)
+
+    def lists(self) -> tuple[npt.NDArray[Any], ...]:
+        """Return room for lists, their beginnings and marks (borders are empty and stay so), totals and currents."""
+        if self._lists >= 1 << 31:
+            raise ModelError("its layers are too large for engine 'spike': use --engine onnx")
+        sizes = self._lists, self._begins, self._marks, self._totals, self._currents
+        kinds = np.uint16, np.int32, np.int64, np.float32, np.float32
+        return tuple(np.zeros(size, kind) for size, kind in zip(sizes, kinds, strict=True))
+
+    def currents(self, bands: int, size: int) -> int:
+        """Return where the currents [band, size] start that go to the read-out."""
+        self._currents += bands * (size + GAP)
+        return self._currents - bands * (size + GAP)
+
+
+def _by_tap(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return [O, C, k, k] as [chunk, C, k, k, lanes]."""
+    outputs, inputs, kernel, _ = weights.shape
+    chunks = weights.reshape(-1, _lanes(outputs), inputs, kernel, kernel).transpose(0, 2, 3, 4, 1)
+    return np.ascontiguousarray(chunks)
+
+
+def _lanes(outputs: int) -> int:
+    return next(lanes for lanes in LANES if outputs % lanes == 0)

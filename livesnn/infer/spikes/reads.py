@@ -1,0 +1,201 @@
+"""What a convolution adds to the sums of a band of neurons, by what it reads: spikes or counts, by floats or bytes.
+
+Not here: the loops within a row of pixels that keep sums in registers (sweeps.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit, types
+
+from livesnn.infer.spikes.lanes import (
+    FLOAT_BYTES,
+    SHORT_BYTES,
+    add_bytes,
+    add_floats,
+    copy,
+    rows_of,
+    settle,
+)
+from livesnn.infer.spikes.layout import BEGIN_BYTES, BYTES, COUNTS, POOLED
+from livesnn.infer.spikes.sweeps import add_counted, sweep_bytes
+from livesnn.infer.spikes.words import begin_at
+
+
+@njit(nogil=True, cache=True)
+def _reached(place, kernel, stride, first, last):  # type: ignore[no-untyped-def]
+    """Return the outputs first..last − 1 whose kernels cover a place, along one side: from .. to − 1."""
+    if stride == 1:
+        return max(first, place - kernel + 1), min(last, place + 1)
+    return max(first, (place - kernel + stride) // stride), min(last, place // stride + 1)
+
+
+@njit(nogil=True, cache=True)
+def _row_of(read, y, at):  # type: ignore[no-untyped-def]
+    """Return the address of the beginnings of the row y under kernels of 3×3, from its first pixel."""
+    return types.uintp(
+        at.begins + (read.begin + (y + read.offset) * read.across + read.offset + 1) * BEGIN_BYTES
+    )
+
+
+def _groups(lanes: int, number: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
+    """Return what spreads so many spikes of a pixel: rows of weights of ``size`` bytes, to sums of ``sum_size``."""
+
+    @njit(nogil=True, cache=True)
+    def spread(read, y, x, reached, width, weights, lists, first, sums):  # type: ignore[no-untyped-def]
+        rows = rows_of(number, size * read.kernel * read.kernel, weights, lists, first)
+        top, bottom, left, right, y0 = reached
+        step, line = size * read.stride, size * read.stride * read.kernel
+        off = ((y - top * read.stride) * read.kernel + x - left * read.stride) * size
+        to = sums + ((top - y0) * width + left) * sum_size
+        for _ in range(top, bottom):
+            if right - left == 3:
+                add(lanes, types.uintp(to), rows, off)
+                add(lanes, types.uintp(to + sum_size), rows, off - step)
+                add(lanes, types.uintp(to + 2 * sum_size), rows, off - 2 * step)
+            else:
+                for column in range(right - left):
+                    add(lanes, types.uintp(to + column * sum_size), rows, off - column * step)
+            off -= line
+            to += width * sum_size
+
+    return spread
+
+
+def _spreads(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
+    """Return what spreads all spikes under a band of outputs."""
+    one, two, three, four = (_groups(lanes, number, add, size, sum_size) for number in (1, 2, 3, 4))
+
+    @njit(nogil=True, cache=True)
+    def spread(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
+        kernel, stride, lists = read.kernel, read.stride, at.lists
+        for y in range(y0 * stride, (y1 - 1) * stride + kernel):
+            top, bottom = _reached(y, kernel, stride, y0, y1)
+            place = read.begin + (y + read.offset) * read.across + read.offset
+            first = begin_at(at.begins, place)
+            for x in range((width - 1) * stride + kernel):
+                last = begin_at(at.begins, place + x + 1)
+                if first == last:
+                    continue
+                left, right = _reached(x, kernel, stride, 0, width)
+                reached = (top, bottom, left, right, y0)
+                while last - first > 4:
+                    four(read, y, x, reached, width, weights, lists, first, sums)
+                    first += 4
+                if last - first == 4:
+                    four(read, y, x, reached, width, weights, lists, first, sums)
+                elif last - first == 3:
+                    three(read, y, x, reached, width, weights, lists, first, sums)
+                elif last - first == 2:
+                    two(read, y, x, reached, width, weights, lists, first, sums)
+                else:
+                    one(read, y, x, reached, width, weights, lists, first, sums)
+                first = last
+
+    return spread
+
+
+def _counted(lanes: int) -> Callable[..., None]:
+    """Return what convolves counts."""
+
+    @njit(nogil=True, cache=True)
+    def add_counts(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
+        """Add to a band's sums what the counts under their kernels give: those of a row lie one behind the other."""
+        size = lanes * FLOAT_BYTES
+        line = read.kernel * read.inputs * size
+        for y in range(y0, y1):
+            for x in range(width):
+                to = types.uintp(sums + ((y - y0) * width + x) * size)
+                place = read.begin + y * read.stride * read.across + x * read.stride
+                rows = weights - (x * read.stride - read.kernel // 2) * read.inputs * size
+                for _ in range(read.kernel):
+                    first, last = begin_at(at.begins, place), begin_at(at.begins, place + read.kernel)
+                    if first < last:
+                        add_counted(lanes, to, types.uintp(rows), at.lists, at.counts, first, last)
+                    place += read.across
+                    rows += line
+
+    return add_counts
+
+
+def _by_bytes(lanes: int) -> Callable[..., None]:
+    """Return what convolves by int8."""
+    spread_bytes = _spreads(lanes, add_bytes, lanes, lanes * SHORT_BYTES)
+
+    @njit(nogil=True, cache=True)
+    def sweep(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
+        """Spread all spikes under a band of outputs, through kernels of 3×3."""
+        line = width * lanes * SHORT_BYTES
+        for y in range(y0, y1 + 2):
+            top, bottom = max(y0, y - 2), min(y1, y + 1)
+            of_row = types.uintp(weights + (y - bottom + 1) * 3 * lanes)
+            begins = _row_of(read, y, at)
+            to = types.uintp(sums + (top - y0) * line)
+            if bottom - top == 3:
+                sweep_bytes(lanes, 3, of_row, at.lists, begins, width, to, line)
+            elif bottom - top == 2:
+                sweep_bytes(lanes, 2, of_row, at.lists, begins, width, to, line)
+            else:
+                sweep_bytes(lanes, 1, of_row, at.lists, begins, width, to, line)
+
+    @njit(nogil=True, cache=True)
+    def settle_band(pixels, shorts, scales, bias, sums):  # type: ignore[no-untyped-def]
+        """Add to sums [pixel, lanes] what lies in shorts, times its scales; ``bias``: write that and it, or 0."""
+        for pixel in range(pixels):
+            to = types.uintp(sums + pixel * lanes * FLOAT_BYTES)
+            onto = bias if bias else to
+            settle(lanes, types.uintp(shorts + pixel * lanes * SHORT_BYTES), scales, onto, to)
+
+    @njit(nogil=True, cache=True)
+    def add_rounded(read, y0, y1, width, weights, scales, bias, at, sums, shorts):  # type: ignore[no-untyped-def]
+        """Add to sums [pixel, lanes] of a band what a convolution by bytes gives; ``bias``: see `settle_band`."""
+        pixels = (y1 - y0) * width
+        if read.kind == POOLED:
+            for ky in range(3):
+                for y in range(y0, y1):
+                    begins = _row_of(read, y + ky, at)
+                    to = types.uintp(shorts + (y - y0) * width * lanes * SHORT_BYTES)
+                    tap = types.uintp(weights + ky * 3 * lanes)
+                    sweep_bytes(lanes, 1, tap, at.lists, begins, width, to, 0)
+                settle_band(pixels, shorts, scales, types.uintp(0) if ky else bias, sums)
+            return
+        if read.kernel == 3 and read.stride == 1:
+            sweep(read, y0, y1, width, weights, at, shorts)
+        else:
+            spread_bytes(read, y0, y1, width, weights, at, shorts)
+        settle_band(pixels, shorts, scales, bias, sums)
+
+    return add_rounded
+
+
+def reads_of(lanes: int) -> Callable[..., None]:
+    """Return what convolves, whatever it reads and by what."""
+    spread_floats = _spreads(lanes, add_floats, lanes * FLOAT_BYTES, lanes * FLOAT_BYTES)
+    add_counts, add_rounded = _counted(lanes), _by_bytes(lanes)
+
+    @njit(nogil=True, cache=True)
+    def add_read(read, y0, y1, layer, first, at, sums, shorts):  # type: ignore[no-untyped-def]
+        """Add to sums [chunk, pixel, lanes] of a band what a convolution gives; the first begins with the bias."""
+        pixels = (y1 - y0) * layer.width
+        step = read.kernel * read.kernel * read.inputs * lanes
+        for chunk in range(layer.outputs // lanes):
+            to = types.uintp(sums + chunk * pixels * lanes * FLOAT_BYTES)
+            bias = types.uintp(at.weights + (layer.bias + chunk * lanes) * FLOAT_BYTES)
+            if read.kind == BYTES or read.kind == POOLED:
+                weights = types.uintp(at.rounded + read.weights + chunk * step)
+                scales = types.uintp(at.weights + (read.scales + chunk * lanes) * FLOAT_BYTES)
+                onto = bias if first else types.uintp(0)
+                add_rounded(read, y0, y1, layer.width, weights, scales, onto, at, to, shorts)
+                continue
+            weights = types.uintp(at.weights + (read.weights + chunk * step) * FLOAT_BYTES)
+            if first:
+                for pixel in range(pixels):
+                    copy(lanes, bias, types.uintp(to + pixel * lanes * FLOAT_BYTES))
+            if read.kind == COUNTS:
+                add_counts(read, y0, y1, layer.width, weights, at, to)
+            else:
+                spread_floats(read, y0, y1, layer.width, weights, at, to)
+
+    return add_read

@@ -1,0 +1,148 @@
+"""Loops over spikes, or counts, for numba, in LLVM's own terms: what they add up stays in registers all the while.
+
+Not here: single vectors (lanes.py), what calls these (reads.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from livesnn.infer.spikes.lanes import FLOAT, FLOAT_BYTES, SHORT_BYTES, add_vector, splat, vector, widened
+from livesnn.infer.spikes.words import BEGIN, BYTE, SHORT, WORD, number_of
+
+
+def _phis(builder: Any, kind: Any, columns: int, rows: int) -> list[list[Any]]:
+    """Return sums [columns, rows] that come from wherever control does."""
+    return [[builder.phi(kind) for _ in range(rows)] for _ in range(columns)]
+
+
+def _come(phis: list[list[Any]], values: list[list[Any]], block: Any) -> None:
+    """Let sums be ``values`` where control comes from a block."""
+    for column, known in zip(phis, values, strict=True):
+        for phi, value in zip(column, known, strict=True):
+            phi.add_incoming(value, block)
+
+
+def _retire(builder: Any, column: list[Any], sums: Any, line: Any, x: Any, lanes: int) -> None:
+    """Add a column of sums to those at an address, one row ``line`` bytes behind the other."""
+    place = builder.add(sums, builder.mul(x, ir.Constant(WORD, lanes * SHORT_BYTES)))
+    for total in column:
+        add_vector(builder, SHORT, place, total, lanes)
+        place = builder.add(place, line)
+
+
+def _with_taps(
+    builder: Any, weights: Any, channel: Any, held: list[list[Any]], lanes: int
+) -> list[list[Any]]:
+    """Return three columns of sums with the nine taps of a spike added, or those of the rows that there are."""
+    row = builder.add(weights, builder.mul(channel, ir.Constant(WORD, 9 * lanes)))
+    added = []
+    for kx, column in zip((2, 1, 0), held, strict=True):
+        taps = [(ky * 3 + kx) * lanes for ky in reversed(range(len(column)))]
+        places = [builder.add(row, ir.Constant(WORD, tap)) for tap in taps]
+        loaded = [vector(builder, place, lanes, kind=BYTE) for place in places]
+        wide = [widened(builder, one, lanes, SHORT) for one in loaded]
+        added.append([builder.add(total, more) for total, more in zip(column, wide, strict=True)])
+    return added
+
+
+def _sweep(builder: Any, lanes: int, rows: int, arguments: Any) -> None:
+    """Build the loop over pixels, and that over a pixel's spikes within it, of `sweep_bytes`."""
+    _, _, weights, lists, begins, width, sums, line = arguments
+    kind, one, entry = ir.VectorType(SHORT, lanes), ir.Constant(WORD, 1), builder.block
+    nothing = [ir.Constant(kind, [0] * lanes)] * rows
+    names = ("pixel", "spike", "passed", "left", "next", "end")
+    pixel, spike, passed, left, following, end = map(builder.append_basic_block, names)
+    start = builder.zext(number_of(builder, begins, ir.Constant(WORD, 0), BEGIN), WORD)
+    builder.branch(pixel)
+
+    builder.position_at_end(pixel)
+    x, first, carried = builder.phi(WORD), builder.phi(WORD), _phis(builder, kind, 2, rows)
+    x_next = builder.add(x, one)
+    last = builder.zext(number_of(builder, begins, x_next, BEGIN), WORD)
+    before = [*carried, nothing]
+    builder.cbranch(builder.icmp_signed("<", first, last), spike, passed)
+
+    builder.position_at_end(spike)
+    index, held = builder.phi(WORD), _phis(builder, kind, 3, rows)
+    channel = builder.zext(number_of(builder, lists, index, SHORT), WORD)
+    added, after = _with_taps(builder, weights, channel, held, lanes), builder.add(index, one)
+    _come([[index], *held], [[first], *before], pixel)
+    _come([[index], *held], [[after], *added], spike)
+    builder.cbranch(builder.icmp_signed("<", after, last), spike, passed)
+
+    builder.position_at_end(passed)
+    whole = _phis(builder, kind, 3, rows)
+    _come(whole, before, pixel)
+    _come(whole, added, spike)
+    builder.cbranch(builder.icmp_signed("==", x, ir.Constant(WORD, 0)), following, left)
+    builder.position_at_end(left)  # there is none left of the first pixel
+    _retire(builder, whole[0], sums, line, builder.sub(x, one), lanes)
+    builder.branch(following)
+
+    builder.position_at_end(following)
+    _come([[x, first], *carried], [[ir.Constant(WORD, 0), start], nothing, nothing], entry)
+    _come([[x, first], *carried], [[x_next, last], *whole[1:]], following)
+    builder.cbranch(builder.icmp_signed("<", x_next, width), pixel, end)
+    builder.position_at_end(end)
+    _retire(builder, whole[1], sums, line, x, lanes)
+
+
+@intrinsic
+def sweep_bytes(typing, lanes, rows, weights, lists, begins, width, sums, line):  # type: ignore[no-untyped-def]
+    """Spread the spikes of a row of pixels over int16 sums of ``rows`` rows of outputs, through kernels of 3×3.
+
+    What a pixel's three columns of outputs get stays in registers until the pixels that reach them have passed.
+
+    Parameters
+    ----------
+    weights
+        Address of int8 [C, 9, lanes], and 3 · lanes further for each ky left out.
+    lists, begins, width
+        Addresses of the channels that spike, and of int32 [width + 1], where those of each pixel begin.
+    sums, line
+        Address of int16 [rows, width, lanes], and bytes from row to row. The first gets what the highest ky has.
+    """
+    if not (isinstance(lanes, types.IntegerLiteral) and isinstance(rows, types.IntegerLiteral)):
+        return None
+    lanes_of, rows_of_outputs = lanes.literal_value, rows.literal_value
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        _sweep(builder, lanes_of, rows_of_outputs, arguments)
+        return context.get_dummy_value()
+
+    signature = (lanes, rows, types.uintp, types.uintp, types.uintp, types.int64, types.uintp, types.int64)
+    return types.void(*signature), generate
+
+
+@intrinsic
+def add_counted(typing, lanes, sums, weights, lists, counts, first, last):  # type: ignore[no-untyped-def]
+    """Add to sums float32 [lanes] the rows of weights that entries of a list name, times their counts."""
+    if not isinstance(lanes, types.IntegerLiteral):
+        return None
+    width = lanes.literal_value
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        _, sums, weights, lists, counts, first, last = arguments
+        so_far, before = vector(builder, sums, width), builder.block
+        entry, end = builder.append_basic_block("entry"), builder.append_basic_block("end")
+        builder.branch(entry)
+        builder.position_at_end(entry)
+        index, held = builder.phi(WORD), builder.phi(so_far.type)
+        named = builder.zext(number_of(builder, lists, index, SHORT), WORD)
+        row = builder.add(weights, builder.mul(named, ir.Constant(WORD, width * FLOAT_BYTES)))
+        count = splat(builder, builder.uitofp(number_of(builder, counts, index, BYTE), FLOAT), width)
+        added = builder.fadd(held, builder.fmul(count, vector(builder, row, width)))
+        after = builder.add(index, ir.Constant(WORD, 1))
+        _come([[index, held]], [[first, so_far]], before)
+        _come([[index, held]], [[after, added]], entry)
+        builder.cbranch(builder.icmp_signed("<", after, last), entry, end)
+        builder.position_at_end(end)
+        vector(builder, sums, width, added)
+        return context.get_dummy_value()
+
+    return types.void(lanes, *[types.uintp] * 4, types.int64, types.int64), generate
