@@ -98,7 +98,10 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
         kept = msgspec.json.decode(record.read_bytes(), type=dict[str, object])
     except msgspec.DecodeError as error:
         raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
-    now, then = as_flags(msgspec.json.decode(_as_json(config))), as_flags(kept)
+    usual = msgspec.json.decode(
+        _as_json(TrainConfig())
+    )  # what an older version had no option for, it did as usual
+    now, then = as_flags(msgspec.json.decode(_as_json(config))), as_flags(usual | kept)
     if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
         flags = ", ".join(then.get(name, f"without {name}") for name in other)
         raise TrainError(f"{record} is of another configuration: resume with its {flags}")

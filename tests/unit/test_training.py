@@ -173,9 +173,10 @@ def test_a_clip_counts_by_its_class_whatever_its_target() -> None:
     config = replace(TrainConfig(), width=16)
     net = build_network(config.card(("often", "seldom")))
     weights = torch.tensor([0.5, 2.0])
-    weighted, plain = HybridModule(net, config, 10, weights), HybridModule(net, config, 10)
+    doubts = replace(config, dataset="gestures-sim", unknown_weight=3.0)
+    weighted, plain = HybridModule(net, doubts, 10, weights), HybridModule(net, config, 10)
     outputs = torch.randn(10, 3, 2, generator=torch.Generator().manual_seed(0))
-    for label, weight in ((0, 0.5), (1, 2.0), (-1, 1.0)):
+    for label, weight in ((0, 0.5), (1, 2.0), (-1, 3.0)):
         labels = torch.tensor([label] * 3)
         loss = plain.loss(outputs, labels).item() * weight
         assert weighted.loss(outputs, labels).item() == pytest.approx(loss, rel=1e-5)
@@ -320,6 +321,23 @@ def test_a_run_folder_belongs_to_one_training(tmp_path: Path) -> None:
         with pytest.raises(TrainError, match="in use by process 1"), run_folder(config):
             pass
     with run_folder(config):  # free again
+        pass
+
+
+def test_an_option_that_a_run_did_not_have_was_as_it_is_by_default(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), out=tmp_path, name="older", resume=True)
+    with run_folder(replace(config, resume=False)) as (run, _):
+        needed = ("state_dict", "epoch", "pytorch-lightning_version", "optimizer_states")
+        torch.save(dict.fromkeys(needed, 0), run / "last.ckpt")
+    record = run / "config.json"
+    record.write_text(record.read_text().replace('"unknown_weight": 1.0,', ""))
+    assert "unknown_weight" not in record.read_text()
+    with run_folder(config) as (_, resume_from):
+        assert resume_from == run / "last.ckpt"
+    with (
+        pytest.raises(TrainError, match=r"resume with its --alpha 0\.5$"),
+        run_folder(replace(config, alpha=0.7)),
+    ):
         pass
 
 
