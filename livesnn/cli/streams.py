@@ -56,7 +56,7 @@ def run(
     engine: Literal["auto", "onnx", "spike", "torch"] = "auto",
     state: Literal["carry", "reset"] = "carry",
     every: Literal["window", "frame"] = "window",
-    threshold: float = 0.5,
+    threshold: float = 0.45,
     keep: float | None = None,
     smoothing: float = 0.0,
     allow: tuple[str, ...] = (),

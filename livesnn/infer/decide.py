@@ -18,7 +18,7 @@ FloatArray = npt.NDArray[np.float32]
 _NONE = np.zeros(0, np.float32)
 
 
-THRESHOLD = 0.5
+THRESHOLD = 0.45
 """By simulated people of the validation: higher ones lose more right decisions than false ones (models/results)."""
 
 

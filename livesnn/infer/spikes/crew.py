@@ -58,7 +58,8 @@ class Crew:
         """Advance by one frame; see `step.lead`."""
         alone = alone or not self._bells
         for bell in () if alone else self._bells:
-            bell.set()
+            if not bell.is_set():
+                bell.set()
         where = frame.__array_interface__["data"][0]
         synops: float = lead(*self._shared, alone, where, before, written, *self._held)
         return synops
