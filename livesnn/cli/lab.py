@@ -111,7 +111,7 @@ def evaluate(
     data: Path = Path("data"),
     split: Literal["validation", "train", "test"] = "validation",
     stream: float | None = None,
-    threshold: float = 0.45,
+    threshold: float = 0.5,
     smoothing: float = 0.0,
     seed: int = 0,
     engine: Literal["auto", "onnx", "spike", "torch"] = "onnx",

@@ -56,7 +56,7 @@ def run(
     engine: Literal["auto", "onnx", "spike", "torch"] = "auto",
     state: Literal["carry", "reset"] = "carry",
     every: Literal["window", "frame"] = "window",
-    threshold: float = 0.45,
+    threshold: float = 0.5,
     keep: float | None = None,
     smoothing: float = 0.0,
     allow: tuple[str, ...] = (),
@@ -85,7 +85,8 @@ def run(
     threshold
         Probability that a decision needs.
     keep
-        A decision stands until its probability falls below this, or another's reaches the threshold.
+        A decision stands until its probability falls below this, or another's reaches the threshold; default: 0.6 of
+        the threshold.
     smoothing
         Share of a frame's probabilities that is those of the frame before: steadier, and later.
     allow

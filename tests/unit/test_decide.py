@@ -121,7 +121,8 @@ def decisions(decider: Decider, *rates: FloatArray) -> list[str | None]:
 
 def test_a_decision_is_kept_until_another_class_is_sure_or_it_falls_too_low() -> None:
     wavering = (sure(0, 0.7), sure(0, 0.45), sure(1, 0.45), sure(1, 0.6), sure(0, 0.35))
-    assert decisions(Decider(threshold=0.5), *wavering) == ["zero", None, None, "one", None]
+    assert decisions(Decider(threshold=0.5), *wavering) == ["zero", "zero", None, "one", "one"]  # down to 0.3
+    assert decisions(Decider(threshold=0.5, keep=0.5), *wavering) == ["zero", None, None, "one", None]
     assert decisions(Decider(threshold=0.5, keep=0.4), *wavering) == ["zero", "zero", None, "one", None]
     assert decisions(Decider(threshold=0.5, keep=0.2), *wavering) == ["zero", "zero", "zero", "one", "one"]
 

@@ -14,7 +14,7 @@ from livesnn.simulate.gestures import gesture_clip
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    events = gesture_clip("right_hand_wave", 3, 1.6, use="test")
+    events = gesture_clip("right_hand_wave", 0, 1.6, use="test")
     columns = {name: events[name] for name in "txyp"}
     np.savez(tmp_path / "02_right_hand_wave.npz", **columns)
     np.savez(tmp_path / "09_jumping.npz", **columns)
