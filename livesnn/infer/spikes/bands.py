@@ -13,9 +13,9 @@ from livesnn.infer.spikes.words import leave_at, seen_at, swapped
 
 
 @njit(nogil=True, cache=True)
-def _word(tickets, number, i):  # type: ignore[no-untyped-def]
-    """Return the address of a layer's i-th ticket."""
-    return types.uintp(tickets.ctypes.data + (number * tickets.shape[1] + i) * TICKET * 8)
+def _word(words, number, i):  # type: ignore[no-untyped-def]
+    """Return the address of a layer's i-th word."""
+    return types.uintp(words.ctypes.data + (number * words.shape[1] + i) * TICKET * 8)
 
 
 @njit(nogil=True, cache=True)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.infer.spikes.kept import is_kept
-from livesnn.infer.spikes.layout import BAND, CALLED, LANES, TICKET
+from livesnn.infer.spikes.layout import BAND, LANES, TICKET
 from livesnn.infer.spikes.memory import FloatArray
 from livesnn.infer.spikes.plan import Plan
 from livesnn.infer.spikes.step import lead, serve
@@ -22,7 +22,7 @@ Rule = tuple[int, np.float32, np.float32, bool, int, bool]
 
 Longs = npt.NDArray[np.int64]
 Shared = tuple[tuple[Longs, Longs, Longs], Plan, Rule]
-"""What all threads of a crew write to, and what they read: see `step.lead`."""
+"""What all threads of a crew share: see `step.lead`."""
 
 PATIENCE = 1_500_000
 """Looks that a thread has for the next step before it sleeps, 0.4 to 1.5 ms: a sleeper is late by 50 to 100 µs."""
@@ -31,8 +31,8 @@ PATIENCE = 1_500_000
 class Crew:
     """The caller's thread and ``threads`` − 1 others, which end when this is no longer referred to.
 
-    Nobody waits for a thread that the system keeps from running: bands are taken by who comes, and the caller alone
-    can take all of them.
+    Nobody waits for a thread that hasn't begun anything: bands are taken by who comes, and the caller alone can take
+    all of them.
     """
 
     def __init__(self, network: Plan, rule: Rule, threads: int) -> None:
@@ -89,10 +89,8 @@ def _scratch(network: Plan) -> tuple[object, ...]:
 
 def _serve(thread: int, bell: threading.Event, shared: Shared, stop: threading.Event) -> None:
     """Take part in steps until ``stop``; between them look for the next one for a while, then sleep."""
-    (board, _, _), network, _ = shared
-    held, epoch = _scratch(network), 0
+    held, epoch = _scratch(shared[1]), 0
     while not stop.is_set():
-        bell.clear()
-        epoch = serve(*shared, *held, thread, epoch, PATIENCE)
-        if board[CALLED] == epoch:
-            bell.wait(WAKE_S)
+        if bell.wait(WAKE_S):
+            bell.clear()
+            epoch = serve(*shared, *held, thread, epoch, PATIENCE)

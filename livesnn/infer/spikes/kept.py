@@ -1,8 +1,11 @@
-"""Whether numba keeps a function's machine code: asked, since compiling takes seconds. Not here: the functions."""
+"""What numba keeps of machine code: asked, since compiling takes seconds; and named. Not here: the functions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from numba import njit
 
 
 def is_kept(function: Any, *arguments: object) -> bool:
@@ -17,3 +20,17 @@ def is_kept(function: Any, *arguments: object) -> bool:
         return kept._index_key(kinds, function.targetctx.codegen()) in kept._cache_file._load_index()
     except AttributeError:
         return False
+
+
+def made_for(*what: object) -> Callable[[Callable[..., Any]], Any]:
+    """Return what compiles a function that another one makes for so many lanes, and the like, and keeps its code.
+
+    Kept code is found by name, and of two of one name, in code that different processes kept, the first is taken:
+    each needs a name of its own.
+    """
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        function.__qualname__ += "_".join(["", *map(str, what)])
+        return njit(nogil=True, cache=True)(function)
+
+    return compiled

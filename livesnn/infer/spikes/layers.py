@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from numba import njit, types
 
+from livesnn.infer.spikes.kept import made_for
 from livesnn.infer.spikes.lanes import (
     FLOAT_BYTES,
     add_marked,
@@ -18,7 +19,6 @@ from livesnn.infer.spikes.lanes import (
     take_sum,
 )
 from livesnn.infer.spikes.layout import (
-    AT_ONCE,
     BAND,
     LANES,
     THROUGH,
@@ -51,6 +51,10 @@ def end_row(layer, first, count, at):  # type: ignore[no-untyped-def]
         put_begin(at.begins, first + i, count)
 
 
+AT_ONCE = 4
+"""Spikes that are listed without a look at how many there are: no more than lanes, so that there is room for them."""
+
+
 @njit(nogil=True, cache=True)
 def _list_spikes(lists, count, first, bits):  # type: ignore[no-untyped-def]
     """List the channels from ``first`` on whose bits are set behind ``count`` others; return how many there are then.
@@ -58,22 +62,20 @@ def _list_spikes(lists, count, first, bits):  # type: ignore[no-untyped-def]
     What is listed of too few bits is written over: a wrong guess of a loop's length takes longer than four of them.
     """
     total, at_once = count + how_many(bits), count
-    for _ in range(AT_ONCE):
-        put_spike(lists, at_once, first + lowest(bits))
-        at_once += 1
-        bits &= bits - types.uint64(1)
-    while bits:
-        put_spike(lists, at_once, first + lowest(bits))
-        at_once += 1
-        bits &= bits - types.uint64(1)
-    return total
+    while True:
+        for _ in range(AT_ONCE):
+            put_spike(lists, at_once, first + lowest(bits))
+            at_once += 1
+            bits &= bits - types.uint64(1)
+        if not bits:
+            return total
 
 
 def _layers(lanes: int) -> Callable[..., None]:
     """Return what advances bands of layers of so many lanes."""
     add_read = reads_of(lanes)
 
-    @njit(nogil=True, cache=True)
+    @made_for(lanes)
     def add_through(read, y, x, chunk, chunks, at, sums):  # type: ignore[no-untyped-def]
         """Add one number to the sums [lanes] of a pixel's channels, as often as they spike under its window."""
         gain = float_at(types.uintp(at.weights + read.weights * FLOAT_BYTES))
@@ -81,10 +83,10 @@ def _layers(lanes: int) -> Callable[..., None]:
         for _ in range(read.kernel):
             for place in range(row, row + read.kernel):
                 marks = marks_at(at.marks, read.begin + place * chunks + chunk)
-                add_marked(lanes, sums, types.uint64(marks), gain)
+                add_marked(lanes, sums, marks, gain)
             row += read.across
 
-    @njit(nogil=True, cache=True)
+    @made_for(lanes)
     def advance(layer, reads, y0, y1, neuron, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Advance a band of neurons by a step."""
         pixels, chunks, size = (y1 - y0) * layer.width, layer.outputs // lanes, lanes * FLOAT_BYTES
@@ -105,7 +107,7 @@ def _layers(lanes: int) -> Callable[..., None]:
                     place = layer.membranes * FLOAT_BYTES + ((y * layer.width + x) * chunks + chunk) * size
                     old, new = types.uintp(at.before + place), types.uintp(at.after + place)
                     bits = fire(lanes, held, old, new, of_lanes, neuron[0], neuron[1], neuron[2])
-                    put_marks(at.marks, marks + x * chunks + chunk, types.int64(bits))
+                    put_marks(at.marks, marks + x * chunks + chunk, bits)
                     count = _list_spikes(at.lists, count, chunk * lanes, bits)
                 put_begin(at.begins, begin + x + 1, count)
             end_row(layer, begin, count, at)

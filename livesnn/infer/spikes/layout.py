@@ -20,10 +20,8 @@ EPOCH, CALLED, FRAME, BEFORE, AFTER = 0, 8, 9, 10, 11
 """Where the board says which step it is, which one others are called to, and where its frame and membranes lie."""
 BAND = 4
 """Rows of a layer that a thread advances at a time."""
-AT_ONCE = 4
-"""Spikes of a pixel that are listed without a look at how many there are: a row has room for so many more."""
 GAP = 32
-"""float32 between what is written of one band and of the next, two cache lines: no two threads write to one."""
+"""float32 between the currents of one band and of the next, two cache lines: no two threads write to one."""
 TOTALS = 2
 """float32 a band: how many of its neurons spiked, and the sum of their membranes."""
 BANDS = 1 << 20

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from livesnn.errors import ModelError
 from livesnn.infer.spikes.layout import (
-    AT_ONCE,
     BAND,
     BYTES,
     COUNTS,
@@ -71,7 +70,7 @@ class Memory:
         return self._read(source, weights.shape, stride, FLOATS, kept)
 
     def read_counts(self, source: Map, weights: FloatArray, stride: int) -> tuple[int, ...]:
-        """As `read`, of counts."""
+        """As `read`, of counts, by their places in a row."""
         kept = self.keep(_by_tap(weights).transpose(0, 2, 3, 1, 4))
         return self._read(source, weights.shape, stride, COUNTS, kept)
 
@@ -100,7 +99,7 @@ class Memory:
         outputs, height, width = shape
         kept = 0 if bias is None else self.keep(bias)
         lanes = 0 if bias is None else _lanes(outputs)
-        row, across = width * outputs * times + AT_ONCE, width + 2 * pad + 1
+        row, across = width * outputs * times, width + 2 * pad + 1
         made = Map(
             height, width, outputs, lanes, kept, self._membranes, self._totals, self._marks,
             self._lists, row, self._begins, across, pad,

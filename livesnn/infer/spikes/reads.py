@@ -10,6 +10,7 @@ from typing import Any
 
 from numba import njit, types
 
+from livesnn.infer.spikes.kept import made_for
 from livesnn.infer.spikes.lanes import (
     FLOAT_BYTES,
     SHORT_BYTES,
@@ -43,7 +44,7 @@ def _row_of(read, y, at):  # type: ignore[no-untyped-def]
 def _groups(lanes: int, number: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
     """Return what spreads so many spikes of a pixel: rows of weights of ``size`` bytes, to sums of ``sum_size``."""
 
-    @njit(nogil=True, cache=True)
+    @made_for(lanes, number, size)
     def spread(read, y, x, reached, width, weights, lists, first, sums):  # type: ignore[no-untyped-def]
         rows = rows_of(number, size * read.kernel * read.kernel, weights, lists, first)
         top, bottom, left, right, y0 = reached
@@ -68,7 +69,7 @@ def _spreads(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., No
     """Return what spreads all spikes under a band of outputs."""
     one, two, three, four = (_groups(lanes, number, add, size, sum_size) for number in (1, 2, 3, 4))
 
-    @njit(nogil=True, cache=True)
+    @made_for(lanes, size)
     def spread(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
         kernel, stride, lists = read.kernel, read.stride, at.lists
         for y in range(y0 * stride, (y1 - 1) * stride + kernel):
@@ -100,7 +101,7 @@ def _spreads(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., No
 def _counted(lanes: int) -> Callable[..., None]:
     """Return what convolves counts."""
 
-    @njit(nogil=True, cache=True)
+    @made_for(lanes)
     def add_counts(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
         """Add to a band's sums what the counts under their kernels give: those of a row lie one behind the other."""
         size = lanes * FLOAT_BYTES
@@ -124,7 +125,7 @@ def _by_bytes(lanes: int) -> Callable[..., None]:
     """Return what convolves by int8."""
     spread_bytes = _spreads(lanes, add_bytes, lanes, lanes * SHORT_BYTES)
 
-    @njit(nogil=True, cache=True)
+    @made_for(lanes)
     def sweep(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
         """Spread all spikes under a band of outputs, through kernels of 3×3."""
         line = width * lanes * SHORT_BYTES
@@ -140,7 +141,7 @@ def _by_bytes(lanes: int) -> Callable[..., None]:
             else:
                 sweep_bytes(lanes, 1, of_row, at.lists, begins, width, to, line)
 
-    @njit(nogil=True, cache=True)
+    @made_for(lanes)
     def settle_band(pixels, shorts, scales, bias, sums):  # type: ignore[no-untyped-def]
         """Add to sums [pixel, lanes] what lies in shorts, times its scales; ``bias``: write that and it, or 0."""
         for pixel in range(pixels):
@@ -148,7 +149,7 @@ def _by_bytes(lanes: int) -> Callable[..., None]:
             onto = bias if bias else to
             settle(lanes, types.uintp(shorts + pixel * lanes * SHORT_BYTES), scales, onto, to)
 
-    @njit(nogil=True, cache=True)
+    @made_for(lanes)
     def add_rounded(read, y0, y1, width, weights, scales, bias, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Add to sums [pixel, lanes] of a band what a convolution by bytes gives; ``bias``: see `settle_band`."""
         pixels = (y1 - y0) * width
@@ -175,7 +176,7 @@ def reads_of(lanes: int) -> Callable[..., None]:
     spread_floats = _spreads(lanes, add_floats, lanes * FLOAT_BYTES, lanes * FLOAT_BYTES)
     add_counts, add_rounded = _counted(lanes), _by_bytes(lanes)
 
-    @njit(nogil=True, cache=True)
+    @made_for(lanes)
     def add_read(read, y0, y1, layer, first, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Add to sums [chunk, pixel, lanes] of a band what a convolution gives; the first begins with the bias."""
         pixels = (y1 - y0) * layer.width

@@ -183,7 +183,7 @@ def lead(shared, plan, rule, alone, frame, before, written, sums, shorts, some_6
         What tells other threads, in `serve`, of it: the board, int64 [16]; int64 [n, threads, TICKET], the bands
         of each layer that each has begun; int64 [n, bands, TICKET], the last step that each was finished in.
     plan
-        A `plan.Plan`, whose lists, totals and currents are written over.
+        A `plan.Plan`, whose lists, marks, totals and currents are written over.
     rule
         (largest count, alpha, threshold, resets, stride of the pool behind the stem, whether the read-out fires).
     alone
@@ -205,7 +205,7 @@ def lead(shared, plan, rule, alone, frame, before, written, sums, shorts, some_6
     deal(tickets, plan, epoch)
     plan.currents[:] = 0
     board[FRAME], board[BEFORE], board[AFTER] = frame, before.ctypes.data, written[0].ctypes.data
-    leave_at(types.uintp(board.ctypes.data), epoch)
+    board[EPOCH] = epoch
     if not alone:
         leave_at(types.uintp(board.ctypes.data + CALLED * 8), epoch)
     _take_part(epoch, 0, shared, plan, rule, sums, shorts, some_64, some_32, some_16)
@@ -215,7 +215,7 @@ def lead(shared, plan, rule, alone, frame, before, written, sums, shorts, some_6
 
 @njit(nogil=True, cache=True)
 def serve(shared, plan, rule, sums, shorts, some_64, some_32, some_16, thread, epoch, patience):  # type: ignore[no-untyped-def]
-    """Take part in every step after ``epoch`` that others are called to, until none came for so many looks.
+    """Take part in steps after ``epoch`` that others are called to, until none came for so many looks.
 
     Return the last one.
     """
