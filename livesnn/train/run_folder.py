@@ -98,9 +98,8 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
         kept = msgspec.json.decode(record.read_bytes(), type=dict[str, object])
     except msgspec.DecodeError as error:
         raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
-    usual = msgspec.json.decode(
-        _as_json(TrainConfig())
-    )  # what an older version had no option for, it did as usual
+    # What an older version had no option for, it did as is usual.
+    usual = msgspec.json.decode(_as_json(TrainConfig()))
     now, then = as_flags(msgspec.json.decode(_as_json(config))), as_flags(usual | kept)
     if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
         flags = ", ".join(then.get(name, f"without {name}") for name in other)

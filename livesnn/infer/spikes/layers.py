@@ -1,6 +1,6 @@
-"""A band of a layer advanced by a step: its spikes are spread over the sums they reach, then the band's neurons fire.
+"""A band of a layer advanced by a step: it gets its sums, then its neurons fire.
 
-Not here: which band when, and by which thread (step.py).
+Not here: what the sums are of (reads.py), which band when, and by which thread (bands.py).
 """
 
 from __future__ import annotations
@@ -18,12 +18,7 @@ from livesnn.infer.spikes.lanes import (
     put_float,
     take_sum,
 )
-from livesnn.infer.spikes.layout import (
-    BAND,
-    LANES,
-    THROUGH,
-    TOTALS,
-)
+from livesnn.infer.spikes.layout import BAND, LANES, THROUGH, TOTALS
 from livesnn.infer.spikes.reads import reads_of
 from livesnn.infer.spikes.words import (
     how_many,
