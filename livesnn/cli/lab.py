@@ -15,6 +15,7 @@ import tyro
 from livesnn.errors import DataError, LivesnnError
 from livesnn.report import one_line, say, write, write_json
 from livesnn.train.datasets import Name as DataSetName
+from livesnn.train.datasets.clips import shares_groups
 from livesnn.train.memory import keep_freed_memory
 
 if TYPE_CHECKING:  # it imports torch
@@ -47,6 +48,10 @@ def train(arguments: list[str]) -> int:
         _say_skipped(trained.skipped)
         if trained.unmeasured:
             say(f"validation has no clip of {', '.join(trained.unmeasured)}: its figures say nothing of them")
+        if shares_groups(trained.network.card.split):
+            say(
+                "no class has two groups: validation has the last clips of those in training, and says too much"
+            )
         say(_accuracy(trained.validation))
     rows = [_row(trained) for trained in done]
     if len(rows) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -13,7 +14,7 @@ from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
 from livesnn.paths import models_dir
 
-State = tuple[npt.NDArray[np.float32], ...]
+State = Sequence[npt.NDArray[np.float32]]
 """Membrane potentials U, one array a layer, in the order of `ModelCard.states`. Owned by the caller."""
 
 Engine = Literal["auto", "onnx", "torch", "spike"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from livesnn.card import ModelCard
@@ -22,8 +24,9 @@ def check_step(card: ModelCard, frame: Frame, state: State) -> None:
         )
     if isinstance(state, Counted) and state.card is card:
         return
-    if not isinstance(state, tuple | list) or len(state) != len(card.states):
-        found = len(state) if isinstance(state, tuple | list) else f"a {type(state).__name__}"
+    several = isinstance(state, Sequence) and not isinstance(state, str | bytes)
+    if not several or len(state) != len(card.states):
+        found = len(state) if several else f"a {type(state).__name__}"
         raise ModelError(
             f"model {card.name!r} has {len(card.states)} states, not {found}: start from initial_state()"
         )

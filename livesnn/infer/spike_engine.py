@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 
@@ -34,16 +34,6 @@ Where all threads of a machine have work, one of them is kept from it now and th
 """
 
 
-class Membranes(Counted):
-    """A State that knows it is views of one array ``together`` float32 [·], in memory [H, W, C] a layer.
-
-    ``synops``: synaptic operations of the step that made it.
-    """
-
-    together: FloatArray
-    synops: float
-
-
 class _View(NamedTuple):
     """A layer's membranes [C, H, W], or [K], in the array of all: bytes from its start, and between neighbours."""
 
@@ -53,6 +43,37 @@ class _View(NamedTuple):
 
     def of(self, together: FloatArray) -> FloatArray:
         return np.ndarray(self.shape, np.float32, together, self.offset, self.strides)
+
+
+class Membranes(Counted):
+    """A State in one array ``together`` float32 [·], in memory [H, W, C] a layer; views are made when asked for.
+
+    ``synops``: synaptic operations of the step that made it.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        views: list[_View],
+        together: FloatArray,
+        shares_and_means: FloatArray,
+        synops: float,
+    ) -> None:
+        self.card, self._views, self.together, self.synops = card, views, together, synops
+        self.density, self.mean = shares_and_means
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    @overload
+    def __getitem__(self, index: int) -> FloatArray: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[FloatArray]: ...
+    def __getitem__(self, index: int | slice) -> FloatArray | list[FloatArray]:
+        """Return a layer's membranes, a view; of a slice, a list of them."""
+        if isinstance(index, slice):
+            return [view.of(self.together) for view in self._views[index]]
+        return self._views[index].of(self.together)
 
 
 class SpikeModel:
@@ -109,10 +130,7 @@ class SpikeModel:
         return together
 
     def _state(self, together: FloatArray, shares_and_means: FloatArray, synops: float) -> Membranes:
-        state = Membranes([view.of(together) for view in self._views])
-        state.card, state.together, state.synops = self.card, together, synops
-        state.density, state.mean = shares_and_means
-        return state
+        return Membranes(self.card, self._views, together, shares_and_means, synops)
 
 
 def default_threads() -> int:

@@ -5,7 +5,7 @@ Not here: what spikes cost (synops.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -17,7 +17,7 @@ from livesnn.infer import State
 FloatArray = npt.NDArray[np.float32]
 
 
-class Counted(tuple[FloatArray, ...]):
+class Counted(Sequence[FloatArray]):
     """A State whose step has counted what `density_and_mean` returns, and that is of a card's shapes."""
 
     card: ModelCard

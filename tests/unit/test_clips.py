@@ -10,7 +10,7 @@ import pytest
 from livesnn.card import Split
 from livesnn.errors import DataError
 from livesnn.train.datasets.cache import cache_file, cached
-from livesnn.train.datasets.clips import Clips, OnDisk, Stack, kept_groups
+from livesnn.train.datasets.clips import Clips, OnDisk, Stack, kept_groups, shares_groups
 
 
 def frames(count: int, seed: int = 0) -> np.ndarray:
@@ -52,7 +52,7 @@ def test_a_group_is_never_on_both_sides(seed: int) -> None:
 
 def test_what_was_kept_stays_kept_when_recordings_come_and_go() -> None:
     clips = Clips(
-        np.zeros((5, 1, 1, 1, 1), np.uint8), np.arange(5), tuple("vwxyz"), (), groups=tuple("abcde")
+        np.zeros((5, 1, 1, 1, 1), np.uint8), np.zeros(5, np.int64), tuple("vwxyz"), (), groups=tuple("abcde")
     )
     split = clips.draw_groups(Split(0.3, 1))
     assert len(split.groups) == 2
@@ -68,9 +68,18 @@ def test_groups_of_one_class_each_leave_some_of_every_class() -> None:
     assert np.bincount(labels[kept]).tolist() == [8, 8, 8]
 
 
-def test_one_group_cannot_be_split() -> None:
-    with pytest.raises(DataError, match="all clips are of one group, 'me'"):
-        kept_groups(["me", "me"], np.array([0, 1]), 0.1, 0)
+@pytest.mark.parametrize("groups", [["me"] * 10, ["nod/me"] * 6 + ["shake/me"] * 4])
+def test_where_no_class_has_two_groups_the_last_clips_of_each_are_kept(groups: list[str]) -> None:
+    labels = np.array([0] * 6 + [1] * 4)
+    clips = Clips(np.zeros((10, 1, 1, 1, 1), np.uint8), labels, tuple("0123456789"), (), groups=tuple(groups))
+    split = clips.draw_groups(Split(0.3, 1))
+    train, validation = clips.split_by_group(split)
+    assert validation.names == ("4", "5", "9")
+    assert train.names == ("0", "1", "2", "3", "6", "7", "8")
+    assert shares_groups(split)
+    assert not shares_groups(Split(groups=("me",)))
+    alone = clips.subset(np.array([0, 6]))
+    assert len(alone.split_by_group(split)[1]) == 0
 
 
 def test_a_damaged_file_of_the_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -215,6 +216,25 @@ def test_hmdb51_leaves_unused_clips_out_and_keeps_films_together(tmp_path: Path)
     assert films[0] | films[1] == {"Alien", "Brazil_2", "Casablanca"}
     test = data_set("hmdb51").load_split(data, "test", card_of(config, parts.training.classes, parts.split))
     assert set(test.groups) == {"golf/Dune", "wave/Dune"}
+
+
+def test_hmdb51_of_one_film_a_class_is_split_in_time_and_a_class_without_one_left_out(tmp_path: Path) -> None:
+    data = trees.hmdb51(tmp_path)
+    for video in (data / "hmdb51_org").glob("*/*"):
+        if "Alien" not in video.name:
+            video.unlink()
+    golf, jump = data / "hmdb51_org" / "golf", data / "hmdb51_org" / "jump"
+    shutil.copytree(golf, jump)
+    for fold in (1, 2, 3):
+        lists = data / "testTrainMulti_7030_splits"
+        (lists / f"jump_test_split{fold}.txt").write_text(f"{next(jump.iterdir()).name} 2 \n")
+    config = TrainConfig(dataset="hmdb51", data=data, windows=None).completed()
+    parts = data_set("hmdb51").load_parts(config)
+    assert parts.training.classes == ("golf", "wave")
+    assert any(line.startswith("jump: no video of it") for line in parts.training.skipped)
+    assert {*parts.validation.recordings} == {*parts.training.recordings}  # type: ignore[attr-defined]
+    card = card_of(config, parts.training.classes, parts.split)
+    assert data_set("hmdb51").load_split(data, "validation", card).names == parts.validation.names
 
 
 def some_clips(labels: list[int], classes: tuple[str, ...] = ("nod", "shake")) -> Clips:

@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import Split
-from livesnn.errors import DataError
 
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
+
+LATER = ", later"
+"""What a kept group's name ends in of which the last clips alone are kept."""
 
 
 def clip_random(purpose: str, seed: int, epoch: int, number: int) -> np.random.Generator:
@@ -140,7 +142,9 @@ class Clips:
 
     def split_by_group(self, split: Split) -> tuple[Clips, Clips]:
         """Return (training, validation)."""
-        held_out = np.isin(self.groups, self.draw_groups(split).groups)
+        kept = self.draw_groups(split).groups
+        later = np.isin([f"{group}{LATER}" for group in self.groups], kept)
+        held_out = np.isin(self.groups, kept) | later & last_of_each(self.groups, self.labels, split.fraction)
         return self.subset(np.flatnonzero(~held_out)), self.subset(np.flatnonzero(held_out))
 
     def shuffled(self, seed: int) -> Clips:
@@ -159,11 +163,29 @@ def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, 
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
+def shares_groups(split: Split | None) -> bool:
+    """Return whether validation is of the last clips of the very groups that are trained on; see `kept_groups`."""
+    return split is not None and any(group.endswith(LATER) for group in split.groups)
+
+
+def last_of_each(groups: Sequence[str], labels: Index, fraction: float) -> npt.NDArray[np.bool_]:
+    """Return bool [N]: the last ``fraction`` of each group's clips of a class, at least one where there are two."""
+    numbers: dict[tuple[str, int], list[int]] = {}
+    for number, of_one in enumerate(zip(groups, labels.tolist(), strict=True)):
+        numbers.setdefault(of_one, []).append(number)
+    last = np.zeros(len(labels), dtype=bool)
+    for each in numbers.values():
+        count = max(round(len(each) * fraction), 1)
+        last[each[max(len(each) - count, 1) :]] = True
+    return last
+
+
 def kept_groups(groups: Sequence[str], labels: Index, fraction: float, seed: int) -> tuple[str, ...]:
     """Return the groups kept for validation, sorted: at least one is kept and one isn't; drawn by ``seed``.
 
     Where groups are of one class each (sessions of one object, the groups of UCF-101), ``fraction`` of each class's
-    groups goes to validation, of classes with more than one; else, or where no class has two, of all groups together.
+    groups goes to validation, of classes with more than one; else of all groups together. Where no class has two,
+    each group's name is followed by `LATER`: of each, the last clips are kept.
 
     Parameters
     ----------
@@ -171,11 +193,6 @@ def kept_groups(groups: Sequence[str], labels: Index, fraction: float, seed: int
         One a clip: its person, session, or group of videos.
     labels
         int64 [N].
-
-    Raises
-    ------
-    DataError
-        There is one group alone.
     """
     classes: dict[str, set[int]] = {}
     for group, label in zip(groups, labels.tolist(), strict=True):
@@ -185,9 +202,7 @@ def kept_groups(groups: Sequence[str], labels: Index, fraction: float, seed: int
     for group in sorted(classes):
         families.setdefault(min(classes[group]) if apart else 0, []).append(group)
     if all(len(members) == 1 for members in families.values()):
-        families = {0: sorted(classes)}
-    if len(classes) < 2:
-        raise DataError(f"all clips are of one group, {groups[0]!r}: validation needs another one")
+        return tuple(f"{group}{LATER}" for group in sorted(classes))
     rng = np.random.default_rng([seed, 0x6709])
     kept: set[str] = set()
     for _, members in sorted(families.items()):

@@ -57,8 +57,10 @@ class VideoSet:
     def load_parts(self, config: TrainConfig) -> Parts:
         """Return the training list of an official split, whole groups of videos kept for validation by seed."""
         official = self.listing(config.data, config.protocol, "train")
-        listed, classes = _chosen(official, config.only, self.name)
+        only, absent = (config.only, ()) if config.only else _with_videos(official)
+        listed, classes = _chosen(official, only, self.name)
         clips = _load(self.name, listed, classes, config.card(()).input, config.windows)
+        clips = replace(clips, skipped=absent + clips.skipped)
         split = Split(config.validation, config.seed, config.protocol, windows=config.windows)
         split = clips.draw_groups(split)
         training, validation = clips.split_by_group(split)
@@ -101,6 +103,16 @@ def _fault(video: Listed) -> str:
     except LivesnnError as error:
         return str(error)
     return ""
+
+
+def _with_videos(official: Official) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the classes of which a listed video is there; and a line on each other one that has a folder."""
+    there = {video.label for video in official.videos if video.path.is_file()}
+    folders = [label for label in official.classes if (official.folder / label).is_dir()]
+    absent = tuple(
+        f"{label}: no video of it that the list names is there" for label in folders if label not in there
+    )
+    return tuple(label for label in folders if label in there), absent
 
 
 def _chosen(official: Official, only: Sequence[str], name: str) -> tuple[list[Listed], tuple[str, ...]]:
