@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 
+from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
 from livesnn.infer import State
@@ -21,14 +22,16 @@ from livesnn.infer.spike_engine import WEIGHTS, Membranes, SpikeModel
 from livesnn.infer.spikes.memory import FloatArray
 from livesnn.infer.synops import fan_out
 
-CROSSING = {8: 0.7, 32: 0.2}
+CROSSING = {8: 0.7, 32: 0.3}
 """Density from which on ONNX Runtime takes the steps, by the bits of the blocks' kernels.
 
-Constants: a measurement at load takes 0.3 s, and is off by a factor of 2 where others are busy. Below, ours is the
-faster one with room to spare for other machines. On a Zen 4 core, networks of 16 to 512 channels, it is 1.2 to 1.4
-times as fast at 0.2 in 32 bits (level at 0.25 to 0.35; 0.3 to 0.5 times at 1), 1.4 to 1.7 times at 0.7 in 8 bits (1.1
-to 1.5 at 1).
+Constants: a measurement at load takes 0.3 s, and is off by a factor of 2 where others are busy. On an Intel Xeon with
+AVX-512, one and two threads, networks of 16, 64 and 128 channels: 1.0 to 2.3 times as fast at 0.3 in 32 bits, 0.9 to
+1.4 times at 0.7 in 8 bits (512 channels: 0.9).
 """
+
+WIDE = 128
+"""Channels from which the crossing of 32-bit kernels falls: a core's second cache doesn't hold them (512: 9 MB)."""
 
 LOOK_EVERY = 16
 """Steps that ONNX Runtime takes before spikes are counted again: a look takes 10 µs, a step of 16 channels 200."""
@@ -72,7 +75,7 @@ class AdaptiveModel:
         self._spike, self._onnx = spike, onnx
         sizes = [prod(shape) for shape in self.card.states.values()][:-1]
         reach = fan_out(self.card)
-        self._most = CROSSING[self.card.network.weight_bits] * float(np.dot(sizes, reach))
+        self._most = crossing(self.card) * float(np.dot(sizes, reach))
         # Every fifth layer behind the stem stands for all: they are first and second layers of sub-blocks.
         scale = np.dot(sizes[1:], reach[1:]) / np.dot(sizes[5::5], reach[5::5])
         self._looks = [(0, reach[0]), *((i, reach[i] * scale) for i in range(5, len(reach), 5))]
@@ -120,3 +123,9 @@ class AdaptiveModel:
     def _synops(self, state: State) -> float:
         """Return about how many synapses the spikes of the step that made a state have reached."""
         return sum(np.count_nonzero(state[i] >= self._threshold) * reach for i, reach in self._looks)
+
+
+def crossing(card: ModelCard) -> float:
+    """Return the density from which on ONNX Runtime takes a network's steps."""
+    bits = card.network.weight_bits
+    return CROSSING[bits] * (min(1.0, WIDE / max(card.network.widths)) if bits == 32 else 1.0)

@@ -18,7 +18,7 @@ from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRul
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame, frames
 from livesnn.infer import Model, State, load_model
-from livesnn.infer.adaptive_engine import CROSSING, LOOK_EVERY, AdaptiveModel
+from livesnn.infer.adaptive_engine import LOOK_EVERY, AdaptiveModel, crossing
 from livesnn.infer.auto_engine import PREPARING, AutoModel, note_of
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.pipeline import run
@@ -87,7 +87,7 @@ def test_a_dense_state_goes_over_and_comes_back_and_is_carried(folder: Path) -> 
     """A membrane of 100 comes down to the threshold within 30 steps; one of −1e30 never comes up to it."""
     adaptive, onnx, rng = load_model(folder, "spike"), load_model(folder, "onnx"), np.random.default_rng(1)
     blank = Frame(0, np.zeros((2, 34, 34), np.uint8), 0)
-    density = CROSSING[onnx.card.network.weight_bits] + 0.1
+    density = crossing(onnx.card) + 0.1
     dense = tuple(np.where(u > 0, 100, -1e30).astype(np.float32) for u in state_of(onnx, density, rng))
     engines = []
     for state in (tuple(np.full_like(u, -1e30) for u in dense), dense):

@@ -33,14 +33,15 @@ def splat(builder: Any, number: Any, lanes: int) -> Any:
     return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(index, lanes), [0] * lanes))
 
 
-def _plus(builder: Any, kind: Any, one: Any, other: Any) -> Any:
+def plus(builder: Any, kind: Any, one: Any, other: Any) -> Any:
+    """Return the sum of two vectors of a kind."""
     return builder.fadd(one, other) if kind is FLOAT else builder.add(one, other)
 
 
 def add_vector(builder: Any, kind: Any, total: Any, value: Any, lanes: int) -> None:
     """Add a vector to what lies at an address."""
     so_far = vector(builder, total, lanes, kind=kind)
-    vector(builder, total, lanes, _plus(builder, kind, so_far, value), kind=kind)
+    vector(builder, total, lanes, plus(builder, kind, so_far, value), kind=kind)
 
 
 def widened(builder: Any, row: Any, lanes: int, kind: Any) -> Any:
@@ -82,7 +83,7 @@ def _adds(kind: Any, total: Any) -> Any:
             places = [builder.add(builder.extract_value(together, i), off) for i in range(len(rows))]
             loaded = [vector(builder, place, width, kind=kind) for place in places]
             wide = [widened(builder, row, width, total) for row in loaded]
-            add_vector(builder, total, sums, reduce(partial(_plus, builder, total), wide), width)
+            add_vector(builder, total, sums, reduce(partial(plus, builder, total), wide), width)
             return context.get_dummy_value()
 
         return types.void(lanes, types.uintp, rows, types.int64), generate

@@ -14,6 +14,8 @@ from livesnn.infer.spikes.lanes import FLOAT_BYTES
 
 LANES = (64, 32, 16)
 """Outputs at a time: the largest that divides a layer's width."""
+NARROW = 16
+"""Outputs at a time of float32 kernels of 3×3 with stride 1: those of 64 channels, 37 kB, stay in the first cache."""
 TICKET = 8
 """int64 a ticket, so that each has a cache line of its own."""
 EPOCH, CALLED, FRAME, BEFORE, AFTER = 0, 8, 9, 10, 11
@@ -32,8 +34,9 @@ of a row of the kernel fit into 16 bits; one number, float32, for the same chann
 places in a row [width, C], float32 [chunk, k, k, C, lanes]."""
 READ = np.dtype([(name, np.int64) for name in (
     "begin", "across", "weights", "scales", "inputs", "kernel", "stride", "offset", "kind")])  # fmt: skip
-"""A convolution of lists (`THROUGH`: of marks): where their beginnings, the weights [chunk, C, k, k, lanes] and
-scales start, beginnings a row, C, k, stride, how far the first tap is from the border's corner. k = 0: of nothing."""
+"""A convolution of lists (`THROUGH`: of marks): where their beginnings, the weights [chunk, C, k, k, lanes] (`NARROW`
+lanes of float32 of 3×3 with stride 1) and scales start, beginnings a row, C, k, stride, how far the first tap is from
+the border's corner. k = 0: of nothing."""
 SIXTEEN, BEGIN_BYTES = 16 * FLOAT_BYTES, 4  # numba takes a product for no literal
 LAYER = np.dtype([(name, np.int64) for name in (
     "height", "width", "outputs", "lanes", "bias", "membranes", "totals", "marks", "lists", "row", "begin", "across",

@@ -16,6 +16,7 @@ from livesnn.infer.spikes.layout import (
     FLOATS,
     GAP,
     LANES,
+    NARROW,
     POOLED,
     THROUGH,
     TOTALS,
@@ -66,19 +67,21 @@ class Memory:
         self, source: Map, weights: FloatArray, *, gain: float = 1.0, stride: int = 1
     ) -> tuple[int, ...]:
         """Return the `READ` of a convolution [O, C, k, k] of a map's lists times a gain, of floats."""
-        kept = self.keep(_by_tap(weights * np.float32(gain)))
+        swept = weights.shape[2] == 3 and stride == 1
+        lanes = NARROW if swept else _lanes(len(weights))
+        kept = self.keep(_by_tap(weights * np.float32(gain), lanes))
         return self._read(source, weights.shape, stride, FLOATS, kept)
 
     def read_counts(self, source: Map, weights: FloatArray, stride: int) -> tuple[int, ...]:
         """As `read`, of counts, by their places in a row."""
-        kept = self.keep(_by_tap(weights).transpose(0, 2, 3, 1, 4))
+        kept = self.keep(_by_tap(weights, _lanes(len(weights))).transpose(0, 2, 3, 1, 4))
         return self._read(source, weights.shape, stride, COUNTS, kept)
 
     def read_rounded(self, source: Map, rounded: Rounded, *, times: int, stride: int = 1) -> tuple[int, ...]:
         """As `read`, of bytes; ``times``: how often lists may name a channel, which each time counts that part."""
         kernel, scale = rounded
         kept, scales = self._bytes, self.keep(scale / np.float32(times))
-        self._rounded.append(_by_tap(kernel).ravel())
+        self._rounded.append(_by_tap(kernel, _lanes(len(kernel))).ravel())
         self._bytes += self._rounded[-1].size
         return self._read(source, kernel.shape, stride, POOLED if times > 1 else BYTES, kept, scales)
 
@@ -129,10 +132,10 @@ class Memory:
         return self._currents - bands * (size + GAP)
 
 
-def _by_tap(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _by_tap(weights: npt.NDArray[Any], lanes: int) -> npt.NDArray[Any]:
     """Return [O, C, k, k] as [chunk, C, k, k, lanes]."""
-    outputs, inputs, kernel, _ = weights.shape
-    chunks = weights.reshape(-1, _lanes(outputs), inputs, kernel, kernel).transpose(0, 2, 3, 4, 1)
+    _, inputs, kernel, _ = weights.shape
+    chunks = weights.reshape(-1, lanes, inputs, kernel, kernel).transpose(0, 2, 3, 4, 1)
     return np.ascontiguousarray(chunks)
 
 

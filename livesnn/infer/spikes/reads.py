@@ -20,8 +20,8 @@ from livesnn.infer.spikes.lanes import (
     rows_of,
     settle,
 )
-from livesnn.infer.spikes.layout import BEGIN_BYTES, BYTES, COUNTS, POOLED
-from livesnn.infer.spikes.sweeps import add_counted, sweep_bytes
+from livesnn.infer.spikes.layout import BEGIN_BYTES, BYTES, COUNTS, NARROW, POOLED
+from livesnn.infer.spikes.sweeps import add_counted, sweep_bytes, sweep_floats
 from livesnn.infer.spikes.words import begin_at
 
 
@@ -121,25 +121,54 @@ def _counted(lanes: int) -> Callable[..., None]:
     return add_counts
 
 
-def _by_bytes(lanes: int) -> Callable[..., None]:
-    """Return what convolves by int8."""
-    spread_bytes = _spreads(lanes, add_bytes, lanes, lanes * SHORT_BYTES)
+def _swept(lanes: int, sweep_row: Any, size: int, step: int) -> Callable[..., None]:
+    """Return what convolves by kernels of 3×3, stride 1, of ``size`` bytes a weight, so many outputs at a time.
 
-    @made_for(lanes)
+    ``step``: bytes from the sums of a pixel to those of the next.
+    """
+
+    @made_for(lanes, size, step)
     def sweep(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
-        """Spread all spikes under a band of outputs, through kernels of 3×3."""
-        line = width * lanes * SHORT_BYTES
+        line = width * step
         for y in range(y0, y1 + 2):
             top, bottom = max(y0, y - 2), min(y1, y + 1)
-            of_row = types.uintp(weights + (y - bottom + 1) * 3 * lanes)
+            of_row = types.uintp(weights + (y - bottom + 1) * 3 * lanes * size)
             begins = _row_of(read, y, at)
             to = types.uintp(sums + (top - y0) * line)
             if bottom - top == 3:
-                sweep_bytes(lanes, 3, of_row, at.lists, begins, width, to, line)
+                sweep_row(lanes, 3, of_row, at.lists, begins, width, to, step, line)
             elif bottom - top == 2:
-                sweep_bytes(lanes, 2, of_row, at.lists, begins, width, to, line)
+                sweep_row(lanes, 2, of_row, at.lists, begins, width, to, step, line)
             else:
-                sweep_bytes(lanes, 1, of_row, at.lists, begins, width, to, line)
+                sweep_row(lanes, 1, of_row, at.lists, begins, width, to, step, line)
+
+    return sweep
+
+
+def _by_floats(lanes: int) -> Callable[..., None]:
+    """Return what convolves by float32."""
+    size, narrow = lanes * FLOAT_BYTES, NARROW * FLOAT_BYTES
+    spread_floats = _spreads(lanes, add_floats, size, size)
+    sweep = _swept(NARROW, sweep_floats, FLOAT_BYTES, size)
+
+    @made_for(lanes)
+    def add_weighted(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
+        """Add to sums [pixel, lanes] of a band what a convolution by floats gives."""
+        if read.kernel == 3 and read.stride == 1:
+            for part in range(0, size, narrow):
+                kernels = types.uintp(weights + part * read.inputs * 9)
+                sweep(read, y0, y1, width, kernels, at, types.uintp(sums + part))
+        else:
+            spread_floats(read, y0, y1, width, weights, at, sums)
+
+    return add_weighted
+
+
+def _by_bytes(lanes: int) -> Callable[..., None]:
+    """Return what convolves by int8."""
+    spread_bytes = _spreads(lanes, add_bytes, lanes, lanes * SHORT_BYTES)
+    step = lanes * SHORT_BYTES
+    sweep = _swept(lanes, sweep_bytes, 1, step)
 
     @made_for(lanes)
     def settle_band(pixels, shorts, scales, bias, sums):  # type: ignore[no-untyped-def]
@@ -157,9 +186,9 @@ def _by_bytes(lanes: int) -> Callable[..., None]:
             for ky in range(3):
                 for y in range(y0, y1):
                     begins = _row_of(read, y + ky, at)
-                    to = types.uintp(shorts + (y - y0) * width * lanes * SHORT_BYTES)
+                    to = types.uintp(shorts + (y - y0) * width * step)
                     tap = types.uintp(weights + ky * 3 * lanes)
-                    sweep_bytes(lanes, 1, tap, at.lists, begins, width, to, 0)
+                    sweep_bytes(lanes, 1, tap, at.lists, begins, width, to, step, 0)
                 settle_band(pixels, shorts, scales, types.uintp(0) if ky else bias, sums)
             return
         if read.kernel == 3 and read.stride == 1:
@@ -173,8 +202,7 @@ def _by_bytes(lanes: int) -> Callable[..., None]:
 
 def reads_of(lanes: int) -> Callable[..., None]:
     """Return what convolves, whatever it reads and by what."""
-    spread_floats = _spreads(lanes, add_floats, lanes * FLOAT_BYTES, lanes * FLOAT_BYTES)
-    add_counts, add_rounded = _counted(lanes), _by_bytes(lanes)
+    add_counts, add_rounded, add_weighted = _counted(lanes), _by_bytes(lanes), _by_floats(lanes)
 
     @made_for(lanes)
     def add_read(read, y0, y1, layer, first, at, sums, shorts):  # type: ignore[no-untyped-def]
@@ -197,6 +225,6 @@ def reads_of(lanes: int) -> Callable[..., None]:
             if read.kind == COUNTS:
                 add_counts(read, y0, y1, layer.width, weights, at, to)
             else:
-                spread_floats(read, y0, y1, layer.width, weights, at, to)
+                add_weighted(read, y0, y1, layer.width, weights, at, to)
 
     return add_read
