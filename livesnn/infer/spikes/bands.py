@@ -67,11 +67,9 @@ def finish(finished, number, band, epoch):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def await_read(number, band, plan, pool_stride, finished, epoch):  # type: ignore[no-untyped-def]
+def await_read(number, band, plan, finished, epoch):  # type: ignore[no-untyped-def]
     """Wait for the bands of the layer before that a band reads: those of a skip were read for these."""
     kernel, stride = plan.reads[number, 0].kernel, plan.reads[number, 0].stride
-    if number == 2:
-        kernel, stride = 3, pool_stride
     first = band * BAND * stride - kernel // 2
     last = min(first + (BAND - 1) * stride + kernel, plan.layers[number - 1].height)
     for before in range(max(first, 0) // BAND, (last + BAND - 1) // BAND):

@@ -17,8 +17,8 @@ from livesnn.infer.spikes.step import lead, serve
 from livesnn.machine_code import forget_stale
 from livesnn.threads import WAKE_S, Worker
 
-Rule = tuple[int, np.float32, np.float32, bool, int, bool]
-"""Largest count, alpha, threshold, whether spikes reset, stride of the stem's pool, whether the read-out fires."""
+Rule = tuple[int, np.float32, np.float32, bool, bool]
+"""Largest count, alpha, threshold, whether spikes reset, whether the read-out fires."""
 
 Longs = npt.NDArray[np.int64]
 Shared = tuple[tuple[Longs, Longs, Longs], Plan, Rule]

@@ -16,6 +16,7 @@ from livesnn.infer.spikes.layout import (
     FLOATS,
     GAP,
     LANES,
+    LISTED,
     NARROW,
     POOLED,
     THROUGH,
@@ -48,6 +49,20 @@ class Map(NamedTuple):
     pad: int
 
 
+class Read(NamedTuple):
+    """A row of `READ`; by default that of nothing."""
+
+    begin: int = 0
+    across: int = 0
+    weights: int = 0
+    scales: int = 0
+    inputs: int = 0
+    kernel: int = 0
+    stride: int = 0
+    offset: int = 0
+    kind: int = 0
+
+
 class Memory:
     """What the plan's rows point into, as it grows."""
 
@@ -63,21 +78,19 @@ class Memory:
         self._floats += weights.size
         return self._floats - weights.size
 
-    def read(
-        self, source: Map, weights: FloatArray, *, gain: float = 1.0, stride: int = 1
-    ) -> tuple[int, ...]:
+    def read(self, source: Map, weights: FloatArray, *, gain: float = 1.0, stride: int = 1) -> Read:
         """Return the `READ` of a convolution [O, C, k, k] of a map's lists times a gain, of floats."""
         swept = weights.shape[2] == 3 and stride == 1
         lanes = NARROW if swept else _lanes(len(weights))
         kept = self.keep(_by_tap(weights * np.float32(gain), lanes))
         return self._read(source, weights.shape, stride, FLOATS, kept)
 
-    def read_counts(self, source: Map, weights: FloatArray, stride: int) -> tuple[int, ...]:
+    def read_counts(self, source: Map, weights: FloatArray, stride: int) -> Read:
         """As `read`, of counts, by their places in a row."""
         kept = self.keep(_by_tap(weights, _lanes(len(weights))).transpose(0, 2, 3, 1, 4))
         return self._read(source, weights.shape, stride, COUNTS, kept)
 
-    def read_rounded(self, source: Map, rounded: Rounded, *, times: int, stride: int = 1) -> tuple[int, ...]:
+    def read_rounded(self, source: Map, rounded: Rounded, *, times: int, stride: int = 1) -> Read:
         """As `read`, of bytes; ``times``: how often lists may name a channel, which each time counts that part."""
         kernel, scale = rounded
         kept, scales = self._bytes, self.keep(scale / np.float32(times))
@@ -85,17 +98,19 @@ class Memory:
         self._bytes += self._rounded[-1].size
         return self._read(source, kernel.shape, stride, POOLED if times > 1 else BYTES, kept, scales)
 
-    def _read(
-        self, source: Map, shape: Shape, stride: int, kind: int, weights: int, scales: int = 0
-    ) -> tuple[int, ...]:
-        offset = source.pad - shape[2] // 2
-        return source.begin, source.across, weights, scales, source.outputs, shape[2], stride, offset, kind
+    def _read(self, source: Map, shape: Shape, stride: int, kind: int, weights: int, scales: int = 0) -> Read:
+        kernel, begin, across = shape[2], source.begin, source.across
+        offset = source.pad - kernel // 2
+        return Read(begin, across, weights, scales, source.outputs, kernel, stride, offset, kind)
 
-    def through(self, source: Map, *, kernel: int = 1, stride: int = 1) -> tuple[int, ...]:
+    def through(self, source: Map, *, kernel: int = 1, stride: int = 1) -> Read:
         """Return the `READ` of the same channel's mean under a window of neurons."""
         gain = self.keep(np.array([1 / kernel**2], np.float32))
-        read = self._read(source, (1, 1, kernel, kernel), stride, THROUGH, gain)
-        return (source.marks, *read[1:])
+        return self._read(source, (1, 1, kernel, kernel), stride, THROUGH, gain)._replace(begin=source.marks)
+
+    def listed(self, source: Map, *, kernel: int, stride: int) -> Read:
+        """Return the `READ` of all that spikes under a window, which a pool lists."""
+        return self._read(source, (1, 1, kernel, kernel), stride, LISTED, 0)
 
     def map(self, shape: Shape, bias: FloatArray | None = None, *, times: int = 1, pad: int = PAD) -> Map:
         """Return the `LAYER` of neurons [C, H, W], each listed so many times at most; without bias: no neurons."""

@@ -18,7 +18,7 @@ from livesnn.infer.spikes.layout import (
     READ,
     TAP,
 )
-from livesnn.infer.spikes.memory import FloatArray, Map, Memory, Shape
+from livesnn.infer.spikes.memory import FloatArray, Map, Memory, Read, Shape
 from livesnn.infer.synops import fan_out
 from livesnn.weights import POOLED as POOL_SIZE
 from livesnn.weights import Rounded, Weights, rounded_kernels
@@ -114,31 +114,28 @@ class _Tensors:
 
 class _Row(NamedTuple):
     layer: Map
-    read: tuple[int, ...]
-    skip: tuple[int, ...]
-
-
-_NOTHING = (0,) * len(READ.names or ())
+    read: Read = Read()
+    skip: Read = Read()
 
 
 def _rows(tensors: _Tensors, memory: Memory, card: ModelCard, shapes: list[Shape]) -> Iterator[_Row]:
     """Yield counts, stem, the pool behind it, and two layers a sub-block; what lists of the pool reach is a ninth."""
     spec, size = card.network, (card.input.channels, card.input.height, card.input.width)
     counts = memory.map(size, pad=spec.stem_kernel // 2)
-    yield _Row(counts, _NOTHING, _NOTHING)
+    yield _Row(counts)
     weights, bias = tensors.convolution("stem", shapes[0][0], size[0], spec.stem_kernel)
     stem = memory.map(shapes[0], bias)
     read = memory.read_counts(counts, weights * np.float32(card.input.scale), spec.stem_stride)
-    yield _Row(stem, read, _NOTHING)
+    yield _Row(stem, read)
     pooled = (shapes[0][0], *(-(-side // spec.stem_pool_stride) for side in shapes[0][1:]))
     source, times = memory.map(pooled, times=POOL_SIZE), POOL_SIZE
-    yield _Row(source, _NOTHING, _NOTHING)
+    yield _Row(source, memory.listed(stem, kernel=3, stride=spec.stem_pool_stride))
     names = [f"blocks.{k}.{i}" for k, count in enumerate(spec.sub_blocks) for i in range(count)]
     for name, stride, shape in zip(names, _strides(card), shapes[1:-1:2], strict=True):
         convolved = partial(_convolved, tensors, memory, outputs=shape[0])
         read, bias = convolved(f"{name}.first", source, kernel=3, stride=stride, times=times)
         inner = memory.map(shape, bias)
-        yield _Row(inner, read, _NOTHING)
+        yield _Row(inner, read)
         read, bias = convolved(f"{name}.second", inner, kernel=3)
         if source.outputs == shape[0] and stride == 1:
             skip = (
@@ -163,7 +160,7 @@ def _convolved(
     kernel: int,
     stride: int = 1,
     times: int = 1,
-) -> tuple[tuple[int, ...], FloatArray]:
+) -> tuple[Read, FloatArray]:
     """Return the `READ` of a convolution of a map's lists, which name a channel so often at most; and its bias."""
     weights, bias = tensors.convolution(name, outputs, source.outputs, kernel)
     rounded = tensors.rounded.get(f"{name}.conv.weight")

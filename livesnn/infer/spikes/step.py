@@ -15,6 +15,7 @@ from livesnn.infer.spikes.layout import (
     EPOCH,
     FRAME,
     GAP,
+    LISTED,
     SIXTEEN,
     TOTALS,
     Places,
@@ -50,15 +51,15 @@ def _list_counts(layer, y, frame, most, at):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _pool(source, pooled, y, stride, at):  # type: ignore[no-untyped-def]
-    """List what lies under each window of 3×3 of a row, a channel as often as it spikes there."""
+def _pool(read, pooled, y, at):  # type: ignore[no-untyped-def]
+    """List what lies under each window of a row, a channel as often as it spikes there."""
     count = pooled.lists + y * pooled.row
     begin = begin_row(pooled, y, count, at)
     for x in range(pooled.width):
-        for ky in range(3):
-            row = source.begin + (y * stride + ky - 1 + source.pad) * source.across
-            left = row + x * stride - 1 + source.pad
-            for i in range(begin_at(at.begins, left), begin_at(at.begins, left + 3)):
+        for ky in range(read.kernel):
+            row = read.begin + (y * read.stride + ky + read.offset) * read.across
+            left = row + x * read.stride + read.offset
+            for i in range(begin_at(at.begins, left), begin_at(at.begins, left + read.kernel)):
                 put_spike(at.lists, count, spike_at(at.lists, i))
                 count += 1
         put_begin(at.begins, begin + x + 1, count)
@@ -85,14 +86,15 @@ def _read_out(layer, tap, y0, y1, size, at):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _do_band(number, band, plan, rule, at, frame, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """List a band's counts, or what a pool sees of it, or advance its neurons, and the read-out by their spikes."""
-    layer, (most, alpha, threshold, resets, pool_stride, _) = plan.layers[number], rule
+    layer, (most, alpha, threshold, resets, _) = plan.layers[number], rule
     y0, y1 = band * BAND, min((band + 1) * BAND, layer.height)
-    if number == 0:
+    read = plan.reads[number, 0]
+    if read.kernel == 0:
         for y in range(y0, y1):
             _list_counts(layer, y, frame, most, at)
-    elif number == 2:
+    elif read.kind == LISTED:
         for y in range(y0, y1):
-            _pool(plan.layers[1], layer, y, pool_stride, at)
+            _pool(read, layer, y, at)
     else:
         neuron = (alpha, threshold, resets)
         advance(
@@ -136,7 +138,7 @@ def _take_part(epoch, thread, shared, plan, rule, held_sums, held_shorts, some_6
         band = claim(tickets, number, bands, epoch, thread)
         while band >= 0:
             if number:
-                await_read(number, band, plan, rule[4], finished, epoch)
+                await_read(number, band, plan, finished, epoch)
             _do_band(number, band, plan, rule, at, frame, sums, shorts, some_64, some_32, some_16)
             finish(finished, number, band, epoch)
             band = claim(tickets, number, bands, epoch, thread)
@@ -145,7 +147,7 @@ def _take_part(epoch, thread, shared, plan, rule, held_sums, held_shorts, some_6
 @njit(nogil=True, cache=True)
 def _sum_up(plan, rule, before, written):  # type: ignore[no-untyped-def]
     """Advance the read-out by what the bands gave it; return the step's synaptic operations; see `lead`."""
-    (after, output, both), (_, alpha, threshold, resets, _, fires) = written, rule
+    (after, output, both), (_, alpha, threshold, resets, fires) = written, rule
     shares, means = both[0], both[1]
     sums, hidden, synops = plan.bias.copy(), 0, 0.0
     for band in range(0, plan.currents.size, sums.size + GAP):
@@ -185,7 +187,7 @@ def lead(shared, plan, rule, alone, frame, before, written, sums, shorts, some_6
     plan
         A `plan.Plan`, whose lists, marks, totals and currents are written over.
     rule
-        (largest count, alpha, threshold, resets, stride of the pool behind the stem, whether the read-out fires).
+        (largest count, alpha, threshold, resets, whether the read-out fires).
     alone
         Whether other threads stay out of it.
     frame
