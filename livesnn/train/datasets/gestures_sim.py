@@ -31,8 +31,8 @@ TAKES = None
 PROTOCOLS = ("",)
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25)
 
-MEASURED_PEOPLE = 50
-"""Clips a class, each of another person, in the validation and in the test split."""
+VALIDATION_PEOPLE, TEST_PEOPLE = 50, 100
+"""Clips a class, each of another person."""
 
 TEST_WINDOWS = 3
 """Windows of a test clip, which is as long as the cuts of DVS-Gesture at hand, 1.5 s; all others have one."""
@@ -67,17 +67,17 @@ def load_parts(config: TrainConfig) -> Parts:
     """Return ``config.people`` clips a class, others for validation; and, `NOTHING_SHARE` times as many, of none."""
     spec = config.card(()).input
     nothing = load_nothing(spec, config.people, use="train")
-    validation = load_gestures(spec, MEASURED_PEOPLE, use="validation")
+    validation = load_gestures(spec, VALIDATION_PEOPLE, use="validation")
     return Parts(
         load_gestures(spec, config.people, use="train"), validation, nothing, NOTHING_SHARE * config.people
     )
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return clips of `MEASURED_PEOPLE` people a class; ``data`` isn't needed."""
+    """Return a clip a class of each of some people; ``data`` isn't needed."""
     _check_classes(card)
-    windows = TEST_WINDOWS if split == "test" else 1
-    return load_gestures(card.input, MEASURED_PEOPLE, use=split, windows=windows)
+    people, windows = (TEST_PEOPLE, TEST_WINDOWS) if split == "test" else (VALIDATION_PEOPLE, 1)
+    return load_gestures(card.input, people, use=split, windows=windows)
 
 
 UNCUT = {
