@@ -112,14 +112,16 @@ class Split:
 
     ``protocol``: which of the data set's published splits the training part is of; "" where it has one alone;
     `BY_TABLE` where the data's own table says what is kept, and fraction and seed mean nothing.
-    ``groups``: the persons, sessions or groups of videos that were kept, where whole ones are; they stay kept when
-    recordings come or go. ``windows``: most of a recording that were used; None: all.
+    ``groups``: the persons, sessions or groups of videos that were kept whole; ``clips``: of classes without one of
+    those, the names of each group's last clips. What was kept stays kept when recordings come or go. ``windows``:
+    most of a recording that were used; None: all.
     """
 
     fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.1
     seed: Annotated[int, Meta(ge=0)] = 0
     protocol: str = ""
     groups: tuple[str, ...] = ()
+    clips: tuple[str, ...] = ()
     windows: Annotated[int, Meta(ge=1)] | None = None
 
 

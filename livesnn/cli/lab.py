@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import tyro
 
+from livesnn.card import ModelCard
 from livesnn.errors import DataError, LivesnnError
 from livesnn.report import one_line, say, write, write_json
 from livesnn.train.datasets import Name as DataSetName
-from livesnn.train.datasets.clips import shares_groups
 from livesnn.train.memory import keep_freed_memory
 
 if TYPE_CHECKING:  # it imports torch
@@ -48,10 +48,7 @@ def train(arguments: list[str]) -> int:
         _say_skipped(trained.skipped)
         if trained.unmeasured:
             say(f"validation has no clip of {', '.join(trained.unmeasured)}: its figures say nothing of them")
-        if shares_groups(trained.network.card.split):
-            say(
-                "no class has two groups: validation has the last clips of those in training, and says too much"
-            )
+        _say_same_groups(trained.network.card)
         say(_accuracy(trained.validation))
     rows = [_row(trained) for trained in done]
     if len(rows) > 1:
@@ -107,6 +104,11 @@ def _say_skipped(skipped: tuple[str, ...]) -> None:
         say(f"left out: {line}")
     if len(skipped) > 5:
         say(f"left out: {len(skipped) - 5} more, {len(skipped)} in all")
+
+
+def _say_same_groups(card: ModelCard) -> None:
+    if card.split and card.split.clips:
+        say("where a class has one group, its last clips are kept for validation: the accuracy is too high")
 
 
 def evaluate(
@@ -174,6 +176,8 @@ def evaluate(
     source = data_set(dataset)
     clips = source.load_split(data, split, loaded.card)
     _say_skipped(clips.skipped)
+    if split == "validation":
+        _say_same_groups(loaded.card)
     measured = measure(loaded, clips, seed=seed)
     if keep:
         keep_test(model_folder(model), measured)

@@ -24,7 +24,7 @@ def check_step(card: ModelCard, frame: Frame, state: State) -> None:
         )
     if isinstance(state, Counted) and state.card is card:
         return
-    several = isinstance(state, Sequence) and not isinstance(state, str | bytes)
+    several = isinstance(state, Sequence)
     if not several or len(state) != len(card.states):
         found = len(state) if several else f"a {type(state).__name__}"
         raise ModelError(

@@ -13,7 +13,7 @@ from livesnn.infer import load_model
 from livesnn.snn.checkpoint import save_network
 from livesnn.snn.export import onnx_step, write_onnx
 from livesnn.snn.network import SpikingNetwork
-from livesnn.train.datasets.clips import Clips, shares_groups
+from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.plots import CONFUSION, CURVE, draw_confusion, draw_learning_curve
 from livesnn.weights import load_weights, save_weights
@@ -97,8 +97,8 @@ def _describe(card: ModelCard, measured: Evaluation, *, curve: bool) -> str:
     validation = "clips of its own"
     if split and split.protocol == BY_TABLE:
         validation = "what the table of the recordings says"
-    elif shares_groups(split):
-        validation = "the last clips of the same recordings: too good"
+    elif split and split.clips:
+        validation = "of classes with one group its last clips: the accuracy is too high"
     elif split:
         part = f"training part of {split.protocol}" if split.protocol else "training part"
         kept = f"{len(split.groups)} whole groups" if split.groups else f"{split.fraction:.0%}"

@@ -10,7 +10,7 @@ import pytest
 from livesnn.card import Split
 from livesnn.errors import DataError
 from livesnn.train.datasets.cache import cache_file, cached
-from livesnn.train.datasets.clips import Clips, OnDisk, Stack, kept_groups, shares_groups
+from livesnn.train.datasets.clips import Clips, OnDisk, Stack, kept_groups
 
 
 def frames(count: int, seed: int = 0) -> np.ndarray:
@@ -54,11 +54,11 @@ def test_what_was_kept_stays_kept_when_recordings_come_and_go() -> None:
     clips = Clips(
         np.zeros((5, 1, 1, 1, 1), np.uint8), np.zeros(5, np.int64), tuple("vwxyz"), (), groups=tuple("abcde")
     )
-    split = clips.draw_groups(Split(0.3, 1))
+    split = clips.draw(Split(0.3, 1))
     assert len(split.groups) == 2
     fewer = clips.subset(np.array([i for i in range(5) if clips.groups[i] != split.groups[0]]))
     assert fewer.split_by_group(split)[1].groups == split.groups[1:]
-    assert clips.draw_groups(split) == split
+    assert clips.draw(split) == split
 
 
 def test_groups_of_one_class_each_leave_some_of_every_class() -> None:
@@ -72,14 +72,43 @@ def test_groups_of_one_class_each_leave_some_of_every_class() -> None:
 def test_where_no_class_has_two_groups_the_last_clips_of_each_are_kept(groups: list[str]) -> None:
     labels = np.array([0] * 6 + [1] * 4)
     clips = Clips(np.zeros((10, 1, 1, 1, 1), np.uint8), labels, tuple("0123456789"), (), groups=tuple(groups))
-    split = clips.draw_groups(Split(0.3, 1))
+    split = clips.draw(Split(0.3, 1))
     train, validation = clips.split_by_group(split)
     assert validation.names == ("4", "5", "9")
     assert train.names == ("0", "1", "2", "3", "6", "7", "8")
-    assert shares_groups(split)
-    assert not shares_groups(Split(groups=("me",)))
+    assert split.clips == validation.names
+    fewer = clips.subset(np.array([0, 1, 2, 3, 4, 6, 7, 9]))
+    assert fewer.split_by_group(split)[1].names == ("4", "9")
     alone = clips.subset(np.array([0, 6]))
-    assert len(alone.split_by_group(split)[1]) == 0
+    assert len(alone.split_by_group(Split(0.3, 1))[1]) == 0
+
+
+def test_each_class_keeps_a_group_to_train_on_or_its_last_clips_are_kept() -> None:
+    groups = ["s1", "s1", "s1", "s2", "s2", "s3", "s3", "s3"]  # one class in s3 alone, one in all but s3
+    labels = np.array([0, 0, 0, 0, 0, 1, 1, 1])
+    names = tuple("01234567")
+    clips = Clips(np.zeros((8, 1, 1, 1, 1), np.uint8), labels, names, (), groups=tuple(groups))
+    for seed in range(5):
+        split = clips.draw(Split(0.3, seed))
+        assert split.groups in (("s1",), ("s2",))
+        assert split.clips == ("7",)
+        train, validation = clips.split_by_group(split)
+        assert {*train.labels.tolist()} == {*validation.labels.tolist()} == {0, 1}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_session_that_alone_has_a_class_is_not_kept(seed: int) -> None:
+    groups, labels = ["s1", "s1", "s2", "s2", "s3"], np.array([0, 1, 0, 2, 1])
+    assert "s2" not in kept_groups(groups, labels, 0.5, seed)
+
+
+def test_what_was_kept_and_is_not_there_is_said() -> None:
+    clips = Clips(
+        np.zeros((4, 1, 1, 1, 1), np.uint8), np.array([0, 0, 1, 1]), tuple("abcd"), (), groups=tuple("ssss")
+    )
+    _, validation = clips.split_by_group(Split(clips=("b", "gone")))
+    assert validation.names == ("b",)
+    assert validation.skipped == ("gone: was kept for validation, and isn't there",)
 
 
 def test_a_damaged_file_of_the_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -290,6 +290,9 @@ def test_check_finds_what_a_training_would_leave_out(lab: Path) -> None:
             "no column file: make it file,start,end,label,session, with commas",
         ),
         ("file,start,end,label\nnod/ann/0.aedat4,0,1,a\nnod/ann/0.aedat4,0,1,b\n", "is there twice"),
+        ("file,start,end,label\nnod/ann/0.aedat4,0,1,a\nnod/../nod/ann/0.aedat4,0,1.0,b\n", "is there twice"),
+        ("file,start,end,label,Split\nnod/ann/0.aedat4,0,1,a,train\n", "column 'Split' is written 'split'"),
+        ('file,start,end,label\nnod/ann/0.aedat4,0,1,"a\n', "can't be read"),
     ],
 )
 def test_a_table_that_says_nothing_or_two_things_is_refused(lab: Path, text: str, words: str) -> None:

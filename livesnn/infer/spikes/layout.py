@@ -28,15 +28,15 @@ TOTALS = 2
 """float32 a band: how many of its neurons spiked, and the sum of their membranes."""
 BANDS = 1 << 20
 """More than a layer has: what counts begun bands also says the step, times this."""
-FLOATS, BYTES, POOLED, THROUGH, COUNTS, LISTED = range(6)
-"""What a read's weights are: float32; int8 with a scale an output; int8 for the lists of a pool, of which only sums
-of a row of the kernel fit into 16 bits; one number, float32, for the same channel; or, for counts, listed by their
-places in a row [width, C], float32 [chunk, k, k, C, lanes]; none, where lists are listed again, window by window."""
+FLOATS, SWEPT, BYTES, POOLED, THROUGH, COUNTS, LISTED = range(7)
+"""What a read's weights are: float32; float32 of 3×3 with stride 1, `NARROW` lanes a chunk; int8 with a scale an
+output; int8 for the lists of a pool, of which only sums of a row of the kernel fit into 16 bits; one number, float32,
+for the same channel; for counts, listed by their places in a row [width, C], float32 [chunk, k, k, C, lanes]; none,
+where lists are listed again, window by window."""
 READ = np.dtype([(name, np.int64) for name in (
     "begin", "across", "weights", "scales", "inputs", "kernel", "stride", "offset", "kind")])  # fmt: skip
-"""A convolution of lists (`THROUGH`: of marks): where their beginnings, the weights [chunk, C, k, k, lanes] (`NARROW`
-lanes of float32 of 3×3 with stride 1) and scales start, beginnings a row, C, k, stride, how far the first tap is from
-the border's corner. k = 0: of nothing."""
+"""A convolution of lists (`THROUGH`: of marks): where their beginnings, the weights [chunk, C, k, k, lanes] and
+scales start, beginnings a row, C, k, stride, how far the first tap is from the border's corner. k = 0: of nothing."""
 SIXTEEN, BEGIN_BYTES = 16 * FLOAT_BYTES, 4  # numba takes a product for no literal
 LAYER = np.dtype([(name, np.int64) for name in (
     "height", "width", "outputs", "lanes", "bias", "membranes", "totals", "marks", "lists", "row", "begin", "across",

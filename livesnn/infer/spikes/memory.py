@@ -19,6 +19,7 @@ from livesnn.infer.spikes.layout import (
     LISTED,
     NARROW,
     POOLED,
+    SWEPT,
     THROUGH,
     TOTALS,
 )
@@ -83,7 +84,7 @@ class Memory:
         swept = weights.shape[2] == 3 and stride == 1
         lanes = NARROW if swept else _lanes(len(weights))
         kept = self.keep(_by_tap(weights * np.float32(gain), lanes))
-        return self._read(source, weights.shape, stride, FLOATS, kept)
+        return self._read(source, weights.shape, stride, SWEPT if swept else FLOATS, kept)
 
     def read_counts(self, source: Map, weights: FloatArray, stride: int) -> Read:
         """As `read`, of counts, by their places in a row."""

@@ -20,7 +20,7 @@ from livesnn.infer.spikes.lanes import (
     rows_of,
     settle,
 )
-from livesnn.infer.spikes.layout import BEGIN_BYTES, BYTES, COUNTS, NARROW, POOLED
+from livesnn.infer.spikes.layout import BEGIN_BYTES, BYTES, COUNTS, NARROW, POOLED, SWEPT
 from livesnn.infer.spikes.sweeps import add_counted, sweep_bytes, sweep_floats
 from livesnn.infer.spikes.words import begin_at
 
@@ -52,13 +52,8 @@ def _groups(lanes: int, number: int, add: Any, size: int, sum_size: int) -> Call
         off = ((y - top * read.stride) * read.kernel + x - left * read.stride) * size
         to = sums + ((top - y0) * width + left) * sum_size
         for _ in range(top, bottom):
-            if right - left == 3:
-                add(lanes, types.uintp(to), rows, off)
-                add(lanes, types.uintp(to + sum_size), rows, off - step)
-                add(lanes, types.uintp(to + 2 * sum_size), rows, off - 2 * step)
-            else:
-                for column in range(right - left):
-                    add(lanes, types.uintp(to + column * sum_size), rows, off - column * step)
+            for column in range(right - left):
+                add(lanes, types.uintp(to + column * sum_size), rows, off - column * step)
             off -= line
             to += width * sum_size
 
@@ -154,7 +149,7 @@ def _by_floats(lanes: int) -> Callable[..., None]:
     @made_for(lanes)
     def add_weighted(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
         """Add to sums [pixel, lanes] of a band what a convolution by floats gives."""
-        if read.kernel == 3 and read.stride == 1:
+        if read.kind == SWEPT:
             for part in range(0, size, narrow):
                 kernels = types.uintp(weights + part * read.inputs * 9)
                 sweep(read, y0, y1, width, kernels, at, types.uintp(sums + part))

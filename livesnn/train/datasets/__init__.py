@@ -75,13 +75,19 @@ def check_parts(parts: Parts) -> tuple[str, ...]:
         raise DataError(
             f"{wrong[0]!r} can't be a class's name: rename its folder or label in printable letters"
         )
+    kept = (*parts.split.groups, *parts.split.clips) if parts.split else ()
+    if odd := [name for name in kept if name != name.encode(errors="replace").decode()]:
+        raise DataError(
+            f"{odd[0]!r} can't go into the model's card, as it isn't UTF-8: rename that file or folder"
+        )
     if not len(parts.validation):
         raise DataError(
-            "no clips are left for validation: give it some of each class, or a larger --validation"
+            "no clips are left for validation: add recordings, longer ones, or groups or sessions of each class"
         )
     if untrained := [name for label, name in enumerate(classes) if label not in trained]:
+        why = f" (left out: {parts.training.skipped[0]})" if parts.training.skipped else ""
         raise DataError(
-            f"no clip of {', '.join(untrained)} to train on: add recordings or groups of each, or leave it out"
+            f"no clip of {', '.join(untrained)} to train on{why}: add recordings or groups of each, or leave it out"
         )
     measured = set(parts.validation.labels.tolist())
     return tuple(name for label, name in enumerate(classes) if label not in measured)

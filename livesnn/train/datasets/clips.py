@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,6 @@ from livesnn.card import Split
 
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
-
-LATER = ", later"
-"""What a kept group's name ends in of which the last clips alone are kept."""
 
 
 def clip_random(purpose: str, seed: int, epoch: int, number: int) -> np.random.Generator:
@@ -100,7 +98,8 @@ class Clips:
     recordings
         One a clip: the recording or video it is a part of; empty: each clip is a recording of its own.
     groups
-        One a clip: whose it is (person, session, group of videos), never on both sides of a split; or empty.
+        One a clip: whose it is (person, session, group of videos), on one side of a split where a class has two; or
+        empty.
     skipped
         Recordings left out since they can't be read, and why; one line each.
     sensor
@@ -135,17 +134,23 @@ class Clips:
             groups=tuple(self.groups[i] for i in index) if self.groups else (),
         )
 
-    def draw_groups(self, split: Split) -> Split:
-        """Return a split that names the groups it keeps; see `kept_groups`."""
-        groups = split.groups or kept_groups(self.groups, self.labels, split.fraction, split.seed)
-        return replace(split, groups=groups)
+    def draw(self, split: Split) -> Split:
+        """Return a split that names the groups it keeps, and the clips of classes without one: see `Split`."""
+        if split.groups or split.clips:
+            return split
+        groups = kept_groups(self.groups, self.labels, split.fraction, split.seed)
+        seen = np.isin(self.labels, self.labels[np.isin(self.groups, groups)])
+        last = last_of_each(self.groups, self.labels, split.fraction) & ~seen
+        return replace(split, groups=groups, clips=tuple(self.names[i] for i in np.flatnonzero(last)))
 
     def split_by_group(self, split: Split) -> tuple[Clips, Clips]:
-        """Return (training, validation)."""
-        kept = self.draw_groups(split).groups
-        later = np.isin([f"{group}{LATER}" for group in self.groups], kept)
-        held_out = np.isin(self.groups, kept) | later & last_of_each(self.groups, self.labels, split.fraction)
-        return self.subset(np.flatnonzero(~held_out)), self.subset(np.flatnonzero(held_out))
+        """Return (training, validation), which says among its `skipped` what was kept and isn't there."""
+        drawn = self.draw(split)
+        held_out = np.isin(self.groups, drawn.groups) | np.isin(self.names, drawn.clips)
+        absent = sorted({*drawn.groups} - {*self.groups} | {*drawn.clips} - {*self.names})
+        lines = tuple(f"{name}: was kept for validation, and isn't there" for name in absent)
+        validation = self.subset(np.flatnonzero(held_out))
+        return self.subset(np.flatnonzero(~held_out)), replace(validation, skipped=lines + validation.skipped)
 
     def shuffled(self, seed: int) -> Clips:
         """Return the same clips in the order of a stream, by ``seed`` (SPEC, accuracy_carried)."""
@@ -163,11 +168,6 @@ def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, 
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def shares_groups(split: Split | None) -> bool:
-    """Return whether validation is of the last clips of the very groups that are trained on; see `kept_groups`."""
-    return split is not None and any(group.endswith(LATER) for group in split.groups)
-
-
 def last_of_each(groups: Sequence[str], labels: Index, fraction: float) -> npt.NDArray[np.bool_]:
     """Return bool [N]: the last ``fraction`` of each group's clips of a class, at least one where there are two."""
     numbers: dict[tuple[str, int], list[int]] = {}
@@ -181,11 +181,10 @@ def last_of_each(groups: Sequence[str], labels: Index, fraction: float) -> npt.N
 
 
 def kept_groups(groups: Sequence[str], labels: Index, fraction: float, seed: int) -> tuple[str, ...]:
-    """Return the groups kept for validation, sorted: at least one is kept and one isn't; drawn by ``seed``.
+    """Return the groups kept for validation, sorted, drawn by ``seed``; every class keeps one to train on.
 
     Where groups are of one class each (sessions of one object, the groups of UCF-101), ``fraction`` of each class's
-    groups goes to validation, of classes with more than one; else of all groups together. Where no class has two,
-    each group's name is followed by `LATER`: of each, the last clips are kept.
+    groups goes to validation, of classes with more than one; else of all groups together.
 
     Parameters
     ----------
@@ -197,15 +196,17 @@ def kept_groups(groups: Sequence[str], labels: Index, fraction: float, seed: int
     classes: dict[str, set[int]] = {}
     for group, label in zip(groups, labels.tolist(), strict=True):
         classes.setdefault(group, set()).add(label)
+    left = Counter(label for of_group in classes.values() for label in of_group)
     families: dict[int, list[str]] = {}
     apart = all(len(of_group) == 1 for of_group in classes.values())
     for group in sorted(classes):
         families.setdefault(min(classes[group]) if apart else 0, []).append(group)
-    if all(len(members) == 1 for members in families.values()):
-        return tuple(f"{group}{LATER}" for group in sorted(classes))
     rng = np.random.default_rng([seed, 0x6709])
-    kept: set[str] = set()
+    kept: list[str] = []
     for _, members in sorted(families.items()):
-        count = min(max(round(len(members) * fraction), 1), len(members) - 1)
-        kept.update(members[i] for i in rng.permutation(len(members))[:count])
+        most = len(kept) + max(round(len(members) * fraction), 1)
+        for group in (members[i] for i in rng.permutation(len(members))):
+            if len(kept) < most and all(left[label] > 1 for label in classes[group]):
+                kept.append(group)
+                left.subtract(classes[group])
     return tuple(sorted(kept))

@@ -49,7 +49,7 @@ def load_parts(config: TrainConfig) -> Parts:
     recordings = find_recordings(config.data, config.protocol, "train")
     clips = _load(recordings, config.card(()).input, config.windows)
     split = Split(config.validation, config.seed, config.protocol, windows=config.windows)
-    split = clips.draw_groups(split)
+    split = clips.draw(split)
     training, validation = clips.split_by_group(split)
     return Parts(training, validation, split=split)
 
@@ -87,6 +87,10 @@ def _trials(data: Path, split: SplitName, card: ModelCard) -> list[Trial]:
     if split == "test":
         return list(list_trials(root, "test"))
     chosen = _own_split(card)
+    if chosen.clips:
+        raise DataError(
+            f"{card.name} was validated on users that it trained on, so none is left: add --split test"
+        )
     recordings = find_recordings(data, "archive", "train")
     groups, labels = (
         [recording.group for recording in recordings],

@@ -5,16 +5,17 @@
     DIR/*.labels.csv                                      the same, as the window writes it beside each recording
         file,start,end,label,session[,split]              seconds from its first event; files from the table's folder
 
-A session is who or what was recorded, when: all of one goes to training, or all to validation; without sessions each
-file is one. A column split (train, validation, test) decides instead. Files and folders whose names start with "." or
-"_" are left out. The test part is DIR/test, laid out like DIR, or what the table says.
+A session is who or what was recorded, when: all of one goes to training, or all to validation; of a class with one
+session its last clips. Without sessions each file is one. A column split (train, validation, test) decides instead.
+Files and folders whose names start with "." or "_" are left out. The test part is DIR/test, laid out like DIR, or
+what the table says.
 """
 
 from __future__ import annotations
 
 import csv
 import os
-from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +51,7 @@ def load_parts(config: TrainConfig) -> Parts:
     by_table = any(recording.use for recording in recordings)
     split = Split(config.validation, config.seed, BY_TABLE if by_table else "", windows=config.windows)
     if not by_table:
-        split = clips.draw_groups(split)
+        split = clips.draw(split)
     training, validation = _parts(recordings, clips, split)
     return Parts(training, validation, split=split)
 
@@ -127,12 +128,23 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
         labelled = [row for each in beside for row in _from_table(each)]
     else:
         labelled = _from_folders(data)
+    _refuse_twice(recording for _, recording in labelled)
     classes = tuple(sorted({label for label, _ in labelled}))
     if len(classes) < 2:
         raise DataError(
             f"{len(classes)} classes in {data}: expected {data}/<class>/<recordings> for two or more, or {table}"
         )
     return [recording._replace(label=classes.index(label)) for label, recording in labelled], classes
+
+
+def _refuse_twice(recordings: Iterable[Recording]) -> None:
+    """Raise DataError if a stretch of a file is there twice, under whatever names."""
+    seen: dict[object, str] = {}
+    for recording in recordings:
+        stretch = recording.path.resolve(), recording.part_us
+        if stretch in seen:
+            raise DataError(f"{recording.name} is there twice, as {seen[stretch]}: leave one of them out")
+        seen[stretch] = recording.name
 
 
 def _from_folders(data: Path) -> list[tuple[str, Recording]]:
@@ -163,19 +175,20 @@ def _files(folder: Path) -> list[Path]:
 def _from_table(table: Path) -> list[tuple[str, Recording]]:
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
-            table_of = csv.DictReader(file)
-            rows, header = list(table_of), table_of.fieldnames or ()
+            table_of = csv.DictReader(
+                file, strict=True
+            )  # a quote without an end would take all lines after it
+            rows, header = [(table_of.line_num, row) for row in table_of], table_of.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table} can't be read ({error}): write it as {','.join(COLUMNS)}") from error
     if lacking := [name for name in COLUMNS[:4] if name not in header]:
         raise DataError(
             f"{table}: its first line has no column {lacking[0]}: make it {','.join(COLUMNS)}, with commas"
         )
-    found = [_row(table, number, row) for number, row in enumerate(rows, 2)]
-    names = [recording.name for _, recording in found]
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"{table}: {twice[0]} is there twice: leave one of the lines out")
-    return found
+    known = (*COLUMNS, "split")
+    if odd := [name for name in header if name not in known and name.strip().lower() in known]:
+        raise DataError(f"{table}: its column {odd[0]!r} is written {odd[0].strip().lower()!r}")
+    return [_row(table, number, row) for number, row in rows]
 
 
 def _row(table: Path, number: int, row: dict[str, str | None]) -> tuple[str, Recording]:
@@ -209,7 +222,7 @@ def _row(table: Path, number: int, row: dict[str, str | None]) -> tuple[str, Rec
 def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Clips, Clips]:
     """Return (training, validation)."""
     uses = {recording.name: recording.use for recording in recordings}
-    if any(uses.values()):
+    if split.protocol == BY_TABLE:
         kept = np.array([uses[name] == "validation" for name in clips.recordings])
         if not kept.any():
             raise DataError(

@@ -34,7 +34,7 @@ _AT_ONCE_IN_ONE_PROCESS = 8  # fewer files than this are read without starting o
 class Recording(NamedTuple):
     """A file, or a part of one, of which all is of one class.
 
-    ``group``: who or what it is of; recordings of one group are never on both sides of a split. ``part_us``: its
+    ``group``: who or what it is of, on one side of a split where a class has two. ``part_us``: its
     first and its last moment, from the first event on; None: all of it. ``use``: which part of the data set it is
     of, where somebody has said so.
     """

@@ -55,22 +55,27 @@ class VideoSet:
     listing: Listing
 
     def load_parts(self, config: TrainConfig) -> Parts:
-        """Return the training list of an official split, whole groups of videos kept for validation by seed."""
+        """Return the training list of an official split, some of it kept for validation by seed (`Clips.draw`)."""
         official = self.listing(config.data, config.protocol, "train")
         only, absent = (config.only, ()) if config.only else _with_videos(official)
+        if len(only) == 1 and absent:
+            raise DataError(
+                f"{self.name} has one class to train on, {only[0]}; {absent[0]}: unpack some of it"
+            )
         listed, classes = _chosen(official, only, self.name)
         clips = _load(self.name, listed, classes, config.card(()).input, config.windows)
         clips = replace(clips, skipped=absent + clips.skipped)
         split = Split(config.validation, config.seed, config.protocol, windows=config.windows)
-        split = clips.draw_groups(split)
+        split = clips.draw(split)
         training, validation = clips.split_by_group(split)
         return Parts(training, validation, split=split)
 
     def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
         """Return the official test list, or the part of the training list that the card's split kept or left."""
-        if card.split is None:
+        if card.split is None or card.split.protocol not in PROTOCOLS:
             raise DataError(
-                f"the card of {card.name} doesn't say which official split it was trained on: train it again"
+                f"the card of {card.name} (of {card.dataset or 'no data set'}) names no split of {self.name}: "
+                "choose a model that was trained on one"
             )
         part: Part = "test" if split == "test" else "train"
         listed, classes = _chosen(self.listing(data, card.split.protocol, part), card.classes, self.name)
@@ -132,6 +137,8 @@ def _chosen(official: Official, only: Sequence[str], name: str) -> tuple[list[Li
         raise DataError(f"--only {' '.join(only)} names a class twice: name each once")
     if absent := [label for label in only if not (folder / label).is_dir()]:
         raise DataError(f"no folder {folder / absent[0]}: unpack that class, or leave it out of --only")
+    if len(only) == 1:
+        raise DataError(f"--only {only[0]} is one class: give two or more")
     classes = tuple(label for label in known if (folder / label).is_dir() and (not only or label in only))
     if len(classes) < 2:
         raise DataError(
