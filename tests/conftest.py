@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 _OURS = Path(tempfile.mkdtemp(prefix="livesnn-tests-"))  # nothing of the user's is read or written
 os.environ["LIVESNN_SETTINGS"] = str(_OURS / "settings")
 os.environ["LIVESNN_CACHE"] = str(_OURS / "cache")
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
