@@ -175,9 +175,8 @@ def _files(folder: Path) -> list[Path]:
 def _from_table(table: Path) -> list[tuple[str, Recording]]:
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
-            table_of = csv.DictReader(
-                file, strict=True
-            )  # a quote without an end would take all lines after it
+            # Strict: else a quote without an end takes all lines after it.
+            table_of = csv.DictReader(file, strict=True)
             rows, header = [(table_of.line_num, row) for row in table_of], table_of.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table} can't be read ({error}): write it as {','.join(COLUMNS)}") from error
@@ -187,7 +186,8 @@ def _from_table(table: Path) -> list[tuple[str, Recording]]:
         )
     known = (*COLUMNS, "split")
     if odd := [name for name in header if name not in known and name.strip().lower() in known]:
-        raise DataError(f"{table}: its column {odd[0]!r} is written {odd[0].strip().lower()!r}")
+        right = odd[0].strip().lower()
+        raise DataError(f"{table}: its column {odd[0]!r} is written {right!r}: correct its first line")
     return [_row(table, number, row) for number, row in rows]
 
 
