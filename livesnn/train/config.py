@@ -129,8 +129,9 @@ class TrainConfig:
     """Of the split, the weights, the order and the augmentation."""
     gradient_clip: float = 1.0
     """Largest norm of the gradient; 0: no limit."""
-    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
-    """bf16 halves the time of an epoch where the processor has it (AMX); spikes are exact in it."""
+    precision: Literal["auto", "bf16-mixed", "32-true"] = "auto"
+    """bf16 halves the time of an epoch where the GPU or processor multiplies it (AMX, AVX512-BF16), and takes ten times
+    as long elsewhere: auto takes it where it does. Spikes are exact in it."""
     compile: bool = True
     """Compile the neuron's two directions: half the time of an epoch for a minute at the start. On a processor it
     takes a C++ compiler; without one nothing is compiled."""
@@ -176,6 +177,7 @@ class TrainConfig:
 
     def completed(self) -> TrainConfig:
         """Return this with what data set and network decide; raises TrainError for what doesn't go together."""
+        from livesnn.train.precision import fast_precision  # which loads torch
         from livesnn.train.recipes import recipe  # which is made of this
 
         window, known = data_set(self.dataset).INPUT.window, data_set(self.dataset).PROTOCOLS
@@ -187,7 +189,8 @@ class TrainConfig:
             raise TrainError(f"{self.dataset} has no --protocol {self.protocol!r}: {hint}")
         half = self.epochs // 2 if self.recipe == "paper" else min(3, self.epochs // 2)
         analog = half if self.analog_epochs is None else self.analog_epochs
-        filled = replace(self, protocol=self.protocol or known[0], analog_epochs=analog)
+        precision = fast_precision() if self.precision == "auto" else self.precision
+        filled = replace(self, protocol=self.protocol or known[0], analog_epochs=analog, precision=precision)
         kind = NETWORKS[self.network]
         if self.init and not kind.spiking:
             raise TrainError(f"--network {self.network} starts from scratch: leave --init out")
