@@ -156,9 +156,12 @@ def details(records: Sequence[Record]) -> str:
 
 
 def _where(record: Record) -> str:
+    precision = (
+        [known] if (known := record.machine.get("precision")) else []
+    )  # cells before it was chosen: bf16
     if record.device != "cpu":
-        return record.device
-    return f"{record.machine['processor']}, threads: {record.machine['threads']}"
+        return ", ".join([record.device, *precision])
+    return ", ".join([record.machine["processor"], f"threads: {record.machine['threads']}", *precision])
 
 
 def _mean(form: str, values: Iterable[float | None], times: float = 1.0) -> str:

@@ -107,7 +107,7 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
         macs=operations.macs,
         step=_time_step(net, replace(config, batch=FEW) if cell.out_of_reach else config, parts),
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        machine=machine() | {"threads": torch.get_num_threads()},
+        machine=machine() | {"threads": torch.get_num_threads(), "precision": config.precision},
         commit=own_commit(),
         command=cell.command(seeds),
         trainings=cell.trainings(seeds),
