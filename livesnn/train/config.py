@@ -130,8 +130,8 @@ class TrainConfig:
     gradient_clip: float = 1.0
     """Largest norm of the gradient; 0: no limit."""
     precision: Literal["auto", "bf16-mixed", "32-true"] = "auto"
-    """bf16 halves the time of an epoch where the GPU or processor multiplies it (AMX, AVX512-BF16), and takes ten times
-    as long elsewhere: auto takes it where it does. Spikes are exact in it."""
+    """bf16 halves the time of an epoch where the GPU or processor multiplies it (AMX, AVX512-BF16), and takes ten
+    times as long elsewhere: auto takes it where it does. Spikes are exact in it."""
     compile: bool = True
     """Compile the neuron's two directions: half the time of an epoch for a minute at the start. On a processor it
     takes a C++ compiler; without one nothing is compiled."""

@@ -189,6 +189,34 @@ def test_one_epoch_is_a_spiking_one_whatever_the_recipe() -> None:
     assert RECIPES["paper"].completed().analog_epochs == 50
 
 
+@pytest.mark.parametrize(
+    ("features", "precision"),
+    [
+        ({"avx512f": True, "avx512bf16": False, "amx-bf16": False}, "32-true"),
+        ({"avx512bf16": True, "amx-bf16": False}, "bf16-mixed"),
+        ({"avx512bf16": False, "amx-bf16": True}, "bf16-mixed"),
+        ({"neon": True, "bf16": True}, "bf16-mixed"),
+        ({"neon": True}, "32-true"),
+        ({}, "32-true"),
+    ],
+)
+def test_bf16_is_for_processors_that_multiply_it(
+    monkeypatch: pytest.MonkeyPatch, features: dict[str, bool], precision: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
+    assert TrainConfig().completed().precision == precision
+    given = "32-true" if precision == "bf16-mixed" else "bf16-mixed"
+    assert TrainConfig(precision=given).completed().precision == given
+
+
+def test_bf16_is_for_gpus_that_multiply_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    for known, precision in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda known=known, **_: known)
+        assert TrainConfig().completed().precision == precision
+
+
 def test_the_burn_in_gives_the_state_that_other_clips_leave() -> None:
     fit = module(replace(TrainConfig(), width=16, burn_in=20, from_zero=0.5))
     frames = clips(4) * 3

@@ -125,7 +125,7 @@ Of so few epochs the recipe's three analog ones would be half, and short trainin
 (models/README.md): one, so that the method is still the hybrid one.
 """
 _CPU_DIGITS = {"seq5-total": 10_000, "seq5-sorted": 10_000}
-"""By column, at most so many where a method takes a part of them: there is no figure of the paper's to come near to."""
+"""By column, at most so many, of methods that take a part: there is no figure of the paper's to come near to."""
 _CPU_EPOCHS = {"nmnist-1000": 40, "fig7": 20}
 """Of other columns, or figures; else 16."""
 _SEEDS: dict[BudgetName, int] = {"small": 1, "cpu": 1, "paper": SEEDS}
