@@ -29,7 +29,7 @@ from livesnn.sources import open_source
 CLIP = "arm_roll.aedat4"
 TARGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 GOALS = {0.02: 10.0, 0.05: 8.0, 0.1: 5.0}
-"""Times ONNX Runtime's speed that are wanted at a density, issue 6; at all others `NEVER_BELOW`."""
+"""Times ONNX Runtime's speed that are wanted at a density; at all others `NEVER_BELOW`."""
 NEVER_BELOW = 0.9
 TOLERANCE = 0.1
 """Of a layer's density, of the target."""

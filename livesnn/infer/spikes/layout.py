@@ -9,13 +9,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from llvmlite import binding
 
 from livesnn.infer.spikes.lanes import FLOAT_BYTES
 
 LANES = (64, 32, 16)
 """Outputs at a time: the largest that divides a layer's width."""
-NARROW = 16
-"""Outputs at a time of float32 kernels of 3×3 with stride 1: those of 64 channels, 37 kB, stay in the first cache."""
+_WIDE = binding.get_host_cpu_features().get("avx512bw", False)
+SWEPT_FLOATS, SWEPT_BYTES = (16, 64) if _WIDE else (8, 16)
+"""Outputs at a time of kernels of 3×3 with stride 1, nine of whose sums, float32 or int16, stay in registers: AVX-512
+has 32 of 64 bytes, AVX2 16 of 32. Such kernels of 64 channels, 37 kB at most, stay in the first cache."""
 TICKET = 8
 """int64 a ticket, so that each has a cache line of its own."""
 EPOCH, CALLED, FRAME, BEFORE, AFTER = 0, 8, 9, 10, 11
@@ -29,10 +32,10 @@ TOTALS = 2
 BANDS = 1 << 20
 """More than a layer has: what counts begun bands also says the step, times this."""
 FLOATS, SWEPT, BYTES, POOLED, THROUGH, COUNTS, LISTED = range(7)
-"""What a read's weights are: float32; float32 of 3×3 with stride 1, `NARROW` lanes a chunk; int8 with a scale an
-output; int8 for the lists of a pool, of which only sums of a row of the kernel fit into 16 bits; one number, float32,
-for the same channel; for counts, listed by their places in a row [width, C], float32 [chunk, k, k, C, lanes]; none,
-where lists are listed again, window by window."""
+"""What a read's weights are: float32; float32 of 3×3 with stride 1, `SWEPT_FLOATS` lanes a chunk; int8 with a scale
+an output; int8 for the lists of a pool, of which only sums of a row of the kernel fit into 16 bits; one number,
+float32, for the same channel; for counts, listed by their places in a row [width, C], float32 [chunk, k, k, C,
+lanes]; none, where lists are listed again, window by window."""
 READ = np.dtype([(name, np.int64) for name in (
     "begin", "across", "weights", "scales", "inputs", "kernel", "stride", "offset", "kind")])  # fmt: skip
 """A convolution of lists (`THROUGH`: of marks): where their beginnings, the weights [chunk, C, k, k, lanes] and

@@ -17,9 +17,10 @@ from livesnn.infer.spikes.layout import (
     GAP,
     LANES,
     LISTED,
-    NARROW,
     POOLED,
     SWEPT,
+    SWEPT_BYTES,
+    SWEPT_FLOATS,
     THROUGH,
     TOTALS,
 )
@@ -82,7 +83,7 @@ class Memory:
     def read(self, source: Map, weights: FloatArray, *, gain: float = 1.0, stride: int = 1) -> Read:
         """Return the `READ` of a convolution [O, C, k, k] of a map's lists times a gain, of floats."""
         swept = weights.shape[2] == 3 and stride == 1
-        lanes = NARROW if swept else _lanes(len(weights))
+        lanes = SWEPT_FLOATS if swept else _lanes(len(weights))
         kept = self.keep(_by_tap(weights * np.float32(gain), lanes))
         return self._read(source, weights.shape, stride, SWEPT if swept else FLOATS, kept)
 
@@ -95,7 +96,8 @@ class Memory:
         """As `read`, of bytes; ``times``: how often lists may name a channel, which each time counts that part."""
         kernel, scale = rounded
         kept, scales = self._bytes, self.keep(scale / np.float32(times))
-        self._rounded.append(_by_tap(kernel, _lanes(len(kernel))).ravel())
+        most = SWEPT_BYTES if kernel.shape[2] == 3 and stride == 1 else LANES[0]
+        self._rounded.append(_by_tap(kernel, min(most, _lanes(len(kernel)))).ravel())
         self._bytes += self._rounded[-1].size
         return self._read(source, kernel.shape, stride, POOLED if times > 1 else BYTES, kept, scales)
 

@@ -20,7 +20,7 @@ from livesnn.infer.spikes.lanes import (
     rows_of,
     settle,
 )
-from livesnn.infer.spikes.layout import BEGIN_BYTES, BYTES, COUNTS, NARROW, POOLED, SWEPT
+from livesnn.infer.spikes.layout import BEGIN_BYTES, BYTES, COUNTS, POOLED, SWEPT, SWEPT_BYTES, SWEPT_FLOATS
 from livesnn.infer.spikes.sweeps import add_counted, sweep_bytes, sweep_floats
 from livesnn.infer.spikes.words import begin_at
 
@@ -142,9 +142,9 @@ def _swept(lanes: int, sweep_row: Any, size: int, step: int) -> Callable[..., No
 
 def _by_floats(lanes: int) -> Callable[..., None]:
     """Return what convolves by float32."""
-    size, narrow = lanes * FLOAT_BYTES, NARROW * FLOAT_BYTES
+    size, narrow = lanes * FLOAT_BYTES, SWEPT_FLOATS * FLOAT_BYTES
     spread_floats = _spreads(lanes, add_floats, size, size)
-    sweep = _swept(NARROW, sweep_floats, FLOAT_BYTES, size)
+    sweep = _swept(SWEPT_FLOATS, sweep_floats, FLOAT_BYTES, size)
 
     @made_for(lanes)
     def add_weighted(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
@@ -162,8 +162,8 @@ def _by_floats(lanes: int) -> Callable[..., None]:
 def _by_bytes(lanes: int) -> Callable[..., None]:
     """Return what convolves by int8."""
     spread_bytes = _spreads(lanes, add_bytes, lanes, lanes * SHORT_BYTES)
-    step = lanes * SHORT_BYTES
-    sweep = _swept(lanes, sweep_bytes, 1, step)
+    step, narrow = lanes * SHORT_BYTES, min(lanes, SWEPT_BYTES)
+    sweep = _swept(narrow, sweep_bytes, 1, step)
 
     @made_for(lanes)
     def settle_band(pixels, shorts, scales, bias, sums):  # type: ignore[no-untyped-def]
@@ -181,13 +181,16 @@ def _by_bytes(lanes: int) -> Callable[..., None]:
             for ky in range(3):
                 for y in range(y0, y1):
                     begins = _row_of(read, y + ky, at)
-                    to = types.uintp(shorts + (y - y0) * width * step)
-                    tap = types.uintp(weights + ky * 3 * lanes)
-                    sweep_bytes(lanes, 1, tap, at.lists, begins, width, to, step, 0)
+                    for part in range(0, lanes, narrow):
+                        to = types.uintp(shorts + (y - y0) * width * step + part * SHORT_BYTES)
+                        tap = types.uintp(weights + part * read.inputs * 9 + ky * 3 * narrow)
+                        sweep_bytes(narrow, 1, tap, at.lists, begins, width, to, step, 0)
                 settle_band(pixels, shorts, scales, types.uintp(0) if ky else bias, sums)
             return
         if read.kernel == 3 and read.stride == 1:
-            sweep(read, y0, y1, width, weights, at, shorts)
+            for part in range(0, lanes, narrow):
+                kernels = types.uintp(weights + part * read.inputs * 9)
+                sweep(read, y0, y1, width, kernels, at, types.uintp(shorts + part * SHORT_BYTES))
         else:
             spread_bytes(read, y0, y1, width, weights, at, shorts)
         settle_band(pixels, shorts, scales, bias, sums)
