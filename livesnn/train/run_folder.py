@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import torch
 
 from livesnn.errors import TrainError
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts
+from livesnn.train.datasets.clips import Clips
 from livesnn.train.flags import as_flags
 
 _DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
 CONFIG_FILE, LAST, BEST, LOCK = "config.json", "last.ckpt", "best.ckpt", "lock"
-CLIPS = "clips.sha256"
+CLIPS, AT_ONCE = "clips.blake2b", 256
 
 
 def check_run_folder(config: TrainConfig) -> None:
@@ -68,16 +70,23 @@ def keep_clips(run: Path, parts: Parts) -> None:
     """Record which clips a training has, the first time; raises TrainError when they are others on resuming it."""
     if _shares_another():
         return
-    labels = parts.training.labels.tobytes()
-    digest = hashlib.sha256(
-        repr((parts.validation.names, parts.validation.frames.shape)).encode() + labels
-    ).hexdigest()
+    digest = _digest(parts.training, parts.validation)
     record = run / CLIPS
     if record.exists() and record.read_text() != digest:
         raise TrainError(
             f"{run} was begun with other recordings: put them back as they were, or start again under another --name"
         )
     record.write_text(digest)
+
+
+def _digest(*parts: Clips) -> str:
+    """Return what differs wherever a frame, a label, or which clips there are differs."""
+    digest = hashlib.blake2b(repr([(clips.names, clips.frames.shape) for clips in parts]).encode())
+    for clips in parts:
+        digest.update(clips.labels.tobytes())
+        for first in range(0, len(clips), AT_ONCE):
+            digest.update(np.ascontiguousarray(clips.frames[first : first + AT_ONCE]))
+    return digest.hexdigest()
 
 
 def _shares_another() -> bool:

@@ -291,6 +291,14 @@ def test_check_finds_what_a_training_would_leave_out(lab: Path) -> None:
         ),
         ("file,start,end,label\nnod/ann/0.aedat4,0,1,a\nnod/ann/0.aedat4,0,1,b\n", "is there twice"),
         ("file,start,end,label\nnod/ann/0.aedat4,0,1,a\nnod/../nod/ann/0.aedat4,0,1.0,b\n", "is there twice"),
+        (
+            "file,start,end,label,session\nnod/ann/0.aedat4,0,9,a,x\nnod/ann/0.aedat4,1,2,b,x\nnod/ann/0.aedat4,3,4,b,y\n",
+            r"0.aedat4@0-9 and nod/ann/0.aedat4@3-4 overlap but are of two sessions",
+        ),
+        (
+            "file,start,end,label,split\nnod/ann/0.aedat4,1,2,b,train\nnod/ann/0.aedat4,0,1.5,a,test\n",
+            r"0.aedat4@0-1.5 and nod/ann/0.aedat4@1-2 overlap",
+        ),
         ("file,start,end,label,Split\nnod/ann/0.aedat4,0,1,a,train\n", "column 'Split' is written 'split'"),
         ('file,start,end,label\nnod/ann/0.aedat4,0,1,"a\n', "can't be read"),
     ],
@@ -300,6 +308,15 @@ def test_a_table_that_says_nothing_or_two_things_is_refused(lab: Path, text: str
     table.write_text(text)
     with pytest.raises(DataError, match=words):
         find_recordings(table)
+
+
+def test_stretches_may_overlap_within_a_session_and_meet_at_a_moment(lab: Path) -> None:
+    table = lab / "labels.csv"
+    rows = ("0,2,a,x", "1,3,b,x", "3,4,a,y")
+    table.write_text("file,start,end,label,session\n" + "".join(f"nod/ann/0.aedat4,{row}\n" for row in rows))
+    recordings, classes = find_recordings(table)
+    assert [recording.group for recording in recordings] == ["x", "x", "y"]
+    assert classes == ("a", "b")
 
 
 def test_lists_that_name_nothing_are_refused(ucf: Path) -> None:

@@ -18,14 +18,14 @@ from livesnn.train.augmentation import STILL, Augmentation
 from livesnn.train.balance import class_weights
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts
-from livesnn.train.datasets.clips import Clips, clip_random, stratified_split
+from livesnn.train.datasets.clips import Clips, Stack, clip_random, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.folder import keep_test, write_model_folder
 from livesnn.train.hybrid import HybridModule, hidden_density
 from livesnn.train.loading import EpochBatches
 from livesnn.train.recipes import RECIPES
-from livesnn.train.run_folder import run_folder
+from livesnn.train.run_folder import keep_clips, run_folder
 from livesnn.weights import load_weights
 
 
@@ -339,6 +339,20 @@ def test_a_refused_training_leaves_the_other_ones_configuration(tmp_path: Path) 
         with pytest.raises(TrainError, match="in use"), run_folder(replace(config, alpha=0.7)):
             pass
         assert (run / "config.json").read_bytes() == before
+
+
+def test_a_training_is_resumed_with_the_frames_it_was_begun_with(tmp_path: Path) -> None:
+    labels = np.zeros(300, np.int64)
+    frames = np.random.default_rng(0).integers(0, 9, (300, 10, 2, 4, 4), np.uint8)
+    names = tuple(map(str, range(300)))
+    validation = Clips(frames[:5], labels[:5], names[:5], ("a",))
+    keep_clips(tmp_path, Parts(Clips(frames, labels, names, ("a",)), validation))
+    stacked = Stack([frames[:120].copy(), frames[120:].copy()])  # the same, as they come from a cache
+    keep_clips(tmp_path, Parts(Clips(stacked, labels, names, ("a",)), validation))
+    other = frames.copy()
+    other[299, 9, 1, 3, 3] += 1
+    with pytest.raises(TrainError, match="begun with other recordings"):
+        keep_clips(tmp_path, Parts(Clips(other, labels, names, ("a",)), validation))
 
 
 def test_a_run_folder_belongs_to_one_training(tmp_path: Path) -> None:

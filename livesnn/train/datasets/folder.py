@@ -25,6 +25,7 @@ import numpy as np
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
+from livesnn.events import TIME_LIMIT_US
 from livesnn.events.labels import COLUMNS, SUFFIX
 from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName
@@ -129,6 +130,7 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
     else:
         labelled = _from_folders(data)
     _refuse_twice(recording for _, recording in labelled)
+    _refuse_overlaps(recording for _, recording in labelled)
     classes = tuple(sorted({label for label, _ in labelled}))
     if len(classes) < 2:
         raise DataError(
@@ -145,6 +147,23 @@ def _refuse_twice(recordings: Iterable[Recording]) -> None:
         if stretch in seen:
             raise DataError(f"{recording.name} is there twice, as {seen[stretch]}: leave one of them out")
         seen[stretch] = recording.name
+
+
+def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
+    """Raise DataError if two sessions share a part of a file, which could be in training and in validation."""
+    stretches = [
+        (recording.path.resolve(), *(recording.part_us or (0, TIME_LIMIT_US)), recording)
+        for recording in recordings
+    ]
+    longest: dict[Path, tuple[int, Recording]] = {}
+    for path, first_us, last_us, recording in sorted(stretches, key=lambda stretch: stretch[:3]):
+        before_us, other = longest.get(path, (0, recording))
+        if first_us < before_us and (recording.group, recording.use) != (other.group, other.use):
+            raise DataError(
+                f"{other.name} and {recording.name} overlap but are of two sessions or parts: correct their times, "
+                "or give them the same"
+            )
+        longest[path] = max((before_us, other), (last_us, recording), key=lambda seen: seen[0])
 
 
 def _from_folders(data: Path) -> list[tuple[str, Recording]]:
