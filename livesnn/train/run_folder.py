@@ -17,7 +17,7 @@ import torch
 
 from livesnn.errors import TrainError
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import Parts
+from livesnn.train.datasets import Parts, Samples
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.flags import as_flags
 
@@ -79,13 +79,15 @@ def keep_clips(run: Path, parts: Parts) -> None:
     record.write_text(digest)
 
 
-def _digest(*parts: Clips) -> str:
-    """Return what differs wherever a frame, a label, or which clips there are differs."""
-    digest = hashlib.blake2b(repr([(clips.names, clips.frames.shape) for clips in parts]).encode())
-    for clips in parts:
-        digest.update(clips.labels.tobytes())
-        for first in range(0, len(clips), AT_ONCE):
-            digest.update(np.ascontiguousarray(clips.frames[first : first + AT_ONCE]))
+def _digest(*parts: Samples) -> str:
+    """Return what differs wherever a label or a clip does; of clips that are made anew in every epoch the labels."""
+    digest = hashlib.blake2b()
+    for samples in parts:
+        digest.update(samples.labels.tobytes())
+        if isinstance(samples, Clips):
+            digest.update(repr((samples.names, samples.frames.shape)).encode())
+            for first in range(0, len(samples), AT_ONCE):
+                digest.update(np.ascontiguousarray(samples.frames[first : first + AT_ONCE]).data)
     return digest.hexdigest()
 
 

@@ -310,6 +310,19 @@ def test_a_table_that_says_nothing_or_two_things_is_refused(lab: Path, text: str
         find_recordings(table)
 
 
+def test_labels_beside_recordings_are_found_in_folders_of_sessions(lab: Path) -> None:
+    for folder, name in (("nod/ann", "0"), ("nod/bob", "0"), ("_old", "0"), ("test", "0")):
+        path = lab / folder / f"{name}.labels.csv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"file,start,end,label,session\n{name}.aedat4,0,1,up,\n{name}.aedat4,1,2,down,\n")
+    recordings, classes = find_recordings(lab)
+    assert classes == ("down", "up")
+    assert {recording.name for recording in recordings} == {
+        f"nod/{who}/0.aedat4@{stretch}" for who in ("ann", "bob") for stretch in ("0-1", "1-2")
+    }
+    assert {recording.group for recording in recordings} == {"nod/ann", "nod/bob"}
+
+
 def test_stretches_may_overlap_within_a_session_and_meet_at_a_moment(lab: Path) -> None:
     table = lab / "labels.csv"
     rows = ("0,2,a,x", "1,3,b,x", "3,4,a,y")

@@ -2,11 +2,12 @@
 
     DIR/<class>/<session>/…, or DIR/<class>/FILE          a recording is of its folder's class
     DIR/labels.csv, or another FILE.csv:                  a line a stretch of a recording
-    DIR/*.labels.csv                                      the same, as the window writes it beside each recording
+    DIR/[<session>/…/]*.labels.csv                        the same, as the window writes it beside each recording
         file,start,end,label,session[,split]              seconds from its first event; files from the table's folder
 
 A session is who or what was recorded, when: all of one goes to training, or all to validation; of a class with one
-session its last clips. Without sessions each file is one. A column split (train, validation, test) decides instead.
+session its last clips. Where a table gives none, each folder is one; a file in DIR, or right in a class's folder, is
+one of its own. A column split (train, validation, test) decides instead.
 Files and folders whose names start with "." or "_" are left out. The test part is DIR/test, laid out like DIR, or
 what the table says.
 """
@@ -42,6 +43,7 @@ TAKES = "your own recordings, {data}/<class>/<session>/FILE, or {data}/labels.cs
 PROTOCOLS = ("",)
 LABELS = "labels.csv"
 TEST = "test"
+HIDDEN = (".", "_")
 
 
 def load_parts(config: TrainConfig) -> Parts:
@@ -122,11 +124,11 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
             f"no folder {data}: give --data a folder with one folder a class, or a table like {LABELS}"
         )
     table = data if data.is_file() else data / LABELS
-    beside = sorted(data.glob(f"*{SUFFIX}"))
+    beside = [] if table.is_file() else _label_files(data)
     if table.is_file():
         labelled = _from_table(table)
     elif beside:
-        labelled = [row for each in beside for row in _from_table(each)]
+        labelled = [row for each in beside for row in _from_table(each, each.parent.relative_to(data))]
     else:
         labelled = _from_folders(data)
     _refuse_twice(recording for _, recording in labelled)
@@ -168,17 +170,24 @@ def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
 
 def _from_folders(data: Path) -> list[tuple[str, Recording]]:
     found = []
-    for folder in sorted(path for path in data.iterdir() if path.is_dir() and path.name != TEST):
+    visible = (path for path in data.iterdir() if path.name != TEST and not path.name.startswith(HIDDEN))
+    for folder in sorted(path for path in visible if path.is_dir()):
         for path in _files(folder):
             parts = path.relative_to(data).parts
-            if not any(part.startswith((".", "_")) for part in parts):
+            if not path.name.endswith(SUFFIX):
                 session = "/".join(parts[1:-1]) or f"{folder.name}/{path.name}"
                 found.append((folder.name, Recording(path, 0, "/".join(parts), session)))
     return found
 
 
+def _label_files(data: Path) -> list[Path]:
+    """Return the tables beside recordings in a folder and those below it, but for its test part."""
+    tables = [path for path in _files(data) if path.name.endswith(SUFFIX)]
+    return [path for path in tables if path.relative_to(data).parts[0] != TEST]
+
+
 def _files(folder: Path) -> list[Path]:
-    """Return all files in a folder and those below it, through links too, each folder once."""
+    """Return all files in a folder and those below it, through links too, each folder once; none of hidden names."""
     found: list[Path] = []
     seen: set[Path] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
@@ -187,11 +196,14 @@ def _files(folder: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
-        found += [path for name in names if (path := Path(root) / name).is_file()]
-    return sorted(path for path in found if not path.name.endswith(SUFFIX))
+        folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
+        visible = (Path(root) / name for name in names if not name.startswith(HIDDEN))
+        found += [path for path in visible if path.is_file()]
+    return sorted(found)
 
 
-def _from_table(table: Path) -> list[tuple[str, Recording]]:
+def _from_table(table: Path, below: Path = Path()) -> list[tuple[str, Recording]]:
+    """Return what a table says; ``below``: the folder it lies in, from that of the data set."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             # Strict: else a quote without an end takes all lines after it.
@@ -207,10 +219,10 @@ def _from_table(table: Path) -> list[tuple[str, Recording]]:
     if odd := [name for name in header if name not in known and name.strip().lower() in known]:
         right = odd[0].strip().lower()
         raise DataError(f"{table}: its column {odd[0]!r} is written {right!r}: correct its first line")
-    return [_row(table, number, row) for number, row in rows]
+    return [_row(table, below, number, row) for number, row in rows]
 
 
-def _row(table: Path, number: int, row: dict[str, str | None]) -> tuple[str, Recording]:
+def _row(table: Path, below: Path, number: int, row: dict[str, str | None]) -> tuple[str, Recording]:
     where = f"{table}, line {number}"
     values = [(row.get(name) or "").strip() for name in COLUMNS]
     if not all(values[:4]):
@@ -234,8 +246,10 @@ def _row(table: Path, number: int, row: dict[str, str | None]) -> tuple[str, Rec
         raise DataError(
             f"{where}: split {use!r} is none of {', '.join(get_args(SplitName))}: correct it, or leave it out"
         )
-    name = f"{file}@{start}-{end}"
-    return label, Recording(path, 0, name, session or file, (first_us, last_us), cast(SplitName | None, use))
+    name = (below / file).as_posix()
+    session = session or (below.as_posix() if below.parts else name)
+    stretch = f"{name}@{start}-{end}"
+    return label, Recording(path, 0, stretch, session, (first_us, last_us), cast(SplitName | None, use))
 
 
 def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Clips, Clips]:
