@@ -7,15 +7,15 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from livesnn.errors import LivesnnError
 from livesnn.train.config import TrainConfig
+from livesnn.train.precision import Precision
 
-Precision = Literal["32-true", "bf16-mixed"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+PRECISIONS: tuple[Precision, ...] = ("32-true", "bf16-mixed")
 PEERS = ("spikingjelly", "snntorch")
 CONTESTANTS = tuple(f"{peer}{layout}" for peer in PEERS for layout in ("", "-channels-last"))
 """Each peer in both memory layouts: the faster is its best."""

@@ -13,6 +13,7 @@ from livesnn.train.augmentation import Augmentation
 from livesnn.train.datasets import Name, data_set, mirrored_labels
 from livesnn.train.flags import check_limits, flag
 from livesnn.train.networks import NETWORKS, NetworkName
+from livesnn.train.precision import Precision, fast_precision
 
 _WORDS = {2: "two", 4: "four"}
 
@@ -129,7 +130,7 @@ class TrainConfig:
     """Of the split, the weights, the order and the augmentation."""
     gradient_clip: float = 1.0
     """Largest norm of the gradient; 0: no limit."""
-    precision: Literal["auto", "bf16-mixed", "32-true"] = "auto"
+    precision: Literal["auto", Precision] = "auto"
     """bf16 halves the time of an epoch where the GPU or processor multiplies it (AMX, AVX512-BF16), and takes ten
     times as long elsewhere: auto takes it where it does. Spikes are exact in it."""
     compile: bool = True
@@ -177,7 +178,6 @@ class TrainConfig:
 
     def completed(self) -> TrainConfig:
         """Return this with what data set and network decide; raises TrainError for what doesn't go together."""
-        from livesnn.train.precision import fast_precision  # which loads torch
         from livesnn.train.recipes import recipe  # which is made of this
 
         window, known = data_set(self.dataset).INPUT.window, data_set(self.dataset).PROTOCOLS

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from llvmlite import binding
 
 Precision = Literal["bf16-mixed", "32-true"]
 
-_MULTIPLIES_BF16 = ("avx512bf16", "amx-bf16", "bf16")
-"""What LLVM calls the instructions for it, of Intel, AMD and Arm."""
-
 
 def fast_precision() -> Precision:
-    """Return "bf16-mixed" where the GPU or else the processor multiplies bf16 itself, "32-true" elsewhere.
+    """Return "bf16-mixed" where the GPU, or else the processor (Intel's, AMD's), multiplies bf16, else "32-true".
 
     Without such instructions torch goes through bf16 number by number: a step of STS-ResNet took eleven times as
     long as in float32 on an AMD EPYC of AVX2 alone (`livesnn bench train`: 1.8 and 20.3 samples/s).
     """
+    import torch  # takes seconds, and flags are made of what is here
+
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     features = binding.get_host_cpu_features()
-    return "bf16-mixed" if any(features.get(name) for name in _MULTIPLIES_BF16) else "32-true"
+    return "bf16-mixed" if features.get("avx512bf16") or features.get("amx-bf16") else "32-true"

@@ -37,6 +37,14 @@ def check_run_folder(config: TrainConfig) -> None:
         _refuse_taken(run)
 
 
+def as_begun(config: TrainConfig) -> TrainConfig:
+    """Return a training that is resumed in the precision it was begun in, unless one is given."""
+    record = config.out / config.run_name / CONFIG_FILE
+    if not config.resume or config.precision != "auto" or not record.exists():
+        return config
+    return replace(config, precision=_recorded(record).get("precision", "auto"))
+
+
 @contextmanager
 def run_folder(config: TrainConfig) -> Iterator[tuple[Path, Path | None]]:
     """Claim the run folder; yield it, and the checkpoint to resume from (None: a fresh run).
@@ -66,13 +74,13 @@ def run_folder(config: TrainConfig) -> Iterator[tuple[Path, Path | None]]:
         ) from error
 
 
-def keep_clips(run: Path, parts: Parts) -> None:
-    """Record which clips a training has, the first time; raises TrainError when they are others on resuming it."""
+def keep_clips(run: Path, parts: Parts, *, resumed: bool = False) -> None:
+    """Record which clips a training has; raises TrainError when it is resumed and they are others."""
     if _shares_another():
         return
     digest = _digest(parts.training, parts.validation)
     record = run / CLIPS
-    if record.exists() and record.read_text() != digest:
+    if resumed and record.exists() and record.read_text() != digest:
         raise TrainError(
             f"{run} was begun with other recordings: put them back as they were, or start again under another --name"
         )
@@ -105,10 +113,7 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
     last, record = run / LAST, run / CONFIG_FILE
     if not last.exists():
         raise TrainError(f"nothing to resume in {run}: it has no {LAST}; leave --resume out")
-    try:
-        kept = msgspec.json.decode(record.read_bytes(), type=dict[str, object])
-    except msgspec.DecodeError as error:
-        raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
+    kept = _recorded(record)
     # What an older version had no option for, it did as is usual.
     usual = msgspec.json.decode(_as_json(TrainConfig()))
     now, then = as_flags(msgspec.json.decode(_as_json(config))), as_flags(usual | kept)
@@ -117,6 +122,13 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
         raise TrainError(f"{record} is of another configuration: resume with its {flags}")
     load_checkpoint(last)
     return last
+
+
+def _recorded(record: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
 
 
 def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:

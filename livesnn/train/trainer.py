@@ -32,7 +32,7 @@ from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import Loaders
 from livesnn.train.norms import MeasuredNorms
 from livesnn.train.progress import progress
-from livesnn.train.run_folder import BEST, LAST, check_run_folder, keep_clips, load_best, run_folder
+from livesnn.train.run_folder import BEST, LAST, as_begun, check_run_folder, keep_clips, load_best, run_folder
 from livesnn.train.start import read_start, start_from
 
 
@@ -67,7 +67,7 @@ def train(config: TrainConfig) -> Trained | None:
     DataError
         The data set isn't in its official layout.
     """
-    config = config.completed()
+    config = as_begun(config).completed()
     check_run_folder(config)
     start = read_start(config.init) if config.init else None
     commit = own_commit()
@@ -83,7 +83,7 @@ def train(config: TrainConfig) -> Trained | None:
     weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.class_weights else None
     module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights)
     with run_folder(config) as (run, resume_from), _quiet():
-        keep_clips(run, parts)
+        keep_clips(run, parts, resumed=resume_from is not None)
         measured = [MeasuredNorms(parts.training, config.seed, config.from_zero)]
         trainer = _trainer(config, run, measured if config.measured_norms else [])
         try:

@@ -293,7 +293,7 @@ def test_check_finds_what_a_training_would_leave_out(lab: Path) -> None:
         ("file,start,end,label\nnod/ann/0.aedat4,0,1,a\nnod/../nod/ann/0.aedat4,0,1.0,b\n", "is there twice"),
         (
             "file,start,end,label,session\nnod/ann/0.aedat4,0,9,a,x\nnod/ann/0.aedat4,1,2,b,x\nnod/ann/0.aedat4,3,4,b,y\n",
-            r"0.aedat4@0-9 and nod/ann/0.aedat4@3-4 overlap but are of two sessions",
+            r"0.aedat4@0-9 and nod/ann/0.aedat4@3-4 overlap but may be on two sides of the split",
         ),
         (
             "file,start,end,label,split\nnod/ann/0.aedat4,1,2,b,train\nnod/ann/0.aedat4,0,1.5,a,test\n",
@@ -310,17 +310,37 @@ def test_a_table_that_says_nothing_or_two_things_is_refused(lab: Path, text: str
         find_recordings(table)
 
 
+def label(lab: Path, *recordings: str, rows: tuple[str, ...] = ("0,1,up,", "1,2,down,")) -> None:
+    for recording in recordings:
+        name = (lab / recording).name
+        text = "".join(f"{name},{row}\n" for row in rows)
+        (lab / recording).with_suffix(".labels.csv").write_text(f"file,start,end,label,session\n{text}")
+
+
 def test_labels_beside_recordings_are_found_in_folders_of_sessions(lab: Path) -> None:
-    for folder, name in (("nod/ann", "0"), ("nod/bob", "0"), ("_old", "0"), ("test", "0")):
-        path = lab / folder / f"{name}.labels.csv"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(f"file,start,end,label,session\n{name}.aedat4,0,1,up,\n{name}.aedat4,1,2,down,\n")
+    every = [path.relative_to(lab).as_posix() for path in sorted(lab.rglob("*.aedat4"))]
+    label(lab, *every)
+    (lab / "nod" / "notes.txt").write_text("no recording")
     recordings, classes = find_recordings(lab)
     assert classes == ("down", "up")
     assert {recording.name for recording in recordings} == {
-        f"nod/{who}/0.aedat4@{stretch}" for who in ("ann", "bob") for stretch in ("0-1", "1-2")
+        f"{name}@{stretch}" for name in every for stretch in ("0-1", "1-2")
     }
-    assert {recording.group for recording in recordings} == {"nod/ann", "nod/bob"}
+    assert {recording.group for recording in recordings} == {Path(name).parent.as_posix() for name in every}
+
+
+def test_folders_with_some_labels_are_neither_of_sessions_nor_of_classes(lab: Path) -> None:
+    label(lab, "nod/ann/0.aedat4", rows=())  # nothing was labelled in it
+    assert find_recordings(lab)[1] == ("nod", "shake")
+    label(lab, "nod/ann/0.aedat4")
+    with pytest.raises(DataError, match=r"has no labels, as .*0.aedat4 has: label it, or move it out"):
+        find_recordings(lab)
+
+
+def test_a_table_in_the_folder_itself_is_all_that_counts(lab: Path) -> None:
+    (lab / "0.aedat4").write_bytes((lab / "nod" / "ann" / "0.aedat4").read_bytes())
+    label(lab, "0.aedat4", "nod/ann/0.aedat4")
+    assert {recording.name for recording in find_recordings(lab)[0]} == {"0.aedat4@0-1", "0.aedat4@1-2"}
 
 
 def test_stretches_may_overlap_within_a_session_and_meet_at_a_moment(lab: Path) -> None:
@@ -330,6 +350,10 @@ def test_stretches_may_overlap_within_a_session_and_meet_at_a_moment(lab: Path) 
     recordings, classes = find_recordings(table)
     assert [recording.group for recording in recordings] == ["x", "x", "y"]
     assert classes == ("a", "b")
+    shared = ("0,2,a,x,train", "1,3,b,y,")  # both for training: the column decides
+    text = "".join(f"nod/ann/0.aedat4,{row}\n" for row in shared)
+    table.write_text(f"file,start,end,label,session,split\n{text}nod/ann/0.aedat4,3,4,a,x,validation\n")
+    assert len(find_recordings(table)[0]) == 3
 
 
 def test_lists_that_name_nothing_are_refused(ucf: Path) -> None:

@@ -25,7 +25,7 @@ from livesnn.train.folder import keep_test, write_model_folder
 from livesnn.train.hybrid import HybridModule, hidden_density
 from livesnn.train.loading import EpochBatches
 from livesnn.train.recipes import RECIPES
-from livesnn.train.run_folder import keep_clips, run_folder
+from livesnn.train.run_folder import as_begun, keep_clips, run_folder
 from livesnn.weights import load_weights
 
 
@@ -195,7 +195,6 @@ def test_one_epoch_is_a_spiking_one_whatever_the_recipe() -> None:
         ({"avx512f": True, "avx512bf16": False, "amx-bf16": False}, "32-true"),
         ({"avx512bf16": True, "amx-bf16": False}, "bf16-mixed"),
         ({"avx512bf16": False, "amx-bf16": True}, "bf16-mixed"),
-        ({"neon": True, "bf16": True}, "bf16-mixed"),
         ({"neon": True}, "32-true"),
         ({}, "32-true"),
     ],
@@ -348,11 +347,23 @@ def test_a_training_is_resumed_with_the_frames_it_was_begun_with(tmp_path: Path)
     validation = Clips(frames[:5], labels[:5], names[:5], ("a",))
     keep_clips(tmp_path, Parts(Clips(frames, labels, names, ("a",)), validation))
     stacked = Stack([frames[:120].copy(), frames[120:].copy()])  # the same, as they come from a cache
-    keep_clips(tmp_path, Parts(Clips(stacked, labels, names, ("a",)), validation))
+    keep_clips(tmp_path, Parts(Clips(stacked, labels, names, ("a",)), validation), resumed=True)
     other = frames.copy()
     other[299, 9, 1, 3, 3] += 1
     with pytest.raises(TrainError, match="begun with other recordings"):
-        keep_clips(tmp_path, Parts(Clips(other, labels, names, ("a",)), validation))
+        keep_clips(tmp_path, Parts(Clips(other, labels, names, ("a",)), validation), resumed=True)
+    keep_clips(
+        tmp_path, Parts(Clips(other, labels, names, ("a",)), validation)
+    )  # begun anew: nothing was kept
+
+
+def test_a_training_is_resumed_in_the_precision_it_was_begun_in(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), out=tmp_path, name="one", precision="bf16-mixed")
+    with run_folder(config):
+        pass
+    assert as_begun(replace(config, precision="auto", resume=True)).precision == "bf16-mixed"
+    assert as_begun(replace(config, precision="32-true", resume=True)).precision == "32-true"
+    assert as_begun(replace(config, precision="auto")).precision == "auto"
 
 
 def test_a_run_folder_belongs_to_one_training(tmp_path: Path) -> None:

@@ -156,12 +156,9 @@ def details(records: Sequence[Record]) -> str:
 
 
 def _where(record: Record) -> str:
-    precision = (
-        [known] if (known := record.machine.get("precision")) else []
-    )  # cells before it was chosen: bf16
-    if record.device != "cpu":
-        return ", ".join([record.device, *precision])
-    return ", ".join([record.machine["processor"], f"threads: {record.machine['threads']}", *precision])
+    cpu = f"{record.machine['processor']}, threads: {record.machine['threads']}"
+    where = cpu if record.device == "cpu" else record.device
+    return ", ".join(filter(None, (where, record.machine.get("precision"))))
 
 
 def _mean(form: str, values: Iterable[float | None], times: float = 1.0) -> str:

@@ -10,15 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 from llvmlite import binding
+from numba import config
 
 from livesnn.infer.spikes.lanes import FLOAT_BYTES
 
 LANES = (64, 32, 16)
 """Outputs at a time: the largest that divides a layer's width."""
-_WIDE = binding.get_host_cpu_features().get("avx512bw", False)
+_HOST = config.CPU_NAME is None and config.CPU_FEATURES is None  # not what NUMBA_CPU_NAME says
+_WIDE = _HOST and binding.get_host_cpu_features().get("avx512bw", False)
 SWEPT_FLOATS, SWEPT_BYTES = (16, 64) if _WIDE else (8, 16)
 """Outputs at a time of kernels of 3×3 with stride 1, nine of whose sums, float32 or int16, stay in registers: AVX-512
-has 32 of 64 bytes, AVX2 16 of 32. Such kernels of 64 channels, 37 kB at most, stay in the first cache."""
+has 32 of 64 bytes, AVX2 16 of 32, NEON 32 of 16. Such kernels of 64 channels, 37 kB at most, stay in the first
+cache."""
 TICKET = 8
 """int64 a ticket, so that each has a cache line of its own."""
 EPOCH, CALLED, FRAME, BEFORE, AFTER = 0, 8, 9, 10, 11

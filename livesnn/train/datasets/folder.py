@@ -6,8 +6,8 @@
         file,start,end,label,session[,split]              seconds from its first event; files from the table's folder
 
 A session is who or what was recorded, when: all of one goes to training, or all to validation; of a class with one
-session its last clips. Where a table gives none, each folder is one; a file in DIR, or right in a class's folder, is
-one of its own. A column split (train, validation, test) decides instead.
+session its last clips. Where none is given, each file is one, or of `*.labels.csv` in folders each folder. A column
+split (train, validation, test) decides instead.
 Files and folders whose names start with "." or "_" are left out. The test part is DIR/test, laid out like DIR, or
 what the table says.
 """
@@ -124,13 +124,7 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
             f"no folder {data}: give --data a folder with one folder a class, or a table like {LABELS}"
         )
     table = data if data.is_file() else data / LABELS
-    beside = [] if table.is_file() else _label_files(data)
-    if table.is_file():
-        labelled = _from_table(table)
-    elif beside:
-        labelled = [row for each in beside for row in _from_table(each, each.parent.relative_to(data))]
-    else:
-        labelled = _from_folders(data)
+    labelled = _from_table(table) if table.is_file() else _labelled_beside(data) or _from_folders(data)
     _refuse_twice(recording for _, recording in labelled)
     _refuse_overlaps(recording for _, recording in labelled)
     classes = tuple(sorted({label for label, _ in labelled}))
@@ -157,15 +151,21 @@ def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
         (recording.path.resolve(), *(recording.part_us or (0, TIME_LIMIT_US)), recording)
         for recording in recordings
     ]
+    by_table = any(recording.use in ("train", "validation") for *_, recording in stretches)
     longest: dict[Path, tuple[int, Recording]] = {}
     for path, first_us, last_us, recording in sorted(stretches, key=lambda stretch: stretch[:3]):
         before_us, other = longest.get(path, (0, recording))
-        if first_us < before_us and (recording.group, recording.use) != (other.group, other.use):
+        if first_us < before_us and _side(recording, by_table) != _side(other, by_table):
             raise DataError(
-                f"{other.name} and {recording.name} overlap but are of two sessions or parts: correct their times, "
-                "or give them the same"
+                f"{other.name} and {recording.name} overlap but may be on two sides of the split: correct their "
+                "times, or give both the same session and split"
             )
         longest[path] = max((before_us, other), (last_us, recording), key=lambda seen: seen[0])
+
+
+def _side(recording: Recording, by_table: bool) -> object:
+    """Return what decides where a recording goes."""
+    return (recording.use or "train") if by_table else (recording.use, recording.group)
 
 
 def _from_folders(data: Path) -> list[tuple[str, Recording]]:
@@ -180,10 +180,27 @@ def _from_folders(data: Path) -> list[tuple[str, Recording]]:
     return found
 
 
-def _label_files(data: Path) -> list[Path]:
-    """Return the tables beside recordings in a folder and those below it, but for its test part."""
-    tables = [path for path in _files(data) if path.name.endswith(SUFFIX)]
-    return [path for path in tables if path.relative_to(data).parts[0] != TEST]
+def _labelled_beside(data: Path) -> list[tuple[str, Recording]]:
+    """Return what the tables beside recordings in a folder say, or else those in the folders below it.
+
+    Raises
+    ------
+    DataError
+        There, a recording has no labels where others have: it would be neither of a class, nor left out knowingly.
+    """
+    if tables := sorted(data.glob(f"*{SUFFIX}")):
+        return [row for table in tables for row in _from_table(table)]
+    files = [path for path in _files(data) if path.relative_to(data).parts[0] != TEST]
+    tables = [path for path in files if path.name.endswith(SUFFIX)]
+    labelled = [row for table in tables for row in _from_table(table, table.parent.relative_to(data))]
+    named = {recording.path.resolve() for _, recording in labelled}
+    kinds = {path.suffix for path in named}
+    if left := [path for path in files if path.suffix in kinds and path.resolve() not in named]:
+        raise DataError(
+            f"{left[0]} has no labels, as {labelled[0][1].path} has: label it, or move it out of {data}; if folders "
+            f"are the classes, move the {SUFFIX[1:]} out"
+        )
+    return labelled
 
 
 def _files(folder: Path) -> list[Path]:
@@ -196,7 +213,7 @@ def _files(folder: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
+        folders[:] = sorted(name for name in folders if not name.startswith(HIDDEN))
         visible = (Path(root) / name for name in names if not name.startswith(HIDDEN))
         found += [path for path in visible if path.is_file()]
     return sorted(found)
@@ -246,7 +263,7 @@ def _row(table: Path, below: Path, number: int, row: dict[str, str | None]) -> t
         raise DataError(
             f"{where}: split {use!r} is none of {', '.join(get_args(SplitName))}: correct it, or leave it out"
         )
-    name = (below / file).as_posix()
+    name = f"{below.as_posix()}/{file}" if below.parts else file
     session = session or (below.as_posix() if below.parts else name)
     stretch = f"{name}@{start}-{end}"
     return label, Recording(path, 0, stretch, session, (first_us, last_us), cast(SplitName | None, use))
