@@ -1,10 +1,19 @@
-"""Model folders of random STS-ResNets, in both files, as a training would leave them. Needs torch."""
+"""Model folders of random STS-ResNets, in both files, as a training would leave them (needs torch); equal states."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from livesnn.card import ModelCard
+
+CLOSE = 1e-5
+"""Of a membrane so near to its threshold a rounding decides whether it spikes, and all that follows differs."""
+
+Membranes = Iterable[npt.NDArray[np.float32]]
 
 
 def write_network(folder: Path, card: ModelCard, *, seed: int = 0) -> Path:
@@ -27,3 +36,14 @@ def write_network(folder: Path, card: ModelCard, *, seed: int = 0) -> Path:
     save_network(net, folder / "model.safetensors", card)
     write_onnx(onnx_step(net, list(card.states)), folder / "model.onnx", card)
     return folder
+
+
+def agree(expected: Membranes, found: Membranes, threshold: float) -> bool:
+    """Assert that membranes are equal, up to where a rounding flips a spike; return whether they are to the end."""
+    for number, (a, b) in enumerate(zip(expected, found, strict=True)):
+        np.testing.assert_allclose(b, a, rtol=CLOSE, atol=CLOSE, err_msg=f"layer {number}")
+        flipped = (a >= threshold) != (b >= threshold)
+        if flipped.any():
+            assert abs(a[flipped] - threshold).max() < CLOSE * 10
+            return False
+    return True

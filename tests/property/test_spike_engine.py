@@ -14,7 +14,7 @@ import pytest
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame, frames
-from livesnn.infer import Model, State, load_model
+from livesnn.infer import Model, load_model
 from livesnn.infer.decide import Decider
 from livesnn.infer.pipeline import run
 from livesnn.infer.spike_engine import Membranes, SpikeModel
@@ -25,14 +25,11 @@ from livesnn.infer.synops import synops
 from livesnn.paths import recordings_dir
 from livesnn.sources import open_source
 from livesnn.weights import load_weights, quantize, save_weights
-from tests.networks import write_network
+from tests.networks import CLOSE, agree, write_network
 
 pytest.importorskip("torch", reason="the networks are built with torch: pip install 'livesnn[train]'")
 
 NEVER_LATE = float("inf")
-CLOSE = 1e-5
-"""Of a membrane so near to its threshold a rounding decides whether it spikes, and all that follows differs."""
-
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=10_000), count_max=4, scale=0.5)
 PLAIN = ModelCard(
     name="plain", classes=tuple("abcdefghijk"), input=INPUT, network=NetworkSpec(widths=(16,) * 4)
@@ -69,17 +66,6 @@ def frame_of(card: ModelCard, rng: np.random.Generator, rate: float) -> Frame:
     spec = card.input
     counts = rng.poisson(rate, (spec.channels, spec.height, spec.width))
     return Frame(0, counts.clip(0, 255).astype(np.uint8), 0)
-
-
-def agree(expected: State, found: State, threshold: float) -> bool:
-    """Assert that membranes are equal, up to where a rounding flips a spike; return whether they are to the end."""
-    for number, (a, b) in enumerate(zip(expected, found, strict=True)):
-        np.testing.assert_allclose(b, a, rtol=CLOSE, atol=CLOSE, err_msg=f"layer {number}")
-        flipped = (a >= threshold) != (b >= threshold)
-        if flipped.any():
-            assert abs(a[flipped] - threshold).max() < CLOSE * 10
-            return False
-    return True
 
 
 @pytest.mark.parametrize("folder", CARDS, indirect=True)
