@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -56,10 +57,16 @@ CARDS = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a model of one of the cards."""
-    return write_network(tmp_path, CARDS[request.param], seed=len(request.param))
+    return write_network(tmp_path_factory.mktemp("model"), CARDS[request.param], seed=len(request.param))
+
+
+@pytest.fixture
+def own(folder: Path, tmp_path: Path) -> Path:
+    """Return a copy that may be changed."""
+    return Path(shutil.copytree(folder, tmp_path / "own"))
 
 
 def frame_of(card: ModelCard, rng: np.random.Generator, rate: float) -> Frame:
@@ -216,27 +223,27 @@ def test_rounding_to_8_bits_stays_within_16_bits_and_half_a_step() -> None:
 
 
 @pytest.mark.parametrize("folder", ["plain"], indirect=True)
-def test_a_tensor_that_is_missing_or_does_not_fit_is_named(folder: Path) -> None:
-    file = folder / "model.safetensors"
+def test_a_tensor_that_is_missing_or_does_not_fit_is_named(own: Path) -> None:
+    file = own / "model.safetensors"
     weights, card = load_weights(file)
     name = "blocks.1.0.first.conv.weight"
     save_weights({key: array for key, array in weights.items() if key != "classify.bias"}, file, card)
     with pytest.raises(ModelError, match=r"model\.safetensors: the tensor classify\.bias is missing"):
-        load_model(folder, "spike")
+        load_model(own, "spike")
     save_weights(weights | {name: weights[name][:8].copy()}, file, card)
     with pytest.raises(ModelError, match=r"first\.conv\.weight is \(8, 16, 3, 3\)"):
-        load_model(folder, "spike")
+        load_model(own, "spike")
 
 
 @pytest.mark.parametrize("folder", ["plain", "small stem"], indirect=True)
-def test_weights_that_are_no_numbers_are_refused_in_32_bits_and_in_8(folder: Path) -> None:
-    file = folder / "model.safetensors"
+def test_weights_that_are_no_numbers_are_refused_in_32_bits_and_in_8(own: Path) -> None:
+    file = own / "model.safetensors"
     weights, card = load_weights(file)
     kernel = weights["blocks.1.0.first.conv.weight"].copy()
     kernel[3, 2, 1, 1] = np.nan
     save_weights(weights | {"blocks.1.0.first.conv.weight": kernel}, file, card)
     with pytest.raises(ModelError, match=r"model\.safetensors.* weights are damaged, train again"):
-        load_model(folder, "spike")
+        load_model(own, "spike")
 
 
 @pytest.mark.parametrize(

@@ -6,25 +6,26 @@ the caller's again. Not here: how a band is advanced (layers.py).
 
 from __future__ import annotations
 
-from numba import njit, types
+from numba import types
 
+from livesnn.infer.spikes.kept import inner
 from livesnn.infer.spikes.layout import BAND, BANDS, TICKET
 from livesnn.infer.spikes.words import leave_at, seen_at, swapped
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _word(words, number, i):  # type: ignore[no-untyped-def]
     """Return the address of a layer's i-th word."""
     return types.uintp(words.ctypes.data + (number * words.shape[1] + i) * TICKET * 8)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def bands_of(layer):  # type: ignore[no-untyped-def]
     """Return how many bands a layer has."""
     return (layer.height + BAND - 1) // BAND
 
 
-@njit(nogil=True, cache=True)
+@inner
 def deal(tickets, plan, epoch):  # type: ignore[no-untyped-def]
     """Give each thread its bands of each layer."""
     threads = tickets.shape[1]
@@ -34,7 +35,7 @@ def deal(tickets, plan, epoch):  # type: ignore[no-untyped-def]
             leave_at(_word(tickets, number, thread), epoch * BANDS + bands * thread // threads)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def claim(tickets, number, bands, epoch, thread):  # type: ignore[no-untyped-def]
     """Return a band of a layer that nobody has begun in a step, a thread's own ones first; -1: there is none.
 
@@ -53,20 +54,20 @@ def claim(tickets, number, bands, epoch, thread):  # type: ignore[no-untyped-def
     return -1
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _await(finished, number, band, epoch):  # type: ignore[no-untyped-def]
     """Wait for a band."""
     while seen_at(_word(finished, number, band)) != epoch:
         pass
 
 
-@njit(nogil=True, cache=True)
+@inner
 def finish(finished, number, band, epoch):  # type: ignore[no-untyped-def]
     """Say that a band is finished."""
     leave_at(_word(finished, number, band), epoch)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def await_read(number, band, plan, finished, epoch):  # type: ignore[no-untyped-def]
     """Wait for the bands of the layer before that a band reads: those of a skip were read for these."""
     kernel, stride = plan.reads[number, 0].kernel, plan.reads[number, 0].stride
@@ -76,7 +77,7 @@ def await_read(number, band, plan, finished, epoch):  # type: ignore[no-untyped-
         _await(finished, number - 1, before, epoch)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def await_all(plan, finished, epoch):  # type: ignore[no-untyped-def]
     """Wait for all bands of all layers."""
     for number in range(len(plan.layers)):

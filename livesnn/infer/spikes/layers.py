@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from numba import njit, types
+from numba import types
 
-from livesnn.infer.spikes.kept import made_for
+from livesnn.infer.spikes.kept import inner, made_for, within
 from livesnn.infer.spikes.lanes import (
     FLOAT_BYTES,
     add_marked,
@@ -30,7 +30,7 @@ from livesnn.infer.spikes.words import (
 )
 
 
-@njit(nogil=True, cache=True)
+@inner
 def begin_row(layer, y, count, at):  # type: ignore[no-untyped-def]
     """Begin a row's lists at ``count``: of its left border, and of its first pixel; return where that is written."""
     first = layer.begin + (y + layer.pad) * layer.across
@@ -39,7 +39,7 @@ def begin_row(layer, y, count, at):  # type: ignore[no-untyped-def]
     return first + layer.pad
 
 
-@njit(nogil=True, cache=True)
+@inner
 def end_row(layer, first, count, at):  # type: ignore[no-untyped-def]
     """Let a row's right border begin, and end, at ``count``."""
     for i in range(layer.width + 1, layer.width + layer.pad + 1):
@@ -50,7 +50,7 @@ AT_ONCE = 4
 """Spikes that are listed without a look at how many there are: no more than lanes, so that there is room for them."""
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _list_spikes(lists, count, first, bits):  # type: ignore[no-untyped-def]
     """List the channels from ``first`` on whose bits are set behind ``count`` others; return how many there are then.
 
@@ -86,10 +86,9 @@ def _layers(lanes: int) -> Callable[..., None]:
         """Advance a band of neurons by a step."""
         pixels, chunks, size = (y1 - y0) * layer.width, layer.outputs // lanes, lanes * FLOAT_BYTES
         spikes, of_lanes, sums = 0, types.uintp(sums), types.uintp(sums + LANES[0] * FLOAT_BYTES)
-        add_read(reads[0], y0, y1, layer, True, at, sums, shorts)
         through = reads[1].kind == THROUGH
-        if reads[1].kernel and not through:
-            add_read(reads[1], y0, y1, layer, False, at, sums, shorts)
+        for i in range(1 if through or reads[1].kernel == 0 else 2):
+            add_read(reads[i], y0, y1, layer, i == 0, at, sums, shorts)
         for y in range(y0, y1):
             count = layer.lists + y * layer.row
             begin = begin_row(layer, y, count, at)
@@ -117,7 +116,7 @@ def _layers(lanes: int) -> Callable[..., None]:
 _layer_64, _layer_32, _layer_16 = map(_layers, LANES)
 
 
-@njit(nogil=True, cache=True)
+@within
 def advance(layer, reads, y0, y1, neuron, at, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """Advance the rows y0..y1 − 1 of a layer by a step.
 

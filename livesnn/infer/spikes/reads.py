@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit, types
+from numba import types
 
-from livesnn.infer.spikes.kept import made_for
+from livesnn.infer.spikes.kept import inner, made_for, within
 from livesnn.infer.spikes.lanes import (
     FLOAT_BYTES,
     SHORT_BYTES,
@@ -25,7 +25,7 @@ from livesnn.infer.spikes.sweeps import add_counted, sweep_bytes, sweep_floats
 from livesnn.infer.spikes.words import begin_at
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _reached(place, kernel, stride, first, last):  # type: ignore[no-untyped-def]
     """Return the outputs first..last − 1 whose kernels cover a place, along one side: from .. to − 1."""
     if stride == 1:
@@ -33,7 +33,7 @@ def _reached(place, kernel, stride, first, last):  # type: ignore[no-untyped-def
     return max(first, (place - kernel + stride) // stride), min(last, place // stride + 1)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _row_of(read, y, at):  # type: ignore[no-untyped-def]
     """Return the address of the beginnings of the row y under kernels of 3×3, from its first pixel."""
     return types.uintp(
@@ -146,7 +146,7 @@ def _by_floats(lanes: int) -> Callable[..., None]:
     spread_floats = _spreads(lanes, add_floats, size, size)
     sweep = _swept(SWEPT_FLOATS, sweep_floats, FLOAT_BYTES, size)
 
-    @made_for(lanes)
+    @within
     def add_weighted(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
         """Add to sums [pixel, lanes] of a band what a convolution by floats gives."""
         if read.kind == SWEPT:
@@ -173,7 +173,7 @@ def _by_bytes(lanes: int) -> Callable[..., None]:
             onto = bias if bias else to
             settle(lanes, types.uintp(shorts + pixel * lanes * SHORT_BYTES), scales, onto, to)
 
-    @made_for(lanes)
+    @within
     def add_rounded(read, y0, y1, width, weights, scales, bias, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Add to sums [pixel, lanes] of a band what a convolution by bytes gives; ``bias``: see `settle_band`."""
         pixels = (y1 - y0) * width

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from numba import float32, njit, types
+from numba import float32, types
 
 from livesnn.infer.spikes.bands import await_all, await_read, bands_of, claim, deal, finish
+from livesnn.infer.spikes.kept import inner, outer, within
 from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_floats, rows_of
 from livesnn.infer.spikes.layers import advance, begin_row, end_row
 from livesnn.infer.spikes.layout import (
@@ -32,7 +33,7 @@ from livesnn.infer.spikes.words import (
 )
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _list_counts(layer, y, frame, most, at):  # type: ignore[no-untyped-def]
     """List a row's counts that aren't zero, at most ``most`` each, by their places in the row [width, channels].
 
@@ -50,7 +51,7 @@ def _list_counts(layer, y, frame, most, at):  # type: ignore[no-untyped-def]
     end_row(layer, begin, count, at)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _pool(read, pooled, y, at):  # type: ignore[no-untyped-def]
     """List what lies under each window of a row, a channel as often as it spikes there."""
     count = pooled.lists + y * pooled.row
@@ -66,7 +67,7 @@ def _pool(read, pooled, y, at):  # type: ignore[no-untyped-def]
     end_row(pooled, begin, count, at)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _read_out(layer, tap, y0, y1, size, at):  # type: ignore[no-untyped-def]
     """Add to the currents [size] of a band what its spikes reach through the classifier's pools."""
     currents = at.currents + (tap.currents + y0 // BAND * (size + GAP)) * FLOAT_BYTES
@@ -83,7 +84,7 @@ def _read_out(layer, tap, y0, y1, size, at):  # type: ignore[no-untyped-def]
                     add_floats(16, held, rows_of(1, SIXTEEN, rows, at.lists, i), 0)
 
 
-@njit(nogil=True, cache=True)
+@within
 def _do_band(number, band, plan, rule, at, frame, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """List a band's counts, or what a pool sees of it, or advance its neurons, and the read-out by their spikes."""
     layer, (most, alpha, threshold, resets, _) = plan.layers[number], rule
@@ -115,7 +116,7 @@ def _do_band(number, band, plan, rule, at, frame, sums, shorts, some_64, some_32
                 _read_out(layer, tap, y0, y1, plan.bias.size, at)
 
 
-@njit(nogil=True, cache=True)
+@within
 def _take_part(epoch, thread, shared, plan, rule, held_sums, held_shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """Advance a network by the step on the board, together with whoever else does."""
     board, tickets, finished = shared
@@ -144,7 +145,7 @@ def _take_part(epoch, thread, shared, plan, rule, held_sums, held_shorts, some_6
             band = claim(tickets, number, bands, epoch, thread)
 
 
-@njit(nogil=True, cache=True)
+@inner
 def _sum_up(plan, rule, before, written):  # type: ignore[no-untyped-def]
     """Advance the read-out by what the bands gave it; return the step's synaptic operations; see `lead`."""
     (after, output, both), (_, alpha, threshold, resets, fires) = written, rule
@@ -175,7 +176,7 @@ def _sum_up(plan, rule, before, written):  # type: ignore[no-untyped-def]
     return synops
 
 
-@njit(nogil=True, cache=True)
+@outer
 def lead(shared, plan, rule, alone, frame, before, written, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """Advance a network by one frame; return its synaptic operations (`synops.synops`).
 
@@ -210,12 +211,12 @@ def lead(shared, plan, rule, alone, frame, before, written, sums, shorts, some_6
     board[EPOCH] = epoch
     if not alone:
         leave_at(types.uintp(board.ctypes.data + CALLED * 8), epoch)
-    _take_part(epoch, 0, shared, plan, rule, sums, shorts, some_64, some_32, some_16)
+    _take_part(epoch, types.int64(0), shared, plan, rule, sums, shorts, some_64, some_32, some_16)
     await_all(plan, finished, epoch)
     return _sum_up(plan, rule, before, written)
 
 
-@njit(nogil=True, cache=True)
+@outer
 def serve(shared, plan, rule, sums, shorts, some_64, some_32, some_16, thread, epoch, patience):  # type: ignore[no-untyped-def]
     """Take part in steps after ``epoch`` that others are called to, until none came for so many looks.
 
