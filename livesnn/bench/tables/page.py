@@ -120,9 +120,11 @@ def notes(table: TableName, records: Records) -> str:
     if any(_filled(record) and below_paper(record) for record in records.values()):
         digits = f", {DIGITS:,} digits" if table == "table1" else ""
         notes.append(f"{BELOW} less than the paper's budget ({EPOCHS} epochs or more, {SEEDS} runs{digits}).")
+    labels: dict[str, list[str]] = {}
     for key, column in COLUMNS[table].items():
         if column.note and (table == "table2" or any(key == shown for _, shown in records) or not records):
-            notes.append(f"{OTHER} {column.label}: {column.note}.")
+            labels.setdefault(column.note, []).append(column.label)
+    notes += [f"{OTHER} {' and '.join(columns)}: {note}." for note, columns in labels.items()]
     return "  \n".join(notes)
 
 
@@ -177,7 +179,8 @@ def empty_cells(missing: Sequence[Cell], records: Records) -> str:
         if record is not None and record.out_of_reach:
             step = record.step
             epoch = _duration(step.seconds * step.steps_per_epoch)
-            why = f"out of reach: {step.seconds:.2f} s a step of {step.batch} clips, {epoch} an epoch on this machine"
+            speed = f"{step.seconds:.2f} s a step of {step.batch} clips, {epoch} an epoch"
+            why = f"out of reach: {speed} ({_where(record)})"
             cell = cell._replace(budget="paper")
         rows.append([f"{cell.method}:{cell.column}", why, f"`{cell.command(cell.seeds)}`"])
     return f"Empty cells:\n\n{_markdown(['cell', 'why', 'what fills it'], rows)}"
