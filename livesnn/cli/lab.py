@@ -119,10 +119,11 @@ def evaluate(
     split: Literal["validation", "train", "test"] = "validation",
     stream: float | None = None,
     threshold: float = 0.5,
+    keep: float | None = None,
     smoothing: float = 0.0,
     seed: int = 0,
     engine: Literal["auto", "onnx", "spike", "torch"] = "onnx",
-    keep: bool = False,
+    to_card: bool = False,
     json: bool = False,
 ) -> int:
     """Measure a model on a data set, state reset a clip and carried through all; say in words what is wrong with it.
@@ -141,6 +142,8 @@ def evaluate(
         Measure on about so many minutes of uncut gestures instead, the state carried (gestures-sim, dvs-gesture).
     threshold
         With --stream: probability that a decision needs.
+    keep
+        With --stream: a decision stands until its probability falls below this; default: 0.6 of the threshold.
     smoothing
         With --stream: share of a frame's probabilities that is those of the frame before.
     seed
@@ -148,7 +151,7 @@ def evaluate(
     engine
         What runs the network; onnx as in a training's own measurement: what is measured must not depend on what
         happens to be compiled.
-    keep
+    to_card
         Record what was measured on the test split in the model folder's card.
     json
         As JSON.
@@ -163,14 +166,15 @@ def evaluate(
 
     if seed < 0:
         raise DataError(f"{seed} is no seed: give 0 or more")
-    if stream is None and (threshold, smoothing) != (Decider.threshold, Decider.smoothing):
-        raise DataError("--threshold and --smoothing are of --stream: a clip is always decided")
+    decider = Decider(threshold=threshold, keep=keep, smoothing=smoothing)
+    if stream is None and decider != Decider():
+        raise DataError("--threshold, --keep and --smoothing are of --stream: a clip is always decided")
     loaded = load_model(model, engine)
-    if keep and (split != "test" or stream is not None):
-        raise DataError("--keep records a measurement on the test split: add --split test")
+    if to_card and (split != "test" or stream is not None):
+        raise DataError("--to-card records a measurement on the test split: add --split test")
     if stream is not None:
         streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
-        played = evaluate_stream(loaded, streams, Decider(threshold=threshold, smoothing=smoothing))
+        played = evaluate_stream(loaded, streams, decider)
         _show(asdict(played), describe_stream(played), json=json)
         return 0
     source = data_set(dataset)
@@ -179,7 +183,7 @@ def evaluate(
     if split == "validation":
         _say_same_groups(loaded.card)
     measured = measure(loaded, clips, seed=seed)
-    if keep:
+    if to_card:
         keep_test(model_folder(model), measured)
     _show(
         asdict(measured) | {"skipped": len(clips.skipped)},
