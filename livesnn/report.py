@@ -145,8 +145,19 @@ def write(text: str) -> None:
 
 
 def write_json(value: object) -> None:
-    """Write a value of plain data or dataclasses as one line of JSON to stdout; raises as `write` does."""
-    write(msgspec.json.encode(value).decode())
+    """Write a value of plain data or dataclasses as one line of JSON to stdout; raises as `write` does.
+
+    "?" stands for what UTF-8 can't say, as in names of files that aren't.
+    """
+    write(msgspec.json.encode(_sayable(msgspec.to_builtins(value))).decode())
+
+
+def _sayable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_sayable(key): _sayable(each) for key, each in value.items()}
+    return [*map(_sayable, value)] if isinstance(value, list | tuple) else value
 
 
 @contextlib.contextmanager
@@ -196,7 +207,9 @@ def _bar(doing: str) -> Iterator[Progress]:
 
 def discard_output() -> None:
     """Send stdout nowhere from now on, and what is buffered too: Python would fail on it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def say(message: str) -> None:

@@ -6,6 +6,7 @@ from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import (
@@ -26,6 +27,7 @@ from livesnn.app.widgets.parts import label
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer import Engine, load_model, model_folder, shipped_models
+from livesnn.infer.synops import mean_density
 from livesnn.paths import models_dir
 from livesnn.weights import load_weights
 
@@ -47,7 +49,7 @@ def read_card(model: str) -> ModelCard:
 def card_rows(card: ModelCard) -> list[tuple[str, str]]:
     """Return what a person wants to know of a model, as captions and words."""
     accuracy = card.accuracy
-    density = sum(card.density.values()) / len(card.density) if card.density else None
+    density = mean_density(np.array([*card.density.values()]), card) if card.density else None
     network = card.network
     return [
         (f"{len(card.classes)} classes", ", ".join(style.readable(name) for name in card.classes)),

@@ -131,8 +131,14 @@ def _close_after(window: MainWindow, quit_after: float | Literal["first-frame"] 
     from PySide6.QtCore import QTimer
 
     if quit_after == FIRST_FRAME:
+
+        def look() -> None:
+            failed = window.session is not None and window.session.error is not None
+            if window.view.shown or failed:
+                window.close()
+
         watch = QTimer(window)
-        watch.timeout.connect(lambda: window.close() if window.view.shown else None)
+        watch.timeout.connect(look)
         watch.start(5)
     elif quit_after is not None:
         QTimer.singleShot(round(1000 * quit_after), window, window.close)

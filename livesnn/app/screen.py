@@ -73,9 +73,12 @@ def _platform(environment: Mapping[str, str]) -> str:
 
 def try_out() -> None:
     """Raise LivesnnError if Qt can't open its platform: it would abort the process, so another one tries."""
-    done = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, timeout=60, check=False)
+    platform = _platform(os.environ) or "Wayland"
+    try:
+        done = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise LivesnnError(_no_screen(f"{platform} doesn't answer Qt within 60 s")) from error
     if done.returncode:
-        platform = _platform(os.environ) or "Wayland"
         raise LivesnnError(_no_screen(f"Qt can't open {platform} here"))
 
 

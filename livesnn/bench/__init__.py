@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
         raise LivesnnError(f"{repeats} repeats measure nothing: give --repeats 1 or more")
     if options.people < 10:
         raise LivesnnError(f"{options.people} people are no distribution: give --people 10 or more")
-    if options.seconds <= 0 or any(rate < 1000 for rate in options.rates):
+    if not 0 < options.seconds < math.inf or any(rate < 1000 for rate in options.rates):
         raise LivesnnError("nothing is measured in no time, or at fewer than 1000 events/s: give more")
     if options.threads is not None and options.threads < 1:
         raise LivesnnError(f"{options.threads} threads can't run a model: give --threads 1 or more")

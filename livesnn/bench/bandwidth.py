@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from numba import njit
 
 from livesnn.card import ModelCard
 from livesnn.infer.synops import FloatArray, synops
-from livesnn.threads import Worker
+from livesnn.threads import Worker, usable_processors
 
 SIZES = {"16 KiB": 1 << 14, "256 KiB": 1 << 18, "6 MiB": 6 << 20, "128 MiB": 1 << 27}
 """Bytes that a thread reads again and again: what fits into the first, second and third cache of most processors."""
@@ -45,7 +44,7 @@ def threads_name(threads: int) -> str:
 def bench_bandwidth(repeats: int) -> Speeds:
     """Sum arrays of each of `SIZES` on one thread, and on two where there are two processors."""
     measured: Speeds = {}
-    for threads in sorted({1, min(2, os.cpu_count() or 1)}):
+    for threads in sorted({1, min(2, usable_processors())}):
         by_size = {}
         for name, size in SIZES.items():
             speeds = [_speed(size, threads) for _ in range(repeats)]
@@ -71,7 +70,7 @@ def limit(
     speeds
         Of two threads, or of one where there is one processor: see `Speeds`.
     """
-    network, threads = card.network, min(2, os.cpu_count() or 1)
+    network, threads = card.network, min(2, usable_processors())
     weight_bytes = network.weight_bits // 8
     kernel = 9 * max(network.widths) ** 2 * weight_bytes
     blocks = synops(density, card) * weight_bytes
@@ -110,7 +109,7 @@ def _speed(size: int, threads: int) -> float:
         together.wait()
 
     for thread in range(threads):
-        Worker(f"read-{thread}", partial(read, thread)).start()
+        Worker(f"read-{thread}", partial(read, thread), on_error=lambda _: together.abort()).start()
     together.wait()
     together.wait()
     return threads * (READ_BYTES // size) * size / 1e9 / (max(ended_s) - min(begun_s))

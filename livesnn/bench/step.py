@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,9 +13,10 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
+from livesnn import itself
 from livesnn.bench.slicer import moving_blob
 from livesnn.card import ModelCard
-from livesnn.errors import ModelError
+from livesnn.errors import LivesnnError, ModelError
 from livesnn.events import Resolution
 from livesnn.events.buffered import Buffered
 from livesnn.events.frames import Frame, frames
@@ -26,11 +26,13 @@ from livesnn.infer.pipeline import run
 from livesnn.infer.synops import mean_density
 from livesnn.infer.tally import Percentiles
 from livesnn.sources import open_source
+from livesnn.threads import usable_processors
 
 SENSOR = Resolution(346, 260)
 ENGINES: tuple[Engine, ...] = ("onnx", "spike", "torch")
-THREADS = min(2, os.cpu_count() or 1)
+THREADS = min(2, usable_processors())
 """Of every engine that is timed: each is at its best with two where there are two processors."""
+STARTUP_LIMIT_S = 120
 Times = dict[str, float]
 
 
@@ -135,9 +137,9 @@ def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, fl
     for events_per_s in (100_000, 1_000_000):
         duration_us = int(seconds * 1e6)
         events = moving_blob(int(events_per_s * seconds), SENSOR, seed=2, duration_us=duration_us)
-        source = Buffered(Paced(events, SENSOR, duration_us=duration_us), policy="drop_oldest")
-        results = list(run(frames(source, loaded.card.input.slice, loaded.card.input), loaded))
-        source.close()
+        paced = Paced(events, SENSOR, duration_us=duration_us)
+        with Buffered(paced, policy="drop_oldest") as source:
+            results = list(run(frames(source, loaded.card.input.slice, loaded.card.input), loaded))
         late = np.array([result.latency.total_ms for result in results if result.t > 1_000_000])
         measured[f"{events_per_s:.0e} ev/s"] = {
             **Percentiles.of(late).named(),
@@ -147,16 +149,28 @@ def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, fl
     return measured
 
 
+def _startup_s(model: str) -> float:
+    command = itself.command("gui", "--model", model)
+    environment = itself.environment(QT_QPA_PLATFORM="offscreen", LIVESNN_QUIT_AFTER="first-frame")
+    begun_s = time.perf_counter()
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=STARTUP_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LivesnnError(
+            f"the window shows nothing within {STARTUP_LIMIT_S} s: try livesnn gui --model {model}"
+        ) from error
+    took_s, said = time.perf_counter() - begun_s, done.stderr.strip().splitlines()
+    if done.returncode or not json.loads(done.stdout.splitlines()[-1])["frames_shown"]:
+        why = said[-1] if said else f"exit code {done.returncode}"
+        raise LivesnnError(f"the window showed nothing ({why}): try livesnn gui --model {model}")
+    return took_s
+
+
 def bench_startup(model: str, repeats: int) -> dict[str, float]:
     """Time the whole program from its start to the first picture shown, offscreen, warm caches; s."""
-    environment = os.environ | {"QT_QPA_PLATFORM": "offscreen", "LIVESNN_QUIT_AFTER": "first-frame"}
-    command = [sys.executable, "-m", "livesnn", "gui", "--model", model]
-    times = []
-    for _ in range(repeats + 1):
-        begun_s = time.perf_counter()
-        subprocess.run(command, env=environment, check=True, capture_output=True)
-        times.append(time.perf_counter() - begun_s)
-    warm = np.array(times[1:])
+    warm = np.array([_startup_s(model) for _ in range(repeats + 1)][1:])
     return {
         "s_median": float(np.median(warm)),
         "s_min": float(warm.min()),

@@ -245,7 +245,7 @@ def convert(
     for warning in done.warnings:
         say(f"livesnn convert: {warning}")
     noise = None if done.denoise is None else done.denoise.summary()
-    write_json(asdict(done) | {"out": str(done.out).encode(errors="replace").decode(), "denoise": noise})
+    write_json(asdict(done) | {"out": str(done.out), "denoise": noise})
     return 0
 
 

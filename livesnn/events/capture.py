@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from livesnn.errors import SourceError
+from livesnn.errors import LivesnnError, SourceError
 from livesnn.events import EventSource
 from livesnn.events.limited import Limited
 from livesnn.events.tape import BUFFER_BYTES, Recorded, Tape, with_kept
@@ -56,7 +56,7 @@ def record(
         tape = Tape(out, source.resolution, source.camera, policy=policy, buffer_bytes=buffer_bytes)
         try:
             _write(limited, tape)
-        except (SourceError, KeyboardInterrupt) as error:
+        except (LivesnnError, KeyboardInterrupt) as error:
             tape.close()
             raise type(error)(with_kept(str(error), tape)) from error
         finally:

@@ -80,7 +80,7 @@ def describe(path: str | Path, progress: Progress = untold) -> RecordingInfo:
 
         if not is_video(Path(path)):
             raise
-        return _describe_video(open_video(path))
+        return _describe_video(open_video(path), progress)
     try:
         notes: list[str] = []
         streams = {stream.name: _summarise(reader, stream, notes, progress) for stream in reader.streams}
@@ -105,8 +105,8 @@ def describe(path: str | Path, progress: Progress = untold) -> RecordingInfo:
         reader.close()
 
 
-def _describe_video(video: Video) -> VideoInfo:
-    count = video.count_frames()
+def _describe_video(video: Video, progress: Progress) -> VideoInfo:
+    count = video.count_frames(progress)
     return VideoInfo(
         format=video.format,
         camera="",

@@ -23,7 +23,7 @@ SUFFIX = ".labels.csv"
 COLUMNS = ("file", "start", "end", "label", "session")
 _HEADER = f"{','.join(COLUMNS)}\n".encode()
 
-_Row = dict[str, str | None]
+Row = dict[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -52,29 +52,34 @@ def read_labels(recording: Path) -> tuple[Label, ...]:
     """
     recording, _ = file_and_columns(recording)
     table = labels_file(recording)
-    _, lines = _read_table(table)
-    names = [row["file"] or "" for row in lines]
+    _, lines = read_table(table)
+    names = [row["file"] or "" for _, row in lines]
     if names and recording.stem not in {Path(name).stem for name in names}:
         raise DataError(f"{table}: its lines are of {names[0]!r}: write {recording.name} in its column file")
-    numbered = enumerate(lines, 2)
-    return tuple(_label(table, number, row) for number, row in numbered if row["file"] == recording.name)
+    return tuple(_label(table, number, row) for number, row in lines if row["file"] == recording.name)
 
 
 def has_labels(recording: Path) -> bool:
     """Return whether a recording has labels; raises DataError when their file can't be read."""
-    _, lines = _read_table(labels_file(recording))
-    return any(row["file"] == recording.name for row in lines)
+    _, lines = read_table(labels_file(recording))
+    return any(row["file"] == recording.name for _, row in lines)
 
 
-def _read_table(table: Path) -> tuple[list[str], list[_Row]]:
-    """Return (the columns, the lines after them) of a table; the usual columns and no line where there is none."""
+def read_table(table: Path) -> tuple[list[str], list[tuple[int, Row]]]:
+    """Return (the columns, the rows after them, each with its line's number); the usual ones, and none, of no file.
+
+    Raises
+    ------
+    DataError
+        When it can't be read, or lacks a column.
+    """
     if not os.path.exists(table):  # False for a name too long to be one, where pathlib raises
         return [*COLUMNS], []
     try:
         require_file(table, "table of labels")
         with table.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, strict=True)  # a quote without an end would take all lines after it
-            header, lines = [*(rows.fieldnames or ())], list(rows)
+            header, lines = [*(rows.fieldnames or ())], [(rows.line_num, row) for row in rows]
     except SourceError as error:
         raise DataError(str(error)) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -88,7 +93,7 @@ def _read_table(table: Path) -> tuple[list[str], list[_Row]]:
     return header, lines
 
 
-def _label(table: Path, number: int, row: _Row) -> Label:
+def _label(table: Path, number: int, row: Row) -> Label:
     label = (row["label"] or "").strip()
     try:
         start, end = float(row["start"] or ""), float(row["end"] or "")
@@ -116,8 +121,8 @@ def keep_labels(recording: Path, labels: Iterable[Label]) -> None:
         When it can't be written; it is as before then.
     """
     table = labels_file(recording)
-    header, lines = _read_table(table)
-    others = [row for row in lines if row["file"] != recording.name]
+    header, lines = read_table(table)
+    others = [row for _, row in lines if row["file"] != recording.name]
     text = io.StringIO()
     writer = csv.DictWriter(text, header, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -195,7 +200,7 @@ def _unwritable(table: Path, error: OSError) -> SourceError:
     return SourceError(f"{table}: can't be written ({error.strerror}): check the folder and the free space")
 
 
-def _row(recording: Path, label: Label) -> _Row:
+def _row(recording: Path, label: Label) -> Row:
     times = (f"{seconds:.6f}" for seconds in (label.start, label.end))
     return dict(zip(COLUMNS, (recording.name, *times, label.label, label.session), strict=True))
 

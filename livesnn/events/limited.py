@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events import Events, EventSource, Relay
+from livesnn.events import TIME_LIMIT_US, Events, EventSource, Relay
 
 if TYPE_CHECKING:  # OpenCV, for those who watch videos
     from livesnn.events.video_source import VideoSource
@@ -51,7 +51,7 @@ class Limited(Relay):
             raise SourceError(
                 f"a source can't be read for {seconds:g} s: give more than 0, or none to go on until it ends"
             )
-        self._seconds = math.inf if seconds is None else seconds
+        self._seconds = math.inf if seconds is None or seconds > TIME_LIMIT_US / 1e6 else seconds
         self._stop = stop
         self._clock = clock
 

@@ -138,7 +138,7 @@ class Aedat4Writer(Closing):
 
     @property
     def table_bytes(self) -> int:
-        """What the table needs on the disk at most, so far."""
+        """About what the table needs on the disk, so far: its rows, before they are packed."""
         return 8 * (len(self._rows) + 100)
 
     def flush(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from typing import NamedTuple
@@ -34,10 +35,11 @@ def open_socket(address: Address, timeout_s: float) -> socket.socket:
         raise SourceError(
             f"{address}: no connection ({reason_of(error)}): start the server, and check host and port"
         ) from error
-    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, number in _KEEPALIVE.items():
-        if hasattr(socket, name):
-            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), number)
+    with contextlib.suppress(OSError):  # then a server that is gone is noticed later
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, number in _KEEPALIVE.items():
+            if hasattr(socket, name):
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), number)
     return connected
 
 

@@ -140,7 +140,10 @@ def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
 def load_best(net: torch.nn.Module, run: Path) -> None:
     """Give a network the weights of a run's best epoch; raises TrainError when they are damaged."""
     weights = load_checkpoint(run / BEST)
-    net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in weights.items()})
+    try:
+        net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in weights.items()})
+    except RuntimeError as error:  # its lines name the tensors
+        raise TrainError(f"{run / BEST} is of another network: start again under another --name") from error
 
 
 def kept_epochs(path: Path) -> int:

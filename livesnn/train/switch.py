@@ -10,14 +10,14 @@ import msgspec
 import torch
 from torch import Tensor
 
-from livesnn.snn.network import SpikingNetwork
+from livesnn.snn.network import SpikingNetwork, eval_mode
 
 SWITCH_FILE = "switch.json"
 
+Loss = Callable[[Tensor, Tensor], Tensor]
 
-def measure_switch(
-    net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
-) -> dict[str, Any]:
+
+def measure_switch(net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Loss) -> dict[str, Any]:
     """Return {"analog": …, "spiking": …}, each with loss, rates by layer and gradient_norms by parameter.
 
     The network is measured in eval mode (running statistics, no dropout) and left as it was.
@@ -29,28 +29,31 @@ def measure_switch(
     loss
         Of outputs [T, B, K] and labels.
     """
-    training, analog = net.training, net.analog
-    net.eval()
-    sides = {}
-    for name, net.analog in (("analog", True), ("spiking", False)):
-        with torch.enable_grad():
-            net.zero_grad()
-            outputs, _, rates = net.forward_rates(frames.transpose(0, 1), net.initial_state(len(frames)))
-            value = loss(outputs, labels)
-            value.backward()
-        layers = zip(net.layer_names()[:-1], rates.tolist(), strict=True)
-        norms = {n: p.grad.norm().item() for n, p in net.named_parameters() if p.grad is not None}
-        sides[name] = {
-            "loss": value.item(),
-            "rates": dict(layers),
-            "gradient_norms": {
-                n: norm for n, norm in norms.items() if n.endswith(("conv.weight", "classify.weight"))
-            },
-        }
-    net.zero_grad()
-    net.train(training)
-    net.analog = analog
+    analog, sides = net.analog, {}
+    try:
+        with eval_mode(net), torch.enable_grad():
+            for name in ("analog", "spiking"):
+                net.analog = name == "analog"
+                sides[name] = _side(net, frames, labels, loss)
+    finally:
+        net.zero_grad()
+        net.analog = analog
     return sides
+
+
+def _side(net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Loss) -> dict[str, Any]:
+    net.zero_grad()
+    outputs, _, rates = net.forward_rates(frames.transpose(0, 1), net.initial_state(len(frames)))
+    value = loss(outputs, labels)
+    value.backward()
+    norms = {n: p.grad.norm().item() for n, p in net.named_parameters() if p.grad is not None}
+    return {
+        "loss": value.item(),
+        "rates": dict(zip(net.layer_names()[:-1], rates.tolist(), strict=True)),
+        "gradient_norms": {
+            n: norm for n, norm in norms.items() if n.endswith(("conv.weight", "classify.weight"))
+        },
+    }
 
 
 def write_switch(folder: Path, epoch: int, sides: dict[str, Any]) -> None:

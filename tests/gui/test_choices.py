@@ -363,13 +363,14 @@ def test_the_card_is_told_in_words() -> None:
         CARD,
         classes=("arm_roll", "air_drums"),
         accuracy=Accuracy(reset=0.9634, carried=0.97, n=264),
-        density={"one": 0.05, "two": 0.15},
+        states={"one": (1, 2, 2), "two": (3, 2, 2), "classify": (2,)},
+        density={"one": 0.06, "two": 0.1},
         dataset="dvs-gesture, 264 clips",
     )
     told = dict(card_rows(card))
     assert told["2 classes"] == "Arm roll, Air drums"
     assert told["Accuracy"].startswith("96.3% with the state reset at each clip, 97.0% with it carried (264")
-    assert told["Spike density"] == "10.0% of the neurons in a frame"
+    assert told["Spike density"] == "9.0% of the neurons in a frame"
     assert told["Frames"] == "one every 10 ms; 10 make a window (0.10 s)"
     by_count = replace(card, input=replace(card.input, slice=SliceRule(n_events=1000)), accuracy=None)
     assert dict(card_rows(by_count))["Frames"] == "one every 1,000 events; 10 make a window"

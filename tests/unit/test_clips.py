@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -111,11 +112,14 @@ def test_what_was_kept_and_is_not_there_is_said() -> None:
     assert validation.skipped == ("gone: was kept for validation, and isn't there",)
 
 
-def test_a_damaged_file_of_the_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("damage", [lambda octets: octets[:50], lambda octets: octets.replace(b")", b"(", 1)])
+def test_a_damaged_file_of_the_cache_is_made_again(
+    damage: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path))
     made = cached("some", "settings", lambda: frames(2))
     file = cache_file("some", "settings")
-    file.write_bytes(file.read_bytes()[:50])
+    file.write_bytes(damage(file.read_bytes()))
     assert np.array_equal(cached("some", "settings", lambda: frames(2)), made)
     assert np.array_equal(np.load(file), made)
 

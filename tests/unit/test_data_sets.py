@@ -218,6 +218,24 @@ def test_hmdb51_leaves_unused_clips_out_and_keeps_films_together(tmp_path: Path)
     assert set(test.groups) == {"golf/Dune", "wave/Dune"}
 
 
+@pytest.mark.parametrize("use", ["12", "01", "3"])
+def test_hmdb51_s_lists_say_0_1_or_2(use: str, tmp_path: Path) -> None:
+    data = trees.hmdb51(tmp_path)
+    table = data / "testTrainMulti_7030_splits" / "golf_test_split1.txt"
+    table.write_text(f"{table.read_text()}another.avi {use}\n")
+    with pytest.raises(DataError, match=r"golf_test_split1.txt, line 6: .* unpack the lists again"):
+        data_set("hmdb51").load_parts(TrainConfig(dataset="hmdb51", data=data).completed())
+
+
+def test_what_no_sensor_of_n_mnist_s_can_see_is_damage_that_a_check_lists(tmp_path: Path) -> None:
+    for part in ("Train", "Test"):
+        (tmp_path / part / "0").mkdir(parents=True)
+    (tmp_path / "Train" / "0" / "00001.bin").write_bytes(b"\xff" * 5)
+    findings = data_set("nmnist").check(tmp_path)
+    assert [finding.state for finding in findings if "00001.bin" in finding.what] == ["damaged"]
+    assert len(findings) == 21
+
+
 def test_hmdb51_of_one_film_a_class_is_split_in_time_and_a_class_without_one_left_out(tmp_path: Path) -> None:
     data = trees.hmdb51(tmp_path)
     for video in (data / "hmdb51_org").glob("*/*"):

@@ -124,6 +124,12 @@ def test_labels_of_renamed_files_are_told_instead_of_passed_over(tmp_path: Path)
     assert "its labels are left out" in convert(tmp_path / "b.aedat4", tmp_path / "c.npz").warnings[0]
 
 
+def test_a_wrong_line_is_named_as_an_editor_counts(tmp_path: Path) -> None:
+    labels_file(tmp_path / "a.aedat4").write_text("file,start,end,label\n\na.aedat4,2,1,wave\n")
+    with pytest.raises(DataError, match="line 3: give a label"):
+        read_labels(tmp_path / "a.aedat4")
+
+
 def test_a_quote_without_an_end_takes_no_lines_along(tmp_path: Path) -> None:
     labels_file(tmp_path / "a.aedat4").write_text(
         'file,start,end,label\na.aedat4,0,1,"clap\na.aedat4,1,2,wave\n'

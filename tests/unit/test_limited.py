@@ -47,7 +47,17 @@ def limited(*, live: bool, seconds: float | None, stop: threading.Event | None =
 
 @pytest.mark.parametrize(
     ("seconds", "events"),
-    [(None, 20), (float("inf"), 20), (1e300, 20), (100.0, 20), (0.5, 10), (0.55, 11), (0.04, 1), (1e-6, 1)],
+    [
+        (None, 20),
+        (float("inf"), 20),
+        (1e300, 20),
+        (1e303, 20),
+        (100.0, 20),
+        (0.5, 10),
+        (0.55, 11),
+        (0.04, 1),
+        (1e-6, 1),
+    ],
 )
 def test_a_recording_ends_in_its_own_time(seconds: float | None, events: int) -> None:
     found = np.concatenate([*limited(live=False, seconds=seconds)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from livesnn.bench.format_files import MADE_FILES, make_events
 from livesnn.events.convert import convert
 from livesnn.events.describe import describe
 from livesnn.events.recording import open_recording
-from livesnn.report import share_done
+from livesnn.report import share_done, write_json
 
 COUNT = 300_000
 READ_WHOLE = ("evt2", "evt21", "evt3", "dat", "aedat2", "aedat3", "es", "csv", "aedat4 (LZ4)")
@@ -81,3 +82,12 @@ def test_what_takes_long_is_said_once(capfd: pytest.CaptureFixture[str]) -> None
         for share in (0.1, 0.2, 0.3):
             progress(share)
     assert capfd.readouterr().err == "reading f.raw\n"
+
+
+def test_a_name_that_is_not_utf_8_is_said_with_marks(capsys: pytest.CaptureFixture[str]) -> None:
+    write_json({"file": "\udcff.npz", "warnings": ["\udcff is short"], "t": (1, None)})
+    assert json.loads(capsys.readouterr().out) == {
+        "file": "?.npz",
+        "warnings": ["? is short"],
+        "t": [1, None],
+    }

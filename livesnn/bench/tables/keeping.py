@@ -8,15 +8,16 @@ from typing import TypeVar
 import msgspec
 
 from livesnn.errors import DataError
+from livesnn.files import replace_file
 
 T = TypeVar("T")
 
 
 def keep(file: Path, measured: object) -> None:
-    """Write a value; raises DataError where it can't be written."""
+    """Write a value, whole or not at all; raises DataError where it can't be written."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(measured), indent=1))
+        replace_file(file, msgspec.json.format(msgspec.json.encode(measured), indent=1))
     except OSError as error:
         raise DataError(f"{file} can't be written: {error.strerror or error}: give another --out") from error
 

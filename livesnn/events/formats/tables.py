@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import errno
 import io
-import lzma
 import math
 import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +37,7 @@ from livesnn.events.formats.columns import (
     sample_times,
 )
 from livesnn.events.formats.in_memory import InMemoryReader
+from livesnn.files import DAMAGED_ARRAY
 
 BLOCK_EVENTS = 1 << 16
 LARGE_EVENTS = 1 << 22  # from here on in blocks, where that can be
@@ -54,11 +52,6 @@ _MEANT = {
     "y": f"whole and within 0..{MAX_COORDINATE}",
     "p": "0 and 1, or -1 and 1",
 }
-# What zipfile and numpy raise on damaged octets, some only from within ast and the decompressors.
-_DAMAGE = (
-    ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError, SyntaxError,
-    struct.error, tokenize.TokenError, lzma.LZMAError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 _SENSORS = ((34, 34), (128, 128), (240, 180), (304, 240), (320, 240), (346, 260), (640, 480), (1280, 720))
 
 
@@ -100,7 +93,7 @@ def open_npz(path: Path) -> InMemoryReader | BlockReader:
         raise SourceError(
             f"{path}: can't be read ({error.strerror}): check the path and permissions"
         ) from error
-    except _DAMAGE as error:
+    except DAMAGED_ARRAY as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise FormatError(f"{path}: not a sound .npz ({reason}): save it again") from error
 

@@ -14,7 +14,6 @@ what the table says.
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -27,7 +26,7 @@ import numpy as np
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events import TIME_LIMIT_US
-from livesnn.events.labels import COLUMNS, SUFFIX
+from livesnn.events.labels import COLUMNS, SUFFIX, Row, read_table
 from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName
 from livesnn.train.datasets.clips import Clips
@@ -221,17 +220,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _from_table(table: Path, below: Path = Path()) -> list[tuple[str, Recording]]:
     """Return what a table says; ``below``: the folder it lies in, from that of the data set."""
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            # Strict: else a quote without an end takes all lines after it.
-            table_of = csv.DictReader(file, strict=True)
-            rows, header = [(table_of.line_num, row) for row in table_of], table_of.fieldnames or ()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} can't be read ({error}): write it as {','.join(COLUMNS)}") from error
-    if lacking := [name for name in COLUMNS[:4] if name not in header]:
-        raise DataError(
-            f"{table}: its first line has no column {lacking[0]}: make it {','.join(COLUMNS)}, with commas"
-        )
+    header, rows = read_table(table)
     known = (*COLUMNS, "split")
     if odd := [name for name in header if name not in known and name.strip().lower() in known]:
         right = odd[0].strip().lower()
@@ -239,7 +228,7 @@ def _from_table(table: Path, below: Path = Path()) -> list[tuple[str, Recording]
     return [_row(table, below, number, row) for number, row in rows]
 
 
-def _row(table: Path, below: Path, number: int, row: dict[str, str | None]) -> tuple[str, Recording]:
+def _row(table: Path, below: Path, number: int, row: Row) -> tuple[str, Recording]:
     where = f"{table}, line {number}"
     values = [(row.get(name) or "").strip() for name in COLUMNS]
     if not all(values[:4]):

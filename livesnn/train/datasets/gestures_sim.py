@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from livesnn.events.frames import Slicer
 from livesnn.simulate.gestures import RESOLUTION, VERSION, WARM_UP_US, Use, gesture_clip, gesture_stream
 from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES, IDLE, MIRRORED, NOBODY, NOTHING, WALKING
+from livesnn.threads import usable_processors
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
 from livesnn.train.datasets.cache import cache_file, cached, tracked
 from livesnn.train.datasets.clips import Clips, Frames
@@ -177,7 +177,7 @@ def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Fram
         chunk for chunk in chunks if not cache_file(NAME, _settings(chunk, spec, use, windows)).exists()
     ]
     if missing:
-        with multiprocessing.get_context("spawn").Pool(min(os.cpu_count() or 1, len(missing))) as pool:
+        with multiprocessing.get_context("spawn").Pool(min(usable_processors(), len(missing))) as pool:
             filled = pool.imap(partial(_fill, make), missing)
             for _ in tracked(filled, "simulating people", len(missing)):
                 pass

@@ -53,7 +53,7 @@ def _rows(path: Path) -> list[tuple[str, str]]:
     rows = []
     for number, line in enumerate(lines, 1):
         file, _, use = line.strip().rpartition(" ")
-        if line.strip() and (not file or use not in "012"):
+        if line.strip() and (not file or use not in ("0", "1", "2")):
             raise DataError(
                 f'{path}, line {number}: {line[:60]!r} isn\'t "<file> 0|1|2": unpack the lists again'
             )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import DataError
-
-_DAMAGE = (OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What numpy and zipfile raise on a file cut short or changed; RuntimeError: "encrypted", an unknown compression."""
+from livesnn.files import DAMAGED_ARRAY
 
 _Arrays = dict[str, npt.NDArray[np.uint8]]
 
@@ -51,7 +47,7 @@ def _read(file: Path) -> _Arrays:
     try:
         with file.open("rb") as opened, np.lib.npyio.NpzFile(opened) as archive:
             return {name: archive[name] for name in ("x_train", "y_train", "x_test", "y_test")}
-    except _DAMAGE as error:
+    except (OSError, *DAMAGED_ARRAY) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{file} can't be read as mnist.npz ({reason}): get Keras's file anew") from error
 

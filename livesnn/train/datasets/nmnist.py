@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard, SliceRule, Split
-from livesnn.errors import DataError
+from livesnn.errors import DataError, LivesnnError
 from livesnn.events import Resolution
 from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.frames import stack_clip
@@ -66,7 +66,7 @@ def check(data: Path) -> list[Finding]:
             for path in paths:
                 try:
                     _read_clip(path, INPUT)
-                except DataError as error:
+                except LivesnnError as error:
                     findings.append(Finding("damaged", str(error)))
             findings.append(counted(f"{part}/{digit}", len(paths), count, "recordings"))
     return findings
@@ -126,7 +126,10 @@ def _read_clip(path: Path, input_spec: InputSpec) -> npt.NDArray[np.uint8]:
         raise DataError(
             f"{path} is damaged: {size} bytes are not a whole number of 5-byte events; unpack it again"
         )
-    events = read_nmnist(path)
+    try:
+        events = read_nmnist(path)
+    except LivesnnError as error:
+        raise DataError(str(error)) from error
     if events.size and (events["x"].max() >= SENSOR.width or events["y"].max() >= SENSOR.height):
         raise DataError(f"{path} is not of N-MNIST: it has events outside of 34×34 pixels")
     return stack_clip(events, input_spec.slice, SENSOR, input_spec, input_spec.window)

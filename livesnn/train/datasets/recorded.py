@@ -6,7 +6,6 @@ Not here: which files there are, and their labels (a data set's own module).
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -19,7 +18,9 @@ from livesnn.card import InputSpec
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events import TIME_LIMIT_US
 from livesnn.events.frames import Frame, frames
+from livesnn.files import DAMAGED_ARRAY
 from livesnn.sources import open_source
+from livesnn.threads import usable_processors
 from livesnn.train.datasets import SplitName
 from livesnn.train.datasets.cache import cache_file, keep, tracked
 from livesnn.train.datasets.clips import Clips, Frames, OnDisk, Stack
@@ -161,7 +162,7 @@ def _made(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Re
     make = partial(_make, cache=cache, spec=spec, read=read)
     if len(recordings) < _AT_ONCE_IN_ONE_PROCESS:
         return [make(recording) for recording in recordings]
-    with multiprocessing.get_context("spawn").Pool(min(os.cpu_count() or 1, len(recordings))) as pool:
+    with multiprocessing.get_context("spawn").Pool(min(usable_processors(), len(recordings))) as pool:
         return list(
             tracked(
                 pool.imap(make, recordings, chunksize=4), f"reading recordings of {cache}", len(recordings)
@@ -192,6 +193,6 @@ def _whole(file: Path, spec: InputSpec) -> bool:
     """Whether the cache has this file, with windows, undamaged as far as its header and length tell."""
     try:
         shape = OnDisk(file).shape
-    except (OSError, ValueError, EOFError):
+    except (OSError, *DAMAGED_ARRAY):
         return False
     return shape[0] > 0 and shape[1:] == (spec.window, spec.channels, spec.height, spec.width)
