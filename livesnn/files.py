@@ -5,22 +5,11 @@ Not here: what is in it.
 
 from __future__ import annotations
 
-import lzma
 import os
 import stat
-import struct
-import tokenize
-import zipfile
-import zlib
 from pathlib import Path
 
 from livesnn.errors import FormatError, SourceError
-
-DAMAGED_ARRAY = (
-    ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError, SyntaxError,
-    struct.error, tokenize.TokenError, lzma.LZMAError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""What numpy and zipfile raise on damaged octets, some only from within ast and the decompressors."""
 
 
 def expanded(path: str | Path) -> Path:

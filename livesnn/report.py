@@ -149,7 +149,11 @@ def write_json(value: object) -> None:
 
     "?" stands for what UTF-8 can't say, as in names of files that aren't.
     """
-    write(msgspec.json.encode(_sayable(msgspec.to_builtins(value))).decode())
+    try:
+        octets = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        octets = msgspec.json.encode(_sayable(msgspec.to_builtins(value)))
+    write(octets.decode())
 
 
 def _sayable(value: object) -> object:

@@ -13,9 +13,8 @@ import numpy.typing as npt
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # PyTorch's threads spin for each other on processors that are shared
+# PyTorch's threads spin for each other, for minutes where others have the processors.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 _OURS = Path(tempfile.mkdtemp(prefix="livesnn-tests-"))  # nothing of the user's is read or written
 os.environ["LIVESNN_SETTINGS"] = str(_OURS / "settings")
 os.environ["LIVESNN_CACHE"] = str(_OURS / "cache")

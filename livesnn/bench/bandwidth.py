@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from livesnn.card import ModelCard
+from livesnn.errors import LivesnnError
 from livesnn.infer.synops import FloatArray, synops
 from livesnn.threads import Worker, usable_processors
 
@@ -108,10 +109,18 @@ def _speed(size: int, threads: int) -> float:
         ended_s[thread] = time.perf_counter()
         together.wait()
 
-    for thread in range(threads):
-        Worker(f"read-{thread}", partial(read, thread), on_error=lambda _: together.abort()).start()
-    together.wait()
-    together.wait()
+    workers = [
+        Worker(f"read-{thread}", partial(read, thread), on_error=lambda _: together.abort())
+        for thread in range(threads)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        together.wait()
+        together.wait()
+    except threading.BrokenBarrierError:
+        why = next(worker.error for worker in workers if worker.error is not None)
+        raise LivesnnError(f"{threads} × {size:,} octets can't be read again and again ({why!r})") from why
     return threads * (READ_BYTES // size) * size / 1e9 / (max(ended_s) - min(begun_s))
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from livesnn.damage import DAMAGED_ARRAY
 from livesnn.errors import FormatError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.formats import EventStream
@@ -37,7 +38,6 @@ from livesnn.events.formats.columns import (
     sample_times,
 )
 from livesnn.events.formats.in_memory import InMemoryReader
-from livesnn.files import DAMAGED_ARRAY
 
 BLOCK_EVENTS = 1 << 16
 LARGE_EVENTS = 1 << 22  # from here on in blocks, where that can be

@@ -87,6 +87,7 @@ def _layers(lanes: int) -> Callable[..., None]:
         pixels, chunks, size = (y1 - y0) * layer.width, layer.outputs // lanes, lanes * FLOAT_BYTES
         spikes, of_lanes, sums = 0, types.uintp(sums), types.uintp(sums + LANES[0] * FLOAT_BYTES)
         through = reads[1].kind == THROUGH
+        # One call in a loop: what is called twice may be compiled twice, for True and for False.
         for i in range(1 if through or reads[1].kernel == 0 else 2):
             add_read(reads[i], y0, y1, layer, i == 0, at, sums, shorts)
         for y in range(y0, y1):

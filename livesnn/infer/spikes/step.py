@@ -211,6 +211,7 @@ def lead(shared, plan, rule, alone, frame, before, written, sums, shorts, some_6
     board[EPOCH] = epoch
     if not alone:
         leave_at(types.uintp(board.ctypes.data + CALLED * 8), epoch)
+    # A plain 0 is a type of its own: whatever takes it is compiled once more.
     _take_part(epoch, types.int64(0), shared, plan, rule, sums, shorts, some_64, some_32, some_16)
     await_all(plan, finished, epoch)
     return _sum_up(plan, rule, before, written)

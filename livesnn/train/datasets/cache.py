@@ -13,8 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from livesnn.damage import DAMAGED_ARRAY
 from livesnn.errors import DataError
-from livesnn.files import DAMAGED_ARRAY
 from livesnn.paths import cache_dir
 from livesnn.report import say
 from livesnn.train.datasets.clips import Frames
@@ -75,6 +75,6 @@ def _read(file: Path) -> Frames | None:
         return None
     try:
         array: Frames = np.load(file)
-    except (OSError, *DAMAGED_ARRAY):
+    except DAMAGED_ARRAY:
         return None
     return array if array.dtype == np.uint8 else None

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from livesnn.card import ModelCard, Split
+from livesnn.damage import DAMAGED_ARRAY
 from livesnn.errors import DataError, LivesnnError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events
 from livesnn.events.frames import Slicer
 from livesnn.events.recording import open_recording
-from livesnn.files import DAMAGED_ARRAY
 from livesnn.simulate.gestures import Segment as Performed
 from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
@@ -201,6 +201,6 @@ def _copy(path: Path) -> Events:
         x, y, p, t = table.T
         events = np.zeros(len(table), EVENTS_DTYPE)
         events["x"], events["y"], events["p"], events["t"] = x, y, p != 0, np.rint(t * 1000.0)
-    except (OSError, *DAMAGED_ARRAY) as error:
+    except DAMAGED_ARRAY as error:
         raise SourceError(f"{path} isn't a table of x, y, p, t: unpack the archive again") from error
     return events

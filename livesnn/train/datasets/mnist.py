@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.damage import DAMAGED_ARRAY
 from livesnn.errors import DataError
-from livesnn.files import DAMAGED_ARRAY
 
 _Arrays = dict[str, npt.NDArray[np.uint8]]
 
@@ -47,7 +47,7 @@ def _read(file: Path) -> _Arrays:
     try:
         with file.open("rb") as opened, np.lib.npyio.NpzFile(opened) as archive:
             return {name: archive[name] for name in ("x_train", "y_train", "x_test", "y_test")}
-    except (OSError, *DAMAGED_ARRAY) as error:
+    except DAMAGED_ARRAY as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{file} can't be read as mnist.npz ({reason}): get Keras's file anew") from error
 

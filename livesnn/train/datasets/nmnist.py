@@ -66,7 +66,7 @@ def check(data: Path) -> list[Finding]:
             for path in paths:
                 try:
                     _read_clip(path, INPUT)
-                except LivesnnError as error:
+                except DataError as error:
                     findings.append(Finding("damaged", str(error)))
             findings.append(counted(f"{part}/{digit}", len(paths), count, "recordings"))
     return findings

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.card import InputSpec
+from livesnn.damage import DAMAGED_ARRAY
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events import TIME_LIMIT_US
 from livesnn.events.frames import Frame, frames
-from livesnn.files import DAMAGED_ARRAY
 from livesnn.sources import open_source
 from livesnn.threads import usable_processors
 from livesnn.train.datasets import SplitName
@@ -193,6 +193,6 @@ def _whole(file: Path, spec: InputSpec) -> bool:
     """Whether the cache has this file, with windows, undamaged as far as its header and length tell."""
     try:
         shape = OnDisk(file).shape
-    except (OSError, *DAMAGED_ARRAY):
+    except DAMAGED_ARRAY:
         return False
     return shape[0] > 0 and shape[1:] == (spec.window, spec.channels, spec.height, spec.width)
