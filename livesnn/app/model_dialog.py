@@ -49,7 +49,8 @@ def read_card(model: str) -> ModelCard:
 def card_rows(card: ModelCard) -> list[tuple[str, str]]:
     """Return what a person wants to know of a model, as captions and words."""
     accuracy = card.accuracy
-    density = mean_density(np.array([*card.density.values()]), card) if card.density else None
+    of_layers = [card.density.get(name, np.nan) for name in [*card.states][:-1]]
+    density = mean_density(np.array(of_layers), card)
     network = card.network
     return [
         (f"{len(card.classes)} classes", ", ".join(style.readable(name) for name in card.classes)),
@@ -62,7 +63,7 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
         ),
         (
             "Spike density",
-            f"{density:.1%} of the neurons in a frame" if density is not None else "not measured",
+            f"{density:.1%} of the neurons in a frame" if not np.isnan(density) else "not measured",
         ),
         ("Trained on", card.dataset or "not said"),
         ("Input", _input_words(card)),

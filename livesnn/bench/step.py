@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from livesnn import itself
 from livesnn.bench.slicer import moving_blob
+from livesnn.bench.window import run_window
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events import Resolution
@@ -150,20 +150,11 @@ def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, fl
 
 
 def _startup_s(model: str) -> float:
-    command = itself.command("gui", "--model", model)
-    environment = itself.environment(QT_QPA_PLATFORM="offscreen", LIVESNN_QUIT_AFTER="first-frame")
-    begun_s = time.perf_counter()
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=STARTUP_LIMIT_S, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise LivesnnError(
-            f"the window shows nothing within {STARTUP_LIMIT_S} s: try livesnn gui --model {model}"
-        ) from error
-    took_s, said = time.perf_counter() - begun_s, done.stderr.strip().splitlines()
-    if done.returncode or not json.loads(done.stdout.splitlines()[-1])["frames_shown"]:
-        why = said[-1] if said else f"exit code {done.returncode}"
+    command, begun_s = itself.command("gui", "--model", model), time.perf_counter()
+    offscreen = {"QT_QPA_PLATFORM": "offscreen", "LIVESNN_QUIT_AFTER": "first-frame"}
+    output, why = run_window(command, STARTUP_LIMIT_S, **offscreen)
+    took_s, summary = time.perf_counter() - begun_s, output.strip().splitlines()
+    if not summary or not json.loads(summary[-1])["frames_shown"]:
         raise LivesnnError(f"the window showed nothing ({why}): try livesnn gui --model {model}")
     return took_s
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,10 +15,10 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from livesnn import itself
 from livesnn.app.playing.sustained import Measured, Order
 from livesnn.bench.dense_network import card_of, write_levelled
 from livesnn.bench.real_clips import read_clip
+from livesnn.bench.window import run_window
 from livesnn.card import InputSpec
 from livesnn.errors import LivesnnError
 from livesnn.events import Events, Resolution
@@ -175,21 +174,9 @@ def _measure(order: Order, folder: Path) -> Measured:
     asked.write_bytes(msgspec.json.encode(order))
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "livesnn.app.measured", str(asked), str(report)]
-    environment = {"QT_QPA_PLATFORM": "offscreen"} | itself.environment()
-    limit_s = PATIENCE_S + order.warm_up_s + order.seconds
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=limit_s, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise LivesnnError(
-            f"the window was not done after {limit_s:.0f} s: try it with livesnn gui"
-        ) from error
+    _, why = run_window(command, PATIENCE_S + order.warm_up_s + order.seconds)
     if not report.exists():
-        said = done.stderr.strip().splitlines()
-        raise LivesnnError(
-            f"the window ended early ({said[-1] if said else done.returncode}): try livesnn gui"
-        )
+        raise LivesnnError(f"the window ended early ({why}): try livesnn gui")
     answer = msgspec.json.decode(report.read_bytes())
     if "error" in answer:
         raise LivesnnError(answer["error"])

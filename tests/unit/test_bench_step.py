@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from livesnn.bench import Options, measure
+from livesnn.bench.step import bench_startup
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import LivesnnError
 from livesnn.events.frames import Frame
@@ -83,3 +84,8 @@ def test_what_is_not_installed_is_left_out_with_the_command_that_installs_it(
 def test_peers_of_a_step_are_asked_for_with_step() -> None:
     with pytest.raises(LivesnnError, match="or step"):
         measure(["slicer"], Options(repeats=1, peers=True))
+
+
+def test_a_window_that_can_show_nothing_is_not_waited_for() -> None:
+    with pytest.raises(LivesnnError, match=r"showed nothing \(.*'nosuch' not found; .*\): try livesnn gui"):
+        bench_startup("nosuch", 1)
