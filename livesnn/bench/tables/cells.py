@@ -124,8 +124,12 @@ _CPU: dict[str, dict[str, Any] | None] = {
 Of so few epochs the recipe's three analog ones would be half, and short trainings learn faster with fewer
 (models/README.md): one, so that the method is still the hybrid one.
 """
-_SEQ5_DIGITS = 10_000
-"""Of Seq 5, where a method takes a part of them: there is no figure of the paper's to come near to."""
+_FEWER = {
+    "sts_resnet": ("seq5-total", "seq5-sorted"),
+    "cnn_lstm": ("seq1", "seq3", "seq5-total", "seq5-sorted"),
+}
+_FEWER_DIGITS = 10_000
+"""Of Seq 5 there is no figure of the paper's to come near to; CNN+LSTM takes twice as long as the rest."""
 _CPU_EPOCHS = {"nmnist-1000": 40, "fig7": 20}
 """Of other columns, or figures; else 16."""
 _SEEDS: dict[BudgetName, int] = {"small": 1, "cpu": 1, "paper": SEEDS}
@@ -202,8 +206,8 @@ class Cell(NamedTuple):
             return _SMALL | epochs | ({"digits": 40} if self._sequences else {})
         if self._sequences:
             method = _CPU[self.method] or {}
-            fewer = "digits" in method and self.column.startswith("seq5")
-            return method | ({"digits": _SEQ5_DIGITS} if fewer else {})
+            fewer = self.column in _FEWER.get(self.method, ())
+            return method | ({"digits": _FEWER_DIGITS} if fewer else {})
         return {"epochs": _CPU_EPOCHS.get(self.table, _CPU_EPOCHS.get(self.column, 16))}
 
     def config(self, seed: int, data: Path, runs: Path) -> TrainConfig:
