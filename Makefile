@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MODEL ?=
 SOURCE ?=
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
 .PHONY: run test check bench screenshots bundle clean
@@ -24,14 +25,14 @@ run: .venv/app
 	$(BIN)/livesnn gui $(if $(SOURCE),"$(SOURCE)") $(if $(MODEL),--model "$(MODEL)")
 
 test: .venv/all
-	$(BIN)/pytest
+	$(PYTEST)
 
 check: .venv/all
 	$(BIN)/ruff format --check livesnn tests packaging
 	$(BIN)/ruff check livesnn tests packaging
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(PYTEST)
 
 bench: .venv/all
 	$(BIN)/livesnn bench

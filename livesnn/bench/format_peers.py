@@ -19,6 +19,8 @@ from livesnn.events.recording import open_recording
 
 Columns = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 """t in µs, x, y, p of some events, [N] each."""
+Reader = Callable[[Path, str], Iterator[Columns]]
+"""Read a whole file of a format, named as in `PEERS`."""
 
 _PART_EVENTS = 1 << 17
 _EVT = {"evt2": "evt2", "evt3": "evt3", "dat": "dat"}
@@ -138,7 +140,7 @@ class Peer(NamedTuple):
     """``module`` is what must be importable, ``formats`` what it says it reads."""
 
     module: str
-    read: Callable[[Path, str], Iterator[Columns]]
+    read: Reader
     formats: tuple[str, ...]
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any, TypeVar
 
 from livesnn.bench.format_files import MADE_FILES, MadeFile, make_events
-from livesnn.bench.format_peers import INSTALL, PEERS, Columns, Sums, by_livesnn, sums_of
+from livesnn.bench.format_peers import INSTALL, PEERS, Reader, Sums, by_livesnn, sums_of
 from livesnn.errors import DataError, LivesnnError
 
 EVENTS = 10_000_000
@@ -131,7 +131,7 @@ def _figures(
     return figures | ({"wrong": wrong} if wrong else {})
 
 
-def _reader(name: str) -> Callable[[Path, str], Iterator[Columns]]:
+def _reader(name: str) -> Reader:
     return by_livesnn if name == "livesnn" else PEERS[name].read
 
 

@@ -15,8 +15,8 @@ import onnxruntime
 
 from livesnn.card import ModelCard
 from livesnn.events.frames import Frame
-from livesnn.infer import Model, State
-from livesnn.infer.onnx_engine import session_options
+from livesnn.infer import Model, State, zero_state
+from livesnn.infer.onnx_engine import feeds, session_options
 
 Feeds = dict[str, npt.NDArray[np.generic]]
 
@@ -37,9 +37,7 @@ class BoundOnnx:
         spec = card.input
         self._frame = np.zeros((1, spec.channels, spec.height, spec.width), np.uint8)
         self._output = np.zeros((1, len(card.classes)), np.float32)
-        self._states = [
-            tuple(np.zeros(shape, np.float32) for shape in card.states.values()) for _ in range(2)
-        ]
+        self._states = [zero_state(card) for _ in range(2)]
         self._bindings = [self._bind(*self._states), self._bind(*reversed(self._states))]
 
     def initial_state(self) -> State:
@@ -87,7 +85,7 @@ def write_int8(source: Path, target: Path, model: Model, frames: Sequence[Frame]
         quantize_static(
             source,
             target,
-            _Reader(_feeds(model, frames)),
+            _Reader(_inputs(model, frames)),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             nodes_to_quantize=nodes[1:],  # without the stem's
@@ -102,18 +100,15 @@ def write_int8(source: Path, target: Path, model: Model, frames: Sequence[Frame]
 class _Reader:
     """What `quantize_static` takes its ranges from."""
 
-    def __init__(self, feeds: Iterator[Feeds]) -> None:
-        self._feeds = feeds
+    def __init__(self, inputs: Iterator[Feeds]) -> None:
+        self._inputs = inputs
 
     def get_next(self) -> Feeds | None:
-        return next(self._feeds, None)
+        return next(self._inputs, None)
 
 
-def _feeds(model: Model, frames: Sequence[Frame]) -> Iterator[Feeds]:
+def _inputs(model: Model, frames: Sequence[Frame]) -> Iterator[Feeds]:
     state = model.initial_state()
     for frame in frames:
-        membranes = {
-            name: membrane[np.newaxis] for name, membrane in zip(model.card.states, state, strict=True)
-        }
-        yield {"frame": frame.data[np.newaxis], **membranes}
+        yield feeds(model.card, frame, state)
         _, state = model.step(frame, state)

@@ -20,7 +20,8 @@ from livesnn.bench.peer_networks import build_peer
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError
 from livesnn.events.frames import Frame
-from livesnn.infer import Model, State
+from livesnn.infer import Model, State, zero_state
+from livesnn.infer.onnx_engine import feeds
 from livesnn.snn.checkpoint import load_network, without_norm
 from livesnn.snn.surrogate import Surrogate
 from livesnn.weights import load_weights, weights_to_run
@@ -58,7 +59,7 @@ class CompiledModel:
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
-        return tuple(np.zeros(shape, np.float32) for shape in self.card.states.values())
+        return zero_state(self.card)
 
     @torch.no_grad()
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
@@ -94,14 +95,14 @@ class OpenVinoModel:
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
-        return tuple(np.zeros(shape, np.float32) for shape in self.card.states.values())
+        return zero_state(self.card)
 
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
         """Return the output [K] and the next state, which hold until the next step but one."""
-        feeds: dict[str, npt.NDArray[np.generic]] = {"frame": frame.data[np.newaxis]}
-        feeds |= {name: membrane[np.newaxis] for name, membrane in zip(self.card.states, state, strict=True)}
         self._requests.reverse()
-        results = self._requests[0].infer(feeds, share_inputs=True, share_outputs=True)
+        results = self._requests[0].infer(
+            feeds(self.card, frame, state), share_inputs=True, share_outputs=True
+        )
         output, *membranes = (results[port] for port in self._outputs)
         return output[0], tuple(membrane[0] for membrane in membranes)
 

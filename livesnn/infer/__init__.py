@@ -22,6 +22,11 @@ Engine = Literal["auto", "onnx", "torch", "spike"]
 _WEIGHTS = ("model.onnx", "model.safetensors")
 
 
+def zero_state(card: ModelCard) -> State:
+    """Return fresh arrays of zeros, float32, one a layer."""
+    return tuple(np.zeros(shape, np.float32) for shape in card.states.values())
+
+
 class Model(Protocol):
     """A network that advances by one frame."""
 

@@ -16,7 +16,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
-from livesnn.infer import State
+from livesnn.infer import State, zero_state
 from livesnn.infer.checks import check_first_step, check_step
 from livesnn.threads import usable_processors
 from livesnn.weights import CARD_KEY
@@ -90,7 +90,7 @@ class OnnxModel:
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
-        return tuple(np.zeros(shape, np.float32) for shape in self.card.states.values())
+        return zero_state(self.card)
 
     def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
         """Return the output [K] and the next state; raises ModelError on a wrong shape."""
@@ -99,12 +99,16 @@ class OnnxModel:
 
     def advance(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
         """Step without a look at the shapes."""
-        feeds: dict[str, npt.NDArray[np.generic]] = {"frame": frame.data[np.newaxis]}
-        feeds |= {name: membrane[np.newaxis] for name, membrane in zip(self.card.states, state, strict=True)}
         # Plain run, not IO binding: measured with 17 states of [64, 8, 8], 31 µs a call against 88 µs. It
         # reads the arrays in place and hands out its own buffers: nothing is copied either way.
-        output, *membranes = self._session.run(self._outputs, feeds)
+        output, *membranes = self._session.run(self._outputs, feeds(self.card, frame, state))
         return output[0], tuple(membrane[0] for membrane in membranes)
+
+
+def feeds(card: ModelCard, frame: Frame, state: State) -> dict[str, npt.NDArray[np.generic]]:
+    """Return the graph's inputs by name, each with its batch axis; nothing is copied."""
+    membranes = zip(card.states, state, strict=True)
+    return {"frame": frame.data[np.newaxis], **{name: membrane[np.newaxis] for name, membrane in membranes}}
 
 
 def _reason(error: Exception) -> str:

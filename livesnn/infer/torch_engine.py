@@ -11,7 +11,7 @@ import torch
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
-from livesnn.infer import State
+from livesnn.infer import State, zero_state
 from livesnn.infer.checks import check_first_step, check_step
 from livesnn.snn.checkpoint import load_network, without_norm
 from livesnn.snn.network import SpikingNetwork
@@ -48,7 +48,7 @@ class TorchModel:
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
-        return tuple(np.zeros(shape, np.float32) for shape in self.card.states.values())
+        return zero_state(self.card)
 
     @torch.no_grad()
     def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:

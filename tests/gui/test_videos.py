@@ -106,6 +106,20 @@ def test_a_video_is_played_to_its_end_with_the_decisions_of_livesnn_run(
     assert session.error is None
 
 
+def test_a_video_may_be_larger_than_any_sensor(play: Callable[..., Session], tmp_path: Path) -> None:
+    path = tmp_path / "wide.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"MJPG"), FPS, (5312, 64))
+    for n in range(2 * WINDOW):
+        writer.write(np.full((64, 5312, 3), 20 * n, np.uint8))
+    writer.release()
+    session = play(path, speed=float("inf"))
+    wait_until(lambda: session.control.state == "ended")
+    assert session.error is None
+    assert session.opened is not None
+    assert session.opened.sensor == (5312, 64)
+    assert session.take_decisions()
+
+
 def test_the_picture_is_what_the_network_sees(
     play: Callable[..., Session], clip: Path, video_model: Path
 ) -> None:

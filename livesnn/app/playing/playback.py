@@ -16,7 +16,7 @@ from livesnn.app.playing.passes import BufferedPass, Pass
 from livesnn.app.playing.statistics import Counts
 from livesnn.app.playing.tap import See, Tap
 from livesnn.errors import DataError
-from livesnn.events import Events, EventSource
+from livesnn.events import Events, EventSource, Resolution
 from livesnn.events.buffered import Buffered
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.labels import Label, read_labels
@@ -28,6 +28,8 @@ from livesnn.events.tape import Tape
 
 RECORDING_BUFFER_BYTES = 256_000  # what a pause or a seek at full speed has to throw away or hold back
 PAUSING, RECONNECTING = "pausing", "reconnecting"
+NO_SENSOR = Resolution(1, 1)
+"""Of a video's events, which there are none of: it may be larger than any sensor."""
 
 
 class Playback(ABC):
@@ -78,7 +80,7 @@ class Playback(ABC):
         self.skipped = 0
         self.breaks: list[str] = []
         self.denoise = False
-        self.noise = DenoiseState(source.resolution)
+        self.noise = DenoiseState(source.resolution if self.has_events else NO_SENSOR)
         self._source = source
         self._pre_roll = PreRoll(source)
         self._current: Pass | None = None

@@ -22,7 +22,7 @@ from livesnn.app.playing.faults import in_words
 from livesnn.app.playing.hot_pixels import HotPixels
 from livesnn.app.playing.opening import open_playback
 from livesnn.app.playing.passes import Pass
-from livesnn.app.playing.playback import Playback
+from livesnn.app.playing.playback import NO_SENSOR, Playback
 from livesnn.app.playing.statistics import Counts, RollingStatistics, Statistics
 from livesnn.app.playing.tap import Seen
 from livesnn.app.playing.values import Answer, Choices, Opened, Picture, WindowDecision
@@ -190,7 +190,8 @@ class Session:
 
     def _open(self, playback: Playback, model: Model) -> Display:
         _warm_up(model, playback)
-        display = Display(playback.resolution, self.pictures, every_s=self._picture_every_s)
+        sensor = playback.resolution if playback.has_events else NO_SENSOR
+        display = Display(sensor, self.pictures, every_s=self._picture_every_s)
         self._playback = playback
         self.warnings = playback.warnings
         self.opened = Opened(
