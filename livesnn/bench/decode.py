@@ -37,7 +37,7 @@ def bench_decode(paths: list[Path], repeats: int, *, large_events: int = LARGE_E
     DataError
         When two libraries don't find the same number of events.
     """
-    readers = {"livesnn": by_livesnn}
+    readers: dict[str, Reader] = {"livesnn": by_livesnn}
     readers |= {name: peer.read for name, peer in _PEERS.items() if find_spec(peer.module)}
     if len(readers) == 1:
         raise LivesnnError("nothing to compare with: pip install 'livesnn[cameras,dev]'")

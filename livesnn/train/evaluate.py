@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypedDict
@@ -19,7 +18,8 @@ from livesnn.infer.decide import Decider, probabilities
 from livesnn.infer.pipeline import run
 from livesnn.infer.synops import costs, mean_density
 from livesnn.train.calibrate import calibration_error, fit_temperature
-from livesnn.train.datasets.clips import Clips
+from livesnn.train.datasets.clips import Clips, Index
+from livesnn.train.scores import accuracy_recordings, confusion, count_recordings
 
 MISTAKES = 50
 """Most that are listed."""
@@ -86,24 +86,23 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
     reset = list(_decided(model, stream, "reset"))
     carried = list(_decided(model, stream, "carry"))
     truth = [clips.classes[label] for label in stream.labels]
-    confusion = _confusion(clips.classes, truth, carried)
+    decided, decided_reset = (_index(each, clips.classes) for each in (carried, reset))
     density = np.mean([clip.density for clip in carried], axis=0)
-    recordings = len(set(stream.recordings)) or len(stream)
     return Evaluation(
         n=len(clips),
-        accuracy_reset=float(np.mean([a.decision == b for a, b in zip(reset, truth, strict=True)])),
-        accuracy_carried=sum(row[k] for k, row in enumerate(confusion)) / len(clips),
-        recordings=recordings,
-        accuracy_recordings=_by_recording(stream, reset) if recordings < len(stream) else None,
+        accuracy_reset=float(np.mean(decided_reset == stream.labels)),
+        accuracy_carried=float(np.mean(decided == stream.labels)),
+        recordings=count_recordings(stream),
+        accuracy_recordings=accuracy_recordings(stream, np.array([clip.rates for clip in reset])),
         density=mean_density(density, card),
         densities=dict(zip(card.states, density.tolist(), strict=False)),
         **costs(density, _active(clips), card),
         classes=clips.classes,
-        confusion=confusion,
-        confusion_reset=_confusion(clips.classes, truth, reset),
+        confusion=confusion(stream.labels, decided, len(clips.classes)),
+        confusion_reset=confusion(stream.labels, decided_reset, len(clips.classes)),
         calibration_error=calibration_error(
             [clip.confidence for clip in carried],
-            [clip.decision == name for clip, name in zip(carried, truth, strict=True)],
+            (decided == stream.labels).tolist(),
         ),
         temperature=fit_temperature([clip.rates for clip in carried], stream.labels, card),
         mistakes=_mistakes(stream, reset, truth),
@@ -132,20 +131,8 @@ class _Clip(NamedTuple):
     density: npt.NDArray[np.float32]
 
 
-def _confusion(
-    classes: tuple[str, ...], truth: list[str], decided: list[_Clip]
-) -> tuple[tuple[int, ...], ...]:
-    pairs = Counter(zip(truth, (clip.decision for clip in decided), strict=True))
-    return tuple(tuple(pairs[true, decision] for decision in classes) for true in classes)
-
-
-def _by_recording(stream: Clips, decided: list[_Clip]) -> float:
-    """Return the share of recordings whose clips' rates together are highest for the true class."""
-    totals: dict[str, npt.NDArray[np.float32]] = {}
-    for name, clip in zip(stream.recordings, decided, strict=True):
-        totals[name] = totals.get(name, 0) + clip.rates
-    labels = dict(zip(stream.recordings, stream.labels.tolist(), strict=True))
-    return float(np.mean([np.argmax(rates) == labels[name] for name, rates in totals.items()]))
+def _index(decided: list[_Clip], classes: tuple[str, ...]) -> Index:
+    return np.array([classes.index(clip.decision) for clip in decided])
 
 
 def _mistakes(stream: Clips, decided: list[_Clip], truth: list[str]) -> tuple[Mistake, ...]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from importlib import import_module
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from livesnn.card import ModelCard
 from livesnn.errors import DataError
@@ -15,6 +15,7 @@ from livesnn.snn.network import eval_mode
 from livesnn.train.baselines.baseline import Baseline
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.networks import NetworkName
+from livesnn.train.scores import accuracy_recordings, confusion, count_recordings
 
 __all__ = ["Baseline", "Measured", "build_baseline", "measure_baseline"]
 _CLASSES = {
@@ -60,22 +61,19 @@ def measure_baseline(net: Baseline, clips: Clips) -> Measured:
     if not len(clips) or clips.classes != net.card.classes:
         raise DataError(f"{len(clips)} clips of {clips.classes}, but the network knows {net.card.classes}")
     outputs = _mean_outputs(net, clips)
-    recordings = len(set(clips.recordings)) or len(clips)
-    decided = outputs.argmax(1).numpy()
-    classes = len(clips.classes)
-    pairs = np.bincount(clips.labels * classes + decided, minlength=classes**2).reshape(classes, classes)
+    decided = outputs.argmax(1)
     return Measured(
         n=len(clips),
         accuracy_reset=float((decided == clips.labels).mean()),
-        recordings=recordings,
-        accuracy_recordings=_by_recording(outputs, clips) if recordings < len(clips) else None,
+        recordings=count_recordings(clips),
+        accuracy_recordings=accuracy_recordings(clips, outputs),
         classes=clips.classes,
-        confusion=tuple(map(tuple, pairs.tolist())),
+        confusion=confusion(clips.labels, decided, len(clips.classes)),
     )
 
 
 @torch.no_grad()
-def _mean_outputs(net: Baseline, clips: Clips) -> Tensor:
+def _mean_outputs(net: Baseline, clips: Clips) -> npt.NDArray[np.float32]:
     """Return float32 [N, K] over each clip's frames; on a GPU where there is one."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net.to(device)
@@ -85,13 +83,5 @@ def _mean_outputs(net: Baseline, clips: Clips) -> Tensor:
             frames = torch.from_numpy(np.asarray(clips.frames[first : first + AT_ONCE])).to(device)
             outputs, _ = net(frames.transpose(0, 1), ())
             means.append(outputs.mean(0).cpu())
-    return torch.cat(means)
-
-
-def _by_recording(outputs: Tensor, clips: Clips) -> float:
-    owners = np.array(clips.recordings)
-    right = []
-    for name in dict.fromkeys(clips.recordings):
-        here = np.flatnonzero(owners == name)
-        right.append(int(outputs[here].mean(0).argmax()) == clips.labels[here[0]])
-    return float(np.mean(right))
+    means_of_all: npt.NDArray[np.float32] = torch.cat(means).numpy()
+    return means_of_all
