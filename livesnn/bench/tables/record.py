@@ -12,6 +12,7 @@ import msgspec
 
 from livesnn.bench.tables.cells import BUDGETS, BudgetName, Cell, TableName
 from livesnn.errors import DataError
+from livesnn.files import replace_file
 from livesnn.train.networks import NetworkName
 from livesnn.train.recipes import RecipeName
 
@@ -119,11 +120,9 @@ def record_file(out: Path, cell: Cell) -> Path:
 def write_record(out: Path, record: Record) -> None:
     """Keep a cell, as a whole or not at all; raises DataError when it can't be written."""
     file = record_file(out, record.cell)
-    partly = file.with_suffix(".part")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        partly.write_text(_as_json(record), encoding="utf-8")
-        partly.replace(file)
+        replace_file(file, _as_json(record).encode())
     except OSError as error:
         raise DataError(f"{file} can't be written: {error.strerror or error}: give another --out") from error
 
