@@ -33,7 +33,7 @@ def usable_processors() -> int:
 
 
 class Latest(Generic[T]):
-    """A one-slot mailbox: a newer value replaces one not yet taken, and the loss is counted.
+    """A one-slot mailbox: a newer value replaces one not yet taken.
 
     Errors travel through it as values: `Latest[Result | BaseException]`. None can't be a value.
     """
@@ -41,17 +41,10 @@ class Latest(Generic[T]):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._value: T | None = None
-        self._replaced = 0
-
-    @property
-    def replaced(self) -> int:
-        """Values that nobody took before a newer one came."""
-        return self._replaced
 
     def put(self, value: T) -> None:
         """Leave the value; never waits."""
         with self._lock:
-            self._replaced += self._value is not None
             self._value = value
 
     def take(self) -> T | None:

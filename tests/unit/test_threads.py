@@ -86,15 +86,6 @@ def test_latest_hands_out_the_newest_value_once() -> None:
     assert box.take() is None
 
 
-def test_latest_counts_what_was_replaced() -> None:
-    box: Latest[int] = Latest()
-    for value in range(5):
-        box.put(value)
-    box.take()
-    box.put(5)
-    assert box.replaced == 4
-
-
 def test_latest_carries_an_error_as_a_value() -> None:
     box: Latest[int | BaseException] = Latest()
     error = SourceError("camera unplugged")
