@@ -12,7 +12,18 @@ from livesnn.report import write, write_json
 from livesnn.train.memory import keep_freed_memory
 
 What = Literal[
-    "table1", "table2", "fig1", "fig2", "fig6", "fig7", "fig8", "fig9", "reset", "operations", "state"
+    "table1",
+    "table2",
+    "fig1",
+    "fig2",
+    "fig6",
+    "fig7",
+    "fig8",
+    "fig9",
+    "curves",
+    "reset",
+    "operations",
+    "state",
 ]
 
 
@@ -36,8 +47,9 @@ def tables(
     Parameters
     ----------
     what
-        Which of the paper's tables or figures. reset: trained with it and without. operations: ConvSNN and ANNs of as
-        many. state: what shipped models are worth without theirs.
+        Which of the paper's tables or figures. curves: of learning, spiking networks on MNIST and Seq 1 to 4. reset:
+        trained with it and without. operations: ConvSNN and ANNs of as many. state: what shipped models are worth
+        without theirs.
     cell
         METHOD:COLUMN, as in cnn_lstm:seq1; default: all that the table or figure shows, one by one.
     budget

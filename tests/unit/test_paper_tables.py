@@ -44,7 +44,7 @@ TABLES = get_args(TableName)
 CONV_SNN = Cell("table1", "conv_snn", "seq1")
 FIGURES_TITLES: dict[FigureName, str] = {
     "fig6": "Figure 6: ", "fig7": "Figure 7: ", "fig8": "Figure 8: ", "fig9": "Figure 9: ",
-    "reset": "Reset off against on", "operations": "SNN and ANNs at equal operations",
+    "curves": "Learning curves: ", "reset": "Reset off against on", "operations": "SNN and ANNs at equal operations",
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS
 from livesnn.bench.tables.record import Record, best_records
 from livesnn.train.recipes import RecipeName
 
-FigureName = Literal["fig6", "fig7", "fig8", "fig9", "reset", "operations"]
+FigureName = Literal["fig6", "fig7", "fig8", "fig9", "curves", "reset", "operations"]
 SEQ5 = ("seq5-total", "seq5-sorted")
 LARGE = {"figsize": (7, 4.5), "layout": "constrained", "dpi": 110}
 
@@ -125,6 +125,32 @@ def _tries(records: Records) -> Picture:
     return picture
 
 
+def _curves(records: Records) -> Picture:
+    """Draw training accuracy by epoch, a panel a method, a line a column, and at its end test accuracy."""
+    methods, columns = (list(dict.fromkeys(key[place] for key in records)) for place in (0, 1))
+    picture = Picture(figsize=(5.5 * len(methods), 4.5), layout="constrained", dpi=110)
+    panels = np.atleast_1d(picture.subplots(1, len(methods), sharey=True))
+    for axes, method in zip(panels, methods, strict=True):
+        for number, column in enumerate(columns):
+            if record := records.get((method, column)):
+                _curve(axes, record, f"C{number}")
+        axes.set(xlabel="epoch", title=ROWS["table1"][method].label, ylim=(90, 100))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    panels[0].set(ylabel="accuracy, %")
+    panels[-1].legend(fontsize=8, loc="lower right")
+    return picture
+
+
+def _curve(axes: Axes, record: Record, colour: str) -> None:
+    run, column = record.runs[0], record.cell.where
+    printed = TABLE1[record.network][TABLE1_COLUMNS.index(column.beside)]
+    y = [np.nan if value is None else 100 * value for value in run.curve]
+    axes.plot(range(1, len(y) + 1), y, color=colour, label=f"{column.label}, training")
+    axes.plot(len(y) + 0.2, 100 * run.published, "o", color=colour)
+    axes.plot(len(y) + 0.4, printed, "_", color=colour, markersize=12)
+
+
 def _bars(records: Records) -> Picture:
     """Draw each method's accuracy by column, a bar each."""
     picture = Picture(**LARGE)  # type: ignore[arg-type]
@@ -161,6 +187,12 @@ FIGURES: dict[FigureName, Figure] = {
     ),
     "fig9": Figure(
         "Figure 9: confusion on Seq 1", "table1", _pairs(("cnn_lstm", "conv_snn"), ("seq1",)), _confusions
+    ),
+    "curves": Figure(
+        "Learning curves: lines of training, dots of test digits, dashes the paper's",
+        "table1",
+        _pairs(("conv_snn", "sts_resnet"), ("mnist", "seq1", "seq2", "seq3", "seq4")),
+        _curves,
     ),
     "reset": Figure(
         "Reset off against on, N-MNIST",
