@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from math import prod
-from statistics import median
 from typing import TypedDict
 
 import numpy as np
 from numba import njit
 
+from livesnn.bench.spread import spread
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError
 from livesnn.infer.synops import FloatArray, synops
@@ -48,8 +48,7 @@ def bench_bandwidth(repeats: int) -> Speeds:
     for threads in sorted({1, min(2, usable_processors())}):
         by_size = {}
         for name, size in SIZES.items():
-            speeds = [_speed(size, threads) for _ in range(repeats)]
-            by_size[name] = {"median": median(speeds), "min": min(speeds), "max": max(speeds)}
+            by_size[name] = spread([_speed(size, threads) for _ in range(repeats)])
         measured[threads_name(threads)] = by_size
     return measured
 

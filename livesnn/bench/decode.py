@@ -9,11 +9,11 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from livesnn.bench.format_files import MADE_FILES, make_events
 from livesnn.bench.format_peers import PEERS, Reader, by_livesnn
+from livesnn.bench.spread import spread
 from livesnn.errors import DataError, LivesnnError
 
 LARGE_EVENTS = 20_000_000
@@ -64,19 +64,11 @@ def _time_file(path: Path, readers: dict[str, Reader], repeats: int) -> dict[str
     events = counts["livesnn"]
     return {
         "events": events,
-        "mev_per_s": {name: _rates(events, measured) for name, measured in seconds.items()},
+        "mev_per_s": {
+            name: spread([events / took_s / 1e6 for took_s in measured]) for name, measured in seconds.items()
+        },
     }
 
 
 def _read(path: Path, read: Reader) -> int:
     return sum(len(t) for t, _, _, _ in read(path, "aedat4"))
-
-
-def _rates(events: int, seconds: list[float]) -> dict[str, float]:
-    rates = [events / second / 1e6 for second in seconds]
-    return {
-        "n": len(rates),
-        "median": round(median(rates), 2),
-        "min": round(min(rates), 2),
-        "max": round(max(rates), 2),
-    }

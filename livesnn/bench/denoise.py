@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import mean, median
+from statistics import mean
 
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.bench.slicer import PACKET_EVENTS, moving_blob
+from livesnn.bench.spread import spread
 from livesnn.events import Events, Resolution
 from livesnn.events.denoise import DenoiseSpec, DenoiseState, denoise
 from livesnn.events.dvs_pixel import DvsPixels, DvsPixelSpec
@@ -38,7 +39,7 @@ def bench_denoise(repeats: int, *, people: int = 10, n_events: int = 5_000_000) 
     -------
     By the noise, "0.3 Hz" …: shares, each the mean, min and max over ``people`` of four seconds, their gestures in
     turn: signal_kept, noise_dropped, hot_found (of the hot pixels) and noise_share (of what came); false_hot, the
-    number of pixels taken for hot that aren't, of all. By the sensor, "640x480" …: mev_per_s (median, min and max
+    number of pixels taken for hot that aren't, of all. By the sensor, "640x480" …: mev_per_s (`spread`
     over ``repeats``; of processor time) on a moving blob with a fifth of noise, in packets of 10,000.
     """
     signals = [_signal(GESTURES[index % len(GESTURES)], index) for index in range(people)]
@@ -101,11 +102,11 @@ def _among(signals: Sequence[Events], noise_hz: float) -> dict[str, object]:
                 "noise_share": noise.size / events.size,
             }
         )
-    spreads = {name: _spread([one[name] for one in measured]) for name in measured[0]}
+    spreads = {name: _mean_and_ends([one[name] for one in measured]) for name in measured[0]}
     return {**spreads, "false_hot": false_hot}
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
+def _mean_and_ends(values: Sequence[float]) -> dict[str, float]:
     return {"mean": float(mean(values)), "min": float(min(values)), "max": float(max(values))}
 
 
@@ -120,5 +121,4 @@ def _speed(sensor: Resolution, repeats: int, n_events: int) -> dict[str, float]:
             for _piece in denoise(packet, state, DenoiseSpec()):
                 pass
         rates.append(n_events / (time.thread_time() - begun_s) / 1e6)
-    timed = rates[1:]  # the first compiles, or loads what was compiled
-    return {"median": median(timed), "min": min(timed), "max": max(timed)}
+    return spread(rates[1:])  # the first compiles, or loads what was compiled

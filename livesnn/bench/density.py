@@ -15,6 +15,7 @@ import numpy.typing as npt
 from livesnn.bench.bandwidth import bench_bandwidth, limit, threads_name
 from livesnn.bench.dense_network import SETTLING, SLICE, card_of, write_levelled
 from livesnn.bench.onnx_best import BoundOnnx, write_int8
+from livesnn.bench.spread import spread
 from livesnn.bench.step import THREADS
 from livesnn.card import ModelCard
 from livesnn.errors import DataError
@@ -211,5 +212,4 @@ def _pass(model: Model, inputs: Sequence[Frame]) -> Pass:
 
 def _ratio(others: Sequence[Times], ours: Sequence[Times]) -> dict[str, float]:
     """Return how many times as fast ours is by the medians of each repeat."""
-    ratios = [float(np.median(other) / np.median(our)) for other, our in zip(others, ours, strict=True)]
-    return {"median": float(np.median(ratios)), "min": min(ratios), "max": max(ratios)}
+    return spread([np.median(other) / np.median(our) for other, our in zip(others, ours, strict=True)])

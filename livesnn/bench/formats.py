@@ -16,11 +16,11 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 from typing import Any, TypeVar
 
 from livesnn.bench.format_files import MADE_FILES, MadeFile, make_events
 from livesnn.bench.format_peers import INSTALL, PEERS, Reader, Sums, by_livesnn, sums_of
+from livesnn.bench.spread import spread
 from livesnn.errors import DataError, LivesnnError
 
 EVENTS = 10_000_000
@@ -110,24 +110,21 @@ def _is_there(name: str) -> bool:
 def _figures(
     name: str, count: int, size: int, seconds: dict[str, list[float]], wrong: dict[str, str]
 ) -> dict[str, Any]:
-    rates = {one: sorted(count / took_s / 1e6 for took_s in measured) for one, measured in seconds.items()}
-    middle = {one: median(measured) for one, measured in rates.items() if measured}
-    best = max((one for one in middle if one != "livesnn"), key=lambda one: middle[one], default=None)
+    rates = {
+        one: spread([count / took_s / 1e6 for took_s in measured])
+        for one, measured in seconds.items()
+        if measured
+    }
+    best = max((one for one in rates if one != "livesnn"), key=lambda one: rates[one]["median"], default=None)
     figures: dict[str, Any] = {
         "events": count,
         "bytes_per_event": round(size / count, 2),
-        "mev_per_s": {
-            one: {
-                "median": round(middle[one], 1), "min": round(rates[one][0], 1),
-                "max": round(rates[one][-1], 1), "n": len(rates[one]),
-            }
-            for one in middle
-        },
-    }  # fmt: skip
+        "mev_per_s": rates,
+    }
     if name in GOALS:
         figures["goal"] = GOALS[name]
     if best is not None:
-        figures |= {"best_peer": best, "ratio": round(middle["livesnn"] / middle[best], 2)}
+        figures |= {"best_peer": best, "ratio": rates["livesnn"]["median"] / rates[best]["median"]}
     return figures | ({"wrong": wrong} if wrong else {})
 
 

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-
+from livesnn.bench.spread import spread
 from livesnn.simulate.gestures import gesture_stream
 
 SECONDS = 10.0
 
 
-def bench_simulate(repeats: int) -> dict[str, float]:
+def bench_simulate(repeats: int) -> dict[str, dict[str, float]]:
     """Time ``repeats`` people's first ten seconds, after one for the compiler; multiples of real time."""
-    times = [_times_real_time(seed) for seed in range(repeats + 1)][1:]
-    return {
-        "times_real_time_median": float(np.median(times)),
-        "times_real_time_min": min(times),
-        "times_real_time_max": max(times),
-        "repeats": repeats,
-    }
+    return {"times_real_time": spread([_times_real_time(seed) for seed in range(repeats + 1)][1:])}
 
 
 def _times_real_time(seed: int) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from statistics import median
 
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.bench.spread import spread
 from livesnn.card import InputSpec, SliceRule
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.frames import Slicer
@@ -22,12 +22,12 @@ PACKET_EVENTS = 10_000
 _CHUNK_EVENTS = 1_000_000
 
 
-def bench_slicer(repeats: int, *, n_events: int = 10_000_000) -> dict[str, dict[str, float]]:
+def bench_slicer(repeats: int, *, n_events: int = 10_000_000) -> dict[str, dict[str, object]]:
     """Time `Slicer.push`, packet by packet on one core, on a moving blob in noise, cut every 30 ms.
 
     Returns
     -------
-    For each sensor and input ("640x480 to 64x64", …): mev_per_s_median, _min and _max in millions of events a
+    For each sensor and input ("640x480 to 64x64", …): mev_per_s, the `spread` of millions of events a
     second over ``repeats`` passes, events and frames of one pass, and events_in_frames (those inside the crop
     and in a finished slice).
     """
@@ -66,7 +66,7 @@ def _place(
     return np.where(noise, random.integers(0, size, len(swing)), np.clip(blob, 0, size - 1)).astype(np.uint16)
 
 
-def _bench_case(sensor: Resolution, side: int, repeats: int, n_events: int) -> dict[str, float]:
+def _bench_case(sensor: Resolution, side: int, repeats: int, n_events: int) -> dict[str, object]:
     events = moving_blob(n_events, sensor, seed=0)
     rule = SliceRule(delta_t_us=30_000)
     spec = InputSpec(side, side, rule)
@@ -82,10 +82,7 @@ def _bench_case(sensor: Resolution, side: int, repeats: int, n_events: int) -> d
         ]
         rates.append(n_events / (time.perf_counter() - began_s) / 1e6)
     return {
-        "mev_per_s_median": median(rates),
-        "mev_per_s_min": min(rates),
-        "mev_per_s_max": max(rates),
-        "repeats": repeats,
+        "mev_per_s": spread(rates),
         "events": n_events,
         "frames": len(ended),
         "events_in_frames": sum(frame.n_events for frame in ended),

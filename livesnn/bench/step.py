@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from livesnn import itself
 from livesnn.bench.slicer import moving_blob
+from livesnn.bench.spread import spread
 from livesnn.bench.window import run_window
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError, ModelError
@@ -159,12 +160,6 @@ def _startup_s(model: str) -> float:
     return took_s
 
 
-def bench_startup(model: str, repeats: int) -> dict[str, float]:
+def bench_startup(model: str, repeats: int) -> dict[str, dict[str, float]]:
     """Time the whole program from its start to the first picture shown, offscreen, warm caches; s."""
-    warm = np.array([_startup_s(model) for _ in range(repeats + 1)][1:])
-    return {
-        "s_median": float(np.median(warm)),
-        "s_min": float(warm.min()),
-        "s_max": float(warm.max()),
-        "repeats": repeats,
-    }
+    return {"s": spread([_startup_s(model) for _ in range(repeats + 1)][1:])}

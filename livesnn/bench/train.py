@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from livesnn.bench.spread import spread
 from livesnn.errors import LivesnnError
 from livesnn.train.config import TrainConfig
 from livesnn.train.precision import Precision
@@ -82,7 +83,7 @@ def _measure(frameworks: tuple[str, ...], config: TrainConfig, repeats: int) -> 
                 measured.append(worker("train", STEPS))
         found = {
             name: {
-                "samples_per_s": _spread(measured),
+                "samples_per_s": spread(measured),
                 "density": check["density"],
                 **worker("memory"),
             }
@@ -103,10 +104,6 @@ def _agreement(ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any]) -> dict
     """Compare mean outputs [B, K]."""
     near = np.abs(ours - theirs).max(1) <= TOLERANCE
     return {"same_decision": float((ours.argmax(1) == theirs.argmax(1)).mean()), "within": float(near.mean())}
-
-
-def _spread(rates: list[float]) -> dict[str, float]:
-    return {"median": float(np.median(rates)), "min": min(rates), "max": max(rates), "n": len(rates)}
 
 
 class _Worker:
