@@ -116,8 +116,8 @@ _CPU: dict[str, dict[str, Any] | None] = {
     "sts_resnet": {"epochs": 6, "analog_epochs": 1, "digits": 20_000},
     "conv_lstm": None,
     "c3d": None,
-    "cnn_small": {"epochs": 4},
-    "cnn_lstm_small": {"epochs": 4},
+    "cnn_small": {"epochs": 2},
+    "cnn_lstm_small": {"epochs": 2},
 }
 """By method, what two cores do of an MNIST column in an hour or so; None: it is out of reach, a step is timed alone.
 
