@@ -14,17 +14,20 @@ from livesnn.bench.tables import What, shown
 FOLDER = Path(__file__).parents[1] / "models" / "results" / "tables"
 
 
-def renewed(text: str) -> str:
-    """Return the page with each part as it is now; raises ValueError where a part has no mark."""
+def renewed(text: str, folder: Path) -> str:
+    """Return the page with each part as it is now; figures are drawn into ``folder``.
+
+    Raises ValueError where a part has no mark.
+    """
     for what in (what for literal in get_args(What) for what in get_args(literal)):
         part = re.compile(rf"(<!-- {what}: begin -->\n).*?(<!-- {what}: end -->)", re.DOTALL)
         if not part.search(text):
             raise ValueError(f"the page has no part for {what}")
-        now = shown(what, FOLDER, "cpu", "best").strip()
+        now = shown(what, folder, "cpu", "best").strip()
         text = part.sub(lambda found: f"{found[1]}{now}\n{found[2]}", text)  # noqa: B023 (called at once)
     return text
 
 
 if __name__ == "__main__":
     page = FOLDER / "README.md"
-    page.write_text(renewed(page.read_text(encoding="utf-8")), encoding="utf-8")
+    page.write_text(renewed(page.read_text(encoding="utf-8"), FOLDER), encoding="utf-8")

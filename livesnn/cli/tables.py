@@ -26,6 +26,8 @@ What = Literal[
     "state",
 ]
 
+MOST_SEEDS = 1000
+
 
 def tables(
     what: Annotated[What, tyro.conf.Positional],
@@ -42,7 +44,8 @@ def tables(
 ) -> int:
     """Run the paper's experiments cell by cell, or show what is there beside the paper's figures.
 
-    A cell that is done isn't run again; one that was interrupted goes on where it was. One line of JSON a cell.
+    A cell that is done isn't run again; one that was interrupted goes on where it was; one whose data aren't there is
+    said and left. One line of JSON a cell. What has no cells (fig1, fig2, state) is measured anew.
 
     Parameters
     ----------
@@ -53,7 +56,7 @@ def tables(
     cell
         METHOD:COLUMN, as in cnn_lstm:seq1; default: all that the table or figure shows, one by one.
     budget
-        cpu: what two cores do in hours; ConvLSTM's and C3D's steps are timed alone, as they would take days. paper:
+        cpu: what two cores do in hours a cell; of ConvLSTM and C3D, which take longest, steps are timed alone. paper:
         100 epochs, ten seeds, all digits. small: a test of the command.
     recipe
         paper: the paper's own loss, optimiser and read-out; best: what measures best here.
@@ -80,8 +83,8 @@ def tables(
             raise LivesnnError(f"nothing is kept in {out}: run it in the repository, or give --out")
         write(shown(what, out, budget, recipe))
         return 0
-    if seeds is not None and seeds < 1:
-        raise LivesnnError(f"{seeds} seeds train nothing: give --seeds 1 or more")
+    if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
+        raise LivesnnError(f"{seeds} seeds: give --seeds 1 to {MOST_SEEDS:,}")
     keep_freed_memory()
     for record in run_all(what, cell, budget, recipe, seeds, Folders(data, runs, out)):
         write_json(record)

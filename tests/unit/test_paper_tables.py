@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import get_args
 
@@ -17,7 +19,7 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 import torch
 
 from livesnn.bench.tables import run as running
-from livesnn.bench.tables import shown
+from livesnn.bench.tables import run_all, shown
 from livesnn.bench.tables.cells import BUDGETS, COLUMNS, ROWS, Cell, TableName, cells
 from livesnn.bench.tables.feature_maps import FOLLOWING, FeatureMaps, measure_feature_maps
 from livesnn.bench.tables.figures import FigureName
@@ -40,6 +42,7 @@ from livesnn.train.recipes import RECIPES
 from livesnn.train.run_folder import BEST
 from tests import trees
 
+ROOT = Path(__file__).parents[2]
 TABLES = get_args(TableName)
 CONV_SNN = Cell("table1", "conv_snn", "seq1")
 FIGURES_TITLES: dict[FigureName, str] = {
@@ -175,6 +178,21 @@ def test_a_part_of_a_data_set_is_named_in_table_2(tmp_path: Path) -> None:
     assert "`livesnn tables table2 --cell sts_resnet:nmnist --budget cpu --data DIR`" in text
 
 
+def test_every_cell_of_table_2_that_is_run_is_shown(tmp_path: Path) -> None:
+    for cell in cells(
+        "table2",
+        "cpu",
+        "best",
+        (
+            *(f"{c.method}:{c.column}" for c in cells("table2", "cpu", "best")),
+            "conv_snn:nmnist",
+            "resnet18:nmnist",
+        ),
+    ):
+        write_record(tmp_path, a_record(cell, 0.4321))
+    assert page("table2", tmp_path, "cpu", "best").split("What the cells are")[0].count("43.21") == 12
+
+
 def test_videos_are_decided_as_a_whole_as_published_figures_are(tmp_path: Path) -> None:
     windows = replace(a_run(0, 0.7), n=300, recordings=100, accuracy_recordings=0.8)
     record = a_record(Cell("table2", "resnet18", "ucf6")).with_run(windows)
@@ -217,8 +235,49 @@ def test_a_part_of_a_data_set_does_not_fill_the_cell_of_the_whole(tmp_path: Path
     assert not folders.out.exists()
 
 
+def test_cells_without_data_are_left_and_counted(tmp_path: Path) -> None:
+    folders = Folders(tmp_path / "none", tmp_path / "runs", tmp_path / "out")
+    write_record(folders.out, a_record(CONV_SNN, 0.9))
+    named = ("cnn:seq1", "conv_snn:seq1", "cnn:seq2")
+    lines = run_all("table1", named, "cpu", "best", None, folders)
+    assert next(lines)["mean"] == 0.9
+    with pytest.raises(DataError, match="2 of 3 cells aren't run: see above"):
+        next(lines)
+
+
+def test_nothing_is_trained_where_nothing_can_be_kept(tmp_path: Path) -> None:
+    out = tmp_path / "a file"
+    out.touch()
+    for what in ("table1", "fig1", "fig2", "state"):
+        with pytest.raises(DataError, match=r"can't be written: .*give another --out"):
+            next(run_all(what, (), "cpu", "best", None, Folders(tmp_path, tmp_path, out)))
+
+
+def test_a_cells_file_under_the_name_of_another_is_not_shown_as_that(tmp_path: Path) -> None:
+    write_record(tmp_path, a_record(CONV_SNN, 0.9))
+    record_file(tmp_path, CONV_SNN).rename(record_file(tmp_path, CONV_SNN._replace(column="seq2")))
+    with pytest.raises(DataError, match=r"seq2.* is the cell table1-conv_snn-seq1-cpu-best"):
+        page("table1", tmp_path, "cpu", "best")
+
+
+def test_the_wall_time_of_a_run_that_was_gone_on_with_is_not_said_to_be_whole(tmp_path: Path) -> None:
+    write_record(tmp_path, a_record(CONV_SNN).with_run(replace(a_run(0, 0.9), resumed_epochs=2)))
+    assert "| more than 2 min |" in page("table1", tmp_path, "cpu", "best")
+
+
+def test_the_page_is_what_its_files_say(tmp_path: Path) -> None:
+    program = spec_from_file_location("tables", ROOT / "packaging" / "tables.py")
+    assert program is not None
+    assert program.loader is not None
+    tables = module_from_spec(program)
+    program.loader.exec_module(tables)
+    folder = shutil.copytree(tables.FOLDER, tmp_path / "tables")  # figures are drawn there
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert tables.renewed(text, folder) == text
+
+
 def test_an_epoch_that_was_repeated_after_a_stop_counts_once_and_a_lost_one_is_none(tmp_path: Path) -> None:
-    for version, text in enumerate(("0.1,0\n,0\n0.2,1\n", "0.25,1\n0.3,3\n")):
+    for version, text in enumerate(("0.1,0\n,0\n0.2,1\n0.4\n", "0.25,1\n0.3,3\n")):
         log = tmp_path / "log" / f"version_{version}" / "metrics.csv"
         log.parent.mkdir(parents=True)
         log.write_text(f"accuracy,epoch\n{text}")
@@ -249,8 +308,8 @@ def test_figure_2_is_measured_on_fresh_weights_by_depth(tmp_path: Path) -> None:
     )
     (tmp_path / "fig2.json").write_bytes(msgspec.json.encode(measured))
     text = shown("fig2", tmp_path, "cpu", "best")
-    assert "- best recipe, spikes: 0.5" in text
-    assert "- best recipe, leaky ReLU: undefined: both are zero" in text
+    assert "- best recipe, spikes: 0.5 and 1" in text
+    assert "- best recipe, leaky ReLU: undefined: the last one is zero" in text
     assert (tmp_path / "fig2.png").exists()
 
 
@@ -270,7 +329,7 @@ def test_figure_2_has_a_norm_for_each_convolution_and_seed(tmp_path: Path) -> No
 def test_a_turn_leaves_its_direction_in_the_maps_of_spikes_but_not_in_those_of_an_ann(tmp_path: Path) -> None:
     folders = Folders(trees.mnist(tmp_path / "data"), tmp_path / "runs", tmp_path / "out")
     assert "isn't measured yet" in shown("fig1", folders.out, "cpu", "best")
-    with pytest.raises(DataError, match=r"cnn_lstm:seq2 .* and .*--cell conv_snn:seq2 --budget cpu"):
+    with pytest.raises(DataError, match=r"cnn_lstm_small:seq2 .* and .*--cell conv_snn:seq2 --budget cpu"):
         measure_feature_maps(folders)
     digits = torch.randint(0, 256, (8, 10, 1, 28, 28), dtype=torch.uint8)
     for method in FOLLOWING:
@@ -284,11 +343,11 @@ def test_a_turn_leaves_its_direction_in_the_maps_of_spikes_but_not_in_those_of_a
         torch.save({"state_dict": weights, **kept_too}, run / BEST)
     measured = measure_feature_maps(folders)
     assert kept(folders.out / "fig1.json", FeatureMaps) == measured
-    ann, snn = measured.differences["cnn_lstm"], measured.differences["conv_snn"]
+    ann, snn = measured.differences["cnn_lstm_small"], measured.differences["conv_snn"]
     assert ann["frame"] == snn["frame"] < 1e-3
     assert max(ann["first"], ann["second"]) < 1e-3
     assert min(snn["first"], snn["second"]) > 0.05
-    assert "| CNN+LSTM | 0.000 | 0.000 | 0.000 |" in shown("fig1", folders.out, "cpu", "best")
+    assert "| CNN+LSTM 36-36 | 0.000 | 0.000 | 0.000 |" in shown("fig1", folders.out, "cpu", "best")
     assert (folders.out / "fig1.png").stat().st_size > 5000
 
 

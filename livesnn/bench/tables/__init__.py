@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from livesnn.bench.tables.cells import BudgetName, cells
+from livesnn.bench.tables.cells import BudgetName, Cell, cells
 from livesnn.bench.tables.feature_maps import feature_maps_page, measure_feature_maps
-from livesnn.bench.tables.figures import FIGURES, FigureName, figure_cells, figure_page
+from livesnn.bench.tables.figures import FIGURES, FigureName, figure_page
 from livesnn.bench.tables.gradients import gradients_page, measure_gradients
 from livesnn.bench.tables.page import page
+from livesnn.bench.tables.record import check_out
 from livesnn.bench.tables.run import Folders, run_cell
 from livesnn.bench.tables.state import measure_state, state_page
-from livesnn.errors import LivesnnError
+from livesnn.errors import DataError, LivesnnError
 from livesnn.report import say
 from livesnn.train.recipes import RecipeName
 
@@ -49,24 +50,40 @@ def run_all(
     Raises
     ------
     LivesnnError
-        There is no such cell; and as `run_cell` does.
+        There is no such cell; and as `run_cell` does. Where the data of one of several cells aren't there, at the
+        end, after the others.
     """
     if what == "fig1" or what == "fig2" or what == "state":
         if named or seeds:
             raise LivesnnError(f"{what} has no cells, and seeds of its own: leave --cell and --seeds out")
+        check_out(folders.out)
         MEASURED[what].measure(folders)
         yield {"what": what, "kept_in": str(folders.out)}
         return
     if what == "table1" or what == "table2":
         chosen = cells(what, budget, recipe, named)
     else:
-        chosen = (
-            cells(FIGURES[what].table, budget, recipe, named) if named else figure_cells(what, budget, recipe)
-        )
+        figure = FIGURES[what]
+        chosen = cells(figure.table, budget, recipe, named or figure.cells)
+    yield from _run_each(chosen, seeds, folders)
+
+
+def _run_each(chosen: Sequence[Cell], seeds: int | None, folders: Folders) -> Iterator[dict[str, object]]:
+    check_out(folders.out)
+    failed = 0
     for number, cell in enumerate(chosen, 1):
         say(f"cell {number} of {len(chosen)}: {cell.method}:{cell.column}, budget {cell.budget}")
-        record = run_cell(cell, folders, seeds)
+        try:
+            record = run_cell(cell, folders, seeds)
+        except DataError as error:
+            if len(chosen) == 1:
+                raise
+            say(f"{cell.method}:{cell.column} isn't run: {error}")
+            failed += 1
+            continue
         yield {**cell._asdict(), "mean": record.mean, "sd": record.sd, "seeds": len(record.runs)}
+    if failed:
+        raise DataError(f"{failed} of {len(chosen)} cells aren't run: see above")
 
 
 def shown(what: What, out: Path, budget: BudgetName, recipe: RecipeName) -> str:

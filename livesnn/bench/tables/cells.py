@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
-from livesnn.bench.tables.paper import EPOCHS, METHODS, SEEDS, TABLE1
+from livesnn.bench.tables.paper import EPOCHS, METHODS, SEEDS, TABLE1, TABLE2
 from livesnn.errors import LivesnnError
 from livesnn.train.augmentation import STILL, Augmentation
 from livesnn.train.config import TrainConfig
@@ -119,7 +119,7 @@ _CPU: dict[str, dict[str, Any] | None] = {
     "cnn_small": {"epochs": 2},
     "cnn_lstm_small": {"epochs": 2},
 }
-"""By method, what two cores do of an MNIST column in an hour or so; None: it is out of reach, a step is timed alone.
+"""By method, what two cores do of an MNIST column in an hour or so; None: left out, a step is timed alone.
 
 Of so few epochs the recipe's three analog ones would be half, and short trainings learn faster with fewer
 (models/README.md): one, so that the method is still the hybrid one.
@@ -242,7 +242,7 @@ def cells(
     """Return the cells of a table, or those ``named`` METHOD:COLUMN; raises LivesnnError on others."""
     rows, columns = ROWS[table], COLUMNS[table]
     if not named:
-        named = tuple(f"{method}:{column}" for method in _usual(table) for column in columns)
+        named = _usual(table)
     found = []
     for name in named:
         method, _, column = name.partition(":")
@@ -256,6 +256,14 @@ def cells(
 
 
 def _usual(table: TableName) -> tuple[str, ...]:
-    """Return the rows that are run where no cell is named: the paper's."""
-    usual = {"table1": tuple(TABLE1), "table2": ("sts_resnet", "resnet18"), "fig7": ("hybrid", "stbp")}
-    return usual[table]
+    """Return the cells that are run where none is named: the paper's."""
+    columns = COLUMNS[table]
+    if table == "table2":
+        return tuple(
+            f"{published.network}:{name}"
+            for published in TABLE2
+            for name, column in columns.items()
+            if published.network and column.beside == published.dataset
+        )
+    rows = {"table1": tuple(TABLE1), "fig7": ("hybrid", "stbp")}[table]
+    return tuple(f"{row}:{column}" for row in rows for column in columns)

@@ -1,7 +1,7 @@
 """Figure 1: what ConvSNN and CNN+LSTM make of a digit that turns, before and after it has. Not here: training them.
 
-Half-way round a digit stands on its head whichever way it turned: what differs there between the two directions has
-been kept from the frames before.
+Half-way round a digit stands on its head whichever way it turned, after as many frames: what differs there between
+the two directions has been kept from the frames before.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from livesnn.train.datasets.sequences import classes_of
 from livesnn.train.run_folder import BEST, load_best
 from livesnn.train.trainer import own_commit
 
-FOLLOWING = {"cnn_lstm": "lstm", "conv_snn": "hidden"}
-"""The methods, and what reads their second convolution's maps."""
+FOLLOWING = {"cnn_lstm_small": "lstm", "conv_snn": "hidden"}
+"""The methods, which take as many operations, and what reads their second convolution's maps."""
 COLUMN = "seq2"
 DATASET: Literal["mnist-seq2"] = "mnist-seq2"
-HALF_WAY = (5, 4)
-"""The frame of each direction in which the digit stands on its head: one is the other played backwards."""
+HALF_WAY = 5
+"""The frame in which the digit stands on its head."""
 SHOWN_CHANNELS, MOST_DIGITS, AT_ONCE = 6, 500, 20
 FILE = "fig1.json"
 COMMAND = "livesnn tables fig1 --data DIR --runs RUNS"
@@ -66,14 +66,14 @@ def measure_feature_maps(folders: Folders) -> FeatureMaps:
     if missing:
         commands = " and ".join(f"`{cell.command(1)}`" for cell in missing)
         raise DataError(
-            f"{folders.runs} has no trained network for figure 1: first run {commands} (an hour each)"
+            f"{folders.runs} has no trained network for figure 1: first run {commands} (half an hour each)"
         )
     nets = {cell.method: _trained(cell, folders) for cell in wanted}
     differences: dict[str, dict[str, float]] = {}
     shown: dict[str, Any] = {}
     clips = data_set(DATASET).load_split(folders.data, "test", next(iter(nets.values())).card)
     frames = _both_ways(clips)
-    half_way = _half_way(frames.swapaxes(1, 2).swapaxes(0, 1)).astype(np.float32)
+    half_way = frames[:, :, HALF_WAY].astype(np.float32)
     zero = int(np.flatnonzero(clips.labels[::2] == 0)[0])
     for method, net in nets.items():
         first, second = _maps(net, FOLLOWING[method], frames)
@@ -84,7 +84,7 @@ def measure_feature_maps(folders: Folders) -> FeatureMaps:
         }
         busiest = np.argsort(-first[zero].sum(axis=(0, 2, 3)), kind="stable")[:SHOWN_CHANNELS]
         shown[method] = np.round(first[zero][:, busiest], 4).tolist()
-    frame = tuple(map(tuple, frames[zero, 0, HALF_WAY[0], 0].tolist()))
+    frame = tuple(map(tuple, frames[zero, 0, HALF_WAY, 0].tolist()))
     measured = FeatureMaps(len(frames), differences, frame, shown, own_commit(), COMMAND)
     keep(folders.out / FILE, measured)
     return measured
@@ -103,9 +103,13 @@ def _run(cell: Cell, folders: Folders) -> Path:
 
 
 def _both_ways(clips: Clips) -> npt.NDArray[np.uint8]:
-    """Return frames [N, 2 directions, T, C, H, W] of as many digits: a digit's two clips lie one after the other."""
+    """Return frames [N, 2 directions, 6, C, H, W] of as many digits, upright first, on their heads last.
+
+    A digit's two clips lie one after the other, the second is the first played backwards: 324° first, upright last.
+    """
     frames = clips.frames[: 2 * MOST_DIGITS]
-    return frames.reshape(-1, 2, *frames.shape[1:])
+    clockwise, backwards = frames[::2, : HALF_WAY + 1], np.roll(frames[1::2], 1, axis=1)[:, : HALF_WAY + 1]
+    return np.stack([clockwise, backwards], axis=1)
 
 
 @torch.no_grad()
@@ -123,15 +127,10 @@ def _maps(net: Network, following: str, frames: npt.NDArray[np.uint8]) -> tuple[
             net(given, net.initial_state(given.shape[1]))
             for each, of_layer in zip(read, maps, strict=True):
                 every = each.reshape(len(given), *some.shape[:2], *_of_one(each))
-                of_layer.append(_half_way(every.float().numpy()))
+                of_layer.append(every[HALF_WAY].float().numpy())
     for hook in hooks:
         hook.remove()
     return np.concatenate(maps[0]), np.concatenate(maps[1])
-
-
-def _half_way(every: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return [N, 2, …] of [T, N, 2 directions, …]."""
-    return np.stack([every[step, :, way] for way, step in enumerate(HALF_WAY)], axis=1)
 
 
 def _of_one(maps: Tensor) -> tuple[int, ...]:
@@ -174,9 +173,9 @@ def _draw(measured: FeatureMaps) -> Picture:
     """Draw the busiest maps of a 0 half-way round: a row a direction, and how they differ."""
     ways = ("clockwise", "counter-cl.", "difference")
     picture = Picture(figsize=(1.1 * (SHOWN_CHANNELS + 1), 7.2), layout="constrained", dpi=110)
-    axes = picture.subplots(len(FOLLOWING) * 3, SHOWN_CHANNELS + 1)
-    for block, method in enumerate(FOLLOWING):
-        maps = np.array(measured.shown[method])
+    axes = picture.subplots(len(measured.shown) * 3, SHOWN_CHANNELS + 1)
+    for block, (method, of_method) in enumerate(measured.shown.items()):
+        maps = np.array(of_method)
         shown = [*maps, np.abs(maps[0] - maps[1])]
         for row, (way, each) in enumerate(zip(ways, shown, strict=True)):
             line = axes[3 * block + row]

@@ -64,7 +64,7 @@ def _accuracy_by_operations(records: Records) -> Picture:
         shown = [record for (_, key), record in records.items() if key == column]
         x, y = [record.macs / 1e6 for record in shown], [100 * (record.mean or 0) for record in shown]
         axes.scatter(x, y, marker=marker, label=f"ours, {COLUMNS['table1'][column].label}")
-    label = "the paper's"
+    label = "the paper's, at the operations counted here"
     for name, percents in TABLE1.items():
         known = [record for (method, _), record in records.items() if method == name]
         if known:

@@ -101,16 +101,19 @@ def _draw(measured: Gradients) -> Picture:
 
 
 def _words(measured: Gradients) -> str:
-    """Return the first layer's gradient in shares of the last hidden one's, and where the numbers come from."""
+    """Return the first two layers' gradients in shares of the last hidden one's, and where the numbers come from."""
     words = []
     for name, sides in measured.norms.items():
         for side, norms in sides.items():
-            first, last = np.median(np.array(norms)[:, [0, -2]], axis=0)
-            share = f"{first / last:.2g}" if last else "undefined: both are zero" if not first else "infinite"
-            words.append(f"- {name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}: {share}")
+            first, second, last = np.median(np.array(norms)[:, [0, 1, -2]], axis=0)
+            shares = (
+                f"{first / last:.2g} and {second / last:.2g}" if last else "undefined: the last one is zero"
+            )
+            words.append(f"- {name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}: {shares}")
     text = "\n".join(words)
     seeds = len(next(iter(next(iter(measured.norms.values())).values())))
     return (
-        f"The first layer's norm by the last hidden layer's, median of {seeds} seeds, {measured.clips} clips of "
-        f"{measured.dataset}, fresh weights (commit {measured.commit}, `{measured.command}`):\n\n{text}"
+        f"The first and the second layer's norm by the last hidden layer's, median of {seeds} seeds, "
+        f"{measured.clips} clips of {measured.dataset}, fresh weights "
+        f"(commit {measured.commit}, `{measured.command}`):\n\n{text}"
     )

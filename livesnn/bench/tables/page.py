@@ -40,7 +40,7 @@ def _filled(record: Record | None) -> bool:
 
 def below_paper(record: Record) -> bool:
     """Whether a cell took less than the paper's budget: epochs, seeds, or digits."""
-    digits = record.dataset.startswith("mnist-") and "--digits" in record.trainings[0]
+    digits = record.dataset.startswith("mnist-") and any("--digits" in each for each in record.trainings)
     return digits or record.epochs < EPOCHS or len(record.runs) < SEEDS
 
 
@@ -98,8 +98,9 @@ def _table2(records: Records) -> str:
         keys = [key for key, column in columns.items() if column.beside == published.dataset]
         ours = [_of_key(records, published.network, key) for key in keys] if published.network else []
         rows.append([published.model, published.dataset, f"{published.percent:g}", "; ".join(ours)])
+    printed = {(published.network, published.dataset) for published in TABLE2}
     for (method, key), record in records.items():
-        if method not in ("sts_resnet", "resnet18"):
+        if (method, columns[key].beside) not in printed:
             rows.append(
                 [METHODS[record.network].label, columns[key].beside, "", _of_key(records, method, key)]
             )
@@ -148,7 +149,7 @@ def details(records: Sequence[Record]) -> str:
             _mean("{:.2f} %", [run.accuracy_carried for run in record.runs], 100),
             _mean("{:.3f}", [run.density for run in record.runs]),
             f"{record.step.seconds * 1e3:,.0f} ms of {record.step.batch} clips",
-            _duration(sum(run.wall_s for run in record.runs)),
+            _wall_time(record),
             _where(record),
             record.commit,
         ]
@@ -157,8 +158,14 @@ def details(records: Sequence[Record]) -> str:
     return f"What the cells are:\n\n{_markdown(head, rows)}"
 
 
+def _wall_time(record: Record) -> str:
+    """Return how long all runs took; of one that was gone on with only the last part is known."""
+    resumed = any(run.resumed_epochs for run in record.runs)
+    return "more than " * resumed + _duration(sum(run.wall_s for run in record.runs))
+
+
 def _where(record: Record) -> str:
-    cpu = f"{record.machine['processor']}, threads: {record.machine['threads']}"
+    cpu = f"{record.machine.get('processor')}, threads: {record.machine.get('threads')}"
     where = cpu if record.device == "cpu" else record.device
     return ", ".join(filter(None, (where, record.machine.get("precision"))))
 
@@ -180,7 +187,7 @@ def empty_cells(missing: Sequence[Cell], records: Records) -> str:
             step = record.step
             epoch = _duration(step.seconds * step.steps_per_epoch)
             speed = f"{step.seconds:.2f} s a step of {step.batch} clips, {epoch} an epoch"
-            why = f"out of reach: {speed} ({_where(record)})"
+            why = f"left out of the cpu budget: {speed} ({_where(record)})"
             cell = cell._replace(budget="paper")
         rows.append([f"{cell.method}:{cell.column}", why, f"`{cell.command(cell.seeds)}`"])
     return f"Empty cells:\n\n{_markdown(['cell', 'why', 'what fills it'], rows)}"

@@ -6,6 +6,7 @@ import re
 import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import msgspec
@@ -99,17 +100,22 @@ class Record:
         """Return which cell it is."""
         return Cell(self.table, self.method, self.column, self.budget, self.recipe)
 
-    @property
-    def done(self) -> bool:
-        """Whether nothing is left to run."""
-        return self.out_of_reach or len(self.runs) >= self.seeds
-
     def with_run(self, run: Run) -> Record:
         """Return this with one run more, and the mean and deviation of all."""
         runs = (*self.runs, run)
         accuracies = [each.published for each in runs]
         sd = statistics.stdev(accuracies) if len(runs) > 1 else None
         return replace(self, runs=runs, mean=statistics.mean(accuracies), sd=sd)
+
+
+def check_out(out: Path) -> None:
+    """Raise DataError where nothing can be kept, before hours are spent on what would be."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise DataError(f"{out} can't be written: {error.strerror or error}: give another --out") from error
 
 
 def record_file(out: Path, cell: Cell) -> Path:
@@ -139,11 +145,14 @@ def read_record(out: Path, cell: Cell) -> Record | None:
     if not file.exists():
         return None
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Record)
+        record = msgspec.json.decode(file.read_bytes(), type=Record)
     except (OSError, msgspec.DecodeError) as error:
         raise DataError(
             f"{file} is no cell of a table ({error}): delete it, and the cell is run again"
         ) from error
+    if record.cell != cell:
+        raise DataError(f"{file} is the cell {record.cell.name}: give it its name back, or delete it")
+    return record
 
 
 def best_records(out: Path, wanted: list[Cell]) -> dict[tuple[str, str], Record]:

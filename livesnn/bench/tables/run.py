@@ -203,5 +203,7 @@ def training_curve(run: Path) -> tuple[float | None, ...]:
     for log in logs:
         with log.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        found |= {int(row["epoch"]): float(row["accuracy"]) for row in rows if row.get("accuracy")}
+        found |= {
+            int(row["epoch"]): float(row["accuracy"]) for row in rows if row["accuracy"] and row["epoch"]
+        }
     return tuple(found.get(epoch) for epoch in range(max(found, default=-1) + 1))
