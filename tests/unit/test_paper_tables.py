@@ -163,9 +163,10 @@ def test_the_papers_whole_budget_bears_no_mark_and_is_preferred(tmp_path: Path) 
 
 def test_a_cell_out_of_reach_says_what_a_step_takes(tmp_path: Path) -> None:
     cell = Cell("table1", "conv_lstm", "seq1")
-    write_record(tmp_path, a_record(cell))
+    write_record(tmp_path, replace(a_record(cell), synops=1.5e9))
     text = page("table1", tmp_path, "cpu", "best")
     assert row(text, "ConvLSTM")[3] == "– (99.11)"
+    assert "| 1,500.0 (fresh weights) |" in text
     assert "0.50 s a step of 50 clips, 18 min an epoch" in row(text, "conv_lstm:seq1")[1]
     assert "--budget paper" in row(text, "conv_lstm:seq1")[2]
 

@@ -84,11 +84,19 @@ def _size(label: str, records: Sequence[Record]) -> list[str]:
     """Return what a method's network takes; of the largest, as the number of classes changes it by a little."""
     if not records:
         return [label, EMPTY, EMPTY, EMPTY]
-    counts = [run.synops for record in records for run in record.runs]
-    ends = dict.fromkeys(f"{count / 1e6:.1f}" for count in (min(counts), max(counts))) if counts else [EMPTY]
-    synops = " to ".join(ends)
     parameters, macs = max(record.parameters for record in records), max(record.macs for record in records)
-    return [label, f"{parameters:,}", f"{macs / 1e6:,.1f}", synops]
+    return [label, f"{parameters:,}", f"{macs / 1e6:,.1f}", _synops(records)]
+
+
+def _synops(records: Sequence[Record]) -> str:
+    """Return the least and the most of all runs; of none what fresh weights take, where that was counted."""
+    counts = [run.synops for record in records for run in record.runs]
+    fresh = [record.synops for record in records if record.synops is not None]
+    known = counts or fresh
+    if not known:
+        return EMPTY
+    ends = dict.fromkeys(f"{count / 1e6:,.1f}" for count in (min(known), max(known)))
+    return " to ".join(ends) + " (fresh weights)" * (not counts)
 
 
 def _table2(records: Records) -> str:

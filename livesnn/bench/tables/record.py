@@ -65,8 +65,9 @@ class StepTime:
 class Record:
     """A cell: what it is, what it took, and its runs; none of a cell that is out of reach.
 
-    ``training_samples``: clips an epoch. ``macs``: of a clip. ``mean``, ``sd``: of the runs' `published` accuracy;
-    the standard deviation of one run is unknown.
+    ``training_samples``: clips an epoch. ``macs``: of a clip; ``synops``: with fresh weights, where nothing is
+    trained (else see `Run`). ``mean``, ``sd``: of the runs' `published` accuracy; the deviation of one is unknown.
+    ``commit``, ``device``, ``machine`` and ``step`` are those of the beginning.
     """
 
     table: TableName
@@ -91,6 +92,7 @@ class Record:
     command: str
     trainings: tuple[str, ...]
     out_of_reach: bool = False
+    synops: float | None = None
     runs: tuple[Run, ...] = ()
     mean: float | None = None
     sd: float | None = None

@@ -112,6 +112,7 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
         command=cell.command(seeds),
         trainings=cell.trainings(seeds),
         out_of_reach=cell.out_of_reach,
+        synops=operations.synops if cell.out_of_reach else None,
     )
 
 
