@@ -10,8 +10,8 @@ from livesnn.bench.tables.cells import BudgetName, Cell, cells
 from livesnn.bench.tables.feature_maps import feature_maps_page, measure_feature_maps
 from livesnn.bench.tables.figures import FIGURES, FigureName, figure_page
 from livesnn.bench.tables.gradients import gradients_page, measure_gradients
+from livesnn.bench.tables.keeping import check_out
 from livesnn.bench.tables.page import page
-from livesnn.bench.tables.record import check_out
 from livesnn.bench.tables.run import Folders, run_cell
 from livesnn.bench.tables.state import measure_state, state_page
 from livesnn.errors import DataError, LivesnnError

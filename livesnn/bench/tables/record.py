@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
-import msgspec
-
 from livesnn.bench.tables.cells import BUDGETS, BudgetName, Cell, TableName
+from livesnn.bench.tables.keeping import keep, kept
 from livesnn.errors import DataError
-from livesnn.files import replace_file
 from livesnn.train.networks import NetworkName
 from livesnn.train.recipes import RecipeName
 
@@ -110,49 +106,21 @@ class Record:
         return replace(self, runs=runs, mean=statistics.mean(accuracies), sd=sd)
 
 
-def check_out(out: Path) -> None:
-    """Raise DataError where nothing can be kept, before hours are spent on what would be."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise DataError(f"{out} can't be written: {error.strerror or error}: give another --out") from error
-
-
 def record_file(out: Path, cell: Cell) -> Path:
     """Return where a cell is kept."""
     return out / f"{cell.name}.json"
 
 
 def write_record(out: Path, record: Record) -> None:
-    """Keep a cell, as a whole or not at all; raises DataError when it can't be written."""
-    file = record_file(out, record.cell)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        replace_file(file, _as_json(record).encode())
-    except OSError as error:
-        raise DataError(f"{file} can't be written: {error.strerror or error}: give another --out") from error
-
-
-def _as_json(record: Record) -> str:
-    """Return indented JSON, a row of numbers on one line."""
-    text = msgspec.json.format(msgspec.json.encode(record), indent=1).decode()
-    return re.sub(r"\[[\d\s.,eE+-]+\]", lambda row: f"[{' '.join(row[0][1:-1].split())}]", text)
+    """Keep a cell; raises DataError when it can't be written."""
+    keep(record_file(out, record.cell), record)
 
 
 def read_record(out: Path, cell: Cell) -> Record | None:
-    """Return what is kept of a cell, if anything; raises DataError where it is damaged."""
+    """Return what is kept of a cell, if anything; raises DataError where it is damaged, or another cell."""
     file = record_file(out, cell)
-    if not file.exists():
-        return None
-    try:
-        record = msgspec.json.decode(file.read_bytes(), type=Record)
-    except (OSError, msgspec.DecodeError) as error:
-        raise DataError(
-            f"{file} is no cell of a table ({error}): delete it, and the cell is run again"
-        ) from error
-    if record.cell != cell:
+    record = kept(file, Record)
+    if record is not None and record.cell != cell:
         raise DataError(f"{file} is the cell {record.cell.name}: give it its name back, or delete it")
     return record
 
