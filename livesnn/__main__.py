@@ -31,7 +31,7 @@ def start() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns 0, or 1 after one line about an error. Bad usage exits with 2."""
+    """Run one command; returns 0, 1 after one line about an error, 130 after a signal. Bad usage exits with 2."""
     before = {number: signal.signal(number, _stopped) for number in ENDING}  # while what follows is imported
     try:
         return _main(arguments)
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _main(arguments: list[str] | None) -> int:
-    from livesnn.errors import LivesnnError
+    from livesnn.errors import LivesnnError, StoppedError
     from livesnn.paths import keep_compiled
     from livesnn.report import accept_any_text, discard_output, say
 
@@ -55,7 +55,7 @@ def _main(arguments: list[str] | None) -> int:
         if debug:
             raise
         say(f"livesnn {name}: {error}")
-        return 1
+        return 130 if isinstance(error, StoppedError) else 1
     except KeyboardInterrupt as error:
         say(f"livesnn {name}: stopped" + f"; {error}" * bool(str(error)))
         return 130

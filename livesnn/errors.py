@@ -31,3 +31,7 @@ class DataError(LivesnnError):
 
 class TrainError(LivesnnError):
     """A training can't go on."""
+
+
+class StoppedError(TrainError):
+    """A signal ended a training; what it has kept is there."""

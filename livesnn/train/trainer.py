@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from livesnn import __version__
-from livesnn.errors import TrainError
+from livesnn.errors import StoppedError
 from livesnn.snn import SpikingNetwork
 from livesnn.train.balance import class_weights
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
@@ -34,10 +34,6 @@ from livesnn.train.norms import MeasuredNorms
 from livesnn.train.progress import progress
 from livesnn.train.run_folder import BEST, LAST, as_begun, check_run_folder, keep_clips, load_best, run_folder
 from livesnn.train.start import read_start, start_from
-
-
-class StoppedError(TrainError):
-    """A training was ended by a signal; it can be resumed where its message says so."""
 
 
 @dataclass(frozen=True)

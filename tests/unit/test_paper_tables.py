@@ -18,6 +18,7 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 
 import torch
 
+from livesnn.__main__ import main
 from livesnn.bench.tables import run as running
 from livesnn.bench.tables import run_all, shown
 from livesnn.bench.tables.cells import BUDGETS, COLUMNS, ROWS, Cell, TableName, cells
@@ -31,7 +32,7 @@ from livesnn.bench.tables.record import Record, Run, StepTime, read_record, reco
 from livesnn.bench.tables.run import Folders, run_cell, training_curve
 from livesnn.bench.tables.state import Forgetful, Worth, Worths, shuffled
 from livesnn.cli.lab import _recipe
-from livesnn.errors import DataError, LivesnnError
+from livesnn.errors import DataError, LivesnnError, StoppedError, TrainError
 from livesnn.events.frames import Frame
 from livesnn.infer import load_model
 from livesnn.train.build import build
@@ -39,7 +40,7 @@ from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.sequences import classes_of
 from livesnn.train.norms import measure_norms
 from livesnn.train.recipes import RECIPES
-from livesnn.train.run_folder import BEST
+from livesnn.train.run_folder import BEST, LAST
 from tests import trees
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +127,9 @@ def test_a_cell_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
     assert a_record(CONV_SNN, 0.98).sd is None
     assert "[5, 1]" in record_file(tmp_path, CONV_SNN).read_text()
     record_file(tmp_path, CONV_SNN).write_text('{"table": "table1"}')
-    with pytest.raises(DataError, match=r"is damaged .*: delete it, and run the same command again"):
+    with pytest.raises(
+        DataError, match=r"is damaged .*: put it back .* or delete it and run what it keeps again"
+    ):
         read_record(tmp_path, CONV_SNN)
 
 
@@ -380,3 +383,30 @@ def test_a_model_that_forgets_steps_each_frame_from_zero_state() -> None:
     forgotten, _ = Forgetful(model).step(frame, state)
     assert np.array_equal(forgotten, first)
     assert not np.array_equal(second, first)
+
+
+def test_what_a_training_advises_is_said_in_options_that_tables_has(tmp_path: Path) -> None:
+    run = tmp_path / CONV_SNN._replace(budget="small").config(0, tmp_path, tmp_path).run_name
+    run.mkdir()
+    (run / "config.json").write_text("[]")
+    (run / LAST).write_bytes(b"")
+    folders = Folders(trees.mnist(tmp_path / "data"), tmp_path, tmp_path / "out")
+    with pytest.raises(TrainError, match=rf"delete {run} and run the same command again"):
+        run_cell(CONV_SNN._replace(budget="small"), folders)
+
+
+def test_what_does_not_fit_together_is_said_and_not_drawn(tmp_path: Path) -> None:
+    bent = replace(a_run(0, 0.9), confusion=((1, 2), (3,)))
+    for column in ("seq1", "seq5-total"):
+        write_record(tmp_path, a_record(CONV_SNN._replace(column=column)).with_run(bent))
+    with pytest.raises(DataError, match=r"for fig9 doesn't fit together .*put its files back"):
+        shown("fig9", tmp_path, "cpu", "best")
+
+
+def test_a_signal_ends_a_training_with_exit_code_130(monkeypatch, capsys) -> None:
+    def stopped(name: str, rest: list[str]) -> int:
+        raise StoppedError("stopped in epoch 3: go on with --resume")
+
+    monkeypatch.setattr("livesnn.__main__._run_command", stopped)
+    assert main(["train"]) == 130
+    assert "go on with --resume" in capsys.readouterr().err

@@ -87,9 +87,25 @@ def _run_each(chosen: Sequence[Cell], seeds: int | None, folders: Folders) -> It
 
 
 def shown(what: What, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
-    """Return a table or figure as Markdown; a figure is drawn into ``out``."""
-    if what == "fig1" or what == "fig2" or what == "state":
-        return MEASURED[what].page(out)
-    if what == "table1" or what == "table2":
-        return page(what, out, budget, recipe)
-    return figure_page(what, out, budget, recipe)
+    """Return a table or figure as Markdown; a figure is drawn into ``out``.
+
+    Raises
+    ------
+    DataError
+        What is kept is damaged.
+    """
+    try:
+        if what == "fig1" or what == "fig2" or what == "state":
+            return MEASURED[what].page(out)
+        if what == "table1" or what == "table2":
+            return page(what, out, budget, recipe)
+        return figure_page(what, out, budget, recipe)
+    except (
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:  # JSON of the right types that doesn't fit
+        raise DataError(
+            f"what is kept in {out} for {what} doesn't fit together ({error!r}): put its files back (git checkout)"
+        ) from error

@@ -244,7 +244,7 @@ def cells(
     if not named:
         named = _usual(table)
     found = []
-    for name in named:
+    for name in dict.fromkeys(named):
         method, _, column = name.partition(":")
         if method not in rows or column not in columns:
             raise LivesnnError(

@@ -66,7 +66,8 @@ def measure_feature_maps(folders: Folders) -> FeatureMaps:
     if missing:
         commands = " and ".join(f"`{cell.command(1)}`" for cell in missing)
         raise DataError(
-            f"{folders.runs} has no trained network for figure 1: first run {commands} (half an hour each)"
+            f"{folders.runs} has no trained network for figure 1: first run {commands} with this --runs (half an "
+            f"hour each)"
         )
     nets = {cell.method: _trained(cell, folders) for cell in wanted}
     differences: dict[str, dict[str, float]] = {}
@@ -179,8 +180,9 @@ def _draw(measured: FeatureMaps) -> Picture:
         shown = [*maps, np.abs(maps[0] - maps[1])]
         for row, (way, each) in enumerate(zip(ways, shown, strict=True)):
             line = axes[3 * block + row]
-            _image(line[0], np.array(measured.frame) if row < 2 else np.zeros((28, 28)), 255.0)
-            line[0].set_ylabel(way, fontsize=8)
+            _image(line[0], np.array(measured.frame), 255.0)
+            line[0].set_visible(row < len(maps))
+            line[row // len(maps)].set_ylabel(way, fontsize=8)
             for place, image in zip(line[1:], each, strict=False):
                 _image(place, image, float(maps.max()) or 1.0)
         axes[3 * block][1].set_title(

@@ -60,10 +60,11 @@ def _accuracy_by_operations(records: Records) -> Picture:
     """Draw Figure 6: each method's accuracy on Seq 5, by the multiply-accumulates of a clip."""
     picture = Picture(**LARGE)  # type: ignore[arg-type]
     axes = picture.add_subplot()
-    for column, marker in zip(SEQ5, "os", strict=True):
+    for column, marker, face, edge in zip(SEQ5, "os", ("C0", "none"), ("C0", "C1"), strict=True):
         shown = [record for (_, key), record in records.items() if key == column]
         x, y = [record.macs / 1e6 for record in shown], [100 * (record.mean or 0) for record in shown]
-        axes.scatter(x, y, marker=marker, label=f"ours, {COLUMNS['table1'][column].label}")
+        label = f"ours, {COLUMNS['table1'][column].label}"
+        axes.scatter(x, y, 60, marker=marker, facecolors=face, edgecolors=edge, label=label)
     label = "the paper's, at the operations counted here"
     for name, percents in TABLE1.items():
         known = [record for (method, _), record in records.items() if method == name]
@@ -133,26 +134,30 @@ def _curves(records: Records) -> Picture:
     for axes, method in zip(panels, methods, strict=True):
         for number, column in enumerate(columns):
             if record := records.get((method, column)):
-                _curve(axes, record, f"C{number}")
+                _curve(axes, record, number)
         axes.set(xlabel="epoch", title=ROWS["table1"][method].label, ylim=(90, 100))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
     panels[0].set(ylabel="accuracy, %")
+    for mark, label in (("o", "test digits"), ("_", "the paper's")):
+        panels[-1].plot([], [], mark, color="0.4", label=label)
     panels[-1].legend(fontsize=8, loc="lower right")
     return picture
 
 
-def _curve(axes: Axes, record: Record, colour: str) -> None:
+def _curve(axes: Axes, record: Record, number: int) -> None:
+    colour = f"C{number}"
     run, column = record.runs[0], record.cell.where
     printed = TABLE1[record.network][TABLE1_COLUMNS.index(column.beside)]
     y = [np.nan if value is None else 100 * value for value in run.curve]
     axes.plot(range(1, len(y) + 1), y, color=colour, label=f"{column.label}, training")
-    axes.plot(len(y) + 0.2, 100 * run.published, "o", color=colour)
-    axes.plot(len(y) + 0.4, printed, "_", color=colour, markersize=12)
+    place = len(y) + 0.1 * (number + 2)
+    axes.plot(place, 100 * run.published, "o", color=colour)
+    axes.plot(place, printed, "_", color=colour, markersize=12)
 
 
-def _bars(records: Records) -> Picture:
-    """Draw each method's accuracy by column, a bar each."""
+def _by_column(records: Records) -> Picture:
+    """Draw each method's accuracy by column."""
     picture = Picture(**LARGE)  # type: ignore[arg-type]
     axes = picture.add_subplot()
     methods, columns = (list(dict.fromkeys(key[place] for key in records)) for place in (0, 1))
@@ -161,9 +166,16 @@ def _bars(records: Records) -> Picture:
         heights = [np.nan if each is None else 100 * (each.mean or 0) for each in shown]
         places = np.arange(len(columns)) + 0.8 * ((number + 0.5) / len(methods) - 0.5)
         label = ROWS["table1"][method].label
-        axes.bar_label(axes.bar(places, heights, 0.76 / len(methods), label=label), fmt="%.1f", fontsize=8)
+        axes.plot(places, heights, "o", label=label)
+        for place, height in zip(places, heights, strict=True):
+            if np.isfinite(height):
+                axes.annotate(
+                    f"{height:.1f}", (place, height), (7, -3), textcoords="offset points", fontsize=8
+                )
     axes.set_xticks(range(len(columns)), [COLUMNS["table1"][column].label for column in columns])
-    axes.set(ylabel="accuracy, %", ylim=(0, 109))
+    axes.set(ylabel="accuracy, %", xlim=(-0.5, len(columns) - 0.5))
+    axes.margins(y=0.2)
+    axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=len(methods))
     return picture
 
@@ -205,7 +217,7 @@ FIGURES: dict[FigureName, Figure] = {
         "SNN and ANNs at equal operations",
         "table1",
         _pairs(("conv_snn", "cnn_small", "cnn_lstm_small"), ("seq2", "seq5-total")),
-        _bars,
+        _by_column,
         detailed=True,
     ),
 }

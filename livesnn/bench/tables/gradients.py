@@ -111,7 +111,7 @@ def _words(measured: Gradients) -> str:
             )
             words.append(f"- {name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}: {shares}")
     text = "\n".join(words)
-    seeds = len(next(iter(next(iter(measured.norms.values())).values())))
+    seeds = len(measured.norms["best"]["spiking"])
     return (
         f"The first and the second layer's norm by the last hidden layer's, median of {seeds} seeds, "
         f"{measured.clips} clips of {measured.dataset}, fresh weights "

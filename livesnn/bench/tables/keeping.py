@@ -37,7 +37,9 @@ def kept(file: Path, kind: type[T]) -> T | None:
     try:
         return msgspec.json.decode(file.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError) as error:
-        raise DataError(f"{file} is damaged ({error}): delete it, and run the same command again") from error
+        raise DataError(
+            f"{file} is damaged ({error}): put it back (git checkout), or delete it and run what it keeps again"
+        ) from error
 
 
 def check_out(out: Path) -> None:

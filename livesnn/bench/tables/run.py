@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 import statistics
 import time
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,8 +19,9 @@ from livesnn.bench import machine
 from livesnn.bench.operations import count_operations
 from livesnn.bench.tables.cells import Cell
 from livesnn.bench.tables.record import Record, Run, StepTime, read_record, write_record
-from livesnn.errors import DataError, TrainError
+from livesnn.errors import DataError, StoppedError, TrainError
 from livesnn.infer import load_model
+from livesnn.report import say
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.build import Network, build
 from livesnn.train.config import TrainConfig
@@ -28,7 +31,7 @@ from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import Batch, Drawn, Loaders
 from livesnn.train.run_folder import LAST, kept_epochs
-from livesnn.train.trainer import StoppedError, own_commit, train
+from livesnn.train.trainer import own_commit, train
 
 COUNTED = 20
 """Clips on which synaptic operations are counted."""
@@ -36,6 +39,10 @@ TIMED = 3
 """Training steps that are timed, after one that isn't."""
 FEW = 10
 """Clips of a step that is timed alone: more of ConvLSTM's take more memory than many machines have."""
+
+
+FEW_MEASURED = 500
+"""Clips that a test of the command measures."""
 
 
 class Folders(NamedTuple):
@@ -155,16 +162,21 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
     config = cell.config(seed, folders.data, folders.runs)
     run = config.out / config.run_name
     resumed = (run / LAST).exists()
-    epochs_before = kept_epochs(run / LAST) if resumed else 0
     begun_s = time.perf_counter()
     try:
+        epochs_before = kept_epochs(run / LAST) if resumed else 0
         trained = train(replace(config, resume=resumed))
     except StoppedError as error:
-        raise TrainError(f"{cell.name}: stopped; the same command goes on with it") from error
+        raise StoppedError(f"{cell.name}: stopped; the same command goes on with it") from error
+    except TrainError as error:
+        raise TrainError(_advised(str(error), run)) from error
     assert trained is not None  # one process alone
     wall_s = time.perf_counter() - begun_s
     net = trained.network
     clips = data_set(config.dataset).load_split(folders.data, cell.where.split, net.card)
+    if cell.budget == "small":
+        clips = clips.shuffled(0).subset(np.arange(min(len(clips), FEW_MEASURED)))
+    say(f"measuring {len(clips):,} clips")
     measured: Evaluation | Measured
     if isinstance(net, Baseline):
         measured = measure_baseline(net, clips)
@@ -188,6 +200,12 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
     )
 
 
+def _advised(error: str, run: Path) -> str:
+    """Return what a training says with options that there are here in place of its own."""
+    error = re.sub(r"(resume with its .*|choose another --name)", "give another --runs", error)
+    return error.replace("start again under another --name", f"delete {run} and run the same command again")
+
+
 def _some(clips: Clips, net: Network) -> torch.Tensor:
     """Return clips from all over a data set, uint8 [B, T, C, H, W]."""
     chosen = np.unique(np.linspace(0, len(clips) - 1, COUNTED).astype(np.int64))
@@ -202,9 +220,8 @@ def training_curve(run: Path) -> tuple[float | None, ...]:
     logs = sorted(run.glob("log/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)
     found: dict[int, float] = {}
     for log in logs:
-        with log.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        found |= {
-            int(row["epoch"]): float(row["accuracy"]) for row in rows if row["accuracy"] and row["epoch"]
-        }
+        with log.open(newline="", encoding="utf-8", errors="replace") as file:
+            for row in csv.DictReader(file):
+                with suppress(KeyError, TypeError, ValueError):  # a line without, or torn
+                    found[int(row["epoch"])] = float(row["accuracy"])
     return tuple(found.get(epoch) for epoch in range(max(found, default=-1) + 1))

@@ -33,7 +33,8 @@ def load_mnist(path: Path) -> Mnist:
     """
     file = path / "mnist.npz" if path.is_dir() else path
     if not file.is_file():
-        raise DataError(f"no MNIST at {file}: livesnn data get mnist-still --data {file.parent} downloads it")
+        folder = file.parent if file.suffix == ".npz" else file
+        raise DataError(f"no MNIST at {file}: livesnn data get mnist-still --data {folder} downloads it")
     arrays = _read(file)
     for part in ("train", "test"):
         if wrong := _fault(arrays[f"x_{part}"], arrays[f"y_{part}"]):
