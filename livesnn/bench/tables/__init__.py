@@ -23,6 +23,10 @@ MeasuredName = Literal["fig1", "fig2", "state"]
 What = Literal["table1", "table2"] | FigureName | MeasuredName
 
 
+_UNFIT = (ArithmeticError, LookupError, TypeError, ValueError)
+"""How drawing ends where JSON is of the right types, and lists of it aren't as long as they should be."""
+
+
 class Measured(NamedTuple):
     """What has no cells: ``measure`` keeps it, ``page`` (out) shows it."""
 
@@ -100,12 +104,7 @@ def shown(what: What, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
         if what == "table1" or what == "table2":
             return page(what, out, budget, recipe)
         return figure_page(what, out, budget, recipe)
-    except (
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ) as error:  # JSON of the right types that doesn't fit
+    except _UNFIT as error:
         raise DataError(
             f"what is kept in {out} for {what} doesn't fit together ({error!r}): put its files back (git checkout)"
         ) from error
