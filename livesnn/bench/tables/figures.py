@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
-from livesnn.bench.tables.cells import COLUMNS, ROWS, BudgetName, Cell, TableName, cells
+from livesnn.bench.tables.cells import COLUMNS, ROWS, BudgetName, TableName, cells
 from livesnn.bench.tables.page import Records, details, empty_cells, notes
 from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS
 from livesnn.bench.tables.record import Record, best_records
@@ -35,16 +35,10 @@ class Figure(NamedTuple):
     detailed: bool = False
 
 
-def figure_cells(name: FigureName, budget: BudgetName, recipe: RecipeName) -> list[Cell]:
-    """Return the cells that a figure shows."""
-    figure = FIGURES[name]
-    return cells(figure.table, budget, recipe, figure.cells)
-
-
 def figure_page(name: FigureName, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
     """Draw a figure beside the cells, as far as they are there; return it as Markdown, with what is missing."""
     figure = FIGURES[name]
-    wanted = figure_cells(name, budget, recipe)
+    wanted = cells(figure.table, budget, recipe, figure.cells)
     records = best_records(out, wanted)
     filled = {key: record for key, record in records.items() if record.runs}
     missing = empty_cells([cell for cell in wanted if (cell.method, cell.column) not in filled], records)
