@@ -287,13 +287,28 @@ def test_a_figure_is_drawn_of_the_cells_that_are_there_and_says_what_is_missing(
     assert not list(tmp_path.iterdir())
     for column in ("seq1", "seq5-total"):
         write_record(tmp_path, a_record(CONV_SNN._replace(column=column), 0.9))
-    for method in ("hybrid", "stbp"):
-        write_record(tmp_path, a_record(Cell("fig7", method, "nmnist-1000"), 0.8, 0.9))
+    for cell in cells("fig7", "cpu", "best"):
+        write_record(tmp_path, a_record(cell, 0.8, 0.9))
     for name, title in FIGURES_TITLES.items():
         text = shown(name, tmp_path, "cpu", "best")
         assert text.startswith(f"![{title}")
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
         assert ("Empty cells" in text) == (name != "fig7")
+
+
+def test_figure_7_counts_windows_of_recordings_of_objects_which_lie_in_a_folder_of_the_data() -> None:
+    cell = Cell("fig7", "hybrid", "objects")
+    assert {each.column for each in cells("fig7", "cpu", "best")} == {"nmnist-1000", "objects"}
+    assert cell.config(0, Path("DIR"), Path("runs")).data == Path("DIR/dvs128_objects")
+    assert "--data DIR/dvs128_objects " in cell.trainings(1)[0]
+    assert cell.where.by_window
+    run = replace(a_run(0, 0.9), n=117, recordings=7)
+    assert (
+        replace(run, accuracy_recordings=1.0).published,
+        replace(run, accuracy_recordings=1.0).decisions,
+    ) == (1, 7)
+    by_window = replace(run, accuracy_recordings=None)
+    assert (by_window.published, by_window.decisions) == (0.9, 117)
 
 
 def test_figure_2_is_measured_on_fresh_weights_by_depth(tmp_path: Path) -> None:

@@ -102,22 +102,27 @@ def _matrix(axes: Axes, record: Record, title: str) -> None:
 
 
 def _tries(records: Records) -> Picture:
-    """Draw Figure 7: training accuracy by epoch, a line a try."""
-    picture = Picture(**LARGE)  # type: ignore[arg-type]
-    axes = picture.add_subplot()
-    for colour, ((method, column), record) in zip(
-        ("C0", "C1", "C2", "C3"), sorted(records.items()), strict=False
-    ):
-        label = f"{ROWS['fig7'][method].label}, {COLUMNS['fig7'][column].label}"
-        for run in record.runs:
-            y = [np.nan if value is None else 100 * value for value in run.curve]
-            axes.plot(range(1, len(y) + 1), y, color=colour, alpha=0.8, label=label)
-            label = ""
-    axes.set(xlabel="epoch", ylabel="training accuracy, %", ylim=(0, 102))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=8)
-    axes.grid(alpha=0.3)
+    """Draw Figure 7: training accuracy by epoch, a panel a data set, a line a try."""
+    methods, columns = (sorted({key[place] for key in records}) for place in (0, 1))
+    picture = Picture(figsize=(1.5 + 5.5 * len(columns), 4.5), layout="constrained", dpi=110)
+    panels = np.atleast_1d(picture.subplots(1, len(columns), sharey=True))
+    for axes, column in zip(panels, columns, strict=True):
+        for number, method in enumerate(methods):
+            if record := records.get((method, column)):
+                _tries_of(axes, record, f"C{number}")
+        axes.set(xlabel="epoch", title=COLUMNS["fig7"][column].label, ylim=(0, 102))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(fontsize=8)
+        axes.grid(alpha=0.3)
+    panels[0].set(ylabel="training accuracy, %")
     return picture
+
+
+def _tries_of(axes: Axes, record: Record, colour: str) -> None:
+    for number, run in enumerate(record.runs):
+        y = [np.nan if value is None else 100 * value for value in run.curve]
+        label = record.cell.how.label if number == 0 else ""
+        axes.plot(range(1, len(y) + 1), y, color=colour, alpha=0.8, label=label)
 
 
 def _curves(records: Records) -> Picture:
@@ -186,7 +191,7 @@ FIGURES: dict[FigureName, Figure] = {
         _accuracy_by_operations,
     ),
     "fig7": Figure(
-        "Figure 7: three tries a method, N-MNIST in CIFAR10-DVS's place", "fig7", (), _tries, True
+        "Figure 7: three tries a method, N-MNIST and objects in CIFAR10-DVS's place", "fig7", (), _tries, True
     ),
     "fig8": Figure(
         "Figure 8: confusion on Seq 5", "table1", _pairs(("cnn_lstm", "conv_snn"), SEQ5), _confusions

@@ -150,7 +150,7 @@ def details(records: Sequence[Record]) -> str:
             f"{record.method}:{record.column}",
             _percent(record, None),
             record.recipe,
-            f"{record.split}, n = {record.runs[0].recordings:,}",
+            f"{record.split}, n = {record.runs[0].decisions:,}",
             str(record.epochs),
             f"{record.training_samples:,}",
             f"{len(record.runs)} of {record.seeds}",

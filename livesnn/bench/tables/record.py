@@ -19,7 +19,7 @@ class Run:
     """One training, and its best epoch on the test part (or what the record's `split` says). Fractions 0..1.
 
     ``accuracy``: one decision a clip, from zero state; ``accuracy_carried``: as one stream, of spiking networks;
-    ``accuracy_recordings``: one decision a recording or video, where clips are parts of such.
+    ``accuracy_recordings``: one decision a recording or video, where clips are parts of such and those count.
     ``confusion``: rows true, columns decided, of the same decisions as ``accuracy``. ``density``: spikes a hidden
     neuron a step. ``synops``: of a clip, the mean of some. ``wall_s``: since the last start, which went on after
     ``resumed_epochs``. ``curve``: training accuracy by epoch, None
@@ -43,8 +43,13 @@ class Run:
 
     @property
     def published(self) -> float:
-        """Return the accuracy that the paper's stands for: of recordings or videos, or of clips that are whole."""
+        """Return the accuracy that the paper's stands for: of recordings or videos, or of clips."""
         return self.accuracy if self.accuracy_recordings is None else self.accuracy_recordings
+
+    @property
+    def decisions(self) -> int:
+        """Return of how many decisions that is the share."""
+        return self.n if self.accuracy_recordings is None else self.recordings
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
     """Return the record before any training: what the cell is, its size and the time of a step."""
     config = cell.config(0, folders.data, folders.runs).completed()
     if cell.where.split == "test" and cell.budget != "small":
-        _check_whole(cell, folders.data)
+        _check_whole(cell, config.data)
     parts = data_set(config.dataset).load_parts(config)
     own = len(parts.training) + len(parts.validation)
     if cell.where.clips not in (None, own):
@@ -173,7 +173,7 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
     assert trained is not None  # one process alone
     wall_s = time.perf_counter() - begun_s
     net = trained.network
-    clips = data_set(config.dataset).load_split(folders.data, cell.where.split, net.card)
+    clips = data_set(config.dataset).load_split(config.data, cell.where.split, net.card)
     if cell.budget == "small":
         clips = clips.shuffled(0).subset(np.arange(min(len(clips), FEW_MEASURED)))
     say(f"measuring {len(clips):,} clips")
@@ -186,7 +186,7 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
         seed=seed,
         accuracy=measured.accuracy_reset,
         accuracy_carried=measured.accuracy_carried if isinstance(measured, Evaluation) else None,
-        accuracy_recordings=measured.accuracy_recordings,
+        accuracy_recordings=None if cell.where.by_window else measured.accuracy_recordings,
         n=measured.n,
         recordings=measured.recordings,
         validation_accuracy=trained.validation.accuracy_reset,
