@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from livesnn.signals import ENDING
+from livesnn.signals import ENDING, usual_handlers
 
 
 def start() -> None:
@@ -32,7 +32,9 @@ def start() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns 0, 1 after one line about an error, 130 after a signal. Bad usage exits with 2."""
-    before = {number: signal.signal(number, _stopped) for number in ENDING}  # while what follows is imported
+    before = usual_handlers()
+    for number in before:  # while what follows is imported
+        signal.signal(number, _stopped)
     try:
         return _main(arguments)
     finally:
@@ -104,7 +106,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
     from livesnn.cli.lab import train
 
     if name != "gui":  # the window takes over when it is there
-        for number in ENDING:
+        for number in usual_handlers():
             signal.signal(number, _interrupt)
     if name == "--version":
         from livesnn import __version__

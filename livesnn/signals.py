@@ -7,9 +7,21 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that ask a program to end: Ctrl-C, kill, a terminal that is closed."""
+
+
+def usual_handlers() -> dict[int, Any]:
+    """Return what handles each of the `ENDING` signals; not a closed terminal that is ignored, as nohup asks for."""
+    handlers = {number: signal.getsignal(number) for number in ENDING}
+    hang_up = getattr(signal, "SIGHUP", None)
+    return {
+        number: handler
+        for number, handler in handlers.items()
+        if not (number == hang_up and handler is signal.SIG_IGN)
+    }
 
 
 @contextmanager
@@ -21,7 +33,7 @@ def ending_sets(stop: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    usual = {number: signal.getsignal(number) for number in ENDING}
+    usual = usual_handlers()
 
     def as_usual() -> None:
         for number, handler in usual.items():
@@ -31,7 +43,7 @@ def ending_sets(stop: threading.Event) -> Iterator[None]:
         as_usual()
         stop.set()
 
-    for number in ENDING:
+    for number in usual:
         signal.signal(number, handle)
     try:
         yield

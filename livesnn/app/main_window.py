@@ -237,6 +237,7 @@ class MainWindow(WindowLayout):
         """Remember where everything is, and leave no thread behind."""
         self.timer.stop()
         self.appearance.keep_layout()
+        self.hide()  # threads may take seconds to end
         if self.dialog is not None:
             self.dialog.close()
         self.presenter.end()

@@ -60,6 +60,8 @@ class Presenter:
         self._forget()
         self._window.banner.hide()
         self._window.header.show_names(session.name)
+        self._window.setWindowTitle(f"{session.name} – livesnn")
+        self._window.view.show_words(OPENING, session.name)  # no longer what was played before
         self._follow_state(session)
 
     def end(self, timeout_s: float = 2.0) -> None:

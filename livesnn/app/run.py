@@ -15,7 +15,7 @@ from livesnn.app.screen import check_screen
 from livesnn.errors import LivesnnError
 from livesnn.events import preroll
 from livesnn.infer import Engine
-from livesnn.signals import ENDING
+from livesnn.signals import usual_handlers
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
@@ -117,7 +117,7 @@ def _closed_by_signals(window: MainWindow) -> Iterator[None]:
     """Let Ctrl-C and its like close the window; the window's timer gives Python the time to notice."""
     from PySide6.QtCore import QTimer
 
-    handlers = {number: signal.getsignal(number) for number in ENDING}
+    handlers = usual_handlers()
     for number in handlers:  # by the event loop, which may not have begun
         signal.signal(number, lambda *_: QTimer.singleShot(0, window, window.close))
     try:

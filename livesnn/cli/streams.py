@@ -145,12 +145,14 @@ def record(source: Source, out: tyro.conf.Positional[Path], /, *, seconds: float
         Of a live source, by the clock; of a recording, of its own time.
     """
     from livesnn.events.capture import record as capture
+    from livesnn.events.recording import Recording
     from livesnn.sources import open_source
 
     with _reading("record", source) as progress:
         opened = open_source(source, notify=_notice("record"), progress=progress)
+    left_out = opened.left_out() if isinstance(opened, Recording) else []
     done = capture(opened, expanded(out), seconds=seconds)
-    for warning in opened.warnings:
+    for warning in (*left_out, *opened.warnings):
         say(f"livesnn record: {warning}")
     say(f"{done.events:,} events in {done.seconds:.1f} s written to {done.path}, {done.dropped:,} dropped")
     return 0
@@ -271,15 +273,15 @@ def simulate(
 
     check_scene(scene, seed=seed, seconds=seconds)
     out = expanded(out)
-    ours, count = not out.exists(), 0
+    count = 0
+    writer = Aedat4Writer(out, scene_resolution(scene), f"simulated {scene}, seed {seed}")
     try:
-        with Aedat4Writer(out, scene_resolution(scene), f"simulated {scene}, seed {seed}") as writer:
+        with writer:
             for events in simulate_scene(scene, seed=seed, seconds=seconds):
                 writer.write(events)
                 count += len(events)
     except BaseException:  # such as Ctrl-C: an unfinished file would be in the way next time
-        if ours:
-            out.unlink(missing_ok=True)
+        out.unlink(missing_ok=True)
         raise
     say(f"{count} events of {scene} written to {out}")
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import replace
 
 from livesnn.errors import SourceError
@@ -30,8 +30,6 @@ class Buffered(Relay):
         Of the queue; one packet is always let in, however large.
     max_age_s
         A packet that waited longer is dropped instead of yielded.
-    clock
-        Seconds; stamps arrivals.
     """
 
     def __init__(
@@ -41,14 +39,12 @@ class Buffered(Relay):
         policy: Policy,
         max_bytes: int = 16_000_000,
         max_age_s: float = 0.1,
-        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         super().__init__(source)
         self._queue = PacketQueue(
             policy=policy,
             max_bytes=max_bytes,
             max_age_s=float("inf") if policy == "block" else max_age_s,
-            clock=clock,
         )
         self._last: Queued | None = None
         self._worker = Worker("capture", self._capture, on_error=lambda error: self._queue.end())
@@ -66,7 +62,7 @@ class Buffered(Relay):
 
     @property
     def arrived_s(self) -> float:
-        """When the packet just yielded came from the source, by ``clock``; 0 before the first."""
+        """When the packet just yielded came from the source, by `time.perf_counter`; 0 before the first."""
         return 0.0 if self._last is None else self._last.arrived_s
 
     @property
@@ -108,7 +104,8 @@ class Buffered(Relay):
         """Run in the thread: read the source to its end."""
         source = self._source
         for packet in source:
-            self._queue.put(packet, source.now_us, source.connection)
+            arrived_s = source.arrived_s or time.perf_counter()
+            self._queue.put_queued(Queued(packet, arrived_s, source.now_us, source.connection))
             if stop.is_set():
                 break
         self._queue.end()

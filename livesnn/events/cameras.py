@@ -180,12 +180,12 @@ class CameraConnection:
             When the camera has been unplugged, or closed; everything it sent has been returned then.
         """
         deadline_s = self._clock() + timeout_s
-        while (packet := self._poll()) is None:
+        while (packet := self._poll()) is None or not packet.size:  # an empty one is no news
             if self._clock() >= deadline_s:
                 self._pass_time(timeout_s)
                 return None
             time.sleep(_POLL_S)
-        return self._put_right(packet) if packet.size else packet
+        return self._put_right(packet)
 
     def close(self) -> None:
         """Let go of the camera; safe to call twice."""

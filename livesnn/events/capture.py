@@ -69,7 +69,7 @@ def record(
 def _write(source: EventSource, tape: Tape) -> None:
     """Return when all of it is written, or the tape has failed."""
     for packet in source:
-        tape.put(packet)
+        tape.put(packet, source.connection)
         if tape.finished:  # by an error
             return
     tape.stop()

@@ -191,11 +191,7 @@ class _Tally:
 
 
 def _warnings(recording: Recording, jumps: int) -> Iterator[str]:
-    counts = zip(("frames", "IMU samples", "triggers"), recording.other_content(), strict=True)
-    if other := [f"{kind} ({count:,})" for kind, count in counts if count]:
-        yield f"left out, since only events are converted: {', '.join(other)}"
-    for name in recording.other_streams:
-        yield f"left out, since one event stream is converted: {name}: for it, add --stream {name}"
+    yield from recording.left_out()
     if jumps:
         yield f"time jumps back {jumps:,} times: readers of .npz may sort it, .aedat4 keeps the order"
     yield from recording.warnings

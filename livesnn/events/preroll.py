@@ -51,10 +51,10 @@ class PreRoll:
 
     def put(self, packet: Events) -> None:
         """Keep a packet, EVENTS_DTYPE [N], which nobody may change any more, and put it on the tape."""
-        queued = Queued(packet, self._clock(), None, 0)
+        queued = Queued(packet, self._clock(), None, self._source.connection)
         with self._lock:
             if self._tape is not None:
-                self._tape.put(packet)
+                self._tape.put(packet, queued.connection)
             if packet.size and self._seconds:
                 self._recent.append(queued)
                 self._recent_bytes += queued.cost

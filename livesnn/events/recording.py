@@ -142,6 +142,16 @@ class Recording(EventSource):
                 raise SourceError(f"{self.path}: the recording is closed: open it again")
             return self._reader.other_content()
 
+    def left_out(self) -> list[str]:
+        """Return what else is in the file, one line a kind or stream; reads all of it."""
+        counts = zip(("frames", "IMU samples", "triggers"), self.other_content(), strict=True)
+        other = [f"{kind} ({count:,})" for kind, count in counts if count]
+        lines = [f"left out, since only events are taken: {', '.join(other)}"] if other else []
+        return lines + [
+            f"left out, since one event stream is taken: {name}: for it, livesnn convert --stream {name}"
+            for name in self.other_streams
+        ]
+
     def seek(self, t_us: int) -> None:
         """Go on, or begin, with the first event at or after ``t_us`` (clipped to the recording)."""
         self._sought_us = min(max(t_us, self.t_start), self.t_end)

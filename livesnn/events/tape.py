@@ -115,9 +115,12 @@ class Tape:
         """Whether nothing more will be written."""
         return not self._worker.running
 
-    def put(self, packet: Events) -> None:
-        """Record a packet, EVENTS_DTYPE [N] in order of time, which nobody may change any more."""
-        self._queue.put(packet)
+    def put(self, packet: Events, connection: int = 0) -> None:
+        """Record a packet, EVENTS_DTYPE [N] in order of time, which nobody may change any more.
+
+        ``connection``: of its source, see `EventSource.connection`.
+        """
+        self._queue.put(packet, connection=connection)
 
     def label(self, label: str | None) -> None:
         """Say what happens from now on; None: nothing that has a label."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,7 @@ from livesnn.events.denoised import Denoised
 from livesnn.events.frames import frames
 from livesnn.events.limited import Limited
 from livesnn.events.live import Notify, ignore
+from livesnn.events.recording import Recording
 from livesnn.infer import Engine, Model, load_model, model_folder
 from livesnn.infer.auto_engine import PREPARING, note_of, preparing
 from livesnn.infer.decide import Decider
@@ -126,7 +128,7 @@ def decide_all(
                 totals.add(result)
                 if result.window_end or (every == "frame" and result.window_seen):
                     yield _row(result, loaded)
-            yield totals.end(timely)
+            yield totals.end(timely, opened.other_streams if isinstance(opened, Recording) else ())
 
 
 def _in_real_time(source: EventSource) -> EventSource:
@@ -149,7 +151,7 @@ class _Totals:
         self._engines: dict[str, int] = {}  # frames each ran, the first one first
         self._switched: int | None = None
         self._tally = Tally()
-        self._latencies_ms: list[float] = []
+        self._latencies_ms = array("f")  # 4 bytes a frame: a camera runs for days
         self._densities = np.zeros(len(model.card.states) - 1)
         self._active = 0  # values of all frames other than 0
 
@@ -168,7 +170,7 @@ class _Totals:
     def _frames(self) -> int:
         return sum(self._engines.values())
 
-    def end(self, source: EventSource) -> Summary:
+    def end(self, source: EventSource, other_streams: Sequence[str]) -> Summary:
         card = self._model.card
         frames = max(self._frames, 1)
         density = self._densities / frames
@@ -181,18 +183,20 @@ class _Totals:
             engine=self._model.engine,
             engine_frames=self._engines,
             engine_switched_at_frame=self._switched,
-            latency_ms=Percentiles.of(self._latencies_ms or [0.0])._asdict(),
+            latency_ms=Percentiles.of(self._latencies_ms or (0.0,))._asdict(),
             density=mean_density(density, card),
             **costs(density, self._active / frames, card),
             energy_constants=energy_constants(card),
             seconds=time.perf_counter() - self._begun_s,
-            warnings=(*source.warnings, *self._doubts(source)),
+            warnings=(*source.warnings, *self._doubts(source, other_streams)),
             out_of_order=source.counters.out_of_order,
             out_of_bounds=source.counters.out_of_bounds,
             denoise=source.counts.summary() if isinstance(source, Denoised) else None,
         )
 
-    def _doubts(self, source: EventSource) -> Iterator[str]:
+    def _doubts(self, source: EventSource, other_streams: Sequence[str]) -> Iterator[str]:
+        if other_streams:
+            yield f"decided on the first event stream alone, and not on {', '.join(other_streams)}"
         if not self._tally.windows:
             window = self._model.card.input.window
             yield f"no decision: {self._frames} whole frames are less than one window of {window}"

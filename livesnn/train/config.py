@@ -176,6 +176,11 @@ class TrainConfig:
         if workers > 1 and self.runs > 1:
             raise TrainError("--runs can't be shared between devices: give --runs 1, and a --seed each")
 
+    @property
+    def zero_share(self) -> float:
+        """Return the share of clips that start from zero state: all, where none burns in."""
+        return self.from_zero if self.burn_in else 1.0
+
     def completed(self) -> TrainConfig:
         """Return this with what data set and network decide; raises TrainError for what doesn't go together."""
         from livesnn.train.recipes import recipe  # which is made of this

@@ -47,7 +47,8 @@ class HybridModule(lightning.LightningModule):
         analog_epochs = self.config.analog_epochs or 0
         self.net.analog = self.current_epoch < analog_epochs
         if self.current_epoch == analog_epochs > 0:
-            self._keep_switch()
+            if self.trainer.is_global_zero:
+                self._keep_switch()
             if self.config.optimizer_at_switch == "restart":
                 cast(torch.optim.Optimizer, self.optimizers()).state.clear()
 
@@ -130,7 +131,7 @@ class HybridModule(lightning.LightningModule):
         with eval_mode(self.net):
             for k in range(clips, 0, -1):
                 _, state = self.net(frames.roll(k, 0).transpose(0, 1), state)
-        carried = torch.rand(len(frames), generator=random) >= self.config.from_zero
+        carried = torch.rand(len(frames), generator=random) >= self.config.zero_share
         return tuple(u * carried.to(u).view(-1, *[1] * (u.ndim - 1)) for u in state)
 
     def validation_step(self, batch: Batch, index: int) -> None:

@@ -80,7 +80,7 @@ def train(config: TrainConfig) -> Trained | None:
     module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights)
     with run_folder(config) as (run, resume_from), _quiet():
         keep_clips(run, parts, resumed=resume_from is not None)
-        measured = [MeasuredNorms(parts.training, config.seed, config.from_zero)]
+        measured = [MeasuredNorms(parts.training, config.seed, config.zero_share)]
         trainer = _trainer(config, run, measured if config.measured_norms else [])
         try:
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)

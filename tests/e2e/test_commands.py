@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -229,6 +230,45 @@ def test_debug_is_taken_at_the_ends_alone(arguments: tuple, taken: bool) -> None
     code, _, errors = finish(livesnn(*arguments))
     assert code == 1
     assert ("Traceback" in errors) is taken
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links")
+def test_simulate_leaves_a_link_that_it_did_not_make(tmp_path: Path) -> None:
+    link = tmp_path / "a.aedat4"
+    link.symlink_to(tmp_path / "nowhere")
+    code, _, errors = finish(livesnn("simulate", link, "--seconds", "0.1"), 60)
+    assert code == 1
+    assert errors.count("\n") == 1
+    assert link.is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system knows no terminals that are closed")
+def test_with_nohup_a_closed_terminal_ends_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "a.aedat4"
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = livesnn("record", "simulate:gestures", out, "--seconds", "2")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    deadline_s = time.monotonic() + 60
+    while not out.exists() and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGHUP)
+    code, _, errors = finish(process, 60)
+    assert code == 0
+    seconds = re.search(r"events in ([0-9.]+) s written", errors)
+    assert seconds is not None
+    assert float(seconds[1]) > 1.8
+
+
+def test_of_several_streams_record_and_run_say_which_they_leave_out(tmp_path: Path, data_dir: Path) -> None:
+    stereo = data_dir / "recordings" / "aedat4" / "derived_stereo_two_event_streams.aedat4"
+    code, _, errors = finish(livesnn("record", stereo, tmp_path / "a.aedat4"), 60)
+    assert code == 0
+    assert "left out, since one event stream is taken: RIGHT_CAM/events" in errors
+    code, _, errors = finish(livesnn("run", stereo, "--engine", "onnx"), 60)
+    assert code == 0
+    assert "decided on the first event stream alone, and not on RIGHT_CAM/events" in errors
 
 
 @pytest.mark.parametrize(

@@ -318,6 +318,41 @@ def test_another_orientation_of_what_is_paused_stays_paused_there(
     qtbot.waitUntil(lambda: 0.45 <= window.transport.line.position_s <= 0.7)
 
 
+def test_however_often_what_is_paused_is_turned_the_same_frame_is_shown(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window()
+    play(qtbot, window, recording)
+    window.player.toggle()
+    window.player.seek(0.5)
+    qtbot.waitUntil(lambda: window.transport.line.position_s >= 0.5)
+    places = []
+    for _ in range(4):
+        shown = window.view.shown
+        window.commands["turn"].trigger()
+        qtbot.waitUntil(lambda shown=shown: window.view.shown > shown, timeout=20_000)
+        qtbot.waitUntil(lambda: window.header.state.text() == "Paused", timeout=20_000)
+        qtbot.wait(100)
+        places.append(window.transport.line.position_s)
+    assert places == [places[0]] * 4
+
+
+def test_after_a_model_that_does_not_fit_it_goes_on_where_it_was(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    window = make_window()
+    play(qtbot, window, recording)
+    window.player.toggle()
+    window.player.seek(0.5)
+    qtbot.waitUntil(lambda: window.transport.line.position_s >= 0.5)
+    model = window.player.model
+    window.set_model(str(tmp_path / "none"), "onnx")
+    qtbot.waitUntil(lambda: window.header.state.text() == "Error", timeout=20_000)
+    window.set_model(model, "onnx")
+    qtbot.waitUntil(lambda: window.header.state.text() == "Paused", timeout=20_000)
+    qtbot.waitUntil(lambda: 0.45 <= window.transport.line.position_s <= 0.55)
+
+
 def test_another_model_is_used_at_once_and_at_the_next_start(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
 ) -> None:

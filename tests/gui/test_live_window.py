@@ -90,7 +90,7 @@ def test_an_unplugged_camera_is_waited_for_and_goes_on_with_the_state_reset(
     qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
     assert "camera PLUG was unplugged" in window.banner.message.text()
     assert window.banner.kind == "waiting"
-    assert window.header.state.text() == "Waiting for the camera"
+    assert window.header.state.text() == "Waiting for events"
     assert window.view.has_picture
     shown = window.view.shown
     plug.plugged.set()
@@ -136,6 +136,25 @@ def test_a_source_that_hangs_does_not_keep_a_person_from_another(
     stream(qtbot, window)
     assert watchdog.blocked_ms_max < 1000
     hanging.released.set()
+
+
+def test_beside_a_session_that_hangs_the_next_one_has_a_model_of_its_own(
+    qtbot: QtBot, make_window: MakeWindow
+) -> None:
+    window, hanging = make_window(), Hanging()
+    window.open(hanging)
+    qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+    first = window.player.opened
+    stream(qtbot, window)
+    second = window.player.opened
+    assert first is not None
+    assert second is not None
+    assert second.model is not first.model
+    hanging.released.set()
+    stream(qtbot, window)  # nothing hangs by now
+    qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+    assert window.player.opened is not None
+    assert window.player.opened.model is second.model
 
 
 def test_closing_while_streaming_or_waiting_leaves_no_thread(qtbot: QtBot, make_window: MakeWindow) -> None:

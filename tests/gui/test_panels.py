@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import QPointF, Qt
-from PySide6.QtWidgets import QMenu, QWidget
+from PySide6.QtWidgets import QMenu, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.look import style
@@ -64,7 +65,7 @@ def test_the_header_asks_for_a_model_and_shows_the_menu_it_was_given(qtbot: QtBo
     [
         ("empty", "No source"),
         ("playing", "Playing"),
-        ("waiting", "Waiting for the camera"),
+        ("waiting", "Waiting for events"),
         ("failed", "Error"),
     ],
 )
@@ -201,6 +202,21 @@ def test_times_have_three_digits(value: float, text: str) -> None:
 )  # fmt: skip
 def test_rates_are_scaled(value: float, unit: str, text: str) -> None:
     assert scaled(value, unit) == text
+
+
+@pytest.mark.parametrize("classes", [11, 101])
+def test_classes_that_do_not_fit_can_be_scrolled_to(qtbot: QtBot, classes: int) -> None:
+    readout = ReadoutPanel()
+    qtbot.addWidget(readout)
+    readout.resize(430, 480)
+    readout.show()
+    readout.clear(replace(CARD, classes=tuple(f"class {number}" for number in range(classes))))
+    area = readout.rows.parentWidget().parentWidget()
+    assert isinstance(area, QScrollArea)
+    qtbot.waitUntil(lambda: readout.rows.height() >= 16 * classes)
+    assert readout.height() == 480
+    assert (area.verticalScrollBar().maximum() > 0) == (classes > 11)
+    assert area.verticalScrollBar().maximum() == max(readout.rows.height() - area.viewport().height(), 0)
 
 
 def test_all_cards_together_cost_little(qtbot: QtBot) -> None:

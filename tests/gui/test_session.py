@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livesnn.app.playing import session as session_module
 from livesnn.app.playing.accumulator import ViewSpec
 from livesnn.app.playing.palettes import PALETTES
+from livesnn.app.playing.playback import Playback
 from livesnn.app.playing.session import Session, SourceLike
 from livesnn.app.playing.values import Answer, Choices, Picture
 from livesnn.errors import SourceError
@@ -454,6 +457,7 @@ def test_a_lost_camera_is_waited_for_and_goes_on_with_the_state_reset(play: Call
     wait_until(lambda: session.control.state == "waiting")
     assert session.control.lost.startswith("camera 7 was unplugged: plug it in again")
     newest.wait_for_answer(lambda answer: answer.result.carried > 10)
+    assert math.isnan(session.statistics.events_per_s)
     plugged_in.set()
     answer = newest.wait_for_answer(lambda answer: answer.reset_by == "reconnecting")
     assert answer.result.carried <= 20
@@ -515,6 +519,28 @@ def test_times_of_a_live_source_count_from_its_first_event(play: Callable[..., S
     picture = session.pictures.take()
     assert picture is not None
     assert picture.t_us == pytest.approx(150_000, abs=5000)
+
+
+def test_a_source_that_opens_after_it_was_left_does_not_step_a_model_that_others_use_by_then(
+    monkeypatch: pytest.MonkeyPatch, model_folder: Path
+) -> None:
+    opens, model, opening = threading.Event(), load_model(model_folder, "onnx"), session_module.open_playback
+
+    def open_late(*args: object) -> Playback:
+        assert opens.wait(PATIENCE_S)
+        return opening(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(session_module, "open_playback", open_late)
+    stepped: list[object] = []
+    monkeypatch.setattr(type(model), "step", lambda *args: stepped.append(args))
+    camera = Camera()
+    session = Session(camera, model)
+    session.start()
+    assert not session.stop(0.05)
+    opens.set()
+    assert session.stop()
+    assert (stepped, session.error, session.opened) == ([], None, None)
+    assert camera.closed
 
 
 def test_an_opening_that_takes_long_tells_how_far_it_is_and_ends_when_it_is_stopped(

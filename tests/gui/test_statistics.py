@@ -94,3 +94,41 @@ def test_a_picture_without_anything_new_does_not_count_as_late() -> None:
     showing.add(5.0, 5.004)
     showing.add(0.0, 1e6)
     assert showing.percentiles() == Percentiles(*[pytest.approx(4.0)] * 3)
+
+
+def test_where_nothing_comes_the_event_rate_falls_to_zero() -> None:
+    rolling = RollingStatistics()
+    for packet in range(400):
+        rolling.add_packet(50 if packet < 100 else 0, 10_000 * packet)
+    assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == 0.0
+
+
+def test_what_lies_between_two_connections_is_no_time_for_events() -> None:
+    rolling = RollingStatistics()
+    for packet in range(10):
+        rolling.add_packet(10, 1000 * packet)
+    for packet in range(10):
+        rolling.add_packet(10, 1_000_000 + 1000 * packet, connection=1)
+    assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(10_000.0)
+    rolling.forget_packets()
+    assert math.isnan(rolling.snapshot(Counts(), now_s=0.0).events_per_s)
+
+
+@pytest.mark.parametrize("per_s", [1.0, 2.0, 20.0])
+@pytest.mark.parametrize("late", [0.0, 0.5, 1.0])  # of the time between two
+def test_few_frames_a_second_are_counted_right(per_s: float, late: float) -> None:
+    rolling = RollingStatistics()
+    for frame in range(100):
+        rolling.add_result(result(1.0), CARD, frame / per_s)
+    now_s = (99 + late) / per_s
+    assert rolling.snapshot(Counts(), now_s=now_s).frames_per_s == pytest.approx(per_s)
+
+
+def test_frames_that_no_longer_come_are_fewer_and_fewer() -> None:
+    rolling = RollingStatistics()
+    for frame in range(100):
+        rolling.add_result(result(1.0), CARD, 0.05 * frame)
+    rates = [rolling.snapshot(Counts(), now_s=4.95 + wait_s).frames_per_s for wait_s in (0.0, 0.5, 1.0, 1.5)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[-1] < 8
+    assert math.isnan(rolling.snapshot(Counts(), now_s=7.5).frames_per_s)

@@ -123,6 +123,21 @@ def test_a_packet_is_read_in_pieces_so_that_memory_is_bounded(tmp_path: Path) ->
     assert peak < 3 << 20 < path.stat().st_size
 
 
+def test_a_packet_may_have_room_for_more_events_than_it_has(tmp_path: Path) -> None:
+    pieces = []
+    for number in range(50):
+        words = np.zeros((100, 2), "<u4")
+        words[:, 0] = 10 << 17 | 20 << 2 | 3
+        words[:, 1] = 1_000_000 + 10_000 * number + 10 * np.arange(100)
+        body = words.tobytes() + bytes(8 * 28)
+        pieces.append(packet(POLARITY, body, 100, event_bytes=8, capacity=128))
+    path = write(tmp_path / "f.aedat", header(), *pieces)
+    assert describe(path).warnings == []
+    with open_recording(path) as recording:
+        assert (recording.t_start, recording.t_end) == (1_000_000, 1_490_990)
+    assert int(read(path, 1_300_000)["t"][0]) == 1_300_000
+
+
 def test_an_event_has_its_bits_where_the_specification_has_them(tmp_path: Path) -> None:
     words = struct.pack("<II", 3 << 17 | 5 << 2 | 1 << 1 | 1, 10) + struct.pack("<II", 127 << 17 | 1, 11)
     fields = struct.pack("<hhiiiiii", 1, 1, 8, 4, 2, 2, 2, 2)

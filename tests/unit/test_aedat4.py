@@ -14,6 +14,7 @@ from livesnn.errors import FormatError, SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.events.describe import describe
 from livesnn.events.formats.aedat4 import Aedat4Reader
+from livesnn.events.formats.aedat4_index import MAX_TABLE_BYTES
 from livesnn.events.formats.aedat4_layout import (
     PACKET_HEADER,
     PacketRow,
@@ -119,6 +120,14 @@ def test_every_kind_of_lz4_frame_is_unpacked(options: dict[str, object]) -> None
 def test_an_lz4_frame_whose_content_is_larger_than_it_says_of_itself_is_unpacked() -> None:
     content = build_events(make_events(5_000)) + b"padding" * 100
     assert Unpacker(Compression.LZ4).unpack(memoryview(lz4.frame.compress(content))) == content
+
+
+@pytest.mark.parametrize("compression", [Compression.LZ4, Compression.ZSTD])
+def test_the_table_of_a_recording_of_a_day_is_larger_than_any_packet(compression: Compression) -> None:
+    content = bytes(MAX_PACKET_BYTES + 1)
+    packed = lz4.frame.compress(content) if compression is Compression.LZ4 else zstandard.compress(content)
+    unpacked = Unpacker(compression).unpack(memoryview(packed), MAX_TABLE_BYTES)
+    assert len(unpacked) == len(content)
 
 
 @pytest.mark.parametrize("compression", [Compression.LZ4, Compression.ZSTD])

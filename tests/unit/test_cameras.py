@@ -99,10 +99,18 @@ class TestPackets:
         whole = np.concatenate([packet for packet in packets if packet is not None])
         np.testing.assert_array_equal(whole, BLOB)
 
-    def test_an_empty_batch_is_an_empty_packet(self) -> None:
-        packet = connection(event_store(at())).read(1.0)
-        assert packet is not None
-        assert packet.size == 0
+    def test_an_empty_batch_is_no_news_and_time_goes_by(self) -> None:
+        camera = connection(event_store(at(0)), *[event_store(at())] * 3, event_store(at(500)))
+        assert [packet is not None and packet.size for packet in (camera.read(1.0), camera.read(1.0))] == [
+            1,
+            1,
+        ]
+        quiet = connection(event_store(at(0)), *[event_store(at())] * 3000, step_s=0.01)
+        assert quiet.read(1.0) is not None
+        for _ in range(10):
+            assert quiet.read(1.0) is None
+        assert quiet.now_us is not None
+        assert quiet.now_us > 1_000_000
 
     def test_a_burst_of_a_million_events_at_once_is_whole(self) -> None:
         burst = moving_blob(1_000_000, VGA, seed=5, duration_us=1000)

@@ -74,13 +74,14 @@ def test_what_is_read_is_what_was_written_in_any_order_of_columns(
         ("# t_us x y p\n", "{t} {x} {y} {p:d}"),
         ('\ufeff"t_us";"x";"y";"p"\n', "{t};{x};{y};{p:d}"),
         (",x,y,pol,time (us)\n", "17,{x},{y},{p},{t}"),
+        ("\tx\ty\tpol\ttime (us)\n", "17\t{x}\t{y}\t{p}\t{t}"),
         ("% made by hand\nx,y,p,t_us,\n", "{x},{y},{p:d},{t},"),
         ("t_s,x,y,p\n", "{s:.6f},{x},{y},{p:d}"),
         ("t_s x y p\n", "{s:.18e} {x:.18e} {y:.1f} {p:.3e}"),
         ("t_ms,x,y,p\n", "{ms:.3f},{x},{y},{p}"),
         ("t_ns,x,y,p\n", "{t}000,{x},{y},{p:d}"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_columns_and_the_unit_go_by_the_header(tmp_path: Path, head: str, row: str) -> None:
     events = make_events(150)
@@ -384,3 +385,13 @@ def test_fractions_in_an_npz_are_taken_for_seconds_and_said(tmp_path: Path) -> N
     np.savez(tmp_path / "f.npz", t=events["t"] / 1e6, **columns, width=346, height=260)
     assert np.array_equal(read(tmp_path / "f.npz"), events)
     assert describe(tmp_path / "f.npz").warnings == [UNIT.format("s", "fractions")]
+
+
+def test_whole_numbers_of_a_clocks_nanoseconds_are_told_in_an_npz(tmp_path: Path) -> None:
+    events = make_events(500)
+    events["t"] += 1_700_000_000_000_000
+    columns = {axis: events[axis] for axis in "xyp"}
+    np.savez(tmp_path / "f.npz", t=events["t"] * 1000, **columns, width=346, height=260)
+    assert np.array_equal(read(tmp_path / "f.npz"), events)
+    (warning,) = describe(tmp_path / "f.npz").warnings
+    assert "ns assumed" in warning

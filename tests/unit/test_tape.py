@@ -252,6 +252,30 @@ def test_times_stay_where_a_source_comes_back_and_counts_on(tmp_path: Path) -> N
     assert read(path)["t"].tolist() == [100_000, 150_000, 900_000]
 
 
+@pytest.mark.parametrize("ahead_s", [1e7, 60.0, 4.0])
+def test_times_go_on_by_the_clock_where_another_connection_counts_from_elsewhere(
+    tmp_path: Path, ahead_s: float
+) -> None:
+    clock = HeldClock()
+    tape = Tape(tmp_path / "a.aedat4", VGA, "camera", clock=clock)
+    begins_us = 2_650_000 + round(ahead_s * 1e6)  # where the clock says, and so much later
+    for clock.now_s, packet, connection in (
+        (10.0, at(100_000, 150_000), 0),
+        (12.5, at(begins_us), 1),
+        (12.6, at(begins_us + 100_000), 1),
+        (
+            7300.0,
+            at(begins_us + 7_300_000_000 - 12_500_000),
+            2,
+        ),  # it was away for two hours and has counted on
+    ):
+        tape.put(packet, connection)
+    assert tape.close(PATIENCE_S)
+    moved_us = round(ahead_s * 1e6) if ahead_s < 5 else 0
+    expected = [100_000, 150_000, 2_650_000, 2_750_000, 7_290_150_000]
+    assert read(tape.path)["t"].tolist() == expected[:2] + [t_us + moved_us for t_us in expected[2:]]
+
+
 def test_a_recordings_own_times_stay_even_where_they_jump_back(tmp_path: Path) -> None:
     path = tmp_path / "a.aedat4"
     taped(path, (10.0, at(900_000)), (12.5, at(100_000)), policy="block")

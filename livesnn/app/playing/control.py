@@ -68,6 +68,11 @@ class Control:
         """Why nothing comes from a live source, in one line that says what to do; "" otherwise."""
         return "" if self._playback is None else self._playback.lost
 
+    @property
+    def frame_begin_us(self) -> int:
+        """Where the last frame began, after the start: whoever goes on there sees it once more."""
+        return max(self._frame_us - self._frame_length_us, 0)
+
     def toggle(self) -> None:
         """Pause, go on, or start a recording again after its end.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict
 
@@ -18,6 +19,7 @@ from livesnn.infer.auto_engine import end_preparing
 from livesnn.infer.tally import Tally
 
 PATIENCE_S = 0.7  # a person who has opened another source waits no longer
+LAST_PATIENCE_S = 4.0  # nobody looks any more
 
 
 class Summary(TypedDict):
@@ -81,6 +83,7 @@ class Player:
         self.last_error: str | None = None
         self.model = ""
         self._model: str | Model = ""
+        self._named: str | Model = ""  # as it was chosen
         self.engine: Engine = engine or now.engine
         self.choices = choices
         self._chosen: str | Model = model or _still_there(now.model) or default_model()
@@ -108,10 +111,11 @@ class Player:
         """
         if self.session is None or not isinstance(self.source, str | Path):
             return
-        place = self._place  # of an opening that isn't done
-        if self.opened is not None:
-            t_us = 0 if self.opened.live else self.t_us
-            place = _Place(t_us, self.session.control.state == "paused")
+        control, place = self.session.control, self._place  # of an opening that isn't done, or has failed
+        if self.opened is not None and control.state != "failed":
+            paused = control.state == "paused"
+            shown_us = control.frame_begin_us if paused else self.t_us
+            place = _Place(0 if self.opened.live else shown_us, paused)
         self._start(self.source, place)
 
     def _start(self, source: SourceLike, place: _Place | None) -> None:
@@ -191,7 +195,7 @@ class Player:
         name = model if isinstance(model, str) else model.card.name
         if name != self.model:
             self.model = name
-            self._model = model
+            self._model = self._named = model
 
     @property
     def can_record(self) -> bool:
@@ -230,8 +234,10 @@ class Player:
         if self.session is None:
             return
         self.session.control.use_tape(None)  # one that hangs may go on later
+        self._hanging = [session for session in self._hanging if not session.stop(0)]
         if not self.session.stop(PATIENCE_S):
             self._hanging.append(self.session)
+            self._model = self._named  # two may not step one
         self.last_error = self.session.error or self.last_error
         self._tally.decisions.update(self.session.decisions)
         self._n_decisions += self.session.n_decisions
@@ -244,8 +250,9 @@ class Player:
         self.leave()
         for tape in self._tapes:
             tape.close()
+        deadline_s = time.monotonic() + LAST_PATIENCE_S
         for session in self._hanging:
-            session.stop()
+            session.stop(max(deadline_s - time.monotonic(), 0))
         end_preparing()  # also for models that were left before they were there
 
     def summary(self, frames_shown: int) -> Summary:

@@ -6,10 +6,12 @@ network can take through run(). The newest picture and the newest answer wait in
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +122,8 @@ class Session:
     def statistics(self) -> Statistics:
         """What has been counted and measured up to now."""
         counts = Counts() if self._playback is None else self._playback.counts
-        return self._rolling.snapshot(counts, now_s=time.perf_counter())
+        now = self._rolling.snapshot(counts, now_s=time.perf_counter())
+        return replace(now, events_per_s=math.nan, kept_per_s=math.nan) if self.control.lost else now
 
     @property
     def decisions(self) -> Counter[str]:
@@ -157,6 +160,8 @@ class Session:
             model = self._model
             if isinstance(model, str | Path):
                 model = load_model(model, self._engine, wait=False)
+            if stop.is_set():  # by now another session may step that model
+                raise _Left
             display = self._open(playback, model)
             for result in run(
                 self._frames(playback, model, display, stop),
@@ -221,8 +226,10 @@ class Session:
         def see(seen: Seen) -> None:
             events = seen.events
             newest_us = int(events["t"][-1]) if events.size else seen.now_us
-            if seen.came and newest_us is not None:
-                self._rolling.add_packet(seen.came, newest_us, n_kept=events.size)
+            if newest_us is not None:  # also where nothing comes, as time goes by
+                self._rolling.add_packet(
+                    seen.came, newest_us, n_kept=events.size, connection=len(playback.breaks)
+                )
             if (
                 events.size or playback.live
             ):  # a recording whose noise alone goes by doesn't fade by the clock
@@ -230,6 +237,7 @@ class Session:
 
         while (begun := self.control.begin(playback, see, stop)) is not None:
             display.begin()
+            self._rolling.forget_packets()
             self._answering.begin_pass(begun.why)
             if begun.why == SEEKING:
                 self._answering.reset(begun.resets, begun.why)

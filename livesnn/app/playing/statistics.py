@@ -92,16 +92,21 @@ class RollingStatistics:
         self._card: ModelCard | None = None  # of the last result's network
         self._packets: deque[tuple[int, int, int]] = deque()  # end of the packet µs, events, events kept
         self._n_events = self._n_kept = 0  # of these packets
+        self._connection = 0  # of the last one
         self._answered_s: deque[float] = deque()
         self._lock = threading.Lock()  # held for microseconds
 
-    def add_packet(self, n_events: int, t_us: int, *, n_kept: int | None = None) -> None:
-        """Take in that a packet has arrived, whose last event is at ``t_us``; None: all of it was kept."""
+    def add_packet(self, n_events: int, t_us: int, *, n_kept: int | None = None, connection: int = 0) -> None:
+        """Take in that a packet has arrived, whose last event is at ``t_us``; None: all of it was kept.
+
+        With another ``connection`` it doesn't follow on: what lies between is no time in which events could come.
+        """
         n_kept = n_events if n_kept is None else n_kept
         with self._lock:
-            if self._packets and t_us < self._packets[-1][0]:
-                self._packets.clear()  # a jump back
-                self._n_events = self._n_kept = 0
+            jumped_back = self._packets and t_us < self._packets[-1][0]
+            if jumped_back or connection != self._connection:
+                self._forget_packets()
+            self._connection = connection
             self._packets.append((t_us, n_events, n_kept))
             self._n_events += n_events
             self._n_kept += n_kept
@@ -109,6 +114,15 @@ class RollingStatistics:
                 _, old_events, old_kept = self._packets.popleft()
                 self._n_events -= old_events
                 self._n_kept -= old_kept
+
+    def forget_packets(self) -> None:
+        """Begin the rate of events again: the next packet is from elsewhere."""
+        with self._lock:
+            self._forget_packets()
+
+    def _forget_packets(self) -> None:
+        self._packets.clear()
+        self._n_events = self._n_kept = 0
 
     def add_result(self, result: Result, card: ModelCard, now_s: float) -> None:
         """Take in a network's result, finished at ``now_s`` (`time.perf_counter`)."""
@@ -175,6 +189,8 @@ class ShowLatency:
 
 
 def _rate(times_s: Sequence[float], now_s: float) -> float:
+    """Return how many come in a second, also where the next one is late."""
     if len(times_s) < 2:
         return float("nan")
-    return len(times_s) / max(now_s - times_s[0], 1e-3)
+    between_s = (times_s[-1] - times_s[0]) / (len(times_s) - 1)
+    return 1 / max(between_s, (now_s - times_s[0]) / len(times_s), 1e-6)

@@ -18,7 +18,7 @@ from livesnn.events.orientation import Orientation, orient
 class Seen(NamedTuple):
     """A packet on its way: its events, upright and without noise, and how many came for it; µs that have passed.
 
-    ``arrived_s`` is by `time.perf_counter`.
+    ``arrived_s``: when it came from the source, by `time.perf_counter`.
     """
 
     events: Events
@@ -53,13 +53,20 @@ class _Heard(Relay):
     def __init__(self, source: EventSource, playback: Tapped) -> None:
         super().__init__(source)
         self._playback = playback
+        self._arrived_s = 0.0
 
     @property
     def connection(self) -> int:
         return len(self._playback.breaks)
 
+    @property
+    def arrived_s(self) -> float:
+        return self._arrived_s
+
     def __iter__(self) -> Iterator[Events]:
-        return self._playback.heard(self._source)
+        for packet in self._playback.heard(self._source):
+            self._arrived_s = time.perf_counter()  # before it is filtered, turned and painted
+            yield packet
 
 
 class Tap(Relay):
@@ -80,7 +87,7 @@ class Tap(Relay):
     def __iter__(self) -> Iterator[Events]:
         for packet in self._denoised:
             upright = orient(packet, self._source.resolution, self._playback.orientation)
-            self._see(Seen(upright, self._denoised.came, self.now_us, time.perf_counter()))
+            self._see(Seen(upright, self._denoised.came, self.now_us, self.arrived_s))
             yield upright
 
     def close(self) -> None:

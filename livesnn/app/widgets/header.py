@@ -15,7 +15,7 @@ _STATES: dict[ShownState, tuple[str, Tone]] = {  # → words, tone of the dot
     "empty": ("No source", "faint"),
     "opening": ("Opening", "warning"),
     "playing": ("Playing", "accent"),
-    "waiting": ("Waiting for the camera", "warning"),
+    "waiting": ("Waiting for events", "warning"),
     "paused": ("Paused", "warning"),
     "ended": ("Ended", "soft"),
     "failed": ("Error", "danger"),

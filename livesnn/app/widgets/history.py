@@ -16,6 +16,7 @@ from livesnn.app.playing.values import HISTORY_US, History
 from livesnn.app.widgets.parts import LEFT, NOTHING, NOTHING_YET, RIGHT, Painted
 
 EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
+_LEAST_ROWS = 8  # there is room for
 _ROW = (16, 48)  # least and greatest height of a row, pixels
 _DOT, _GAP, _LEAST_STRIP = 8, 10, 24  # widths, pixels
 _NUMBER = 4  # width of the numbers' column, in heights of their letters
@@ -51,7 +52,7 @@ class ClassRows(Painted):
         self._names = [style.readable(name) for name in classes]
         self.probabilities, self.decision, self._history = None, None, EMPTY
         self.texts = [NOTHING] * len(self.classes)
-        self.setMinimumHeight(_ROW[0] * max(len(self.classes), 8))
+        self.setMinimumHeight(_ROW[0] * max(len(self.classes), _LEAST_ROWS))
         self.updateGeometry()
         self.update()
 

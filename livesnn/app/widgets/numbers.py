@@ -15,10 +15,10 @@ from livesnn.card import ModelCard
 from livesnn.infer.tally import Percentiles
 
 _PARTS = {  # rows of the table → caption, tooltip
-    "slice": ("Slice", "From an event's arrival to its frame being handed to the network."),
-    "network": ("Network", "One step of the network, and the decision."),
-    "total": ("Decision", "From an event's arrival to the decision it led to."),
-    "show": ("Show", "From an event's arrival to the picture with it being painted."),
+    "slice": ("Slice", "From the arrival of a frame's last events to the network."),
+    "network": ("Network", "One step of the network."),
+    "total": ("Decision", "From the arrival of a frame's last events to the decision."),
+    "show": ("Show", "From the arrival of a picture's last events to the screen."),
 }
 _RATES = {
     "events": ("Events", f"Events in a second of the source's own time; mean over its last {RATE_S:g} s."),

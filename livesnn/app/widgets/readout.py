@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from livesnn.app.look import style
 from livesnn.app.playing.values import Answer
@@ -30,7 +30,7 @@ class ReadoutPanel(QWidget):
         column.setSpacing(12)
         for stretch, card, widget in (
             (0, Card("Decision"), self.decision),
-            (1, Card("Classes", remark="last 10 s"), self.rows),
+            (1, Card("Classes", remark="last 10 s"), _scrolled(self.rows)),
         ):
             card.column.addWidget(widget, 1)
             column.addWidget(card, stretch)
@@ -63,6 +63,18 @@ class ReadoutPanel(QWidget):
             self.decision.set_last(answer.last.label, answer.last.confidence)
         else:
             self.decision.clear(self._note or NOTHING_YET)
+
+
+def _scrolled(rows: ClassRows) -> QScrollArea:
+    """Return the rows where they can be scrolled, if there are more than fit."""
+    area = QScrollArea()
+    area.setWidget(rows)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QScrollArea.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setMinimumHeight(rows.minimumHeight())
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    return area
 
 
 class DecisionView(Painted):

@@ -220,8 +220,9 @@ def _describe_loss(file: WindowedFile, position: int, flaw: Flaw, *, first: bool
 
 
 def _ends(file: WindowedFile, packet: Packet) -> list[int]:
-    """Return the times of a packet's first and last event; the last lies in one window with the next header."""
-    places = (packet.body, packet.end - EVENT_BYTES) if packet.events else ()
+    """Return the times of a packet's first and last event; there may be room for more behind it."""
+    last = packet.body + (packet.events - 1) * EVENT_BYTES
+    places = (packet.body, last) if packet.events else ()
     octets = (bytes(file.view(place, EVENT_BYTES, _WALK_BYTES)) for place in places)
     return [(packet.overflow << 31) + _TIME.unpack(event)[0] for event in octets if len(event) == EVENT_BYTES]
 

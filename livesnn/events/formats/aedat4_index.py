@@ -26,9 +26,12 @@ from livesnn.events.formats.aedat4_layout import (
     parse_table,
     table_of,
 )
-from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, PackedError, Unpacker
+from livesnn.events.formats.compression import Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError, read_u32
 from livesnn.progress import Progress, untold
+
+MAX_TABLE_BYTES = 512 << 20
+"""No table may be larger, packed or unpacked: 10 million packets, a day of a hundred a second."""
 
 _READ_BYTES = 1 << 18
 _WALK_BYTES = 4096
@@ -138,9 +141,9 @@ def _read_table(file: WindowedFile, header: Header, first: int) -> PacketTable:
     if not first <= position < file.size:
         raise FlatError(f"its position {position:,} is outside the file of {file.size:,} bytes")
     size = file.size - position
-    if size > MAX_PACKET_BYTES:
+    if size > MAX_TABLE_BYTES:
         raise FlatError("it is too large")
-    content = Unpacker(header.compression).unpack(file.view(position, size))
+    content = Unpacker(header.compression).unpack(file.view(position, size), MAX_TABLE_BYTES)
     table = parse_table(content)
     starts = table.offset - PACKET_HEADER.size
     ends = table.offset + table.size

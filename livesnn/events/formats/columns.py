@@ -133,16 +133,23 @@ def sample_times(t: Numbers) -> TimeSample:
     return take_sample(values, values == np.rint(values), thousandths, values % 1000 == 0)
 
 
+def clock_unit(sample: TimeSample) -> str | None:
+    """Return the unit of times that are of a clock, since 1970; None where they aren't."""
+    for unit in (MICROSECONDS, NANOSECONDS) if sample.decimals == 0 else (SECONDS, MILLISECONDS):
+        low, high = (limit * 10.0 ** (6 - POWER[unit]) for limit in _EPOCH_S)
+        if low <= sample.middle <= high and (unit != SECONDS or sample.decimals):
+            return unit
+    return None
+
+
 def tell_unit(sample: TimeSample) -> str | None:
     """Return the unit of a recording's times; None where it can't be told.
 
     Whole numbers are µs unless they are a clock's ns, too many a second, or so few that they may be ns. Fractions are
     seconds, unless thousandths of them may be ms with µs. 100 to 2·10⁸ events a second are taken for plausible.
     """
-    for unit in (MICROSECONDS, NANOSECONDS) if sample.decimals == 0 else (SECONDS, MILLISECONDS):
-        low, high = (limit * 10.0 ** (6 - POWER[unit]) for limit in _EPOCH_S)
-        if low <= sample.middle <= high and (unit != SECONDS or sample.decimals):
-            return unit
+    if (unit := clock_unit(sample)) is not None:
+        return unit
     few = sample.n < _FEW or sample.span <= 0
     if few:
         return {0: MICROSECONDS, 3: None, 6: SECONDS}[sample.decimals]

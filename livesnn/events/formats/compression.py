@@ -49,29 +49,29 @@ class Unpacker:
         elif compression is not Compression.NONE:
             self._zstd = zstandard.ZstdDecompressor()
 
-    def unpack(self, packed: memoryview) -> memoryview:
+    def unpack(self, packed: memoryview, limit: int = MAX_PACKET_BYTES) -> memoryview:
         """Return the content of one packet, in memory of its own; without compression a view of ``packed``.
 
         Raises
         ------
         PackedError
-            When the packet is damaged, or would unpack to more than MAX_PACKET_BYTES.
+            When the packet is damaged, or would unpack to more than ``limit``, in bytes.
         """
         if self._lz4_context is not None:
-            return self._unpack_lz4(packed)
+            return self._unpack_lz4(packed, limit)
         if self._zstd is not None:
-            return self._unpack_zstd(packed)
+            return self._unpack_zstd(packed, limit)
         return packed
 
-    def _unpack_lz4(self, packed: memoryview) -> memoryview:
-        longest = min(_LZ4_MAX_RATIO * len(packed) + 64, MAX_PACKET_BYTES)
+    def _unpack_lz4(self, packed: memoryview, limit: int) -> memoryview:
+        longest = min(_LZ4_MAX_RATIO * len(packed) + 64, limit)
         expected = _first_literal_u32(packed) + 4  # with room to spare, so that the end mark is read, too
         known = 12 <= expected <= longest
         if known and (plain := unpack_plain_frame(packed, expected)) is not None:
             return memoryview(plain)
-        limit = expected + 4 if known else longest
-        content, whole = self._lz4_chunk(packed, limit)
-        if not whole and limit < longest:
+        first = expected + 4 if known else longest
+        content, whole = self._lz4_chunk(packed, first)
+        if not whole and first < longest:
             content, whole = self._lz4_chunk(packed, longest)
         if not whole:
             raise PackedError("its LZ4 data has no end")
@@ -87,14 +87,14 @@ class Unpacker:
             raise PackedError("its LZ4 data is damaged") from None
         return content, whole
 
-    def _unpack_zstd(self, packed: memoryview) -> memoryview:
+    def _unpack_zstd(self, packed: memoryview, limit: int) -> memoryview:
         assert self._zstd is not None
         try:
             size = zstandard.frame_content_size(packed)
-            if size > MAX_PACKET_BYTES:
+            if size > limit:
                 raise PackedError(f"it claims to unpack to {size:,} bytes")
             if size < 0:  # not stored
-                return memoryview(bytearray(self._zstd.decompress(packed, max_output_size=MAX_PACKET_BYTES)))
+                return memoryview(bytearray(self._zstd.decompress(packed, max_output_size=limit)))
             content = bytearray(size)
             filled = self._zstd.stream_reader(packed).readinto(content)
         except zstandard.ZstdError:

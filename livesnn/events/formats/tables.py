@@ -27,9 +27,11 @@ from livesnn.events.formats.columns import (
     AXES,
     MAX_COORDINATE,
     MICROSECONDS,
+    NANOSECONDS,
     ColumnNames,
     Numbers,
     as_events,
+    clock_unit,
     find_columns,
     judge,
     microseconds,
@@ -72,7 +74,8 @@ class Member(NamedTuple):
 def open_npz(path: Path) -> InMemoryReader | BlockReader:
     """Open a .npz with columns t, x, y, p, by these or other usual names.
 
-    Whole numbers in ``t`` are µs, unless it is called t_ms or t_ns; of fractions it is told whether they are s or ms.
+    Whole numbers in ``t`` are µs, unless it is called t_ms or t_ns, or they are a clock's ns; of fractions it is told
+    whether they are s or ms.
     ``p`` is 0 and 1, or -1 and 1, or bool. The sensor's size is that of the arrays ``width`` and ``height``,
     otherwise the smallest usual sensor that holds the events, with a warning. ``camera``, if text: its name.
 
@@ -227,8 +230,12 @@ def _read_array(archive: zipfile.ZipFile, member: str) -> Numbers:
 
 
 def _unit(path: Path, t: Numbers, named: ColumnNames) -> tuple[str, list[str]]:
-    if named.unit is not None or t.dtype.kind in "iu" or not t.size:
+    if named.unit is not None or not t.size:
         return named.unit or MICROSECONDS, []
+    if t.dtype.kind in "iu":
+        if clock_unit(sample_times(t[:BLOCK_EVENTS])) != NANOSECONDS:
+            return MICROSECONDS, []
+        return NANOSECONDS, ["the file doesn't give the unit of its times: ns assumed (of a clock)"]
     unit, assumed = require_unit(path, sample_times(t), "save it as t_s, t_ms or t_us")
     return unit, [assumed]
 
