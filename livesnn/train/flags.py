@@ -47,6 +47,7 @@ RANGES = {
 }
 """Lowest and highest of each number, both allowed."""
 
+_EVENT_SETS = ("nmnist", "dvs-gesture", "cifar10-dvs", "gestures-sim", "folder")
 OF_SOME_SETS = {
     "people": ("gestures-sim",),
     "unknown_weight": ("gestures-sim",),
@@ -54,6 +55,8 @@ OF_SOME_SETS = {
     "simulated_pool": ("nmnist",),
     "digits": ("mnist-",),
     "only": ("ucf101", "hmdb51"),
+    "n_events": _EVENT_SETS,
+    "delta_t_us": (*_EVENT_SETS, "ucf101", "hmdb51"),
     "windows": ("ucf101", "hmdb51", "cifar10-dvs", "dvs-gesture", "folder"),
     "validation": ("nmnist", "dvs-gesture", "cifar10-dvs", "ucf101", "hmdb51", "folder", "mnist-"),
 }
@@ -66,6 +69,11 @@ def check_limits(config: TrainConfig) -> None:
         value = getattr(config, name)
         if value is not None and not low <= value <= high:
             raise TrainError(f"{flag(name)} is {value}: give a number from {low:g} to {high:g}")
+    if config.simulated > config.simulated_pool:
+        raise TrainError(
+            f"--simulated {config.simulated} are more than --simulated-pool {config.simulated_pool} has: give a "
+            "larger one"
+        )
     for name, sets in OF_SOME_SETS.items():
         given = getattr(config, name) != type(config).__dataclass_fields__[name].default
         if given and not config.dataset.startswith(sets):

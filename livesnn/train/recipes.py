@@ -30,6 +30,7 @@ _PAPER = TrainConfig(
     precision="32-true",
     burn_in=0,
     augmentation=STILL,
+    weight_bits=32,
 )
 RECIPES = {"best": TrainConfig(), "paper": _PAPER}
 """For STS-ResNet; see `recipe`."""

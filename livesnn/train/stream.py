@@ -137,9 +137,10 @@ def evaluate_stream(
     rests: list[_Rest] = []
     played_us = 0
     for stream in streams:
-        decided = list(_decide(model, stream, decider, played_us))
+        begun_us, decided = _decide(model, stream, decider, played_us)
+        later_us = played_us - begun_us
         segments = [  # complete only now
-            Segment(each.gesture, each.start_us + played_us, each.end_us + played_us)
+            Segment(each.gesture, each.start_us + later_us, each.end_us + later_us)
             for each in stream.segments
         ]
         gestures += _performed(decided, segments)
@@ -151,17 +152,30 @@ def evaluate_stream(
     return _evaluation(gestures, rests, model.card, time.perf_counter() - begun_s)
 
 
-def _decide(model: Model, stream: Uncut, decider: Decider, played_us: int) -> Iterator[_Decided]:
-    """Yield every frame of a stream, times later by ``played_us``."""
-    card = model.card
-    ends_us: deque[int] = deque(maxlen=card.input.window + 1)  # of a window's frames, and of the one before
-    for result in run(frames(stream.source, card.input.slice, card.input), model, decider=decider):
+def _decide(model: Model, stream: Uncut, decider: Decider, played_us: int) -> tuple[int, list[_Decided]]:
+    """Return when a stream begins by its own clock, and its frames, as if it began at ``played_us``.
+
+    Where its clock is set back, as some recordings' are at their beginning, it begins anew.
+    """
+    rule, window = model.card.input.slice, model.card.input.window
+    ends_us: deque[int] = deque(maxlen=window + 1)  # of a window's frames, and of the one before
+    stream_us = newest_us = 0
+    decided: list[_Decided] = []
+    for result in run(frames(stream.source, rule, model.card.input), model, decider=decider):
+        frame_us = result.t - (rule.delta_t_us or 0)
+        if not decided or result.t < newest_us:
+            decided, stream_us = [], frame_us
+        newest_us = result.t
         if result.reset or not ends_us:
             ends_us.clear()
-            ends_us.append(result.t - (card.input.slice.delta_t_us or 0))
+            ends_us.append(frame_us)
         ends_us.append(result.t)
-        begun_us = ends_us[0] + played_us if len(ends_us) == ends_us.maxlen else None
-        yield _Decided(result.t + played_us, begun_us, result.decision, result.density, result.window_end)
+        later_us = played_us - stream_us
+        begun_us = ends_us[0] + later_us if len(ends_us) == ends_us.maxlen else None
+        decided.append(
+            _Decided(result.t + later_us, begun_us, result.decision, result.density, result.window_end)
+        )
+    return stream_us, decided
 
 
 def _performed(decided: Sequence[_Decided], segments: Sequence[Segment]) -> Iterator[_Gesture]:

@@ -12,11 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from livesnn import __version__
 from livesnn.errors import StoppedError
@@ -86,7 +88,7 @@ def train(config: TrainConfig) -> Trained | None:
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
             kept = "go on with --resume" if (run / LAST).exists() else "nothing is kept yet, start again"
-            raise StoppedError(f"stopped in epoch {trainer.current_epoch}: {kept}") from error
+            raise StoppedError(f"stopped in epoch {trainer.current_epoch + 1}: {kept}") from error
         if not trainer.is_global_zero:
             return None
         return replace(_finish(run, config, net, parts, commit), unmeasured=unmeasured)
@@ -108,8 +110,23 @@ def _train_one(config: TrainConfig, seed: int) -> Trained | None:
     return train(replace(one, resume=config.resume and (one.out / one.run_name / LAST).exists()))
 
 
+class _Best(ModelCheckpoint):
+    """Keeps the best epoch; also of a training that goes on in a folder that was moved."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what was best, where it lies now."""
+        before, now = str(state_dict["dirpath"]), str(self.dirpath)
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {moved(key): score for key, score in value.items()}
+            return value.replace(before, now, 1) if isinstance(value, str) else value
+
+        super().load_state_dict({name: moved(value) for name, value in state_dict.items()})
+
+
 def _trainer(config: TrainConfig, run: Path, more: Sequence[Callback]) -> lightning.Trainer:
-    best = ModelCheckpoint(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
+    best = _Best(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
     callbacks: list[Callback] = [best, last, progress(), *more]
     shared = config.devices * config.num_nodes > 1
@@ -128,6 +145,9 @@ def _trainer(config: TrainConfig, run: Path, more: Sequence[Callback]) -> lightn
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         gradient_clip_val=config.gradient_clip or None,
         enable_model_summary=False,
+        default_root_dir=run,
+        # A job that SLURM starts again goes on with --resume: what Lightning would keep for that, others would load.
+        plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
     )
 
 

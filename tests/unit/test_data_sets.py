@@ -10,8 +10,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from livesnn.card import BY_TABLE, ModelCard, Split
+from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, TrainError
+from livesnn.events.frames import Frame
 from livesnn.paths import cache_dir
 from livesnn.train.augmentation import Augmentation
 from livesnn.train.config import TrainConfig
@@ -19,6 +20,7 @@ from livesnn.train.datasets import Name, Parts, check_parts, data_set, mirrored_
 from livesnn.train.datasets.cifar10_dvs import CLASSES
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.folder import find_recordings
+from livesnn.train.datasets.recorded import windows_of
 from tests import trees
 
 
@@ -393,3 +395,25 @@ def test_validation_has_the_windows_that_chose_the_epoch(lab: Path) -> None:
 def test_a_mirror_that_makes_no_sense_is_refused_before_anything_is_read() -> None:
     with pytest.raises(DataError, match=r"leave --augmentation\.mirror out"):
         TrainConfig(augmentation=Augmentation(mirror=0.5)).completed()
+
+
+def test_simulated_digits_are_none_of_the_recordings_whichever_these_are(tmp_path: Path) -> None:
+    for digit in range(10):
+        folder = tmp_path / "Train" / str(digit)
+        folder.mkdir(parents=True)
+        for number in range(1, 5):
+            (folder / f"{1000 + 10 * number + digit:05d}.bin").write_bytes(bytes(50))
+    config = TrainConfig(dataset="nmnist", data=tmp_path, simulated=10)
+    with pytest.raises(DataError, match="would repeat the digits"):
+        data_set("nmnist").load_parts(config)
+
+
+def test_no_window_goes_on_past_a_gap() -> None:
+    spec = InputSpec(2, 2, SliceRule(delta_t_us=10_000), window=3)
+
+    def frame(number: int, start: bool = False) -> Frame:
+        return Frame(10_000 * number, np.full((2, 2, 2), number, np.uint8), 1, start=start)
+
+    kept = [frame(0, True), *map(frame, range(1, 5)), frame(90, True), *map(frame, range(91, 97))]
+    windows = windows_of(kept, spec)
+    assert windows[:, :, 0, 0, 0].tolist() == [[0, 1, 2], [90, 91, 92], [93, 94, 95]]

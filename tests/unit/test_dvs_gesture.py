@@ -11,12 +11,14 @@ import pytest
 from livesnn.card import ModelCard, Split
 from livesnn.errors import DataError
 from livesnn.events.frames import Frame
+from livesnn.events.recording import open_recording
 from livesnn.infer import State
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import data_set, uncut_streams
 from livesnn.train.stream import evaluate_stream
 from tests import trees
+from tests.aedat3_writer import RESET, header, polarity, special
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +63,27 @@ def test_a_model_of_other_data_is_measured_on_the_test_users_alone(tmp_path: Pat
         data_set("dvs-gesture").load_split(archive, "validation", replace(card, split=Split()))
 
 
+def set_clock_after(recording: Path, later_us: int) -> None:
+    """Put events of another clock, which is then set to zero, before a recording; its own begin later."""
+    with open_recording(recording) as opened:
+        events = np.concatenate([*opened])
+    events["t"] += later_us
+    early = events[:1000].copy()
+    early["t"] = later_us + np.arange(50_000_000, 50_600_000, 600)
+    recording.write_bytes(header() + polarity(early) + special([RESET]) + polarity(events))
+
+
+def test_training_cuts_a_recording_whose_clock_was_set_to_zero_as_check_does(tmp_path: Path) -> None:
+    archive = trees.dvs_gesture(tmp_path)
+    card = TrainConfig(dataset="gestures-sim").card(GESTURES)
+    whole = data_set("dvs-gesture").load_split(archive, "test", card)
+    set_clock_after(archive / "DvsGesture" / "user24_led.aedat", 0)
+    assert {finding.state for finding in data_set("dvs-gesture").check(archive)} == {"complete"}
+    again = data_set("dvs-gesture").load_split(archive, "test", card)
+    assert again.skipped == ()
+    np.testing.assert_array_equal(again.take(np.arange(22), 0), whole.take(np.arange(22), 0))
+
+
 class _AlwaysRolling:
     """Says arm_roll whatever it sees."""
 
@@ -74,13 +97,21 @@ class _AlwaysRolling:
         return np.eye(11, dtype=np.float32)[GESTURES.index("arm_roll")] * 20, state
 
 
-def test_uncut_recordings_are_judged_within_the_gestures_and_between_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("later_us", [0, 80_000_000])
+def test_uncut_recordings_are_judged_within_the_gestures_and_between_them(
+    tmp_path: Path, later_us: int
+) -> None:
     data = trees.dvs_gesture(tmp_path)
     labels = data / "DvsGesture" / "user24_led_labels.csv"
-    lines = labels.read_text().splitlines()
-    labels.write_text(
-        "\n".join(line for line in lines if not line.startswith("3,"))
-    )  # now it is between two others
+    head, *lines = labels.read_text().splitlines()
+    kept = [head]
+    for line in lines:
+        label, *times = map(int, line.split(","))
+        if label != 3:  # now it is between two others
+            kept.append(",".join(map(str, [label, *(t_us + later_us for t_us in times)])))
+    labels.write_text("\n".join(kept))
+    if later_us:
+        set_clock_after(labels.with_name("user24_led.aedat"), later_us)
     card = TrainConfig(dataset="dvs-gesture", data=data, validation=0.3).completed().card(GESTURES)
     model = _AlwaysRolling(replace(card, input=replace(card.input, window=2)))
     measured = evaluate_stream(model, uncut_streams("dvs-gesture", data, "test", model.card, 10, 0))
@@ -91,6 +122,7 @@ def test_uncut_recordings_are_judged_within_the_gestures_and_between_them(tmp_pa
     assert measured.accuracy == pytest.approx(1 / 10, abs=0.01)
     assert measured.idle_decisions_a_minute == pytest.approx(600, rel=0.1)  # every window is 0.1 s
     assert measured.minutes == pytest.approx(11 * 1.7 / 60, rel=0.05)
+    assert measured.accuracy_first_minute == measured.accuracy
 
 
 def test_the_uncut_recordings_of_validation_are_those_of_its_users(tmp_path: Path) -> None:

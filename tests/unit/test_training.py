@@ -26,6 +26,7 @@ from livesnn.train.hybrid import HybridModule, hidden_density
 from livesnn.train.loading import EpochBatches
 from livesnn.train.recipes import RECIPES
 from livesnn.train.run_folder import as_begun, keep_clips, run_folder
+from livesnn.train.trainer import _Best
 from livesnn.weights import load_weights
 
 
@@ -392,6 +393,29 @@ def test_an_option_that_a_run_did_not_have_was_as_it_is_by_default(tmp_path: Pat
         run_folder(replace(config, alpha=0.7)),
     ):
         pass
+
+
+def test_what_was_best_is_known_where_the_folder_was_moved(tmp_path: Path) -> None:
+    before, now = tmp_path / "before", tmp_path / "now"
+    kept = _Best(before, "best", monitor="score", mode="max")
+    kept.best_model_score = kept.kth_value = torch.tensor(0.9)
+    kept.best_model_path = kept.kth_best_model_path = str(before / "best.ckpt")
+    kept.best_k_models = {kept.best_model_path: torch.tensor(0.9)}
+    moved = _Best(now, "best", monitor="score", mode="max")
+    moved.load_state_dict(kept.state_dict())
+    assert moved.best_model_score == torch.tensor(0.9)
+    assert moved.best_model_path == moved.kth_best_model_path == str(now / "best.ckpt")
+    assert list(moved.best_k_models) == [moved.best_model_path]
+
+
+def test_norms_are_measured_as_clips_begin_in_training() -> None:
+    assert TrainConfig(burn_in=0).zero_share == 1.0
+    assert TrainConfig(burn_in=20, from_zero=0.25).zero_share == 0.25
+
+
+def test_more_simulated_digits_than_there_are_is_refused() -> None:
+    with pytest.raises(TrainError, match="--simulated 500 are more than --simulated-pool 40"):
+        TrainConfig(dataset="nmnist", simulated=500, simulated_pool=40).completed()
 
 
 def test_a_damaged_checkpoint_is_not_resumed(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ The copies hold 1,077 and 264, with times in whole milliseconds: figures on the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from livesnn.train.datasets.dvs_gesture_archive import (
     list_trials,
     named_trials,
     read_segments,
+    trial_of,
 )
 from livesnn.train.datasets.gestures_sim import INPUT
 from livesnn.train.datasets.recorded import Recording, load_recordings, windows_of
@@ -181,17 +183,22 @@ def _windows(recording: Recording, spec: InputSpec) -> Frames:
 
 def _segment(path: Path, part_us: tuple[int, int]) -> Events:
     """Return the events from the first to before the second time on the recording's clock."""
-    start_us, end_us = part_us
-    packets = []
-    with open_recording(path) as recording:
-        recording.seek(start_us)
-        for packet in recording:
-            packets.append(packet[packet["t"] < end_us])
-            if packet["t"][-1] >= end_us:
-                break
-    if not packets:
-        raise SourceError(f"{path}: no events from {start_us:,} to {end_us:,} µs: unpack the archive again")
-    return np.concatenate(packets)
+    gestures, problem = _gestures(path)
+    if part_us not in gestures:
+        raise SourceError(problem)
+    return gestures[part_us]
+
+
+@lru_cache(maxsize=1)  # a recording's gestures are read one after the other
+def _gestures(path: Path) -> tuple[dict[tuple[int, int], Events], str]:
+    """Return the events of each gesture of a recording that can be cut, and why those after them can't be."""
+    found: dict[tuple[int, int], Events] = {}
+    try:
+        for segment, events in cut_segments(trial_of(path)):
+            found[segment.start_us, segment.end_us] = events
+    except DataError as error:
+        return found, str(error)
+    return found, ""
 
 
 def _copy(path: Path) -> Events:

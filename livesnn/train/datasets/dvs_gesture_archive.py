@@ -29,6 +29,7 @@ COLUMNS = "class,startTime_usec,endTime_usec"
 MOST_MISSING_US = 1_000_000
 """So long before a segment's end its recording may end, as when nothing moves: longer, and it was cut short."""
 
+_NAME = re.compile(r"(user(\d{1,4})_(\w+))\.aedat", re.ASCII)
 _AGAIN = "unpack DvsGesture.tar.gz again"
 
 
@@ -87,18 +88,25 @@ def named_trials(root: Path, part: Part) -> tuple[Trial, ...]:
     listed = _list_of(root, part)
     trials: list[Trial] = []
     for number, line in _lines(listed):
-        found = re.fullmatch(r"(user(\d{1,4})_(\w+))\.aedat", line, re.ASCII)
-        if found is None:
+        if _NAME.fullmatch(line) is None:
             raise DataError(
                 f"{listed}, line {number}: {line[:60]!r} isn't a name like user01_led.aedat: {_AGAIN}"
             )
-        trial = Trial(root / line, root / f"{found[1]}_labels.csv", int(found[2]), found[3])
+        trial = trial_of(root / line)
         if trial in trials:
             raise DataError(f"{listed}, line {number}: {line} is there twice: {_AGAIN}")
         trials.append(trial)
     if not trials:
         raise DataError(f"{listed} names no trials: {_AGAIN}")
     return tuple(trials)
+
+
+def trial_of(recording: Path) -> Trial:
+    """Return the trial that a recording's name says."""
+    found = _NAME.fullmatch(recording.name)
+    if found is None:
+        raise DataError(f"{recording} isn't named like user01_led.aedat: {_AGAIN}")
+    return Trial(recording, recording.with_name(f"{found[1]}_labels.csv"), int(found[2]), found[3])
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def load_parts(config: TrainConfig) -> Parts:
     clips = load_nmnist(config.data, "Train", spec)
     split = Split(config.validation, config.seed)
     training, validation = stratified_split(clips.labels, split.fraction, split.seed)
-    extra = _simulated(config, spec, len(clips)) if config.simulated else None
+    extra = _simulated(config, spec, clips.names) if config.simulated else None
     return Parts(clips.subset(training), clips.subset(validation), extra, config.simulated, split)
 
 
@@ -72,9 +73,9 @@ def check(data: Path) -> list[Finding]:
     return findings
 
 
-def _simulated(config: TrainConfig, spec: InputSpec, recordings: int) -> Clips:
-    """Return the pool of simulated clips beside so many real ones."""
-    if recordings > FIRST_UNSEEN:
+def _simulated(config: TrainConfig, spec: InputSpec, recordings: Sequence[str]) -> Clips:
+    """Return the pool of simulated clips beside these real ones, whose names end in the digits' numbers, from 1."""
+    if any(int(Path(name).stem) > FIRST_UNSEEN for name in recordings):
         raise DataError(
             f"simulated digits would repeat the digits of validation recordings beyond the first {FIRST_UNSEEN}: "
             "leave --simulated out, the whole of N-MNIST doesn't need it"

@@ -26,7 +26,7 @@ from livesnn.train.datasets.cache import cache_file, keep, tracked
 from livesnn.train.datasets.clips import Clips, Frames, OnDisk, Stack
 from livesnn.train.datasets.clips import Index as ClipIndex
 
-VERSION = 1
+VERSION = 2
 """Of what is made of a file: raise it with every change, so that nothing cached is mistaken."""
 
 _AT_ONCE_IN_ONE_PROCESS = 8  # fewer files than this are read without starting others
@@ -69,12 +69,18 @@ def read_windows(recording: Recording, spec: InputSpec) -> Frames:
 
 
 def windows_of(kept: Sequence[Frame], spec: InputSpec) -> Frames:
-    """Return uint8 [N, T, C, H, W] of the whole windows in frames of one stream."""
-    count = len(kept) // spec.window
-    shape = (count, spec.window, spec.channels, spec.height, spec.width)
-    if not count:
-        return np.empty(shape, np.uint8)
-    return np.stack([frame.data for frame in kept[: count * spec.window]]).reshape(shape)
+    """Return uint8 [N, T, C, H, W] of the whole windows in frames; none goes on past a gap, as none does live."""
+    windows: list[Frames] = []
+    begun: list[Frames] = []
+    for frame in kept:
+        if frame.start:
+            begun = []
+        begun.append(frame.data)
+        if len(begun) == spec.window:
+            windows.append(np.stack(begun))
+            begun = []
+    shape = (len(windows), spec.window, spec.channels, spec.height, spec.width)
+    return np.stack(windows) if windows else np.empty(shape, np.uint8)
 
 
 def load_recordings(
@@ -138,7 +144,7 @@ def _too_short(recording: Recording, spec: InputSpec) -> str:
     first_s, last_s = (moment_us / 1e6 for moment_us in recording.part_us)
     return (
         f"no window of {spec.window} frames lies between {first_s:g} and {last_s:g} s: "
-        "start and end are seconds from the recording's first event"
+        "it is too short, or start and end aren't seconds from the recording's first event"
     )
 
 
