@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +21,7 @@ _TEST_TITLE = "## On the test part"
 
 
 def write_model_folder(
-    net: SpikingNetwork, folder: Path, card: ModelCard, validation: Clips, logs: Sequence[Path] = ()
+    net: SpikingNetwork, folder: Path, card: ModelCard, validation: Clips, run: Path | None = None
 ) -> Evaluation:
     """Export a network, measure what was exported on validation, and record it in the card.
 
@@ -30,8 +29,8 @@ def write_model_folder(
     ----------
     card
         As the training knows it: commit, command, seeds. States, accuracy and density are filled in here.
-    logs
-        The training's metrics.csv, one a start, for its learning curve.
+    run
+        The training's folder, for its learning curve.
     """
     folder.mkdir(parents=True, exist_ok=True)
     card = replace(card, states=net.state_shapes())
@@ -44,9 +43,9 @@ def write_model_folder(
     save_network(net, folder / "model.safetensors", card)
     write_onnx(graph, folder / "model.onnx", card)
     draw_confusion(measured.confusion, measured.classes, folder / CONFUSION)
-    if logs:
-        draw_learning_curve(logs, folder / CURVE)
-    (folder / "README.md").write_text(_describe(card, measured, curve=bool(logs)), encoding="utf-8")
+    if run is not None:
+        draw_learning_curve(run, folder / CURVE)
+    (folder / "README.md").write_text(_describe(card, measured, curve=run is not None), encoding="utf-8")
     return measured
 
 

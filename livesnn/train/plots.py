@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from livesnn.train.run_folder import logged
 
 CONFUSION, CURVE = "confusion.png", "learning-curve.png"
 
@@ -31,15 +32,8 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: tuple[str, ...],
     figure.savefig(path)
 
 
-def draw_learning_curve(logs: Sequence[Path], path: Path) -> None:
-    """Draw loss, accuracies and density by epoch; the analog epochs are shaded.
-
-    ``logs``: a training's metrics.csv, one a start in their order; what was repeated after it is drawn once.
-    """
-    rows = []
-    for log in logs:
-        with log.open(newline="", encoding="utf-8") as file:
-            rows += list(csv.DictReader(file))
+def draw_learning_curve(run: Path, path: Path) -> None:
+    """Draw loss, accuracies and density of a run folder by epoch; the analog epochs are shaded."""
     figure = Figure(figsize=(7, 4.5), layout="constrained", dpi=110)
     upper, lower = figure.subplots(2, 1, sharex=True)
     for axes, name, label in (
@@ -49,9 +43,9 @@ def draw_learning_curve(logs: Sequence[Path], path: Path) -> None:
         (lower, "loss", "loss, training"),
         (lower, "val_loss", "loss, validation"),
     ):
-        axes.plot(*_column(rows, name), marker=".", label=label)
-    analog, spiking = _column(rows, "analog")
-    end = max((epoch for epoch, phase in zip(analog, spiking, strict=True) if phase), default=None)
+        values = logged(run, name)
+        axes.plot(list(values), list(values.values()), marker=".", label=label)
+    end = max((epoch for epoch, analog in logged(run, "analog").items() if analog), default=None)
     for axes in (upper, lower):
         if end is not None:
             axes.axvspan(-0.5, end + 0.5, color="0.9", label="analog phase" if axes is upper else None)
@@ -61,9 +55,3 @@ def draw_learning_curve(logs: Sequence[Path], path: Path) -> None:
     lower.set(xlabel="epoch")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.savefig(path)
-
-
-def _column(rows: Sequence[dict[str, str]], name: str) -> tuple[list[int], list[float]]:
-    """Return the epochs and values of one column, where it has any."""
-    found = {int(row["epoch"]): float(row[name]) for row in rows if row.get(name) and row.get("epoch")}
-    return sorted(found), [found[epoch] for epoch in sorted(found)]

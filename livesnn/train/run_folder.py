@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import pickle
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,21 @@ def load_best(net: torch.nn.Module, run: Path) -> None:
 def kept_epochs(path: Path) -> int:
     """Return how many epochs a checkpoint has behind it; raises TrainError when it is damaged."""
     return int(_checkpoint(path)["epoch"]) + 1
+
+
+def logged(run: Path, column: str) -> dict[int, float]:
+    """Return what a run has logged in a column, by epoch; what was repeated after a stop counts once.
+
+    A process that is killed between keeping an epoch and logging it leaves a gap, and maybe a torn line.
+    """
+    found: dict[int, float] = {}
+    logs = run.glob("log/version_*/metrics.csv")  # one a start
+    for log in sorted(logs, key=lambda path: int(path.parent.name.partition("_")[2])):
+        with log.open(newline="", encoding="utf-8", errors="replace") as file:
+            for row in csv.DictReader(file):
+                with suppress(KeyError, TypeError, ValueError):
+                    found[int(row["epoch"])] = float(row[column])
+    return dict(sorted(found.items()))
 
 
 def _checkpoint(path: Path) -> dict[str, Any]:

@@ -166,8 +166,7 @@ def _finish(run: Path, config: TrainConfig, net: Network, parts: Parts, commit: 
         commit=commit,
         command=shlex.join(["livesnn", *sys.argv[1:]]),
     )
-    logs = sorted(run.glob("log/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)
-    measured = write_model_folder(net, run / "model", card, parts.validation, logs)
+    measured = write_model_folder(net, run / "model", card, parts.validation, run)
     return Trained(run / "model", measured, net, skipped)
 
 

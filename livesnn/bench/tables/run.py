@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import statistics
 import time
-from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -30,7 +28,7 @@ from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import Batch, Drawn, Loaders
-from livesnn.train.run_folder import LAST, kept_epochs
+from livesnn.train.run_folder import LAST, kept_epochs, logged
 from livesnn.train.trainer import own_commit, train
 
 COUNTED = 20
@@ -213,15 +211,6 @@ def _some(clips: Clips, net: Network) -> torch.Tensor:
 
 
 def training_curve(run: Path) -> tuple[float | None, ...]:
-    """Return the training accuracy of each epoch of a run folder; what was repeated after a stop counts once.
-
-    A process that is killed between keeping an epoch and logging it leaves a gap: None.
-    """
-    logs = sorted(run.glob("log/version_*/metrics.csv"), key=lambda path: path.stat().st_mtime)
-    found: dict[int, float] = {}
-    for log in logs:
-        with log.open(newline="", encoding="utf-8", errors="replace") as file:
-            for row in csv.DictReader(file):
-                with suppress(KeyError, TypeError, ValueError):  # a line without, or torn
-                    found[int(row["epoch"])] = float(row["accuracy"])
+    """Return the training accuracy of each epoch of a run folder; None where a stop lost it."""
+    found = logged(run, "accuracy")
     return tuple(found.get(epoch) for epoch in range(max(found, default=-1) + 1))
