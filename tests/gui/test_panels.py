@@ -213,7 +213,7 @@ def test_classes_that_do_not_fit_can_be_scrolled_to(qtbot: QtBot, classes: int) 
     readout.clear(replace(CARD, classes=tuple(f"class {number}" for number in range(classes))))
     area = readout.rows.parentWidget().parentWidget()
     assert isinstance(area, QScrollArea)
-    qtbot.waitUntil(lambda: readout.rows.height() >= 16 * classes)
+    qtbot.waitUntil(lambda: readout.rows.height() >= 15 * classes)
     assert readout.height() == 480
     assert (area.verticalScrollBar().maximum() > 0) == (classes > 11)
     assert area.verticalScrollBar().maximum() == max(readout.rows.height() - area.viewport().height(), 0)

@@ -17,7 +17,7 @@ from livesnn.app.widgets.parts import LEFT, NOTHING, NOTHING_YET, RIGHT, Painted
 
 EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
 _LEAST_ROWS = 8  # there is room for
-_ROW = (16, 48)  # least and greatest height of a row, pixels
+_ROW = (15, 48)  # least and greatest height of a row, pixels
 _DOT, _GAP, _LEAST_STRIP = 8, 10, 24  # widths, pixels
 _NUMBER = 4  # width of the numbers' column, in heights of their letters
 _PLAIN, _BOLD = QFont.Weight.Normal, QFont.Weight.DemiBold
