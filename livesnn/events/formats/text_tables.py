@@ -169,9 +169,7 @@ def _numbers(line: str) -> list[str]:
 
 
 def _split_names(line: str) -> list[str]:
-    plain = (
-        line.strip(" \r\n").lstrip("\ufeff#%").strip(" ")
-    )  # a tab may stand before a column without a name
+    plain = line.strip(" \r\n").lstrip("\ufeff#%").strip(" ")  # a tab may stand before a nameless column
     mark = next((mark for mark in ";,\t" if mark in plain), None)
     names = [name.strip().strip("\"'") for name in plain.split(mark)]
     return names[:-1] if names[-1:] == [""] else names
