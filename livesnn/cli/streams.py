@@ -150,7 +150,7 @@ def record(source: Source, out: tyro.conf.Positional[Path], /, *, seconds: float
 
     with _reading("record", source) as progress:
         opened = open_source(source, notify=_notice("record"), progress=progress)
-    left_out = opened.left_out() if isinstance(opened, Recording) else []
+    left_out = opened.streams_left_out() if isinstance(opened, Recording) else []
     done = capture(opened, expanded(out), seconds=seconds)
     for warning in (*left_out, *opened.warnings):
         say(f"livesnn record: {warning}")

@@ -191,7 +191,10 @@ class _Tally:
 
 
 def _warnings(recording: Recording, jumps: int) -> Iterator[str]:
-    yield from recording.left_out()
+    counts = zip(("frames", "IMU samples", "triggers"), recording.other_content(), strict=True)
+    if other := [f"{kind} ({count:,})" for kind, count in counts if count]:
+        yield f"left out, since only events are converted: {', '.join(other)}"
+    yield from recording.streams_left_out()
     if jumps:
         yield f"time jumps back {jumps:,} times: readers of .npz may sort it, .aedat4 keeps the order"
     yield from recording.warnings

@@ -142,12 +142,9 @@ class Recording(EventSource):
                 raise SourceError(f"{self.path}: the recording is closed: open it again")
             return self._reader.other_content()
 
-    def left_out(self) -> list[str]:
-        """Return what else is in the file, one line a kind or stream; reads all of it."""
-        counts = zip(("frames", "IMU samples", "triggers"), self.other_content(), strict=True)
-        other = [f"{kind} ({count:,})" for kind, count in counts if count]
-        lines = [f"left out, since only events are taken: {', '.join(other)}"] if other else []
-        return lines + [
+    def streams_left_out(self) -> list[str]:
+        """Return what is to be said of the file's other event streams, one line each."""
+        return [
             f"left out, since one event stream is taken: {name}: for it, livesnn convert --stream {name}"
             for name in self.other_streams
         ]

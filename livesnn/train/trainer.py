@@ -113,6 +113,11 @@ def _train_one(config: TrainConfig, seed: int) -> Trained | None:
 class _Best(ModelCheckpoint):
     """Keeps the best epoch; also of a training that goes on in a folder that was moved."""
 
+    @property
+    def state_key(self) -> str:
+        """Return what its state is called in checkpoints: as that of any other."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up what was best, where it lies now."""
         before, now = str(state_dict["dirpath"]), str(self.dirpath)

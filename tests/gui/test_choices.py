@@ -318,14 +318,15 @@ def test_another_orientation_of_what_is_paused_stays_paused_there(
     qtbot.waitUntil(lambda: 0.45 <= window.transport.line.position_s <= 0.7)
 
 
+@pytest.mark.parametrize("place_s", [0.0, 0.5])
 def test_however_often_what_is_paused_is_turned_the_same_frame_is_shown(
-    qtbot: QtBot, make_window: MakeWindow, recording: Path
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, place_s: float
 ) -> None:
     window = make_window()
     play(qtbot, window, recording)
     window.player.toggle()
-    window.player.seek(0.5)
-    qtbot.waitUntil(lambda: window.transport.line.position_s >= 0.5)
+    window.player.seek(place_s)
+    qtbot.waitUntil(lambda: place_s <= window.transport.line.position_s < place_s + 0.1)
     places = []
     for _ in range(4):
         shown = window.view.shown

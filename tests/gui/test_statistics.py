@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from livesnn.app.playing.statistics import LAST_RESULTS, Counts, RollingStatistics, ShowLatency
+from livesnn.app.playing.tap import Seen
 from livesnn.card import InputSpec, ModelCard, SliceRule
+from livesnn.events import EVENTS_DTYPE
 from livesnn.events.frames import Frame
 from livesnn.infer.pipeline import Latency, Result
 from livesnn.infer.tally import Percentiles
@@ -101,6 +103,23 @@ def test_where_nothing_comes_the_event_rate_falls_to_zero() -> None:
     for packet in range(400):
         rolling.add_packet(50 if packet < 100 else 0, 10_000 * packet)
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == 0.0
+
+
+def test_where_a_source_says_no_time_its_silence_goes_by_the_clock() -> None:
+    rolling = RollingStatistics()
+    for packet in range(100):
+        rolling.add_seen(seen(50, 10_000 * packet, 0.01 * packet))
+    for packet in range(100, 301):
+        rolling.add_seen(seen(0, None, 0.01 * packet))
+    assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == 0.0
+    rolling.add_seen(seen(50, 2_950_000, 3.01))  # its clock is a little behind
+    assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(25, rel=0.05)
+
+
+def seen(n_events: int, t_us: int | None, arrived_s: float) -> Seen:
+    events = np.zeros(n_events, EVENTS_DTYPE)
+    events["t"] = t_us or 0
+    return Seen(events, n_events, None, arrived_s)
 
 
 def test_what_lies_between_two_connections_is_no_time_for_events() -> None:

@@ -75,13 +75,16 @@ def test_what_is_read_is_what_was_written_in_any_order_of_columns(
         ('\ufeff"t_us";"x";"y";"p"\n', "{t};{x};{y};{p:d}"),
         (",x,y,pol,time (us)\n", "17,{x},{y},{p},{t}"),
         ("\tx\ty\tpol\ttime (us)\n", "17\t{x}\t{y}\t{p}\t{t}"),
+        ("#\tt_us\tx\ty\tp\n", "{t}\t{x}\t{y}\t{p:d}"),
+        ("t_us\tx\ty\tp\t\t\n", "{t}\t{x}\t{y}\t{p:d}"),
+        ("t_us x y p\t\n", "{t} {x} {y} {p:d}"),
         ("% made by hand\nx,y,p,t_us,\n", "{x},{y},{p:d},{t},"),
         ("t_s,x,y,p\n", "{s:.6f},{x},{y},{p:d}"),
         ("t_s x y p\n", "{s:.18e} {x:.18e} {y:.1f} {p:.3e}"),
         ("t_ms,x,y,p\n", "{ms:.3f},{x},{y},{p}"),
         ("t_ns,x,y,p\n", "{t}000,{x},{y},{p:d}"),
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_columns_and_the_unit_go_by_the_header(tmp_path: Path, head: str, row: str) -> None:
     events = make_events(150)

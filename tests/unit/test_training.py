@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from livesnn.card import Accuracy, InputSpec, SliceRule
 from livesnn.errors import DataError, TrainError
 from livesnn.infer import State, load_model
 from livesnn.snn import build_network
+from livesnn.train import trainer
 from livesnn.train.augment import augment, mirror
 from livesnn.train.augmentation import STILL, Augmentation
 from livesnn.train.balance import class_weights
@@ -28,6 +30,7 @@ from livesnn.train.recipes import RECIPES
 from livesnn.train.run_folder import as_begun, keep_clips, run_folder
 from livesnn.train.trainer import _Best
 from livesnn.weights import load_weights
+from tests import trees
 
 
 def test_a_split_keeps_a_fraction_of_each_class_and_loses_nothing() -> None:
@@ -402,15 +405,37 @@ def test_what_was_best_is_known_where_the_folder_was_moved(tmp_path: Path) -> No
     kept.best_model_path = kept.kth_best_model_path = str(before / "best.ckpt")
     kept.best_k_models = {kept.best_model_path: torch.tensor(0.9)}
     moved = _Best(now, "best", monitor="score", mode="max")
+    assert kept.state_key == ModelCheckpoint(before, "best", monitor="score", mode="max").state_key
     moved.load_state_dict(kept.state_dict())
     assert moved.best_model_score == torch.tensor(0.9)
     assert moved.best_model_path == moved.kth_best_model_path == str(now / "best.ckpt")
     assert list(moved.best_k_models) == [moved.best_model_path]
 
 
-def test_norms_are_measured_as_clips_begin_in_training() -> None:
+class Idle:
+    """A trainer of a process that isn't the first, and trains nothing."""
+
+    is_global_zero = False
+
+    def fit(self, *arguments: object, **options: object) -> None:
+        pass
+
+
+def test_norms_are_measured_as_clips_begin_in_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert TrainConfig(burn_in=0).zero_share == 1.0
     assert TrainConfig(burn_in=20, from_zero=0.25).zero_share == 0.25
+    for burn_in, share in ((0, 1.0), (10, 0.25)):
+        shares: list[float] = []
+        monkeypatch.setattr(trainer, "MeasuredNorms", lambda *given, kept=shares: kept.append(given[2]))
+        monkeypatch.setattr(trainer, "_trainer", lambda *given: Idle())
+        config = TrainConfig(
+            dataset="mnist-seq2", data=trees.mnist(tmp_path / str(burn_in)), out=tmp_path / f"runs{burn_in}",
+            digits=40, width=8, burn_in=burn_in, compile=False,
+        )  # fmt: skip
+        assert trainer.train(config) is None
+        assert shares == [share]
 
 
 def test_more_simulated_digits_than_there_are_is_refused() -> None:

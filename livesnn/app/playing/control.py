@@ -55,7 +55,9 @@ class Control:
         self._next_pass: tuple[int, str] | None = (0, "")  # µs after the start, why
         self._steps = 0  # frames that may pass though it is paused
         self._reset_by_hand = False
-        self._frame_us = self._frame_length_us = 0  # end of the last frame after the start, and its length
+        self._begin_us = self._frame_us = self._frame_length_us = (
+            0  # of the last frame: from the start, its end
+        )
 
     @property
     def state(self) -> SessionState:
@@ -70,8 +72,9 @@ class Control:
 
     @property
     def frame_begin_us(self) -> int:
-        """Where the last frame began, after the start: whoever goes on there sees it once more."""
-        return max(self._frame_us - self._frame_length_us, 0)
+        """Where the last frame began, or the one sought will, after the start: whoever goes on there sees it."""
+        with self._changed:
+            return self._begin_us if self._next_pass is None else self._next_pass[0]
 
     def toggle(self) -> None:
         """Pause, go on, or start a recording again after its end.
@@ -209,6 +212,7 @@ class Control:
             if self._next_pass is None or stop.is_set():
                 return None
             (self._frame_us, why), self._next_pass = self._next_pass, None
+            self._begin_us = self._frame_us
             return Begun(playback.begin(self._frame_us, see), self._frame_us, why, self.resets)
 
     def let(self, frame: Frame, playback: Playback, stop: threading.Event) -> Frame | None:
@@ -221,7 +225,8 @@ class Control:
             if playback.cut or stop.is_set():
                 return None
             t_us = frame.t - playback.start_us
-            self._frame_us, self._frame_length_us = t_us, max(t_us - self._frame_us, 0)
+            self._begin_us, self._frame_us = self._frame_us, t_us
+            self._frame_length_us = max(t_us - self._begin_us, 0)
             if self._steps:
                 self._steps -= 1
                 self._follow()

@@ -111,8 +111,8 @@ class Player:
         """
         if self.session is None or not isinstance(self.source, str | Path):
             return
-        control, place = self.session.control, self._place  # of an opening that isn't done, or has failed
-        if self.opened is not None and control.state != "failed":
+        control, place = self.session.control, self._place  # of an opening that isn't done, or failed
+        if self.opened is not None:
             paused = control.state == "paused"
             shown_us = control.frame_begin_us if paused else self.t_us
             place = _Place(0 if self.opened.live else shown_us, paused)
@@ -144,7 +144,7 @@ class Player:
         if self._place is not None:
             if self._place.paused:
                 session.control.toggle()
-            if self._place.t_us:
+            if self._place.t_us or self._place.paused:
                 self.seek(self._place.t_us / 1e6)
         return self.opened
 

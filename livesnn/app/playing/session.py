@@ -224,16 +224,9 @@ class Session:
         """Yield the frames of every pass; each begins with Frame.start, so that run() resets the state."""
 
         def see(seen: Seen) -> None:
-            events = seen.events
-            newest_us = int(events["t"][-1]) if events.size else seen.now_us
-            if newest_us is not None:  # also where nothing comes, as time goes by
-                self._rolling.add_packet(
-                    seen.came, newest_us, n_kept=events.size, connection=len(playback.breaks)
-                )
-            if (
-                events.size or playback.live
-            ):  # a recording whose noise alone goes by doesn't fade by the clock
-                display.add(events, seen.arrived_s, playback.start_us)
+            self._rolling.add_seen(seen, connection=len(playback.breaks))
+            if seen.events.size or playback.live:  # a recording of noise alone doesn't fade by the clock
+                display.add(seen.events, seen.arrived_s, playback.start_us)
 
         while (begun := self.control.begin(playback, see, stop)) is not None:
             display.begin()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.app.playing.tap import Seen
 from livesnn.card import ModelCard
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.infer.pipeline import Result
@@ -21,6 +22,7 @@ from livesnn.infer.tally import Percentiles
 
 LAST_RESULTS = 200  # percentiles are over so many
 RATE_S = 2.0  # rates are means over so long
+_CLOCKS_APART_US = 100_000  # between packets, the computer's and a source's: no jump back
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,25 @@ class RollingStatistics:
         self._card: ModelCard | None = None  # of the last result's network
         self._packets: deque[tuple[int, int, int]] = deque()  # end of the packet µs, events, events kept
         self._n_events = self._n_kept = 0  # of these packets
-        self._connection = 0  # of the last one
+        self._connection, self._arrived_s = 0, 0.0  # of the last one
         self._answered_s: deque[float] = deque()
         self._lock = threading.Lock()  # held for microseconds
+
+    def add_seen(self, seen: Seen, *, connection: int = 0) -> None:
+        """Take in a packet as it came, also an empty one: time goes by.
+
+        Of a source that doesn't say how much, it goes by as the clock does.
+        """
+        t_us = int(seen.events["t"][-1]) if seen.events.size else seen.now_us
+        if self._packets:
+            newest_us = self._packets[-1][0]
+            if t_us is None:
+                t_us = newest_us + max(round((seen.arrived_s - self._arrived_s) * 1e6), 0)
+            elif newest_us - _CLOCKS_APART_US < t_us:
+                t_us = max(t_us, newest_us)
+        if t_us is not None:
+            self.add_packet(seen.came, t_us, n_kept=seen.events.size, connection=connection)
+            self._arrived_s = seen.arrived_s
 
     def add_packet(self, n_events: int, t_us: int, *, n_kept: int | None = None, connection: int = 0) -> None:
         """Take in that a packet has arrived, whose last event is at ``t_us``; None: all of it was kept.

@@ -133,7 +133,7 @@ _CPU: dict[str, dict[str, Any] | None] = {
     "cnn_small": {"epochs": 2},
     "cnn_lstm_small": {"epochs": 2},
 }
-"""By method, what two cores do of an MNIST column in an hour or two; None: left out, a step is timed alone.
+"""By method, what a core does of an MNIST column in one to four hours; None: left out, a step is timed alone.
 
 Of so few epochs the recipe's three analog ones would be half, and short trainings learn faster with fewer
 (models/README.md): one, so that the method is still the hybrid one.

@@ -169,7 +169,9 @@ def _numbers(line: str) -> list[str]:
 
 
 def _split_names(line: str) -> list[str]:
-    plain = line.strip(" \r\n").lstrip("\ufeff#%").strip(" ")  # a tab may stand before a nameless column
+    plain = line.rstrip().lstrip(" \ufeff")
+    if plain[:1] in ("#", "%"):
+        plain = plain.lstrip("#% \t")  # else a tab stands behind a column without a name
     mark = next((mark for mark in ";,\t" if mark in plain), None)
     names = [name.strip().strip("\"'") for name in plain.split(mark)]
     return names[:-1] if names[-1:] == [""] else names

@@ -7,7 +7,6 @@ The copies hold 1,077 and 264, with times in whole milliseconds: figures on the 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -183,22 +182,11 @@ def _windows(recording: Recording, spec: InputSpec) -> Frames:
 
 def _segment(path: Path, part_us: tuple[int, int]) -> Events:
     """Return the events from the first to before the second time on the recording's clock."""
-    gestures, problem = _gestures(path)
-    if part_us not in gestures:
-        raise SourceError(problem)
-    return gestures[part_us]
-
-
-@lru_cache(maxsize=1)  # a recording's gestures are read one after the other
-def _gestures(path: Path) -> tuple[dict[tuple[int, int], Events], str]:
-    """Return the events of each gesture of a recording that can be cut, and why those after them can't be."""
-    found: dict[tuple[int, int], Events] = {}
     try:
-        for segment, events in cut_segments(trial_of(path)):
-            found[segment.start_us, segment.end_us] = events
-    except DataError as error:
-        return found, str(error)
-    return found, ""
+        cut = cut_segments(trial_of(path))
+        return next(events for segment, events in cut if (segment.start_us, segment.end_us) == part_us)
+    except DataError as error:  # of this recording alone
+        raise SourceError(str(error)) from error
 
 
 def _copy(path: Path) -> Events:

@@ -75,9 +75,10 @@ def check(data: Path) -> list[Finding]:
 
 def _simulated(config: TrainConfig, spec: InputSpec, recordings: Sequence[str]) -> Clips:
     """Return the pool of simulated clips beside these real ones, whose names end in the digits' numbers, from 1."""
-    if any(int(Path(name).stem) > FIRST_UNSEEN for name in recordings):
+    numbers = [Path(name).stem for name in recordings]
+    if any(not number.isdecimal() or int(number) > FIRST_UNSEEN for number in numbers):
         raise DataError(
-            f"simulated digits would repeat the digits of validation recordings beyond the first {FIRST_UNSEEN}: "
+            f"simulated digits would repeat the digits of validation recordings beyond {FIRST_UNSEEN:05d}.bin: "
             "leave --simulated out, the whole of N-MNIST doesn't need it"
         )
     frames, labels = simulated_digits(config.mnist, spec, config.simulated_pool)
