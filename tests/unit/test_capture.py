@@ -123,7 +123,16 @@ def test_the_seconds_of_a_live_source_are_those_of_the_clock(tmp_path: Path) -> 
     assert recorded.events == BLOB.size
 
 
-@pytest.mark.parametrize("how", ENDING)
+@pytest.fixture(params=ENDING)
+def how(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A signal that ends a program, also where these tests run under nohup."""
+    inherited = signal.getsignal(request.param)
+    if inherited is signal.SIG_IGN:
+        signal.signal(request.param, signal.SIG_DFL)
+    yield request.param
+    signal.signal(request.param, inherited)
+
+
 def test_ctrl_c_kill_and_a_closed_terminal_stop_and_finish_the_file(tmp_path: Path, how: int) -> None:
     before = signal.getsignal(how)
     recorded = record(Packets(PACKETS, after=interrupting(9, how=how)), tmp_path / "out.aedat4")
