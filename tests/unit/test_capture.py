@@ -125,7 +125,7 @@ def test_the_seconds_of_a_live_source_are_those_of_the_clock(tmp_path: Path) -> 
 
 @pytest.fixture(params=ENDING)
 def how(request: pytest.FixtureRequest) -> Iterator[int]:
-    """A signal that ends a program, also where these tests run under nohup."""
+    """Yield a signal that ends a program, also where these tests run under nohup."""
     inherited = signal.getsignal(request.param)
     if inherited is signal.SIG_IGN:
         signal.signal(request.param, signal.SIG_DFL)
