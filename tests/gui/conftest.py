@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from .synthetic import livesnn_threads, moving_bar, write_model, write_recording
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:
     yield
+    gc.collect()  # here: Qt's objects that a thread of a later test collects may crash it
     for thread in threading.enumerate():
         if thread.name == "livesnn-discover":  # a dialog that is closed waits for no search
             thread.join(20.0)

@@ -50,6 +50,13 @@ def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
     qtbot.waitUntil(lambda: window.view.shown > shown + 1, timeout=20_000)
 
 
+def pause_at(qtbot: QtBot, window: MainWindow, recording: Path, place_s: float) -> None:
+    play(qtbot, window, recording)
+    window.player.toggle()
+    window.player.seek(place_s)
+    qtbot.waitUntil(lambda: place_s <= window.transport.line.position_s < place_s + 0.1)
+
+
 def be_active(qtbot: QtBot, window: MainWindow) -> None:
     """Shortcuts are for the active window alone."""
     window.activateWindow()
@@ -307,10 +314,7 @@ def test_another_orientation_of_what_is_paused_stays_paused_there(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, times: int
 ) -> None:
     window = make_window()
-    play(qtbot, window, recording)
-    window.player.toggle()
-    window.player.seek(0.5)
-    qtbot.waitUntil(lambda: window.transport.line.position_s >= 0.5)
+    pause_at(qtbot, window, recording, 0.5)
     for _ in range(times - 1):
         window.player.play_again()
     window.commands["turn"].trigger()
@@ -323,10 +327,7 @@ def test_however_often_what_is_paused_is_turned_the_same_frame_is_shown(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, place_s: float
 ) -> None:
     window = make_window()
-    play(qtbot, window, recording)
-    window.player.toggle()
-    window.player.seek(place_s)
-    qtbot.waitUntil(lambda: place_s <= window.transport.line.position_s < place_s + 0.1)
+    pause_at(qtbot, window, recording, place_s)
     places = []
     for _ in range(4):
         shown = window.view.shown
@@ -342,10 +343,7 @@ def test_after_a_model_that_does_not_fit_it_goes_on_where_it_was(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
 ) -> None:
     window = make_window()
-    play(qtbot, window, recording)
-    window.player.toggle()
-    window.player.seek(0.5)
-    qtbot.waitUntil(lambda: window.transport.line.position_s >= 0.5)
+    pause_at(qtbot, window, recording, 0.5)
     model = window.player.model
     window.set_model(str(tmp_path / "none"), "onnx")
     qtbot.waitUntil(lambda: window.header.state.text() == "Error", timeout=20_000)
