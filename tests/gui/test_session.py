@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -550,8 +549,8 @@ def test_an_opening_that_takes_long_tells_how_far_it_is_and_ends_when_it_is_stop
     wait_until(lambda: session.reading)
     reached = session.reading
     wait_until(lambda: session.reading is not None and reached is not None and session.reading > reached)
-    begun_s = time.perf_counter()
     assert session.stop()
-    assert time.perf_counter() - begun_s < 0.5
+    assert session.reading is not None
+    assert session.reading < 0.9
     assert session.opened is None
     assert session.error is None
