@@ -13,6 +13,7 @@ from livesnn.snn.surrogate import Surrogate
 from livesnn.train.baselines import Baseline, build_baseline
 from livesnn.train.config import TrainConfig
 from livesnn.train.networks import NETWORKS
+from livesnn.train.spike_conv import convolve_spikes
 
 Network = SpikingNetwork | Baseline
 """What `HybridModule` trains."""
@@ -37,6 +38,8 @@ def build(config: TrainConfig, classes: tuple[str, ...]) -> Network:
         reason = str(error).partition("\n")[0]
         raise TrainError(f"--final-pool {config.final_pool} is too large for this input: {reason}") from error
     net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
+    if config.compile:
+        convolve_spikes(net)
     if _compiles(config):
         net.kernels = compiled_kernels()
     net.surrogate = Surrogate(config.surrogate, config.surrogate_width, config.surrogate_peak)

@@ -1,0 +1,232 @@
+"""Convolutions of spikes while a network is trained on a processor: what is zero takes no time.
+
+A spike adds a row of the kernel to each output that it reaches, and a row of the outputs' gradients to the kernel's:
+two of a training step's three convolutions. The third, the gradient by the input, is dense and stays torch's.
+
+Not here: the engine that runs trained networks (infer/spikes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from torch import Tensor, nn
+
+from livesnn.infer.spikes.lanes import FLOAT, FLOAT_BYTES, add_vector, float_at, splat, vector
+from livesnn.infer.spikes.words import WORD, lowest
+
+LANES = (32, 16)
+"""Channels at a time: the largest that divides both sides of a kernel."""
+DENSEST = 0.2
+"""Share of inputs that aren't zero above which torch's convolution is taken. Both take as long at 0.25 to 0.3 (64
+channels, 7×7 and 32×32, one thread of an AMD EPYC with AVX2)."""
+SAMPLED = 8
+"""That share is counted on every so manieth image."""
+
+
+def convolve_spikes(net: nn.Module) -> None:
+    """Have all convolutions of a network that can be skip what is zero, with the weights that they have.
+
+    Those of any odd kernel and stride, between multiples of 16 channels, padded by half of the kernel; on a processor
+    and in float32. Everything else stays as it is, inputs that are hardly sparse included.
+    """
+    for module in list(net.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.Conv2d and _suits(child):
+                setattr(module, name, SpikeConv2d.like(child))
+
+
+def _suits(conv: nn.Conv2d) -> bool:
+    (kernel, other), (stride, across) = conv.kernel_size, conv.stride
+    square = kernel == other and stride == across and kernel % 2 == 1
+    padded = conv.padding == (kernel // 2, kernel // 2) and conv.padding_mode == "zeros"
+    whole = conv.dilation == (1, 1) and conv.groups == 1
+    return square and padded and whole and not (conv.in_channels % LANES[-1] or conv.out_channels % LANES[-1])
+
+
+class SpikeConv2d(nn.Conv2d):
+    """A `torch.nn.Conv2d` that skips zeros where that is faster; see `convolve_spikes`."""
+
+    @classmethod
+    def like(cls, conv: nn.Conv2d) -> SpikeConv2d:
+        """Return one with another convolution's very weights."""
+        kernel, stride = conv.kernel_size[0], conv.stride[0]
+        made = cls(conv.in_channels, conv.out_channels, kernel, stride, kernel // 2, device="meta")
+        made.weight, made.bias = conv.weight, conv.bias
+        return made
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what a Conv2d does, of x [N, C, H, W]: to float32's rounding, and in channels last."""
+        plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        if not plain or _share(x) > DENSEST:
+            return super().forward(x)
+        out: Tensor = _SpikeConv.apply(x, self.weight, self.stride[0])
+        return out if self.bias is None else out + self.bias[:, None, None]
+
+
+def _share(x: Tensor) -> float:
+    """Return the share of x that isn't zero, of a sample of it."""
+    sample = x[::SAMPLED]
+    return int(sample.count_nonzero()) / max(sample.numel(), 1)
+
+
+class _SpikeConv(torch.autograd.Function):
+    """Convolution of x [N, C, H, W] by weights [O, C, k, k]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        ctx.save_for_backward(x, weight)
+        ctx.stride = stride
+        images, _, height, width = x.shape
+        height, width = ((side + stride - 1) // stride for side in (height, width))
+        out = torch.zeros(images, height, width, len(weight)).permute(0, 3, 1, 2)
+        _over_spikes(x, weight.detach().permute(1, 2, 3, 0).contiguous(), out, stride, forward=True)
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, weight = ctx.saved_tensors
+        grad = grad.contiguous(memory_format=torch.channels_last)
+        by_input, by_weight = None, None
+        if ctx.needs_input_grad[0]:
+            by_input = _by_input(grad, x, weight, ctx.stride)
+        if ctx.needs_input_grad[1]:
+            sums = torch.zeros(weight.permute(1, 2, 3, 0).shape)
+            _over_spikes(x, sums, grad, ctx.stride, forward=False)
+            by_weight = sums.permute(3, 0, 1, 2)
+        return by_input, by_weight, None
+
+
+def _by_input(grad: Tensor, x: Tensor, weight: Tensor, stride: int) -> Tensor:
+    pad, mask = weight.shape[2] // 2, [True, False, False]
+    backward = torch.ops.aten.convolution_backward
+    by_input: Tensor = backward(
+        grad, x, weight, None, [stride] * 2, [pad] * 2, [1, 1], False, [0, 0], 1, mask
+    )[0]
+    return by_input
+
+
+def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forward: bool) -> None:
+    """Add to ``out``, or to the ``weights``, what each input that isn't 0 gives; on torch's number of threads.
+
+    Parameters
+    ----------
+    x, out
+        [N, C, H, W] and [N, O, H', W'], in channels last.
+    weights
+        [C, k, k, O].
+    """
+    channels, kernel, _, outputs = weights.shape
+    lanes = next(lanes for lanes in LANES if channels % lanes == 0 and outputs % lanes == 0)
+    spread = _spread(lanes, forward)
+    sizes = (*x.shape[1:], *out.shape[1:], kernel, stride)
+    threads = min(torch.get_num_threads(), max(len(x), 1))
+    cuts = [len(x) * part // threads for part in range(threads + 1)]
+    sums = [weights] + [weights if forward else torch.zeros_like(weights) for _ in cuts[2:]]
+
+    def work(part: int) -> None:
+        spread(x.data_ptr(), cuts[part], cuts[part + 1], sizes, sums[part].data_ptr(), out.data_ptr())
+
+    list(_pool(threads).map(work, range(threads))) if threads > 1 else work(0)
+    if not forward:
+        for more in sums[1:]:
+            weights += more
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "livesnn-convolve")
+
+
+@cache
+def _spread(lanes: int, forward: bool) -> Callable[..., None]:
+    """Return what spreads spikes so many channels at a time; compiled once a process, in a second or two."""
+
+    @numba.njit(nogil=True)
+    def spread(x, first, last, sizes, weights, out):  # type: ignore[no-untyped-def]
+        channels, height, width, outputs, rows, columns, kernel, stride = sizes
+        taps = np.empty((kernel * kernel, 2), np.int64)
+        size, line = outputs * FLOAT_BYTES, channels * FLOAT_BYTES
+        pixel = types.uintp(x + first * height * width * line)
+        for image in range(first, last):
+            for place in range(height * width):
+                reached = _reached(taps, place // width, place % width, rows, columns, kernel, stride)
+                for part in range(0, channels, lanes):
+                    marks = marked(lanes, types.uintp(pixel + part * FLOAT_BYTES))
+                    while marks:
+                        channel = part + lowest(marks)
+                        marks &= marks - types.uint64(1)
+                        value = float_at(types.uintp(pixel + channel * FLOAT_BYTES))
+                        of_channel = weights + channel * kernel * kernel * size
+                        for tap in range(reached):
+                            weight = of_channel + taps[tap, 0] * size
+                            output = out + (image * rows * columns + taps[tap, 1]) * size
+                            for lane in range(0, size, lanes * FLOAT_BYTES):
+                                here, there = types.uintp(weight + lane), types.uintp(output + lane)
+                                if forward:
+                                    add_times(lanes, there, here, value)
+                                else:
+                                    add_times(lanes, here, there, value)
+                pixel += types.uintp(line)
+
+    return spread
+
+
+@numba.njit(inline="always")
+def _reached(taps, y, x, rows, columns, kernel, stride):  # type: ignore[no-untyped-def]
+    """Write which taps of the kernel meet a pixel, and the outputs they give to; return how many do."""
+    reached = 0
+    for ky in range(kernel):
+        row = y + kernel // 2 - ky
+        if row < 0 or row % stride or row // stride >= rows:
+            continue
+        for kx in range(kernel):
+            column = x + kernel // 2 - kx
+            if column < 0 or column % stride or column // stride >= columns:
+                continue
+            taps[reached, 0] = ky * kernel + kx
+            taps[reached, 1] = row // stride * columns + column // stride
+            reached += 1
+    return reached
+
+
+@intrinsic
+def marked(typing, lanes, address):  # type: ignore[no-untyped-def]
+    """Return a bit for each float32 of [lanes] at an address that isn't 0."""
+    if not isinstance(lanes, types.IntegerLiteral):
+        return None
+    count = lanes.literal_value
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        numbers = vector(builder, arguments[1], count)
+        differ = builder.fcmp_unordered("!=", numbers, ir.Constant(numbers.type, [0.0] * count))
+        return builder.zext(builder.bitcast(differ, ir.IntType(count)), WORD)
+
+    return types.uint64(lanes, types.uintp), generate
+
+
+@intrinsic
+def add_times(typing, lanes, sums, row, number):  # type: ignore[no-untyped-def]
+    """Add to sums float32 [lanes] a row times a number."""
+    if not isinstance(lanes, types.IntegerLiteral):
+        return None
+    count = lanes.literal_value
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        _, sums, row, number = arguments
+        more = builder.fmul(vector(builder, row, count), splat(builder, number, count))
+        add_vector(builder, FLOAT, sums, more, count)
+        return context.get_dummy_value()
+
+    return types.void(lanes, types.uintp, types.uintp, types.float32), generate
