@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -17,10 +16,9 @@ from torch import Tensor
 
 from livesnn.bench.peer_networks import build_peer
 from livesnn.bench.peers import Peer
-from livesnn.snn import SpikingNetwork, build_network
-from livesnn.snn.lif import compiled_kernels
 from livesnn.snn.network import eval_mode
 from livesnn.snn.surrogate import Surrogate
+from livesnn.train.build import Network, build
 from livesnn.train.config import TrainConfig
 
 Weights = dict[str, npt.NDArray[np.generic]]
@@ -28,6 +26,9 @@ Weights = dict[str, npt.NDArray[np.generic]]
 CLASSES = tuple("0123456789")
 EVENTS_PER_PIXEL = 0.25
 """Mean count of a frame's pixel."""
+MOST_LOWERED, HALVINGS = 4.0, 8
+"""In search of how much currents have to be lowered for rates as after a training: in thresholds, which are their
+standard deviations."""
 
 
 class Check(TypedDict):
@@ -66,28 +67,32 @@ class Trainee:
         self.frames = counts.to(torch.uint8).to(self.device)
         self.labels = torch.randint(len(CLASSES), (config.batch,), generator=random).to(self.device)
         torch.manual_seed(config.seed)
-        surrogate = Surrogate(config.surrogate, config.surrogate_width, config.surrogate_peak)
-        self.net: SpikingNetwork | Peer
+        self.net: Network | Peer
         if framework == "livesnn":
-            self.net = build_network(card)
-            self.net.surrogate = surrogate
-            if config.compile and (self.device.type == "cuda" or shutil.which("c++")):
-                self.net.kernels = compiled_kernels()
+            self.net = build(config, CLASSES)
         else:
+            surrogate = Surrogate(config.surrogate, config.surrogate_width, config.surrogate_peak)
             self.net = build_peer(framework, card, surrogate)
         self.net.to(self.device)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), config.learning_rate, weight_decay=1e-2)
 
     def weights(self) -> Weights:
-        """Return weights whose batch norms have the statistics of the batch, so that evaluation isn't silent."""
-        for layer in self.net.modules():
-            if isinstance(layer, torch.nn.BatchNorm2d):
-                layer.momentum = None  # the mean of all batches: of one
+        """Return weights with which neurons spike as often as after a training: at the target of their rates.
+
+        Batch norms have the statistics of the batch, so that evaluation isn't silent.
+        """
+        norms = [layer for layer in self.net.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+        least, most = 0.0, MOST_LOWERED * self.net.card.neuron.threshold
         with torch.no_grad():
-            self._forward()
-        for layer in self.net.modules():
-            if isinstance(layer, torch.nn.BatchNorm2d):
-                layer.momentum = 0.1
+            for _ in range(HALVINGS):
+                middle = (least + most) / 2
+                for norm in norms:
+                    norm.bias.fill_(-middle)
+                    norm.momentum = 1.0
+                _, density = self._density()
+                least, most = (middle, most) if density > self.config.rate_target else (least, middle)
+        for norm in norms:
+            norm.momentum = 0.1
         return {name: value.cpu().numpy() for name, value in self.net.state_dict().items()}
 
     def check(self, weights: Weights) -> Check:
