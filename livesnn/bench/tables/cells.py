@@ -127,7 +127,7 @@ _CPU: dict[str, dict[str, Any] | None] = {
     "conv_snn": {"epochs": 4, "analog_epochs": 1},
     "cnn": {"epochs": 2},
     "cnn_lstm": {"epochs": 2, "digits": 20_000},
-    "sts_resnet": {"epochs": 4, "analog_epochs": 1},
+    "sts_resnet": {"epochs": 3, "analog_epochs": 1},
     "conv_lstm": None,
     "c3d": None,
     "cnn_small": {"epochs": 2},
@@ -141,6 +141,8 @@ Of so few epochs the recipe's three analog ones would be half, and short trainin
 _OTHERWISE = {
     ("conv_snn", "mnist"): {"epochs": 8},
     ("conv_snn", "seq4"): {"epochs": 8},
+    ("sts_resnet", "mnist"): {"epochs": 4},
+    ("sts_resnet", "seq4"): {"epochs": 4},
     ("sts_resnet", "seq5-total"): {"epochs": 6, "digits": 10_000},
     ("sts_resnet", "seq5-sorted"): {"epochs": 6, "digits": 10_000},
     ("cnn_lstm", "seq1"): {"digits": 10_000},
