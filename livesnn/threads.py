@@ -1,8 +1,9 @@
-"""All the concurrency there is: Latest (mailbox), PacketQueue (bounded), Worker (a thread), and how much may be.
+"""All the concurrency there is: Latest (mailbox), PacketQueue (bounded), Worker (a thread), pools, how much may be.
 
 Not here: Qt, Ctrl-C (signals.py), and a source that is read ahead (events/buffered.py).
 
-Every thread is named, has a stop event and a bounded join; every queue has a bound and a stated drop policy.
+Every thread is named, has a stop event and a bounded join (a pool's end with the process); every queue has a bound
+and a stated drop policy.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
@@ -30,6 +33,12 @@ def usable_processors() -> int:
     """Return how many logical processors this process may run on, 1 or more."""
     known = hasattr(os, "sched_getaffinity")  # nowhere but on Linux
     return len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+
+
+@cache
+def pool(name: str, threads: int) -> ThreadPoolExecutor:
+    """Return so many threads, the same ones for each who asks, for work of milliseconds that its caller waits for."""
+    return ThreadPoolExecutor(threads, f"pool-{name}")
 
 
 class Latest(Generic[T]):

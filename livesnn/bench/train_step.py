@@ -77,7 +77,7 @@ class Trainee:
         self.optimizer = torch.optim.AdamW(self.net.parameters(), config.learning_rate, weight_decay=1e-2)
 
     def weights(self) -> Weights:
-        """Return weights with which neurons spike as often as after a training: at the target of their rates.
+        """Return weights with which neurons spike, in the mean of a training step, as often as a training wants.
 
         Batch norms have the statistics of the batch, so that evaluation isn't silent.
         """

@@ -9,7 +9,6 @@ Not here: the engine that runs trained networks (infer/spikes).
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -23,24 +22,25 @@ from torch import Tensor, nn
 
 from livesnn.infer.spikes.lanes import FLOAT, FLOAT_BYTES, add_vector, float_at, splat, vector
 from livesnn.infer.spikes.words import WORD, lowest
+from livesnn.threads import pool
 
 LANES = (32, 16)
 """Channels at a time: the largest that divides both sides of a kernel."""
 DENSEST = 0.2
 """Share of inputs that aren't zero above which torch's convolution is taken. Both take as long at 0.25 to 0.3 (64
 channels, 7×7 and 32×32, one thread of an AMD EPYC with AVX2)."""
-PARTS = 4
-"""Of a batch for each thread, who takes the next as soon as it can: torch's own threads keep a processor for some
-milliseconds after each of its operations."""
 SAMPLED = 8
-"""That share is counted on every so manieth image."""
+"""That share is counted on every eighth image."""
+PARTS, MOST_PARTS = 4, 32
+"""Of a batch, for each thread and in all. Each thread takes the next when it can: torch's own keep a processor for
+some milliseconds after each of its operations."""
 
 
 def convolve_spikes(net: nn.Module) -> None:
-    """Have all convolutions of a network that can be skip what is zero, with the weights that they have.
+    """Replace the convolutions of a network that can skip zeros by such as do; they keep their weights.
 
-    Those of any odd kernel and stride, between multiples of 16 channels, padded by half of the kernel; on a processor
-    and in float32. Everything else stays as it is, inputs that are hardly sparse included.
+    Those of any odd kernel and stride, between multiples of 16 channels, padded by half of the kernel. They skip
+    zeros on a processor and in float32, where inputs are sparse; all else is torch's.
     """
     for module in list(net.modules()):
         for name, child in module.named_children():
@@ -68,12 +68,19 @@ class SpikeConv2d(nn.Conv2d):
         return made
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what a Conv2d does, of x [N, C, H, W]: to float32's rounding, and in channels last."""
-        plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        if not plain or _share(x) > DENSEST:
+        """Return what a Conv2d does, of x [N, C, H, W] and finite weights, to float32's rounding.
+
+        In channels last where zeros are skipped; the gradient can be taken once there.
+        """
+        if not self._takes(x) or _share(x) > DENSEST:
             return super().forward(x)
         out: Tensor = _SpikeConv.apply(x, self.weight, self.stride[0])
         return out if self.bias is None else out + self.bias[:, None, None]
+
+    def _takes(self, x: Tensor) -> bool:
+        floats = all(of.device.type == "cpu" and of.dtype == torch.float32 for of in (x, self.weight))
+        fits = x.ndim == 4 and x.shape[1] == self.in_channels
+        return floats and fits and not torch.is_autocast_enabled("cpu")
 
 
 def _share(x: Tensor) -> float:
@@ -92,7 +99,7 @@ class _SpikeConv(torch.autograd.Function):
         ctx.stride = stride
         images, _, height, width = x.shape
         height, width = ((side + stride - 1) // stride for side in (height, width))
-        out = torch.zeros(images, height, width, len(weight)).permute(0, 3, 1, 2)
+        out = x.new_zeros(images, height, width, len(weight)).permute(0, 3, 1, 2)
         _over_spikes(x, weight.detach().permute(1, 2, 3, 0).contiguous(), out, stride, forward=True)
         return out
 
@@ -105,7 +112,7 @@ class _SpikeConv(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             by_input = _by_input(grad, x, weight, ctx.stride)
         if ctx.needs_input_grad[1]:
-            sums = torch.zeros(weight.permute(1, 2, 3, 0).shape)
+            sums = weight.new_zeros(weight.permute(1, 2, 3, 0).shape)
             _over_spikes(x, sums, grad, ctx.stride, forward=False)
             by_weight = sums.permute(3, 0, 1, 2)
         return by_input, by_weight, None
@@ -134,7 +141,7 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
     spread = _spread(next(n for n in LANES if channels % n == 0 and outputs % n == 0), forward)
     sizes = (*x.shape[1:], *out.shape[1:], kernel, stride)
     threads = torch.get_num_threads()
-    parts = PARTS * threads if threads > 1 else 1
+    parts = max(min(PARTS * threads, MOST_PARTS, len(x)), 1) if threads > 1 else 1
     # By part, not by thread: what is added up must not depend on who comes first.
     sums = weights.expand(parts, *weights.shape) if forward else weights.new_zeros(parts, *weights.shape)
     left = iter(range(parts))
@@ -144,7 +151,7 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
             first, last = len(x) * part // parts, len(x) * (part + 1) // parts
             spread(x.data_ptr(), first, last, sizes, sums[part].data_ptr(), out.data_ptr())
 
-    others = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
+    others = [pool("convolve", threads - 1).submit(work) for _ in range(threads - 1)]
     work()
     for other in others:
         other.result()
@@ -153,13 +160,8 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "livesnn-convolve")
-
-
-@cache
 def _spread(lanes: int, forward: bool) -> Callable[..., None]:
-    """Return what spreads spikes so many channels at a time; compiled once a process, in a second or two."""
+    """Return what spreads spikes so many channels at a time; each is compiled in a second or so, once a process."""
 
     @numba.njit(nogil=True)
     def spread(x, first, last, sizes, weights, out):  # type: ignore[no-untyped-def]
@@ -171,7 +173,7 @@ def _spread(lanes: int, forward: bool) -> Callable[..., None]:
             for place in range(height * width):
                 reached = _reached(taps, place // width, place % width, rows, columns, kernel, stride)
                 for part in range(0, channels, lanes):
-                    marks = marked(lanes, types.uintp(pixel + part * FLOAT_BYTES))
+                    marks = _marked(lanes, types.uintp(pixel + part * FLOAT_BYTES))
                     while marks:
                         channel = part + lowest(marks)
                         marks &= marks - types.uint64(1)
@@ -183,9 +185,9 @@ def _spread(lanes: int, forward: bool) -> Callable[..., None]:
                             for lane in range(0, size, lanes * FLOAT_BYTES):
                                 here, there = types.uintp(weight + lane), types.uintp(output + lane)
                                 if forward:
-                                    add_times(lanes, there, here, value)
+                                    _add_times(lanes, there, here, value)
                                 else:
-                                    add_times(lanes, here, there, value)
+                                    _add_times(lanes, here, there, value)
                 pixel += types.uintp(line)
 
     return spread
@@ -210,7 +212,7 @@ def _reached(taps, y, x, rows, columns, kernel, stride):  # type: ignore[no-unty
 
 
 @intrinsic
-def marked(typing, lanes, address):  # type: ignore[no-untyped-def]
+def _marked(typing, lanes, address):  # type: ignore[no-untyped-def]
     """Return a bit for each float32 of [lanes] at an address that isn't 0."""
     if not isinstance(lanes, types.IntegerLiteral):
         return None
@@ -225,7 +227,7 @@ def marked(typing, lanes, address):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def add_times(typing, lanes, sums, row, number):  # type: ignore[no-untyped-def]
+def _add_times(typing, lanes, sums, row, number):  # type: ignore[no-untyped-def]
     """Add to sums float32 [lanes] a row times a number."""
     if not isinstance(lanes, types.IntegerLiteral):
         return None

@@ -91,6 +91,47 @@ def test_negative_numbers_and_any_layout_of_memory_are_convolved_too(spread: lis
     assert spread == [True, False] * 2
 
 
+def test_what_a_dense_convolution_refuses_is_refused() -> None:
+    x = some_spikes(8, 16, 4, 4)
+    with pytest.raises(RuntimeError, match="channels"):
+        SpikeConv2d.like(nn.Conv2d(32, 16, 3, padding=1))(x)
+    with pytest.raises(RuntimeError, match="type"):
+        SpikeConv2d.like(nn.Conv2d(16, 16, 3, padding=1).double())(x)
+
+
+def test_an_image_without_a_batch_is_convolved_by_torch() -> None:
+    conv, x = nn.Conv2d(16, 16, 3, padding=1), some_spikes(16, 4, 4)
+    assert torch.equal(SpikeConv2d.like(conv)(x), conv(x))
+
+
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize("frozen", ["weight", "input"])
+def test_one_gradient_is_that_of_both(frozen: str) -> None:
+    conv = nn.Conv2d(16, 32, 3, padding=1, bias=False)
+    x = some_spikes(5, 16, 6, 6)
+    both = through(SpikeConv2d.like(conv), x)[1:]
+    conv.zero_grad()
+    conv.weight.requires_grad_(frozen != "weight")
+    given = x.clone().requires_grad_(frozen != "input")
+    out = SpikeConv2d.like(conv)(given)
+    (out * torch.linspace(-1, 1, out.numel()).view_as(out)).sum().backward()
+    one, other = (given.grad, conv.weight.grad) if frozen == "weight" else (conv.weight.grad, given.grad)
+    assert one is not None
+    assert torch.equal(one, both[frozen == "input"])
+    assert other is None
+
+
+@pytest.mark.usefixtures("_threads")
+def test_the_same_number_of_threads_gives_the_same_bits() -> None:
+    conv, x = SpikeConv2d.like(nn.Conv2d(32, 32, 3, padding=1)), some_spikes(61, 32, 9, 9)
+    first = through(conv, x)
+    first[2:] = [grad.clone() for grad in first[2:]]
+    for _ in range(5):
+        assert all(map(torch.equal, first, through(conv, x)))
+    with torch.inference_mode():
+        assert torch.equal(conv(x), first[0])
+
+
 def test_what_is_not_a_number_stays_none() -> None:
     x = some_spikes(8, 16, 4, 4)
     x[0, 0, 1, 1] = float("nan")
@@ -133,7 +174,7 @@ def test_convolutions_of_spikes_keep_their_weights_and_names() -> None:
     assert all(after[name] is before[name] for name in before)
 
 
-def test_a_network_that_is_trained_on_a_processor_computes_what_it_did(
+def test_a_network_that_is_built_for_training_computes_what_it_did(
     spread: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
