@@ -15,13 +15,11 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 from torch import Tensor, nn
 
-from livesnn.infer.spikes.lanes import FLOAT, FLOAT_BYTES, add_vector, float_at, splat, vector
-from livesnn.infer.spikes.words import WORD, lowest
+from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_times, float_at, marked
+from livesnn.infer.spikes.words import lowest
 from livesnn.threads import pool
 
 LANES = (32, 16)
@@ -173,7 +171,7 @@ def _spread(lanes: int, forward: bool) -> Callable[..., None]:
             for place in range(height * width):
                 reached = _reached(taps, place // width, place % width, rows, columns, kernel, stride)
                 for part in range(0, channels, lanes):
-                    marks = _marked(lanes, types.uintp(pixel + part * FLOAT_BYTES))
+                    marks = marked(lanes, types.uintp(pixel + part * FLOAT_BYTES))
                     while marks:
                         channel = part + lowest(marks)
                         marks &= marks - types.uint64(1)
@@ -185,9 +183,9 @@ def _spread(lanes: int, forward: bool) -> Callable[..., None]:
                             for lane in range(0, size, lanes * FLOAT_BYTES):
                                 here, there = types.uintp(weight + lane), types.uintp(output + lane)
                                 if forward:
-                                    _add_times(lanes, there, here, value)
+                                    add_times(lanes, there, here, value)
                                 else:
-                                    _add_times(lanes, here, there, value)
+                                    add_times(lanes, here, there, value)
                 pixel += types.uintp(line)
 
     return spread
@@ -209,34 +207,3 @@ def _reached(taps, y, x, rows, columns, kernel, stride):  # type: ignore[no-unty
             taps[reached, 1] = row // stride * columns + column // stride
             reached += 1
     return reached
-
-
-@intrinsic
-def _marked(typing, lanes, address):  # type: ignore[no-untyped-def]
-    """Return a bit for each float32 of [lanes] at an address that isn't 0."""
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    count = lanes.literal_value
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        numbers = vector(builder, arguments[1], count)
-        differ = builder.fcmp_unordered("!=", numbers, ir.Constant(numbers.type, [0.0] * count))
-        return builder.zext(builder.bitcast(differ, ir.IntType(count)), WORD)
-
-    return types.uint64(lanes, types.uintp), generate
-
-
-@intrinsic
-def _add_times(typing, lanes, sums, row, number):  # type: ignore[no-untyped-def]
-    """Add to sums float32 [lanes] a row times a number."""
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    count = lanes.literal_value
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, sums, row, number = arguments
-        more = builder.fmul(vector(builder, row, count), splat(builder, number, count))
-        add_vector(builder, FLOAT, sums, more, count)
-        return context.get_dummy_value()
-
-    return types.void(lanes, types.uintp, types.uintp, types.float32), generate

@@ -212,3 +212,34 @@ def fire(typing, lanes, sums, before, after, totals, alpha, threshold, resets): 
         return builder.zext(bits, WORD) if count < WORD.width else bits
 
     return signature, generate
+
+
+@intrinsic
+def marked(typing, lanes, address):  # type: ignore[no-untyped-def]
+    """Return a bit for each float32 of [lanes] at an address that isn't 0."""
+    if not isinstance(lanes, types.IntegerLiteral):
+        return None
+    count = lanes.literal_value
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        numbers = vector(builder, arguments[1], count)
+        differ = builder.fcmp_unordered("!=", numbers, ir.Constant(numbers.type, [0.0] * count))
+        return builder.zext(builder.bitcast(differ, ir.IntType(count)), WORD)
+
+    return types.uint64(lanes, types.uintp), generate
+
+
+@intrinsic
+def add_times(typing, lanes, sums, row, number):  # type: ignore[no-untyped-def]
+    """Add to sums float32 [lanes] a row times a number."""
+    if not isinstance(lanes, types.IntegerLiteral):
+        return None
+    count = lanes.literal_value
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        _, sums, row, number = arguments
+        more = builder.fmul(vector(builder, row, count), splat(builder, number, count))
+        add_vector(builder, FLOAT, sums, more, count)
+        return context.get_dummy_value()
+
+    return types.void(lanes, types.uintp, types.uintp, types.float32), generate
