@@ -173,7 +173,9 @@ class Actions:
         self._actions[entry.name] = action
 
     def _group(self, name: str) -> QActionGroup:
-        return self._groups.setdefault(name, QActionGroup(self._window))
+        if name not in self._groups:
+            self._groups[name] = QActionGroup(self._window)
+        return self._groups[name]
 
     def _menu(self, title: str) -> QMenu:
         menu, _, inner = title.partition("/")

@@ -47,9 +47,15 @@ def play(model_folder: Path) -> Iterator[Callable[..., Session]]:
     """Return a function that starts a session, which is stopped after the test."""
     sessions: list[Session] = []
 
-    def start(source: SourceLike, *, orientation: Orientation = UPRIGHT, **choices: object) -> Session:
+    def start(
+        source: SourceLike,
+        *,
+        kind: type[Session] = Session,
+        orientation: Orientation = UPRIGHT,
+        **choices: object,
+    ) -> Session:
         chosen = Choices(**choices)  # type: ignore[arg-type]
-        session = Session(source, model_folder, choices=chosen, orientation=orientation)
+        session = kind(source, model_folder, choices=chosen, orientation=orientation)
         sessions.append(session)
         session.start()
         return session
@@ -166,6 +172,53 @@ def test_after_the_end_a_step_back_shows_the_last_frames_again(
     after = newest.wait_for_answer(lambda answer: answer.resets == 1)
     assert session.control.state == "paused"
     assert after.result.t - START_US == pytest.approx(1_000_000 - 5 * FRAME_US, abs=FRAME_US)
+
+
+def test_after_a_seek_to_the_end_a_step_back_shows_the_last_frame(
+    play: Callable[..., Session], recording: Path
+) -> None:
+    session = play(recording)
+    newest = paused(session)
+    assert session.opened is not None
+    assert session.opened.duration_us is not None
+    session.control.seek(session.opened.duration_us)
+    wait_until(lambda: session.control.state == "ended")
+    session.control.step(-1)
+    after = newest.wait_for_answer(lambda answer: answer.resets == 2)
+    assert 0 <= START_US + session.opened.duration_us - after.result.t < 2 * FRAME_US
+
+
+def test_a_recording_too_short_for_a_frame_is_not_started_again_while_paused(
+    play: Callable[..., Session], tmp_path: Path
+) -> None:
+    session = play(write_recording(tmp_path / "short.npz", moving_bar(FRAME_US // 2)), loop=True)
+    wait_until(lambda: session.statistics.events)
+    session.control.toggle()
+    look_on()
+    before = session.statistics.events
+    look_on()
+    assert session.control.state == "paused"
+    assert session.statistics.events == before
+
+
+class Watched(Session):
+    """One that is paused and sent to a place the moment it is seen to be open."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "opened" and value is not None:
+            self.control.toggle()
+            self.control.seek(500_000)
+
+
+def test_what_is_seen_to_be_open_can_be_paused_and_sought(
+    play: Callable[..., Session], recording: Path
+) -> None:
+    session = play(recording, kind=Watched)
+    answer = Newest(session).wait_for_answer(lambda answer: True)
+    assert session.control.state == "paused"
+    assert answer.resets == 1
+    assert answer.result.t - START_US == pytest.approx(500_000 + FRAME_US, abs=FRAME_US)
 
 
 def test_steps_are_for_paused_recordings_alone(play: Callable[..., Session], recording: Path) -> None:

@@ -59,7 +59,7 @@ def colour_at(line: Timeline, seconds: float, y: int) -> str:
 
 
 def rate(counts: list[int], *, bin_us: int = 1_000_000) -> RateProfile:
-    return RateProfile(5_000_000, bin_us, np.array(counts, np.int64))
+    return RateProfile(bin_us, np.array(counts, np.int64))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from livesnn.app.main_window import MainWindow
+from livesnn.app.playing.player import Player
 from livesnn.app.playing.session import Session, SourceLike
 from livesnn.app.playing.settings import Settings
 from livesnn.app.playing.values import Answer, Choices
@@ -189,6 +190,34 @@ def test_steps_back_show_the_frames_before_one_after_another(
         session.control.step(by)
         seen.append(next_us())
     assert seen == [880_000, 860_000, 800_000, 820_000, 800_000, 0, 0]
+
+
+@pytest.fixture
+def player(video_model: Path) -> Iterator[Player]:
+    made = Player(str(video_model), "onnx", Settings(), choices=Choices())
+    yield made
+    made.end()
+
+
+def test_however_often_a_paused_video_is_opened_again_the_same_frame_is_shown(
+    player: Player, clip: Path
+) -> None:
+    def first_late_us() -> int:
+        assert player.session is not None
+        return next(us for us in iter(shown_at(player.session), None) if us > 500_000)
+
+    player.play(str(clip))
+    wait_until(player.newly_opened)
+    player.toggle()
+    player.seek(0.9)
+    assert first_late_us() == 900_000
+    player.step(1)
+    shown = [first_late_us()]
+    for _ in range(2):
+        player.play_again()
+        wait_until(player.newly_opened)
+        shown.append(first_late_us())
+    assert shown == [920_000] * 3
 
 
 def test_past_its_end_a_video_shows_its_last_frame(play: Callable[..., Session], clip: Path) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +24,8 @@ from livesnn.threads import WAKE_S
 
 STEP_SPEED = 0.5  # of a single step: slow, so that the picture stops where the frame ends
 SEEKING, STARTING_AGAIN = "seeking", "starting again"
+PLACES = 1000
+"""Frames whose places are known, for steps back; what is before them is taken for frames that follow one another."""
 
 
 class Begun(NamedTuple):
@@ -52,12 +56,13 @@ class Control:
         self._playback: Playback | None = None
         self._display: Display | None = None
         self._tape: Tape | None = None
-        self._next_pass: tuple[int, str] | None = (0, "")  # µs after the start, why
+        self._next_pass: str | None = ""  # why somebody wants one, from the last place on
+        # From where a pass shows each frame, µs after the start. The last one is shown now, or the next to be.
+        self._places = deque([0], PLACES)
+        self._shown = False  # a frame has come since the last pass was wanted
+        self._frame_us = self._length_us = 0  # the last frame's end; how long one is
         self._steps = 0  # frames that may pass though it is paused
         self._reset_by_hand = False
-        self._begin_us = self._frame_us = self._frame_length_us = (
-            0  # of the last frame: from the start, its end
-        )
 
     @property
     def state(self) -> SessionState:
@@ -71,10 +76,10 @@ class Control:
         return "" if self._playback is None else self._playback.lost
 
     @property
-    def frame_begin_us(self) -> int:
-        """Where the last frame began, or the one sought will, after the start: whoever goes on there sees it."""
+    def place_us(self) -> int:
+        """Where it is, after the start: whoever goes on there sees the last frame, or the one that was sought."""
         with self._changed:
-            return self._begin_us if self._next_pass is None else self._next_pass[0]
+            return self._places[-1]
 
     def toggle(self) -> None:
         """Pause, go on, or start a recording again after its end.
@@ -84,11 +89,11 @@ class Control:
         with self._changed:
             if self._state in ("playing", "paused"):
                 self._state = "paused" if self._state == "playing" else "playing"
-                yet_to_show = self._next_pass is not None  # a place just sought
+                yet_to_show = self._recorded and not self._shown  # a place just sought
                 self._steps = int(self._state == "paused" and yet_to_show)
                 self._follow()
             elif self._state == "ended" and self._recorded:
-                self._jump(0, STARTING_AGAIN)
+                self._jump([0], STARTING_AGAIN)
         self.show_if_paused()
 
     def seek(self, t_us: int) -> None:
@@ -96,7 +101,7 @@ class Control:
         with self._changed:
             if self._state in RUNNING and self._recorded:
                 self.resets += 1
-                self._jump(t_us, SEEKING)
+                self._jump([max(t_us, 0)], SEEKING)
 
     def step(self, frames: int) -> None:
         """Let a paused recording go on by so many frames; back, with the state reset, where they are negative."""
@@ -105,11 +110,10 @@ class Control:
                 self._steps += frames
                 self._follow()
             elif frames < 0 and self._state in ("paused", "ended") and self._recorded:
-                assert self._playback is not None  # it is recorded
+                places = self._places_before(-frames)
                 self._state = "paused"
                 self.resets += 1
-                length_us = self._frame_length_us
-                self._jump(self._playback.place_before(self._frame_us, length_us, -frames), SEEKING)
+                self._jump(places, SEEKING)
 
     def reset(self) -> None:
         """Reset the network's state before its next frame."""
@@ -158,8 +162,18 @@ class Control:
     def _recorded(self) -> bool:
         return self._playback is not None and not self._playback.live
 
-    def _jump(self, t_us: int, why: str) -> None:
-        self._next_pass = (max(t_us, 0), why)
+    def _places_before(self, frames: int) -> Iterable[int]:
+        """Return the places up to that of the frame so many before."""
+        places = list(self._places)
+        unknown = frames - len(places) + 1
+        if self._state == "ended" and not self._shown:  # too near the end for a frame
+            unknown += 1
+        return places[:-frames] or [max(places[0] - unknown * self._length_us, 0)]
+
+    def _jump(self, places: Iterable[int], why: str) -> None:
+        """Begin at the last of these as soon as may be."""
+        self._places = deque(places, PLACES)
+        self._next_pass, self._shown = why, False
         self._steps = int(self._state == "paused")
         if self._state == "ended":
             self._state = "playing"
@@ -181,10 +195,10 @@ class Control:
 
     # For the pipeline's thread
 
-    def open(self, playback: Playback, display: Display) -> None:
-        """Play this from now on, and let it be seen there."""
+    def open(self, playback: Playback, display: Display, delta_t_us: int | None) -> None:
+        """Play this from now on, in frames of this length, if they have one, and let it be seen there."""
         with self._changed:
-            self._playback, self._display = playback, display
+            self._playback, self._display, self._length_us = playback, display, delta_t_us or 0
             display.set_view(self.choices.view)
             self._state = "playing"
             self._follow()
@@ -203,17 +217,18 @@ class Control:
         with self._changed:
             while self._next_pass is None and not stop.is_set():
                 loops = self.choices.loop and bool(playback.duration_us)
-                if loops and (self._state == "playing" or self._steps):
-                    self._next_pass = (0, STARTING_AGAIN)
+                any_frame = self._shown or self._places[-1] > 0  # else it would begin again and again for one
+                if loops and (self._state == "playing" or (self._steps and any_frame)):
+                    self._places, self._next_pass = deque([0], PLACES), STARTING_AGAIN
                     break
                 if not (loops and self._state == "paused"):  # else the last frame is held
                     self._state = "ended"
                 self._changed.wait(WAKE_S)
             if self._next_pass is None or stop.is_set():
                 return None
-            (self._frame_us, why), self._next_pass = self._next_pass, None
-            self._begin_us = self._frame_us
-            return Begun(playback.begin(self._frame_us, see), self._frame_us, why, self.resets)
+            why, self._next_pass, self._shown = self._next_pass, None, False
+            from_us = self._frame_us = self._places[-1]
+            return Begun(playback.begin(from_us, see), from_us, why, self.resets)
 
     def let(self, frame: Frame, playback: Playback, stop: threading.Event) -> Frame | None:
         """Hold a recording's frame while paused, then return it; None: the pass is over."""
@@ -224,14 +239,24 @@ class Control:
                 self._changed.wait(WAKE_S)
             if playback.cut or stop.is_set():
                 return None
-            t_us = frame.t - playback.start_us
-            self._begin_us, self._frame_us = self._frame_us, t_us
-            self._frame_length_us = max(t_us - self._begin_us, 0)
+            self._note_place(frame, playback)
             if self._steps:
                 self._steps -= 1
                 self._follow()
         # What waited for the end of a pause arrives then.
         return replace(frame, arrived_s=time.perf_counter()) if held else frame
+
+    def _note_place(self, frame: Frame, playback: Playback) -> None:
+        t_us = frame.t - playback.start_us
+        if not frame.start or not self._length_us:  # else a silence may be before it
+            self._length_us = t_us - self._frame_us
+        self._frame_us = t_us
+        video = not playback.has_events  # a frame of it is seen at its time, not up to it
+        if self._shown:
+            self._places.append(t_us if video else t_us - self._length_us)
+        elif video:
+            self._places[-1] = t_us  # the last one, where it was sought beyond the end
+        self._shown = True
 
     def _holds(self, playback: Playback) -> bool:
         return self._state == "paused" and not self._steps and not playback.live

@@ -138,10 +138,6 @@ class Playback(ABC):
         ``see`` is called in the capturing thread with each packet as it arrives.
         """
 
-    def place_before(self, frame_us: int, length_us: int, frames: int) -> int:
-        """Return where a pass begins whose first frame is so many before this one: its end and its length."""
-        return frame_us - (frames + 1) * length_us
-
     def heard(self, packets: EventSource) -> Iterator[Events]:
         """Yield those packets that somebody wants; for the capturing thread."""
         raise NotImplementedError  # of a source without packets

@@ -114,7 +114,7 @@ class Player:
         control, place = self.session.control, self._place  # of an opening that isn't done, or failed
         if self.opened is not None:
             paused = control.state == "paused"
-            shown_us = control.frame_begin_us if paused else self.t_us
+            shown_us = control.place_us if paused else self.t_us
             place = _Place(0 if self.opened.live else shown_us, paused)
         self._start(self.source, place)
 
@@ -149,8 +149,8 @@ class Player:
         return self.opened
 
     def toggle(self) -> None:
-        """Pause, go on, or play again."""
-        if self.session is not None:
+        """Pause, go on, or play again; nothing before it is seen to be open."""
+        if self.session is not None and self.opened is not None:
             self.session.control.toggle()
 
     def step(self, frames: int) -> None:

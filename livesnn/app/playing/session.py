@@ -199,7 +199,8 @@ class Session:
         display = Display(sensor, self.pictures, every_s=self._picture_every_s)
         self._playback = playback
         self.warnings = playback.warnings
-        self.opened = Opened(
+        self.control.open(playback, display, model.card.input.slice.delta_t_us)
+        self.opened = Opened(  # whoever sees it may pause and seek
             name=self.name,
             model=model,
             sensor=playback.resolution,
@@ -208,7 +209,6 @@ class Session:
             labels=playback.labels,
             has_events=playback.has_events,
         )
-        self.control.open(playback, display)
         return display
 
     def _fail(self, error: BaseException) -> None:

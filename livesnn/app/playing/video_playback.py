@@ -32,7 +32,6 @@ class VideoPlayback(Playback):
         self.duration_us = source.duration_us
         self.path = source.file.path if isinstance(source, RecordedVideo) else None
         self.pace = Pace()
-        self.delta_t_us = 0  # from frame to frame, once a pass knows
         self._video = source
 
     def follow(self, *, speed: float, paused: bool) -> None:
@@ -44,10 +43,6 @@ class VideoPlayback(Playback):
         """Return the pass from ``from_us`` on; nothing is seen but its frames."""
         self._current = VideoPass(self._video, self, from_us)
         return self._current
-
-    def place_before(self, frame_us: int, length_us: int, frames: int) -> int:
-        """Return where that frame is: a video's time is when it is seen, and the first one's is 0."""
-        return frame_us - frames * self.delta_t_us
 
     def interrupt(self) -> None:
         """Make the current pass end before its next frame."""
@@ -73,7 +68,6 @@ class VideoPass(Pass):
 
     def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
         """Yield the frames to the end, or until the pass is cut."""
-        self._playback.delta_t_us = rule.delta_t_us or 0
         if isinstance(self._video, RecordedVideo):
             yield from self._due(self._sought(self._video, rule, input))
         else:
@@ -90,7 +84,7 @@ class VideoPass(Pass):
         """Yield the frames from ``from_us`` on; where there are none, the last one."""
         frames = video.frames(rule, input, self._from_us)
         first = next(frames, None)
-        near_us = self._from_us - max(LAST_US, 2 * self._playback.delta_t_us)
+        near_us = self._from_us - max(LAST_US, 2 * (rule.delta_t_us or 0))
         for from_us in (near_us, 0):
             if first is None:
                 first = self._last(video.frames(rule, input, from_us))
