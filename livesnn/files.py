@@ -38,7 +38,7 @@ def require_file(path: Path, what: str = "recording") -> int:
     except (OSError, ValueError) as error:  # ValueError: a zero octet in the path
         raise _closed(path, error) from error
     if stat.S_ISDIR(status.st_mode):
-        raise SourceError(f"{path}: a folder, not a recording: give the path of a file in it")
+        raise SourceError(f"{path}: a folder, not a {what}: give the path of a file in it")
     if not stat.S_ISREG(status.st_mode):
         raise SourceError(f"{path}: not a file (a pipe or device): give the path of a {what}")
     return status.st_size

@@ -42,7 +42,7 @@ def run_app(
     source
         What to play; None: the demo, if there is one.
     model
-        Name of a shipped model, or a model folder; None: the demo's, or the one used last.
+        Name of a shipped model, or a model folder; None: the demo's, or the one chosen last in the window.
     engine
         What runs the network; None: what was chosen last.
     pre_roll_s

@@ -109,14 +109,17 @@ def run_all(starts: dict[str, Callable[[], subprocess.Popen[str]]], limit_s: flo
 
 def _start(name: str) -> subprocess.Popen[str]:
     """Start this program again, for one probe."""
-    return start(itself.command("doctor"), itself.environment(**{PROBE: name}))
+    return start(itself.command("doctor"), **{PROBE: name})
 
 
-def start(command: list[str], extra: dict[str, str]) -> subprocess.Popen[str]:
-    """Start a command in a session of its own, so that it can be killed with all that it has started."""
+def start(command: list[str], **extra: str) -> subprocess.Popen[str]:
+    """Start a command in a session of its own, so that it can be killed with all that it has started.
+
+    ``extra``: environment variables of it alone.
+    """
     return subprocess.Popen(
         command,
-        env=os.environ | extra,
+        env=itself.environment(**extra),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -36,7 +36,7 @@ def gui(
         Recording, camera, camera:SERIAL, tcp://HOST:PORT, simulate:gestures, or a video or simulate:digits
         for a model of video; default: the demo.
     model
-        Name of a shipped model, or a model folder; default: the demo's, or the one used last.
+        Name of a shipped model, or a model folder; default: the demo's, or the one chosen last in the window.
     engine
         What runs the network; default: what was chosen last, auto at first.
     pre_roll

@@ -1,4 +1,4 @@
-"""The DVS pixel: frames of luminance become events. Shared by emulate and simulate; no scene, no files.
+"""The DVS pixel: frames of luminance become events. Not here: scenes (livesnn/simulate).
 
 The pixel follows Lichtsteiner et al. 2008 ("A 128×128 120 dB 15 µs latency asynchronous temporal contrast
 vision sensor", IEEE JSSC 43(2)) and the imperfections of v2e (Hu et al. 2021, "v2e: From Video Frames to
@@ -26,7 +26,7 @@ LEAST_THRESHOLD = 0.01  # log units; v2e's bound against endless events of a bad
 
 @dataclass(frozen=True)
 class DvsPixelSpec:
-    """What a sensor's pixels are like. The defaults are a quiet DVS in good light; `IDEAL` has no flaw.
+    """What a sensor's pixels are like. The defaults are a quiet DVS in good light.
 
     Attributes
     ----------
@@ -69,9 +69,6 @@ class DvsPixelSpec:
                 f"{self}: thresholds must be at least {LEAST_THRESHOLD}, rates, mismatch and times not "
                 "negative, dark_luminance and cutoff_hz positive; correct the pixel's settings"
             )
-
-
-IDEAL = DvsPixelSpec(mismatch=0.0, leak_hz=0.0, noise_hz=0.0, refractory_us=0.0)
 
 
 class DvsState(NamedTuple):
@@ -141,10 +138,6 @@ class DvsPixels:
         if self.spec.leak_hz > 0:  # otherwise all pixels would leak their first event at the same moment
             reference -= self._on * rng.random(level.shape)
         return DvsState(t_us, level, reference, np.full(level.shape, -inf), t_us + wait_us, random)
-
-    def step(self, luminance: FloatImage, t_us: int, state: DvsState) -> tuple[Events, DvsState]:
-        """Advance to one frame, as `sequence` does: linear luminance [H, W] at ``t_us``."""
-        return self.sequence(luminance[None], np.array([t_us]), state)
 
     def sequence(
         self, luminances: FloatImage, times_us: npt.NDArray[np.int64], state: DvsState

@@ -154,6 +154,7 @@ class Tape:
                 with writer:
                     self._follow(writer, labels)
             finally:
+                self._queue.end()  # after an error too: what comes now isn't counted any more
                 never = self._queue.taken - writer.written + self._queue.unread
                 self._count(writer.written, self.dropped + never, labels)
                 self._look()

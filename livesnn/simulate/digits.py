@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from livesnn.errors import DataError
 from livesnn.events import Events
-from livesnn.simulate.saccades import CYCLE_US, NMNIST, SaccadeSpec, saccade_recording
+from livesnn.simulate.saccades import CYCLE_US, saccade_recording
 
 FloatArray = npt.NDArray[np.float64]
 Stroke = tuple[tuple[float, float], ...]
@@ -140,12 +140,10 @@ def draw_digit(digit: int, rng: np.random.Generator, hand: HandSpec = USUAL_HAND
     return np.rint(255 * _centre(ink)).astype(np.uint8)
 
 
-def digit_recording(
-    digit: int, rng: np.random.Generator, seconds: float, spec: SaccadeSpec = NMNIST
-) -> Events:
+def digit_recording(digit: int, rng: np.random.Generator, seconds: float) -> Events:
     """Return the simulated 34 × 34 recording of one drawn digit, its saccades repeated for ``seconds``."""
     repeat = max(1, ceil(seconds * 1e6 / CYCLE_US))
-    events = saccade_recording(draw_digit(digit, rng), rng, spec, repeat=repeat)
+    events = saccade_recording(draw_digit(digit, rng), rng, repeat=repeat)
     return events[events["t"] < seconds * 1e6]
 
 
@@ -156,14 +154,14 @@ def _tremble(stroke: Stroke, hand: HandSpec, rng: np.random.Generator) -> FloatA
     return points
 
 
-def _smooth(points: FloatArray, steps: int = 8) -> FloatArray:
-    """Return a Catmull-Rom spline through ``points``, ``steps`` pieces from each to the next."""
+def _smooth(points: FloatArray) -> FloatArray:
+    """Return a Catmull-Rom spline through ``points``, eight pieces from each to the next."""
     before, after = 2 * points[0] - points[1], 2 * points[-1] - points[-2]
     if np.array_equal(points[0], points[-1]):  # a closed loop goes on where it began
         before, after = points[-2], points[1]
     p = np.vstack([before, points, after])
     p0, p1, p2, p3 = (p[k : len(p) - 3 + k, None] for k in range(4))
-    u = (np.arange(steps) / steps)[None, :, None]
+    u = (np.arange(8) / 8)[None, :, None]
     curve = p1 + 0.5 * u * (p2 - p0 + u * (2 * p0 - 5 * p1 + 4 * p2 - p3 + u * (3 * (p1 - p2) + p3 - p0)))
     return np.vstack([curve.reshape(-1, 2), points[-1:]])
 

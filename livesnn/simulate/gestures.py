@@ -89,7 +89,6 @@ def gesture_stream(
     use: Use,
     gestures: tuple[str, ...] = GESTURES,
     segment_s: tuple[float, float] = (3.0, 6.0),
-    resolution: Resolution = RESOLUTION,
     lamp_share: float = LAMP_SHARE,
 ) -> Iterator[Take]:
     """Yield one person's events for ever, 0.1 s at a time: each gesture and the change to it, in random order.
@@ -97,7 +96,7 @@ def gesture_stream(
     Every gesture comes once before one comes again. ``lamp_share``: how probable a flickering lamp is.
     """
     rng = gesture_random(use, seed)
-    scene = draw_scene(rng, resolution, lamp_share)
+    scene = draw_scene(rng, RESOLUTION, lamp_share)
     film, before = None, None
     now_us = 0
     for gesture in _rounds(gestures, rng):

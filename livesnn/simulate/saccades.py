@@ -10,7 +10,6 @@ down, then up to the right, then left, back to where it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -166,14 +165,6 @@ def simulated_digit(
     ``images`` is uint8 [N, h, w]; any process may compute any index.
     """
     return saccade_recording(images[index], np.random.default_rng([seed, index]), spec)
-
-
-def simulated_digits(
-    images: npt.NDArray[np.uint8], seed: int, *, start: int = 0, spec: SaccadeSpec = NMNIST
-) -> Iterator[Events]:
-    """Yield `simulated_digit` of each index from ``start`` on, in order."""
-    for index in range(start, len(images)):
-        yield simulated_digit(images, index, seed=seed, spec=spec)
 
 
 def _draw_pixel(spec: SaccadeSpec, rng: np.random.Generator) -> DvsPixelSpec:

@@ -59,18 +59,18 @@ def test_a_key_switches_the_filters_and_the_numbers_show_the_events_before_and_a
     window = make_window()
     numbers = window.numbers
     play(qtbot, window, noisy)
-    assert "kept" not in numbers.rates
+    assert "kept" not in numbers.table.rates
     window.activateWindow()
     qtbot.waitUntil(window.isActiveWindow)
     qtbot.keySequence(window, "N")
     assert window.commands["denoise"].isChecked()
-    assert "kept" in numbers.rates
+    assert "kept" in numbers.table.rates
     qtbot.waitUntil(lambda: NOTHING not in (numbers.texts["kept"], numbers.texts["events"]), timeout=20_000)
     qtbot.waitUntil(
         lambda: 0 < per_s(numbers.texts["kept"]) < 0.9 * per_s(numbers.texts["events"]), timeout=20_000
     )
     qtbot.keySequence(window, "N")
-    assert "kept" not in numbers.rates
+    assert "kept" not in numbers.table.rates
     assert window.settings.now.denoise is False
 
 
@@ -108,14 +108,14 @@ def test_learning_hot_pixels_without_a_source_does_nothing(make_window: MakeWind
 def test_the_rows_of_the_numbers_come_and_go(qtbot: QtBot) -> None:
     panel = NumbersPanel()
     qtbot.addWidget(panel)
-    assert panel.rates == ["events", "frames", "density", "dropped", "skipped"]
+    assert panel.table.rates == ["events", "frames", "density", "dropped", "skipped"]
     panel.show_denoise(True)
     panel.show_statistics(Statistics(out_of_order=3, out_of_bounds=1), Percentiles())
-    assert panel.rates == ["events", "kept", "frames", "density", "dropped", "skipped", "put_right"]
+    assert panel.table.rates == ["events", "kept", "frames", "density", "dropped", "skipped", "put_right"]
     assert panel.texts["put_right"] == "4"
-    assert "3 out of order" in panel.explained("put_right")
+    assert "3 out of order" in panel.table.explained("put_right")
     panel.show_statistics(Statistics(), Percentiles())
-    assert "put_right" not in panel.rates
+    assert "put_right" not in panel.table.rates
 
 
 def test_what_was_dropped_as_noise_is_said_with_its_reasons(qtbot: QtBot) -> None:
@@ -123,8 +123,9 @@ def test_what_was_dropped_as_noise_is_said_with_its_reasons(qtbot: QtBot) -> Non
     qtbot.addWidget(panel)
     noise = DenoiseCounts(events=1000, hot=10, refractory=20, isolated=300)
     panel.show_statistics(Statistics(noise=noise), Percentiles())
-    assert "300 (30.0 %) isolated, 20 (2.0 %) too soon after another, 10 (1.0 %) of hot" in panel.explained(
-        "kept"
+    assert (
+        "300 (30.0 %) isolated, 20 (2.0 %) too soon after another, 10 (1.0 %) of hot"
+        in panel.table.explained("kept")
     )
 
 

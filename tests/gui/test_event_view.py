@@ -300,7 +300,7 @@ def test_words_take_the_place_of_the_picture(view: EventView) -> None:
     view.show_picture(halves())
     view.show_words("Opening …", "bar.npz")
     assert not view.has_picture
-    assert view.words == ("Opening …", "bar.npz")
+    assert (view.page.title.text(), view.page.hint.text()) == ("Opening …", "bar.npz")
     assert not any(choice.isVisible() for choice in view.page.choices.values())
     view.show_words("Nothing to show", "The camera was unplugged", ways=True)
     assert all(choice.isVisible() for choice in view.page.choices.values())

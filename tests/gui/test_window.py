@@ -37,6 +37,10 @@ def state(window: MainWindow) -> str:
     return "" if window.session is None else window.session.control.state
 
 
+def words(window: MainWindow) -> tuple[str, str]:
+    return window.view.page.title.text(), window.view.page.hint.text()
+
+
 def at_full_speed(window: MainWindow) -> None:
     box = window.transport.speed
     box.setCurrentIndex(box.count() - 1)
@@ -213,7 +217,7 @@ def test_a_recording_without_events_says_so(qtbot: QtBot, make_window: MakeWindo
     window = make_window(loop=True)
     window.open(str(empty))
     qtbot.waitUntil(lambda: window.readout.decision.text == "No events in this recording", timeout=20_000)
-    assert window.view.words[0] == "No events in this recording"
+    assert words(window)[0] == "No events in this recording"
 
 
 def test_the_file_dialog_starts_where_the_last_recording_was(
@@ -288,7 +292,7 @@ def test_a_missing_model_is_a_banner(qtbot: QtBot, make_window: MakeWindow, reco
     window.open(str(recording))
     qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
     assert "no-such-model" in window.banner.message.text()
-    assert window.view.words == ("The model can't be used", "Choose another with Ctrl+M")
+    assert words(window) == ("The model can't be used", "Choose another with Ctrl+M")
 
 
 class Failing(EventSource):
@@ -401,8 +405,8 @@ def test_a_long_file_shows_how_much_of_it_is_read_until_another_is_opened(
     window = make_window()
     window.open(str(write_long_recording(tmp_path / "long.raw")))
     left = window.session
-    qtbot.waitUntil(lambda: window.view.words[0].startswith("Reading: "), timeout=20_000)
-    assert window.view.words == (f"Reading: {window.view.words[0][9:-1]}%", "long.raw")
+    qtbot.waitUntil(lambda: words(window)[0].startswith("Reading: "), timeout=20_000)
+    assert words(window) == (f"Reading: {words(window)[0][9:-1]}%", "long.raw")
     assert window.header.state.text() == "Opening"
     window.open(str(recording))
     assert left is not None

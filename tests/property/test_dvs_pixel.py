@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livesnn.events import Resolution
-from livesnn.events.dvs_pixel import IDEAL, DvsPixels, DvsPixelSpec
+from livesnn.events.dvs_pixel import DvsPixels, DvsPixelSpec
 
 RESOLUTION = Resolution(5, 4)
 SPECS = st.builds(
@@ -86,7 +86,7 @@ def test_on_minus_off_follows_the_log_luminance_to_within_a_threshold(seed: int,
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**32), brightness=st.floats(0.5, 2.0))
 def test_a_pixel_without_dark_current_sees_contrast_not_brightness(seed: int, brightness: float) -> None:
-    spec = DvsPixelSpec(0.21, 0.19, 0.0, 0.0, 0.0, refractory_us=IDEAL.refractory_us, dark_luminance=1e-12)
+    spec = DvsPixelSpec(0.21, 0.19, 0.0, 0.0, 0.0, refractory_us=0.0, dark_luminance=1e-12)
     frames, times = scene(seed, 6)
     pixels = DvsPixels(spec, RESOLUTION, np.random.default_rng(seed))
     counts = []

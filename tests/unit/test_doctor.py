@@ -46,7 +46,7 @@ def plug_in(root: Path, vendor: str, product: str) -> tuple[Path, Path]:
 
 def printing(code: str) -> Findings:
     """Return what doctor makes of a process that runs this code."""
-    return next(run_all({"it": partial(start, [sys.executable, "-c", code], {})}, 30.0))
+    return next(run_all({"it": partial(start, [sys.executable, "-c", code])}, 30.0))
 
 
 def test_nothing_is_a_problem_on_this_machine(capfd: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +156,7 @@ def test_talk_of_a_library_does_not_matter() -> None:
 
 
 def test_a_hanging_library_is_a_problem_and_is_ended() -> None:
-    hanging = start([sys.executable, "-c", "import time; time.sleep(600)"], {})
+    hanging = start([sys.executable, "-c", "import time; time.sleep(600)"])
     begun_s = time.monotonic()
     ((check,),) = [found.checks for found in run_all({"it": lambda: hanging}, 0.5)]
     assert check.state == "problem"

@@ -9,9 +9,10 @@ import pytest
 
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.dvs_pixel import IDEAL, DvsPixels, DvsPixelSpec
+from livesnn.events.dvs_pixel import DvsPixels, DvsPixelSpec
 
 SMALL = Resolution(3, 2)
+IDEAL = DvsPixelSpec(mismatch=0.0, leak_hz=0.0, noise_hz=0.0, refractory_us=0.0)
 
 
 def run(
@@ -64,9 +65,9 @@ def test_the_reference_is_kept_from_frame_to_frame() -> None:
 def test_every_event_carries_its_own_pixel() -> None:
     rng = np.random.default_rng(0)
     pixels = DvsPixels(IDEAL, SMALL, rng)
-    dark, light = np.ones((2, 3), np.float32), np.ones((2, 3), np.float32)
-    light[1, 2] = 1.3
-    events, _ = pixels.step(light, 500, pixels.initial_state(dark, 0, rng))
+    dark, light = np.ones((2, 3), np.float32), np.ones((1, 2, 3), np.float32)
+    light[0, 1, 2] = 1.3
+    events, _ = pixels.sequence(light, np.array([500]), pixels.initial_state(dark, 0, rng))
     assert [(int(e["x"]), int(e["y"]), bool(e["p"])) for e in events] == [(2, 1, True)]
 
 
@@ -157,6 +158,6 @@ def test_a_frame_of_another_size_or_an_earlier_time_is_refused() -> None:
     pixels = DvsPixels(IDEAL, SMALL, rng)
     state = pixels.initial_state(np.ones((2, 3), np.float32), 1000, rng)
     with pytest.raises(SourceError, match="rescale the frame"):
-        pixels.step(np.ones((3, 2), np.float32), 2000, state)
+        pixels.sequence(np.ones((1, 3, 2), np.float32), np.array([2000]), state)
     with pytest.raises(SourceError, match="must rise from 1000"):
-        pixels.step(np.ones((2, 3), np.float32), 1000, state)
+        pixels.sequence(np.ones((1, 2, 3), np.float32), np.array([1000]), state)

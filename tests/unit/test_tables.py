@@ -203,6 +203,28 @@ def test_a_row_that_cannot_be_an_event_is_counted_as_outside_the_sensor(tmp_path
 
 
 @pytest.mark.parametrize(
+    ("axis", "value"),
+    [("x", 40_000), ("y", -1), ("x", 1.5), ("x", np.nan), ("p", 7), ("t", 1 << 62), ("x", 1 << 40)],
+)
+@pytest.mark.parametrize("size", [{"width": 346, "height": 260}, {}], ids=["sized", "unsized"])
+def test_an_event_of_an_npz_that_cannot_be_one_is_counted_as_outside_the_sensor(
+    tmp_path: Path, size: dict[str, int], axis: str, value: float
+) -> None:
+    events = make_events(1_000)
+    columns = {name: events[name] for name in "xyp"} | {"t_us": events["t"]}
+    name = "t_us" if axis == "t" else axis
+    columns[name] = columns[name].astype(type(value))
+    columns[name][500] = value
+    np.savez(tmp_path / "f.npz", **columns, **size)
+    assert np.array_equal(read(tmp_path / "f.npz"), np.delete(events, 500))
+    found = describe(tmp_path / "f.npz")
+    assert found.resolution == (346, 260)
+    assert found.warnings[not size :] == [
+        "events: 1 events outside the sensor, or of no usable time, are left out"
+    ]
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("t,x,y\n1,2,3\n", r"no column p \(found: t, x, y\): say what they are"),

@@ -26,10 +26,8 @@ TEXT: str
 SOFT: str
 FAINT: str
 ACCENT: str
-ACCENT_DARK: str
 NEUTRAL: str
 WARNING: str
-EVENT_BACKGROUND: str
 
 _CHOICE = "livesnn_theme"  # properties of the application and of buttons
 _ICON = "livesnn_icon"

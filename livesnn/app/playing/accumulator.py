@@ -16,7 +16,7 @@ from livesnn.events import EVENTS_DTYPE, Events, Resolution, require_usual_size
 ViewMode = Literal["decay", "accumulate"]
 Bytes = npt.NDArray[np.uint8]
 NEVER_US = -(1 << 62)  # before any event (TIME_LIMIT_US)
-FULL_COUNT = 2.0  # events of a pixel that make it as bright as it gets
+FULL_COUNT = 2  # events of a pixel that make it as bright as it gets
 AGES = 2048  # steps of age from an event to nothing: each less than a level of 255
 FADED = 6.3  # times fade_us: exp(−6.3) is less than half a level of 255
 COUNTS = 64  # steps from no event to FULL_COUNT

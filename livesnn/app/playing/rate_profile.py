@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +17,10 @@ import numpy.typing as npt
 
 from livesnn.errors import LivesnnError
 from livesnn.events import Closing, Events
-from livesnn.events.formats import file_and_columns
-from livesnn.events.formats.aedat4_index import WindowedFile, build_index, read_header
-from livesnn.events.formats.aedat4_layout import MAGIC, PacketTable
-from livesnn.events.recording import Recording, open_recording
-from livesnn.files import require_file
+from livesnn.events.formats import open_reader
+from livesnn.events.formats.aedat4 import Aedat4Reader
+from livesnn.events.formats.aedat4_layout import PacketTable
+from livesnn.events.recording import Recording
 from livesnn.progress import Progress
 from livesnn.threads import Latest, Worker
 
@@ -43,15 +43,12 @@ class RateProfile:
 
     Attributes
     ----------
-    t_start_us
-        Time of the recording's first event, where the first part begins.
     bin_us
-        Length of a part, from 1.
+        Length of a part, from 1. The first begins with the recording's first event.
     counts
         int64 [N]; after them comes what hasn't been read yet. Nobody changes them.
     """
 
-    t_start_us: int
     bin_us: int
     counts: npt.NDArray[np.int64]
 
@@ -77,21 +74,35 @@ def profile(
     cpu_share
         0..1: most of a core's time that reading takes; a file with a table isn't read.
     """
-    stop = stop or threading.Event()
+    go_on = _pace(stop or threading.Event(), cpu_share)
+    try:
+        with closing(open_reader(Path(path), go_on)) as reader:
+            if not reader.streams:
+                return
+            stream = reader.streams[0]
+            rows = reader.filled(stream.name) if isinstance(reader, Aedat4Reader) else None
+            if rows is None:
+                yield from _read(Recording(Path(path), reader, stream, go_on), bins, go_on)
+            elif rows.items.size:
+                yield _from_table(rows, bins)
+    except (LivesnnError, _Stopped):
+        return
+
+
+def _pace(stop: threading.Event, cpu_share: float) -> Progress:
+    """Return what is called again and again while a file is opened and read: it rests, and ends it once stopped."""
+    rested_at_s = time.thread_time()
 
     def go_on(_: float) -> None:
+        nonlocal rested_at_s
+        busy_s = time.thread_time() - rested_at_s
+        if busy_s >= _WORK_S and cpu_share < 1:
+            stop.wait(busy_s * (1 / cpu_share - 1))
+            rested_at_s = time.thread_time()
         if stop.is_set():
             raise _Stopped
 
-    try:
-        rows = _table(file_and_columns(Path(path))[0], go_on)
-        if rows is None:
-            with open_recording(path, progress=go_on) as recording:
-                yield from _read(recording, bins, stop, cpu_share)
-        elif rows.items.size:
-            yield _from_table(rows, bins)
-    except (LivesnnError, _Stopped):
-        return
+    return go_on
 
 
 class ProfileReader(Closing):
@@ -111,23 +122,6 @@ class ProfileReader(Closing):
         self._worker.close(timeout_s)
 
 
-def _table(path: Path, progress: Progress) -> PacketTable | None:
-    """Return the packets of an .aedat4 file's first event stream that hold events; None without their times."""
-    require_file(path)
-    file = WindowedFile(path, progress)
-    try:
-        if bytes(file.view(0, len(MAGIC))) != MAGIC:
-            return None
-        header, first = read_header(file)
-        streams = [stream.id for stream in header.streams if stream.type == "EVTS"]
-        index = build_index(file, header, first)
-        if not (index.has_times and streams):
-            return None
-        return index.packets.rows((index.packets.stream == streams[0]) & (index.packets.items > 0))
-    finally:
-        file.close()
-
-
 def _bin_us(duration_us: int, bins: int) -> int:
     return max(duration_us // bins + 1, _MIN_BIN_US)
 
@@ -143,27 +137,21 @@ def _from_table(rows: PacketTable, bins: int) -> RateProfile:
     before_and_after = np.stack([sums - rows.items[order], sums], axis=1).ravel()
     edges_us = np.arange(duration_us // bin_us + 2) * float(bin_us) - 0.5  # real: a sum can't wrap
     below = np.interp(edges_us, np.maximum.accumulate(ends), before_and_after, left=0.0)
-    return RateProfile(start_us, bin_us, np.diff(np.rint(below).astype(np.int64)))
+    return RateProfile(bin_us, np.diff(np.rint(below).astype(np.int64)))
 
 
-def _read(recording: Recording, bins: int, stop: threading.Event, cpu_share: float) -> Iterator[RateProfile]:
-    """Count a recording's events packet by packet, and rest in between."""
+def _read(recording: Recording, bins: int, go_on: Progress) -> Iterator[RateProfile]:
+    """Count a recording's events packet by packet."""
     start_us, bin_us = recording.t_start, _bin_us(recording.duration_us, bins)
     counts = np.zeros(recording.duration_us // bin_us + 1, np.int64)
     known = shown = 0
-    worked_s = time.thread_time()
     for packet in recording:
         known = max(known, _count(packet, start_us, bin_us, counts))
         if known - shown > len(counts) / _REFINEMENTS:
             shown = known
-            yield RateProfile(start_us, bin_us, counts[:known].copy())
-        if stop.is_set():
-            return
-        busy_s = time.thread_time() - worked_s
-        if busy_s >= _WORK_S and cpu_share < 1:
-            stop.wait(busy_s * (1 / cpu_share - 1))
-            worked_s = time.thread_time()
-    yield RateProfile(start_us, bin_us, counts)
+            yield RateProfile(bin_us, counts[:known].copy())
+        go_on(known / len(counts))
+    yield RateProfile(bin_us, counts)
 
 
 def _count(packet: Events, start_us: int, bin_us: int, counts: npt.NDArray[np.int64]) -> int:

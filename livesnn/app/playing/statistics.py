@@ -73,7 +73,7 @@ class Statistics(Counts):
     frames_per_s
         Results in a second of real time.
     density
-        Mean over the layers that spike, and over the last results; nan while unknown.
+        Share of the hidden neurons that spike in a frame, mean over the last results; nan while unknown.
     """
 
     slice_ms: Percentiles = field(default_factory=Percentiles)

@@ -41,7 +41,7 @@ class EventView(QFrame):
     stream_wanted = Signal()
     demo_wanted = Signal()
 
-    def __init__(self, palette: Palette = DEFAULT_PALETTE) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.setObjectName("stage")
         self.shown = 0
@@ -57,7 +57,7 @@ class EventView(QFrame):
         self.page = WordsPage(wanted)
         self.strip = WaysStrip(wanted)
         self.strip.hide()
-        self.canvas = PictureCanvas(palette, self._picture_painted)
+        self.canvas = PictureCanvas(DEFAULT_PALETTE, self._picture_painted)
         self.legend = Legend()
         self.size_note = label("", style.text_font(13), wrap=True)
         self.size_note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -66,7 +66,7 @@ class EventView(QFrame):
         self._stack.setContentsMargins(1, 1, 1, 1)  # the frame's line
         self._stack.addWidget(self.page)
         self._stack.addWidget(self._picture)
-        self.set_palette(palette)
+        self.set_palette(DEFAULT_PALETTE)
 
     def _picture_page(self) -> QWidget:
         page = QFrame()
@@ -162,11 +162,6 @@ class EventView(QFrame):
     def show_welcome(self) -> None:
         """Show the ways to begin."""
         self.show_words(WELCOME, WELCOME_HINT, ways=True)
-
-    @property
-    def words(self) -> tuple[str, str]:
-        """Title and hint shown while there is no picture."""
-        return self.page.title.text(), self.page.hint.text()
 
 
 class Legend(QWidget):

@@ -11,12 +11,12 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPen
 from PySide6.QtWidgets import QSizePolicy
 
 from livesnn.app.look import style
+from livesnn.app.playing.accumulator import FULL_COUNT
 from livesnn.app.playing.palettes import DEFAULT_PALETTE, Palette
 from livesnn.app.playing.values import Answer
 from livesnn.app.widgets.parts import NOTHING, Card, Painted
 from livesnn.card import InputSpec, ModelCard
 
-FULL_COUNT = 2  # events of a pixel that make it as bright as it gets
 _GAP = 6.0  # pixels between thumbnails
 _LARGEST = 96  # pixels: frames with more are shown at half, a third, …
 _WINDOW_TIP = (

@@ -43,11 +43,10 @@ class NumbersPanel(Card):
 
     def __init__(self) -> None:
         super().__init__("Numbers")
-        self._table = _Numbers()
-        self.texts = self._table.texts
-        self.explained = self._table.explained
+        self.table = _Numbers()
+        self.texts = self.table.texts
         self.column.setSpacing(4)
-        self.column.addWidget(self._table, 1)
+        self.column.addWidget(self.table, 1)
         self.clear(None)
 
     def clear(self, card: ModelCard | None) -> None:
@@ -59,14 +58,9 @@ class NumbersPanel(Card):
         """Say what runs the network, "" if nothing does; and what is being done about it."""
         self.caption.set_remark(", ".join(filter(None, [engine, note or "latency in ms"])))
 
-    @property
-    def rates(self) -> list[str]:
-        """The single numbers on show, from the top."""
-        return self._table.rates
-
     def show_denoise(self, denoise: bool) -> None:
         """Show, or no longer, how many events the noise filters let through."""
-        self._table.show_row("kept", denoise)
+        self.table.show_row("kept", denoise)
 
     def show_statistics(self, statistics: Statistics, show: Percentiles) -> None:
         """Show the numbers; what is unknown is a dash. ``show``: from arrival to painted, ms."""
@@ -88,8 +82,8 @@ class NumbersPanel(Card):
         self.texts["skipped"] = scaled(statistics.skipped)
         put_right = statistics.out_of_order + statistics.out_of_bounds
         self.texts["put_right"] = scaled(put_right)
-        self._table.show_row("put_right", put_right > 0)
-        self._table.show_notes(_notes(statistics))
+        self.table.show_row("put_right", put_right > 0)
+        self.table.show_notes(_notes(statistics))
 
 
 def _notes(statistics: Statistics) -> dict[str, str]:

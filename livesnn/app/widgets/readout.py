@@ -14,6 +14,7 @@ from livesnn.app.widgets.history import ClassRows
 from livesnn.app.widgets.parts import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted
 from livesnn.card import ModelCard
 
+_SMALLEST_PIXELS = 16  # of letters
 _WORDS = int(LEFT | Qt.TextFlag.TextWordWrap)
 
 
@@ -128,15 +129,15 @@ class DecisionView(Painted):
 
 
 @lru_cache(maxsize=64)
-def fitting_pixels(text: str, width: int, height: int, *, largest: int, smallest: int = 16) -> int:
+def fitting_pixels(text: str, width: int, height: int, *, largest: int) -> int:
     """Return the largest size of bold letters in which the text, wrapped between words, fits into a box."""
     box = QRectF(0, 0, width, height)
-    for pixels in range(largest, smallest, -2):
+    for pixels in range(largest, _SMALLEST_PIXELS, -2):
         metrics = QFontMetricsF(style.text_font(pixels, weight=QFont.Weight.Bold))
         longest_word = max((metrics.horizontalAdvance(word) for word in text.split()), default=0.0)
         if longest_word <= width and metrics.boundingRect(box, _WORDS, text).height() <= height:
             return pixels
-    return smallest
+    return _SMALLEST_PIXELS
 
 
 def _draw_bar(painter: QPainter, track: QRectF, share: float, colour: QColor) -> None:

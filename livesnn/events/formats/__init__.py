@@ -158,7 +158,7 @@ def _open_event_stream(path: Path, progress: Progress) -> Reader:
 def _fits_nmnist(path: Path, head: bytes) -> bool:
     from livesnn.events.formats.nmnist import looks_like_nmnist
 
-    return path.suffix.lower() == ".bin" and looks_like_nmnist(path, head)
+    return path.suffix.lower() == ".bin" and looks_like_nmnist(head)
 
 
 def _open_nmnist(path: Path, progress: Progress) -> Reader:
@@ -186,7 +186,7 @@ def _fits_evt(path: Path, head: bytes) -> bool:
         return False
     from livesnn.events.formats.evt import looks_like_evt
 
-    return looks_like_evt(path, head)
+    return looks_like_evt(path)
 
 
 def _open_evt(path: Path, progress: Progress) -> Reader:

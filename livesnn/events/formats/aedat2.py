@@ -18,8 +18,8 @@ from numba import njit
 from livesnn.errors import FormatError
 from livesnn.events import DISORDER_US, Events, Resolution
 from livesnn.events.formats import EventStream
-from livesnn.events.formats.aedat4_index import WindowedFile
 from livesnn.events.formats.plain_words import Pixel, decode_plain
+from livesnn.events.formats.windowed_file import WindowedFile
 from livesnn.events.formats.word_stream import (
     IMU,
     OUTSIDE,

@@ -28,8 +28,8 @@ from livesnn.events.formats.aedat3_index import (
     read_words,
     walk,
 )
-from livesnn.events.formats.aedat4_index import WindowedFile
 from livesnn.events.formats.tidy import Tidier
+from livesnn.events.formats.windowed_file import WindowedFile
 from livesnn.progress import Progress, untold
 
 _WIDEST = Resolution(MAX_SIZE, MAX_SIZE)

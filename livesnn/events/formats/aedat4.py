@@ -15,7 +15,7 @@ from numba import njit
 
 from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
 from livesnn.events.formats import EventStream, OtherContent
-from livesnn.events.formats.aedat4_index import WindowedFile, build_index, read_header
+from livesnn.events.formats.aedat4_index import build_index, read_header
 from livesnn.events.formats.aedat4_layout import (
     EVENT_BYTES,
     PACKET_HEADER,
@@ -28,6 +28,7 @@ from livesnn.events.formats.aedat4_layout import (
 from livesnn.events.formats.compression import Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError
 from livesnn.events.formats.tidy import tidy
+from livesnn.events.formats.windowed_file import WindowedFile
 from livesnn.progress import Progress, untold
 
 _LONGEST_PACKET_US = 86_400_000_000  # a day: no camera fills one packet for so long, damaged times do
@@ -108,7 +109,7 @@ class Aedat4Reader:
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged or missing, as far as the file has been read; at most a dozen lines."""
+        """What is damaged or missing, as far as the file has been read; at most nine lines."""
         damaged = list(self._damaged.values())
         found = [*self._index.warnings, *damaged]
         if len(found) <= _MAX_WARNINGS:
@@ -159,21 +160,23 @@ class Aedat4Reader:
         start = row.offset - PACKET_HEADER.size
         self._damaged[start] = f"the packet at byte {start:,} is left out: {reason}; {lost} lost"
 
+    def filled(self, stream: str) -> PacketTable | None:
+        """Return the stream's packets that hold events, by the file's table; None where that has no times."""
+        rows = self._rows[stream]
+        return rows.rows(rows.items > 0) if self._index.has_times else None
+
     def time_range(self, stream: str) -> tuple[int, int] | None:
         """Return the times of the first and last event by the file's table, else by reading its ends, µs."""
+        if (filled := self.filled(stream)) is not None:
+            return (int(filled.t_first.min()), int(filled.t_last.max())) if filled.items.size else None
         rows = self._rows[stream]
-        if self._index.has_times:
-            filled = rows.items > 0
-            if not filled.any():
-                return None
-            return int(rows.t_first[filled].min()), int(rows.t_last[filled].max())
         resolution = self._ids[stream].resolution or _WIDEST
         order = range(len(rows.offset))
-        first = next(self._filled(rows, order, resolution), None)
-        last = next(self._filled(rows, order[::-1], resolution), None)
+        first = next(self._readable(rows, order, resolution), None)
+        last = next(self._readable(rows, order[::-1], resolution), None)
         return None if first is None or last is None else (int(first["t"][0]), int(last["t"][-1]))
 
-    def _filled(self, rows: PacketTable, order: range, resolution: Resolution) -> Iterator[Events]:
+    def _readable(self, rows: PacketTable, order: range, resolution: Resolution) -> Iterator[Events]:
         for row in rows.each(order):
             packet = self._read(row, resolution, None, SourceCounters())
             if packet is not None and packet.size:

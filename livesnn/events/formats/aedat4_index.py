@@ -5,14 +5,11 @@ Not here: what the packets hold (aedat4.py).
 
 from __future__ import annotations
 
-import os
-from io import FileIO
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from livesnn.errors import FormatError, SourceError
+from livesnn.errors import FormatError
 from livesnn.events import TIME_LIMIT_US
 from livesnn.events.formats.aedat4_layout import (
     MAGIC,
@@ -28,78 +25,21 @@ from livesnn.events.formats.aedat4_layout import (
 )
 from livesnn.events.formats.compression import Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError, read_u32
-from livesnn.progress import Progress, untold
+from livesnn.events.formats.windowed_file import WindowedFile
 
 MAX_TABLE_BYTES = 512 << 20
 """No table may be larger, packed or unpacked: 10 million packets, a day of a hundred a second."""
 
-_READ_BYTES = 1 << 18
 _WALK_BYTES = 4096
 _SEARCH_BYTES = 1 << 16
 _HEAD_BYTES = 20  # a packet's header, size prefix, root offset and identifier
 
 
-def open_unbuffered(path: Path) -> FileIO:
-    """Open a file for reading; raises SourceError when it can't be."""
-    try:
-        return open(path, "rb", buffering=0)
-    except OSError as error:
-        raise SourceError(
-            f"{path}: can't be opened ({error.strerror}): check the path and its permissions"
-        ) from error
-
-
-class WindowedFile:
-    """A file read through a window: neighbouring packets cost one read, and memory stays bounded.
-
-    A view holds until the next call of `view`, or, once ``lasting`` is set, for as long as it is referred to.
-    ``progress`` is told what a reader says with `passed`.
-    """
-
-    def __init__(self, path: Path, progress: Progress = untold) -> None:
-        self._file = open_unbuffered(path)
-        self._progress = progress
-        self.path = path
-        self.size = os.fstat(self._file.fileno()).st_size
-        self._start = 0
-        self._window = memoryview(b"")
-        self._reused = np.empty(_READ_BYTES, np.uint8).data
-        self.lasting = False
-
-    def view(self, position: int, size: int, read_bytes: int = _READ_BYTES) -> memoryview:
-        """Return ``size`` octets, fewer at the end of the file; raises FormatError when that has come nearer."""
-        start = position - self._start
-        if start < 0 or start + size > len(self._window):
-            wanted = max(0, min(max(size, read_bytes), self.size - position))
-            fresh = self.lasting or wanted > len(self._reused)
-            window = np.empty(wanted, np.uint8).data if fresh else self._reused[:wanted]
-            try:
-                self._file.seek(position)
-                filled = self._file.readinto(window) or 0
-            except OSError as error:
-                raise SourceError(
-                    f"{self.path}: reading failed at byte {position} ({error.strerror})"
-                ) from error
-            if filled < wanted:
-                raise FormatError(f"{self.path}: it became shorter while it was read: open it again")
-            self._window, self._start, start = window, position, 0
-        return self._window[start : start + size]
-
-    def passed(self, position: int) -> None:
-        """Tell how far a look at the whole file has come; raises what ends it."""
-        self._progress(position / self.size)
-
-    def close(self) -> None:
-        """Release the file."""
-        self._file.close()
-
-
 class Index(NamedTuple):
-    """``end`` is where the packets end; ``warnings`` say what was missing or is lost."""
+    """``warnings`` say what was missing or is lost."""
 
     packets: PacketTable
     has_times: bool
-    end: int
     warnings: tuple[str, ...]
 
 
@@ -126,14 +66,14 @@ def build_index(file: WindowedFile, header: Header, first: int) -> Index:
         try:
             table = _read_table(file, header, first)
             timed = bool(len(table.items)) and bool((table.items >= 0).all() and (table.t_last > 0).any())
-            return Index(table, timed, header.table_position, ())
+            return Index(table, timed, ())
         except (FlatError, PackedError) as error:
             problem = str(error)
-    found, end, losses = _walk(file, header, first)
+    found, losses = _walk(file, header, first)
     message = (
         f"the file's table is missing ({problem}): found {len(found.offset):,} packets by walking the file"
     )
-    return Index(found, False, end, (message, *losses))
+    return Index(found, False, (message, *losses))
 
 
 def _read_table(file: WindowedFile, header: Header, first: int) -> PacketTable:
@@ -157,7 +97,7 @@ def _read_table(file: WindowedFile, header: Header, first: int) -> PacketTable:
     return table
 
 
-def _walk(file: WindowedFile, header: Header, first: int) -> tuple[PacketTable, int, list[str]]:
+def _walk(file: WindowedFile, header: Header, first: int) -> tuple[PacketTable, list[str]]:
     known = frozenset(stream.id for stream in header.streams)
     end = header.table_position if first <= header.table_position < file.size else file.size
     rows: list[PacketRow] = []
@@ -174,7 +114,7 @@ def _walk(file: WindowedFile, header: Header, first: int) -> tuple[PacketTable, 
         following = _next_packet(file, header, known, position + 1, end)
         losses.append(_describe_loss(position, following, end))
         position = following
-    return table_of(rows), end, losses
+    return table_of(rows), losses
 
 
 def _describe_loss(start: int, following: int, end: int) -> str:

@@ -87,18 +87,18 @@ class BlockReader:
         Called by `close`; must be safe to call twice.
     """
 
+    orientation = "x to the right, y down"
+
     def __init__(
         self,
         streams: Sequence[BlockStream],
         *,
         format_name: str,
-        orientation: str = "x to the right, y down",
         other: OtherContent = OtherContent(),  # noqa: B008 (a value)
         warnings: Sequence[str] = (),
         release: Callable[[], None] = lambda: None,
     ) -> None:
         self.format = format_name
-        self.orientation = orientation
         self.streams = tuple(one.stream for one in streams)
         self.camera, self.resolution = self.streams[0].camera, self.streams[0].resolution
         self._blocks = {one.stream.name: one.blocks for one in streams}

@@ -207,7 +207,7 @@ def microseconds(t: Numbers, unit: str) -> tuple[npt.NDArray[np.int64], Mask]:
     return (whole * 10**power if power >= 0 else (whole + 10**-power // 2) // 10**-power), sound
 
 
-def as_events(columns: Mapping[str, Numbers], unit: str, offset_us: int = 0) -> Events:
+def events_of_columns(columns: Mapping[str, Numbers], unit: str, offset_us: int = 0) -> Events:
     """Return columns t, x, y, p, of numbers [N] each, as events; one that can't be one has an x of UNUSABLE.
 
     x and y are whole, 0..MAX_COORDINATE; p is 0 or -1 (OFF), or 1 (ON). ``offset_us`` is added to the times.
@@ -222,10 +222,11 @@ def as_events(columns: Mapping[str, Numbers], unit: str, offset_us: int = 0) -> 
     for axis in ("x", "y"):
         column = columns[axis]
         inside = np.greater_equal(column, 0) & np.less_equal(column, MAX_COORDINATE)
+        kept = np.where(inside, column, 0)
         if column.dtype.kind == "f":
-            inside &= np.asarray(column == np.rint(column))
+            inside &= np.asarray(kept == np.rint(kept))
         sound &= inside
-        events[axis] = np.where(inside, column, 0)
+        events[axis] = kept
     p = columns["p"]
     events["p"] = np.equal(p, 1)
     sound &= np.isin(p, (-1, 0, 1) if p.dtype.kind != "u" else (0, 1))

@@ -13,7 +13,6 @@ from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events import DISORDER_US, Events, Resolution
-from livesnn.events.formats.aedat4_index import WindowedFile
 from livesnn.events.formats.plain_words import Pixel, decode_plain
 from livesnn.events.formats.prophesee_header import (
     MAX_SIZE,
@@ -22,6 +21,7 @@ from livesnn.events.formats.prophesee_header import (
     read_text_header,
     stream_of,
 )
+from livesnn.events.formats.windowed_file import WindowedFile
 from livesnn.events.formats.word_stream import (
     OUTSIDE,
     Body,

@@ -12,7 +12,6 @@ import numpy as np
 
 from livesnn.errors import FormatError
 from livesnn.events import Resolution
-from livesnn.events.formats.aedat4_index import WindowedFile
 from livesnn.events.formats.evt_decoders import EVT2, EVT3, EVT21, EVT21_LEGACY, LAYOUTS
 from livesnn.events.formats.evt_words import find_beginning, holds_events, misfits
 from livesnn.events.formats.prophesee_header import (
@@ -23,6 +22,7 @@ from livesnn.events.formats.prophesee_header import (
     read_text_header,
     stream_of,
 )
+from livesnn.events.formats.windowed_file import WindowedFile
 from livesnn.events.formats.word_stream import BLOCK_BYTES, Body, Layout, WordReader
 from livesnn.files import file_head
 from livesnn.progress import Progress, untold
@@ -35,7 +35,7 @@ _ENOUGH_WORDS = 64  # fewer say nothing about what they are
 _MAX_MISFITS = 0.1  # a file of another version has at least 0.15; damage, far fewer
 
 
-def looks_like_evt(path: Path, head: bytes) -> bool:
+def looks_like_evt(path: Path) -> bool:
     """Say whether it has a camera's header; of a .raw without one, whether its words are one version's alone."""
     octets = file_head(path, BLOCK_BYTES)
     if not _CAMERA_KEYWORDS.isdisjoint(read_text_header(octets).fields):

@@ -22,7 +22,7 @@ from livesnn.events.formats.columns import (
     AXES,
     MICROSECONDS,
     Numbers,
-    as_events,
+    events_of_columns,
     judge,
     require_polarity,
     require_unit,
@@ -195,7 +195,7 @@ class ColumnBlocks:
         except DAMAGE:
             self._losses.note(number, end - start, f"{self._place.name} is damaged from event {start:,} on")
             return np.empty(0, EVENTS_DTYPE)
-        return as_events(columns, self._unit, self._place.offset_us)
+        return events_of_columns(columns, self._unit, self._place.offset_us)
 
 
 class EcfBlocks:
@@ -238,4 +238,4 @@ class EcfBlocks:
         if not skipped:
             return decode_ecf(octets)
         rows = np.frombuffer(octets, self._dataset.dtype)
-        return as_events({axis: rows[field] for axis, field in self._fields.items()}, MICROSECONDS)
+        return events_of_columns({axis: rows[field] for axis, field in self._fields.items()}, MICROSECONDS)

@@ -19,8 +19,8 @@ import h5py
 import numpy as np
 
 from livesnn.events import Resolution
-from livesnn.events.formats.aedat4_index import open_unbuffered
 from livesnn.events.formats.columns import parse_size
+from livesnn.events.formats.windowed_file import open_unbuffered
 
 _MAX_READ_BYTES = 1 << 16  # of one piece of structure
 _MAX_WATCHED_BYTES = 8 << 20

@@ -34,7 +34,8 @@ class InMemoryReader:
         self.resolution: Resolution | None = resolution
         self.streams = (EventStream("events", camera, resolution),)
         self._found = SourceCounters()
-        t = events["t"]
+        # Of an event outside, such as one that can't be any, the time may be anything.
+        t = events["t"][(events["x"] < resolution.width) & (events["y"] < resolution.height)]
         ordered = bool((t[1:] >= t[:-1]).all())
         back_us = 0 if ordered else int((np.maximum.accumulate(t) - t).max())
         if back_us > DISORDER_US:

@@ -24,7 +24,7 @@ _OVERFLOW_Y = 240
 _OVERFLOW_US = 1 << 13
 
 
-def looks_like_nmnist(path: Path, head: bytes) -> bool:
+def looks_like_nmnist(head: bytes) -> bool:
     """Say whether the first events are plausible: inside the sensor, and times that rise."""
     records = _records(head)
     if not len(records):

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from livesnn.events import Resolution
 from livesnn.events.formats import EventStream
-from livesnn.events.formats.aedat4_index import WindowedFile
 from livesnn.events.formats.columns import parse_size
+from livesnn.events.formats.windowed_file import WindowedFile
 
 MAX_SIZE = 1 << 14
 _MAX_HEADER_BYTES = 1 << 16

@@ -19,27 +19,27 @@ import numpy as np
 
 from livesnn.damage import DAMAGED_ARRAY
 from livesnn.errors import FormatError, SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events import Events, Resolution
 from livesnn.events.formats import EventStream
-from livesnn.events.formats.aedat4_index import WindowedFile
 from livesnn.events.formats.blocks import BlockReader, BlockStream
 from livesnn.events.formats.columns import (
     AXES,
     MAX_COORDINATE,
     MICROSECONDS,
     NANOSECONDS,
+    UNUSABLE,
     ColumnNames,
     Numbers,
-    as_events,
     clock_unit,
+    events_of_columns,
     find_columns,
     judge,
-    microseconds,
     require_polarity,
     require_unit,
     sample_times,
 )
 from livesnn.events.formats.in_memory import InMemoryReader
+from livesnn.events.formats.windowed_file import WindowedFile
 
 BLOCK_EVENTS = 1 << 16
 LARGE_EVENTS = 1 << 22  # from here on in blocks, where that can be
@@ -47,13 +47,6 @@ MAX_EVENTS = 20_000_000  # they are held in memory: a GB while it is read, howev
 MAX_BYTES = 2 << 30
 _HEAD_BYTES = 1 << 16  # of an array; numpy takes headers of 10,000 at most
 _NAME_BYTES = 4096  # of a camera; other programs may call anything "camera"
-_RANGES = {"x": (0, MAX_COORDINATE), "y": (0, MAX_COORDINATE), "p": (-1, 1)}
-_MEANT = {
-    "t": "µs within ±2^62",
-    "x": f"whole and within 0..{MAX_COORDINATE}",
-    "y": f"whole and within 0..{MAX_COORDINATE}",
-    "p": "0 and 1, or -1 and 1",
-}
 _SENSORS = ((34, 34), (128, 128), (240, 180), (304, 240), (320, 240), (346, 260), (640, 480), (1280, 720))
 
 
@@ -82,7 +75,7 @@ def open_npz(path: Path) -> InMemoryReader | BlockReader:
     Raises
     ------
     FormatError
-        When a column is missing or isn't what it should be, or the file is damaged.
+        When a column is missing or isn't what it should be, most events can't be any, or the file is damaged.
     """
     try:
         return _open(path)
@@ -220,7 +213,7 @@ class StoredBlocks:
 
     def read(self, number: int) -> Events:
         """Return a block's events."""
-        return as_events(self.columns(number), self.unit)
+        return events_of_columns(self.columns(number), self.unit)
 
 
 def _read_array(archive: zipfile.ZipFile, member: str) -> Numbers:
@@ -248,21 +241,8 @@ def _events(path: Path, columns: Mapping[str, Numbers], named: ColumnNames) -> t
         if columns[axis].dtype.kind not in ("iufb" if axis == "p" else "iuf"):
             raise FormatError(f"{path}: {axis} must be numbers, not {columns[axis].dtype}: convert it")
     unit, warnings = _unit(path, columns["t"], named)
-    t, sound = microseconds(columns["t"], unit)
-    events = np.empty(t.size, EVENTS_DTYPE)
-    events["t"] = t
-    faulty = [] if sound.all() else ["t"]
-    for axis, (least, most) in _RANGES.items():
-        column = columns[axis]
-        whole = column.dtype.kind != "f" or bool((column == np.rint(column)).all())
-        low, high = (column.min(), column.max()) if column.size else (0, 0)
-        if not whole or low < least or high > most or (axis == "p" and low < 0 and bool((column == 0).any())):
-            faulty.append(axis)
-            continue
-        events[axis] = column > 0 if axis == "p" else column  # type: ignore[operator]
-    if faulty:
-        raise FormatError(f"{path}: {faulty[0]} must be {_MEANT[faulty[0]]}: check the columns")
-    return events, warnings
+    require_polarity(path, columns["p"])
+    return events_of_columns(columns, unit), warnings
 
 
 def _stated_resolution(path: Path, columns: Mapping[str, Numbers]) -> Resolution | None:
@@ -278,7 +258,8 @@ def _stated_resolution(path: Path, columns: Mapping[str, Numbers]) -> Resolution
 
 
 def _guess_resolution(events: Events) -> tuple[Resolution, str]:
-    right, bottom = (int(events[axis].max(initial=0)) for axis in ("x", "y"))
+    usable = events[events["x"] != UNUSABLE]
+    right, bottom = (int(usable[axis].max(initial=0)) for axis in ("x", "y"))
     fits = (Resolution(*size) for size in _SENSORS if right < size[0] and bottom < size[1])
     sensor = next(fits, Resolution(right + 1, bottom + 1))
     return sensor, f"the file doesn't give width and height: {sensor.width}×{sensor.height} assumed"

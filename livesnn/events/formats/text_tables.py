@@ -18,7 +18,6 @@ import numpy.typing as npt
 from livesnn.errors import FormatError
 from livesnn.events import Events, Resolution
 from livesnn.events.formats import EventStream
-from livesnn.events.formats.aedat4_index import WindowedFile
 from livesnn.events.formats.blocks import BlockReader, BlockStream, Losses
 from livesnn.events.formats.columns import (
     AXES,
@@ -26,7 +25,7 @@ from livesnn.events.formats.columns import (
     MICROSECONDS,
     POWER,
     TimeSample,
-    as_events,
+    events_of_columns,
     find_columns,
     judge,
     parse_size,
@@ -35,6 +34,7 @@ from livesnn.events.formats.columns import (
     take_sample,
 )
 from livesnn.events.formats.text_numbers import Integers, Rows, read_rows, scaled
+from livesnn.events.formats.windowed_file import WindowedFile
 from livesnn.files import file_head
 
 BLOCK_BYTES = 1 << 20
@@ -48,7 +48,7 @@ _UNIT_TOO = (
 )
 
 
-class Layout(NamedTuple):
+class TextLayout(NamedTuple):
     """``names`` of the columns are empty where the file doesn't give them; its rows begin at ``start``."""
 
     names: Sequence[str]
@@ -140,11 +140,11 @@ class TextBlocks:
         """Return a block's events."""
         rows = self.rows(number)
         if not rows.exponents.any():
-            return as_events({axis: rows.mantissas[:, self.order[axis]] for axis in AXES}, self.unit)
+            return events_of_columns({axis: rows.mantissas[:, self.order[axis]] for axis in AXES}, self.unit)
         whole = {axis: scaled(*_column(rows, self.order[axis]), 0) for axis in ("x", "y", "p")}
         columns = {axis: np.where(exact, values, -2) for axis, (values, exact) in whole.items()}
         columns["t"], _ = scaled(*_column(rows, self.order["t"]), POWER[self.unit])
-        return as_events(columns, MICROSECONDS)
+        return events_of_columns(columns, MICROSECONDS)
 
 
 def _column(rows: Rows, index: int) -> tuple[Integers, Integers]:
@@ -177,7 +177,7 @@ def _split_names(line: str) -> list[str]:
     return names[:-1] if names[-1:] == [""] else names
 
 
-def _read_layout(file: WindowedFile) -> Layout:
+def _read_layout(file: WindowedFile) -> TextLayout:
     """Return what the lines before the first row say."""
     start, names, resolution = 0, list[str](), None
     has_header = False
@@ -200,13 +200,13 @@ def _read_layout(file: WindowedFile) -> Layout:
 
 def _layout(
     file: WindowedFile, names: Sequence[str], fields: int, start: int, resolution: Resolution | None
-) -> Layout:
+) -> TextLayout:
     columns = len(names) or fields or len(AXES)
     if columns > _MAX_COLUMNS:
         raise FormatError(
             f"{file.path}: {columns:,} columns are too many for a table of events: {_NAME_THEM}"
         )
-    return Layout(names, columns, start, resolution)
+    return TextLayout(names, columns, start, resolution)
 
 
 def _check_named(path: Path, columns: Sequence[str]) -> None:
