@@ -5,7 +5,7 @@ Enough to build the network without torch. Not here: the weights (weights.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 import msgspec
@@ -65,7 +65,11 @@ class NetworkSpec:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the network is fed: uint8 [channels, height, width], counts clipped at ``count_max``, times ``scale``."""
+    """What the network is fed: uint8 [channels, height, width], counts clipped at ``count_max``, times ``scale``.
+
+    ``cell_pixels``: how many of the sensor's pixels made one of the input where the model was trained. With fixed Δt
+    a sensor with more of them counts as many times more events, so counts are scaled by area; None: as they come.
+    """
 
     width: _Size
     height: _Size
@@ -76,6 +80,7 @@ class InputSpec:
     count_max: Annotated[int, Meta(ge=1, le=255)] = 8
     scale: Annotated[float, Meta(gt=0, lt=1e6)] = 1.0
     window: Annotated[int, Meta(ge=1, le=10**4)] = 10
+    cell_pixels: Annotated[float, Meta(gt=0, le=1e8)] | None = None
 
     def cropped(self, width: int, height: int) -> tuple[int, int]:
         """Return width and height of the largest part of a picture or sensor that has the input's aspect."""
@@ -84,10 +89,21 @@ class InputSpec:
             min(height, max(1, width * self.height // self.width)),
         )
 
+    def pixels_a_cell(self, width: int, height: int) -> float:
+        """Return how many pixels of a sensor make one of the input."""
+        crop_width, crop_height = self.cropped(width, height)
+        return crop_width * crop_height / (self.width * self.height)
+
+    def gain(self, width: int, height: int) -> float:
+        """Return what a sensor's counts are multiplied by."""
+        if self.cell_pixels is None or self.slice.delta_t_us is None:
+            return 1.0
+        return self.cell_pixels / self.pixels_a_cell(width, height)
+
 
 @dataclass(frozen=True)
 class NeuronSpec:
-    """LIF parameters of SPEC, Eq. 1-5: decay, threshold, and whether a spike resets the membrane."""
+    """LIF parameters of SPEC, Eq. 1-5, of all layers alike, not learned: decay, threshold, whether a spike resets."""
 
     alpha: Annotated[float, Meta(ge=0, le=1)] = 0.5
     threshold: Annotated[float, Meta(gt=0, lt=1e6)] = 0.5
@@ -153,6 +169,23 @@ class ModelCard:
     commit: str = ""
     command: str = ""
     format: str = FORMAT
+
+    def trained_with(self, sensor: tuple[int, int] | None) -> ModelCard:
+        """Return the card with the sensor of the training's cameras, to which others' counts are scaled."""
+        if sensor is None or self.input.kind != "events":
+            return replace(self, sensor=sensor)
+        return replace(
+            self, sensor=sensor, input=replace(self.input, cell_pixels=self.input.pixels_a_cell(*sensor))
+        )
+
+    def on_another_sensor(self, width: int, height: int) -> str:
+        """Return what is to be known where a camera's sensor isn't of the training's size; "" where it is."""
+        if self.sensor in (None, (width, height)):
+            return ""
+        scaled = self.input.cell_pixels is not None and self.input.slice.delta_t_us is not None
+        effect = "counts are scaled by area" if scaled else "it may never have seen the like"
+        trained = "{}×{}".format(*self.sensor)
+        return f"the sensor is {width}×{height}, the model was trained with {trained}: {effect}"
 
     def to_json(self) -> str:
         """Return the card as indented JSON."""

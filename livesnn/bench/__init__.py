@@ -1,4 +1,7 @@
-"""What `livesnn bench` measures, one module a thing; `measure` runs them. Imported by cli alone."""
+"""What `livesnn bench` measures, one module a thing; `measure` runs them. Imported by cli alone.
+
+And the names of what `livesnn tables` shows, which bench.tables itself can't tell without torch.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,15 @@ from livesnn.errors import LivesnnError
 
 Measurement = Literal[
     "decode", "slicer", "step", "latency", "startup", "simulate", "denoise",
-    "formats", "train", "simulator", "transfer", "density", "bandwidth", "sustained",
+    "formats", "train", "simulator", "sensors", "transfer", "density", "bandwidth", "sustained",
 ]  # fmt: skip
 WHAT: tuple[Measurement, ...] = (
     "decode", "slicer", "step", "latency", "startup", "simulate", "denoise",
 )  # fmt: skip
+FigureName = Literal["fig6", "fig7", "fig8", "fig9", "curves", "reset", "operations"]
+MeasuredName = Literal["fig1", "fig2", "state"]
+"""What has no cells."""
+TableOrFigure = Literal["table1", "table2", MeasuredName, FigureName]
 VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "lightning", "PySide6-Essentials", "dv-processing")
 
 
@@ -27,8 +34,8 @@ VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "lightning", "PySide6-Esse
 class Options:
     """What is measured how often; see `livesnn bench --help`.
 
-    ``source`` is of "step" and "density"; ``real`` is of "simulator" and "transfer", ``report`` and ``people`` of
-    "simulator"; ``seconds``, ``rates`` and ``threads`` of "sustained".
+    ``source`` is of "step" and "density"; ``real`` is of "simulator" and "transfer", ``report`` of
+    "simulator", ``people`` of that and "sensors"; ``seconds``, ``rates`` and ``threads`` of "sustained".
     """
 
     model: str = "nmnist"
@@ -66,6 +73,7 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
     from livesnn.bench.denoise import bench_denoise
     from livesnn.bench.density import bench_density
     from livesnn.bench.formats import bench_formats
+    from livesnn.bench.sensors import bench_sensors
     from livesnn.bench.simulate import bench_simulate
     from livesnn.bench.simulator import bench_simulator
     from livesnn.bench.slicer import bench_slicer
@@ -75,7 +83,7 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
     from livesnn.bench.transfer import bench_transfer
 
     measurements: dict[Measurement, Callable[[], object]] = {
-        "decode": lambda: bench_decode([], repeats),
+        "decode": lambda: bench_decode(repeats),
         "formats": lambda: bench_formats(repeats, peers=options.peers),
         "slicer": lambda: bench_slicer(repeats),
         "step": lambda: bench_step(model, repeats, options.source, peers=options.peers),
@@ -85,6 +93,7 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
         "simulate": lambda: bench_simulate(repeats),
         "train": lambda: bench_train(repeats, peers=options.peers),
         "simulator": lambda: bench_simulator(options.real, options.report, options.people),
+        "sensors": lambda: bench_sensors(model, options.people),
         "transfer": lambda: bench_transfer(options.real, model),
         "density": lambda: bench_density(repeats, options.source),
         "bandwidth": lambda: bench_bandwidth(repeats),

@@ -51,7 +51,7 @@ def bench(
     out
         With simulator: where its report goes, README.md and pictures.
     people
-        With simulator: simulated people a gesture.
+        With simulator and sensors: simulated people a gesture.
     seconds
         With sustained: how long the window is measured at each rate.
     rates

@@ -42,7 +42,8 @@ class Frame:
     t
         End of the slice, µs.
     data
-        uint8 [C, H, W], saturating; channel 0 = OFF, 1 = ON. Of a video: RGB, or grey.
+        uint8 [C, H, W], saturating; channel 0 = OFF, 1 = ON; scaled by area to the model's own sensor
+        (`Slicer`). Of a video: RGB, or grey.
     n_events
         Events in the slice that fell inside the crop.
     arrived_s
@@ -64,10 +65,8 @@ class Slicer:
 
     Fixed Δt: slices are [t0 + k·Δt, t0 + (k+1)·Δt), t0 the time of the first event (inside the crop or not).
     A slice ends with the first event at or after its end, or when `push` is told that the time has passed.
-    Silence of at most a window (``input.window``·Δt) becomes empty frames.
-
-    Fixed count: a slice ends with its n-th event inside the crop, whose time is the frame's; events outside
-    the crop are not counted.
+    Silence of at most a window (``input.window``·Δt) becomes empty frames. Fixed count: a slice ends with its
+    n-th event inside the crop, whose time is the frame's; events outside the crop are not counted.
 
     Order: an event older than the newest one by at most `DISORDER_US` is read as if it came at the newest's
     time, so it is counted in the current slice. An event older than that, or later than the newest by more
@@ -83,6 +82,8 @@ class Slicer:
         Resolution of the packets' coordinates. Its largest centred rectangle of the model's aspect is
         rescaled to the model's input in integers, ``(x - left) * width // crop_width`` and likewise for y.
         Events outside it, or outside the sensor, only move the time on. Raises SourceError where it can't be.
+        Fixed Δt: counts are scaled by area, as many pixels as ``input.cell_pixels`` a cell, and rounded
+        (why: models/README.md, "Other sensors").
     input
         Width, height and window of the model; raises ModelError when its channels aren't OFF and ON, or with
         the rule it makes no slices.
@@ -105,6 +106,7 @@ class Slicer:
         self._delta_t_us = rule.delta_t_us
         self._count = _NEVER if rule.n_events is None else rule.n_events
         self._longest_gap_us = GAP_FIXED_COUNT_US if rule.delta_t_us is None else longest_us
+        self._gain = 1.0 if rule.delta_t_us is None else input.gain(*sensor)
         self._n_events = 0
         self.reset()
 
@@ -171,7 +173,9 @@ class Slicer:
 
     def _finish(self, arrived_s: float) -> Frame:
         t = self._newest_us if self._delta_t_us is None else self._end_us
-        frame = Frame(t, self._counts.reshape(self._shape), self._n_events, arrived_s, self._start)
+        counts = self._counts if self._gain == 1.0 else np.rint(self._counts * self._gain)
+        data = np.minimum(counts, 255).astype(np.uint8).reshape(self._shape)
+        frame = Frame(t, data, self._n_events, arrived_s, self._start)
         if self._delta_t_us is not None:
             self._end_us += self._delta_t_us
         self._start = False
@@ -179,7 +183,7 @@ class Slicer:
         return frame
 
     def _clear(self) -> None:
-        self._counts = np.zeros(self._shape[0] * self._shape[1] * self._shape[2], np.uint8)
+        self._counts = np.zeros(self._shape[0] * self._shape[1] * self._shape[2], np.uint16)
         self._n_events = 0
 
 
@@ -247,7 +251,7 @@ def _fill(
     position: int,
     columns: npt.NDArray[np.int32],
     rows: npt.NDArray[np.int32],
-    counts: npt.NDArray[np.uint8],
+    counts: npt.NDArray[np.uint16],
     newest_us: int,
     end_us: int,
     longest_gap_us: int,
@@ -273,7 +277,7 @@ def _fill(
         if column < 0 or row < 0:
             continue
         cell = row + column + (channel_size if event.p else 0)
-        if counts[cell] != 255:
+        if counts[cell] != 0xFFFF:
             counts[cell] += 1
         n_events += 1
         if n_events == stop_at:
@@ -290,6 +294,6 @@ def _kernel() -> Callable[..., tuple[int, int, int, int]]:
     table = numba.types.Array(numba.int32, 1, "C", readonly=True)
     whole = numba.int64
     signature = numba.types.UniTuple(whole, 4)(
-        packet, whole, table, table, numba.uint8[::1], whole, whole, whole, whole, whole
+        packet, whole, table, table, numba.uint16[::1], whole, whole, whole, whole, whole
     )
     return numba.njit(signature, nogil=True, cache=True)(_fill)

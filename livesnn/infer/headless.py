@@ -202,9 +202,5 @@ class _Totals:
             yield f"no decision: {self._frames} whole frames are less than one window of {window}"
         if (note := note_of(self._model)) and note != PREPARING:
             yield note
-        trained = self._model.card.sensor
-        if source.video is None and trained not in (None, tuple(source.resolution)):
-            yield (
-                f"the sensor is {source.resolution.width}×{source.resolution.height}, the model was trained with "
-                f"{trained[0]}×{trained[1]}: it may never have seen the like"
-            )
+        if source.video is None and (said := self._model.card.on_another_sensor(*source.resolution)):
+            yield said

@@ -25,12 +25,8 @@ def explain(measured: Evaluation, card: ModelCard, sensor: tuple[int, int] | Non
     yield from _favourite(measured)
     yield from _worst(measured)
     yield from doubts(measured, card)
-    if sensor and card.sensor and sensor != card.sensor:
-        (width, height), (own_width, own_height) = sensor, card.sensor
-        yield (
-            f"the recordings are of a {width}×{height} sensor, the model was trained with {own_width}×{own_height}: "
-            "train with --init on such recordings"
-        )
+    if sensor and (said := card.on_another_sensor(*sensor)):
+        yield f"{said}; train with --init on such recordings"
 
 
 def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:

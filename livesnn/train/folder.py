@@ -21,7 +21,7 @@ _TEST_TITLE = "## On the test part"
 
 
 def write_model_folder(
-    net: SpikingNetwork, folder: Path, card: ModelCard, validation: Clips, run: Path | None = None
+    net: SpikingNetwork, folder: Path, card: ModelCard, validation: Clips, run: Path
 ) -> Evaluation:
     """Export a network, measure what was exported on validation, and record it in the card.
 
@@ -43,9 +43,8 @@ def write_model_folder(
     save_network(net, folder / "model.safetensors", card)
     write_onnx(graph, folder / "model.onnx", card)
     draw_confusion(measured.confusion, measured.classes, folder / CONFUSION)
-    if run is not None:
-        draw_learning_curve(run, folder / CURVE)
-    (folder / "README.md").write_text(_describe(card, measured, curve=run is not None), encoding="utf-8")
+    draw_learning_curve(run, folder / CURVE)
+    (folder / "README.md").write_text(_describe(card, measured), encoding="utf-8")
     return measured
 
 
@@ -86,12 +85,13 @@ def _confusion(measured: Evaluation) -> str:
     return f"| | {' | '.join(measured.classes)} |\n|---{'|---' * len(measured.classes)}|\n{rows}"
 
 
-def _describe(card: ModelCard, measured: Evaluation, *, curve: bool) -> str:
+def _describe(card: ModelCard, measured: Evaluation) -> str:
     """Return the card as Markdown."""
     spec, neuron = card.input, card.neuron
     rule = (
         f"{spec.slice.delta_t_us / 1000:g} ms" if spec.slice.delta_t_us else f"{spec.slice.n_events} events"
     )
+    scaled = f", of {spec.cell_pixels:g} sensor pixels a pixel" if spec.cell_pixels else ""
     split = card.split
     validation = "clips of its own"
     if split and split.protocol == BY_TABLE:
@@ -108,7 +108,7 @@ def _describe(card: ModelCard, measured: Evaluation, *, curve: bool) -> str:
 
 | | |
 |---|---|
-| input | {spec.width}×{spec.height}×{spec.channels}, counts ≤ {spec.count_max} × {spec.scale:g} |
+| input | {spec.width}×{spec.height}×{spec.channels}, counts ≤ {spec.count_max} × {spec.scale:g}{scaled} |
 | time | frames of {rule}, windows of {spec.window} frames |
 | neuron | α {neuron.alpha:g}, T {neuron.threshold:g}, reset {"on" if neuron.reset else "off"} |
 | read-out | {card.readout} |
@@ -130,4 +130,6 @@ Confusion on validation (rows: true, columns: decided, state carried):
 {_confusion(measured)}
 
 Density by layer: {", ".join(f"{name} {value:.3f}" for name, value in measured.densities.items())}.
-{f"{chr(10)}![Learning curve]({CURVE}){chr(10)}" if curve else ""}"""
+
+![Learning curve]({CURVE})
+"""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import shlex
-import shutil
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,8 +18,8 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
-from livesnn import __version__
 from livesnn.errors import StoppedError
+from livesnn.itself import own_commit
 from livesnn.snn import SpikingNetwork
 from livesnn.train.balance import class_weights
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
@@ -165,25 +163,13 @@ def _finish(run: Path, config: TrainConfig, net: Network, parts: Parts, commit: 
     if isinstance(net, Baseline):
         return Trained(run, measure_baseline(net, parts.validation), net, skipped)
     card = replace(
-        net.card,
-        sensor=net.card.sensor or parts.validation.sensor,
+        net.card.trained_with(net.card.sensor or parts.validation.sensor),
         seeds=(config.seed,),
         commit=commit,
         command=shlex.join(["livesnn", *sys.argv[1:]]),
     )
     measured = write_model_folder(net, run / "model", card, parts.validation, run)
     return Trained(run / "model", measured, net, skipped)
-
-
-def own_commit() -> str:
-    """Return livesnn's own commit in a checkout; elsewhere its version."""
-    git, repository = shutil.which("git"), Path(__file__).parents[2]
-    if git is None or not (repository / ".git").exists():
-        return f"livesnn {__version__}"
-    head = [git, "rev-parse", "--short", "HEAD"]
-    said = subprocess.run(head, cwd=repository, capture_output=True, text=True, check=False)
-    # git refuses a checkout that is another user's.
-    return said.stdout.strip() if said.returncode == 0 else f"livesnn {__version__}"
 
 
 @contextmanager

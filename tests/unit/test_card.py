@@ -26,6 +26,26 @@ def test_a_card_comes_back_from_json() -> None:
     assert ModelCard.from_json(CARD.to_json()) == CARD
 
 
+def test_counts_of_another_sensor_are_scaled_by_area_to_the_training_s() -> None:
+    spec = InputSpec(64, 64, SliceRule(delta_t_us=50_000))
+    card = ModelCard("m", ("a", "b"), spec).trained_with((128, 128))
+    assert (card.sensor, card.input.cell_pixels) == ((128, 128), 4.0)
+    assert ModelCard.from_json(card.to_json()) == card
+    assert card.input.gain(128, 128) == 1.0
+    assert card.input.gain(640, 480) == pytest.approx(128**2 / 480**2)
+    assert "counts are scaled" in card.on_another_sensor(640, 480)
+    assert card.on_another_sensor(128, 128) == ""
+    assert replace(card.input, slice=SliceRule(n_events=1000)).gain(640, 480) == 1.0
+
+
+def test_where_the_training_s_sensor_isn_t_known_counts_are_as_they_come() -> None:
+    assert CARD.trained_with(None) == CARD
+    assert CARD.input.gain(640, 480) == 1.0
+    assert CARD.on_another_sensor(640, 480) == ""
+    video = ModelCard("m", ("a", "b"), InputSpec(64, 64, SliceRule(40_000), kind="video", channels=3))
+    assert video.trained_with((640, 480)).input == video.input
+
+
 def test_fields_of_a_later_livesnn_are_ignored() -> None:
     text = CARD.to_json().replace('"name"', '"colour": "green",\n  "name"', 1)
     assert ModelCard.from_json(text) == CARD
@@ -41,6 +61,7 @@ def test_fields_of_a_later_livesnn_are_ignored() -> None:
         ('"height": 20', '"height": 0', r"input\.height"),
         ('"channels": 2', '"channels": 17', r"input\.channels"),
         ('"count_max": 3', '"count_max": 256', r"input\.count_max"),
+        ('"cell_pixels": null', '"cell_pixels": 0', r"input\.cell_pixels"),
         ('"scale": 0.25', '"scale": 0', r"input\.scale"),
         ('"scale": 0.25', '"scale": 1e999', r"input\.scale"),
         ('"window": 10', '"window": 9223372036854775808', r"input\.window"),

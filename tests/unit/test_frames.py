@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -294,7 +294,7 @@ class TestImpossible:
     @pytest.mark.timeout(20)
     def test_in_fixed_count_no_time_ends_a_slice(self) -> None:
         never = np.iinfo(np.int64).max
-        columns, rows, counts = np.zeros(4, np.int32), np.zeros(3, np.int32), np.zeros(24, np.uint8)
+        columns, rows, counts = np.zeros(4, np.int32), np.zeros(3, np.int32), np.zeros(24, np.uint16)
         ended = _kernel()(at(never), 0, columns, rows, counts, never - 1, never, 10**6, 0, 1)
         assert ended == (1, 1, never, 1)
 
@@ -369,6 +369,37 @@ class TestClips:
 
     def test_a_clip_without_events_is_empty(self) -> None:
         assert not stack_clip(at(), TEN_MS, SENSOR, INPUT, 2).any()
+
+
+class TestCountsOfOtherSensors:
+    """A sensor of 8×6, and so of four pixels a cell of the model's 4×3."""
+
+    @pytest.mark.parametrize(
+        ("cell_pixels", "events", "expected"),
+        [
+            (4.0, 3, 3),
+            (1.0, 8, 2),
+            (1.0, 3, 1),  # rounded
+            (1.0, 1, 0),
+            (1.0, 1000, 250),  # more than an octet holds
+            (16.0, 3, 12),
+            (16.0, 100, 255),
+        ],
+    )
+    def test_they_are_scaled_by_area(self, cell_pixels: float, events: int, expected: int) -> None:
+        cut = Slicer(TEN_MS, Resolution(8, 6), replace(INPUT, cell_pixels=cell_pixels))
+        (frame,) = cut.push(np.concatenate([at(*range(events)), at(10_000)]))
+        assert (int(frame.data.max()), frame.n_events) == (expected, events)
+
+    def test_a_frame_of_so_many_events_is_as_it_is(self) -> None:
+        rule = SliceRule(n_events=8)
+        spec = replace(INPUT, slice=rule, cell_pixels=1.0)
+        (frame,) = Slicer(rule, Resolution(8, 6), spec).push(at(*range(8)))
+        assert frame.data.max() == 8
+
+    def test_without_a_word_in_the_card_they_are_as_they_come(self) -> None:
+        (frame,) = Slicer(TEN_MS, Resolution(8, 6), INPUT).push(np.concatenate([at(*range(8)), at(10_000)]))
+        assert frame.data.max() == 8
 
 
 class TestBench:

@@ -191,7 +191,9 @@ def _fill(make: Callable[[list[_Clip]], Frames], clips: list[_Clip]) -> None:
 
 def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> object:
     poses = (*POSE_S, LAMP_SHARE, WARM_UP_US) if clips[0][0] in NOTHING else ()
-    return spec.width, spec.height, spec.slice, spec.window, windows, use, VERSION, clips, *poses
+    gain = spec.gain(*RESOLUTION)
+    scaled = (gain,) * (gain != 1.0)  # 1 for all models of simulated people alone
+    return spec.width, spec.height, spec.slice, spec.window, windows, use, VERSION, clips, *poses, *scaled
 
 
 def _chunk(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> Frames:

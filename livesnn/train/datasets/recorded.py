@@ -19,6 +19,7 @@ from livesnn.damage import DAMAGED_ARRAY
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events import TIME_LIMIT_US
 from livesnn.events.frames import Frame, frames
+from livesnn.events.recording import open_recording
 from livesnn.sources import open_source
 from livesnn.threads import usable_processors
 from livesnn.train.datasets import SplitName
@@ -26,7 +27,7 @@ from livesnn.train.datasets.cache import cache_file, keep, tracked
 from livesnn.train.datasets.clips import Clips, Frames, OnDisk, Stack
 from livesnn.train.datasets.clips import Index as ClipIndex
 
-VERSION = 2
+VERSION = 3
 """Of what is made of a file: raise it with every change, so that nothing cached is mistaken."""
 
 _AT_ONCE_IN_ONE_PROCESS = 8  # fewer files than this are read without starting others
@@ -53,18 +54,23 @@ Read = Callable[[Recording, InputSpec], Frames]
 
 
 def read_windows(recording: Recording, spec: InputSpec) -> Frames:
-    """Return all whole windows of a recording, as a stream has them; raises LivesnnError."""
-    first_us, last_us = recording.part_us or (0, TIME_LIMIT_US)
-    begun_us: int | None = None
+    """Return all whole windows of a recording, as a stream has them, of frames in its part; raises LivesnnError.
+
+    A frame of so many events begins where the one before it ends.
+    """
+    part_us = recording.part_us or (-TIME_LIMIT_US, TIME_LIMIT_US)
     kept: list[Frame] = []
-    with open_source(str(recording.path)) as source:
+    with open_recording(recording.path) as source:
+        begins_us = source.labels_start
+        first_us, last_us = (begins_us + moment_us for moment_us in part_us)
         for frame in frames(source, spec.slice, spec):
-            length_us = spec.slice.delta_t_us or 0
-            begun_us = frame.t - length_us if begun_us is None else begun_us
-            if frame.t - begun_us > last_us:
+            if spec.slice.delta_t_us is not None:
+                begins_us = frame.t - spec.slice.delta_t_us
+            if frame.t > last_us:
                 break
-            if frame.t - length_us - begun_us >= first_us:
+            if begins_us >= first_us:
                 kept.append(frame)
+            begins_us = frame.t
     return windows_of(kept, spec)
 
 
@@ -164,28 +170,24 @@ def _spread(count: int, most: int | None) -> ClipIndex:
 
 
 def _made(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read) -> list[Path | str]:
-    """Return the cache's file of each recording, or why there is none."""
+    """Return the cache's file of each recording, or why there is none; many that it lacks are read at once."""
+    files = [_kept(recording, cache, spec) for recording in recordings]
+    missing = [recording for recording, file in zip(recordings, files, strict=True) if file is None]
     make = partial(_make, cache=cache, spec=spec, read=read)
-    if len(recordings) < _AT_ONCE_IN_ONE_PROCESS:
-        return [make(recording) for recording in recordings]
-    with multiprocessing.get_context("spawn").Pool(min(usable_processors(), len(recordings))) as pool:
-        return list(
-            tracked(
-                pool.imap(make, recordings, chunksize=4), f"reading recordings of {cache}", len(recordings)
-            )
-        )
+    if len(missing) < _AT_ONCE_IN_ONE_PROCESS:
+        made = [make(recording) for recording in missing]
+    else:
+        with multiprocessing.get_context("spawn").Pool(min(usable_processors(), len(missing))) as pool:
+            done = pool.imap(make, missing, chunksize=4)
+            made = list(tracked(done, f"reading recordings of {cache}", len(missing)))
+    rest = iter(made)
+    return [next(rest) if file is None else file for file in files]
 
 
 def _make(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> Path | str:
     try:
-        stat = recording.path.stat()
-        settings = (
-            VERSION, spec.kind, spec.width, spec.height, spec.channels, spec.slice, spec.window, spec.crop,
-            str(recording.path.resolve()), stat.st_size, stat.st_mtime_ns, recording.part_us,
-        )  # fmt: skip
-        file = cache_file(cache, settings)
-        if not _whole(file, spec):
-            keep(file, read(recording, spec))
+        file = _file(recording, cache, spec)
+        keep(file, read(recording, spec))
     except DataError:
         raise
     except LivesnnError as error:
@@ -195,10 +197,23 @@ def _make(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> P
     return file
 
 
-def _whole(file: Path, spec: InputSpec) -> bool:
-    """Whether the cache has this file, with windows, undamaged as far as its header and length tell."""
+def _kept(recording: Recording, cache: str, spec: InputSpec) -> Path | None:
+    """Return the cache's file of a recording if it has windows, undamaged as far as its header and length tell."""
     try:
+        file = _file(recording, cache, spec)
         shape = OnDisk(file).shape
-    except DAMAGED_ARRAY:
-        return False
-    return shape[0] > 0 and shape[1:] == (spec.window, spec.channels, spec.height, spec.width)
+    except DAMAGED_ARRAY:  # no file, too
+        return None
+    whole = shape[0] > 0 and shape[1:] == (spec.window, spec.channels, spec.height, spec.width)
+    return file if whole else None
+
+
+def _file(recording: Recording, cache: str, spec: InputSpec) -> Path:
+    """Return where the cache keeps a recording's windows; raises OSError where there is no such recording."""
+    stat = recording.path.stat()
+    settings = (
+        VERSION, spec.kind, spec.width, spec.height, spec.channels, spec.slice, spec.window, spec.crop,
+        spec.cell_pixels,
+        str(recording.path.resolve()), stat.st_size, stat.st_mtime_ns, recording.part_us,
+    )  # fmt: skip
+    return cache_file(cache, settings)

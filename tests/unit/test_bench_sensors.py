@@ -1,0 +1,28 @@
+"""`livesnn bench sensors`: a model before cameras of other sizes, with counts scaled by area and without."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from livesnn.bench import sensors
+from livesnn.bench.sensors import bench_sensors
+from livesnn.errors import DataError
+from livesnn.events import Resolution
+
+
+def test_scaled_counts_of_a_small_sensor_are_understood_better(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensors, "SENSORS", (Resolution(64, 64), Resolution(128, 128)))
+    found: dict[str, Any] = bench_sensors("gestures", 2)
+    small, own = found["64x64"], found["128x128"]
+    assert small["n"] == own["n"] == 22
+    assert small["events_per_s"] < own["events_per_s"] / 3
+    assert small["scaled"][0] > small["as_they_come"][0]
+    assert own["scaled"] == own["as_they_come"]
+    assert all(low < share < high for share, low, high in (small["scaled"], own["scaled"]))
+
+
+def test_a_model_of_something_else_is_refused() -> None:
+    with pytest.raises(DataError, match="give --model gestures"):
+        bench_sensors("nmnist", 2)
