@@ -12,6 +12,9 @@ from types import FrameType
 
 from livesnn.signals import ENDING, usual_handlers
 
+TRAINING = ("torch", "torchvision", "lightning", "onnx", "onnxscript", "tensorboard", "matplotlib", "pooch")
+"""The modules that livesnn[train] brings (pyproject.toml)."""
+
 
 def start() -> None:
     """Run one command and end the process; from here on another Ctrl-C changes nothing.
@@ -72,6 +75,8 @@ def _main(arguments: list[str] | None) -> int:
 
 
 def _in_words(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and (name := (error.name or "").partition(".")[0]) in TRAINING:
+        return f"this needs {name}: pip install 'livesnn[train]'"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}: check that it is there, its permissions and the space"
     return f"unexpected {type(error).__name__}: {error} (run again with --debug and report it)"

@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from livesnn.bench.tables import What, shown
+from livesnn.bench import TableOrFigure
+from livesnn.bench.tables import shown
 
 FOLDER = Path(__file__).parents[1] / "models" / "results" / "tables"
 
@@ -19,7 +20,7 @@ def renewed(text: str, folder: Path) -> str:
 
     Raises ValueError where a part has no mark.
     """
-    for what in (what for literal in get_args(What) for what in get_args(literal)):
+    for what in get_args(TableOrFigure):
         part = re.compile(rf"(<!-- {what}: begin -->\n).*?(<!-- {what}: end -->)", re.DOTALL)
         if not part.search(text):
             raise ValueError(f"the page has no part for {what}")

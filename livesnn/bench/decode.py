@@ -21,16 +21,16 @@ FORMAT = "aedat4 (LZ4)"
 _PEERS = {"dv_processing": PEERS["dv-processing"], "aedat": PEERS["aedat"]}
 
 
-def bench_decode(paths: list[Path], repeats: int, *, large_events: int = LARGE_EVENTS) -> dict[str, Any]:
-    """Decode each file's first event stream to numpy with each library, in turn, ``repeats`` times.
+def bench_decode(repeats: int, *, events: int = LARGE_EVENTS) -> dict[str, Any]:
+    """Decode a file to numpy with each library, in turn, ``repeats`` times.
 
-    A larger file (LZ4, 1280×720, a moving edge in noise) is written to a temporary folder and decoded as well,
-    so that the figure isn't that of opening a file.
+    It is written to a temporary folder (LZ4, 1280×720, a moving edge in noise), and large, so that the figure isn't
+    that of opening a file.
 
     Returns
     -------
-    For each file name: events, and for each library mev_per_s {n, median, min, max} in millions of events a
-    second; ``ratio``: livesnn's median over each other's, on the larger file.
+    ``files``, by its name: events, and for each library mev_per_s {n, median, min, max} in millions of events a
+    second; ``ratio``: livesnn's median over each other's; ``ratio_file``: its name.
 
     Raises
     ------
@@ -42,13 +42,13 @@ def bench_decode(paths: list[Path], repeats: int, *, large_events: int = LARGE_E
     if len(readers) == 1:
         raise LivesnnError("nothing to compare with: pip install 'livesnn[cameras,dev]'")
     with tempfile.TemporaryDirectory() as folder:
-        large, made = Path(folder) / f"made_{large_events // 1_000_000}M_lz4.aedat4", MADE_FILES[FORMAT]
-        made.write(large, make_events(large_events, made.sensor))
-        files = {path.name: _time_file(path, readers, repeats) for path in [*paths, large]}
-    rates = {name: rate["median"] for name, rate in files[large.name]["mev_per_s"].items()}
+        file, made = Path(folder) / f"made_{events // 1_000_000}M_lz4.aedat4", MADE_FILES[FORMAT]
+        made.write(file, make_events(events, made.sensor))
+        timed = _time_file(file, readers, repeats)
+    rates = {name: rate["median"] for name, rate in timed["mev_per_s"].items()}
     ratio = {f"vs_{name}": round(rates["livesnn"] / rate, 3) for name, rate in rates.items()}
     del ratio["vs_livesnn"]
-    return {"files": files, "ratio": ratio, "ratio_file": large.name}
+    return {"files": {file.name: timed}, "ratio": ratio, "ratio_file": file.name}
 
 
 def _time_file(path: Path, readers: dict[str, Reader], repeats: int) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class SpikingJellyNetwork(Peer):
     """Multi-step layers: [T, B, ...] goes through each layer at once.
 
     The surrogate is its `Erf`, a Gaussian with ours' peak: its own runs by a gradient written by hand where a custom
-    one doesn't. Width and peak are tied, so it is 2.4 times as wide.
+    one doesn't. Width and peak are tied: its σ is 0.41 by a training's defaults, 1.36 times ours.
     """
 
     def __init__(self, card: ModelCard, surrogate: Surrogate) -> None:

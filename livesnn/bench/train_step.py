@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypedDict
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from livesnn.bench.peer_networks import build_peer
 from livesnn.bench.peers import Peer
+from livesnn.infer.synops import mean_density
 from livesnn.snn.network import eval_mode
 from livesnn.snn.surrogate import Surrogate
 from livesnn.train.build import Network, build
@@ -113,8 +115,8 @@ class Trainee:
                 outputs, _ = self._forward()
             return outputs, sum(spikes for spikes, _ in counts) / sum(neurons for _, neurons in counts)
         outputs, rates = self._forward()
-        sizes = [float(np.prod(shape)) for shape in self.net.state_shapes().values()][:-1]
-        return outputs, float(np.average(rates.cpu().numpy(), weights=sizes))
+        card = replace(self.net.card, states=self.net.state_shapes())
+        return outputs, mean_density(rates.cpu().numpy(), card)
 
     def _forward(self) -> tuple[Tensor, Tensor]:
         """Return outputs [T, B, K], and ours' mean output of each hidden layer; none of a peer's."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import tyro
 
 from livesnn.card import ModelCard
-from livesnn.errors import DataError, LivesnnError
+from livesnn.errors import DataError
 from livesnn.report import one_line, say, write, write_json
 from livesnn.train.datasets import Name as DataSetName
 from livesnn.train.memory import keep_freed_memory
@@ -35,10 +35,8 @@ def train(arguments: list[str]) -> int:
     from livesnn.train.networks import NETWORKS
 
     config = tyro.cli(TrainConfig, args=arguments, default=_recipe(arguments), prog="livesnn train")
-    try:
-        from livesnn.train.trainer import train_all
-    except ModuleNotFoundError as error:
-        raise LivesnnError(f"training needs {error.name}: pip install 'livesnn[train]'") from error
+    from livesnn.train.trainer import train_all
+
     keep_freed_memory()
     done = train_all(config)
     for trained in done:
@@ -161,7 +159,6 @@ def evaluate(
     from livesnn.train.datasets import data_set, uncut_streams
     from livesnn.train.evaluate import evaluate as measure
     from livesnn.train.explain import explain
-    from livesnn.train.folder import keep_test
     from livesnn.train.stream import describe_stream, evaluate_stream
 
     if seed < 0:
@@ -170,8 +167,10 @@ def evaluate(
     if stream is None and decider != Decider():
         raise DataError("--threshold, --keep and --smoothing are of --stream: a clip is always decided")
     loaded = load_model(model, engine)
-    if to_card and (split != "test" or stream is not None):
-        raise DataError("--to-card records a measurement on the test split: add --split test")
+    if to_card:
+        if split != "test" or stream is not None:
+            raise DataError("--to-card records a measurement on the test split: add --split test")
+        from livesnn.train.folder import keep_test  # before minutes of measuring: it needs onnx
     if stream is not None:
         streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
         played = evaluate_stream(loaded, streams, decider)

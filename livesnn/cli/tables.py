@@ -7,30 +7,16 @@ from typing import Annotated, Literal
 
 import tyro
 
+from livesnn.bench import TableOrFigure
 from livesnn.errors import LivesnnError
 from livesnn.report import write, write_json
 from livesnn.train.memory import keep_freed_memory
-
-What = Literal[
-    "table1",
-    "table2",
-    "fig1",
-    "fig2",
-    "fig6",
-    "fig7",
-    "fig8",
-    "fig9",
-    "curves",
-    "reset",
-    "operations",
-    "state",
-]
 
 MOST_SEEDS = 1000
 
 
 def tables(
-    what: Annotated[What, tyro.conf.Positional],
+    what: Annotated[TableOrFigure, tyro.conf.Positional],
     /,
     *,
     cell: tuple[str, ...] = (),
@@ -71,10 +57,7 @@ def tables(
     show
         Write Markdown of what is kept at this budget or a larger one, draw the figure into --out, and run nothing.
     """
-    try:
-        from livesnn.bench.tables import Folders, run_all, shown
-    except ModuleNotFoundError as error:
-        raise LivesnnError(f"the tables need {error.name}: pip install 'livesnn[train]'") from error
+    from livesnn.bench.tables import Folders, run_all, shown
 
     if show:
         if cell or seeds is not None:

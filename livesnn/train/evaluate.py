@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, NamedTuple, TypedDict
 
 import numpy as np
@@ -88,6 +89,7 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
     truth = [clips.classes[label] for label in stream.labels]
     decided, decided_reset = (_index(each, clips.classes) for each in (carried, reset))
     density = np.mean([clip.density for clip in carried], axis=0)
+    counts, active = _counts(clips, card.input)
     return Evaluation(
         n=len(clips),
         accuracy_reset=float(np.mean(decided_reset == stream.labels)),
@@ -96,7 +98,7 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
         accuracy_recordings=accuracy_recordings(stream, np.array([clip.rates for clip in reset])),
         density=mean_density(density, card),
         densities=dict(zip(card.states, density.tolist(), strict=False)),
-        **costs(density, _active(clips), card),
+        **costs(density, active, card),
         classes=clips.classes,
         confusion=confusion(stream.labels, decided, len(clips.classes)),
         confusion_reset=confusion(stream.labels, decided_reset, len(clips.classes)),
@@ -106,7 +108,7 @@ def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
         ),
         temperature=fit_temperature([clip.rates for clip in carried], stream.labels, card),
         mistakes=_mistakes(stream, reset, truth),
-        **_counts(clips, card.input),
+        **counts,
         seconds=time.perf_counter() - begun_s,
     )
 
@@ -151,21 +153,20 @@ class _Counts(TypedDict):
     empty: float
 
 
-def _counts(clips: Clips, spec: InputSpec) -> _Counts:
-    total, used, full, empty = 0.0, 0, 0, 0
+def _counts(clips: Clips, spec: InputSpec) -> tuple[_Counts, float]:
+    """Return these, and the mean number of a frame's values that aren't 0."""
+    total, active, full, empty = 0.0, 0, 0, 0
     for clip in clips.frames:
-        active = clip.size if spec.kind == "video" else int(np.count_nonzero(clip))
         total += float(clip.mean())
-        used += active
+        active += int(np.count_nonzero(clip))
         full += int(np.count_nonzero(clip >= spec.count_max))
         empty += int(np.count_nonzero(~clip.any(axis=(1, 2, 3))))
     frames = len(clips) * clips.frames.shape[1]
-    return {"mean_count": total / len(clips), "saturated": full / max(used, 1), "empty": empty / frames}
-
-
-def _active(clips: Clips) -> float:
-    """Return the mean number of a frame's values that aren't 0."""
-    return sum(int(np.count_nonzero(clip)) for clip in clips.frames) / (len(clips) * clips.frames.shape[1])
+    used = prod(clips.frames.shape) if spec.kind == "video" else active
+    counts: _Counts = {
+        "mean_count": total / len(clips), "saturated": full / max(used, 1), "empty": empty / frames,
+    }  # fmt: skip
+    return counts, active / frames
 
 
 def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> Iterator[_Clip]:

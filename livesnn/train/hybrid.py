@@ -61,7 +61,7 @@ class HybridModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss of one batch of clips."""
-        loss, figures = self.loss_of(batch)
+        loss, figures = self.loss_of(batch, self.global_step)
         shared = self.trainer.world_size > 1
         self.log_dict(
             figures,
@@ -73,21 +73,24 @@ class HybridModule(lightning.LightningModule):
         )
         return loss
 
-    def loss_of(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what is to be minimised of one batch, penalty and all, and what is logged of it."""
+    def loss_of(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what is to be minimised of one batch, penalty and all, and what is logged of it.
+
+        ``step``: of the training, which seeds the burn-in and dropout.
+        """
         frames, labels, numbers = batch
         seed, epoch = self.config.seed, self.current_epoch
         randoms = [clip_random("augment", seed, epoch, number) for number in numbers.tolist()]
         if self.mirrored:
             frames, labels = mirror(frames, labels, self.config.augmentation.mirror, randoms, self.mirrored)
         frames = augment(frames, self.config.augmentation, randoms)
-        random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.global_step)
+        random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
         torch.manual_seed(random.initial_seed() + self.global_rank)  # dropout: a resumed run repeats it
         state = self._burn_in(frames, random)
         outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), state)
         loss = self.loss(outputs, labels)
         if not loss.isfinite():
-            raise TrainError(f"the loss is {loss.item()} at step {self.global_step}: lower --learning-rate")
+            raise TrainError(f"the loss is {loss.item()} at step {step}: lower --learning-rate")
         penalised = len(rates) > 0 and not self.net.analog
         penalty = F.relu(rates - self.config.rate_target).mean() if penalised else rates.new_zeros(())
         figures = {

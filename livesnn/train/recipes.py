@@ -42,7 +42,7 @@ _PAPER_OF: dict[str, dict[str, Any]] = {
     "cnn_lstm": {"dropout": 0.0},
     "c3d": {"dropout": 0.0},
     "cifar10-dvs": {
-        "optimizer": "sgd", "learning_rate": 5e-4, "loss": "bce", "batch": 10, "alpha": 0.8, "n_events": 1000,
+        "optimizer": "sgd", "learning_rate": 5e-4, "loss": "bce", "batch": 10, "alpha": 0.8,
     },
 }  # fmt: skip
 """Where the paper (Sec. 5.3) sets something else for a network or a data set."""

@@ -142,6 +142,8 @@ def test_the_recipes_are_the_papers_for_each_network() -> None:
     assert recipe("paper", "cnn", "mnist-seq1").completed().analog_epochs == 0
     events = recipe("paper", "sts_resnet", "cifar10-dvs").completed()
     assert (events.optimizer, events.loss, events.batch, events.alpha) == ("sgd", "bce", 10, 0.8)
+    assert events.card(()).input.slice == SliceRule(n_events=1000)
+    assert replace(events, delta_t_us=50_000).card(()).input.slice == SliceRule(delta_t_us=50_000)
     assert recipe("best", "sts_resnet", "nmnist") == TrainConfig()
     assert recipe("paper", "cnn", "mnist-seq1").run_name == "mnist-seq1-cnn-paper-0"
 

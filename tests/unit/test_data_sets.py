@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, TrainError
+from livesnn.events import EVENTS_DTYPE
 from livesnn.events.frames import Frame
+from livesnn.events.recorder import Aedat4Writer
 from livesnn.paths import cache_dir
 from livesnn.train.augmentation import Augmentation
 from livesnn.train.config import TrainConfig
@@ -20,7 +23,8 @@ from livesnn.train.datasets import Name, Parts, check_parts, data_set, mirrored_
 from livesnn.train.datasets.cifar10_dvs import CLASSES
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.folder import find_recordings
-from livesnn.train.datasets.recorded import windows_of
+from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, simulated_digits
+from livesnn.train.datasets.recorded import Recording, load_recordings, read_windows, windows_of
 from tests import trees
 
 
@@ -408,6 +412,16 @@ def test_simulated_digits_are_none_of_the_recordings_whichever_these_are(tmp_pat
         data_set("nmnist").load_parts(config)
 
 
+def test_other_digits_are_simulated_anew(tmp_path: Path) -> None:
+    digits = np.random.default_rng(0).integers(0, 256, (2, FIRST_UNSEEN + 2, 28, 28), np.uint8)
+    labels = np.zeros(FIRST_UNSEEN + 2, np.uint8)
+    spec, made = data_set("nmnist").INPUT, []
+    for images in digits:
+        np.savez(tmp_path / "mnist.npz", x_train=images, y_train=labels, x_test=images[:1], y_test=labels[:1])
+        made.append(simulated_digits(tmp_path, spec, 2)[0])
+    assert not np.array_equal(*made)
+
+
 def test_no_window_goes_on_past_a_gap() -> None:
     spec = InputSpec(2, 2, SliceRule(delta_t_us=10_000), window=3)
 
@@ -417,3 +431,32 @@ def test_no_window_goes_on_past_a_gap() -> None:
     kept = [frame(0, True), *map(frame, range(1, 5)), frame(90, True), *map(frame, range(91, 97))]
     windows = windows_of(kept, spec)
     assert windows[:, :, 0, 0, 0].tolist() == [[0, 1, 2], [90, 91, 92], [93, 94, 95]]
+
+
+@pytest.mark.parametrize(
+    "rule", [SliceRule(delta_t_us=50_000), SliceRule(n_events=100), SliceRule(n_events=200)]
+)
+@pytest.mark.parametrize("quiet_s", [[0, 0.01], np.arange(80) / 20])  # a stray event or two, or a few
+def test_a_label_s_times_count_from_the_first_event_however_quiet_the_start(
+    tmp_path: Path, rule: SliceRule, quiet_s: npt.ArrayLike
+) -> None:
+    times = np.concatenate([quiet_s, np.arange(8000, 28_000) / 2000])
+    events = np.zeros(len(times), EVENTS_DTYPE)
+    events["t"] = 5_000_000 + np.rint(times * 1e6)
+    events["x"] = 8 * times.astype(int)  # the second
+    with Aedat4Writer(tmp_path / "r.aedat4", trees.SENSOR) as writer:
+        writer.write(events)
+    labelled = Recording(tmp_path / "r.aedat4", 0, "r", "r", (6_000_000, 10_000_000))
+    windows = read_windows(labelled, InputSpec(16, 16, rule))
+    seen = np.flatnonzero(windows.sum(axis=(0, 1, 2, 3)))
+    assert seen.tolist() == [6, 7, 8, 9]
+
+
+def test_what_the_cache_has_is_not_read_again_nor_are_processes_started_for_it(lab: Path) -> None:
+    recordings, classes = find_recordings(lab)
+    spec = InputSpec(64, 64, SliceRule(delta_t_us=50_000))
+    before = load_recordings("lab", recordings, classes, spec)
+    # A function without a name goes to no other process.
+    again = load_recordings("lab", recordings, classes, spec, read=lambda *_: pytest.fail("was read again"))
+    assert again.names == before.names
+    np.testing.assert_array_equal(again.frames[:], before.frames[:])

@@ -19,11 +19,11 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 import torch
 
 from livesnn.__main__ import main
+from livesnn.bench import FigureName
 from livesnn.bench.tables import run as running
 from livesnn.bench.tables import run_all, shown
 from livesnn.bench.tables.cells import BUDGETS, COLUMNS, ROWS, Cell, TableName, cells
 from livesnn.bench.tables.feature_maps import FOLLOWING, FeatureMaps, measure_feature_maps
-from livesnn.bench.tables.figures import FigureName
 from livesnn.bench.tables.gradients import Gradients, measure_gradients
 from livesnn.bench.tables.keeping import keep, kept
 from livesnn.bench.tables.page import page
@@ -147,7 +147,7 @@ def test_a_filled_cell_stands_beside_the_papers_with_its_marks(tmp_path: Path) -
     cells_of_row = row(text, "ConvSNN")
     assert cells_of_row[3] == "98.50 ± 0.71† (98.6)"
     assert cells_of_row[7] == "90.00†‡ (89.5)"
-    assert "† less than the paper's budget (100 epochs or more, 10 runs, 60,000 digits)" in text
+    assert "† less than the paper's budget (100 epochs or more, 10 runs, 60,000 digits; a tenth" in text
     assert "‡ Seq 5, total: " in text
     assert "--cell conv_snn:seq1 " not in text
     details = row(text, "conv_snn:seq1")
@@ -192,10 +192,10 @@ def test_every_cell_of_table_2_that_is_run_is_shown(tmp_path: Path) -> None:
 def test_videos_are_decided_as_a_whole_as_published_figures_are(tmp_path: Path) -> None:
     windows = replace(a_run(0, 0.7), n=300, recordings=100, accuracy_recordings=0.8)
     record = a_record(Cell("table2", "resnet18", "ucf6")).with_run(windows)
-    write_record(tmp_path, record)
+    write_record(tmp_path, record.with_run(replace(windows, seed=1, recordings=90)))
     text = page("table2", tmp_path, "cpu", "best")
-    assert "UCF-6: 80.00†‡" in text
-    assert "validation, n = 100" in text
+    assert "UCF-6: 80.00 ± 0.00†‡" in text
+    assert "validation, n = 100 and 90 |" in text
 
 
 def test_a_done_cell_is_not_run_again_and_more_seeds_are_added(tmp_path: Path, monkeypatch) -> None:

@@ -25,7 +25,7 @@ from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.folder import keep_test, write_model_folder
 from livesnn.train.hybrid import HybridModule, hidden_density
-from livesnn.train.loading import EpochBatches
+from livesnn.train.loading import Batch, EpochBatches
 from livesnn.train.recipes import RECIPES
 from livesnn.train.run_folder import as_begun, keep_clips, run_folder
 from livesnn.train.trainer import _Best
@@ -238,6 +238,15 @@ def test_the_burn_in_gives_the_state_that_other_clips_leave() -> None:
             assert not u[~carried].any()
         assert all(not u.requires_grad for u in state)
         assert fit.net.training
+
+
+def test_each_step_draws_a_burn_in_of_its_own_with_a_trainer_or_without() -> None:
+    fit = module(replace(TrainConfig(), width=16, burn_in=20, augmentation=STILL))
+    fit.net.eval()
+    batch = Batch(clips(4) * 3, torch.arange(4), torch.arange(4))
+    losses = [fit.loss_of(batch, step)[0].item() for step in (*range(4), 0)]
+    assert len(set(losses)) > 1
+    assert losses[-1] == losses[0]
 
 
 def test_hidden_density_weighs_layers_by_their_neurons() -> None:
@@ -472,7 +481,7 @@ def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_r
     config = TrainConfig(width=2)
     net = build_network(config.card(tuple("ab"))).eval()
     clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), tuple("ab"))
-    write_model_folder(net, tmp_path, net.card, clips)
+    write_model_folder(net, tmp_path, net.card, clips, tmp_path / "run")
     page = (tmp_path / "README.md").read_text()
     measured = replace(
         evaluate(load_model(tmp_path), clips), n=7, accuracy_reset=0.25, accuracy_carried=0.125

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from livesnn.bench import MeasuredName, TableOrFigure
 from livesnn.bench.tables.cells import BudgetName, Cell, cells
 from livesnn.bench.tables.feature_maps import feature_maps_page, measure_feature_maps
-from livesnn.bench.tables.figures import FIGURES, FigureName, figure_page
+from livesnn.bench.tables.figures import FIGURES, figure_page
 from livesnn.bench.tables.gradients import gradients_page, measure_gradients
 from livesnn.bench.tables.keeping import check_out
 from livesnn.bench.tables.page import page
@@ -18,10 +19,7 @@ from livesnn.errors import DataError, LivesnnError
 from livesnn.report import say
 from livesnn.train.recipes import RecipeName
 
-__all__ = ["Folders", "What", "run_all", "shown"]
-MeasuredName = Literal["fig1", "fig2", "state"]
-What = Literal["table1", "table2"] | FigureName | MeasuredName
-
+__all__ = ["Folders", "run_all", "shown"]
 
 _UNFIT = (ArithmeticError, LookupError, TypeError, ValueError)
 """How drawing ends where JSON is of the right types, and lists of it aren't as long as they should be."""
@@ -42,7 +40,7 @@ MEASURED: dict[MeasuredName, Measured] = {
 
 
 def run_all(
-    what: What,
+    what: TableOrFigure,
     named: tuple[str, ...],
     budget: BudgetName,
     recipe: RecipeName,
@@ -90,7 +88,7 @@ def _run_each(chosen: Sequence[Cell], seeds: int | None, folders: Folders) -> It
         raise DataError(f"{failed} of {len(chosen)} cells aren't run: see above")
 
 
-def shown(what: What, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
+def shown(what: TableOrFigure, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
     """Return a table or figure as Markdown; a figure is drawn into ``out``.
 
     Raises

@@ -91,7 +91,7 @@ COLUMNS: dict[TableName, dict[str, Column]] = {
         "nmnist": Column("N-MNIST", "N-MNIST", "nmnist"),
         "nmnist-1000": _NMNIST._replace(settings={"simulated": 900}),
         "dvs-gesture": Column("DVS-Gesture", "DVS-Gesture", "dvs-gesture"),
-        "cifar10-dvs": Column("CIFAR10-DVS", "CIFAR10-DVS", "cifar10-dvs", settings={"n_events": 1000}),
+        "cifar10-dvs": Column("CIFAR10-DVS", "CIFAR10-DVS", "cifar10-dvs"),
         "ucf101": Column("UCF-101", "UCF-101", "ucf101", settings=_VIDEO),
         "ucf6": Column(
             "UCF-6", "UCF-101", "ucf101", split="validation", settings=_VIDEO | {"only": UCF6},

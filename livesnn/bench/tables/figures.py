@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
+from livesnn.bench import FigureName
 from livesnn.bench.tables.cells import COLUMNS, ROWS, BudgetName, TableName, cells
 from livesnn.bench.tables.page import Records, details, empty_cells, notes
 from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS
 from livesnn.bench.tables.record import Record, best_records
 from livesnn.train.recipes import RecipeName
 
-FigureName = Literal["fig6", "fig7", "fig8", "fig9", "curves", "reset", "operations"]
 SEQ5 = ("seq5-total", "seq5-sorted")
 LARGE = {"figsize": (7, 4.5), "layout": "constrained", "dpi": 110}
 

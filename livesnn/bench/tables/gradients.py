@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from livesnn.bench.tables.keeping import keep, kept
 from livesnn.bench.tables.run import Folders
+from livesnn.itself import own_commit
 from livesnn.snn import SpikingNetwork
 from livesnn.train.build import build
 from livesnn.train.datasets import data_set
@@ -20,7 +21,6 @@ from livesnn.train.hybrid import HybridModule
 from livesnn.train.norms import measure_norms
 from livesnn.train.recipes import RECIPES, recipe
 from livesnn.train.switch import measure_switch
-from livesnn.train.trainer import own_commit
 
 DATASET: Literal["mnist-seq2"] = "mnist-seq2"
 CLIPS, SEEDS = 50, 3
@@ -44,7 +44,11 @@ class Gradients:
 
 
 def measure_gradients(folders: Folders) -> Gradients:
-    """Measure STS-ResNet by both recipes, on both sides of the change of phase, and keep it."""
+    """Measure STS-ResNet by both recipes, on both sides of the change of phase, and keep it.
+
+    Both sides have the norm statistics of the spiking one. With its own the leaky ReLU's gradients hardly differ: by
+    the best recipe the first layer's is 0.015 of the last hidden one's in place of 0.013 (20 clips).
+    """
     norms: dict[str, dict[str, list[tuple[float, ...]]]] = {}
     layers: tuple[str, ...] = ()
     clips = 0

@@ -127,7 +127,7 @@ def notes(table: TableName, records: Records) -> str:
     """Say what the marks mean, and what each column of cells is that isn't the paper's."""
     notes = []
     if any(_filled(record) and below_paper(record) for record in records.values()):
-        digits = f", {DIGITS:,} digits" if table == "table1" else ""
+        digits = f", {DIGITS:,} digits; a tenth of them kept for validation here" if table == "table1" else ""
         notes.append(f"{BELOW} less than the paper's budget ({EPOCHS} epochs or more, {SEEDS} runs{digits}).")
     labels: dict[str, list[str]] = {}
     for key, column in COLUMNS[table].items():
@@ -150,7 +150,7 @@ def details(records: Sequence[Record]) -> str:
             f"{record.method}:{record.column}",
             _percent(record, None),
             record.recipe,
-            f"{record.split}, n = {record.runs[0].decisions:,}",
+            f"{record.split}, n = {_counts(record)}",
             str(record.epochs),
             f"{record.training_samples:,}",
             f"{len(record.runs)} of {record.seeds}",
@@ -164,6 +164,11 @@ def details(records: Sequence[Record]) -> str:
         for record in records
     ]
     return f"What the cells are:\n\n{_markdown(head, rows)}"
+
+
+def _counts(record: Record) -> str:
+    """Return of how many decisions the accuracies are: with groups kept by seed, each run has its own number."""
+    return " and ".join(dict.fromkeys(f"{run.decisions:,}" for run in record.runs))
 
 
 def _wall_time(record: Record) -> str:

@@ -19,6 +19,7 @@ from livesnn.bench.tables.cells import Cell
 from livesnn.bench.tables.record import Record, Run, StepTime, read_record, write_record
 from livesnn.errors import DataError, StoppedError, TrainError
 from livesnn.infer import load_model
+from livesnn.itself import own_commit
 from livesnn.report import say
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.build import Network, build
@@ -29,7 +30,7 @@ from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import Batch, Drawn, Loaders
 from livesnn.train.run_folder import LAST, kept_epochs, logged
-from livesnn.train.trainer import own_commit, train
+from livesnn.train.trainer import train
 
 COUNTED = 20
 """Clips on which synaptic operations are counted."""
@@ -141,11 +142,11 @@ def _time_step(net: Network, config: TrainConfig, parts: Parts) -> StepTime:
     optimizer = torch.optim.AdamW(net.parameters(), config.learning_rate)
     half = config.precision == "bf16-mixed"
     taken = []
-    for draw in islice(batches, 1 + TIMED):
+    for step, draw in enumerate(islice(batches, 1 + TIMED)):
         begun_s = time.perf_counter()
         batch = Batch(*(part.to(device) for part in drawn[draw]))
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            loss, _ = fit.loss_of(batch)
+            loss, _ = fit.loss_of(batch, step)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -18,10 +18,10 @@ from livesnn.bench.tables.run import Folders
 from livesnn.card import ModelCard
 from livesnn.events.frames import Frame
 from livesnn.infer import Model, State, load_model
+from livesnn.itself import own_commit
 from livesnn.train.datasets import Name, data_set
 from livesnn.train.datasets.clips import Clips, clip_random
 from livesnn.train.evaluate import evaluate
-from livesnn.train.trainer import own_commit
 
 FILE = "state.json"
 MOST_CLIPS = 1100

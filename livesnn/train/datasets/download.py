@@ -34,11 +34,9 @@ def download(name: str, data: Path) -> Path | None:
     if file.exists():
         load_mnist(file)
         return file
-    try:
-        import pooch
-        from requests import RequestException
-    except ModuleNotFoundError as error:
-        raise DataError(f"downloading needs {error.name}: pip install 'livesnn[train]'") from error
+    import pooch
+    from requests import RequestException
+
     try:
         pooch.retrieve(MNIST, f"sha256:{MNIST_SHA256}", file.name, data)
     except (RequestException, ValueError) as error:

@@ -1,4 +1,7 @@
-"""The MNIST sequences as data sets, made on the fly of its digits. Not here: what a sequence is (sequences.py)."""
+"""The MNIST sequences as data sets, made on the fly of its digits. Not here: what a sequence is (sequences.py).
+
+Imports that, and torch, inside functions alone: `livesnn data` needs neither.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from livesnn.card import InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
 from livesnn.train.datasets.clips import Clips, Frames, Index, clip_random, stratified_split
 from livesnn.train.datasets.mnist import Mnist, load_mnist
-from livesnn.train.datasets.sequences import classes_of, make_sequences, randoms_needed
 
 if TYPE_CHECKING:
     from livesnn.train.config import TrainConfig
@@ -46,6 +47,8 @@ class SequenceSamples:
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes."""
+        from livesnn.train.datasets.sequences import classes_of
+
         return classes_of(self.kind)
 
     @property
@@ -59,6 +62,10 @@ class SequenceSamples:
 
     def take(self, index: Index, epoch: int) -> Frames:
         """Return the sequences at ``index`` in an epoch, uint8 [B, 10, 1, 28, 28]."""
+        import torch
+
+        from livesnn.train.datasets.sequences import make_sequences, randoms_needed
+
         directions = len(self.classes) // 10
         count = randoms_needed(self.kind)
         random = np.zeros((len(index), count), np.float32)
@@ -131,7 +138,7 @@ class SequenceSet:
             raise DataError(
                 "too few digits to keep some for validation: give a larger --validation, or all of MNIST"
             )
-        index = index[:: max(1, len(index) // MEASURED_DIGITS)]
+        index = index[:: -(-len(index) // MEASURED_DIGITS)]
         return self._samples(mnist.train_images[index], mnist.train_labels[index], 0).fixed("validation")
 
 

@@ -1,0 +1,38 @@
+"""Which livesnn this is."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import livesnn
+
+PROGRAM = "from livesnn.itself import own_commit; print(own_commit())"
+
+
+def said(folder: Path, *command: str) -> str:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_checkout_s_commit_says_whether_its_code_differs_from_it(tmp_path: Path) -> None:
+    package = tmp_path / "livesnn"
+    package.mkdir()
+    for name in ("__init__.py", "itself.py"):
+        shutil.copy(Path(livesnn.__file__).with_name(name), package)
+    assert said(tmp_path, sys.executable, "-c", PROGRAM) == f"livesnn {livesnn.__version__}"
+    said(tmp_path, "git", "init")
+    (tmp_path / "results.json").write_text("{}")
+    said(tmp_path, "git", "add", "livesnn/*.py", "results.json")
+    said(tmp_path, "git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-m", "first")
+    commit = said(tmp_path, "git", "rev-parse", "--short", "HEAD")
+    assert said(tmp_path, sys.executable, "-c", PROGRAM) == commit
+    (tmp_path / "results.json").write_text("[]")
+    assert said(tmp_path, sys.executable, "-c", PROGRAM) == commit
+    with (package / "__init__.py").open("a") as file:
+        file.write("# changed\n")
+    assert said(tmp_path, sys.executable, "-c", PROGRAM) == f"{commit}-dirty"
