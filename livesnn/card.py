@@ -172,11 +172,10 @@ class ModelCard:
 
     def trained_with(self, sensor: tuple[int, int] | None) -> ModelCard:
         """Return the card with the sensor of the training's cameras, to which others' counts are scaled."""
-        if sensor is None or self.input.kind != "events":
-            return replace(self, sensor=sensor)
-        return replace(
-            self, sensor=sensor, input=replace(self.input, cell_pixels=self.input.pixels_a_cell(*sensor))
-        )
+        spec = self.input
+        if sensor is not None and spec.kind == "events" and spec.cell_pixels is None:
+            spec = replace(spec, cell_pixels=spec.pixels_a_cell(*sensor))
+        return replace(self, sensor=sensor, input=spec)
 
     def on_another_sensor(self, width: int, height: int) -> str:
         """Return what is to be known where a camera's sensor isn't of the training's size; "" where it is."""

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from statistics import fmean
 
+import numpy as np
+
 from livesnn.bench.transfer import wilson
-from livesnn.card import InputSpec
 from livesnn.errors import DataError
-from livesnn.events import Events, Resolution
-from livesnn.events.frames import Slicer
+from livesnn.events import Resolution
+from livesnn.events.frames import stack_clip
 from livesnn.infer import Model, load_model
-from livesnn.infer.pipeline import run
 from livesnn.simulate.gestures import gesture_clip
 from livesnn.simulate.motions import GESTURES
+from livesnn.train.datasets.clips import Clips, Frames
+from livesnn.train.evaluate import evaluate
 
 SENSORS = (Resolution(64, 64), Resolution(128, 128), Resolution(346, 260), Resolution(640, 480))
 """A quarter of a DVS128, it, a DAVIS346 and a DVXplorer."""
 
 
 def bench_sensors(model: str, people: int) -> dict[str, object]:
-    """Decide on the first window of each gesture of so many simulated people, as each of `SENSORS` sees them.
+    """Decide on a window of each gesture of so many simulated people, as each of `SENSORS` sees them.
 
     Returns
     -------
-    For each sensor its mean ``events_per_s`` and, of ``n`` decisions, which share is right with its 95 % interval
-    (Wilson): with counts ``scaled`` by area, as `Slicer` does it, and ``as_they_come``.
+    For each sensor its mean ``events_per_s`` and, of ``n`` clips, which share is right with its 95 % interval
+    (Wilson): with counts ``scaled`` by area, as `Slicer` does it, and ``as_they_come``; each with the state reset at each clip
+    and carried from clip to clip in a shuffled order.
 
     Raises
     ------
@@ -43,20 +45,24 @@ def bench_sensors(model: str, people: int) -> dict[str, object]:
 def _measured(model: Model, sensor: Resolution, people: int) -> dict[str, object]:
     scaled = model.card.input
     specs = {"scaled": scaled, "as_they_come": replace(scaled, cell_pixels=None)}
-    right, rates = Counter[str](), []
+    frames: dict[str, list[Frames]] = {name: [] for name in specs}
     seconds = (scaled.window + 1) * (scaled.slice.delta_t_us or 0) * 1e-6
-    for gesture in GESTURES:
-        for seed in range(people):
-            events = gesture_clip(gesture, seed, seconds, use="validation", resolution=sensor)
-            rates.append(len(events) / seconds)
-            right.update(
-                name for name, spec in specs.items() if _decided(model, events, sensor, spec) == gesture
-            )
-    shares = {name: (right[name] / len(rates), *wilson(right[name], len(rates))) for name in specs}
-    return {"events_per_s": fmean(rates), "n": len(rates), **shares}
+    performed = [(gesture, seed) for gesture in GESTURES for seed in range(people)]
+    rates = []
+    for gesture, seed in performed:
+        events = gesture_clip(gesture, seed, seconds, use="validation", resolution=sensor)
+        rates.append(len(events) / seconds)
+        for name, spec in specs.items():
+            frames[name].append(stack_clip(events, spec.slice, sensor, spec, spec.window))
+    labels = np.array([GESTURES.index(gesture) for gesture, _ in performed], np.int64)
+    names = tuple(f"{gesture}/{seed}" for gesture, seed in performed)
+    shares = {
+        name: _shares(model, Clips(np.stack(each), labels, names, GESTURES)) for name, each in frames.items()
+    }
+    return {"events_per_s": fmean(rates), "n": len(performed), **shares}
 
 
-def _decided(model: Model, events: Events, sensor: Resolution, spec: InputSpec) -> str:
-    """Return the likeliest gesture of the first whole window."""
-    results = run(Slicer(spec.slice, sensor, spec).push(events), model)
-    return next((GESTURES[int(result.rates.argmax())] for result in results if result.window_seen), "")
+def _shares(model: Model, clips: Clips) -> dict[str, tuple[float, float, float]]:
+    measured = evaluate(model, clips)
+    found = {"reset": measured.accuracy_reset, "carried": measured.accuracy_carried}
+    return {name: (share, *wilson(round(share * len(clips)), len(clips))) for name, share in found.items()}

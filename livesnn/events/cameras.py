@@ -14,11 +14,10 @@ import numpy.typing as npt
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
 from livesnn.events.formats.tidy import tidy
-from livesnn.events.live import Live, Notify, SourceLost, ignore
+from livesnn.events.live import Live, Notify, QuietTime, SourceLost, ignore
 
 DELIVERED_US = 100_000
-"""In silence, everything older than this is taken to have been delivered: the driver delivers every 10 ms, and a
-busy computer may hold it up. What comes later still keeps its time, and so is a jump back: a new start."""
+"""Of `QuietTime`: the driver delivers every 10 ms, and a busy computer may hold it up."""
 
 _POLL_S = 0.001  # the driver has no read that waits; its packets come every 10 ms
 _SIZES = {"DVS128": Resolution(128, 128), "DVXPLORER_M": Resolution(640, 480)}  # the models of one size only
@@ -148,8 +147,7 @@ class CameraConnection:
         self._resolution = Resolution(int(size[0]), int(size[1]))
         self._counters = SourceCounters()
         self._newest_us: int | None = None
-        self._newest_at_s = 0.0
-        self._now_us: int | None = None
+        self._quiet = QuietTime(DELIVERED_US, clock)
 
     @property
     def name(self) -> str:
@@ -169,7 +167,7 @@ class CameraConnection:
     @property
     def now_us(self) -> int | None:
         """Time up to which, the scene being quiet, there are no more events; None before, and while they come."""
-        return self._now_us
+        return self._quiet.now_us
 
     def read(self, timeout_s: float) -> Events | None:
         """Return the next packet; None when none has come in the time.
@@ -182,7 +180,7 @@ class CameraConnection:
         deadline_s = self._clock() + timeout_s
         while (packet := self._poll()) is None or not packet.size:  # an empty one is no news
             if self._clock() >= deadline_s:
-                self._pass_time(timeout_s)
+                self._quiet.go_on(timeout_s)
                 return None
             time.sleep(_POLL_S)
         return self._put_right(packet)
@@ -209,17 +207,10 @@ class CameraConnection:
     def _put_right(self, packet: Events) -> Events:
         packet = tidy(packet, self._resolution, self._newest_us, self._counters)
         if packet.size:
-            self._newest_us, self._newest_at_s = int(packet["t"][-1]), self._clock()
-            self._now_us = None
+            self._newest_us = int(packet["t"][-1])
+            self._quiet.hear(self._newest_us)
             self._counters.events += packet.size
         return packet
-
-    def _pass_time(self, timeout_s: float) -> None:
-        """Go on with the clock, a little at a time: whoever was busy elsewhere must not see a jump in time."""
-        if self._newest_us is not None:
-            passed_us = self._newest_us if self._now_us is None else self._now_us
-            quiet_us = round((self._clock() - self._newest_at_s) * 1e6) - DELIVERED_US
-            self._now_us = min(self._newest_us + max(quiet_us, 0), passed_us + round(2e6 * timeout_s))
 
 
 class InivationCameras:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import NamedTuple, Protocol
@@ -29,6 +30,38 @@ class SourceLost(SourceError):  # noqa: N818 (not always one: it may come back)
 
 class NotUnderstood(SourceError):  # noqa: N818 (as SourceLost)
     """Something is there, but what it sends isn't events: waiting for it alone won't help."""
+
+
+class QuietTime:
+    """A stream's time while nothing comes, since a quiet scene has its time too.
+
+    Parameters
+    ----------
+    late_us
+        In silence, everything older than this is taken to have come. What comes later still keeps its time, and so
+        is a jump back: a new start.
+    clock
+        Seconds, as `time.monotonic`.
+    """
+
+    def __init__(self, late_us: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._late_us = late_us
+        self._clock = clock
+        self._newest_us: int | None = None
+        self._heard_at_s = 0.0
+        self.now_us: int | None = None
+        """Up to which, the scene being quiet, there are no more events; None before, and while they come."""
+
+    def hear(self, newest_us: int) -> None:
+        """Take note of a packet, by its last event's time."""
+        self._newest_us, self._heard_at_s, self.now_us = newest_us, self._clock(), None
+
+    def go_on(self, waited_s: float) -> None:
+        """Go on, a little at a time: whoever was busy elsewhere for longer must not see a jump in time."""
+        if self._newest_us is not None:
+            passed_us = self._newest_us if self.now_us is None else self.now_us
+            quiet_us = round((self._clock() - self._heard_at_s) * 1e6) - self._late_us
+            self.now_us = min(self._newest_us + max(quiet_us, 0), passed_us + round(2e6 * waited_s))
 
 
 class Connection(Protocol):

@@ -18,11 +18,13 @@ from livesnn.events.formats.aedat4 import decode_events
 from livesnn.events.formats.aedat4_layout import MAX_HEADER_BYTES, PACKET_HEADER, Header, parse_header
 from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError
-from livesnn.events.live import Live, Notify, NotUnderstood, SourceLost
+from livesnn.events.live import Live, Notify, NotUnderstood, QuietTime, SourceLost
 from livesnn.events.tcp import Address, Incoming, open_socket, reason_of
 
 CONNECT_S = 5.0
 STALL_S = 5.0
+DELIVERED_US = 200_000
+"""Of `QuietTime`: a server sends every few milliseconds, and a network may hold it up."""
 
 _LEAST_PACKET_BYTES = 8
 _RESTART = "start the server again"
@@ -157,8 +159,6 @@ class StreamConnection:
         A packet that has begun must go on in this time.
     """
 
-    now_us: int | None = None
-
     def __init__(self, name: str, incoming: Incoming, streams: _Streams, *, stall_s: float) -> None:
         self.name = name
         self.resolution = streams.resolution
@@ -169,6 +169,12 @@ class StreamConnection:
         self._counters = SourceCounters()
         self._newest_us: int | None = None
         self._begun: tuple[int, int] | None = None
+        self._quiet = QuietTime(DELIVERED_US)
+
+    @property
+    def now_us(self) -> int | None:
+        """Time up to which, the scene being quiet, there are no more events; None before, and while they come."""
+        return self._quiet.now_us
 
     @property
     def counters(self) -> SourceCounters:
@@ -188,7 +194,11 @@ class StreamConnection:
             content = self._next_content(deadline_s)
         except OSError as error:
             self._lose(f"the server is gone ({reason_of(error)}): {_RESTART}, or check the network", error)
-        return None if content is None else self._decode(content)
+        if content is not None:
+            return self._decode(content)
+        if self._begun is None and not self._incoming.filled:  # else one is on its way
+            self._quiet.go_on(timeout_s)
+        return None
 
     def _next_content(self, deadline_s: float) -> memoryview | None:
         """Return the next packet of events as it came; None at the deadline."""
@@ -229,6 +239,7 @@ class StreamConnection:
             self._lose(f"a damaged packet came ({error}): {_RESTART}", error)
         if packet.size:
             self._newest_us = int(packet["t"][-1])
+            self._quiet.hear(self._newest_us)
             self._counters.events += packet.size
         return packet
 

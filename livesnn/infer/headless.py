@@ -14,11 +14,14 @@ import numpy as np
 
 from livesnn.events import EventSource
 from livesnn.events.buffered import Buffered
+from livesnn.events.denoise import DenoiseCounts
 from livesnn.events.denoised import Denoised
 from livesnn.events.frames import frames
 from livesnn.events.limited import Limited
 from livesnn.events.live import Notify, ignore
+from livesnn.events.orientation import Orientation
 from livesnn.events.recording import Recording
+from livesnn.events.upright import Upright
 from livesnn.infer import Engine, Model, load_model, model_folder
 from livesnn.infer.auto_engine import PREPARING, note_of, preparing
 from livesnn.infer.decide import Decider
@@ -33,7 +36,7 @@ from livesnn.sources import open_source
 
 @dataclass(frozen=True)
 class Row:
-    """One line of `livesnn run`: see `Result`; rates by label."""
+    """One line of `livesnn run`: see `Result`; rates by label. ``reset``: the state was, since the line before."""
 
     t: int
     window: int
@@ -87,6 +90,7 @@ def decide_all(
     decider: Decider = Decider(),  # noqa: B008 (frozen)
     seconds: float | None = None,
     denoise: bool = False,
+    orientation: Orientation | None = None,
     notify: Notify = ignore,
     reading: AbstractContextManager[Progress] = nullcontext(untold),  # noqa: B008 (has no state)
 ) -> Iterator[Row | Summary]:
@@ -101,6 +105,8 @@ def decide_all(
         End after so long: in a recording's own time, or in real time.
     denoise
         Whether noise is filtered before the frames are made; a video raises SourceError.
+    orientation
+        What makes the source upright, after that; a video raises SourceError; None: it is.
     notify
         Told when a live source is lost and when it is back, and what takes long.
     reading
@@ -122,24 +128,29 @@ def decide_all(
         totals = _Totals(loaded)
         ended = ending_sets(stop) if opened.live else nullcontext()
         limited = Limited(_in_real_time(opened), seconds, stop)
-        with Denoised(limited) if denoise else limited as timely, ended:
-            stream = frames(timely, loaded.card.input.slice, loaded.card.input)
+        timely = Denoised(limited) if denoise else limited
+        with Upright(timely, orientation or Orientation()) as upright, ended:
+            stream = frames(upright, loaded.card.input.slice, loaded.card.input)
+            reset = False  # of the state, since the row before
             for result in run(stream, loaded, state=state, decider=decider):
                 totals.add(result)
+                reset |= result.reset
                 if result.window_end or (every == "frame" and result.window_seen):
-                    yield _row(result, loaded)
-            yield totals.end(timely, opened.other_streams if isinstance(opened, Recording) else ())
+                    yield _row(result, loaded, reset)
+                    reset = False
+            others = opened.other_streams if isinstance(opened, Recording) else ()
+            yield totals.end(upright, others, timely.counts if isinstance(timely, Denoised) else None)
 
 
 def _in_real_time(source: EventSource) -> EventSource:
     return Buffered(source, policy="drop_oldest") if source.live else source
 
 
-def _row(result: Result, model: Model) -> Row:
+def _row(result: Result, model: Model, reset: bool) -> Row:
     card = model.card
     rates = dict(zip(card.classes, result.rates.tolist(), strict=True))
     likely = dict(zip(card.classes, result.probabilities.tolist(), strict=True))
-    return Row(result.t, result.window, result.decision, result.confidence, rates, likely, result.reset)
+    return Row(result.t, result.window, result.decision, result.confidence, rates, likely, reset)
 
 
 class _Totals:
@@ -170,7 +181,7 @@ class _Totals:
     def _frames(self) -> int:
         return sum(self._engines.values())
 
-    def end(self, source: EventSource, other_streams: Sequence[str]) -> Summary:
+    def end(self, source: EventSource, other_streams: Sequence[str], noise: DenoiseCounts | None) -> Summary:
         card = self._model.card
         frames = max(self._frames, 1)
         density = self._densities / frames
@@ -191,7 +202,7 @@ class _Totals:
             warnings=(*source.warnings, *self._doubts(source, other_streams)),
             out_of_order=source.counters.out_of_order,
             out_of_bounds=source.counters.out_of_bounds,
-            denoise=source.counts.summary() if isinstance(source, Denoised) else None,
+            denoise=None if noise is None else noise.summary(),
         )
 
     def _doubts(self, source: EventSource, other_streams: Sequence[str]) -> Iterator[str]:

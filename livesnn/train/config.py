@@ -82,6 +82,8 @@ class TrainConfig:
     """Channels of each of the four blocks, or of the two convolutions; default: --width."""
     strides: tuple[int, ...] = (1, 1, 1, 1)
     """Stride of each of the four blocks: 2 halves the picture there."""
+    sub_blocks: tuple[int, ...] = (2, 2, 2, 2)
+    """Pairs of convolutions of the four blocks: the network's depth (18 layers as it is)."""
     final_pool: int = 3
     """Side of the average pool before the classifier; as large as the map there: what is seen counts, not where."""
     weight_bits: Literal[8, 32] = 8
@@ -124,6 +126,9 @@ class TrainConfig:
     """Time of one frame, µs; default: the data set's INPUT."""
     n_events: int | None = None
     """Events of one frame, in place of its time."""
+    cell_pixels: float | None = None
+    """Pixels of a sensor that make one of the input: to that counts are scaled by area, where cameras differ.
+    Default: what the model of --init is used to; else counts are as they come."""
     validation: float = 0.1
     """Fraction of the training part kept for validation, by seed."""
     seed: int = 0
@@ -149,7 +154,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_limits(self)
         blocks = NETWORKS[self.network].blocks
-        for name, count in (("widths", blocks), ("strides", 4)):
+        for name, count in (("widths", blocks), ("strides", 4), ("sub_blocks", 4)):
             values = getattr(self, name)
             if values and not (len(values) == count and all(1 <= value <= 4096 for value in values)):
                 raise TrainError(
@@ -226,6 +231,8 @@ class TrainConfig:
         spec, sensor = data_set(self.dataset).INPUT, data_set(self.dataset).SENSOR
         if self.delta_t_us or self.n_events:
             spec = replace(spec, slice=SliceRule(self.delta_t_us, self.n_events))
+        if self.cell_pixels:
+            spec = replace(spec, cell_pixels=self.cell_pixels)
         return ModelCard(
             name=self.run_name,
             classes=classes,
@@ -245,6 +252,7 @@ class TrainConfig:
         return NetworkSpec(
             widths=widths,
             strides=self.strides,
+            sub_blocks=self.sub_blocks,
             final_pool=self.final_pool,
             norm=self.norm,
             dropout=self.dropout,

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 NetworkName = Literal["sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18"]
 
-_OF_BLOCKS = ("strides", "final_pool", "weight_bits")
+_OF_BLOCKS = ("strides", "sub_blocks", "final_pool", "weight_bits")
 _OF_SPIKES = (
     "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate", "surrogate_width",
     "surrogate_peak", "readout", "reset", "alpha", "threshold", *_OF_BLOCKS,

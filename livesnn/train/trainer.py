@@ -33,7 +33,7 @@ from livesnn.train.loading import Loaders
 from livesnn.train.norms import MeasuredNorms
 from livesnn.train.progress import progress
 from livesnn.train.run_folder import BEST, LAST, as_begun, check_run_folder, keep_clips, load_best, run_folder
-from livesnn.train.start import read_start, start_from
+from livesnn.train.start import Start, read_start, start_from
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,12 @@ def train(config: TrainConfig) -> Trained | None:
     check_run_folder(config)
     start = read_start(config.init) if config.init else None
     commit = own_commit()
-    parts = data_set(config.dataset).load_parts(config)
+    scaled = _scaled_as(start, config)
+    parts = data_set(config.dataset).load_parts(scaled)
     unmeasured = check_parts(parts)
     loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
-    net = build(config, parts.training.classes)
+    net = build(scaled, parts.training.classes)
     if start is not None:
         assert isinstance(net, SpikingNetwork)  # `completed` refuses --init to others
         start_from(net, start)
@@ -90,6 +91,13 @@ def train(config: TrainConfig) -> Trained | None:
         if not trainer.is_global_zero:
             return None
         return replace(_finish(run, config, net, parts, commit), unmeasured=unmeasured)
+
+
+def _scaled_as(start: Start | None, config: TrainConfig) -> TrainConfig:
+    """Return the training with counts as the model that it starts from is used to them, unless it says how."""
+    if start is None or config.cell_pixels or start.card.input.kind != "events":
+        return config
+    return replace(config, cell_pixels=start.card.input.cell_pixels)
 
 
 def train_all(config: TrainConfig) -> list[Trained]:

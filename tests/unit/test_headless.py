@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
 
 from livesnn.errors import SourceError
@@ -72,6 +74,19 @@ def test_without_seconds_a_recording_is_read_to_its_end(model: str, tmp_path: Pa
         summary, engine="spike", engine_frames={"onnx": 12, "spike": 88}, engine_switched_at_frame=12
     )
     assert "spike (12 on onnx, 88 on spike; switched at frame 12)" in describe_summary(went_over)
+
+
+@pytest.mark.parametrize("every", ["window", "frame"])
+def test_a_reset_at_a_jump_in_time_is_said_in_the_next_row(
+    every: Literal["window", "frame"], model: str, tmp_path: Path
+) -> None:
+    before, after = moving_bar(300_500), moving_bar(300_500)
+    after["t"] += 5_000_000
+    *rows, _ = decide_all(
+        str(write_recording(tmp_path / "jump.npz", np.concatenate([before, after]))), model, every=every
+    )
+    said = [row.t for row in rows if isinstance(row, Row) and row.reset]
+    assert said == [next(row.t for row in rows if isinstance(row, Row) and row.t > 10_000_000)]
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, build_eve
 from livesnn.events.formats.compression import Compression
 from livesnn.events.frames import frames
 from livesnn.events.live import Live, SourceLost, ignore
-from livesnn.events.network import StreamConnection, open_stream, parse_address
+from livesnn.events.network import DELIVERED_US, StreamConnection, open_stream, parse_address
 from livesnn.events.network import connect as connect_to
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.recording import open_recording
@@ -173,6 +173,21 @@ def test_a_packet_in_pieces_is_read_whole_once_all_of_it_is_there(serve: Callabl
         script.send(octets[first : first + 999])
     assert np.array_equal(connection.read(WAIT_S), events)
     connection.close()
+
+
+def test_time_goes_on_in_silence_and_not_while_something_comes(
+    connect: Callable[..., StreamConnection],
+) -> None:
+    events = make_events(50)
+    newest_us = int(events["t"][-1])
+    connection = connect(packet_octets(events))
+    before_s = time.monotonic()
+    assert connection.read(WAIT_S) is not None
+    assert connection.now_us is None
+    while connection.read(0.02) is None and (connection.now_us or 0) <= newest_us:
+        assert time.monotonic() - before_s < WAIT_S
+    assert connection.now_us is not None
+    assert newest_us < connection.now_us <= newest_us + (time.monotonic() - before_s) * 1e6 - DELIVERED_US
 
 
 def test_disorder_and_events_outside_are_put_right_and_counted_over_packets(

@@ -28,7 +28,8 @@ from livesnn.train.hybrid import HybridModule, hidden_density
 from livesnn.train.loading import Batch, EpochBatches
 from livesnn.train.recipes import RECIPES
 from livesnn.train.run_folder import as_begun, keep_clips, run_folder
-from livesnn.train.trainer import _Best
+from livesnn.train.start import read_start
+from livesnn.train.trainer import _Best, _scaled_as
 from livesnn.weights import load_weights
 from tests import trees
 
@@ -497,17 +498,28 @@ def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_r
 
 
 def test_blocks_may_differ_in_width_and_halve_the_picture() -> None:
-    config = TrainConfig(widths=(8, 8, 16, 16), strides=(1, 2, 1, 1), final_pool=2)
+    config = TrainConfig(widths=(8, 8, 16, 16), strides=(1, 2, 1, 1), sub_blocks=(1, 2, 1, 1), final_pool=2)
     net = build_network(config.card(("a", "b")))
     assert net.state_shapes()["block2.1.first"] == (8, 5, 5)
-    assert net.state_shapes()["block4.2.second"] == (16, 5, 5)
+    assert net.state_shapes()["block4.1.second"] == (16, 5, 5)
+    assert "block1.2.second" not in net.state_shapes()
     outputs, _ = net(torch.ones(10, 2, 2, 34, 34, dtype=torch.uint8), net.initial_state(2))
     assert outputs.shape == (10, 2, 2)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"widths": (8, 8)}, {"strides": (1, 2, 0, 1)}, {"widths": (1, 2, 3, 5000)}]
+    "wrong",
+    [{"widths": (8, 8)}, {"strides": (1, 2, 0, 1)}, {"sub_blocks": (2, 2)}, {"widths": (1, 2, 3, 5000)}],
 )
 def test_a_width_or_stride_that_no_block_can_have_is_refused(wrong: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(TrainError, match="takes four numbers from 1 to 4096, one a block"):
         TrainConfig(**wrong)
+
+
+def test_counts_are_scaled_as_the_model_that_is_started_from_is_used_to() -> None:
+    start = read_start(Path("gestures"))
+    folder = TrainConfig(dataset="folder", init=Path("gestures"))
+    card = _scaled_as(start, folder).card(start.card.classes)
+    assert (card.input.cell_pixels, card.trained_with((640, 480)).input) == (4.0, card.input)
+    assert _scaled_as(start, replace(folder, cell_pixels=9.0)).cell_pixels == 9.0
+    assert _scaled_as(None, replace(folder, init=None)).card(()).input.cell_pixels is None
