@@ -41,6 +41,7 @@ class Entry:
     rule: bool = False
 
 
+TURN = "Rotate clockwise"
 ENTRIES = (
     Entry("open", "File", "Open a recording …", ("Ctrl+O",)),
     Entry("camera", "File", "Connect a camera …", ("Ctrl+K",)),
@@ -77,12 +78,13 @@ ENTRIES = (
     Entry("theme:dark", "View/Theme", "Dark", ("Ctrl+Shift+D",), "theme"),
     Entry("full_screen", "View", "Full screen", ("F11",), "toggle", rule=True),
     Entry("close_message", "View", "Close the message", ("Esc",)),
-    Entry("turn", "Camera", "Rotate clockwise", ("Ctrl+R",)),
+    Entry("turn", "Camera", TURN, ("Ctrl+R",)),
     Entry("mirrored_camera", "Camera", "Looks into a mirror", ("Ctrl+Shift+M",), "toggle"),
     Entry("upright", "Camera", "As it comes", ("Ctrl+Shift+R",)),
     Entry("denoise", "Camera", "Filter noise", ("N",), "toggle", rule=True),
     Entry("learn_hot_pixels", "Camera", "Learn hot pixels again", ("H",)),
     Entry("model", "Network", "Model and engine …", ("Ctrl+M",)),
+    Entry("decisions", "Network", "Decisions …", ("Ctrl+T",)),
     Entry("state:carry", "Network", "Carry the state", ("C",), "state", rule=True),
     Entry("state:reset", "Network", "Reset it each window", ("W",), "state"),
     Entry("reset", "Network", "Reset it now", ("R",)),

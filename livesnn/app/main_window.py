@@ -13,8 +13,9 @@ from pathlib import Path
 from PySide6.QtCore import QTimer, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 
-from livesnn.app.actions import Actions
+from livesnn.app.actions import TURN, Actions
 from livesnn.app.appearance import Appearance
+from livesnn.app.deciding import Deciding
 from livesnn.app.dialogs import AboutDialog, ShortcutsDialog
 from livesnn.app.layout import WindowLayout
 from livesnn.app.model_dialog import ModelDialog
@@ -26,6 +27,7 @@ from livesnn.app.playing.values import Choices, StateMode
 from livesnn.app.presenter import Presenter
 from livesnn.app.recorder import Recorder
 from livesnn.app.source_chooser import SourceChooser, dropped_file, readable_source
+from livesnn.events.orientation import Orientation
 from livesnn.infer import Engine, Model
 
 POLL_MS = 16
@@ -64,11 +66,14 @@ class MainWindow(WindowLayout):
                 pre_roll_s=self.settings.now.pre_roll_s,
                 view=self.appearance.spec,
                 denoise=self.settings.now.denoise,
+                decider=self.settings.now.decider,
+                denied=self.settings.now.denied,
             ),
             picture_every_s=picture_every_s,
         )
         self.source_chooser = SourceChooser(self, self.settings, self.open)
         self.recorder = Recorder(self, self.player, self.settings, self._remember, self.open)
+        self.deciding = Deciding(self, self.player, self.settings)
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.presenter = Presenter(self, self.player, self._opened)
         self._connect()
@@ -88,6 +93,7 @@ class MainWindow(WindowLayout):
             **self.appearance.slots(),
             **self.source_chooser.slots(),
             **self.recorder.slots(),
+            **self.deciding.slots(),
             "quit": self.quit,
             "play": player.toggle,
             "back": lambda: player.seek(player.t_us / 1e6 - 1),
@@ -97,9 +103,9 @@ class MainWindow(WindowLayout):
             "slower": transport.slower,
             "faster": transport.faster,
             "loop": transport.loop.setChecked,
-            "turn": lambda: self._orient(quarter_turns=(self.settings.now.quarter_turns + 1) % 4),
-            "mirrored_camera": lambda mirrored: self._orient(mirrored_camera=mirrored),
-            "upright": lambda: self._orient(quarter_turns=0, mirrored_camera=False),
+            "turn": lambda: self._turn(lambda now: replace(now, quarter_turns=(now.quarter_turns + 1) % 4)),
+            "mirrored_camera": lambda mirrored: self._turn(lambda now: replace(now, mirrored=mirrored)),
+            "upright": lambda: self._turn(lambda now: Orientation()),
             "denoise": self.set_denoise,
             "learn_hot_pixels": player.learn_hot_pixels,
             "model": self.choose_model,
@@ -135,7 +141,7 @@ class MainWindow(WindowLayout):
         now = self.settings.now
         self.transport.loop.setChecked(now.loop)
         self.commands.check("loop", now.loop)
-        self.commands.check("mirrored_camera", now.mirrored_camera)
+        self._show_orientation()
         self.commands.check("denoise", now.denoise)
         self.numbers.show_denoise(now.denoise)
         self.commands.check("state:carry")
@@ -144,11 +150,17 @@ class MainWindow(WindowLayout):
 
     # What a person wants
 
-    def open(self, source: SourceLike, model: str | None = None) -> None:
-        """Play this, with this model alone, or the chosen one; what goes wrong is shown as a banner."""
+    def open(
+        self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
+    ) -> None:
+        """Play this, with this model alone, or the chosen one; what goes wrong is shown as a banner.
+
+        ``orientation``: for this opening; None: what is remembered of a camera, upright for anything else.
+        """
         if isinstance(source, str | Path):
             self.source_chooser.visit(str(source))
-        self.player.play(source, model)
+        self.player.play(source, model, orientation)
+        self._show_orientation()
         self.presenter.begin()
 
     @Slot()
@@ -191,17 +203,29 @@ class MainWindow(WindowLayout):
         """Close the window."""
         self.close()
 
-    def _orient(self, **how: object) -> None:
-        self.settings.change(**how)
-        self.commands.check("mirrored_camera", self.settings.now.mirrored_camera)
-        self.player.play_again()
-        self.presenter.begin()
+    def _turn(self, turned: Callable[[Orientation], Orientation]) -> None:
+        if self.player.orientation is not None:
+            self.player.turn(turned(self.player.orientation))
+            self.presenter.begin()
+        self._show_orientation()
+
+    def _show_orientation(self) -> None:
+        """Let the menu say how the source is turned, where it can be."""
+        orientation = self.player.orientation
+        for name in ("turn", "mirrored_camera", "upright"):
+            self.commands[name].setEnabled(orientation is not None)
+        shown = orientation or Orientation()
+        self.commands["turn"].setText(
+            f"{TURN} (now {90 * shown.quarter_turns}°)" if shown.quarter_turns else TURN
+        )
+        self.commands.check("mirrored_camera", shown.mirrored)
 
     def _show_view(self) -> None:
         self.player.apply(replace(self.player.choices, view=self.appearance.spec))
 
     def _opened(self) -> None:
-        """Keep what has been opened among the recent sources."""
+        """Show how it is turned, and keep what has been opened among the recent sources."""
+        self._show_orientation()
         if isinstance(self.player.source, str | Path):
             self._remember(str(self.player.source))
 

@@ -195,7 +195,9 @@ class Presenter:
         duration_s = None if opened.duration_us is None else opened.duration_us / 1e6
         window.transport.set_recording(duration_s, card.classes, opened.labels)
         self._clear(card)
+        window.readout.show_doubt(card.on_another_sensor(*opened.sensor) if opened.has_events else "")
         window.view.set_input(card.input)
+        window.view.set_orientation(opened.orientation)
         window.view.show_ways_on(opened.name.startswith(SIMULATION))
         if opened.path is not None and duration_s and opened.has_events:
             self._profile_reader = ProfileReader(opened.path)

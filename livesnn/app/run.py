@@ -7,13 +7,15 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
 
 from livesnn.app.playing.demo import demo, own_model
 from livesnn.app.playing.settings import Settings, user_settings
+from livesnn.app.playing.wanted import WantedDecisions
 from livesnn.app.screen import check_screen
 from livesnn.errors import LivesnnError
 from livesnn.events import preroll
+from livesnn.events.orientation import Orientation
 from livesnn.infer import Engine
 from livesnn.signals import usual_handlers
 
@@ -33,7 +35,9 @@ def run_app(
     model: str | None = None,
     *,
     engine: Engine | None = None,
+    decisions: WantedDecisions = WantedDecisions(),  # noqa: B008 (frozen)
     pre_roll_s: float | None = None,
+    orientation: Orientation | None = None,
 ) -> Summary:
     """Show the window until it is closed; return what it did.
 
@@ -45,30 +49,38 @@ def run_app(
         Name of a shipped model, or a model folder; None: the demo's, or the one chosen last in the window.
     engine
         What runs the network; None: what was chosen last.
+    decisions
+        When a decision is made, and of which classes of the first model.
     pre_roll_s
         How much of what came before a recording's start is in it; None: what was chosen last.
+    orientation
+        What makes the source upright, until another is opened; None: as is remembered of a camera.
 
     Raises
     ------
     LivesnnError
         There is no screen; or nothing was ever shown, because the source or the model failed (after the window
         has been closed); or the environment's LIVESNN_QUIT_AFTER, after which the window closes, is neither a
-        number of seconds nor "first-frame"; or such a pre-roll can't be kept.
+        number of seconds nor "first-frame"; or such a pre-roll can't be kept; or ``decisions`` can't be made.
     """
     quit_after = _quit_after()
     _check_pre_roll(pre_roll_s or 0.0)
+    settings = user_settings()
+    decisions.decider(settings.now.decider)
     check_screen()
     from livesnn.app import watchdog  # not before: without Qt's libraries it can't be imported
     from livesnn.app.main_window import MainWindow
 
-    settings = user_settings()
     application = make_application(settings)
     window = MainWindow(model, engine=engine, settings=settings)
     if pre_roll_s is not None:
         window.recorder.use_pre_roll(pre_roll_s)
+    shown = _shown_first(source, model)
+    _decide(window, decisions, shown.model)
     with _closed_by_signals(window):
         window.show()
-        _open_first(window, source, model)
+        if shown.source is not None:
+            window.open(shown.source, shown.model, orientation)
         _close_after(window, quit_after)
         watch = watchdog.Watchdog(window) if os.environ.get(watchdog.ENVIRONMENT) else None
         application.exec()
@@ -105,11 +117,25 @@ def make_application(settings: Settings) -> QApplication:
     return application
 
 
-def _open_first(window: MainWindow, source: str | None, model: str | None) -> None:
+class _Shown(NamedTuple):
+    """What the window shows first, with this model alone; None: nothing, with the chosen one."""
+
+    source: str | None
+    model: str | None
+
+
+def _shown_first(source: str | None, model: str | None) -> _Shown:
     if source is not None:
-        window.open(source, None if model else own_model(source))
-    elif (shown := demo(model)) is not None:
-        window.open(shown.source, shown.model)
+        return _Shown(source, None if model else own_model(source))
+    return _Shown(*(demo(model) or (None, None)))
+
+
+def _decide(window: MainWindow, decisions: WantedDecisions, model: str | None) -> None:
+    from livesnn.app.model_dialog import read_card
+
+    card = read_card(model or window.player.model) if decisions.of_classes else None
+    denied = decisions.denied(card) if card is not None else ()
+    window.deciding.use(decisions.decider(window.settings.now.decider), card, denied)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from livesnn.errors import LivesnnError
 
@@ -23,6 +23,9 @@ Measurement = Literal[
 WHAT: tuple[Measurement, ...] = (
     "decode", "slicer", "step", "latency", "startup", "simulate", "denoise",
 )  # fmt: skip
+EngineName = Literal["onnx", "spike", "torch"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+"""Whose step is timed."""
 FigureName = Literal["fig6", "fig7", "fig8", "fig9", "curves", "reset", "operations"]
 MeasuredName = Literal["fig1", "fig2", "state"]
 """What has no cells."""
@@ -34,13 +37,15 @@ VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "lightning", "PySide6-Esse
 class Options:
     """What is measured how often; see `livesnn bench --help`.
 
-    ``source`` is of "step" and "density"; ``real`` is of "simulator" and "transfer", ``report`` of
-    "simulator", ``people`` of that and "sensors"; ``seconds``, ``rates`` and ``threads`` of "sustained".
+    ``source`` is of "step" and "density"; ``engines``, () being all, of "step"; ``real`` is of "simulator" and
+    "transfer", ``report`` of "simulator", ``people`` of that and "sensors"; ``seconds``, ``rates`` and ``threads`` of
+    "sustained".
     """
 
     model: str = "nmnist"
     source: str = ""
     repeats: int = 5
+    engines: tuple[str, ...] = ()
     peers: bool = False
     real: Path = Path("data")
     report: Path = Path("simulator")
@@ -55,19 +60,9 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
 
     All others are measured only by name: they take minutes, torch, matplotlib, or real clips.
     """
+    _check(what, options)
     model, repeats = options.model, options.repeats
-    if options.peers and not {"train", "formats", "step"} & set(what):
-        raise LivesnnError(
-            "--peers compares training, reading or a step alone: livesnn bench train --peers, or formats, or step"
-        )
-    if repeats < 1:
-        raise LivesnnError(f"{repeats} repeats measure nothing: give --repeats 1 or more")
-    if options.people < 10:
-        raise LivesnnError(f"{options.people} people are no distribution: give --people 10 or more")
-    if not 0 < options.seconds < math.inf or any(rate < 1000 for rate in options.rates):
-        raise LivesnnError("nothing is measured in no time, or at fewer than 1000 events/s: give more")
-    if options.threads is not None and options.threads < 1:
-        raise LivesnnError(f"{options.threads} threads can't run a model: give --threads 1 or more")
+    engines = cast(tuple[EngineName, ...], options.engines)
     from livesnn.bench.bandwidth import bench_bandwidth
     from livesnn.bench.decode import bench_decode
     from livesnn.bench.denoise import bench_denoise
@@ -86,7 +81,7 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
         "decode": lambda: bench_decode(repeats),
         "formats": lambda: bench_formats(repeats, peers=options.peers),
         "slicer": lambda: bench_slicer(repeats),
-        "step": lambda: bench_step(model, repeats, options.source, peers=options.peers),
+        "step": lambda: bench_step(model, repeats, options.source, engines=engines, peers=options.peers),
         "latency": lambda: bench_latency(model),
         "startup": lambda: bench_startup(model, repeats),
         "denoise": lambda: bench_denoise(repeats),
@@ -103,6 +98,33 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
     }
     figures: dict[str, object] = {name: measurements[name]() for name in what or WHAT}
     return {"machine": machine(), **figures}
+
+
+def _check(what: Sequence[Measurement], options: Options) -> None:
+    """Raise LivesnnError on options that measure nothing, or something else than is asked for."""
+    if options.peers and not {"train", "formats", "step"} & set(what):
+        raise LivesnnError(
+            "--peers compares training, reading or a step alone: livesnn bench train --peers, or formats, or step"
+        )
+    if options.repeats < 1:
+        raise LivesnnError(f"{options.repeats} repeats measure nothing: give --repeats 1 or more")
+    if options.people < 10:
+        raise LivesnnError(f"{options.people} people are no distribution: give --people 10 or more")
+    if not 0 < options.seconds < math.inf or any(rate < 1000 for rate in options.rates):
+        raise LivesnnError("nothing is measured in no time, or at fewer than 1000 events/s: give more")
+    if options.threads is not None and options.threads < 1:
+        raise LivesnnError(f"{options.threads} threads can't run a model: give --threads 1 or more")
+    _check_engines(what, options.engines)
+
+
+def _check_engines(what: Sequence[Measurement], engines: Sequence[str]) -> None:
+    if engines and "step" not in (what or WHAT):
+        raise LivesnnError("--engines are those of a step: livesnn bench step --engines onnx spike")
+    for number, name in enumerate(engines):
+        if name not in ENGINES:
+            raise LivesnnError(f"no engine {name!r} to time; there is: {', '.join(ENGINES)}")
+        if name in engines[:number]:
+            raise LivesnnError(f"engine {name!r} is there twice: give each once")
 
 
 def machine() -> dict[str, object]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from livesnn.bench.bandwidth import bench_bandwidth, limit, threads_name
 from livesnn.bench.dense_network import SETTLING, SLICE, card_of, write_levelled
-from livesnn.bench.onnx_best import BoundOnnx, write_int8
-from livesnn.bench.spread import spread
-from livesnn.bench.step import THREADS
+from livesnn.bench.onnx_best import INT8, best_float32, onnx_ways
+from livesnn.bench.turns import THREADS, Times, by_turns, times_as_fast
 from livesnn.card import ModelCard
 from livesnn.errors import DataError
 from livesnn.events.frames import Frame, frames
@@ -36,23 +33,6 @@ TOLERANCE = 0.1
 """Of a layer's density, of the target."""
 N_FRAMES = 60
 """Behind those in which the network, and the other engine's threads, come to rest (`SETTLING`)."""
-RANGED = 10
-"""Frames from which ONNX Runtime's 8-bit kernels take the range of their currents."""
-
-
-Times = npt.NDArray[np.float64]
-
-
-class Pass(NamedTuple):
-    """All frames on one engine: ms of each step, the winner of each, and the share of steps that spikes drove."""
-
-    ms: Times
-    winners: npt.NDArray[np.int64]
-    spike_steps: float
-
-
-PAUSE_S = 0.1
-"""Between two engines: ONNX Runtime's threads look for work after a step, where the next's would be."""
 
 
 def bench_density(
@@ -118,14 +98,8 @@ def _inputs(source: str, card: ModelCard) -> list[Frame]:
 
 def _models(folder: Path, inputs: Sequence[Frame]) -> dict[str, Model]:
     """Return the same network on each engine, ONNX Runtime's first."""
-    path = folder / "model.onnx"
-    onnx = load_model(folder, "onnx", threads=THREADS)
-    models: dict[str, Model] = {"onnx": onnx, "onnx_bound": BoundOnnx(path, onnx.card, threads=THREADS)}
-    if onnx.card.network.weight_bits == 8:
-        int8 = folder / "int8.onnx"
-        write_int8(path, int8, onnx, inputs[:RANGED])
-        models["onnx_int8"] = BoundOnnx(int8, onnx.card, threads=THREADS)
-    return {**models, "spike": load_model(folder, "spike", threads=THREADS)}
+    spike = load_model(folder, "spike", threads=THREADS)
+    return {**onnx_ways(folder, inputs, threads=THREADS), "spike": spike}
 
 
 def _measure(
@@ -146,8 +120,9 @@ def _measure(
     """
     card = models["onnx"].card
     density = _density(models["onnx"], inputs)
-    onnx, spike = (_pass(models[name], inputs) for name in ("onnx", "spike"))
-    compared = _compared(_by_turns(models, inputs, repeats))
+    passes = by_turns(models, inputs, repeats)
+    onnx, spike = passes["onnx"][0], passes["spike"][0]
+    compared = _compared({name: [one.ms[SETTLING:] for one in of_one[1:]] for name, of_one in passes.items()})
     counts = float(np.mean([np.count_nonzero(frame.data) for frame in inputs[SETTLING:]]))
     least = limit(card, density, counts, speeds)
     goal = GOALS.get(target, NEVER_BELOW)
@@ -166,18 +141,6 @@ def _measure(
     }
 
 
-def _by_turns(models: Mapping[str, Model], inputs: Sequence[Frame], repeats: int) -> dict[str, list[Times]]:
-    """Return each engine's ms of a step, [repeats] of [frames]: all frames on one, on the next, and backwards."""
-    timed: dict[str, list[Times]] = {name: [] for name in models}
-    for model in models.values():
-        _pass(model, inputs)
-    for repeat in range(repeats):
-        for name in list(models)[:: 1 if repeat % 2 == 0 else -1]:
-            time.sleep(PAUSE_S)
-            timed[name].append(_pass(models[name], inputs).ms[SETTLING:])
-    return timed
-
-
 def _compared(timed: Mapping[str, Sequence[Times]]) -> dict[str, Any]:
     """Return engines (ms_p50, ms_p95, ms_p99 of each), best, and ratio, median, min and max over the repeats.
 
@@ -185,9 +148,9 @@ def _compared(timed: Mapping[str, Sequence[Times]]) -> dict[str, Any]:
     float32; ratio_int8: as its 8 bits, where they are there.
     """
     engines = {name: Percentiles.of(np.concatenate(passes)).named() for name, passes in timed.items()}
-    best = min(("onnx", "onnx_bound"), key=lambda name: engines[name]["ms_p50"])
-    more = {"ratio_int8": _ratio(timed["onnx_int8"], timed["spike"])} if "onnx_int8" in timed else {}
-    return {"engines": engines, "best": best, "ratio": _ratio(timed[best], timed["spike"]), **more}
+    best = best_float32(engines)
+    more = {"ratio_int8": times_as_fast(timed[INT8], timed["spike"])} if INT8 in timed else {}
+    return {"engines": engines, "best": best, "ratio": times_as_fast(timed[best], timed["spike"]), **more}
 
 
 def _density(model: Model, inputs: Sequence[Frame]) -> FloatArray:
@@ -197,19 +160,3 @@ def _density(model: Model, inputs: Sequence[Frame]) -> FloatArray:
         _, state = model.step(frame, state)
         seen.append(density_and_mean(state, model.card.neuron.threshold)[0][:-1])
     return np.mean(seen[SETTLING:], axis=0)
-
-
-def _pass(model: Model, inputs: Sequence[Frame]) -> Pass:
-    ms, winners, spike_steps, state = [], [], 0, model.initial_state()
-    for frame in inputs:
-        begun_s = time.perf_counter()
-        output, state = model.step(frame, state)
-        ms.append(1e3 * (time.perf_counter() - begun_s))
-        winners.append(int(output.argmax()))
-        spike_steps += model.engine == "spike"
-    return Pass(np.array(ms), np.array(winners), spike_steps / len(inputs))
-
-
-def _ratio(others: Sequence[Times], ours: Sequence[Times]) -> dict[str, float]:
-    """Return how many times as fast ours is by the medians of each repeat."""
-    return spread([np.median(other) / np.median(our) for other, our in zip(others, ours, strict=True)])

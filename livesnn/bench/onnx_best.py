@@ -1,4 +1,4 @@
-"""ONNX Runtime by IO binding, and by its own 8-bit kernels. Not here: its Model (infer/onnx_engine.py).
+"""ONNX Runtime at its best: by IO binding, and by its own 8-bit kernels. Not here: its Model (infer/onnx_engine.py).
 
 Both are here to be compared with; `write_int8` needs onnx, of livesnn[train].
 """
@@ -6,7 +6,9 @@ Both are here to be compared with; `write_int8` needs onnx, of livesnn[train].
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,43 @@ import onnxruntime
 
 from livesnn.card import ModelCard
 from livesnn.events.frames import Frame
-from livesnn.infer import Model, State, zero_state
+from livesnn.infer import Model, State, load_model, zero_state
 from livesnn.infer.onnx_engine import feeds, session_options
 
+FLOAT32 = ("onnx", "onnx_bound")
+INT8 = "onnx_int8"
+RANGED = 10
+"""Frames from which ONNX Runtime's 8-bit kernels take the range of their currents."""
+
 Feeds = dict[str, npt.NDArray[np.generic]]
+
+
+def onnx_ways(folder: Path, frames: Sequence[Frame], *, threads: int) -> dict[str, Model]:
+    """Return a model folder on ONNX Runtime in each of its ways: `FLOAT32`, and `INT8` of kernels in 8 bits.
+
+    ``frames``: the first `RANGED` of them give the currents' range. Without onnx installed `INT8` isn't among them.
+
+    Raises
+    ------
+    ModelError
+        The folder has no graph that can be run.
+    """
+    path = folder / "model.onnx"
+    onnx = load_model(folder, "onnx", threads=threads)
+    ways: dict[str, Model] = dict(
+        zip(FLOAT32, (onnx, BoundOnnx(path, onnx.card, threads=threads)), strict=True)
+    )
+    if onnx.card.network.weight_bits == 8 and find_spec("onnx") is not None:
+        with tempfile.TemporaryDirectory() as scratch:
+            int8 = Path(scratch) / "int8.onnx"
+            write_int8(path, int8, onnx, frames[:RANGED])
+            ways[INT8] = BoundOnnx(int8, onnx.card, threads=threads)
+    return ways
+
+
+def best_float32(engines: Mapping[str, Mapping[str, float]]) -> str:
+    """Return which of ONNX Runtime's ways in float32 has the least ms_p50."""
+    return min(FLOAT32, key=lambda name: engines[name]["ms_p50"])
 
 
 class BoundOnnx:

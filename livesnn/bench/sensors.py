@@ -27,8 +27,8 @@ def bench_sensors(model: str, people: int) -> dict[str, object]:
     Returns
     -------
     For each sensor its mean ``events_per_s`` and, of ``n`` clips, which share is right with its 95 % interval
-    (Wilson): with counts ``scaled`` by area, as `Slicer` does it, and ``as_they_come``; each with the state reset at each clip
-    and carried from clip to clip in a shuffled order.
+    (Wilson): with counts ``scaled`` by area, as `Slicer` does it, and ``as_they_come``; each with the state reset at
+    each clip and carried from clip to clip in a shuffled order.
 
     Raises
     ------

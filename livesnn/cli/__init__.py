@@ -10,8 +10,9 @@ from collections.abc import Callable
 from livesnn.cli.bench import bench
 from livesnn.cli.lab import data, evaluate, train
 from livesnn.cli.machine import doctor, prepare
-from livesnn.cli.streams import convert, devices, gui, info, record, run, simulate
+from livesnn.cli.streams import convert, devices, info, record, run, simulate
 from livesnn.cli.tables import tables
+from livesnn.cli.window import gui
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "gui": gui,

@@ -18,6 +18,7 @@ def bench(
     model: str = "nmnist",
     repeats: int = 5,
     source: str = "",
+    engines: tuple[str, ...] = (),
     peers: bool = False,
     data: Path = Path("data"),
     out: Path = Path("simulator"),
@@ -29,6 +30,8 @@ def bench(
 ) -> int:
     """Measure this machine; JSON.
 
+    step: a frame on each engine, by turns; ONNX Runtime with IO binding and without, the faster of which is compared
+    with ("best"), and of models with kernels in 8 bits by its own 8 bits too (needs livesnn[train]).
     density: the spike-driven engine beside ONNX Runtime at 1 to 100 % of spikes, and the least time that reading
     takes (ten minutes); bandwidth: reading alone.
 
@@ -42,6 +45,8 @@ def bench(
         Runs of each.
     source
         With step and density: a recording, whose frames are taken; default: a blob that moves, a shipped clip.
+    engines
+        With step: which of onnx, spike and torch; default: those that are installed and can run the model.
     peers
         With step: the same network with torch.compile and in OpenVINO, SpikingJelly, snnTorch and Norse too, those of
         them that are installed (pip install openvino spikingjelly snntorch norse). With train: in SpikingJelly and
@@ -68,6 +73,7 @@ def bench(
         model,
         source,
         repeats,
+        engines=engines,
         peers=peers,
         real=data,
         report=out,

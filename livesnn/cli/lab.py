@@ -137,7 +137,8 @@ def evaluate(
     split
         "validation": the clips kept from the model's training, by the seed in its card.
     stream
-        Measure on about so many minutes of uncut gestures instead, the state carried (gestures-sim, dvs-gesture).
+        Measure on about so many minutes of uncut gestures instead, the state carried: of gestures-sim, dvs-gesture,
+        or a folder's recordings with tables of labels, where what is between two labels counts as nothing performed.
     threshold
         With --stream: probability that a decision needs.
     keep
@@ -145,7 +146,7 @@ def evaluate(
     smoothing
         With --stream: share of a frame's probabilities that is those of the frame before.
     seed
-        Of the clips' order in one stream; with --stream of the person, or of the recordings' order.
+        Of the clips' order in one stream; with --stream of the person, or of dvs-gesture's recordings' order.
     engine
         What runs the network; onnx as in a training's own measurement: what is measured must not depend on what
         happens to be compiled.

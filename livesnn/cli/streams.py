@@ -1,4 +1,4 @@
-"""The commands for events and decisions, from gui to simulate. Not here: making models (lab.py)."""
+"""The commands for events and decisions, from run to simulate. Not here: the window (window.py), models (lab.py)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from livesnn.cli.turned import AS_IT_COMES, Turned
 from livesnn.errors import SourceError
 from livesnn.files import expanded
 from livesnn.progress import Progress
@@ -18,34 +19,6 @@ from livesnn.report import say, share_done, write, write_json
 READING_S = 2.0  # that takes longer is shown
 
 Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-
-
-def gui(
-    source: tyro.conf.Positional[str | None] = None,
-    /,
-    *,
-    model: str | None = None,
-    engine: Literal["auto", "onnx", "spike", "torch"] | None = None,
-    pre_roll: float | None = None,
-) -> int:
-    """Open the window.
-
-    Parameters
-    ----------
-    source
-        Recording, camera, camera:SERIAL, tcp://HOST:PORT, simulate:gestures, or a video or simulate:digits
-        for a model of video; default: the demo.
-    model
-        Name of a shipped model, or a model folder; default: the demo's, or the one chosen last in the window.
-    engine
-        What runs the network; default: what was chosen last, auto at first.
-    pre_roll
-        Seconds from before the button in what is recorded; default: what was chosen last, 0 at first.
-    """
-    from livesnn.app.run import run_app
-
-    write_json(run_app(source, model, engine=engine, pre_roll_s=pre_roll))
-    return 0
 
 
 def run(
@@ -63,6 +36,7 @@ def run(
     deny: tuple[str, ...] = (),
     seconds: float | None = None,
     denoise: bool = False,
+    turned: Turned = AS_IT_COMES,
     json: bool = False,
 ) -> int:
     """Decide without a window: one line a window (or frame), then a summary.
@@ -116,6 +90,7 @@ def run(
         decider=decider,
         seconds=seconds,
         denoise=denoise,
+        orientation=turned.orientation,
         notify=_notice("run"),
         reading=_reading("run", source),
     )
@@ -130,10 +105,18 @@ def run(
     return 0
 
 
-def record(source: Source, out: tyro.conf.Positional[Path], /, *, seconds: float | None = None) -> int:
+def record(
+    source: Source,
+    out: tyro.conf.Positional[Path],
+    /,
+    *,
+    seconds: float | None = None,
+    turned: Turned = AS_IT_COMES,
+) -> int:
     """Write a camera, a stream or another recording to an .aedat4 file, until Ctrl-C or for so long.
 
-    Always as it comes, with its noise: livesnn convert --denoise makes a file without.
+    Always with its noise (livesnn convert --denoise makes a file without), and as it comes, unless it is turned here:
+    a file is upright, and is played as it is.
 
     Parameters
     ----------
@@ -146,12 +129,15 @@ def record(source: Source, out: tyro.conf.Positional[Path], /, *, seconds: float
     """
     from livesnn.events.capture import record as capture
     from livesnn.events.recording import Recording
+    from livesnn.events.upright import Upright
     from livesnn.sources import open_source
 
+    orientation = turned.orientation
     with _reading("record", source) as progress:
         opened = open_source(source, notify=_notice("record"), progress=progress)
     left_out = opened.streams_left_out() if isinstance(opened, Recording) else []
-    done = capture(opened, expanded(out), seconds=seconds)
+    upright = opened if orientation is None else Upright(opened, orientation)
+    done = capture(upright, expanded(out), seconds=seconds)
     for warning in (*left_out, *opened.warnings):
         say(f"livesnn record: {warning}")
     say(f"{done.events:,} events in {done.seconds:.1f} s written to {done.path}, {done.dropped:,} dropped")
@@ -252,7 +238,13 @@ def convert(
 
 
 def simulate(
-    out: tyro.conf.Positional[Path], /, *, scene: str = "gestures", seed: int = 0, seconds: float = 5.0
+    out: tyro.conf.Positional[Path],
+    /,
+    *,
+    scene: str = "gestures",
+    sensor: Annotated[str, tyro.conf.arg(metavar="WxH")] = "",
+    seed: int = 0,
+    seconds: float = 5.0,
 ) -> int:
     """Make a recording without a camera: a drawn person's gestures, or a drawn digit in saccades.
 
@@ -263,6 +255,9 @@ def simulate(
     scene
         "gestures" (one after another), one of them, such as "hand_clapping", "idle", "walking",
         "nobody", or "digit-0" to "digit-9".
+    sensor
+        Its width and height, such as 346x260, of a scene with people; default: 128x128. Pictures are 4 ms apart, in
+        which an edge moves by up to two pixels at the default, and by more the larger the sensor is.
     seed
         The same seed gives the same events.
     seconds
@@ -272,12 +267,13 @@ def simulate(
     from livesnn.simulate.scenes import check_scene, scene_resolution, simulate_scene
 
     check_scene(scene, seed=seed, seconds=seconds)
+    resolution = scene_resolution(scene, sensor)
     out = expanded(out)
     count = 0
-    writer = Aedat4Writer(out, scene_resolution(scene), f"simulated {scene}, seed {seed}")
+    writer = Aedat4Writer(out, resolution, f"simulated {scene}, seed {seed}")
     try:
         with writer:
-            for events in simulate_scene(scene, seed=seed, seconds=seconds):
+            for events in simulate_scene(scene, seed=seed, seconds=seconds, resolution=resolution):
                 writer.write(events)
                 count += len(events)
     except BaseException:  # such as Ctrl-C: an unfinished file would be in the way next time

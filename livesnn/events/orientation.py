@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution
 
@@ -41,6 +43,12 @@ class Orientation:
                 f"a camera's orientation can't be {self.quarter_turns} quarter turns: give 0, 1, 2 or 3"
             )
 
+    @property
+    def words(self) -> str:
+        """What a person reads: "turned 180°, mirrored"; "" where nothing is done."""
+        turned = [f"turned {90 * self.quarter_turns}°"] * bool(self.quarter_turns)
+        return ", ".join(turned + ["mirrored"] * self.mirrored)
+
     def resolution(self, sensor: Resolution) -> Resolution:
         """Return the size of the upright picture."""
         return Resolution(sensor.height, sensor.width) if self.quarter_turns % 2 else sensor
@@ -65,7 +73,9 @@ def orient(events: Events, resolution: Resolution, orientation: Orientation) -> 
     """
     if orientation == Orientation():
         return events
-    oriented = events.copy()
+    oriented = np.empty_like(events)
+    for name in ("t", "p"):  # field by field: 190 Mev/s, 10 by a copy of the whole
+        oriented[name] = events[name]
     x, y = events["x"], events["y"]
     turns = orientation.quarter_turns
     # Unsigned, so that what lies outside (x ≥ width) wraps to far outside.

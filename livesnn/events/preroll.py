@@ -1,4 +1,4 @@
-"""PreRoll: what is live goes on the tape, if there is one, and is kept for some seconds, for the next one.
+"""PreRoll: what is live goes on the tape, if there is one, upright, and is kept for some seconds, for the next one.
 
 Not here: the file (tape.py).
 """
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from livesnn.events import Events, EventSource
+from livesnn.events.orientation import Orientation, orient
 from livesnn.events.tape import Tape
 from livesnn.threads import Queued
 
@@ -27,6 +28,8 @@ class PreRoll:
     ----------
     source
         Whose packets these are, for the file.
+    orientation
+        What makes them upright.
     kept_bytes
         At most; the oldest go first.
     clock
@@ -36,11 +39,13 @@ class PreRoll:
     def __init__(
         self,
         source: EventSource,
+        orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
         *,
         kept_bytes: int = KEPT_BYTES,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._source = source
+        self._orientation = orientation
         self._kept_bytes = kept_bytes
         self._clock = clock
         self._lock = threading.Lock()  # guards what follows; nobody waits for a disk while holding it
@@ -50,11 +55,17 @@ class PreRoll:
         self._tape: Tape | None = None
 
     def put(self, packet: Events) -> None:
-        """Keep a packet, EVENTS_DTYPE [N], which nobody may change any more, and put it on the tape."""
-        queued = Queued(packet, self._clock(), None, self._source.connection)
+        """Keep a packet as it comes, EVENTS_DTYPE [N], which nobody may change any more, and put it on the tape.
+
+        A tape that began when the source was turned otherwise goes on as it began.
+        """
+        sensor = self._source.resolution
+        upright = orient(packet, sensor, self._orientation)
+        queued = Queued(upright, self._clock(), None, self._source.connection)
         with self._lock:
-            if self._tape is not None:
-                self._tape.put(packet, queued.connection)
+            if (tape := self._tape) is not None:
+                as_begun = tape.orientation == self._orientation
+                tape.put(upright if as_begun else orient(packet, sensor, tape.orientation), queued.connection)
             if packet.size and self._seconds:
                 self._recent.append(queued)
                 self._recent_bytes += queued.cost
@@ -75,8 +86,14 @@ class PreRoll:
         """Return a tape with what is kept, which goes on with what arrives next: no packet is missing or twice."""
         with self._lock:
             self._forget(self._clock())
-            source = self._source
-            self._tape = Tape(path, source.resolution, source.camera, before=self._recent, clock=self._clock)
+            self._tape = Tape(
+                path,
+                self._orientation.resolution(self._source.resolution),
+                self._source.camera,
+                orientation=self._orientation,
+                before=self._recent,
+                clock=self._clock,
+            )
             return self._tape
 
     def _forget(self, now_s: float) -> None:

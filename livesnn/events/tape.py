@@ -13,6 +13,7 @@ from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution
 from livesnn.events.disk import PLENTY, require_room
 from livesnn.events.labels import LabelWriter
+from livesnn.events.orientation import Orientation
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.timing import Timing
 from livesnn.threads import PacketQueue, Policy, Queued, Worker
@@ -49,7 +50,9 @@ class Tape:
     path
         A new file, of suffix .aedat4; opened in the thread, so that what is wrong with it is in `error`.
     resolution, camera
-        Of the events, as the camera gives them; the camera's name for the file.
+        Of the events that are put; the camera's name for the file.
+    orientation
+        What has made them upright: for whoever puts others.
     policy
         "drop_oldest" for what can't wait, "block" for a recording: `put` waits for the disk, and times that jump
         back stay as they are.
@@ -74,12 +77,14 @@ class Tape:
         resolution: Resolution,
         camera: str,
         *,
+        orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
         policy: Policy = "drop_oldest",
         buffer_bytes: int = BUFFER_BYTES,
         before: Iterable[Queued] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.path = path
+        self.orientation = orientation
         self.file_bytes = 0
         self.room_bytes = PLENTY
         self.recorded = Recorded(path, events=0, dropped=0, seconds=0.0)

@@ -140,7 +140,7 @@ class Decider:
         if confidence >= self._threshold(card.classes[best]):
             label = card.classes[best]
             return Decision(label if self._may(label) else None, confidence, likely)
-        if before.label is not None:
+        if before.label is not None and self._may(before.label):
             kept = float(likely[card.classes.index(before.label)])
             if kept >= (KEPT * self.threshold if self.keep is None else self.keep):
                 return Decision(before.label, kept, likely)

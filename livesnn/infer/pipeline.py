@@ -99,7 +99,7 @@ def run(
     model: Model,
     *,
     state: StateMode | Callable[[], StateMode] = "carry",
-    decider: Decider = Decider(),  # noqa: B008 (frozen)
+    decider: Decider | Callable[[], Decider] = Decider(),  # noqa: B008 (frozen)
     reset_requested: Callable[[], bool] = lambda: False,
 ) -> Iterator[Result]:
     """Yield one Result a frame, for as long as there are frames; whatever ``frames`` raises passes through.
@@ -112,7 +112,7 @@ def run(
         "carry": the state lives for ever. "reset": it is zeroed at the beginning of each window as well;
         windows and their rates are counted as before. A callable is asked once a frame.
     decider
-        Turns rates into a decision.
+        Turns rates into a decision. A callable is asked once a frame.
     reset_requested
         Asked once a frame; True resets the state before that frame, as `Frame.start` does. Both restart the
         windows and forget the outputs so far.
@@ -123,7 +123,7 @@ def run(
         A frame doesn't fit the model, ``state`` is something else, or ``decider`` names a class it hasn't.
     """
     card = model.card
-    decider.check(card)
+    deciding = _decider(decider, card)
     window, decision = _Window(card), UNDECIDED
     membranes = model.initial_state()
     carried = 0
@@ -143,7 +143,9 @@ def run(
         stepped_s = time.perf_counter()
         index, frame_in_window = window.add(output)
         rates = window.rates()
-        decision = decider.decide(rates, membranes[-1], card, decision)
+        if callable(decider):
+            deciding = _decider(decider, card)
+        decision = deciding.decide(rates, membranes[-1], card, decision)
         if not window.full:
             decision = Decision(None, 0.0, decision.probabilities)
         latency = _latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter())
@@ -171,6 +173,12 @@ def _mode(state: StateMode | Callable[[], StateMode]) -> StateMode:
     if mode not in get_args(StateMode):
         raise ModelError(f"unknown state {mode!r}: use 'carry' or 'reset'")
     return mode
+
+
+def _decider(decider: Decider | Callable[[], Decider], card: ModelCard) -> Decider:
+    now = decider() if callable(decider) else decider
+    now.check(card)
+    return now
 
 
 class _Window:

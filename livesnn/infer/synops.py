@@ -39,7 +39,12 @@ def mean_density(density: FloatArray, card: ModelCard) -> float:
 
 def synops(density: FloatArray, card: ModelCard) -> float:
     """Return the synaptic operations (effective ACs) of one frame, from each hidden layer's density [layers − 1]."""
-    return float(np.sum(density * _hidden_neurons(card) * fan_out(card)))
+    return float(np.sum(density * dense_synops(card)))
+
+
+def dense_synops(card: ModelCard) -> FloatArray:
+    """Return each hidden layer's synaptic operations of one frame [layers − 1] if all its neurons spiked."""
+    return _hidden_neurons(card) * np.array(fan_out(card))
 
 
 class Costs(TypedDict):

@@ -90,13 +90,14 @@ def gesture_stream(
     gestures: tuple[str, ...] = GESTURES,
     segment_s: tuple[float, float] = (3.0, 6.0),
     lamp_share: float = LAMP_SHARE,
+    resolution: Resolution = RESOLUTION,
 ) -> Iterator[Take]:
     """Yield one person's events for ever, 0.1 s at a time: each gesture and the change to it, in random order.
 
     Every gesture comes once before one comes again. ``lamp_share``: how probable a flickering lamp is.
     """
     rng = gesture_random(use, seed)
-    scene = draw_scene(rng, RESOLUTION, lamp_share)
+    scene = draw_scene(rng, resolution, lamp_share)
     film, before = None, None
     now_us = 0
     for gesture in _rounds(gestures, rng):

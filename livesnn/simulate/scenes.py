@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +15,8 @@ from livesnn.simulate.motions import GESTURES, NOTHING
 ALL_GESTURES = "gestures"
 DIGITS = tuple(f"digit-{digit}" for digit in range(10))
 SCENES = (ALL_GESTURES, *GESTURES, *NOTHING, *DIGITS)
+SIDES = (16, 1280)
+"""Least and most pixels of a sensor's side: on a smaller one nothing is to be seen; HD cameras have the most."""
 
 
 def check_scene(scene: str, *, seed: int, seconds: float) -> None:
@@ -26,13 +29,39 @@ def check_scene(scene: str, *, seed: int, seconds: float) -> None:
         raise SourceError(f"{seconds:g} seconds can't be simulated: give a number above 0, up to 3600")
 
 
-def scene_resolution(scene: str) -> Resolution:
-    """Return the size of the sensor that sees a scene."""
-    return saccades.RESOLUTION if scene in DIGITS else gestures.RESOLUTION
+def scene_resolution(scene: str, sensor: str = "") -> Resolution:
+    """Return the size of the sensor that sees a scene: ``sensor``, such as "346x260", or by default its own.
+
+    A person is as high as the shorter side has it; a digit is seen by its own sensor alone, as N-MNIST is.
+
+    Raises
+    ------
+    SourceError
+        It is no size, out of `SIDES`, or not that of a digit.
+    """
+    own = saccades.RESOLUTION if scene in DIGITS else gestures.RESOLUTION
+    if not sensor:
+        return own
+    found = re.fullmatch(r"([0-9]{1,9})[x×]([0-9]{1,9})", sensor.lower(), re.ASCII)
+    least, most = SIDES
+    if found is None or not all(least <= int(side) <= most for side in found.groups()):
+        raise SourceError(
+            f"{sensor!r} is no sensor to simulate: give width and height from {least} to {most}, as 346x260"
+        )
+    wanted = Resolution(*map(int, found.groups()))
+    if scene in DIGITS and wanted != own:
+        raise SourceError(
+            f"{scene} is seen by N-MNIST's {own.width}x{own.height} pixels alone: leave --sensor out"
+        )
+    return wanted
 
 
-def simulate_scene(scene: str, *, seed: int, seconds: float) -> Iterator[Events]:
-    """Yield the events of one scene, the same for the same seed.
+def simulate_scene(
+    scene: str, *, seed: int, seconds: float, resolution: Resolution | None = None
+) -> Iterator[Events]:
+    """Yield the events of one scene, the same for the same seed and sensor.
+
+    ``resolution``: of `scene_resolution`; None: the scene's own.
 
     Raises
     ------
@@ -45,7 +74,8 @@ def simulate_scene(scene: str, *, seed: int, seconds: float) -> Iterator[Events]
         return
     wanted = GESTURES if scene == ALL_GESTURES else (scene,)
     end_us = round(seconds * 1e6)
-    for take in gestures.gesture_stream(seed, use="show", gestures=wanted):
+    seen_by = resolution or scene_resolution(scene)
+    for take in gestures.gesture_stream(seed, use="show", gestures=wanted, resolution=seen_by):
         yield take.events[take.events["t"] < end_us]
         if take.end_us >= end_us:
             return

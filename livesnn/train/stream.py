@@ -145,7 +145,9 @@ def evaluate_stream(
         ]
         gestures += _performed(decided, segments)
         if stream.rests:
-            rests.append(_rest(stream.name, decided, segments))
+            unknown = [(start_us + later_us, end_us + later_us) for start_us, end_us in stream.unknown]
+            busy = [*unknown, *((each.start_us, each.end_us) for each in segments)]
+            rests.append(_rest(stream.name, decided, busy))
         played_us = decided[-1].t if decided else played_us
     if not any(gesture.whole for gesture in gestures):
         raise DataError("no whole window lies within a gesture: give --stream more minutes")
@@ -185,13 +187,14 @@ def _performed(decided: Sequence[_Decided], segments: Sequence[Segment]) -> Iter
         yield _Gesture(name, start_us, end_us, list(decided[first:last]))
 
 
-def _rest(name: str, decided: Sequence[_Decided], segments: Sequence[Segment]) -> _Rest:
+def _rest(name: str, decided: Sequence[_Decided], busy: Sequence[tuple[int, int]]) -> _Rest:
+    """Return the windows of a stream that share nothing with the stretches that are no rest."""
     us, wrong = 0, 0
     for frame in decided:
         begun_us = frame.begun_us
         if begun_us is None or not frame.window_end:
             continue
-        if not any(each.start_us < frame.t and begun_us < each.end_us for each in segments):
+        if not any(start_us < frame.t and begun_us < end_us for start_us, end_us in busy):
             us += frame.t - begun_us
             wrong += frame.decision is not None
     return _Rest(name, us, wrong)

@@ -36,6 +36,7 @@ _OPENING = (
     "demo",
     "recording",
     "model",
+    "decisions",
     "shortcuts",
     "about",
 )  # rarer than the others

@@ -19,6 +19,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app import source_chooser
 from livesnn.app.actions import ENTRIES
+from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.dialogs import (
     LOOKING,
     AboutDialog,
@@ -34,6 +35,7 @@ from livesnn.app.playing.settings import Settings
 from livesnn.card import Accuracy, SliceRule
 from livesnn.events import Resolution
 from livesnn.events.cameras import Device
+from livesnn.events.orientation import Orientation
 from livesnn.infer import shipped_models
 from livesnn.paths import models_dir
 from livesnn.threads import Latest
@@ -98,6 +100,7 @@ def test_those_of_which_one_is_chosen_share_a_group_and_the_others_have_none(mak
         ("Ctrl+N", StreamDialog),
         ("Ctrl+Shift+S", RecordingDialog),
         ("Ctrl+M", ModelDialog),
+        ("Ctrl+T", DecisionsDialog),
         ("F1", ShortcutsDialog),
         ("Ctrl+F1", AboutDialog),
     ],
@@ -292,10 +295,10 @@ def test_a_file_is_named_with_its_folder() -> None:
     assert source_chooser.readable_source("tcp://host:7777") == "tcp://host:7777"
 
 
-# The camera's orientation, the model, the engine
+# The orientation, the model, the engine
 
 
-def test_another_orientation_goes_on_at_the_same_place_and_is_remembered(
+def test_another_orientation_goes_on_at_the_same_place(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     wide = write_recording(tmp_path / "wide.npz", moving_bar(20_000_000), Resolution(64, 48))
@@ -308,11 +311,11 @@ def test_another_orientation_goes_on_at_the_same_place_and_is_remembered(
     assert window.player.opened is not None
     assert window.player.opened.sensor == (48, 64)
     qtbot.waitUntil(lambda: window.transport.line.position_s >= 9.9, timeout=20_000)
-    assert window.settings.now.quarter_turns == 1
     window.commands["mirrored_camera"].trigger()
-    assert window.settings.now.mirrored_camera
+    assert window.commands["mirrored_camera"].isChecked()
+    assert window.player.orientation == Orientation(1, mirrored=True)
     window.commands["upright"].trigger()
-    assert (window.settings.now.quarter_turns, window.settings.now.mirrored_camera) == (0, False)
+    assert window.player.orientation == Orientation()
     assert not window.commands["mirrored_camera"].isChecked()
 
 

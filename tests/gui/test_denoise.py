@@ -108,10 +108,19 @@ def test_learning_hot_pixels_without_a_source_does_nothing(make_window: MakeWind
 def test_the_rows_of_the_numbers_come_and_go(qtbot: QtBot) -> None:
     panel = NumbersPanel()
     qtbot.addWidget(panel)
-    assert panel.table.rates == ["events", "frames", "density", "dropped", "skipped"]
+    assert panel.table.rates == ["events", "frames", "density", "synops", "dropped", "skipped"]
     panel.show_denoise(True)
     panel.show_statistics(Statistics(out_of_order=3, out_of_bounds=1), Percentiles())
-    assert panel.table.rates == ["events", "kept", "frames", "density", "dropped", "skipped", "put_right"]
+    assert panel.table.rates == [
+        "events",
+        "kept",
+        "frames",
+        "density",
+        "synops",
+        "dropped",
+        "skipped",
+        "put_right",
+    ]
     assert panel.texts["put_right"] == "4"
     assert "3 out of order" in panel.table.explained("put_right")
     panel.show_statistics(Statistics(), Percentiles())

@@ -18,6 +18,7 @@ from livesnn.app.widgets.header import Header
 from livesnn.app.widgets.numbers import NumbersPanel, milliseconds, scaled
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.app.widgets.state_panel import StatePanel
+from livesnn.infer.synops import energy_constants
 from livesnn.infer.tally import Percentiles
 
 from .answers import CARD, even_but, make_answer
@@ -32,6 +33,9 @@ BUSY = Statistics(
     kept_per_s=1.2e6,
     frames_per_s=33.3,
     density=0.1,
+    synops=10.3e6,
+    dense_synops=205e6,
+    energy_estimate_uj=2.393,
 )
 COST_MS = 3.0
 
@@ -140,6 +144,7 @@ def test_every_part_of_the_latency_has_three_percentiles(qtbot: QtBot) -> None:
     assert panel.texts["events"] == "1.50 M/s"
     assert panel.texts["frames"] == "33 /s"
     assert panel.texts["density"] == "10.0 %"
+    assert panel.texts["synops"] == "10.3 M of 205 M"
     assert panel.texts["dropped"] == "10"
 
 
@@ -162,7 +167,7 @@ def test_losses_stand_out_and_say_their_share(qtbot: QtBot) -> None:
     assert not has_warning()
     panel.show_statistics(BUSY, Percentiles())
     assert has_warning()
-    row = QPointF(table.width() - 5, 3.5 * min(table.height() / 5, 22))
+    row = QPointF(table.width() - 5, 4.5 * min(table.height() / 6, 22))
     assert table.tip_at(row).endswith("10 events, 1.0 % of all")
 
 
@@ -172,12 +177,33 @@ def test_every_number_is_explained(qtbot: QtBot) -> None:
     panel.resize(400, 160)
     panel.show()
     table = panel.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly)[-1]
-    height = min(table.height() / 5, 22)
-    tips = [
-        table.tip_at(QPointF(x, (row + 0.5) * height)) for x in (5, table.width() - 5) for row in range(5)
-    ]
+    height = min(table.height() / 6, 22)
+    places = [(5, row) for row in range(5)] + [(table.width() - 5, row) for row in range(6)]
+    tips = [table.tip_at(QPointF(x, (row + 0.5) * height)) for x, row in places]
     assert all(tips)
-    assert len(set(tips)) == 10
+    assert len(set(tips)) == 11
+
+
+def test_the_energy_is_said_to_be_an_estimate_and_by_what(qtbot: QtBot) -> None:
+    panel = NumbersPanel()
+    qtbot.addWidget(panel)
+    panel.clear(CARD)
+    panel.show_statistics(BUSY, Percentiles())
+    explained = panel.table.explained("synops")
+    assert "Energy, an estimate" in explained
+    assert "2.39 µJ" in explained
+    assert energy_constants(CARD) in explained
+
+
+def test_another_sensor_is_said_beside_the_decision_until_another_source(qtbot: QtBot) -> None:
+    readout = ReadoutPanel()
+    qtbot.addWidget(readout)
+    doubt = "the sensor is 346×260"
+    readout.show_doubt(doubt)
+    caption = readout.card.caption
+    assert (caption.remark, caption.toolTip()) == (doubt, doubt)
+    readout.clear(CARD)
+    assert (caption.remark, caption.toolTip()) == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -68,11 +68,10 @@ def given(plug: Plug, times: np.ndarray) -> Events:
     return np.concatenate(packets)
 
 
-def test_what_arrives_is_in_the_file_as_the_camera_gives_it_while_it_plays(
+def test_what_arrives_is_in_the_file_while_it_plays(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     window = make_window()
-    window.settings.change(quarter_turns=1, mirrored_camera=True)
     plug = stream(qtbot, window)
     start(qtbot, window, tmp_path / "a.aedat4")
     shown = window.view.shown

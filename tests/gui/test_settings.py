@@ -14,7 +14,14 @@ from livesnn.app.playing.settings import Remembered, Settings, with_recent
 MakeWindow = Callable[..., MainWindow]
 
 
-DAMAGES = [b"", b"{", b'{"quarter_turns": 9}', b'{"theme": "pink"}', b"\xff", b'{"model": "\xff"}']
+DAMAGES = [
+    b"",
+    b"{",
+    b'{"mounted": {"A": {"quarter_turns": 9}}}',
+    b'{"theme": "pink"}',
+    b"\xff",
+    b'{"model": "\xff"}',
+]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from livesnn.app.playing.statistics import LAST_RESULTS, Counts, RollingStatistics, ShowLatency
 from livesnn.app.playing.tap import Seen
-from livesnn.card import InputSpec, ModelCard, SliceRule
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.events import EVENTS_DTYPE
 from livesnn.events.frames import Frame
 from livesnn.infer.pipeline import Latency, Result
+from livesnn.infer.synops import costs, synops
 from livesnn.infer.tally import Percentiles
 
 FRAME = Frame(0, np.zeros((2, 1, 1), np.uint8), 0)
+LIT = Frame(0, np.array([[[3]], [[0]]], np.uint8), 3)
 RATES = np.zeros(2, np.float32)
 CARD = ModelCard(
     name="two",
     classes=("a", "b"),
     input=InputSpec(width=4, height=4, slice=SliceRule(delta_t_us=10_000)),
-    states={"one": (3,), "two": (1,), "classify": (2,)},
+    network=NetworkSpec(kind="conv_snn"),
+    states={"one": (1, 4, 4), "two": (1, 2, 2), "hidden": (4,), "classify": (2,)},
 )
 
 
-def result(network_ms: float, density: tuple[float, float] = (0.1, 0.3)) -> Result:
+def result(network_ms: float, density: tuple[float, ...] = (0.1, 0.3, 0.3)) -> Result:
     latency = Latency(float("nan"), network_ms, 2 * network_ms)
     layers = np.array(density, np.float32)
-    membrane = np.zeros(3, np.float32)
+    membrane = np.zeros(4, np.float32)
     return Result(0, 0, 1, RATES, None, 0.0, RATES, FRAME, latency, False, layers, False, membrane, 1)
 
 
@@ -77,9 +81,28 @@ def test_frames_are_counted_in_real_time_over_the_last_two_seconds() -> None:
 
 def test_density_is_the_mean_over_neurons_and_the_last_results() -> None:
     rolling = RollingStatistics()
-    rolling.add_result(result(1.0, (0.1, 0.5)), CARD, 0.0)
-    rolling.add_result(result(1.0, (0.3, 0.7)), CARD, 0.0)
-    assert rolling.snapshot(Counts(), now_s=0.0).density == pytest.approx((3 * 0.2 + 0.6) / 4)
+    rolling.add_result(result(1.0, (0.1, 0.5, 0.0)), CARD, 0.0)
+    rolling.add_result(result(1.0, (0.3, 0.7, 0.0)), CARD, 0.0)
+    assert rolling.snapshot(Counts(), now_s=0.0).density == pytest.approx((16 * 0.2 + 4 * 0.6) / 24)
+
+
+def test_the_work_of_a_frame_is_what_run_counts_by_the_last_results() -> None:
+    rolling = RollingStatistics()
+    assert math.isnan(rolling.snapshot(Counts(), now_s=0.0).synops)
+    rolling.add_result(replace(result(1.0, (0.1, 0.5, 0.0)), frame=LIT), CARD, 0.0)
+    rolling.add_result(result(1.0, (0.3, 0.7, 0.0)), CARD, 0.0)
+    shown = rolling.snapshot(Counts(), now_s=0.0)
+    of_run = costs(np.array([0.2, 0.6, 0.0]), 0.5, CARD)
+    assert shown.synops == pytest.approx(of_run["synops_per_frame"])
+    assert shown.energy_estimate_uj == pytest.approx(of_run["energy_estimate_uj_per_frame"])
+    assert shown.dense_synops == pytest.approx(synops(np.ones(3), CARD))
+    assert 0 < shown.synops < shown.dense_synops
+
+
+def test_a_network_without_hidden_layers_has_no_work_that_spikes_make() -> None:
+    rolling = RollingStatistics()
+    rolling.add_result(result(1.0, ()), replace(CARD, states={"classify": (2,)}), 0.0)
+    assert math.isnan(rolling.snapshot(Counts(), now_s=0.0).synops)
 
 
 def test_showing_is_from_the_arrival_to_the_painting_of_the_last_pictures() -> None:

@@ -1,18 +1,21 @@
-"""`livesnn bench step --peers`: the same network in other frameworks, frame by frame."""
+"""`livesnn bench step`: engines by turns, ONNX Runtime at its best among them, and other frameworks beside them."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from livesnn.bench import Options, measure
-from livesnn.bench.step import bench_startup
+from livesnn.bench import Measurement, Options, measure
+from livesnn.bench.onnx_best import best_float32, onnx_ways
+from livesnn.bench.step import bench_startup, bench_step
+from livesnn.bench.turns import by_turns
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
-from livesnn.errors import LivesnnError
+from livesnn.errors import DataError, LivesnnError, ModelError
 from livesnn.events.frames import Frame
 from livesnn.infer import Model, load_model
 from tests.networks import write_network
@@ -74,11 +77,111 @@ def test_what_is_not_installed_is_left_out_with_the_command_that_installs_it(
 
     missing = {name: ("no_such_package", build) for name, (_, build) in step_peers.BUILDERS.items()}
     monkeypatch.setattr(step_peers, "BUILDERS", missing)
-    found = measure(["step"], Options(model=str(folder), repeats=1, peers=True))
+    found = measure(["step"], Options(model=str(folder), repeats=1, engines=("onnx",), peers=True))
     step = json.loads(json.dumps(found["step"]))
     assert step["peers"] == {}
     assert step["peers_left_out"]["norse"] == "not installed: pip install no_such_package"
-    assert {"onnx", "torch"} <= set(step["engines"])
+    assert "onnx" in step["engines"]
+
+
+def noise(n_frames: int, seed: int = 3) -> list[Frame]:
+    random = np.random.default_rng(seed)
+    return [Frame(0, data, 500) for data in random.poisson(0.6, (n_frames, 2, 34, 34)).astype(np.uint8)]
+
+
+def test_a_step_is_compared_with_onnx_runtime_s_faster_way_and_with_its_own_8_bits(folder: Path) -> None:
+    found = bench_step(str(folder), 2, n_frames=12)
+    engines, ratio, spread = found["engines"], found["ratio"], found["ratio_spread"]
+    assert {"onnx", "onnx_bound", "onnx_int8", "torch"} <= set(engines)  # type: ignore[arg-type]
+    assert found["best"] == min(("onnx", "onnx_bound"), key=lambda name: engines[name]["ms_p50"])  # type: ignore[index]
+    assert set(ratio) == {  # type: ignore[arg-type]
+        f"{name}_vs_{other}"
+        for name in {"spike", "torch"} & set(engines)
+        for other in ("onnx", "onnx_8bit")  # type: ignore[arg-type]
+    }
+    for name, times in ratio.items():  # type: ignore[attr-defined]
+        assert spread[name]["min"] <= times == spread[name]["median"] <= spread[name]["max"]  # type: ignore[index]
+        assert spread[name]["n"] == 2  # type: ignore[index]
+    assert found["agreement"] > 0.9  # type: ignore[operator]
+    assert 0 <= found["agreement_8bit"] <= 1  # type: ignore[operator]
+
+
+def test_onnx_runtime_decides_the_same_in_each_of_its_ways(folder: Path) -> None:
+    ways = onnx_ways(folder, noise(12), threads=1)
+    expected = outputs(ways["onnx"])
+    for _ in range(2):
+        np.testing.assert_allclose(outputs(ways["onnx_bound"]), expected, atol=1e-5)
+    assert np.isfinite(outputs(ways["onnx_int8"])).all()
+    assert best_float32({"onnx": {"ms_p50": 2.0}, "onnx_bound": {"ms_p50": 1.0}}) == "onnx_bound"
+
+
+def test_engines_take_turns_and_each_turn_begins_at_zero_state(folder: Path) -> None:
+    order: list[str] = []
+
+    class Told:
+        engine = "told"
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+            self.card = CARD
+
+        def initial_state(self) -> tuple[np.ndarray, ...]:
+            order.append(self.name)
+            return (np.zeros(1, np.float32),)
+
+        def step(
+            self, frame: Frame, state: tuple[np.ndarray, ...]
+        ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+            return np.eye(4, dtype=np.float32)[int(state[0][0]) % 4], (state[0] + 1,)
+
+    passes = by_turns({name: Told(name) for name in "ab"}, noise(5), 2)  # type: ignore[misc]
+    assert "".join(order) == "ab" + "ab" + "ba"
+    for of_one in passes.values():
+        assert [one.winners.tolist() for one in of_one] == [[0, 1, 2, 3, 0]] * 3
+
+
+@pytest.mark.parametrize(
+    ("engines", "found", "ratios"),
+    [(("onnx",), {"onnx", "onnx_bound", "onnx_int8"}, set()), (("torch",), {"torch"}, set())],
+)
+def test_the_engines_named_alone_are_timed(
+    folder: Path, engines: tuple[str, ...], found: set[str], ratios: set[str]
+) -> None:
+    step = bench_step(str(folder), 1, n_frames=5, engines=engines)  # type: ignore[arg-type]
+    assert set(step["engines"]) == found  # type: ignore[call-overload]
+    assert set(step["ratio"]) == ratios  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("what", "engines", "words"),
+    [
+        (["step"], ("onnx", "cuda"), "no engine 'cuda' to time; there is: onnx, spike, torch"),
+        (["step"], ("onnx", "onnx"), "'onnx' is there twice"),
+        (["slicer"], ("onnx",), "livesnn bench step --engines"),
+    ],
+)
+def test_engines_that_cannot_be_timed_are_one_line(
+    what: list[Measurement], engines: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(LivesnnError, match=words):
+        measure(what, Options(repeats=1, engines=engines))
+
+
+def test_an_engine_that_cannot_run_the_model_is_left_out_unless_it_was_asked_for(tmp_path: Path) -> None:
+    odd = replace(CARD, network=replace(CARD.network, widths=(10, 10, 10, 10), weight_bits=32))
+    folder = str(write_network(tmp_path, odd))
+    step = bench_step(folder, 1, n_frames=3)
+    assert set(step["engines"]) == {"onnx", "onnx_bound", "torch"}  # type: ignore[call-overload]
+    assert "engine 'spike' runs an sts_resnet with widths" in step["engines_left_out"]["spike"]  # type: ignore[index]
+    with pytest.raises(ModelError, match="engine 'spike' runs an sts_resnet with widths"):
+        bench_step(folder, 1, n_frames=3, engines=("onnx", "spike"))
+
+
+def test_a_source_without_a_frame_is_one_line(folder: Path, tmp_path: Path) -> None:
+    few = {name: np.arange(20) % most for name, most in zip("txyp", (20, 20, 20, 2), strict=True)}
+    np.savez(tmp_path / "few.npz", **few)
+    with pytest.raises(DataError, match="shorter than one frame of peers"):
+        bench_step(str(folder), 1, str(tmp_path / "few.npz"))
 
 
 def test_peers_of_a_step_are_asked_for_with_step() -> None:

@@ -146,6 +146,13 @@ def test_a_class_that_may_not_be_decided_gives_nothing() -> None:
         Decider(allow=("one",), deny=("one",))
 
 
+def test_what_was_decided_stands_no_longer_once_it_may_not_be_decided() -> None:
+    rates = sure(0, 0.4)
+    before = Decider().decide(sure(0, 0.9), rates, card("membrane"))
+    assert Decider().decide(rates, rates, card("membrane"), before).label == "zero"
+    assert Decider(deny=("zero",)).decide(rates, rates, card("membrane"), before).label is None
+
+
 def test_a_decision_that_is_kept_above_its_threshold_would_never_begin() -> None:
     with pytest.raises(LivesnnError, match=r"from 0 to the threshold, 0\.5"):
         Decider(threshold=0.5, keep=0.9)

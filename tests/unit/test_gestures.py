@@ -27,6 +27,7 @@ from livesnn.simulate.motions import GESTURES, IDLE, NOBODY, NOTHING, WALKING, p
 from livesnn.simulate.opening import open_simulation
 from livesnn.simulate.poses import LEFT, RIGHT
 from livesnn.simulate.scene import Scatter, draw_scene, paint, shapes_of
+from livesnn.simulate.scenes import scene_resolution, simulate_scene
 
 TIMES_S = np.arange(0, 2, 0.004)
 SHOULDER, ELBOW, WRIST, TIP = range(4)
@@ -123,6 +124,40 @@ def test_a_clip_fills_its_time_and_stays_on_the_sensor(resolution: Resolution) -
     assert np.all(np.diff(events["t"]) >= 0)
     assert events["x"].max() < resolution.width
     assert events["y"].max() < resolution.height
+
+
+@pytest.mark.parametrize("sensor", ["346x260", "64X48", "48×64"])
+def test_a_stream_is_seen_by_the_sensor_that_was_asked_for(sensor: str) -> None:
+    resolution = scene_resolution("gestures", sensor)
+    assert f"{resolution.width}x{resolution.height}" == sensor.lower().replace("×", "x")
+    events = np.concatenate(
+        [*simulate_scene("arm_roll", seed=19, seconds=0.3, resolution=resolution)],
+    )
+    assert np.all(np.diff(events["t"]) >= 0)
+    for axis, side in zip("xy", resolution, strict=True):
+        assert 0.7 * side < events[axis].max() < side
+
+
+def test_the_default_sensor_is_128_by_128_event_for_event() -> None:
+    default, asked = (
+        np.concatenate([*simulate_scene("idle", seed=3, seconds=0.2, resolution=resolution)])
+        for resolution in (None, scene_resolution("idle", "128x128"))
+    )
+    np.testing.assert_array_equal(default, asked)
+
+
+@pytest.mark.parametrize(
+    "sensor", ["0x0", "8x128", "128x1281", "-1x5", "128", "1e3x99", "axb", "128x128x2", "٣٤x٣٤"]
+)
+def test_a_sensor_that_is_none_is_an_error_that_says_which_are(sensor: str) -> None:
+    with pytest.raises(SourceError, match="give width and height from 16 to 1280, as 346x260"):
+        scene_resolution("gestures", sensor)
+
+
+def test_a_digit_has_its_own_sensor() -> None:
+    assert scene_resolution("digit-3", "34x34") == scene_resolution("digit-3")
+    with pytest.raises(SourceError, match="digit-3 is seen by N-MNIST's 34x34 pixels alone"):
+        scene_resolution("digit-3", "128x128")
 
 
 def test_another_gesture_is_an_error_that_names_the_gestures() -> None:

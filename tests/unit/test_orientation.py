@@ -41,6 +41,19 @@ def test_a_clockwise_turn_takes_the_left_edge_to_the_top() -> None:
     assert orient(events, Resolution(20, 10), Orientation(quarter_turns=1)).tolist() == [(5, 6, 0, True)]
 
 
+@pytest.mark.parametrize(
+    ("orientation", "words"),
+    [
+        (Orientation(), ""),
+        (Orientation(2), "turned 180°"),
+        (Orientation(mirrored=True), "mirrored"),
+        (Orientation(3, mirrored=True), "turned 270°, mirrored"),
+    ],
+)
+def test_an_orientation_is_said_in_words(orientation: Orientation, words: str) -> None:
+    assert orientation.words == words
+
+
 def test_an_upright_camera_s_events_are_returned_themselves() -> None:
     events = random_events(Resolution(9, 9), seed=0)
     assert orient(events, Resolution(9, 9), Orientation()) is events

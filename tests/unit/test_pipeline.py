@@ -126,6 +126,16 @@ def test_the_decision_is_the_deciders_on_the_rates_and_the_last_membrane() -> No
     assert ties > 0  # or the rule for ties was never asked
 
 
+def test_another_decider_holds_from_the_next_frame_on() -> None:
+    frames = make_frames(40)
+    asked = iter([BOLD] * 21 + [Decider(threshold=1.0)] * 20)  # once before the first frame
+    bold = [result.decision for result in run(frames, Tiny(), decider=BOLD)]
+    assert [result.decision for result in run(frames, Tiny(), decider=asked.__next__)] == bold[:20] + [
+        None
+    ] * 20
+    assert None not in bold[WINDOW:]
+
+
 def test_the_very_first_frame_is_no_reset() -> None:
     results = list(
         run(make_frames(6, starts=(0,)), Tiny(), reset_requested=iter([True] + [False] * 5).__next__)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from livesnn.events import Events, EventSource
+from livesnn.events.orientation import Orientation
 from livesnn.events.preroll import LONGEST_S, PreRoll
 from livesnn.events.recording import open_recording
 from tests.fake_camera import VGA, at
@@ -100,6 +101,40 @@ def test_another_recording_begins_with_what_the_one_before_ends_with(tmp_path: P
     assert first.close(PATIENCE_S)
     assert second.close(PATIENCE_S)
     assert (times(first.path), times(second.path)) == ([1, 2], [2, 3])
+
+
+def places(path: Path) -> list[tuple[int, int, int, bool]]:
+    with open_recording(path) as recording:
+        return [event for packet in recording for event in packet.tolist()]
+
+
+def test_what_is_recorded_of_a_turned_camera_is_upright_from_before_the_button_on(tmp_path: Path) -> None:
+    clock = HeldClock()
+    pre_roll = PreRoll(Camera(), Orientation(quarter_turns=1), clock=clock)
+    pre_roll.keep(1.0)
+    put(pre_roll, clock, (10.0, at(1, x=0, y=3)))
+    tape = pre_roll.new_tape(tmp_path / "a.aedat4")
+    put(pre_roll, clock, (10.1, at(2, x=639, y=479, p=False)))
+    assert tape.close(PATIENCE_S)
+    assert places(tape.path) == [(1, 476, 0, True), (2, 0, 639, False)]
+    with open_recording(tape.path) as recording:
+        assert recording.resolution == (480, 640)
+
+
+def test_a_recording_goes_on_as_it_began_when_the_camera_is_turned_otherwise(tmp_path: Path) -> None:
+    clock = HeldClock()
+    before = PreRoll(Camera(), Orientation(quarter_turns=2), clock=clock)
+    after = PreRoll(Camera(), Orientation(quarter_turns=1, mirrored=True), clock=clock)
+    after.keep(1.0)
+    tape = before.new_tape(tmp_path / "a.aedat4")
+    put(before, clock, (10.0, at(1, x=0, y=3)))
+    after.use(tape)
+    put(after, clock, (10.1, at(2, x=0, y=3)))
+    other = after.new_tape(tmp_path / "b.aedat4")
+    assert tape.close(PATIENCE_S)
+    assert other.close(PATIENCE_S)
+    assert places(tape.path) == [(1, 639, 476, True), (2, 639, 476, True)]
+    assert places(other.path) == [(2, 476, 639, True)]
 
 
 def test_no_packet_is_missing_or_twice_whenever_the_button_is_pressed(tmp_path: Path) -> None:

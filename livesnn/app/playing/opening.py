@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from livesnn.app.playing.mounting import Mounting
 from livesnn.app.playing.playback import LivePlayback, Playback, RecordedPlayback
 from livesnn.errors import SourceError
 from livesnn.events import EventSource
@@ -14,11 +15,18 @@ from livesnn.sources import open_source
 
 
 def open_playback(
-    source: str | Path | EventSource, orientation: Orientation, progress: Progress = untold
+    source: str | Path | EventSource, mounting: Mounting, progress: Progress = untold
 ) -> Playback:
-    """Open a SOURCE (sources.open_source, which says what it raises), or take over an open one."""
+    """Open a SOURCE (sources.open_source, which says what it raises), or take over an open one.
+
+    A video that a person wants turned raises SourceError.
+    """
     opened = open_source(source, progress=progress) if isinstance(source, str | Path) else source
+    orientation = mounting.of(opened, source)
     if opened.video is not None:
+        if orientation != Orientation():
+            opened.close()
+            raise opened.video.no_events()
         from livesnn.app.playing.video_playback import VideoPlayback  # OpenCV, for those who watch videos
 
         return VideoPlayback(opened.video)

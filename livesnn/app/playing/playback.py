@@ -15,6 +15,7 @@ from pathlib import Path
 from livesnn.app.playing.passes import BufferedPass, Pass
 from livesnn.app.playing.statistics import Counts
 from livesnn.app.playing.tap import See, Tap
+from livesnn.app.playing.values import Opened
 from livesnn.errors import DataError
 from livesnn.events import Events, EventSource, Resolution
 from livesnn.events.buffered import Buffered
@@ -25,6 +26,7 @@ from livesnn.events.preroll import PreRoll
 from livesnn.events.recording import Recording
 from livesnn.events.replay import Replay
 from livesnn.events.tape import Tape
+from livesnn.infer import Model
 
 RECORDING_BUFFER_BYTES = 256_000  # what a pause or a seek at full speed has to throw away or hold back
 PAUSING, RECONNECTING = "pausing", "reconnecting"
@@ -82,7 +84,7 @@ class Playback(ABC):
         self.denoise = False
         self.noise = DenoiseState(source.resolution if self.has_events else NO_SENSOR)
         self._source = source
-        self._pre_roll = PreRoll(source)
+        self._pre_roll = PreRoll(source, orientation)
         self._current: Pass | None = None
 
     @property
@@ -122,6 +124,20 @@ class Playback(ABC):
             out_of_bounds=counters.out_of_bounds,
         )
 
+    def opened(self, name: str, model: Model) -> Opened:
+        """Return what is known of it, as it is called, and played to this model."""
+        return Opened(
+            name=name,
+            model=model,
+            sensor=self.resolution,
+            duration_us=self.duration_us,
+            path=self.path,
+            labels=self.labels,
+            has_events=self.has_events,
+            orientation=self.orientation,
+            serial=self.serial,
+        )
+
     @property
     def cut(self) -> bool:
         """Whether the current pass should end."""
@@ -153,7 +169,7 @@ class Playback(ABC):
         self._pre_roll.keep(pre_roll_s)
 
     def new_tape(self, path: Path) -> Tape:
-        """Return a tape with the events that are kept, on which those that come go: as they come, not upright."""
+        """Return a tape with the events that are kept, on which those that come go: upright, with their noise."""
         return self._pre_roll.new_tape(path)
 
     def close(self) -> None:

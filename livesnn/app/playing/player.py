@@ -8,6 +8,7 @@ from typing import NamedTuple, NotRequired, TypedDict
 
 from livesnn.app.playing.demo import default_model
 from livesnn.app.playing.hot_pixels import HotPixels
+from livesnn.app.playing.mounting import Mounting, camera_name, with_mounted
 from livesnn.app.playing.session import PICTURE_EVERY_S, Session, SourceLike
 from livesnn.app.playing.settings import Settings
 from livesnn.app.playing.values import Choices, Opened
@@ -49,7 +50,7 @@ class Player:
     engine
         What runs it; None: the last one chosen.
     settings
-        Of the orientation; keeps the chosen model and engine, and what cameras' hot pixels are.
+        Keeps the chosen model and engine, how cameras are mounted, and what their hot pixels are.
     choices
         To begin with; `apply` takes others.
 
@@ -59,6 +60,8 @@ class Player:
         What is played now; None before the first and after the last.
     source
         Of the session.
+    orientation
+        What makes the source upright; None: not known yet, or it can't be turned.
     model
         In use, as a person named it.
     t_us
@@ -91,6 +94,8 @@ class Player:
         self._settings = settings
         self._picture_every_s = picture_every_s
         self.source: SourceLike | None = None
+        self.orientation: Orientation | None = None
+        self._camera = ""  # the source, where its orientation is remembered
         self._place: _Place | None = None
         self._tally = Tally()
         self._n_decisions = self._dropped = 0
@@ -98,10 +103,13 @@ class Player:
         self.tape: Tape | None = None
         self._tapes: list[Tape] = []  # not yet told of
 
-    def play(self, source: SourceLike, model: str | None = None) -> None:
-        """Leave what is played and play this; with this model alone, or the chosen one."""
+    def play(
+        self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
+    ) -> None:
+        """Leave what is played and play this; with this model alone, or the chosen one; upright so, or as known."""
         self.stop_recording()
         self._use(model or self._chosen)
+        self.orientation, self._camera = orientation, ""
         self._start(source, None)
 
     def play_again(self) -> None:
@@ -120,14 +128,13 @@ class Player:
 
     def _start(self, source: SourceLike, place: _Place | None) -> None:
         self.leave()
-        now = self._settings.now
         self.source, self._place, self.opened, self.t_us = source, place, None, 0
         self.session = Session(
             source,
             self._model,
             engine=self.engine,
             choices=self.choices,
-            orientation=Orientation(now.quarter_turns, now.mirrored_camera),
+            mounting=Mounting(self.orientation, self._settings.now.mounted),
             picture_every_s=self._picture_every_s,
             hot_pixels=HotPixels(self._settings.folder),
         )
@@ -139,14 +146,29 @@ class Player:
         session = self.session
         if session is None or self.opened is not None or session.opened is None:
             return None
-        self.opened = session.opened
-        self._model = session.opened.model  # loaded once
+        self.opened = opened = session.opened
+        self._model = opened.model  # loaded once
+        self.orientation = opened.orientation if opened.has_events else None
+        self._camera = camera_name(self.source, opened.serial)
         if self._place is not None:
             if self._place.paused:
                 session.control.toggle()
             if self._place.t_us or self._place.paused:
                 self.seek(self._place.t_us / 1e6)
         return self.opened
+
+    def turn(self, orientation: Orientation) -> None:
+        """Play the same source on, made upright so, which is remembered of a camera or a stream.
+
+        What is recorded goes on as it began. A source that came open can't be opened again: there it holds for the
+        next one of the same camera.
+        """
+        if self._camera:
+            mounted = with_mounted(self._settings.now.mounted, self._camera, orientation)
+            self._settings.change(mounted=mounted)
+        if isinstance(self.source, str | Path):
+            self.orientation = orientation
+            self.play_again()
 
     def toggle(self) -> None:
         """Pause, go on, or play again; nothing before it is seen to be open."""

@@ -22,6 +22,7 @@ from livesnn.app.playing.control import SEEKING, Control
 from livesnn.app.playing.display import Display
 from livesnn.app.playing.faults import in_words
 from livesnn.app.playing.hot_pixels import HotPixels
+from livesnn.app.playing.mounting import Mounting
 from livesnn.app.playing.opening import open_playback
 from livesnn.app.playing.passes import Pass
 from livesnn.app.playing.playback import NO_SENSOR, Playback
@@ -31,7 +32,6 @@ from livesnn.app.playing.values import Answer, Choices, Opened, Picture, WindowD
 from livesnn.errors import DataError, ModelError
 from livesnn.events import EVENTS_DTYPE, EventSource
 from livesnn.events.frames import Frame, Slicer
-from livesnn.events.orientation import Orientation
 from livesnn.infer import Engine, Model, load_model
 from livesnn.infer.pipeline import Result, run
 from livesnn.infer.spiking import density_and_mean
@@ -62,8 +62,8 @@ class Session:
         What runs the model, or already does.
     choices
         To begin with; `control` takes others.
-    orientation
-        What makes the source's events upright, for the network and the view.
+    mounting
+        What makes the source's events upright, for the network, the view and what is recorded.
     picture_every_s
         Least real time between two pictures; 0: one a packet.
     hot_pixels
@@ -90,7 +90,7 @@ class Session:
         *,
         engine: Engine = "auto",
         choices: Choices = Choices(),  # noqa: B008 (frozen)
-        orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+        mounting: Mounting = Mounting(),  # noqa: B008 (frozen)
         picture_every_s: float = PICTURE_EVERY_S,
         hot_pixels: HotPixels = HotPixels(None),  # noqa: B008 (keeps nothing)
     ) -> None:
@@ -107,7 +107,7 @@ class Session:
         self._source = source
         self._model = model
         self._engine: Engine = engine
-        self._orientation = orientation
+        self._mounting = mounting
         self._picture_every_s = picture_every_s
         self._hot_pixels = hot_pixels
         self._times_learned = 0  # hot pixels, as far as they are kept
@@ -153,7 +153,7 @@ class Session:
     # In the pipeline's thread, but for the function that sees packets
 
     def _work(self, stop: threading.Event) -> None:
-        playback = open_playback(self._source, self._orientation, self._follow_reading)
+        playback = open_playback(self._source, self._mounting, self._follow_reading)
         try:
             self.reading = None
             self._know_hot_pixels(playback)
@@ -167,6 +167,7 @@ class Session:
                 self._frames(playback, model, display, stop),
                 model,
                 state=lambda: self.control.choices.state_mode,
+                decider=lambda: self.control.choices.decider_of(model.card),
                 reset_requested=self._reset_requested,
             ):
                 self._publish(result, playback, model)
@@ -200,15 +201,7 @@ class Session:
         self._playback = playback
         self.warnings = playback.warnings
         self.control.open(playback, display, model.card.input.slice.delta_t_us)
-        self.opened = Opened(  # whoever sees it may pause and seek
-            name=self.name,
-            model=model,
-            sensor=playback.resolution,
-            duration_us=playback.duration_us,
-            path=playback.path,
-            labels=playback.labels,
-            has_events=playback.has_events,
-        )
+        self.opened = playback.opened(self.name, model)  # whoever sees it may pause and seek
         return display
 
     def _fail(self, error: BaseException) -> None:

@@ -13,9 +13,12 @@ import platformdirs
 from msgspec import Meta
 
 from livesnn.app.playing.accumulator import ViewMode
+from livesnn.errors import LivesnnError
+from livesnn.events.orientation import Orientation
 from livesnn.events.preroll import LONGEST_S
 from livesnn.files import replace_file
 from livesnn.infer import Engine
+from livesnn.infer.decide import Decider
 
 FILE = "LIVESNN_SETTINGS"
 """Environment variable: a file to remember in, in place of the user's own."""
@@ -35,8 +38,8 @@ class Remembered:
         Of the window, as Qt saves it; b"" before its first close.
     splitters
         By name, as Qt saves them.
-    quarter_turns, mirrored_camera
-        How the camera is mounted: what the network sees.
+    mounted
+        How cameras and streams are mounted that aren't upright, by serial number or address (`mounting.camera_name`).
     denoise
         Whether noise is filtered.
     mirrored_picture
@@ -49,6 +52,8 @@ class Remembered:
         How much of what came before a recording's start is in it.
     labels
         What the keys from 1 on say of a recording.
+    decider, denied
+        When there is a decision, and the classes that are never decided, by the name of their model.
     """
 
     geometry: bytes = b""
@@ -57,8 +62,7 @@ class Remembered:
     palette: str = ""
     view_mode: ViewMode = "decay"
     mirrored_picture: bool = False
-    quarter_turns: Annotated[int, Meta(ge=0, le=3)] = 0
-    mirrored_camera: bool = False
+    mounted: dict[str, Orientation] = field(default_factory=dict)
     denoise: bool = False
     loop: bool = True
     recent: Annotated[tuple[str, ...], Meta(max_length=MOST_RECENT)] = ()
@@ -66,6 +70,8 @@ class Remembered:
     engine: Engine = "auto"
     pre_roll_s: Annotated[float, Meta(ge=0, le=LONGEST_S)] = 0.0
     labels: Annotated[tuple[str, ...], Meta(max_length=MOST_LABELS)] = ()
+    decider: Decider = field(default_factory=Decider)
+    denied: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def with_recent(recent: tuple[str, ...], source: str) -> tuple[str, ...]:
@@ -117,5 +123,5 @@ def _read(file: Path) -> Remembered:
         return Remembered()
     try:
         return msgspec.json.decode(file.read_bytes(), type=Remembered)
-    except (OSError, msgspec.DecodeError, UnicodeError):  # missing, of another version, damaged: start anyway
+    except (OSError, msgspec.DecodeError, UnicodeError, LivesnnError):  # missing, damaged, of another version
         return Remembered()

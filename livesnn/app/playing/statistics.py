@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from livesnn.app.playing.tap import Seen
 from livesnn.card import ModelCard
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.infer.pipeline import Result
-from livesnn.infer.synops import mean_density
+from livesnn.infer.synops import dense_synops, energy_estimate_uj, macs, mean_density
 from livesnn.infer.tally import Percentiles
 
 LAST_RESULTS = 200  # percentiles are over so many
@@ -74,6 +75,11 @@ class Statistics(Counts):
         Results in a second of real time.
     density
         Share of the hidden neurons that spike in a frame, mean over the last results; nan while unknown.
+    synops, dense_synops
+        Synaptic operations of a frame, mean over the last results, and of one in which every hidden neuron spikes;
+        nan while unknown, and of a network without hidden layers.
+    energy_estimate_uj
+        Of a frame's arithmetic, the first layer's too, as `livesnn run` estimates it.
     """
 
     slice_ms: Percentiles = field(default_factory=Percentiles)
@@ -83,6 +89,26 @@ class Statistics(Counts):
     kept_per_s: float = float("nan")
     frames_per_s: float = float("nan")
     density: float = float("nan")
+    synops: float = float("nan")
+    dense_synops: float = float("nan")
+    energy_estimate_uj: float = float("nan")
+
+
+class _Work(NamedTuple):
+    """What a network's spikes and values come to: 3 ms to find out, so once."""
+
+    card: ModelCard
+    dense_synops: npt.NDArray[np.floating]
+    macs_of_a_value: float
+
+
+class _Spent(NamedTuple):
+    """The last fields of Statistics."""
+
+    density: float = float("nan")
+    synops: float = float("nan")
+    dense_synops: float = float("nan")
+    energy_estimate_uj: float = float("nan")
 
 
 class RollingStatistics:
@@ -91,7 +117,9 @@ class RollingStatistics:
     def __init__(self) -> None:
         self._latencies: deque[tuple[float, float, float]] = deque(maxlen=LAST_RESULTS)
         self._densities: deque[npt.NDArray[np.float32]] = deque(maxlen=LAST_RESULTS)
+        self._active: deque[int] = deque(maxlen=LAST_RESULTS)  # values of the frames other than 0
         self._card: ModelCard | None = None  # of the last result's network
+        self._work: _Work | None = None  # of that network
         self._packets: deque[tuple[int, int, int]] = deque()  # end of the packet µs, events, events kept
         self._n_events = self._n_kept = 0  # of these packets
         self._connection, self._arrived_s = 0, 0.0  # of the last one
@@ -144,10 +172,11 @@ class RollingStatistics:
 
     def add_result(self, result: Result, card: ModelCard, now_s: float) -> None:
         """Take in a network's result, finished at ``now_s`` (`time.perf_counter`)."""
-        latency = result.latency
+        latency, active = result.latency, int(np.count_nonzero(result.frame.data))  # 1 µs
         with self._lock:
             self._latencies.append((latency.slice_ms, latency.network_ms, latency.total_ms))
             self._densities.append(result.density)
+            self._active.append(active)
             self._card = card
             self._answered_s.append(now_s)
             self._forget_answers(now_s)
@@ -157,7 +186,11 @@ class RollingStatistics:
         with self._lock:
             self._forget_answers(now_s)
             latencies, answered_s = list(self._latencies), list(self._answered_s)
-            densities, card, (events_per_s, kept_per_s) = list(self._densities), self._card, self._per_s()
+            densities, active, card = list(self._densities), list(self._active), self._card
+            events_per_s, kept_per_s = self._per_s()
+        spent = _Spent()
+        if card is not None:
+            spent = self._spent(np.mean(densities, axis=0), float(np.mean(active)), card)
         parts = [Percentiles.of(part) for part in zip(*latencies, strict=True)]
         slice_ms, network_ms, total_ms = parts or [Percentiles()] * 3
         return Statistics(
@@ -168,7 +201,23 @@ class RollingStatistics:
             events_per_s=events_per_s,
             kept_per_s=kept_per_s,
             frames_per_s=_rate(answered_s, now_s),
-            density=float("nan") if card is None else mean_density(np.mean(densities, axis=0), card),
+            density=spent.density,
+            synops=spent.synops,
+            dense_synops=spent.dense_synops,
+            energy_estimate_uj=spent.energy_estimate_uj,
+        )
+
+    def _spent(self, density: npt.NDArray[np.float32], active: float, card: ModelCard) -> _Spent:
+        if not density.size:
+            return _Spent()
+        if self._work is None or self._work.card is not card:
+            self._work = _Work(card, dense_synops(card), macs(1.0, card))
+        acs = float(np.sum(density * self._work.dense_synops))
+        return _Spent(
+            mean_density(density, card),
+            acs,
+            float(self._work.dense_synops.sum()),
+            energy_estimate_uj(active * self._work.macs_of_a_value, acs, card),
         )
 
     def _forget_answers(self, now_s: float) -> None:

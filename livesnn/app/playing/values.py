@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.app.playing.accumulator import ViewSpec
+from livesnn.card import ModelCard
 from livesnn.events import Resolution
 from livesnn.events.labels import Label
+from livesnn.events.orientation import Orientation
 from livesnn.infer import Model
-from livesnn.infer.decide import Decision
+from livesnn.infer.decide import Decider, Decision
 from livesnn.infer.pipeline import Result, StateMode
 
 __all__ = [
@@ -59,6 +62,10 @@ class Choices:
         How pictures look.
     denoise
         Whether noise is filtered, for the network and the picture; never of what is recorded.
+    decider
+        When there is a decision, whichever the model; names no classes.
+    denied
+        Classes that are never decided, by the name on the card of the model that has them.
     """
 
     loop: bool = False
@@ -67,6 +74,13 @@ class Choices:
     pre_roll_s: float = 0.0
     view: ViewSpec = field(default_factory=ViewSpec)
     denoise: bool = False
+    decider: Decider = field(default_factory=Decider)
+    denied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def decider_of(self, card: ModelCard) -> Decider:
+        """Return what decides on this model's rates; a class that it no longer has is no matter."""
+        deny = tuple(label for label in self.denied.get(card.name, ()) if label in card.classes)
+        return replace(self.decider, deny=deny) if deny else self.decider
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,10 @@ class Opened:
     ----------
     sensor
         As the network sees it: upright.
+    orientation
+        What makes it upright.
+    serial
+        See `EventSource.serial`.
     duration_us
         None: it has no end, and can't seek or step.
     path
@@ -94,6 +112,8 @@ class Opened:
     path: Path | None
     labels: tuple[Label, ...] = ()
     has_events: bool = True
+    orientation: Orientation = field(default_factory=Orientation)
+    serial: str = ""
 
     @property
     def live(self) -> bool:

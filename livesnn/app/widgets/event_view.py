@@ -17,6 +17,7 @@ from livesnn.app.widgets.parts import label
 from livesnn.app.widgets.welcome import WaysStrip, WordsPage
 from livesnn.card import InputSpec
 from livesnn.events import Resolution
+from livesnn.events.orientation import Orientation
 
 WELCOME = "What shall we look at?"
 WELCOME_HINT = "Whatever moves in front of an event camera becomes events, and events become a decision."
@@ -48,6 +49,7 @@ class EventView(QFrame):
         self.on_painted: Callable[[float], None] | None = None
         self._sensor: Resolution | None = None
         self._input: InputSpec | None = None
+        self._turned = ""
         wanted = {
             "camera": self.camera_wanted,
             "file": self.file_wanted,
@@ -100,6 +102,11 @@ class EventView(QFrame):
         self.legend.setVisible(spec is None or spec.kind == "events")
         self._show_size()
 
+    def set_orientation(self, orientation: Orientation) -> None:
+        """Say how what comes is turned, for the network and the picture."""
+        self._turned = orientation.words
+        self._show_size()
+
     def set_palette(self, palette: Palette) -> None:
         """Take the colours that the next pictures are painted in."""
         self.canvas.set_palette(palette)
@@ -149,6 +156,9 @@ class EventView(QFrame):
             text = f"{sensor.width} × {sensor.height}, scaled to the model's {spec.width} × {spec.height}"
             tip = "The model sees the largest centred part that has its own ratio of sides"
             tip += "." if whole else ": the dashed frame."
+        if self._turned:
+            text = f"{self._turned} · {text}"
+            tip = f"What comes is turned (Camera menu), for the network too. {tip}".strip()
         self.size_note.setText(text)
         self.size_note.setToolTip(tip)
 

@@ -12,6 +12,7 @@ from livesnn.app.look import style
 from livesnn.app.playing.statistics import LAST_RESULTS, RATE_S, Statistics
 from livesnn.app.widgets.parts import LEFT, NOTHING, RIGHT, Card, Painted
 from livesnn.card import ModelCard
+from livesnn.infer.synops import energy_constants
 from livesnn.infer.tally import Percentiles
 
 _PARTS = {  # rows of the table → caption, tooltip
@@ -29,11 +30,18 @@ _RATES = {
         "Share of the network's hidden neurons that spike in a frame; "
         f"mean over the last {LAST_RESULTS} frames.",
     ),
+    "synops": (
+        "Synops",
+        "Synaptic operations of a frame, an addition for each spike and synapse it reaches, of how many if every\n"
+        f"hidden neuron spiked; mean over the last {LAST_RESULTS} frames.",
+    ),
     "dropped": ("Dropped", "Events lost because livesnn was late, since the source was opened."),
     "skipped": ("Skipped", "Events of a live source thrown away while it was paused."),
     "put_right": ("Put right", "Events that came damaged."),
 }
 _ON_DEMAND = ("kept", "put_right")  # shown where there is something to say
+_EXPLAINED = ("kept", "synops")  # their notes warn of nothing
+_OF = " of "  # what follows is left out where there is no room
 _PERCENTILES = ("p50", "p95", "p99")
 _TABLE_TIP = f"p95: 95 of 100 took no longer. Over the last {LAST_RESULTS}."
 
@@ -47,10 +55,12 @@ class NumbersPanel(Card):
         self.texts = self.table.texts
         self.column.setSpacing(4)
         self.column.addWidget(self.table, 1)
+        self._constants = ""
         self.clear(None)
 
     def clear(self, card: ModelCard | None) -> None:
         """Show dashes."""
+        self._constants = energy_constants(card) if card is not None else ""
         self.show_statistics(Statistics(), Percentiles())
         self.show_engine("")
 
@@ -78,15 +88,19 @@ class NumbersPanel(Card):
         self.texts["frames"] = scaled(statistics.frames_per_s, "/s")
         density = statistics.density
         self.texts["density"] = f"{100 * density:.1f} %" if math.isfinite(density) else NOTHING
+        known = math.isfinite(statistics.synops)
+        self.texts["synops"] = (
+            f"{scaled(statistics.synops)}{_OF}{scaled(statistics.dense_synops)}" if known else NOTHING
+        )
         self.texts["dropped"] = scaled(statistics.dropped)
         self.texts["skipped"] = scaled(statistics.skipped)
         put_right = statistics.out_of_order + statistics.out_of_bounds
         self.texts["put_right"] = scaled(put_right)
         self.table.show_row("put_right", put_right > 0)
-        self.table.show_notes(_notes(statistics))
+        self.table.show_notes(_notes(statistics, self._constants))
 
 
-def _notes(statistics: Statistics) -> dict[str, str]:
+def _notes(statistics: Statistics, constants: str) -> dict[str, str]:
     """Return what more there is to say of a number, by its row."""
     noise, out_of_order, outside = statistics.noise, statistics.out_of_order, statistics.out_of_bounds
     taken = statistics.events + statistics.unread + noise.dropped
@@ -103,6 +117,11 @@ def _notes(statistics: Statistics) -> dict[str, str]:
         hot, refractory, isolated = (f"{count:,} ({share:.1f} %)" for count, share in shares)
         notes["kept"] = (
             f"Dropped: {isolated} isolated, {refractory} too soon after another, {hot} of hot pixels."
+        )
+    if math.isfinite(statistics.energy_estimate_uj):
+        notes["synops"] = (
+            f"Energy, an estimate, with the first layer's multiplications: {statistics.energy_estimate_uj:.3g} µJ "
+            f"a frame.\n{constants}."
         )
     if out_of_order or outside:
         notes["put_right"] = (
@@ -144,7 +163,7 @@ class _Numbers(Painted):
     def _rows(self) -> tuple[float, float]:
         """Return the height of a row, and where the single numbers begin."""
         height = min(self.height() / max(len(self.rates), 5), 22.0)
-        return height, self.width() - min(max(0.38 * self.width(), 104), 170)
+        return height, self.width() - min(max(self.width() - 195, 104), 170)
 
     def tip_at(self, place: QPointF) -> str:
         """Explain the number at a place."""
@@ -177,10 +196,14 @@ class _Numbers(Painted):
                     painter, box, self.texts[f"{part}.{which}"], style.TEXT if place == 0 else style.SOFT
                 )
         for row, name in enumerate(self.rates):
-            caption, warned = _RATES[name][0], name in self._notes and name != "kept"
+            caption, warned = _RATES[name][0], name in self._notes and name not in _EXPLAINED
             box = QRectF(half, row * height, self.width() - half, height)
             self._write(painter, box, caption, style.SOFT, LEFT)
-            self._write(painter, box, self.texts[name], style.WARNING if warned else style.TEXT)
+            room = box.width() - painter.fontMetrics().horizontalAdvance(f"{caption}  ")
+            text = self.texts[name]
+            if painter.fontMetrics().horizontalAdvance(text) > room:
+                text = text.split(_OF)[0]
+            self._write(painter, box, text, style.WARNING if warned else style.TEXT)
 
     def _write(
         self, painter: QPainter, box: QRectF, words: str, colour: str, where: Qt.AlignmentFlag = RIGHT

@@ -26,11 +26,12 @@ class ReadoutPanel(QWidget):
         self.decision = DecisionView()
         self.rows = ClassRows()
         self._note = ""
+        self.card = Card("Decision")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(12)
         for stretch, card, widget in (
-            (0, Card("Decision"), self.decision),
+            (0, self.card, self.decision),
             (1, Card("Classes", remark="last 10 s"), _scrolled(self.rows)),
         ):
             card.column.addWidget(widget, 1)
@@ -40,6 +41,7 @@ class ReadoutPanel(QWidget):
     def clear(self, card: ModelCard | None) -> None:
         """Start over, with the classes of this model."""
         self._note = ""
+        self.show_doubt("")
         self.rows.set_classes(() if card is None else card.classes)
         self.decision.clear()
 
@@ -53,6 +55,11 @@ class ReadoutPanel(QWidget):
         if self.decision.text in (NOTHING_YET, self._note):
             self.decision.clear(note or NOTHING_YET)
         self._note = note
+
+    def show_doubt(self, doubt: str) -> None:
+        """Say beside the caption why the decisions are less sure than they look; "": they aren't."""
+        self.card.caption.set_remark(doubt)
+        self.card.caption.setToolTip(doubt)
 
     def show_answer(self, answer: Answer) -> None:
         """Show an answer."""

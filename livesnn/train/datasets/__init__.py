@@ -114,12 +114,14 @@ class Uncut(NamedTuple):
     """A stream and what is performed in it when; ``segments`` may grow while it is read. ``name``: of its kind.
 
     ``rests``: whether nothing is performed outside the segments; else it is the change from one to another.
+    ``unknown``: stretches, (start, end) in µs, that count as neither.
     """
 
     name: str
     source: EventSource
     segments: Sequence[Segment]
     rests: bool
+    unknown: Sequence[tuple[int, int]] = ()
 
 
 class DataSet(Protocol):

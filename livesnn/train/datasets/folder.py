@@ -15,7 +15,7 @@ what the table says.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,8 +28,9 @@ from livesnn.errors import DataError, LivesnnError
 from livesnn.events import TIME_LIMIT_US
 from livesnn.events.labels import COLUMNS, SUFFIX, Row, read_table
 from livesnn.sources import open_source
-from livesnn.train.datasets import Finding, Parts, SplitName
+from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
 from livesnn.train.datasets.clips import Clips
+from livesnn.train.datasets.folder_streams import labelled_streams, whole_side
 from livesnn.train.datasets.recorded import Recording, common_sensor, load_recordings
 
 if TYPE_CHECKING:
@@ -60,6 +61,29 @@ def load_parts(config: TrainConfig) -> Parts:
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     """Return the test part, or what the card's split kept or left; a model of another data set sees all of DIR."""
+    recordings = _part(data, split, card)
+    if split == "test" or card.dataset != "folder" or card.split is None:
+        return _load(recordings, card.classes, card.input)
+    clips = _load(recordings, card.classes, card.input, card.split.windows)
+    return _parts(recordings, clips, card.split)[split == "validation"]
+
+
+def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
+    """Yield whole recordings with labelled stretches of that part, in order, until so many minutes are played.
+
+    Between the first and the last label of a recording, of whatever part, a stretch without one counts as rest:
+    whoever labelled it has seen it, and named none of the classes. Where a table names a few good examples alone that
+    is wrong: false decisions come out too many, and all else holds. What is before the first label, behind the last
+    one, or labelled for another part counts nowhere. ``seed`` decides nothing.
+    """
+    recordings = _part(data, split, card)
+    if split != "test" and card.dataset == "folder" and card.split is not None:
+        recordings = whole_side(recordings, card, card.split, validation=split == "validation")
+    yield from labelled_streams(recordings, [*recordings, *find_recordings(data)[0]], card.classes, minutes)
+
+
+def _part(data: Path, split: SplitName, card: ModelCard) -> list[Recording]:
+    """Return the test part, or all that may be of the others, its labels those of the card."""
     recordings, classes = find_recordings(data)
     if split == "test":
         recordings, classes = _test_part(data, recordings, classes)
@@ -68,13 +92,9 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     if strange := sorted(set(classes) - set(card.classes)):
         known = ", ".join(card.classes)
         raise DataError(f"{card.name} doesn't know {strange[0]!r}, a class of {data}: it knows {known}")
-    recordings = [
+    return [
         recording._replace(label=card.classes.index(classes[recording.label])) for recording in recordings
     ]
-    if split == "test" or card.dataset != "folder" or card.split is None:
-        return _load(recordings, card.classes, card.input)
-    clips = _load(recordings, card.classes, card.input, card.split.windows)
-    return _parts(recordings, clips, card.split)[split == "validation"]
 
 
 def _load(

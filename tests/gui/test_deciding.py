@@ -1,0 +1,223 @@
+"""Decisions set in the window: the threshold, what stands, the smoothing, and which classes may be named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from livesnn.app.decisions_dialog import DecisionsDialog
+from livesnn.app.main_window import MainWindow
+from livesnn.app.playing.settings import Remembered, Settings
+from livesnn.app.playing.values import Choices
+from livesnn.app.playing.wanted import WantedDecisions
+from livesnn.errors import LivesnnError
+from livesnn.events import Resolution
+from livesnn.infer.decide import Decider
+
+from .synthetic import CARD, moving_bar, write_model, write_recording
+from .test_run import python
+
+MakeWindow = Callable[..., MainWindow]
+STRICT = Decider(threshold=0.9, keep=0.8, smoothing=0.25)
+NO_EVEN = ("0", "2", "4", "6", "8")
+RUN = """
+import json, sys
+from livesnn.app.playing.wanted import WantedDecisions
+from livesnn.app.run import run_app
+print(json.dumps(run_app(sys.argv[1], sys.argv[2], decisions=WantedDecisions(**json.loads(sys.argv[3])))))
+"""
+
+
+def test_choices_name_classes_of_their_own_model_alone() -> None:
+    choices = Choices(decider=STRICT, denied={"columns": ("3", "gone")})
+    assert choices.decider_of(CARD) == replace(STRICT, deny=("3",))
+    assert choices.decider_of(replace(CARD, name="another")) == STRICT
+
+
+# In the window
+
+
+def ask(window: MainWindow) -> DecisionsDialog:
+    window.commands["decisions"].trigger()
+    assert isinstance(window.dialog, DecisionsDialog)
+    return window.dialog
+
+
+def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.readout.decision.text.isdigit(), timeout=20_000)
+
+
+def mark(dialog: DecisionsDialog, labels: tuple[str, ...], state: Qt.CheckState) -> None:
+    for row in range(dialog.classes.count()):
+        item = dialog.classes.item(row)
+        if item.data(Qt.ItemDataRole.UserRole) in labels:
+            item.setCheckState(state)
+
+
+def test_a_higher_threshold_holds_at_once_in_the_same_session(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window(loop=True)
+    play(qtbot, window, recording)
+    session = window.session
+    dialog = ask(window)
+    dialog.threshold.setValue(100.0)
+    dialog.accept()
+    qtbot.waitUntil(lambda: window.readout.decision.text == "Not sure", timeout=20_000)
+    assert window.session is session
+    assert window.readout.decision.confidence > 0.2
+
+
+def test_a_class_without_a_mark_is_never_named_from_then_on(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window(loop=True)
+    play(qtbot, window, recording)
+    dialog = ask(window)
+    mark(dialog, NO_EVEN, Qt.CheckState.Unchecked)
+    dialog.accept()
+    session = window.session
+    assert session is not None
+    session.take_decisions()
+    named: list[str | None] = []
+
+    def enough() -> bool:
+        named.extend(decision.label for decision in session.take_decisions())
+        return len(named) > 21
+
+    window.timer.stop()  # which takes the decisions, too
+    qtbot.waitUntil(enough, timeout=30_000)
+    assert not set(named[1:]) & set(NO_EVEN)  # the first window may have ended before
+    assert {"1", "3", "5", "7"} <= set(named)
+
+
+def test_what_is_chosen_is_remembered_with_the_classes_for_their_model(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    settings = Settings(tmp_path / "settings.json")
+    window = make_window(settings=settings)
+    play(qtbot, window, recording)
+    dialog = ask(window)
+    dialog.threshold.setValue(90.0)
+    dialog.keep.setValue(80.0)
+    dialog.smoothing.setValue(25.0)
+    mark(dialog, NO_EVEN, Qt.CheckState.Unchecked)
+    dialog.accept()
+    now = Settings(tmp_path / "settings.json").now
+    assert (now.decider, now.denied) == (STRICT, {"columns": NO_EVEN})
+    again = ask(make_window(settings=Settings(tmp_path / "settings.json")))
+    assert (again.threshold.value(), again.keep.value(), again.smoothing.value()) == (90.0, 80.0, 25.0)
+    assert again.denied == NO_EVEN
+
+
+def test_settings_with_an_impossible_decider_are_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text('{"decider": {"threshold": 7}}')
+    assert Settings(tmp_path / "settings.json").now == Remembered()
+
+
+# The dialog
+
+
+def dialog_of(qtbot: QtBot, decider: Decider, denied: tuple[str, ...] = ()) -> DecisionsDialog:
+    dialog = DecisionsDialog(decider, CARD, denied)
+    qtbot.addWidget(dialog)
+    return dialog
+
+
+def chosen(dialog: DecisionsDialog) -> tuple[Decider, tuple[str, ...]]:
+    said: list[tuple[Decider, tuple[str, ...]]] = []
+    dialog.chosen.connect(lambda decider, denied: said.append((decider, denied)))
+    dialog.accept()
+    return said[0]
+
+
+@pytest.mark.parametrize("decider", [Decider(), STRICT, Decider(threshold=0.725, thresholds={"1": 0.9})])
+def test_what_is_not_changed_stays(qtbot: QtBot, decider: Decider) -> None:
+    assert chosen(dialog_of(qtbot, decider, ("7",))) == (decider, ("7",))
+
+
+def test_what_stands_follows_the_threshold_until_it_is_set(qtbot: QtBot) -> None:
+    dialog = dialog_of(qtbot, Decider())
+    dialog.threshold.setValue(80.0)
+    assert dialog.keep.value() == 48.0
+    dialog.keep.setValue(70.0)
+    dialog.threshold.setValue(90.0)
+    assert dialog.keep.value() == 70.0
+    dialog.threshold.setValue(60.0)
+    assert chosen(dialog) == (Decider(threshold=0.6, keep=0.6), ())
+
+
+def test_the_defaults_come_back(qtbot: QtBot) -> None:
+    dialog = dialog_of(qtbot, STRICT, NO_EVEN)
+    dialog.defaults.click()
+    assert chosen(dialog) == (Decider(), ())
+
+
+def test_at_least_one_class_is_named(qtbot: QtBot) -> None:
+    dialog = dialog_of(qtbot, Decider(), CARD.classes[1:])
+    mark(dialog, ("0",), Qt.CheckState.Unchecked)
+    assert not dialog._use.isEnabled()
+    mark(dialog, ("4",), Qt.CheckState.Checked)
+    assert dialog._use.isEnabled()
+
+
+# The flags
+
+
+def test_flags_are_on_top_of_what_was_chosen_last() -> None:
+    assert WantedDecisions().decider(STRICT) == STRICT
+    assert WantedDecisions(smoothing=0.5).decider(STRICT) == replace(STRICT, smoothing=0.5)
+    assert WantedDecisions(threshold=0.6).decider(STRICT) == replace(STRICT, threshold=0.6, keep=None)
+    assert WantedDecisions(allow=("1", "2")).denied(CARD) == ("0", *CARD.classes[3:])
+    assert WantedDecisions(deny=("1",)).denied(CARD) == ("1",)
+
+
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [
+        ({"threshold": 1.5}, "the decision threshold is 1.5: give a probability from 0 to 1"),
+        ({"keep": 0.9}, "a decision is kept down to 0.9: give a probability from 0 to the threshold, 0.5"),
+        ({"smoothing": 1.0}, "the smoothing is 1.0: give a share from 0 to below 1"),
+        ({"allow": ["1"], "deny": ["1"]}, "1 is allowed and denied: leave it out of one"),
+    ],
+)
+def test_a_wrong_flag_is_said_as_run_says_it(flags: dict[str, object], error: str) -> None:
+    with pytest.raises(LivesnnError, match=error):
+        WantedDecisions(**flags).decider(Decider())
+
+
+def test_the_window_opens_with_the_flags_and_its_summary_follows(model_folder: Path, recording: Path) -> None:
+    done = python("-c", RUN, str(recording), str(model_folder), '{"allow": ["3"]}', LIVESNN_QUIT_AFTER="5")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["majority"] == "3"
+
+
+def test_a_class_that_the_model_has_not_opens_no_window(model_folder: Path, recording: Path) -> None:
+    done = python("-c", RUN, str(recording), str(model_folder), '{"deny": ["x"]}', LIVESNN_QUIT_AFTER="20")
+    assert done.returncode == 1
+    assert "columns has no class 'x'; it has: 0, 1, 2" in done.stderr
+
+
+# What the window says of another sensor
+
+
+@pytest.mark.parametrize(("trained", "said"), [((34, 34), False), ((128, 128), True)])
+def test_another_sensor_than_in_training_is_said_as_run_says_it(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, trained: tuple[int, int], said: bool
+) -> None:
+    card = replace(CARD, sensor=trained)
+    window = make_window(write_model(tmp_path / "model", card))
+    square = write_recording(tmp_path / "square.npz", moving_bar(300_000), Resolution(34, 34))
+    window.open(str(square))
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    remark = window.readout.card.caption.remark
+    assert remark == (card.on_another_sensor(34, 34) if said else "")
+    assert bool(remark) == said
+    assert not window.banner.isVisible()

@@ -1,0 +1,176 @@
+"""`livesnn eval --stream` on a lab's own recordings: what tables label, from the onset on, and what is between."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
+from livesnn.errors import DataError
+from livesnn.events import EVENTS_DTYPE
+from livesnn.events.frames import Frame
+from livesnn.events.recorder import Aedat4Writer
+from livesnn.infer import State
+from livesnn.infer.decide import Decider
+from livesnn.train.datasets import Uncut, uncut_streams
+from livesnn.train.datasets.folder import find_recordings
+from livesnn.train.stream import StreamEvaluation, evaluate_stream
+from tests import trees
+
+CLASSES = ("down", "up")
+CARD = ModelCard(
+    "lab",
+    CLASSES,
+    InputSpec(16, 16, SliceRule(delta_t_us=50_000), window=2),
+    dataset="folder",
+    split=Split(0.5),
+)
+BEGIN_US = 5_000_000
+"""Of each recording, by its own clock."""
+HEAD = "file,start,end,label,session,split"
+
+
+class _Column:
+    """A model that decides on the class whose half of the picture has events; none where both have."""
+
+    engine = "none"
+
+    def __init__(self, card: ModelCard = CARD) -> None:
+        self.card = card
+
+    def initial_state(self) -> State:
+        return (np.zeros(1, np.float32),)
+
+    def step(self, frame: Frame, state: State) -> tuple[np.ndarray, State]:
+        left, right = frame.data[..., :8].sum(), frame.data[..., 8:].sum()
+        return 20 * np.float32([left > 0 and not right, right > 0 and not left]), state
+
+
+def record(path: Path, *halves: int | None) -> None:
+    """Write a second of each: events in the left half (0), in the right one (1), or in both (None)."""
+    second = np.zeros(1000, EVENTS_DTYPE)
+    second["t"] = np.arange(1000) * 1000
+    parts = []
+    for number, half in enumerate(halves):
+        part = second.copy()
+        part["t"] += BEGIN_US + number * 1_000_000
+        part["x"] = [20, 100][half] if half is not None else np.where(np.arange(1000) % 2, 20, 100)
+        part["y"] = np.arange(1000) % 128
+        parts.append(part)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Aedat4Writer(path, trees.SENSOR) as writer:
+        writer.write(np.concatenate(parts))
+
+
+def measured(data: Path, card: ModelCard, split: str = "test", minutes: float = 10) -> StreamEvaluation:
+    streams = uncut_streams("folder", data, split, card, minutes, 0)  # type: ignore[arg-type]
+    return evaluate_stream(_Column(card), streams, Decider(threshold=0.6, keep=0.6))
+
+
+def test_a_lab_s_recording_is_judged_within_its_labels_from_their_onset_and_between_them(
+    tmp_path: Path,
+) -> None:
+    record(tmp_path / "a.aedat4", 1, 0, 0, None, 1, 1, 0, 1)
+    rows = [
+        "1,3,down",
+        "4,6,up",
+        "7,8,up",
+    ]  # none while both halves have events, nor of the "down" from 6 to 7
+    text = "".join(f"a.aedat4,{row},ann,test\n" for row in rows)
+    (tmp_path / "labels.csv").write_text(f"{HEAD}\n{text}")
+    found = measured(tmp_path, CARD)
+    assert found.recall == {"down": 1.0, "up": 1.0}
+    assert found.accuracy == 1
+    assert found.n == pytest.approx(5 * 19, abs=6)
+    assert found.latency_ms["n"] == 3
+    assert 50 <= found.latency_ms["p50"] <= 150
+    assert found.flickers_a_minute == 0
+    half = pytest.approx(300, rel=0.1)  # of 600 windows of 0.1 s
+    assert found.false_decisions_a_minute == {"unlabelled": half}
+    assert found.idle_decisions_a_minute == found.false_decisions_a_minute["unlabelled"]
+
+
+def test_what_belongs_to_another_part_of_the_same_recording_counts_nowhere(tmp_path: Path) -> None:
+    record(tmp_path / "a.aedat4", 0, 1, 0, 1, 0)
+    rows = ["0,1,down,a,train", "1,2,up,b,test", "2,3,down,a,train", "3,4,down,b,test"]
+    (tmp_path / "labels.csv").write_text(HEAD + "\n" + "".join(f"a.aedat4,{row}\n" for row in rows))
+    found = measured(tmp_path, CARD)
+    assert found.recall == {"down": 0.0, "up": 1.0}
+    assert np.isnan(found.idle_decisions_a_minute)
+    assert found.latency_ms["missed"] == 0.5
+
+
+def streams_of(data: Path, split: str, card: ModelCard, minutes: float = 10) -> list[Uncut]:
+    return list(uncut_streams("folder", data, split, card, minutes, 0))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def sessions(tmp_path: Path) -> Path:
+    """Four sessions of a recording each, labelled as the window does it."""
+    for name in ("ann", "bob", "cem", "dan"):
+        record(tmp_path / name / f"{name}.aedat4", 0, 1)
+        text = "".join(f"{name}.aedat4,{row},\n" for row in ("0,1,down", "1,2,up"))
+        (tmp_path / name / f"{name}.labels.csv").write_text(f"file,start,end,label,session\n{text}")
+    return tmp_path
+
+
+def test_validation_has_the_recordings_that_the_training_kept_in_order(sessions: Path) -> None:
+    card = replace(CARD, split=Split(groups=("cem", "ann")))
+    names = {
+        split: [stream.source.path.parent.name for stream in streams_of(sessions, split, card)]  # type: ignore[attr-defined]
+        for split in ("validation", "train")
+    }
+    assert names == {"validation": ["ann", "cem"], "train": ["bob", "dan"]}
+    assert len(streams_of(sessions, "train", card, minutes=0.01)) == 1
+    other = replace(CARD, dataset="gestures-sim", split=None)
+    assert len(streams_of(sessions, "validation", other)) == 4
+    first, second = streams_of(sessions, "train", card)[0].segments
+    assert (first.gesture, first.start_us, first.end_us) == ("down", BEGIN_US, BEGIN_US + 1_000_000)
+    assert second.start_us == first.end_us
+
+
+def test_a_test_folder_is_laid_out_alike_and_a_table_s_split_decides(sessions: Path) -> None:
+    with pytest.raises(DataError, match="put the recordings to test on there"):
+        streams_of(sessions, "test", CARD)
+    (sessions / "test").mkdir()
+    (sessions / "dan").rename(sessions / "test" / "dan")
+    assert [each.source.path.stem for each in streams_of(sessions, "test", CARD)] == ["dan"]  # type: ignore[attr-defined]
+    text = "".join(
+        f"{name}/{name}.aedat4,{row},{name},{use}\n"
+        for name, use in (("ann", "train"), ("bob", "validation"))
+        for row in ("0,1,down", "1,2,up")
+    )
+    (sessions / "labels.csv").write_text(f"{HEAD}\n{text}")
+    card = replace(CARD, split=Split(protocol=BY_TABLE))
+    (kept,) = streams_of(sessions, "validation", card)
+    assert kept.source.path.stem == "bob"  # type: ignore[attr-defined]
+
+
+def test_stretches_of_one_class_that_touch_are_one_and_another_class_ends_one(tmp_path: Path) -> None:
+    record(tmp_path / "a.aedat4", 0, 0, 1, 1)
+    rows = ["1,2.5,down", "0,1,down", "2,4,up", "2,3,up"]
+    text = "".join(f"a.aedat4,{row},ann,test\n" for row in rows)
+    (tmp_path / "labels.csv").write_text(f"{HEAD}\n{text}")
+    (stream,) = streams_of(tmp_path, "test", CARD)
+    times = [(each.gesture, each.start_us - BEGIN_US, each.end_us - BEGIN_US) for each in stream.segments]
+    assert times == [("down", 0, 2_000_000), ("up", 2_000_000, 4_000_000)]
+
+
+def test_what_cannot_be_streamed_is_one_line(tmp_path: Path) -> None:
+    lab = trees.lab(tmp_path)  # a folder a class
+    named = replace(CARD, classes=find_recordings(lab)[1])
+    with pytest.raises(DataError, match=r"none of these recordings is uncut: --stream needs labels\.csv"):
+        streams_of(lab, "train", named)
+    with pytest.raises(DataError, match="validated on the ends of recordings"):
+        streams_of(lab, "validation", replace(named, split=Split(clips=("nod/ann/0.aedat4/1",))))
+    with pytest.raises(DataError, match="no recordings are there that lab was validated on"):
+        streams_of(lab, "validation", replace(named, split=Split(groups=("eve",))))
+    with pytest.raises(DataError, match="doesn't know 'nod'"):
+        streams_of(lab, "train", CARD)
+    late = "nod/ann/0.aedat4,0,1,down,ann,test\nnod/ann/0.aedat4,400,900,up,ann,test\n"
+    (lab / "labels.csv").write_text(f"{HEAD}\n{late}")
+    with pytest.raises(DataError, match="begins behind the recording's end: give seconds"):
+        streams_of(lab, "test", CARD)
