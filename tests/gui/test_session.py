@@ -14,6 +14,7 @@ import pytest
 
 from livesnn.app.playing import session as session_module
 from livesnn.app.playing.accumulator import ViewSpec
+from livesnn.app.playing.mounting import Mounting
 from livesnn.app.playing.palettes import PALETTES
 from livesnn.app.playing.playback import Playback
 from livesnn.app.playing.session import Session, SourceLike
@@ -55,7 +56,7 @@ def play(model_folder: Path) -> Iterator[Callable[..., Session]]:
         **choices: object,
     ) -> Session:
         chosen = Choices(**choices)  # type: ignore[arg-type]
-        session = kind(source, model_folder, choices=chosen, orientation=orientation)
+        session = kind(source, model_folder, choices=chosen, mounting=Mounting(orientation))
         sessions.append(session)
         session.start()
         return session
