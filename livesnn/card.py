@@ -130,7 +130,8 @@ class Split:
     `BY_TABLE` where the data's own table says what is kept, and fraction and seed mean nothing.
     ``groups``: the persons, sessions or groups of videos that were kept whole; ``clips``: of classes without one of
     those, the names of each group's last clips. What was kept stays kept when recordings come or go. ``windows``:
-    most of a recording that were used; None: all.
+    most of a recording that were used; None: all. ``drawn_from``: how many recordings, where they were drawn one by
+    one: of others the same draw would keep others.
     """
 
     fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.1
@@ -139,6 +140,7 @@ class Split:
     groups: tuple[str, ...] = ()
     clips: tuple[str, ...] = ()
     windows: Annotated[int, Meta(ge=1)] | None = None
+    drawn_from: Annotated[int, Meta(ge=1)] | None = None
 
 
 @dataclass(frozen=True)

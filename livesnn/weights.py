@@ -11,6 +11,7 @@ from safetensors.numpy import save
 
 from livesnn.card import ModelCard, NetworkSpec
 from livesnn.errors import ModelError
+from livesnn.files import replace_file
 
 Weights = dict[str, npt.NDArray[np.float32]]
 """Arrays by parameter name: "blocks.0.1.first.conv.weight", [out, in, kh, kw]."""
@@ -50,8 +51,8 @@ def load_weights(path: Path) -> tuple[Weights, ModelCard]:
 
 
 def save_weights(weights: Weights, path: Path, card: ModelCard) -> None:
-    """Write a model.safetensors, readable for whom the folder's other files are."""
-    path.write_bytes(save(weights, {CARD_KEY: card.to_json()}))
+    """Write a model.safetensors, whole or not at all; readable for whom the folder's other files are."""
+    replace_file(path, save(weights, {CARD_KEY: card.to_json()}))
 
 
 def weights_to_run(weights: Weights, network: NetworkSpec) -> Weights:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from livesnn.app.decisions_dialog import DecisionsDialog
@@ -48,16 +48,12 @@ class Deciding:
     def choose(self, decider: Decider, card: ModelCard | None, denied: tuple[str, ...]) -> None:
         """Decide in this way, now and at the next start; ``denied`` of this model's classes are never named."""
         self.use(decider, card, denied)
-        choices = self._player.choices
-        self._settings.change(decider=choices.decider, denied=choices.denied)
+        self._settings.change(decider=decider, denied=_with(self._settings.now.denied, card, denied))
 
     def use(self, decider: Decider, card: ModelCard | None = None, denied: tuple[str, ...] = ()) -> None:
         """Decide in this way until the window closes; without a card, of the classes there were."""
         choices = self._player.choices
-        of_models = dict(choices.denied)
-        if card is not None:
-            of_models.pop(card.name, None)
-            of_models.update({card.name: denied} if denied else {})
+        of_models = _with(choices.denied, card, denied)
         self._player.apply(replace(choices, decider=decider, denied=of_models))
 
     def _card(self) -> ModelCard | None:
@@ -68,3 +64,13 @@ class Deciding:
             return read_card(self._player.model)
         except ModelError:
             return None
+
+
+def _with(
+    of_models: Mapping[str, tuple[str, ...]], card: ModelCard | None, denied: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
+    """Return the classes that are never named, by model, ``denied`` being this one's."""
+    if card is None:
+        return dict(of_models)
+    others = {name: labels for name, labels in of_models.items() if name != card.name}
+    return others | ({card.name: denied} if denied else {})

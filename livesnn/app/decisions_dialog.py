@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import (
     QDialogButtonBox,
@@ -54,13 +54,14 @@ class DecisionsDialog(Dialog):
         self.classes = QListWidget()
         self.classes.setFont(style.text_font(14))
         self.classes.setAccessibleName("Classes that may be named")
-        self._keep_follows = True  # the threshold, for it hasn't been set
+        self._keep_percent: float | None = None  # as it was asked for; None: it follows the threshold
         self._fill(card)
         self._lay_out(card)
         self._show_values(decider, denied)
         self.threshold.valueChanged.connect(self._follow_threshold)
         self.keep.valueChanged.connect(self._keep_is_set)
         self.classes.itemChanged.connect(self._look_at_classes)
+        self._look_at_classes()
         self.threshold.selectAll()
         self.resize(800, 500)
 
@@ -115,12 +116,9 @@ class DecisionsDialog(Dialog):
         self._show_values(self._decider, ())
 
     def _show_values(self, decider: Decider, denied: Collection[str]) -> None:
-        self._keep_follows = decider.keep is None
+        self._keep_percent = None if decider.keep is None else 100 * decider.keep
         self.threshold.setValue(100 * decider.threshold)
         self._follow_threshold()
-        if decider.keep is not None:
-            self.keep.setValue(100 * decider.keep)
-        self._keep_follows = decider.keep is None
         self.smoothing.setValue(100 * decider.smoothing)
         for item in self._items():
             checked = item.data(Qt.ItemDataRole.UserRole) not in denied
@@ -128,10 +126,12 @@ class DecisionsDialog(Dialog):
 
     def accept(self) -> None:
         """Say what was chosen."""
+        for box in (self.threshold, self.keep, self.smoothing):
+            box.interpretText()
         decider = replace(
             self._decider,
             threshold=self.threshold.share,
-            keep=None if self._keep_follows else self.keep.share,
+            keep=None if self._keep_percent is None else self.keep.share,
             smoothing=self.smoothing.share,
         )
         self.chosen.emit(decider, self.denied)
@@ -148,15 +148,14 @@ class DecisionsDialog(Dialog):
 
     @Slot()
     def _follow_threshold(self) -> None:
-        follows = self._keep_follows
-        self.keep.setMaximum(self.threshold.value())
-        if follows:
-            self.keep.setValue(KEPT * self.threshold.value())
-        self._keep_follows = follows
+        threshold = self.threshold.value()
+        with QSignalBlocker(self.keep):
+            self.keep.setMaximum(threshold)
+            self.keep.setValue(KEPT * threshold if self._keep_percent is None else self._keep_percent)
 
     @Slot()
     def _keep_is_set(self) -> None:
-        self._keep_follows = False
+        self._keep_percent = self.keep.value()
 
     @Slot()
     def _look_at_classes(self) -> None:
@@ -176,6 +175,7 @@ class ShareBox(QDoubleSpinBox):
         self.setSuffix(" %")
         self.setFixedSize(96, BOX_PIXELS)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.setKeyboardTracking(False)  # a number half typed is none yet
 
     @property
     def share(self) -> float:

@@ -37,12 +37,12 @@ VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "lightning", "PySide6-Esse
 class Options:
     """What is measured how often; see `livesnn bench --help`.
 
-    ``source`` is of "step" and "density"; ``engines``, () being all, of "step"; ``real`` is of "simulator" and
-    "transfer", ``report`` of "simulator", ``people`` of that and "sensors"; ``seconds``, ``rates`` and ``threads`` of
-    "sustained".
+    ``model``, where none is named, is "gestures" for what is of people, else "nmnist". ``source`` is of "step" and
+    "density"; ``engines``, () being all, of "step"; ``real`` is of "simulator" and "transfer", ``report`` of
+    "simulator", ``people`` of that and "sensors"; ``seconds``, ``rates`` and ``threads`` of "sustained".
     """
 
-    model: str = "nmnist"
+    model: str = ""
     source: str = ""
     repeats: int = 5
     engines: tuple[str, ...] = ()
@@ -61,7 +61,7 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
     All others are measured only by name: they take minutes, torch, matplotlib, or real clips.
     """
     _check(what, options)
-    model, repeats = options.model, options.repeats
+    model, of_people, repeats = options.model or "nmnist", options.model or "gestures", options.repeats
     engines = cast(tuple[EngineName, ...], options.engines)
     from livesnn.bench.bandwidth import bench_bandwidth
     from livesnn.bench.decode import bench_decode
@@ -88,8 +88,8 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
         "simulate": lambda: bench_simulate(repeats),
         "train": lambda: bench_train(repeats, peers=options.peers),
         "simulator": lambda: bench_simulator(options.real, options.report, options.people),
-        "sensors": lambda: bench_sensors(model, options.people),
-        "transfer": lambda: bench_transfer(options.real, model),
+        "sensors": lambda: bench_sensors(of_people, options.people),
+        "transfer": lambda: bench_transfer(options.real, of_people),
         "density": lambda: bench_density(repeats, options.source),
         "bandwidth": lambda: bench_bandwidth(repeats),
         "sustained": lambda: bench_sustained(

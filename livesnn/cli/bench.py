@@ -15,7 +15,7 @@ def bench(
     what: Annotated[tuple[Measurement, ...], tyro.conf.Positional] = (),
     /,
     *,
-    model: str = "nmnist",
+    model: str = "",
     repeats: int = 5,
     source: str = "",
     engines: tuple[str, ...] = (),
@@ -40,7 +40,7 @@ def bench(
     what
         Which measurements; default: those before formats.
     model
-        Name of a shipped model, or a model folder.
+        Name of a shipped model, or a model folder; default: gestures with sensors and transfer, else nmnist.
     repeats
         Runs of each.
     source

@@ -159,8 +159,8 @@ def evaluate(
     from livesnn.infer.decide import Decider
     from livesnn.train.datasets import data_set, uncut_streams
     from livesnn.train.evaluate import evaluate as measure
-    from livesnn.train.explain import explain
-    from livesnn.train.stream import describe_stream, evaluate_stream
+    from livesnn.train.explain import describe_stream, explain
+    from livesnn.train.stream import evaluate_stream
 
     if seed < 0:
         raise DataError(f"{seed} is no seed: give 0 or more")
@@ -169,8 +169,10 @@ def evaluate(
         raise DataError("--threshold, --keep and --smoothing are of --stream: a clip is always decided")
     loaded = load_model(model, engine)
     if to_card:
-        if split != "test" or stream is not None:
+        if split != "test":
             raise DataError("--to-card records a measurement on the test split: add --split test")
+        if stream is not None:
+            raise DataError("--to-card records the accuracy of clips: leave --stream out")
         from livesnn.train.folder import keep_test  # before minutes of measuring: it needs onnx
     if stream is not None:
         streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
@@ -182,6 +184,8 @@ def evaluate(
     _say_skipped(clips.skipped)
     if split == "validation":
         _say_same_groups(loaded.card)
+    if dataset == "folder" and split != "test" and loaded.card.dataset != dataset:
+        say(f"{loaded.card.name} was not trained on a folder: all its clips are measured, whatever --split")
     measured = measure(loaded, clips, seed=seed)
     if to_card:
         keep_test(model_folder(model), measured)

@@ -6,12 +6,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events import TIME_LIMIT_US, Events, EventSource, Relay
+from livesnn.events import TIME_LIMIT_US, Events, EventSource, Relay, SourceCounters
 
 if TYPE_CHECKING:  # OpenCV, for those who watch videos
     from livesnn.events.video_source import VideoSource
@@ -54,6 +55,13 @@ class Limited(Relay):
         self._seconds = math.inf if seconds is None or seconds > TIME_LIMIT_US / 1e6 else seconds
         self._stop = stop
         self._clock = clock
+        self._cut = 0  # events of the last packet that lie behind the end
+
+    @property
+    def counters(self) -> SourceCounters:
+        """Events let through and lost so far, without those behind the end."""
+        counted = self._source.counters
+        return replace(counted, events=counted.events - self._cut)
 
     @property
     def video(self) -> VideoSource | None:
@@ -71,7 +79,9 @@ class Limited(Relay):
             if timed and packet.size and end_us == math.inf:
                 end_us = int(packet["t"][0]) + round(self._seconds * 1e6)
             if packet.size and int(packet["t"][-1]) >= end_us:
-                yield packet[: np.searchsorted(packet["t"], end_us)]
+                kept = int(np.searchsorted(packet["t"], end_us))
+                self._cut = packet.size - kept
+                yield packet[:kept]
                 return
             yield packet
             if self._stop.is_set() or (self.live and self._clock() >= end_s):

@@ -130,7 +130,8 @@ def _find(name_or_folder: str | Path) -> Path:
     if path.is_dir() and path.parts != (path.name,):
         raise ModelError(f"{path} is not a model folder: it holds neither {_WEIGHTS[0]} nor {_WEIGHTS[1]}")
     available = ", ".join(shipped_models()) or "none"
-    raise ModelError(f"Model {str(name_or_folder)!r} not found; available: {available}")
+    trained = f"; trained here: {run}" if _is_model((run := Path("runs") / path) / "model") else ""
+    raise ModelError(f"Model {str(name_or_folder)!r} not found; available: {available}{trained}")
 
 
 def _is_model(folder: Path) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from livesnn.card import ModelCard
+from livesnn.files import replace_file
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.checkpoint import without_norm
 from livesnn.weights import CARD_KEY
@@ -62,7 +63,7 @@ def onnx_step(net: SpikingNetwork, states: list[str]) -> onnx.ModelProto:
 
 
 def write_onnx(model: onnx.ModelProto, path: Path, card: ModelCard) -> None:
-    """Write a graph with the card in its metadata, in place of another it may have."""
+    """Write a graph with the card in its metadata, in place of another it may have; whole or not at all."""
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
-    path.write_bytes(model.SerializeToString())
+    replace_file(path, model.SerializeToString())

@@ -12,6 +12,7 @@ from livesnn.snn.lif import compiled_kernels
 from livesnn.snn.surrogate import Surrogate
 from livesnn.train.baselines import Baseline, build_baseline
 from livesnn.train.config import TrainConfig
+from livesnn.train.flags import flag
 from livesnn.train.networks import NETWORKS
 from livesnn.train.spike_conv import convolve_spikes
 
@@ -33,10 +34,15 @@ def build(config: TrainConfig, classes: tuple[str, ...]) -> Network:
     try:
         net = build_network(card)
     except RuntimeError as error:
-        if config.final_pool == TrainConfig.final_pool:
+        given = [
+            flag(name)
+            for name in ("strides", "final_pool")
+            if getattr(config, name) != getattr(TrainConfig, name)
+        ]
+        if not given:
             raise
         reason = str(error).partition("\n")[0]
-        raise TrainError(f"--final-pool {config.final_pool} is too large for this input: {reason}") from error
+        raise TrainError(f"{' or '.join(given)} is too large for this input: {reason}") from error
     net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
     if config.compile:
         convolve_spikes(net)

@@ -11,8 +11,7 @@ from livesnn.card import ModelCard
 from livesnn.infer.decide import FloatArray, probabilities
 
 TEMPERATURES = np.geomspace(1, 10, 101)
-"""None below 1: a model that was taught doubt would lose it. `gestures` at 0.79, which suits its clips, decides 20
-times a minute on people who stand idle in a flickering light, at 1 only 4.3 times (models/README.md)."""
+"""None below 1: a model that was taught doubt would lose it, and name gestures of people who stand idle."""
 BINS = 15
 
 

@@ -42,7 +42,7 @@ class TrainConfig:
     """Epochs in all."""
     analog_epochs: int | None = None
     """The first of them in phase 1 of the hybrid method (no spikes); 0 trains with STBP alone. Default: half of them,
-    by the best recipe at most 3."""
+    by the best recipe at most 3; with --init none."""
     analog_slope: float = -0.01
     """f(U) = slope·U below the threshold in phase 1: −β as the paper prints it."""
     analog_ceiling: float = 1.0
@@ -102,7 +102,7 @@ class TrainConfig:
     """Up to this many unscored frames run before the window, whole clips of others, so that the state isn't zero. The
     best epoch is chosen by the accuracy of clips from zero state and of a stream; with 0 by that of clips alone."""
     from_zero: float = 0.25
-    """Share of clips that start from zero state all the same, as every stream does once."""
+    """Share of clips that start from zero state in a batch with such frames too, as every stream does once."""
     augmentation: Augmentation = field(default_factory=Augmentation)
     """Ranges of event augmentation; all zero turns it off."""
     simulated: int = 0
@@ -156,13 +156,18 @@ class TrainConfig:
         blocks = NETWORKS[self.network].blocks
         for name, count in (("widths", blocks), ("strides", 4), ("sub_blocks", 4)):
             values = getattr(self, name)
-            if values and not (len(values) == count and all(1 <= value <= 4096 for value in values)):
+            default = name == "widths" and not values
+            if not default and not (len(values) == count and all(1 <= value <= 4096 for value in values)):
                 raise TrainError(
                     f"{flag(name)} takes {_WORDS[count]} numbers from 1 to 4096, one a block of the network"
                 )
         self._check_sharing()
         if self.delta_t_us and self.n_events:
             raise TrainError("--delta-t-us and --n-events can't both end a frame: leave one out")
+        if self.cell_pixels and self.n_events:
+            raise TrainError(
+                "--cell-pixels scales frames of a fixed time, and --n-events has none: leave one out"
+            )
         if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):
             raise TrainError(
                 f"--name {self.name!r} can't name a folder: use letters, digits, '-', '_' and '.'"
@@ -199,7 +204,8 @@ class TrainConfig:
             hint = f"give one of {', '.join(known)}" if known != ("",) else "leave it out"
             raise TrainError(f"{self.dataset} has no --protocol {self.protocol!r}: {hint}")
         half = self.epochs // 2 if self.recipe == "paper" else min(3, self.epochs // 2)
-        analog = half if self.analog_epochs is None else self.analog_epochs
+        usual = 0 if self.init else half  # what is begun with spikes has no use for epochs without
+        analog = usual if self.analog_epochs is None else self.analog_epochs
         precision = fast_precision() if self.precision == "auto" else self.precision
         filled = replace(self, protocol=self.protocol or known[0], analog_epochs=analog, precision=precision)
         kind = NETWORKS[self.network]

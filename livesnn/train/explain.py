@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
+
 from livesnn.card import ModelCard
 from livesnn.train.evaluate import Evaluation
+from livesnn.train.stream import StreamEvaluation
 
 SHOWN = 5
 ONE_SIDED = 0.8
@@ -88,3 +91,22 @@ def _worst(measured: Evaluation) -> Iterator[str]:
     worst = {mistake.recording or mistake.clip: mistake for mistake in reversed(measured.mistakes)}
     for mistake in sorted(worst.values(), key=lambda mistake: (-mistake.confidence, mistake.clip))[:SHOWN]:
         yield f"{mistake.clip}: {mistake.decided} with {mistake.confidence:.0%}, but it is {mistake.true}"
+
+
+def describe_stream(measured: StreamEvaluation) -> Iterator[str]:
+    """Yield what was measured that isn't one number, in words."""
+    late = measured.latency_ms
+    yield (
+        f"decided right {late['p50']:.0f} ms after the change to a gesture was complete (median of "
+        f"{late['n']:.0f}; 90 %: {late['p90']:.0f} ms; never: {late['missed']:.1%})"
+    )
+    after = [f"{share:.0%} {ms} ms" for ms, share in measured.accuracy_after_ms.items()]
+    yield f"right so long after the onset: {', '.join(after)}"
+    rates = measured.false_decisions_a_minute.items()
+    false = [f"{name} {'– (too short)' if np.isnan(rate) else f'{rate:.1f}'}" for name, rate in rates]
+    yield f"false decisions a minute: {', '.join(false)}"
+    if measured.unmeasured:
+        short = ", ".join(f"{count} of {name}" for name, count in measured.unmeasured.items())
+        yield f"no frame counts of these gestures, shorter than a window or without events: {short}"
+    yield from measured.warnings
+    yield "right by class: " + ", ".join(f"{name} {share:.0%}" for name, share in measured.recall.items())

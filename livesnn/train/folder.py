@@ -44,7 +44,9 @@ def write_model_folder(
     write_onnx(graph, folder / "model.onnx", card)
     draw_confusion(measured.confusion, measured.classes, folder / CONFUSION)
     draw_learning_curve(run, folder / CURVE)
-    (folder / "README.md").write_text(_describe(card, measured), encoding="utf-8")
+    page = folder / "README.md"
+    _, title, tested = page.read_text(encoding="utf-8").partition(_TEST_TITLE) if card.test else ("", "", "")
+    page.write_text(_describe(card, measured) + (f"\n{title}{tested}" if tested else ""), encoding="utf-8")
     return measured
 
 
@@ -69,8 +71,9 @@ def keep_test(folder: Path, measured: Evaluation) -> None:
 def _describe_test(measured: Evaluation) -> str:
     return f"""{_TEST_TITLE}
 
-Measured once, after the training; it chose nothing. Accuracy {measured.accuracy_reset:.4f} with the state reset a
-clip, {measured.accuracy_carried:.4f} carried (n = {measured.n}), hidden density {measured.density:.4f}.
+Measured after the training, by `livesnn eval --split test --to-card`. Accuracy {measured.accuracy_reset:.4f} with
+the state reset a clip, {measured.accuracy_carried:.4f} carried (n = {measured.n}), hidden density
+{measured.density:.4f}.
 
 {_confusion(measured)}
 """

@@ -128,7 +128,8 @@ class HybridModule(lightning.LightningModule):
         Clips begin anywhere in a gesture, so whole clips are as random as parts of them, and need no other kernels.
         """
         state = self.net.initial_state(len(frames))
-        clips = int(torch.randint(self.config.burn_in // frames.shape[1] + 1, (), generator=random))
+        most = min(self.config.burn_in // frames.shape[1], len(frames) - 1)  # others than these
+        clips = int(torch.randint(most + 1, (), generator=random))
         if clips == 0:
             return state
         with eval_mode(self.net):

@@ -48,7 +48,8 @@ class MeasuredNorms(Callback):
 def measure_norms(net: Network, clips: list[Tensor], from_zero: float) -> None:
     """Set the running statistics of ``net``'s batch norms to those of clips uint8 [B, T, C, H, W].
 
-    A share ``from_zero`` of the clips starts from zero state, the rest from that of the clips before. All the layers
+    A share ``from_zero`` of the clips starts from zero state, the rest from that of the clips before, the first part
+    of them all from zero. All the layers
     are measured at once: each on what the batch's own statistics let through of the layer before.
     """
     norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d)]

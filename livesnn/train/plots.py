@@ -44,14 +44,14 @@ def draw_learning_curve(run: Path, path: Path) -> None:
         (lower, "val_loss", "loss, validation"),
     ):
         values = logged(run, name)
-        axes.plot(list(values), list(values.values()), marker=".", label=label)
+        axes.plot([epoch + 1 for epoch in values], list(values.values()), marker=".", label=label)
     end = max((epoch for epoch, analog in logged(run, "analog").items() if analog), default=None)
     for axes in (upper, lower):
         if end is not None:
-            axes.axvspan(-0.5, end + 0.5, color="0.9", label="analog phase" if axes is upper else None)
+            axes.axvspan(0.5, end + 1.5, color="0.9", label="analog phase" if axes is upper else None)
         axes.legend(loc="best", fontsize=8)
         axes.grid(alpha=0.3)
     upper.set(ylim=(0, 1.02))
-    lower.set(xlabel="epoch")
+    lower.set(xlabel="epoch", xlim=(0.5, max(logged(run, "loss"), default=0) + 1.5))
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.savefig(path)

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
 from livesnn.errors import TrainError
 from livesnn.train.config import TrainConfig
@@ -118,9 +119,12 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
     # What an older version had no option for, it did as is usual.
     usual = msgspec.json.decode(_as_json(TrainConfig()))
     now, then = as_flags(msgspec.json.decode(_as_json(config))), as_flags(usual | kept)
-    if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
-        flags = ", ".join(then.get(name, f"without {name}") for name in other)
-        raise TrainError(f"{record} is of another configuration: resume with its {flags}")
+    if other := {name for name in now.keys() | then.keys() if now.get(name) != then.get(name)}:
+        longer = "--epochs" in other
+        other -= {"--analog-epochs"} if longer else set()  # which follows from those
+        flags = ", ".join(then.get(name, f"without {name}") for name in sorted(other))
+        more = f"; to train it for longer begin another: --init {run} --name NEW" if longer else ""
+        raise TrainError(f"{record} is of another configuration: resume with its {flags}{more}")
     load_checkpoint(last)
     return last
 
@@ -185,32 +189,11 @@ def _as_json(config: TrainConfig) -> bytes:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a file with our process number; one left by a process that is gone is taken over."""
-    if path.exists() and not _runs(path.read_text()):
-        path.unlink()
-    ours = path.with_name(f"{path.name}.{os.getpid()}")
-    ours.write_text(str(os.getpid()))
+    """Hold a file until this process ends, however it does."""
     try:
-        os.link(ours, path)  # whole, or not at all
-    except FileExistsError:
+        with FileLock(path, timeout=0):
+            yield
+    except Timeout as error:
         raise TrainError(
-            f"{path.parent} is in use by process {path.read_text()}: wait, or choose another --name"
-        ) from None
-    finally:
-        ours.unlink()
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _runs(process: str) -> bool:
-    if not process.isdigit():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return int(process) != os.getpid()
+            f"{path.parent} is in use by another training: wait, or choose another --name"
+        ) from error

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -54,6 +54,10 @@ class StreamEvaluation:
         Spikes a neuron a step over all hidden neurons, of frames that count.
     minutes, seconds
         From the start to the last frame that counts; how long it took.
+    unmeasured
+        How many gestures of a class no frame counts of: too short for a window, or without events. None: not there.
+    warnings
+        What the recordings' readers had to say: damage, times out of order.
     """
 
     n: int
@@ -68,22 +72,9 @@ class StreamEvaluation:
     idle_decisions_a_minute: float
     density: float
     minutes: float
-    seconds: float
-
-
-def describe_stream(measured: StreamEvaluation) -> Iterator[str]:
-    """Yield what was measured that isn't one number, in words."""
-    late = measured.latency_ms
-    yield (
-        f"decided right {late['p50']:.0f} ms after the change to a gesture was complete (median of "
-        f"{late['n']:.0f}; 90 %: {late['p90']:.0f} ms; never: {late['missed']:.1%})"
-    )
-    after = [f"{share:.0%} {ms} ms" for ms, share in measured.accuracy_after_ms.items()]
-    yield f"right so long after the onset: {', '.join(after)}"
-    rates = measured.false_decisions_a_minute.items()
-    false = [f"{name} {'– (too short)' if np.isnan(rate) else f'{rate:.1f}'}" for name, rate in rates]
-    yield f"false decisions a minute: {', '.join(false)}"
-    yield "right by class: " + ", ".join(f"{name} {share:.0%}" for name, share in measured.recall.items())
+    unmeasured: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 class _Decided(NamedTuple):
@@ -135,6 +126,8 @@ def evaluate_stream(
     begun_s = time.perf_counter()
     gestures: list[_Gesture] = []
     rests: list[_Rest] = []
+    labelled: Counter[str] = Counter()
+    warnings: list[str] = []
     played_us = 0
     for stream in streams:
         begun_us, decided = _decide(model, stream, decider, played_us)
@@ -144,14 +137,25 @@ def evaluate_stream(
             for each in stream.segments
         ]
         gestures += _performed(decided, segments)
+        labelled.update(segment.gesture for segment in segments)
+        warnings += stream.source.warnings
         if stream.rests:
             unknown = [(start_us + later_us, end_us + later_us) for start_us, end_us in stream.unknown]
             busy = [*unknown, *((each.start_us, each.end_us) for each in segments)]
             rests.append(_rest(stream.name, decided, busy))
         played_us = decided[-1].t if decided else played_us
     if not any(gesture.whole for gesture in gestures):
-        raise DataError("no whole window lies within a gesture: give --stream more minutes")
-    return _evaluation(gestures, rests, model.card, time.perf_counter() - begun_s)
+        raise DataError(
+            "no whole window lies within a gesture: give --stream more minutes, or labels longer than a window"
+        )
+    unmeasured = labelled - Counter(gesture.name for gesture in gestures if gesture.whole)
+    measured = _evaluation(gestures, rests, model.card)
+    return replace(
+        measured,
+        unmeasured=dict(unmeasured),
+        warnings=tuple(dict.fromkeys(warnings)),
+        seconds=time.perf_counter() - begun_s,
+    )
 
 
 def _decide(model: Model, stream: Uncut, decider: Decider, played_us: int) -> tuple[int, list[_Decided]]:
@@ -184,7 +188,8 @@ def _performed(decided: Sequence[_Decided], segments: Sequence[Segment]) -> Iter
     times_us = [frame.t for frame in decided]
     for name, start_us, end_us in segments:
         first, last = np.searchsorted(times_us, [start_us, end_us], side="right")
-        yield _Gesture(name, start_us, end_us, list(decided[first:last]))
+        if first < last:  # else the stream ends before the onset
+            yield _Gesture(name, start_us, end_us, list(decided[first:last]))
 
 
 def _rest(name: str, decided: Sequence[_Decided], busy: Sequence[tuple[int, int]]) -> _Rest:
@@ -200,9 +205,7 @@ def _rest(name: str, decided: Sequence[_Decided], busy: Sequence[tuple[int, int]
     return _Rest(name, us, wrong)
 
 
-def _evaluation(
-    gestures: Sequence[_Gesture], rests: Sequence[_Rest], card: ModelCard, seconds: float
-) -> StreamEvaluation:
+def _evaluation(gestures: Sequence[_Gesture], rests: Sequence[_Rest], card: ModelCard) -> StreamEvaluation:
     counted = [(gesture.name, frame) for gesture in gestures for frame in gesture.whole]
     last_us = counted[-1][1].t
     names = [name for name in card.classes if any(gesture == name for gesture, _ in counted)]
@@ -224,7 +227,6 @@ def _evaluation(
         idle_decisions_a_minute=_a_minute(sum(rest.wrong for rest in rests), sum(rest.us for rest in rests)),
         density=mean_density(np.mean([frame.density for _, frame in counted], axis=0), card),
         minutes=last_us / MINUTE_US,
-        seconds=seconds,
     )
 
 

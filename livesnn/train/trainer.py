@@ -7,7 +7,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
-from livesnn.errors import StoppedError
+from livesnn.card import ModelCard
+from livesnn.errors import ModelError, StoppedError
 from livesnn.itself import own_commit
+from livesnn.report import say
 from livesnn.snn import SpikingNetwork
 from livesnn.train.balance import class_weights
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
@@ -32,8 +34,21 @@ from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import Loaders
 from livesnn.train.norms import MeasuredNorms
 from livesnn.train.progress import progress
-from livesnn.train.run_folder import BEST, LAST, as_begun, check_run_folder, keep_clips, load_best, run_folder
+from livesnn.train.run_folder import (
+    BEST,
+    LAST,
+    as_begun,
+    check_run_folder,
+    keep_clips,
+    kept_epochs,
+    load_best,
+    run_folder,
+)
 from livesnn.train.start import Start, read_start, start_from
+from livesnn.weights import load_weights
+
+FEW_STEPS = 10
+"""Steps an epoch below which a training hardly gets anywhere in its usual 40 epochs."""
 
 
 @dataclass(frozen=True)
@@ -81,16 +96,34 @@ def train(config: TrainConfig) -> Trained | None:
     module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights)
     with run_folder(config) as (run, resume_from), _quiet():
         keep_clips(run, parts, resumed=resume_from is not None)
+        done = resume_from is not None and kept_epochs(resume_from) >= config.epochs
         measured = [MeasuredNorms(parts.training, config.seed, config.zero_share)]
         trainer = _trainer(config, run, measured if config.measured_norms else [])
+        if trainer.is_global_zero:
+            announce(parts, len(loaders.batches()), start)
         try:
             trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
         except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
-            kept = "go on with --resume" if (run / LAST).exists() else "nothing is kept yet, start again"
+            kept = (
+                "go on with the same command and --resume"
+                if (run / LAST).exists()
+                else "nothing is kept yet, start again"
+            )
             raise StoppedError(f"stopped in epoch {trainer.current_epoch + 1}: {kept}") from error
         if not trainer.is_global_zero:
             return None
-        return replace(_finish(run, config, net, parts, commit), unmeasured=unmeasured)
+        made = _made(run / "model") if done else None
+        return replace(_finish(run, config, net, parts, commit, made), unmeasured=unmeasured)
+
+
+def announce(parts: Parts, steps: int, start: Start | None) -> None:
+    """Say what a training has before its first epoch, which may take long."""
+    few = "" if steps >= FEW_STEPS else ": few, so that a smaller --batch is worth a try"
+    clips = f"{len(parts.training):,} clips to train on, {len(parts.validation):,} for validation"
+    say(f"{clips}; {steps:,} steps an epoch{few}")
+    known = start.card.classes if start else parts.training.classes
+    if fresh := [name for name in parts.training.classes if name not in known]:
+        say(f"--init doesn't know {', '.join(fresh)}: these start afresh")
 
 
 def _scaled_as(start: Start | None, config: TrainConfig) -> TrainConfig:
@@ -162,7 +195,17 @@ def _trainer(config: TrainConfig, run: Path, more: Sequence[Callback]) -> lightn
     )
 
 
-def _finish(run: Path, config: TrainConfig, net: Network, parts: Parts, commit: str) -> Trained:
+def _made(folder: Path) -> ModelCard | None:
+    """Return the card of the model that a training has made already; None: it hasn't, or it is damaged."""
+    with suppress(ModelError):
+        return load_weights(folder / "model.safetensors")[1]
+    return None
+
+
+def _finish(
+    run: Path, config: TrainConfig, net: Network, parts: Parts, commit: str, made: ModelCard | None
+) -> Trained:
+    """Write the model; of one that was ``made`` before, and not trained since, what is known of that stays."""
     load_best(net, run)
     net.analog = False
     skipped = tuple(dict.fromkeys(parts.training.skipped + parts.validation.skipped))
@@ -176,6 +219,8 @@ def _finish(run: Path, config: TrainConfig, net: Network, parts: Parts, commit: 
         commit=commit,
         command=shlex.join(["livesnn", *sys.argv[1:]]),
     )
+    if made is not None:
+        card = replace(card, commit=made.commit, command=made.command, test=made.test)
     measured = write_model_folder(net, run / "model", card, parts.validation, run)
     return Trained(run / "model", measured, net, skipped)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.decisions_dialog import DecisionsDialog
@@ -117,6 +118,18 @@ def test_what_is_chosen_is_remembered_with_the_classes_for_their_model(
     assert again.denied == NO_EVEN
 
 
+def test_classes_that_a_flag_denies_one_model_are_not_remembered_when_another_s_are_chosen(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    settings = Settings(tmp_path / "settings.json")
+    window = make_window(settings=settings)
+    window.deciding.use(Decider(), replace(CARD, name="of a flag"), ("3",))
+    play(qtbot, window, recording)
+    ask(window).accept()
+    assert Settings(tmp_path / "settings.json").now.denied == {}
+    assert window.player.choices.denied == {"of a flag": ("3",)}
+
+
 def test_settings_with_an_impossible_decider_are_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text('{"decider": {"threshold": 7}}')
     assert Settings(tmp_path / "settings.json").now == Remembered()
@@ -152,6 +165,19 @@ def test_what_stands_follows_the_threshold_until_it_is_set(qtbot: QtBot) -> None
     assert dialog.keep.value() == 70.0
     dialog.threshold.setValue(60.0)
     assert chosen(dialog) == (Decider(threshold=0.6, keep=0.6), ())
+
+
+def test_a_threshold_that_is_typed_is_one_number_and_leaves_what_stands_as_it_was_asked_for(
+    qtbot: QtBot,
+) -> None:
+    dialog = dialog_of(qtbot, Decider(threshold=0.5, keep=0.3))
+    dialog.threshold.selectAll()
+    QTest.keyClicks(dialog.threshold, "75")
+    assert chosen(dialog) == (Decider(threshold=0.75, keep=0.3), ())
+    dialog = dialog_of(qtbot, Decider(threshold=0.5, keep=0.3))
+    dialog.threshold.setValue(0.0)
+    dialog.threshold.setValue(90.0)
+    assert chosen(dialog) == (Decider(threshold=0.9, keep=0.3), ())
 
 
 def test_the_defaults_come_back(qtbot: QtBot) -> None:

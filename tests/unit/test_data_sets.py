@@ -316,7 +316,7 @@ def test_check_finds_what_a_training_would_leave_out(lab: Path) -> None:
         ("file,start,end,label\nnod/ann/0.aedat4,0,1,a\nnod/ann/0.aedat4,0,1,b\n", "is there twice"),
         ("file,start,end,label\nnod/ann/0.aedat4,0,1,a\nnod/../nod/ann/0.aedat4,0,1.0,b\n", "is there twice"),
         (
-            "file,start,end,label,session\nnod/ann/0.aedat4,0,9,a,x\nnod/ann/0.aedat4,1,2,b,x\nnod/ann/0.aedat4,3,4,b,y\n",
+            "file,start,end,label,session\nnod/ann/0.aedat4,0,9,a,x\nnod/ann/0.aedat4,1,2,a,x\nnod/ann/0.aedat4,3,4,b,y\n",
             r"0.aedat4@0-9 and nod/ann/0.aedat4@3-4 overlap but may be on two sides of the split",
         ),
         (
@@ -378,6 +378,33 @@ def test_stretches_may_overlap_within_a_session_and_meet_at_a_moment(lab: Path) 
     text = "".join(f"nod/ann/0.aedat4,{row}\n" for row in shared)
     table.write_text(f"file,start,end,label,session,split\n{text}nod/ann/0.aedat4,3,4,a,x,validation\n")
     assert len(find_recordings(table)[0]) == 3
+
+
+@pytest.mark.parametrize("rows", [("0,4,a,x", "1,3,b,x"), ("0,4,a,x", "0,3,b,x"), ("0,4,a,x", "1,4,b,x")])
+def test_a_stretch_of_one_class_within_one_of_another_is_refused(lab: Path, rows: tuple[str, str]) -> None:
+    table = lab / "labels.csv"
+    table.write_text("file,start,end,label,session\n" + "".join(f"nod/ann/0.aedat4,{row}\n" for row in rows))
+    with pytest.raises(
+        DataError, match=r"0.aedat4@\S+ and nod/ann/0.aedat4@\S+ lies within the other: correct"
+    ):
+        find_recordings(table)
+
+
+def test_what_a_damaged_recording_lost_is_said_with_what_is_left_of_it(lab: Path) -> None:
+    whole = lab / "nod" / "ann" / "0.aedat4"
+    whole.write_bytes(whole.read_bytes()[:-100])
+    parts = data_set("folder").load_parts(TrainConfig(dataset="folder", data=lab).completed())
+    assert any("nod/ann/0.aedat4: " in line for line in parts.training.skipped + parts.validation.skipped)
+
+
+def test_a_split_that_was_drawn_from_other_recordings_is_refused(cifar10_dvs: Path) -> None:
+    config = TrainConfig(dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, protocol="70/30", windows=2)
+    parts = data_set("cifar10-dvs").load_parts(config.completed())
+    card = card_of(config, CLASSES, parts.split)
+    (cifar10_dvs / "cat" / "cifar10_cat_0.aedat").unlink()
+    with pytest.raises(DataError, match=r"drawn from \d+ recordings, and \d+ are there.* add --split test"):
+        data_set("cifar10-dvs").load_split(cifar10_dvs, "validation", card)
+    assert len(data_set("cifar10-dvs").load_split(cifar10_dvs, "test", card))
 
 
 def test_lists_that_name_nothing_are_refused(ucf: Path) -> None:

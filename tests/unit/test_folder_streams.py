@@ -17,6 +17,7 @@ from livesnn.infer import State
 from livesnn.infer.decide import Decider
 from livesnn.train.datasets import Uncut, uncut_streams
 from livesnn.train.datasets.folder import find_recordings
+from livesnn.train.explain import describe_stream
 from livesnn.train.stream import StreamEvaluation, evaluate_stream
 from tests import trees
 
@@ -91,6 +92,20 @@ def test_a_lab_s_recording_is_judged_within_its_labels_from_their_onset_and_betw
     half = pytest.approx(300, rel=0.1)  # of 600 windows of 0.1 s
     assert found.false_decisions_a_minute == {"unlabelled": half}
     assert found.idle_decisions_a_minute == found.false_decisions_a_minute["unlabelled"]
+
+
+def test_labels_without_a_whole_window_and_damage_are_said(tmp_path: Path) -> None:
+    record(tmp_path / "a.aedat4", 0, 1, 0, 1)
+    (tmp_path / "a.aedat4").write_bytes((tmp_path / "a.aedat4").read_bytes()[:-100])
+    rows = ["0,1,down", "1,1.08,up", "1.2,1.28,up", "2,3,down"]
+    text = "".join(f"a.aedat4,{row},ann,test\n" for row in rows)
+    (tmp_path / "labels.csv").write_text(f"{HEAD}\n{text}")
+    found = measured(tmp_path, CARD)
+    assert found.unmeasured == {"up": 2}
+    said = "\n".join(describe_stream(found))
+    assert "shorter than a window or without events: 2 of up" in said
+    assert len(found.warnings) == 1
+    assert found.warnings[0] in said
 
 
 def test_what_belongs_to_another_part_of_the_same_recording_counts_nowhere(tmp_path: Path) -> None:

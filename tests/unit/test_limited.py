@@ -64,6 +64,13 @@ def test_a_recording_ends_in_its_own_time(seconds: float | None, events: int) ->
     np.testing.assert_array_equal(found, np.concatenate([*Source(live=False)])[:events])
 
 
+def test_what_lies_behind_the_end_is_not_counted() -> None:
+    source = limited(
+        live=False, seconds=0.95
+    )  # one event of the last packet, of a source that has counted both
+    assert sum(packet.size for packet in source) == source.counters.events == 19
+
+
 @pytest.mark.parametrize(("seconds", "packets"), [(None, 10), (100.0, 10), (3.0, 3), (0.5, 1)])
 def test_a_live_source_ends_by_the_clock(seconds: float | None, packets: int) -> None:
     assert len([*limited(live=True, seconds=seconds)]) == packets

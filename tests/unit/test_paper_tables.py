@@ -207,14 +207,15 @@ def test_a_done_cell_is_not_run_again_and_more_seeds_are_added(tmp_path: Path, m
 
     monkeypatch.setattr(running, "_run", train_one)
     folders = Folders(tmp_path, tmp_path, tmp_path)
-    write_record(tmp_path, a_record(CONV_SNN, 0.9))
-    assert run_cell(CONV_SNN, folders).mean == 0.9
+    small = CONV_SNN._replace(budget="small")  # of any data
+    write_record(tmp_path, a_record(small, 0.9))
+    assert run_cell(small, folders).mean == 0.9
     assert ran == []
-    more = run_cell(CONV_SNN, folders, seeds=3)
+    more = run_cell(small, folders, seeds=3)
     assert ran == [1, 2]
     assert [each.seed for each in more.runs] == [0, 1, 2]
     assert "--seeds 3" in more.command
-    assert read_record(tmp_path, CONV_SNN) == more
+    assert read_record(tmp_path, small) == more
 
 
 def test_a_cell_begun_with_other_flags_is_not_mixed_with_these(tmp_path: Path) -> None:
@@ -402,11 +403,26 @@ def test_what_a_training_advises_is_said_in_options_that_tables_has(tmp_path: Pa
         run_cell(CONV_SNN._replace(budget="small"), folders)
 
 
-def test_what_does_not_fit_together_is_said_and_not_drawn(tmp_path: Path) -> None:
-    bent = replace(a_run(0, 0.9), confusion=((1, 2), (3,)))
-    for column in ("seq1", "seq5-total"):
-        write_record(tmp_path, a_record(CONV_SNN._replace(column=column)).with_run(bent))
-    with pytest.raises(DataError, match=r"for fig9 doesn't fit together .*put its files back"):
+@pytest.mark.parametrize(
+    ("was", "bent"),
+    [
+        ('"mean": 0.9', '"mean": null'),
+        ('"mean": 0.9', '"mean": 90.0'),
+        ('"mean": 0.9', '"mean": 0.8'),
+        ('"accuracy": 0.9', '"accuracy": -0.9'),
+        ('"macs": 47000000.0', '"macs": -1'),
+        ('"a",\n  "b"', '"a"'),
+        ('"commit": "abc"', '"commit": "\udcff"'),
+        ('"machine": {', '"machine": {"deep": ' + 5000 * "[" + 5000 * "]" + ", "),
+    ],
+)
+def test_a_cell_that_can_not_be_is_damaged_and_not_shown(tmp_path: Path, was: str, bent: str) -> None:
+    write_record(tmp_path, a_record(CONV_SNN, 0.9))
+    file = record_file(tmp_path, CONV_SNN)
+    text = file.read_text()
+    assert was in text
+    file.write_bytes(text.replace(was, bent, 1).encode(errors="surrogateescape"))
+    with pytest.raises(DataError, match=rf"{file.name} is damaged .*put it back .*or delete it"):
         shown("fig9", tmp_path, "cpu", "best")
 
 

@@ -227,7 +227,10 @@ def test_an_npz_with_its_sensor_size_needs_no_guess(tmp_path: Path) -> None:
         ({"x": [1]}, "lists of one length"),
         ({"p": [0, 7]}, "1 of the first 2 events have a p that isn't 0 and 1 or -1 and 1, such as 7"),
         ({"y": [-1, 40_000]}, "within 0..32767"),
-        ({"width": 0, "height": 3}, "width and height must each be one positive integer"),
+        (
+            {"width": 0, "height": 3},
+            "width and height must each be one integer from 1 to 32768: correct them",
+        ),
         ({"t": [{}, 1]}, "not a sound"),
         ({"t": np.array([-(2**62), 2**62])}, "2 of the first 2 events have .* no time"),
         ({"t": np.array([2**64 - 2, 2**64 - 1], np.uint64)}, "no time"),

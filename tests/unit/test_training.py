@@ -18,6 +18,7 @@ from livesnn.train import trainer
 from livesnn.train.augment import augment, mirror
 from livesnn.train.augmentation import STILL, Augmentation
 from livesnn.train.balance import class_weights
+from livesnn.train.build import build
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import Clips, Stack, clip_random, stratified_split
@@ -28,8 +29,8 @@ from livesnn.train.hybrid import HybridModule, hidden_density
 from livesnn.train.loading import Batch, EpochBatches
 from livesnn.train.recipes import RECIPES
 from livesnn.train.run_folder import as_begun, keep_clips, run_folder
-from livesnn.train.start import read_start
-from livesnn.train.trainer import _Best, _scaled_as
+from livesnn.train.start import Start, read_start
+from livesnn.train.trainer import _Best, _scaled_as, announce
 from livesnn.weights import load_weights
 from tests import trees
 
@@ -382,10 +383,9 @@ def test_a_training_is_resumed_in_the_precision_it_was_begun_in(tmp_path: Path) 
 
 def test_a_run_folder_belongs_to_one_training(tmp_path: Path) -> None:
     config = replace(TrainConfig(), out=tmp_path, name="mine")
-    with run_folder(config) as (run, resume_from):
+    with run_folder(config) as (_, resume_from):
         assert resume_from is None
-        (run / "lock").write_text("1")  # another process, which lives
-        with pytest.raises(TrainError, match="in use by process 1"), run_folder(config):
+        with pytest.raises(TrainError, match="in use by another training"), run_folder(config):
             pass
     with run_folder(config):  # free again
         pass
@@ -495,6 +495,49 @@ def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_r
     assert kept.startswith(page.rstrip())
     assert kept.count("On the test part") == 1
     assert "0.1250 carried (n = 7)" in kept.replace("\n", " ")
+    write_model_folder(
+        net, tmp_path, replace(net.card, test=Accuracy(0.25, 0.125, 7)), clips, tmp_path / "run"
+    )
+    assert (tmp_path / "README.md").read_text() == kept  # nothing was trained since
+
+
+def test_a_training_from_a_model_has_spikes_from_the_beginning() -> None:
+    assert TrainConfig().completed().analog_epochs == 3
+    assert TrainConfig(init=Path("models/gestures")).completed().analog_epochs == 0
+    assert TrainConfig(init=Path("models/gestures"), analog_epochs=2).completed().analog_epochs == 2
+
+
+def test_scaling_by_area_is_refused_where_a_frame_has_no_fixed_time() -> None:
+    with pytest.raises(
+        TrainError, match="--cell-pixels scales frames of a fixed time, and --n-events has none"
+    ):
+        TrainConfig(cell_pixels=4.0, n_events=2000)
+
+
+def test_a_finished_training_is_not_made_longer_but_begun_from(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), out=tmp_path, name="short", epochs=2, analog_epochs=1)
+    with run_folder(config) as (run, _):
+        (run / "last.ckpt").touch()
+    longer = replace(config, resume=True, epochs=4, analog_epochs=2)
+    with (
+        pytest.raises(
+            TrainError, match=rf"with its --epochs 2; to train it for longer .*--init {run} --name NEW"
+        ),
+        run_folder(longer),
+    ):
+        pass
+
+
+def test_what_a_training_has_is_said_before_its_first_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    one = Clips(np.zeros((3, 10, 2, 8, 8), np.uint8), np.array([0, 1, 1]), ("a", "b", "c"), ("nod", "wave"))
+    start = Start(Path("m"), {}, replace(TrainConfig().card(("wave",)), name="m"))
+    announce(Parts(one, one.subset(np.array([0]))), 2, start)
+    said = capsys.readouterr().err.splitlines()
+    assert (
+        said[0]
+        == "3 clips to train on, 1 for validation; 2 steps an epoch: few, so that a smaller --batch is worth a try"
+    )
+    assert said[1] == "--init doesn't know nod: these start afresh"
 
 
 def test_blocks_may_differ_in_width_and_halve_the_picture() -> None:
@@ -509,11 +552,24 @@ def test_blocks_may_differ_in_width_and_halve_the_picture() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"widths": (8, 8)}, {"strides": (1, 2, 0, 1)}, {"sub_blocks": (2, 2)}, {"widths": (1, 2, 3, 5000)}],
+    [
+        {"widths": (8, 8)},
+        {"strides": (1, 2, 0, 1)},
+        {"sub_blocks": (2, 2)},
+        {"strides": ()},
+        {"widths": (1, 2, 3, 5000)},
+    ],
 )
 def test_a_width_or_stride_that_no_block_can_have_is_refused(wrong: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(TrainError, match="takes four numbers from 1 to 4096, one a block"):
         TrainConfig(**wrong)
+
+
+def test_strides_that_leave_nothing_of_the_picture_are_named() -> None:
+    with pytest.raises(
+        TrainError, match="--strides or --final-pool is too large for this input: Given input size"
+    ):
+        build(TrainConfig(strides=(64, 1, 1, 1), final_pool=4), ("a", "b"))
 
 
 def test_counts_are_scaled_as_the_model_that_is_started_from_is_used_to() -> None:

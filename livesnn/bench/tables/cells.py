@@ -22,9 +22,7 @@ BUDGETS: tuple[BudgetName, ...] = get_args(BudgetName)
 """From the smallest to the largest."""
 
 UCF6 = ("Archery", "BasketballDunk", "HorseRace", "PlayingPiano", "PlayingViolin", "Surfing")
-SEQ5 = (
-    "the paper leaves its task open, and this is one reading of it: no figure of the paper's to compare with"
-)
+SEQ5 = "the paper leaves its task open, and this is one reading of it: the paper's figure may be of another"
 
 
 class Column(NamedTuple):

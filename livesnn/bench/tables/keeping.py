@@ -36,7 +36,7 @@ def kept(file: Path, kind: type[T]) -> T | None:
         return None
     try:
         return msgspec.json.decode(file.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(
             f"{file} is damaged ({error}): put it back (git checkout), or delete it and run what it keeps again"
         ) from error

@@ -159,7 +159,7 @@ def details(records: Sequence[Record]) -> str:
             f"{record.step.seconds * 1e3:,.0f} ms of {record.step.batch} clips",
             _wall_time(record),
             _where(record),
-            record.commit,
+            ", ".join(record.commits),
         ]
         for record in records
     ]

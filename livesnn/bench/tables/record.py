@@ -5,13 +5,19 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from livesnn.bench.tables.cells import BUDGETS, BudgetName, Cell, TableName
 from livesnn.bench.tables.keeping import keep, kept
 from livesnn.errors import DataError
 from livesnn.train.networks import NetworkName
 from livesnn.train.recipes import RecipeName
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Amount = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -23,23 +29,24 @@ class Run:
     ``confusion``: rows true, columns decided, of the same decisions as ``accuracy``. ``density``: spikes a hidden
     neuron a step. ``synops``: of a clip, the mean of some. ``wall_s``: since the last start, which went on after
     ``resumed_epochs``. ``curve``: training accuracy by epoch, None
-    where a stop lost it.
+    where a stop lost it. ``commit``: of its last epoch and the measurement; "": not known.
     """
 
     seed: int
-    accuracy: float
-    accuracy_carried: float | None
-    accuracy_recordings: float | None
-    n: int
-    recordings: int
-    validation_accuracy: float
-    validation_n: int
-    confusion: tuple[tuple[int, ...], ...]
-    density: float | None
-    synops: float
-    wall_s: float
+    accuracy: Share
+    accuracy_carried: Share | None
+    accuracy_recordings: Share | None
+    n: Count
+    recordings: Count
+    validation_accuracy: Share
+    validation_n: Count
+    confusion: tuple[tuple[Count, ...], ...]
+    density: Share | None
+    synops: Amount
+    wall_s: Amount
     resumed_epochs: int
     curve: tuple[float | None, ...]
+    commit: str = ""
 
     @property
     def published(self) -> float:
@@ -85,7 +92,7 @@ class Record:
     training_samples: int
     classes: tuple[str, ...]
     parameters: int
-    macs: float
+    macs: Amount
     step: StepTime
     device: str
     machine: dict[str, Any]
@@ -93,10 +100,24 @@ class Record:
     command: str
     trainings: tuple[str, ...]
     out_of_reach: bool = False
-    synops: float | None = None
+    synops: Amount | None = None
     runs: tuple[Run, ...] = ()
-    mean: float | None = None
-    sd: float | None = None
+    mean: Share | None = None
+    sd: Amount | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where what is said of the runs isn't of these."""
+        mean = statistics.mean(run.published for run in self.runs) if self.runs else None
+        if (mean is None) != (self.mean is None) or abs((mean or 0) - (self.mean or 0)) > 1e-9:
+            raise ValueError(f"mean {self.mean} isn't that of its {len(self.runs)} runs")
+        sides = {len(side) for run in self.runs for side in (run.confusion, *run.confusion)}
+        if sides - {len(self.classes)}:
+            raise ValueError(f"a confusion matrix isn't one of its {len(self.classes)} classes")
+
+    @property
+    def commits(self) -> tuple[str, ...]:
+        """Return the commits whose code it is of, that of the beginning first."""
+        return tuple(dict.fromkeys((self.commit, *(run.commit for run in self.runs if run.commit))))
 
     @property
     def cell(self) -> Cell:

@@ -16,7 +16,7 @@ import torch
 from livesnn.bench import machine
 from livesnn.bench.operations import count_operations
 from livesnn.bench.tables.cells import Cell
-from livesnn.bench.tables.record import Record, Run, StepTime, read_record, write_record
+from livesnn.bench.tables.record import Record, Run, StepTime, read_record, record_file, write_record
 from livesnn.errors import DataError, StoppedError, TrainError
 from livesnn.infer import load_model
 from livesnn.itself import own_commit
@@ -70,14 +70,23 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
     record = read_record(folders.out, cell)
     wanted = max(seeds or cell.seeds, len(record.runs) if record else 0)
     if record is None:
+        _check_data(cell, folders)
         record = _begin(cell, folders, wanted)
         write_record(folders.out, record)
     elif record.trainings[:1] != cell.trainings(1) and not record.out_of_reach and len(record.runs) < wanted:
         raise DataError(
             f"{cell.name} was begun with other flags: delete its file in {folders.out} and its runs"
         )
+    elif record.runs and record.trainings != cell.trainings(record.seeds):
+        file = record_file(folders.out, cell)
+        say(
+            f"{cell.name} is kept as it was trained, with other flags than it has now: to train anew delete {file}"
+        )
     record = replace(record, seeds=wanted, command=cell.command(wanted), trainings=cell.trainings(wanted))
-    for seed in range(len(record.runs), 0 if record.out_of_reach else wanted):
+    missing = range(len(record.runs), 0 if record.out_of_reach else wanted)
+    if missing and record.runs:
+        _check_data(cell, folders)
+    for seed in missing:
         record = record.with_run(_run(cell, folders, seed))
         write_record(folders.out, record)
     return record
@@ -86,15 +95,7 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
 def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
     """Return the record before any training: what the cell is, its size and the time of a step."""
     config = cell.config(0, folders.data, folders.runs).completed()
-    if cell.where.split == "test" and cell.budget != "small":
-        _check_whole(cell, config.data)
     parts = data_set(config.dataset).load_parts(config)
-    own = len(parts.training) + len(parts.validation)
-    if cell.where.clips not in (None, own):
-        raise DataError(
-            f"{cell.where.label} has {cell.where.clips} clips, but there are {own}: keep what the column means alone "
-            f"in another --data folder"
-        )
     torch.manual_seed(config.seed)
     net = build(config, parts.training.classes)
     frames = torch.from_numpy(parts.validation.frames[:1])
@@ -120,6 +121,22 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
         out_of_reach=cell.out_of_reach,
         synops=operations.synops if cell.out_of_reach else None,
     )
+
+
+def _check_data(cell: Cell, folders: Folders) -> None:
+    """Raise DataError where the data aren't what the column means; they may have changed since the last training."""
+    config = cell.config(0, folders.data, folders.runs).completed()
+    if cell.where.split == "test" and cell.budget != "small":
+        _check_whole(cell, config.data)
+    if cell.where.clips is None:
+        return
+    parts = data_set(config.dataset).load_parts(config)
+    own = len(parts.training) + len(parts.validation)
+    if own != cell.where.clips:
+        raise DataError(
+            f"{cell.where.label} has {cell.where.clips} clips, but there are {own}: keep what the column means alone "
+            f"in another --data folder"
+        )
 
 
 def _check_whole(cell: Cell, data: Path) -> None:
@@ -196,6 +213,7 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
         wall_s=wall_s,
         resumed_epochs=epochs_before,
         curve=training_curve(run),
+        commit=own_commit(),
     )
 
 

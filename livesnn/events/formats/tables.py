@@ -253,7 +253,10 @@ def _stated_resolution(path: Path, columns: Mapping[str, Numbers]) -> Resolution
         value.size != 1 or value.dtype.kind not in "iu" or not 0 < int(value.item()) <= MAX_COORDINATE + 1
         for value in size
     ):
-        raise FormatError(f"{path}: width and height must each be one positive integer")
+        raise FormatError(
+            f"{path}: width and height must each be one integer from 1 to {MAX_COORDINATE + 1}: correct them, or "
+            "leave both out"
+        )
     return Resolution(int(size[0].item()), int(size[1].item()))
 
 

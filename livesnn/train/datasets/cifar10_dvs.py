@@ -13,7 +13,7 @@ from livesnn.errors import DataError, LivesnnError
 from livesnn.events import Resolution
 from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
-from livesnn.train.datasets.clips import Clips, Index, stratified_split
+from livesnn.train.datasets.clips import Clips, Index, check_drawn, stratified_split
 from livesnn.train.datasets.recorded import Recording, load_recordings
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ WINDOWS = 3
 def load_parts(config: TrainConfig) -> Parts:
     """Return the training part of a protocol, a fraction of each class's recordings kept for validation by seed."""
     most = config.windows or WINDOWS
-    split = Split(config.validation, config.seed, config.protocol, windows=most)
     recordings = _of(find_recordings(config.data), config.protocol, test=False)
+    drawn_from = len(recordings)
+    split = Split(config.validation, config.seed, config.protocol, windows=most, drawn_from=drawn_from)
     training, validation = _halves(recordings, split)
     spec = config.card(()).input
     return Parts(_load(training, spec, most), _load(validation, spec, most), split=split)
@@ -48,6 +49,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
         raise DataError(f"the card of {card.name} doesn't say which recordings were kept: train it again")
     recordings = _of(find_recordings(data), card.split.protocol, test=split == "test")
     if split != "test":
+        check_drawn(card.split, len(recordings))
         recordings = _halves(recordings, card.split)[split == "validation"]
     return _load(recordings, card.input, card.split.windows or WINDOWS)
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import Split
+from livesnn.errors import DataError
 
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
@@ -101,7 +102,7 @@ class Clips:
         One a clip: whose it is (person, session, group of videos), on one side of a split where a class has two; or
         empty.
     skipped
-        Recordings left out since they can't be read, and why; one line each.
+        Recordings left out, or parts of them, since they can't be read, and why; one line each.
     sensor
         Width and height of the camera that recorded them; None: unknown, or of several.
     """
@@ -166,6 +167,15 @@ def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, 
     target = round(len(labels) * fraction)
     held_out[ordered[(np.arange(target) * len(labels) + len(labels) // 2) // max(target, 1)]] = True
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
+
+
+def check_drawn(split: Split, there: int) -> None:
+    """Raise DataError where a split was drawn from another number of recordings than are there."""
+    if split.drawn_from not in (None, there):
+        raise DataError(
+            f"validation was drawn from {split.drawn_from:,} recordings, and {there:,} are there, of which the same "
+            "draw keeps others: give --data with those it was, or add --split test"
+        )
 
 
 def last_of_each(groups: Sequence[str], labels: Index, fraction: float) -> npt.NDArray[np.bool_]:

@@ -31,7 +31,7 @@ from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.folder_streams import labelled_streams, whole_side
-from livesnn.train.datasets.recorded import Recording, common_sensor, load_recordings
+from livesnn.train.datasets.recorded import Recording, as_opened, load_recordings
 
 if TYPE_CHECKING:
     from livesnn.train.config import TrainConfig
@@ -102,7 +102,8 @@ def _load(
 ) -> Clips:
     clips = load_recordings("folder", recordings, classes, spec, most=most)
     used = set(clips.recordings)
-    return replace(clips, sensor=common_sensor([some for some in recordings if some.name in used]))
+    sensor, damaged = as_opened([some for some in recordings if some.name in used])
+    return replace(clips, sensor=sensor, skipped=clips.skipped + damaged)
 
 
 def _test_part(
@@ -144,14 +145,15 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
         )
     table = data if data.is_file() else data / LABELS
     labelled = _from_table(table) if table.is_file() else _labelled_beside(data) or _from_folders(data)
-    _refuse_twice(recording for _, recording in labelled)
-    _refuse_overlaps(recording for _, recording in labelled)
     classes = tuple(sorted({label for label, _ in labelled}))
+    recordings = [recording._replace(label=classes.index(label)) for label, recording in labelled]
+    _refuse_twice(recordings)
+    _refuse_overlaps(recordings)
     if len(classes) < 2:
         raise DataError(
             f"{len(classes)} classes in {data}: expected {data}/<class>/<recordings> for two or more, or {table}"
         )
-    return [recording._replace(label=classes.index(label)) for label, recording in labelled], classes
+    return recordings, classes
 
 
 def _refuse_twice(recordings: Iterable[Recording]) -> None:
@@ -165,7 +167,7 @@ def _refuse_twice(recordings: Iterable[Recording]) -> None:
 
 
 def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
-    """Raise DataError if two sessions share a part of a file, which could be in training and in validation."""
+    """Raise DataError if two sessions share a part of a file, or one class's part lies within another's."""
     stretches = [
         (recording.path.resolve(), *(recording.part_us or (0, TIME_LIMIT_US)), recording)
         for recording in recordings
@@ -178,6 +180,11 @@ def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
             raise DataError(
                 f"{other.name} and {recording.name} overlap but may be on two sides of the split: correct their "
                 "times, or give both the same session and split"
+            )
+        within = last_us <= before_us or first_us == (other.part_us or (0,))[0]
+        if within and recording.label != other.label:
+            raise DataError(
+                f"one of {recording.name} and {other.name} lies within the other: correct their times"
             )
         longest[path] = max((before_us, other), (last_us, recording), key=lambda seen: seen[0])
 

@@ -15,7 +15,7 @@ from livesnn.events import Resolution
 from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.frames import stack_clip
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
-from livesnn.train.datasets.clips import Clips, stratified_split
+from livesnn.train.datasets.clips import Clips, check_drawn, stratified_split
 from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, simulated_digits
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def load_parts(config: TrainConfig) -> Parts:
     """Return the training part, a fraction of it kept for validation by seed; and simulated digits, if asked for."""
     spec = config.card(()).input
     clips = load_nmnist(config.data, "Train", spec)
-    split = Split(config.validation, config.seed)
+    split = Split(config.validation, config.seed, drawn_from=len(clips))
     training, validation = stratified_split(clips.labels, split.fraction, split.seed)
     extra = _simulated(config, spec, clips.names) if config.simulated else None
     return Parts(clips.subset(training), clips.subset(validation), extra, config.simulated, split)
@@ -53,6 +53,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     if card.split is None:
         raise DataError(f"the card of {card.name} doesn't say which recordings were kept: add --split test")
     clips = load_nmnist(data, "Train", card.input)
+    check_drawn(card.split, len(clips))
     train, validation = stratified_split(clips.labels, card.split.fraction, card.split.seed)
     return clips.subset(validation if split == "validation" else train)
 

@@ -154,13 +154,17 @@ def _too_short(recording: Recording, spec: InputSpec) -> str:
     )
 
 
-def common_sensor(recordings: Sequence[Recording]) -> tuple[int, int] | None:
-    """Return width and height of the camera that made all recordings that can be opened; None: there were several."""
-    sensors = set()
-    for path in dict.fromkeys(recording.path for recording in recordings):
+def as_opened(recordings: Sequence[Recording]) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
+    """Return what opening recordings tells: the common size of their sensors, None where there are several; damage.
+
+    Damage is what their sources warn of once they are open, a line each; of files that can't be opened, nothing.
+    """
+    sensors, damaged = set(), []
+    for path, name in {recording.path: recording.name for recording in recordings}.items():
         with suppress(LivesnnError, OSError), open_source(str(path)) as source:
             sensors.add((source.resolution.width, source.resolution.height))
-    return sensors.pop() if len(sensors) == 1 else None
+            damaged += [f"{name}: {line}" for line in source.warnings]
+    return sensors.pop() if len(sensors) == 1 else None, tuple(damaged)
 
 
 def _spread(count: int, most: int | None) -> ClipIndex:
