@@ -6,7 +6,7 @@ SOURCE ?=
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
-.PHONY: run test check bench screenshots bundle clean
+.PHONY: run test check bench peers screenshots bundle clean
 
 # The app alone, without PyTorch.
 .venv/app: pyproject.toml packaging/constraints.txt
@@ -37,6 +37,15 @@ check: .venv/all
 bench: .venv/all
 	$(BIN)/livesnn bench
 
+# A step beside the other frameworks, which are installed in an environment of their own.
+.venv-peers/all: pyproject.toml packaging/constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --constraint packaging/constraints.txt --editable '.[train]' openvino spikingjelly snntorch norse
+	touch $@
+
+peers: .venv-peers/all
+	.venv-peers/bin/livesnn bench step --peers --model $(or $(MODEL),gestures) --source $(or $(SOURCE),recordings/arm_roll.aedat4)
+
 screenshots: .venv/all
 	$(BIN)/python packaging/screenshots.py
 
@@ -46,4 +55,4 @@ bundle: .venv/app
 	$(BIN)/pyinstaller --noconfirm --log-level WARN --workpath build packaging/bundle/livesnn.spec
 
 clean:
-	rm -rf .venv dist build
+	rm -rf .venv .venv-peers dist build

@@ -49,7 +49,7 @@ def bench(
         With step: which of onnx, spike and torch; default: those that are installed and can run the model.
     peers
         With step: the same network with torch.compile and in OpenVINO, SpikingJelly, snnTorch and Norse too, those of
-        them that are installed (pip install openvino spikingjelly snntorch norse). With train: in SpikingJelly and
+        them that are installed (make peers: in an environment of their own). With train: in SpikingJelly and
         snnTorch. With formats: reading by other libraries too, those of them that are installed.
     data
         With simulator and transfer: the folder of real clips, NN_GESTURE.npz.
