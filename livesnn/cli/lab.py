@@ -43,7 +43,7 @@ def train(arguments: list[str]) -> int:
         spiking = NETWORKS[config.network].spiking
         what = "model written to" if spiking else "a baseline makes no model; its run:"
         say(f"{what} {trained.folder}")
-        _say_skipped(trained.skipped)
+        _say_skipped(trained.skipped, trained.warnings)
         if trained.unmeasured:
             say(f"validation has no clip of {', '.join(trained.unmeasured)}: its figures say nothing of them")
         _say_same_groups(trained.network.card)
@@ -97,11 +97,12 @@ def _spreads(measured: Sequence[object]) -> dict[str, dict[str, float]]:
     }
 
 
-def _say_skipped(skipped: tuple[str, ...]) -> None:
-    for line in skipped[:5]:
-        say(f"left out: {line}")
-    if len(skipped) > 5:
-        say(f"left out: {len(skipped) - 5} more, {len(skipped)} in all")
+def _say_skipped(skipped: tuple[str, ...], warnings: tuple[str, ...]) -> None:
+    for what, lines in (("left out", skipped), ("note", warnings)):
+        for line in lines[:5]:
+            say(f"{what}: {line}")
+        if len(lines) > 5:
+            say(f"{what}: {len(lines) - 5} more, {len(lines)} in all")
 
 
 def _say_same_groups(card: ModelCard) -> None:
@@ -181,7 +182,7 @@ def evaluate(
         return 0
     source = data_set(dataset)
     clips = source.load_split(data, split, loaded.card)
-    _say_skipped(clips.skipped)
+    _say_skipped(clips.skipped, clips.warnings)
     if split == "validation":
         _say_same_groups(loaded.card)
     if dataset == "folder" and split != "test" and loaded.card.dataset != dataset:

@@ -164,10 +164,6 @@ class TrainConfig:
         self._check_sharing()
         if self.delta_t_us and self.n_events:
             raise TrainError("--delta-t-us and --n-events can't both end a frame: leave one out")
-        if self.cell_pixels and self.n_events:
-            raise TrainError(
-                "--cell-pixels scales frames of a fixed time, and --n-events has none: leave one out"
-            )
         if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):
             raise TrainError(
                 f"--name {self.name!r} can't name a folder: use letters, digits, '-', '_' and '.'"
@@ -203,6 +199,10 @@ class TrainConfig:
         if self.protocol and self.protocol not in known:
             hint = f"give one of {', '.join(known)}" if known != ("",) else "leave it out"
             raise TrainError(f"{self.dataset} has no --protocol {self.protocol!r}: {hint}")
+        if self.cell_pixels and self.card(()).input.slice.delta_t_us is None:
+            raise TrainError(
+                "--cell-pixels scales frames of a fixed time, and these are of --n-events: leave it out"
+            )
         half = self.epochs // 2 if self.recipe == "paper" else min(3, self.epochs // 2)
         usual = 0 if self.init else half  # what is begun with spikes has no use for epochs without
         analog = usual if self.analog_epochs is None else self.analog_epochs

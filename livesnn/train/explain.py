@@ -107,6 +107,6 @@ def describe_stream(measured: StreamEvaluation) -> Iterator[str]:
     yield f"false decisions a minute: {', '.join(false)}"
     if measured.unmeasured:
         short = ", ".join(f"{count} of {name}" for name, count in measured.unmeasured.items())
-        yield f"no frame counts of these gestures, shorter than a window or without events: {short}"
+        yield f"no frame counts of these gestures, shorter than a window, cut off or without events: {short}"
     yield from measured.warnings
     yield "right by class: " + ", ".join(f"{name} {share:.0%}" for name, share in measured.recall.items())

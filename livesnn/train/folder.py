@@ -45,7 +45,11 @@ def write_model_folder(
     draw_confusion(measured.confusion, measured.classes, folder / CONFUSION)
     draw_learning_curve(run, folder / CURVE)
     page = folder / "README.md"
-    _, title, tested = page.read_text(encoding="utf-8").partition(_TEST_TITLE) if card.test else ("", "", "")
+    _, title, tested = (
+        page.read_text(encoding="utf-8").partition(_TEST_TITLE)
+        if card.test and page.exists()
+        else ("", "", "")
+    )
     page.write_text(_describe(card, measured) + (f"\n{title}{tested}" if tested else ""), encoding="utf-8")
     return measured
 

@@ -40,11 +40,14 @@ def check_run_folder(config: TrainConfig) -> None:
 
 
 def as_begun(config: TrainConfig) -> TrainConfig:
-    """Return a training that is resumed in the precision it was begun in, unless one is given."""
+    """Return a training that is resumed as it was begun in what it isn't told: precision and analog epochs."""
     record = config.out / config.run_name / CONFIG_FILE
-    if not config.resume or config.precision != "auto" or not record.exists():
+    if not config.resume or not record.exists():
         return config
-    return replace(config, precision=_recorded(record).get("precision", "auto"))
+    kept = _recorded(record)
+    precision = kept.get("precision", "auto") if config.precision == "auto" else config.precision
+    analog = kept.get("analog_epochs") if config.analog_epochs is None else config.analog_epochs
+    return replace(config, precision=precision, analog_epochs=analog)
 
 
 @contextmanager
@@ -119,10 +122,9 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
     # What an older version had no option for, it did as is usual.
     usual = msgspec.json.decode(_as_json(TrainConfig()))
     now, then = as_flags(msgspec.json.decode(_as_json(config))), as_flags(usual | kept)
-    if other := {name for name in now.keys() | then.keys() if now.get(name) != then.get(name)}:
-        longer = "--epochs" in other
-        other -= {"--analog-epochs"} if longer else set()  # which follows from those
-        flags = ", ".join(then.get(name, f"without {name}") for name in sorted(other))
+    if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
+        flags = ", ".join(then.get(name, f"without {name}") for name in other)
+        longer = config.epochs > int(kept.get("epochs", config.epochs)) and (run / "model").exists()
         more = f"; to train it for longer begin another: --init {run} --name NEW" if longer else ""
         raise TrainError(f"{record} is of another configuration: resume with its {flags}{more}")
     load_checkpoint(last)
@@ -189,11 +191,15 @@ def _as_json(config: TrainConfig) -> bytes:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Hold a file until this process ends, however it does."""
+    """Hold a file, at most until this process ends, however it does."""
+    lock = FileLock(path, timeout=0)
     try:
-        with FileLock(path, timeout=0):
-            yield
+        lock.acquire()
     except Timeout as error:
         raise TrainError(
             f"{path.parent} is in use by another training: wait, or choose another --name"
         ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -188,7 +188,7 @@ def _performed(decided: Sequence[_Decided], segments: Sequence[Segment]) -> Iter
     times_us = [frame.t for frame in decided]
     for name, start_us, end_us in segments:
         first, last = np.searchsorted(times_us, [start_us, end_us], side="right")
-        if first < last:  # else the stream ends before the onset
+        if decided and start_us < times_us[-1]:  # else the stream ends before the onset
             yield _Gesture(name, start_us, end_us, list(decided[first:last]))
 
 

@@ -53,16 +53,17 @@ FEW_STEPS = 10
 
 @dataclass(frozen=True)
 class Trained:
-    """Where a training left its model, its best epoch on validation, and the recordings that couldn't be used.
+    """Where a training left its model, its best epoch on validation, and what is to be said of the recordings.
 
-    A baseline's ``folder`` is its run folder: it makes no model. ``network``: with the best epoch's weights, in eval
-    mode. ``unmeasured``: classes without a validation clip.
+    ``skipped``, ``warnings``: see `Clips`. A baseline's ``folder`` is its run folder: it makes no model. ``network``:
+    with the best epoch's weights, in eval mode. ``unmeasured``: classes without a validation clip.
     """
 
     folder: Path
     validation: Evaluation | Measured
     network: Network
     skipped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
 
 
@@ -118,7 +119,7 @@ def train(config: TrainConfig) -> Trained | None:
 
 def announce(parts: Parts, steps: int, start: Start | None) -> None:
     """Say what a training has before its first epoch, which may take long."""
-    few = "" if steps >= FEW_STEPS else ": few, so that a smaller --batch is worth a try"
+    few = " (few: a smaller batch makes more)" if steps < FEW_STEPS < len(parts.training) else ""
     clips = f"{len(parts.training):,} clips to train on, {len(parts.validation):,} for validation"
     say(f"{clips}; {steps:,} steps an epoch{few}")
     known = start.card.classes if start else parts.training.classes
@@ -128,7 +129,8 @@ def announce(parts: Parts, steps: int, start: Start | None) -> None:
 
 def _scaled_as(start: Start | None, config: TrainConfig) -> TrainConfig:
     """Return the training with counts as the model that it starts from is used to them, unless it says how."""
-    if start is None or config.cell_pixels or start.card.input.kind != "events":
+    spec = config.card(()).input
+    if start is None or config.cell_pixels or spec.kind != "events" or spec.slice.delta_t_us is None:
         return config
     return replace(config, cell_pixels=start.card.input.cell_pixels)
 
@@ -209,10 +211,11 @@ def _finish(
     load_best(net, run)
     net.analog = False
     skipped = tuple(dict.fromkeys(parts.training.skipped + parts.validation.skipped))
+    warnings = parts.validation.warnings  # of both parts, which were read together
     net.eval()
     net.card = replace(net.card, split=parts.split)
     if isinstance(net, Baseline):
-        return Trained(run, measure_baseline(net, parts.validation), net, skipped)
+        return Trained(run, measure_baseline(net, parts.validation), net, skipped, warnings)
     card = replace(
         net.card.trained_with(net.card.sensor or parts.validation.sensor),
         seeds=(config.seed,),
@@ -222,7 +225,7 @@ def _finish(
     if made is not None:
         card = replace(card, commit=made.commit, command=made.command, test=made.test)
     measured = write_model_folder(net, run / "model", card, parts.validation, run)
-    return Trained(run / "model", measured, net, skipped)
+    return Trained(run / "model", measured, net, skipped, warnings)
 
 
 @contextmanager

@@ -7,12 +7,18 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from livesnn.card import Accuracy
+from livesnn.errors import TrainError
+from livesnn.train.config import TrainConfig
+from livesnn.train.run_folder import run_folder
+from livesnn.weights import load_weights, save_weights
 from tests import trees
 
 from .conftest import livesnn
@@ -44,7 +50,8 @@ def uninterrupted(drawn_nmnist: Path, tmp_path_factory: pytest.TempPathFactory) 
     output, errors = process.communicate(timeout=200)
     assert process.returncode == 0, errors
     said = errors.splitlines()
-    assert [line.split(",")[0] for line in said[:4]] == [f"epoch {k} of 4" for k in (1, 2, 3, 4)]
+    assert [line.split(",")[0] for line in said[1:5]] == [f"epoch {k} of 4" for k in (1, 2, 3, 4)]
+    assert "clips to train on" in said[0]
     assert "right on" in said[-1]
     return runs / "small", json.loads(output.splitlines()[-1])
 
@@ -111,6 +118,38 @@ def test_killed_and_resumed_gives_the_same_weights(
     assert whole.keys() == again.keys()
     for name, array in whole.items():
         np.testing.assert_array_equal(again[name], array, err_msg=name)
+
+
+@pytest.mark.slow
+def test_what_is_finished_and_resumed_stays_as_it_was_made_and_tested(
+    uninterrupted: tuple[Path, dict], drawn_nmnist: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(uninterrupted[0], tmp_path / "small")
+    config = tmp_path / "small" / "config.json"
+    config.write_text(config.read_text().replace(str(uninterrupted[0].parent), str(tmp_path)))
+    model = tmp_path / "small" / "model" / "model.safetensors"
+    weights, card = load_weights(model)
+    tested = replace(card, test=Accuracy(0.25, 0.125, 7), commit="abc", command="livesnn train it")
+    save_weights(weights, model, tested)
+    resumed = train(drawn_nmnist, tmp_path, "--resume")
+    _, errors = resumed.communicate(timeout=200)
+    assert resumed.returncode == 0, errors
+    again = load_weights(model)[1]
+    assert (again.test, again.commit, again.command) == (tested.test, "abc", "livesnn train it")
+
+
+@pytest.mark.slow
+def test_a_folder_that_another_process_trains_in_is_in_use(drawn_nmnist: Path, tmp_path: Path) -> None:
+    first = train(drawn_nmnist, tmp_path)
+    try:
+        while not (tmp_path / "small" / "config.json").exists():
+            assert first.poll() is None
+        config = replace(TrainConfig(), out=tmp_path, name="small")
+        with pytest.raises(TrainError, match="in use by another training"), run_folder(config):
+            pass
+    finally:
+        first.kill()
+        first.communicate()
 
 
 @pytest.mark.slow
@@ -226,7 +265,6 @@ def test_a_full_disk_is_one_line_that_names_the_folder(most_bytes: int, where: s
     assert str(tmp_path / where) in last
     assert "space" in last
     assert not list(tmp_path.rglob("*.ckpt"))
-    assert not list(tmp_path.rglob("lock"))
 
 
 TREES = {

@@ -103,7 +103,7 @@ def test_labels_without_a_whole_window_and_damage_are_said(tmp_path: Path) -> No
     found = measured(tmp_path, CARD)
     assert found.unmeasured == {"up": 2}
     said = "\n".join(describe_stream(found))
-    assert "shorter than a window or without events: 2 of up" in said
+    assert "shorter than a window, cut off or without events: 2 of up" in said
     assert len(found.warnings) == 1
     assert found.warnings[0] in said
 

@@ -29,7 +29,7 @@ class Run:
     ``confusion``: rows true, columns decided, of the same decisions as ``accuracy``. ``density``: spikes a hidden
     neuron a step. ``synops``: of a clip, the mean of some. ``wall_s``: since the last start, which went on after
     ``resumed_epochs``. ``curve``: training accuracy by epoch, None
-    where a stop lost it. ``commit``: of its last epoch and the measurement; "": not known.
+    where a stop lost it. ``commit``: of the last start; "": not known.
     """
 
     seed: int

@@ -69,6 +69,7 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
     """
     record = read_record(folders.out, cell)
     wanted = max(seeds or cell.seeds, len(record.runs) if record else 0)
+    fresh = record is None
     if record is None:
         _check_data(cell, folders)
         record = _begin(cell, folders, wanted)
@@ -84,7 +85,7 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
         )
     record = replace(record, seeds=wanted, command=cell.command(wanted), trainings=cell.trainings(wanted))
     missing = range(len(record.runs), 0 if record.out_of_reach else wanted)
-    if missing and record.runs:
+    if missing and not fresh:
         _check_data(cell, folders)
     for seed in missing:
         record = record.with_run(_run(cell, folders, seed))
@@ -175,7 +176,7 @@ def _time_step(net: Network, config: TrainConfig, parts: Parts) -> StepTime:
 
 def _run(cell: Cell, folders: Folders, seed: int) -> Run:
     """Train with one seed, or go on with that, and measure."""
-    config = cell.config(seed, folders.data, folders.runs)
+    config, commit = cell.config(seed, folders.data, folders.runs), own_commit()
     run = config.out / config.run_name
     resumed = (run / LAST).exists()
     begun_s = time.perf_counter()
@@ -213,7 +214,7 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
         wall_s=wall_s,
         resumed_epochs=epochs_before,
         curve=training_curve(run),
-        commit=own_commit(),
+        commit=commit,
     )
 
 

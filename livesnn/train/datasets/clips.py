@@ -102,7 +102,9 @@ class Clips:
         One a clip: whose it is (person, session, group of videos), on one side of a split where a class has two; or
         empty.
     skipped
-        Recordings left out, or parts of them, since they can't be read, and why; one line each.
+        Recordings left out since they can't be read, and why; one line each.
+    warnings
+        What opening the recordings told, of which some is lost maybe; one line each.
     sensor
         Width and height of the camera that recorded them; None: unknown, or of several.
     """
@@ -114,6 +116,7 @@ class Clips:
     recordings: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     sensor: tuple[int, int] | None = None
 
     def __len__(self) -> int:

@@ -102,8 +102,8 @@ def _load(
 ) -> Clips:
     clips = load_recordings("folder", recordings, classes, spec, most=most)
     used = set(clips.recordings)
-    sensor, damaged = as_opened([some for some in recordings if some.name in used])
-    return replace(clips, sensor=sensor, skipped=clips.skipped + damaged)
+    sensor, warnings = as_opened([some for some in recordings if some.name in used])
+    return replace(clips, sensor=sensor, warnings=warnings)
 
 
 def _test_part(

@@ -155,16 +155,17 @@ def _too_short(recording: Recording, spec: InputSpec) -> str:
 
 
 def as_opened(recordings: Sequence[Recording]) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
-    """Return what opening recordings tells: the common size of their sensors, None where there are several; damage.
+    """Return what opening recordings tells: the common size of their sensors, and what their sources warn of.
 
-    Damage is what their sources warn of once they are open, a line each; of files that can't be opened, nothing.
+    None where there are several sizes. Of files that can't be opened, and of damage that is met while reading alone,
+    nothing is said.
     """
-    sensors, damaged = set(), []
+    sensors, warnings = set(), []
     for path, name in {recording.path: recording.name for recording in recordings}.items():
         with suppress(LivesnnError, OSError), open_source(str(path)) as source:
             sensors.add((source.resolution.width, source.resolution.height))
-            damaged += [f"{name}: {line}" for line in source.warnings]
-    return sensors.pop() if len(sensors) == 1 else None, tuple(damaged)
+            warnings += [f"{name}: {line}" for line in source.warnings]
+    return sensors.pop() if len(sensors) == 1 else None, tuple(warnings)
 
 
 def _spread(count: int, most: int | None) -> ClipIndex:
