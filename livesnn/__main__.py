@@ -12,7 +12,17 @@ from types import FrameType
 
 from livesnn.signals import ENDING, usual_handlers
 
-TRAINING = ("torch", "torchvision", "lightning", "onnx", "onnxscript", "tensorboard", "matplotlib", "pooch")
+TRAINING = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "onnx",
+    "onnxscript",
+    "tensorboard",
+    "matplotlib",
+    "pooch",
+    "filelock",
+)
 """The modules that livesnn[train] brings (pyproject.toml)."""
 
 

@@ -22,6 +22,7 @@ from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts, Samples
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.flags import as_flags
+from livesnn.train.networks import NETWORKS
 
 _DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
 CONFIG_FILE, LAST, BEST, LOCK = "config.json", "last.ckpt", "best.ckpt", "lock"
@@ -46,7 +47,8 @@ def as_begun(config: TrainConfig) -> TrainConfig:
         return config
     kept = _recorded(record)
     precision = kept.get("precision", "auto") if config.precision == "auto" else config.precision
-    analog = kept.get("analog_epochs") if config.analog_epochs is None else config.analog_epochs
+    begun = config.analog_epochs is None and NETWORKS[config.network].spiking
+    analog = kept.get("analog_epochs") if begun else config.analog_epochs
     return replace(config, precision=precision, analog_epochs=analog)
 
 

@@ -116,10 +116,11 @@ class Hanging(EventSource):
     counters = SourceCounters()
 
     def __init__(self) -> None:
-        self.released = threading.Event()
+        self.hangs, self.released = threading.Event(), threading.Event()
 
     def __iter__(self) -> Iterator[Events]:
         yield moving_bar(20_000)
+        self.hangs.set()
         self.released.wait()
 
     def close(self) -> None:
@@ -143,7 +144,7 @@ def test_beside_a_session_that_hangs_the_next_one_has_a_model_of_its_own(
 ) -> None:
     window, hanging = make_window(), Hanging()
     window.open(hanging)
-    qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: window.player.opened is not None and hanging.hangs.is_set(), timeout=20_000)
     first = window.player.opened
     stream(qtbot, window)
     second = window.player.opened

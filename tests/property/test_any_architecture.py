@@ -54,7 +54,7 @@ cards = st.builds(
 
 @given(cards, st.floats(0, 1), st.floats(0, 2), st.integers(0, 1000))
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
     derandomize=True,
