@@ -55,7 +55,7 @@ class StreamEvaluation:
     minutes, seconds
         From the start to the last frame that counts; how long it took.
     unmeasured
-        How many gestures of a class no frame counts of: too short for a window, or without events. None: not there.
+        How many gestures of a class no frame counts of: shorter than a window, cut off, or without events.
     warnings
         What the recordings' readers had to say: damage, times out of order.
     """
