@@ -19,7 +19,7 @@ from livesnn.infer.spikes import crew
 from livesnn.infer.spikes.crew import Crew
 from livesnn.infer.spikes.lanes import FLOAT_BYTES
 from livesnn.infer.spikes.layout import LANES
-from livesnn.infer.spikes.memory import FloatArray
+from livesnn.infer.spikes.memory import FloatArray, aligned, zeros
 from livesnn.infer.spikes.plan import Plan, plan
 from livesnn.infer.spiking import Counted
 from livesnn.threads import usable_processors
@@ -103,7 +103,7 @@ class SpikeModel:
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
-        return self._state(np.zeros(self._size, np.float32), np.zeros((2, len(self._views)), np.float32), 0.0)
+        return self._state(zeros(self._size, np.float32), np.zeros((2, len(self._views)), np.float32), 0.0)
 
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
         """Return the output [K] and the next state; raises ModelError on a wrong shape."""
@@ -113,7 +113,7 @@ class SpikeModel:
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, Membranes]:
         """Step without a look at the shapes."""
         before = self._together(state)
-        after, output = np.empty_like(before), np.empty(len(self.card.classes), np.float32)
+        after, output = aligned(self._size, np.float32), np.empty(len(self.card.classes), np.float32)
         shares_and_means = np.empty((2, len(self._views)), np.float32)
         late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or its arrival is unknown, 0
         data = np.ascontiguousarray(frame.data)
@@ -124,7 +124,7 @@ class SpikeModel:
         """Return all membranes in one array: a state's own, or another's copied into that order."""
         if isinstance(state, Membranes):
             return state.together
-        together = np.empty(self._size, np.float32)
+        together = aligned(self._size, np.float32)
         for view, membrane in zip(self._views, state, strict=True):
             view.of(together)[...] = membrane
         return together

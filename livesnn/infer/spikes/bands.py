@@ -16,7 +16,7 @@ from livesnn.infer.spikes.words import leave_at, seen_at, swapped
 @inner
 def _word(words, number, i):  # type: ignore[no-untyped-def]
     """Return the address of a layer's i-th word."""
-    return types.uintp(words.ctypes.data + (number * words.shape[1] + i) * TICKET * 8)
+    return types.intp(words.ctypes.data + (number * words.shape[1] + i) * TICKET * 8)
 
 
 @inner

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from livesnn.infer.spikes.kept import is_kept
 from livesnn.infer.spikes.layout import BAND, LANES, TICKET
-from livesnn.infer.spikes.memory import FloatArray
+from livesnn.infer.spikes.memory import FloatArray, zeros
 from livesnn.infer.spikes.plan import Plan
 from livesnn.infer.spikes.step import lead, serve
 from livesnn.machine_code import forget_stale
@@ -84,7 +84,7 @@ def _scratch(network: Plan) -> tuple[object, ...]:
     """Return what a thread works on, and which lanes there are: the last five of what `step.lead` takes."""
     found = set(network.layers["lanes"].tolist())
     some = (lanes if lanes in found else None for lanes in LANES)
-    return np.zeros(LANES[0] + network.scratch, np.float32), np.zeros(network.scratch, np.int16), *some
+    return zeros(LANES[0] + network.scratch, np.float32), zeros(network.scratch, np.int16), *some
 
 
 def _serve(thread: int, bell: threading.Event, shared: Shared, stop: threading.Event) -> None:

@@ -54,7 +54,7 @@ def rows_of(typing, number, size, weights, lists, first):  # type: ignore[no-unt
     """Return the addresses of the rows of weights, ``size`` bytes each, that ``number`` entries of a list name."""
     if not isinstance(number, types.IntegerLiteral):
         return None
-    together = types.UniTuple(types.uintp, number.literal_value)
+    together = types.UniTuple(types.intp, number.literal_value)
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         _, size, weights, lists, first = arguments
@@ -65,7 +65,7 @@ def rows_of(typing, number, size, weights, lists, first):  # type: ignore[no-unt
             rows.append(builder.add(weights, off))
         return context.make_tuple(builder, signature.return_type, rows)
 
-    return together(number, types.int64, types.uintp, types.uintp, types.int64), generate
+    return together(number, types.int64, types.intp, types.intp, types.int64), generate
 
 
 def _adds(kind: Any, total: Any) -> Any:
@@ -86,7 +86,7 @@ def _adds(kind: Any, total: Any) -> Any:
             add_vector(builder, total, sums, reduce(partial(plus, builder, total), wide), width)
             return context.get_dummy_value()
 
-        return types.void(lanes, types.uintp, rows, types.int64), generate
+        return types.void(lanes, types.intp, rows, types.int64), generate
 
     return add_rows
 
@@ -110,7 +110,7 @@ def settle(typing, lanes, shorts, scales, onto, sums):  # type: ignore[no-untype
         vector(builder, shorts, count, ir.Constant(whole.type, [0] * count), kind=SHORT)
         return context.get_dummy_value()
 
-    return types.void(lanes, types.uintp, types.uintp, types.uintp, types.uintp), generate
+    return types.void(lanes, types.intp, types.intp, types.intp, types.intp), generate
 
 
 @intrinsic
@@ -128,7 +128,7 @@ def add_marked(typing, lanes, sums, marks, number):  # type: ignore[no-untyped-d
         add_vector(builder, FLOAT, sums, added, count)
         return context.get_dummy_value()
 
-    return types.void(lanes, types.uintp, types.uint64, types.float32), generate
+    return types.void(lanes, types.intp, types.uint64, types.float32), generate
 
 
 @intrinsic
@@ -138,7 +138,7 @@ def float_at(typing, address):  # type: ignore[no-untyped-def]
     def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
         return builder.load(builder.inttoptr(arguments[0], FLOAT.as_pointer()))
 
-    return types.float32(types.uintp), generate
+    return types.float32(types.intp), generate
 
 
 @intrinsic
@@ -150,7 +150,7 @@ def put_float(typing, address, index, number):  # type: ignore[no-untyped-def]
         builder.store(number, builder.gep(builder.inttoptr(address, FLOAT.as_pointer()), [index]))
         return context.get_dummy_value()
 
-    return types.void(types.uintp, types.int64, types.float32), generate
+    return types.void(types.intp, types.int64, types.float32), generate
 
 
 @intrinsic
@@ -173,7 +173,7 @@ def take_sum(typing, lanes, address):  # type: ignore[no-untyped-def]
             total = builder.fadd(*halves)
         return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
 
-    return types.float32(lanes, types.uintp), generate
+    return types.float32(lanes, types.intp), generate
 
 
 @intrinsic
@@ -187,31 +187,7 @@ def copy(typing, lanes, source, target):  # type: ignore[no-untyped-def]
         vector(builder, target, lanes.literal_value, vector(builder, source, lanes.literal_value))
         return context.get_dummy_value()
 
-    return types.void(lanes, types.uintp, types.uintp), generate
-
-
-@intrinsic
-def fire(typing, lanes, sums, before, after, totals, alpha, threshold, resets):  # type: ignore[no-untyped-def]
-    """Advance membranes [lanes] by a step (SPEC, Eq. 1-4), add them to totals; return a bit for each that spikes."""
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    count = lanes.literal_value
-    arguments = (*[types.uintp] * 4, types.float32, types.float32, types.boolean)
-    signature = types.uint64(lanes, *arguments)
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, sums, before, after, totals, alpha, threshold, resets = arguments
-        old, height = vector(builder, before, count), splat(builder, threshold, count)
-        zero = ir.Constant(old.type, [0.0] * count)
-        quiet = builder.fcmp_ordered("<", old, height)
-        kept = builder.select(resets, builder.select(quiet, old, zero), old)
-        new = builder.fadd(vector(builder, sums, count), builder.fmul(kept, splat(builder, alpha, count)))
-        vector(builder, after, count, new)
-        add_vector(builder, FLOAT, totals, new, count)
-        bits = builder.bitcast(builder.fcmp_ordered(">=", new, height), ir.IntType(count))
-        return builder.zext(bits, WORD) if count < WORD.width else bits
-
-    return signature, generate
+    return types.void(lanes, types.intp, types.intp), generate
 
 
 @intrinsic
@@ -226,7 +202,7 @@ def marked(typing, lanes, address):  # type: ignore[no-untyped-def]
         differ = builder.fcmp_unordered("!=", numbers, ir.Constant(numbers.type, [0.0] * count))
         return builder.zext(builder.bitcast(differ, ir.IntType(count)), WORD)
 
-    return types.uint64(lanes, types.uintp), generate
+    return types.uint64(lanes, types.intp), generate
 
 
 @intrinsic
@@ -242,4 +218,4 @@ def add_times(typing, lanes, sums, row, number):  # type: ignore[no-untyped-def]
         add_vector(builder, FLOAT, sums, more, count)
         return context.get_dummy_value()
 
-    return types.void(lanes, types.uintp, types.uintp, types.float32), generate
+    return types.void(lanes, types.intp, types.intp, types.float32), generate

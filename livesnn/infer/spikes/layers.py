@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from numba import types
 
+from livesnn.infer.spikes.firing import fire_row
 from livesnn.infer.spikes.kept import inner, made_for, within
 from livesnn.infer.spikes.lanes import (
     FLOAT_BYTES,
     add_marked,
-    fire,
     float_at,
     put_float,
     take_sum,
@@ -25,7 +25,6 @@ from livesnn.infer.spikes.words import (
     lowest,
     marks_at,
     put_begin,
-    put_marks,
     put_spike,
 )
 
@@ -46,6 +45,8 @@ def end_row(layer, first, count, at):  # type: ignore[no-untyped-def]
         put_begin(at.begins, first + i, count)
 
 
+MARK = 8
+"""Bytes of the marks of a pixel's lanes."""
 AT_ONCE = 4
 """Spikes that are listed without a look at how many there are: no more than lanes, so that there is room for them."""
 
@@ -73,7 +74,7 @@ def _layers(lanes: int) -> Callable[..., None]:
     @made_for(lanes)
     def add_through(read, y, x, chunk, chunks, at, sums):  # type: ignore[no-untyped-def]
         """Add one number to the sums [lanes] of a pixel's channels, as often as they spike under its window."""
-        gain = float_at(types.uintp(at.weights + read.weights * FLOAT_BYTES))
+        gain = float_at(at.weights + read.weights * FLOAT_BYTES)
         row = (y * read.stride + read.offset) * read.across + x * read.stride + read.offset
         for _ in range(read.kernel):
             for place in range(row, row + read.kernel):
@@ -85,29 +86,32 @@ def _layers(lanes: int) -> Callable[..., None]:
     def advance(layer, reads, y0, y1, neuron, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Advance a band of neurons by a step."""
         pixels, chunks, size = (y1 - y0) * layer.width, layer.outputs // lanes, lanes * FLOAT_BYTES
-        spikes, of_lanes, sums = 0, types.uintp(sums), types.uintp(sums + LANES[0] * FLOAT_BYTES)
+        spikes, of_lanes, sums = 0, sums, sums + LANES[0] * FLOAT_BYTES
         through = reads[1].kind == THROUGH
         # One call in a loop: what is called twice may be compiled twice, for True and for False.
         for i in range(1 if through or reads[1].kernel == 0 else 2):
             add_read(reads[i], y0, y1, layer, i == 0, at, sums, shorts)
         for y in range(y0, y1):
+            marks = layer.marks + ((y + layer.pad) * layer.across + layer.pad) * chunks
+            for chunk in range(chunks):
+                row = sums + (chunk * pixels + (y - y0) * layer.width) * size
+                if through:
+                    for x in range(layer.width):
+                        add_through(reads[1], y, x, chunk, chunks, at, row + x * size)
+                place = layer.membranes * FLOAT_BYTES + (y * layer.width * chunks + chunk) * size
+                both = at.before + place, at.after + place
+                marked, steps = at.marks + (marks + chunk) * MARK, (chunks * size, chunks * MARK)
+                fire_row(lanes, layer.width, row, both, marked, of_lanes, steps, neuron)
             count = layer.lists + y * layer.row
             begin = begin_row(layer, y, count, at)
-            marks = layer.marks + ((y + layer.pad) * layer.across + layer.pad) * chunks
             for x in range(layer.width):
                 for chunk in range(chunks):
-                    held = types.uintp(sums + (chunk * pixels + (y - y0) * layer.width + x) * size)
-                    if through:
-                        add_through(reads[1], y, x, chunk, chunks, at, held)
-                    place = layer.membranes * FLOAT_BYTES + ((y * layer.width + x) * chunks + chunk) * size
-                    old, new = types.uintp(at.before + place), types.uintp(at.after + place)
-                    bits = fire(lanes, held, old, new, of_lanes, neuron[0], neuron[1], neuron[2])
-                    put_marks(at.marks, marks + x * chunks + chunk, bits)
+                    bits = types.uint64(marks_at(at.marks, marks + x * chunks + chunk))
                     count = _list_spikes(at.lists, count, chunk * lanes, bits)
                 put_begin(at.begins, begin + x + 1, count)
             end_row(layer, begin, count, at)
             spikes += count - layer.lists - y * layer.row
-        totals = types.uintp(at.totals + (layer.totals + y0 // BAND * TOTALS) * FLOAT_BYTES)
+        totals = at.totals + (layer.totals + y0 // BAND * TOTALS) * FLOAT_BYTES
         put_float(totals, 0, spikes)
         put_float(totals, 1, take_sum(lanes, of_lanes))
 

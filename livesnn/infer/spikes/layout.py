@@ -37,12 +37,16 @@ BANDS = 1 << 20
 FLOATS, SWEPT, BYTES, POOLED, THROUGH, COUNTS, LISTED = range(7)
 """What a read's weights are: float32; float32 of 3×3 with stride 1, `SWEPT_FLOATS` lanes a chunk; int8 with a scale
 an output; int8 for the lists of a pool, of which only sums of a row of the kernel fit into 16 bits; one number,
-float32, for the same channel; for counts, listed by their places in a row [width, C], float32 [chunk, k, k, C,
-lanes]; none, where lists are listed again, window by window."""
+float32, for the same channel; for counts, listed by their places in a row [width, C], float32 [chunk, k, C, case,
+column, lanes]; none, where lists are listed again, window by window."""
 READ = np.dtype([(name, np.int64) for name in (
-    "begin", "across", "weights", "scales", "inputs", "kernel", "stride", "offset", "kind")])  # fmt: skip
+    "begin", "across", "weights", "scales", "inputs", "kernel", "stride", "offset", "kind", "reached", "columns",
+)])  # fmt: skip
 """A convolution of lists (`THROUGH`: of marks): where their beginnings, the weights [chunk, C, k, k, lanes] and
-scales start, beginnings a row, C, k, stride, how far the first tap is from the border's corner. k = 0: of nothing."""
+scales start, beginnings a row, C, k, stride, how far the first tap is from the border's corner. k = 0: of nothing.
+`COUNTS`: ``inputs`` is C · cases · columns, ``offset`` from a row's border to its end; at ``reached``, among the
+beginnings, are for each place in a row the first of so many ``columns`` of outputs that it reaches, and its row of
+weights. Places at the ends of a row reach fewer: they are cases of their own, with zeros."""
 SIXTEEN, BEGIN_BYTES = 16 * FLOAT_BYTES, 4  # numba takes a product for no literal
 LAYER = np.dtype([(name, np.int64) for name in (
     "height", "width", "outputs", "lanes", "bias", "membranes", "totals", "marks", "lists", "row", "begin", "across",

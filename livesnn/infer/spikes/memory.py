@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import ModelError
+from livesnn.infer.spikes.lanes import FLOAT_BYTES
 from livesnn.infer.spikes.layout import (
     BAND,
     BYTES,
@@ -31,6 +32,23 @@ Shape = tuple[int, ...]
 
 PAD = 1
 """Border of a map of spikes, in pixels, so that kernels of 3×3 may read beyond it."""
+LINE = 64
+"""Bytes of a cache line, and of the widest vector, which takes two lines if it doesn't begin with one."""
+
+
+def aligned(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return room for so many numbers, from the beginning of a cache line on; what is in it is left as it is."""
+    length = size * np.dtype(kind).itemsize
+    room = np.empty(length + LINE, np.uint8)
+    first = -room.__array_interface__["data"][0] % LINE
+    return room[first : first + length].view(kind)
+
+
+def zeros(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return zeros, `aligned`."""
+    room = aligned(size, kind)
+    room[:] = 0
+    return room
 
 
 class Map(NamedTuple):
@@ -63,6 +81,8 @@ class Read(NamedTuple):
     stride: int = 0
     offset: int = 0
     kind: int = 0
+    reached: int = 0
+    columns: int = 0
 
 
 class Memory:
@@ -73,12 +93,14 @@ class Memory:
         self._rounded = [np.zeros(0, np.int8)]
         self._floats = self._bytes = self._lists = self._begins = self._membranes = 0
         self._totals = self._marks = self._currents = 0
+        self._tables: list[tuple[int, npt.NDArray[np.int32]]] = []
 
     def keep(self, weights: FloatArray) -> int:
-        """Append weights; return where they start."""
-        self._weights.append(np.ascontiguousarray(weights, np.float32).ravel())
-        self._floats += weights.size
-        return self._floats - weights.size
+        """Append weights, from the beginning of a cache line on; return where they start."""
+        first, room = self._floats, -weights.size % (LINE // FLOAT_BYTES)
+        self._weights += [np.ascontiguousarray(weights, np.float32).ravel(), np.zeros(room, np.float32)]
+        self._floats += weights.size + room
+        return first
 
     def read(self, source: Map, weights: FloatArray, *, gain: float = 1.0, stride: int = 1) -> Read:
         """Return the `READ` of a convolution [O, C, k, k] of a map's lists times a gain, of floats."""
@@ -88,17 +110,33 @@ class Memory:
         return self._read(source, weights.shape, stride, SWEPT if swept else FLOATS, kept)
 
     def read_counts(self, source: Map, weights: FloatArray, stride: int) -> Read:
-        """As `read`, of counts, by their places in a row."""
-        kept = self.keep(_by_tap(weights, _lanes(len(weights))).transpose(0, 2, 3, 1, 4))
-        return self._read(source, weights.shape, stride, COUNTS, kept)
+        """As `read`, of counts, by their places in a row [width, C]: see `layout.READ`."""
+        by_tap = _by_tap(weights, _lanes(len(weights))).transpose(0, 2, 1, 3, 4)  # [chunk, ky, C, kx, lanes]
+        first, case, taps = reached(source.width, weights.shape[3], stride)
+        none = np.zeros_like(by_tap[:, :, :, :1])
+        rows = np.concatenate([by_tap, none], axis=3)[:, :, :, taps]  # [chunk, ky, C, case, column, lanes]
+        cases, columns = taps.shape
+        row = (np.arange(source.outputs) * cases + case[:, None]) * columns
+        table = np.stack([np.broadcast_to(first[:, None], row.shape), row], axis=-1).astype(np.int32).ravel()
+        self._tables.append((self._begins, table))
+        read = self._read(source, weights.shape, stride, COUNTS, self.keep(rows))
+        made = read._replace(
+            inputs=source.outputs * cases * columns,
+            offset=source.pad + source.width,
+            reached=self._begins,
+            columns=columns,
+        )
+        self._begins += table.size
+        return made
 
     def read_rounded(self, source: Map, rounded: Rounded, *, times: int, stride: int = 1) -> Read:
         """As `read`, of bytes; ``times``: how often lists may name a channel, which each time counts that part."""
         kernel, scale = rounded
         kept, scales = self._bytes, self.keep(scale / np.float32(times))
         most = SWEPT_BYTES if kernel.shape[2] == 3 and stride == 1 else LANES[0]
-        self._rounded.append(_by_tap(kernel, min(most, _lanes(len(kernel)))).ravel())
-        self._bytes += self._rounded[-1].size
+        room = -kernel.size % LINE
+        self._rounded += [_by_tap(kernel, min(most, _lanes(len(kernel)))).ravel(), np.zeros(room, np.int8)]
+        self._bytes += kernel.size + room
         return self._read(source, kernel.shape, stride, POOLED if times > 1 else BYTES, kept, scales)
 
     def _read(self, source: Map, shape: Shape, stride: int, kind: int, weights: int, scales: int = 0) -> Read:
@@ -134,7 +172,8 @@ class Memory:
 
     def weights(self) -> tuple[FloatArray, npt.NDArray[np.int8]]:
         """Return what was kept."""
-        return np.concatenate(self._weights), np.concatenate(self._rounded)
+        weights, rounded = zeros(self._floats, np.float32), zeros(self._bytes, np.int8)
+        return np.concatenate(self._weights, out=weights), np.concatenate(self._rounded, out=rounded)
 
     def lists(self) -> tuple[npt.NDArray[Any], ...]:
         """Return room for lists, their beginnings and marks (borders are empty and stay so), totals and currents."""
@@ -142,7 +181,10 @@ class Memory:
             raise ModelError("its layers are too large for engine 'spike': use --engine onnx")
         sizes = self._lists, self._begins, self._marks, self._totals, self._currents
         kinds = np.uint16, np.int32, np.int64, np.float32, np.float32
-        return tuple(np.zeros(size, kind) for size, kind in zip(sizes, kinds, strict=True))
+        made = tuple(zeros(size, kind) for size, kind in zip(sizes, kinds, strict=True))
+        for first, table in self._tables:
+            made[1][first : first + table.size] = table
+        return made
 
     def currents(self, bands: int, size: int) -> int:
         """Return where the currents [band, size] start that go to the read-out."""
@@ -155,6 +197,20 @@ def _by_tap(weights: npt.NDArray[Any], lanes: int) -> npt.NDArray[Any]:
     _, inputs, kernel, _ = weights.shape
     chunks = weights.reshape(-1, lanes, inputs, kernel, kernel).transpose(0, 2, 3, 4, 1)
     return np.ascontiguousarray(chunks)
+
+
+def reached(width: int, kernel: int, stride: int) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return which columns of outputs each pixel of a row reaches through a kernel, so many one behind the other.
+
+    The first of them, int64 [width]; which case a pixel is, [width]; and by case the kx of each, [case, columns], or
+    −1: it doesn't reach that one.
+    """
+    pad, outputs, pixel = kernel // 2, -(-width // stride), np.arange(width)
+    columns = min(-(-kernel // stride), outputs)
+    first = np.clip(-((pad - pixel) // stride), 0, outputs - columns)
+    ahead = pixel - first * stride
+    taps = np.arange(ahead.min(), ahead.max() + 1)[:, None] + pad - np.arange(columns) * stride
+    return first, ahead - ahead.min(), np.where((taps >= 0) & (taps < kernel), taps, -1)
 
 
 def _lanes(outputs: int) -> int:

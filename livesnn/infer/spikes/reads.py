@@ -16,13 +16,14 @@ from livesnn.infer.spikes.lanes import (
     SHORT_BYTES,
     add_bytes,
     add_floats,
+    add_times,
     copy,
     rows_of,
     settle,
 )
 from livesnn.infer.spikes.layout import BEGIN_BYTES, BYTES, COUNTS, POOLED, SWEPT, SWEPT_BYTES, SWEPT_FLOATS
-from livesnn.infer.spikes.sweeps import add_counted, sweep_bytes, sweep_floats
-from livesnn.infer.spikes.words import begin_at
+from livesnn.infer.spikes.sweeps import sweep_bytes, sweep_floats
+from livesnn.infer.spikes.words import begin_at, count_at, spike_at
 
 
 @inner
@@ -36,9 +37,7 @@ def _reached(place, kernel, stride, first, last):  # type: ignore[no-untyped-def
 @inner
 def _row_of(read, y, at):  # type: ignore[no-untyped-def]
     """Return the address of the beginnings of the row y under kernels of 3×3, from its first pixel."""
-    return types.uintp(
-        at.begins + (read.begin + (y + read.offset) * read.across + read.offset + 1) * BEGIN_BYTES
-    )
+    return at.begins + (read.begin + (y + read.offset) * read.across + read.offset + 1) * BEGIN_BYTES
 
 
 def _groups(lanes: int, number: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
@@ -53,7 +52,7 @@ def _groups(lanes: int, number: int, add: Any, size: int, sum_size: int) -> Call
         to = sums + ((top - y0) * width + left) * sum_size
         for _ in range(top, bottom):
             for column in range(right - left):
-                add(lanes, types.uintp(to + column * sum_size), rows, off - column * step)
+                add(lanes, to + column * sum_size, rows, off - column * step)
             off -= line
             to += width * sum_size
 
@@ -98,20 +97,22 @@ def _counted(lanes: int) -> Callable[..., None]:
 
     @made_for(lanes)
     def add_counts(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
-        """Add to a band's sums what the counts under their kernels give: those of a row lie one behind the other."""
+        """Add to a band's sums what the counts under their kernels give, each to all columns that it reaches."""
         size = lanes * FLOAT_BYTES
-        line = read.kernel * read.inputs * size
         for y in range(y0, y1):
-            for x in range(width):
-                to = types.uintp(sums + ((y - y0) * width + x) * size)
-                place = read.begin + y * read.stride * read.across + x * read.stride
-                rows = weights - (x * read.stride - read.kernel // 2) * read.inputs * size
-                for _ in range(read.kernel):
-                    first, last = begin_at(at.begins, place), begin_at(at.begins, place + read.kernel)
-                    if first < last:
-                        add_counted(lanes, to, types.uintp(rows), at.lists, at.counts, first, last)
-                    place += read.across
-                    rows += line
+            line = sums + (y - y0) * width * size
+            place = read.begin + y * read.stride * read.across
+            rows = weights
+            for _ in range(read.kernel):
+                for i in range(begin_at(at.begins, place), begin_at(at.begins, place + read.offset)):
+                    reached = read.reached + 2 * spike_at(at.lists, i)
+                    to = line + begin_at(at.begins, reached) * size
+                    row = rows + begin_at(at.begins, reached + 1) * size
+                    count = types.float32(count_at(at.counts, i))
+                    for column in range(read.columns):
+                        add_times(lanes, to + column * size, row + column * size, count)
+                place += read.across
+                rows += read.inputs * size
 
     return add_counts
 
@@ -127,9 +128,9 @@ def _swept(lanes: int, sweep_row: Any, size: int, step: int) -> Callable[..., No
         line = width * step
         for y in range(y0, y1 + 2):
             top, bottom = max(y0, y - 2), min(y1, y + 1)
-            of_row = types.uintp(weights + (y - bottom + 1) * 3 * lanes * size)
+            of_row = weights + (y - bottom + 1) * 3 * lanes * size
             begins = _row_of(read, y, at)
-            to = types.uintp(sums + (top - y0) * line)
+            to = sums + (top - y0) * line
             if bottom - top == 3:
                 sweep_row(lanes, 3, of_row, at.lists, begins, width, to, step, line)
             elif bottom - top == 2:
@@ -151,8 +152,8 @@ def _by_floats(lanes: int) -> Callable[..., None]:
         """Add to sums [pixel, lanes] of a band what a convolution by floats gives."""
         if read.kind == SWEPT:
             for part in range(0, size, narrow):
-                kernels = types.uintp(weights + part * read.inputs * 9)
-                sweep(read, y0, y1, width, kernels, at, types.uintp(sums + part))
+                kernels = weights + part * read.inputs * 9
+                sweep(read, y0, y1, width, kernels, at, sums + part)
         else:
             spread_floats(read, y0, y1, width, weights, at, sums)
 
@@ -169,9 +170,9 @@ def _by_bytes(lanes: int) -> Callable[..., None]:
     def settle_band(pixels, shorts, scales, bias, sums):  # type: ignore[no-untyped-def]
         """Add to sums [pixel, lanes] what lies in shorts, times its scales; ``bias``: write that and it, or 0."""
         for pixel in range(pixels):
-            to = types.uintp(sums + pixel * lanes * FLOAT_BYTES)
+            to = sums + pixel * lanes * FLOAT_BYTES
             onto = bias if bias else to
-            settle(lanes, types.uintp(shorts + pixel * lanes * SHORT_BYTES), scales, onto, to)
+            settle(lanes, shorts + pixel * lanes * SHORT_BYTES, scales, onto, to)
 
     @within
     def add_rounded(read, y0, y1, width, weights, scales, bias, at, sums, shorts):  # type: ignore[no-untyped-def]
@@ -182,15 +183,15 @@ def _by_bytes(lanes: int) -> Callable[..., None]:
                 for y in range(y0, y1):
                     begins = _row_of(read, y + ky, at)
                     for part in range(0, lanes, narrow):
-                        to = types.uintp(shorts + (y - y0) * width * step + part * SHORT_BYTES)
-                        tap = types.uintp(weights + part * read.inputs * 9 + ky * 3 * narrow)
+                        to = shorts + (y - y0) * width * step + part * SHORT_BYTES
+                        tap = weights + part * read.inputs * 9 + ky * 3 * narrow
                         sweep_bytes(narrow, 1, tap, at.lists, begins, width, to, step, 0)
-                settle_band(pixels, shorts, scales, types.uintp(0) if ky else bias, sums)
+                settle_band(pixels, shorts, scales, types.intp(0) if ky else bias, sums)
             return
         if read.kernel == 3 and read.stride == 1:
             for part in range(0, lanes, narrow):
-                kernels = types.uintp(weights + part * read.inputs * 9)
-                sweep(read, y0, y1, width, kernels, at, types.uintp(shorts + part * SHORT_BYTES))
+                kernels = weights + part * read.inputs * 9
+                sweep(read, y0, y1, width, kernels, at, shorts + part * SHORT_BYTES)
         else:
             spread_bytes(read, y0, y1, width, weights, at, shorts)
         settle_band(pixels, shorts, scales, bias, sums)
@@ -206,20 +207,20 @@ def reads_of(lanes: int) -> Callable[..., None]:
     def add_read(read, y0, y1, layer, first, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Add to sums [chunk, pixel, lanes] of a band what a convolution gives; the first begins with the bias."""
         pixels = (y1 - y0) * layer.width
-        step = read.kernel * read.kernel * read.inputs * lanes
+        step = read.kernel * (1 if read.kind == COUNTS else read.kernel) * read.inputs * lanes
         for chunk in range(layer.outputs // lanes):
-            to = types.uintp(sums + chunk * pixels * lanes * FLOAT_BYTES)
-            bias = types.uintp(at.weights + (layer.bias + chunk * lanes) * FLOAT_BYTES)
+            to = sums + chunk * pixels * lanes * FLOAT_BYTES
+            bias = at.weights + (layer.bias + chunk * lanes) * FLOAT_BYTES
             if read.kind == BYTES or read.kind == POOLED:
-                weights = types.uintp(at.rounded + read.weights + chunk * step)
-                scales = types.uintp(at.weights + (read.scales + chunk * lanes) * FLOAT_BYTES)
-                onto = bias if first else types.uintp(0)
+                weights = at.rounded + read.weights + chunk * step
+                scales = at.weights + (read.scales + chunk * lanes) * FLOAT_BYTES
+                onto = bias if first else types.intp(0)
                 add_rounded(read, y0, y1, layer.width, weights, scales, onto, at, to, shorts)
                 continue
-            weights = types.uintp(at.weights + (read.weights + chunk * step) * FLOAT_BYTES)
+            weights = at.weights + (read.weights + chunk * step) * FLOAT_BYTES
             if first:
                 for pixel in range(pixels):
-                    copy(lanes, bias, types.uintp(to + pixel * lanes * FLOAT_BYTES))
+                    copy(lanes, bias, to + pixel * lanes * FLOAT_BYTES)
             if read.kind == COUNTS:
                 add_counts(read, y0, y1, layer.width, weights, at, to)
             else:

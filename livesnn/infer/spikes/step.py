@@ -25,6 +25,8 @@ from livesnn.infer.spikes.words import (
     begin_at,
     count_at,
     leave_at,
+    lowest,
+    nonzero_bytes,
     put_begin,
     put_count,
     put_spike,
@@ -32,23 +34,35 @@ from livesnn.infer.spikes.words import (
     spike_at,
 )
 
+COUNTS_AT_ONCE = 32
+"""Counts of a row that are looked at together."""
+
 
 @inner
 def _list_counts(layer, y, frame, most, at):  # type: ignore[no-untyped-def]
     """List a row's counts that aren't zero, at most ``most`` each, by their places in the row [width, channels].
 
-    Zeros are listed too, and written over: what a pixel has can't be guessed.
+    Only where the row begins and ends is written: nobody asks which are a pixel's.
     """
     count = layer.lists + y * layer.row
-    begin = begin_row(layer, y, count, at)
-    for x in range(layer.width):
-        for channel in range(layer.outputs):
-            value = count_at(frame, (channel * layer.height + y) * layer.width + x)
+    begin_row(layer, y, count, at)
+    whole = layer.width // COUNTS_AT_ONCE * COUNTS_AT_ONCE
+    for channel in range(layer.outputs):
+        row = frame + (channel * layer.height + y) * layer.width
+        for first in range(0, whole, COUNTS_AT_ONCE):
+            bits = nonzero_bytes(COUNTS_AT_ONCE, row + first)
+            while bits:
+                x = first + lowest(bits)
+                put_spike(at.lists, count, x * layer.outputs + channel)
+                put_count(at.counts, count, min(count_at(row, x), most))
+                bits &= bits - types.uint64(1)
+                count += 1
+        for x in range(whole, layer.width):
+            value = count_at(row, x)
             put_spike(at.lists, count, x * layer.outputs + channel)
             put_count(at.counts, count, min(value, most))
             count += value != 0
-        put_begin(at.begins, begin + x + 1, count)
-    end_row(layer, begin, count, at)
+    put_begin(at.begins, layer.begin + (y + layer.pad) * layer.across + layer.pad + layer.width, count)
 
 
 @inner
@@ -78,8 +92,8 @@ def _read_out(layer, tap, y0, y1, size, at):  # type: ignore[no-untyped-def]
             pooled = y // tap.side * tap.columns + x // tap.side
             for chunk in range(size // 16):
                 place = (chunk * tap.rows * tap.columns + pooled) * tap.inputs * 16
-                rows = types.uintp(at.weights + (tap.weights + place) * FLOAT_BYTES)
-                held = types.uintp(currents + chunk * 16 * FLOAT_BYTES)
+                rows = at.weights + (tap.weights + place) * FLOAT_BYTES
+                held = currents + chunk * 16 * FLOAT_BYTES
                 for i in range(first, last):
                     add_floats(16, held, rows_of(1, SIXTEEN, rows, at.lists, i), 0)
 
@@ -120,20 +134,20 @@ def _do_band(number, band, plan, rule, at, frame, sums, shorts, some_64, some_32
 def _take_part(epoch, thread, shared, plan, rule, held_sums, held_shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """Advance a network by the step on the board, together with whoever else does."""
     board, tickets, finished = shared
-    frame = types.uintp(board[FRAME])
+    frame = board[FRAME]
     at = Places(
-        types.uintp(plan.weights.ctypes.data),
-        types.uintp(plan.rounded.ctypes.data),
-        types.uintp(plan.lists.ctypes.data),
-        types.uintp(plan.counts.ctypes.data),
-        types.uintp(plan.begins.ctypes.data),
-        types.uintp(plan.marks.ctypes.data),
-        types.uintp(plan.totals.ctypes.data),
-        types.uintp(plan.currents.ctypes.data),
-        types.uintp(board[BEFORE]),
-        types.uintp(board[AFTER]),
+        types.intp(plan.weights.ctypes.data),
+        types.intp(plan.rounded.ctypes.data),
+        types.intp(plan.lists.ctypes.data),
+        types.intp(plan.counts.ctypes.data),
+        types.intp(plan.begins.ctypes.data),
+        types.intp(plan.marks.ctypes.data),
+        types.intp(plan.totals.ctypes.data),
+        types.intp(plan.currents.ctypes.data),
+        board[BEFORE],
+        board[AFTER],
     )
-    sums, shorts = types.uintp(held_sums.ctypes.data), types.uintp(held_shorts.ctypes.data)
+    sums, shorts = types.intp(held_sums.ctypes.data), types.intp(held_shorts.ctypes.data)
     for number in range(len(plan.layers)):
         bands = bands_of(plan.layers[number])
         band = claim(tickets, number, bands, epoch, thread)
@@ -210,7 +224,7 @@ def lead(shared, plan, rule, alone, frame, before, written, sums, shorts, some_6
     board[FRAME], board[BEFORE], board[AFTER] = frame, before.ctypes.data, written[0].ctypes.data
     board[EPOCH] = epoch
     if not alone:
-        leave_at(types.uintp(board.ctypes.data + CALLED * 8), epoch)
+        leave_at(types.intp(board.ctypes.data + CALLED * 8), epoch)
     # A plain 0 is a type of its own: whatever takes it is compiled once more.
     _take_part(epoch, types.int64(0), shared, plan, rule, sums, shorts, some_64, some_32, some_16)
     await_all(plan, finished, epoch)
@@ -225,7 +239,7 @@ def serve(shared, plan, rule, sums, shorts, some_64, some_32, some_16, thread, e
     """
     board, looks = shared[0], 0
     while looks < patience:
-        newest = seen_at(types.uintp(board.ctypes.data + CALLED * 8))
+        newest = seen_at(types.intp(board.ctypes.data + CALLED * 8))
         if newest == epoch:
             looks += 1
             continue

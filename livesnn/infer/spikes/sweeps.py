@@ -11,7 +11,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from livesnn.infer.spikes.lanes import FLOAT, FLOAT_BYTES, add_vector, plus, splat, vector, widened
+from livesnn.infer.spikes.lanes import FLOAT, FLOAT_BYTES, add_vector, plus, vector, widened
 from livesnn.infer.spikes.words import BEGIN, BYTE, SHORT, WORD, number_of
 
 
@@ -65,6 +65,10 @@ def _sweep(builder: Any, kinds: tuple[Any, Any], size: int, lanes: int, rows: in
 
     builder.position_at_end(pixel)
     x, first, carried = builder.phi(WORD), builder.phi(WORD), _phis(builder, kind, 2, rows)
+    first_before, first_earlier = (
+        builder.phi(WORD),
+        builder.phi(WORD),
+    )  # where the lists of the last two pixels begin
     place, x_next = builder.phi(WORD), builder.add(x, one)  # where the sums of the pixel before lie
     last = builder.zext(number_of(builder, begins, x_next, BEGIN), WORD)
     before = [*carried, nothing]
@@ -83,15 +87,18 @@ def _sweep(builder: Any, kinds: tuple[Any, Any], size: int, lanes: int, rows: in
     whole = _phis(builder, kind, 3, rows)
     _come(whole, before, pixel)
     _come(whole, added, spike)
-    builder.cbranch(builder.icmp_signed("==", x, ir.Constant(WORD, 0)), following, left)
-    builder.position_at_end(left)  # there is none left of the first pixel
+    quiet = builder.icmp_signed("==", last, first_earlier)
+    none = builder.or_(quiet, builder.icmp_signed("==", x, ir.Constant(WORD, 0)))
+    builder.cbranch(none, following, left)
+    builder.position_at_end(left)  # of the first pixel, or of three without spikes, there is none left
     _retire(builder, kinds[1], whole[0], place, line, lanes)
     builder.branch(following)
 
     builder.position_at_end(following)
     place_next = builder.add(place, step)
-    _come([[x, first, place], *carried], [[ir.Constant(WORD, 0), start, outside], nothing, nothing], entry)
-    _come([[x, first, place], *carried], [[x_next, last, place_next], *whole[1:]], following)
+    known = [x, first, first_before, first_earlier, place]
+    _come([known, *carried], [[ir.Constant(WORD, 0), start, start, start, outside], nothing, nothing], entry)
+    _come([known, *carried], [[x_next, last, first, first_before, place_next], *whole[1:]], following)
     builder.cbranch(builder.icmp_signed("<", x_next, width), pixel, end)
     builder.position_at_end(end)
     _retire(builder, kinds[1], whole[1], place_next, line, lanes)
@@ -124,7 +131,7 @@ def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
             _sweep(builder, (of_weights, of_sums), size, lanes_of, rows_of_outputs, arguments)
             return context.get_dummy_value()
 
-        whole, address = types.int64, types.uintp
+        whole, address = types.int64, types.intp
         places = (address, address, address, whole, address, whole, whole)
         return types.void(lanes, rows, *places), generate
 
@@ -132,32 +139,3 @@ def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
 
 
 sweep_bytes, sweep_floats = _sweeps(BYTE, SHORT, 1), _sweeps(FLOAT, FLOAT, FLOAT_BYTES)
-
-
-@intrinsic
-def add_counted(typing, lanes, sums, weights, lists, counts, first, last):  # type: ignore[no-untyped-def]
-    """Add to sums float32 [lanes] the rows of weights that entries of a list name, times their counts."""
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    width = lanes.literal_value
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, sums, weights, lists, counts, first, last = arguments
-        so_far, before = vector(builder, sums, width), builder.block
-        entry, end = builder.append_basic_block("entry"), builder.append_basic_block("end")
-        builder.branch(entry)
-        builder.position_at_end(entry)
-        index, held = builder.phi(WORD), builder.phi(so_far.type)
-        named = builder.zext(number_of(builder, lists, index, SHORT), WORD)
-        row = builder.add(weights, builder.mul(named, ir.Constant(WORD, width * FLOAT_BYTES)))
-        count = splat(builder, builder.uitofp(number_of(builder, counts, index, BYTE), FLOAT), width)
-        added = builder.fadd(held, builder.fmul(count, vector(builder, row, width)))
-        after = builder.add(index, ir.Constant(WORD, 1))
-        _come([[index, held]], [[first, so_far]], before)
-        _come([[index, held]], [[after, added]], entry)
-        builder.cbranch(builder.icmp_signed("<", after, last), entry, end)
-        builder.position_at_end(end)
-        vector(builder, sums, width, added)
-        return context.get_dummy_value()
-
-    return types.void(lanes, *[types.uintp] * 4, types.int64, types.int64), generate

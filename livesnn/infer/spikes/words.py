@@ -1,4 +1,7 @@
-"""Numbers at addresses for numba, one's own and those that threads share. Not here: vectors (lanes.py)."""
+"""Numbers at addresses for numba, one's own and those that threads share. Not here: vectors (lanes.py).
+
+Addresses are intp: of a uintp and an int64 numba makes a float64.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def _numbers(kind: Any) -> tuple[Any, Any]:
         def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
             return builder.zext(number_of(builder, arguments[0], arguments[1], kind), WORD)
 
-        return types.int64(types.uintp, types.int64), generate
+        return types.int64(types.intp, types.int64), generate
 
     @intrinsic
     def put_number(typing, address, index, number):  # type: ignore[no-untyped-def]
@@ -41,7 +44,7 @@ def _numbers(kind: Any) -> tuple[Any, Any]:
             builder.store(builder.trunc(number, kind), place)
             return context.get_dummy_value()
 
-        return types.void(types.uintp, types.int64, types.int64), generate
+        return types.void(types.intp, types.int64, types.int64), generate
 
     return number_at, put_number
 
@@ -49,7 +52,7 @@ def _numbers(kind: Any) -> tuple[Any, Any]:
 count_at, put_count = _numbers(BYTE)
 spike_at, put_spike = _numbers(SHORT)
 begin_at, put_begin = _numbers(BEGIN)
-marks_at, put_marks = _numbers(WORD)
+marks_at, _ = _numbers(WORD)
 
 
 @intrinsic
@@ -73,6 +76,23 @@ def how_many(typing, bits):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def nonzero_bytes(typing, number, address):  # type: ignore[no-untyped-def]
+    """Return a bit for each of so many bytes at an address that isn't 0."""
+    if not isinstance(number, types.IntegerLiteral):
+        return None
+    count = number.literal_value
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        kind = ir.VectorType(BYTE, count)
+        loaded = builder.load(builder.inttoptr(arguments[1], kind.as_pointer()))
+        loaded.align = 1
+        differ = builder.icmp_unsigned("!=", loaded, ir.Constant(kind, [0] * count))
+        return builder.zext(builder.bitcast(differ, ir.IntType(count)), WORD)
+
+    return types.uint64(number, types.intp), generate
+
+
+@intrinsic
 def swapped(typing, address, old, new):  # type: ignore[no-untyped-def]
     """Write an int64 to an address if the old one is still there, at once for all threads; say whether it was."""
 
@@ -81,7 +101,7 @@ def swapped(typing, address, old, new):  # type: ignore[no-untyped-def]
         pointer = builder.inttoptr(address, WORD.as_pointer())
         return builder.extract_value(builder.cmpxchg(pointer, old, new, "acq_rel", "acquire"), 1)
 
-    return types.boolean(types.uintp, types.int64, types.int64), generate
+    return types.boolean(types.intp, types.int64, types.int64), generate
 
 
 @intrinsic
@@ -93,7 +113,7 @@ def leave_at(typing, address, number):  # type: ignore[no-untyped-def]
         builder.store_atomic(arguments[1], pointer, "release", 8)
         return context.get_dummy_value()
 
-    return types.void(types.uintp, types.int64), generate
+    return types.void(types.intp, types.int64), generate
 
 
 @intrinsic
@@ -104,4 +124,4 @@ def seen_at(typing, address):  # type: ignore[no-untyped-def]
         pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
         return builder.load_atomic(pointer, "acquire", 8)
 
-    return types.int64(types.uintp), generate
+    return types.int64(types.intp), generate
