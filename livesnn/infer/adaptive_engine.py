@@ -22,12 +22,12 @@ from livesnn.infer.spike_engine import WEIGHTS, Membranes, SpikeModel
 from livesnn.infer.spikes.memory import FloatArray
 from livesnn.infer.synops import fan_out
 
-CROSSING = {8: 0.7, 32: 0.3}
+CROSSING = {8: 0.85, 32: 0.4}
 """Density from which on ONNX Runtime takes the steps, by the bits of the blocks' kernels.
 
-Constants: a measurement at load takes 0.3 s, and is off by a factor of 2 where others are busy. On an Intel Xeon with
-AVX-512, one and two threads, networks of 16, 64 and 128 channels: 1.0 to 2.3 times as fast at 0.3 in 32 bits, 0.9 to
-1.4 times at 0.7 in 8 bits (512 channels: 0.9).
+Constants: a measurement at load takes 0.3 s, and is off by a factor of 2 where others are busy. On an AMD EPYC
+(Zen 5), where ONNX Runtime is at its fastest, two threads, networks of 16, 64 and 128 channels: 1.3 to 1.8 times as
+fast at 0.4 in 32 bits, 1.4 to 1.8 times at 0.85 in 8 bits (512 channels: 1.0).
 """
 
 WIDE = 128

@@ -9,19 +9,22 @@ from livesnn.errors import TrainError
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges drawn uniformly, once a clip: ± pixels, ± degrees, ± fraction, up to a fraction of events.
-
-    ``gain``: ± fraction of each channel's values on its own, the colours of a video or the polarities of events.
-    ``mirror``: the share of clips that are mirrored, and labelled as what they then show.
-    """
+    """What may happen to a clip of the training: ranges drawn from uniformly, once a clip; 0 turns one off."""
 
     shift_pixels: float = 2.0
+    """Moved by up to so many pixels of the input, either way and along either side."""
     rotate_degrees: float = 10.0
+    """Turned by up to so many degrees, either way."""
     scale: float = 0.1
+    """Larger or smaller by up to this fraction, along either side."""
     shear: float = 0.1
+    """Sheared by up to this fraction of the picture's width."""
     drop: float = 0.2
+    """Up to this fraction of the events, or of a video's brightness, is taken away."""
     gain: float = 0.0
+    """Each channel, a video's colours or the events' polarities, brighter or darker by up to this fraction."""
     mirror: float = 0.0
+    """Share of clips that are mirrored left to right, and labelled as what they then show."""
 
     def __post_init__(self) -> None:
         largest = {

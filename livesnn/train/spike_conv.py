@@ -166,27 +166,27 @@ def _spread(lanes: int, forward: bool) -> Callable[..., None]:
         channels, height, width, outputs, rows, columns, kernel, stride = sizes
         taps = np.empty((kernel * kernel, 2), np.int64)
         size, line = outputs * FLOAT_BYTES, channels * FLOAT_BYTES
-        pixel = types.intp(x + first * height * width * line)
+        pixel = x + first * height * width * line
         for image in range(first, last):
             for place in range(height * width):
                 reached = _reached(taps, place // width, place % width, rows, columns, kernel, stride)
                 for part in range(0, channels, lanes):
-                    marks = marked(lanes, types.intp(pixel + part * FLOAT_BYTES))
+                    marks = marked(lanes, pixel + part * FLOAT_BYTES)
                     while marks:
                         channel = part + lowest(marks)
                         marks &= marks - types.uint64(1)
-                        value = float_at(types.intp(pixel + channel * FLOAT_BYTES))
+                        value = float_at(pixel + channel * FLOAT_BYTES)
                         of_channel = weights + channel * kernel * kernel * size
                         for tap in range(reached):
                             weight = of_channel + taps[tap, 0] * size
                             output = out + (image * rows * columns + taps[tap, 1]) * size
                             for lane in range(0, size, lanes * FLOAT_BYTES):
-                                here, there = types.intp(weight + lane), types.intp(output + lane)
+                                here, there = weight + lane, output + lane
                                 if forward:
                                     add_times(lanes, there, here, value)
                                 else:
                                     add_times(lanes, here, there, value)
-                pixel += types.intp(line)
+                pixel += line
 
     return spread
 

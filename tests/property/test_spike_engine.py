@@ -54,6 +54,11 @@ CARDS = {
     ),
     "spikes read out": replace(PLAIN, readout="spikes", classes=tuple(map(str, range(17)))),
     "video": replace(PLAIN, input=InputSpec(28, 20, INPUT.slice, "video", 3, count_max=255, scale=1 / 128)),
+    "narrower than its stem": replace(
+        PLAIN,
+        input=replace(INPUT, width=5, height=9),
+        network=NetworkSpec(widths=(16,) * 4, stem_kernel=7, stem_stride=3, final_pool=1),
+    ),
 }  # fmt: skip
 
 

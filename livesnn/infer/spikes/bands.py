@@ -6,8 +6,6 @@ the caller's again. Not here: how a band is advanced (layers.py).
 
 from __future__ import annotations
 
-from numba import types
-
 from livesnn.infer.spikes.kept import inner
 from livesnn.infer.spikes.layout import BAND, BANDS, TICKET
 from livesnn.infer.spikes.words import leave_at, seen_at, swapped
@@ -16,7 +14,7 @@ from livesnn.infer.spikes.words import leave_at, seen_at, swapped
 @inner
 def _word(words, number, i):  # type: ignore[no-untyped-def]
     """Return the address of a layer's i-th word."""
-    return types.intp(words.ctypes.data + (number * words.shape[1] + i) * TICKET * 8)
+    return words.ctypes.data + (number * words.shape[1] + i) * TICKET * 8
 
 
 @inner

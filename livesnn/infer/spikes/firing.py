@@ -14,12 +14,12 @@ from livesnn.infer.spikes.words import WORD
 
 def _advanced(builder: Any, old: Any, total: Any, neuron: tuple[Any, Any, Any]) -> tuple[Any, Any]:
     """Return membranes after a step (SPEC, Eq. 1-4), and a bit for each that spikes."""
-    decay, height, resets = neuron
+    alpha, threshold, resets = neuron
     lanes = old.type.count
-    quiet = builder.fcmp_ordered("<", old, height)
+    quiet = builder.fcmp_ordered("<", old, threshold)
     kept = builder.select(resets, builder.select(quiet, old, ir.Constant(old.type, [0.0] * lanes)), old)
-    new = builder.fadd(total, builder.fmul(kept, decay))
-    bits = builder.bitcast(builder.fcmp_ordered(">=", new, height), ir.IntType(lanes))
+    new = builder.fadd(total, builder.fmul(kept, alpha))
+    bits = builder.bitcast(builder.fcmp_ordered(">=", new, threshold), ir.IntType(lanes))
     return new, builder.zext(bits, WORD) if lanes < WORD.width else bits
 
 
@@ -35,14 +35,15 @@ def _fire(
     pixel, end = builder.append_basic_block("pixel"), builder.append_basic_block("end")
     builder.branch(pixel)
     builder.position_at_end(pixel)
-    known = left, total, *places = [builder.phi(kind) for kind in (WORD, so_far.type, *[WORD] * len(firsts))]
+    phis = [builder.phi(kind) for kind in (WORD, so_far.type, *[WORD] * len(firsts))]
+    left, total, *places = phis
     before, after, marks, sums = places
     new, bits = _advanced(builder, vector(builder, before, lanes), vector(builder, sums, lanes), neuron)
     vector(builder, after, lanes, new)
     builder.store(bits, builder.inttoptr(marks, WORD.as_pointer()))
     following = [builder.sub(left, ir.Constant(WORD, 1)), builder.fadd(total, new)]
     following += [builder.add(place, step) for place, step in zip(places, steps, strict=True)]
-    for phi, first, after_this in zip(known, (width, so_far, *firsts), following, strict=True):
+    for phi, first, after_this in zip(phis, (width, so_far, *firsts), following, strict=True):
         phi.add_incoming(first, entry)
         phi.add_incoming(after_this, pixel)
     builder.cbranch(builder.icmp_signed(">", following[0], ir.Constant(WORD, 0)), pixel, end)
@@ -78,14 +79,16 @@ def fire_row(typing, lanes, width, sums, membranes, marks, totals, steps, neuron
             builder.extract_value(two, i) for two in (membranes, steps) for i in (0, 1)
         )
         alpha, threshold, resets = (builder.extract_value(neuron, i) for i in range(3))
-        known = (
-            splat(builder, alpha, count),
-            splat(builder, threshold, count),
-            builder.trunc(resets, ir.IntType(1)),
-        )
+        splatted = splat(builder, alpha, count), splat(builder, threshold, count), resets
         size = ir.Constant(WORD, count * FLOAT_BYTES)
         _fire(
-            builder, count, width, [before, after, marks, sums], [step, step, mark_step, size], totals, known
+            builder,
+            count,
+            width,
+            [before, after, marks, sums],
+            [step, step, mark_step, size],
+            totals,
+            splatted,
         )
         return context.get_dummy_value()
 

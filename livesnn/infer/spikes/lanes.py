@@ -1,6 +1,6 @@
 """Vectors of neurons for numba, as LLVM's own: it splits them into those of the processor (AVX-512, AVX2, NEON).
 
-All take addresses. Not here: what loops over spikes (sweeps.py), or over pixels (layers.py).
+All take addresses. Not here: what loops over spikes (sweeps.py), or over pixels (firing.py).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from livesnn.infer.spikes.lanes import (
     put_float,
     take_sum,
 )
-from livesnn.infer.spikes.layout import BAND, LANES, THROUGH, TOTALS
+from livesnn.infer.spikes.layout import BAND, LANES, MARK_BYTES, THROUGH, TOTALS
 from livesnn.infer.spikes.reads import reads_of
 from livesnn.infer.spikes.words import (
     how_many,
@@ -45,8 +45,6 @@ def end_row(layer, first, count, at):  # type: ignore[no-untyped-def]
         put_begin(at.begins, first + i, count)
 
 
-MARK = 8
-"""Bytes of the marks of a pixel's lanes."""
 AT_ONCE = 4
 """Spikes that are listed without a look at how many there are: no more than lanes, so that there is room for them."""
 
@@ -86,8 +84,8 @@ def _layers(lanes: int) -> Callable[..., None]:
     def advance(layer, reads, y0, y1, neuron, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Advance a band of neurons by a step."""
         pixels, chunks, size = (y1 - y0) * layer.width, layer.outputs // lanes, lanes * FLOAT_BYTES
-        spikes, of_lanes, sums = 0, sums, sums + LANES[0] * FLOAT_BYTES
-        through = reads[1].kind == THROUGH
+        of_lanes, sums = sums, sums + LANES[0] * FLOAT_BYTES
+        spikes, through = 0, reads[1].kind == THROUGH
         # One call in a loop: what is called twice may be compiled twice, for True and for False.
         for i in range(1 if through or reads[1].kernel == 0 else 2):
             add_read(reads[i], y0, y1, layer, i == 0, at, sums, shorts)
@@ -100,8 +98,11 @@ def _layers(lanes: int) -> Callable[..., None]:
                         add_through(reads[1], y, x, chunk, chunks, at, row + x * size)
                 place = layer.membranes * FLOAT_BYTES + (y * layer.width * chunks + chunk) * size
                 both = at.before + place, at.after + place
-                marked, steps = at.marks + (marks + chunk) * MARK, (chunks * size, chunks * MARK)
-                fire_row(lanes, layer.width, row, both, marked, of_lanes, steps, neuron)
+                row_marks, steps = (
+                    at.marks + (marks + chunk) * MARK_BYTES,
+                    (chunks * size, chunks * MARK_BYTES),
+                )
+                fire_row(lanes, layer.width, row, both, row_marks, of_lanes, steps, neuron)
             count = layer.lists + y * layer.row
             begin = begin_row(layer, y, count, at)
             for x in range(layer.width):

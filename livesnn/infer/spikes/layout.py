@@ -1,7 +1,8 @@
 """How a network lies in memory for its spike-driven step: records, constants. Not here: filling them (plan.py).
 
 A map of [height, width] pixels lists its spikes, the channels, pixel by pixel, row by row, each row in a place of its
-own, so that threads can work on rows. A channel that is in a list twice counts twice.
+own, so that threads can work on rows. A channel that is in a list twice counts twice. Of counts a row lists the
+places in it [width, C], a channel at a time.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ an output; int8 for the lists of a pool, of which only sums of a row of the kern
 float32, for the same channel; for counts, listed by their places in a row [width, C], float32 [chunk, k, C, case,
 column, lanes]; none, where lists are listed again, window by window."""
 READ = np.dtype([(name, np.int64) for name in (
-    "begin", "across", "weights", "scales", "inputs", "kernel", "stride", "offset", "kind", "reached", "columns",
+    "begin", "across", "weights", "scales", "inputs", "kernel", "stride", "offset", "kind", "tap_rows", "columns",
 )])  # fmt: skip
 """A convolution of lists (`THROUGH`: of marks): where their beginnings, the weights [chunk, C, k, k, lanes] and
 scales start, beginnings a row, C, k, stride, how far the first tap is from the border's corner. k = 0: of nothing.
-`COUNTS`: ``inputs`` is C · cases · columns, ``offset`` from a row's border to its end; at ``reached``, among the
-beginnings, are for each place in a row the first of so many ``columns`` of outputs that it reaches, and its row of
-weights. Places at the ends of a row reach fewer: they are cases of their own, with zeros."""
-SIXTEEN, BEGIN_BYTES = 16 * FLOAT_BYTES, 4  # numba takes a product for no literal
+``tap_rows``: rows of weights a ky. `COUNTS`: these are C · cases · columns, since each place in a row reaches so many
+``columns`` of outputs, those at its ends by zeros, as cases of their own; the plan's targets [place, 2] are the first
+of these columns, and the place's row of weights."""
+SIXTEEN, BEGIN_BYTES, MARK_BYTES = 16 * FLOAT_BYTES, 4, 8  # numba takes a product for no literal
 LAYER = np.dtype([(name, np.int64) for name in (
     "height", "width", "outputs", "lanes", "bias", "membranes", "totals", "marks", "lists", "row", "begin", "across",
     "pad",
@@ -72,6 +73,7 @@ class Places(NamedTuple):
     lists: int
     counts: int
     begins: int
+    targets: int
     marks: int
     totals: int
     currents: int

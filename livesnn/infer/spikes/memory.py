@@ -81,7 +81,7 @@ class Read(NamedTuple):
     stride: int = 0
     offset: int = 0
     kind: int = 0
-    reached: int = 0
+    tap_rows: int = 0
     columns: int = 0
 
 
@@ -93,7 +93,7 @@ class Memory:
         self._rounded = [np.zeros(0, np.int8)]
         self._floats = self._bytes = self._lists = self._begins = self._membranes = 0
         self._totals = self._marks = self._currents = 0
-        self._tables: list[tuple[int, npt.NDArray[np.int32]]] = []
+        self._targets = np.zeros((0, 2), np.int32)
 
     def keep(self, weights: FloatArray) -> int:
         """Append weights, from the beginning of a cache line on; return where they start."""
@@ -112,22 +112,14 @@ class Memory:
     def read_counts(self, source: Map, weights: FloatArray, stride: int) -> Read:
         """As `read`, of counts, by their places in a row [width, C]: see `layout.READ`."""
         by_tap = _by_tap(weights, _lanes(len(weights))).transpose(0, 2, 1, 3, 4)  # [chunk, ky, C, kx, lanes]
-        first, case, taps = reached(source.width, weights.shape[3], stride)
+        first, case, taps = columns_reached(source.width, weights.shape[3], stride)
         none = np.zeros_like(by_tap[:, :, :, :1])
         rows = np.concatenate([by_tap, none], axis=3)[:, :, :, taps]  # [chunk, ky, C, case, column, lanes]
         cases, columns = taps.shape
         row = (np.arange(source.outputs) * cases + case[:, None]) * columns
-        table = np.stack([np.broadcast_to(first[:, None], row.shape), row], axis=-1).astype(np.int32).ravel()
-        self._tables.append((self._begins, table))
+        self._targets = np.stack([np.broadcast_to(first[:, None], row.shape), row], axis=-1).astype(np.int32)
         read = self._read(source, weights.shape, stride, COUNTS, self.keep(rows))
-        made = read._replace(
-            inputs=source.outputs * cases * columns,
-            offset=source.pad + source.width,
-            reached=self._begins,
-            columns=columns,
-        )
-        self._begins += table.size
-        return made
+        return read._replace(tap_rows=source.outputs * cases * columns, columns=columns)
 
     def read_rounded(self, source: Map, rounded: Rounded, *, times: int, stride: int = 1) -> Read:
         """As `read`, of bytes; ``times``: how often lists may name a channel, which each time counts that part."""
@@ -142,7 +134,8 @@ class Memory:
     def _read(self, source: Map, shape: Shape, stride: int, kind: int, weights: int, scales: int = 0) -> Read:
         kernel, begin, across = shape[2], source.begin, source.across
         offset = source.pad - kernel // 2
-        return Read(begin, across, weights, scales, source.outputs, kernel, stride, offset, kind)
+        tap_rows = kernel * source.outputs
+        return Read(begin, across, weights, scales, source.outputs, kernel, stride, offset, kind, tap_rows)
 
     def through(self, source: Map, *, kernel: int = 1, stride: int = 1) -> Read:
         """Return the `READ` of the same channel's mean under a window of neurons."""
@@ -172,7 +165,7 @@ class Memory:
 
     def weights(self) -> tuple[FloatArray, npt.NDArray[np.int8]]:
         """Return what was kept."""
-        weights, rounded = zeros(self._floats, np.float32), zeros(self._bytes, np.int8)
+        weights, rounded = aligned(self._floats, np.float32), aligned(self._bytes, np.int8)
         return np.concatenate(self._weights, out=weights), np.concatenate(self._rounded, out=rounded)
 
     def lists(self) -> tuple[npt.NDArray[Any], ...]:
@@ -181,10 +174,11 @@ class Memory:
             raise ModelError("its layers are too large for engine 'spike': use --engine onnx")
         sizes = self._lists, self._begins, self._marks, self._totals, self._currents
         kinds = np.uint16, np.int32, np.int64, np.float32, np.float32
-        made = tuple(zeros(size, kind) for size, kind in zip(sizes, kinds, strict=True))
-        for first, table in self._tables:
-            made[1][first : first + table.size] = table
-        return made
+        return tuple(zeros(size, kind) for size, kind in zip(sizes, kinds, strict=True))
+
+    def targets(self) -> npt.NDArray[np.int32]:
+        """Return where counts go, [places · 2]: see `layout.READ`."""
+        return self._targets.ravel()
 
     def currents(self, bands: int, size: int) -> int:
         """Return where the currents [band, size] start that go to the read-out."""
@@ -199,11 +193,11 @@ def _by_tap(weights: npt.NDArray[Any], lanes: int) -> npt.NDArray[Any]:
     return np.ascontiguousarray(chunks)
 
 
-def reached(width: int, kernel: int, stride: int) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return which columns of outputs each pixel of a row reaches through a kernel, so many one behind the other.
+def columns_reached(width: int, kernel: int, stride: int) -> tuple[npt.NDArray[np.int64], ...]:
+    """Return which columns of outputs each pixel of a row reaches through a kernel: always so many.
 
     The first of them, int64 [width]; which case a pixel is, [width]; and by case the kx of each, [case, columns], or
-    −1: it doesn't reach that one.
+    −1: it doesn't reach that one. A loop over as many as it does reach has a length that can't be guessed.
     """
     pad, outputs, pixel = kernel // 2, -(-width // stride), np.arange(width)
     columns = min(-(-kernel // stride), outputs)

@@ -32,8 +32,8 @@ class Plan(NamedTuple):
     layers, reads, taps
         `LAYER` [n]: the counts, the stem, the lists of the pool behind it, all others; `READ` [n, 2]: what each
         reads, and its skip; `TAP` [2]. Counts and pool are lists only, of no neurons.
-    weights, rounded, lists, counts, begins, marks, totals, currents
-        float32, int8, uint16, uint8, int32, int64 and twice float32 [·]: what the rows of those point into.
+    weights, rounded, lists, counts, begins, targets, marks, totals, currents
+        float32, int8, uint16, uint8, twice int32, int64 and twice float32 [·]: what the rows of those point into.
     bias
         float32 [16·n]: the read-out's, with zeros behind it.
     scratch
@@ -51,6 +51,7 @@ class Plan(NamedTuple):
     lists: npt.NDArray[np.uint16]
     counts: npt.NDArray[np.uint8]
     begins: npt.NDArray[np.int32]
+    targets: npt.NDArray[np.int32]
     marks: npt.NDArray[np.int64]
     totals: FloatArray
     currents: FloatArray
@@ -83,6 +84,7 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
         lists,
         counts,
         begins,
+        memory.targets(),
         marks,
         totals,
         currents,

@@ -23,7 +23,7 @@ from livesnn.infer.spikes.lanes import (
 )
 from livesnn.infer.spikes.layout import BEGIN_BYTES, BYTES, COUNTS, POOLED, SWEPT, SWEPT_BYTES, SWEPT_FLOATS
 from livesnn.infer.spikes.sweeps import sweep_bytes, sweep_floats
-from livesnn.infer.spikes.words import begin_at, count_at, spike_at
+from livesnn.infer.spikes.words import begin_at, count_at, spike_at, target_at
 
 
 @inner
@@ -95,24 +95,31 @@ def _spreads(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., No
 def _counted(lanes: int) -> Callable[..., None]:
     """Return what convolves counts."""
 
+    @within
+    def add_row(read, first, last, weights, at, sums):  # type: ignore[no-untyped-def]
+        """Add to the sums of a row of outputs what the counts of a row give by a row of the kernel."""
+        size = lanes * FLOAT_BYTES
+        for i in range(first, last):
+            target = 2 * spike_at(at.lists, i)
+            to = sums + target_at(at.targets, target) * size
+            row = weights + target_at(at.targets, target + 1) * size
+            count = types.float32(count_at(at.counts, i))
+            for column in range(read.columns):
+                add_times(lanes, to + column * size, row + column * size, count)
+
     @made_for(lanes)
     def add_counts(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
         """Add to a band's sums what the counts under their kernels give, each to all columns that it reaches."""
-        size = lanes * FLOAT_BYTES
+        size, whole = (
+            lanes * FLOAT_BYTES,
+            read.across - read.kernel // 2 - 1,
+        )  # a row, its left border before it
         for y in range(y0, y1):
             line = sums + (y - y0) * width * size
-            place = read.begin + y * read.stride * read.across
-            rows = weights
-            for _ in range(read.kernel):
-                for i in range(begin_at(at.begins, place), begin_at(at.begins, place + read.offset)):
-                    reached = read.reached + 2 * spike_at(at.lists, i)
-                    to = line + begin_at(at.begins, reached) * size
-                    row = rows + begin_at(at.begins, reached + 1) * size
-                    count = types.float32(count_at(at.counts, i))
-                    for column in range(read.columns):
-                        add_times(lanes, to + column * size, row + column * size, count)
-                place += read.across
-                rows += read.inputs * size
+            for ky in range(read.kernel):
+                place = read.begin + (y * read.stride + ky) * read.across
+                first, last = begin_at(at.begins, place), begin_at(at.begins, place + whole)
+                add_row(read, first, last, weights + ky * read.tap_rows * size, at, line)
 
     return add_counts
 
@@ -207,7 +214,7 @@ def reads_of(lanes: int) -> Callable[..., None]:
     def add_read(read, y0, y1, layer, first, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Add to sums [chunk, pixel, lanes] of a band what a convolution gives; the first begins with the bias."""
         pixels = (y1 - y0) * layer.width
-        step = read.kernel * (1 if read.kind == COUNTS else read.kernel) * read.inputs * lanes
+        step = read.kernel * read.tap_rows * lanes
         for chunk in range(layer.outputs // lanes):
             to = sums + chunk * pixels * lanes * FLOAT_BYTES
             bias = at.weights + (layer.bias + chunk * lanes) * FLOAT_BYTES

@@ -44,8 +44,8 @@ def _list_counts(layer, y, frame, most, at):  # type: ignore[no-untyped-def]
 
     Only where the row begins and ends is written: nobody asks which are a pixel's.
     """
-    count = layer.lists + y * layer.row
-    begin_row(layer, y, count, at)
+    count, begin = layer.lists + y * layer.row, layer.begin + (y + layer.pad) * layer.across
+    put_begin(at.begins, begin, count)
     whole = layer.width // COUNTS_AT_ONCE * COUNTS_AT_ONCE
     for channel in range(layer.outputs):
         row = frame + (channel * layer.height + y) * layer.width
@@ -62,7 +62,7 @@ def _list_counts(layer, y, frame, most, at):  # type: ignore[no-untyped-def]
             put_spike(at.lists, count, x * layer.outputs + channel)
             put_count(at.counts, count, min(value, most))
             count += value != 0
-    put_begin(at.begins, layer.begin + (y + layer.pad) * layer.across + layer.pad + layer.width, count)
+    put_begin(at.begins, begin + layer.pad + layer.width, count)
 
 
 @inner
@@ -141,6 +141,7 @@ def _take_part(epoch, thread, shared, plan, rule, held_sums, held_shorts, some_6
         types.intp(plan.lists.ctypes.data),
         types.intp(plan.counts.ctypes.data),
         types.intp(plan.begins.ctypes.data),
+        types.intp(plan.targets.ctypes.data),
         types.intp(plan.marks.ctypes.data),
         types.intp(plan.totals.ctypes.data),
         types.intp(plan.currents.ctypes.data),
@@ -224,7 +225,7 @@ def lead(shared, plan, rule, alone, frame, before, written, sums, shorts, some_6
     board[FRAME], board[BEFORE], board[AFTER] = frame, before.ctypes.data, written[0].ctypes.data
     board[EPOCH] = epoch
     if not alone:
-        leave_at(types.intp(board.ctypes.data + CALLED * 8), epoch)
+        leave_at(board.ctypes.data + CALLED * 8, epoch)
     # A plain 0 is a type of its own: whatever takes it is compiled once more.
     _take_part(epoch, types.int64(0), shared, plan, rule, sums, shorts, some_64, some_32, some_16)
     await_all(plan, finished, epoch)
@@ -239,7 +240,7 @@ def serve(shared, plan, rule, sums, shorts, some_64, some_32, some_16, thread, e
     """
     board, looks = shared[0], 0
     while looks < patience:
-        newest = seen_at(types.intp(board.ctypes.data + CALLED * 8))
+        newest = seen_at(board.ctypes.data + CALLED * 8)
         if newest == epoch:
             looks += 1
             continue

@@ -1,4 +1,4 @@
-"""Loops over spikes, or counts, for numba, in LLVM's own terms: what they add up stays in registers all the while.
+"""Loops over spikes for numba, in LLVM's own terms: what they add up stays in registers all the while.
 
 Not here: single vectors (lanes.py), what calls these (reads.py).
 """
@@ -65,10 +65,8 @@ def _sweep(builder: Any, kinds: tuple[Any, Any], size: int, lanes: int, rows: in
 
     builder.position_at_end(pixel)
     x, first, carried = builder.phi(WORD), builder.phi(WORD), _phis(builder, kind, 2, rows)
-    first_before, first_earlier = (
-        builder.phi(WORD),
-        builder.phi(WORD),
-    )  # where the lists of the last two pixels begin
+    # Where the lists of the last two pixels begin.
+    first_before, first_earlier = builder.phi(WORD), builder.phi(WORD)
     place, x_next = builder.phi(WORD), builder.add(x, one)  # where the sums of the pixel before lie
     last = builder.zext(number_of(builder, begins, x_next, BEGIN), WORD)
     before = [*carried, nothing]
@@ -111,7 +109,8 @@ def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
     def sweep(typing, lanes, rows, weights, lists, begins, width, sums, step, line):  # type: ignore[no-untyped-def]
         """Spread the spikes of a row of pixels over sums of ``rows`` rows of outputs, through kernels of 3×3.
 
-        What a pixel's three columns of outputs get stays in registers until the pixels that reach them have passed.
+        What a pixel's three columns of outputs get stays in registers until the pixels that reach them have passed;
+        columns that no spike reaches aren't written.
 
         Parameters
         ----------

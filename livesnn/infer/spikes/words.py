@@ -1,6 +1,6 @@
 """Numbers at addresses for numba, one's own and those that threads share. Not here: vectors (lanes.py).
 
-Addresses are intp: of a uintp and an int64 numba makes a float64.
+Addresses are intp: a variable that is a uintp at first, and then an int64, is a float64 to numba.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def _numbers(kind: Any) -> tuple[Any, Any]:
 count_at, put_count = _numbers(BYTE)
 spike_at, put_spike = _numbers(SHORT)
 begin_at, put_begin = _numbers(BEGIN)
-marks_at, _ = _numbers(WORD)
+target_at = _numbers(BEGIN)[0]
+marks_at = _numbers(WORD)[0]
 
 
 @intrinsic
@@ -77,7 +78,7 @@ def how_many(typing, bits):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def nonzero_bytes(typing, number, address):  # type: ignore[no-untyped-def]
-    """Return a bit for each of so many bytes at an address that isn't 0."""
+    """Return a bit for each of so many bytes at an address, set where the byte isn't 0."""
     if not isinstance(number, types.IntegerLiteral):
         return None
     count = number.literal_value
