@@ -18,7 +18,7 @@ import torch
 from numba import types
 from torch import Tensor, nn
 
-from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_times, float_at, marked
+from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_times, float_at, marked_floats
 from livesnn.infer.spikes.words import lowest
 from livesnn.threads import pool
 
@@ -171,7 +171,7 @@ def _spread(lanes: int, forward: bool) -> Callable[..., None]:
             for place in range(height * width):
                 reached = _reached(taps, place // width, place % width, rows, columns, kernel, stride)
                 for part in range(0, channels, lanes):
-                    marks = marked(lanes, pixel + part * FLOAT_BYTES)
+                    marks = marked_floats(lanes, pixel + part * FLOAT_BYTES)
                     while marks:
                         channel = part + lowest(marks)
                         marks &= marks - types.uint64(1)

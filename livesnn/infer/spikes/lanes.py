@@ -190,19 +190,28 @@ def copy(typing, lanes, source, target):  # type: ignore[no-untyped-def]
     return types.void(lanes, types.intp, types.intp), generate
 
 
-@intrinsic
-def marked(typing, lanes, address):  # type: ignore[no-untyped-def]
-    """Return a bit for each float32 of [lanes] at an address that isn't 0."""
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    count = lanes.literal_value
+def _marked(kind: Any) -> Any:
+    """Return what marks the numbers of a kind that aren't 0."""
 
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        numbers = vector(builder, arguments[1], count)
-        differ = builder.fcmp_unordered("!=", numbers, ir.Constant(numbers.type, [0.0] * count))
-        return builder.zext(builder.bitcast(differ, ir.IntType(count)), WORD)
+    @intrinsic
+    def marked(typing, lanes, address):  # type: ignore[no-untyped-def]
+        """Return a bit for each number of [lanes] at an address that isn't 0."""
+        if not isinstance(lanes, types.IntegerLiteral):
+            return None
+        count = lanes.literal_value
 
-    return types.uint64(lanes, types.intp), generate
+        def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+            numbers = vector(builder, arguments[1], count, kind=kind)
+            differs = builder.fcmp_unordered if kind is FLOAT else builder.icmp_unsigned
+            bits = builder.bitcast(differs("!=", numbers, ir.Constant(numbers.type, None)), ir.IntType(count))
+            return builder.zext(bits, WORD) if count < WORD.width else bits
+
+        return types.uint64(lanes, types.intp), generate
+
+    return marked
+
+
+marked_floats, marked_bytes = _marked(FLOAT), _marked(BYTE)
 
 
 @intrinsic

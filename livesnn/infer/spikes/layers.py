@@ -98,10 +98,8 @@ def _layers(lanes: int) -> Callable[..., None]:
                         add_through(reads[1], y, x, chunk, chunks, at, row + x * size)
                 place = layer.membranes * FLOAT_BYTES + (y * layer.width * chunks + chunk) * size
                 both = at.before + place, at.after + place
-                row_marks, steps = (
-                    at.marks + (marks + chunk) * MARK_BYTES,
-                    (chunks * size, chunks * MARK_BYTES),
-                )
+                row_marks = at.marks + (marks + chunk) * MARK_BYTES
+                steps = chunks * size, chunks * MARK_BYTES
                 fire_row(lanes, layer.width, row, both, row_marks, of_lanes, steps, neuron)
             count = layer.lists + y * layer.row
             begin = begin_row(layer, y, count, at)

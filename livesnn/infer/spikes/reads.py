@@ -110,10 +110,8 @@ def _counted(lanes: int) -> Callable[..., None]:
     @made_for(lanes)
     def add_counts(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
         """Add to a band's sums what the counts under their kernels give, each to all columns that it reaches."""
-        size, whole = (
-            lanes * FLOAT_BYTES,
-            read.across - read.kernel // 2 - 1,
-        )  # a row, its left border before it
+        size = lanes * FLOAT_BYTES
+        whole = read.across - read.kernel // 2 - 1  # a row, with its left border
         for y in range(y0, y1):
             line = sums + (y - y0) * width * size
             for ky in range(read.kernel):

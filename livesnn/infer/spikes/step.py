@@ -6,7 +6,7 @@ from numba import float32, types
 
 from livesnn.infer.spikes.bands import await_all, await_read, bands_of, claim, deal, finish
 from livesnn.infer.spikes.kept import inner, outer, within
-from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_floats, rows_of
+from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_floats, marked_bytes, rows_of
 from livesnn.infer.spikes.layers import advance, begin_row, end_row
 from livesnn.infer.spikes.layout import (
     AFTER,
@@ -26,7 +26,6 @@ from livesnn.infer.spikes.words import (
     count_at,
     leave_at,
     lowest,
-    nonzero_bytes,
     put_begin,
     put_count,
     put_spike,
@@ -50,7 +49,7 @@ def _list_counts(layer, y, frame, most, at):  # type: ignore[no-untyped-def]
     for channel in range(layer.outputs):
         row = frame + (channel * layer.height + y) * layer.width
         for first in range(0, whole, COUNTS_AT_ONCE):
-            bits = nonzero_bytes(COUNTS_AT_ONCE, row + first)
+            bits = marked_bytes(COUNTS_AT_ONCE, row + first)
             while bits:
                 x = first + lowest(bits)
                 put_spike(at.lists, count, x * layer.outputs + channel)

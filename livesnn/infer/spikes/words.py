@@ -77,23 +77,6 @@ def how_many(typing, bits):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def nonzero_bytes(typing, number, address):  # type: ignore[no-untyped-def]
-    """Return a bit for each of so many bytes at an address, set where the byte isn't 0."""
-    if not isinstance(number, types.IntegerLiteral):
-        return None
-    count = number.literal_value
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        kind = ir.VectorType(BYTE, count)
-        loaded = builder.load(builder.inttoptr(arguments[1], kind.as_pointer()))
-        loaded.align = 1
-        differ = builder.icmp_unsigned("!=", loaded, ir.Constant(kind, [0] * count))
-        return builder.zext(builder.bitcast(differ, ir.IntType(count)), WORD)
-
-    return types.uint64(number, types.intp), generate
-
-
-@intrinsic
 def swapped(typing, address, old, new):  # type: ignore[no-untyped-def]
     """Write an int64 to an address if the old one is still there, at once for all threads; say whether it was."""
 
