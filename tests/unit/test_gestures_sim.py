@@ -47,6 +47,13 @@ def test_clips_are_made_once_and_then_read_from_the_cache(
     assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == files
 
 
+def test_other_may_have_more_people_than_the_gestures_and_the_first_ones_stay_the_same() -> None:
+    more = load_gestures(SHORT, 1, use="test", others=3)
+    assert np.bincount(more.labels).tolist() == [1] * 10 + [3]
+    assert more.names[-2:] == ("test/other/1", "test/other/2")
+    assert np.array_equal(more.frames[:11], load_gestures(SHORT, 1, use="test").frames)
+
+
 def test_people_who_perform_nothing_belong_to_no_class() -> None:
     nothing = load_nothing(SHORT, 10, use="train")
     assert nothing.labels.tolist() == [UNKNOWN] * 10 * NOTHING_WINDOWS
