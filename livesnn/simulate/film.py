@@ -15,6 +15,10 @@ FRAME_US = 4000
 
 _BLOCK = 64  # pictures in memory at once
 
+JITTER_US = (10.0, 300.0)
+"""How late a sensor's events are at the mean, µs, log-uniform: a pixel's latency jitters, and events wait for each
+other on the way out. Assumed, not measured; slow pixels in dim light are the low pass of `DvsPixelSpec`."""
+
 
 class Film:
     """A scene seen by its sensor from time 0 on; of one thread alone.
@@ -36,6 +40,8 @@ class Film:
         self._canvas = np.empty((_BLOCK, *scene.background.shape), np.float32)
         picture = paint(scene, shapes_of(scene, first.part(0, 1)), self._canvas)[0]
         self._state = self._pixels.initial_state(picture, 0, rng)
+        self._jitter = rng.spawn(1)[0]  # a stream of its own: whatever is drawn later stays the same
+        self._late_us = float(np.exp(self._jitter.uniform(*np.log(JITTER_US))))
 
     def shoot(self, shapes: Array, times_us: npt.NDArray[np.int64]) -> Events:
         """Return the events of the `shapes_of` poses [T, S, 11] at ``times_us`` [T], later than all before."""
@@ -45,7 +51,18 @@ class Film:
             frames = lit(self._scene, paint(self._scene, shapes[some], self._canvas), times_us[some])
             packet, self._state = self._pixels.sequence(frames, times_us[some], self._state)
             packets.append(packet)
-        return scattered(np.concatenate(packets), self._scene, self._random)
+        events = scattered(np.concatenate(packets), self._scene, self._random)
+        return delayed(events, self._late_us, self._jitter)
+
+
+def delayed(events: Events, late_us: float, rng: np.random.Generator) -> Events:
+    """Return ``events``, each late by a random time of exponential distribution, mean ``late_us``, in order again.
+
+    None is later than the last one was: they are all there when the film goes on.
+    """
+    late = events.copy()
+    late["t"] = np.minimum(late["t"] + rng.exponential(late_us, len(late)).astype(np.int64), events["t"][-1:])
+    return late[np.argsort(late["t"], kind="stable")]
 
 
 def scattered(events: Events, scene: Scene, rng: np.random.Generator) -> Events:

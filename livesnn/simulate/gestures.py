@@ -19,7 +19,7 @@ from livesnn.simulate.scene import LAMP_SHARE, draw_scene, shapes_of
 
 RESOLUTION = Resolution(128, 128)
 
-VERSION = 3
+VERSION = 4
 """Of what a seed gives: raise it with every change of simulated events, so that nothing cached is mistaken."""
 
 WARM_UP_US = 20_000

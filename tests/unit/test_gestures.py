@@ -12,7 +12,7 @@ from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.simulate.body import Body, draw_body, joints
-from livesnn.simulate.film import scattered
+from livesnn.simulate.film import JITTER_US, delayed, scattered
 from livesnn.simulate.gestures import (
     CHANGE_S,
     RESOLUTION,
@@ -228,6 +228,17 @@ def test_scattered_events_are_near_what_moves_and_nothing_else_changes() -> None
     assert set(events.tolist()) <= set(more.tolist())
     none = scattered(events, replace(scene, scatter=Scatter(0.0, 6.0)), np.random.default_rng(0))
     assert np.array_equal(none, events)
+
+
+def test_delayed_events_are_the_same_ones_late_by_an_exponential_time_and_none_beyond_the_last() -> None:
+    events = gesture_clip("arm_roll", 1, 0.5, use="test")
+    late = delayed(events, JITTER_US[1], np.random.default_rng(0))
+    assert np.all(np.diff(late["t"]) >= 0)
+    assert late["t"][-1] == events["t"][-1]
+    places = [np.sort(some["x"] * 1000 + some["y"] * 2 + some["p"]) for some in (events, late)]
+    assert np.array_equal(*places)
+    assert np.mean(late["t"] - events["t"]) == pytest.approx(JITTER_US[1], rel=0.1)
+    assert delayed(events[:0], 50.0, np.random.default_rng(0)).size == 0
 
 
 def test_a_lamp_flickers_over_still_things_and_nobody_is_in_an_empty_scene() -> None:
