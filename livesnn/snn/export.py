@@ -31,17 +31,12 @@ class _Step(nn.Module):
         return output, *following
 
 
-def export_onnx(net: SpikingNetwork, path: Path, card: ModelCard) -> None:
-    """Write the graph of one step: batch 1, static shapes, card JSON in the metadata.
+def onnx_step(net: SpikingNetwork, states: list[str]) -> onnx.ModelProto:
+    """Return the graph of one step: batch 1, static shapes, its states named ``states``, without a card.
 
     Inputs: `frame` uint8 [1, C, H, W], then each state float32 [1, ...] by name. Outputs: `output` float32 [1, K],
     then `<state>.next`.
     """
-    write_onnx(onnx_step(net, list(card.states)), path, card)
-
-
-def onnx_step(net: SpikingNetwork, states: list[str]) -> onnx.ModelProto:
-    """Return the graph of one step, its states named ``states``, without a card."""
     folded = without_norm(net).cpu()
     spec = net.card.input
     frame = torch.zeros(1, spec.channels, spec.height, spec.width, dtype=torch.uint8)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -15,21 +17,32 @@ CONFUSION, CURVE = "confusion.png", "learning-curve.png"
 
 
 def draw_confusion(confusion: Sequence[Sequence[int]], classes: tuple[str, ...], path: Path) -> None:
-    """Draw a matrix [K, K], rows true, columns decided; a cell is as dark as its share of the row."""
+    """Draw a matrix [K, K] of counts, and up to thirty classes' numbers in its cells; see `shade_confusion`."""
     counts = np.array(confusion)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = 2.0 + 0.42 * len(classes)
     figure = Figure(figsize=(size + 1, size), layout="constrained", dpi=110)
     axes = figure.add_subplot()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(classes)), classes)
-    axes.set(xlabel="decided", ylabel="true")
+    shares = shade_confusion(axes, counts, classes)
+    axes.tick_params("x", rotation=60)
+    for label in axes.get_xticklabels():
+        label.set(ha="right", rotation_mode="anchor")
     for (row, column), count in np.ndenumerate(counts):
         if count and len(classes) <= 30:
             colour = "white" if shares[row, column] > 0.6 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
     figure.savefig(path)
+
+
+def shade_confusion(
+    axes: Axes, counts: npt.NDArray[np.int64], classes: tuple[str, ...]
+) -> npt.NDArray[np.float64]:
+    """Draw a matrix [K, K], rows true, columns decided; return each cell's share of its row, by which it is dark."""
+    shares: npt.NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(classes)), classes, rotation=90)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set(xlabel="decided", ylabel="true")
+    return shares
 
 
 def draw_learning_curve(run: Path, path: Path) -> None:

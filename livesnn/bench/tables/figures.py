@@ -16,6 +16,7 @@ from livesnn.bench.tables.cells import COLUMNS, ROWS, BudgetName, TableName, cel
 from livesnn.bench.tables.page import Records, details, empty_cells, notes
 from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS
 from livesnn.bench.tables.record import Record, best_records
+from livesnn.train.plots import shade_confusion
 from livesnn.train.recipes import RecipeName
 
 SEQ5 = ("seq5-total", "seq5-sorted")
@@ -88,17 +89,11 @@ def _confusions(records: Records) -> Picture:
     for axes, ((_, column), record) in zip(
         np.atleast_1d(picture.subplots(1, len(shown))), shown, strict=True
     ):
-        _matrix(axes, record, f"{record.cell.how.label}, {COLUMNS['table1'][column].label}")
+        shade_confusion(axes, np.sum([run.confusion for run in record.runs], axis=0), record.classes)
+        axes.tick_params(labelsize=7)
+        what = f"{record.cell.how.label}, {COLUMNS['table1'][column].label}"
+        axes.set(title=f"{what}: {100 * (record.mean or 0):.2f} %")
     return picture
-
-
-def _matrix(axes: Axes, record: Record, title: str) -> None:
-    counts = np.sum([run.confusion for run in record.runs], axis=0)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(record.classes)), record.classes, rotation=90, fontsize=7)
-    axes.set_yticks(range(len(record.classes)), record.classes, fontsize=7)
-    axes.set(xlabel="decided", ylabel="true", title=f"{title}: {100 * (record.mean or 0):.2f} %")
 
 
 def _tries(records: Records) -> Picture:

@@ -29,17 +29,16 @@ COLUMNS = "class,startTime_usec,endTime_usec"
 MOST_MISSING_US = 1_000_000
 """So long before a segment's end its recording may end, as when nothing moves: longer, and it was cut short."""
 
-_NAME = re.compile(r"(user(\d{1,4})_(\w+))\.aedat", re.ASCII)
+_NAME = re.compile(r"(user(\d{1,4})_\w+)\.aedat", re.ASCII)
 _AGAIN = "unpack DvsGesture.tar.gz again"
 
 
 class Trial(NamedTuple):
-    """A recording: where it and its labels are, whose it is, and in which light, as its name says."""
+    """A recording: where it and its labels are, and whose it is, as its name says."""
 
     recording: Path
     labels: Path
     user: int
-    light: str
 
 
 class Segment(NamedTuple):
@@ -106,7 +105,7 @@ def trial_of(recording: Path) -> Trial:
     found = _NAME.fullmatch(recording.name)
     if found is None:
         raise DataError(f"{recording} isn't named like user01_led.aedat: {_AGAIN}")
-    return Trial(recording, recording.with_name(f"{found[1]}_labels.csv"), int(found[2]), found[3])
+    return Trial(recording, recording.with_name(f"{found[1]}_labels.csv"), int(found[2]))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
