@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.layout import WindowLayout
@@ -13,6 +14,8 @@ from livesnn.app.playing.settings import Settings
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.decide import Decider
+
+Rules = TypeVar("Rules")
 
 
 class Deciding:
@@ -40,21 +43,31 @@ class Deciding:
     def ask(self) -> None:
         """Ask when a class is named, and which may be."""
         card, choices = self._card(), self._player.choices
-        denied = choices.decider_of(card).deny if card is not None else ()
-        dialog = DecisionsDialog(choices.decider, card, denied, self._window)
-        dialog.chosen.connect(lambda decider, denied: self.choose(decider, card, denied))
+        decider = choices.decider if card is None else choices.decider_of(card)
+        dialog = DecisionsDialog(decider, card, self._window)
+        dialog.chosen.connect(lambda decider: self.choose(decider, card))
         self._window.show_dialog(dialog)
 
-    def choose(self, decider: Decider, card: ModelCard | None, denied: tuple[str, ...]) -> None:
-        """Decide in this way, now and at the next start; ``denied`` of this model's classes are never named."""
-        self.use(decider, card, denied)
-        self._settings.change(decider=decider, denied=_with(self._settings.now.denied, card, denied))
+    def choose(self, decider: Decider, card: ModelCard | None) -> None:
+        """Decide in this way, now and at the next start."""
+        self.use(decider, card)
+        now = self._settings.now
+        self._settings.change(
+            decider=_of_all(decider),
+            denied=_with(now.denied, card, _denied(decider, card)),
+            thresholds=_with(now.thresholds, card, decider.thresholds),
+        )
 
-    def use(self, decider: Decider, card: ModelCard | None = None, denied: tuple[str, ...] = ()) -> None:
-        """Decide in this way until the window closes; without a card, of the classes there were."""
-        choices = self._player.choices
-        of_models = _with(choices.denied, card, denied)
-        self._player.apply(replace(choices, decider=decider, denied=of_models))
+    def use(self, decider: Decider, card: ModelCard | None = None) -> None:
+        """Decide in this way until the window closes, of this model's classes; without a card, as before of them."""
+        now = self._player.choices
+        choices = replace(
+            now,
+            decider=_of_all(decider),
+            denied=_with(now.denied, card, _denied(decider, card)),
+            thresholds=_with(now.thresholds, card, decider.thresholds),
+        )
+        self._player.apply(choices)
 
     def _card(self) -> ModelCard | None:
         """Return the card of the model in use; None: it can't be read."""
@@ -66,11 +79,18 @@ class Deciding:
             return None
 
 
-def _with(
-    of_models: Mapping[str, tuple[str, ...]], card: ModelCard | None, denied: tuple[str, ...]
-) -> dict[str, tuple[str, ...]]:
-    """Return the classes that are never named, by model, ``denied`` being this one's."""
+def _of_all(decider: Decider) -> Decider:
+    """Return what of it isn't of single classes."""
+    return replace(decider, thresholds={}, allow=(), deny=())
+
+
+def _denied(decider: Decider, card: ModelCard | None) -> tuple[str, ...]:
+    return () if card is None else decider.denied(card)
+
+
+def _with(of_models: Mapping[str, Rules], card: ModelCard | None, rules: Rules) -> dict[str, Rules]:
+    """Return the rules of classes by model, these being this one's."""
     if card is None:
         return dict(of_models)
-    others = {name: labels for name, labels in of_models.items() if name != card.name}
-    return others | ({card.name: denied} if denied else {})
+    others = {name: one for name, one in of_models.items() if name != card.name}
+    return others | ({card.name: rules} if rules else {})

@@ -68,6 +68,7 @@ class MainWindow(WindowLayout):
                 denoise=self.settings.now.denoise,
                 decider=self.settings.now.decider,
                 denied=self.settings.now.denied,
+                thresholds=self.settings.now.thresholds,
             ),
             picture_every_s=picture_every_s,
         )

@@ -134,8 +134,11 @@ def _decide(window: MainWindow, decisions: WantedDecisions, model: str | None) -
     from livesnn.app.model_dialog import read_card
 
     card = read_card(model or window.player.model) if decisions.of_classes else None
-    denied = decisions.denied(card) if card is not None else ()
-    window.deciding.use(decisions.decider(window.settings.now.decider), card, denied)
+    choices = window.player.choices
+    decider = decisions.decider(choices.decider if card is None else choices.decider_of(card))
+    if card is not None:
+        decider.check(card)
+    window.deciding.use(decider, card)
 
 
 @contextmanager

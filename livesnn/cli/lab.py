@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import tyro
 
 from livesnn.card import ModelCard
+from livesnn.cli.deciding import AS_USUAL, Decisions
 from livesnn.errors import DataError
 from livesnn.report import one_line, say, write, write_json
 from livesnn.train.datasets import Name as DataSetName
@@ -117,9 +118,7 @@ def evaluate(
     data: Path = Path("data"),
     split: Literal["validation", "train", "test"] = "validation",
     stream: float | None = None,
-    threshold: float = 0.5,
-    keep: float | None = None,
-    smoothing: float = 0.0,
+    decisions: Decisions = AS_USUAL,
     seed: int = 0,
     engine: Literal["auto", "onnx", "spike", "torch"] = "onnx",
     to_card: bool = False,
@@ -140,12 +139,8 @@ def evaluate(
     stream
         Measure on about so many minutes of uncut gestures instead, the state carried: of gestures-sim, dvs-gesture,
         or a folder's recordings with tables of labels, where what is between two labels counts as nothing performed.
-    threshold
-        With --stream: probability that a decision needs.
-    keep
-        With --stream: a decision stands until its probability falls below this; default: 0.6 of the threshold.
-    smoothing
-        With --stream: share of a frame's probabilities that is those of the frame before.
+    decisions
+        With --stream.
     seed
         Of the clips' order in one stream; with --stream of the person, or of dvs-gesture's recordings' order.
     engine
@@ -165,10 +160,11 @@ def evaluate(
 
     if seed < 0:
         raise DataError(f"{seed} is no seed: give 0 or more")
-    decider = Decider(threshold=threshold, keep=keep, smoothing=smoothing)
+    decider = decisions.wanted.decider(Decider())
     if stream is None and decider != Decider():
-        raise DataError("--threshold, --keep and --smoothing are of --stream: a clip is always decided")
+        raise DataError("--threshold and what else is of decisions is of --stream: a clip is always decided")
     loaded = load_model(model, engine)
+    decider.check(loaded.card)
     if to_card:
         if split != "test":
             raise DataError("--to-card records a measurement on the test split: add --split test")

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from livesnn.cli.deciding import AS_USUAL, Decisions
 from livesnn.cli.turned import AS_IT_COMES, Turned
 from livesnn.errors import SourceError
 from livesnn.files import expanded
@@ -29,11 +30,7 @@ def run(
     engine: Literal["auto", "onnx", "spike", "torch"] = "auto",
     state: Literal["carry", "reset"] = "carry",
     every: Literal["window", "frame"] = "window",
-    threshold: float = 0.5,
-    keep: float | None = None,
-    smoothing: float = 0.0,
-    allow: tuple[str, ...] = (),
-    deny: tuple[str, ...] = (),
+    decisions: Decisions = AS_USUAL,
     seconds: float | None = None,
     denoise: bool = False,
     turned: Turned = AS_IT_COMES,
@@ -56,17 +53,6 @@ def run(
         Carry the membranes from window to window, or reset them.
     every
         One line a window, or one a frame once the first window is full.
-    threshold
-        Probability that a decision needs.
-    keep
-        A decision stands until its probability falls below this, or another's reaches the threshold; default: 0.6 of
-        the threshold.
-    smoothing
-        Share of a frame's probabilities that is those of the frame before: steadier, and later.
-    allow
-        Decide these classes alone.
-    deny
-        Never decide these: nothing is decided where one of them wins.
     seconds
         End after so long: in a recording's own time, or in real time.
     denoise
@@ -80,14 +66,13 @@ def run(
     from livesnn.infer.headless import Row, decide_all
     from livesnn.report import describe_row, describe_summary
 
-    decider = Decider(threshold=threshold, keep=keep, smoothing=smoothing, allow=allow, deny=deny)
     rows = decide_all(
         source,
         model or own_model(source) or GESTURES,
         engine=engine,
         state=state,
         every=every,
-        decider=decider,
+        decider=decisions.wanted.decider(Decider()),
         seconds=seconds,
         denoise=denoise,
         orientation=turned.orientation,

@@ -79,7 +79,7 @@ class Decider:
         Least probability of the winner, 0..1; below it the decision is "nothing" (None).
     keep
         A decision stands until another class reaches its threshold or its own probability falls below this
-        (hysteresis); None: KEPT of ``threshold``.
+        (hysteresis); None: KEPT of its class's threshold.
     smoothing
         Share of the probabilities of the frame before in those of a frame, 0 to below 1.
     temperature
@@ -115,6 +115,10 @@ class Decider:
         if self.temperature is not None and not self.temperature > 0:
             raise LivesnnError(f"the temperature is {self.temperature}: give a number above 0")
 
+    def denied(self, card: ModelCard) -> tuple[str, ...]:
+        """Return the model's classes that are never decided."""
+        return tuple(label for label in card.classes if not self._may(label))
+
     def check(self, card: ModelCard) -> None:
         """Raise LivesnnError if a label is none of the model's."""
         named = (*self.thresholds, *self.allow, *self.deny)
@@ -142,7 +146,7 @@ class Decider:
             return Decision(label if self._may(label) else None, confidence, likely)
         if before.label is not None and self._may(before.label):
             kept = float(likely[card.classes.index(before.label)])
-            if kept >= (KEPT * self.threshold if self.keep is None else self.keep):
+            if kept >= (KEPT * self._threshold(before.label) if self.keep is None else self.keep):
                 return Decision(before.label, kept, likely)
         return Decision(None, confidence, likely)
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.decisions_dialog import DecisionsDialog
@@ -36,8 +38,10 @@ print(json.dumps(run_app(sys.argv[1], sys.argv[2], decisions=WantedDecisions(**j
 
 
 def test_choices_name_classes_of_their_own_model_alone() -> None:
-    choices = Choices(decider=STRICT, denied={"columns": ("3", "gone")})
-    assert choices.decider_of(CARD) == replace(STRICT, deny=("3",))
+    choices = Choices(
+        decider=STRICT, denied={"columns": ("3", "gone")}, thresholds={"columns": {"5": 0.7, "gone": 0.1}}
+    )
+    assert choices.decider_of(CARD) == replace(STRICT, deny=("3",), thresholds={"5": 0.7})
     assert choices.decider_of(replace(CARD, name="another")) == STRICT
 
 
@@ -55,11 +59,9 @@ def play(qtbot: QtBot, window: MainWindow, recording: Path) -> None:
     qtbot.waitUntil(lambda: window.readout.decision.text.isdigit(), timeout=20_000)
 
 
-def mark(dialog: DecisionsDialog, labels: tuple[str, ...], state: Qt.CheckState) -> None:
-    for row in range(dialog.classes.count()):
-        item = dialog.classes.item(row)
-        if item.data(Qt.ItemDataRole.UserRole) in labels:
-            item.setCheckState(state)
+def mark(dialog: DecisionsDialog, labels: tuple[str, ...], *, marked: bool) -> None:
+    for label in labels:
+        dialog.classes.mark(label, marked=marked)
 
 
 def test_a_higher_threshold_holds_at_once_in_the_same_session(
@@ -82,7 +84,7 @@ def test_a_class_without_a_mark_is_never_named_from_then_on(
     window = make_window(loop=True)
     play(qtbot, window, recording)
     dialog = ask(window)
-    mark(dialog, NO_EVEN, Qt.CheckState.Unchecked)
+    mark(dialog, NO_EVEN, marked=False)
     dialog.accept()
     session = window.session
     assert session is not None
@@ -109,13 +111,15 @@ def test_what_is_chosen_is_remembered_with_the_classes_for_their_model(
     dialog.threshold.setValue(90.0)
     dialog.keep.setValue(80.0)
     dialog.smoothing.setValue(25.0)
-    mark(dialog, NO_EVEN, Qt.CheckState.Unchecked)
+    mark(dialog, NO_EVEN, marked=False)
+    dialog.classes.threshold("3").setValue(70.0)
     dialog.accept()
     now = Settings(tmp_path / "settings.json").now
     assert (now.decider, now.denied) == (STRICT, {"columns": NO_EVEN})
+    assert now.thresholds == {"columns": {"3": 0.7}}
     again = ask(make_window(settings=Settings(tmp_path / "settings.json")))
     assert (again.threshold.value(), again.keep.value(), again.smoothing.value()) == (90.0, 80.0, 25.0)
-    assert again.denied == NO_EVEN
+    assert (again.classes.denied, again.classes.thresholds) == (NO_EVEN, {"3": 0.7})
 
 
 def test_classes_that_a_flag_denies_one_model_are_not_remembered_when_another_s_are_chosen(
@@ -123,7 +127,7 @@ def test_classes_that_a_flag_denies_one_model_are_not_remembered_when_another_s_
 ) -> None:
     settings = Settings(tmp_path / "settings.json")
     window = make_window(settings=settings)
-    window.deciding.use(Decider(), replace(CARD, name="of a flag"), ("3",))
+    window.deciding.use(Decider(deny=("3",)), replace(CARD, name="of a flag"))
     play(qtbot, window, recording)
     ask(window).accept()
     assert Settings(tmp_path / "settings.json").now.denied == {}
@@ -138,22 +142,49 @@ def test_settings_with_an_impossible_decider_are_the_defaults(tmp_path: Path) ->
 # The dialog
 
 
-def dialog_of(qtbot: QtBot, decider: Decider, denied: tuple[str, ...] = ()) -> DecisionsDialog:
-    dialog = DecisionsDialog(decider, CARD, denied)
+def dialog_of(qtbot: QtBot, decider: Decider) -> DecisionsDialog:
+    dialog = DecisionsDialog(decider, CARD)
     qtbot.addWidget(dialog)
     return dialog
 
 
-def chosen(dialog: DecisionsDialog) -> tuple[Decider, tuple[str, ...]]:
-    said: list[tuple[Decider, tuple[str, ...]]] = []
-    dialog.chosen.connect(lambda decider, denied: said.append((decider, denied)))
+def chosen(dialog: DecisionsDialog) -> Decider:
+    said: list[Decider] = []
+    dialog.chosen.connect(said.append)
     dialog.accept()
     return said[0]
 
 
-@pytest.mark.parametrize("decider", [Decider(), STRICT, Decider(threshold=0.725, thresholds={"1": 0.9})])
+@pytest.mark.parametrize("decider", [Decider(), STRICT, Decider(0.725, thresholds={"1": 0.9}, deny=("7",))])
 def test_what_is_not_changed_stays(qtbot: QtBot, decider: Decider) -> None:
-    assert chosen(dialog_of(qtbot, decider, ("7",))) == (decider, ("7",))
+    assert chosen(dialog_of(qtbot, decider)) == decider
+
+
+def test_a_threshold_of_its_own_begins_at_that_of_all_and_ends_below_0(qtbot: QtBot) -> None:
+    dialog = dialog_of(qtbot, Decider())
+    dialog.threshold.setValue(60.0)
+    box = dialog.classes.threshold("4")
+    assert (box.text(), box.own_share) == ("–", None)
+    box.stepBy(1)
+    assert box.own_share == 0.6
+    box.stepBy(2)
+    assert chosen(dialog) == Decider(threshold=0.6, thresholds={"4": 0.7})
+    dialog = dialog_of(qtbot, Decider(thresholds={"4": 0.05, "5": 0.0}))
+    dialog.classes.threshold("4").stepBy(-2)
+    assert chosen(dialog) == Decider(thresholds={"5": 0.0})
+
+
+def test_the_wheel_changes_no_threshold_that_is_not_being_edited(qtbot: QtBot) -> None:
+    dialog = dialog_of(qtbot, Decider(thresholds={"0": 0.5}))
+    dialog.show()
+    box = dialog.classes.threshold("0")
+    middle = QPointF(box.rect().center())
+    wheel = QWheelEvent(
+        middle, box.mapToGlobal(middle), QPoint(), QPoint(0, 120), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    QApplication.sendEvent(box, wheel)
+    assert box.own_share == 0.5
 
 
 def test_what_stands_follows_the_threshold_until_it_is_set(qtbot: QtBot) -> None:
@@ -164,7 +195,7 @@ def test_what_stands_follows_the_threshold_until_it_is_set(qtbot: QtBot) -> None
     dialog.threshold.setValue(90.0)
     assert dialog.keep.value() == 70.0
     dialog.threshold.setValue(60.0)
-    assert chosen(dialog) == (Decider(threshold=0.6, keep=0.6), ())
+    assert chosen(dialog) == Decider(threshold=0.6, keep=0.6)
 
 
 def test_a_threshold_that_is_typed_is_one_number_and_leaves_what_stands_as_it_was_asked_for(
@@ -173,24 +204,24 @@ def test_a_threshold_that_is_typed_is_one_number_and_leaves_what_stands_as_it_wa
     dialog = dialog_of(qtbot, Decider(threshold=0.5, keep=0.3))
     dialog.threshold.selectAll()
     QTest.keyClicks(dialog.threshold, "75")
-    assert chosen(dialog) == (Decider(threshold=0.75, keep=0.3), ())
+    assert chosen(dialog) == Decider(threshold=0.75, keep=0.3)
     dialog = dialog_of(qtbot, Decider(threshold=0.5, keep=0.3))
     dialog.threshold.setValue(0.0)
     dialog.threshold.setValue(90.0)
-    assert chosen(dialog) == (Decider(threshold=0.9, keep=0.3), ())
+    assert chosen(dialog) == Decider(threshold=0.9, keep=0.3)
 
 
 def test_the_defaults_come_back(qtbot: QtBot) -> None:
-    dialog = dialog_of(qtbot, STRICT, NO_EVEN)
+    dialog = dialog_of(qtbot, replace(STRICT, deny=NO_EVEN, thresholds={"1": 0.2}))
     dialog.defaults.click()
-    assert chosen(dialog) == (Decider(), ())
+    assert chosen(dialog) == Decider()
 
 
 def test_at_least_one_class_is_named(qtbot: QtBot) -> None:
-    dialog = dialog_of(qtbot, Decider(), CARD.classes[1:])
-    mark(dialog, ("0",), Qt.CheckState.Unchecked)
+    dialog = dialog_of(qtbot, Decider(deny=CARD.classes[1:]))
+    mark(dialog, ("0",), marked=False)
     assert not dialog._use.isEnabled()
-    mark(dialog, ("4",), Qt.CheckState.Checked)
+    mark(dialog, ("4",), marked=True)
     assert dialog._use.isEnabled()
 
 
@@ -201,8 +232,12 @@ def test_flags_are_on_top_of_what_was_chosen_last() -> None:
     assert WantedDecisions().decider(STRICT) == STRICT
     assert WantedDecisions(smoothing=0.5).decider(STRICT) == replace(STRICT, smoothing=0.5)
     assert WantedDecisions(threshold=0.6).decider(STRICT) == replace(STRICT, threshold=0.6, keep=None)
-    assert WantedDecisions(allow=("1", "2")).denied(CARD) == ("0", *CARD.classes[3:])
-    assert WantedDecisions(deny=("1",)).denied(CARD) == ("1",)
+    assert WantedDecisions(allow=("1", "2")).decider(STRICT).denied(CARD) == ("0", *CARD.classes[3:])
+    of_classes = replace(STRICT, deny=("2",), thresholds={"3": 0.1})
+    assert WantedDecisions(deny=("1",)).decider(of_classes) == replace(of_classes, deny=("1",))
+    assert WantedDecisions(thresholds={"4": 0.2}).decider(of_classes) == replace(
+        of_classes, thresholds={"4": 0.2}
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,6 +245,7 @@ def test_flags_are_on_top_of_what_was_chosen_last() -> None:
     [
         ({"threshold": 1.5}, "the decision threshold is 1.5: give a probability from 0 to 1"),
         ({"keep": 0.9}, "a decision is kept down to 0.9: give a probability from 0 to the threshold, 0.5"),
+        ({"thresholds": {"3": 2.0}}, "the decision threshold of 3 is 2.0: give a probability from 0 to 1"),
         ({"smoothing": 1.0}, "the smoothing is 1.0: give a share from 0 to below 1"),
         ({"allow": ["1"], "deny": ["1"]}, "1 is allowed and denied: leave it out of one"),
     ],

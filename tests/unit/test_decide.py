@@ -12,7 +12,7 @@ import pytest
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.cli import COMMANDS
 from livesnn.errors import LivesnnError
-from livesnn.infer.decide import UNDECIDED, Decider, FloatArray, probabilities, winner
+from livesnn.infer.decide import UNDECIDED, Decider, Decision, FloatArray, probabilities, winner
 
 
 def card(readout: Literal["spikes", "membrane"]) -> ModelCard:
@@ -172,7 +172,15 @@ def test_a_label_the_model_lacks_is_refused(label: str) -> None:
         Decider(**strange).check(card("membrane"))
 
 
-@pytest.mark.parametrize("command", ["run", "eval"])
-def test_the_commands_ask_for_the_same_threshold(command: str) -> None:
-    given = inspect.signature(COMMANDS[command]).parameters["threshold"].default
-    assert given == Decider.threshold
+@pytest.mark.parametrize("command", ["run", "eval", "gui"])
+def test_the_commands_decide_as_usual_unless_they_are_told(command: str) -> None:
+    flags = inspect.signature(COMMANDS[command]).parameters["decisions"].default
+    assert flags.wanted.decider(Decider()) == Decider()
+
+
+def test_what_stands_ends_at_a_share_of_its_own_class_s_threshold() -> None:
+    decider = Decider(threshold=0.5, thresholds={"one": 0.9})
+    before = Decision("one", 0.95)
+    for share, label in ((0.6, "one"), (0.5, None)):  # 0.6 of 0.9 lies between
+        rates = np.log(np.array([(1 - share) / 2, share, (1 - share) / 2], np.float32))
+        assert decider.decide(rates, rates, card("membrane"), before).label == label

@@ -65,10 +65,10 @@ QPushButton#segment[side="right"]:checked { border-left: 1px solid $accent; }
 QDialog { background: $surface; }
 QDialog QPushButton { padding: 7px 14px; }
 QDialog QToolButton { background: $neutral; border-radius: 5px; }
-QLineEdit, QListView, QTableView { background: $background; border: 1px solid $line;
+QLineEdit, QListView, QTableView, QTreeView { background: $background; border: 1px solid $line;
   border-radius: 8px; padding: 5px 8px; selection-background-color: $accent_dark; selection-color: $text; }
-QListView::indicator:unchecked { border: 1px solid $neutral; border-radius: 3px; }
-QLineEdit:focus, QListView:focus, QTableView:focus { border-color: $accent; }
+QListView::indicator:unchecked, QTreeView::indicator:unchecked { border: 1px solid $neutral; border-radius: 3px; }
+QLineEdit:focus, QListView:focus, QTableView:focus, QTreeView:focus { border-color: $accent; }
 QHeaderView::section { background: $surface; color: $soft; border: none; padding: 4px 8px; }
 QComboBox { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 6px 0 12px; }
 QComboBox:focus { border-color: $accent; }

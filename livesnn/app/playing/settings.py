@@ -52,8 +52,9 @@ class Remembered:
         How much of what came before a recording's start is in it.
     labels
         What the keys from 1 on say of a recording.
-    decider, denied
-        When there is a decision, and the classes that are never decided, by the name of their model.
+    decider, denied, thresholds
+        When there is a decision, the classes that are never decided, and those with a threshold of their own, by the
+        name of their model.
     """
 
     geometry: bytes = b""
@@ -72,6 +73,7 @@ class Remembered:
     labels: Annotated[tuple[str, ...], Meta(max_length=MOST_LABELS)] = ()
     decider: Decider = field(default_factory=Decider)
     denied: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    thresholds: dict[str, dict[str, Annotated[float, Meta(ge=0, le=1)]]] = field(default_factory=dict)
 
 
 def with_recent(recent: tuple[str, ...], source: str) -> tuple[str, ...]:

@@ -64,8 +64,9 @@ class Choices:
         Whether noise is filtered, for the network and the picture; never of what is recorded.
     decider
         When there is a decision, whichever the model; names no classes.
-    denied
-        Classes that are never decided, by the name on the card of the model that has them.
+    denied, thresholds
+        Classes that are never decided, and thresholds of those that have one of their own, by the name on the card
+        of the model that has them.
     """
 
     loop: bool = False
@@ -76,11 +77,14 @@ class Choices:
     denoise: bool = False
     decider: Decider = field(default_factory=Decider)
     denied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def decider_of(self, card: ModelCard) -> Decider:
         """Return what decides on this model's rates; a class that it no longer has is no matter."""
         deny = tuple(label for label in self.denied.get(card.name, ()) if label in card.classes)
-        return replace(self.decider, deny=deny) if deny else self.decider
+        own = self.thresholds.get(card.name, {})
+        thresholds = {label: own[label] for label in card.classes if label in own}
+        return replace(self.decider, deny=deny, thresholds=thresholds)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,139 @@
+"""The classes of a model, each with whether it may be named and a threshold of its own; a box for a share of 1.
+
+Not here: what is decided (infer/decide.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QDoubleSpinBox, QHeaderView, QTreeWidget, QTreeWidgetItem
+
+from livesnn.app.look import style
+from livesnn.app.widgets.parts import NOTHING
+
+BOX_PIXELS = 30
+_NAME, _THRESHOLD = range(2)
+
+
+class ClassRules(QTreeWidget):
+    """A row a class: its name with a mark, and its threshold."""
+
+    marked = Signal()  # or unmarked
+
+    def __init__(self, classes: Collection[str]) -> None:
+        super().__init__()
+        self.setFont(style.text_font(14))
+        self.setAccessibleName("Classes that may be named")
+        self.setHeaderLabels(["May be named", "Threshold"])
+        self.setRootIsDecorated(False)
+        self.setSelectionMode(self.SelectionMode.NoSelection)
+        header = self.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(_THRESHOLD, QHeaderView.ResizeMode.ResizeToContents)
+        for name in classes:
+            item = QTreeWidgetItem([style.readable(name)])
+            item.setData(_NAME, Qt.ItemDataRole.UserRole, name)
+            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
+            self.addTopLevelItem(item)
+            self.setItemWidget(item, _THRESHOLD, OwnShareBox(f"Threshold of {style.readable(name)}"))
+        self.itemChanged.connect(lambda *_: self.marked.emit())
+
+    def show_rules(self, denied: Collection[str], thresholds: Mapping[str, float]) -> None:
+        """Mark all but the denied ones; a class that isn't among ``thresholds`` has none of its own."""
+        for name, item in self._items().items():
+            state = Qt.CheckState.Unchecked if name in denied else Qt.CheckState.Checked
+            item.setCheckState(_NAME, state)
+            self.threshold(name).show_share(thresholds.get(name))
+
+    def mark(self, name: str, *, marked: bool) -> None:
+        """Mark a class, or not."""
+        self._items()[name].setCheckState(_NAME, Qt.CheckState.Checked if marked else Qt.CheckState.Unchecked)
+
+    def threshold(self, name: str) -> OwnShareBox:
+        """Return the box of a class's threshold."""
+        box = self.itemWidget(self._items()[name], _THRESHOLD)
+        assert isinstance(box, OwnShareBox)
+        return box
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """The classes without a mark."""
+        unmarked = Qt.CheckState.Unchecked
+        return tuple(name for name, item in self._items().items() if item.checkState(_NAME) == unmarked)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Of the classes that have one of their own, 0..1."""
+        shares = {name: self.threshold(name).own_share for name in self._items()}
+        return {name: share for name, share in shares.items() if share is not None}
+
+    def _items(self) -> dict[str, QTreeWidgetItem]:
+        items = [item for row in range(self.topLevelItemCount()) if (item := self.topLevelItem(row))]
+        return {item.data(_NAME, Qt.ItemDataRole.UserRole): item for item in items}
+
+
+class ShareBox(QDoubleSpinBox):
+    """A share of 1, asked for in per cent; ``name`` is for screen readers too."""
+
+    def __init__(self, name: str, most_percent: float = 100.0) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setFont(style.text_font(14))
+        self.setDecimals(1)
+        self.setRange(0.0, most_percent)
+        self.setSingleStep(5.0)
+        self.setSuffix(" %")
+        self.setFixedSize(96, BOX_PIXELS)
+        self.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.setKeyboardTracking(False)  # a number half typed is none yet
+
+    @property
+    def share(self) -> float:
+        """What is asked for, 0..1."""
+        return self.value() / 100
+
+    def textFromValue(self, value: float) -> str:  # noqa: N802 (Qt's name)
+        """Return no more digits than it has."""
+        return f"{value:.1f}".removesuffix(".0")
+
+
+class OwnShareBox(ShareBox):
+    """A share that may be none: a step below 0 %, shown as a dash. One step up from it is ``usual_percent``."""
+
+    NONE = -0.1
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.setMinimum(self.NONE)
+        self.setSpecialValueText(NOTHING)
+        self.setToolTip("– is the threshold of all classes")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.usual_percent = 50.0
+        self.setValue(self.NONE)
+
+    @property
+    def own_share(self) -> float | None:
+        """What is asked for, 0..1, or nothing."""
+        return None if self.value() < 0 else self.share
+
+    def show_share(self, share: float | None) -> None:
+        """Show a share, or that there is none."""
+        self.setValue(self.NONE if share is None else 100 * share)
+
+    def stepBy(self, steps: int) -> None:  # noqa: N802 (Qt's name)
+        """Step; from nothing to what is usual."""
+        if self.value() < 0 < steps:
+            self.setValue(self.usual_percent)
+        else:
+            super().stepBy(steps)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 (Qt's name)
+        """Leave the wheel to the list, until the box is being edited."""
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()

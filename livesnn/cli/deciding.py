@@ -1,0 +1,48 @@
+"""The flags of when there is a decision, of every command that makes some. Not here: deciding (infer/decide.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from livesnn.app.playing.wanted import WantedDecisions
+
+
+@dataclass(frozen=True)
+class _Flags:
+    """When there is a decision. What isn't given is, in the window, what was chosen last."""
+
+    threshold: float | None = None
+    """Probability that a decision needs. Default: 0.5."""
+
+    keep: float | None = None
+    """A decision stands until its probability falls below this, or another's reaches its threshold. Default: 0.6 of
+    the threshold."""
+
+    smoothing: float | None = None
+    """Share of a frame's probabilities that is those of the frame before: steadier, and later. Default: 0."""
+
+    class_thresholds: dict[str, float] = field(default_factory=dict)
+    """Classes that have a threshold of their own, and which: other 0.7 air_drums 0.4."""
+
+    allow: tuple[str, ...] = ()
+    """Decide these classes alone."""
+
+    deny: tuple[str, ...] = ()
+    """Never decide these: nothing is decided where one of them wins."""
+
+    @property
+    def wanted(self) -> WantedDecisions:
+        """What is asked for, whether it can be or not."""
+        from livesnn.app.playing.wanted import WantedDecisions  # without Qt
+
+        return WantedDecisions(
+            self.threshold, self.keep, self.smoothing, self.class_thresholds, self.allow, self.deny
+        )
+
+
+Decisions = Annotated[_Flags, tyro.conf.arg(name="")]
+AS_USUAL = _Flags()
