@@ -170,7 +170,7 @@ def _rule(card: ModelCard) -> crew.Rule:
     neuron = card.neuron
     alpha, threshold = np.float32(neuron.alpha), np.float32(neuron.threshold)
     fires = card.readout == "spikes"
-    return card.input.count_max, alpha, threshold, neuron.reset, fires
+    return alpha, threshold, neuron.reset, fires
 
 
 def _views(shapes: Iterable[tuple[int, ...]]) -> Iterator[_View]:

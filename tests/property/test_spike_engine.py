@@ -47,6 +47,7 @@ CARDS = {
     "8 bits": replace(
         PLAIN, network=NetworkSpec(widths=(64, 64, 128, 32), strides=(1, 1, 2, 1), weight_bits=8, final_pool=1)
     ),
+    "large stem": replace(PLAIN, network=NetworkSpec(widths=(16,) * 4, stem_kernel=11, final_pool=1)),
     "small stem": replace(PLAIN, network=NetworkSpec(widths=(16,) * 4, stem_kernel=3, weight_bits=8)),
     "no reset": replace(PLAIN, neuron=NeuronSpec(0.8, 0.3, reset=False)),
     "no reset, 8 bits": replace(
@@ -203,7 +204,7 @@ def test_a_state_knows_spikes_means_and_synaptic_operations_of_its_step(folder: 
 @pytest.mark.parametrize("folder", ["8 bits"], indirect=True)
 def test_a_frame_that_waits_for_nobody_is_stepped_by_one_thread_and_a_late_one_by_all(folder: Path) -> None:
     spike = SpikeModel.load(folder, threads=2)
-    frame, board = frame_of(spike.card, np.random.default_rng(0), 0.3), spike._crew._shared[0][0]
+    frame, board = frame_of(spike.card, np.random.default_rng(0), 0.3), spike._crew._shared.board
     steps, called = int(board[EPOCH]), int(board[CALLED])
     alone, _ = spike.step(replace(frame, arrived_s=NEVER_LATE), spike.initial_state())
     assert (board[EPOCH], board[CALLED]) == (steps + 1, called)

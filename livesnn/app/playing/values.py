@@ -84,7 +84,7 @@ class Choices:
         deny = tuple(label for label in self.denied.get(card.name, ()) if label in card.classes)
         own = self.thresholds.get(card.name, {})
         thresholds = {label: own[label] for label in card.classes if label in own}
-        return replace(self.decider, deny=deny, thresholds=thresholds)
+        return replace(self.decider, allow=(), deny=deny, thresholds=thresholds)
 
 
 @dataclass(frozen=True)

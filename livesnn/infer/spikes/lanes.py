@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 from livesnn.infer.spikes.words import BYTE, SHORT, WORD, number_of
 
 FLOAT = ir.FloatType()
-FLOAT_BYTES, SHORT_BYTES = 4, 2
+DOUBLE_BYTES, FLOAT_BYTES, SHORT_BYTES = 8, 4, 2
 
 
 def vector(builder: Any, address: Any, lanes: int, value: Any = None, kind: Any = FLOAT) -> Any:
@@ -131,14 +131,20 @@ def add_marked(typing, lanes, sums, marks, number):  # type: ignore[no-untyped-d
     return types.void(lanes, types.intp, types.uint64, types.float32), generate
 
 
-@intrinsic
-def float_at(typing, address):  # type: ignore[no-untyped-def]
-    """Return the float32 at an address."""
+def _number_at(kind: Any, known: Any) -> Any:
+    @intrinsic
+    def number_at(typing, address):  # type: ignore[no-untyped-def]
+        """Return the number at an address."""
 
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        return builder.load(builder.inttoptr(arguments[0], FLOAT.as_pointer()))
+        def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+            return builder.load(builder.inttoptr(arguments[0], kind.as_pointer()))
 
-    return types.float32(types.intp), generate
+        return known(types.intp), generate
+
+    return number_at
+
+
+float_at, double_at = _number_at(FLOAT, types.float32), _number_at(ir.DoubleType(), types.float64)
 
 
 @intrinsic

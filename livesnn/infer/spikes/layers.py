@@ -18,7 +18,7 @@ from livesnn.infer.spikes.lanes import (
     put_float,
     take_sum,
 )
-from livesnn.infer.spikes.layout import BAND, LANES, MARK_BYTES, THROUGH, TOTALS
+from livesnn.infer.spikes.layout import LANES, MARK_BYTES, THROUGH, TOTALS, read_at
 from livesnn.infer.spikes.reads import reads_of
 from livesnn.infer.spikes.words import (
     how_many,
@@ -81,21 +81,22 @@ def _layers(lanes: int) -> Callable[..., None]:
             row += read.across
 
     @made_for(lanes)
-    def advance(layer, reads, y0, y1, neuron, at, sums, shorts):  # type: ignore[no-untyped-def]
+    def advance(number, layer, y0, y1, neuron, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Advance a band of neurons by a step."""
+        skip = read_at(at.reads, 2 * number + 1)
         pixels, chunks, size = (y1 - y0) * layer.width, layer.outputs // lanes, lanes * FLOAT_BYTES
         of_lanes, sums = sums, sums + LANES[0] * FLOAT_BYTES
-        spikes, through = 0, reads[1].kind == THROUGH
+        spikes, through = 0, skip.kind == THROUGH
         # One call in a loop: what is called twice may be compiled twice, for True and for False.
-        for i in range(1 if through or reads[1].kernel == 0 else 2):
-            add_read(reads[i], y0, y1, layer, i == 0, at, sums, shorts)
+        for i in range(1 if through or skip.kernel == 0 else 2):
+            add_read(read_at(at.reads, 2 * number + i), y0, y1, layer, i == 0, at, sums, shorts)
         for y in range(y0, y1):
             marks = layer.marks + ((y + layer.pad) * layer.across + layer.pad) * chunks
             for chunk in range(chunks):
                 row = sums + (chunk * pixels + (y - y0) * layer.width) * size
                 if through:
                     for x in range(layer.width):
-                        add_through(reads[1], y, x, chunk, chunks, at, row + x * size)
+                        add_through(skip, y, x, chunk, chunks, at, row + x * size)
                 place = layer.membranes * FLOAT_BYTES + (y * layer.width * chunks + chunk) * size
                 both = at.before + place, at.after + place
                 row_marks = at.marks + (marks + chunk) * MARK_BYTES
@@ -110,7 +111,7 @@ def _layers(lanes: int) -> Callable[..., None]:
                 put_begin(at.begins, begin + x + 1, count)
             end_row(layer, begin, count, at)
             spikes += count - layer.lists - y * layer.row
-        totals = at.totals + (layer.totals + y0 // BAND * TOTALS) * FLOAT_BYTES
+        totals = at.totals + (layer.totals + y0 // layer.band * TOTALS) * FLOAT_BYTES
         put_float(totals, 0, spikes)
         put_float(totals, 1, take_sum(lanes, of_lanes))
 
@@ -121,7 +122,7 @@ _layer_64, _layer_32, _layer_16 = map(_layers, LANES)
 
 
 @within
-def advance(layer, reads, y0, y1, neuron, at, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
+def advance(number, layer, y0, y1, neuron, at, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """Advance the rows y0..y1 − 1 of a layer by a step.
 
     ``at``: a `layout.Places`; sums, shorts: addresses of float32 [LANES[0] + plan.scratch], of which those of the
@@ -130,10 +131,10 @@ def advance(layer, reads, y0, y1, neuron, at, sums, shorts, some_64, some_32, so
     """
     if some_64 is not None:  # noqa: SIM102 (numba drops what hangs on a None alone)
         if layer.lanes == 64:
-            _layer_64(layer, reads, y0, y1, neuron, at, sums, shorts)
+            _layer_64(number, layer, y0, y1, neuron, at, sums, shorts)
     if some_32 is not None:  # noqa: SIM102
         if layer.lanes == 32:
-            _layer_32(layer, reads, y0, y1, neuron, at, sums, shorts)
+            _layer_32(number, layer, y0, y1, neuron, at, sums, shorts)
     if some_16 is not None:  # noqa: SIM102
         if layer.lanes == 16:
-            _layer_16(layer, reads, y0, y1, neuron, at, sums, shorts)
+            _layer_16(number, layer, y0, y1, neuron, at, sums, shorts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,19 +11,25 @@ import numpy.typing as npt
 from livesnn.errors import ModelError
 from livesnn.infer.spikes.lanes import FLOAT_BYTES
 from livesnn.infer.spikes.layout import (
-    BAND,
+    BAND_BYTES,
     BYTES,
     COUNTS,
     FLOATS,
     GAP,
     LANES,
+    LEAST_BAND,
     LISTED,
+    MOST_BAND,
     POOLED,
     SWEPT,
     SWEPT_BYTES,
     SWEPT_FLOATS,
     THROUGH,
+    TILE,
     TOTALS,
+    Map,
+    Read,
+    rows_of_marks,
 )
 from livesnn.weights import Rounded
 
@@ -51,40 +57,6 @@ def zeros(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
     return room
 
 
-class Map(NamedTuple):
-    """A row of `LAYER`."""
-
-    height: int
-    width: int
-    outputs: int
-    lanes: int
-    bias: int
-    membranes: int
-    totals: int
-    marks: int
-    lists: int
-    row: int
-    begin: int
-    across: int
-    pad: int
-
-
-class Read(NamedTuple):
-    """A row of `READ`; by default that of nothing."""
-
-    begin: int = 0
-    across: int = 0
-    weights: int = 0
-    scales: int = 0
-    inputs: int = 0
-    kernel: int = 0
-    stride: int = 0
-    offset: int = 0
-    kind: int = 0
-    tap_rows: int = 0
-    columns: int = 0
-
-
 class Memory:
     """What the plan's rows point into, as it grows."""
 
@@ -93,7 +65,6 @@ class Memory:
         self._rounded = [np.zeros(0, np.int8)]
         self._floats = self._bytes = self._lists = self._begins = self._membranes = 0
         self._totals = self._marks = self._currents = 0
-        self._targets = np.zeros((0, 2), np.int32)
 
     def keep(self, weights: FloatArray) -> int:
         """Append weights, from the beginning of a cache line on; return where they start."""
@@ -103,23 +74,23 @@ class Memory:
         return first
 
     def read(self, source: Map, weights: FloatArray, *, gain: float = 1.0, stride: int = 1) -> Read:
-        """Return the `READ` of a convolution [O, C, k, k] of a map's lists times a gain, of floats."""
+        """Return the `Read` of a convolution [O, C, k, k] of a map's lists times a gain, of floats."""
         swept = weights.shape[2] == 3 and stride == 1
         lanes = SWEPT_FLOATS if swept else _lanes(len(weights))
         kept = self.keep(_by_tap(weights * np.float32(gain), lanes))
         return self._read(source, weights.shape, stride, SWEPT if swept else FLOATS, kept)
 
-    def read_counts(self, source: Map, weights: FloatArray, stride: int) -> Read:
-        """As `read`, of counts, by their places in a row [width, C]: see `layout.READ`."""
-        by_tap = _by_tap(weights, _lanes(len(weights))).transpose(0, 2, 1, 3, 4)  # [chunk, ky, C, kx, lanes]
-        first, case, taps = columns_reached(source.width, weights.shape[3], stride)
-        none = np.zeros_like(by_tap[:, :, :, :1])
-        rows = np.concatenate([by_tap, none], axis=3)[:, :, :, taps]  # [chunk, ky, C, case, column, lanes]
-        cases, columns = taps.shape
-        row = (np.arange(source.outputs) * cases + case[:, None]) * columns
-        self._targets = np.stack([np.broadcast_to(first[:, None], row.shape), row], axis=-1).astype(np.int32)
-        read = self._read(source, weights.shape, stride, COUNTS, self.keep(rows))
-        return read._replace(tap_rows=source.outputs * cases * columns, columns=columns)
+    def read_counts(self, source: Map, weights: FloatArray, worth: FloatArray, stride: int) -> Read:
+        """As `read`, of counts, each of which is ``worth`` [256] so much."""
+        outputs, channels, kernel, _ = weights.shape
+        tiles, lanes = -(-kernel // TILE), _lanes(outputs)
+        room = tiles * TILE - kernel
+        tiled = np.pad(weights, [(0, 0), (0, 0), (0, room), (0, room)])
+        tiled = tiled.reshape(-1, lanes, channels, tiles, TILE, tiles, TILE).transpose(0, 2, 3, 5, 4, 6, 1)
+        read = self._read(source, weights.shape, stride, COUNTS, self.keep(tiled), self.keep(worth))
+        border = -(-source.pad // 8) * 8
+        across = border // 8 + -(-(source.width + source.pad) // 8) + tiles + 1
+        return read._replace(across=across, offset=border - source.pad, rows=tiled[0, ..., 0].size)
 
     def read_rounded(self, source: Map, rounded: Rounded, *, times: int, stride: int = 1) -> Read:
         """As `read`, of bytes; ``times``: how often lists may name a channel, which each time counts that part."""
@@ -134,16 +105,16 @@ class Memory:
     def _read(self, source: Map, shape: Shape, stride: int, kind: int, weights: int, scales: int = 0) -> Read:
         kernel, begin, across = shape[2], source.begin, source.across
         offset = source.pad - kernel // 2
-        tap_rows = kernel * source.outputs
-        return Read(begin, across, weights, scales, source.outputs, kernel, stride, offset, kind, tap_rows)
+        rows = kernel**2 * source.outputs
+        return Read(begin, across, weights, scales, source.outputs, kernel, stride, offset, kind, rows)
 
     def through(self, source: Map, *, kernel: int = 1, stride: int = 1) -> Read:
-        """Return the `READ` of the same channel's mean under a window of neurons."""
+        """Return the `Read` of the same channel's mean under a window of neurons."""
         gain = self.keep(np.array([1 / kernel**2], np.float32))
         return self._read(source, (1, 1, kernel, kernel), stride, THROUGH, gain)._replace(begin=source.marks)
 
     def listed(self, source: Map, *, kernel: int, stride: int) -> Read:
-        """Return the `READ` of all that spikes under a window, which a pool lists."""
+        """Return the `Read` of all that spikes under a window, which a pool lists."""
         return self._read(source, (1, 1, kernel, kernel), stride, LISTED, 0)
 
     def map(self, shape: Shape, bias: FloatArray | None = None, *, times: int = 1, pad: int = PAD) -> Map:
@@ -152,12 +123,13 @@ class Memory:
         kept = 0 if bias is None else self.keep(bias)
         lanes = 0 if bias is None else _lanes(outputs)
         row, across = width * outputs * times, width + 2 * pad + 1
+        band = min(max(BAND_BYTES // (width * outputs * FLOAT_BYTES), LEAST_BAND), MOST_BAND)
         made = Map(
             height, width, outputs, lanes, kept, self._membranes, self._totals, self._marks,
-            self._lists, row, self._begins, across, pad,
+            self._lists, row, self._begins, across, pad, band,
         )  # fmt: skip
         self._membranes += 0 if bias is None else prod(shape)
-        self._totals += 0 if bias is None else -(-height // BAND) * TOTALS
+        self._totals += 0 if bias is None else -(-height // band) * TOTALS
         self._marks += 0 if bias is None else (height + 2 * pad) * across * outputs // lanes
         self._lists += height * row
         self._begins += (height + 2 * pad) * across
@@ -176,10 +148,6 @@ class Memory:
         kinds = np.uint16, np.int32, np.int64, np.float32, np.float32
         return tuple(zeros(size, kind) for size, kind in zip(sizes, kinds, strict=True))
 
-    def targets(self) -> npt.NDArray[np.int32]:
-        """Return where counts go, [places · 2]: see `layout.READ`."""
-        return self._targets.ravel()
-
     def currents(self, bands: int, size: int) -> int:
         """Return where the currents [band, size] start that go to the read-out."""
         self._currents += bands * (size + GAP)
@@ -193,18 +161,9 @@ def _by_tap(weights: npt.NDArray[Any], lanes: int) -> npt.NDArray[Any]:
     return np.ascontiguousarray(chunks)
 
 
-def columns_reached(width: int, kernel: int, stride: int) -> tuple[npt.NDArray[np.int64], ...]:
-    """Return which columns of outputs each pixel of a row reaches through a kernel: always so many.
-
-    The first of them, int64 [width]; which case a pixel is, [width]; and by case the kx of each, [case, columns], or
-    −1: it doesn't reach that one. A loop over as many as it does reach has a length that can't be guessed.
-    """
-    pad, outputs, pixel = kernel // 2, -(-width // stride), np.arange(width)
-    columns = min(-(-kernel // stride), outputs)
-    first = np.clip(-((pad - pixel) // stride), 0, outputs - columns)
-    ahead = pixel - first * stride
-    taps = np.arange(ahead.min(), ahead.max() + 1)[:, None] + pad - np.arange(columns) * stride
-    return first, ahead - ahead.min(), np.where((taps >= 0) & (taps < kernel), taps, -1)
+def bytes_of_marks(counts: Map, band: int, read: Read) -> int:
+    """Return how large the marks [C, across, row] of the counts are that a band of neurons reads."""
+    return counts.outputs * read.across * rows_of_marks(band, read.kernel, read.stride) + 16
 
 
 def _lanes(outputs: int) -> int:

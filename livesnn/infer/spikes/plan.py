@@ -12,13 +12,8 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer.spikes.layout import (
-    BAND,
-    LAYER,
-    READ,
-    TAP,
-)
-from livesnn.infer.spikes.memory import FloatArray, Map, Memory, Read, Shape
+from livesnn.infer.spikes.layout import Map, Read, Tap
+from livesnn.infer.spikes.memory import FloatArray, Memory, Shape, bytes_of_marks
 from livesnn.infer.synops import fan_out
 from livesnn.weights import POOLED as POOL_SIZE
 from livesnn.weights import Rounded, Weights, rounded_kernels
@@ -30,28 +25,26 @@ class Plan(NamedTuple):
     Attributes
     ----------
     layers, reads, taps
-        `LAYER` [n]: the counts, the stem, the lists of the pool behind it, all others; `READ` [n, 2]: what each
-        reads, and its skip; `TAP` [2]. Counts and pool are lists only, of no neurons.
-    weights, rounded, lists, counts, begins, targets, marks, totals, currents
-        float32, int8, uint16, uint8, twice int32, int64 and twice float32 [·]: what the rows of those point into.
+        int64, `Map` [n]: the counts, the stem, the lists of the pool behind it, all others; `Read` [n, 2]: what each
+        reads, and its skip; `Tap` [2]. Counts and pool are lists only, of no neurons.
+    weights, rounded, lists, begins, marks, totals, currents
+        float32, int8, uint16, int32, int64 and twice float32 [·]: what the rows of those point into.
     bias
         float32 [16·n]: the read-out's, with zeros behind it.
     scratch
-        Most sums of a band.
+        Most sums of a band; or bytes of marks, if they are more.
     reach
         float64 [n]: synapses that a spike of a layer reaches, on average; 0 of counts and pool.
     """
 
-    layers: npt.NDArray[np.void]
-    reads: npt.NDArray[np.void]
-    taps: npt.NDArray[np.void]
+    layers: npt.NDArray[np.int64]
+    reads: npt.NDArray[np.int64]
+    taps: npt.NDArray[np.int64]
     weights: FloatArray
     rounded: npt.NDArray[np.int8]
     bias: FloatArray
     lists: npt.NDArray[np.uint16]
-    counts: npt.NDArray[np.uint8]
     begins: npt.NDArray[np.int32]
-    targets: npt.NDArray[np.int32]
     marks: npt.NDArray[np.int64]
     totals: FloatArray
     currents: FloatArray
@@ -64,15 +57,16 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     tensors, memory = _Tensors(folded, rounded_kernels(folded, card.network)), Memory()
     shapes = list(card.states.values())
     rows = list(_rows(tensors, memory, card, shapes))
-    layers = np.array([row.layer for row in rows], LAYER)
-    reads = np.array([[row.read, row.skip] for row in rows], READ)
+    layers = np.array([row.layer for row in rows], np.int64)
+    reads = np.array([[row.read, row.skip] for row in rows], np.int64)
     ends = 2 + 2 * np.cumsum(card.network.sub_blocks)[-2:]
-    taps = np.array(list(_taps(tensors, memory, card, layers, ends.tolist())), TAP)
+    tapped = {number: rows[number].layer for number in ends.tolist()}
+    taps = np.array(list(_taps(tensors, memory, card, tapped)), np.int64)
     bias = np.zeros(_sixteens(shapes[-1][0]), np.float32)
     bias[: shapes[-1][0]] = tensors.take("classify.bias", shapes[-1])
     lists, begins, marks, totals, currents = memory.lists()
-    scratch = max(BAND * row.layer.width * row.layer.outputs for row in rows)
-    counts = np.zeros(layers["lists"][1], np.uint8)
+    sums = (row.layer.band * row.layer.width * row.layer.outputs for row in rows)
+    scratch = max(bytes_of_marks(rows[0].layer, rows[1].layer.band, rows[1].read), *sums)
     stem, *blocks = fan_out(card)
     reach = np.array([0.0, stem, 0.0, *blocks])
     return Plan(
@@ -82,9 +76,7 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
         *memory.weights(),
         bias,
         lists,
-        counts,
         begins,
-        memory.targets(),
         marks,
         totals,
         currents,
@@ -123,11 +115,12 @@ class _Row(NamedTuple):
 def _rows(tensors: _Tensors, memory: Memory, card: ModelCard, shapes: list[Shape]) -> Iterator[_Row]:
     """Yield counts, stem, the pool behind it, and two layers a sub-block; what lists of the pool reach is a ninth."""
     spec, size = card.network, (card.input.channels, card.input.height, card.input.width)
-    counts = memory.map(size, pad=spec.stem_kernel // 2)
+    counts = Map(*size[1:], outputs=size[0], pad=spec.stem_kernel // 2)
     yield _Row(counts)
     weights, bias = tensors.convolution("stem", shapes[0][0], size[0], spec.stem_kernel)
     stem = memory.map(shapes[0], bias)
-    read = memory.read_counts(counts, weights * np.float32(card.input.scale), spec.stem_stride)
+    worth = np.minimum(np.arange(256, dtype=np.float32), card.input.count_max) * np.float32(card.input.scale)
+    read = memory.read_counts(counts, weights, worth, spec.stem_stride)
     yield _Row(stem, read)
     pooled = (shapes[0][0], *(-(-side // spec.stem_pool_stride) for side in shapes[0][1:]))
     source, times = memory.map(pooled, times=POOL_SIZE), POOL_SIZE
@@ -163,7 +156,7 @@ def _convolved(
     stride: int = 1,
     times: int = 1,
 ) -> tuple[Read, FloatArray]:
-    """Return the `READ` of a convolution of a map's lists, which name a channel so often at most; and its bias."""
+    """Return the `Read` of a convolution of a map's lists, which name a channel so often at most; and its bias."""
     weights, bias = tensors.convolution(name, outputs, source.outputs, kernel)
     rounded = tensors.rounded.get(f"{name}.conv.weight")
     if rounded is None:
@@ -180,22 +173,19 @@ def _strides(card: ModelCard) -> list[int]:
     return [stride if i == 0 else 1 for stride, count in blocks for i in range(count)]
 
 
-def _taps(
-    tensors: _Tensors, memory: Memory, card: ModelCard, layers: npt.NDArray[np.void], numbers: list[int]
-) -> Iterator[tuple[int, ...]]:
-    """Yield the `TAP` of each layer that the classifier reads: [K, C·rows·columns] of each in turn."""
+def _taps(tensors: _Tensors, memory: Memory, card: ModelCard, layers: Mapping[int, Map]) -> Iterator[Tap]:
+    """Yield the `Tap` of each layer that the classifier reads, by number: [K, C·rows·columns] of each in turn."""
     classes, side = len(card.classes), card.network.final_pool
-    heights = layers["height"][numbers].tolist()
-    sides = zip(layers["outputs"][numbers].tolist(), heights, layers["width"][numbers].tolist(), strict=True)
-    maps = [(outputs, height // side, width // side) for outputs, height, width in sides]
+    maps = [(layer.outputs, layer.height // side, layer.width // side) for layer in layers.values()]
     features = tensors.take("classify.weight", (classes, sum(map(prod, maps))))
     padded = np.zeros((_sixteens(classes), features.shape[1]), np.float32)
     padded[:classes] = features / np.float32(side * side)
     first = 0
-    for number, height, shape in zip(numbers, heights, maps, strict=True):
+    for (number, layer), shape in zip(layers.items(), maps, strict=True):
         of_map = padded[:, first : first + prod(shape)].reshape(-1, 16, *shape)
         kept = memory.keep(of_map.transpose(0, 3, 4, 2, 1))
-        yield number, kept, *shape, side, memory.currents(-(-height // BAND), len(padded))
+        currents = memory.currents(-(-layer.height // layer.band), len(padded))
+        yield Tap(number, kept, *shape, side, currents)
         first += prod(shape)
 
 

@@ -10,20 +10,28 @@ from typing import Any
 
 from numba import types
 
+from livesnn.infer.spikes.counted import counted, mark, unmark
 from livesnn.infer.spikes.kept import inner, made_for, within
 from livesnn.infer.spikes.lanes import (
     FLOAT_BYTES,
     SHORT_BYTES,
     add_bytes,
     add_floats,
-    add_times,
     copy,
     rows_of,
     settle,
 )
-from livesnn.infer.spikes.layout import BEGIN_BYTES, BYTES, COUNTS, POOLED, SWEPT, SWEPT_BYTES, SWEPT_FLOATS
+from livesnn.infer.spikes.layout import (
+    BEGIN_BYTES,
+    BYTES,
+    COUNTS,
+    POOLED,
+    SWEPT,
+    SWEPT_BYTES,
+    SWEPT_FLOATS,
+)
 from livesnn.infer.spikes.sweeps import sweep_bytes, sweep_floats
-from livesnn.infer.spikes.words import begin_at, count_at, spike_at, target_at
+from livesnn.infer.spikes.words import begin_at
 
 
 @inner
@@ -90,36 +98,6 @@ def _spreads(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., No
                 first = last
 
     return spread
-
-
-def _counted(lanes: int) -> Callable[..., None]:
-    """Return what convolves counts."""
-
-    @within
-    def add_row(read, first, last, weights, at, sums):  # type: ignore[no-untyped-def]
-        """Add to the sums of a row of outputs what the counts of a row give by a row of the kernel."""
-        size = lanes * FLOAT_BYTES
-        for i in range(first, last):
-            target = 2 * spike_at(at.lists, i)
-            to = sums + target_at(at.targets, target) * size
-            row = weights + target_at(at.targets, target + 1) * size
-            count = types.float32(count_at(at.counts, i))
-            for column in range(read.columns):
-                add_times(lanes, to + column * size, row + column * size, count)
-
-    @made_for(lanes)
-    def add_counts(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
-        """Add to a band's sums what the counts under their kernels give, each to all columns that it reaches."""
-        size = lanes * FLOAT_BYTES
-        whole = read.across - read.kernel // 2 - 1  # a row, with its left border
-        for y in range(y0, y1):
-            line = sums + (y - y0) * width * size
-            for ky in range(read.kernel):
-                place = read.begin + (y * read.stride + ky) * read.across
-                first, last = begin_at(at.begins, place), begin_at(at.begins, place + whole)
-                add_row(read, first, last, weights + ky * read.tap_rows * size, at, line)
-
-    return add_counts
 
 
 def _swept(lanes: int, sweep_row: Any, size: int, step: int) -> Callable[..., None]:
@@ -206,13 +184,15 @@ def _by_bytes(lanes: int) -> Callable[..., None]:
 
 def reads_of(lanes: int) -> Callable[..., None]:
     """Return what convolves, whatever it reads and by what."""
-    add_counts, add_rounded, add_weighted = _counted(lanes), _by_bytes(lanes), _by_floats(lanes)
+    add_counts, add_rounded, add_weighted = counted(lanes), _by_bytes(lanes), _by_floats(lanes)
 
     @made_for(lanes)
     def add_read(read, y0, y1, layer, first, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Add to sums [chunk, pixel, lanes] of a band what a convolution gives; the first begins with the bias."""
         pixels = (y1 - y0) * layer.width
-        step = read.kernel * read.tap_rows * lanes
+        step = read.rows * lanes
+        if read.kind == COUNTS:
+            mark(read, y0, y1, layer, at, shorts)
         for chunk in range(layer.outputs // lanes):
             to = sums + chunk * pixels * lanes * FLOAT_BYTES
             bias = at.weights + (layer.bias + chunk * lanes) * FLOAT_BYTES
@@ -223,12 +203,14 @@ def reads_of(lanes: int) -> Callable[..., None]:
                 add_rounded(read, y0, y1, layer.width, weights, scales, onto, at, to, shorts)
                 continue
             weights = at.weights + (read.weights + chunk * step) * FLOAT_BYTES
+            if read.kind == COUNTS:
+                add_counts(read, y0, y1, layer, weights, bias, at, to, shorts)
+                continue
             if first:
                 for pixel in range(pixels):
                     copy(lanes, bias, to + pixel * lanes * FLOAT_BYTES)
-            if read.kind == COUNTS:
-                add_counts(read, y0, y1, layer.width, weights, at, to)
-            else:
-                add_weighted(read, y0, y1, layer.width, weights, at, to)
+            add_weighted(read, y0, y1, layer.width, weights, at, to)
+        if read.kind == COUNTS:
+            unmark(read, layer, shorts)
 
     return add_read

@@ -52,8 +52,26 @@ def _numbers(kind: Any) -> tuple[Any, Any]:
 count_at, put_count = _numbers(BYTE)
 spike_at, put_spike = _numbers(SHORT)
 begin_at, put_begin = _numbers(BEGIN)
-target_at = _numbers(BEGIN)[0]
-marks_at = _numbers(WORD)[0]
+marks_at, put_mark = _numbers(WORD)
+
+
+def records(kind: type[tuple[Any, ...]]) -> Any:
+    """Return what reads a named tuple of int64 from an array of such at an address."""
+    fields = len(kind._fields)  # type: ignore[attr-defined]
+
+    @intrinsic
+    def record_at(typing, address, index):  # type: ignore[no-untyped-def]
+        """Return the record at an index."""
+
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            first = builder.mul(arguments[1], ir.Constant(WORD, fields))
+            places = [builder.add(first, ir.Constant(WORD, i)) for i in range(fields)]
+            numbers = [number_of(builder, arguments[0], place, WORD) for place in places]
+            return context.make_tuple(builder, signature.return_type, numbers)
+
+        return types.NamedUniTuple(types.int64, fields, kind)(types.intp, types.int64), generate
+
+    return record_at
 
 
 @intrinsic

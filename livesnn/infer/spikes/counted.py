@@ -1,0 +1,170 @@
+"""What a convolution of counts gives: to each neuron, what those counts under its kernel give that aren't 0.
+
+Not here: convolutions of spikes (reads.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from livesnn.infer.spikes.kept import inner, made_for, within
+from livesnn.infer.spikes.lanes import FLOAT, FLOAT_BYTES, copy, marked_bytes, splat, vector
+from livesnn.infer.spikes.layout import TILE, map_at, rows_of_marks
+from livesnn.infer.spikes.words import BYTE, WORD, count_at, marks_at, number_of, put_count, put_mark
+
+FUSED = ("contract",)
+"""A product and its sum may be rounded once."""
+EACH_BYTE = 0x0101010101010101
+
+
+@inner
+def mark(read, y0, y1, layer, at, marks):  # type: ignore[no-untyped-def]
+    """Mark the counts that aren't 0 in the rows that a band of neurons reads.
+
+    ``marks``: address of bytes [C, across, row], all zero: a bit a pixel, so that eight bytes are a tile.
+    """
+    source, rows = map_at(at.layers, 0), rows_of_marks(layer.band, read.kernel, read.stride)
+    first_row, border = y0 * read.stride - source.pad, (source.pad + 7) // 8
+    for channel in range(read.inputs):
+        for row in range(max(0, -first_row), min(rows, source.height - first_row)):
+            counts = at.frame + (channel * source.height + first_row + row) * source.width
+            to = marks + (channel * read.across + border) * rows + row
+            whole = source.width // 8 * 8
+            for x in range(0, whole, 8):
+                put_count(to, x // 8 * rows, types.int64(marked_bytes(8, counts + x)))
+            bits = 0
+            for x in range(whole, source.width):
+                bits |= (count_at(counts, x) != 0) << (x - whole)
+            put_count(to, whole // 8 * rows, bits)
+
+
+@inner
+def unmark(read, layer, marks):  # type: ignore[no-untyped-def]
+    """Leave zeros where `mark` wrote."""
+    words = read.inputs * read.across * rows_of_marks(layer.band, read.kernel, read.stride) // 8 + 1
+    for word in range(words):
+        put_mark(marks, word, 0)
+
+
+@within
+def _tile(place, rows, below):  # type: ignore[no-untyped-def]
+    """Return the 8×8 bits from a row's and a column's on, ``below`` columns behind a byte's first."""
+    kept = types.uint64(0xFF >> below) * types.uint64(EACH_BYTE)
+    left, right = types.uint64(marks_at(place, 0)), types.uint64(marks_at(place + rows, 0))
+    return (left >> types.uint64(below)) & kept | (right << types.uint64(8 - below)) & ~kept
+
+
+@within
+def _inside(columns, rows):  # type: ignore[no-untyped-def]
+    """Return the bits of a tile that are taps of a kernel, of which there are so many more to each side."""
+    of_row = types.uint64((1 << min(columns, 8)) - 1) * types.uint64(EACH_BYTE)
+    return of_row >> types.uint64(8 * (8 - min(rows, 8)))
+
+
+def counted(lanes: int) -> Callable[..., None]:
+    """Return what convolves counts."""
+    size = lanes * FLOAT_BYTES
+
+    @made_for(lanes)
+    def add_tile(read, rows, high, width, place, inside, counts, line, taps, worth, bias, sums):  # type: ignore[no-untyped-def]
+        """Add to the sums of a band what the counts under one tile of its kernels give; or write it, and the bias."""
+        to = sums
+        for _ in range(high):
+            for x in range(width):
+                left = x * read.stride
+                bit = left + read.offset
+                bits = _tile(place + (bit >> 3) * rows, rows, bit & 7) & inside
+                if bits:
+                    add_counted(lanes, bits, counts + left, line, taps, worth, bias if bias else to, to)
+                elif bias:
+                    copy(lanes, bias, to)
+                to += size
+            place += read.stride
+            counts += read.stride * line
+
+    @made_for(lanes)
+    def add_counts(read, y0, y1, layer, weights, bias, at, sums, marks):  # type: ignore[no-untyped-def]
+        """Write to a band's sums the bias, and what the counts under their kernels give; ``marks``: of `mark`."""
+        source, rows = map_at(at.layers, 0), rows_of_marks(layer.band, read.kernel, read.stride)
+        worth, onto, taps = at.weights + read.scales * FLOAT_BYTES, bias, weights
+        for channel in range(read.inputs):
+            corner = channel * source.height + y0 * read.stride - source.pad
+            for ky in range(0, read.kernel, TILE):
+                for kx in range(0, read.kernel, TILE):
+                    place = marks + (channel * read.across + kx // 8) * rows + ky
+                    inside = _inside(read.kernel - kx, read.kernel - ky)
+                    counts = at.frame + (corner + ky) * source.width + kx - source.pad
+                    add_tile(
+                        read,
+                        rows,
+                        y1 - y0,
+                        layer.width,
+                        place,
+                        inside,
+                        counts,
+                        source.width,
+                        taps,
+                        worth,
+                        onto,
+                        sums,
+                    )
+                    onto, taps = types.intp(0), taps + TILE * TILE * size
+
+    return add_counts
+
+
+def _count(builder: Any, lanes: int, bit: Any, arguments: Any, total: Any) -> Any:
+    """Return a total [lanes] with what the count of a bit gives."""
+    counts, line, taps, worth = arguments
+    column = builder.and_(bit, ir.Constant(WORD, 7))
+    place = builder.add(builder.mul(builder.lshr(bit, ir.Constant(WORD, 3)), line), column)
+    count = builder.zext(number_of(builder, counts, place, BYTE), WORD)
+    each = splat(builder, number_of(builder, worth, count, FLOAT), lanes)
+    weights = vector(
+        builder, builder.add(taps, builder.mul(bit, ir.Constant(WORD, lanes * FLOAT_BYTES))), lanes
+    )
+    return builder.fadd(total, builder.fmul(each, weights, flags=FUSED), flags=FUSED)
+
+
+@intrinsic
+def add_counted(typing, lanes, bits, counts, line, taps, worth, onto, sums):  # type: ignore[no-untyped-def]
+    """Write to sums float32 [lanes] what lies at ``onto``, plus what each count of a bit that is set is worth.
+
+    Parameters
+    ----------
+    bits
+        Bit 8·ky + kx stands for a tap; one is set at least.
+    counts, line
+        Address of the first tap's, uint8; bytes from row to row.
+    taps, worth
+        Addresses of weights float32 [bit, lanes], and of what a count is worth, float32 [256].
+    """
+    if not isinstance(lanes, types.IntegerLiteral):
+        return None
+    width = lanes.literal_value
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        _, bits, *of_taps, onto, sums = arguments
+        so_far, nothing, entry = vector(builder, onto, width), ir.Constant(WORD, 0), builder.block
+        tap, end = builder.append_basic_block("tap"), builder.append_basic_block("end")
+        builder.branch(tap)
+        builder.position_at_end(tap)
+        left, total = builder.phi(WORD), builder.phi(so_far.type)
+        bit = builder.cttz(left, ir.Constant(ir.IntType(1), 1))
+        after = _count(builder, width, bit, of_taps, total)
+        fewer = builder.and_(left, builder.sub(left, ir.Constant(WORD, 1)))
+        for phi, first, following in ((left, bits, fewer), (total, so_far, after)):
+            phi.add_incoming(first, entry)
+            phi.add_incoming(following, tap)
+        builder.cbranch(builder.icmp_unsigned("!=", fewer, nothing), tap, end)
+        builder.position_at_end(end)
+        vector(builder, sums, width, after)
+        return context.get_dummy_value()
+
+    address = types.intp
+    return types.void(lanes, types.uint64, address, types.int64, address, address, address, address), generate
