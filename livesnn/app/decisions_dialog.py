@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QDialogButtonBox, QDoubleSpinBox, QHBoxLayout, QVB
 
 from livesnn.app.dialogs import Dialog
 from livesnn.app.look import style
-from livesnn.app.widgets.class_rules import BOX_PIXELS, ClassRules, OwnShareBox, ShareBox
+from livesnn.app.widgets.class_rules import BOX_PIXELS, ClassRules, ShareBox
 from livesnn.app.widgets.parts import label
 from livesnn.card import ModelCard
 from livesnn.infer.decide import KEPT, Decider
@@ -20,7 +20,7 @@ THRESHOLD_HINT = (
 )
 KEEP_HINT = (
     "What has been named stands until it falls below this, or another reaches the threshold; "
-    f"{100 * KEPT:g} % of the threshold until you set it."
+    f"{100 * KEPT:g} % of its threshold until you set it, then the same for all."
 )
 SMOOTHING_HINT = (
     "The share of a frame's probabilities that is those of the frame before: steadier, and later."
@@ -49,7 +49,7 @@ class DecisionsDialog(Dialog):
         self._show_values(decider)
         self.threshold.valueChanged.connect(self._follow_threshold)
         self.keep.valueChanged.connect(self._keep_is_set)
-        self.classes.marked.connect(self._look_at_classes)
+        self.classes.itemChanged.connect(self._look_at_classes)
         self._look_at_classes()
         self.threshold.selectAll()
         self.resize(860, 590)
@@ -123,8 +123,7 @@ class DecisionsDialog(Dialog):
         with QSignalBlocker(self.keep):
             self.keep.setMaximum(threshold)
             self.keep.setValue(KEPT * threshold if self._keep_percent is None else self._keep_percent)
-        for box in self.classes.findChildren(OwnShareBox):
-            box.usual_percent = threshold
+        self.classes.use_threshold(threshold)
 
     @Slot()
     def _keep_is_set(self) -> None:

@@ -13,20 +13,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Flags:
-    """When there is a decision. What isn't given is, in the window, what was chosen last."""
+    """When there is a decision; of eval only with --stream."""
 
     threshold: float | None = None
-    """Probability that a decision needs. Default: 0.5."""
+    """Probability that a decision needs. Default: 0.5; in the window what was chosen last."""
 
     keep: float | None = None
     """A decision stands until its probability falls below this, or another's reaches its threshold. Default: 0.6 of
-    the threshold."""
+    its own threshold; in the window what was chosen last."""
 
     smoothing: float | None = None
-    """Share of a frame's probabilities that is those of the frame before: steadier, and later. Default: 0."""
+    """Share of a frame's probabilities that is those of the frame before: steadier, and later. Default: 0; in the
+    window what was chosen last."""
 
     class_thresholds: dict[str, float] = field(default_factory=dict)
-    """Classes that have a threshold of their own, and which: other 0.7 air_drums 0.4."""
+    """Classes that have a threshold of their own, and which: other 0.7 air_drums 0.4. In the window, as the next two,
+    of the model that it opens with."""
 
     allow: tuple[str, ...] = ()
     """Decide these classes alone."""

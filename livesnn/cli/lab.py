@@ -139,8 +139,7 @@ def evaluate(
     stream
         Measure on about so many minutes of uncut gestures instead, the state carried: of gestures-sim, dvs-gesture,
         or a folder's recordings with tables of labels, where what is between two labels counts as nothing performed.
-    decisions
-        With --stream.
+        --threshold and what else says when there is a decision is of such a stream alone.
     seed
         Of the clips' order in one stream; with --stream of the person, or of dvs-gesture's recordings' order.
     engine
@@ -162,7 +161,10 @@ def evaluate(
         raise DataError(f"{seed} is no seed: give 0 or more")
     decider = decisions.wanted.decider(Decider())
     if stream is None and decider != Decider():
-        raise DataError("--threshold and what else is of decisions is of --stream: a clip is always decided")
+        raise DataError(
+            "--threshold, --keep, --smoothing, --class-thresholds, --allow and --deny need --stream: "
+            "a clip is always decided"
+        )
     loaded = load_model(model, engine)
     decider.check(loaded.card)
     if to_card:

@@ -78,8 +78,8 @@ class Decider:
     threshold
         Least probability of the winner, 0..1; below it the decision is "nothing" (None).
     keep
-        A decision stands until another class reaches its threshold or its own probability falls below this
-        (hysteresis); None: KEPT of its class's threshold.
+        A decision stands until another class reaches its threshold or its own probability falls below this, whatever
+        its class (hysteresis); None: KEPT of its class's threshold.
     smoothing
         Share of the probabilities of the frame before in those of a frame, 0 to below 1.
     temperature

@@ -58,7 +58,8 @@ class Film:
 def delayed(events: Events, late_us: float, rng: np.random.Generator) -> Events:
     """Return ``events``, each late by a random time of exponential distribution, mean ``late_us``, in order again.
 
-    None is later than the last one was: they are all there when the film goes on.
+    None is later than the last one was: they are all there when the film goes on. Two of one pixel may change places,
+    which in a sensor they don't: they are a refractory time apart, of which that is rare.
     """
     late = events.copy()
     late["t"] = np.minimum(late["t"] + rng.exponential(late_us, len(late)).astype(np.int64), events["t"][-1:])

@@ -112,7 +112,8 @@ class TrainConfig:
     mnist: Path = Path("data/mnist/mnist.npz")
     """MNIST itself, for simulated recordings."""
     people: int = 1000
-    """Simulated people a gesture, one clip each; and as many who stand idle (gestures-sim)."""
+    """Simulated people a gesture, one clip each; three times as many of "other", and as many who do nothing
+    (gestures-sim)."""
     digits: int = 60_000
     """At most so many of MNIST's training digits, the first ones; validation's stay as they are (mnist-…)."""
     protocol: str = ""

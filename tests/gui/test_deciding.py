@@ -152,7 +152,7 @@ def chosen(dialog: DecisionsDialog) -> Decider:
     said: list[Decider] = []
     dialog.chosen.connect(said.append)
     dialog.accept()
-    return said[0]
+    return said[-1]
 
 
 @pytest.mark.parametrize("decider", [Decider(), STRICT, Decider(0.725, thresholds={"1": 0.9}, deny=("7",))])
@@ -172,6 +172,34 @@ def test_a_threshold_of_its_own_begins_at_that_of_all_and_ends_below_0(qtbot: Qt
     dialog = dialog_of(qtbot, Decider(thresholds={"4": 0.05, "5": 0.0}))
     dialog.classes.threshold("4").stepBy(-2)
     assert chosen(dialog) == Decider(thresholds={"5": 0.0})
+
+
+def test_a_threshold_of_its_own_is_typed_behind_the_dash_and_deleted(qtbot: QtBot) -> None:
+    dialog = dialog_of(qtbot, Decider())
+    box = dialog.classes.threshold("4")
+    QTest.keyClick(box, Qt.Key.Key_End)
+    QTest.keyClicks(box, "70")
+    assert chosen(dialog) == Decider(thresholds={"4": 0.7})
+    box.selectAll()
+    QTest.keyClick(box, Qt.Key.Key_Delete)
+    assert chosen(dialog) == Decider()
+    assert box.text() == "–"
+    QTest.keyClicks(box, "abc")
+    assert chosen(dialog) == Decider()
+
+
+def test_the_keys_mark_classes_after_a_threshold_was_edited(qtbot: QtBot) -> None:
+    dialog = dialog_of(qtbot, Decider())
+    dialog.show()
+    dialog.activateWindow()
+    dialog.classes.setCurrentItem(dialog.classes.topLevelItem(1), 1)
+    dialog.classes.threshold("1").setFocus()
+    qtbot.waitUntil(dialog.classes.threshold("1").hasFocus)
+    dialog.classes.setFocus()
+    qtbot.waitUntil(dialog.classes.hasFocus)
+    QTest.keyClick(dialog.classes, Qt.Key.Key_Down)
+    QTest.keyClick(dialog.classes, Qt.Key.Key_Space)
+    assert dialog.classes.denied == ("2",)
 
 
 def test_the_wheel_changes_no_threshold_that_is_not_being_edited(qtbot: QtBot) -> None:

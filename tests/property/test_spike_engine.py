@@ -47,7 +47,11 @@ CARDS = {
     "8 bits": replace(
         PLAIN, network=NetworkSpec(widths=(64, 64, 128, 32), strides=(1, 1, 2, 1), weight_bits=8, final_pool=1)
     ),
-    "large stem": replace(PLAIN, network=NetworkSpec(widths=(16,) * 4, stem_kernel=11, final_pool=1)),
+    "large stem": replace(
+        PLAIN,
+        input=replace(INPUT, width=32, height=24),
+        network=NetworkSpec(widths=(16,) * 4, stem_kernel=11, final_pool=1),
+    ),
     "small stem": replace(PLAIN, network=NetworkSpec(widths=(16,) * 4, stem_kernel=3, weight_bits=8)),
     "no reset": replace(PLAIN, neuron=NeuronSpec(0.8, 0.3, reset=False)),
     "no reset, 8 bits": replace(
@@ -211,6 +215,25 @@ def test_a_frame_that_waits_for_nobody_is_stepped_by_one_thread_and_a_late_one_b
     together, _ = spike.step(frame, spike.initial_state())
     assert (board[EPOCH], board[CALLED]) == (steps + 2, steps + 2)
     np.testing.assert_array_equal(alone, together)
+
+
+@pytest.mark.parametrize(
+    "folder", ["narrower than its stem", "large stem", "deeper", "video", "widths and strides"], indirect=True
+)
+def test_any_number_of_threads_gives_the_same_steps(folder: Path) -> None:
+    card, rng = load_model(folder, "onnx").card, np.random.default_rng(3)
+    frames_of_any_rate = [frame_of(card, rng, rate) for rate in (0.0, 0.05, 2.0, 0.3, 40.0, 0.1)]
+    runs = []
+    for threads in (1, 2, 3):
+        spike, outputs = SpikeModel.load(folder, threads=threads), []
+        state = spike.initial_state()
+        for frame in frames_of_any_rate:
+            output, state = spike.step(frame, state)
+            outputs += [output, *state]
+        runs.append(outputs)
+    for run_of_some in runs[1:]:
+        for found, expected in zip(run_of_some, runs[0], strict=True):
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_rounding_to_8_bits_stays_within_16_bits_and_half_a_step() -> None:

@@ -84,6 +84,8 @@ class Choices:
         deny = tuple(label for label in self.denied.get(card.name, ()) if label in card.classes)
         own = self.thresholds.get(card.name, {})
         thresholds = {label: own[label] for label in card.classes if label in own}
+        if not (deny or thresholds):  # asked for each frame
+            return self.decider
         return replace(self.decider, allow=(), deny=deny, thresholds=thresholds)
 
 

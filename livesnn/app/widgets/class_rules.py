@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QWheelEvent
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QFocusEvent, QValidator, QWheelEvent
 from PySide6.QtWidgets import QDoubleSpinBox, QHeaderView, QTreeWidget, QTreeWidgetItem
 
 from livesnn.app.look import style
@@ -19,9 +19,7 @@ _NAME, _THRESHOLD = range(2)
 
 
 class ClassRules(QTreeWidget):
-    """A row a class: its name with a mark, and its threshold."""
-
-    marked = Signal()  # or unmarked
+    """A row a class: its name with a mark, and its threshold. `itemChanged`: one was marked, or isn't any more."""
 
     def __init__(self, classes: Collection[str]) -> None:
         super().__init__()
@@ -34,46 +32,53 @@ class ClassRules(QTreeWidget):
         header.setStretchLastSection(False)
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(_THRESHOLD, QHeaderView.ResizeMode.ResizeToContents)
-        for name in classes:
-            item = QTreeWidgetItem([style.readable(name)])
-            item.setData(_NAME, Qt.ItemDataRole.UserRole, name)
-            item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
-            self.addTopLevelItem(item)
-            self.setItemWidget(item, _THRESHOLD, OwnShareBox(f"Threshold of {style.readable(name)}"))
-        self.itemChanged.connect(lambda *_: self.marked.emit())
+        self._rows = {name: self._row(name) for name in classes}
+
+    def _row(self, name: str) -> tuple[QTreeWidgetItem, OwnShareBox]:
+        item = QTreeWidgetItem([style.readable(name)])
+        item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
+        box = OwnShareBox(f"Threshold of {style.readable(name)}")
+        self.addTopLevelItem(item)
+        self.setItemWidget(item, _THRESHOLD, box)
+        return item, box
 
     def show_rules(self, denied: Collection[str], thresholds: Mapping[str, float]) -> None:
         """Mark all but the denied ones; a class that isn't among ``thresholds`` has none of its own."""
-        for name, item in self._items().items():
-            state = Qt.CheckState.Unchecked if name in denied else Qt.CheckState.Checked
-            item.setCheckState(_NAME, state)
-            self.threshold(name).show_share(thresholds.get(name))
+        for name, (_, box) in self._rows.items():
+            self.mark(name, marked=name not in denied)
+            box.show_share(thresholds.get(name))
 
     def mark(self, name: str, *, marked: bool) -> None:
         """Mark a class, or not."""
-        self._items()[name].setCheckState(_NAME, Qt.CheckState.Checked if marked else Qt.CheckState.Unchecked)
+        state = Qt.CheckState.Checked if marked else Qt.CheckState.Unchecked
+        self._rows[name][0].setCheckState(_NAME, state)
+
+    def use_threshold(self, percent: float) -> None:
+        """Let a threshold of one's own begin at that of all."""
+        for _, box in self._rows.values():
+            box.usual_percent = percent
 
     def threshold(self, name: str) -> OwnShareBox:
         """Return the box of a class's threshold."""
-        box = self.itemWidget(self._items()[name], _THRESHOLD)
-        assert isinstance(box, OwnShareBox)
-        return box
+        return self._rows[name][1]
 
     @property
     def denied(self) -> tuple[str, ...]:
         """The classes without a mark."""
         unmarked = Qt.CheckState.Unchecked
-        return tuple(name for name, item in self._items().items() if item.checkState(_NAME) == unmarked)
+        return tuple(name for name, (item, _) in self._rows.items() if item.checkState(_NAME) == unmarked)
 
     @property
     def thresholds(self) -> dict[str, float]:
         """Of the classes that have one of their own, 0..1."""
-        shares = {name: self.threshold(name).own_share for name in self._items()}
+        shares = {name: box.own_share for name, (_, box) in self._rows.items()}
         return {name: share for name, share in shares.items() if share is not None}
 
-    def _items(self) -> dict[str, QTreeWidgetItem]:
-        items = [item for row in range(self.topLevelItemCount()) if (item := self.topLevelItem(row))]
-        return {item.data(_NAME, Qt.ItemDataRole.UserRole): item for item in items}
+    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802 (Qt's name)
+        """Take the keys for the names, wherever a threshold was edited last."""
+        super().focusInEvent(event)
+        if (item := self.currentItem()) is not None:
+            self.setCurrentItem(item, _NAME)
 
 
 class ShareBox(QDoubleSpinBox):
@@ -110,7 +115,7 @@ class OwnShareBox(ShareBox):
         super().__init__(name)
         self.setMinimum(self.NONE)
         self.setSpecialValueText(NOTHING)
-        self.setToolTip("– is the threshold of all classes")
+        self.setToolTip(f"{NOTHING}, or nothing, is the threshold of all classes")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.usual_percent = 50.0
         self.setValue(self.NONE)
@@ -123,6 +128,23 @@ class OwnShareBox(ShareBox):
     def show_share(self, share: float | None) -> None:
         """Show a share, or that there is none."""
         self.setValue(self.NONE if share is None else 100 * share)
+
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+        """Take the dash for nothing, beside what is typed."""
+        bare = self._bare(text)
+        if not bare:
+            return QValidator.State.Acceptable, text, position
+        if NOTHING in text:
+            return super().validate(bare, len(bare))
+        return super().validate(text, position)
+
+    def valueFromText(self, text: str) -> float:  # noqa: N802 (Qt's name)
+        """Return a number, or what stands for none."""
+        bare = self._bare(text)
+        return super().valueFromText(bare) if bare else self.NONE
+
+    def _bare(self, text: str) -> str:
+        return text.replace(NOTHING, "").removesuffix(self.suffix()).strip()
 
     def stepBy(self, steps: int) -> None:  # noqa: N802 (Qt's name)
         """Step; from nothing to what is usual."""

@@ -14,8 +14,8 @@ from numba.extending import intrinsic
 
 from livesnn.infer.spikes.kept import inner, made_for, within
 from livesnn.infer.spikes.lanes import FLOAT, FLOAT_BYTES, copy, marked_bytes, splat, vector
-from livesnn.infer.spikes.layout import TILE, map_at, rows_of_marks
-from livesnn.infer.spikes.words import BYTE, WORD, count_at, marks_at, number_of, put_count, put_mark
+from livesnn.infer.spikes.layout import TILE, map_at
+from livesnn.infer.spikes.words import BYTE, WORD, count_at, number_of, put_count, word_at
 
 FUSED = ("contract",)
 """A product and its sum may be rounded once."""
@@ -23,39 +23,38 @@ EACH_BYTE = 0x0101010101010101
 
 
 @inner
-def mark(read, y0, y1, layer, at, marks):  # type: ignore[no-untyped-def]
+def mark(read, y0, y1, at, marks):  # type: ignore[no-untyped-def]
     """Mark the counts that aren't 0 in the rows that a band of neurons reads.
 
-    ``marks``: address of bytes [C, across, row], all zero: a bit a pixel, so that eight bytes are a tile.
+    ``marks``: address of bytes [C, across, high], all zero: a bit a pixel, so that eight bytes are a tile.
     """
-    source, rows = map_at(at.layers, 0), rows_of_marks(layer.band, read.kernel, read.stride)
-    first_row, border = y0 * read.stride - source.pad, (source.pad + 7) // 8
+    source = map_at(at.layers, 0)
+    first_row, rows = y0 * read.stride - source.pad, (y1 - y0 - 1) * read.stride + read.kernel
     for channel in range(read.inputs):
         for row in range(max(0, -first_row), min(rows, source.height - first_row)):
             counts = at.frame + (channel * source.height + first_row + row) * source.width
-            to = marks + (channel * read.across + border) * rows + row
+            to = marks + (channel * read.across + (source.pad + 7) // 8) * read.high + row
             whole = source.width // 8 * 8
             for x in range(0, whole, 8):
-                put_count(to, x // 8 * rows, types.int64(marked_bytes(8, counts + x)))
+                put_count(to, x // 8 * read.high, types.int64(marked_bytes(8, counts + x)))
             bits = 0
             for x in range(whole, source.width):
                 bits |= (count_at(counts, x) != 0) << (x - whole)
-            put_count(to, whole // 8 * rows, bits)
+            put_count(to, whole // 8 * read.high, bits)
 
 
 @inner
-def unmark(read, layer, marks):  # type: ignore[no-untyped-def]
+def unmark(read, marks):  # type: ignore[no-untyped-def]
     """Leave zeros where `mark` wrote."""
-    words = read.inputs * read.across * rows_of_marks(layer.band, read.kernel, read.stride) // 8 + 1
-    for word in range(words):
-        put_mark(marks, word, 0)
+    for i in range(read.inputs * read.across * read.high):
+        put_count(marks, i, 0)
 
 
 @within
 def _tile(place, rows, below):  # type: ignore[no-untyped-def]
     """Return the 8×8 bits from a row's and a column's on, ``below`` columns behind a byte's first."""
     kept = types.uint64(0xFF >> below) * types.uint64(EACH_BYTE)
-    left, right = types.uint64(marks_at(place, 0)), types.uint64(marks_at(place + rows, 0))
+    left, right = types.uint64(word_at(place)), types.uint64(word_at(place + rows))
     return (left >> types.uint64(below)) & kept | (right << types.uint64(8 - below)) & ~kept
 
 
@@ -66,61 +65,58 @@ def _inside(columns, rows):  # type: ignore[no-untyped-def]
     return of_row >> types.uint64(8 * (8 - min(rows, 8)))
 
 
-def counted(lanes: int) -> Callable[..., None]:
-    """Return what convolves counts."""
-    size = lanes * FLOAT_BYTES
+def _tiles(lanes: int) -> Callable[..., None]:
+    """Return what convolves counts by one tile of the kernels."""
 
     @made_for(lanes)
-    def add_tile(read, rows, high, width, place, inside, counts, line, taps, worth, bias, sums):  # type: ignore[no-untyped-def]
-        """Add to the sums of a band what the counts under one tile of its kernels give; or write it, and the bias."""
-        to = sums
+    def add_tile(read, high, width, place, inside, of_counts, bias, sums):  # type: ignore[no-untyped-def]
+        """Add to the sums of a band what the counts under one tile give; write that and the bias, if it isn't 0.
+
+        ``place``: address of the marks of the first tile; ``of_counts``: see `add_counted`.
+        """
+        counts, line, taps, worth = of_counts
         for _ in range(high):
             for x in range(width):
                 left = x * read.stride
                 bit = left + read.offset
-                bits = _tile(place + (bit >> 3) * rows, rows, bit & 7) & inside
+                bits = _tile(place + (bit >> 3) * read.high, read.high, bit & 7) & inside
                 if bits:
-                    add_counted(lanes, bits, counts + left, line, taps, worth, bias if bias else to, to)
+                    add_counted(lanes, bits, (counts + left, line, taps, worth), bias if bias else sums, sums)
                 elif bias:
-                    copy(lanes, bias, to)
-                to += size
+                    copy(lanes, bias, sums)
+                sums += lanes * FLOAT_BYTES
             place += read.stride
             counts += read.stride * line
 
+    return add_tile
+
+
+def counted(lanes: int) -> Callable[..., None]:
+    """Return what convolves counts."""
+    add_tile, size = _tiles(lanes), TILE * TILE * lanes * FLOAT_BYTES
+
     @made_for(lanes)
-    def add_counts(read, y0, y1, layer, weights, bias, at, sums, marks):  # type: ignore[no-untyped-def]
+    def add_counts(read, y0, y1, width, weights, bias, at, sums, marks):  # type: ignore[no-untyped-def]
         """Write to a band's sums the bias, and what the counts under their kernels give; ``marks``: of `mark`."""
-        source, rows = map_at(at.layers, 0), rows_of_marks(layer.band, read.kernel, read.stride)
-        worth, onto, taps = at.weights + read.scales * FLOAT_BYTES, bias, weights
+        source, onto, taps = map_at(at.layers, 0), bias, weights
+        worth = at.weights + read.scales * FLOAT_BYTES
         for channel in range(read.inputs):
             corner = channel * source.height + y0 * read.stride - source.pad
             for ky in range(0, read.kernel, TILE):
                 for kx in range(0, read.kernel, TILE):
-                    place = marks + (channel * read.across + kx // 8) * rows + ky
+                    place = marks + (channel * read.across + kx // 8) * read.high + ky
                     inside = _inside(read.kernel - kx, read.kernel - ky)
-                    counts = at.frame + (corner + ky) * source.width + kx - source.pad
-                    add_tile(
-                        read,
-                        rows,
-                        y1 - y0,
-                        layer.width,
-                        place,
-                        inside,
-                        counts,
-                        source.width,
-                        taps,
-                        worth,
-                        onto,
-                        sums,
-                    )
-                    onto, taps = types.intp(0), taps + TILE * TILE * size
+                    first = at.frame + (corner + ky) * source.width + kx - source.pad
+                    of_counts = first, source.width, taps, worth
+                    add_tile(read, y1 - y0, width, place, inside, of_counts, onto, sums)
+                    onto, taps = types.intp(0), taps + size
 
     return add_counts
 
 
-def _count(builder: Any, lanes: int, bit: Any, arguments: Any, total: Any) -> Any:
+def _count(builder: Any, lanes: int, bit: Any, of_counts: Any, total: Any) -> Any:
     """Return a total [lanes] with what the count of a bit gives."""
-    counts, line, taps, worth = arguments
+    counts, line, taps, worth = of_counts
     column = builder.and_(bit, ir.Constant(WORD, 7))
     place = builder.add(builder.mul(builder.lshr(bit, ir.Constant(WORD, 3)), line), column)
     count = builder.zext(number_of(builder, counts, place, BYTE), WORD)
@@ -132,31 +128,31 @@ def _count(builder: Any, lanes: int, bit: Any, arguments: Any, total: Any) -> An
 
 
 @intrinsic
-def add_counted(typing, lanes, bits, counts, line, taps, worth, onto, sums):  # type: ignore[no-untyped-def]
+def add_counted(typing, lanes, bits, of_counts, onto, sums):  # type: ignore[no-untyped-def]
     """Write to sums float32 [lanes] what lies at ``onto``, plus what each count of a bit that is set is worth.
 
     Parameters
     ----------
     bits
         Bit 8·ky + kx stands for a tap; one is set at least.
-    counts, line
-        Address of the first tap's, uint8; bytes from row to row.
-    taps, worth
-        Addresses of weights float32 [bit, lanes], and of what a count is worth, float32 [256].
+    of_counts
+        Address of the first tap's count, uint8; bytes from row to row; addresses of weights float32 [bit, lanes], and
+        of what a count is worth, float32 [256].
     """
     if not isinstance(lanes, types.IntegerLiteral):
         return None
     width = lanes.literal_value
 
     def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, bits, *of_taps, onto, sums = arguments
+        _, bits, together, onto, sums = arguments
+        of_counts = [builder.extract_value(together, i) for i in range(4)]
         so_far, nothing, entry = vector(builder, onto, width), ir.Constant(WORD, 0), builder.block
         tap, end = builder.append_basic_block("tap"), builder.append_basic_block("end")
         builder.branch(tap)
         builder.position_at_end(tap)
         left, total = builder.phi(WORD), builder.phi(so_far.type)
         bit = builder.cttz(left, ir.Constant(ir.IntType(1), 1))
-        after = _count(builder, width, bit, of_taps, total)
+        after = _count(builder, width, bit, of_counts, total)
         fewer = builder.and_(left, builder.sub(left, ir.Constant(WORD, 1)))
         for phi, first, following in ((left, bits, fewer), (total, so_far, after)):
             phi.add_incoming(first, entry)
@@ -167,4 +163,4 @@ def add_counted(typing, lanes, bits, counts, line, taps, worth, onto, sums):  # 
         return context.get_dummy_value()
 
     address = types.intp
-    return types.void(lanes, types.uint64, address, types.int64, address, address, address, address), generate
+    return types.void(lanes, types.uint64, types.UniTuple(address, 4), address, address), generate

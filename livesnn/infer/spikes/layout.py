@@ -11,7 +11,6 @@ from typing import NamedTuple
 from llvmlite import binding
 from numba import config
 
-from livesnn.infer.spikes.kept import within
 from livesnn.infer.spikes.lanes import FLOAT_BYTES
 from livesnn.infer.spikes.words import records
 
@@ -27,17 +26,9 @@ TICKET = 8
 """int64 a ticket, so that each has a cache line of its own."""
 EPOCH, CALLED, PLACES = 0, 8, 16
 """Where the board, int64 [·], says which step it is, which one others are called to, and has its `Places`."""
-FRAME, BEFORE, AFTER = range(PLACES, PLACES + 3)
-
-
-@within
-def rows_of_marks(band, kernel, stride):  # type: ignore[no-untyped-def]
-    """Return how many rows of counts a band of so many rows may look at, to the end of the last tile."""
-    return (band - 1) * stride + (kernel + TILE - 1) // TILE * TILE
-
-
 LEAST_BAND, MOST_BAND, BAND_BYTES = 4, 8, 1 << 15
-"""Rows of a layer that a thread advances at a time: so many that their sums stay in the first cache."""
+"""Rows of a layer that a thread advances at a time: as many as have their sums in so many bytes, a part of the first
+cache; no fewer, and no more."""
 GAP = 32
 """float32 between the currents of one band and of the next, two cache lines: no two threads write to one."""
 TOTALS = 2
@@ -55,7 +46,7 @@ SIXTEEN, BEGIN_BYTES, MARK_BYTES = 16 * FLOAT_BYTES, 4, 8  # numba takes a produ
 
 
 class Map(NamedTuple):
-    """Neurons [height, width, outputs]; lists alone have no lanes, and a frame's counts nothing else.
+    """Neurons [height, width, outputs]; lists alone have no lanes, and a frame's counts nothing but a border.
 
     Where their bias, membranes, totals [band, TOTALS], marks (a bit for each that spikes, [pixel, chunk]), lists and
     the lists' begins start; how far apart rows of lists, and of begins and marks in pixels, are; the border, in
@@ -82,8 +73,8 @@ class Read(NamedTuple):
     """A convolution of lists (`THROUGH`: of marks); k = 0: of nothing.
 
     Where their beginnings, the weights [chunk, C, k, k, lanes] and scales start, beginnings a row, C, k, stride, how
-    far the first tap is from the border's corner. ``rows``: of weights a chunk. `COUNTS`: a row of marks is
-    ``across`` bytes wide; the scales are what each count is worth, float32 [256].
+    far the first tap is from the border's corner. ``rows``: of weights a chunk. `COUNTS`: marks of a
+    band [C, across, high], see `counted.mark`; the scales are what each count is worth, float32 [256].
     """
 
     begin: int = 0
@@ -96,6 +87,7 @@ class Read(NamedTuple):
     offset: int = 0
     kind: int = 0
     rows: int = 0
+    high: int = 0
 
 
 class Tap(NamedTuple):
@@ -158,4 +150,5 @@ class Places(NamedTuple):
     bands: int
 
 
+FRAME, BEFORE, AFTER = (PLACES + Places._fields.index(name) for name in ("frame", "before", "after"))
 map_at, read_at, tap_at, places_at = map(records, (Map, Read, Tap, Places))

@@ -29,7 +29,6 @@ from livesnn.infer.spikes.layout import (
     TOTALS,
     Map,
     Read,
-    rows_of_marks,
 )
 from livesnn.weights import Rounded
 
@@ -80,8 +79,10 @@ class Memory:
         kept = self.keep(_by_tap(weights * np.float32(gain), lanes))
         return self._read(source, weights.shape, stride, SWEPT if swept else FLOATS, kept)
 
-    def read_counts(self, source: Map, weights: FloatArray, worth: FloatArray, stride: int) -> Read:
-        """As `read`, of counts, each of which is ``worth`` [256] so much."""
+    def read_counts(
+        self, source: Map, band: int, weights: FloatArray, worth: FloatArray, stride: int
+    ) -> Read:
+        """As `read`, of counts, each of which is ``worth`` [256] so much, in bands of so many rows."""
         outputs, channels, kernel, _ = weights.shape
         tiles, lanes = -(-kernel // TILE), _lanes(outputs)
         room = tiles * TILE - kernel
@@ -90,7 +91,8 @@ class Memory:
         read = self._read(source, weights.shape, stride, COUNTS, self.keep(tiled), self.keep(worth))
         border = -(-source.pad // 8) * 8
         across = border // 8 + -(-(source.width + source.pad) // 8) + tiles + 1
-        return read._replace(across=across, offset=border - source.pad, rows=tiled[0, ..., 0].size)
+        high, rows = (band - 1) * stride + tiles * TILE, tiled[0, ..., 0].size
+        return read._replace(across=across, offset=border - source.pad, rows=rows, high=high)
 
     def read_rounded(self, source: Map, rounded: Rounded, *, times: int, stride: int = 1) -> Read:
         """As `read`, of bytes; ``times``: how often lists may name a channel, which each time counts that part."""
@@ -118,7 +120,7 @@ class Memory:
         return self._read(source, (1, 1, kernel, kernel), stride, LISTED, 0)
 
     def map(self, shape: Shape, bias: FloatArray | None = None, *, times: int = 1, pad: int = PAD) -> Map:
-        """Return the `LAYER` of neurons [C, H, W], each listed so many times at most; without bias: no neurons."""
+        """Return the `Map` of neurons [C, H, W], each listed so many times at most; without bias: no neurons."""
         outputs, height, width = shape
         kept = 0 if bias is None else self.keep(bias)
         lanes = 0 if bias is None else _lanes(outputs)
@@ -159,11 +161,6 @@ def _by_tap(weights: npt.NDArray[Any], lanes: int) -> npt.NDArray[Any]:
     _, inputs, kernel, _ = weights.shape
     chunks = weights.reshape(-1, lanes, inputs, kernel, kernel).transpose(0, 2, 3, 4, 1)
     return np.ascontiguousarray(chunks)
-
-
-def bytes_of_marks(counts: Map, band: int, read: Read) -> int:
-    """Return how large the marks [C, across, row] of the counts are that a band of neurons reads."""
-    return counts.outputs * read.across * rows_of_marks(band, read.kernel, read.stride) + 16
 
 
 def _lanes(outputs: int) -> int:

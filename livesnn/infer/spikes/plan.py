@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
+from livesnn.infer.spikes.lanes import SHORT_BYTES
 from livesnn.infer.spikes.layout import Map, Read, Tap
-from livesnn.infer.spikes.memory import FloatArray, Memory, Shape, bytes_of_marks
+from livesnn.infer.spikes.memory import FloatArray, Memory, Shape
 from livesnn.infer.synops import fan_out
 from livesnn.weights import POOLED as POOL_SIZE
 from livesnn.weights import Rounded, Weights, rounded_kernels
@@ -25,14 +26,15 @@ class Plan(NamedTuple):
     Attributes
     ----------
     layers, reads, taps
-        int64, `Map` [n]: the counts, the stem, the lists of the pool behind it, all others; `Read` [n, 2]: what each
-        reads, and its skip; `Tap` [2]. Counts and pool are lists only, of no neurons.
+        int64, `Map` [n]: the frame's counts, the stem, the lists of the pool behind it, all others; `Read` [n, 2]:
+        what each reads, and its skip; `Tap` [2]. The pool's are lists only, of no neurons; of the counts there is
+        only their shape.
     weights, rounded, lists, begins, marks, totals, currents
         float32, int8, uint16, int32, int64 and twice float32 [·]: what the rows of those point into.
     bias
         float32 [16·n]: the read-out's, with zeros behind it.
     scratch
-        Most sums of a band; or bytes of marks, if they are more.
+        Most sums of a band; or the int16 that its marks of counts need, if they are more.
     reach
         float64 [n]: synapses that a spike of a layer reaches, on average; 0 of counts and pool.
     """
@@ -65,8 +67,8 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     bias = np.zeros(_sixteens(shapes[-1][0]), np.float32)
     bias[: shapes[-1][0]] = tensors.take("classify.bias", shapes[-1])
     lists, begins, marks, totals, currents = memory.lists()
-    sums = (row.layer.band * row.layer.width * row.layer.outputs for row in rows)
-    scratch = max(bytes_of_marks(rows[0].layer, rows[1].layer.band, rows[1].read), *sums)
+    sums, counted = (row.layer.band * row.layer.width * row.layer.outputs for row in rows), rows[1].read
+    scratch = max(-(-counted.inputs * counted.across * counted.high // SHORT_BYTES), *sums)
     stem, *blocks = fan_out(card)
     reach = np.array([0.0, stem, 0.0, *blocks])
     return Plan(
@@ -120,7 +122,7 @@ def _rows(tensors: _Tensors, memory: Memory, card: ModelCard, shapes: list[Shape
     weights, bias = tensors.convolution("stem", shapes[0][0], size[0], spec.stem_kernel)
     stem = memory.map(shapes[0], bias)
     worth = np.minimum(np.arange(256, dtype=np.float32), card.input.count_max) * np.float32(card.input.scale)
-    read = memory.read_counts(counts, weights, worth, spec.stem_stride)
+    read = memory.read_counts(counts, stem.band, weights, worth, spec.stem_stride)
     yield _Row(stem, read)
     pooled = (shapes[0][0], *(-(-side // spec.stem_pool_stride) for side in shapes[0][1:]))
     source, times = memory.map(pooled, times=POOL_SIZE), POOL_SIZE

@@ -192,7 +192,7 @@ def reads_of(lanes: int) -> Callable[..., None]:
         pixels = (y1 - y0) * layer.width
         step = read.rows * lanes
         if read.kind == COUNTS:
-            mark(read, y0, y1, layer, at, shorts)
+            mark(read, y0, y1, at, shorts)
         for chunk in range(layer.outputs // lanes):
             to = sums + chunk * pixels * lanes * FLOAT_BYTES
             bias = at.weights + (layer.bias + chunk * lanes) * FLOAT_BYTES
@@ -204,13 +204,13 @@ def reads_of(lanes: int) -> Callable[..., None]:
                 continue
             weights = at.weights + (read.weights + chunk * step) * FLOAT_BYTES
             if read.kind == COUNTS:
-                add_counts(read, y0, y1, layer, weights, bias, at, to, shorts)
+                add_counts(read, y0, y1, layer.width, weights, bias, at, to, shorts)
                 continue
             if first:
                 for pixel in range(pixels):
                     copy(lanes, bias, to + pixel * lanes * FLOAT_BYTES)
             add_weighted(read, y0, y1, layer.width, weights, at, to)
         if read.kind == COUNTS:
-            unmark(read, layer, shorts)
+            unmark(read, shorts)
 
     return add_read

@@ -77,7 +77,7 @@ def _read_out(layer, tap, y0, y1, at):  # type: ignore[no-untyped-def]
 
 @within
 def _do_band(number, band, rule, at, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
-    """List a band's counts, or what a pool sees of it, or advance its neurons, and the read-out by their spikes."""
+    """List what a pool sees of a band, or advance its neurons, and the read-out by their spikes."""
     layer, read = map_at(at.layers, number), read_at(at.reads, 2 * number)
     y0, y1 = band * layer.band, min((band + 1) * layer.band, layer.height)
     if read.kind == LISTED:

@@ -52,7 +52,7 @@ def _numbers(kind: Any) -> tuple[Any, Any]:
 count_at, put_count = _numbers(BYTE)
 spike_at, put_spike = _numbers(SHORT)
 begin_at, put_begin = _numbers(BEGIN)
-marks_at, put_mark = _numbers(WORD)
+marks_at = _numbers(WORD)[0]
 
 
 def records(kind: type[tuple[Any, ...]]) -> Any:
@@ -72,6 +72,18 @@ def records(kind: type[tuple[Any, ...]]) -> Any:
         return types.NamedUniTuple(types.int64, fields, kind)(types.intp, types.int64), generate
 
     return record_at
+
+
+@intrinsic
+def word_at(typing, address):  # type: ignore[no-untyped-def]
+    """Return the int64 at an address, which may be any."""
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        word = builder.load(builder.inttoptr(arguments[0], WORD.as_pointer()))
+        word.align = 1
+        return word
+
+    return types.int64(types.intp), generate
 
 
 @intrinsic
