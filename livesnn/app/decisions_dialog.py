@@ -87,6 +87,8 @@ class DecisionsDialog(Dialog):
         buttons = self.findChildren(QDialogButtonBox)[0]
         self.defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
         self.defaults.setAutoDefault(False)
+        # It is the default button, with which Tab would never come to this one.
+        buttons.setFocusProxy(None)  # type: ignore[arg-type]  # PySide's stubs know of no None
         self.defaults.clicked.connect(self.reset)
 
     @Slot()
@@ -97,9 +99,9 @@ class DecisionsDialog(Dialog):
 
     def _show_values(self, decider: Decider) -> None:
         self._keep_percent = None if decider.keep is None else 100 * decider.keep
-        self.threshold.setValue(100 * decider.threshold)
+        self.threshold.show_share(decider.threshold)
         self._follow_threshold()
-        self.smoothing.setValue(100 * decider.smoothing)
+        self.smoothing.show_share(decider.smoothing)
         self.classes.show_rules(decider.deny, decider.thresholds)
 
     def accept(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+from livesnn.errors import LivesnnError
 
 if TYPE_CHECKING:
     from livesnn.app.playing.wanted import WantedDecisions
@@ -26,9 +28,9 @@ class _Flags:
     """Share of a frame's probabilities that is those of the frame before: steadier, and later. Default: 0; in the
     window what was chosen last."""
 
-    class_thresholds: dict[str, float] = field(default_factory=dict)
-    """Classes that have a threshold of their own, and which: other 0.7 air_drums 0.4. In the window, as the next two,
-    of the model that it opens with."""
+    class_threshold: tyro.conf.UseAppendAction[tuple[tuple[str, float], ...]] = ()
+    """A class that has a threshold of its own, and which: other 0.7. In the window, as the next two, of the model
+    that it opens with."""
 
     allow: tuple[str, ...] = ()
     """Decide these classes alone."""
@@ -41,9 +43,10 @@ class _Flags:
         """What is asked for, whether it can be or not."""
         from livesnn.app.playing.wanted import WantedDecisions  # without Qt
 
-        return WantedDecisions(
-            self.threshold, self.keep, self.smoothing, self.class_thresholds, self.allow, self.deny
-        )
+        thresholds = dict(self.class_threshold)
+        if len(thresholds) < len(self.class_threshold):
+            raise LivesnnError("--class-threshold names a class twice: leave one out")
+        return WantedDecisions(self.threshold, self.keep, self.smoothing, thresholds, self.allow, self.deny)
 
 
 Decisions = Annotated[_Flags, tyro.conf.arg(name="")]

@@ -162,7 +162,7 @@ def evaluate(
     decider = decisions.wanted.decider(Decider())
     if stream is None and decider != Decider():
         raise DataError(
-            "--threshold, --keep, --smoothing, --class-thresholds, --allow and --deny need --stream: "
+            "--threshold, --keep, --smoothing, --class-threshold, --allow and --deny need --stream: "
             "a clip is always decided"
         )
     loaded = load_model(model, engine)

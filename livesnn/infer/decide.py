@@ -79,7 +79,7 @@ class Decider:
         Least probability of the winner, 0..1; below it the decision is "nothing" (None).
     keep
         A decision stands until another class reaches its threshold or its own probability falls below this, whatever
-        its class (hysteresis); None: KEPT of its class's threshold.
+        its class (hysteresis); None: KEPT of its class's threshold, or of ``threshold`` if that is higher.
     smoothing
         Share of the probabilities of the frame before in those of a frame, 0 to below 1.
     temperature
@@ -99,9 +99,9 @@ class Decider:
     deny: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, value in [("", self.threshold), *self.thresholds.items()]:
+        for name, value in [(None, self.threshold), *self.thresholds.items()]:
             if not 0 <= value <= 1:
-                of = f" of {name}" if name else ""
+                of = "" if name is None else f" of {name!r}"
                 raise LivesnnError(f"the decision threshold{of} is {value}: give a probability from 0 to 1")
         if self.keep is not None and not 0 <= self.keep <= self.threshold:
             raise LivesnnError(
@@ -146,7 +146,8 @@ class Decider:
             return Decision(label if self._may(label) else None, confidence, likely)
         if before.label is not None and self._may(before.label):
             kept = float(likely[card.classes.index(before.label)])
-            if kept >= (KEPT * self._threshold(before.label) if self.keep is None else self.keep):
+            usual = KEPT * max(self.threshold, self._threshold(before.label))
+            if kept >= (usual if self.keep is None else self.keep):
                 return Decision(before.label, kept, likely)
         return Decision(None, confidence, likely)
 

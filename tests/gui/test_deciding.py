@@ -155,7 +155,9 @@ def chosen(dialog: DecisionsDialog) -> Decider:
     return said[-1]
 
 
-@pytest.mark.parametrize("decider", [Decider(), STRICT, Decider(0.725, thresholds={"1": 0.9}, deny=("7",))])
+@pytest.mark.parametrize(
+    "decider", [Decider(), STRICT, Decider(0.7251, thresholds={"1": 0.9999, "2": 0.0}, deny=("7",))]
+)
 def test_what_is_not_changed_stays(qtbot: QtBot, decider: Decider) -> None:
     assert chosen(dialog_of(qtbot, decider)) == decider
 
@@ -186,6 +188,8 @@ def test_a_threshold_of_its_own_is_typed_behind_the_dash_and_deleted(qtbot: QtBo
     assert box.text() == "–"
     QTest.keyClicks(box, "abc")
     assert chosen(dialog) == Decider()
+    QTest.keyClicks(box, "7,5")
+    assert chosen(dialog) == Decider(thresholds={"4": 0.075})
 
 
 def test_the_keys_mark_classes_after_a_threshold_was_edited(qtbot: QtBot) -> None:
@@ -273,7 +277,7 @@ def test_flags_are_on_top_of_what_was_chosen_last() -> None:
     [
         ({"threshold": 1.5}, "the decision threshold is 1.5: give a probability from 0 to 1"),
         ({"keep": 0.9}, "a decision is kept down to 0.9: give a probability from 0 to the threshold, 0.5"),
-        ({"thresholds": {"3": 2.0}}, "the decision threshold of 3 is 2.0: give a probability from 0 to 1"),
+        ({"thresholds": {"3": 2.0}}, "the decision threshold of '3' is 2.0: give a probability from 0 to 1"),
         ({"smoothing": 1.0}, "the smoothing is 1.0: give a share from 0 to below 1"),
         ({"allow": ["1"], "deny": ["1"]}, "1 is allowed and denied: leave it out of one"),
     ],

@@ -32,6 +32,7 @@ def test_damaged_settings_are_the_defaults_and_can_be_changed(tmp_path: Path, da
     assert settings.now == Remembered()
     settings.change(loop=False)
     assert Settings(file).now == Remembered(loop=False)
+    assert (tmp_path / "settings.json.unread").read_bytes() == damage  # nothing is lost
 
 
 def test_settings_are_on_disk_at_once(tmp_path: Path) -> None:

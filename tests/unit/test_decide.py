@@ -11,6 +11,7 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.cli import COMMANDS
+from livesnn.cli.deciding import AS_USUAL
 from livesnn.errors import LivesnnError
 from livesnn.infer.decide import UNDECIDED, Decider, Decision, FloatArray, probabilities, winner
 
@@ -176,6 +177,18 @@ def test_a_label_the_model_lacks_is_refused(label: str) -> None:
 def test_the_commands_decide_as_usual_unless_they_are_told(command: str) -> None:
     flags = inspect.signature(COMMANDS[command]).parameters["decisions"].default
     assert flags.wanted.decider(Decider()) == Decider()
+
+
+def test_a_class_that_is_named_twice_is_refused() -> None:
+    twice = replace(AS_USUAL, class_threshold=(("one", 0.1), ("two", 0.5), ("one", 0.2)))
+    with pytest.raises(LivesnnError, match="--class-threshold names a class twice"):
+        _ = twice.wanted
+
+
+def test_a_class_with_a_low_threshold_does_not_stand_against_a_far_likelier_one() -> None:
+    decider = Decider(threshold=0.5, thresholds={"one": 0.0, "two": 0.9})
+    rates = np.log(np.array([0.05, 0.1, 0.85], np.float32))
+    assert decider.decide(rates, rates, card("membrane"), Decision("one", 0.6)).label is None
 
 
 def test_what_stands_ends_at_a_share_of_its_own_class_s_threshold() -> None:

@@ -19,6 +19,7 @@ from livesnn.events.preroll import LONGEST_S
 from livesnn.files import replace_file
 from livesnn.infer import Engine
 from livesnn.infer.decide import Decider
+from livesnn.report import say
 
 FILE = "LIVESNN_SETTINGS"
 """Environment variable: a file to remember in, in place of the user's own."""
@@ -121,9 +122,14 @@ def user_settings() -> Settings:
 
 
 def _read(file: Path) -> Remembered:
+    """Return what is in a file; one that can't be read is kept beside it, and said."""
     if not file.is_file():  # reading a pipe would wait for ever
         return Remembered()
     try:
         return msgspec.json.decode(file.read_bytes(), type=Remembered)
-    except (OSError, msgspec.DecodeError, UnicodeError, LivesnnError):  # missing, damaged, of another version
+    except (OSError, msgspec.DecodeError, UnicodeError, LivesnnError) as error:
+        aside = file.with_name(f"{file.name}.unread")
+        with suppress(OSError):
+            replace_file(aside, file.read_bytes())
+            say(f"{file}: {error}: begins with the defaults; what was there is in {aside.name}")
         return Remembered()

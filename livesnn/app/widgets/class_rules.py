@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QLocale, Qt
 from PySide6.QtGui import QFocusEvent, QValidator, QWheelEvent
 from PySide6.QtWidgets import QDoubleSpinBox, QHeaderView, QTreeWidget, QTreeWidgetItem
 
@@ -38,6 +38,7 @@ class ClassRules(QTreeWidget):
         item = QTreeWidgetItem([style.readable(name)])
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
         box = OwnShareBox(f"Threshold of {style.readable(name)}")
+        item.setToolTip(_NAME, name)
         self.addTopLevelItem(item)
         self.setItemWidget(item, _THRESHOLD, box)
         return item, box
@@ -46,7 +47,7 @@ class ClassRules(QTreeWidget):
         """Mark all but the denied ones; a class that isn't among ``thresholds`` has none of its own."""
         for name, (_, box) in self._rows.items():
             self.mark(name, marked=name not in denied)
-            box.show_share(thresholds.get(name))
+            box.show_own(thresholds.get(name))
 
     def mark(self, name: str, *, marked: bool) -> None:
         """Mark a class, or not."""
@@ -95,11 +96,23 @@ class ShareBox(QDoubleSpinBox):
         self.setFixedSize(96, BOX_PIXELS)
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.setKeyboardTracking(False)  # a number half typed is none yet
+        self.setLocale(QLocale.c())  # a point, as `textFromValue` writes it; a comma is taken for one
+        self._shown = 0.0
+
+    def show_share(self, share: float) -> None:
+        """Show a share, to one digit behind the point."""
+        self._shown = share
+        self.setValue(100 * share)
 
     @property
     def share(self) -> float:
-        """What is asked for, 0..1."""
-        return self.value() / 100
+        """What is asked for, 0..1: what was shown, to all its digits, until it is another."""
+        share = abs(round(self.value() / 100, 3))
+        return self._shown if share == round(self._shown, 3) else share
+
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+        """Take a comma for a point."""
+        return super().validate(text.replace(",", "."), position)
 
     def textFromValue(self, value: float) -> str:  # noqa: N802 (Qt's name)
         """Return no more digits than it has."""
@@ -125,9 +138,12 @@ class OwnShareBox(ShareBox):
         """What is asked for, 0..1, or nothing."""
         return None if self.value() < 0 else self.share
 
-    def show_share(self, share: float | None) -> None:
+    def show_own(self, share: float | None) -> None:
         """Show a share, or that there is none."""
-        self.setValue(self.NONE if share is None else 100 * share)
+        if share is None:
+            self.setValue(self.NONE)
+        else:
+            self.show_share(share)
 
     def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
         """Take the dash for nothing, beside what is typed."""
@@ -144,7 +160,7 @@ class OwnShareBox(ShareBox):
         return super().valueFromText(bare) if bare else self.NONE
 
     def _bare(self, text: str) -> str:
-        return text.replace(NOTHING, "").removesuffix(self.suffix()).strip()
+        return text.replace(NOTHING, "").removesuffix(self.suffix()).strip().removeprefix("-")
 
     def stepBy(self, steps: int) -> None:  # noqa: N802 (Qt's name)
         """Step; from nothing to what is usual."""
