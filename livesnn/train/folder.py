@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from livesnn.card import BY_TABLE, Accuracy, ModelCard
+from livesnn.card import BY_TABLE, Accuracy, ModelCard, Split
 from livesnn.infer import load_model
 from livesnn.snn.checkpoint import save_network
 from livesnn.snn.export import onnx_step, write_onnx
@@ -92,26 +92,30 @@ def _confusion(measured: Evaluation) -> str:
     return f"| | {' | '.join(measured.classes)} |\n|---{'|---' * len(measured.classes)}|\n{rows}"
 
 
+def _validation(split: Split | None) -> str:
+    """Return what the validation clips are."""
+    if split is None:
+        return "clips of its own"
+    if split.protocol == BY_TABLE:
+        return "what the table of the recordings says"
+    if split.clips:
+        return "of classes with one group its last clips: the accuracy is too high"
+    part = f"training part of {split.protocol}" if split.protocol else "training part"
+    kept = f"{len(split.groups)} whole groups" if split.groups else f"{split.fraction:.0%}"
+    return f"{kept} of the {part}, by seed {split.seed}"
+
+
 def _describe(card: ModelCard, measured: Evaluation) -> str:
     """Return the card as Markdown."""
     spec, neuron = card.input, card.neuron
     rule = (
         f"{spec.slice.delta_t_us / 1000:g} ms" if spec.slice.delta_t_us else f"{spec.slice.n_events} events"
     )
+    made = f"{card.network.kind}, {len(card.states)} layers, widths {list(card.network.widths)}"
     scaled = f", of {spec.cell_pixels:g} sensor pixels a pixel" if spec.cell_pixels else ""
-    split = card.split
-    validation = "clips of its own"
-    if split and split.protocol == BY_TABLE:
-        validation = "what the table of the recordings says"
-    elif split and split.clips:
-        validation = "of classes with one group its last clips: the accuracy is too high"
-    elif split:
-        part = f"training part of {split.protocol}" if split.protocol else "training part"
-        kept = f"{len(split.groups)} whole groups" if split.groups else f"{split.fraction:.0%}"
-        validation = f"{kept} of the {part}, by seed {split.seed}"
     return f"""# {card.name}
 
-{card.network.kind}, widths {list(card.network.widths)}, {len(card.classes)} classes, trained on {card.dataset}.
+{made}, {len(card.classes)} classes, trained on {card.dataset}.
 
 | | |
 |---|---|
@@ -126,7 +130,7 @@ def _describe(card: ModelCard, measured: Evaluation) -> str:
 | hidden density | {measured.density:.4f} spikes a neuron a step |
 | synaptic operations | {measured.synops_per_frame / 1e6:.2f} million a frame |
 | multiplications | {measured.macs_per_frame / 1e6:.2f} million a frame |
-| validation | {validation} |
+| validation | {_validation(card.split)} |
 | commit | {card.commit} |
 | command | `{card.command}` |
 

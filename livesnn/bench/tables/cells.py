@@ -69,11 +69,14 @@ _OBJECTS = Column(
 )  # fmt: skip
 """Settings as in models/README.md."""
 _VIDEO = {
-    "windows": 3, "batch": 16, "validation": 0.2, "dropout": 0.2, "burn_in": 10,
+    "windows": 3, "batch": 16, "validation": 0.2, "burn_in": 0,
     "augmentation": Augmentation(mirror=0.5, gain=0.3, scale=0.3, shift_pixels=8.0, drop=0.5),
 }  # fmt: skip
-_VIDEO_BLOCKS = {"analog_epochs": 1, "widths": (64, 128, 128, 128), "strides": (1, 2, 1, 1), "final_pool": 8}
-"""STS-ResNet's; both as in models/README.md."""
+_VIDEO_BLOCKS = {
+    "analog_epochs": 1, "alpha": 0.8, "widths": (64, 128, 128, 128), "strides": (1, 2, 1, 1),
+    "sub_blocks": (1, 1, 1, 1), "final_pool": 8,
+}  # fmt: skip
+"""STS-ResNet's; both as in models/README.md: windows from zero state, as an ANN has none to carry."""
 
 COLUMNS: dict[TableName, dict[str, Column]] = {
     "table1": {
