@@ -96,7 +96,8 @@ COLUMNS: dict[TableName, dict[str, Column]] = {
         "ucf101": Column("UCF-101", "UCF-101", "ucf101", settings=_VIDEO),
         "ucf6": Column(
             "UCF-6", "UCF-101", "ucf101", split="validation", settings=_VIDEO | {"only": UCF6},
-            note="six of UCF-101's 101 classes; measured on groups kept for validation, which chose the epoch",
+            note="six of UCF-101's 101 classes; measured on groups kept for validation, which chose the epoch; "
+            "STS-ResNet of ten layers, from zero state",
         ),
         "hmdb51": Column("HMDB51", "HMDB51", "hmdb51", settings=_VIDEO),
     },
