@@ -475,6 +475,18 @@ def test_a_resumed_training_names_the_flag_that_differs(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("sub_blocks", "layers"), [((2, 2, 2, 2), 18), ((1, 1, 1, 1), 10), ((1, 2, 1, 1), 12)]
+)
+def test_a_model_says_how_deep_it_is(tmp_path: Path, sub_blocks: tuple[int, ...], layers: int) -> None:
+    net = build_network(TrainConfig(width=2, sub_blocks=sub_blocks).card(tuple("ab"))).eval()
+    clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), tuple("ab"))
+    write_model_folder(net, tmp_path, net.card, clips, tmp_path / "run")
+    page = (tmp_path / "README.md").read_text()
+    assert f"sts_resnet, {layers} layers, widths [2, 2, 2, 2], 2 classes" in page
+    assert "| validation | clips of its own |" in page
+
+
 def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_replaces_an_older_one(
     tmp_path: Path,
 ) -> None:

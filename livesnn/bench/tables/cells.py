@@ -77,6 +77,7 @@ _VIDEO_BLOCKS = {
     "sub_blocks": (1, 1, 1, 1), "final_pool": 8,
 }  # fmt: skip
 """STS-ResNet's; both as in models/README.md: windows from zero state, as an ANN has none to carry."""
+_TEN_LAYERS = "STS-ResNet of ten layers, from zero state"
 
 COLUMNS: dict[TableName, dict[str, Column]] = {
     "table1": {
@@ -93,13 +94,13 @@ COLUMNS: dict[TableName, dict[str, Column]] = {
         "nmnist-1000": _NMNIST._replace(settings={"simulated": 900}),
         "dvs-gesture": Column("DVS-Gesture", "DVS-Gesture", "dvs-gesture"),
         "cifar10-dvs": Column("CIFAR10-DVS", "CIFAR10-DVS", "cifar10-dvs"),
-        "ucf101": Column("UCF-101", "UCF-101", "ucf101", settings=_VIDEO),
+        "ucf101": Column("UCF-101", "UCF-101", "ucf101", _TEN_LAYERS, settings=_VIDEO),
         "ucf6": Column(
             "UCF-6", "UCF-101", "ucf101", split="validation", settings=_VIDEO | {"only": UCF6},
             note="six of UCF-101's 101 classes; measured on groups kept for validation, which chose the epoch; "
-            "STS-ResNet of ten layers, from zero state",
+            + _TEN_LAYERS,
         ),
-        "hmdb51": Column("HMDB51", "HMDB51", "hmdb51", settings=_VIDEO),
+        "hmdb51": Column("HMDB51", "HMDB51", "hmdb51", _TEN_LAYERS, settings=_VIDEO),
     },
     "fig7": {"nmnist-1000": _NMNIST, "objects": _OBJECTS},
 }  # fmt: skip
