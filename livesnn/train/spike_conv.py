@@ -18,15 +18,17 @@ import torch
 from numba import types
 from torch import Tensor, nn
 
-from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_times, float_at, marked_floats
+from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_times, float_at, marked_floats, narrow, widen
 from livesnn.infer.spikes.words import lowest
 from livesnn.threads import pool
 
+HALF_BYTES = 2  # of a bfloat16
 LANES = (32, 16)
 """Channels at a time: the largest that divides both sides of a kernel."""
-DENSEST = 0.2
-"""Share of inputs that aren't zero above which torch's convolution is taken. Both take as long at 0.25 to 0.3 (64
-channels, 7×7 and 32×32, one thread of an AMD EPYC with AVX2)."""
+DENSEST = {torch.float32: 0.2, torch.bfloat16: 0.08}
+"""Share of inputs that aren't zero above which torch's convolution is taken. Both take as long at 0.25 to 0.3 in
+float32 (64 channels, 7×7 and 32×32, one thread of an AMD EPYC with AVX2), at 0.1 in bfloat16 (64 and 128 channels,
+8×8 to 16×16, one of an AMD EPYC with AVX512-BF16)."""
 SAMPLED = 8
 """That share is counted on every eighth image."""
 PARTS, MOST_PARTS = 4, 32
@@ -38,7 +40,7 @@ def convolve_spikes(net: nn.Module) -> None:
     """Replace the convolutions of a network that can skip zeros by such as do; they keep their weights.
 
     Those of any odd kernel and stride, between multiples of 16 channels, padded by half of the kernel. They skip
-    zeros on a processor and in float32, where inputs are sparse; all else is torch's.
+    zeros on a processor, in float32 or bfloat16, where inputs are sparse; all else is torch's.
     """
     for module in list(net.modules()):
         for name, child in module.named_children():
@@ -66,19 +68,20 @@ class SpikeConv2d(nn.Conv2d):
         return made
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what a Conv2d does, of x [N, C, H, W] and finite weights, to float32's rounding.
+        """Return what a Conv2d does, of x [N, C, H, W] and finite weights, to its dtype's rounding.
 
         In channels last where zeros are skipped; the gradient can be taken once there.
         """
-        if not self._takes(x) or _share(x) > DENSEST:
+        if not self._takes(x) or _share(x) > DENSEST[x.dtype]:
             return super().forward(x)
         out: Tensor = _SpikeConv.apply(x, self.weight, self.stride[0])
         return out if self.bias is None else out + self.bias[:, None, None]
 
     def _takes(self, x: Tensor) -> bool:
-        floats = all(of.device.type == "cpu" and of.dtype == torch.float32 for of in (x, self.weight))
+        wanted = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        known = x.dtype == wanted in DENSEST and self.weight.dtype == torch.float32
         fits = x.ndim == 4 and x.shape[1] == self.in_channels
-        return floats and fits and not torch.is_autocast_enabled("cpu")
+        return known and fits and x.device.type == self.weight.device.type == "cpu"
 
 
 def _share(x: Tensor) -> float:
@@ -108,7 +111,7 @@ class _SpikeConv(torch.autograd.Function):
         grad = grad.contiguous(memory_format=torch.channels_last)
         by_input, by_weight = None, None
         if ctx.needs_input_grad[0]:
-            by_input = _by_input(grad, x, weight, ctx.stride)
+            by_input = _by_input(grad, x, weight.to(grad.dtype), ctx.stride)
         if ctx.needs_input_grad[1]:
             sums = weight.new_zeros(weight.permute(1, 2, 3, 0).shape)
             _over_spikes(x, sums, grad, ctx.stride, forward=False)
@@ -131,12 +134,13 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
     Parameters
     ----------
     x, out
-        [N, C, H, W] and [N, O, H', W'], in channels last.
+        float32 or bfloat16 [N, C, H, W] and [N, O, H', W'], in channels last.
     weights
-        [C, k, k, O].
+        float32 [C, k, k, O].
     """
     channels, kernel, _, outputs = weights.shape
-    spread = _spread(next(n for n in LANES if channels % n == 0 and outputs % n == 0), forward)
+    lanes = next(n for n in LANES if channels % n == 0 and outputs % n == 0)
+    spread = _spread(lanes, forward, x.dtype == torch.bfloat16)
     sizes = (*x.shape[1:], *out.shape[1:], kernel, stride)
     threads = torch.get_num_threads()
     parts = max(min(PARTS * threads, MOST_PARTS, len(x)), 1) if threads > 1 else 1
@@ -158,37 +162,66 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
 
 
 @cache
-def _spread(lanes: int, forward: bool) -> Callable[..., None]:
-    """Return what spreads spikes so many channels at a time; each is compiled in a second or so, once a process."""
+def _spread(lanes: int, forward: bool, halves: bool) -> Callable[..., None]:
+    """Return what spreads spikes so many channels at a time; each is compiled in a second or so, once a process.
+
+    ``halves``: of bfloat16, an image at a time as float32.
+    """
+    of_pixels = _of_pixels(lanes, forward)
 
     @numba.njit(nogil=True)
     def spread(x, first, last, sizes, weights, out):  # type: ignore[no-untyped-def]
+        channels, height, width, outputs, rows, columns, _, _ = sizes
+        inputs, results = channels * height * width, outputs * rows * columns
+        wide = np.empty(inputs + results if halves else 0, np.float32)
+        image, result = wide.ctypes.data, wide.ctypes.data + inputs * FLOAT_BYTES
+        for number in range(first, last):
+            if not halves:
+                here, there = number * inputs * FLOAT_BYTES, number * results * FLOAT_BYTES
+                of_pixels(x + here, sizes, weights, out + there)
+                continue
+            given, taken = x + number * inputs * HALF_BYTES, out + number * results * HALF_BYTES
+            for at in range(0, inputs, lanes):
+                widen(lanes, given + at * HALF_BYTES, image + at * FLOAT_BYTES)
+            for at in range(0, results, lanes):
+                widen(lanes, taken + at * HALF_BYTES, result + at * FLOAT_BYTES)
+            of_pixels(image, sizes, weights, result)
+            if forward:
+                for at in range(0, results, lanes):
+                    narrow(lanes, result + at * FLOAT_BYTES, taken + at * HALF_BYTES)
+
+    return spread
+
+
+def _of_pixels(lanes: int, forward: bool) -> Callable[..., None]:
+    """Return what spreads the spikes of one image, float32."""
+
+    @numba.njit(nogil=True)
+    def of_pixels(pixel, sizes, weights, out):  # type: ignore[no-untyped-def]
         channels, height, width, outputs, rows, columns, kernel, stride = sizes
         taps = np.empty((kernel * kernel, 2), np.int64)
         size, line = outputs * FLOAT_BYTES, channels * FLOAT_BYTES
-        pixel = x + first * height * width * line
-        for image in range(first, last):
-            for place in range(height * width):
-                reached = _reached(taps, place // width, place % width, rows, columns, kernel, stride)
-                for part in range(0, channels, lanes):
-                    marks = marked_floats(lanes, pixel + part * FLOAT_BYTES)
-                    while marks:
-                        channel = part + lowest(marks)
-                        marks &= marks - types.uint64(1)
-                        value = float_at(pixel + channel * FLOAT_BYTES)
-                        of_channel = weights + channel * kernel * kernel * size
-                        for tap in range(reached):
-                            weight = of_channel + taps[tap, 0] * size
-                            output = out + (image * rows * columns + taps[tap, 1]) * size
-                            for lane in range(0, size, lanes * FLOAT_BYTES):
-                                here, there = weight + lane, output + lane
-                                if forward:
-                                    add_times(lanes, there, here, value)
-                                else:
-                                    add_times(lanes, here, there, value)
-                pixel += line
+        for place in range(height * width):
+            reached = _reached(taps, place // width, place % width, rows, columns, kernel, stride)
+            for part in range(0, channels, lanes):
+                marks = marked_floats(lanes, pixel + part * FLOAT_BYTES)
+                while marks:
+                    channel = part + lowest(marks)
+                    marks &= marks - types.uint64(1)
+                    value = float_at(pixel + channel * FLOAT_BYTES)
+                    of_channel = weights + channel * kernel * kernel * size
+                    for tap in range(reached):
+                        weight = of_channel + taps[tap, 0] * size
+                        output = out + taps[tap, 1] * size
+                        for lane in range(0, size, lanes * FLOAT_BYTES):
+                            here, there = weight + lane, output + lane
+                            if forward:
+                                add_times(lanes, there, here, value)
+                            else:
+                                add_times(lanes, here, there, value)
+            pixel += line
 
-    return spread
+    return of_pixels
 
 
 @numba.njit(inline="always")

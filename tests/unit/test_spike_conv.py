@@ -142,7 +142,7 @@ def test_no_image_is_no_image() -> None:
     assert SpikeConv2d.like(nn.Conv2d(16, 32, 3, 2, 1))(torch.zeros(0, 16, 5, 5)).shape == (0, 32, 3, 3)
 
 
-@pytest.mark.parametrize("share", [DENSEST + 0.1, 1.0])
+@pytest.mark.parametrize("share", [DENSEST[torch.float32] + 0.1, 1.0])
 def test_inputs_that_are_hardly_sparse_are_convolved_by_torch(spread: list[bool], share: float) -> None:
     conv = nn.Conv2d(16, 16, 3, padding=1)
     x = some_spikes(8, 16, 8, 8, share=share)
@@ -150,10 +150,48 @@ def test_inputs_that_are_hardly_sparse_are_convolved_by_torch(spread: list[bool]
     assert spread == []
 
 
-def test_bf16_is_convolved_by_torch(spread: list[bool]) -> None:
-    conv = SpikeConv2d.like(nn.Conv2d(16, 16, 3, padding=1))
+def halved(conv: nn.Conv2d, x: Tensor) -> list[Tensor]:
+    """Return what `through` does, of bfloat16 under autocast."""
     with torch.autocast("cpu", torch.bfloat16):
-        assert conv(some_spikes(8, 16, 8, 8)).dtype == torch.bfloat16
+        return through(conv, x.bfloat16())
+
+
+@pytest.mark.usefixtures("_threads")
+@pytest.mark.parametrize(
+    ("channels", "outputs", "kernel", "stride", "height", "width"),
+    [
+        (64, 64, 3, 1, 7, 7),
+        (64, 128, 3, 2, 8, 8),
+        (32, 16, 3, 2, 9, 5),
+        (48, 16, 5, 1, 6, 11),
+        (16, 48, 1, 2, 7, 4),
+    ],
+)
+def test_bf16_is_convolved_to_its_rounding(
+    spread: list[bool], channels: int, outputs: int, kernel: int, stride: int, height: int, width: int
+) -> None:
+    conv = nn.Conv2d(channels, outputs, kernel, stride, kernel // 2, bias=False)
+    x = some_spikes(40, channels, height, width, share=DENSEST[torch.bfloat16] / 3)
+    out, by_input, by_weight = halved(SpikeConv2d.like(conv), x)
+    assert spread == [True, False]
+    assert out.dtype == by_input.dtype == torch.bfloat16
+    assert by_weight.dtype == torch.float32
+    exact = nn.functional.conv2d(x, conv.weight, stride=stride, padding=kernel // 2)
+    ulp = 2.0**-8 * exact.detach().abs() + 1e-6
+    assert ((out.float() - exact).abs() <= ulp).all()
+    dense = halved(conv, x)
+    for ours, theirs in zip((by_input, by_weight), dense[1:], strict=True):
+        torch.testing.assert_close(
+            ours.float(), theirs.float(), rtol=0.03, atol=0.03 * float(theirs.abs().max())
+        )
+
+
+def test_bf16_that_is_hardly_sparse_or_not_wanted_is_convolved_by_torch(spread: list[bool]) -> None:
+    conv = nn.Conv2d(16, 16, 3, padding=1, bias=False)
+    dense = some_spikes(8, 16, 8, 8, share=0.5)
+    assert all(map(torch.equal, halved(SpikeConv2d.like(conv), dense), halved(conv, dense)))
+    with torch.autocast("cpu", torch.bfloat16):  # float32 comes in
+        assert SpikeConv2d.like(conv)(some_spikes(8, 16, 8, 8, share=0.01)).dtype == torch.bfloat16
     assert spread == []
 
 

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from livesnn.infer.spikes.words import BYTE, SHORT, WORD, number_of
 
-FLOAT = ir.FloatType()
+FLOAT, _BITS = ir.FloatType(), ir.IntType(32)
 DOUBLE_BYTES, FLOAT_BYTES, SHORT_BYTES = 8, 4, 2
 
 
@@ -234,3 +234,38 @@ def add_times(typing, lanes, sums, row, number):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.void(lanes, types.intp, types.intp, types.float32), generate
+
+
+@intrinsic
+def widen(typing, lanes, halves, floats):  # type: ignore[no-untyped-def]
+    """Write bfloat16 [lanes] at an address as float32 to another."""
+    if not isinstance(lanes, types.IntegerLiteral):
+        return None
+    count = lanes.literal_value
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        _, halves, floats = arguments
+        bits = builder.zext(vector(builder, halves, count, kind=SHORT), ir.VectorType(_BITS, count))
+        vector(builder, floats, count, builder.shl(bits, ir.Constant(bits.type, [16] * count)), kind=_BITS)
+        return context.get_dummy_value()
+
+    return types.void(lanes, types.intp, types.intp), generate
+
+
+@intrinsic
+def narrow(typing, lanes, floats, halves):  # type: ignore[no-untyped-def]
+    """Write finite float32 [lanes] at an address as bfloat16 to another, rounded to the nearest, ties to even."""
+    if not isinstance(lanes, types.IntegerLiteral):
+        return None
+    count = lanes.literal_value
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        _, floats, halves = arguments
+        bits = vector(builder, floats, count, kind=_BITS)
+        sixteen, one, half = (ir.Constant(bits.type, [number] * count) for number in (16, 1, 0x7FFF))
+        odd = builder.and_(builder.lshr(bits, sixteen), one)
+        rounded = builder.lshr(builder.add(bits, builder.add(odd, half)), sixteen)
+        vector(builder, halves, count, builder.trunc(rounded, ir.VectorType(SHORT, count)), kind=SHORT)
+        return context.get_dummy_value()
+
+    return types.void(lanes, types.intp, types.intp), generate
