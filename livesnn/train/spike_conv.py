@@ -28,8 +28,8 @@ LANES = (32, 16)
 DENSEST = {torch.float32: 0.2, torch.bfloat16: 0.03}
 """Share of inputs that aren't zero above which torch's convolution is taken. Both take as long at 0.25 to 0.3 in
 float32 (64 channels, 7×7 and 32×32, one thread of an AMD EPYC with AVX2), at 0.1 in bfloat16 (64 and 128 channels,
-8×8 to 16×16, one of an AMD EPYC with AVX512-BF16), and far below that on two threads and small images: with 0.08 a step
-on N-MNIST of a density of 0.065 took an eighth longer than with 0.03."""
+8×8 to 16×16, one of an AMD EPYC with AVX512-BF16), and far below that on two threads and small images: with 0.08 a
+step on N-MNIST of a density of 0.065 took an eighth longer than with 0.03."""
 SAMPLED = 8
 """That share is counted on every eighth image."""
 PARTS, MOST_PARTS = 4, 32
