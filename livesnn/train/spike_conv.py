@@ -18,11 +18,18 @@ import torch
 from numba import types
 from torch import Tensor, nn
 
-from livesnn.infer.spikes.lanes import FLOAT_BYTES, add_times, float_at, marked_floats, narrow, widen
+from livesnn.infer.spikes.lanes import (
+    FLOAT_BYTES,
+    SHORT_BYTES,
+    add_times,
+    float_at,
+    marked_floats,
+    narrow,
+    widen,
+)
 from livesnn.infer.spikes.words import lowest
 from livesnn.threads import pool
 
-HALF_BYTES = 2  # of a bfloat16
 LANES = (32, 16)
 """Channels at a time: the largest that divides both sides of a kernel."""
 DENSEST = {torch.float32: 0.2, torch.bfloat16: 0.03}
@@ -76,7 +83,7 @@ class SpikeConv2d(nn.Conv2d):
         if not self._takes(x) or _share(x) > DENSEST[x.dtype]:
             return super().forward(x)
         out: Tensor = _SpikeConv.apply(x, self.weight, self.stride[0])
-        return out if self.bias is None else out + self.bias[:, None, None]
+        return out if self.bias is None else out + self.bias.to(out.dtype)[:, None, None]
 
     def _takes(self, x: Tensor) -> bool:
         wanted = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
@@ -141,7 +148,8 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
     """
     channels, kernel, _, outputs = weights.shape
     lanes = next(n for n in LANES if channels % n == 0 and outputs % n == 0)
-    spread = _spread(lanes, forward, x.dtype == torch.bfloat16)
+    halves = x.dtype == torch.bfloat16
+    spread = _spread(lanes, forward, halves)
     sizes = (*x.shape[1:], *out.shape[1:], kernel, stride)
     threads = torch.get_num_threads()
     parts = max(min(PARTS * threads, MOST_PARTS, len(x)), 1) if threads > 1 else 1
@@ -150,9 +158,11 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
     left = iter(range(parts))
 
     def work() -> None:
+        wide = torch.empty(x[:1].numel() + out[:1].numel() if halves else 0)  # an image's inputs and outputs
         for part in left:  # one iterator for all threads
             first, last = len(x) * part // parts, len(x) * (part + 1) // parts
-            spread(x.data_ptr(), first, last, sizes, sums[part].data_ptr(), out.data_ptr())
+            given, taken = x.data_ptr(), out.data_ptr()
+            spread(given, first, last, sizes, sums[part].data_ptr(), taken, wide.data_ptr())
 
     others = [pool("convolve", threads - 1).submit(work) for _ in range(threads - 1)]
     work()
@@ -166,36 +176,39 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
 def _spread(lanes: int, forward: bool, halves: bool) -> Callable[..., None]:
     """Return what spreads spikes so many channels at a time; each is compiled in a second or so, once a process.
 
-    ``halves``: of bfloat16, an image at a time as float32.
+    ``halves``: of bfloat16, an image at a time as float32 in memory at ``image``. The caller's: numba frees an array
+    after the last line that names it, whoever has its address.
     """
     of_pixels = _of_pixels(lanes, forward)
 
     @numba.njit(nogil=True)
-    def spread(x, first, last, sizes, weights, out):  # type: ignore[no-untyped-def]
+    def spread(x, first, last, sizes, weights, out, image):  # type: ignore[no-untyped-def]
         channels, height, width, outputs, rows, columns, _, _ = sizes
         inputs, results = channels * height * width, outputs * rows * columns
-        wide = np.empty(inputs + results if halves else 0, np.float32)
-        image, result = wide.ctypes.data, wide.ctypes.data + inputs * FLOAT_BYTES
+        result = image + inputs * FLOAT_BYTES
         for number in range(first, last):
             if not halves:
                 here, there = number * inputs * FLOAT_BYTES, number * results * FLOAT_BYTES
                 of_pixels(x + here, sizes, weights, out + there)
                 continue
-            given, taken = x + number * inputs * HALF_BYTES, out + number * results * HALF_BYTES
+            given, taken = x + number * inputs * SHORT_BYTES, out + number * results * SHORT_BYTES
             for at in range(0, inputs, lanes):
-                widen(lanes, given + at * HALF_BYTES, image + at * FLOAT_BYTES)
+                widen(lanes, given + at * SHORT_BYTES, image + at * FLOAT_BYTES)
             for at in range(0, results, lanes):
-                widen(lanes, taken + at * HALF_BYTES, result + at * FLOAT_BYTES)
+                widen(lanes, taken + at * SHORT_BYTES, result + at * FLOAT_BYTES)
             of_pixels(image, sizes, weights, result)
             if forward:
                 for at in range(0, results, lanes):
-                    narrow(lanes, result + at * FLOAT_BYTES, taken + at * HALF_BYTES)
+                    narrow(lanes, result + at * FLOAT_BYTES, taken + at * SHORT_BYTES)
 
     return spread
 
 
 def _of_pixels(lanes: int, forward: bool) -> Callable[..., None]:
-    """Return what spreads the spikes of one image, float32."""
+    """Return what spreads the spikes of one image, from addresses of float32 [H, W, C], [C, k, k, O], [H', W', O].
+
+    ``sizes``: C, H, W, O, H', W', k, stride.
+    """
 
     @numba.njit(nogil=True)
     def of_pixels(pixel, sizes, weights, out):  # type: ignore[no-untyped-def]

@@ -186,12 +186,35 @@ def test_bf16_is_convolved_to_its_rounding(
         )
 
 
-def test_bf16_that_is_hardly_sparse_or_not_wanted_is_convolved_by_torch(spread: list[bool]) -> None:
+@pytest.mark.usefixtures("_threads")
+def test_bf16_is_convolved_many_times_over_to_the_same_bits() -> None:
+    conv = SpikeConv2d.like(nn.Conv2d(64, 64, 3, padding=1, bias=False))
+    x = some_spikes(40, 64, 7, 7, share=0.01)
+    first = [of.clone() for of in halved(conv, x)]
+    for _ in range(20):
+        assert all(map(torch.equal, first, halved(conv, x)))
+
+
+@pytest.mark.parametrize("share", [0.01, 1.0])
+def test_bf16_with_a_bias_stays_bf16_however_sparse(share: float) -> None:
+    conv = nn.Conv2d(16, 32, 3, padding=1)
+    x = some_spikes(16, 16, 9, 9, share=share)
+    out = halved(SpikeConv2d.like(conv), x)[0]
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), conv(x), rtol=0.02, atol=0.02)
+
+
+def test_bf16_that_is_hardly_sparse_is_convolved_by_torch(spread: list[bool]) -> None:
     conv = nn.Conv2d(16, 16, 3, padding=1, bias=False)
     dense = some_spikes(8, 16, 8, 8, share=0.5)
     assert all(map(torch.equal, halved(SpikeConv2d.like(conv), dense), halved(conv, dense)))
-    with torch.autocast("cpu", torch.bfloat16):  # float32 comes in
-        assert SpikeConv2d.like(conv)(some_spikes(8, 16, 8, 8, share=0.01)).dtype == torch.bfloat16
+    assert spread == []
+
+
+def test_float32_where_bf16_is_wanted_is_convolved_by_torch(spread: list[bool]) -> None:
+    conv = SpikeConv2d.like(nn.Conv2d(16, 16, 3, padding=1, bias=False))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert conv(some_spikes(8, 16, 8, 8, share=0.01)).dtype == torch.bfloat16
     assert spread == []
 
 
