@@ -18,6 +18,20 @@ from livesnn.train.spike_conv import DENSEST, SpikeConv2d, convolve_spikes
 GESTURES = TrainConfig(dataset="gestures-sim", width=16).completed()
 
 
+each_shape = pytest.mark.parametrize(
+    ("channels", "outputs", "kernel", "stride", "height", "width"),
+    [
+        (64, 64, 3, 1, 7, 7),
+        (64, 128, 3, 2, 8, 8),
+        (32, 16, 3, 2, 9, 5),
+        (48, 16, 5, 1, 6, 11),
+        (16, 48, 1, 2, 7, 4),
+        (16, 16, 7, 3, 2, 10),
+        (16, 16, 3, 1, 1, 1),
+    ],
+)
+
+
 @pytest.fixture(params=[1, 3])
 def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
     before = torch.get_num_threads()
@@ -58,18 +72,7 @@ def through(conv: nn.Conv2d, x: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.usefixtures("_threads")
-@pytest.mark.parametrize(
-    ("channels", "outputs", "kernel", "stride", "height", "width"),
-    [
-        (64, 64, 3, 1, 7, 7),
-        (64, 128, 3, 2, 8, 8),
-        (32, 16, 3, 2, 9, 5),
-        (48, 16, 5, 1, 6, 11),
-        (16, 48, 1, 2, 7, 4),
-        (16, 16, 7, 3, 2, 10),
-        (16, 16, 3, 1, 1, 1),
-    ],
-)
+@each_shape
 def test_outputs_and_gradients_are_those_of_a_dense_convolution(
     spread: list[bool], channels: int, outputs: int, kernel: int, stride: int, height: int, width: int
 ) -> None:
@@ -157,16 +160,7 @@ def halved(conv: nn.Conv2d, x: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.usefixtures("_threads")
-@pytest.mark.parametrize(
-    ("channels", "outputs", "kernel", "stride", "height", "width"),
-    [
-        (64, 64, 3, 1, 7, 7),
-        (64, 128, 3, 2, 8, 8),
-        (32, 16, 3, 2, 9, 5),
-        (48, 16, 5, 1, 6, 11),
-        (16, 48, 1, 2, 7, 4),
-    ],
-)
+@each_shape
 def test_bf16_is_convolved_to_its_rounding(
     spread: list[bool], channels: int, outputs: int, kernel: int, stride: int, height: int, width: int
 ) -> None:
