@@ -150,6 +150,11 @@ class TrainConfig:
     """Machines to share it between; start the same command on each, by torchrun or SLURM."""
     init: Path | None = None
     """Model to start from, a shipped one's name or a folder; classes it doesn't know start afresh."""
+    teacher: Path | None = None
+    """Run folder of a finished training on the same frames: what its network makes of each clip is learned, too. One
+    of --network resnet18_stacked sees a window's frames at once."""
+    teacher_share: float = 0.7
+    """How much of the targets is the teacher's; the rest is the label's."""
     resume: bool = False
     """Go on from the run folder's last epoch."""
 

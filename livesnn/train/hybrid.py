@@ -19,6 +19,7 @@ from livesnn.train.config import TrainConfig
 from livesnn.train.datasets.clips import clip_random
 from livesnn.train.loading import Batch
 from livesnn.train.switch import measure_switch, write_switch
+from livesnn.train.teacher import Teacher
 
 AT_ONCE = 50
 """Clips that run without gradients, so that any number fits into memory (50 of 64×64 pixels take 3 GB with them)."""
@@ -28,11 +29,16 @@ class HybridModule(lightning.LightningModule):
     """Phase 1 (`analog_epochs`): shifted leaky ReLU, no reset. Phase 2: step function and surrogate (STBP).
 
     Optimiser state is kept across the switch, or dropped (`optimizer_at_switch`). ``class_weights`` float32 [K]
-    weigh the clips in the cross-entropy; default: all alike.
+    weigh the clips in the cross-entropy; default: all alike. ``teacher``: gives `teacher_share` of the targets.
     """
 
     def __init__(
-        self, net: Network, config: TrainConfig, total_steps: int, class_weights: Tensor | None = None
+        self,
+        net: Network,
+        config: TrainConfig,
+        total_steps: int,
+        class_weights: Tensor | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         super().__init__()
         self.net = net
@@ -41,6 +47,7 @@ class HybridModule(lightning.LightningModule):
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.mirrored = config.mirrored(net.card.classes)
+        self.teacher = teacher
 
     def on_train_epoch_start(self) -> None:
         """Set the phase."""
@@ -88,7 +95,7 @@ class HybridModule(lightning.LightningModule):
         torch.manual_seed(random.initial_seed() + self.global_rank)  # dropout: a resumed run repeats it
         state = self._burn_in(frames, random)
         outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), state)
-        loss = self.loss(outputs, labels)
+        loss = self.loss(outputs, labels, None if self.teacher is None else self.teacher.targets(frames))
         if not loss.isfinite():
             raise TrainError(f"the loss is {loss.item()} at step {step}: lower --learning-rate")
         penalised = len(rates) > 0 and not self.net.analog
@@ -100,9 +107,14 @@ class HybridModule(lightning.LightningModule):
         }
         return loss + self.config.rate_weight * penalty, figures
 
-    def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of outputs float32 [T, B, K] for labels int64 [B]; negative: none of the classes."""
+    def loss(self, outputs: Tensor, labels: Tensor, taught: Tensor | None = None) -> Tensor:
+        """Return the loss of outputs float32 [T, B, K] for labels int64 [B]; negative: none of the classes.
+
+        ``taught``: a teacher's probabilities, float32 [B, K].
+        """
         targets = _targets(labels, outputs.shape[2])
+        if taught is not None:
+            targets = targets.lerp(taught, self.config.teacher_share)
         if self.config.loss == "mse":
             return F.mse_loss(outputs.mean(0), targets)
         if self.config.loss == "bce":

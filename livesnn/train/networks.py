@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-NetworkName = Literal["sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18"]
+NetworkName = Literal[
+    "sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18", "resnet18_stacked"
+]
 
 _OF_BLOCKS = ("strides", "sub_blocks", "final_pool", "weight_bits")
 _OF_SPIKES = (
@@ -27,6 +29,7 @@ class Kind(NamedTuple):
     refused: tuple[str, ...] = _OF_SPIKES
 
 
+_RESNET = Kind(blocks=4, width=64, refused=(*_OF_SPIKES, "width", "widths", "norm", "dropout"))
 NETWORKS: dict[NetworkName, Kind] = {
     "sts_resnet": Kind(spiking=True, blocks=4, width=64, refused=()),
     "conv_snn": Kind(spiking=True, width=48, refused=(*_OF_BLOCKS, "dropout")),
@@ -34,5 +37,6 @@ NETWORKS: dict[NetworkName, Kind] = {
     "cnn_lstm": Kind(),
     "conv_lstm": Kind(),
     "c3d": Kind(),
-    "resnet18": Kind(blocks=4, width=64, refused=(*_OF_SPIKES, "width", "widths", "norm", "dropout")),
+    "resnet18": _RESNET,
+    "resnet18_stacked": _RESNET,
 }

@@ -133,6 +133,20 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
     return last
 
 
+def recorded_config(run: Path) -> TrainConfig:
+    """Return the configuration that a training was begun with; raises TrainError where there is none."""
+    try:
+        return msgspec.convert(
+            _recorded(run / CONFIG_FILE), TrainConfig, dec_hook=lambda kind, value: kind(value)
+        )
+    except OSError as error:
+        raise TrainError(f"{run} is no run folder: it has no {CONFIG_FILE}") from error
+    except msgspec.ValidationError as error:
+        raise TrainError(
+            f"{run / CONFIG_FILE} is of another version ({error}): train it again under another --name"
+        ) from error
+
+
 def _recorded(record: Path) -> dict[str, Any]:
     try:
         return msgspec.json.decode(record.read_bytes(), type=dict[str, Any])

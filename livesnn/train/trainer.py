@@ -45,6 +45,7 @@ from livesnn.train.run_folder import (
     run_folder,
 )
 from livesnn.train.start import Start, read_start, start_from
+from livesnn.train.teacher import Teacher
 from livesnn.weights import load_weights
 
 FEW_STEPS = 10
@@ -92,9 +93,10 @@ def train(config: TrainConfig) -> Trained | None:
     if start is not None:
         assert isinstance(net, SpikingNetwork)  # `completed` refuses --init to others
         start_from(net, start)
+    teacher = Teacher(config.teacher, net.card) if config.teacher else None
     mirrored = config.mirrored(parts.training.classes)
     weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.class_weights else None
-    module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights)
+    module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights, teacher)
     with run_folder(config) as (run, resume_from), _quiet():
         keep_clips(run, parts, resumed=resume_from is not None)
         done = resume_from is not None and kept_epochs(resume_from) >= config.epochs

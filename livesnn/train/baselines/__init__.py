@@ -24,6 +24,7 @@ _CLASSES = {
     "conv_lstm": "ConvLSTM",
     "c3d": "C3D",
     "resnet18": "ResNet18",
+    "resnet18_stacked": "ResNet18Stacked",
 }
 AT_ONCE = 50
 """Clips."""

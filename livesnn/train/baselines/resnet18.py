@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torchvision.models import resnet18
+from torchvision.models import ResNet, resnet18
 
 from livesnn.card import ModelCard
 from livesnn.snn.network import channels_last
@@ -18,12 +18,17 @@ class ResNet18(Baseline):
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)
-        self.network = resnet18(num_classes=len(card.classes))
-        if card.input.channels != 3:
-            width = self.network.conv1.out_channels
-            self.network.conv1 = nn.Conv2d(card.input.channels, width, 7, 2, 3, bias=False)
+        self.network = resnet_of(card.input.channels, len(card.classes))
 
     def window(self, x: Tensor) -> Tensor:
         """Return [T, B, K] of float x [T, B, C, H, W]."""
         frames = channels_last(x.flatten(0, 1))
         return self.network(frames).unflatten(0, x.shape[:2])
+
+
+def resnet_of(channels: int, classes: int) -> ResNet:
+    """Return ResNet-18 with fresh weights, for pictures of so many channels."""
+    network = resnet18(num_classes=classes)
+    if channels != 3:
+        network.conv1 = nn.Conv2d(channels, network.conv1.out_channels, 7, 2, 3, bias=False)
+    return network
