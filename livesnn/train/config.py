@@ -63,7 +63,7 @@ class TrainConfig:
     """AdamW decays weights by 1e-2 and follows a cosine after a warm-up of 5 %; Adam, and SGD of momentum 0.9, are
     constant."""
     loss: Literal["cross-entropy", "mse", "bce"] = "cross-entropy"
-    """On the mean output of the window; MSE and binary cross-entropy against one-hot."""
+    """On the mean output of the window; MSE and binary cross-entropy against one-hot and --teacher's."""
     class_weights: bool = True
     """Let classes count alike in the cross-entropy, however many clips they have."""
     unknown_weight: float = 1.0
@@ -154,7 +154,7 @@ class TrainConfig:
     """Run folder of a finished training on the same frames: what its network makes of each clip is learned, too. One
     of --network resnet18_stacked sees a window's frames at once."""
     teacher_share: float = 0.7
-    """How much of the targets is the teacher's; the rest is the label's."""
+    """How much of the targets is its; the rest is the label's."""
     resume: bool = False
     """Go on from the run folder's last epoch."""
 
@@ -169,6 +169,8 @@ class TrainConfig:
                     f"{flag(name)} takes {_WORDS[count]} numbers from 1 to 4096, one a block of the network"
                 )
         self._check_sharing()
+        if self.teacher_share != TrainConfig.teacher_share and not self.teacher:
+            raise TrainError("--teacher-share is of a --teacher: give one, or leave it out")
         if self.delta_t_us and self.n_events:
             raise TrainError("--delta-t-us and --n-events can't both end a frame: leave one out")
         if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):

@@ -29,7 +29,7 @@ RANGES = {
     "rate_weight": (0, 1e6),
     "burn_in": (0, 10_000),
     "from_zero": (0, 1),
-    "teacher_share": (0, 1),
+    "teacher_share": (0.01, 1),
     "simulated": (0, 1_000_000),
     "simulated_pool": (1, 59_000),
     "people": (1, 1_000_000),

@@ -94,8 +94,9 @@ class HybridModule(lightning.LightningModule):
         random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
         torch.manual_seed(random.initial_seed() + self.global_rank)  # dropout: a resumed run repeats it
         state = self._burn_in(frames, random)
+        taught = None if self.teacher is None else self.teacher.targets(frames)
         outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), state)
-        loss = self.loss(outputs, labels, None if self.teacher is None else self.teacher.targets(frames))
+        loss = self.loss(outputs, labels, taught)
         if not loss.isfinite():
             raise TrainError(f"the loss is {loss.item()} at step {step}: lower --learning-rate")
         penalised = len(rates) > 0 and not self.net.analog

@@ -9,6 +9,7 @@ import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -133,24 +134,29 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
     return last
 
 
+def has_clips(run: Path, parts: Parts) -> bool:
+    """Whether a training that was begun had these clips, to train on and for validation."""
+    record = run / CLIPS
+    return record.exists() and record.read_text() == _digest(parts.training, parts.validation)
+
+
 def recorded_config(run: Path) -> TrainConfig:
     """Return the configuration that a training was begun with; raises TrainError where there is none."""
     try:
-        return msgspec.convert(
-            _recorded(run / CONFIG_FILE), TrainConfig, dec_hook=lambda kind, value: kind(value)
-        )
+        kept = _recorded(run / CONFIG_FILE)
+        if kept.get("analog_ceiling", 0) is None:  # infinity has no number in JSON
+            kept["analog_ceiling"] = inf
+        return msgspec.convert(kept, TrainConfig, dec_hook=lambda kind, value: kind(value))
     except OSError as error:
-        raise TrainError(f"{run} is no run folder: it has no {CONFIG_FILE}") from error
+        raise TrainError(f"it is no run folder, with {CONFIG_FILE}, {BEST} and {LAST}") from error
     except msgspec.ValidationError as error:
-        raise TrainError(
-            f"{run / CONFIG_FILE} is of another version ({error}): train it again under another --name"
-        ) from error
+        raise TrainError(f"its {CONFIG_FILE} is of another version: {error}") from error
 
 
 def _recorded(record: Path) -> dict[str, Any]:
     try:
         return msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
 
 

@@ -11,39 +11,39 @@ from torch import Tensor
 from livesnn.card import ModelCard
 from livesnn.errors import TrainError
 from livesnn.train.build import Network, build
-from livesnn.train.run_folder import load_best, recorded_config
+from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import Parts
+from livesnn.train.run_folder import LAST, has_clips, kept_epochs, load_best, recorded_config
 
 
 class Teacher:
     """The best epoch of a finished training, which may be of another network: knowledge distillation.
 
     Source: Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network"; at temperature 1, so that
-    what is taught are probabilities.
+    what is taught are probabilities. No nn.Module: checkpoints, the optimiser and DDP have nothing to do with it.
 
     Parameters
     ----------
     run
         Its run folder.
-    card
-        Of the network to be taught: same classes, same frames.
+    card, parts
+        Of the training that it is for: its teacher was trained on the same clips, and saw none of validation's.
 
     Raises
     ------
     TrainError
-        The folder holds no such training, or one of other classes or frames.
+        See `read_teacher`; or it was trained on other clips.
     """
 
-    def __init__(self, run: Path, card: ModelCard) -> None:
-        config = replace(recorded_config(run), compile=False)
-        self._net: Network = build(config, card.classes)
-        if self._net.card.input != card.input:
+    def __init__(self, run: Path, card: ModelCard, parts: Parts) -> None:
+        # Not compiled: that takes a minute, and it runs forward alone.
+        self._net: Network = build(replace(read_teacher(run), compile=False), card.classes)
+        theirs, ours = (replace(of.input, cell_pixels=None) for of in (self._net.card, card))
+        if theirs != ours or not has_clips(run, parts):
             raise TrainError(
-                f"--teacher {run} sees other frames than what it is to teach: train it on the same"
+                f"--teacher {run} was trained on other clips: give both trainings the same data, seed and frames"
             )
-        try:
-            load_best(self._net, run)
-        except TrainError as error:
-            raise TrainError(f"--teacher knows other classes, or isn't whole: {error}") from error
+        load_best(self._net, run)
         self._net.requires_grad_(False).eval()
 
     @torch.no_grad()
@@ -52,3 +52,22 @@ class Teacher:
         net = self._net.to(frames.device)
         outputs, _ = net(frames.transpose(0, 1), net.initial_state(len(frames)))
         return outputs.mean(0).softmax(1)
+
+
+def read_teacher(run: Path) -> TrainConfig:
+    """Return the configuration of a training that can teach; raises TrainError of one that can't.
+
+    It can when it is finished, and its outputs are made for the softmax.
+    """
+    try:
+        config = recorded_config(run)
+        finished = kept_epochs(run / LAST) >= config.epochs
+    except TrainError as error:
+        raise TrainError(f"--teacher {run}: {error}") from error
+    if not finished:
+        raise TrainError(f"--teacher {run} isn't finished: go on with its command and --resume first")
+    if config.loss != "cross-entropy":
+        raise TrainError(
+            f"--teacher {run} was trained with --loss {config.loss}: only cross-entropy teaches probabilities"
+        )
+    return config

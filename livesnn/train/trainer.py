@@ -45,7 +45,7 @@ from livesnn.train.run_folder import (
     run_folder,
 )
 from livesnn.train.start import Start, read_start, start_from
-from livesnn.train.teacher import Teacher
+from livesnn.train.teacher import Teacher, read_teacher
 from livesnn.weights import load_weights
 
 FEW_STEPS = 10
@@ -83,6 +83,8 @@ def train(config: TrainConfig) -> Trained | None:
     config = as_begun(config).completed()
     check_run_folder(config)
     start = read_start(config.init) if config.init else None
+    if config.teacher:
+        read_teacher(config.teacher)
     commit = own_commit()
     scaled = _scaled_as(start, config)
     parts = data_set(config.dataset).load_parts(scaled)
@@ -93,7 +95,7 @@ def train(config: TrainConfig) -> Trained | None:
     if start is not None:
         assert isinstance(net, SpikingNetwork)  # `completed` refuses --init to others
         start_from(net, start)
-    teacher = Teacher(config.teacher, net.card) if config.teacher else None
+    teacher = Teacher(config.teacher, net.card, parts) if config.teacher else None
     mirrored = config.mirrored(parts.training.classes)
     weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.class_weights else None
     module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights, teacher)

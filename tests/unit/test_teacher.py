@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import lightning
 import pytest
 import torch
 
 from livesnn.errors import TrainError
 from livesnn.train.build import build
 from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import Parts, data_set
 from livesnn.train.hybrid import HybridModule
+from livesnn.train.loading import Batch
+from livesnn.train.networks import NetworkName
 from livesnn.train.recipes import recipe
-from livesnn.train.teacher import Teacher
+from livesnn.train.run_folder import recorded_config, run_folder
+from livesnn.train.teacher import Teacher, read_teacher
 from livesnn.train.trainer import Trained, train
 from tests import trees
 
@@ -32,28 +39,32 @@ def taught_by(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return trained
 
 
-def pupil(teacher: Trained, **changes: object) -> TrainConfig:
+def pupil(teacher: Trained, network: NetworkName = "conv_snn", **changes: object) -> TrainConfig:
     root = teacher.folder.parent
-    usual = {"data": root / "data", "out": root, "teacher": teacher.folder, "analog_epochs": 0, **SMALL}
-    return replace(recipe("best", "conv_snn", "mnist-seq1"), **usual, **changes)
+    usual = {"data": root / "data", "out": root, "teacher": teacher.folder, **SMALL}
+    return replace(recipe("best", network, "mnist-seq1"), **usual, **changes)
 
 
 def clips() -> torch.Tensor:
     return torch.randint(0, 256, (4, 10, 1, 28, 28), dtype=torch.uint8)
 
 
+def parts_of(config: TrainConfig) -> Parts:
+    return data_set(config.dataset).load_parts(config.completed())
+
+
 def test_its_probabilities_are_those_of_its_best_epoch(taught_by: Trained) -> None:
     config, net = pupil(taught_by), taught_by.network
     frames = clips()
-    targets = Teacher(taught_by.folder, config.card(net.card.classes)).targets(frames)
+    targets = Teacher(taught_by.folder, config.card(net.card.classes), parts_of(config)).targets(frames)
     with torch.no_grad():
         outputs, _ = net(frames.transpose(0, 1), ())
     assert torch.allclose(targets, outputs.mean(0).softmax(1), atol=1e-6)
     assert not targets.requires_grad
 
 
-def test_its_share_of_the_targets_is_as_given() -> None:
-    config = TrainConfig(network="conv_snn", width=4, teacher_share=0.25, compile=False)
+def test_its_share_of_the_targets_is_as_given(tmp_path: Path) -> None:
+    config = TrainConfig(network="conv_snn", width=4, teacher=tmp_path, teacher_share=0.25, compile=False)
     fit = HybridModule(build(config, ("a", "b")), config, total_steps=1)
     outputs, taught = torch.tensor([[[2.0, 0.0]]]), torch.tensor([[0.2, 0.8]])
     apart = -outputs[0, 0].log_softmax(0)
@@ -62,25 +73,69 @@ def test_its_share_of_the_targets_is_as_given() -> None:
     assert fit.loss(outputs, torch.tensor([0])).item() == pytest.approx(apart[0].item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("network", ["conv_snn", "cnn"])
+def test_where_all_targets_are_its_labels_change_nothing(taught_by: Trained, network: NetworkName) -> None:
+    config = replace(pupil(taught_by, network), width=4, teacher_share=1.0, rate_weight=0.0)
+    parts = parts_of(config)
+    net = build(config.completed(), parts.training.classes)
+    net.eval()  # no dropout, and norms that stay
+    fit = HybridModule(net, config, 1, None, Teacher(taught_by.folder, net.card, parts))
+    fit.trainer = lightning.Trainer(logger=False, enable_checkpointing=False)
+    numbers = torch.arange(4)
+    frames = clips()
+    one, two = (fit.loss_of(Batch(frames, labels, numbers), 0)[0] for labels in (numbers, numbers + 4))
+    fit.config = replace(config, teacher_share=0.5)
+    half, other = (fit.loss_of(Batch(frames, labels, numbers), 0)[0] for labels in (numbers, numbers + 4))
+    assert torch.equal(one, two)
+    assert not torch.allclose(half, other)
+
+
 def test_a_spiking_network_learns_from_it_and_keeps_nothing_of_it(taught_by: Trained) -> None:
     trained = train(pupil(taught_by, width=8, burn_in=0, name="pupil"))
     assert trained is not None
     kept = torch.load(trained.folder.parent / "best.ckpt", weights_only=True)["state_dict"]
-    assert kept
-    assert not [name for name in kept if "teacher" in name]
+    assert {name.removeprefix("net.") for name in kept} == set(trained.network.state_dict())
 
 
-def test_no_run_folder_and_one_of_other_classes_or_frames_are_refused(
-    taught_by: Trained, tmp_path: Path
+def test_a_teacher_of_other_clips_or_frames_is_refused(taught_by: Trained) -> None:
+    config = pupil(taught_by)
+    card, parts = config.card(taught_by.network.card.classes), parts_of(config)
+    with pytest.raises(TrainError, match="trained on other clips"):
+        Teacher(taught_by.folder, card, parts_of(replace(config, seed=1)))
+    with pytest.raises(TrainError, match="trained on other clips"):
+        Teacher(taught_by.folder, replace(card, input=replace(card.input, scale=2.0)), parts)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"epochs": 2}, "isn't finished"),
+        ({"loss": "mse"}, "--loss mse"),
+        ({"epochs": "many"}, "another version"),
+    ],
+)
+def test_a_training_that_cannot_teach_is_refused(
+    taught_by: Trained, tmp_path: Path, changed: dict[str, object], said: str
 ) -> None:
-    card = pupil(taught_by).card(taught_by.network.card.classes)
-    with pytest.raises(TrainError, match=r"no run folder: it has no config\.json"):
-        Teacher(tmp_path, card)
-    with pytest.raises(TrainError, match="other classes"):
-        Teacher(taught_by.folder, replace(card, classes=("a", "b")))
-    with pytest.raises(TrainError, match="other frames"):
-        Teacher(taught_by.folder, replace(card, input=replace(card.input, scale=2.0)))
-    record = tmp_path / "config.json"
-    record.write_text('{"epochs": "many"}')
-    with pytest.raises(TrainError, match="another version"):
-        Teacher(tmp_path, card)
+    run = shutil.copytree(taught_by.folder, tmp_path / "run")
+    record = run / "config.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | changed))
+    with pytest.raises(TrainError, match=f"--teacher .*{said}"):
+        read_teacher(run)
+
+
+def test_a_folder_without_a_training_is_refused_before_any_clip_is_read(tmp_path: Path) -> None:
+    config = TrainConfig(data=tmp_path / "none", out=tmp_path, teacher=tmp_path / "nobody")
+    with pytest.raises(TrainError, match=r"nobody: it is no run folder, with config\.json"):
+        train(config)
+
+
+def test_a_share_without_a_teacher_is_refused() -> None:
+    with pytest.raises(TrainError, match="--teacher-share is of a --teacher"):
+        TrainConfig(teacher_share=0.5)
+
+
+def test_what_the_paper_leaves_unbounded_is_read_again(tmp_path: Path) -> None:
+    config = recipe("paper", "sts_resnet", "nmnist")
+    with run_folder(replace(config, out=tmp_path)) as (run, _):
+        assert recorded_config(run).analog_ceiling == float("inf") == config.analog_ceiling

@@ -1,4 +1,4 @@
-"""What a spiking network is compared with, on the same frames: for tables alone, never a model folder."""
+"""What a spiking network is compared with, or taught by, on the same frames: ANNs, which make no model folder."""
 
 from __future__ import annotations
 

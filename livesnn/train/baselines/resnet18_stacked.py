@@ -1,4 +1,4 @@
-"""ResNet-18 on a window's frames as channels, so that it sees all of them at once: a teacher for spiking networks."""
+"""ResNet-18 on a window's frames as channels, all of them at once. Not here: teaching (teacher.py)."""
 
 from __future__ import annotations
 
