@@ -151,7 +151,7 @@ class TrainConfig:
     init: Path | None = None
     """Model to start from, a shipped one's name or a folder; classes it doesn't know start afresh."""
     teacher: Path | None = None
-    """Run folder of a finished training on the same frames: what its network makes of each clip is learned, too. One
+    """Run folder of a finished training on the same clips: what its network makes of each is learned, too. One
     of --network resnet18_stacked sees a window's frames at once."""
     teacher_share: float = 0.7
     """How much of the targets is its; the rest is the label's."""
