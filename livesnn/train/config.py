@@ -64,8 +64,9 @@ class TrainConfig:
     constant."""
     loss: Literal["cross-entropy", "mse", "bce"] = "cross-entropy"
     """On the mean output of the window; MSE and binary cross-entropy against one-hot and --teacher's."""
-    class_weights: bool = True
-    """Let classes count alike in the cross-entropy, however many clips they have."""
+    balance: Literal["weights", "logits", "none"] = "weights"
+    """How classes of more or fewer clips count alike in the cross-entropy: a clip of many weighs less, or weighs
+    as any other and its class's logarithmic share is added to the outputs (logit adjustment, Menon et al. 2021)."""
     unknown_weight: float = 1.0
     """What a clip of none of the classes (people who perform nothing, gestures-sim) counts in it, a clip of one 1."""
     readout: Literal["membrane", "spikes"] = "membrane"
@@ -171,6 +172,8 @@ class TrainConfig:
         self._check_sharing()
         if self.teacher_share != TrainConfig.teacher_share and not self.teacher:
             raise TrainError("--teacher-share is of a --teacher: give one, or leave it out")
+        if self.balance == "logits" and self.loss != "cross-entropy":
+            raise TrainError(f"--balance logits is of the cross-entropy: leave it or --loss {self.loss} out")
         if self.delta_t_us and self.n_events:
             raise TrainError("--delta-t-us and --n-events can't both end a frame: leave one out")
         if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):

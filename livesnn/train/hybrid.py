@@ -29,7 +29,8 @@ class HybridModule(lightning.LightningModule):
     """Phase 1 (`analog_epochs`): shifted leaky ReLU, no reset. Phase 2: step function and surrogate (STBP).
 
     Optimiser state is kept across the switch, or dropped (`optimizer_at_switch`). ``class_weights`` float32 [K]
-    weigh the clips in the cross-entropy; default: all alike. ``teacher``: gives `teacher_share` of the targets.
+    make classes count alike in the cross-entropy, as `balance` says; default: all clips do. ``teacher``: gives
+    `teacher_share` of the targets.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class HybridModule(lightning.LightningModule):
         random = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
         torch.manual_seed(random.initial_seed() + self.global_rank)  # dropout: a resumed run repeats it
         state = self._burn_in(frames, random)
-        taught = None if self.teacher is None else self.teacher.targets(frames)
+        taught = None if self.teacher is None else self.teacher.outputs(frames)
         outputs, _, rates = self.net.forward_rates(frames.transpose(0, 1), state)
         loss = self.loss(outputs, labels, taught)
         if not loss.isfinite():
@@ -111,20 +112,32 @@ class HybridModule(lightning.LightningModule):
     def loss(self, outputs: Tensor, labels: Tensor, taught: Tensor | None = None) -> Tensor:
         """Return the loss of outputs float32 [T, B, K] for labels int64 [B]; negative: none of the classes.
 
-        ``taught``: a teacher's probabilities, float32 [B, K].
+        ``taught``: a teacher's mean outputs, float32 [B, K].
         """
-        targets = _targets(labels, outputs.shape[2])
+        mean, (weights, shift) = outputs.mean(0), self._balance(labels)
+        targets = _targets(labels, mean.shape[1])
         if taught is not None:
-            targets = targets.lerp(taught, self.config.teacher_share)
+            targets = targets.lerp((taught + shift).softmax(1), self.config.teacher_share)
         if self.config.loss == "mse":
-            return F.mse_loss(outputs.mean(0), targets)
+            return F.mse_loss(mean, targets)
         if self.config.loss == "bce":
-            return self._binary_cross_entropy(outputs.mean(0), targets)
-        losses = F.cross_entropy(outputs.mean(0), targets, reduction="none")
-        weights = (
-            torch.ones_like(losses) if self.class_weights is None else self.class_weights[labels.clamp(min=0)]
-        )
-        return (losses * torch.where(labels >= 0, weights, self.config.unknown_weight)).mean()
+            return self._binary_cross_entropy(mean, targets)
+        losses = F.cross_entropy(mean + shift, targets, reduction="none")
+        return (losses * weights).mean()
+
+    def _balance(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what each clip weighs, float32 [B], and what is added to its outputs, float32 [B, K] or [1].
+
+        Added is the logarithm of a class's share, so that what is left for the outputs is as of equal shares. Nothing
+        to those of clips of no class, which are to be all alike.
+        """
+        known = labels >= 0
+        weights, shift = known.new_ones(len(known)).float(), known.new_zeros(1).float()
+        if self.class_weights is not None and self.config.balance == "logits":
+            shift = torch.where(known.unsqueeze(1), -self.class_weights.log(), 0.0)
+        elif self.class_weights is not None:
+            weights = self.class_weights[labels.clamp(min=0)]
+        return torch.where(known, weights, self.config.unknown_weight), shift
 
     def _binary_cross_entropy(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Take a spiking read-out's rates as probabilities, everything else as logits; both [B, K]."""

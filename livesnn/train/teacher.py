@@ -47,11 +47,11 @@ class Teacher:
         self._net.requires_grad_(False).eval()
 
     @torch.no_grad()
-    def targets(self, frames: Tensor) -> Tensor:
-        """Return probabilities float32 [B, K] of clips uint8 [B, T, C, H, W], each from zero state."""
+    def outputs(self, frames: Tensor) -> Tensor:
+        """Return the mean outputs float32 [B, K] for clips uint8 [B, T, C, H, W], each from zero state."""
         net = self._net.to(frames.device)
         outputs, _ = net(frames.transpose(0, 1), net.initial_state(len(frames)))
-        return outputs.mean(0).softmax(1)
+        return outputs.mean(0)
 
 
 def read_teacher(run: Path) -> TrainConfig:

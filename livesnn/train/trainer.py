@@ -97,7 +97,7 @@ def train(config: TrainConfig) -> Trained | None:
         start_from(net, start)
     teacher = Teacher(config.teacher, net.card, parts) if config.teacher else None
     mirrored = config.mirrored(parts.training.classes)
-    weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.class_weights else None
+    weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.balance != "none" else None
     module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights, teacher)
     with run_folder(config) as (run, resume_from), _quiet():
         keep_clips(run, parts, resumed=resume_from is not None)

@@ -188,6 +188,25 @@ def test_a_clip_counts_by_its_class_whatever_its_target() -> None:
         assert weighted.loss(outputs, labels).item() == pytest.approx(loss, rel=1e-5)
 
 
+def test_adjusted_logits_are_as_of_equal_shares() -> None:
+    # Two classes that only their shares, 3 to 1, tell apart: the loss is least where the outputs don't.
+    config = replace(TrainConfig(), width=16, dataset="gestures-sim", balance="logits")
+    net = build_network(config.card(("often", "seldom")))
+    fit = HybridModule(net, config, 10, torch.tensor([4 / 6, 4 / 2]))
+    labels = torch.tensor([0, 0, 0, 1])
+    outputs = torch.zeros(10, 4, 2, requires_grad=True)
+    fit.loss(outputs, labels).backward()
+    assert outputs.grad is not None
+    assert outputs.grad.sum((0, 1)).abs().max() < 1e-6
+    of_none = torch.tensor([-1] * 4)
+    assert fit.loss(torch.zeros(10, 4, 2), of_none).item() == pytest.approx(np.log(2), rel=1e-5)
+    assert fit.loss(torch.zeros(10, 4, 2), of_none, torch.zeros(4, 2)).item() == pytest.approx(
+        np.log(2), rel=1e-5
+    )
+    with pytest.raises(TrainError, match="--balance logits is of the cross-entropy"):
+        replace(config, loss="mse")
+
+
 def test_one_epoch_is_a_spiking_one_whatever_the_recipe() -> None:
     for recipe in RECIPES.values():
         assert replace(recipe, epochs=1).completed().analog_epochs == 0
