@@ -40,6 +40,8 @@ class TrainConfig:
     """Trainings, of this seed and the ones after it, each with a run folder of its own; mean and deviation of all."""
     epochs: int = 40
     """Epochs in all."""
+    average_epochs: int = 1
+    """The model has the mean weights of so many of the last epochs; 1: those of the best one on validation."""
     analog_epochs: int | None = None
     """The first of them in phase 1 of the hybrid method (no spikes); 0 trains with STBP alone. Default: half of them,
     by the best recipe at most 3; with --init none."""
@@ -200,6 +202,15 @@ class TrainConfig:
         """Return the share of clips that start from zero state: all, where none burns in."""
         return self.from_zero if self.burn_in else 1.0
 
+    @property
+    def averaged(self) -> range:
+        """Return which epochs, from 1, the model has the mean weights of; none where the best one makes it."""
+        return (
+            range(self.epochs - self.average_epochs + 1, self.epochs + 1)
+            if self.average_epochs > 1
+            else range(0)
+        )
+
     def completed(self) -> TrainConfig:
         """Return this with what data set and network decide; raises TrainError for what doesn't go together."""
         from livesnn.train.recipes import recipe  # which is made of this
@@ -218,6 +229,10 @@ class TrainConfig:
         half = self.epochs // 2 if self.recipe == "paper" else min(3, self.epochs // 2)
         usual = 0 if self.init else half  # what is begun with spikes has no use for epochs without
         analog = usual if self.analog_epochs is None else self.analog_epochs
+        if self.average_epochs > max(self.epochs - analog, 1):
+            raise TrainError(
+                f"--average-epochs {self.average_epochs} are more than {self.epochs - analog} that spike: give fewer"
+            )
         precision = fast_precision() if self.precision == "auto" else self.precision
         filled = replace(self, protocol=self.protocol or known[0], analog_epochs=analog, precision=precision)
         kind = NETWORKS[self.network]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 RANGES = {
     "epochs": (1, 1_000_000),
+    "average_epochs": (1, 1000),
     "analog_epochs": (0, 1_000_000),
     "analog_slope": (-10, 10),
     "analog_ceiling": (1e-3, float("inf")),

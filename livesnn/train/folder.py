@@ -21,7 +21,7 @@ _TEST_TITLE = "## On the test part"
 
 
 def write_model_folder(
-    net: SpikingNetwork, folder: Path, card: ModelCard, validation: Clips, run: Path
+    net: SpikingNetwork, folder: Path, card: ModelCard, validation: Clips, run: Path, *, chosen: bool = True
 ) -> Evaluation:
     """Export a network, measure what was exported on validation, and record it in the card.
 
@@ -31,6 +31,8 @@ def write_model_folder(
         As the training knows it: commit, command, seeds. States, accuracy and density are filled in here.
     run
         The training's folder, for its learning curve.
+    chosen
+        Whether the validation clips chose the epoch.
     """
     folder.mkdir(parents=True, exist_ok=True)
     card = replace(card, states=net.state_shapes())
@@ -50,7 +52,9 @@ def write_model_folder(
         if card.test and page.exists()
         else ("", "", "")
     )
-    page.write_text(_describe(card, measured) + (f"\n{title}{tested}" if tested else ""), encoding="utf-8")
+    page.write_text(
+        _describe(card, measured, chosen) + (f"\n{title}{tested}" if tested else ""), encoding="utf-8"
+    )
     return measured
 
 
@@ -105,7 +109,7 @@ def _validation(split: Split | None) -> str:
     return f"{kept} of the {part}, by seed {split.seed}"
 
 
-def _describe(card: ModelCard, measured: Evaluation) -> str:
+def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     """Return the card as Markdown."""
     spec, neuron = card.input, card.neuron
     rule = (
@@ -113,6 +117,11 @@ def _describe(card: ModelCard, measured: Evaluation) -> str:
     )
     made = f"{card.network.kind}, {len(card.states)} layers, widths {list(card.network.widths)}"
     scaled = f", of {spec.cell_pixels:g} sensor pixels a pixel" if spec.cell_pixels else ""
+    optimistic = (
+        "The validation clips also chose the epoch, so their accuracy is a little optimistic.\n\n"
+        if chosen
+        else ""
+    )
     return f"""# {card.name}
 
 {made}, {len(card.classes)} classes, trained on {card.dataset}.
@@ -134,9 +143,7 @@ def _describe(card: ModelCard, measured: Evaluation) -> str:
 | commit | {card.commit} |
 | command | `{card.command}` |
 
-The validation clips also chose the epoch, so their accuracy is a little optimistic.
-
-Confusion on validation (rows: true, columns: decided, state carried):
+{optimistic}Confusion on validation (rows: true, columns: decided, state carried):
 
 {_confusion(measured)}
 

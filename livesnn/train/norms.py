@@ -32,15 +32,16 @@ class MeasuredNorms(Callback):
     def on_validation_epoch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Measure, in float32, as the exported model runs."""
+        """Measure before each validation."""
         net = pl_module.net
         assert isinstance(net, Network)
+        self.measure(net, trainer.current_epoch, pl_module.device)
+
+    def measure(self, net: Network, epoch: int, device: torch.device) -> None:
+        """Measure, in float32, as the exported model runs; ``epoch``: of clips that are made anew in each."""
         parts = np.array_split(self._chosen, -(-len(self._chosen) // AT_ONCE))
-        clips = [
-            torch.from_numpy(self._samples.take(part, trainer.current_epoch)).to(pl_module.device)
-            for part in parts
-        ]
-        with torch.autocast(pl_module.device.type, enabled=False):
+        clips = [torch.from_numpy(self._samples.take(part, epoch)).to(device) for part in parts]
+        with torch.autocast(device.type, enabled=False):
             measure_norms(net, clips, self._from_zero)
 
 

@@ -168,11 +168,15 @@ def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
 
 def load_best(net: torch.nn.Module, run: Path) -> None:
     """Give a network the weights of a run's best epoch; raises TrainError when they are damaged."""
-    weights = load_checkpoint(run / BEST)
+    load_weights_of_run(net, load_checkpoint(run / BEST), run / BEST)
+
+
+def load_weights_of_run(net: torch.nn.Module, weights: dict[str, torch.Tensor], where: Path) -> None:
+    """Give a network a checkpoint's weights; raises TrainError when they are of another, naming where they lie."""
     try:
         net.load_state_dict({name.removeprefix("net."): tensor for name, tensor in weights.items()})
     except RuntimeError as error:  # its lines name the tensors
-        raise TrainError(f"{run / BEST} is of another network: start again under another --name") from error
+        raise TrainError(f"{where} is of another network: start again under another --name") from error
 
 
 def kept_epochs(path: Path) -> int:

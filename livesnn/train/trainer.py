@@ -23,6 +23,7 @@ from livesnn.errors import ModelError, StoppedError
 from livesnn.itself import own_commit
 from livesnn.report import say
 from livesnn.snn import SpikingNetwork
+from livesnn.train.averaging import KeepLastEpochs, load_mean
 from livesnn.train.balance import class_weights
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.build import Network, build
@@ -95,30 +96,41 @@ def train(config: TrainConfig) -> Trained | None:
     if start is not None:
         assert isinstance(net, SpikingNetwork)  # `completed` refuses --init to others
         start_from(net, start)
-    teacher = Teacher(config.teacher, net.card, parts) if config.teacher else None
-    mirrored = config.mirrored(parts.training.classes)
-    weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.balance != "none" else None
-    module = HybridModule(net, config, config.epochs * len(loaders.batches()), weights, teacher)
+    module = _module(net, config, parts, config.epochs * len(loaders.batches()))
     with run_folder(config) as (run, resume_from), _quiet():
         keep_clips(run, parts, resumed=resume_from is not None)
         done = resume_from is not None and kept_epochs(resume_from) >= config.epochs
-        measured = [MeasuredNorms(parts.training, config.seed, config.zero_share)]
-        trainer = _trainer(config, run, measured if config.measured_norms else [])
+        norms = MeasuredNorms(parts.training, config.seed, config.zero_share)
+        more = [norms] if config.measured_norms else []
+        trainer = _trainer(config, run, [*more, KeepLastEpochs(run, config.averaged)])
         if trainer.is_global_zero:
             announce(parts, len(loaders.batches()), start)
-        try:
-            trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
-        except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
-            kept = (
-                "go on with the same command and --resume"
-                if (run / LAST).exists()
-                else "nothing is kept yet, start again"
-            )
-            raise StoppedError(f"stopped in epoch {trainer.current_epoch + 1}: {kept}") from error
+        _fit(trainer, module, loaders, run, resume_from)
         if not trainer.is_global_zero:
             return None
+        _load(net, run, config, norms)
         made = _made(run / "model") if done else None
         return replace(_finish(run, config, net, parts, commit, made), unmeasured=unmeasured)
+
+
+def _module(net: Network, config: TrainConfig, parts: Parts, total_steps: int) -> HybridModule:
+    """Return what Lightning trains: the network, with its teacher and with classes that count alike."""
+    teacher = Teacher(config.teacher, net.card, parts) if config.teacher else None
+    mirrored = config.mirrored(parts.training.classes)
+    weights = class_weights(parts, config.augmentation.mirror, mirrored) if config.balance != "none" else None
+    return HybridModule(net, config, total_steps, weights, teacher)
+
+
+def _fit(
+    trainer: lightning.Trainer, module: HybridModule, loaders: Loaders, run: Path, resume_from: Path | None
+) -> None:
+    """Train; raises StoppedError when a signal ended it."""
+    try:
+        trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
+    except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
+        kept = (run / LAST).exists()
+        how = "go on with the same command and --resume" if kept else "nothing is kept yet, start again"
+        raise StoppedError(f"stopped in epoch {trainer.current_epoch + 1}: {how}") from error
 
 
 def announce(parts: Parts, steps: int, start: Start | None) -> None:
@@ -201,6 +213,16 @@ def _trainer(config: TrainConfig, run: Path, more: Sequence[Callback]) -> lightn
     )
 
 
+def _load(net: Network, run: Path, config: TrainConfig, norms: MeasuredNorms) -> None:
+    """Give the network the weights of the best epoch, or the mean of the last ones."""
+    if config.averaged:
+        load_mean(net, run, config.averaged)
+        norms.measure(net, config.epochs - 1, torch.device("cpu"))
+    else:
+        load_best(net, run)
+    net.analog = False
+
+
 def _made(folder: Path) -> ModelCard | None:
     """Return the card of the model that a training has made already; None: it hasn't, or it is damaged."""
     with suppress(ModelError):
@@ -212,8 +234,6 @@ def _finish(
     run: Path, config: TrainConfig, net: Network, parts: Parts, commit: str, made: ModelCard | None
 ) -> Trained:
     """Write the model; of one that was ``made`` before, and not trained since, what is known of that stays."""
-    load_best(net, run)
-    net.analog = False
     skipped = tuple(dict.fromkeys(parts.training.skipped + parts.validation.skipped))
     warnings = parts.validation.warnings  # of both parts, which were read together
     net.eval()
@@ -228,7 +248,7 @@ def _finish(
     )
     if made is not None:
         card = replace(card, commit=made.commit, command=made.command, test=made.test)
-    measured = write_model_folder(net, run / "model", card, parts.validation, run)
+    measured = write_model_folder(net, run / "model", card, parts.validation, run, chosen=not config.averaged)
     return Trained(run / "model", measured, net, skipped, warnings)
 
 
