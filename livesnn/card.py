@@ -78,9 +78,9 @@ class InputSpec:
     channels: Annotated[int, Meta(ge=1, le=16)] = 2
     crop: Literal["centre"] = "centre"
     count_max: Annotated[int, Meta(ge=1, le=255)] = 8
-    scale: Annotated[float, Meta(gt=0, lt=1e6)] = 1.0
+    scale: Annotated[float, Meta(ge=1e-6, lt=1e6)] = 1.0
     window: Annotated[int, Meta(ge=1, le=10**4)] = 10
-    cell_pixels: Annotated[float, Meta(gt=0, le=1e8)] | None = None
+    cell_pixels: Annotated[float, Meta(ge=1e-6, le=1e8)] | None = None
 
     def cropped(self, width: int, height: int) -> tuple[int, int]:
         """Return width and height of the largest part of a picture or sensor that has the input's aspect."""
@@ -106,7 +106,7 @@ class NeuronSpec:
     """LIF parameters of SPEC, Eq. 1-5, of all layers alike, not learned: decay, threshold, whether a spike resets."""
 
     alpha: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    threshold: Annotated[float, Meta(gt=0, lt=1e6)] = 0.5
+    threshold: Annotated[float, Meta(ge=1e-6, lt=1e6)] = 0.5
     reset: bool = True
 
 
@@ -167,7 +167,7 @@ class ModelCard:
     density: dict[str, float] = field(default_factory=dict)  # layer → mean spikes a neuron a step
     mean_count: float | None = None  # of a pixel and frame of the validation clips: what the model is used to
     saturated: float | None = None  # share of their pixels with events at the maximum count or above
-    temperature: Annotated[float, Meta(gt=0, le=1e3)] = 1.0  # of the probabilities, fitted on validation
+    temperature: Annotated[float, Meta(ge=1e-3, le=1e3)] = 1.0  # of the probabilities, fitted on validation
     commit: str = ""
     command: str = ""
     format: str = FORMAT

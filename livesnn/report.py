@@ -32,7 +32,8 @@ def describe_row(row: Row) -> str:
     """Return one decision as a line: time, label or what it might be, confidence."""
     likeliest = max(row.probabilities, key=row.probabilities.__getitem__)
     decision = row.decision or f"– ({likeliest}?)"
-    return f"{row.t / 1e6:14.3f} s  {decision:<28} {row.confidence:6.1%}" + ("  state reset" * row.reset)
+    notes = ["state reset"] * row.reset + [f"{row.dropped:,} events dropped"] * (row.dropped > 0)
+    return "  ".join([f"{row.t / 1e6:14.3f} s", f"{decision:<28} {row.confidence:6.1%}", *notes])
 
 
 def describe_summary(summary: Summary) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from livesnn.errors import DataError
-from livesnn.events import Events, Resolution
+from livesnn.events import Events, EventSource, Resolution
 from livesnn.simulate.motions import GESTURES
 from livesnn.sources import open_source
 
 
 def find_clips(folder: Path) -> list[Path]:
     """Return the clips whose names say a gesture, by name; raises DataError when there are none."""
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}: give --data a folder with clips NN_GESTURE.npz")
     files = [path for path in sorted(folder.glob("*.npz")) if label_of(path) in GESTURES]
     if not files:
         raise DataError(
@@ -28,10 +32,27 @@ def label_of(path: Path) -> str:
     return label if number.isdigit() else ""
 
 
-def read_clip(path: Path) -> tuple[Events, Resolution]:
-    """Return all events of a clip and its sensor; raises DataError when there are none."""
+class RealClip(NamedTuple):
+    """All events of a clip, its sensor, and what was wrong with it as it was read."""
+
+    events: Events
+    resolution: Resolution
+    warnings: tuple[str, ...]
+
+
+def read_clip(path: Path) -> RealClip:
+    """Return a clip; raises DataError when it has no events."""
     with open_source(path) as source:
         packets = list(source)
         if not packets:
             raise DataError(f"{path} holds no events: leave it out")
-        return np.concatenate(packets), source.resolution
+        return RealClip(np.concatenate(packets), source.resolution, tuple(_warnings(path, source)))
+
+
+def _warnings(path: Path, source: EventSource) -> Iterator[str]:
+    yield from (f"{path.name}: {warning}" for warning in source.warnings)
+    counted = source.counters
+    if counted.out_of_order:
+        yield f"{path.name}: {counted.out_of_order:,} events out of order were put in order"
+    if counted.out_of_bounds:
+        yield f"{path.name}: {counted.out_of_bounds:,} events outside the sensor were left out"

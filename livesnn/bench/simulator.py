@@ -80,7 +80,7 @@ def bench_simulator(clips: Path, out: Path, people: int) -> dict[str, object]:
 
 
 def _compare(gesture: str, path: Path, people: int, picture: Path) -> dict[str, Compared]:
-    events, resolution = read_clip(path)
+    events, resolution, _ = read_clip(path)
     seconds = float(events["t"][-1] - events["t"][0]) / 1e6
     simulated = [
         gesture_clip(gesture, seed, seconds, use="validation", resolution=resolution)

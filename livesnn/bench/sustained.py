@@ -139,7 +139,7 @@ def _frames(spec: InputSpec) -> list[Frame]:
 
 def _whole_frames() -> tuple[Events, Resolution]:
     """Return the recording's events, as many as make whole frames, from 0 on; and its sensor, all of it seen."""
-    events, resolution = read_clip(recordings_dir() / RECORDING)
+    events, resolution, _ = read_clip(recordings_dir() / RECORDING)
     events = events[: events.size // EVENTS_PER_FRAME * EVENTS_PER_FRAME].copy()
     events["t"] -= events["t"][0]
     return events, resolution

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from livesnn.bench.real_clips import find_clips, label_of, read_clip
+from livesnn.bench.real_clips import RealClip, find_clips, label_of, read_clip
 from livesnn.errors import DataError
 from livesnn.events import Events, Resolution
 from livesnn.events.frames import Slicer
@@ -29,7 +29,7 @@ def bench_transfer(clips: Path, model: str) -> dict[str, object]:
     -------
     For each variant of the clips ``right`` of ``n`` decisions (none is wrong), the share with its 95 % interval
     (Wilson; decisions of one clip aren't independent), and by clip how often what was decided ("" is nothing);
-    and which clips of that folder were left out, since their names say no gesture.
+    and which clips of that folder were left out, since their names say no gesture, and what was wrong with others.
 
     Raises
     ------
@@ -41,10 +41,11 @@ def bench_transfer(clips: Path, model: str) -> dict[str, object]:
     loaded = load_model(model)
     if loaded.card.classes != GESTURES:
         raise DataError(f"{loaded.card.name} knows {', '.join(loaded.card.classes)}: give --model gestures")
-    events = {path: read_clip(path) for path in files}
+    read = {path: read_clip(path) for path in files}
+    warnings = [warning for clip in read.values() for warning in clip.warnings]
     left_out = sorted(path.name for path in clips.glob("*.npz") if path not in files)
-    measured = {name: _measured(loaded, events, name, *variant) for name, variant in _variants().items()}
-    return {**measured, "left_out": left_out}
+    measured = {name: _measured(loaded, read, name, *variant) for name, variant in _variants().items()}
+    return {**measured, "left_out": left_out, "warnings": warnings}
 
 
 def _variants() -> dict[str, tuple[Change, Relabel]]:
@@ -100,19 +101,21 @@ def _moving(dx: int, dy: int, scale: float) -> Change:
 
 def _measured(
     model: Model,
-    clips: dict[Path, tuple[Events, Resolution]],
+    clips: dict[Path, RealClip],
     variant: str,
     change: Change,
     becomes: Relabel,
 ) -> dict[str, object]:
     decided: dict[str, Counter[str]] = {}
     right = 0
-    for path, (events, resolution) in clips.items():
+    for path, (events, resolution, _) in clips.items():
         decided[path.stem] = Counter(_decisions(model, change(events, resolution), resolution))
         right += decided[path.stem][becomes(label_of(path))]
     n = sum(counts.total() for counts in decided.values())
     if n == 0:
-        raise DataError(f"no clip is a window of {model.card.name} long, {variant}: give longer ones")
+        raise DataError(
+            f"no clip is a window of {model.card.name} long, {variant}: give longer ones that stay in the picture"
+        )
     low, high = wilson(right, n)
     return {
         "right": right,

@@ -125,7 +125,12 @@ def record(
     done = capture(upright, expanded(out), seconds=seconds)
     for warning in (*left_out, *opened.warnings):
         say(f"livesnn record: {warning}")
-    say(f"{done.events:,} events in {done.seconds:.1f} s written to {done.path}, {done.dropped:,} dropped")
+    asked = (
+        f" (of {seconds:g} s: the source gave no more)" if seconds and done.seconds < 0.9 * seconds else ""
+    )
+    say(
+        f"{done.events:,} events in {done.seconds:.1f} s{asked} written to {done.path}, {done.dropped:,} dropped"
+    )
     return 0
 
 

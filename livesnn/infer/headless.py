@@ -7,7 +7,8 @@ import time
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -36,7 +37,11 @@ from livesnn.sources import open_source
 
 @dataclass(frozen=True)
 class Row:
-    """One line of `livesnn run`: see `Result`; rates by label. ``reset``: the state was, since the line before."""
+    """One line of `livesnn run`: see `Result`; rates by label.
+
+    ``reset``: the state was, since the line before. ``dropped``: events that were, since then. ``network_ms``,
+    ``total_ms``: see `Latency`; None of a recording, whose events arrive when they are asked for.
+    """
 
     t: int
     window: int
@@ -45,6 +50,9 @@ class Row:
     rates: dict[str, float]
     probabilities: dict[str, float]
     reset: bool
+    dropped: int
+    network_ms: float = field(compare=False)
+    total_ms: float | None = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -131,13 +139,13 @@ def decide_all(
         timely = Denoised(limited) if denoise else limited
         with Upright(timely, orientation or Orientation()) as upright, ended:
             stream = frames(upright, loaded.card.input.slice, loaded.card.input)
-            reset = False  # of the state, since the row before
+            reset, dropped = False, 0  # since the row before, and until then
             for result in run(stream, loaded, state=state, decider=decider):
                 totals.add(result)
                 reset |= result.reset
                 if result.window_end or (every == "frame" and result.window_seen):
-                    yield _row(result, loaded, reset)
-                    reset = False
+                    yield _row(result, loaded, reset, upright.counters.dropped - dropped)
+                    reset, dropped = False, upright.counters.dropped
             others = opened.other_streams if isinstance(opened, Recording) else ()
             yield totals.end(upright, others, timely.counts if isinstance(timely, Denoised) else None)
 
@@ -146,11 +154,22 @@ def _in_real_time(source: EventSource) -> EventSource:
     return Buffered(source, policy="drop_oldest") if source.live else source
 
 
-def _row(result: Result, model: Model, reset: bool) -> Row:
-    card = model.card
+def _row(result: Result, model: Model, reset: bool, dropped: int) -> Row:
+    card, latency = model.card, result.latency
     rates = dict(zip(card.classes, result.rates.tolist(), strict=True))
     likely = dict(zip(card.classes, result.probabilities.tolist(), strict=True))
-    return Row(result.t, result.window, result.decision, result.confidence, rates, likely, reset)
+    return Row(
+        t=result.t,
+        window=result.window,
+        decision=result.decision,
+        confidence=result.confidence,
+        rates=rates,
+        probabilities=likely,
+        reset=reset,
+        dropped=dropped,
+        network_ms=latency.network_ms,
+        total_ms=latency.total_ms if isfinite(latency.total_ms) else None,
+    )
 
 
 class _Totals:
@@ -206,6 +225,8 @@ class _Totals:
         )
 
     def _doubts(self, source: EventSource, other_streams: Sequence[str]) -> Iterator[str]:
+        if source.counters.dropped:
+            yield f"{source.counters.dropped:,} events were dropped: they came faster than they could be decided on"
         if other_streams:
             yield f"decided on the first event stream alone, and not on {', '.join(other_streams)}"
         if not self._tally.windows:

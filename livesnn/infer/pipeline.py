@@ -143,6 +143,10 @@ def run(
         stepped_s = time.perf_counter()
         index, frame_in_window = window.add(output)
         rates = window.rates()
+        if not np.isfinite(rates).all():
+            raise ModelError(
+                f"{card.name} gives no numbers at frame {frame.t} µs: its weights are damaged, get it again"
+            )
         if callable(decider):
             deciding = _decider(decider, card)
         decision = deciding.decide(rates, membranes[-1], card, decision)

@@ -11,7 +11,7 @@ from livesnn.card import ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import TrainError
 from livesnn.train.augmentation import Augmentation
 from livesnn.train.datasets import Name, data_set, mirrored_labels
-from livesnn.train.flags import check_limits, flag
+from livesnn.train.flags import OF_SOME_SETS, check_limits, flag
 from livesnn.train.networks import NETWORKS, NetworkName
 from livesnn.train.precision import Precision, fast_precision
 
@@ -222,6 +222,10 @@ class TrainConfig:
         if self.protocol and self.protocol not in known:
             hint = f"give one of {', '.join(known)}" if known != ("",) else "leave it out"
             raise TrainError(f"{self.dataset} has no --protocol {self.protocol!r}: {hint}")
+        if self.teacher and self.runs > 1 and self.dataset.startswith(OF_SOME_SETS["validation"]):
+            raise TrainError(
+                "--runs of other seeds have other clips than the --teacher: give --runs 1, and a --seed each"
+            )
         if self.cell_pixels and self.card(()).input.slice.delta_t_us is None:
             raise TrainError(
                 "--cell-pixels scales frames of a fixed time, and these are of --n-events: leave it out"

@@ -19,6 +19,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from livesnn.errors import TrainError
+from livesnn.train.checkpoints import end_with_launcher
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts, Samples
 from livesnn.train.datasets.clips import Clips
@@ -34,6 +35,7 @@ def check_run_folder(config: TrainConfig) -> None:
     """Raise TrainError when the run folder can't be begun or resumed, before anything is read; see `run_folder`."""
     run = config.out / config.run_name
     if _shares_another():
+        end_with_launcher()
         return
     if config.resume:
         _resumed(run, config)
@@ -88,7 +90,7 @@ def keep_clips(run: Path, parts: Parts, *, resumed: bool = False) -> None:
         return
     digest = _digest(parts.training, parts.validation)
     record = run / CLIPS
-    if resumed and record.exists() and record.read_text() != digest:
+    if resumed and record.exists() and record.read_bytes() != digest.encode():
         raise TrainError(
             f"{run} was begun with other recordings: put them back as they were, or start again under another --name"
         )
@@ -126,18 +128,19 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
     usual = msgspec.json.decode(_as_json(TrainConfig()))
     now, then = as_flags(msgspec.json.decode(_as_json(config))), as_flags(usual | kept)
     if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
-        flags = ", ".join(then.get(name, f"without {name}") for name in other)
+        flags = ", ".join(then.get(name, f"default (leave {name} out)") for name in other)
         longer = config.epochs > int(kept.get("epochs", config.epochs)) and (run / "model").exists()
         more = f"; to train it for longer begin another: --init {run} --name NEW" if longer else ""
         raise TrainError(f"{record} is of another configuration: resume with its {flags}{more}")
     load_checkpoint(last)
+    load_checkpoint(run / BEST)  # else hours of training would end with this error
     return last
 
 
 def has_clips(run: Path, parts: Parts) -> bool:
-    """Whether a training that was begun had these clips, to train on and for validation."""
+    """Whether a training that was begun had these clips, to train on and for validation; OSError: it doesn't say."""
     record = run / CLIPS
-    return record.exists() and record.read_text() == _digest(parts.training, parts.validation)
+    return record.read_bytes() == _digest(parts.training, parts.validation).encode()
 
 
 def recorded_config(run: Path) -> TrainConfig:
@@ -155,7 +158,12 @@ def recorded_config(run: Path) -> TrainConfig:
 
 def _recorded(record: Path) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
+        kept = msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
+        if (
+            weighed := kept.pop("class_weights", None)
+        ) is not None:  # what --balance was called until 2026-11
+            kept["balance"] = "weights" if weighed else "none"
+        return kept
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
 

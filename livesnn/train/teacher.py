@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,14 +38,18 @@ class Teacher:
     """
 
     def __init__(self, run: Path, card: ModelCard, parts: Parts) -> None:
-        # Not compiled: that takes a minute, and it runs forward alone.
-        self._net: Network = build(replace(read_teacher(run), compile=False), card.classes)
-        theirs, ours = (replace(of.input, cell_pixels=None) for of in (self._net.card, card))
-        if theirs != ours or not has_clips(run, parts):
-            raise TrainError(
-                f"--teacher {run} was trained on other clips: give both trainings the same data, seed and frames"
-            )
-        load_best(self._net, run)
+        config = read_teacher(run)
+        with _its_own(run):
+            # Not compiled: that takes a minute, and it runs forward alone.
+            self._net: Network = build(replace(config, compile=False), card.classes)
+            theirs, ours = (replace(of.input, cell_pixels=None) for of in (self._net.card, card))
+            if theirs != ours or not has_clips(run, parts):
+                raise TrainError(
+                    "it was trained on other clips: give both trainings the same data, seed and frames"
+                )
+            load_best(self._net, run)
+            if not all(tensor.isfinite().all() for tensor in self._net.state_dict().values()):
+                raise TrainError("its weights aren't numbers: train it again")
         self._net.requires_grad_(False).eval()
 
     @torch.no_grad()
@@ -59,15 +65,22 @@ def read_teacher(run: Path) -> TrainConfig:
 
     It can when it is finished, and its outputs are made for the softmax.
     """
-    try:
+    with _its_own(run):
         config = recorded_config(run)
-        finished = kept_epochs(run / LAST) >= config.epochs
-    except TrainError as error:
-        raise TrainError(f"--teacher {run}: {error}") from error
-    if not finished:
-        raise TrainError(f"--teacher {run} isn't finished: go on with its command and --resume first")
-    if config.loss != "cross-entropy":
-        raise TrainError(
-            f"--teacher {run} was trained with --loss {config.loss}: only cross-entropy teaches probabilities"
-        )
+        if kept_epochs(run / LAST) < config.epochs:
+            raise TrainError("it isn't finished: go on with its command and --resume first")
+        if config.loss != "cross-entropy":
+            raise TrainError(
+                f"it was trained with --loss {config.loss}: only cross-entropy teaches probabilities"
+            )
     return config
+
+
+@contextmanager
+def _its_own(run: Path) -> Iterator[None]:
+    """Say of what is wrong with a teacher that it is the teacher's."""
+    try:
+        yield
+    except (TrainError, OSError) as error:
+        reason = str(error).replace("start again under another --name", "train it again, or give another")
+        raise TrainError(f"--teacher {run}: {reason}") from error

@@ -27,6 +27,7 @@ from livesnn.train.averaging import KeepLastEpochs, load_mean
 from livesnn.train.balance import class_weights
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.build import Network, build
+from livesnn.train.checkpoints import WholeFiles
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts, check_parts, data_set
 from livesnn.train.evaluate import Evaluation
@@ -209,7 +210,10 @@ def _trainer(config: TrainConfig, run: Path, more: Sequence[Callback]) -> lightn
         enable_model_summary=False,
         default_root_dir=run,
         # A job that SLURM starts again goes on with --resume: what Lightning would keep for that, others would load.
-        plugins=[SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None,
+        plugins=[
+            WholeFiles(),
+            *([SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []),
+        ],
     )
 
 

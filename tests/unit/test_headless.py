@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 
 from livesnn.errors import SourceError
+from livesnn.events import Events, EventSource, SourceCounters
 from livesnn.events.describe import describe
 from livesnn.events.recorder import Aedat4Writer
+from livesnn.infer import headless
 from livesnn.infer.headless import Row, Summary, decide_all
-from livesnn.report import describe_summary
+from livesnn.report import describe_row, describe_summary
+from livesnn.sources import open_source
 from tests.gui.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
@@ -74,6 +77,39 @@ def test_without_seconds_a_recording_is_read_to_its_end(model: str, tmp_path: Pa
         summary, engine="spike", engine_frames={"onnx": 12, "spike": 88}, engine_switched_at_frame=12
     )
     assert "spike (12 on onnx, 88 on spike; switched at frame 12)" in describe_summary(went_over)
+
+
+class Losing:
+    """A recording that stands for a live source: it loses ten events with each of its packets after the first."""
+
+    live = False
+
+    def __init__(self, source: EventSource) -> None:
+        self._source = source
+        self.counters = SourceCounters()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._source, name)
+
+    def __iter__(self) -> Iterator[Events]:
+        for number, packet in enumerate(self._source):
+            self.counters.dropped = 10 * number
+            self.counters.events += packet.size
+            yield packet
+
+
+def test_what_was_dropped_is_said_in_the_row_and_in_a_warning(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = str(write_recording(tmp_path / "bar.npz", moving_bar(1_000_500)))
+    *whole, _ = decide_all(recording, model)
+    assert all((row.dropped, row.total_ms) == (0, None) and row.network_ms >= 0 for row in whole)
+    monkeypatch.setattr(headless, "open_source", lambda *given, **more: Losing(open_source(*given, **more)))
+    *rows, summary = decide_all(recording, model)
+    lost = sum(row.dropped for row in rows)
+    assert 0 < lost <= summary.dropped
+    assert describe_row(replace(rows[-1], dropped=1234)).endswith("1,234 events dropped")
+    assert any(f"{summary.dropped:,} events were dropped" in line for line in summary.warnings)
 
 
 @pytest.mark.parametrize("every", ["window", "frame"])

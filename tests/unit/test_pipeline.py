@@ -57,6 +57,16 @@ def make_frames(count: int, *, seed: int = 0, starts: tuple[int, ...] = (0,)) ->
     return [Frame(1000 * (i + 1), counts[i], int(counts[i].sum()), start=i in starts) for i in range(count)]
 
 
+def test_a_network_that_gives_no_numbers_is_one_line() -> None:
+    model = Tiny()
+    model.weights = np.full_like(model.weights, np.inf)
+    with (
+        pytest.raises(ModelError, match=r"tiny gives no numbers at frame .*: its weights are damaged"),
+        np.errstate(all="ignore"),
+    ):
+        list(run(make_frames(8), model))
+
+
 def outputs(model: Tiny, frames: list[Frame]) -> npt.NDArray[np.float32]:
     """Return the outputs of a plain loop of steps from the zero state."""
     state = model.initial_state()

@@ -97,12 +97,46 @@ def test_a_spiking_network_learns_from_it_and_keeps_nothing_of_it(taught_by: Tra
     assert {name.removeprefix("net.") for name in kept} == set(trained.network.state_dict())
 
 
+@pytest.mark.parametrize(
+    ("file", "octets", "said"),
+    [
+        ("best.ckpt", b"torn", r"best\.ckpt is damaged or not a checkpoint: train it again, or give another"),
+        ("clips.blake2b", b"\xff\xfe", "trained on other clips"),
+        ("clips.blake2b", None, "No such file"),
+    ],
+)
+def test_a_damaged_teacher_is_said_to_be_the_teacher(
+    taught_by: Trained, tmp_path: Path, file: str, octets: bytes | None, said: str
+) -> None:
+    run = shutil.copytree(taught_by.folder, tmp_path / "run")
+    (run / file).unlink() if octets is None else (run / file).write_bytes(octets)
+    config = pupil(taught_by)
+    with pytest.raises(TrainError, match=f"^--teacher {run}: .*{said}"):
+        Teacher(run, config.card(taught_by.network.card.classes), parts_of(config))
+
+
+def test_a_teacher_whose_weights_are_no_numbers_is_refused(taught_by: Trained, tmp_path: Path) -> None:
+    run = shutil.copytree(taught_by.folder, tmp_path / "run")
+    kept = torch.load(run / "best.ckpt", weights_only=True)
+    next(iter(kept["state_dict"].values())).fill_(float("nan"))
+    torch.save(kept, run / "best.ckpt")
+    config = pupil(taught_by)
+    with pytest.raises(TrainError, match="its weights aren't numbers"):
+        Teacher(run, config.card(taught_by.network.card.classes), parts_of(config))
+
+
+def test_runs_of_other_seeds_have_other_clips_than_the_teacher(taught_by: Trained) -> None:
+    with pytest.raises(TrainError, match="--runs of other seeds"):
+        pupil(taught_by, runs=2).completed()
+    assert TrainConfig(dataset="gestures-sim", teacher=taught_by.folder, runs=3).completed().runs == 3
+
+
 def test_a_teacher_of_other_clips_or_frames_is_refused(taught_by: Trained) -> None:
     config = pupil(taught_by)
     card, parts = config.card(taught_by.network.card.classes), parts_of(config)
-    with pytest.raises(TrainError, match="trained on other clips"):
+    with pytest.raises(TrainError, match=r"--teacher .*: it was trained on other clips"):
         Teacher(taught_by.folder, card, parts_of(replace(config, seed=1)))
-    with pytest.raises(TrainError, match="trained on other clips"):
+    with pytest.raises(TrainError, match=r"--teacher .*: it was trained on other clips"):
         Teacher(taught_by.folder, replace(card, input=replace(card.input, scale=2.0)), parts)
 
 

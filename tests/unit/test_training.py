@@ -19,6 +19,7 @@ from livesnn.train.augment import augment, mirror
 from livesnn.train.augmentation import STILL, Augmentation
 from livesnn.train.balance import class_weights
 from livesnn.train.build import build
+from livesnn.train.checkpoints import WholeFiles
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import Clips, Stack, clip_random, stratified_split
@@ -28,7 +29,7 @@ from livesnn.train.folder import keep_test, write_model_folder
 from livesnn.train.hybrid import HybridModule, hidden_density
 from livesnn.train.loading import Batch, EpochBatches
 from livesnn.train.recipes import RECIPES
-from livesnn.train.run_folder import as_begun, keep_clips, run_folder
+from livesnn.train.run_folder import as_begun, keep_clips, recorded_config, run_folder
 from livesnn.train.start import Start, read_start
 from livesnn.train.trainer import _Best, _scaled_as, announce
 from livesnn.weights import load_weights
@@ -409,11 +410,16 @@ def test_a_run_folder_belongs_to_one_training(tmp_path: Path) -> None:
         pass
 
 
+def keep_empty_checkpoints(run: Path) -> None:
+    needed = ("state_dict", "epoch", "pytorch-lightning_version", "optimizer_states")
+    for name in ("last.ckpt", "best.ckpt"):
+        torch.save(dict.fromkeys(needed, 0), run / name)
+
+
 def test_an_option_that_a_run_did_not_have_was_as_it_is_by_default(tmp_path: Path) -> None:
     config = replace(TrainConfig(), out=tmp_path, name="older", resume=True)
     with run_folder(replace(config, resume=False)) as (run, _):
-        needed = ("state_dict", "epoch", "pytorch-lightning_version", "optimizer_states")
-        torch.save(dict.fromkeys(needed, 0), run / "last.ckpt")
+        keep_empty_checkpoints(run)
     record = run / "config.json"
     record.write_text(record.read_text().replace('"unknown_weight": 1.0,', ""))
     assert "unknown_weight" not in record.read_text()
@@ -424,6 +430,41 @@ def test_an_option_that_a_run_did_not_have_was_as_it_is_by_default(tmp_path: Pat
         run_folder(replace(config, alpha=0.7)),
     ):
         pass
+
+
+def test_a_run_from_before_balance_had_that_name_goes_on(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), out=tmp_path, name="older", balance="none")
+    with run_folder(config) as (run, _):
+        keep_empty_checkpoints(run)
+    record = run / "config.json"
+    record.write_text(record.read_text().replace('"balance": "none"', '"class_weights": false'))
+    assert recorded_config(run).balance == "none"
+    with run_folder(replace(config, resume=True)) as (_, resume_from):
+        assert resume_from == run / "last.ckpt"
+
+
+def test_a_run_whose_best_epoch_is_damaged_is_not_trained_on(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), out=tmp_path, name="torn")
+    with run_folder(config) as (run, _):
+        keep_empty_checkpoints(run)
+    (run / "best.ckpt").write_bytes((run / "best.ckpt").read_bytes()[:-50])
+    with pytest.raises(TrainError, match=r"best\.ckpt is damaged"), run_folder(replace(config, resume=True)):
+        pass
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "best.ckpt"
+    WholeFiles().save_checkpoint({"epoch": 1}, path)
+
+    def full(self: Path, octets: bytes) -> int:
+        self.touch()
+        raise OSError(28, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        WholeFiles().save_checkpoint({"epoch": 2}, path)
+    assert torch.load(path, weights_only=True) == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_was_best_is_known_where_the_folder_was_moved(tmp_path: Path) -> None:
