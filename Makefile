@@ -12,12 +12,14 @@ INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --e
 .venv/app: pyproject.toml packaging/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "livesnn needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv .venv
+	@echo "installing livesnn, a few hundred MB: a minute or more"
 	$(BIN)/pip install --quiet --upgrade pip
 	$(INSTALL) .
 	touch $@
 
 # With training and tests.
 .venv/all: .venv/app
+	@echo "installing PyTorch and what tests need, hundreds of MB (with CUDA 3 GB): some minutes"
 	$(INSTALL) '.[all]'
 	touch $@
 

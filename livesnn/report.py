@@ -94,9 +94,8 @@ def describe_recording(info: RecordingInfo) -> str:
         on = f" ({stream.on / stream.n:.0%} ON)" if stream.n else ""
         lines[name] = f"{stream.n:,}{on}{times}"
     others = {"frames": info.frames, "IMU samples": info.imu, "triggers": info.triggers}
-    lines["also"] = (
-        ", ".join(f"{count:,} {what}" for what, count in others.items() if count) or "nothing else"
-    )
+    if any(others.values()):
+        lines["also"] = ", ".join(f"{count:,} {what}" for what, count in others.items() if count)
     if info.labels:
         lines["labels"] = ", ".join(
             f"{label.label} {label.start:.3f} to {label.end:.3f} s" for label in info.labels

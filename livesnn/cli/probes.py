@@ -107,7 +107,7 @@ def cameras() -> Findings:
         names = [f"{device.name} ({device.uri})" for device in discover()]
     except SourceError as error:
         return found + Findings((failed("cameras", "warning", error),))
-    do = "" if names else "plug one in, or try simulate:gestures"
+    do = "" if names else "simulate:gestures works without"
     what = f"cameras: {', '.join(names)}" if names else "no iniVation camera is plugged in"
     return found + Findings((Check("cameras", "ok", what, do),))
 

@@ -111,6 +111,13 @@ def test_a_live_source_stays_one_whatever_becomes_of_it(transport: Transport, st
         assert not widget.isVisible()
 
 
+def test_what_is_simulated_is_not_called_live(transport: Transport) -> None:
+    transport.set_recording(None, endless="SIMULATED")
+    assert transport.live.text() == "SIMULATED"
+    transport.set_recording(None)
+    assert transport.live.text() == "LIVE"
+
+
 def test_the_dot_is_red_while_a_live_source_runs(transport: Transport) -> None:
     tones = []
     for state in ("playing", "paused"):

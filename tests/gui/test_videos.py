@@ -309,6 +309,7 @@ def test_turning_digits_cannot_be_recorded_and_have_no_legend_of_events(
     assert not window.player.can_record
     assert window.view.legend.isHidden()
     assert "digits that turn" in window.windowTitle()
+    assert window.transport.live.text() == "SIMULATED"
 
 
 def test_recent_digits_are_opened_with_the_model_that_knows_them(

@@ -1,6 +1,6 @@
 """The controls under the event view: play, frame by frame, speed, loop, time line. Not here: what they do.
 
-A source without an end has a line that says LIVE and for how long, instead.
+A source without an end has a line that says LIVE (or SIMULATED) and for how long, instead.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from livesnn.app.widgets.timeline import Timeline, clock
 from livesnn.events.labels import Label
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
+LIVE, SIMULATED = "LIVE", "SIMULATED"
 ROW_HEIGHT = 44  # pixels
 RECORD, STOP = "Record to a file (Ctrl+S)", "Stop recording (Ctrl+S)"
 _PLAY = {  # state: icon and words
@@ -70,7 +71,7 @@ class Transport(QFrame):
         self.slash = label("/", style.text_font(14), "faint")
         self.total = label(NOTHING, style.text_font(14), "soft")
         self.dot = dot()
-        self.live = label("LIVE", style.text_font(13, weight=QFont.Weight.Bold, spacing=1.2))
+        self.live = label(LIVE, style.text_font(13, weight=QFont.Weight.Bold, spacing=1.2))
         self.elapsed = label(NOTHING, style.text_font(14), "soft")
         self.recorded = ShorteningLabel(style.text_font(14))
         self.record = _button(RECORD)
@@ -131,12 +132,18 @@ class Transport(QFrame):
     # What is played
 
     def set_recording(
-        self, duration_s: float | None, classes: Sequence[str] = (), labels: Sequence[Label] = ()
+        self,
+        duration_s: float | None,
+        classes: Sequence[str] = (),
+        labels: Sequence[Label] = (),
+        *,
+        endless: str = LIVE,
     ) -> None:
-        """Fit to a recording of this length; None: nothing is open, or it has no end.
+        """Fit to a recording of this length; None: nothing is open, or it has no end, and is called ``endless``.
 
         ``classes`` are the model's, in its order, for their colours on the time line, ``labels`` the recording's.
         """
+        self.live.setText(endless)
         self._total_s, self._live_from_s = duration_s, None
         self.line.set_recording(duration_s, classes, labels)
         self.total.setText(NOTHING if duration_s is None else clock(duration_s))

@@ -1,0 +1,45 @@
+"""A model folder's model.onnx without livesnn, on numpy and onnxruntime.
+
+python step_onnx.py MODEL.onnx EVENTS.npz
+
+EVENTS.npz is what `livesnn convert RECORDING EVENTS.npz` writes: t (µs), x, y, p (True: brighter), width, height.
+"""
+
+import json
+import sys
+
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+card = json.loads(session.get_modelmeta().custom_metadata_map["livesnn"])
+spec, classes, temperature = card["input"], card["classes"], card["temperature"]
+width, height, frame_us = spec["width"], spec["height"], spec["slice"]["delta_t_us"]
+
+with np.load(sys.argv[2]) as file:
+    t, x, y, p = (file[name].astype(np.int64) for name in "txyp")
+    sensor_width, sensor_height = int(file["width"]), int(file["height"])
+
+# Where an event falls: channel 0 darker, 1 brighter, then row and column. A sensor of another shape than the input is
+# cut to it around its middle first; this one has the input's shape.
+assert sensor_width * height == sensor_height * width
+cell = (p * height + y * height // sensor_height) * width + x * width // sensor_width
+number = (t - t[0]) // frame_us  # of the frame
+gain = (
+    (spec["cell_pixels"] or 1) * width * height / (sensor_width * sensor_height) if spec["cell_pixels"] else 1
+)
+
+# The state is zero at the start and the caller's to keep; the graph clips the counts at count_max and scales them.
+state = {each.name: np.zeros(each.shape, np.float32) for each in session.get_inputs()[1:]}
+outputs = []
+for frame in range(int(number[-1])):  # the last one isn't whole
+    counts = np.bincount(cell[number == frame], minlength=2 * height * width)
+    counts = np.minimum(np.rint(counts * gain), 255).astype(np.uint8).reshape(1, 2, height, width)
+    output, *following = session.run(None, {"frame": counts, **state})
+    state = dict(zip(state, following, strict=True))
+    outputs = [*outputs, output[0]][-spec["window"] :]
+    if (frame + 1) % spec["window"] == 0:
+        mean = np.mean(outputs, axis=0) / temperature  # of membranes; of a read-out "spikes" see decide.py
+        likely = np.exp(mean - mean.max())
+        likely /= likely.sum()
+        print(f"{(frame + 1) * frame_us / 1e6:.2f} s: {classes[likely.argmax()]} {likely.max():.3f}")
