@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.layout import WindowLayout
-from livesnn.app.model_dialog import read_card
 from livesnn.app.playing.player import Player
 from livesnn.app.playing.settings import Settings
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
+from livesnn.infer import read_card
 from livesnn.infer.decide import Decider
 
 Rules = TypeVar("Rules")

@@ -26,10 +26,9 @@ from livesnn.app.look import style
 from livesnn.app.widgets.parts import label
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer import Engine, load_model, model_folder, shipped_models
+from livesnn.infer import Engine, read_card, shipped_models
 from livesnn.infer.synops import mean_density
 from livesnn.paths import models_dir
-from livesnn.weights import load_weights
 
 ENGINES: dict[Engine, tuple[str, str]] = {  # name → what a person reads, the module it needs
     "auto": ("Automatic", ""),
@@ -37,13 +36,6 @@ ENGINES: dict[Engine, tuple[str, str]] = {  # name → what a person reads, the 
     "spike": ("Spike-driven", "livesnn.infer.spike_engine"),
     "torch": ("PyTorch", "torch"),
 }
-
-
-def read_card(model: str) -> ModelCard:
-    """Return the card of a model by name or folder; raises ModelError."""
-    folder = model_folder(model)
-    weights = folder / "model.safetensors"
-    return load_weights(weights)[1] if weights.is_file() else load_model(folder).card
 
 
 def card_rows(card: ModelCard) -> list[tuple[str, str]]:

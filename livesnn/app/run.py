@@ -131,7 +131,7 @@ def _shown_first(source: str | None, model: str | None) -> _Shown:
 
 
 def _decide(window: MainWindow, decisions: WantedDecisions, model: str | None) -> None:
-    from livesnn.app.model_dialog import read_card
+    from livesnn.infer import read_card
 
     card = read_card(model or window.player.model) if decisions.of_classes else None
     choices = window.player.choices

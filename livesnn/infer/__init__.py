@@ -13,6 +13,7 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
 from livesnn.paths import models_dir
+from livesnn.weights import load_weights
 
 State = Sequence[npt.NDArray[np.float32]]
 """Membrane potentials U, one array a layer, in the order of `ModelCard.states`. Owned by the caller."""
@@ -99,6 +100,18 @@ def load_model(
 
         return load_spike(folder, threads=threads, wait=wait)
     raise ModelError(f"unknown engine {engine!r}: use 'auto', 'onnx', 'spike' or 'torch'")
+
+
+def read_card(model: str | Path) -> ModelCard:
+    """Return the card of a model by name or folder; raises ModelError."""
+    folder = model_folder(model)
+    weights = folder / "model.safetensors"
+    return load_weights(weights)[1] if weights.is_file() else load_model(folder).card
+
+
+def shipped_for(sensor: tuple[int, int]) -> tuple[str, ...]:
+    """Return which of the models that come with livesnn were trained with a sensor of this width and height."""
+    return tuple(name for name in shipped_models() if read_card(name).sensor == sensor)
 
 
 def shipped_models() -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from livesnn.events.live import Notify, ignore
 from livesnn.events.orientation import Orientation
 from livesnn.events.recording import Recording
 from livesnn.events.upright import Upright
-from livesnn.infer import Engine, Model, load_model, model_folder
+from livesnn.infer import Engine, Model, load_model, model_folder, shipped_for
 from livesnn.infer.auto_engine import PREPARING, note_of, preparing
 from livesnn.infer.decide import Decider
 from livesnn.infer.pipeline import Result, StateMode, run
@@ -235,4 +235,5 @@ class _Totals:
         if (note := note_of(self._model)) and note != PREPARING:
             yield note
         if source.video is None and (said := self._model.card.on_another_sensor(*source.resolution)):
-            yield said
+            fitting = shipped_for((source.resolution.width, source.resolution.height))
+            yield said + (f"; trained with this size: {', '.join(fitting)} (--model)" if fitting else "")

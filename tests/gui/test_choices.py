@@ -29,14 +29,14 @@ from livesnn.app.dialogs import (
     StreamDialog,
 )
 from livesnn.app.main_window import MainWindow
-from livesnn.app.model_dialog import ModelDialog, card_rows, read_card
+from livesnn.app.model_dialog import ModelDialog, card_rows
 from livesnn.app.playing.demo import SIMULATION, demo
 from livesnn.app.playing.settings import Settings
 from livesnn.card import Accuracy, SliceRule
 from livesnn.events import Resolution
 from livesnn.events.cameras import Device
 from livesnn.events.orientation import Orientation
-from livesnn.infer import shipped_models
+from livesnn.infer import read_card, shipped_models
 from livesnn.paths import models_dir
 from livesnn.threads import Latest
 from tests.fake_camera import device

@@ -192,3 +192,4 @@ def test_a_sensor_of_another_size_than_the_training_s_is_a_warning(
     assert isinstance(summary, Summary)
     assert any("the model was trained with 128×128" in line for line in summary.warnings) == warned
     assert len(summary.warnings) == warned
+    assert any("trained with this size: nmnist (--model)" in line for line in summary.warnings) == warned
