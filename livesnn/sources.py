@@ -42,11 +42,11 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
     if not isinstance(uri, str | Path):
         raise SourceError(f"a source must be text or a path, not {uri!r}: give the path of a recording")
     name = str(uri)
-    if not name:
+    if not name.strip():
         raise SourceError("the source is empty: give the path of a recording, or camera")
     if isinstance(uri, str) and is_live(name):
         return _open_live(name, notify)
-    if name.startswith(("webcam:", "unix://")):
+    if name.startswith(("webcam:", "unix://", "http://", "https://", "rtsp://")):
         raise SourceError(
             f"{name}: {name.split(':')[0]} sources are not supported yet: give a recording or camera"
         )

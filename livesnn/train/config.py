@@ -239,6 +239,7 @@ class TrainConfig:
             )
         precision = fast_precision() if self.precision == "auto" else self.precision
         filled = replace(self, protocol=self.protocol or known[0], analog_epochs=analog, precision=precision)
+        filled = replace(filled, teacher=self.teacher.resolve() if self.teacher else None)
         kind = NETWORKS[self.network]
         if self.init and not kind.spiking:
             raise TrainError(f"--network {self.network} starts from scratch: leave --init out")
