@@ -38,6 +38,11 @@ ENGINES: dict[Engine, tuple[str, str]] = {  # name → what a person reads, the 
 }
 
 
+def engine_name(engine: str) -> str:
+    """Return what a person reads of an engine; its own name of any other."""
+    return next((text for name, (text, _) in ENGINES.items() if name == engine), engine)
+
+
 def card_rows(card: ModelCard) -> list[tuple[str, str]]:
     """Return what a person wants to know of a model, as captions and words."""
     accuracy = card.accuracy

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from livesnn.app.layout import WindowLayout
 from livesnn.app.look import style
+from livesnn.app.model_dialog import engine_name
 from livesnn.app.playing.demo import SIMULATION, TURNING
 from livesnn.app.playing.mounting import SIMULATED as SIMULATES
 from livesnn.app.playing.player import Player
@@ -144,7 +145,7 @@ class Presenter:
         opened = self._player.opened
         if opened is None:
             return
-        engine, note = opened.model.engine, note_of(opened.model)
+        engine, note = engine_name(opened.model.engine), note_of(opened.model)
         self._window.header.show_engine(engine)
         self._window.numbers.show_engine(engine, PREPARING if note == PREPARING else "")
         if note and note not in (PREPARING, self._engine_note):
@@ -192,7 +193,9 @@ class Presenter:
         known = f"this model knows: {', '.join(style.readable(name) for name in card.classes)}"
         name = next((title for demo, title in DEMOS.items() if opened.name.startswith(demo)), opened.name)
         model = Path(self._player.model).resolve().name
-        window.header.show_names(name, model, engine=opened.model.engine, about_model=f"{card.name}; {known}")
+        window.header.show_names(
+            name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name}; {known}"
+        )
         window.setWindowTitle(f"{name} – livesnn")
         duration_s = None if opened.duration_us is None else opened.duration_us / 1e6
         endless = SIMULATED if opened.name.startswith(SIMULATES) else LIVE

@@ -63,7 +63,7 @@ def test_it_opens_a_recording_and_shows_frames_and_decisions(
     qtbot.waitUntil(lambda: window.readout.decision.confidence > 0, timeout=20_000)
     qtbot.waitUntil(lambda: window.view.shown > 1)
     assert window.header.source.text() == "bar.npz"
-    assert window.header.model.text() == f"Model: {model_folder.name} · onnx"
+    assert window.header.model.text() == f"Model: {model_folder.name} · ONNX Runtime"
     assert window.header.model.toolTip().startswith("columns; this model knows: 0, 1, 2")
     assert window.transport.total.text() == "0:01.0"
     assert window.numbers.texts["dropped"] == "0"
@@ -83,12 +83,12 @@ def test_what_is_prepared_is_shown_and_why_it_failed(
     qtbot.addWidget(window)
     window.show()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.numbers.caption.remark == f"onnx, {PREPARING}", timeout=20_000)
+    qtbot.waitUntil(lambda: window.numbers.caption.remark == f"ONNX Runtime, {PREPARING}", timeout=20_000)
     fail.set()
     qtbot.waitUntil(lambda: "there is no compiler" in window.banner.message.text())
     assert window.banner.isVisible()
-    assert window.numbers.caption.remark == "onnx, latency in ms"
-    assert window.header.model.text() == "Model: columns · onnx"
+    assert window.numbers.caption.remark == "ONNX Runtime, latency in ms"
+    assert window.header.model.text() == "Model: columns · ONNX Runtime"
     window.close()
 
 

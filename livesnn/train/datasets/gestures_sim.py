@@ -189,7 +189,7 @@ def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Fram
     if missing:
         with multiprocessing.get_context("spawn").Pool(min(usable_processors(), len(missing))) as pool:
             filled = pool.imap(partial(_fill, make), missing)
-            for _ in tracked(filled, "simulating people", len(missing)):
+            for _ in tracked(filled, f"simulating people, in parts of {_CHUNK}", len(missing)):
                 pass
     return np.concatenate([make(chunk) for chunk in chunks])
 
