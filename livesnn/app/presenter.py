@@ -10,13 +10,12 @@ from livesnn.app.layout import WindowLayout
 from livesnn.app.look import style
 from livesnn.app.model_dialog import engine_name
 from livesnn.app.playing.demo import SIMULATION, TURNING
-from livesnn.app.playing.mounting import SIMULATED as SIMULATES
+from livesnn.app.playing.mounting import SIMULATED
 from livesnn.app.playing.player import Player
 from livesnn.app.playing.rate_profile import ProfileReader
 from livesnn.app.playing.session import Session
 from livesnn.app.playing.statistics import ShowLatency
 from livesnn.app.playing.values import Answer, Opened, ShownState
-from livesnn.app.widgets.transport import LIVE, SIMULATED
 from livesnn.card import ModelCard
 from livesnn.infer.auto_engine import PREPARING, note_of
 
@@ -198,8 +197,8 @@ class Presenter:
         )
         window.setWindowTitle(f"{name} – livesnn")
         duration_s = None if opened.duration_us is None else opened.duration_us / 1e6
-        endless = SIMULATED if opened.name.startswith(SIMULATES) else LIVE
-        window.transport.set_recording(duration_s, card.classes, opened.labels, endless=endless)
+        simulated = opened.name.startswith(SIMULATED)
+        window.transport.set_recording(duration_s, card.classes, opened.labels, simulated=simulated)
         self._clear(card)
         window.readout.show_doubt(card.on_another_sensor(*opened.sensor) if opened.has_events else "")
         window.view.set_input(card.input)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -122,14 +123,13 @@ def record(
         opened = open_source(source, notify=_notice("record"), progress=progress)
     left_out = opened.streams_left_out() if isinstance(opened, Recording) else []
     upright = opened if orientation is None else Upright(opened, orientation)
+    begun_s = time.perf_counter()
     done = capture(upright, expanded(out), seconds=seconds)
     for warning in (*left_out, *opened.warnings):
         say(f"livesnn record: {warning}")
-    asked = (
-        f" (of {seconds:g} s: the source gave no more)" if seconds and done.seconds < 0.9 * seconds else ""
-    )
+    clock = f" ({time.perf_counter() - begun_s:.1f} s by the clock)" if opened.live else ""
     say(
-        f"{done.events:,} events in {done.seconds:.1f} s{asked} written to {done.path}, {done.dropped:,} dropped"
+        f"{done.events:,} events in {done.seconds:.1f} s{clock} written to {done.path}, {done.dropped:,} dropped"
     )
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -111,7 +112,11 @@ def read_card(model: str | Path) -> ModelCard:
 
 def shipped_for(sensor: tuple[int, int]) -> tuple[str, ...]:
     """Return which of the models that come with livesnn were trained with a sensor of this width and height."""
-    return tuple(name for name in shipped_models() if read_card(name).sensor == sensor)
+    fitting = []
+    for name in shipped_models():
+        with suppress(ModelError):  # one that is damaged says so when it is asked for
+            fitting += [name] if read_card(name).sensor == sensor else []
+    return tuple(fitting)
 
 
 def shipped_models() -> tuple[str, ...]:

@@ -144,8 +144,9 @@ def decide_all(
                 totals.add(result)
                 reset |= result.reset
                 if result.window_end or (every == "frame" and result.window_seen):
-                    yield _row(result, loaded, reset, upright.counters.dropped - dropped)
-                    reset, dropped = False, upright.counters.dropped
+                    now_dropped = upright.counters.dropped  # more may be while the row is being read
+                    yield _row(result, loaded, reset, now_dropped - dropped)
+                    reset, dropped = False, now_dropped
             others = opened.other_streams if isinstance(opened, Recording) else ()
             yield totals.end(upright, others, timely.counts if isinstance(timely, Denoised) else None)
 

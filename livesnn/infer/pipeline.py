@@ -120,7 +120,8 @@ def run(
     Raises
     ------
     LivesnnError
-        A frame doesn't fit the model, ``state`` is something else, or ``decider`` names a class it hasn't.
+        A frame doesn't fit the model, ``state`` is something else, ``decider`` names a class it hasn't, or the
+        network gives something else than numbers.
     """
     card = model.card
     deciding = _decider(decider, card)
@@ -143,10 +144,6 @@ def run(
         stepped_s = time.perf_counter()
         index, frame_in_window = window.add(output)
         rates = window.rates()
-        if not np.isfinite(rates).all():
-            raise ModelError(
-                f"{card.name} gives no numbers at frame {frame.t} µs: its weights are damaged, get it again"
-            )
         if callable(decider):
             deciding = _decider(decider, card)
         decision = deciding.decide(rates, membranes[-1], card, decision)
@@ -154,6 +151,8 @@ def run(
             decision = Decision(None, 0.0, decision.probabilities)
         latency = _latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter())
         density, mean = density_and_mean(membranes, card.neuron.threshold)
+        if not (np.isfinite(rates).all() and np.isfinite(mean).all()):
+            raise ModelError(f"{card.name} gives no numbers at {frame.t} µs: get it again, or train it again")
         yield Result(
             t=frame.t,
             window=index,

@@ -1,10 +1,11 @@
-"""The mean of the weights of a training's last epochs, which makes its model in place of the best of them.
+"""Which weights a finished training gives: of its best epoch, or the mean of its last ones.
 
 Source: stochastic weight averaging (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima").
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning
@@ -12,8 +13,14 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from livesnn.errors import TrainError
+from livesnn.snn import SpikingNetwork
+from livesnn.snn.lif import EAGER
 from livesnn.train.build import Network
-from livesnn.train.run_folder import load_checkpoint, load_weights_of_run
+from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import Samples
+from livesnn.train.norms import MeasuredNorms
+from livesnn.train.run_folder import kept_epoch, load_best, load_checkpoint, load_weights_of_run
 
 
 class KeepLastEpochs(Callback):
@@ -26,29 +33,47 @@ class KeepLastEpochs(Callback):
         """Keep this epoch's, before the checkpoint is written that a training goes on from."""
         epoch = trainer.current_epoch + 1
         if epoch in self._epochs:
-            trainer.save_checkpoint(kept_epoch(self._run, epoch))
+            trainer.save_checkpoint(kept_epoch(self._run, epoch), weights_only=True)
 
 
-def kept_epoch(run: Path, epoch: int) -> Path:
-    """Return where an epoch, from 1, is kept."""
-    return run / f"epoch-{epoch}.ckpt"
+def load_final(net: Network, run: Path, config: TrainConfig, training: Samples) -> None:
+    """Give a network, on the processor, the weights that a finished training's has; it isn't trained any more.
 
-
-def load_mean(net: Network, run: Path, epochs: range) -> None:
-    """Give a network the mean weights of these epochs; its batch norms' statistics are to be measured anew.
+    Parameters
+    ----------
+    training
+        The clips it was trained on: batch norms of a mean of weights are measured anew, on some of them.
 
     Raises
     ------
     TrainError
-        One of them is missing, damaged or of another network.
+        A checkpoint is missing, damaged or of another network.
     """
-    kept = [kept_epoch(run, epoch) for epoch in epochs]
-    load_weights_of_run(net, mean([load_checkpoint(path) for path in kept]), kept[-1])
+    if isinstance(net, SpikingNetwork):
+        net.analog, net.kernels = False, EAGER  # compiled ones may be of another device
+    if not config.averaged:
+        load_best(net, run)
+        return
+    kept = [kept_epoch(run, epoch) for epoch in config.averaged]
+    load_weights_of_run(net, mean_of(kept), kept[-1])
+    norms = MeasuredNorms(training, config.seed, config.zero_share)
+    norms.measure(net, config.epochs - 1, torch.device("cpu"))
 
 
-def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the mean of tensors of the same names and shapes; of whole numbers, which count batches, the last."""
-    return {
-        name: torch.stack([state[name] for state in states]).mean(0) if last.is_floating_point() else last
-        for name, last in states[-1].items()
-    }
+def mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
+    """Return the mean weights of checkpoints by name; of whole numbers, which count batches, the last ones.
+
+    Raises
+    ------
+    TrainError
+        One is missing, damaged, or of another network than the first.
+    """
+    mean = load_checkpoint(checkpoints[0])
+    for number, path in enumerate(checkpoints[1:], 2):
+        try:
+            for name, tensor in load_checkpoint(path).items():
+                part = (tensor - mean[name]) / number if tensor.is_floating_point() else tensor - mean[name]
+                mean[name] = mean[name] + part
+        except (KeyError, RuntimeError) as error:  # other names or shapes
+            raise TrainError(f"{path} is of another network: start again under another --name") from error
+    return mean

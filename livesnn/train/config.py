@@ -41,7 +41,8 @@ class TrainConfig:
     epochs: int = 40
     """Epochs in all."""
     average_epochs: int = 1
-    """The model has the mean weights of so many of the last epochs; 1: those of the best one on validation."""
+    """The model has the mean weights of so many of the last epochs, its batch norms measured anew; 1: those of the
+    best one on validation."""
     analog_epochs: int | None = None
     """The first of them in phase 1 of the hybrid method (no spikes); 0 trains with STBP alone. Default: half of them,
     by the best recipe at most 3; with --init none."""
@@ -67,8 +68,9 @@ class TrainConfig:
     loss: Literal["cross-entropy", "mse", "bce"] = "cross-entropy"
     """On the mean output of the window; MSE and binary cross-entropy against one-hot and --teacher's."""
     balance: Literal["weights", "logits", "none"] = "weights"
-    """How classes of more or fewer clips count alike in the cross-entropy: a clip of many weighs less, or weighs
-    as any other and its class's logarithmic share is added to the outputs (logit adjustment, Menon et al. 2021)."""
+    """How classes of more or fewer clips count alike in the cross-entropy: by weights a clip of many counts less; by
+    logits as much as any, and in training each output has the logarithm of its class's share added (logit
+    adjustment, Menon et al. 2021)."""
     unknown_weight: float = 1.0
     """What a clip of none of the classes (people who perform nothing, gestures-sim) counts in it, a clip of one 1."""
     readout: Literal["membrane", "spikes"] = "membrane"
@@ -194,6 +196,10 @@ class TrainConfig:
             raise TrainError(
                 f"--batch {self.batch} can't be shared by {workers} devices: give a multiple of {workers}"
             )
+        if self.teacher and self.runs > 1 and self.dataset.startswith(OF_SOME_SETS["validation"]):
+            raise TrainError(
+                "--runs of other seeds have other clips than the --teacher: give --runs 1, and a --seed each"
+            )
         if workers > 1 and self.runs > 1:
             raise TrainError("--runs can't be shared between devices: give --runs 1, and a --seed each")
 
@@ -222,10 +228,6 @@ class TrainConfig:
         if self.protocol and self.protocol not in known:
             hint = f"give one of {', '.join(known)}" if known != ("",) else "leave it out"
             raise TrainError(f"{self.dataset} has no --protocol {self.protocol!r}: {hint}")
-        if self.teacher and self.runs > 1 and self.dataset.startswith(OF_SOME_SETS["validation"]):
-            raise TrainError(
-                "--runs of other seeds have other clips than the --teacher: give --runs 1, and a --seed each"
-            )
         if self.cell_pixels and self.card(()).input.slice.delta_t_us is None:
             raise TrainError(
                 "--cell-pixels scales frames of a fixed time, and these are of --n-events: leave it out"
@@ -233,13 +235,12 @@ class TrainConfig:
         half = self.epochs // 2 if self.recipe == "paper" else min(3, self.epochs // 2)
         usual = 0 if self.init else half  # what is begun with spikes has no use for epochs without
         analog = usual if self.analog_epochs is None else self.analog_epochs
-        if self.average_epochs > max(self.epochs - analog, 1):
+        if self.average_epochs > self.epochs - analog:
             raise TrainError(
                 f"--average-epochs {self.average_epochs} are more than {self.epochs - analog} that spike: give fewer"
             )
         precision = fast_precision() if self.precision == "auto" else self.precision
         filled = replace(self, protocol=self.protocol or known[0], analog_epochs=analog, precision=precision)
-        filled = replace(filled, teacher=self.teacher.resolve() if self.teacher else None)
         kind = NETWORKS[self.network]
         if self.init and not kind.spiking:
             raise TrainError(f"--network {self.network} starts from scratch: leave --init out")

@@ -17,12 +17,9 @@ from livesnn.train.augment import augment, mirror
 from livesnn.train.build import Network
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets.clips import clip_random
-from livesnn.train.loading import Batch
+from livesnn.train.loading import AT_ONCE, Batch
 from livesnn.train.switch import measure_switch, write_switch
 from livesnn.train.teacher import Teacher
-
-AT_ONCE = 50
-"""Clips that run without gradients, so that any number fits into memory (50 of 64×64 pixels take 3 GB with them)."""
 
 
 class HybridModule(lightning.LightningModule):

@@ -14,6 +14,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from livesnn.train.datasets import Parts, Samples
 from livesnn.train.datasets.clips import Clips
 
+AT_ONCE = 50
+"""Clips that run without gradients, so that any number fits into memory (50 of 64×64 pixels take 3 GB with them)."""
+
 
 class Batch(NamedTuple):
     """Clips uint8 [B, T, C, H, W], their labels int64 [B], and their numbers among all samples, int64 [B]."""

@@ -11,7 +11,7 @@ NetworkName = Literal[
 _OF_BLOCKS = ("strides", "sub_blocks", "final_pool", "weight_bits")
 _OF_SPIKES = (
     "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate", "surrogate_width",
-    "surrogate_peak", "average_epochs", "readout", "reset", "alpha", "threshold", *_OF_BLOCKS,
+    "surrogate_peak", "readout", "reset", "alpha", "threshold", *_OF_BLOCKS,
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from livesnn.snn.network import eval_mode
 from livesnn.train.build import Network
 from livesnn.train.datasets import Samples
-from livesnn.train.hybrid import AT_ONCE
+from livesnn.train.loading import AT_ONCE
 
 CLIPS = 500
 """Training clips that are measured, at most."""

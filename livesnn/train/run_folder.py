@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,11 +18,11 @@ import torch
 from filelock import FileLock, Timeout
 
 from livesnn.errors import TrainError
-from livesnn.train.checkpoints import end_with_launcher
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts, Samples
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.flags import as_flags
+from livesnn.train.launched import shares_another
 from livesnn.train.networks import NETWORKS
 
 _DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
@@ -34,8 +33,7 @@ CLIPS, AT_ONCE = "clips.blake2b", 256
 def check_run_folder(config: TrainConfig) -> None:
     """Raise TrainError when the run folder can't be begun or resumed, before anything is read; see `run_folder`."""
     run = config.out / config.run_name
-    if _shares_another():
-        end_with_launcher()
+    if shares_another():
         return
     if config.resume:
         _resumed(run, config)
@@ -66,7 +64,7 @@ def run_folder(config: TrainConfig) -> Iterator[tuple[Path, Path | None]]:
         when anything can't be written there while the folder is held.
     """
     run = config.out / config.run_name
-    if _shares_another():
+    if shares_another():
         yield run, run / LAST if config.resume else None
         return
     try:
@@ -86,7 +84,7 @@ def run_folder(config: TrainConfig) -> Iterator[tuple[Path, Path | None]]:
 
 def keep_clips(run: Path, parts: Parts, *, resumed: bool = False) -> None:
     """Record which clips a training has; raises TrainError when it is resumed and they are others."""
-    if _shares_another():
+    if shares_another():
         return
     digest = _digest(parts.training, parts.validation)
     record = run / CLIPS
@@ -109,11 +107,6 @@ def _digest(*parts: Samples) -> str:
     return digest.hexdigest()
 
 
-def _shares_another() -> bool:
-    """Whether this is one of several processes of a training, and not the first (Lightning, torchrun, SLURM)."""
-    return any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
-
-
 def _refuse_taken(run: Path) -> None:
     if (run / LAST).exists():
         raise TrainError(f"{run} holds a training already: add --resume to go on, or choose another --name")
@@ -126,20 +119,25 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
     kept = _recorded(record)
     # What an older version had no option for, it did as is usual.
     usual = msgspec.json.decode(_as_json(TrainConfig()))
+    if kept.get("teacher") and config.teacher and Path(kept["teacher"]).resolve() == config.teacher.resolve():
+        kept["teacher"] = str(config.teacher)
     now, then = as_flags(msgspec.json.decode(_as_json(config))), as_flags(usual | kept)
     if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
         flags = ", ".join(then.get(name, f"default (leave {name} out)") for name in other)
         longer = config.epochs > int(kept.get("epochs", config.epochs)) and (run / "model").exists()
         more = f"; to train it for longer begin another: --init {run} --name NEW" if longer else ""
         raise TrainError(f"{record} is of another configuration: resume with its {flags}{more}")
-    load_checkpoint(last)
-    load_checkpoint(run / BEST)  # else hours of training would end with this error
+    done = kept_epochs(last)
+    for needed in [kept_epoch(run, epoch) for epoch in config.averaged if epoch <= done] or [run / BEST]:
+        load_checkpoint(needed)  # else hours of training would end with this error
     return last
 
 
 def has_clips(run: Path, parts: Parts) -> bool:
-    """Whether a training that was begun had these clips, to train on and for validation; OSError: it doesn't say."""
+    """Whether a training had these clips, to train on and for validation; raises TrainError if it doesn't say."""
     record = run / CLIPS
+    if not record.exists():
+        raise TrainError("it doesn't say which clips it was trained on: train it again")
     return record.read_bytes() == _digest(parts.training, parts.validation).encode()
 
 
@@ -168,6 +166,11 @@ def _recorded(record: Path) -> dict[str, Any]:
         raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
 
 
+def kept_epoch(run: Path, epoch: int) -> Path:
+    """Return where the weights of an epoch, from 1, are kept by themselves."""
+    return run / f"epoch-{epoch}.ckpt"
+
+
 def load_checkpoint(path: Path) -> dict[str, torch.Tensor]:
     """Return a checkpoint's weights by name, without pickled code; raises TrainError when it is damaged."""
     weights: dict[str, torch.Tensor] = _checkpoint(path)["state_dict"]
@@ -188,8 +191,8 @@ def load_weights_of_run(net: torch.nn.Module, weights: dict[str, torch.Tensor], 
 
 
 def kept_epochs(path: Path) -> int:
-    """Return how many epochs a checkpoint has behind it; raises TrainError when it is damaged."""
-    return int(_checkpoint(path)["epoch"]) + 1
+    """Return how many epochs a checkpoint to go on from has behind it; raises TrainError when it is damaged."""
+    return int(_checkpoint(path, "optimizer_states")["epoch"]) + 1
 
 
 def logged(run: Path, column: str) -> dict[int, float]:
@@ -207,10 +210,10 @@ def logged(run: Path, column: str) -> dict[int, float]:
     return dict(sorted(found.items()))
 
 
-def _checkpoint(path: Path) -> dict[str, Any]:
+def _checkpoint(path: Path, *more: str) -> dict[str, Any]:
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        for needed in ("state_dict", "epoch", "pytorch-lightning_version", "optimizer_states"):
+        for needed in ("state_dict", "epoch", "pytorch-lightning_version", *more):
             checkpoint[needed]
     except _DAMAGED as error:
         raise TrainError(

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from livesnn.card import ModelCard
 from livesnn.errors import TrainError
+from livesnn.train.averaging import load_final
 from livesnn.train.build import Network, build
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts
-from livesnn.train.run_folder import LAST, has_clips, kept_epochs, load_best, recorded_config
+from livesnn.train.run_folder import LAST, has_clips, kept_epochs, recorded_config
 
 
 class Teacher:
@@ -47,7 +48,7 @@ class Teacher:
                 raise TrainError(
                     "it was trained on other clips: give both trainings the same data, seed and frames"
                 )
-            load_best(self._net, run)
+            load_final(self._net, run, config, parts.training)
             if not all(tensor.isfinite().all() for tensor in self._net.state_dict().values()):
                 raise TrainError("its weights aren't numbers: train it again")
         self._net.requires_grad_(False).eval()
@@ -60,10 +61,11 @@ class Teacher:
         return outputs.mean(0)
 
 
-def read_teacher(run: Path) -> TrainConfig:
+def read_teacher(run: Path, balance: str = "weights") -> TrainConfig:
     """Return the configuration of a training that can teach; raises TrainError of one that can't.
 
-    It can when it is finished, and its outputs are made for the softmax.
+    It can when it is finished, and its outputs are made for the softmax; one whose classes didn't count alike can't
+    teach a pupil whose ``balance`` adds their shares to them.
     """
     with _its_own(run):
         config = recorded_config(run)
@@ -73,6 +75,8 @@ def read_teacher(run: Path) -> TrainConfig:
             raise TrainError(
                 f"it was trained with --loss {config.loss}: only cross-entropy teaches probabilities"
             )
+        if balance == "logits" and config.balance == "none":
+            raise TrainError("it was trained with --balance none: give the pupil --balance weights or none")
     return config
 
 

@@ -23,7 +23,7 @@ from livesnn.errors import ModelError, StoppedError
 from livesnn.itself import own_commit
 from livesnn.report import say
 from livesnn.snn import SpikingNetwork
-from livesnn.train.averaging import KeepLastEpochs, load_mean
+from livesnn.train.averaging import KeepLastEpochs, load_final
 from livesnn.train.balance import class_weights
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.build import Network, build
@@ -33,6 +33,7 @@ from livesnn.train.datasets import Parts, check_parts, data_set
 from livesnn.train.evaluate import Evaluation
 from livesnn.train.folder import write_model_folder
 from livesnn.train.hybrid import HybridModule
+from livesnn.train.launched import end_with_launcher
 from livesnn.train.loading import Loaders
 from livesnn.train.norms import MeasuredNorms
 from livesnn.train.progress import progress
@@ -43,7 +44,6 @@ from livesnn.train.run_folder import (
     check_run_folder,
     keep_clips,
     kept_epochs,
-    load_best,
     run_folder,
 )
 from livesnn.train.start import Start, read_start, start_from
@@ -71,7 +71,7 @@ class Trained:
 
 
 def train(config: TrainConfig) -> Trained | None:
-    """Train, keep the best epoch by validation, and write a model folder into the run folder.
+    """Train, and write a model folder of the best epoch by validation, or the last ones' mean, into the run folder.
 
     Returns None on the machines and devices that share the training of the first.
 
@@ -82,11 +82,12 @@ def train(config: TrainConfig) -> Trained | None:
     DataError
         The data set isn't in its official layout.
     """
+    end_with_launcher()
     config = as_begun(config).completed()
     check_run_folder(config)
     start = read_start(config.init) if config.init else None
     if config.teacher:
-        read_teacher(config.teacher)
+        read_teacher(config.teacher, config.balance)
     commit = own_commit()
     scaled = _scaled_as(start, config)
     parts = data_set(config.dataset).load_parts(scaled)
@@ -109,7 +110,7 @@ def train(config: TrainConfig) -> Trained | None:
         _fit(trainer, module, loaders, run, resume_from)
         if not trainer.is_global_zero:
             return None
-        _load(net, run, config, norms)
+        load_final(net, run, config, parts.training)
         made = _made(run / "model") if done else None
         return replace(_finish(run, config, net, parts, commit, made), unmeasured=unmeasured)
 
@@ -215,16 +216,6 @@ def _trainer(config: TrainConfig, run: Path, more: Sequence[Callback]) -> lightn
             *([SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []),
         ],
     )
-
-
-def _load(net: Network, run: Path, config: TrainConfig, norms: MeasuredNorms) -> None:
-    """Give the network the weights of the best epoch, or the mean of the last ones."""
-    if config.averaged:
-        load_mean(net, run, config.averaged)
-        norms.measure(net, config.epochs - 1, torch.device("cpu"))
-    else:
-        load_best(net, run)
-    net.analog = False
 
 
 def _made(folder: Path) -> ModelCard | None:

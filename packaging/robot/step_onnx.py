@@ -15,6 +15,7 @@ session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProv
 card = json.loads(session.get_modelmeta().custom_metadata_map["livesnn"])
 spec, classes, temperature = card["input"], card["classes"], card["temperature"]
 width, height, frame_us = spec["width"], spec["height"], spec["slice"]["delta_t_us"]
+assert frame_us, "a frame of so many events ends with the last of them: see livesnn/events/frames.py"
 
 with np.load(sys.argv[2]) as file:
     t, x, y, p = (file[name].astype(np.int64) for name in "txyp")
@@ -25,9 +26,12 @@ with np.load(sys.argv[2]) as file:
 assert sensor_width * height == sensor_height * width
 cell = (p * height + y * height // sensor_height) * width + x * width // sensor_width
 number = (t - t[0]) // frame_us  # of the frame
-gain = (
-    (spec["cell_pixels"] or 1) * width * height / (sensor_width * sensor_height) if spec["cell_pixels"] else 1
+assert np.diff(t).max() < spec["window"] * frame_us, (
+    "livesnn begins anew, from zero state, after such a silence"
 )
+gain = 1.0  # counts are scaled by area to those of the sensor that the model was trained with
+if spec["cell_pixels"]:
+    gain = spec["cell_pixels"] * width * height / (sensor_width * sensor_height)
 
 # The state is zero at the start and the caller's to keep; the graph clips the counts at count_max and scales them.
 state = {each.name: np.zeros(each.shape, np.float32) for each in session.get_inputs()[1:]}

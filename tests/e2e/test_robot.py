@@ -61,3 +61,19 @@ def test_a_robot_is_told_of_a_change_and_to_stop_at_the_end(tmp_path: Path) -> N
         [sys.executable, SCRIPTS / "follow.py"], input=late, capture_output=True, text=True, timeout=30
     )
     assert done.stdout.splitlines() == ["stop"]
+
+
+def test_a_robot_stops_when_a_line_is_none_and_doubts_ten_frames_after_a_loss(tmp_path: Path) -> None:
+    row = json.loads(finished("run", CLIP, "--json", "--seconds", "0.7").splitlines()[0])
+    rows = [row, row | {"dropped": 5}, *[row] * 9, row, row]
+    lines = "\n".join(json.dumps(each) for each in rows) + "\nno line\n"
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "follow.py"], input=lines, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 1
+    assert [line.rpartition(" ")[2] for line in done.stdout.splitlines()] == [
+        "arm_roll",
+        "stop",
+        "arm_roll",
+        "stop",
+    ]

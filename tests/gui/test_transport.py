@@ -112,7 +112,7 @@ def test_a_live_source_stays_one_whatever_becomes_of_it(transport: Transport, st
 
 
 def test_what_is_simulated_is_not_called_live(transport: Transport) -> None:
-    transport.set_recording(None, endless="SIMULATED")
+    transport.set_recording(None, simulated=True)
     assert transport.live.text() == "SIMULATED"
     transport.set_recording(None)
     assert transport.live.text() == "LIVE"

@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import lightning
 import numpy as np
 import pytest
 import torch
 
-from livesnn.errors import TrainError
-from livesnn.train.averaging import kept_epoch, load_mean, mean
+from livesnn.errors import StoppedError, TrainError
+from livesnn.train import trainer
+from livesnn.train.averaging import KeepLastEpochs, load_final, mean_of
+from livesnn.train.build import build
 from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import data_set
 from livesnn.train.recipes import recipe
-from livesnn.train.run_folder import load_checkpoint
+from livesnn.train.run_folder import kept_epoch, load_checkpoint, recorded_config
 from livesnn.train.trainer import Trained, train
 from livesnn.weights import load_weights
 from tests import trees
 
 SMALL = {"batch": 10, "compile": False, "precision": "32-true", "burn_in": 0, "width": 8, "analog_epochs": 0}
+
+
+class KillAfter:
+    """Ends a training at the end of an epoch, when it was kept and last.ckpt is still that of the epoch before."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def keeping(self, run: Path, epochs: range) -> KeepLastEpochs:
+        epoch = self.epoch
+
+        class Killed(KeepLastEpochs):
+            def on_train_epoch_end(
+                self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+            ) -> None:
+                super().on_train_epoch_end(trainer, pl_module)
+                if trainer.current_epoch + 1 == epoch:
+                    raise KeyboardInterrupt
+
+        return Killed(run, epochs)
 
 
 @pytest.fixture(scope="module")
@@ -48,37 +73,66 @@ def test_the_model_has_the_mean_of_the_last_epochs(averaged: Trained) -> None:
 
 def test_its_norms_are_measured_with_these_weights(averaged: Trained) -> None:
     run = averaged.folder.parent
+    config = recorded_config(run)
+    net = build(replace(config, compile=False), averaged.network.card.classes)
+    load_final(net, run, config, data_set("mnist-seq1").load_parts(config).training)
     made, _ = load_weights(averaged.folder / "model.safetensors")
-    norms = [name for name in made if name.endswith("running_var")]
-    two, three = (load_checkpoint(kept_epoch(run, epoch)) for epoch in (2, 3))
-    halves = [(two[f"net.{name}"] + three[f"net.{name}"]).numpy() / 2 for name in norms]
-    assert any(not np.allclose(made[name], half) for name, half in zip(norms, halves, strict=True))
+    state = net.state_dict()
+    for name, array in made.items():
+        np.testing.assert_allclose(array, state[name].numpy(), rtol=1e-5, atol=1e-7)
+    last = load_checkpoint(kept_epoch(run, 3))
+    assert any(not np.allclose(made[name], last[f"net.{name}"]) for name in made if "running_var" in name)
 
 
 def test_its_page_does_not_say_that_validation_chose_an_epoch(averaged: Trained) -> None:
     assert "chose the epoch" not in (averaged.folder / "README.md").read_text(encoding="utf-8")
 
 
-def test_whole_numbers_are_not_averaged() -> None:
-    states = [
-        {"w": torch.tensor([1.0, 2.0]), "n": torch.tensor(3)},
-        {"w": torch.tensor([3.0, 2.0]), "n": torch.tensor(4)},
-    ]
-    of_both = mean(states)
-    assert of_both["w"].tolist() == [2.0, 2.0]
-    assert of_both["n"].item() == 4
+def test_whole_numbers_are_not_averaged_and_other_networks_are_refused(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.ckpt" for number in range(3)]
+    for number, path in enumerate(paths):
+        state = {"w": torch.tensor([1.0 + 3 * number, 2.0]), "n": torch.tensor(number)}
+        torch.save({"state_dict": state, "epoch": 0, "pytorch-lightning_version": "2.6"}, path)
+    of_three = mean_of(paths)
+    assert of_three["w"].tolist() == [4.0, 2.0]
+    assert of_three["n"].item() == 2
+    torch.save(
+        {"state_dict": {"w": torch.zeros(3)}, "epoch": 0, "pytorch-lightning_version": "2.6"}, paths[2]
+    )
+    with pytest.raises(TrainError, match=r"2\.ckpt is of another network"):
+        mean_of(paths)
 
 
-def test_an_epoch_that_is_missing_is_named(averaged: Trained) -> None:
-    run = averaged.folder.parent
-    with pytest.raises(TrainError, match=r"epoch-1\.ckpt"):
-        load_mean(averaged.network, run, range(1, 4))
+def test_an_epoch_that_is_missing_is_named_before_the_training_goes_on(
+    averaged: Trained, tmp_path: Path
+) -> None:
+    run = shutil.copytree(averaged.folder.parent, tmp_path / averaged.folder.parent.name)
+    record = run / "config.json"
+    out = f'"out": "{averaged.folder.parent.parent}"'
+    record.write_text(record.read_text().replace(out, f'"out": "{tmp_path}"'))
+    (run / "epoch-2.ckpt").unlink()
+    config = replace(recorded_config(run), resume=True)
+    with pytest.raises(TrainError, match=r"epoch-2\.ckpt"):
+        train(config)
+
+
+def test_a_training_that_was_killed_between_epochs_comes_to_the_same_mean(
+    averaged: Trained, tmp_path: Path
+) -> None:
+    config = replace(recorded_config(averaged.folder.parent), out=tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "KeepLastEpochs", KillAfter(2).keeping)
+        with pytest.raises(StoppedError):
+            train(config)
+    resumed = train(replace(config, resume=True))
+    assert resumed is not None
+    once, again = (load_weights(each.folder / "model.safetensors")[0] for each in (averaged, resumed))
+    for name in once:
+        np.testing.assert_array_equal(once[name], again[name])
 
 
 def test_more_epochs_than_spike_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match="--average-epochs 3 are more than 2 that spike"):
         replace(TrainConfig(), epochs=4, analog_epochs=2, average_epochs=3).completed()
-    with pytest.raises(TrainError, match="--average-epochs means nothing to cnn"):
-        replace(recipe("best", "cnn", "mnist-seq1"), average_epochs=2).completed()
     assert list(replace(TrainConfig(), epochs=4, average_epochs=2).averaged) == [3, 4]
     assert list(replace(TrainConfig(), epochs=4).averaged) == []

@@ -102,7 +102,7 @@ def test_a_spiking_network_learns_from_it_and_keeps_nothing_of_it(taught_by: Tra
     [
         ("best.ckpt", b"torn", r"best\.ckpt is damaged or not a checkpoint: train it again, or give another"),
         ("clips.blake2b", b"\xff\xfe", "trained on other clips"),
-        ("clips.blake2b", None, "No such file"),
+        ("clips.blake2b", None, "doesn't say which clips it was trained on: train it again"),
     ],
 )
 def test_a_damaged_teacher_is_said_to_be_the_teacher(
@@ -127,8 +127,19 @@ def test_a_teacher_whose_weights_are_no_numbers_is_refused(taught_by: Trained, t
 
 def test_runs_of_other_seeds_have_other_clips_than_the_teacher(taught_by: Trained) -> None:
     with pytest.raises(TrainError, match="--runs of other seeds"):
-        pupil(taught_by, runs=2).completed()
-    assert TrainConfig(dataset="gestures-sim", teacher=taught_by.folder, runs=3).completed().runs == 3
+        pupil(taught_by, runs=2)
+    assert TrainConfig(dataset="gestures-sim", teacher=taught_by.folder, runs=3).runs == 3
+
+
+def test_a_teacher_with_the_classes_shares_in_its_outputs_gets_no_pupil_that_adds_them(
+    taught_by: Trained, tmp_path: Path
+) -> None:
+    run = shutil.copytree(taught_by.folder, tmp_path / "run")
+    record = run / "config.json"
+    record.write_text(record.read_text().replace('"balance": "weights"', '"balance": "none"'))
+    assert read_teacher(run).balance == "none"
+    with pytest.raises(TrainError, match="it was trained with --balance none"):
+        read_teacher(run, "logits")
 
 
 def test_a_teacher_of_other_clips_or_frames_is_refused(taught_by: Trained) -> None:

@@ -137,13 +137,13 @@ class Transport(QFrame):
         classes: Sequence[str] = (),
         labels: Sequence[Label] = (),
         *,
-        endless: str = LIVE,
+        simulated: bool = False,
     ) -> None:
-        """Fit to a recording of this length; None: nothing is open, or it has no end, and is called ``endless``.
+        """Fit to a recording of this length; None: nothing is open, or it has no end.
 
         ``classes`` are the model's, in its order, for their colours on the time line, ``labels`` the recording's.
         """
-        self.live.setText(endless)
+        self.live.setText(SIMULATED if simulated else LIVE)
         self._total_s, self._live_from_s = duration_s, None
         self.line.set_recording(duration_s, classes, labels)
         self.total.setText(NOTHING if duration_s is None else clock(duration_s))
