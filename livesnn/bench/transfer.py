@@ -15,6 +15,7 @@ from livesnn.events import Events, Resolution
 from livesnn.events.frames import Slicer
 from livesnn.infer import Model, load_model
 from livesnn.infer.pipeline import run
+from livesnn.report import say
 from livesnn.simulate.motions import GESTURES, mirrored
 
 Change = Callable[[Events, Resolution], Events]
@@ -29,7 +30,8 @@ def bench_transfer(clips: Path, model: str) -> dict[str, object]:
     -------
     For each variant of the clips ``right`` of ``n`` decisions (none is wrong), the share with its 95 % interval
     (Wilson; decisions of one clip aren't independent), and by clip how often what was decided ("" is nothing);
-    and which clips of that folder were left out, since their names say no gesture, and what was wrong with others.
+    and which clips of that folder were left out, since their names say no gesture. What was wrong with others goes to
+    stderr.
 
     Raises
     ------
@@ -42,10 +44,11 @@ def bench_transfer(clips: Path, model: str) -> dict[str, object]:
     if loaded.card.classes != GESTURES:
         raise DataError(f"{loaded.card.name} knows {', '.join(loaded.card.classes)}: give --model gestures")
     read = {path: read_clip(path) for path in files}
-    warnings = [warning for clip in read.values() for warning in clip.warnings]
+    for warning in (warning for clip in read.values() for warning in clip.warnings):
+        say(f"livesnn bench: {warning}")
     left_out = sorted(path.name for path in clips.glob("*.npz") if path not in files)
     measured = {name: _measured(loaded, read, name, *variant) for name, variant in _variants().items()}
-    return {**measured, "left_out": left_out, "warnings": warnings}
+    return {**measured, "left_out": left_out}
 
 
 def _variants() -> dict[str, tuple[Change, Relabel]]:

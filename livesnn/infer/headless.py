@@ -7,8 +7,8 @@ import time
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from math import isfinite
+from dataclasses import dataclass
+from math import isfinite, nan
 from typing import Literal
 
 import numpy as np
@@ -26,7 +26,7 @@ from livesnn.events.upright import Upright
 from livesnn.infer import Engine, Model, load_model, model_folder, shipped_for
 from livesnn.infer.auto_engine import PREPARING, note_of, preparing
 from livesnn.infer.decide import Decider
-from livesnn.infer.pipeline import Result, StateMode, run
+from livesnn.infer.pipeline import Latency, Result, StateMode, run
 from livesnn.infer.spike_engine import is_compiled
 from livesnn.infer.synops import costs, energy_constants, mean_density
 from livesnn.infer.tally import Percentiles, Tally
@@ -40,7 +40,7 @@ class Row:
     """One line of `livesnn run`: see `Result`; rates by label.
 
     ``reset``: the state was, since the line before. ``dropped``: events that were, since then. ``network_ms``,
-    ``total_ms``: see `Latency`; None of a recording, whose events arrive when they are asked for.
+    ``total_ms``: see `Latency`; None of a recording, which waits for nobody: its rows are the same each time.
     """
 
     t: int
@@ -51,8 +51,8 @@ class Row:
     probabilities: dict[str, float]
     reset: bool
     dropped: int
-    network_ms: float = field(compare=False)
-    total_ms: float | None = field(compare=False)
+    network_ms: float | None
+    total_ms: float | None
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,8 @@ def decide_all(
                 reset |= result.reset
                 if result.window_end or (every == "frame" and result.window_seen):
                     now_dropped = upright.counters.dropped  # more may be while the row is being read
-                    yield _row(result, loaded, reset, now_dropped - dropped)
+                    latency = result.latency if opened.live else Latency(nan, nan, nan)
+                    yield _row(result, loaded, reset, now_dropped - dropped, latency)
                     reset, dropped = False, now_dropped
             others = opened.other_streams if isinstance(opened, Recording) else ()
             yield totals.end(upright, others, timely.counts if isinstance(timely, Denoised) else None)
@@ -155,8 +156,8 @@ def _in_real_time(source: EventSource) -> EventSource:
     return Buffered(source, policy="drop_oldest") if source.live else source
 
 
-def _row(result: Result, model: Model, reset: bool, dropped: int) -> Row:
-    card, latency = model.card, result.latency
+def _row(result: Result, model: Model, reset: bool, dropped: int, latency: Latency) -> Row:
+    card = model.card
     rates = dict(zip(card.classes, result.rates.tolist(), strict=True))
     likely = dict(zip(card.classes, result.probabilities.tolist(), strict=True))
     return Row(
@@ -168,9 +169,13 @@ def _row(result: Result, model: Model, reset: bool, dropped: int) -> Row:
         probabilities=likely,
         reset=reset,
         dropped=dropped,
-        network_ms=latency.network_ms,
-        total_ms=latency.total_ms if isfinite(latency.total_ms) else None,
+        network_ms=_known(latency.network_ms),
+        total_ms=_known(latency.total_ms),
     )
+
+
+def _known(ms: float) -> float | None:
+    return ms if isfinite(ms) else None
 
 
 class _Totals:

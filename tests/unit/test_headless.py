@@ -103,7 +103,7 @@ def test_what_was_dropped_is_said_in_the_row_and_in_a_warning(
 ) -> None:
     recording = str(write_recording(tmp_path / "bar.npz", moving_bar(1_000_500)))
     *whole, _ = decide_all(recording, model)
-    assert all((row.dropped, row.total_ms) == (0, None) and row.network_ms >= 0 for row in whole)
+    assert {(row.dropped, row.network_ms, row.total_ms) for row in whole} == {(0, None, None)}
     monkeypatch.setattr(headless, "open_source", lambda *given, **more: Losing(open_source(*given, **more)))
     *rows, summary = decide_all(recording, model)
     lost = sum(row.dropped for row in rows)
@@ -171,6 +171,7 @@ def test_a_second_ctrl_c_ends_it_at_once(model: str, stream: str) -> None:
 def test_seconds_end_a_live_source_in_real_time(model: str, stream: str) -> None:
     *rows, summary = decide_all(stream, model, seconds=1.0)
     assert rows
+    assert all(row.total_ms >= row.network_ms > 0 for row in rows)
     assert isinstance(summary, Summary)
     assert summary.seconds > 1.0
 
