@@ -157,10 +157,8 @@ def recorded_config(run: Path) -> TrainConfig:
 def _recorded(record: Path) -> dict[str, Any]:
     try:
         kept = msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
-        if (
-            weighed := kept.pop("class_weights", None)
-        ) is not None:  # what --balance was called until 2026-11
-            kept["balance"] = "weights" if weighed else "none"
+        if "class_weights" in kept:  # what --balance was called until 2026-11
+            kept["balance"] = "weights" if kept.pop("class_weights") else "none"
         return kept
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
