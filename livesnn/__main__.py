@@ -16,7 +16,6 @@ TRAINING = (
     "torch",
     "torchvision",
     "lightning",
-    "onnx",
     "onnxscript",
     "tensorboard",
     "matplotlib",

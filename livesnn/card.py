@@ -168,6 +168,9 @@ class ModelCard:
     mean_count: float | None = None  # of a pixel and frame of the validation clips: what the model is used to
     saturated: float | None = None  # share of their pixels with events at the maximum count or above
     temperature: Annotated[float, Meta(ge=1e-3, le=1e3)] = 1.0  # of the probabilities, fitted on validation
+    taught: dict[str, int] = field(
+        default_factory=dict
+    )  # class → windows it was learned from, after the training
     commit: str = ""
     command: str = ""
     format: str = FORMAT

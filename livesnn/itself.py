@@ -1,7 +1,4 @@
-"""livesnn itself: how it starts again in another process, frozen or not, and which commit this is.
-
-Not here: starting it, and why.
-"""
+"""livesnn itself: running it again in another process, frozen or not, and which commit this is. Not here: why."""
 
 from __future__ import annotations
 
@@ -9,7 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from pathlib import Path
+from typing import IO
+
+from livesnn.errors import LivesnnError
+
+LOOK_S = 0.1
 
 
 def command(*arguments: str) -> list[str]:
@@ -22,6 +27,42 @@ def environment(**extra: str) -> dict[str, str]:
     """Return this process's environment, with the same modules in reach whatever the working directory is."""
     reach = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
     return os.environ | {"PYTHONPATH": reach, "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "utf-8"} | extra
+
+
+def run_apart(command: list[str], stop: threading.Event, *, limit_s: float) -> str:
+    """Run a command to its end and return what it wrote to stdout; "" when ``stop`` was set, which ends it.
+
+    Raises
+    ------
+    LivesnnError
+        It couldn't be started, failed (its last line of errors), or takes longer than ``limit_s``.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:  # a full pipe would hold it up
+        try:
+            helper = subprocess.Popen(
+                command, env=environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=errors
+            )
+        except OSError as error:
+            raise LivesnnError(f"{command[0]}: {error.strerror}") from error
+        deadline_s = time.monotonic() + limit_s
+        with helper:
+            while helper.poll() is None and not stop.wait(LOOK_S) and time.monotonic() < deadline_s:
+                pass
+            ended = helper.poll() is not None
+            helper.kill()
+        if stop.is_set():
+            return ""
+        written, said = (_read(file) for file in (out, errors))
+    if ended and helper.returncode == 0:
+        return written
+    if not ended:
+        raise LivesnnError(f"not within {limit_s:.0f} s")
+    raise LivesnnError((said.strip().splitlines() or [f"exit code {helper.returncode}"])[-1])
+
+
+def _read(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def own_commit() -> str:

@@ -16,6 +16,11 @@ def models_dir() -> Path:
     return _shipped("models")
 
 
+def own_models_dir() -> Path:
+    """Return the folder of models that were taught here: LIVESNN_MODELS of the environment, or the user's data."""
+    return Path(os.environ.get("LIVESNN_MODELS") or platformdirs.user_data_path("livesnn") / "models")
+
+
 def recordings_dir() -> Path:
     """Return the folder of the clips that come with livesnn."""
     return _shipped("recordings")

@@ -18,6 +18,7 @@ from livesnn.progress import Progress, untold
 if TYPE_CHECKING:  # the command line's errors need this module at once
     from livesnn.events.describe import RecordingInfo
     from livesnn.infer.headless import Row, Summary
+    from livesnn.teach import Lesson
 
 
 def one_line(text: str) -> str:
@@ -80,6 +81,18 @@ def _engines(summary: Summary) -> str:
         return summary.engine
     frames = ", ".join(f"{count:,} on {engine}" for engine, count in summary.engine_frames.items())
     return f"{summary.engine} ({frames}; switched at frame {summary.engine_switched_at_frame})"
+
+
+def describe_lesson(lesson: Lesson) -> list[str]:
+    """Return what a model has learned, how well, and what that may have cost, as clauses."""
+    words = [
+        f"learned from {lesson.windows} windows",
+        f"{lesson.right} of the last {lesson.kept_aside}, kept aside at first, were decided right",
+        f"{lesson.taken} of {lesson.known} windows of what it knew before are taken for {lesson.gesture}",
+    ]
+    if 2 * lesson.resembling > lesson.windows and lesson.resembles != "other":
+        words.append(f"before, it took {lesson.resembling} of them for {lesson.resembles}: that may suffer")
+    return words
 
 
 def describe_recording(info: RecordingInfo) -> str:

@@ -17,6 +17,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 _OURS = Path(tempfile.mkdtemp(prefix="livesnn-tests-"))  # nothing of the user's is read or written
 os.environ["LIVESNN_SETTINGS"] = str(_OURS / "settings")
+os.environ["LIVESNN_MODELS"] = str(_OURS / "models")
 if "PYTEST_XDIST_WORKER" not in os.environ:  # what is compiled is compiled once, for all workers
     os.environ["LIVESNN_CACHE"] = str(_OURS / "cache")
 

@@ -85,6 +85,7 @@ ENTRIES = (
     Entry("learn_hot_pixels", "Camera", "Learn hot pixels again", ("H",)),
     Entry("model", "Network", "Model and engine …", ("Ctrl+M",)),
     Entry("decisions", "Network", "Decisions …", ("Ctrl+T",)),
+    Entry("teach", "Network", "Teach a gesture …", ("Ctrl+G",)),
     Entry("state:carry", "Network", "Carry the state", ("C",), "state", rule=True),
     Entry("state:reset", "Network", "Reset it each window", ("W",), "state"),
     Entry("reset", "Network", "Reset it now", ("R",)),
@@ -121,7 +122,8 @@ class Actions:
         self._actions: dict[str, QAction] = {}
         self._groups: dict[str, QActionGroup] = {}
         self._menus = {title: bar.addMenu(f"&{title}") for title in MENUS}
-        self._menus["File"].setToolTipsVisible(True)  # why nothing can be recorded
+        for title in ("File", "Network"):
+            self._menus[title].setToolTipsVisible(True)  # why nothing can be recorded, or taught
         self.recent = QMenu("Open recent", window)
         self.sources = QMenu("Open", window)  # every way to a source, for a button
         for entry in ENTRIES:

@@ -27,6 +27,7 @@ from livesnn.app.playing.values import Choices, StateMode
 from livesnn.app.presenter import Presenter
 from livesnn.app.recorder import Recorder
 from livesnn.app.source_chooser import SourceChooser, dropped_file, readable_source
+from livesnn.app.teaching import Teaching
 from livesnn.events.orientation import Orientation
 from livesnn.infer import Engine, Model
 
@@ -75,6 +76,7 @@ class MainWindow(WindowLayout):
         self.source_chooser = SourceChooser(self, self.settings, self.open)
         self.recorder = Recorder(self, self.player, self.settings, self._remember, self.open)
         self.deciding = Deciding(self, self.player, self.settings)
+        self.teaching = Teaching(self, self.player, self.set_model)
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.presenter = Presenter(self, self.player, self._opened)
         self._connect()
@@ -95,6 +97,7 @@ class MainWindow(WindowLayout):
             **self.source_chooser.slots(),
             **self.recorder.slots(),
             **self.deciding.slots(),
+            **self.teaching.slots(),
             "quit": self.quit,
             "play": player.toggle,
             "back": lambda: player.seek(player.t_us / 1e6 - 1),
@@ -246,6 +249,7 @@ class MainWindow(WindowLayout):
         """Show the newest of everything, or nothing."""
         self.presenter.poll()
         self.recorder.poll(self.commands)
+        self.teaching.poll(self.commands)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 (Qt's name)
         """Take files, nothing else."""

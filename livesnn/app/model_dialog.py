@@ -26,7 +26,7 @@ from livesnn.app.look import style
 from livesnn.app.widgets.parts import label
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer import Engine, read_card, shipped_models
+from livesnn.infer import Engine, own_models, read_card, shipped_models
 from livesnn.infer.synops import mean_density
 from livesnn.paths import models_dir
 
@@ -63,6 +63,7 @@ def card_rows(card: ModelCard) -> list[tuple[str, str]]:
             f"{density:.1%} of the neurons in a frame" if not np.isnan(density) else "not measured",
         ),
         ("Trained on", card.dataset or "not said"),
+        *([("Taught since", ", ".join(card.taught))] if card.taught else []),
         ("Input", _input_words(card)),
         ("Frames", slice_words(card)),
         (
@@ -102,7 +103,7 @@ class ModelDialog(Dialog):
         self.engines: dict[str, QRadioButton] = {}
         self._lay_out()
         self._use = self.add_buttons("Use this model")
-        for name in shipped_models():
+        for name in (*shipped_models(), *own_models()):
             self.add(name)
         self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
         self.models.currentItemChanged.connect(self._show)

@@ -19,6 +19,7 @@ from livesnn.errors import LivesnnError
 Measurement = Literal[
     "decode", "slicer", "step", "latency", "startup", "simulate", "denoise",
     "formats", "train", "simulator", "sensors", "transfer", "density", "bandwidth", "sustained",
+    "teach",
 ]  # fmt: skip
 WHAT: tuple[Measurement, ...] = (
     "decode", "slicer", "step", "latency", "startup", "simulate", "denoise",
@@ -74,6 +75,7 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
     from livesnn.bench.slicer import bench_slicer
     from livesnn.bench.step import bench_latency, bench_startup, bench_step
     from livesnn.bench.sustained import RATES, bench_sustained
+    from livesnn.bench.teach import bench_teach
     from livesnn.bench.train import bench_train
     from livesnn.bench.transfer import bench_transfer
 
@@ -95,6 +97,7 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
         "sustained": lambda: bench_sustained(
             seconds=options.seconds, rates=options.rates or RATES, threads=options.threads
         ),
+        "teach": lambda: bench_teach(of_people, repeats),
     }
     figures: dict[str, object] = {name: measurements[name]() for name in what or WHAT}
     return {"machine": machine(), **figures}

@@ -12,6 +12,7 @@ from livesnn.cli.lab import data, evaluate, train
 from livesnn.cli.machine import doctor, prepare
 from livesnn.cli.streams import convert, devices, info, record, run, simulate
 from livesnn.cli.tables import tables
+from livesnn.cli.teaching import teach
 from livesnn.cli.window import gui
 
 COMMANDS: dict[str, Callable[..., int]] = {
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "info": info,
     "convert": convert,
     "simulate": simulate,
+    "teach": teach,
     "train": train,
     "eval": evaluate,
     "data": data,

@@ -34,13 +34,14 @@ def bench(
     with ("best"), and of models with kernels in 8 bits by its own 8 bits too (needs livesnn[train]).
     density: the spike-driven engine beside ONNX Runtime at 1 to 100 % of spikes, and the least time that reading
     takes (ten minutes); bandwidth: reading alone.
+    teach: what no model knows, taught by so many simulated people as there are repeats.
 
     Parameters
     ----------
     what
         Which measurements; default: those before formats.
     model
-        Name of a shipped model, or a model folder; default: gestures with sensors and transfer, else nmnist.
+        Name of a shipped model, or a model folder; default: gestures with sensors, transfer and teach, else nmnist.
     repeats
         Runs of each.
     source

@@ -243,8 +243,8 @@ def simulate(
     out
         The .aedat4 file to write.
     scene
-        "gestures" (one after another), one of them, such as "hand_clapping", "idle", "walking",
-        "nobody", or "digit-0" to "digit-9".
+        "gestures" (one after another), one of them, such as "hand_clapping", one that no model knows yet ("flap",
+        "push", "wander", "wave_both", "circle_both"), "idle", "walking", "nobody", or "digit-0" to "digit-9".
     sensor
         Its width and height, such as 346x260, of a scene with people; default: 128x128. Pictures are 4 ms apart, in
         which an edge moves by up to two pixels at the default, and by more the larger the sensor is.

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
-from livesnn.paths import models_dir
+from livesnn.paths import models_dir, own_models_dir
 from livesnn.weights import load_weights
 
 State = Sequence[npt.NDArray[np.float32]]
@@ -121,7 +121,15 @@ def shipped_for(sensor: tuple[int, int]) -> tuple[str, ...]:
 
 def shipped_models() -> tuple[str, ...]:
     """Return the names of the models that come with livesnn, in order; none where they are missing."""
-    folder = models_dir()
+    return _models_in(models_dir())
+
+
+def own_models() -> tuple[str, ...]:
+    """Return the names of the models that were taught here (`livesnn.teach`), in order."""
+    return _models_in(own_models_dir())
+
+
+def _models_in(folder: Path) -> tuple[str, ...]:
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
     return tuple(entry.name for entry in entries if _is_model(entry))
 
@@ -136,18 +144,23 @@ def model_folder(name_or_folder: str | Path) -> Path:
 
 
 def _find(name_or_folder: str | Path) -> Path:
-    """Return the model's folder: the path as given, or the model in that run folder, or the shipped one so named."""
+    """Return the model's folder: the path as given, or the model in that run folder, or the one of that name.
+
+    Of a name, a shipped model comes before one that was taught here.
+    """
     path = Path(name_or_folder).expanduser()
     for folder in (path, path / "model"):
         if _is_model(folder):
             return folder
     if path.parts in ((path.name,), ("models", path.name)) and _is_model(models_dir() / path.name):
         return models_dir() / path.name
+    if path.parts == (path.name,) and _is_model(own_models_dir() / path.name):
+        return own_models_dir() / path.name
     if path.is_file():
         raise ModelError(f"{path} is a file: give its folder, {path.parent}")
     if path.is_dir() and path.parts != (path.name,):
         raise ModelError(f"{path} is not a model folder: it holds neither {_WEIGHTS[0]} nor {_WEIGHTS[1]}")
-    available = ", ".join(shipped_models()) or "none"
+    available = ", ".join((*shipped_models(), *own_models())) or "none"
     trained = f"; trained here: {run}" if _is_model((run := Path("runs") / path) / "model") else ""
     raise ModelError(f"Model {str(name_or_folder)!r} not found; available: {available}{trained}")
 

@@ -14,7 +14,7 @@ from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution
 from livesnn.simulate.body import Limbs
 from livesnn.simulate.film import FRAME_US, Film
-from livesnn.simulate.motions import GESTURES, NOTHING, perform
+from livesnn.simulate.motions import EVERYDAY, GESTURES, NOTHING, perform
 from livesnn.simulate.scene import LAMP_SHARE, draw_scene, shapes_of
 
 RESOLUTION = Resolution(128, 128)
@@ -61,12 +61,12 @@ def gesture_clip(
     Parameters
     ----------
     gesture
-        One of `motions.GESTURES`, or of `motions.NOTHING`.
+        One of `motions.GESTURES`, of `motions.EVERYDAY`, or of `motions.NOTHING`.
     seed
         Of body, background, sensor and movement.
     """
-    if gesture not in (*GESTURES, *NOTHING):
-        raise SourceError(f"no gesture {gesture!r}; there is: {', '.join((*GESTURES, *NOTHING))}")
+    if gesture not in (known := (*GESTURES, *EVERYDAY, *NOTHING)):
+        raise SourceError(f"no gesture {gesture!r}; there is: {', '.join(known)}")
     rng = gesture_random(use, seed, gesture)
     scene = draw_scene(rng, resolution)
     times_us = np.arange(0, round(seconds * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)
@@ -79,7 +79,7 @@ def gesture_clip(
 
 def gesture_random(use: Use, seed: int, gesture: str | None = None) -> np.random.Generator:
     """Return what decides a clip of one gesture (None: a stream), its person first."""
-    names = (*GESTURES, None, *NOTHING)
+    names = (*GESTURES, None, *NOTHING, *EVERYDAY)
     return np.random.default_rng([_USES[use], seed, names.index(gesture)])
 
 

@@ -49,6 +49,9 @@ IDLE, WALKING, NOBODY = "idle", "walking", "nobody"
 NOTHING = (IDLE, WALKING, NOBODY)
 """What is no gesture: standing there, walking by, an empty scene."""
 
+EVERYDAY = ("wander", "circle_both", "flap", "push", "wave_both")
+"""What "other" is made of, each by its name: movements that no model of the eleven knows, to be taught."""
+
 MIDLINE = -0.4  # `out` of the trunk's middle, in arm lengths: half the shoulders' width
 
 
@@ -62,7 +65,7 @@ def perform(gesture: str, times_s: Array, rng: Random) -> Limbs:
     bob = bobbing * np.sin(beat.phase + rng.uniform(0, 6.3))[:, None] * rng.normal(0, 0.5, 2)
     steady = rng.uniform(0.1, 1.0)
     trunk = beat.sway(rng, (3,), steady, 0.9) * [rng.uniform(0.1, 0.9), rng.uniform(0.05, 0.4), 0.03]
-    trunk[:, :2] += bob if gesture in GESTURES else 0
+    trunk[:, :2] += bob if gesture not in NOTHING else 0
     trunk[:, 2] += rng.uniform(-0.25, 0.25)
     return limbs._replace(
         wrist=limbs.wrist + beat.sway(rng, (2, 3), alive),
@@ -195,8 +198,8 @@ def _both_circle(beat: Beat, rng: Random) -> Limbs:
 
 
 def _other(beat: Beat, rng: Random) -> Limbs:
-    kinds = (wander, _both_circle, flap, push, partial(_waving, (RIGHT, LEFT)))
-    return kinds[rng.choice(len(kinds), p=[0.4, 0.15, 0.2, 0.15, 0.1])](beat, rng)
+    kind = EVERYDAY[rng.choice(len(EVERYDAY), p=[0.4, 0.15, 0.2, 0.15, 0.1])]
+    return _MOTIONS[kind][0](beat, rng)
 
 
 _MOTIONS: dict[str, tuple[Callable[[Beat, Random], Limbs], float, float]] = {  # and its periods, s
@@ -211,6 +214,11 @@ _MOTIONS: dict[str, tuple[Callable[[Beat, Random], Limbs], float, float]] = {  #
     "air_drums": (_drums, 0.2, 0.85),
     "air_guitar": (_guitar, 0.2, 0.75),
     "other": (_other, 0.35, 1.5),
+    "wander": (wander, 0.35, 1.5),
+    "circle_both": (_both_circle, 0.35, 1.5),
+    "flap": (flap, 0.35, 1.5),
+    "push": (push, 0.35, 1.5),
+    "wave_both": (partial(_waving, (RIGHT, LEFT)), 0.35, 1.5),
     IDLE: (resting, 1.0, 3.0),
     WALKING: (walk, 0.8, 1.5),
     NOBODY: (nobody, 1.0, 3.0),

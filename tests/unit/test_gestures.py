@@ -23,7 +23,7 @@ from livesnn.simulate.gestures import (
     gesture_stream,
 )
 from livesnn.simulate.live import SimulatedPerson
-from livesnn.simulate.motions import GESTURES, IDLE, NOBODY, NOTHING, WALKING, perform
+from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, NOBODY, NOTHING, WALKING, perform
 from livesnn.simulate.opening import open_simulation
 from livesnn.simulate.poses import LEFT, RIGHT
 from livesnn.simulate.scene import Scatter, draw_scene, paint, shapes_of
@@ -258,3 +258,12 @@ def test_somebody_who_walks_by_crosses_the_picture() -> None:
     assert place.min() < -64
     assert place.max() > 64
     assert np.abs(np.diff(place)).max() < 0.02 * 170
+
+
+@pytest.mark.parametrize("movement", EVERYDAY)
+def test_a_movement_that_no_model_knows_can_be_watched_and_written(movement: str) -> None:
+    with open_simulation(f"simulate:{movement}:2") as person:
+        first = next(iter(person))
+    assert person.segments[0].gesture == movement
+    assert first["t"].max(initial=0) <= 10_000
+    assert sum(events.size for events in simulate_scene(movement, seed=2, seconds=0.3)) > 1000

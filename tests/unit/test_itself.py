@@ -22,7 +22,7 @@ def said(folder: Path, *command: str) -> str:
 def test_a_checkout_s_commit_says_whether_its_code_differs_from_it(tmp_path: Path) -> None:
     package = tmp_path / "livesnn"
     package.mkdir()
-    for name in ("__init__.py", "itself.py"):
+    for name in ("__init__.py", "itself.py", "errors.py"):
         shutil.copy(Path(livesnn.__file__).with_name(name), package)
     assert said(tmp_path, sys.executable, "-c", PROGRAM) == f"livesnn {livesnn.__version__}"
     said(tmp_path, "git", "init")

@@ -64,7 +64,7 @@ def test_digits_are_checked_and_found(action: str, tmp_path: Path) -> None:
         (["data", "get", "mnist-still", "--data", "nowhere"], "pooch"),
         (
             ["eval", "--model", "gestures", "--dataset", "gestures-sim", "--split", "test", "--to-card"],
-            "onnx",
+            "torch",
         ),
     ],
 )

@@ -1,0 +1,81 @@
+"""A model is taught what it doesn't know by simulated people, and asked after. Not here: teaching (livesnn.teach)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from livesnn.events.frames import Frame, frames
+from livesnn.infer import Model, load_model
+from livesnn.infer.pipeline import run
+from livesnn.report import say
+from livesnn.simulate.live import SimulatedPerson
+from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE
+from livesnn.teach import teach
+from livesnn.teach.clips import clips_of
+
+TAUGHT_S, ASKED_S = 10.0, 20.0
+OTHERS = 2
+"""Other people who perform what one has taught."""
+
+Shares = dict[str, float]
+
+
+def bench_teach(model: str, people: int) -> dict[str, object]:
+    """Teach a model each movement of `EVERYDAY` by ten seconds of so many people, one lesson a person and movement.
+
+    The streams are those of `SimulatedPerson`: each movement in ways that change every 3 to 6 s.
+
+    Returns
+    -------
+    By movement and in all, n lessons; of windows decided afterwards the share, mean and from-to over lessons:
+    ``same`` of the person who taught it, later, right; ``others`` of other people, right; ``gestures`` of the same
+    person's ten gestures and idle, taken for it; ``known`` of what the model knew, of other people, taken for it.
+    """
+    lessons: dict[str, list[Shares]] = {movement: [] for movement in EVERYDAY}
+    for movement in EVERYDAY:
+        for seed in range(people):
+            say(f"livesnn bench: {movement}, person {seed + 1} of {people}")
+            lessons[movement].append(_lesson(model, movement, seed))
+    everything = [lesson for of_one in lessons.values() for lesson in of_one]
+    return {
+        **{movement: _summary(of_one) for movement, of_one in lessons.items()},
+        "all": _summary(everything),
+    }
+
+
+def _lesson(model: str, movement: str, seed: int) -> Shares:
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = load_model(model, "onnx")
+        shown = list(_stream(loaded, seed, (movement,), TAUGHT_S + ASKED_S))
+        taught = round(len(shown) * TAUGHT_S / (TAUGHT_S + ASKED_S))
+        lesson = teach(movement, clips_of(shown[:taught]), model, Path(folder) / "taught")
+        knowing = load_model(lesson.folder, "onnx")
+        gestures = _stream(loaded, seed, (*GESTURES[:-1], IDLE), 2 * ASKED_S)
+        others = [_stream(loaded, 1000 + seed * OTHERS + i, (movement,), ASKED_S / 2) for i in range(OTHERS)]
+        return {
+            "same": _share(knowing, shown[taught:], movement),
+            "others": float(np.mean([_share(knowing, other, movement) for other in others])),
+            "gestures": _share(knowing, gestures, movement),
+            "known": lesson.taken / lesson.known,
+        }
+
+
+def _stream(model: Model, seed: int, movements: tuple[str, ...], seconds: float) -> Iterator[Frame]:
+    person = SimulatedPerson(seed, gestures=movements, duration_us=round(seconds * 1e6), paced=False)
+    return frames(person, model.card.input.slice, model.card.input)
+
+
+def _share(model: Model, stream: Iterator[Frame] | list[Frame], movement: str) -> float:
+    """Return the share of a stream's windows that are decided as the movement."""
+    decisions = [result.decision for result in run(stream, model) if result.window_end]
+    return decisions.count(movement) / len(decisions)
+
+
+def _summary(lessons: list[Shares]) -> dict[str, object]:
+    of_all = {name: [lesson[name] for lesson in lessons] for name in lessons[0]}
+    spread = {name: {"mean": float(np.mean(v)), "from": min(v), "to": max(v)} for name, v in of_all.items()}
+    return {"n": len(lessons), **spread}

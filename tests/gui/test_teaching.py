@@ -1,0 +1,113 @@
+"""A lesson in the window: a name, ten seconds of the gesture, and a model that knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from livesnn.app import teaching
+from livesnn.app.main_window import MainWindow
+from livesnn.app.teach_dialog import TeachDialog
+from livesnn.app.teaching import HOW, LIVE_ALONE, NOT_THIS
+from livesnn.events.labels import read_labels
+from livesnn.infer import own_models
+
+from .test_live_window import stream
+
+MakeWindow = Callable[..., MainWindow]
+
+
+@pytest.fixture(autouse=True)
+def _own_models_and_no_long_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVESNN_MODELS", str(tmp_path / "own"))
+    monkeypatch.setattr(teaching, "READY_S", 0.3)
+    monkeypatch.setattr(teaching, "PERFORMED_S", 5.0)
+
+
+def flapping(qtbot: QtBot, make_window: MakeWindow) -> MainWindow:
+    window = make_window("gestures")
+    window.open("simulate:flap:3")
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == HOW, timeout=60_000)
+    return window
+
+
+def begin(window: MainWindow, name: str) -> TeachDialog:
+    window.commands["teach"].trigger()
+    assert isinstance(window.dialog, TeachDialog)
+    assert not window.dialog.button.isEnabled()
+    window.dialog.name.setText(name)
+    window.dialog.button.click()
+    return window.dialog
+
+
+def wait_for(qtbot: QtBot, dialog: TeachDialog, words: str, timeout: int = 20_000) -> None:
+    qtbot.waitUntil(lambda: words in dialog.now.text(), timeout=timeout)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
+    window = flapping(qtbot, make_window)
+    dialog = begin(window, "flap")
+    wait_for(qtbot, dialog, "Get ready")
+    qtbot.waitUntil(lambda: dialog.now.text() == "flap", timeout=20_000)
+    assert window.player.tape is not None
+    wait_for(qtbot, dialog, "Learning flap", 30_000)
+    wait_for(qtbot, dialog, "flap is learned", 300_000)
+    assert "2 of the last 2" in dialog.words.text()
+    dialog.button.click()
+    qtbot.waitUntil(lambda: window.readout.decision.text == "Flap", timeout=60_000)
+    assert own_models() == ("gestures-flap",)
+    assert Path(window.player.model) == tmp_path / "own" / "gestures-flap"
+    (recording,) = (tmp_path / "own" / teaching.LESSONS).glob("flap-*.aedat4")
+    assert [label.label for label in read_labels(recording)] == ["flap"]
+
+
+def test_giving_up_ends_the_recording_and_keeps_no_model(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = flapping(qtbot, make_window)
+    dialog = begin(window, "flap")
+    qtbot.waitUntil(lambda: window.player.tape is not None, timeout=20_000)
+    dialog.reject()
+    assert window.player.tape is None
+    qtbot.waitUntil(window.commands["teach"].isEnabled, timeout=20_000)
+    assert own_models() == ()
+
+
+def test_closing_the_window_ends_the_learning(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = flapping(qtbot, make_window)
+    dialog = begin(window, "flap")
+    wait_for(qtbot, dialog, "Learning flap", 30_000)
+    window.close()  # the fixture of all tests looks for threads
+    assert own_models() == ()
+
+
+def test_a_name_that_is_taken_is_asked_for_again(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = flapping(qtbot, make_window)
+    dialog = begin(window, "arm_roll")
+    qtbot.waitUntil(lambda: "knows arm_roll already" in dialog.words.text(), timeout=20_000)
+    assert dialog.name.isVisible()
+    dialog.name.setText("flap")
+    dialog.button.click()
+    wait_for(qtbot, dialog, "Get ready")
+
+
+def test_a_source_that_ends_ends_the_lesson(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = flapping(qtbot, make_window)
+    dialog = begin(window, "flap")
+    qtbot.waitUntil(lambda: window.player.tape is not None, timeout=20_000)
+    window.player.leave()
+    qtbot.waitUntil(lambda: "has ended" in dialog.words.text(), timeout=20_000)
+
+
+def test_recordings_and_other_models_say_how_they_are_taught(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window()
+    stream(qtbot, window)
+    assert not window.commands["teach"].isEnabled()
+    assert window.commands["teach"].toolTip() == NOT_THIS
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == LIVE_ALONE, timeout=20_000)

@@ -1,0 +1,238 @@
+"""A class more from a few clips: what it is, what stays as it was, and what can't be taught."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livesnn.__main__ import main
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
+from livesnn.errors import DataError, ModelError
+from livesnn.events import EVENTS_DTYPE, Resolution
+from livesnn.events.frames import Frame
+from livesnn.events.recorder import Aedat4Writer
+from livesnn.infer import load_model, read_card
+from livesnn.infer.pipeline import run
+from livesnn.teach import LEAST_WINDOWS, Lesson, teach
+from livesnn.teach.clips import MOVES, Clip, moved, read_clips
+from livesnn.teach.features import window_features
+from livesnn.teach.row import fit_row, probability
+from livesnn.teach.taught import rows_of, taught_before
+from livesnn.weights import load_weights
+from tests.networks import write_network
+
+pytest.importorskip("torch", reason="its networks are made with torch")
+
+SIDE, FRAMES = 16, 120
+CARD = ModelCard(
+    "corners",
+    ("up", "down"),
+    InputSpec(SIDE, SIDE, SliceRule(delta_t_us=10_000)),
+    NetworkSpec(widths=(16, 16, 16, 16), strides=(1, 1, 2, 1), stem_kernel=3, stem_stride=1, final_pool=2),
+)
+LEFT, RIGHT, BELOW = (slice(None), slice(0, 8)), (slice(None), slice(8, 16)), (slice(8, 16), slice(None))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_network(tmp_path_factory.mktemp("models"), CARD)
+
+
+def clip(where: tuple[slice, slice], *, seed: int = 0, frames: int = FRAMES) -> Clip:
+    """Return events here and there in one half of the picture."""
+    made = np.zeros((frames, 2, SIDE, SIDE), np.uint8)
+    half = made[:, :, where[0], where[1]]
+    half[:] = np.random.default_rng(seed).poisson(0.8, half.shape)
+    return made
+
+
+def decisions(folder: Path, shown: Clip) -> list[str | None]:
+    frames = (Frame(10_000 * (i + 1), data, 1) for i, data in enumerate(shown))
+    return [result.decision for result in run(frames, load_model(folder, "onnx")) if result.window_end]
+
+
+def lesson(base: Path, out: Path, name: str = "right") -> Lesson:
+    return teach(name, [clip(RIGHT)], base, out, others=[clip(LEFT), clip(BELOW)])
+
+
+def test_what_was_taught_is_decided_and_nothing_else_is_taken_for_it(base: Path, tmp_path: Path) -> None:
+    learned = lesson(base, tmp_path / "taught")
+    assert (learned.windows, learned.right, learned.kept_aside) == (12, 3, 3)
+    assert (learned.taken, learned.known) == (0, 6)
+    assert set(decisions(tmp_path / "taught", clip(RIGHT, seed=5))) == {"right"}
+    for other in (LEFT, BELOW):
+        assert "right" not in decisions(tmp_path / "taught", clip(other, seed=5))
+
+
+def test_all_engines_run_it_alike_and_give_the_old_classes_what_they_had(base: Path, tmp_path: Path) -> None:
+    lesson(base, tmp_path / "taught")
+    before = load_model(base, "onnx")
+    state = before.initial_state()
+    models = [load_model(tmp_path / "taught", engine) for engine in ("onnx", "spike", "torch")]
+    states = [model.initial_state() for model in models]
+    for data in clip(RIGHT, frames=10):
+        output, state = before.step(Frame(0, data, 1), state)
+        for i, model in enumerate(models):
+            now, states[i] = model.step(Frame(0, data, 1), states[i])
+            assert len(now) == 3
+            np.testing.assert_allclose(now[:2], output, atol=1e-5)
+            np.testing.assert_allclose(now, states[0][-1], atol=1e-5)
+
+
+def test_a_windows_mean_output_is_its_features_times_the_rows(base: Path) -> None:
+    model, shown = load_model(base, "onnx"), clip(LEFT, frames=40)
+    state, outputs = model.initial_state(), []
+    for data in shown:
+        output, state = model.step(Frame(0, data, 1), state)
+        outputs.append(output)
+    means = np.array(outputs).reshape(4, 10, -1).mean(1)
+    rows = rows_of(load_weights(base / "model.safetensors")[0])
+    np.testing.assert_allclose(window_features(model, shown) @ rows.T, means, atol=1e-4)
+
+
+def test_a_second_lesson_keeps_the_first(base: Path, tmp_path: Path) -> None:
+    lesson(base, tmp_path / "one")
+    teach("below", [clip(BELOW)], tmp_path / "one", tmp_path / "two", others=[clip(LEFT)])
+    assert read_card(tmp_path / "two").classes == ("up", "down", "right", "below")
+    assert (
+        set(taught_before(tmp_path / "two")) == set(read_card(tmp_path / "two").taught) == {"right", "below"}
+    )
+    assert set(decisions(tmp_path / "two", clip(RIGHT, seed=7))) == {"right"}
+    assert set(decisions(tmp_path / "two", clip(BELOW, seed=7))) == {"below"}
+
+
+def test_a_row_is_where_its_loss_is_least() -> None:
+    random = np.random.default_rng(0)
+    known, taught = (
+        random.normal(0, 1, (60, 5)).astype(np.float32),
+        random.normal(0.7, 1, (20, 5)).astype(np.float32),
+    )
+    rows = random.normal(0, 1, (3, 5)).astype(np.float32)
+    row = fit_row(taught, known, rows, 1.5)
+
+    def loss(row: np.ndarray) -> float:
+        right = np.log(probability(taught, row, rows, 1.5)).mean() * 60 / 3
+        return float(
+            0.5 * (row / 1.5) @ (row / 1.5) - right - np.log1p(-probability(known, row, rows, 1.5)).sum()
+        )
+
+    for direction in np.eye(5, dtype=np.float32):
+        assert min(loss(row + 0.1 * direction), loss(row - 0.1 * direction)) > loss(row)
+
+
+def test_copies_are_moved_and_keep_their_counts_on_the_whole() -> None:
+    shown = np.zeros((200, 2, SIDE, SIDE), np.uint8)
+    shown[:, :, 6:10, 6:10] = 3
+    for (right, down, size), copy in zip(MOVES, moved(shown), strict=True):
+        weight = copy.sum((0, 1)) / copy.sum()
+        assert (weight.sum(0) @ np.arange(SIDE) - 7.5) * right >= 0
+        assert (weight.sum(1) @ np.arange(SIDE) - 7.5) * down >= 0
+        assert copy.sum() == pytest.approx(shown.sum() * size**2, rel=0.2)
+
+
+@pytest.mark.parametrize("name", ["up", " ", "", "a\nb", " left"])
+def test_a_class_that_is_there_and_what_is_no_name_are_refused(base: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModelError, match=r"already|can't name"):
+        lesson(base, tmp_path / "taught", name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_little_is_refused(base: Path, tmp_path: Path) -> None:
+    short = clip(RIGHT, frames=10 * LEAST_WINDOWS - 1)
+    with pytest.raises(
+        DataError, match=r"7 whole windows of right are too few .* record 8 \(0.8 s\) or more"
+    ):
+        teach("right", [short], base, tmp_path / "taught", others=[clip(LEFT)])
+
+
+def test_nothing_to_be_seen_is_refused(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing to see of dark"):
+        teach("dark", [np.zeros_like(clip(RIGHT))], base, tmp_path / "taught", others=[clip(LEFT)])
+
+
+def test_models_of_anything_but_simulated_people_need_others(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--others"):
+        teach("right", [clip(RIGHT)], base, tmp_path / "taught")
+    with pytest.raises(DataError, match="no whole window in --others"):
+        teach("right", [clip(RIGHT)], base, tmp_path / "taught", others=[clip(LEFT, frames=9)])
+
+
+def test_nothing_is_overwritten(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "taught").mkdir()
+    lesson(base, tmp_path / "taught")  # an empty folder is no loss
+    with pytest.raises(ModelError, match="is there already"):
+        lesson(base, tmp_path / "taught")
+
+
+def test_a_model_that_reads_out_spikes_cant_be_taught(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from dataclasses import replace
+
+    folder = write_network(tmp_path, replace(CARD, readout="spikes"))
+    with pytest.raises(ModelError, match="reads out spikes: only an sts_resnet"):
+        lesson(folder, tmp_path / "taught")
+
+
+def write_recording(path: Path, shown: Clip) -> Path:
+    """Write each count as so many events in the middle of its frame, and an event at the beginning and the end."""
+    parts = []
+    for number, data in enumerate(shown):
+        p, y, x = np.nonzero(data)
+        events = np.zeros(len(x), EVENTS_DTYPE)
+        events["t"], events["x"], events["y"], events["p"] = number * 10_000 + 5_000, x, y, p
+        parts.append(events)
+    ends = np.zeros(2, EVENTS_DTYPE)
+    ends["t"] = 0, len(shown) * 10_000
+    with Aedat4Writer(path, Resolution(SIDE, SIDE), "made") as writer:
+        writer.write(np.concatenate([ends[:1], *parts, ends[1:]]))
+    return path
+
+
+def test_of_a_labelled_recording_only_what_the_label_holds_is_learned(tmp_path: Path) -> None:
+    shown = np.minimum(np.concatenate([clip(LEFT), clip(RIGHT), clip(LEFT)]), 1)
+    path = write_recording(tmp_path / "a.aedat4", shown)
+    table = "file,start,end,label,session\na.aedat4,1.2,2.4,right,\na.aedat4,3.0,3.1,right,\n"
+    (tmp_path / "a.labels.csv").write_text(table)
+    first, second = read_clips(str(path), CARD.input, label="right", seconds=0.1)
+    np.testing.assert_array_equal(first[1:], shown[121:240])  # the first frame holds the file's first event
+    assert len(second) == 10
+    (whole,) = read_clips(str(path), CARD.input, label="left", seconds=2.0)
+    assert len(whole) == 199  # the last one isn't finished at 2 s
+
+
+def test_the_command_teaches_by_recordings_and_says_how_well(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_MODELS", str(tmp_path / "own"))
+    right = write_recording(tmp_path / "right.aedat4", clip(RIGHT))
+    left = write_recording(tmp_path / "left.aedat4", clip(LEFT))
+    command = ["teach", "to the right", str(right), "--others", str(left), "--model", str(base)]
+    assert main([*command, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["right"] == said["kept_aside"] > 0
+    assert Path(said["folder"]).parent == tmp_path / "own"
+    assert main(["run", str(right), "--model", Path(said["folder"]).name, "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert rows[-1]["summary"]["majority"] == "to the right"
+    assert main(command) == 0
+    assert "kept aside at first, were decided right" in capsys.readouterr().out
+    assert len(list((tmp_path / "own").iterdir())) == 2  # another folder, nothing overwritten
+
+
+def test_the_command_names_what_is_missing(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["teach", "right", "--model", str(base), "--out", str(tmp_path / "a")]) == 1
+    assert capsys.readouterr().err == "livesnn teach: nothing shows right: give recordings of it, or camera\n"
+    assert main(["teach", "right", "nowhere.aedat4", "--model", str(base), "--out", str(base)]) == 1
+    assert "is there already: give another --out" in capsys.readouterr().err
+
+
+def test_lessons_that_are_damaged_are_named(base: Path, tmp_path: Path) -> None:
+    lesson(base, tmp_path / "one")
+    (tmp_path / "one" / "taught.safetensors").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match=r"taught.safetensors can't be read"):
+        teach("below", [clip(BELOW)], tmp_path / "one", tmp_path / "two", others=[clip(LEFT)])
