@@ -88,7 +88,7 @@ def describe_lesson(lesson: Lesson) -> list[str]:
     words = [
         f"learned from {lesson.windows} windows",
         f"{lesson.right} of the last {lesson.kept_aside}, kept aside at first, were decided right",
-        f"{lesson.taken} of {lesson.known} windows of what it knew before are taken for {lesson.gesture}",
+        f"{lesson.taken} of {lesson.known} windows of what it knew before were taken for it",
     ]
     if 2 * lesson.resembling > lesson.windows and lesson.resembles != "other":
         words.append(f"before, it took {lesson.resembling} of them for {lesson.resembles}: that may suffer")

@@ -1,8 +1,9 @@
-"""Weights on disk (safetensors), and folding batch norm into convolutions; numpy only, shared by every engine."""
+"""Weights on disk (safetensors, ONNX), and folding batch norm into convolutions; without torch, for every engine."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +54,15 @@ def load_weights(path: Path) -> tuple[Weights, ModelCard]:
 def save_weights(weights: Weights, path: Path, card: ModelCard) -> None:
     """Write a model.safetensors, whole or not at all; readable for whom the folder's other files are."""
     replace_file(path, save(weights, {CARD_KEY: card.to_json()}))
+
+
+def write_graph(model: Any, path: Path, card: ModelCard) -> None:
+    """Write an onnx.ModelProto with the card in its metadata, alone there; whole or not at all."""
+    import onnx  # half a second
+
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    replace_file(path, model.SerializeToString())
 
 
 def weights_to_run(weights: Weights, network: NetworkSpec) -> Weights:

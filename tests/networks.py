@@ -22,7 +22,8 @@ def write_network(folder: Path, card: ModelCard, *, seed: int = 0) -> Path:
 
     from livesnn.snn import build_network
     from livesnn.snn.checkpoint import save_network
-    from livesnn.snn.export import onnx_step, write_onnx
+    from livesnn.snn.export import onnx_step
+    from livesnn.weights import write_graph
 
     torch.manual_seed(seed)
     net = build_network(card)
@@ -34,7 +35,7 @@ def write_network(folder: Path, card: ModelCard, *, seed: int = 0) -> Path:
     net.eval()
     card = net.with_states()
     save_network(net, folder / "model.safetensors", card)
-    write_onnx(onnx_step(net, list(card.states)), folder / "model.onnx", card)
+    write_graph(onnx_step(net, list(card.states)), folder / "model.onnx", card)
     return folder
 
 

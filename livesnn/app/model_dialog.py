@@ -28,7 +28,7 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer import Engine, own_models, read_card, shipped_models
 from livesnn.infer.synops import mean_density
-from livesnn.paths import models_dir
+from livesnn.paths import models_dir, own_models_dir
 
 ENGINES: dict[Engine, tuple[str, str]] = {  # name → what a person reads, the module it needs
     "auto": ("Automatic", ""),
@@ -103,7 +103,7 @@ class ModelDialog(Dialog):
         self.engines: dict[str, QRadioButton] = {}
         self._lay_out()
         self._use = self.add_buttons("Use this model")
-        for name in (*shipped_models(), *own_models()):
+        for name in (*shipped_models(), *(str(own_models_dir() / own) for own in own_models())):
             self.add(name)
         self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
         self.models.currentItemChanged.connect(self._show)

@@ -181,7 +181,7 @@ def progress(tape: Tape, label: str | None) -> str:
 
 def proposed_name(source: str, now: datetime) -> str:
     """Return a file's name from a source and the time: gestures-2026-11-25-141530.aedat4."""
-    words = _NOT_IN_A_NAME.sub("-", _SCHEME.sub("", source)).strip("-.")
+    words = _NOT_IN_A_NAME.sub("-", _SCHEME.sub("", source)).strip("-.") or "recording"
     return f"{words}-{now:%Y-%m-%d-%H%M%S}{SUFFIX}"
 
 

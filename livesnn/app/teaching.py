@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 from math import ceil
+from pathlib import Path
 from typing import NamedTuple
 
 from livesnn.app.actions import Actions
@@ -15,23 +16,22 @@ from livesnn.app.playing.learning import Learning
 from livesnn.app.playing.player import Player
 from livesnn.app.recorder import proposed_name
 from livesnn.app.teach_dialog import TeachDialog
-from livesnn.errors import LivesnnError
-from livesnn.events.tape import Tape
+from livesnn.errors import LivesnnError, SourceError
+from livesnn.events.labels import labels_file
 from livesnn.infer import Engine
 from livesnn.paths import own_models_dir
 from livesnn.report import describe_lesson
-from livesnn.teach import Lesson, check_gesture
-from livesnn.teach.features import check_teachable
-from livesnn.teach.known import DATASET
-from livesnn.teach.taught import own_folder
+from livesnn.teach import SIMULATED, Lesson, check_lesson, check_teachable, own_folder
 
 READY_S, PERFORMED_S = 3.0, 10.0
+OVER = ("ended", "failed")
 LESSONS = "lessons"
 """The folder beside the models that were taught, with what they were taught by: to teach other models with."""
 HOW = "Show the model a gesture of your own"
 LIVE_ALONE = "A gesture is taught live: open a camera or a stream; by recordings with livesnn teach"
+RECORDING = "Stop recording first"
 ENDED = "The source has ended before the gesture was recorded: open it again, and start again"
-NOT_THIS = "This model can't be taught here, gestures can (Ctrl+M); others with livesnn teach --others"
+NOT_THIS = "This model is taught with livesnn teach --others; gestures can be taught here (Ctrl+M)"
 
 
 class Step(NamedTuple):
@@ -42,7 +42,7 @@ class Step(NamedTuple):
     words: str = ""
 
 
-Lessons = Generator[Step, None, None]
+Steps = Generator[Step, None, None]
 
 
 def in_sentences(lesson: Lesson) -> str:
@@ -78,7 +78,7 @@ class Teaching:
         self._use = use
         self._clock = clock
         self._dialog: TeachDialog | None = None
-        self._steps: Lessons | None = None
+        self._steps: Steps | None = None
         self._lesson: Lesson | None = None
 
     def slots(self) -> dict[str, Callable[[], None]]:
@@ -87,11 +87,12 @@ class Teaching:
 
     def ask(self) -> None:
         """Ask what to teach."""
-        self._dialog = dialog = TeachDialog(PERFORMED_S, self._window)
+        dialog = TeachDialog(PERFORMED_S, self._window)
         dialog.begun.connect(self._begin)
         dialog.accepted.connect(self._use_learned)
         dialog.finished.connect(self.end)
-        self._window.show_dialog(dialog)
+        self._window.show_dialog(dialog)  # which closes another first
+        self._dialog = dialog
 
     def end(self) -> None:
         """Give up the lesson, if there is one."""
@@ -118,14 +119,16 @@ class Teaching:
     def _why_not(self) -> str:
         """Return why no gesture can be taught now; "" where one can."""
         opened = self._player.opened
-        if not self._player.can_record or self._player.tape is not None or opened is None:
+        if self._player.tape is not None:
+            return RECORDING
+        if not self._player.can_record or opened is None:
             return LIVE_ALONE
         card = opened.model.card
         try:
             check_teachable(card)
-        except LivesnnError:
-            return NOT_THIS
-        return "" if card.dataset == DATASET else NOT_THIS
+        except LivesnnError as error:
+            return str(error)
+        return "" if card.dataset == SIMULATED else NOT_THIS
 
     def _begin(self, gesture: str) -> None:
         self._leave()
@@ -140,48 +143,64 @@ class Teaching:
         if self._lesson is not None:
             self._use(self._lesson.folder, self._player.engine)
 
-    def _give(self, gesture: str) -> Lessons:
+    def _give(self, gesture: str) -> Steps:
         """Yield what is to be done now, again and again, until it is learned; raises LivesnnError if it isn't."""
-        model, opened = self._player.model, self._player.opened
-        if opened is not None:
-            check_gesture(gesture, opened.model.card)
+        model, denoise = self._player.model, self._player.choices.denoise
+        check_lesson(gesture, model)
         for left_s, share in self._time(READY_S):
             yield Step(f"Get ready: {left_s}", share, f"Then perform {gesture} again and again.")
-        tape = yield from self._record(gesture)
-        learning = Learning(gesture, tape.path, model, own_folder(model, gesture))
+        recording = yield from self._record(gesture)
+        learning = Learning(gesture, recording, model, own_folder(model, gesture), denoise=denoise)
         try:
             while (learned := learning.take()) is None:
-                yield Step(f"Learning {gesture} …", None, "Half a minute the first time. Do as you like meanwhile.")
+                yield Step(
+                    f"Learning {gesture} …", None, "Half a minute the first time. Do as you like meanwhile."
+                )
         finally:
             learning.close()
         if isinstance(learned, LivesnnError):
             raise learned
         self._lesson = learned
 
-    def _record(self, gesture: str) -> Generator[Step, None, Tape]:
-        """Yield steps until the gesture is recorded; return its tape, on which the label says where it is."""
-        folder = own_models_dir() / LESSONS
-        folder.mkdir(parents=True, exist_ok=True)
-        self._player.record(folder / proposed_name(gesture, datetime.now()))
-        if (tape := self._player.tape) is None:
-            raise LivesnnError(LIVE_ALONE)
-        tape.label(gesture)
+    def _record(self, gesture: str) -> Generator[Step, None, Path]:
+        """Yield steps until the gesture is recorded; return its file, beside which the label says where it is."""
+        session, path = self._player.session, _new_file(gesture)
+        if session is None or (tape := session.control.record(path)) is None:
+            raise LivesnnError(ENDED)
         try:
+            tape.label(gesture)
             for left_s, share in self._time(PERFORMED_S):
-                if tape.finished or self._player.tape is not tape:
-                    raise LivesnnError(in_words(tape.error) if tape.error else ENDED)
+                if tape.finished or self._player.session is not session or session.control.state in OVER:
+                    raise LivesnnError(ENDED if tape.error is None else in_words(tape.error))
                 yield Step(gesture, share, f"Perform it again and again: {left_s} s more.")
-        finally:
-            if self._player.tape is tape:
-                self._player.stop_recording()
-        while not tape.finished:
-            yield Step("Writing …", None)
+            session.control.use_tape(None)
+            tape.stop()
+            while not tape.finished:
+                yield Step("Writing …", None)
+        except BaseException:  # given up, or failed: nobody asked for the file
+            session.control.use_tape(None)
+            tape.close()
+            for file in (path, labels_file(path)):
+                file.unlink(missing_ok=True)
+            raise
         if tape.error is not None:
             raise LivesnnError(in_words(tape.error))
-        return tape
+        return path
 
     def _time(self, seconds: float) -> Iterator[tuple[int, float]]:
         """Yield the seconds that are left, and the share that has gone by, until it is all of them."""
         begun_s = self._clock()
         while (gone_s := self._clock() - begun_s) < seconds:
             yield ceil(seconds - gone_s), gone_s / seconds
+
+
+def _new_file(gesture: str) -> Path:
+    """Return where a lesson is recorded."""
+    folder = own_models_dir() / LESSONS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(
+            f"{folder}: can't be made ({error.strerror}): set LIVESNN_MODELS to another"
+        ) from error
+    return folder / proposed_name(gesture, datetime.now())

@@ -49,7 +49,8 @@ def write_levelled(folder: Path, card: ModelCard, frames: Sequence[Frame], targe
 
     from livesnn.snn import build_network
     from livesnn.snn.checkpoint import save_network
-    from livesnn.snn.export import onnx_step, write_onnx
+    from livesnn.snn.export import onnx_step
+    from livesnn.weights import write_graph
 
     torch.manual_seed(0)
     net = build_network(card)
@@ -58,7 +59,7 @@ def write_levelled(folder: Path, card: ModelCard, frames: Sequence[Frame], targe
         _level(net, counts, target)
     card = net.with_states()
     save_network(net, folder / "model.safetensors", card)
-    write_onnx(onnx_step(net, list(card.states)), folder / "model.onnx", card)
+    write_graph(onnx_step(net, list(card.states)), folder / "model.onnx", card)
 
 
 def _level(net: SpikingNetwork, counts: Tensor, target: float) -> None:

@@ -14,8 +14,8 @@ from livesnn.infer.pipeline import run
 from livesnn.report import say
 from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE
-from livesnn.teach import teach
 from livesnn.teach.clips import clips_of
+from livesnn.teach.learn import teach
 
 TAUGHT_S, ASKED_S = 10.0, 20.0
 OTHERS = 2

@@ -25,6 +25,7 @@ def teach(
     out: Path | None = None,
     seconds: float = 10.0,
     others: tuple[str, ...] = (),
+    denoise: bool = False,
     turned: Turned = AS_IT_COMES,
     json: bool = False,
 ) -> int:
@@ -43,29 +44,32 @@ def teach(
     out
         The new model folder; default: MODEL-GESTURE among your own models, which --model finds by that name.
     seconds
-        How much of each source is used.
+        How much of each source is used; of recordings with labels all that is labelled so.
     others
         Recordings in which it isn't performed, such as of yourself standing still. Models that weren't trained on
         simulated people need some of what they know.
+    denoise
+        Drop noise first, as livesnn run --denoise does: for a model that is to be run so.
     json
         As JSON.
     """
-    from livesnn.infer import read_card
-    from livesnn.teach import teach as learn
+    from livesnn.sources import is_live
+    from livesnn.teach import check_lesson, check_out, own_folder
     from livesnn.teach.clips import Clip, read_clips
-    from livesnn.teach.taught import check_out, own_folder
+    from livesnn.teach.learn import teach as learn
 
+    card = check_lesson(gesture, model, others=bool(others))
     folder = own_folder(model, gesture) if out is None else expanded(out)
     check_out(folder)
     if not sources:
         raise SourceError(f"nothing shows {gesture}: give recordings of it, or camera")
-    spec, orientation = read_card(model).input, turned.orientation
+    if live := [source for source in others if is_live(source)]:
+        raise SourceError(f"--others {live[0]} never ends: give recordings (livesnn record makes them)")
+    read = partial(read_clips, spec=card.input, orientation=turned.orientation, denoise=denoise)
     clips: list[Clip] = []
     for source in sources:
-        clips += read_clips(
-            source, spec, seconds=seconds, label=gesture, orientation=orientation, live=partial(_now, seconds)
-        )
-    not_it = [clip for source in others for clip in read_clips(source, spec, orientation=orientation)]
+        clips += read(source, seconds=seconds, label=gesture, live=partial(_now, seconds))
+    not_it = [clip for source in others for clip in read(source, unless=gesture)]
     with share_done("livesnn teach: simulating what the model knows", after_s=1.0) as progress:
         lesson = learn(gesture, clips, model, folder, others=not_it, progress=progress)
     if json:

@@ -14,7 +14,7 @@ from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution
 from livesnn.simulate.body import Limbs
 from livesnn.simulate.film import FRAME_US, Film
-from livesnn.simulate.motions import EVERYDAY, GESTURES, NOTHING, perform
+from livesnn.simulate.motions import EVERYDAY, GESTURES, NOTHING, PEOPLE, perform
 from livesnn.simulate.scene import LAMP_SHARE, draw_scene, shapes_of
 
 RESOLUTION = Resolution(128, 128)
@@ -61,12 +61,12 @@ def gesture_clip(
     Parameters
     ----------
     gesture
-        One of `motions.GESTURES`, of `motions.EVERYDAY`, or of `motions.NOTHING`.
+        One of `motions.PEOPLE`.
     seed
         Of body, background, sensor and movement.
     """
-    if gesture not in (known := (*GESTURES, *EVERYDAY, *NOTHING)):
-        raise SourceError(f"no gesture {gesture!r}; there is: {', '.join(known)}")
+    if gesture not in PEOPLE:
+        raise SourceError(f"no gesture {gesture!r}; there is: {', '.join(PEOPLE)}")
     rng = gesture_random(use, seed, gesture)
     scene = draw_scene(rng, resolution)
     times_us = np.arange(0, round(seconds * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)

@@ -52,6 +52,9 @@ NOTHING = (IDLE, WALKING, NOBODY)
 EVERYDAY = ("wander", "circle_both", "flap", "push", "wave_both")
 """What "other" is made of, each by its name: movements that no model of the eleven knows, to be taught."""
 
+PEOPLE = (*GESTURES, *EVERYDAY, *NOTHING)
+"""All that a person can be drawn doing."""
+
 MIDLINE = -0.4  # `out` of the trunk's middle, in arm lengths: half the shoulders' width
 
 

@@ -6,7 +6,7 @@ import re
 
 from livesnn.errors import SourceError
 from livesnn.events import EventSource
-from livesnn.simulate.scenes import PEOPLE
+from livesnn.simulate.motions import PEOPLE
 
 GESTURES, DIGITS = "simulate:gestures", "simulate:digits"
 _SEEDS = {GESTURES: 19, DIGITS: 1}

@@ -10,11 +10,10 @@ import numpy as np
 from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution
 from livesnn.simulate import digits, gestures, saccades
-from livesnn.simulate.motions import EVERYDAY, GESTURES, NOTHING
+from livesnn.simulate.motions import GESTURES, PEOPLE
 
 ALL_GESTURES = "gestures"
 DIGITS = tuple(f"digit-{digit}" for digit in range(10))
-PEOPLE = (*GESTURES, *EVERYDAY, *NOTHING)
 SCENES = (ALL_GESTURES, *PEOPLE, *DIGITS)
 SIDES = (16, 1280)
 """Least and most pixels of a sensor's side: on a smaller one nothing is to be seen; HD cameras have the most."""

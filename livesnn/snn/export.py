@@ -1,20 +1,16 @@
-"""One step of a network as ONNX, states in and out. Not here: running it (infer/onnx_engine.py)."""
+"""One step of a network as ONNX, states in and out. Not here: its file (weights.py), running it (infer)."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from pathlib import Path
 
 import onnx
 import torch
 from torch import Tensor, nn
 
-from livesnn.card import ModelCard
-from livesnn.files import replace_file
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.checkpoint import without_norm
-from livesnn.weights import CARD_KEY
 
 OPSET = 18
 
@@ -55,10 +51,3 @@ def onnx_step(net: SpikingNetwork, states: list[str]) -> onnx.ModelProto:
     assert program is not None
     onnx.checker.check_model(program.model_proto)
     return program.model_proto
-
-
-def write_onnx(model: onnx.ModelProto, path: Path, card: ModelCard) -> None:
-    """Write a graph with the card in its metadata, in place of another it may have; whole or not at all."""
-    del model.metadata_props[:]
-    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
-    replace_file(path, model.SerializeToString())

@@ -1,32 +1,28 @@
-"""A class more for a trained model, from seconds of it: a row in its read-out. Not here: training (train/), torch."""
+"""A class more for a trained model, from seconds of it, without torch: what a lesson is, and whether it can be given.
+
+Light to import; the learning itself is in learn.py.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-
-import numpy as np
 
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, ModelError
-from livesnn.infer import Model, load_model, model_folder
-from livesnn.infer.decide import THRESHOLD
-from livesnn.progress import Progress, untold
-from livesnn.teach.clips import Clip, moved
-from livesnn.teach.features import FloatArray, check_teachable, joined, window_features
-from livesnn.teach.known import DATASET, Known, known_people
-from livesnn.teach.row import fit_row, probability
-from livesnn.teach.taught import check_out, rows_of, taught_before, write_taught
-from livesnn.weights import Weights, load_weights
+from livesnn.infer import model_folder
+from livesnn.paths import own_models_dir
+from livesnn.weights import load_weights
 
-__all__ = ["LEAST_WINDOWS", "Lesson", "check_gesture", "teach"]
+WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
 
-LEAST_WINDOWS = 8
-"""Of a gesture: four seconds, of which a quarter is kept aside at first."""
-KEPT_ASIDE = 4
-"""The last of every four windows of a clip; known ones of recordings too."""
+SIMULATED = "gestures-sim"
+"""Data set of models that know simulated people; to any other, recordings have to show what it knows."""
+
+MOST_SIGNS = 40
+"""Of a gesture's name, which is part of a folder's."""
 
 
 @dataclass(frozen=True)
@@ -58,122 +54,73 @@ class Lesson:
     resembling: int
 
 
-def teach(
-    gesture: str,
-    clips: Sequence[Clip],
-    model: str | Path,
-    out: Path,
-    *,
-    others: Sequence[Clip] = (),
-    progress: Progress = untold,
-) -> Lesson:
-    """Write a model that knows one class more into the new folder ``out``.
+def check_lesson(gesture: str, model: str | Path, *, others: bool = True) -> ModelCard:
+    """Return the card of a model that can be taught a gesture of this name.
 
-    Learned is its row of the read-out alone: the network, and what it makes of all else, stay as they are. First
-    without the last quarter of each clip, to measure; then with all.
-
-    Parameters
-    ----------
-    clips
-        Frames uint8 [T, C, H, W] of the model's input, of somebody who performs the gesture all the time.
-    others
-        The same of whatever isn't the gesture; needed by models that weren't trained on simulated people.
-    progress
-        Told how much of what the model knows has been simulated.
+    ``others``: whether there are recordings of what it knows.
 
     Raises
     ------
     ModelError
-        The model can't be taught, knows such a class, or ``out`` is there already.
+        There is no such model, it lacks a file, can't be taught, or has such a class; or that is no name.
     DataError
-        The clips are too short, the network sees nothing in them, or ``others`` are missing.
+        It needs ``others``.
     """
-    out = Path(out)
-    check_out(out)
     folder = model_folder(model)
-    loaded = load_model(folder, engine="onnx")
-    card = loaded.card
+    for file in (folder / WEIGHTS, folder / GRAPH):
+        if not file.is_file():
+            raise ModelError(f"{file} is missing: a model is taught that has both its files")
+    card = load_weights(folder / WEIGHTS)[1]
     check_teachable(card)
-    check_gesture(gesture, card)
-    if card.dataset != DATASET and not others:
+    check_name(gesture, card)
+    if card.dataset != SIMULATED and not others:
         raise DataError(
             f"{card.name} was trained on {card.dataset or 'recordings'}: give recordings of what it knows as --others"
         )
-    taught = [window_features(loaded, clip) for clip in clips]
-    _check_windows(sum(map(len, taught)), gesture, card)
-    if not any(clip.any() for clip in clips):
-        raise DataError(
-            f"there is nothing to see of {gesture}: is the lens cap on, is anybody in the picture?"
+    return card
+
+
+def check_teachable(card: ModelCard) -> None:
+    """Raise ModelError unless a class can be added to such a model: its outputs are linear in its last spikes."""
+    if card.network.kind != "sts_resnet" or card.readout != "membrane":
+        raise ModelError(
+            f"{card.name} is a {card.network.kind} that reads out {card.readout}: only an sts_resnet that reads "
+            "out its membrane can be taught, such as gestures"
         )
-    copies = [[window_features(loaded, copy) for copy in moved(clip)] for clip in clips]
-    weights, _ = load_weights(folder / "model.safetensors")
-    before, rows = taught_before(folder), rows_of(weights)
-    known = _known(loaded, weights, others, before, progress)
-    first = [_split(windows)[0] for windows in taught]
-    last = joined([_split(windows)[1] for windows in taught])
-    moved_first = [windows[: len(part)] for part, of in zip(first, copies, strict=True) for windows in of]
-    trial = fit_row(joined([*first, *moved_first]), known.learned, rows, card.temperature)
-    everything = joined([*taught, *(windows for of in copies for windows in of)])
-    row = fit_row(everything, known.learned, rows, card.temperature)
-    write_taught(folder, out, gesture, row, before | {gesture: everything})
-    load_model(out, engine="onnx")  # that it can be
-    resembles, resembling = _resembles(joined(taught), rows, card)
-    return Lesson(
-        folder=str(out),
-        gesture=gesture,
-        windows=sum(map(len, taught)),
-        right=_decided(last, trial, rows, card),
-        kept_aside=len(last),
-        taken=_decided(known.kept_aside, trial, rows, card),
-        known=len(known.kept_aside),
-        resembles=resembles,
-        resembling=resembling,
-    )
+    if missing := [layer for layer in tapped_layers(card) if layer not in card.states]:
+        raise ModelError(f"the card of {card.name} names no layer {missing[0]}: export the model again")
 
 
-def check_gesture(gesture: str, card: ModelCard) -> None:
-    """Raise ModelError unless a class can be called so, beside those that a model knows."""
+def tapped_layers(card: ModelCard) -> list[str]:
+    """Return the layers whose spikes the read-out of an STS-ResNet is given: the last of blocks 3 and 4."""
+    return [f"block{block}.{card.network.sub_blocks[block - 1]}.second" for block in (3, 4)]
+
+
+def check_name(gesture: str, card: ModelCard) -> None:
+    """Raise ModelError unless a class can be called so, beside those that a model has."""
     if not gesture.strip() or not gesture.isprintable() or gesture != gesture.strip():
         raise ModelError(
             f"{gesture!r} can't name a gesture: give printable signs, without blanks around them"
         )
+    if len(gesture) > MOST_SIGNS:
+        raise ModelError(f"{gesture[:20]!r}… has {len(gesture)} signs: give a name of at most {MOST_SIGNS}")
     if gesture in card.classes:
         raise ModelError(f"{card.name} knows {gesture} already: give the gesture another name")
 
 
-def _check_windows(windows: int, gesture: str, card: ModelCard) -> None:
-    if windows < LEAST_WINDOWS:
-        seconds = LEAST_WINDOWS * card.input.window * (card.input.slice.delta_t_us or 0) / 1e6
-        long = f" ({seconds:g} s)" if seconds else ""
-        raise DataError(
-            f"{windows} whole windows of {gesture} are too few to learn from: record {LEAST_WINDOWS}{long} or more"
-        )
+def check_out(out: Path) -> None:
+    """Raise ModelError unless ``out`` is free: nothing is ever overwritten."""
+    try:
+        free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    except OSError as error:
+        raise ModelError(f"{out} can't be used ({error.strerror}): give another --out") from error
+    if not free or not out.name:
+        raise ModelError(f"{out} is there already: give another --out")
 
 
-def _known(
-    model: Model, weights: Weights, others: Sequence[Clip], before: dict[str, FloatArray], progress: Progress
-) -> Known:
-    """Return all that the new class must not be taken for: what was trained, what was taught, and ``others``."""
-    parts = [known_people(model, weights, progress)] if model.card.dataset == DATASET else []
-    parts += [Known(*_split(window_features(model, clip))) for clip in others]
-    known = Known(joined([part.learned for part in parts]), joined([part.kept_aside for part in parts]))
-    if not len(known.learned):
-        raise DataError("there is no whole window in --others: give longer recordings")
-    return known._replace(learned=joined([known.learned, *before.values()]))
-
-
-def _split(windows: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the first three quarters of a clip's windows, and the last."""
-    kept = max(1, len(windows) // KEPT_ASIDE)
-    return windows[:-kept], windows[-kept:]
-
-
-def _decided(windows: FloatArray, row: FloatArray, rows: FloatArray, card: ModelCard) -> int:
-    if not len(windows):
-        return 0
-    return int((probability(windows, row, rows, card.temperature) >= THRESHOLD).sum())
-
-
-def _resembles(windows: FloatArray, rows: FloatArray, card: ModelCard) -> tuple[str, int]:
-    (best, count), *_ = Counter(np.argmax(windows @ rows.T, axis=1).tolist()).most_common(1)
-    return card.classes[best], count
+def own_folder(model: str | Path, gesture: str) -> Path:
+    """Return where a model that knows a gesture more is kept, if nobody says where: a folder that isn't there yet."""
+    words = re.findall(r"[\w.]+", f"{model_folder(model).resolve().name} {gesture}")
+    name = "-".join(words).encode()[:120].decode(errors="ignore").strip(".")
+    names = (f"{name}-{number}" if number > 1 else name for number in count(1))
+    return next(folder for each in names if not (folder := own_models_dir() / each).exists())

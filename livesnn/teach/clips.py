@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from math import inf
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec
+from livesnn.errors import DataError
+from livesnn.events.denoised import Denoised
 from livesnn.events.frames import Frame, frames
-from livesnn.events.labels import Label, read_labels
+from livesnn.events.labels import Label, has_labels, read_labels
 from livesnn.events.limited import Limited
 from livesnn.events.orientation import Orientation
 from livesnn.events.recording import Recording
@@ -33,31 +35,41 @@ def read_clips(
     *,
     seconds: float | None = None,
     label: str = "",
+    unless: str = "",
     orientation: Orientation | None = None,
+    denoise: bool = False,
     live: Callable[[], None] = lambda: None,
 ) -> list[Clip]:
-    """Return a source's frames for the input ``spec``; raises LivesnnError when it can't be read.
+    """Return a source's frames for the input ``spec``, as clips.
 
     Parameters
     ----------
     seconds
         End after so long: of a live source from now on, by the clock.
     label
-        Of a recording that has labels: only where this one holds, if it ever does, and all of that.
+        Of a recording that has labels, whatever its length: only where this one holds.
+    unless
+        Of such a recording: only where this one doesn't hold.
+    denoise
+        Drop noise first (`Denoised`).
     live
         Called before the first event of a live source.
+
+    Raises
+    ------
+    LivesnnError
+        It can't be read, or has labels without ``label`` among them.
     """
     opened = open_source(source)
-    labels: list[Label] = []
-    if isinstance(opened, Recording):
-        labels = [one for one in read_labels(opened.path) if one.label == label]
-    elif opened.live:
-        live()
-    limited = Limited(opened, None if labels else seconds, threading.Event())
-    with Upright(limited, orientation or Orientation()) as upright:
+    if isinstance(opened, Recording) and label and has_labels(opened.path):
+        seconds = None
+    limited = Limited(opened, seconds, threading.Event())
+    with Upright(Denoised(limited) if denoise else limited, orientation or Orientation()) as upright:
+        if opened.live:
+            live()
         stream = frames(upright, spec.slice, spec)
-        if isinstance(opened, Recording) and labels:
-            stream = _labelled(stream, labels, opened.labels_start)
+        if isinstance(opened, Recording):
+            stream = _labelled(stream, spec, opened, label, unless)
         return clips_of(stream)
 
 
@@ -71,20 +83,39 @@ def clips_of(stream: Iterable[Frame]) -> list[Clip]:
     return [np.stack(clip) for clip in clips]
 
 
-def _labelled(stream: Iterable[Frame], labels: list[Label], start_us: int) -> Iterator[Frame]:
-    """Yield the frames that lie within a label; these count from ``start_us``. The first of each is a start."""
-    parts_us = [(start_us + 1e6 * label.start, start_us + 1e6 * label.end) for label in labels]
-    before_us, last = start_us, -1
+def _labelled(
+    stream: Iterable[Frame], spec: InputSpec, recording: Recording, label: str, unless: str
+) -> Iterator[Frame]:
+    """Yield the frames within a label of this name, where there are any labels, and outside those of the other."""
+    labels = read_labels(recording.path)
+    names = sorted({one.label for one in labels})
+    if label and labels and label not in names:
+        raise DataError(
+            f"{recording.path} has labels, but none is {label}: name the gesture as one of {', '.join(names)}"
+        )
+    wanted = _parts(recording, labels, label) if label and labels else [(-inf, inf)]
+    unwanted = _parts(recording, labels, unless)
+    before_us, last = recording.labels_start, -1
     for frame in stream:
-        inside = [i for i, (begin, end) in enumerate(parts_us) if begin <= before_us and frame.t <= end]
+        begins_us = before_us if spec.slice.delta_t_us is None else frame.t - spec.slice.delta_t_us
         before_us = frame.t
-        if inside:
-            yield replace(frame, start=frame.start or inside[0] != last)
-        last = inside[0] if inside else -1
+        within = (i for i, (begin, end) in enumerate(wanted) if begin <= begins_us and frame.t <= end)
+        part = -1 if any(begins_us < end and begin < frame.t for begin, end in unwanted) else next(within, -1)
+        if part >= 0:
+            yield replace(frame, start=frame.start or part != last)
+        last = part
+
+
+def _parts(recording: Recording, labels: Iterable[Label], name: str) -> list[tuple[float, float]]:
+    """Return from when to when a label holds, µs."""
+    zero_us = recording.labels_start
+    return [(zero_us + 1e6 * one.start, zero_us + 1e6 * one.end) for one in labels if one.label == name]
 
 
 def moved(clip: Clip) -> list[Clip]:
     """Return a copy of a clip for each of `MOVES`, counts rounded up as often as their fraction says."""
+    import cv2  # half a second
+
     random = np.random.default_rng(0)
     height, width = clip.shape[-2:]
     copies = []

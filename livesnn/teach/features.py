@@ -8,22 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard
-from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
 from livesnn.infer import Model, State
+from livesnn.teach import tapped_layers
 from livesnn.teach.clips import Clip
 
 FloatArray = npt.NDArray[np.float32]
-
-
-def check_teachable(card: ModelCard) -> None:
-    """Raise ModelError unless a class can be added to such a model: its outputs are linear in its last spikes."""
-    linear = card.network.kind == "sts_resnet" and card.readout == "membrane"
-    if not linear or not set(_tapped(card)) <= set(card.states):
-        raise ModelError(
-            f"{card.name} is a {card.network.kind} that reads out {card.readout}: only an sts_resnet that reads "
-            "out its membrane can be taught, such as gestures"
-        )
 
 
 def window_features(model: Model, clip: Clip) -> FloatArray:
@@ -44,16 +34,11 @@ def window_features(model: Model, clip: Clip) -> FloatArray:
     return np.array(features, np.float32).reshape(-1, window, len(features[0])).mean(1)
 
 
-def _tapped(card: ModelCard) -> list[str]:
-    """Return the layers whose spikes the read-out is given: the last of blocks 3 and 4."""
-    return [f"block{block}.{card.network.sub_blocks[block - 1]}.second" for block in (3, 4)]
-
-
 def _pooled_spikes(card: ModelCard, state: State) -> FloatArray:
     """Return float32 [F]: the share of spikes in each cell of the last pools, as `STSResNet` concatenates them."""
     size, names = card.network.final_pool, list(card.states)
     parts = []
-    for layer in _tapped(card):
+    for layer in tapped_layers(card):
         spikes = np.asarray(state[names.index(layer)]) >= np.float32(card.neuron.threshold)
         channels, rows, columns = len(spikes), spikes.shape[1] // size, spikes.shape[2] // size
         cells = spikes[:, : rows * size, : columns * size].reshape(channels, rows, size, columns, size)

@@ -28,7 +28,7 @@ def fit_row(taught: FloatArray, known: FloatArray, rows: FloatArray, temperature
         float32 [K, F + 1], the classes that are there.
     """
     x = np.concatenate([known, taught]).astype(np.float64)
-    others = log_sum_exp(x @ rows.T.astype(np.float64) / temperature)
+    others = np.logaddexp.reduce(x @ rows.T.astype(np.float64) / temperature, axis=1)
     is_taught = np.arange(len(x)) >= len(known)
     weight = np.where(is_taught, len(known) / len(rows) / len(taught), 1.0)
     gram = x @ x.T
@@ -45,14 +45,8 @@ def fit_row(taught: FloatArray, known: FloatArray, rows: FloatArray, temperature
 
 def probability(x: FloatArray, row: FloatArray, rows: FloatArray, temperature: float) -> FloatArray:
     """Return float32 [N]: how probable the class of ``row`` is beside those of ``rows`` in windows x [N, F + 1]."""
-    others = log_sum_exp((x @ rows.T).astype(np.float64) / temperature)
+    others = np.logaddexp.reduce((x @ rows.T).astype(np.float64) / temperature, axis=1)
     return sigmoid((x @ row) / temperature - others).astype(np.float32)
-
-
-def log_sum_exp(z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return [N] of z [N, K]."""
-    most = z.max(1, keepdims=True)
-    return (most + np.log(np.exp(z - most).sum(1, keepdims=True)))[:, 0]
 
 
 def sigmoid(z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import shutil
+import shlex
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +14,10 @@ from safetensors.numpy import load_file, save
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.files import replace_file
-from livesnn.infer import model_folder
-from livesnn.paths import own_models_dir
+from livesnn.infer import load_model
+from livesnn.teach import GRAPH, WEIGHTS, check_out
 from livesnn.teach.features import FloatArray
-from livesnn.weights import CARD_KEY, Weights, load_weights, save_weights
+from livesnn.weights import Weights, load_weights, save_weights, write_graph
 
 TAUGHT = "taught.safetensors"
 """The windows that each taught class was learned from, float16 [N, F + 1], so that a later one isn't taken for it."""
@@ -33,28 +30,26 @@ def rows_of(weights: Weights) -> FloatArray:
     return np.concatenate([weights[WEIGHT], weights[BIAS][:, None]], axis=1)
 
 
-def taught_before(folder: Path) -> dict[str, FloatArray]:
-    """Return the windows of the classes that a model was taught already, by class; raises ModelError."""
+def taught_before(folder: Path, card: ModelCard) -> dict[str, FloatArray]:
+    """Return the windows of the classes that a model was taught already, by class.
+
+    Raises
+    ------
+    ModelError
+        Their file is damaged or missing: a class more would be taken for them.
+    """
     file = folder / TAUGHT
-    if not file.exists():
-        return {}
     try:
-        return {name: windows.astype(np.float32) for name, windows in load_file(file).items()}
+        kept = load_file(file) if card.taught else {}
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{file} can't be read ({error}): teach it again from the model before") from error
-
-
-def check_out(out: Path) -> None:
-    """Raise ModelError unless ``out`` is free: nothing is ever overwritten."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise ModelError(f"{out} is there already: give another --out")
-
-
-def own_folder(model: str | Path, gesture: str) -> Path:
-    """Return where a model that knows a gesture more is kept, if nobody says where: a folder that isn't there yet."""
-    words = "-".join(re.findall(r"[\w.]+", f"{model_folder(model).name} {gesture}")).strip(".") or "taught"
-    names = (f"{words}-{number}" if number > 1 else words for number in count(1))
-    return next(folder for name in names if not (folder := own_models_dir() / name).exists())
+        raise ModelError(
+            f"{file} can't be read ({error}): copy it again, or teach the model before"
+        ) from error
+    if missing := set(card.taught) - set(kept):
+        raise ModelError(
+            f"{file} lacks {', '.join(sorted(missing))}: copy it again, or teach the model before"
+        )
+    return {name: windows.astype(np.float32) for name, windows in kept.items()}
 
 
 def write_taught(
@@ -69,7 +64,7 @@ def write_taught(
     taught
         Windows of each class that was taught, with this one.
     """
-    weights, card = load_weights(base / "model.safetensors")
+    weights, card = load_weights(base / WEIGHTS)
     rows = np.concatenate([rows_of(weights), row[None]])
     weights = weights | {WEIGHT: np.ascontiguousarray(rows[:, :-1]), BIAS: np.ascontiguousarray(rows[:, -1])}
     readout = list(card.states)[-1]
@@ -81,22 +76,38 @@ def write_taught(
         taught={name: len(windows) for name, windows in taught.items()},
         accuracy=None,  # of other classes
         test=None,
-        command=f"livesnn teach {gesture} --model {card.name}",
+        command=shlex.join(["livesnn", "teach", gesture, "--model", card.name]),
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{out.name}.", suffix=".new", dir=out.parent) as made:
-        folder = Path(made) / out.name
-        folder.mkdir()
-        save_weights(weights, folder / "model.safetensors", card)
-        _write_graph(base / "model.onnx", folder / "model.onnx", rows, card)
-        replace_file(
-            folder / TAUGHT, save({name: windows.astype(np.float16) for name, windows in taught.items()})
-        )
-        (folder / "README.md").write_text(_describe(card), encoding="utf-8")
-        if out.exists():
-            out.rmdir()  # `check_out`: it is empty
-        shutil.move(folder, out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".new", dir=out.parent) as made:
+            folder = Path(made) / out.name
+            folder.mkdir()
+            _write(base, folder, weights, rows, taught, card)
+            load_model(folder, engine="onnx")  # that it can be
+            check_out(out)
+            if out.exists():
+                out.rmdir()  # it is empty
+            folder.rename(out)
+    except OSError as error:
+        raise ModelError(f"{out} can't be written ({error.strerror or error}): give another --out") from error
     return card
+
+
+def _write(
+    base: Path,
+    folder: Path,
+    weights: Weights,
+    rows: FloatArray,
+    taught: Mapping[str, FloatArray],
+    card: ModelCard,
+) -> None:
+    save_weights(weights, folder / WEIGHTS, card)
+    _write_graph(base / GRAPH, folder / GRAPH, rows, card)
+    (folder / TAUGHT).write_bytes(
+        save({name: windows.astype(np.float16) for name, windows in taught.items()})
+    )
+    (folder / "README.md").write_text(_describe(card), encoding="utf-8")
 
 
 def _write_graph(base: Path, path: Path, rows: FloatArray, card: ModelCard) -> None:
@@ -116,10 +127,8 @@ def _write_graph(base: Path, path: Path, rows: FloatArray, card: ModelCard) -> N
     for tensor in (*graph.input, *graph.output):
         if tensor.name in ("output", readout, f"{readout}.next"):
             tensor.type.tensor_type.shape.dim[-1].dim_value = len(rows)
-    del model.metadata_props[:]
-    onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
     onnx.checker.check_model(model)
-    replace_file(path, model.SerializeToString())
+    write_graph(model, path, card)
 
 
 def _describe(card: ModelCard) -> str:

@@ -10,12 +10,12 @@ import onnx
 from livesnn.card import BY_TABLE, Accuracy, ModelCard, Split
 from livesnn.infer import load_model
 from livesnn.snn.checkpoint import save_network
-from livesnn.snn.export import onnx_step, write_onnx
+from livesnn.snn.export import onnx_step
 from livesnn.snn.network import SpikingNetwork
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.plots import CONFUSION, CURVE, draw_confusion, draw_learning_curve
-from livesnn.weights import load_weights, save_weights
+from livesnn.weights import load_weights, save_weights, write_graph
 
 _TEST_TITLE = "## On the test part"
 
@@ -37,13 +37,13 @@ def write_model_folder(
     folder.mkdir(parents=True, exist_ok=True)
     card = replace(card, states=net.state_shapes())
     graph = onnx_step(net, list(card.states))
-    write_onnx(graph, folder / "model.onnx", card)
+    write_graph(graph, folder / "model.onnx", card)
     measured = evaluate(load_model(folder, engine="onnx"), validation)
     accuracy = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
     card = replace(card, accuracy=accuracy, density=measured.densities, mean_count=measured.mean_count)
     card = replace(card, saturated=measured.saturated, temperature=measured.temperature)
     save_network(net, folder / "model.safetensors", card)
-    write_onnx(graph, folder / "model.onnx", card)
+    write_graph(graph, folder / "model.onnx", card)
     draw_confusion(measured.confusion, measured.classes, folder / CONFUSION)
     draw_learning_curve(run, folder / CURVE)
     page = folder / "README.md"
@@ -70,7 +70,7 @@ def keep_test(folder: Path, measured: Evaluation) -> None:
     test = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
     card = replace(card, test=test)
     save_weights(weights, folder / "model.safetensors", card)
-    write_onnx(onnx.load(folder / "model.onnx"), folder / "model.onnx", card)
+    write_graph(onnx.load(folder / "model.onnx"), folder / "model.onnx", card)
     page = folder / "README.md"
     before = page.read_text(encoding="utf-8").split(_TEST_TITLE)[0].rstrip()
     page.write_text(f"{before}\n\n{_describe_test(measured)}", encoding="utf-8")

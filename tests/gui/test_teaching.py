@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import teaching
 from livesnn.app.main_window import MainWindow
+from livesnn.app.model_dialog import ModelDialog
+from livesnn.app.playing.learning import Learning
 from livesnn.app.teach_dialog import TeachDialog
 from livesnn.app.teaching import HOW, LIVE_ALONE, NOT_THIS
+from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
 from livesnn.infer import own_models
 
@@ -34,6 +40,14 @@ def flapping(qtbot: QtBot, make_window: MakeWindow) -> MainWindow:
     return window
 
 
+def recorded(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "own" / teaching.LESSONS).glob("*.aedat4"))
+
+
+def learners() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "teach" in child.cmdline()]
+
+
 def begin(window: MainWindow, name: str) -> TeachDialog:
     window.commands["teach"].trigger()
     assert isinstance(window.dialog, TeachDialog)
@@ -54,7 +68,6 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     dialog = begin(window, "flap")
     wait_for(qtbot, dialog, "Get ready")
     qtbot.waitUntil(lambda: dialog.now.text() == "flap", timeout=20_000)
-    assert window.player.tape is not None
     wait_for(qtbot, dialog, "Learning flap", 30_000)
     wait_for(qtbot, dialog, "flap is learned", 300_000)
     assert "2 of the last 2" in dialog.words.text()
@@ -62,17 +75,19 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     qtbot.waitUntil(lambda: window.readout.decision.text == "Flap", timeout=60_000)
     assert own_models() == ("gestures-flap",)
     assert Path(window.player.model) == tmp_path / "own" / "gestures-flap"
-    (recording,) = (tmp_path / "own" / teaching.LESSONS).glob("flap-*.aedat4")
+    (recording,) = recorded(tmp_path)
     assert [label.label for label in read_labels(recording)] == ["flap"]
 
 
-def test_giving_up_ends_the_recording_and_keeps_no_model(qtbot: QtBot, make_window: MakeWindow) -> None:
+def test_giving_up_ends_the_recording_and_keeps_nothing(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
     window = flapping(qtbot, make_window)
     dialog = begin(window, "flap")
-    qtbot.waitUntil(lambda: window.player.tape is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: dialog.now.text() == "flap", timeout=20_000)
+    assert recorded(tmp_path)
     dialog.reject()
-    assert window.player.tape is None
-    qtbot.waitUntil(window.commands["teach"].isEnabled, timeout=20_000)
+    assert not recorded(tmp_path)
     assert own_models() == ()
 
 
@@ -80,7 +95,9 @@ def test_closing_the_window_ends_the_learning(qtbot: QtBot, make_window: MakeWin
     window = flapping(qtbot, make_window)
     dialog = begin(window, "flap")
     wait_for(qtbot, dialog, "Learning flap", 30_000)
+    qtbot.waitUntil(lambda: bool(learners()), timeout=20_000)
     window.close()  # the fixture of all tests looks for threads
+    assert not learners()
     assert own_models() == ()
 
 
@@ -94,20 +111,60 @@ def test_a_name_that_is_taken_is_asked_for_again(qtbot: QtBot, make_window: Make
     wait_for(qtbot, dialog, "Get ready")
 
 
-def test_a_source_that_ends_ends_the_lesson(qtbot: QtBot, make_window: MakeWindow) -> None:
+@pytest.mark.parametrize("now", ["flap", "Get ready: 1"])
+def test_a_source_that_ends_ends_the_lesson(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, now: str
+) -> None:
     window = flapping(qtbot, make_window)
     dialog = begin(window, "flap")
-    qtbot.waitUntil(lambda: window.player.tape is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: dialog.now.text() == now, timeout=20_000)
     window.player.leave()
     qtbot.waitUntil(lambda: "has ended" in dialog.words.text(), timeout=20_000)
+    assert not recorded(tmp_path)
+
+
+def test_what_came_before_the_lesson_is_not_learned(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teaching, "PERFORMED_S", 1.0)
+    window = flapping(qtbot, make_window)
+    window.recorder.use_pre_roll(2.0)
+    dialog = begin(window, "flap")
+    wait_for(qtbot, dialog, "", 20_000)
+    qtbot.waitUntil(lambda: "too few to learn from" in dialog.words.text(), timeout=120_000)
+    ((label,),) = (read_labels(recording) for recording in recorded(tmp_path))
+    assert label.start > 0.2
+    assert label.end - label.start == pytest.approx(1.0, abs=0.3)
+
+
+def test_a_name_that_looks_like_a_flag_is_a_name(tmp_path: Path) -> None:
+    learning = Learning("--help", tmp_path / "nowhere.aedat4", "gestures", tmp_path / "out", denoise=False)
+    ends_s = time.monotonic() + 60
+    while (said := learning.take()) is None:
+        assert time.monotonic() < ends_s
+        time.sleep(0.05)
+    learning.close()
+    assert isinstance(said, LivesnnError)
+    assert str(said).startswith(f"{tmp_path / 'nowhere.aedat4'}: no such file")
+
+
+def test_a_taught_model_is_listed_once(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, model_folder: Path
+) -> None:
+    shutil.copytree(model_folder, tmp_path / "own" / "mine")
+    window = make_window(tmp_path / "own" / "mine")
+    window.commands["model"].trigger()
+    assert isinstance(window.dialog, ModelDialog)
+    models = window.dialog.models
+    assert [models.item(row).text() for row in range(models.count())].count("mine") == 1
 
 
 def test_recordings_and_other_models_say_how_they_are_taught(
     qtbot: QtBot, make_window: MakeWindow, recording: Path
 ) -> None:
-    window = make_window()
+    window = make_window("objects")
     stream(qtbot, window)
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == NOT_THIS, timeout=20_000)
     assert not window.commands["teach"].isEnabled()
-    assert window.commands["teach"].toolTip() == NOT_THIS
     window.open(str(recording))
     qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == LIVE_ALONE, timeout=20_000)

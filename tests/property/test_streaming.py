@@ -13,8 +13,9 @@ from livesnn.events.frames import Frame
 from livesnn.infer import load_model
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import load_network, save_network, without_norm
-from livesnn.snn.export import onnx_step, write_onnx
+from livesnn.snn.export import onnx_step
 from livesnn.snn.network import State
+from livesnn.weights import write_graph
 from tests.networks import CLOSE, agree
 
 INPUT = InputSpec(34, 34, SliceRule(delta_t_us=30_000), count_max=4, scale=0.5)
@@ -149,7 +150,7 @@ def test_onnx_runtime_equals_torch(net: SpikingNetwork, tmp_path: Path) -> None:
     """Each step from the same state ≤ 1e-5, up to a spike that rounding flips; free running, the argmax agrees."""
     card = net.with_states()
     save_network(net, tmp_path / "model.safetensors", card)
-    write_onnx(onnx_step(net, list(card.states)), tmp_path / "model.onnx", card)
+    write_graph(onnx_step(net, list(card.states)), tmp_path / "model.onnx", card)
     ort, reference = load_model(tmp_path, "onnx"), load_model(tmp_path, "torch")
     assert ort.card == card
     x = [Frame(t, frame[0].numpy(), 0) for t, frame in enumerate(frames(300, seed=5))]

@@ -13,6 +13,7 @@ from livesnn.card import ModelCard, SliceRule
 from livesnn.errors import DataError, TrainError
 from livesnn.events.frames import Frame
 from livesnn.infer import State
+from livesnn.simulate.clips import clip_frames
 from livesnn.simulate.gestures import Segment
 from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES
@@ -23,7 +24,6 @@ from livesnn.train.datasets.gestures_sim import (
     INPUT,
     NOTHING_WINDOWS,
     UNKNOWN,
-    clip_frames,
     load_gestures,
     load_nothing,
 )
@@ -40,7 +40,7 @@ def test_clips_are_made_once_and_then_read_from_the_cache(
     clips = load_gestures(SHORT, 1, use="test")
     assert clips.frames.shape == (11, 2, 2, 64, 64)
     assert clips.labels.tolist() == list(range(11))
-    assert np.array_equal(clips.frames[3], clip_frames((GESTURES[3], 0), SHORT, "test"))
+    assert np.array_equal(clips.frames[3], clip_frames(GESTURES[3], 0, SHORT, "test"))
     files = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
     assert len(files) == 1
     assert np.array_equal(load_gestures(SHORT, 1, use="test").frames, clips.frames)
@@ -64,7 +64,7 @@ def test_people_who_perform_nothing_belong_to_no_class() -> None:
 
 @pytest.mark.parametrize("rule", [SliceRule(n_events=500), SliceRule(n_events=8_000)])
 def test_a_clip_of_frames_of_so_many_events_is_as_long_as_it_takes(rule: SliceRule) -> None:
-    frames = clip_frames(("arm_roll", 1), replace(INPUT, slice=rule, count_max=255), "test")
+    frames = clip_frames("arm_roll", 1, replace(INPUT, slice=rule, count_max=255), "test")
     assert frames.sum(axis=(1, 2, 3)).tolist() == [rule.n_events] * 10
 
 

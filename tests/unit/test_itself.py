@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 import livesnn
+from livesnn.errors import LivesnnError
+from livesnn.itself import run_apart
 
 PROGRAM = "from livesnn.itself import own_commit; print(own_commit())"
 
@@ -36,3 +39,21 @@ def test_a_checkout_s_commit_says_whether_its_code_differs_from_it(tmp_path: Pat
     with (package / "__init__.py").open("a") as file:
         file.write("# changed\n")
     assert said(tmp_path, sys.executable, "-c", PROGRAM) == f"{commit}-dirty"
+
+
+def test_what_runs_apart_says_how_it_ended() -> None:
+    never, told = threading.Event(), threading.Event()
+    told.set()
+    python = [sys.executable, "-c"]
+    assert len(run_apart([*python, "print('x' * 1_000_000)"], never, limit_s=60)) == 1_000_001
+    assert run_apart([*python, "import time; time.sleep(60)"], told, limit_s=60) == ""
+    for program, why in (
+        ("import sys; sys.exit('a\\nb')", "b"),
+        ("import sys; sys.exit(3)", "exit code 3"),
+        ("import os; os.abort()", "signal 6"),
+        ("import time; time.sleep(60)", "not within"),
+    ):
+        with pytest.raises(LivesnnError, match=why):
+            run_apart([*python, program], never, limit_s=2 if "time" in program else 60)
+    with pytest.raises(LivesnnError, match="nowhere: No such file"):
+        run_apart(["nowhere"], never, limit_s=60)

@@ -362,7 +362,8 @@ def test_the_torch_engine_takes_the_same_steps(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="needs livesnn[train]")
     from livesnn.snn import build_network
     from livesnn.snn.checkpoint import save_network
-    from livesnn.snn.export import onnx_step, write_onnx
+    from livesnn.snn.export import onnx_step
+    from livesnn.weights import write_graph
 
     torch.manual_seed(0)
     spec = InputSpec(width=16, height=16, slice=SliceRule(delta_t_us=1000), window=4)
@@ -370,7 +371,7 @@ def test_the_torch_engine_takes_the_same_steps(tmp_path: Path) -> None:
     net = build_network(ModelCard(name="conv", classes=("zero", "one"), input=spec, network=network)).eval()
     card = net.with_states()
     save_network(net, tmp_path / "model.safetensors", card)
-    write_onnx(onnx_step(net, list(card.states)), tmp_path / "model.onnx", card)
+    write_graph(onnx_step(net, list(card.states)), tmp_path / "model.onnx", card)
     fast, plain = load_model(tmp_path, "onnx"), load_model(tmp_path, "torch")
     assert plain.card == fast.card
     state = fast.initial_state()

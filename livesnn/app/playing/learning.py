@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from livesnn import itself
+from livesnn.app.playing.faults import in_words
 from livesnn.errors import LivesnnError
 from livesnn.teach import Lesson
 from livesnn.threads import Latest, Worker
@@ -22,15 +23,14 @@ class Learning:
 
     Parameters
     ----------
-    gesture, recording, model, out
+    gesture, recording, model, out, denoise
         As of `livesnn teach`.
     """
 
-    def __init__(self, gesture: str, recording: Path, model: str, out: Path) -> None:
+    def __init__(self, gesture: str, recording: Path, model: str, out: Path, *, denoise: bool) -> None:
         self._learned: Latest[Lesson | LivesnnError] = Latest()
-        command = itself.command(
-            "teach", gesture, str(recording), "--model", model, "--out", str(out), "--json"
-        )
+        flags = ["--model", model, "--out", str(out), "--json", *["--denoise"] * denoise]
+        command = itself.command("teach", *flags, "--", gesture, str(recording))
         self._worker = Worker("teach", partial(self._learn, command), on_error=self._fail).start()
 
     def take(self) -> Lesson | LivesnnError | None:
@@ -47,7 +47,4 @@ class Learning:
             self._learned.put(msgspec.json.decode(written, type=Lesson))
 
     def _fail(self, error: BaseException) -> None:
-        words = str(error).removeprefix("livesnn teach: ")
-        self._learned.put(
-            error if isinstance(error, LivesnnError) and words == str(error) else LivesnnError(words)
-        )
+        self._learned.put(LivesnnError(in_words(error).removeprefix("livesnn teach: ")))

@@ -12,9 +12,8 @@ import numpy as np
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
-from livesnn.events import Events
-from livesnn.events.frames import Slicer
-from livesnn.simulate.gestures import RESOLUTION, VERSION, WARM_UP_US, Use, gesture_clip, gesture_stream
+from livesnn.simulate.clips import LAMP_SHARE, POSE_S, clip_frames
+from livesnn.simulate.gestures import RESOLUTION, VERSION, WARM_UP_US, Use
 from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES, IDLE, MIRRORED, NOBODY, NOTHING, WALKING
 from livesnn.threads import usable_processors
@@ -50,17 +49,8 @@ NOTHING_SHARE = 4
 NOTHINGS = (IDLE,) * 5 + (WALKING,) * 4 + (NOBODY,)
 """What every ten of them do, by their seed."""
 
-LAMP_SHARE = 0.4
-"""Of them in a lamp's flickering light: it must not be taken for a gesture."""
-
-POSE_S = (0.3, 2.0)
-"""How long they keep a pose: a stream's decisions on idle people were all on the change from one to another."""
-
 UNKNOWN = -1
 """Label of a clip that is none of the classes: whoever trains on it teaches doubt."""
-
-LONGEST_S = 60.0
-"""Most that is simulated for one clip."""
 
 NAME = "gestures-sim"
 _CHUNK = 200  # clips a cache file: what an interrupted simulation may lose
@@ -145,40 +135,6 @@ def load_nothing(spec: InputSpec, people: int, *, use: Use) -> Clips:
     return Clips(clips, np.full(len(clips), UNKNOWN), names, GESTURES)
 
 
-def clip_frames(clip: _Clip, spec: InputSpec, use: Use, windows: int = 1) -> Frames:
-    """Return the first frames of a person, uint8 [windows · window, C, H, W]; DataError if they take too long."""
-    name, seed = clip
-    count = windows * spec.window
-    seconds = count * (spec.slice.delta_t_us or 0) * 1e-6 + 0.1  # the first event comes a little late
-    while seconds < LONGEST_S:
-        events = (
-            nothing_clip(name, seed, seconds, use)
-            if name in NOTHING
-            else gesture_clip(name, seed, seconds, use=use)
-        )
-        frames = Slicer(spec.slice, RESOLUTION, spec).push(events)
-        if len(frames) >= count:
-            return np.stack([frame.data for frame in frames[:count]])
-        seconds *= 2
-    raise DataError(
-        f"{count} frames of {spec.slice} take more than {LONGEST_S:g} s of {name}: give shorter frames"
-    )
-
-
-def nothing_clip(name: str, seed: int, seconds: float, use: Use) -> Events:
-    """Return the events of a person who performs nothing; one who stands idle doesn't for long in one pose."""
-    packets = []
-    kept_s = POSE_S if name == IDLE else (LONGEST_S, LONGEST_S)
-    for take in gesture_stream(seed, use=use, gestures=(name,), segment_s=kept_s, lamp_share=LAMP_SHARE):
-        packets.append(take.events)
-        if take.end_us >= seconds * 1e6 + WARM_UP_US:
-            break
-    events = np.concatenate(packets)
-    events = events[events["t"] >= WARM_UP_US]
-    events["t"] -= WARM_UP_US
-    return events
-
-
 def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Frames:
     """Return uint8 [N, windows · window, C, H, W], what the cache lacks made by all processors."""
     chunks = [clips[first : first + _CHUNK] for first in range(0, len(clips), _CHUNK)]
@@ -210,5 +166,5 @@ def _chunk(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> Frame
     return cached(
         NAME,
         _settings(clips, spec, use, windows),
-        lambda: np.stack([clip_frames(clip, spec, use, windows) for clip in clips]),
+        lambda: np.stack([clip_frames(name, seed, spec, use, windows) for name, seed in clips]),
     )
