@@ -14,7 +14,7 @@ from typing import IO
 
 from livesnn.errors import LivesnnError
 
-LOOK_S = 0.1
+LOOK_S, PATIENCE_S = 0.1, 1.5
 
 
 def command(*arguments: str) -> list[str]:
@@ -48,8 +48,8 @@ def run_apart(command: list[str], stop: threading.Event, *, limit_s: float) -> s
         with helper:
             while helper.poll() is None and not stop.wait(LOOK_S) and time.monotonic() < deadline_s:
                 pass
-            ended = helper.poll() is not None
-            helper.kill()
+            if not (ended := helper.poll() is not None):
+                _end(helper)
         if stop.is_set():
             return ""
         written, said = (_read(file) for file in (out, errors))
@@ -60,6 +60,15 @@ def run_apart(command: list[str], stop: threading.Event, *, limit_s: float) -> s
     if helper.returncode < 0:  # what it said last isn't why
         raise LivesnnError(f"it was ended by signal {-helper.returncode}: is there enough memory?")
     raise LivesnnError((said.strip().splitlines() or [f"exit code {helper.returncode}"])[-1])
+
+
+def _end(helper: subprocess.Popen[bytes]) -> None:
+    """End a process, so that it can leave nothing behind, or at once if it doesn't."""
+    helper.terminate()
+    try:
+        helper.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        helper.kill()
 
 
 def _read(file: IO[bytes]) -> str:

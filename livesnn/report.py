@@ -90,6 +90,10 @@ def describe_lesson(lesson: Lesson) -> list[str]:
         f"{lesson.right} of the last {lesson.kept_aside}, kept aside at first, were decided right",
         f"{lesson.taken} of {lesson.known} windows of what it knew before were taken for it",
     ]
+    if lesson.poor:
+        words.append(
+            "that is too few: show it again, for longer, or so that it differs more from what is known"
+        )
     if 2 * lesson.resembling > lesson.windows and lesson.resembles != "other":
         words.append(f"before, it took {lesson.resembling} of them for {lesson.resembles}: that may suffer")
     return words

@@ -111,10 +111,15 @@ class Teaching:
         except StopIteration:
             self._steps = None
             if self._lesson is not None:
-                self._dialog.show_learned(f"{self._lesson.gesture} is learned", in_sentences(self._lesson))
+                self._show_learned(self._dialog, self._lesson)
         except LivesnnError as error:
             self._steps = None
             self._dialog.show_failed(in_words(error))
+
+    @staticmethod
+    def _show_learned(dialog: TeachDialog, lesson: Lesson) -> None:
+        how = "isn't learned well" if lesson.poor else "is learned"
+        dialog.show_learned(f"{lesson.gesture} {how}", in_sentences(lesson))
 
     def _why_not(self) -> str:
         """Return why no gesture can be taught now; "" where one can."""

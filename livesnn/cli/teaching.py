@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import tyro
@@ -53,7 +54,6 @@ def teach(
     json
         As JSON.
     """
-    from livesnn.sources import is_live
     from livesnn.teach import check_lesson, check_out, own_folder
     from livesnn.teach.clips import Clip, read_clips
     from livesnn.teach.learn import teach as learn
@@ -61,14 +61,11 @@ def teach(
     card = check_lesson(gesture, model, others=bool(others))
     folder = own_folder(model, gesture) if out is None else expanded(out)
     check_out(folder)
-    if not sources:
-        raise SourceError(f"nothing shows {gesture}: give recordings of it, or camera")
-    if live := [source for source in others if is_live(source)]:
-        raise SourceError(f"--others {live[0]} never ends: give recordings (livesnn record makes them)")
-    read = partial(read_clips, spec=card.input, orientation=turned.orientation, denoise=denoise)
+    _check_sources(gesture, sources, others)
+    read = partial(read_clips, spec=card.input, orientation=turned.orientation, denoise=denoise, tell=_tell)
     clips: list[Clip] = []
     for source in sources:
-        clips += read(source, seconds=seconds, label=gesture, live=partial(_now, seconds))
+        clips += read(source, seconds=seconds, label=gesture)
     not_it = [clip for source in others for clip in read(source, unless=gesture)]
     with share_done("livesnn teach: simulating what the model knows", after_s=1.0) as progress:
         lesson = learn(gesture, clips, model, folder, others=not_it, progress=progress)
@@ -77,9 +74,26 @@ def teach(
     else:
         own = Path(lesson.folder).parent == own_models_dir()
         write("\n".join(describe_lesson(lesson)))
-        write(f"livesnn gui SOURCE --model {Path(lesson.folder).name if own else lesson.folder}")
+        write(f"livesnn gui SOURCE --model {quote(Path(lesson.folder).name if own else lesson.folder)}")
     return 0
 
 
-def _now(seconds: float) -> None:
-    say(f"livesnn teach: perform it now, for {seconds:g} s")
+def _tell(line: str) -> None:
+    say(f"livesnn teach: {line}")
+
+
+def _check_sources(gesture: str, sources: tuple[str, ...], others: tuple[str, ...]) -> None:
+    from livesnn.events.labels import labels_file
+    from livesnn.sources import is_live
+
+    if not sources:
+        raise SourceError(f"nothing shows {gesture}: give recordings of it, or camera")
+    for number, source in enumerate(sources):
+        if source in sources[:number]:
+            raise SourceError(f"{source} is there twice: give each source once")
+        if source in others and not labels_file(expanded(source)).exists():
+            raise SourceError(
+                f"{source} can't show {gesture} and be among --others: give it once, or label it"
+            )
+    if live := [source for source in others if is_live(source)]:
+        raise SourceError(f"--others {live[0]} never ends: give recordings (livesnn record makes them)")

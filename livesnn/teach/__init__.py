@@ -12,7 +12,7 @@ from pathlib import Path
 
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, ModelError
-from livesnn.infer import model_folder
+from livesnn.infer import model_folder, shipped_models
 from livesnn.paths import own_models_dir
 from livesnn.weights import load_weights
 
@@ -20,6 +20,9 @@ WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
 
 SIMULATED = "gestures-sim"
 """Data set of models that know simulated people; to any other, recordings have to show what it knows."""
+
+NOT_NAMES = ("none", "–")
+"""What is said where there is no decision."""
 
 MOST_SIGNS = 40
 """Of a gesture's name, which is part of a folder's."""
@@ -52,6 +55,11 @@ class Lesson:
     known: int
     resembles: str
     resembling: int
+
+    @property
+    def poor(self) -> bool:
+        """Whether most of what was kept aside wasn't decided right: then it isn't learned."""
+        return 2 * self.right < self.kept_aside
 
 
 def check_lesson(gesture: str, model: str | Path, *, others: bool = True) -> ModelCard:
@@ -104,12 +112,20 @@ def check_name(gesture: str, card: ModelCard) -> None:
         )
     if len(gesture) > MOST_SIGNS:
         raise ModelError(f"{gesture[:20]!r}… has {len(gesture)} signs: give a name of at most {MOST_SIGNS}")
-    if gesture in card.classes:
-        raise ModelError(f"{card.name} knows {gesture} already: give the gesture another name")
+    taken = {_plain(name): name for name in (*card.classes, *NOT_NAMES)}
+    if known := taken.get(_plain(gesture)):
+        raise ModelError(f"{card.name} knows {known} already: give the gesture another name")
+
+
+def _plain(name: str) -> str:
+    """Return what of a name a person tells from others."""
+    return name.replace("_", " ").casefold()
 
 
 def check_out(out: Path) -> None:
     """Raise ModelError unless ``out`` is free: nothing is ever overwritten."""
+    if str(out).startswith("~"):
+        raise ModelError(f"{out}: there is no such user's folder: give another --out")
     try:
         free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
     except OSError as error:
@@ -119,8 +135,12 @@ def check_out(out: Path) -> None:
 
 
 def own_folder(model: str | Path, gesture: str) -> Path:
-    """Return where a model that knows a gesture more is kept, if nobody says where: a folder that isn't there yet."""
-    words = re.findall(r"[\w.]+", f"{model_folder(model).resolve().name} {gesture}")
-    name = "-".join(words).encode()[:120].decode(errors="ignore").strip(".")
+    """Return where a model that knows a gesture more is kept, if nobody says where: a folder that isn't there yet.
+
+    It has the name of no shipped model: that would be found first.
+    """
+    words = "-".join(re.findall(r"[\w.]+", gesture)) or "taught"
+    name = f"{model_folder(model).resolve().name}-{words}".encode()[:120].decode(errors="ignore").strip(".")
     names = (f"{name}-{number}" if number > 1 else name for number in count(1))
-    return next(folder for each in names if not (folder := own_models_dir() / each).exists())
+    free = (each for each in names if each not in shipped_models() and not (own_models_dir() / each).exists())
+    return own_models_dir() / next(free)

@@ -38,7 +38,7 @@ def read_clips(
     unless: str = "",
     orientation: Orientation | None = None,
     denoise: bool = False,
-    live: Callable[[], None] = lambda: None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> list[Clip]:
     """Return a source's frames for the input ``spec``, as clips.
 
@@ -52,25 +52,29 @@ def read_clips(
         Of such a recording: only where this one doesn't hold.
     denoise
         Drop noise first (`Denoised`).
-    live
-        Called before the first event of a live source.
+    tell
+        Told when a live source begins, and afterwards of what was damaged or lost.
 
     Raises
     ------
     LivesnnError
-        It can't be read, or has labels without ``label`` among them.
+        It can't be read, or has labels of which none is ``label``, or none of that holds for a window.
     """
     opened = open_source(source)
-    if isinstance(opened, Recording) and label and has_labels(opened.path):
-        seconds = None
-    limited = Limited(opened, seconds, threading.Event())
+    labelled = isinstance(opened, Recording) and bool(label) and has_labels(opened.path)
+    limited = Limited(opened, None if labelled else seconds, threading.Event())
     with Upright(Denoised(limited) if denoise else limited, orientation or Orientation()) as upright:
         if opened.live:
-            live()
+            tell("perform it now" + f", for {seconds:g} s" * (seconds is not None))
         stream = frames(upright, spec.slice, spec)
         if isinstance(opened, Recording):
             stream = _labelled(stream, spec, opened, label, unless)
-        return clips_of(stream)
+        clips = clips_of(stream)
+        for warning in upright.warnings:
+            tell(f"{source}: {warning}")
+    if labelled and not any(len(clip) >= spec.window for clip in clips):
+        raise DataError(f"{source}: its label {label} holds for no whole window of {spec.window} frames")
+    return clips
 
 
 def clips_of(stream: Iterable[Frame]) -> list[Clip]:

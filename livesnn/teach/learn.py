@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard
-from livesnn.errors import DataError
+from livesnn.errors import DataError, ModelError
 from livesnn.infer import Model, load_model, model_folder
 from livesnn.infer.decide import THRESHOLD
 from livesnn.progress import Progress, untold
@@ -66,6 +66,10 @@ def teach(
     check_out(out)
     card = check_lesson(gesture, folder, others=bool(others))
     loaded, (weights, _) = load_model(folder, engine="onnx"), load_weights(folder / WEIGHTS)
+    if loaded.card != card:
+        raise ModelError(f"{folder}: its two files are not of the same model: export or copy it again")
+    rows = rows_of(weights)
+    before = taught_before(folder, card, rows.shape[1])
     parts = [window_features(loaded, clip) for clip in clips]
     taught, aside = joined(parts), _kept_aside([len(part) for part in parts])
     _check_windows(len(taught), gesture, card)
@@ -74,7 +78,6 @@ def teach(
             f"there is nothing to see of {gesture}: is the lens cap on, is anybody in the picture?"
         )
     copies = [joined(list(copy)) for copy in zip(*(_copies(loaded, clip) for clip in clips), strict=True)]
-    before, rows = taught_before(folder, card), rows_of(weights)
     known = _known(loaded, weights, others, before, progress)
     trial = fit_row(
         joined([taught[~aside], *(copy[~aside] for copy in copies)]), known.learned, rows, card.temperature

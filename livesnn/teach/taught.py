@@ -22,6 +22,9 @@ from livesnn.weights import Weights, load_weights, save_weights, write_graph
 TAUGHT = "taught.safetensors"
 """The windows that each taught class was learned from, float16 [N, F + 1], so that a later one isn't taken for it."""
 
+KEY = "class: "
+"""Before each name: safetensors has one of its own."""
+
 WEIGHT, BIAS = "classify.weight", "classify.bias"
 
 
@@ -30,8 +33,8 @@ def rows_of(weights: Weights) -> FloatArray:
     return np.concatenate([weights[WEIGHT], weights[BIAS][:, None]], axis=1)
 
 
-def taught_before(folder: Path, card: ModelCard) -> dict[str, FloatArray]:
-    """Return the windows of the classes that a model was taught already, by class.
+def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, FloatArray]:
+    """Return the windows float32 [N, ``features``] of the classes that a model was taught already, by class.
 
     Raises
     ------
@@ -45,11 +48,14 @@ def taught_before(folder: Path, card: ModelCard) -> dict[str, FloatArray]:
         raise ModelError(
             f"{file} can't be read ({error}): copy it again, or teach the model before"
         ) from error
-    if missing := set(card.taught) - set(kept):
+    if missing := {name for name in card.taught if KEY + name not in kept}:
         raise ModelError(
             f"{file} lacks {', '.join(sorted(missing))}: copy it again, or teach the model before"
         )
-    return {name: windows.astype(np.float32) for name, windows in kept.items()}
+    taught = {name: kept[KEY + name].astype(np.float32) for name in card.taught}
+    if any(windows.ndim != 2 or windows.shape[1] != features for windows in taught.values()):
+        raise ModelError(f"{file} is of another network: copy it again, or teach the model before")
+    return taught
 
 
 def write_taught(
@@ -105,7 +111,7 @@ def _write(
     save_weights(weights, folder / WEIGHTS, card)
     _write_graph(base / GRAPH, folder / GRAPH, rows, card)
     (folder / TAUGHT).write_bytes(
-        save({name: windows.astype(np.float16) for name, windows in taught.items()})
+        save({KEY + name: windows.astype(np.float16) for name, windows in taught.items()})
     )
     (folder / "README.md").write_text(_describe(card), encoding="utf-8")
 
@@ -133,7 +139,7 @@ def _write_graph(base: Path, path: Path, rows: FloatArray, card: ModelCard) -> N
 
 def _describe(card: ModelCard) -> str:
     """Return the card as Markdown."""
-    lessons = "\n".join(f"| {name} | {windows} |" for name, windows in card.taught.items())
+    lessons = "\n".join(f"| {name.replace('|', '/')} | {windows} |" for name, windows in card.taught.items())
     return f"""# {card.name}
 
 {len(card.classes)} classes: {", ".join(card.classes)}.

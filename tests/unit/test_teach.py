@@ -16,9 +16,10 @@ from livesnn.errors import DataError, ModelError
 from livesnn.events import EVENTS_DTYPE, Resolution
 from livesnn.events.frames import Frame
 from livesnn.events.recorder import Aedat4Writer
-from livesnn.infer import load_model, read_card
+from livesnn.infer import load_model, read_card, shipped_models
 from livesnn.infer.pipeline import run
 from livesnn.paths import models_dir
+from livesnn.report import describe_lesson
 from livesnn.teach import MOST_SIGNS, Lesson, known, own_folder
 from livesnn.teach.clips import MOVES, Clip, moved, read_clips
 from livesnn.teach.features import window_features
@@ -105,7 +106,7 @@ def test_a_second_lesson_keeps_the_first(base: Path, tmp_path: Path) -> None:
     card = read_card(tmp_path / "two")
     assert card.classes == ("up", "down", "right", "below")
     assert card.taught == {"right": 12, "below": 12}
-    kept = taught_before(tmp_path / "two", card)
+    kept = taught_before(tmp_path / "two", card, 129)
     assert {name: len(windows) for name, windows in kept.items()} == card.taught
     assert set(decisions(tmp_path / "two", clip(RIGHT, seed=7))) == {"right"}
     assert set(decisions(tmp_path / "two", clip(BELOW, seed=7))) == {"below"}
@@ -140,7 +141,7 @@ def test_copies_are_moved_and_keep_their_counts_on_the_whole() -> None:
         assert copy.sum() == pytest.approx(shown.sum() * size**2, rel=0.2)
 
 
-@pytest.mark.parametrize("name", ["up", " ", "", "a\nb", " left", "x" * (MOST_SIGNS + 1)])
+@pytest.mark.parametrize("name", ["up", "UP", "None", " ", "", "a\nb", " left", "x" * (MOST_SIGNS + 1)])
 def test_a_class_that_is_there_and_what_is_no_name_are_refused(base: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelError, match=r"already|can't name|of at most"):
         lesson(base, tmp_path / "taught", name)
@@ -216,7 +217,16 @@ def test_of_a_labelled_recording_only_what_the_label_holds_is_learned(tmp_path: 
     )
     with pytest.raises(DataError, match="has labels, but none is left: name the gesture as one of right"):
         read_clips(str(path), CARD.input, label="left")
+    (tmp_path / "a.labels.csv").write_text(table.replace("1.2,2.4", "9.2,9.4"))
+    said: list[str] = []
+    assert len(read_clips(str(path), CARD.input, label="right", tell=said.append)) == 1
+    (tmp_path / "a.labels.csv").write_text("file,start,end,label,session\na.aedat4,9.2,9.4,right,\n")
+    with pytest.raises(DataError, match="its label right holds for no whole window"):
+        read_clips(str(path), CARD.input, label="right")
+    path.write_bytes(path.read_bytes()[:-20])
     (tmp_path / "a.labels.csv").unlink()
+    read_clips(str(path), CARD.input, tell=said.append)
+    assert "a.aedat4: " in said[0]
     (whole,) = read_clips(str(path), CARD.input, label="left", seconds=2.0)
     assert len(whole) == 199  # the last one isn't finished at 2 s
 
@@ -251,6 +261,10 @@ def test_the_command_names_what_is_missing(
     assert "corners knows up already" in capsys.readouterr().err
     assert main(["teach", "right", "a", "--model", str(base), "--others", "camera"]) == 1
     assert "--others camera never ends" in capsys.readouterr().err
+    assert main(["teach", "right", "a", "a", "--model", str(base), "--others", "b"]) == 1
+    assert "a is there twice" in capsys.readouterr().err
+    assert main(["teach", "right", "a", "--model", str(base), "--others", "a"]) == 1
+    assert "a can't show right and be among --others" in capsys.readouterr().err
     assert main(["teach", "right", "nowhere", "--model", str(base), "--out", str(base), "--others", "a"]) == 1
     assert "is there already: give another --out" in capsys.readouterr().err
 
@@ -280,15 +294,39 @@ def test_a_folder_that_cant_be_written_is_named_and_nothing_is_left(base: Path, 
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+def test_files_of_two_models_are_not_taught_together(base: Path, tmp_path: Path) -> None:
+    lesson(base, tmp_path / "one")
+    shutil.copy(base / "model.onnx", tmp_path / "one")
+    with pytest.raises(ModelError, match="its two files are not of the same model"):
+        lesson(tmp_path / "one", tmp_path / "two", "again")
+
+
+def test_what_is_like_all_else_is_said_not_to_be_learned(base: Path, tmp_path: Path) -> None:
+    learned = teach(
+        "left too", [clip(LEFT, seed=9)], base, tmp_path / "taught", others=[clip(LEFT, frames=600)]
+    )
+    assert learned.poor
+    assert "that is too few: show it again" in " ".join(describe_lesson(learned))
+
+
+@pytest.mark.parametrize("name", ["__metadata__", "a|b", "-x"])
+def test_any_other_name_can_be_taught_and_taught_after(base: Path, tmp_path: Path, name: str) -> None:
+    lesson(base, tmp_path / "one", name)
+    lesson(tmp_path / "one", tmp_path / "two")
+    assert read_card(tmp_path / "two").classes == ("up", "down", name, "right")
+
+
 def test_a_gesture_has_a_folder_of_its_own_whatever_its_name(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVESNN_MODELS", str(tmp_path))
-    for gesture in ("thumbs up", "../up", "拍手" * 20, "?!", "-wave"):
-        folder = own_folder(base, gesture)
-        assert folder.parent == tmp_path
-        folder.mkdir()
-    assert len(list(tmp_path.iterdir())) == 5
+    for gesture in ("thumbs up", "../up", "拍手" * 20, "?!", "👍", "-wave"):
+        for model in (base, "nmnist"):
+            folder = own_folder(model, gesture)
+            assert folder.parent == tmp_path
+            assert folder.name not in shipped_models()
+            folder.mkdir()
+    assert len(list(tmp_path.iterdir())) == 12
 
 
 def test_what_is_known_is_simulated_once_and_again_where_it_is_damaged(
