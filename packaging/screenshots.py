@@ -10,6 +10,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -22,20 +23,30 @@ from livesnn.app.look import style
 from livesnn.app.main_window import MainWindow
 from livesnn.app.playing.demo import Demo, demo, turning_demo
 from livesnn.app.playing.settings import ThemeName
+from livesnn.events.frames import frames
+from livesnn.infer import read_card
+from livesnn.simulate.live import SimulatedPerson
+from livesnn.teach.clips import clips_of
+from livesnn.teach.learn import teach
 
 FOLDER = Path(__file__).resolve().parent / "screenshots"
 SETTLED_S = 4.0
 GIVE_UP_S = 60.0
+TEACHER = 3
 
 
 class Shot(NamedTuple):
-    """Size of the window in its own pixels, looks, pixels of the screen a pixel; what is played, None: the demo."""
+    """Size of the window in its own pixels, looks, pixels of the screen a pixel; what is played, None: the demo.
+
+    ``taught``: what a simulated person teaches first, and then performs.
+    """
 
     width: int
     height: int
     theme: ThemeName
     scale: int = 1
     played: Demo | None = None
+    taught: str = ""
 
 
 SHOTS = {
@@ -43,6 +54,7 @@ SHOTS = {
     "window-1920x1080": Shot(1920, 1080, "dark"),
     "window-1280x800-light": Shot(1280, 800, "light"),
     "window-1280x800-2x": Shot(1280, 800, "light", 2),
+    "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
     "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
 }
 
@@ -65,9 +77,24 @@ def main() -> None:
 
 
 def take(name: str, source: str | None, model: str | None, folder: Path) -> None:
-    """Play the source in a window, and keep a picture of it."""
+    """Teach what is to be taught, and take one shot."""
     shot = SHOTS[name]
-    shown = shot.played or demo(model)
+    if shot.taught:
+        with tempfile.TemporaryDirectory() as made:
+            shoot(
+                name,
+                source,
+                model,
+                teach_movement(shot.taught, Path(made) / f"gestures-{shot.taught}"),
+                folder,
+            )
+    else:
+        shoot(name, source, model, shot.played or demo(model), folder)
+
+
+def shoot(name: str, source: str | None, model: str | None, shown: Demo | None, folder: Path) -> None:
+    """Play what is shown, or the source, in a window, and keep a picture of it."""
+    shot = SHOTS[name]
     if source is None and shown is None:
         raise SystemExit("there is no demo in this installation: name a source")
     application = QApplication([])
@@ -82,6 +109,14 @@ def take(name: str, source: str | None, model: str | None, folder: Path) -> None
     play_until_decided(application, window)
     window.grab().save(str(folder / f"{name}.png"))
     window.close()
+
+
+def teach_movement(movement: str, folder: Path) -> Demo:
+    """Teach `gestures` a movement by ten seconds of somebody who goes on with it."""
+    spec = read_card("gestures").input
+    person = SimulatedPerson(TEACHER, gestures=(movement,), duration_us=10_000_000, paced=False)
+    teach(movement, clips_of(frames(person, spec.slice, spec)), "gestures", folder)
+    return Demo(f"simulate:{movement}:{TEACHER}", str(folder))
 
 
 def play_until_decided(application: QApplication, window: MainWindow) -> None:
