@@ -229,6 +229,8 @@ def test_two_processes_that_share_each_batch_lose_as_one_does(drawn_nmnist: Path
         *[part for flag in still for part in (flag, "0")],
         "--epochs",
         "3",
+        "--average-epochs",
+        "2",  # which once had the processes wait for each other
         "--batch",
         "8",
     )
