@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from livesnn.events.frames import Frame, frames
+from livesnn.card import InputSpec
+from livesnn.events.frames import Frame, Slicer
 from livesnn.infer import Model, load_model
 from livesnn.infer.pipeline import run
 from livesnn.report import say
-from livesnn.simulate.live import SimulatedPerson
+from livesnn.simulate.gestures import RESOLUTION, gesture_stream
 from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE
 from livesnn.teach.clips import clips_of
 from livesnn.teach.learn import teach
@@ -21,25 +22,31 @@ TAUGHT_S, ASKED_S = 10.0, 20.0
 OTHERS = 2
 """Other people who perform what one has taught."""
 
+WAYS_S = {"one way": (60.0, 60.0), "changing": (3.0, 6.0)}
+"""How long somebody goes on in one way (how far, how fast, with which arm) before the next."""
+
 Shares = dict[str, float]
 
 
 def bench_teach(model: str, people: int) -> dict[str, object]:
     """Teach a model each movement of `EVERYDAY` by ten seconds of so many people, one lesson a person and movement.
 
-    The streams are those of `SimulatedPerson`: each movement in ways that change every 3 to 6 s.
-
     Returns
     -------
-    By movement and in all, n lessons; of windows decided afterwards the share, mean and from-to over lessons:
-    ``same`` of the person who taught it, later, right; ``others`` of other people, right; ``gestures`` of the same
-    person's ten gestures and idle, taken for it; ``known`` of what the model knew, of other people, taken for it.
+    For people who go on in one way and such whose ways change, by movement and in all, n lessons; of windows decided
+    afterwards the share, mean and from-to over lessons: ``same`` of the person who taught it, later, right;
+    ``others`` of other people, right; ``gestures`` of the same person's ten gestures and idle, taken for it;
+    ``known`` of what the model knew, of other people, taken for it.
     """
+    return {way: _lessons(model, people, way) for way in WAYS_S}
+
+
+def _lessons(model: str, people: int, way: str) -> dict[str, object]:
     lessons: dict[str, list[Shares]] = {movement: [] for movement in EVERYDAY}
     for movement in EVERYDAY:
         for seed in range(people):
-            say(f"livesnn bench: {movement}, person {seed + 1} of {people}")
-            lessons[movement].append(_lesson(model, movement, seed))
+            say(f"livesnn bench: {movement} ({way}), person {seed + 1} of {people}")
+            lessons[movement].append(_lesson(model, movement, seed, WAYS_S[way]))
     everything = [lesson for of_one in lessons.values() for lesson in of_one]
     return {
         **{movement: _summary(of_one) for movement, of_one in lessons.items()},
@@ -47,15 +54,17 @@ def bench_teach(model: str, people: int) -> dict[str, object]:
     }
 
 
-def _lesson(model: str, movement: str, seed: int) -> Shares:
+def _lesson(model: str, movement: str, seed: int, way_s: tuple[float, float]) -> Shares:
     with tempfile.TemporaryDirectory() as folder:
-        loaded = load_model(model, "onnx")
-        shown = list(_stream(loaded, seed, (movement,), TAUGHT_S + ASKED_S))
+        spec = load_model(model, "onnx").card.input
+        shown = list(_stream(spec, seed, (movement,), TAUGHT_S + ASKED_S, way_s))
         taught = round(len(shown) * TAUGHT_S / (TAUGHT_S + ASKED_S))
         lesson = teach(movement, clips_of(shown[:taught]), model, Path(folder) / "taught")
         knowing = load_model(lesson.folder, "onnx")
-        gestures = _stream(loaded, seed, (*GESTURES[:-1], IDLE), 2 * ASKED_S)
-        others = [_stream(loaded, 1000 + seed * OTHERS + i, (movement,), ASKED_S / 2) for i in range(OTHERS)]
+        gestures = _stream(spec, seed, (*GESTURES[:-1], IDLE), 2 * ASKED_S, WAYS_S["changing"])
+        others = [
+            _stream(spec, 1000 + seed * OTHERS + i, (movement,), ASKED_S / 2, way_s) for i in range(OTHERS)
+        ]
         return {
             "same": _share(knowing, shown[taught:], movement),
             "others": float(np.mean([_share(knowing, other, movement) for other in others])),
@@ -64,9 +73,15 @@ def _lesson(model: str, movement: str, seed: int) -> Shares:
         }
 
 
-def _stream(model: Model, seed: int, movements: tuple[str, ...], seconds: float) -> Iterator[Frame]:
-    person = SimulatedPerson(seed, gestures=movements, duration_us=round(seconds * 1e6), paced=False)
-    return frames(person, model.card.input.slice, model.card.input)
+def _stream(
+    spec: InputSpec, seed: int, movements: tuple[str, ...], seconds: float, way_s: tuple[float, float]
+) -> Iterator[Frame]:
+    """Yield the frames of one person's movements, one after the other."""
+    slicer = Slicer(spec.slice, RESOLUTION, spec)
+    for take in gesture_stream(seed, use="show", gestures=movements, segment_s=way_s):
+        yield from slicer.push(take.events)
+        if take.end_us >= seconds * 1e6:
+            break
 
 
 def _share(model: Model, stream: Iterator[Frame] | list[Frame], movement: str) -> float:

@@ -33,8 +33,8 @@ class KeepLastEpochs(Callback):
         """Keep this epoch's, before the checkpoint is written that a training goes on from."""
         epoch = trainer.current_epoch + 1
         if epoch in self._epochs:
-            # What is logged is added up by all processes together, when it is first asked for. By the first one alone,
-            # if that shows progress, while the others waited for it at the checkpoint (Lightning 2.6).
+            # What is logged is added up by all processes together, when it is first asked for: by the first one alone
+            # where that shows progress, while the others waited for it at the checkpoint (Lightning 2.6).
             _ = trainer.callback_metrics
             trainer.save_checkpoint(kept_epoch(self._run, epoch), weights_only=True)
 
