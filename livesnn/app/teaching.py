@@ -159,7 +159,9 @@ class Teaching:
         try:
             while (learned := learning.take()) is None:
                 yield Step(
-                    f"Learning {gesture} …", None, "Half a minute the first time. Do as you like meanwhile."
+                    f"Learning {gesture} …",
+                    None,
+                    "Less than a minute the first time. Do as you like meanwhile.",
                 )
         finally:
             learning.close()

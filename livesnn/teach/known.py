@@ -40,7 +40,7 @@ class Known(NamedTuple):
 def known_people(model: Model, weights: Weights, progress: Progress) -> Known:
     """Return windows of simulated people who perform all that ``model``, of these weights, was trained on.
 
-    ``progress`` is told how much has been simulated; that takes some 15 s, unless it was done before.
+    ``progress`` is told how much has been simulated; that takes some 30 s, unless it was done before.
     """
     file = cache_dir() / f"known-{_key(model.card, weights)}.npz"
     with suppress(*DAMAGED_ARRAY), file.open("rb") as octets, np.load(octets, allow_pickle=False) as kept:

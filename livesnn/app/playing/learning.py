@@ -15,7 +15,7 @@ from livesnn.teach import Lesson
 from livesnn.threads import Latest, Worker
 
 LIMIT_S = 600.0
-"""It takes some 20 s of a processor that it has to share."""
+"""It takes up to 40 s of a processor that it has to share."""
 
 
 class Learning:
