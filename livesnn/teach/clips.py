@@ -60,10 +60,10 @@ def read_clips(
     LivesnnError
         It can't be read, or has labels of which none is ``label``, or none of that holds for a window.
     """
-    opened = open_source(source)
-    labelled = isinstance(opened, Recording) and bool(label) and has_labels(opened.path)
-    limited = Limited(opened, None if labelled else seconds, threading.Event())
-    with Upright(Denoised(limited) if denoise else limited, orientation or Orientation()) as upright:
+    with open_source(source) as opened:
+        labelled = isinstance(opened, Recording) and bool(label) and has_labels(opened.path)
+        limited = Limited(opened, None if labelled else seconds, threading.Event())
+        upright = Upright(Denoised(limited) if denoise else limited, orientation or Orientation())
         if opened.live:
             tell("perform it now" + f", for {seconds:g} s" * (seconds is not None))
         stream = frames(upright, spec.slice, spec)

@@ -70,9 +70,8 @@ def _key(card: ModelCard, weights: Weights) -> str:
 
 def _people(model: Model, people: int, use: Use, progress: Progress) -> FloatArray:
     spec, windows = model.card.input, []
-    nothing = (
-        (IDLE, WALKING) if spec.slice.delta_t_us else (IDLE,)
-    )  # so many events may never come of who walks by
+    # Frames of so many events may never come of who walks by.
+    nothing = (IDLE, WALKING) if spec.slice.delta_t_us else (IDLE,)
     for seed in range(people):
         for name in (*GESTURES, nothing[seed % len(nothing)]):
             windows.append(window_features(model, clip_frames(name, seed, spec, use, CLIP_WINDOWS)))

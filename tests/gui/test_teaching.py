@@ -130,7 +130,6 @@ def test_what_came_before_the_lesson_is_not_learned(
     window = flapping(qtbot, make_window)
     window.recorder.use_pre_roll(2.0)
     dialog = begin(window, "flap")
-    wait_for(qtbot, dialog, "", 20_000)
     qtbot.waitUntil(lambda: "too few to learn from" in dialog.words.text(), timeout=120_000)
     ((label,),) = (read_labels(recording) for recording in recorded(tmp_path))
     assert label.start > 0.2
