@@ -162,7 +162,12 @@ def write(text: str) -> None:
 
 
 def write_json(value: object) -> None:
-    """Write a value of plain data or dataclasses as one line of JSON to stdout; raises as `write` does.
+    """Write a value of plain data or dataclasses as one line of JSON to stdout; raises as `write` does."""
+    write(json_line(value).decode().rstrip())
+
+
+def json_line(value: object) -> bytes:
+    """Return a value of plain data or dataclasses as one line of JSON, with its end.
 
     "?" stands for what UTF-8 can't say, as in names of files that aren't.
     """
@@ -170,7 +175,7 @@ def write_json(value: object) -> None:
         octets = msgspec.json.encode(value)
     except UnicodeEncodeError:
         octets = msgspec.json.encode(_sayable(msgspec.to_builtins(value)))
-    write(octets.decode())
+    return octets + b"\n"
 
 
 def _sayable(value: object) -> object:

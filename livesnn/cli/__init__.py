@@ -10,6 +10,7 @@ from collections.abc import Callable
 from livesnn.cli.bench import bench
 from livesnn.cli.lab import data, evaluate, train
 from livesnn.cli.machine import doctor, prepare
+from livesnn.cli.publishing import publish
 from livesnn.cli.streams import convert, devices, info, record, run, simulate
 from livesnn.cli.tables import tables
 from livesnn.cli.teaching import teach
@@ -19,6 +20,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "gui": gui,
     "run": run,
     "record": record,
+    "publish": publish,
     "devices": devices,
     "doctor": doctor,
     "prepare": prepare,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -17,6 +17,9 @@ from livesnn.errors import SourceError
 from livesnn.files import expanded
 from livesnn.progress import Progress
 from livesnn.report import say, share_done, write, write_json
+
+if TYPE_CHECKING:
+    from livesnn.infer.headless import Row, Summary
 
 READING_S = 2.0  # that takes longer is shown
 
@@ -64,8 +67,7 @@ def run(
     """
     from livesnn.app.playing.demo import GESTURES, own_model  # without Qt
     from livesnn.infer.decide import Decider
-    from livesnn.infer.headless import Row, decide_all
-    from livesnn.report import describe_row, describe_summary
+    from livesnn.infer.headless import decide_all
 
     rows = decide_all(
         source,
@@ -77,18 +79,25 @@ def run(
         seconds=seconds,
         denoise=denoise,
         orientation=turned.orientation,
-        notify=_notice("run"),
-        reading=_reading("run", source),
+        notify=notice("run"),
+        reading=reading("run", source),
     )
     for row in rows:
-        if not isinstance(row, Row):
-            for warning in row.warnings:
-                say(f"livesnn run: {warning}")
-        if json:
-            write_json(row if isinstance(row, Row) else {"summary": row})
-        else:
-            write(describe_row(row) if isinstance(row, Row) else describe_summary(row))
+        described("run", row, json=json)
     return 0
+
+
+def described(command: str, row: Row | Summary, *, json: bool) -> None:
+    """Write a decision, or the summary, whose warnings go to stderr."""
+    from livesnn.infer.headless import Summary
+    from livesnn.report import describe_row, describe_summary
+
+    if isinstance(row, Summary):
+        for warning in row.warnings:
+            say(f"livesnn {command}: {warning}")
+        write_json({"summary": row}) if json else write(describe_summary(row))
+    else:
+        write_json(row) if json else write(describe_row(row))
 
 
 def record(
@@ -119,8 +128,8 @@ def record(
     from livesnn.sources import open_source
 
     orientation = turned.orientation
-    with _reading("record", source) as progress:
-        opened = open_source(source, notify=_notice("record"), progress=progress)
+    with reading("record", source) as progress:
+        opened = open_source(source, notify=notice("record"), progress=progress)
     left_out = opened.streams_left_out() if isinstance(opened, Recording) else []
     upright = opened if orientation is None else Upright(opened, orientation)
     begun_s = time.perf_counter()
@@ -171,7 +180,7 @@ def info(file: tyro.conf.Positional[str], /, *, json: bool = False) -> int:
 
     if is_live(file):
         raise SourceError(f"{file}: info reads files: give a recording, or try livesnn run {file}")
-    with _reading("info", file) as progress:
+    with reading("info", file) as progress:
         described = describe(expanded(file), progress)
     if json:
         write_json(described)
@@ -273,11 +282,11 @@ def simulate(
     return 0
 
 
-def _notice(command: str) -> Callable[[str], None]:
+def notice(command: str) -> Callable[[str], None]:
     """Return what tells a person that a live source is lost, or back."""
     return lambda line: say(f"livesnn {command}: {line}")
 
 
-def _reading(command: str, source: str) -> AbstractContextManager[Progress]:
+def reading(command: str, source: str) -> AbstractContextManager[Progress]:
     """Return what shows how much of a recording has been read, once that takes long."""
     return share_done(f"livesnn {command}: reading {source}", after_s=READING_S)

@@ -8,9 +8,7 @@ from array import array
 from pathlib import Path
 from typing import Literal
 
-import lz4.frame
 import numpy as np
-import zstandard
 
 from livesnn.errors import FormatError, SourceError
 from livesnn.events import TIME_LIMIT_US, Closing, Events, Resolution, as_events
@@ -22,14 +20,11 @@ from livesnn.events.formats.aedat4_layout import (
     build_table,
     table_of,
 )
-from livesnn.events.formats.compression import Compression
+from livesnn.events.formats.compression import Compression, pack
 
 PACKET_EVENTS = 10_000
 PACKET_US = 10_000
 """A packet of the file is written when it is this full or spans this much time: what a kill can lose."""
-
-ONE_BLOCK = lz4.frame.BLOCKSIZE_MAX256KB
-"""Large enough for a packet to be one LZ4 block, which unpacks fastest."""
 
 _CAMERA_CHARACTERS = 200
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -162,7 +157,7 @@ class Aedat4Writer(Closing):
         try:
             self.flush()
             position = self._end
-            self._append(self._pack(build_table(table_of(self._rows))))
+            self._append(pack(build_table(table_of(self._rows)), self._compression))
             self._file.seek(self._table_position_at)
             self._file.write(position.to_bytes(8, "little"))
         except OSError as error:
@@ -186,21 +181,12 @@ class Aedat4Writer(Closing):
             )
 
     def _write_packet(self, events: Events) -> None:
-        packed = self._pack(build_events(events))
+        packed = pack(build_events(events), self._compression)
         offset = self._end + PACKET_HEADER.size
         self._append(PACKET_HEADER.pack(0, len(packed)) + packed)
         first_us, last_us = int(events["t"][0]), int(events["t"][-1])
         self._rows.extend(PacketRow(0, offset, len(packed), events.size, first_us, last_us))
         self.written += events.size
-
-    def _pack(self, content: bytes) -> bytes:
-        if self._compression is Compression.LZ4:
-            return bytes(
-                lz4.frame.compress(content, block_size=ONE_BLOCK, block_linked=False, store_size=False)
-            )
-        if self._compression is Compression.ZSTD:
-            return zstandard.ZstdCompressor().compress(content)
-        return content
 
     def _append(self, octets: bytes) -> None:
         """Write all of it at the end of the file, or none."""

@@ -1,4 +1,4 @@
-"""TCP: connecting to a server, and what comes from it in pieces. Not here: what the pieces mean (network.py)."""
+"""TCP: connecting to a server, and what comes from it in pieces. Not here: what they mean (network.py), being one."""
 
 from __future__ import annotations
 
@@ -35,12 +35,17 @@ def open_socket(address: Address, timeout_s: float) -> socket.socket:
         raise SourceError(
             f"{address}: no connection ({reason_of(error)}): start the server, and check host and port"
         ) from error
-    with contextlib.suppress(OSError):  # then a server that is gone is noticed later
+    keep_alive(connected)
+    return connected
+
+
+def keep_alive(connected: socket.socket) -> None:
+    """Let the system ask whether the other side is still there."""
+    with contextlib.suppress(OSError):  # then it is noticed later that it is gone
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, number in _KEEPALIVE.items():
             if hasattr(socket, name):
                 connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), number)
-    return connected
 
 
 class Incoming:

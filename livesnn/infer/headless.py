@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import isfinite, nan
@@ -99,6 +99,7 @@ def decide_all(
     seconds: float | None = None,
     denoise: bool = False,
     orientation: Orientation | None = None,
+    around: Callable[[EventSource], EventSource] = lambda source: source,
     notify: Notify = ignore,
     reading: AbstractContextManager[Progress] = nullcontext(untold),  # noqa: B008 (has no state)
 ) -> Iterator[Row | Summary]:
@@ -115,6 +116,8 @@ def decide_all(
         Whether noise is filtered before the frames are made; a video raises SourceError.
     orientation
         What makes the source upright, after that; a video raises SourceError; None: it is.
+    around
+        What the source as it was opened is read through; closes it where it raises.
     notify
         Told when a live source is lost and when it is back, and what takes long.
     reading
@@ -135,7 +138,7 @@ def decide_all(
         stop = threading.Event()
         totals = _Totals(loaded)
         ended = ending_sets(stop) if opened.live else nullcontext()
-        limited = Limited(_in_real_time(opened), seconds, stop)
+        limited = Limited(_in_real_time(around(opened)), seconds, stop)
         timely = Denoised(limited) if denoise else limited
         with Upright(timely, orientation or Orientation()) as upright, ended:
             stream = frames(upright, loaded.card.input.slice, loaded.card.input)

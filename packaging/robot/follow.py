@@ -1,27 +1,45 @@
 """What a robot does with livesnn's decisions.
 
 livesnn run camera --json --every frame | python follow.py
+livesnn publish camera     and, there or on another computer     python follow.py HOST:7780
 """
 
 import json
 import signal
+import socket
 import sys
 
 LATEST_MS = 200  # older than that a decision is of no use
+SILENCE_S = 2.0  # livesnn publish says something every second: after so long the connection is dead
 WINDOW = 10  # frames that a decision rests on: so many are doubtful where events were dropped
 
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends livesnn, and by that this
+
+def lines():
+    """Yield what livesnn says: on stdin, or over TCP."""
+    if len(sys.argv) == 1:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends livesnn, and by that this
+        yield from sys.stdin
+        return
+    host, _, port = sys.argv[1].rpartition(":")
+    with socket.create_connection((host, int(port)), SILENCE_S) as connected:
+        yield from connected.makefile(encoding="utf-8")
+
+
 doing, doubtful = None, 0
 try:
-    for line in sys.stdin:
+    for line in lines():
         said = json.loads(line)
         if "summary" in said:  # the last line
             break
-        doubtful = WINDOW if said["dropped"] else max(doubtful - 1, 0)
-        late = said["total_ms"] is not None and said["total_ms"] > LATEST_MS
-        wanted = None if doubtful or late or said["decision"] == "other" else said["decision"]
+        if "decision" in said:
+            doubtful = WINDOW if said["dropped"] else max(doubtful - 1, 0)
+            late = said["total_ms"] is not None and said["total_ms"] > LATEST_MS
+            wanted = None if doubtful or late or said["decision"] == "other" else said["decision"]
+        else:  # who speaks, or that nothing was decided: the camera is gone, or lines were missed
+            wanted = None
         if wanted != doing:
             doing = wanted
-            print(f"{said['t'] / 1e6:.2f} s: {doing or 'stop'}", flush=True)  # here the robot is told
+            when = f"{said['t'] / 1e6:.2f} s: " if "t" in said else ""
+            print(f"{when}{doing or 'stop'}", flush=True)  # here the robot is told
 finally:
     print("stop", flush=True)  # the stream has ended, livesnn has, or a line was none

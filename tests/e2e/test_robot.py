@@ -1,8 +1,9 @@
-"""The two scripts for robots: what they say is what livesnn decides."""
+"""What goes to robots: the two scripts say what livesnn decides, and it publishes what it decides and sees."""
 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,53 @@ def test_a_robot_stops_when_a_line_is_none_and_doubts_ten_frames_after_a_loss(tm
         "arm_roll",
         "stop",
     ]
+
+
+def address_said(process: subprocess.Popen[str], what: str) -> str:
+    """Return where livesnn publish listens, by its stderr."""
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith(f"livesnn publish: {what} at tcp://127.0.0.1:"), line
+    return line.split("tcp://")[1].strip()
+
+
+def test_a_robot_follows_what_is_published_and_is_told_to_stop_at_the_end() -> None:
+    process = livesnn("publish", CLIP, "--decisions-port", "0", "--json")
+    address = address_said(process, "decisions")
+    told = said(sys.executable, SCRIPTS / "follow.py", address)
+    output, errors = process.communicate(timeout=100)
+    assert process.returncode == 0, errors
+    assert told[0].endswith(": arm_roll")
+    assert told[-1] == "stop"
+    assert json.loads(output)["summary"]["majority"] == "arm_roll"
+
+
+def test_what_is_published_is_decided_on_elsewhere_until_the_first_interrupt() -> None:
+    process = livesnn("publish", "simulate:gestures", "--events-port", "0", "--json")
+    address = address_said(process, "events")
+    *rows, last = finished("run", f"tcp://{address}", "--json", "--seconds", "3").splitlines()
+    assert len(rows) >= 4
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=100)
+    assert process.returncode == 0, errors
+    assert json.loads(output)["summary"]["events"] >= json.loads(last)["summary"]["events"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("no.aedat4",), "no.aedat4"),
+        ((CLIP, "--decisions-port", "70000"), "another port"),
+        ((CLIP, "--events-port", "-1"), "another port"),
+        ((CLIP, "--host", "192.0.2.1"), "a host of this machine"),
+        (("simulate:digits", "--events-port", "0"), "a video has no events"),
+    ],
+)
+def test_what_cannot_be_published_is_an_error_of_one_line(
+    arguments: tuple[str | Path, ...], message: str
+) -> None:
+    process = livesnn("publish", *arguments)
+    output, errors = process.communicate(timeout=100)
+    assert (process.returncode, output) == (1, "")
+    assert message in errors.splitlines()[-1]
+    assert len([line for line in errors.splitlines() if " at tcp://" not in line]) == 1

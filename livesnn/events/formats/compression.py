@@ -1,4 +1,4 @@
-"""Unpacking one .aedat4 packet, with a limit on what it may unpack to. Not here: what is in it."""
+"""Packing one .aedat4 packet, and unpacking it, with a limit on what it may unpack to. Not here: what is in it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from livesnn.events.formats.lz4_blocks import unpack_plain_frame
 
 MAX_PACKET_BYTES = 128 << 20
 """No packet may be larger, packed or unpacked: 8 million events, or a 40-megapixel colour frame."""
+
+ONE_BLOCK = lz4.frame.BLOCKSIZE_MAX256KB
+"""Large enough for a packet of 10,000 events to be one LZ4 block, which unpacks fastest."""
 
 _LZ4_MAX_RATIO = 255  # the most one octet of LZ4 can stand for
 _LZ4_MAGIC = b"\x04\x22\x4d\x18"
@@ -36,6 +39,15 @@ class Compression(IntEnum):
 
 class PackedError(ValueError):
     """A packet can't be unpacked; the message says why, in a few words."""
+
+
+def pack(content: bytes, compression: Compression) -> bytes:
+    """Return the content of one packet, packed."""
+    if compression is Compression.NONE:
+        return content
+    if compression <= Compression.LZ4_HIGH:
+        return bytes(lz4.frame.compress(content, block_size=ONE_BLOCK, block_linked=False, store_size=False))
+    return zstandard.ZstdCompressor().compress(content)
 
 
 class Unpacker:

@@ -1,0 +1,263 @@
+"""TcpServer: messages to every program that connects, waiting for none. Not here: what they say."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from livesnn.errors import SourceError
+from livesnn.events import Closing
+from livesnn.events.tcp import Address, keep_alive, reason_of
+from livesnn.threads import WAKE_S, Worker
+
+MOST_LISTENERS = 32
+LAST_WORDS_S = 0.5
+"""What waits for a listener when the server closes has so long to be sent."""
+
+_MOST_READ = 1 << 16
+_LAST_PORT = 65_535
+
+
+def silence(missed: int) -> bytes:
+    """Say nothing of what a listener has missed."""
+    return b""
+
+
+class TcpServer(Closing):
+    """Sends each message to every program that is connected, in a thread of its own.
+
+    A listener that reads too slowly loses its oldest messages, whole ones. What listeners send is thrown away.
+
+    Parameters
+    ----------
+    address
+        Where to listen; port 0: any that is free.
+    greeting
+        What every listener gets first.
+    most_bytes
+        Of messages that may wait for one listener; one is always let in, however large.
+    missed
+        What a listener gets where so many messages, given, are missing.
+    quiet, quiet_s
+        What a listener gets that has got nothing for so long; b"": nothing.
+
+    Raises
+    ------
+    SourceError
+        When there is no such address on this machine, or another program listens there.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        greeting: bytes,
+        *,
+        most_bytes: int,
+        missed: Callable[[int], bytes] = silence,
+        quiet: bytes = b"",
+        quiet_s: float = 1.0,
+    ) -> None:
+        self._greeting, self._most_bytes, self._missed = greeting, most_bytes, missed
+        self._quiet, self._quiet_s = quiet, quiet_s
+        self._listening = _listen(address)
+        self._wake, self._woken = socket.socketpair()
+        for each in (self._listening, self._wake, self._woken):
+            each.setblocking(False)
+        self._lock = threading.Lock()
+        self._listeners: dict[socket.socket, _Listener] = {}
+        self.address = Address(address.host, self._listening.getsockname()[1])
+        self._worker = Worker("tcp-server", self._serve).start()
+
+    @property
+    def listeners(self) -> int:
+        """How many programs are connected."""
+        return len(self._listeners)
+
+    def send(self, message: bytes) -> None:
+        """Leave a message for everyone who is connected now; never waits."""
+        with self._lock:
+            for listener in self._listeners.values():
+                listener.put(message, self._most_bytes)
+        self._look()
+
+    def hang_up(self) -> None:
+        """Let go of everyone who is connected, once what waits for them has been sent: who comes back is new."""
+        with self._lock:
+            for listener in self._listeners.values():
+                listener.leaving = True
+        self._look()
+
+    def close(self) -> None:
+        """Send what waits, for half a second at most, and listen no more; safe to call twice."""
+        self.hang_up()
+        self._worker.stop.set()
+        self._look()
+        self._worker.close()
+        for each in (self._listening, self._wake, self._woken):
+            each.close()
+
+    def _look(self) -> None:
+        """Wake the thread."""
+        with contextlib.suppress(OSError):  # it is full, and so it will wake; or closed
+            self._wake.send(b"\0")
+
+    def _serve(self, stop: threading.Event) -> None:
+        """Run in the thread."""
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._listening, selectors.EVENT_READ)
+            ready.register(self._woken, selectors.EVENT_READ)
+            while not stop.is_set():
+                self._turn(ready)
+            ready.unregister(self._listening)
+            deadline_s = time.monotonic() + LAST_WORDS_S
+            while self._listeners and time.monotonic() < deadline_s:
+                self._turn(ready)
+            for listener in list(self._listeners.values()):
+                self._forget(listener, ready)
+
+    def _turn(self, ready: selectors.BaseSelector) -> None:
+        """Wait for something to do, at most `WAKE_S`, and do it."""
+        for key, _ in ready.select(WAKE_S):
+            if key.fileobj is self._listening:
+                self._accept(ready)
+            elif key.fileobj is self._woken:
+                with contextlib.suppress(BlockingIOError):
+                    self._woken.recv(_MOST_READ)
+            elif key.events & selectors.EVENT_READ:
+                self._listeners[key.fileobj].hear()  # type: ignore[index]
+        now_s = time.monotonic()
+        for listener in list(self._listeners.values()):
+            self._attend(listener, ready, now_s)
+
+    def _attend(self, listener: _Listener, ready: selectors.BaseSelector, now_s: float) -> None:
+        """Send a listener what it can take, and wait for it where there is more."""
+        with self._lock:
+            if self._quiet and not listener.waiting and now_s - listener.sent_s >= self._quiet_s:
+                listener.put(self._quiet, self._most_bytes)
+            gone = not listener.send(self._missed, now_s) or (listener.leaving and not listener.waiting)
+        if gone:
+            self._forget(listener, ready)
+        else:
+            _watch(listener.socket, listener.interest, ready)
+
+    def _accept(self, ready: selectors.BaseSelector) -> None:
+        try:
+            connected, _ = self._listening.accept()
+        except OSError:  # gone before it was answered, or no more files may be open
+            return
+        if len(self._listeners) >= MOST_LISTENERS:
+            connected.close()
+            return
+        connected.setblocking(False)
+        with contextlib.suppress(OSError):
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_alive(connected)
+        with self._lock:
+            self._listeners[connected] = _Listener(connected, self._greeting)
+
+    def _forget(self, listener: _Listener, ready: selectors.BaseSelector) -> None:
+        _watch(listener.socket, 0, ready)
+        with self._lock:
+            del self._listeners[listener.socket]
+        with contextlib.suppress(OSError):
+            listener.socket.shutdown(socket.SHUT_WR)
+        listener.socket.close()
+
+
+class _Listener:
+    """A program that is connected, and what waits for it.
+
+    ``leaving``: it gets no more than that. ``sent_s``: when it last took something.
+    """
+
+    def __init__(self, connected: socket.socket, greeting: bytes) -> None:
+        self.socket = connected
+        self.leaving = False
+        self.sent_s = time.monotonic()
+        self._talks = True
+        self._queue = deque([greeting])
+        self._bytes = len(greeting)
+        self._begun = 0  # octets of the first message that are sent
+        self._missed = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to send."""
+        return bool(self._queue)
+
+    @property
+    def interest(self) -> int:
+        """What its socket is to be watched for; 0: nothing, it has said its last, and may still listen."""
+        return selectors.EVENT_READ * self._talks | selectors.EVENT_WRITE * self.waiting
+
+    def put(self, message: bytes, most_bytes: int) -> None:
+        """Leave a message, and let the oldest go for which there is no room; the first one may be on its way."""
+        if self.leaving:
+            return
+        while len(self._queue) > 1 and self._bytes + len(message) > most_bytes:
+            self._bytes -= len(self._queue[1])
+            del self._queue[1]
+            self._missed += 1
+        self._queue.append(message)
+        self._bytes += len(message)
+
+    def hear(self) -> None:
+        """Throw away what it says; whether it is gone a sending will tell."""
+        try:
+            self._talks = bool(self.socket.recv(_MOST_READ))
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._talks = False
+
+    def send(self, missed: Callable[[int], bytes], now_s: float) -> bool:
+        """Send what it takes without waiting; return whether it is still there."""
+        while self._queue:
+            try:
+                count = self.socket.send(memoryview(self._queue[0])[self._begun :])
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            self.sent_s = now_s
+            self._begun += count
+            if self._begun == len(self._queue[0]):
+                self._bytes -= len(self._queue.popleft())
+                self._begun = 0
+                self._own_up(missed)
+        return True
+
+    def _own_up(self, missed: Callable[[int], bytes]) -> None:
+        """Put first what says that messages are missing here, if some are."""
+        if self._missed and (words := missed(self._missed)):
+            self._queue.appendleft(words)
+            self._bytes += len(words)
+        self._missed = 0
+
+
+def _watch(connected: socket.socket, wanted: int, ready: selectors.BaseSelector) -> None:
+    """Watch a socket for what is wanted, whatever it has been watched for until now; 0: for nothing."""
+    known = ready.get_map().get(connected)
+    if known is None and wanted:
+        ready.register(connected, wanted)
+    elif known is not None and not wanted:
+        ready.unregister(connected)
+    elif known is not None and known.events != wanted:
+        ready.modify(connected, wanted)
+
+
+def _listen(address: Address) -> socket.socket:
+    if not 0 <= address.port <= _LAST_PORT:
+        raise SourceError(f"{address}: can't listen there: give another port, 1 to {_LAST_PORT}")
+    try:
+        family, *_ = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address, family=family)
+    except (OSError, ValueError) as error:  # ValueError: a host name that can't be one
+        raise SourceError(
+            f"{address}: can't listen there ({reason_of(error)}): give another port, and a host of this machine"
+        ) from error

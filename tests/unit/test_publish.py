@@ -1,0 +1,260 @@
+"""What other programs get by TCP: lines of decisions, events; who reads slowly, hangs up, or comes twice."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from livesnn.errors import SourceError
+from livesnn.events import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.network import connect
+from livesnn.events.served import Served
+from livesnn.events.tcp import Address
+from livesnn.events.tcp_server import MOST_LISTENERS, TcpServer
+from livesnn.infer import read_card
+from livesnn.infer.headless import Row
+from livesnn.publish import Decisions
+from tests.unit.test_network import make_events
+
+HERE = Address("127.0.0.1", 0)
+SENSOR = Resolution(64, 48)
+WAIT_S = 20.0  # never reached, unless something hangs
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def comes_true(what: Callable[[], bool]) -> bool:
+    """Look until it is true, or too long."""
+    deadline_s = time.monotonic() + WAIT_S
+    while not what() and time.monotonic() < deadline_s:
+        time.sleep(0.001)
+    return what()
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[Address], socket.socket]]:
+    """Yield what connects to a server."""
+    connected: list[socket.socket] = []
+
+    def to(address: Address) -> socket.socket:
+        connected.append(socket.create_connection(address, timeout=WAIT_S))
+        return connected[-1]
+
+    yield to
+    for each in connected:
+        each.close()
+
+
+def all_from(connected: socket.socket) -> bytes:
+    """Return what comes until the other side has no more to say."""
+    return b"".join(iter(lambda: connected.recv(1 << 16), b""))
+
+
+def test_everyone_gets_the_greeting_and_all_that_is_sent_from_then_on(
+    listen: Callable[[Address], socket.socket],
+) -> None:
+    with TcpServer(HERE, b"hello ", most_bytes=1000) as server:
+        first = listen(server.address)
+        assert comes_true(lambda: server.listeners == 1)
+        server.send(b"one ")
+        second = listen(server.address)
+        assert comes_true(lambda: server.listeners == 2)
+        server.send(b"two")
+    assert all_from(first) == b"hello one two"
+    assert all_from(second) == b"hello two"
+
+
+def test_who_reads_too_slowly_misses_the_oldest_whole_messages_and_is_told(
+    listen: Callable[[Address], socket.socket],
+) -> None:
+    message = b"x" * 99_999 + b"\n"
+    with TcpServer(
+        HERE, b"hello\n", most_bytes=500_000, missed=lambda number: b"missed %d\n" % number
+    ) as server:
+        slow, quick = listen(server.address), listen(server.address)
+        assert comes_true(lambda: server.listeners == 2)
+        begun_s = time.monotonic()
+        got = 0
+        for number in range(200):
+            server.send(b"%3d" % number + message)
+            while got < (number + 1) * (len(message) + 3):
+                got += len(quick.recv(1 << 16))
+        assert time.monotonic() - begun_s < WAIT_S  # nobody waited for the slow one
+        slow.settimeout(WAIT_S)
+        read = b""
+        while not read.endswith(b"199" + message):
+            read += slow.recv(1 << 20)
+    hello, *lines = read.decode().splitlines()
+    assert hello == "hello"
+    missed = [int(line.split()[1]) for line in lines if line.startswith("missed")]
+    numbers = [int(line[:3]) for line in lines if not line.startswith("missed")]
+    assert missed
+    assert sum(missed) + len(numbers) == 200
+    assert numbers == sorted(numbers)
+    (gap,) = [i for i in range(1, len(numbers)) if numbers[i] - numbers[i - 1] > 1]
+    assert lines[gap].startswith("missed")  # just where they are missing
+
+
+def test_who_hangs_up_is_forgotten_and_who_only_stops_talking_is_not(
+    listen: Callable[[Address], socket.socket],
+) -> None:
+    with TcpServer(HERE, b"", most_bytes=1000) as server:
+        gone, silent = listen(server.address), listen(server.address)
+        silent.sendall(b"whatever")
+        silent.shutdown(socket.SHUT_WR)
+        assert comes_true(lambda: server.listeners == 2)
+        gone.close()
+
+        def forgotten() -> bool:
+            server.send(b".")
+            return server.listeners == 1
+
+        assert comes_true(forgotten)
+        server.send(b"end")
+    assert all_from(silent).endswith(b"end")
+
+
+def test_where_nothing_is_said_for_long_everyone_is_told_so(
+    listen: Callable[[Address], socket.socket],
+) -> None:
+    with TcpServer(HERE, b"", most_bytes=1000, quiet=b"q", quiet_s=0.01) as server:
+        connected = listen(server.address)
+        assert connected.recv(1) == connected.recv(1) == b"q"
+
+
+def test_more_than_so_many_are_not_let_in(listen: Callable[[Address], socket.socket]) -> None:
+    with TcpServer(HERE, b"hello", most_bytes=1000) as server:
+        inside = [listen(server.address) for _ in range(MOST_LISTENERS)]
+        assert comes_true(lambda: server.listeners == MOST_LISTENERS)
+        assert all_from(listen(server.address)) == b""
+        assert inside[-1].recv(5) == b"hello"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "", "\ud800"])
+def test_where_it_cannot_listen_is_an_error_of_one_line(host: str) -> None:
+    with pytest.raises(SourceError, match=r"can't listen there .*another port") as raised:
+        TcpServer(Address(host, 1), b"", most_bytes=1)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_port_that_is_taken_or_cannot_be_is_an_error() -> None:
+    with TcpServer(HERE, b"", most_bytes=1) as server, pytest.raises(SourceError, match="can't listen"):
+        TcpServer(server.address, b"", most_bytes=1)
+    for port in (-1, 70_000):
+        with pytest.raises(SourceError, match="can't listen"):
+            TcpServer(Address("127.0.0.1", port), b"", most_bytes=1)
+
+
+# --- decisions ---
+
+
+def row(**changes: Any) -> Row:
+    return replace(Row(1, 0, "other", 0.9, {"other": 1.0}, {"other": 0.9}, False, 0, 0.1, 2.0), **changes)
+
+
+def test_decisions_are_lines_of_json_behind_what_the_model_is(
+    listen: Callable[[Address], socket.socket],
+) -> None:
+    card = read_card("gestures")
+    with Decisions(HERE, "camera", card) as published:
+        connected = listen(published.address)
+        first = connected.makefile("rb").readline()
+        published.tell(row(t=50_000))
+        published.notice("lost")
+        published.fail(SourceError("gone \ud800"))
+    lines = [json.loads(line) for line in (first + all_from(connected)).splitlines()]
+    assert lines[0] == {
+        "source": "camera",
+        "model": "gestures",
+        "classes": list(card.classes),
+        "frame_us": 50_000,
+        "window": 10,
+    }
+    assert (lines[1]["t"], lines[1]["decision"], lines[1]["total_ms"]) == (50_000, "other", 2.0)
+    assert lines[2:] == [{"notice": "lost"}, {"error": "gone ?"}]
+
+
+# --- events ---
+
+
+class Packets(EventSource):
+    """A source that begins when it is told to; ``again``: before this packet it begins anew."""
+
+    resolution, camera = SENSOR, "made"
+
+    def __init__(self, packets: list[Events], *, again: int = -1) -> None:
+        self.counters = SourceCounters()
+        self.connection = 0
+        self._packets, self._again = packets, again
+        self.closed = False
+
+    def __iter__(self) -> Iterator[Events]:
+        for number, packet in enumerate(self._packets):
+            self.connection += number == self._again
+            yield packet
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_listener_gets_every_event_and_the_sensor() -> None:
+    events = make_events(30_000)
+    with Served(Packets([events[:5], events[5:5], events[5:]]), HERE) as served:
+        listener = connect(served.address)
+        assert comes_true(lambda: served.listeners == 1)
+        passed = np.concatenate(list(served))
+        got = [listener.read(WAIT_S) for _ in range(2)]
+        listener.close()
+    assert listener.resolution == SENSOR
+    assert np.array_equal(passed, events)
+    assert np.array_equal(np.concatenate([packet for packet in got if packet is not None]), events)
+
+
+def test_where_the_source_begins_anew_everyone_is_let_go(
+    listen: Callable[[Address], socket.socket],
+) -> None:
+    events = make_events(10)
+    source = Packets([events, events], again=1)
+    with Served(source, HERE) as served:
+        connected = listen(served.address)
+        assert comes_true(lambda: served.listeners == 1)
+        assert len(list(served)) == 2
+        once = all_from(connected)
+        assert comes_true(lambda: served.listeners == 0)
+    assert source.closed
+    assert once  # and then nothing more, although the server was still there
+
+
+READER = """
+import sys, time, dv_processing as dv
+reader, count, deadline = dv.io.NetworkReader("127.0.0.1", int(sys.argv[1])), 0, time.monotonic() + 20
+print(reader.getEventResolution(), flush=True)
+while count < int(sys.argv[2]) and time.monotonic() < deadline:
+    if (batch := reader.getNextEventBatch()) is not None:
+        count += len(batch)
+        last = batch.getHighestTime()
+print(count, last, flush=True)
+"""
+
+
+def test_dv_processing_reads_what_is_served() -> None:
+    pytest.importorskip("dv_processing", reason="dv-processing has no wheel for this platform")
+    events = make_events(20_000)
+    with Served(Packets(np.array_split(events, 7)), HERE) as served:
+        command = [sys.executable, "-c", READER, str(served.address.port), "20000"]
+        reader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert comes_true(lambda: served.listeners == 1)
+        list(served)
+        output, _ = reader.communicate(timeout=WAIT_S)
+    resolution, last = output.splitlines()
+    assert resolution == "(64, 48)"
+    assert last.split() == ["20000", str(events["t"][-1])]
