@@ -1,4 +1,4 @@
-"""A stream of dv-processing's NetworkWriter over TCP. Not here: coming back after a loss (live.py), serving (served.py).
+"""A stream of dv-processing's NetworkWriter over TCP. Not here: coming back (live.py), serving (served.py).
 
 The stream is that of an .aedat4 file without its first line and its table: the header, size-prefixed, then
 packets. Read by a socket of our own: dv-processing 2.0.4's NetworkReader waits for ever, and holds the GIL, on a
