@@ -9,19 +9,19 @@ from livesnn.events.tcp_server import TcpServer
 from livesnn.infer.headless import Row, Summary
 from livesnn.report import json_line
 
-KEPT_BYTES = 200_000
-"""Of lines that may wait for one program: some ten seconds of frames of 50 ms."""
+KEPT_BYTES = 20_000
+"""Of lines that may wait for one program, here and again in the system: a second of frames of 50 ms each."""
 
 QUIET_S = 1.0
 
 
-class Decisions(Closing):
+class PublishedDecisions(Closing):
     """Tells what is decided to whoever is connected; nobody is waited for.
 
     Lines are those of `livesnn run --json`, an object each, and these: ``{"source", "model", "classes", "frame_us",
-    "window"}`` first; ``{"notice"}`` when the source is lost, and when it is back; ``{"quiet": true}`` where nothing
-    was said for a second; ``{"missed"}``, how many lines, where a program read too slowly; ``{"error"}`` where an
-    error ends it.
+    "window"}`` first; ``{"notice"}`` when the source is lost, when it is back, and of what takes long;
+    ``{"quiet": true}`` where nothing was said for a second; ``{"missed"}``, how many lines, where a program read too
+    slowly; ``{"error"}`` where an error ends it.
 
     Parameters
     ----------
@@ -45,6 +45,7 @@ class Decisions(Closing):
             address,
             json_line(greeting),
             most_bytes=KEPT_BYTES,
+            buffer_bytes=KEPT_BYTES,
             missed=lambda lines: json_line({"missed": lines}),
             quiet=json_line({"quiet": True}),
             quiet_s=QUIET_S,
@@ -63,9 +64,9 @@ class Decisions(Closing):
         """Tell that the source is lost, or back."""
         self._server.send(json_line({"notice": line}))
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """Tell why it ends."""
-        self._server.send(json_line({"error": str(error)}))
+        self._server.send(json_line({"error": str(error) or type(error).__name__}))
 
     def close(self) -> None:
         """Send what waits, and let everyone go; safe to call twice."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 from livesnn.cli.deciding import AS_USUAL, Decisions
 from livesnn.cli.streams import Source, described, notice, reading
@@ -16,7 +15,8 @@ from livesnn.report import say, write, write_json
 if TYPE_CHECKING:
     from livesnn.events import EventSource
     from livesnn.events.orientation import Orientation
-    from livesnn.events.tcp import Address
+    from livesnn.infer.headless import Row, Summary
+    from livesnn.publish import PublishedDecisions
 
 DECISIONS_PORT = 7780
 
@@ -48,7 +48,7 @@ def publish(
         none where --events-port is given alone. Try it: nc localhost 7780
     events_port
         Where programs get the events, as from dv-processing's NetworkWriter: livesnn gui tcp://HOST:PORT shows them.
-        Given alone, no model is needed.
+        Given alone, nothing is decided, and no model is needed.
     host
         This machine's address that is listened at. 0.0.0.0 lets other computers in, whoever they are.
     model
@@ -62,56 +62,62 @@ def publish(
     json
         The summary at the end as JSON.
     """
-    from livesnn.events.tcp import Address
-
-    around = _Around(source, None if events_port is None else Address(host, events_port), turned.orientation)
-    if events_port is not None and decisions_port is None:
-        return _events_alone(source, around, seconds, json)
-
     from livesnn.app.playing.demo import GESTURES, own_model  # without Qt
-    from livesnn.infer import read_card
     from livesnn.infer.decide import Decider
     from livesnn.infer.headless import decide_all
-    from livesnn.publish import Decisions as Published
 
+    if events_port is not None and decisions_port is None:
+        return _events_alone(source, _Publisher(source, host, events_port, turned.orientation), seconds, json)
     name = model or own_model(source) or GESTURES
-    port = DECISIONS_PORT if decisions_port is None else decisions_port
-    with Published(Address(host, port), source, read_card(name)) as published:
-        say(f"livesnn publish: decisions at {published.address}")
-        try:
-            rows = decide_all(
-                source,
-                name,
-                engine=engine,
-                every="frame",
-                decider=decisions.wanted.decider(Decider()),
-                seconds=seconds,
-                denoise=denoise,
-                around=around,
-                notify=_both(published.notice),
-                reading=reading("publish", source),
-            )
-            for row in rows:
-                published.tell(row)
-        except LivesnnError as error:
-            published.fail(error)
-            raise
+    with _Publisher(source, host, events_port, turned.orientation, name, decisions_port) as publisher:
+        rows = decide_all(
+            source,
+            name,
+            engine=engine,
+            every="frame",
+            decider=decisions.wanted.decider(Decider()),
+            seconds=seconds,
+            denoise=denoise,
+            around=publisher.around,
+            notify=publisher.notify,
+            reading=reading("publish", source),
+        )
+        for row in rows:
+            publisher.tell(row)
     described("publish", row, json=json)
     return 0
 
 
-class _Around:
-    """Makes a source upright, a recording last as long as it did, and its events other programs' too."""
+class _Publisher:
+    """What is published of a source, from its opening on; a context manager, which tells programs how it ended.
 
-    def __init__(self, name: str, events: Address | None, orientation: Orientation | None) -> None:
-        self._name, self._events, self._orientation = name, events, orientation
+    ``model``: what decides; None: events alone are published.
+    """
 
-    def __call__(self, source: EventSource) -> EventSource:
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        events_port: int | None,
+        orientation: Orientation | None,
+        model: str | None = None,
+        decisions_port: int | None = None,
+    ) -> None:
+        self._name, self._host, self._orientation, self._model = name, host, orientation, model
+        self._events_port = events_port
+        self._decisions_port = DECISIONS_PORT if decisions_port is None else decisions_port
+        self._decisions: PublishedDecisions | None = None
+
+    def around(self, source: EventSource) -> EventSource:
+        """Listen for programs; return the source upright, and a recording in its own time."""
         from livesnn.events.orientation import Orientation
         from livesnn.events.recording import Recording
         from livesnn.events.replay import Replay
         from livesnn.events.served import Served
+        from livesnn.events.tcp import Address
         from livesnn.events.upright import Upright
+        from livesnn.infer import read_card
+        from livesnn.publish import PublishedDecisions
 
         if source.video is not None and not source.live:
             source.close()
@@ -119,39 +125,57 @@ class _Around:
                 f"{self._name}: a video file can't be published: give a camera, a stream or a recording of events"
             )
         timely = Replay(source) if isinstance(source, Recording) else source
-        upright = Upright(timely, self._orientation or Orientation())
-        if self._events is None:
-            return upright
-        served = Served(upright, self._events)
-        say(f"livesnn publish: events at {served.address}")
-        return served
+        through: EventSource = Upright(timely, self._orientation or Orientation())
+        if self._events_port is not None:
+            through = served = Served(through, Address(self._host, self._events_port))
+            say(f"livesnn publish: events at {served.address}")
+        if self._model is not None:
+            address = Address(self._host, self._decisions_port)
+            try:
+                self._decisions = PublishedDecisions(address, self._name, read_card(self._model))
+            except LivesnnError:
+                through.close()
+                raise
+            say(f"livesnn publish: decisions at {self._decisions.address}")
+        return through
+
+    def notify(self, line: str) -> None:
+        """Tell a person and the programs that a live source is lost, or back."""
+        notice("publish")(line)
+        if self._decisions is not None:
+            self._decisions.notice(line)
+
+    def tell(self, row: Row | Summary) -> None:
+        """Tell the programs what is decided."""
+        assert self._decisions is not None  # it is there before the first row
+        self._decisions.tell(row)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._decisions is not None:
+            if error is not None:
+                self._decisions.fail(error)
+            self._decisions.close()
 
 
-def _both(tell: Callable[[str], None]) -> Callable[[str], None]:
-    """Return what tells a person, and the programs, that a live source is lost, or back."""
-    person = notice("publish")
-
-    def told(line: str) -> None:
-        person(line)
-        tell(line)
-
-    return told
-
-
-def _events_alone(source: str, around: _Around, seconds: float | None, json: bool) -> int:
+def _events_alone(source: str, publisher: _Publisher, seconds: float | None, json: bool) -> int:
     """Publish events until there are no more, or Ctrl-C."""
     from livesnn.events.limited import Limited
+    from livesnn.events.recording import Recording
     from livesnn.signals import ending_sets
     from livesnn.sources import open_source
 
     with reading("publish", source) as progress:
-        opened = open_source(source, notify=notice("publish"), progress=progress)
+        opened = open_source(source, notify=publisher.notify, progress=progress)
     stop = threading.Event()
     ended = ending_sets(stop) if opened.live else nullcontext()
-    with Limited(around(opened), seconds, stop) as limited, ended:
+    with Limited(publisher.around(opened), seconds, stop) as limited, ended:
         for _ in limited:
             pass
-        counted, warnings = limited.counters, tuple(limited.warnings)
+        others = opened.streams_left_out() if isinstance(opened, Recording) else []
+        counted, warnings = limited.counters, (*others, *limited.warnings)
     for warning in warnings:
         say(f"livesnn publish: {warning}")
     if json:

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from livesnn.errors import SourceError
+from livesnn.threads import WAKE_S
 
-_MAX_WAIT_S = 60.0  # damaged times may be millennia away, more than a wait can take
 _MAX_LAG_S = 0.25  # what is later than this goes on from where it is, instead of catching up
 
 
@@ -81,7 +81,7 @@ class Pace:
                 left_s = self._seconds_left(t_us, first_us)
                 if left_s is not None and left_s <= 0:
                     return True
-                self.changed.wait(None if left_s is None else min(left_s, _MAX_WAIT_S))
+                self.changed.wait(None if left_s is None else min(left_s, WAKE_S))
             return False
 
     def _seconds_left(self, t_us: int, first_us: int) -> float | None:

@@ -18,8 +18,8 @@ KEPT_BYTES = 16_000_000
 class Served(Relay):
     """Another source's packets, which every program that connects gets too, as from dv-processing's NetworkWriter.
 
-    Nobody is waited for: who reads too slowly loses its oldest packets. Where the source begins anew, everyone is let
-    go, to connect again: times may have jumped back.
+    Nobody is waited for: who reads too slowly is let go, to connect again, and so is everyone where the source is
+    lost, and where it begins anew: else all of them would take that for a scene in which nothing moves.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Served(Relay):
         except BaseException:
             source.close()
             raise
-        self._connection = source.connection
+        self._before = self._now()
 
     @property
     def address(self) -> Address:
@@ -59,8 +59,8 @@ class Served(Relay):
     def __iter__(self) -> Iterator[Events]:
         """Yield each packet, after it has been left for those who are connected."""
         for packet in self._source:
-            if self._source.connection != self._connection:
-                self._connection = self._source.connection
+            if (now := self._now()) != self._before:
+                self._before = now
                 self._server.hang_up()
             if packet.size and self._server.listeners:
                 packed = pack(build_events(packet), Compression.LZ4)
@@ -69,5 +69,11 @@ class Served(Relay):
 
     def close(self) -> None:
         """Close the source, and let everyone go."""
-        self._source.close()
-        self._server.close()
+        try:
+            self._source.close()
+        finally:
+            self._server.close()
+
+    def _now(self) -> tuple[int, bool]:
+        """Return which connection it is, and whether that is lost."""
+        return self._source.connection, bool(self._source.lost)

@@ -16,22 +16,22 @@ from livesnn.events.tcp import Address, keep_alive, reason_of
 from livesnn.threads import WAKE_S, Worker
 
 MOST_LISTENERS = 32
+STUCK_S = 10.0
+"""A listener that takes nothing for so long, while something waits for it, is let go: it keeps another one out."""
 LAST_WORDS_S = 0.5
 """What waits for a listener when the server closes has so long to be sent."""
 
+_BREATH_S = 0.01
+_AT_ONCE = 64  # messages to one listener, before the others have their turn
 _MOST_READ = 1 << 16
 _LAST_PORT = 65_535
-
-
-def silence(missed: int) -> bytes:
-    """Say nothing of what a listener has missed."""
-    return b""
 
 
 class TcpServer(Closing):
     """Sends each message to every program that is connected, in a thread of its own.
 
-    A listener that reads too slowly loses its oldest messages, whole ones. What listeners send is thrown away.
+    A listener that reads too slowly loses its oldest messages, whole ones, or is let go. What listeners send isn't
+    read.
 
     Parameters
     ----------
@@ -42,7 +42,9 @@ class TcpServer(Closing):
     most_bytes
         Of messages that may wait for one listener; one is always let in, however large.
     missed
-        What a listener gets where so many messages, given, are missing.
+        What a listener gets where so many messages, given, are missing; None: it is let go instead.
+    buffer_bytes
+        What the system may hold for one listener beside those; None: as it likes, which may be megabytes.
     quiet, quiet_s
         What a listener gets that has got nothing for so long; b"": nothing.
 
@@ -58,14 +60,22 @@ class TcpServer(Closing):
         greeting: bytes,
         *,
         most_bytes: int,
-        missed: Callable[[int], bytes] = silence,
+        missed: Callable[[int], bytes] | None = None,
+        buffer_bytes: int | None = None,
         quiet: bytes = b"",
         quiet_s: float = 1.0,
     ) -> None:
         self._greeting, self._most_bytes, self._missed = greeting, most_bytes, missed
-        self._quiet, self._quiet_s = quiet, quiet_s
-        self._listening = _listen(address)
+        self._quiet, self._quiet_s, self._buffer_bytes = quiet, quiet_s, buffer_bytes
         self._wake, self._woken = socket.socketpair()
+        with contextlib.suppress(OSError):  # of Windows', which are TCP and would wait for more to send
+            self._wake.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self._listening = _listen(address)
+        except BaseException:
+            self._wake.close()
+            self._woken.close()
+            raise
         for each in (self._listening, self._wake, self._woken):
             each.setblocking(False)
         self._lock = threading.Lock()
@@ -79,10 +89,18 @@ class TcpServer(Closing):
         return len(self._listeners)
 
     def send(self, message: bytes) -> None:
-        """Leave a message for everyone who is connected now; never waits."""
+        """Leave a message for everyone who is connected now; never waits for one of them.
+
+        Raises
+        ------
+        SourceError
+            The thread has failed: nobody gets anything any more.
+        """
+        if (error := self._worker.error) is not None:
+            raise SourceError(f"{self.address}: sends no more ({error}): start again") from error
         with self._lock:
             for listener in self._listeners.values():
-                listener.put(message, self._most_bytes)
+                listener.put(message, self._most_bytes, drops=self._missed is not None)
         self._look()
 
     def hang_up(self) -> None:
@@ -111,25 +129,25 @@ class TcpServer(Closing):
         with selectors.DefaultSelector() as ready:
             ready.register(self._listening, selectors.EVENT_READ)
             ready.register(self._woken, selectors.EVENT_READ)
-            while not stop.is_set():
-                self._turn(ready)
-            ready.unregister(self._listening)
-            deadline_s = time.monotonic() + LAST_WORDS_S
-            while self._listeners and time.monotonic() < deadline_s:
-                self._turn(ready)
-            for listener in list(self._listeners.values()):
-                self._forget(listener, ready)
+            try:
+                while not stop.is_set():
+                    self._turn(ready)
+                ready.unregister(self._listening)
+                deadline_s = time.monotonic() + LAST_WORDS_S
+                while self._listeners and time.monotonic() < deadline_s:
+                    self._turn(ready)
+            finally:
+                for listener in list(self._listeners.values()):
+                    self._forget(listener, ready)
 
     def _turn(self, ready: selectors.BaseSelector) -> None:
         """Wait for something to do, at most `WAKE_S`, and do it."""
         for key, _ in ready.select(WAKE_S):
             if key.fileobj is self._listening:
-                self._accept(ready)
+                self._accept()
             elif key.fileobj is self._woken:
                 with contextlib.suppress(BlockingIOError):
                     self._woken.recv(_MOST_READ)
-            elif key.events & selectors.EVENT_READ:
-                self._listeners[key.fileobj].hear()  # type: ignore[index]
         now_s = time.monotonic()
         for listener in list(self._listeners.values()):
             self._attend(listener, ready, now_s)
@@ -139,16 +157,20 @@ class TcpServer(Closing):
         with self._lock:
             if self._quiet and not listener.waiting and now_s - listener.sent_s >= self._quiet_s:
                 listener.put(self._quiet, self._most_bytes)
-            gone = not listener.send(self._missed, now_s) or (listener.leaving and not listener.waiting)
-        if gone:
+            there = listener.send(self._missed, now_s)
+        stuck = listener.waiting and now_s - listener.sent_s > STUCK_S
+        if not there or stuck or (listener.leaving and not listener.waiting):
             self._forget(listener, ready)
         else:
-            _watch(listener.socket, listener.interest, ready)
+            _watch(listener.socket, selectors.EVENT_WRITE if listener.waiting else 0, ready)
 
-    def _accept(self, ready: selectors.BaseSelector) -> None:
+    def _accept(self) -> None:
         try:
             connected, _ = self._listening.accept()
-        except OSError:  # gone before it was answered, or no more files may be open
+        except BlockingIOError:  # gone before it was answered
+            return
+        except OSError:  # no more files may be open: nor will they be at once
+            self._worker.stop.wait(_BREATH_S)
             return
         if len(self._listeners) >= MOST_LISTENERS:
             connected.close()
@@ -156,6 +178,8 @@ class TcpServer(Closing):
         connected.setblocking(False)
         with contextlib.suppress(OSError):
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._buffer_bytes is not None:
+                connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer_bytes)
         keep_alive(connected)
         with self._lock:
             self._listeners[connected] = _Listener(connected, self._greeting)
@@ -165,21 +189,22 @@ class TcpServer(Closing):
         with self._lock:
             del self._listeners[listener.socket]
         with contextlib.suppress(OSError):
+            # What it said unasked would make the end an error, in which what it hasn't read yet is lost.
             listener.socket.shutdown(socket.SHUT_WR)
+            listener.socket.recv(_MOST_READ)
         listener.socket.close()
 
 
 class _Listener:
     """A program that is connected, and what waits for it.
 
-    ``leaving``: it gets no more than that. ``sent_s``: when it last took something.
+    ``leaving``: it gets no more than that. ``sent_s``: when it last took something, or had to.
     """
 
     def __init__(self, connected: socket.socket, greeting: bytes) -> None:
         self.socket = connected
         self.leaving = False
         self.sent_s = time.monotonic()
-        self._talks = True
         self._queue = deque([greeting])
         self._bytes = len(greeting)
         self._begun = 0  # octets of the first message that are sent
@@ -190,34 +215,32 @@ class _Listener:
         """Whether there is something to send."""
         return bool(self._queue)
 
-    @property
-    def interest(self) -> int:
-        """What its socket is to be watched for; 0: nothing, it has said its last, and may still listen."""
-        return selectors.EVENT_READ * self._talks | selectors.EVENT_WRITE * self.waiting
+    def put(self, message: bytes, most_bytes: int, *, drops: bool = True) -> None:
+        """Leave a message; where there is no room let the oldest go, but the first, which may be on its way.
 
-    def put(self, message: bytes, most_bytes: int) -> None:
-        """Leave a message, and let the oldest go for which there is no room; the first one may be on its way."""
+        ``drops`` False: then it gets none of them, and no more.
+        """
         if self.leaving:
+            return
+        if not drops and self.waiting and self._bytes + len(message) > most_bytes:
+            self.leaving = True
+            while len(self._queue) > 1:
+                self._bytes -= len(self._queue.pop())
             return
         while len(self._queue) > 1 and self._bytes + len(message) > most_bytes:
             self._bytes -= len(self._queue[1])
             del self._queue[1]
             self._missed += 1
+        if not self._queue:
+            self.sent_s = time.monotonic()
         self._queue.append(message)
         self._bytes += len(message)
 
-    def hear(self) -> None:
-        """Throw away what it says; whether it is gone a sending will tell."""
-        try:
-            self._talks = bool(self.socket.recv(_MOST_READ))
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._talks = False
-
-    def send(self, missed: Callable[[int], bytes], now_s: float) -> bool:
+    def send(self, missed: Callable[[int], bytes] | None, now_s: float) -> bool:
         """Send what it takes without waiting; return whether it is still there."""
-        while self._queue:
+        for _ in range(_AT_ONCE):
+            if not self._queue:
+                break
             try:
                 count = self.socket.send(memoryview(self._queue[0])[self._begun :])
             except BlockingIOError:
@@ -232,9 +255,10 @@ class _Listener:
                 self._own_up(missed)
         return True
 
-    def _own_up(self, missed: Callable[[int], bytes]) -> None:
+    def _own_up(self, missed: Callable[[int], bytes] | None) -> None:
         """Put first what says that messages are missing here, if some are."""
-        if self._missed and (words := missed(self._missed)):
+        if self._missed and missed is not None:
+            words = missed(self._missed)
             self._queue.appendleft(words)
             self._bytes += len(words)
         self._missed = 0
@@ -252,12 +276,15 @@ def _watch(connected: socket.socket, wanted: int, ready: selectors.BaseSelector)
 
 
 def _listen(address: Address) -> socket.socket:
-    if not 0 <= address.port <= _LAST_PORT:
-        raise SourceError(f"{address}: can't listen there: give another port, 1 to {_LAST_PORT}")
+    if not address.host or not 0 <= address.port <= _LAST_PORT:
+        raise SourceError(f"{address}: can't listen there: give a host, and a port from 1 to {_LAST_PORT}")
     try:
-        family, *_ = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address, family=family)
+        family, _, _, _, where = socket.getaddrinfo(
+            *address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(where, family=family)
     except (OSError, ValueError) as error:  # ValueError: a host name that can't be one
+        reason, _, _ = reason_of(error).partition(" (while")
         raise SourceError(
-            f"{address}: can't listen there ({reason_of(error)}): give another port, and a host of this machine"
+            f"{address}: can't listen there ({reason}): give another port, and a host of this machine"
         ) from error

@@ -10,7 +10,7 @@ import socket
 import sys
 
 LATEST_MS = 200  # older than that a decision is of no use
-SILENCE_S = 2.0  # livesnn publish says something every second: after so long the connection is dead
+SILENCE_S = 3.0  # livesnn publish says something every second: after so long the connection is dead
 WINDOW = 10  # frames that a decision rests on: so many are doubtful where events were dropped
 
 
@@ -20,11 +20,14 @@ def lines():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends livesnn, and by that this
         yield from sys.stdin
         return
-    host, _, port = sys.argv[1].rpartition(":")
-    with socket.create_connection((host, int(port)), SILENCE_S) as connected:
+    host, _, port = sys.argv[1].removeprefix("tcp://").rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), SILENCE_S) as connected:
         yield from connected.makefile(encoding="utf-8")
 
 
+for name in ("SIGTERM", "SIGHUP"):  # end by an exception, and so tell the robot
+    if hasattr(signal, name):
+        signal.signal(getattr(signal, name), lambda *_: sys.exit(1))
 doing, doubtful = None, 0
 try:
     for line in lines():
@@ -35,8 +38,8 @@ try:
             doubtful = WINDOW if said["dropped"] else max(doubtful - 1, 0)
             late = said["total_ms"] is not None and said["total_ms"] > LATEST_MS
             wanted = None if doubtful or late or said["decision"] == "other" else said["decision"]
-        else:  # who speaks, or that nothing was decided: the camera is gone, or lines were missed
-            wanted = None
+        else:  # who speaks, the camera is gone or back, lines are missing: so may be what they said
+            wanted, doubtful = None, WINDOW
         if wanted != doing:
             doing = wanted
             when = f"{said['t'] / 1e6:.2f} s: " if "t" in said else ""

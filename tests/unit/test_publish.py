@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,14 +16,15 @@ import numpy as np
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.events import Events, EventSource, Resolution, SourceCounters
+from livesnn.events import Events, EventSource, Resolution, SourceCounters, tcp_server
+from livesnn.events.live import SourceLost
 from livesnn.events.network import connect
 from livesnn.events.served import Served
 from livesnn.events.tcp import Address
 from livesnn.events.tcp_server import MOST_LISTENERS, TcpServer
 from livesnn.infer import read_card
 from livesnn.infer.headless import Row
-from livesnn.publish import Decisions
+from livesnn.publish import PublishedDecisions
 from tests.unit.test_network import make_events
 
 HERE = Address("127.0.0.1", 0)
@@ -73,41 +75,80 @@ def test_everyone_gets_the_greeting_and_all_that_is_sent_from_then_on(
     assert all_from(second) == b"hello two"
 
 
+def with_little_room(address: Address) -> socket.socket:
+    """Connect so that the system keeps little of what isn't read."""
+    connected = socket.socket()
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 10_000)
+    connected.settimeout(WAIT_S)
+    connected.connect(address)
+    return connected
+
+
+def read_to(connected: socket.socket, end: bytes) -> bytes:
+    read = b""
+    while not read.endswith(end):
+        read += connected.recv(1 << 16)
+    return read
+
+
 def test_who_reads_too_slowly_misses_the_oldest_whole_messages_and_is_told(
     listen: Callable[[Address], socket.socket],
 ) -> None:
-    message = b"x" * 99_999 + b"\n"
+    filler = b"x" * 996 + b"\n"
     with TcpServer(
-        HERE, b"hello\n", most_bytes=500_000, missed=lambda number: b"missed %d\n" % number
+        HERE,
+        b"hello\n",
+        most_bytes=10_000,
+        missed=lambda number: b"missed %d\n" % number,
+        buffer_bytes=10_000,
     ) as server:
-        slow, quick = listen(server.address), listen(server.address)
+        slow, quick = with_little_room(server.address), listen(server.address)
         assert comes_true(lambda: server.listeners == 2)
-        begun_s = time.monotonic()
-        got = 0
-        for number in range(200):
-            server.send(b"%3d" % number + message)
-            while got < (number + 1) * (len(message) + 3):
-                got += len(quick.recv(1 << 16))
-        assert time.monotonic() - begun_s < WAIT_S  # nobody waited for the slow one
-        slow.settimeout(WAIT_S)
-        read = b""
-        while not read.endswith(b"199" + message):
-            read += slow.recv(1 << 20)
+        for number in range(1000):  # nobody waits for the slow one
+            server.send(b"%3d" % number + filler)
+            read_to(quick, b"%3d" % number + filler)
+        read = read_to(slow, b"999" + filler)
+        slow.close()
     hello, *lines = read.decode().splitlines()
     assert hello == "hello"
-    missed = [int(line.split()[1]) for line in lines if line.startswith("missed")]
-    numbers = [int(line[:3]) for line in lines if not line.startswith("missed")]
-    assert missed
-    assert sum(missed) + len(numbers) == 200
-    assert numbers == sorted(numbers)
-    (gap,) = [i for i in range(1, len(numbers)) if numbers[i] - numbers[i - 1] > 1]
-    assert lines[gap].startswith("missed")  # just where they are missing
+    expected = 0
+    for line in lines:
+        if line.startswith("missed"):
+            expected += int(line.split()[1])  # just where they are missing
+        else:
+            assert int(line[:3]) == expected
+            expected += 1
+    assert expected == 1000
+    assert sum(line.startswith("missed") for line in lines) >= 1
+
+
+def test_who_must_not_miss_anything_is_let_go_instead() -> None:
+    message = b"x" * 1000
+    with TcpServer(HERE, b"", most_bytes=10_000, buffer_bytes=10_000) as server:
+        slow = with_little_room(server.address)
+        assert comes_true(lambda: server.listeners == 1)
+        for _ in range(1000):
+            server.send(message)
+        got = all_from(slow)
+        slow.close()
+        assert comes_true(lambda: server.listeners == 0)
+    assert 0 < len(got) < 1000 * len(message)
+    assert len(got) % len(message) == 0
+
+
+def test_who_never_reads_does_not_keep_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_server, "STUCK_S", 0.3)
+    with TcpServer(HERE, b"x" * 1_000_000, most_bytes=10, buffer_bytes=10_000) as server:
+        never = with_little_room(server.address)
+        assert comes_true(lambda: server.listeners == 1)
+        assert comes_true(lambda: server.listeners == 0)
+        never.close()
 
 
 def test_who_hangs_up_is_forgotten_and_who_only_stops_talking_is_not(
     listen: Callable[[Address], socket.socket],
 ) -> None:
-    with TcpServer(HERE, b"", most_bytes=1000) as server:
+    with TcpServer(HERE, b"", most_bytes=1000, missed=lambda number: b"") as server:
         gone, silent = listen(server.address), listen(server.address)
         silent.sendall(b"whatever")
         silent.shutdown(socket.SHUT_WR)
@@ -121,6 +162,18 @@ def test_who_hangs_up_is_forgotten_and_who_only_stops_talking_is_not(
         assert comes_true(forgotten)
         server.send(b"end")
     assert all_from(silent).endswith(b"end")
+
+
+def test_it_can_be_closed_twice_and_by_another_thread(listen: Callable[[Address], socket.socket]) -> None:
+    server = TcpServer(Address("localhost", 0), b"hello", most_bytes=1000)
+    connected = listen(server.address)
+    assert connected.recv(5) == b"hello"
+    closing = threading.Thread(target=server.close)
+    closing.start()
+    server.hang_up()
+    closing.join(WAIT_S)
+    server.close()
+    assert connected.recv(1) == b""
 
 
 def test_where_nothing_is_said_for_long_everyone_is_told_so(
@@ -141,13 +194,14 @@ def test_more_than_so_many_are_not_let_in(listen: Callable[[Address], socket.soc
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "", "\ud800"])
 def test_where_it_cannot_listen_is_an_error_of_one_line(host: str) -> None:
-    with pytest.raises(SourceError, match=r"can't listen there .*another port") as raised:
+    with pytest.raises(SourceError, match=r"can't listen there.* give .*host") as raised:
         TcpServer(Address(host, 1), b"", most_bytes=1)
     assert "\n" not in str(raised.value)
 
 
 def test_a_port_that_is_taken_or_cannot_be_is_an_error() -> None:
-    with TcpServer(HERE, b"", most_bytes=1) as server, pytest.raises(SourceError, match="can't listen"):
+    taken = r"can't listen there \([^()]*\): give another port"
+    with TcpServer(HERE, b"", most_bytes=1) as server, pytest.raises(SourceError, match=taken):
         TcpServer(server.address, b"", most_bytes=1)
     for port in (-1, 70_000):
         with pytest.raises(SourceError, match="can't listen"):
@@ -165,13 +219,14 @@ def test_decisions_are_lines_of_json_behind_what_the_model_is(
     listen: Callable[[Address], socket.socket],
 ) -> None:
     card = read_card("gestures")
-    with Decisions(HERE, "camera", card) as published:
+    with PublishedDecisions(HERE, "camera", card) as published:
         connected = listen(published.address)
         first = connected.makefile("rb").readline()
         published.tell(row(t=50_000))
         published.notice("lost")
         published.fail(SourceError("gone \ud800"))
     lines = [json.loads(line) for line in (first + all_from(connected)).splitlines()]
+    lines = [line for line in lines if line != {"quiet": True}]
     assert lines[0] == {
         "source": "camera",
         "model": "gestures",
@@ -187,19 +242,20 @@ def test_decisions_are_lines_of_json_behind_what_the_model_is(
 
 
 class Packets(EventSource):
-    """A source that begins when it is told to; ``again``: before this packet it begins anew."""
+    """A source of packets; before the packet ``again`` it begins anew, before ``lost`` it is lost."""
 
     resolution, camera = SENSOR, "made"
 
-    def __init__(self, packets: list[Events], *, again: int = -1) -> None:
+    def __init__(self, packets: list[Events], *, again: int = -1, lost: int = -1) -> None:
         self.counters = SourceCounters()
-        self.connection = 0
-        self._packets, self._again = packets, again
+        self.connection, self.lost = 0, ""
+        self._packets, self._again, self._lost = packets, again, lost
         self.closed = False
 
     def __iter__(self) -> Iterator[Events]:
         for number, packet in enumerate(self._packets):
             self.connection += number == self._again
+            self.lost = "unplugged" if number == self._lost else ""
             yield packet
 
     def close(self) -> None:
@@ -219,19 +275,21 @@ def test_a_listener_gets_every_event_and_the_sensor() -> None:
     assert np.array_equal(np.concatenate([packet for packet in got if packet is not None]), events)
 
 
-def test_where_the_source_begins_anew_everyone_is_let_go(
-    listen: Callable[[Address], socket.socket],
-) -> None:
+@pytest.mark.parametrize("where", [{"again": 1}, {"lost": 1}])
+def test_where_the_source_is_lost_or_begins_anew_everyone_is_let_go(where: dict[str, int]) -> None:
     events = make_events(10)
-    source = Packets([events, events], again=1)
+    source = Packets([events, events[:0]], **where)
     with Served(source, HERE) as served:
-        connected = listen(served.address)
+        listener = connect(served.address)
         assert comes_true(lambda: served.listeners == 1)
         assert len(list(served)) == 2
-        once = all_from(connected)
+        got = listener.read(WAIT_S)
+        assert got is not None
+        assert np.array_equal(got, events)
+        with pytest.raises(SourceLost, match="hung up"):  # although the server is still there
+            listener.read(WAIT_S)
         assert comes_true(lambda: served.listeners == 0)
     assert source.closed
-    assert once  # and then nothing more, although the server was still there
 
 
 READER = """
@@ -251,10 +309,13 @@ def test_dv_processing_reads_what_is_served() -> None:
     events = make_events(20_000)
     with Served(Packets(np.array_split(events, 7)), HERE) as served:
         command = [sys.executable, "-c", READER, str(served.address.port), "20000"]
-        reader = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert comes_true(lambda: served.listeners == 1)
-        list(served)
-        output, _ = reader.communicate(timeout=WAIT_S)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+            try:
+                assert comes_true(lambda: served.listeners == 1)
+                list(served)
+                output, _ = reader.communicate(timeout=WAIT_S)
+            finally:
+                reader.kill()
     resolution, last = output.splitlines()
     assert resolution == "(64, 48)"
     assert last.split() == ["20000", str(events["t"][-1])]
