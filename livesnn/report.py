@@ -84,18 +84,28 @@ def _engines(summary: Summary) -> str:
 
 
 def describe_lesson(lesson: Lesson) -> list[str]:
-    """Return what a model has learned, how well, and what that may have cost, as clauses."""
+    """Return what a model has learned, how well, and what that may have cost, as clauses; the first one is short."""
+    from livesnn.teach import AT_REST
+
     words = [
+        f"{lesson.gesture} {'is not learned well' if lesson.poor else 'is learned'}",
         f"learned from {lesson.windows} windows",
         f"{lesson.right} of the last {lesson.kept_aside}, kept aside at first, were decided right",
-        f"{lesson.taken} of {lesson.known} windows of what it knew before were taken for it",
+        f"{lesson.taken} of {lesson.known} windows of all else were taken for it",
     ]
     if lesson.poor:
         words.append(
             "that is too few: show it again, for longer, or so that it differs more from what is known"
         )
+    if lesson.movement < AT_REST:
+        words.append(
+            "hardly anything moves in it, as of people at rest: who stands still may be taken for it"
+        )
     if 2 * lesson.resembling > lesson.windows and lesson.resembles != "other":
-        words.append(f"before, it took {lesson.resembling} of them for {lesson.resembles}: that may suffer")
+        words.append(
+            f"before, {lesson.resembling} of the {lesson.windows} were decided as {lesson.resembles}: "
+            f"that is what it is, and whoever does it so is now said to do {lesson.gesture}"
+        )
     return words
 
 

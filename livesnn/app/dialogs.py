@@ -70,7 +70,8 @@ class Dialog(QDialog):
         box.accepted.connect(self.accept)
         box.rejected.connect(self.reject)
         self.column.addWidget(box)
-        box.button(QDialogButtonBox.StandardButton.Cancel).setAutoDefault(False)  # Enter is for the other
+        self.cancel = box.button(QDialogButtonBox.StandardButton.Cancel)
+        self.cancel.setAutoDefault(False)  # Enter is for the other
         button.setDefault(True)
         return button
 

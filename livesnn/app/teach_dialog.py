@@ -13,7 +13,8 @@ from livesnn.teach import MOST_SIGNS
 
 HINT = (
     "Name the gesture, press Start, and perform it again and again for {seconds:g} seconds, as you will later. "
-    "The network stays as it is and learns one class more."
+    "The network stays as it is and learns one class more; of a gesture that it was taught before, by its name, more "
+    "of that."
 )
 
 
@@ -64,6 +65,7 @@ class TeachDialog(Dialog):
         self.share.hide()
         self._learned = True
         self.button.setText("Use it")
+        self.cancel.setText("Not now")
         self.button.show()
         self.button.setFocus()
 

@@ -46,8 +46,9 @@ Steps = Generator[Step, None, None]
 
 
 def in_sentences(lesson: Lesson) -> str:
-    """Return what was learned as a person reads it: a line a clause."""
-    return "\n".join(f"{clause[:1].upper()}{clause[1:]}." for clause in describe_lesson(lesson))
+    """Return how well something was learned as a person reads it: a line a clause, and where it is."""
+    clauses = [*describe_lesson(lesson)[1:], f"it is among your models (Ctrl+M): {Path(lesson.folder).name}"]
+    return "\n".join(f"{clause[:1].upper()}{clause[1:]}." for clause in clauses)
 
 
 class Teaching:
@@ -118,8 +119,7 @@ class Teaching:
 
     @staticmethod
     def _show_learned(dialog: TeachDialog, lesson: Lesson) -> None:
-        how = "isn't learned well" if lesson.poor else "is learned"
-        dialog.show_learned(f"{lesson.gesture} {how}", in_sentences(lesson))
+        dialog.show_learned(describe_lesson(lesson)[0], in_sentences(lesson))
 
     def _why_not(self) -> str:
         """Return why no gesture can be taught now; "" where one can."""

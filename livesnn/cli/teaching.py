@@ -35,11 +35,11 @@ def teach(
     Parameters
     ----------
     gesture
-        What to call it.
+        What to call it; if MODEL was taught a gesture of this name, it learns more of that, as of another person.
     sources
-        Recordings in which it is performed all the time, or camera, camera:SERIAL, tcp://HOST:PORT: then perform it
-        now. Four seconds or more; of several people, if others than you are to be recognised. Of a recording with
-        labels, where the label GESTURE holds.
+        Recordings in which it is performed all the time; or camera, camera:SERIAL, tcp://HOST:PORT, simulate:flap:
+        then perform it once it says so, after three seconds. Four seconds or more; of several people, if others than
+        you are to be recognised. Of a recording with labels, where the label GESTURE holds.
     model
         Name of a model, or a model folder; one that was taught before learns another gesture.
     out
@@ -70,10 +70,11 @@ def teach(
     with share_done("livesnn teach: simulating what the model knows", after_s=1.0) as progress:
         lesson = learn(gesture, clips, model, folder, others=not_it, progress=progress)
     if json:
-        write_json(asdict(lesson))
+        write_json(asdict(lesson) | {"poor": lesson.poor})
     else:
         own = Path(lesson.folder).parent == own_models_dir()
         write("\n".join(describe_lesson(lesson)))
+        write(f"the model is {lesson.folder}")
         write(f"livesnn gui SOURCE --model {quote(Path(lesson.folder).name if own else lesson.folder)}")
     return 0
 
@@ -87,7 +88,8 @@ def _check_sources(gesture: str, sources: tuple[str, ...], others: tuple[str, ..
     from livesnn.sources import is_live
 
     if not sources:
-        raise SourceError(f"nothing shows {gesture}: give recordings of it, or camera")
+        first = ", and before them what to call it" if is_live(gesture) or expanded(gesture).exists() else ""
+        raise SourceError(f"nothing shows {gesture}: give recordings of it, or camera{first}")
     for number, source in enumerate(sources):
         if source in sources[:number]:
             raise SourceError(f"{source} is there twice: give each source once")

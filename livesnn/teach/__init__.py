@@ -24,6 +24,10 @@ SIMULATED = "gestures-sim"
 NOT_NAMES = ("none", "–")
 """What is said where there is no decision."""
 
+NOISE, AT_REST = 4.0, 100.0
+"""What less movement than these is. Of simulated windows noise has 0.6 to 1.4, people at rest have 2 to 130 (half of
+them 24), people who gesture 140 to 8,000 (of each gesture half 490 or more); four real gestures 1,600 to 3,900."""
+
 MOST_SIGNS = 40
 """Of a gesture's name, which is part of a folder's."""
 
@@ -43,7 +47,9 @@ class Lesson:
     taken, known
         Of windows of what the model knew, how many were then taken for the new class, and how many there were.
     resembles, resembling
-        What the model took most of the class's windows for before, and how many of them.
+        What the model decided most of the class's windows as before, and how many of them; "" and 0: none.
+    movement
+        How unevenly events lie in the picture (`clips.movement`).
     """
 
     folder: str
@@ -55,6 +61,7 @@ class Lesson:
     known: int
     resembles: str
     resembling: int
+    movement: float
 
     @property
     def poor(self) -> bool:
@@ -105,7 +112,9 @@ def tapped_layers(card: ModelCard) -> list[str]:
 
 
 def check_name(gesture: str, card: ModelCard) -> None:
-    """Raise ModelError unless a class can be called so, beside those that a model has."""
+    """Raise ModelError unless a class can be called so, beside a model's others, or it was taught that."""
+    if gesture in card.taught:
+        return
     if not gesture.strip() or not gesture.isprintable() or gesture != gesture.strip():
         raise ModelError(
             f"{gesture!r} can't name a gesture: give printable signs, without blanks around them"
@@ -135,12 +144,14 @@ def check_out(out: Path) -> None:
 
 
 def own_folder(model: str | Path, gesture: str) -> Path:
-    """Return where a model that knows a gesture more is kept, if nobody says where: a folder that isn't there yet.
+    """Return where a model that was taught a gesture is kept, if nobody says where: a folder that isn't there yet.
 
     It has the name of no shipped model: that would be found first.
     """
-    words = "-".join(re.findall(r"[\w.]+", gesture)) or "taught"
-    name = f"{model_folder(model).resolve().name}-{words}".encode()[:120].decode(errors="ignore").strip(".")
+    folder = model_folder(model).resolve()
+    words = "-" + ("-".join(re.findall(r"[\w.]+", gesture)) or "taught")
+    known = (folder / WEIGHTS).is_file() and gesture in load_weights(folder / WEIGHTS)[1].taught
+    name = f"{folder.name}{words * (not known)}".encode()[:120].decode(errors="ignore").strip(".")
     names = (f"{name}-{number}" if number > 1 else name for number in count(1))
     free = (each for each in names if each not in shipped_models() and not (own_models_dir() / each).exists())
     return own_models_dir() / next(free)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from math import inf
@@ -27,6 +28,13 @@ Clip = npt.NDArray[np.uint8]
 MOVES = ((0.08, 0.0, 1.15), (-0.08, 0.0, 0.87), (0.0, 0.08, 0.87), (0.0, -0.08, 1.15))
 """Right and down in parts of the picture, and size, of the copies that are learned with a clip: nobody stands in the
 same place twice."""
+
+
+PARTS = 8
+"""Of a picture, a side, in which its events are counted."""
+
+READY_S = 3.0
+"""Of a live source, before what counts: whoever is to perform has to get there."""
 
 
 def read_clips(
@@ -62,11 +70,14 @@ def read_clips(
     """
     with open_source(source) as opened:
         labelled = isinstance(opened, Recording) and bool(label) and has_labels(opened.path)
-        limited = Limited(opened, None if labelled else seconds, threading.Event())
+        ready_s = READY_S * opened.live
+        limited = Limited(
+            opened, None if labelled or seconds is None else ready_s + seconds, threading.Event()
+        )
         upright = Upright(Denoised(limited) if denoise else limited, orientation or Orientation())
-        if opened.live:
-            tell("perform it now" + f", for {seconds:g} s" * (seconds is not None))
         stream = frames(upright, spec.slice, spec)
+        if opened.live:
+            stream = _when_ready(stream, ready_s, seconds, tell)
         if isinstance(opened, Recording):
             stream = _labelled(stream, spec, opened, label, unless)
         clips = clips_of(stream)
@@ -75,6 +86,24 @@ def read_clips(
     if labelled and not any(len(clip) >= spec.window for clip in clips):
         raise DataError(f"{source}: its label {label} holds for no whole window of {spec.window} frames")
     return clips
+
+
+def _when_ready(
+    stream: Iterable[Frame], ready_s: float, seconds: float | None, tell: Callable[[str], None]
+) -> Iterator[Frame]:
+    """Yield the frames that come later than some seconds after the first, and tell when that is."""
+    frames, begun_s = iter(stream), time.perf_counter()
+    first = next(frames, None)
+    if first is None:
+        return
+    tell(f"get ready: it begins in {ready_s:g} s")
+    for frame in frames:
+        if time.perf_counter() - begun_s >= ready_s:
+            tell("perform it now" + f", for {seconds:g} s" * (seconds is not None))
+            yield replace(frame, start=True)
+            break
+    yield from frames
+    tell("that is all")
 
 
 def clips_of(stream: Iterable[Frame]) -> list[Clip]:
@@ -114,6 +143,22 @@ def _parts(recording: Recording, labels: Iterable[Label], name: str) -> list[tup
     """Return from when to when a label holds, µs."""
     zero_us = recording.labels_start
     return [(zero_us + 1e6 * one.start, zero_us + 1e6 * one.end) for one in labels if one.label == name]
+
+
+def movement(clip: Clip, window: int) -> npt.NDArray[np.float64]:
+    """Return for each whole window of a clip how unevenly its events lie in the picture, float64 [N].
+
+    It is the variance by the mean of the counts in 8×8 parts of it: 1 of noise, which is alike everywhere, and
+    hundreds where something moves. The busiest half percent of pixels, maybe hot ones, count no more than the others.
+    """
+    height, width = clip.shape[-2:]
+    windows = clip[: len(clip) // window * window].reshape(-1, window, *clip.shape[1:])
+    counts = windows.sum((1, 2), dtype=np.float64)
+    most = np.quantile(counts, 0.995, axis=(1, 2), keepdims=True)
+    rows, columns = (np.arange(0, size, max(1, size // PARTS)) for size in (height, width))
+    parts = np.add.reduceat(np.add.reduceat(np.minimum(counts, most), rows, axis=1), columns, axis=2)
+    means = parts.mean((1, 2))
+    return np.divide(parts.var((1, 2)), means, out=np.zeros_like(means), where=means > 0)
 
 
 def moved(clip: Clip) -> list[Clip]:

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, ModelError
 from livesnn.infer import Model, load_model, model_folder
-from livesnn.infer.decide import THRESHOLD
+from livesnn.infer.decide import THRESHOLD, probabilities
 from livesnn.progress import Progress, untold
-from livesnn.teach import SIMULATED, WEIGHTS, Lesson, check_lesson, check_out
-from livesnn.teach.clips import Clip, moved
+from livesnn.teach import NOISE, SIMULATED, WEIGHTS, Lesson, check_lesson, check_out
+from livesnn.teach.clips import MOVES, Clip, moved, movement
 from livesnn.teach.features import FloatArray, joined, window_features
 from livesnn.teach.known import Known, known_people
 from livesnn.teach.row import fit_row, probability
@@ -41,7 +41,7 @@ def teach(
     others: Sequence[Clip] = (),
     progress: Progress = untold,
 ) -> Lesson:
-    """Write a model that knows one class more into the new folder ``out``.
+    """Write a model that knows one class more, or more of one that it was taught, into the new folder ``out``.
 
     Learned is its row of the read-out alone: the network, and what it makes of all else, stay as they are. First
     without the last quarter of each clip, to measure; then with all.
@@ -70,21 +70,29 @@ def teach(
         raise ModelError(f"{folder}: its two files are not of the same model: export or copy it again")
     rows = rows_of(weights)
     before = taught_before(folder, card, rows.shape[1])
+    names = [name for name in card.classes if name != gesture]
+    rows = rows[[card.classes.index(name) for name in names]]
+    # Of what it was taught before there are no copies: each window stands for its own.
+    earlier = np.repeat(before.pop(gesture, rows[:0]), 1 + len(MOVES), axis=0)
     parts = [window_features(loaded, clip) for clip in clips]
     taught, aside = joined(parts), _kept_aside([len(part) for part in parts])
     _check_windows(len(taught), gesture, card)
-    if not any(clip.any() for clip in clips):
+    moving = float(np.median(np.concatenate([movement(clip, card.input.window) for clip in clips])))
+    if moving < NOISE:
         raise DataError(
             f"there is nothing to see of {gesture}: is the lens cap on, is anybody in the picture?"
         )
     copies = [joined(list(copy)) for copy in zip(*(_copies(loaded, clip) for clip in clips), strict=True)]
     known = _known(loaded, weights, others, before, progress)
     trial = fit_row(
-        joined([taught[~aside], *(copy[~aside] for copy in copies)]), known.learned, rows, card.temperature
+        joined([earlier, taught[~aside], *(copy[~aside] for copy in copies)]),
+        known.learned,
+        rows,
+        card.temperature,
     )
-    row = fit_row(joined([taught, *copies]), joined(list(known)), rows, card.temperature)
-    write_taught(folder, out, gesture, row, before | {gesture: taught})
-    resembles, resembling = _resembles(taught, rows, card)
+    row = fit_row(joined([earlier, taught, *copies]), joined(list(known)), rows, card.temperature)
+    write_taught(folder, out, gesture, row, before | {gesture: joined([earlier[:: 1 + len(MOVES)], taught])})
+    resembles, resembling = _resembles(taught, rows, names, card)
     return Lesson(
         folder=str(out),
         gesture=gesture,
@@ -95,6 +103,7 @@ def teach(
         known=len(known.kept_aside),
         resembles=resembles,
         resembling=resembling,
+        movement=round(moving, 1),
     )
 
 
@@ -145,6 +154,13 @@ def _decided(windows: FloatArray, row: FloatArray, rows: FloatArray, card: Model
     return int((probability(windows, row, rows, card.temperature) >= THRESHOLD).sum())
 
 
-def _resembles(windows: FloatArray, rows: FloatArray, card: ModelCard) -> tuple[str, int]:
-    ((best, times),) = Counter(np.argmax(windows @ rows.T, axis=1).tolist()).most_common(1)
-    return card.classes[best], times
+def _resembles(
+    windows: FloatArray, rows: FloatArray, names: Sequence[str], card: ModelCard
+) -> tuple[str, int]:
+    """Return as which of the named classes most windows are decided, and how many; "", 0: none is."""
+    likely = np.array([probabilities(out, card, temperature=card.temperature) for out in windows @ rows.T])
+    decided = np.argmax(likely, axis=1)[likely.max(axis=1) >= THRESHOLD]
+    if not len(decided):
+        return "", 0
+    ((best, times),) = Counter(decided.tolist()).most_common(1)
+    return names[best], times

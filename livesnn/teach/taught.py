@@ -61,7 +61,9 @@ def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, Flo
 def write_taught(
     base: Path, out: Path, gesture: str, row: FloatArray, taught: Mapping[str, FloatArray]
 ) -> ModelCard:
-    """Write the model of folder ``base`` with a class more into a new folder ``out``; return its card.
+    """Write the model of folder ``base``, with a class more or another row of one, into a new folder ``out``.
+
+    Returns its card.
 
     Parameters
     ----------
@@ -71,13 +73,15 @@ def write_taught(
         Windows of each class that was taught, with this one.
     """
     weights, card = load_weights(base / WEIGHTS)
-    rows = np.concatenate([rows_of(weights), row[None]])
+    classes = card.classes if gesture in card.classes else (*card.classes, gesture)
+    rows = np.concatenate([rows_of(weights), row[None]])[: len(classes)]
+    rows[classes.index(gesture)] = row
     weights = weights | {WEIGHT: np.ascontiguousarray(rows[:, :-1]), BIAS: np.ascontiguousarray(rows[:, -1])}
     readout = list(card.states)[-1]
     card = replace(
         card,
         name=out.name,
-        classes=(*card.classes, gesture),
+        classes=classes,
         states=card.states | {readout: (len(rows),)},
         taught={name: len(windows) for name, windows in taught.items()},
         accuracy=None,  # of other classes

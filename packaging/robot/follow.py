@@ -11,6 +11,7 @@ import sys
 
 LATEST_MS = 200  # older than that a decision is of no use
 SILENCE_S = 3.0  # livesnn publish says something every second: after so long the connection is dead
+STEADY = 4  # frames that a decision stands before it is acted on, 200 ms; it is given up at once
 WINDOW = 10  # frames that a decision rests on: so many are doubtful where events were dropped
 
 
@@ -28,7 +29,7 @@ def lines():
 for name in ("SIGTERM", "SIGHUP"):  # end by an exception, and so tell the robot
     if hasattr(signal, name):
         signal.signal(getattr(signal, name), lambda *_: sys.exit(1))
-doing, doubtful = None, 0
+doing, before, steady, doubtful = None, None, 0, 0
 try:
     for line in lines():
         said = json.loads(line)
@@ -40,8 +41,11 @@ try:
             wanted = None if doubtful or late or said["decision"] == "other" else said["decision"]
         else:  # who speaks, the camera is gone or back, lines are missing: so may be what they said
             wanted, doubtful = None, WINDOW
-        if wanted != doing:
-            doing = wanted
+        steady = steady + 1 if wanted == before else 1
+        before = wanted
+        acted_on = wanted if steady >= STEADY or wanted == doing else None
+        if acted_on != doing:
+            doing = acted_on
             when = f"{said['t'] / 1e6:.2f} s: " if "t" in said else ""
             print(f"{when}{doing or 'stop'}", flush=True)  # here the robot is told
 finally:

@@ -22,11 +22,16 @@ with np.load(sys.argv[2]) as file:
     sensor_width, sensor_height = int(file["width"]), int(file["height"])
 
 # Where an event falls: channel 0 darker, 1 brighter, then row and column. A sensor of another shape than the input is
-# cut to it around its middle first; this one has the input's shape.
-assert sensor_width * height == sensor_height * width
+# cut to it around its middle first.
+cut_width = min(sensor_width, sensor_height * width // height)
+cut_height = min(sensor_height, sensor_width * height // width)
+x, y = x - (sensor_width - cut_width) // 2, y - (sensor_height - cut_height) // 2
+seen = (x >= 0) & (x < cut_width) & (y >= 0) & (y < cut_height)
+start, end, sensor_width, sensor_height = t[0], t[-1], cut_width, cut_height
+t, x, y, p = t[seen], x[seen], y[seen], p[seen]
 cell = (p * height + y * height // sensor_height) * width + x * width // sensor_width
-number = (t - t[0]) // frame_us  # of the frame
-assert np.diff(t).max() < spec["window"] * frame_us, (
+number = (t - start) // frame_us  # of the frame
+assert np.diff(t, prepend=start, append=end).max() < spec["window"] * frame_us, (
     "livesnn begins anew, from zero state, after such a silence"
 )
 gain = 1.0  # counts are scaled by area to those of the sensor that the model was trained with
@@ -36,7 +41,7 @@ if spec["cell_pixels"]:
 # The state is zero at the start and the caller's to keep; the graph clips the counts at count_max and scales them.
 state = {each.name: np.zeros(each.shape, np.float32) for each in session.get_inputs()[1:]}
 outputs = []
-for frame in range(int(number[-1])):  # the last one isn't whole
+for frame in range(int((end - start) // frame_us)):  # the last one isn't whole
     counts = np.bincount(cell[number == frame], minlength=2 * height * width)
     counts = np.minimum(np.rint(counts * gain), 255).astype(np.uint8).reshape(1, 2, height, width)
     output, *following = session.run(None, {"frame": counts, **state})

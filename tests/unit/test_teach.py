@@ -20,8 +20,8 @@ from livesnn.infer import load_model, read_card, shipped_models
 from livesnn.infer.pipeline import run
 from livesnn.paths import models_dir
 from livesnn.report import describe_lesson
-from livesnn.teach import MOST_SIGNS, Lesson, known, own_folder
-from livesnn.teach.clips import MOVES, Clip, moved, read_clips
+from livesnn.teach import AT_REST, MOST_SIGNS, NOISE, Lesson, known, own_folder
+from livesnn.teach.clips import MOVES, Clip, moved, movement, read_clips
 from livesnn.teach.features import window_features
 from livesnn.teach.known import known_people
 from livesnn.teach.learn import LEAST_WINDOWS, teach
@@ -112,6 +112,41 @@ def test_a_second_lesson_keeps_the_first(base: Path, tmp_path: Path) -> None:
     assert set(decisions(tmp_path / "two", clip(BELOW, seed=7))) == {"below"}
 
 
+def test_a_gesture_that_was_taught_learns_more_from_another_person(base: Path, tmp_path: Path) -> None:
+    above = slice(0, 8), slice(8, 16)
+    below = slice(8, 16), slice(8, 16)
+    others = [clip(LEFT)]
+    teach("right", [clip(above)], base, tmp_path / "one", others=others)
+    learned = teach("right", [clip(below)], tmp_path / "one", tmp_path / "two", others=others)
+    assert (learned.windows, learned.right) == (12, 3)
+    card = read_card(tmp_path / "two")
+    assert card.classes == ("up", "down", "right")
+    assert card.taught == {"right": 24}
+    for half in (above, below):
+        assert set(decisions(tmp_path / "two", clip(half, seed=7))) == {"right"}
+    assert "right" not in decisions(tmp_path / "two", clip(LEFT, seed=7))
+
+
+def test_what_a_model_decided_as_something_else_is_said_to_be_that(base: Path, tmp_path: Path) -> None:
+    lesson(base, tmp_path / "one")
+    again = teach("again", [clip(RIGHT, seed=3)], tmp_path / "one", tmp_path / "two", others=[clip(LEFT)])
+    assert (again.resembles, again.resembling) == ("right", 12)
+    assert "before, 12 of the 12 were decided as right" in " ".join(describe_lesson(again))
+
+
+def test_movement_tells_noise_hot_pixels_and_all_from_what_moves() -> None:
+    random = np.random.default_rng(0)
+    noise = random.poisson(0.03, (20, 2, 64, 64)).astype(np.uint8)
+    hot = noise.copy()
+    hot[:, :, [3, 30], [5, 40]] = 200
+    moving = noise.copy()
+    moving[:, :, 20:30, 10:30] += random.poisson(0.5, (20, 2, 10, 20)).astype(np.uint8)
+    assert movement(noise, 10) == pytest.approx([1, 1], abs=0.6)
+    assert movement(hot, 10).max() < NOISE < AT_REST < movement(moving, 10).min()
+    assert movement(np.zeros_like(noise), 10).tolist() == [0, 0]
+    assert len(movement(noise[:, :, :5, :3], 10)) == 2
+
+
 def test_a_row_is_where_its_loss_is_least() -> None:
     random = np.random.default_rng(0)
     known, taught = (
@@ -156,9 +191,11 @@ def test_too_little_is_refused(base: Path, tmp_path: Path) -> None:
         teach("right", [short], base, tmp_path / "taught", others=[clip(LEFT)])
 
 
-def test_nothing_to_be_seen_is_refused(base: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nothing to see of dark"):
-        teach("dark", [np.zeros_like(clip(RIGHT))], base, tmp_path / "taught", others=[clip(LEFT)])
+def test_nothing_to_be_seen_but_noise_is_refused(base: Path, tmp_path: Path) -> None:
+    dark = np.zeros_like(clip(RIGHT))
+    for shown in (dark, clip((slice(None), slice(None)))):
+        with pytest.raises(DataError, match="nothing to see of dark"):
+            teach("dark", [shown], base, tmp_path / "taught", others=[clip(LEFT)])
 
 
 def test_models_of_anything_but_simulated_people_need_others(base: Path, tmp_path: Path) -> None:
@@ -241,6 +278,7 @@ def test_the_command_teaches_by_recordings_and_says_how_well(
     assert main([*command, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["right"] == said["kept_aside"] > 0
+    assert said["poor"] is False
     assert Path(said["folder"]).parent == tmp_path / "own"
     assert main(["run", str(right), "--model", Path(said["folder"]).name, "--json"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -255,6 +293,8 @@ def test_the_command_names_what_is_missing(
 ) -> None:
     assert main(["teach", "right", "--model", str(base), "--out", str(tmp_path / "a"), "--others", "a"]) == 1
     assert capsys.readouterr().err == "livesnn teach: nothing shows right: give recordings of it, or camera\n"
+    assert main(["teach", "simulate:flap", "--model", str(base), "--others", "a"]) == 1
+    assert "and before them what to call it" in capsys.readouterr().err
     assert (
         main(["teach", "up", "simulate:flap", "--model", str(base), "--others", "a"]) == 1
     )  # before it is watched
