@@ -19,7 +19,7 @@ from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES
 from livesnn.snn import build_network
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import Uncut, uncut_streams
+from livesnn.train.datasets import Uncut, gestures_sim, uncut_streams
 from livesnn.train.datasets.gestures_sim import (
     INPUT,
     NOTHING_WINDOWS,
@@ -158,3 +158,13 @@ def test_a_model_of_other_classes_has_no_stream_to_be_measured_on() -> None:
     card = replace(TrainConfig(dataset="gestures-sim").card(GESTURES), classes=tuple("0123456789x"))
     with pytest.raises(DataError, match="choose a model of the gestures"):
         measure(_Oracle(card, "other"), 1.0)
+
+
+def test_a_model_that_was_taught_a_gesture_is_measured_on_what_it_knew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gestures_sim, "VALIDATION_PEOPLE", 1)
+    card = replace(TrainConfig(dataset="gestures-sim").card((*GESTURES, "flap")), taught={"flap": 8})
+    clips = gestures_sim.load_split(Path(), "validation", card)
+    assert clips.classes == card.classes
+    assert sorted(clips.labels) == list(range(11))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,10 +71,10 @@ def load_parts(config: TrainConfig) -> Parts:
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return a clip a class of each of some people; ``data`` isn't needed."""
+    """Return a clip a class of each of some people, none of what the model was taught; ``data`` isn't needed."""
     _check_classes(card)
     people, windows = (TEST_PEOPLE, TEST_WINDOWS) if split == "test" else (VALIDATION_PEOPLE, 1)
-    return load_gestures(card.input, people, use=split, windows=windows)
+    return replace(load_gestures(card.input, people, use=split, windows=windows), classes=card.classes)
 
 
 UNCUT = {
@@ -104,7 +105,9 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
 
 
 def _check_classes(card: ModelCard) -> None:
-    if card.classes != GESTURES:
+    if (
+        tuple(name for name in card.classes if name not in card.taught) != GESTURES
+    ):  # what was taught comes last
         raise DataError(f"{card.name} knows {', '.join(card.classes)}: choose a model of the gestures")
 
 
