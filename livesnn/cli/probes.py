@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from livesnn.cli.findings import Check, Findings, State, failed
 from livesnn.cli.usb import usb
 from livesnn.errors import LivesnnError, SourceError
-from livesnn.paths import cache_dir, models_dir, recordings_dir
+from livesnn.paths import cache_dir, models_dir, own_models_dir, recordings_dir
 
 if TYPE_CHECKING:
     from livesnn.card import ModelCard
@@ -144,24 +144,37 @@ def writable(name: str, folder: Path, variable: str, kind: str) -> Check:
 def models(folder: Path | None = None) -> Findings:
     """Load every model of a folder, the shipped ones by default, from both of its files."""
     folder = models_dir() if folder is None else folder
-    parts = ("README.md", "model.onnx", "model.safetensors")
-    found = Findings()
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if any((path / part).exists() for part in parts):
-            found += _model(path)
+    found = _models_in(folder, _AGAIN)
     if not found.checks:
         return Findings((Check("models", "problem", f"no models in {folder}", _AGAIN),))
     return found
 
 
-def _model(path: Path) -> Findings:
+def taught() -> Findings:
+    """Load every model that was taught here, and say where they are; there may be none."""
+    folder = own_models_dir()
+    found = _models_in(folder, "teach it again, or remove its folder")
+    where = Check("taught models", "ok", f"{len(found.models)} in {folder}")
+    return Findings((where,)) + found if found.checks else found
+
+
+def _models_in(folder: Path, do: str) -> Findings:
+    parts = ("README.md", "model.onnx", "model.safetensors")
+    found = Findings()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if any((path / part).exists() for part in parts):
+            found += _model(path, do)
+    return found
+
+
+def _model(path: Path, do: str) -> Findings:
     """Load one model; say which file is damaged, or that the two are not of one model."""
     from livesnn.infer.onnx_engine import OnnxModel
     from livesnn.weights import load_weights
 
     name, files = f"model {path.name}", [path / "model.onnx", path / "model.safetensors"]
     in_checkout = (_PACKAGE.parent / ".git").exists() and path.is_relative_to(_PACKAGE.parent)
-    do = f"git checkout -- '{path}'" if in_checkout else _AGAIN
+    do = f"git checkout -- '{path}'" if in_checkout else do
     checks, cards = [], []
     for file in files:
         try:
@@ -257,6 +270,7 @@ PROBES: dict[str, Callable[[], Findings]] = {
     "folders": folders,
     "training": training,
     "models": models,
+    "taught models": taught,
     "spike engine": spike_engine,
     "self-test": self_test,
 }

@@ -16,7 +16,7 @@ import pytest
 from livesnn.__main__ import main
 from livesnn.cli.findings import Check, Findings
 from livesnn.cli.machine import run_all, start
-from livesnn.cli.probes import library, models, numba_cache, writable
+from livesnn.cli.probes import library, models, numba_cache, taught, writable
 from livesnn.cli.usb import install_rules, udev_rules, usb_permissions
 from livesnn.paths import models_dir
 from livesnn.weights import load_weights, save_weights
@@ -105,6 +105,20 @@ def test_two_files_of_different_trainings_are_a_problem(model: Path) -> None:
     (check,) = models(model.parent).checks
     assert check.state == "problem"
     assert "differ in seeds" in check.what
+
+
+def test_models_that_were_taught_are_listed_with_where_they_are(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_MODELS", str(model.parent / "none"))
+    assert not taught().checks
+    monkeypatch.setenv("LIVESNN_MODELS", str(model.parent))
+    assert [check.what.split(":")[0] for check in taught().checks] == [
+        f"1 in {model.parent}",
+        "model nmnist loads, the same card in both files",
+    ]
+    (model / "model.onnx").unlink()
+    assert taught().checks[-1].do == "teach it again, or remove its folder"
 
 
 def test_no_models_at_all_are_a_problem(tmp_path: Path) -> None:
