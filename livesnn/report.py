@@ -85,8 +85,6 @@ def _engines(summary: Summary) -> str:
 
 def describe_lesson(lesson: Lesson) -> list[str]:
     """Return what a model has learned, how well, and what that may have cost, as clauses; the first one is short."""
-    from livesnn.teach import AT_REST
-
     words = [
         f"{lesson.gesture} {'is not learned well' if lesson.poor else 'is learned'}",
         f"learned from {lesson.windows} windows",
@@ -97,14 +95,14 @@ def describe_lesson(lesson: Lesson) -> list[str]:
         words.append(
             "that is too few: show it again, for longer, or so that it differs more from what is known"
         )
-    if lesson.movement < AT_REST:
+    if lesson.at_rest:
         words.append(
             "hardly anything moves in it, as of people at rest: who stands still may be taken for it"
         )
-    if 2 * lesson.resembling > lesson.windows and lesson.resembles != "other":
+    if 2 * lesson.resembling > lesson.windows and lesson.resembles not in ("other", lesson.gesture):
         words.append(
-            f"before, {lesson.resembling} of the {lesson.windows} were decided as {lesson.resembles}: "
-            f"that is what it is, and whoever does it so is now said to do {lesson.gesture}"
+            f"before, {lesson.resembling} of the {lesson.windows} were decided as {lesson.resembles}: it is that or "
+            f"looks like it, and whoever does {lesson.resembles} so may now be said to do {lesson.gesture}"
         )
     return words
 

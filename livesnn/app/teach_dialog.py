@@ -13,8 +13,8 @@ from livesnn.teach import MOST_SIGNS
 
 HINT = (
     "Name the gesture, press Start, and perform it again and again for {seconds:g} seconds, as you will later. "
-    "The network stays as it is and learns one class more; of a gesture that it was taught before, by its name, more "
-    "of that."
+    "The network stays as it is and learns one class more; or, by its name, more of a gesture that the model in use "
+    "was taught."
 )
 
 

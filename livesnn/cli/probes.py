@@ -144,7 +144,8 @@ def writable(name: str, folder: Path, variable: str, kind: str) -> Check:
 def models(folder: Path | None = None) -> Findings:
     """Load every model of a folder, the shipped ones by default, from both of its files."""
     folder = models_dir() if folder is None else folder
-    found = _models_in(folder, _AGAIN)
+    in_checkout = (_PACKAGE.parent / ".git").exists() and folder.is_relative_to(_PACKAGE.parent)
+    found = _models_in(folder, "git checkout -- '{}'" if in_checkout else _AGAIN)
     if not found.checks:
         return Findings((Check("models", "problem", f"no models in {folder}", _AGAIN),))
     return found
@@ -159,6 +160,7 @@ def taught() -> Findings:
 
 
 def _models_in(folder: Path, do: str) -> Findings:
+    """Load every model of a folder; ``do``: what to do about one that can't be, "{}" being its path."""
     parts = ("README.md", "model.onnx", "model.safetensors")
     found = Findings()
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -173,8 +175,7 @@ def _model(path: Path, do: str) -> Findings:
     from livesnn.weights import load_weights
 
     name, files = f"model {path.name}", [path / "model.onnx", path / "model.safetensors"]
-    in_checkout = (_PACKAGE.parent / ".git").exists() and path.is_relative_to(_PACKAGE.parent)
-    do = f"git checkout -- '{path}'" if in_checkout else do
+    do = do.format(path)
     checks, cards = [], []
     for file in files:
         try:

@@ -43,7 +43,8 @@ def teach(
     model
         Name of a model, or a model folder; one that was taught before learns another gesture.
     out
-        The new model folder; default: MODEL-GESTURE among your own models, which --model finds by that name.
+        The new model folder; default: MODEL-GESTURE among your own models, which --model finds by that name; with a
+        number where that is there.
     seconds
         How much of each source is used; of recordings with labels all that is labelled so.
     others

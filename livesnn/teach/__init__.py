@@ -25,8 +25,9 @@ NOT_NAMES = ("none", "–")
 """What is said where there is no decision."""
 
 NOISE, AT_REST = 4.0, 100.0
-"""What less movement than these is. Of simulated windows noise has 0.6 to 1.4, people at rest have 2 to 130 (half of
-them 24), people who gesture 140 to 8,000 (of each gesture half 490 or more); four real gestures 1,600 to 3,900."""
+"""What less movement than these is, of models of simulated people. Of simulated windows noise has 0.7 to 3, people at
+rest 2 to 410 (half of them less than 80), people who gesture 43 to 16,000 (half of each gesture 870 or more); four real
+gestures 1,600 to 4,100."""
 
 MOST_SIGNS = 40
 """Of a gesture's name, which is part of a folder's."""
@@ -49,7 +50,9 @@ class Lesson:
     resembles, resembling
         What the model decided most of the class's windows as before, and how many of them; "" and 0: none.
     movement
-        How unevenly events lie in the picture (`clips.movement`).
+        How unevenly events lie in the picture (`clips.movement`), of the clip in which least moves.
+    at_rest
+        Whether that is no more than of people at rest; False of models that know no people.
     """
 
     folder: str
@@ -62,6 +65,7 @@ class Lesson:
     resembles: str
     resembling: int
     movement: float
+    at_rest: bool
 
     @property
     def poor(self) -> bool:
@@ -123,7 +127,8 @@ def check_name(gesture: str, card: ModelCard) -> None:
         raise ModelError(f"{gesture[:20]!r}… has {len(gesture)} signs: give a name of at most {MOST_SIGNS}")
     taken = {_plain(name): name for name in (*card.classes, *NOT_NAMES)}
     if known := taken.get(_plain(gesture)):
-        raise ModelError(f"{card.name} knows {known} already: give the gesture another name")
+        more = f", or write it {known} to teach more of that" if known in card.taught else ""
+        raise ModelError(f"{card.name} knows {known} already: give the gesture another name{more}")
 
 
 def _plain(name: str) -> str:
@@ -151,7 +156,8 @@ def own_folder(model: str | Path, gesture: str) -> Path:
     folder = model_folder(model).resolve()
     words = "-" + ("-".join(re.findall(r"[\w.]+", gesture)) or "taught")
     known = (folder / WEIGHTS).is_file() and gesture in load_weights(folder / WEIGHTS)[1].taught
-    name = f"{folder.name}{words * (not known)}".encode()[:120].decode(errors="ignore").strip(".")
+    begins = re.sub(r"-\d+$", "", folder.name) if known else folder.name + words
+    name = begins.encode()[:120].decode(errors="ignore").strip(".")
     names = (f"{name}-{number}" if number > 1 else name for number in count(1))
     free = (each for each in names if each not in shipped_models() and not (own_models_dir() / each).exists())
     return own_models_dir() / next(free)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from math import inf
 
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec
 from livesnn.errors import DataError
+from livesnn.events import Events, EventSource, Relay
 from livesnn.events.denoised import Denoised
 from livesnn.events.frames import Frame, frames
 from livesnn.events.labels import Label, has_labels, read_labels
@@ -53,7 +54,7 @@ def read_clips(
     Parameters
     ----------
     seconds
-        End after so long: of a live source from now on, by the clock.
+        End after so long: of a live source by the clock, from when it begins (`Ready`).
     label
         Of a recording that has labels, whatever its length: only where this one holds.
     unless
@@ -61,7 +62,7 @@ def read_clips(
     denoise
         Drop noise first (`Denoised`).
     tell
-        Told when a live source begins, and afterwards of what was damaged or lost.
+        Told when to get ready for a live source, and when it begins; afterwards of what was damaged or lost.
 
     Raises
     ------
@@ -76,8 +77,6 @@ def read_clips(
         )
         upright = Upright(Denoised(limited) if denoise else limited, orientation or Orientation())
         stream = frames(upright, spec.slice, spec)
-        if opened.live:
-            stream = _when_ready(stream, ready_s, seconds, tell)
         if isinstance(opened, Recording):
             stream = _labelled(stream, spec, opened, label, unless)
         clips = clips_of(stream)
@@ -88,22 +87,41 @@ def read_clips(
     return clips
 
 
-def _when_ready(
-    stream: Iterable[Frame], ready_s: float, seconds: float | None, tell: Callable[[str], None]
-) -> Iterator[Frame]:
-    """Yield the frames that come later than some seconds after the first, and tell when that is."""
-    frames, begun_s = iter(stream), time.perf_counter()
-    first = next(frames, None)
-    if first is None:
-        return
-    tell(f"get ready: it begins in {ready_s:g} s")
-    for frame in frames:
-        if time.perf_counter() - begun_s >= ready_s:
-            tell("perform it now" + f", for {seconds:g} s" * (seconds is not None))
-            yield replace(frame, start=True)
-            break
-    yield from frames
-    tell("that is all")
+class Ready(Relay):
+    """Another source, live, from some seconds after its first packet on; whoever is to perform is told of both.
+
+    Parameters
+    ----------
+    source
+        Owned from now on.
+    tell
+        Told in words.
+    clock
+        Seconds.
+    """
+
+    def __init__(
+        self,
+        source: EventSource,
+        tell: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        super().__init__(source)
+        self._tell, self._clock = tell, clock
+
+    def __iter__(self) -> Iterator[Events]:
+        """Yield what comes once it has begun."""
+        begins_s, begun = math.inf, False
+        for packet in self._source:  # empty ones come too
+            if begins_s == math.inf:
+                begins_s = self._clock() + READY_S
+                self._tell(f"get ready: it begins in {READY_S:g} s")
+            if not begun and self._clock() >= begins_s:
+                begun = True
+                self._tell("perform it now, again and again")
+            if begun:
+                yield packet
 
 
 def clips_of(stream: Iterable[Frame]) -> list[Clip]:
@@ -126,7 +144,7 @@ def _labelled(
         raise DataError(
             f"{recording.path} has labels, but none is {label}: name the gesture as one of {', '.join(names)}"
         )
-    wanted = _parts(recording, labels, label) if label and labels else [(-inf, inf)]
+    wanted = _parts(recording, labels, label) if label and labels else [(-math.inf, math.inf)]
     unwanted = _parts(recording, labels, unless)
     before_us, last = recording.labels_start, -1
     for frame in stream:
@@ -151,14 +169,17 @@ def movement(clip: Clip, window: int) -> npt.NDArray[np.float64]:
     It is the variance by the mean of the counts in 8×8 parts of it: 1 of noise, which is alike everywhere, and
     hundreds where something moves. The busiest half percent of pixels, maybe hot ones, count no more than the others.
     """
-    height, width = clip.shape[-2:]
-    windows = clip[: len(clip) // window * window].reshape(-1, window, *clip.shape[1:])
-    counts = windows.sum((1, 2), dtype=np.float64)
-    most = np.quantile(counts, 0.995, axis=(1, 2), keepdims=True)
-    rows, columns = (np.arange(0, size, max(1, size // PARTS)) for size in (height, width))
-    parts = np.add.reduceat(np.add.reduceat(np.minimum(counts, most), rows, axis=1), columns, axis=2)
-    means = parts.mean((1, 2))
-    return np.divide(parts.var((1, 2)), means, out=np.zeros_like(means), where=means > 0)
+    height, width = (
+        max(size // PARTS, 1) * PARTS for size in clip.shape[-2:]
+    )  # what is left over isn't looked at
+    uneven = []
+    for first in range(0, len(clip) - window + 1, window):
+        counts = clip[first : first + window].sum((0, 1), dtype=np.float64)[:height, :width]
+        most = np.quantile(counts[counts > 0], 0.995) if counts.any() else 0
+        rows, columns = (np.array_split(np.arange(size), PARTS) for size in counts.shape)
+        parts = [np.minimum(counts[np.ix_(row, column)], most).sum() for row in rows for column in columns]
+        uneven.append(np.var(parts) / np.mean(parts) if most else 0.0)
+    return np.array(uneven)
 
 
 def moved(clip: Clip) -> list[Clip]:

@@ -14,7 +14,7 @@ from livesnn.errors import DataError, ModelError
 from livesnn.infer import Model, load_model, model_folder
 from livesnn.infer.decide import THRESHOLD, probabilities
 from livesnn.progress import Progress, untold
-from livesnn.teach import NOISE, SIMULATED, WEIGHTS, Lesson, check_lesson, check_out
+from livesnn.teach import AT_REST, NOISE, SIMULATED, WEIGHTS, Lesson, check_lesson, check_out
 from livesnn.teach.clips import MOVES, Clip, moved, movement
 from livesnn.teach.features import FloatArray, joined, window_features
 from livesnn.teach.known import Known, known_people
@@ -70,40 +70,37 @@ def teach(
         raise ModelError(f"{folder}: its two files are not of the same model: export or copy it again")
     rows = rows_of(weights)
     before = taught_before(folder, card, rows.shape[1])
-    names = [name for name in card.classes if name != gesture]
-    rows = rows[[card.classes.index(name) for name in names]]
-    # Of what it was taught before there are no copies: each window stands for its own.
-    earlier = np.repeat(before.pop(gesture, rows[:0]), 1 + len(MOVES), axis=0)
+    others_rows = rows[[name != gesture for name in card.classes]]
+    earlier = before.pop(gesture, rows[:0])
     parts = [window_features(loaded, clip) for clip in clips]
     taught, aside = joined(parts), _kept_aside([len(part) for part in parts])
     _check_windows(len(taught), gesture, card)
-    moving = float(np.median(np.concatenate([movement(clip, card.input.window) for clip in clips])))
-    if moving < NOISE:
-        raise DataError(
-            f"there is nothing to see of {gesture}: is the lens cap on, is anybody in the picture?"
-        )
+    moving = _movement(clips, gesture, card)
     copies = [joined(list(copy)) for copy in zip(*(_copies(loaded, clip) for clip in clips), strict=True)]
     known = _known(loaded, weights, others, before, progress)
+    # Of what it was taught before there are no copies: each window stands for its own.
+    shown = np.repeat(_drawn(earlier), 1 + len(MOVES), axis=0)
     trial = fit_row(
-        joined([earlier, taught[~aside], *(copy[~aside] for copy in copies)]),
+        joined([shown, taught[~aside], *(copy[~aside] for copy in copies)]),
         known.learned,
-        rows,
+        others_rows,
         card.temperature,
     )
-    row = fit_row(joined([earlier, taught, *copies]), joined(list(known)), rows, card.temperature)
-    write_taught(folder, out, gesture, row, before | {gesture: joined([earlier[:: 1 + len(MOVES)], taught])})
-    resembles, resembling = _resembles(taught, rows, names, card)
+    row = fit_row(joined([shown, taught, *copies]), joined(list(known)), others_rows, card.temperature)
+    write_taught(folder, out, gesture, row, before | {gesture: joined([earlier, taught])})
+    resembles, resembling = _resembles(taught, rows, card)
     return Lesson(
         folder=str(out),
         gesture=gesture,
         windows=len(taught),
-        right=_decided(taught[aside], trial, rows, card),
+        right=_decided(taught[aside], trial, others_rows, card),
         kept_aside=int(aside.sum()),
-        taken=_decided(known.kept_aside, trial, rows, card),
+        taken=_decided(known.kept_aside, trial, others_rows, card),
         known=len(known.kept_aside),
         resembles=resembles,
         resembling=resembling,
         movement=round(moving, 1),
+        at_rest=moving < AT_REST and card.dataset == SIMULATED,
     )
 
 
@@ -138,7 +135,7 @@ def _known(
     parts = [known_people(model, weights, progress)] if model.card.dataset == SIMULATED else []
     shown = [window_features(model, clip) for clip in others]
     for windows in (joined(shown), *before.values()):
-        drawn = windows[np.linspace(0, len(windows) - 1, min(len(windows), MOST_OTHERS)).astype(int)]
+        drawn = _drawn(windows)
         aside = _kept_aside([len(drawn)])
         parts.append(Known(drawn[~aside], drawn[aside]))
     known = Known(joined([part.learned for part in parts]), joined([part.kept_aside for part in parts]))
@@ -154,13 +151,28 @@ def _decided(windows: FloatArray, row: FloatArray, rows: FloatArray, card: Model
     return int((probability(windows, row, rows, card.temperature) >= THRESHOLD).sum())
 
 
-def _resembles(
-    windows: FloatArray, rows: FloatArray, names: Sequence[str], card: ModelCard
-) -> tuple[str, int]:
-    """Return as which of the named classes most windows are decided, and how many; "", 0: none is."""
+def _drawn(windows: FloatArray) -> FloatArray:
+    """Return at most `MOST_OTHERS` windows, evenly drawn."""
+    return windows[np.linspace(0, len(windows) - 1, min(len(windows), MOST_OTHERS)).astype(int)]
+
+
+def _movement(clips: Sequence[Clip], gesture: str, card: ModelCard) -> float:
+    """Return the movement of the clip that has least, half of its windows more; raises DataError if that is none."""
+    windows = [movement(clip, card.input.window) for clip in clips]
+    least = min(float(np.median(each)) for each in windows if len(each))
+    if least < (NOISE if card.dataset == SIMULATED else np.nextafter(0, 1)):
+        which = " in one of its clips" if len(clips) > 1 else ""
+        raise DataError(
+            f"there is nothing to see of {gesture}{which}: is the lens cap on, is anybody in the picture?"
+        )
+    return least
+
+
+def _resembles(windows: FloatArray, rows: FloatArray, card: ModelCard) -> tuple[str, int]:
+    """Return as which class most windows were decided, and how many; "", 0: none was."""
     likely = np.array([probabilities(out, card, temperature=card.temperature) for out in windows @ rows.T])
     decided = np.argmax(likely, axis=1)[likely.max(axis=1) >= THRESHOLD]
     if not len(decided):
         return "", 0
     ((best, times),) = Counter(decided.tolist()).most_common(1)
-    return names[best], times
+    return card.classes[best], times

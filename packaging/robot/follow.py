@@ -27,7 +27,7 @@ def lines():
 
 
 for name in ("SIGTERM", "SIGHUP"):  # end by an exception, and so tell the robot
-    if hasattr(signal, name):
+    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
         signal.signal(getattr(signal, name), lambda *_: sys.exit(1))
 doing, before, steady, doubtful = None, None, 0, 0
 try:

@@ -21,6 +21,10 @@ with np.load(sys.argv[2]) as file:
     t, x, y, p = (file[name].astype(np.int64) for name in "txyp")
     sensor_width, sensor_height = int(file["width"]), int(file["height"])
 
+assert np.diff(t).max() < spec["window"] * frame_us, (
+    "livesnn begins anew, from zero state, after such a silence"
+)
+
 # Where an event falls: channel 0 darker, 1 brighter, then row and column. A sensor of another shape than the input is
 # cut to it around its middle first.
 cut_width = min(sensor_width, sensor_height * width // height)
@@ -31,9 +35,6 @@ start, end, sensor_width, sensor_height = t[0], t[-1], cut_width, cut_height
 t, x, y, p = t[seen], x[seen], y[seen], p[seen]
 cell = (p * height + y * height // sensor_height) * width + x * width // sensor_width
 number = (t - start) // frame_us  # of the frame
-assert np.diff(t, prepend=start, append=end).max() < spec["window"] * frame_us, (
-    "livesnn begins anew, from zero state, after such a silence"
-)
 gain = 1.0  # counts are scaled by area to those of the sensor that the model was trained with
 if spec["cell_pixels"]:
     gain = spec["cell_pixels"] * width * height / (sensor_width * sensor_height)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from livesnn.__main__ import main
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import DataError, ModelError
-from livesnn.events import EVENTS_DTYPE, Resolution
+from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution
 from livesnn.events.frames import Frame
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.infer import load_model, read_card, shipped_models
@@ -21,7 +22,7 @@ from livesnn.infer.pipeline import run
 from livesnn.paths import models_dir
 from livesnn.report import describe_lesson
 from livesnn.teach import AT_REST, MOST_SIGNS, NOISE, Lesson, known, own_folder
-from livesnn.teach.clips import MOVES, Clip, moved, movement, read_clips
+from livesnn.teach.clips import MOVES, Clip, Ready, moved, movement, read_clips
 from livesnn.teach.features import window_features
 from livesnn.teach.known import known_people
 from livesnn.teach.learn import LEAST_WINDOWS, teach
@@ -112,39 +113,87 @@ def test_a_second_lesson_keeps_the_first(base: Path, tmp_path: Path) -> None:
     assert set(decisions(tmp_path / "two", clip(BELOW, seed=7))) == {"below"}
 
 
+ABOVE, UNDER = (slice(0, 8), slice(8, 16)), (slice(8, 16), slice(8, 16))
+"""What two people do, each in a quarter of the picture."""
+
+
 def test_a_gesture_that_was_taught_learns_more_from_another_person(base: Path, tmp_path: Path) -> None:
-    above = slice(0, 8), slice(8, 16)
-    below = slice(8, 16), slice(8, 16)
     others = [clip(LEFT)]
-    teach("right", [clip(above)], base, tmp_path / "one", others=others)
-    learned = teach("right", [clip(below)], tmp_path / "one", tmp_path / "two", others=others)
+    teach("mine", [clip(UNDER)], base, tmp_path / "under", others=[*others, clip(ABOVE)])
+    assert "mine" not in decisions(tmp_path / "under", clip(ABOVE, seed=7))
+    teach("mine", [clip(ABOVE)], base, tmp_path / "one", others=others)
+    teach("all", [clip((slice(None), slice(None)))], tmp_path / "one", tmp_path / "two", others=others)
+    learned = teach("mine", [clip(UNDER)], tmp_path / "two", tmp_path / "three", others=others)
     assert (learned.windows, learned.right) == (12, 3)
-    card = read_card(tmp_path / "two")
-    assert card.classes == ("up", "down", "right")
-    assert card.taught == {"right": 24}
-    for half in (above, below):
-        assert set(decisions(tmp_path / "two", clip(half, seed=7))) == {"right"}
-    assert "right" not in decisions(tmp_path / "two", clip(LEFT, seed=7))
+    card = read_card(tmp_path / "three")
+    assert card.classes == ("up", "down", "mine", "all")  # where it was
+    assert card.taught == {"all": 12, "mine": 24}
+    for quarter in (ABOVE, UNDER):
+        assert set(decisions(tmp_path / "three", clip(quarter, seed=7))) == {"mine"}
+    assert "mine" not in decisions(tmp_path / "three", clip(LEFT, seed=7))
+    with pytest.raises(ModelError, match=r"knows mine already.* or write it mine to teach more of that"):
+        teach("Mine", [clip(UNDER)], tmp_path / "three", tmp_path / "four", others=others)
+
+
+def test_more_of_what_was_taught_is_kept_in_a_folder_with_a_number(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_MODELS", str(tmp_path / "own"))
+    names: list[str] = []
+    for _ in range(3):
+        folder = own_folder(tmp_path / "own" / names[-1] if names else base, "right")
+        names.append(folder.name)
+        teach("right", [clip(RIGHT)], base, folder, others=[clip(LEFT)])
+    assert names == [f"{base.name}-right", f"{base.name}-right-2", f"{base.name}-right-3"]
 
 
 def test_what_a_model_decided_as_something_else_is_said_to_be_that(base: Path, tmp_path: Path) -> None:
     lesson(base, tmp_path / "one")
     again = teach("again", [clip(RIGHT, seed=3)], tmp_path / "one", tmp_path / "two", others=[clip(LEFT)])
     assert (again.resembles, again.resembling) == ("right", 12)
+    more = teach("right", [clip(RIGHT, seed=4)], tmp_path / "one", tmp_path / "three", others=[clip(LEFT)])
+    assert (more.resembles, more.resembling) == ("right", 12)
+    assert "before, " not in " ".join(describe_lesson(more))
     assert "before, 12 of the 12 were decided as right" in " ".join(describe_lesson(again))
 
 
-def test_movement_tells_noise_hot_pixels_and_all_from_what_moves() -> None:
+@pytest.mark.parametrize("side", [64, 34, 100])
+def test_movement_tells_noise_hot_pixels_and_all_from_what_moves(side: int) -> None:
     random = np.random.default_rng(0)
-    noise = random.poisson(0.03, (20, 2, 64, 64)).astype(np.uint8)
+    noise = random.poisson(0.03, (29, 2, side, side)).astype(np.uint8)
     hot = noise.copy()
-    hot[:, :, [3, 30], [5, 40]] = 200
-    moving = noise.copy()
-    moving[:, :, 20:30, 10:30] += random.poisson(0.5, (20, 2, 10, 20)).astype(np.uint8)
+    hot[:, :, [3, 30], [5, 33]] = 200
+    moving, far = noise.copy(), np.zeros_like(noise)
+    moving[:, :, 20:30, 10:30] += random.poisson(0.5, (29, 2, 10, 20)).astype(np.uint8)
+    far[:, :, 10:13, 10:13] = 2  # and no noise
     assert movement(noise, 10) == pytest.approx([1, 1], abs=0.6)
-    assert movement(hot, 10).max() < NOISE < AT_REST < movement(moving, 10).min()
+    assert movement(hot, 10).max() < NOISE < AT_REST / 2 < movement(moving, 10).min()
+    assert movement(far, 10).min() > AT_REST
     assert movement(np.zeros_like(noise), 10).tolist() == [0, 0]
+    assert movement(noise[:9], 10).tolist() == []
     assert len(movement(noise[:, :, :5, :3], 10)) == 2
+
+
+def test_a_lesson_says_that_hardly_anything_moved() -> None:
+    still = Lesson("folder", "stand", 20, 5, 5, 0, 192, "", 0, movement=24.0, at_rest=True)
+    assert "hardly anything moves in it" in " ".join(describe_lesson(still))
+    assert "hardly anything" not in " ".join(describe_lesson(replace(still, at_rest=False)))
+
+
+def test_a_live_source_begins_three_seconds_after_its_first_packet() -> None:
+    said: list[str] = []
+    events = np.zeros(1, EVENTS_DTYPE)
+    seconds = iter([10.0, 10.0, 11.0, 12.9, 13.0])
+
+    class Packets(EventSource):
+        def __iter__(self) -> Iterator[Events]:
+            for number in range(5):
+                yield events[: number % 2]
+                assert len(said) == (1 if number < 3 else 2)
+
+    ready = Ready(Packets(), said.append, clock=lambda: next(seconds))
+    assert [len(packet) for packet in ready] == [1, 0]
+    assert said == ["get ready: it begins in 3 s", "perform it now, again and again"]
 
 
 def test_a_row_is_where_its_loss_is_least() -> None:
@@ -191,11 +240,14 @@ def test_too_little_is_refused(base: Path, tmp_path: Path) -> None:
         teach("right", [short], base, tmp_path / "taught", others=[clip(LEFT)])
 
 
-def test_nothing_to_be_seen_but_noise_is_refused(base: Path, tmp_path: Path) -> None:
+def test_nothing_to_be_seen_is_refused(base: Path, tmp_path: Path) -> None:
     dark = np.zeros_like(clip(RIGHT))
-    for shown in (dark, clip((slice(None), slice(None)))):
-        with pytest.raises(DataError, match="nothing to see of dark"):
-            teach("dark", [shown], base, tmp_path / "taught", others=[clip(LEFT)])
+    with pytest.raises(DataError, match="nothing to see of dark:"):
+        teach("dark", [dark], base, tmp_path / "taught", others=[clip(LEFT)])
+    with pytest.raises(DataError, match="nothing to see of dark in one of its clips"):
+        teach(
+            "dark", [clip(RIGHT), clip(RIGHT, frames=9), dark], base, tmp_path / "taught", others=[clip(LEFT)]
+        )
 
 
 def test_models_of_anything_but_simulated_people_need_others(base: Path, tmp_path: Path) -> None:

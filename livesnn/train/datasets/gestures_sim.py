@@ -105,9 +105,8 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
 
 
 def _check_classes(card: ModelCard) -> None:
-    if (
-        tuple(name for name in card.classes if name not in card.taught) != GESTURES
-    ):  # what was taught comes last
+    trained = tuple(name for name in card.classes if name not in card.taught)  # what was taught comes last
+    if trained != GESTURES:
         raise DataError(f"{card.name} knows {', '.join(card.classes)}: choose a model of the gestures")
 
 
