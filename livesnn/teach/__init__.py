@@ -26,7 +26,7 @@ NOT_NAMES = ("none", "–")
 
 NOISE, AT_REST = 4.0, 100.0
 """What less movement than these is, of models of simulated people. Of simulated windows noise has 0.7 to 3, people at
-rest 2 to 410 (half of them less than 80), people who gesture 43 to 16,000 (half of each gesture 870 or more); four real
+rest 2 to 410 (half of them below 80), people who gesture 43 to 16,000 (half of each gesture above 860); four real
 gestures 1,600 to 4,100."""
 
 MOST_SIGNS = 40
