@@ -47,7 +47,7 @@ Steps = Generator[Step, None, None]
 
 def in_sentences(lesson: Lesson) -> str:
     """Return how well something was learned as a person reads it: a line a clause, and where it is."""
-    clauses = [*describe_lesson(lesson)[1:], f"{Path(lesson.folder).name} is among your models (Ctrl+M)"]
+    clauses = [*describe_lesson(lesson)[1:], f"it is “{Path(lesson.folder).name}” among your models (Ctrl+M)"]
     return "\n".join(f"{clause[:1].upper()}{clause[1:]}." for clause in clauses)
 
 
