@@ -66,6 +66,8 @@ def publish(
     from livesnn.infer.decide import Decider
     from livesnn.infer.headless import decide_all
 
+    if seconds is not None and not seconds > 0:  # before anybody is let in
+        raise SourceError(f"nothing can be published for {seconds:g} s: give more than 0, or none")
     if events_port is not None and decisions_port is None:
         return _events_alone(source, _Publisher(source, host, events_port, turned.orientation), seconds, json)
     name = model or own_model(source) or GESTURES

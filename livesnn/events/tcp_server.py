@@ -144,7 +144,7 @@ class TcpServer(Closing):
         """Wait for something to do, at most `WAKE_S`, and do it."""
         for key, _ in ready.select(WAKE_S):
             if key.fileobj is self._listening:
-                self._accept()
+                self._accept(ready)
             elif key.fileobj is self._woken:
                 with contextlib.suppress(BlockingIOError):
                     self._woken.recv(_MOST_READ)
@@ -164,14 +164,16 @@ class TcpServer(Closing):
         else:
             _watch(listener.socket, selectors.EVENT_WRITE if listener.waiting else 0, ready)
 
-    def _accept(self) -> None:
+    def _accept(self, ready: selectors.BaseSelector) -> None:
         try:
             connected, _ = self._listening.accept()
-        except BlockingIOError:  # gone before it was answered
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):  # no more files may be open: nor will they be at once
+                self._worker.stop.wait(_BREATH_S)
             return
-        except OSError:  # no more files may be open: nor will they be at once
-            self._worker.stop.wait(_BREATH_S)
-            return
+        if len(self._listeners) >= MOST_LISTENERS:  # who hung up is forgotten when something is sent, or here
+            for listener in [each for each in self._listeners.values() if _has_hung_up(each.socket)]:
+                self._forget(listener, ready)
         if len(self._listeners) >= MOST_LISTENERS:
             connected.close()
             return
@@ -264,6 +266,16 @@ class _Listener:
         self._missed = 0
 
 
+def _has_hung_up(connected: socket.socket) -> bool:
+    """Return whether the other side of a socket that doesn't block says no more."""
+    try:
+        return not connected.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 def _watch(connected: socket.socket, wanted: int, ready: selectors.BaseSelector) -> None:
     """Watch a socket for what is wanted, whatever it has been watched for until now; 0: for nothing."""
     known = ready.get_map().get(connected)
@@ -279,9 +291,7 @@ def _listen(address: Address) -> socket.socket:
     if not address.host or not 0 <= address.port <= _LAST_PORT:
         raise SourceError(f"{address}: can't listen there: give a host, and a port from 1 to {_LAST_PORT}")
     try:
-        family, _, _, _, where = socket.getaddrinfo(
-            *address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        family, _, _, _, where = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
         return socket.create_server(where, family=family)
     except (OSError, ValueError) as error:  # ValueError: a host name that can't be one
         reason, _, _ = reason_of(error).partition(" (while")

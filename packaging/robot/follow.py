@@ -8,33 +8,39 @@ import json
 import signal
 import socket
 import sys
+import time
 
 LATEST_MS = 200  # older than that a decision is of no use
-SILENCE_S = 3.0  # livesnn publish says something every second: after so long the connection is dead
+SILENCE_S = 3.0  # livesnn publish says a line every second: after so long without the connection is dead
+LONGEST = 100_000  # octets of a line
 STEADY = 4  # frames that a decision stands before it is acted on, 200 ms; it is given up at once
 WINDOW = 10  # frames that a decision rests on: so many are doubtful where events were dropped
 
 
-def lines():
-    """Yield what livesnn says: on stdin, or over TCP."""
-    if len(sys.argv) == 1:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends livesnn, and by that this
-        yield from sys.stdin
-        return
-    host, _, port = sys.argv[1].removeprefix("tcp://").rpartition(":")
+def lines_over_tcp(address):
+    """Yield what livesnn publish says; raises OSError or EOFError where it says no more, or nothing for too long."""
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
     with socket.create_connection((host.strip("[]"), int(port)), SILENCE_S) as connected:
-        yield from connected.makefile(encoding="utf-8")
+        rest, ends_s = b"", time.monotonic() + SILENCE_S
+        while True:
+            *whole, rest = rest.split(b"\n")
+            for line in whole:
+                yield line
+                ends_s = time.monotonic() + SILENCE_S
+            connected.settimeout(max(ends_s - time.monotonic(), 0.001))
+            octets = connected.recv(1 << 16)
+            if not octets or len(rest) > LONGEST:
+                raise EOFError("livesnn hung up" if not octets else "what came is no line")
+            rest += octets
 
 
-for name in ("SIGTERM", "SIGHUP"):  # end by an exception, and so tell the robot
-    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
-        signal.signal(getattr(signal, name), lambda *_: sys.exit(1))
-doing, before, steady, doubtful = None, None, 0, 0
-try:
-    for line in lines():
+def follow(lines):
+    """Tell the robot what is decided, until the last line."""
+    doing, before, steady, doubtful = None, None, 0, 0
+    for line in lines:
         said = json.loads(line)
-        if "summary" in said:  # the last line
-            break
+        if "summary" in said:
+            return
         if "decision" in said:
             doubtful = WINDOW if said["dropped"] else max(doubtful - 1, 0)
             late = said["total_ms"] is not None and said["total_ms"] > LATEST_MS
@@ -48,5 +54,23 @@ try:
             doing = acted_on
             when = f"{said['t'] / 1e6:.2f} s: " if "t" in said else ""
             print(f"{when}{doing or 'stop'}", flush=True)  # here the robot is told
+
+
+if len(sys.argv) > 2 or (len(sys.argv) == 2 and not sys.argv[1].rpartition(":")[2].isdecimal()):
+    print(__doc__, file=sys.stderr)
+    sys.exit(2)
+for name in ("SIGTERM", "SIGHUP"):  # end by an exception, and so tell the robot
+    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
+        signal.signal(getattr(signal, name), lambda *_: sys.exit(1))
+if len(sys.argv) == 1:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends livesnn, and by that this
+try:
+    follow(lines_over_tcp(sys.argv[1]) if len(sys.argv) == 2 else sys.stdin)
+except KeyboardInterrupt:
+    sys.exit(130)
+except (OSError, EOFError, OverflowError) as error:
+    sys.exit(f"follow.py: no decisions from {sys.argv[-1]} ({error}): is livesnn publish running there?")
+except (ValueError, TypeError, KeyError) as error:
+    sys.exit(f"follow.py: a line is none of livesnn's ({error!r}): give the port of the decisions")
 finally:
     print("stop", flush=True)  # the stream has ended, livesnn has, or a line was none

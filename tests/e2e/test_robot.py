@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +113,48 @@ def address_said(process: subprocess.Popen[str], what: str) -> str:
     return line.split("tcp://")[1].strip()
 
 
+def served(*octets: bytes, pause_s: float = 0.0) -> tuple[int, list[str], str]:
+    """Return how follow.py ends that is sent these octets over TCP, pauses between; what it tells, and its error."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = "{}:{}".format(*listening.getsockname())
+        command = [sys.executable, str(SCRIPTS / "follow.py"), address]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as follow:
+            connected, _ = listening.accept()
+            with connected, contextlib.suppress(OSError):
+                for some in octets:
+                    connected.sendall(some)
+                    if pause_s and follow.poll() is None:
+                        with contextlib.suppress(subprocess.TimeoutExpired):
+                            follow.wait(pause_s)
+            output, errors = follow.communicate(timeout=30)
+    return follow.returncode, [line.rpartition(" ")[2] for line in output.splitlines()], errors
+
+
+def test_a_robot_stops_where_what_comes_is_no_line_or_none_comes(row: dict[str, object]) -> None:
+    lines = 5 * (json.dumps(row).encode() + b"\n")
+    assert served(lines)[:2] == (1, ["arm_roll", "stop"])
+    assert "livesnn hung up" in served(lines)[2]
+    code, told, errors = served(lines, *[b" "] * 20, pause_s=0.5)  # a trickle is no line
+    assert (code, told) == (1, ["arm_roll", "stop"])
+    assert "timed out" in errors
+    assert "what came is no line" in served(b"x" * 1_000_000)[2]
+    for octets in (b"\xff\n", b"half a\n", b"5\n", b'{"decision": 3}\n'):
+        code, told, errors = served(octets)
+        assert (code, told) == (1, ["stop"])
+        assert errors.startswith("follow.py: a line is none of livesnn's (")
+        assert errors.count("\n") == 1
+
+
+def test_a_robot_without_decisions_is_told_why() -> None:
+    for address, code in (("127.0.0.1:1", 1), ("nosuch.invalid:1", 1), ("localhost", 2), ("localhost:x", 2)):
+        done = subprocess.run(
+            [sys.executable, SCRIPTS / "follow.py", address], capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == code
+        assert "livesnn publish" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a process can't be asked to end there")
 def test_a_robot_is_told_to_stop_when_its_program_is_ended(row: dict[str, object]) -> None:
     with subprocess.Popen(
@@ -159,6 +203,7 @@ def test_what_is_published_is_decided_on_elsewhere_until_the_first_interrupt() -
         ((CLIP, "--events-port", "-1"), "a port from 1"),
         ((CLIP, "--host", "192.0.2.1"), "a host of this machine"),
         (("simulate:digits", "--events-port", "0"), "a video has no events"),
+        ((CLIP, "--seconds", "0"), "give more than 0"),
     ],
 )
 def test_what_cannot_be_published_is_an_error_of_one_line(
