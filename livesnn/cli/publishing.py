@@ -157,9 +157,9 @@ class _Publisher:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._decisions is not None:
-            if error is not None:
-                self._decisions.fail(error)
-            self._decisions.close()
+            with self._decisions:
+                if error is not None:
+                    self._decisions.fail(error)
 
 
 def _events_alone(source: str, publisher: _Publisher, seconds: float | None, json: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,14 +80,10 @@ def teach(
     copies = [joined(list(copy)) for copy in zip(*(_copies(loaded, clip) for clip in clips), strict=True)]
     known = _known(loaded, weights, others, before, progress)
     # Of what it was taught before there are no copies: each window stands for its own.
-    shown = np.repeat(_drawn(earlier), 1 + len(MOVES), axis=0)
-    trial = fit_row(
-        joined([shown, taught[~aside], *(copy[~aside] for copy in copies)]),
-        known.learned,
-        others_rows,
-        card.temperature,
-    )
-    row = fit_row(joined([shown, taught, *copies]), joined(list(known)), others_rows, card.temperature)
+    shown = np.repeat(_drawn(earlier, MOST_OTHERS // (1 + len(MOVES))), 1 + len(MOVES), axis=0)
+    fit = partial(fit_row, rows=others_rows, temperature=card.temperature)
+    trial = fit(joined([shown, taught[~aside], *(copy[~aside] for copy in copies)]), known.learned)
+    row = fit(joined([shown, taught, *copies]), joined(list(known)))
     write_taught(folder, out, gesture, row, before | {gesture: joined([earlier, taught])})
     resembles, resembling = _resembles(taught, rows, card)
     return Lesson(
@@ -135,7 +132,7 @@ def _known(
     parts = [known_people(model, weights, progress)] if model.card.dataset == SIMULATED else []
     shown = [window_features(model, clip) for clip in others]
     for windows in (joined(shown), *before.values()):
-        drawn = _drawn(windows)
+        drawn = _drawn(windows, MOST_OTHERS)
         aside = _kept_aside([len(drawn)])
         parts.append(Known(drawn[~aside], drawn[aside]))
     known = Known(joined([part.learned for part in parts]), joined([part.kept_aside for part in parts]))
@@ -151,9 +148,9 @@ def _decided(windows: FloatArray, row: FloatArray, rows: FloatArray, card: Model
     return int((probability(windows, row, rows, card.temperature) >= THRESHOLD).sum())
 
 
-def _drawn(windows: FloatArray) -> FloatArray:
-    """Return at most `MOST_OTHERS` windows, evenly drawn."""
-    return windows[np.linspace(0, len(windows) - 1, min(len(windows), MOST_OTHERS)).astype(int)]
+def _drawn(windows: FloatArray, most: int) -> FloatArray:
+    """Return at most so many windows, evenly drawn."""
+    return windows[np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(int)]
 
 
 def _movement(clips: Sequence[Clip], gesture: str, card: ModelCard) -> float:
