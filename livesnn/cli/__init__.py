@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from livesnn.cli.bench import bench
+from livesnn.cli.exporting import export
 from livesnn.cli.lab import data, evaluate, train
 from livesnn.cli.machine import doctor, prepare
 from livesnn.cli.publishing import publish
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "convert": convert,
     "simulate": simulate,
     "teach": teach,
+    "export": export,
     "train": train,
     "eval": evaluate,
     "data": data,

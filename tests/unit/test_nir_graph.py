@@ -1,0 +1,255 @@
+"""livesnn export: a graph of NIR, run by NIR's published equations, does what the engines do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import nir
+import numpy as np
+import numpy.typing as npt
+import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+
+from livesnn.__main__ import main
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
+from livesnn.errors import ModelError
+from livesnn.events.frames import Frame, frames
+from livesnn.infer import load_model, model_folder, shipped_models
+from livesnn.nir_graph import UNTIMED_DT_S, default_dt_s, nir_graph
+from livesnn.paths import recordings_dir
+from livesnn.sources import open_source
+from livesnn.weights import load_weights, save_weights
+from tests.networks import agree, write_network
+
+Array = npt.NDArray[np.float32]
+
+SPEC = InputSpec(width=16, height=12, slice=SliceRule(delta_t_us=20_000), window=4, scale=0.5)
+RESNET = NetworkSpec(
+    widths=(4, 4, 6, 6),
+    strides=(1, 2, 1, 1),
+    sub_blocks=(1, 1, 2, 1),
+    stem_stride=1,
+    final_pool=2,
+    stem_kernel=5,
+)
+CONV = NetworkSpec("conv_snn", widths=(4, 5), hidden=8)
+CARD = ModelCard(name="tiny", classes=("zero", "one", "two"), input=SPEC, network=RESNET)
+
+
+def patches(x: Array, size: int, stride: int, padding: int) -> Array:
+    """Return [C, H', W', size, size]."""
+    around = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
+    return sliding_window_view(around, (size, size), (1, 2))[:, ::stride, ::stride]
+
+
+class Program:
+    """A graph, run by Euler's method in steps of its own dt: the equations in NIR's docstrings."""
+
+    def __init__(self, graph: nir.NIRGraph) -> None:
+        self.graph, self.dt = graph, float(graph.metadata["dt"])
+        self.v: dict[str, Array] = {}
+        self.order: list[str] = ["input"]
+        while len(self.order) < len(graph.nodes):
+            ready = [
+                name
+                for name in graph.nodes
+                if name not in self.order
+                and all(before in self.order for before, after in graph.edges if after == name)
+            ]
+            assert ready
+            self.order += ready
+
+    def step(self, counts: npt.NDArray[np.uint8]) -> tuple[Array, dict[str, Array]]:
+        """Return the output, and each layer's membranes before what fired was reset."""
+        x = {"input": np.minimum(counts, self.graph.metadata["count_max"]).astype(np.float32)}
+        self.before_reset: dict[str, Array] = {}
+        for name in self.order[1:]:
+            x[name] = self.run(name, sum(x[before] for before, after in self.graph.edges if after == name))
+        return x["output"], self.before_reset
+
+    def run(self, name: str, x: Array) -> Array:
+        node = self.graph.nodes[name]
+        match node:
+            case nir.Output():
+                return x
+            case nir.Conv2d():
+                size, stride, padding = node.weight.shape[-1], int(node.stride[0]), int(node.padding[0])
+                current = np.tensordot(node.weight, patches(x, size, stride, padding), ((1, 2, 3), (0, 3, 4)))
+                return current + node.bias[:, None, None]
+            case nir.AvgPool2d():
+                size, stride, padding = (
+                    int(each[0]) for each in (node.kernel_size, node.stride, node.padding)
+                )
+                return patches(x, size, stride, padding).mean((3, 4), dtype=np.float32)
+            case nir.Flatten():
+                return x.reshape(-1)
+            case nir.Affine():
+                return node.weight @ x + node.bias
+            case nir.Linear():
+                return node.weight @ x
+            case nir.Threshold():
+                return (x > node.threshold).astype(np.float32)
+        v = self.v.get(name, np.zeros_like(x))
+        if isinstance(node, nir.LIF | nir.LI):
+            v = (v + self.dt / node.tau * (node.v_leak - v + node.r * x)).astype(np.float32)
+        else:
+            assert isinstance(node, nir.IF | nir.I)
+            v = (v + self.dt * node.r * x).astype(np.float32)
+        self.before_reset[name.removesuffix("_membrane")] = v
+        if isinstance(node, nir.LI | nir.I):
+            self.v[name] = v
+            return v
+        spikes = v > node.v_threshold
+        self.v[name] = np.where(spikes, node.v_reset, v)
+        return spikes.astype(np.float32)
+
+
+def graph_of(folder: Path, dt_s: float | None = None) -> nir.NIRGraph:
+    weights, card = load_weights(folder / "model.safetensors")
+    return nir_graph(card, weights, default_dt_s(card) if dt_s is None else dt_s)
+
+
+def compare(folder: Path, graph: nir.NIRGraph, counts: list[npt.NDArray[np.uint8]]) -> int:
+    """Assert that both do the same, up to where a rounding flips a spike; return the steps until there."""
+    model, program = load_model(folder, engine="onnx"), Program(graph)
+    state, spikes = model.initial_state(), 0
+    for number, frame in enumerate(counts):
+        output, state = model.step(Frame(0, frame, int(frame.sum())), state)
+        found, membranes = program.step(frame)
+        in_order = [membranes[layer.replace(".", "_")] for layer in model.card.states]
+        if not agree(list(state), in_order, model.card.neuron.threshold):
+            return number
+        np.testing.assert_allclose(found, output, atol=1e-4)
+        spikes += sum(int((u >= model.card.neuron.threshold).sum()) for u in in_order[:-1])
+    assert spikes > 100
+    return len(counts)
+
+
+def noise(card: ModelCard, steps: int = 25) -> list[npt.NDArray[np.uint8]]:
+    spec = card.input
+    random = np.random.default_rng(5)
+    return [*random.poisson(0.8, (steps, spec.channels, spec.height, spec.width)).astype(np.uint8)]
+
+
+@pytest.mark.parametrize("name", shipped_models())
+def test_a_shipped_model_decides_the_same(name: str) -> None:
+    card = load_weights(model_folder(name) / "model.safetensors")[1]
+    counts = noise(card, 12)
+    if name == "gestures":
+        with open_source(recordings_dir() / "arm_roll.aedat4") as source:
+            counts = [frame.data for frame in islice(frames(source, card.input.slice, card.input), 12)]
+    graph = graph_of(model_folder(name))
+    assert compare(model_folder(name), graph, counts) >= 3
+    assert len(graph.nodes["input"].output_type["output"]) == 3
+    assert graph.nodes["output"].input_type["input"] == [len(card.classes)]
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        CARD,
+        replace(CARD, readout="spikes"),
+        replace(CARD, neuron=NeuronSpec(alpha=1.0, threshold=0.7)),
+        replace(CARD, neuron=NeuronSpec(alpha=0.0)),
+        replace(CARD, neuron=NeuronSpec(alpha=0.8, reset=False)),
+        replace(CARD, neuron=NeuronSpec(alpha=1.0, reset=False), readout="spikes"),
+        replace(CARD, network=replace(RESNET, weight_bits=8)),
+        replace(CARD, network=CONV, neuron=NeuronSpec(reset=False), readout="spikes"),
+        replace(CARD, network=CONV),
+    ],
+)
+def test_every_kind_of_network_and_neuron_is_in_the_graph(card: ModelCard, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs livesnn[train]")
+    folder = write_network(tmp_path, card)
+    assert compare(folder, graph_of(folder), noise(card)) >= 5
+
+
+def test_whatever_a_step_takes_it_does_the_same(tmp_path: Path) -> None:
+    folder = model_folder("nmnist")
+    one, other = (Program(graph_of(folder, dt_s)) for dt_s in (1e-4, 1e-4 * 2**9))
+    for counts in noise(load_model(folder).card, 4):
+        np.testing.assert_allclose(one.step(counts)[0], other.step(counts)[0], atol=1e-4)
+
+
+def test_a_membrane_at_the_threshold_spikes() -> None:
+    weights, card = load_weights(model_folder("nmnist") / "model.safetensors")
+    node = nir_graph(card, weights, 1e-3).nodes["stem"]
+    at = np.float32(card.neuron.threshold)
+    assert (at > node.v_threshold).all()
+    assert not (np.nextafter(at, np.float32(0)) > node.v_threshold).any()
+
+
+def test_frames_of_so_many_events_have_a_step_of_a_millisecond() -> None:
+    counted = replace(SPEC, slice=SliceRule(n_events=500))
+    assert default_dt_s(replace(CARD, input=counted)) == UNTIMED_DT_S
+    assert default_dt_s(CARD) == 0.02
+
+
+def test_the_command_writes_a_file_that_nir_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "gestures.nir"
+    assert main(["export", "gestures", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}: gestures, 18 layers, 11 classes, a step is 0.05 s\n"
+    graph = nir.read(out)
+    assert graph.metadata["dt"] == 0.05
+    card = ModelCard.from_json(graph.metadata["livesnn"])
+    assert graph.nodes["stem"].tau.shape == card.states["stem"]
+    again = Program(graph)
+    own = Program(graph_of(model_folder("gestures")))
+    for counts in noise(card, 3):
+        np.testing.assert_array_equal(again.step(counts)[0], own.step(counts)[0])
+
+
+def test_dt_is_of_the_graph_and_the_summary_is_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "n.nir"
+    assert main(["export", "nmnist", str(out), "--dt", "0.0001", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["model"] == "nmnist"
+    assert said["dt"] == 0.0001
+    assert said["octets"] == out.stat().st_size
+    leak = 1 - load_model("nmnist").card.neuron.alpha
+    np.testing.assert_allclose(nir.read(out).nodes["stem"].tau, 0.0001 / leak, rtol=1e-6)
+
+
+def test_the_graph_of_a_step_is_copied_whole(tmp_path: Path) -> None:
+    out = tmp_path / "n.onnx"
+    assert main(["export", "nmnist", str(out)]) == 0
+    assert out.read_bytes() == (model_folder("nmnist") / "model.onnx").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["gestures", "{}/g.pt"], "choose a name that ends in .nir or .onnx"),
+        (["gestures", "{}/none/g.nir"], "make it first"),
+        (["gestures", "{}/there.nir"], "is there already: choose another name"),
+        (["gestures", "{}/g.onnx", "--dt", "0.1"], "--dt is for .nir"),
+        (["gestures", "{}/g.nir", "--dt", "0"], "a step can't take 0 s"),
+        (["gestures", "{}/g.nir", "--dt", "nan"], "a step can't take nan s"),
+        (["gesture", "{}/g.nir"], "'gesture' not found; available: gestures, "),
+    ],
+)
+def test_what_cannot_be_written_is_said(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there.nir").write_bytes(b"mine")
+    assert main(["export", *(each.format(tmp_path) for each in arguments)]) == 1
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["there.nir"]
+    assert (tmp_path / "there.nir").read_bytes() == b"mine"
+
+
+def test_weights_that_do_not_fit_their_card_are_refused(tmp_path: Path) -> None:
+    weights, card = load_weights(model_folder("nmnist") / "model.safetensors")
+    lacking = {name: array for name, array in weights.items() if name != "blocks.1.0.first.conv.weight"}
+    narrow = weights | {"classify.weight": weights["classify.weight"][:, :-64]}
+    for wrong, says in ((lacking, r"blocks\.1\.0\.first\.conv\.weight"), (narrow, "don't fit their card")):
+        save_weights(wrong, tmp_path / "model.safetensors", card)
+        with pytest.raises(ModelError, match=says):
+            graph_of(tmp_path)
