@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QFile, Qt, Signal, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -89,13 +90,44 @@ def _input_words(card: ModelCard) -> str:
     return f"{spec.width} × {spec.height} × {spec.channels}, {what}, at most {spec.count_max} a pixel"
 
 
+def move_to_trash(path: str) -> bool:
+    """Move a file or folder to the system's trash; tell whether it could."""
+    return bool(QFile.moveToTrash(path))
+
+
+def _one_of_own(model: str) -> str:
+    """Return the folder of a model that was taught here, of its name; any other as it is."""
+    named = model in own_models() and model not in shipped_models()
+    return str(own_models_dir() / model) if named else model
+
+
+def _why_kept(model: str, in_use: str) -> str:
+    """Say why a model can't be taken away from the window; "" where it can."""
+    if Path(model).parent != own_models_dir():
+        return "Only what was taught here can be moved to the trash"
+    if model == in_use:
+        return "It is in use: choose another model first"
+    return ""
+
+
 class ModelDialog(Dialog):
-    """Lists the models, shows the card of one, and asks for an engine."""
+    """Lists the models, shows the card of one, and asks for an engine; takes away what was taught here.
+
+    ``to_trash``: as `move_to_trash`.
+    """
 
     chosen = Signal(str, str)  # name or folder, engine
 
-    def __init__(self, model: str, engine: Engine, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        model: str,
+        engine: Engine,
+        parent: QWidget | None = None,
+        *,
+        to_trash: Callable[[str], bool] = move_to_trash,
+    ) -> None:
         super().__init__("Model and engine", parent)
+        self._in_use, self._to_trash = _one_of_own(model), to_trash
         self.models = QListWidget()
         self.models.setFont(style.text_font(15))
         self.models.setFixedWidth(200)
@@ -108,7 +140,7 @@ class ModelDialog(Dialog):
         self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
         self.models.currentItemChanged.connect(self._show)
         self.models.itemDoubleClicked.connect(self.accept)
-        self.add(model, chosen=True)
+        self.add(self._in_use, chosen=True)
         self.resize(820, 560)
 
     def _lay_out(self) -> None:
@@ -120,9 +152,13 @@ class ModelDialog(Dialog):
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         other = QPushButton("Another folder …")
         other.clicked.connect(self._choose_folder)
+        self.trash = QPushButton("Move to the trash")
+        self.trash.clicked.connect(self._throw_away)
         left = QVBoxLayout()
+        left.setSpacing(8)
         left.addWidget(self.models, 1)
         left.addWidget(other)
+        left.addWidget(self.trash)
         body = QHBoxLayout()
         body.setSpacing(20)
         body.addLayout(left)
@@ -167,10 +203,17 @@ class ModelDialog(Dialog):
 
     @Slot()
     def _show(self) -> None:
+        model = self._model(self.models.currentItem())
+        kept = _why_kept(model, self._in_use)
+        self.trash.setEnabled(not kept)
+        self.trash.setToolTip(kept or model)
         try:
-            rows = card_rows(read_card(self._model(self.models.currentItem())))
+            rows = card_rows(read_card(model))
         except ModelError as error:
             rows = [("This model can't be used", str(error))]
+        self._show_rows(rows)
+
+    def _show_rows(self, rows: list[tuple[str, str]]) -> None:
         self.card.setText(
             "".join(
                 f'<p style="margin:0 0 2px 0; font-size:12px"><b>{escape(caption, quote=False)}</b></p>'
@@ -178,6 +221,16 @@ class ModelDialog(Dialog):
                 for caption, text in rows
             )
         )
+
+    @Slot()
+    def _throw_away(self) -> None:
+        """Move the model that is shown to the trash, from where a person can take it back."""
+        row = self.models.currentRow()
+        model = self._model(self.models.item(row))
+        if self._to_trash(model):
+            self.models.takeItem(row)
+        else:
+            self._show_rows([("It can't be moved to the trash", f"Delete the folder yourself: {model}")])
 
     @Slot()
     def _choose_folder(self) -> None:

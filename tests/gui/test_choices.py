@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 import time
 from collections import Counter
@@ -29,7 +30,7 @@ from livesnn.app.dialogs import (
     StreamDialog,
 )
 from livesnn.app.main_window import MainWindow
-from livesnn.app.model_dialog import ModelDialog, card_rows
+from livesnn.app.model_dialog import ModelDialog, card_rows, move_to_trash
 from livesnn.app.playing.demo import SIMULATION, demo
 from livesnn.app.playing.settings import Settings
 from livesnn.card import Accuracy, SliceRule
@@ -422,6 +423,41 @@ def test_the_card_is_told_in_words() -> None:
     by_count = replace(card, input=replace(card.input, slice=SliceRule(n_events=1000)), accuracy=None)
     assert dict(card_rows(by_count))["Frames"] == "one every 1,000 events; 10 make a window"
     assert dict(card_rows(by_count))["Accuracy"] == "not measured"
+
+
+def test_what_was_taught_here_can_be_moved_to_the_trash(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, data = tmp_path / "own", tmp_path / "data"
+    data.mkdir()
+    monkeypatch.setenv("LIVESNN_MODELS", str(own))
+    monkeypatch.setenv("XDG_DATA_HOME", str(data))  # where the trash is on Linux
+    for name in ("first", "second", "used"):
+        write_model(own / name, replace(CARD, name=name))
+    can = [True, False]
+    dialog = ModelDialog("used", "auto", to_trash=lambda path: can.pop(0) and move_to_trash(path))
+    qtbot.addWidget(dialog)
+
+    def choose(name: str) -> None:
+        (item,) = dialog.models.findItems(name, Qt.MatchFlag.MatchExactly)
+        dialog.models.setCurrentItem(item)
+
+    assert Path(dialog.models.currentItem().toolTip()) == own / "used"
+    for name, why in (("used", "in use"), ("nmnist", "Only what was taught here")):
+        choose(name)
+        assert not dialog.trash.isEnabled()
+        assert why in dialog.trash.toolTip()
+    choose("first")
+    qtbot.mouseClick(dialog.trash, Qt.MouseButton.LeftButton)
+    assert not (own / "first").exists()
+    if sys.platform == "linux":
+        assert (data / "Trash" / "files" / "first" / "model.onnx").is_file()
+    assert not dialog.models.findItems("first", Qt.MatchFlag.MatchExactly)
+    choose("second")
+    qtbot.mouseClick(dialog.trash, Qt.MouseButton.LeftButton)
+    assert str(own / "second") in dialog.card.text()
+    assert (own / "second").is_dir()
+    assert dialog.models.findItems("second", Qt.MatchFlag.MatchExactly)
 
 
 def test_the_shipped_models_are_listed(qtbot: QtBot) -> None:
