@@ -17,7 +17,8 @@ import pytest
 from livesnn.bench.slicer import moving_blob
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.cameras import Batch, Device, Driver
+from livesnn.events.cameras import Device, Driver
+from livesnn.events.inivation import Batch, CameraInput, InivationDriver
 from livesnn.events.recorder import Aedat4Writer
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def event_store(events: Events, sensor: Resolution = VGA) -> EventStore:
 
 
 class FakeDriver:
-    """A `livesnn.events.cameras.Driver`: does one item a call, then gives nothing, plugged in until UNPLUG."""
+    """A `livesnn.events.inivation.CameraInput`: does one item a call, then gives nothing, plugged in until UNPLUG."""
 
     def __init__(self, items: Iterable[Item] = (), *, serial: str = SERIAL, sensor: Resolution = VGA) -> None:
         self._items = iter(items)
@@ -133,7 +134,9 @@ class FakeCameras:
         What each look finds, the last one, or at first one camera of SERIAL, from then on.
     """
 
-    def __init__(self, drivers: Iterable[Driver | BaseException], looks: Iterable[list[Device]] = ()) -> None:
+    def __init__(
+        self, drivers: Iterable[CameraInput | BaseException], looks: Iterable[list[Device]] = ()
+    ) -> None:
         self._drivers = iter(drivers)
         self._looks = iter(looks)
         self._seen = [device()]
@@ -148,7 +151,7 @@ class FakeCameras:
         if isinstance(driver, BaseException):
             raise driver
         self.opened.append(serial)
-        return driver
+        return InivationDriver(driver)
 
 
 def batches(

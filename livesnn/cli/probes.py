@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -26,13 +27,18 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).resolve().parents[1]
 _SELF_TEST_S = 2.0  # of the recording: 68 frames
 _SELF_TEST_FRAME_MS = 29.0  # of its model
+DRIVERS = (
+    ("dv_processing", "dv-processing", "iniVation"),
+    ("neuromorphic_drivers", "neuromorphic-drivers", "Prophesee"),
+)
 _AGAIN = "pip install --force-reinstall livesnn"
 
 
 def library(module: str, package: str, *, without: State = "problem") -> Findings:
     """Import a library; ``without`` is the state when that can't be done."""
     try:
-        version = str(getattr(importlib.import_module(module), "__version__", "of unknown version"))
+        loaded = importlib.import_module(module)
+        version = str(getattr(loaded, "__version__", None) or importlib.metadata.version(package))
     except ModuleNotFoundError as error:
         itself = error.name == module
         what = f"{package} isn't installed" if itself else f"{package} needs {error.name}"
@@ -93,13 +99,16 @@ def window() -> Findings:
 
 
 def cameras() -> Findings:
-    """Import dv-processing, and look for cameras."""
-    if importlib.util.find_spec("dv_processing") is None:
-        do = "pip install dv-processing (there is none for Intel Macs, nor for macOS before 15)"
-        what = "dv-processing isn't installed: no cameras, all else works"
-        return Findings((Check("dv-processing", "warning", what, do),))
-    found = library("dv_processing", "dv-processing", without="warning")
-    if found.checks[0].state != "ok":
+    """Import the libraries of vendors' cameras, and look for cameras."""
+    found = Findings()
+    for module, package, vendor in DRIVERS:
+        if importlib.util.find_spec(module) is None:
+            what = f"{package} isn't installed: no cameras of {vendor}, all else works"
+            do = f"pip install {package} (there is none for some computers)"
+            found += Findings((Check(package, "warning", what, do),))
+        else:
+            found += library(module, package, without="warning")
+    if all(check.state != "ok" for check in found.checks):
         return found
     from livesnn.events.cameras import discover
 
@@ -108,7 +117,7 @@ def cameras() -> Findings:
     except SourceError as error:
         return found + Findings((failed("cameras", "warning", error),))
     do = "" if names else "simulate:gestures works without"
-    what = f"cameras: {', '.join(names)}" if names else "no iniVation camera is plugged in"
+    what = f"cameras: {', '.join(names)}" if names else "no event camera is plugged in"
     return found + Findings((Check("cameras", "ok", what, do),))
 
 

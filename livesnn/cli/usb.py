@@ -12,8 +12,13 @@ from pathlib import Path
 from livesnn.cli.findings import Check, Findings
 from livesnn.paths import udev_dir
 
-CAMERAS = {"iniVation": ("152a", "84[01]?"), "Prophesee": ("04b4", "00f[45]")}
-"""Vendor and products by USB. Both vendors' numbers are others' too: sound cards, programmable chips."""
+CAMERAS = {
+    "iniVation": ("152a", "84[01]?"),
+    "Prophesee": ("04b4", "00f[45]"),
+    "CenturyArks": ("31f7", "000[34]"),
+    "IDS": ("1409", "8e00"),
+}
+"""Vendor and products by USB. Some vendors' numbers are others' too: sound cards, programmable chips."""
 
 RULE_FOLDERS = tuple(
     Path(root, "udev/rules.d") for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
@@ -67,9 +72,6 @@ def usb_permissions(devices: Path, nodes: Path, let_in: str) -> list[Check]:
         if not os.access(node, os.R_OK | os.W_OK):
             do = f"{let_in}; then plug it in again"
             checks.append(Check("usb permission", "problem", f"{what} may not be opened by you", do))
-        elif makers[0] == "Prophesee":
-            do = "record with its own program, and open the .raw file"
-            checks.append(Check("usb permission", "warning", f"{what} isn't supported live yet", do))
         else:
             checks.append(Check("usb permission", "ok", f"{what} may be opened by you"))
     return checks

@@ -1,27 +1,21 @@
-"""iniVation cameras by dv-processing, which is imported when one is looked for. Not here: coming back (live.py)."""
+"""Event cameras of any vendor: looking for them, opening one. Not here: drivers (inivation.py, prophesee.py)."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from types import ModuleType
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.formats.tidy import tidy
 from livesnn.events.live import Live, Notify, QuietTime, SourceLost, ignore
 
 DELIVERED_US = 100_000
-"""Of `QuietTime`: the driver delivers every 10 ms, and a busy computer may hold it up."""
+"""Of `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up."""
 
-_POLL_S = 0.001  # the driver has no read that waits; its packets come every 10 ms
-_SIZES = {"DVS128": Resolution(128, 128), "DVXPLORER_M": Resolution(640, 480)}  # the models of one size only
-_DRIVER_ERRORS = (RuntimeError, IndexError, ValueError, OSError)  # what C++ exceptions become
+_POLL_S = 0.001  # drivers' packets come every 10 ms
 
 
 @dataclass(frozen=True)
@@ -35,31 +29,29 @@ class Device:
     resolution: Resolution | None
 
 
-class Batch(Protocol):
-    """dv_processing.EventStore, as far as it is used."""
-
-    def numpy(self) -> npt.NDArray[np.void]:
-        """Return the events with fields timestamp (µs), x, y (int16), polarity (0, 1): a copy."""
-        ...
-
-
 class Driver(Protocol):
-    """dv_processing.io.camera.CameraInputBase, as far as it is used: an open camera, closed when deleted."""
+    """An open camera; used from one thread at a time."""
 
-    def getCameraName(self) -> str:  # noqa: N802
-        """Return model and serial number, "DVXplorer_DXA00093"."""
+    @property
+    def name(self) -> str:
+        """Model and serial number: "DVXplorer DXA00093"."""
         ...
 
-    def getEventResolution(self) -> tuple[int, int] | None:  # noqa: N802
-        """Return width and height."""
+    @property
+    def resolution(self) -> Resolution:
+        """Sensor size in pixels."""
         ...
 
-    def getNextEventBatch(self) -> Batch | None:  # noqa: N802
-        """Return what has come since the last call, without waiting."""
+    def poll(self) -> Events | None:
+        """Return what has come since the last call, in the driver's order, after some milliseconds at most.
+
+        None, or no events: nothing has. Raises SourceLost when the camera has been unplugged; everything it sent has
+        been returned then.
+        """
         ...
 
-    def isRunning(self) -> bool:  # noqa: N802
-        """Return whether it is still plugged in and working."""
+    def close(self) -> None:
+        """Let go of the camera; safe to call twice."""
         ...
 
 
@@ -67,7 +59,7 @@ class Cameras(Protocol):
     """What is plugged in, and how to open it."""
 
     def discover(self) -> list[Device]:
-        """Return the cameras found, in the driver's order."""
+        """Return the cameras found, in the driver's order. Raises SourceError where they can't be looked for."""
         ...
 
     def open(self, serial: str) -> Driver:
@@ -75,9 +67,49 @@ class Cameras(Protocol):
         ...
 
 
+class EveryVendor:
+    """`Cameras` of several vendors, one after the other; one that can't be looked for hides no other's.
+
+    Parameters
+    ----------
+    vendors
+        By default iniVation and Prophesee.
+    """
+
+    def __init__(self, vendors: Sequence[Cameras] | None = None) -> None:
+        if vendors is None:
+            from livesnn.events.inivation import InivationCameras
+            from livesnn.events.prophesee import PropheseeCameras
+
+            vendors = (InivationCameras(), PropheseeCameras())
+        self._vendors = vendors
+        self._of: dict[str, Cameras] = {}
+
+    def discover(self) -> list[Device]:
+        """Return all that is plugged in. Raises the first vendor's SourceError where nothing could be looked for."""
+        found: dict[str, Device] = {}
+        failed = []
+        for vendor in self._vendors:
+            try:
+                seen = vendor.discover()
+            except SourceError as error:
+                failed.append(error)
+                continue
+            for device in seen:
+                self._of.setdefault(device.serial, vendor)
+                found.setdefault(device.serial, device)
+        if len(failed) == len(self._vendors):
+            raise failed[0]
+        return list(found.values())
+
+    def open(self, serial: str) -> Driver:
+        """Open the camera by the vendor that found it. Raises SourceError."""
+        return self._of[serial].open(serial)
+
+
 def discover() -> list[Device]:
-    """Return the cameras that are plugged in. Raises SourceError where dv-processing isn't installed."""
-    return InivationCameras().discover()
+    """Return the cameras that are plugged in. Raises SourceError where no vendor's can be looked for."""
+    return EveryVendor().discover()
 
 
 def open_camera(uri: str, *, notify: Notify = ignore, cameras: Cameras | None = None) -> EventSource:
@@ -88,14 +120,14 @@ def open_camera(uri: str, *, notify: Notify = ignore, cameras: Cameras | None = 
     uri, notify
         As for `livesnn.sources.open_source`.
     cameras
-        Where to look; iniVation's by default.
+        Where to look; by default every vendor's.
 
     Raises
     ------
     SourceError
-        When there is no such camera, it can't be opened, or dv-processing isn't installed.
+        When there is no such camera, it can't be opened, or none can be looked for.
     """
-    looked_at = InivationCameras() if cameras is None else cameras
+    looked_at = EveryVendor() if cameras is None else cameras
     serial = uri.partition(":")[2] or _first(looked_at.discover()).serial
     return Live(lambda: _connect(looked_at, serial), notify=notify, serial=serial)
 
@@ -123,8 +155,7 @@ def _connect(cameras: Cameras, serial: str) -> CameraConnection:
 class CameraConnection:
     """An open camera, a `livesnn.events.live.Connection`; used from one thread at a time.
 
-    Its times are µs of the camera's own clock, by dv-processing offset to about Unix time; only their differences
-    are relied on here.
+    Its times are µs of the camera's own clock; only their differences are relied on here.
 
     Parameters
     ----------
@@ -135,16 +166,10 @@ class CameraConnection:
     """
 
     def __init__(self, driver: Driver, *, clock: Callable[[], float] = time.monotonic) -> None:
-        try:
-            size, name = driver.getEventResolution(), driver.getCameraName()
-        except _DRIVER_ERRORS as error:
-            raise SourceError(f"the camera can't be read ({_reason(error)}): plug it in again") from error
-        if size is None:
-            raise SourceError(f"camera {name} has no events: choose an event camera of `livesnn devices`")
         self._driver: Driver | None = driver
         self._clock = clock
-        self._name = f"camera {name.replace('_', ' ')}"
-        self._resolution = Resolution(int(size[0]), int(size[1]))
+        self._name = f"camera {driver.name}"
+        self._resolution = driver.resolution
         self._counters = SourceCounters()
         self._newest_us: int | None = None
         self._quiet = QuietTime(DELIVERED_US, clock)
@@ -187,22 +212,14 @@ class CameraConnection:
 
     def close(self) -> None:
         """Let go of the camera; safe to call twice."""
-        self._driver = None  # its destructor closes it
+        if self._driver is not None:
+            self._driver.close()
+        self._driver = None
 
     def _poll(self) -> Events | None:
-        """Return what there is, without waiting; None when there is nothing."""
         if self._driver is None:
             raise SourceLost(f"{self._name} is closed: open it again")
-        try:
-            batch = self._driver.getNextEventBatch()
-            if batch is not None:
-                return _as_events(batch.numpy())
-            running = self._driver.isRunning()
-        except _DRIVER_ERRORS as error:
-            raise SourceLost(f"{self._name} is lost ({_reason(error)}): plug it in again") from error
-        if not running:
-            raise SourceLost(f"{self._name} is lost (unplugged or switched off): plug it in again")
-        return None
+        return self._driver.poll()
 
     def _put_right(self, packet: Events) -> Events:
         packet = tidy(packet, self._resolution, self._newest_us, self._counters)
@@ -211,58 +228,3 @@ class CameraConnection:
             self._quiet.hear(self._newest_us)
             self._counters.events += packet.size
         return packet
-
-
-class InivationCameras:
-    """`Cameras` by dv-processing, imported here; every method raises SourceError where it isn't installed."""
-
-    def discover(self) -> list[Device]:
-        """Return what is plugged in, by USB."""
-        driver = _dv_camera()
-        try:
-            return [_describe(found.cameraModel.name, found.serialNumber) for found in driver.discover()]
-        except _DRIVER_ERRORS as error:
-            raise SourceError(
-                f"cameras can't be looked for ({_reason(error)}): check USB and its permissions"
-            ) from error
-
-    def open(self, serial: str) -> Driver:
-        """Open the camera of that serial number. Raises SourceError."""
-        try:
-            driver: Driver = _dv_camera().open(serial)
-        except _DRIVER_ERRORS as error:
-            raise SourceError(
-                f"camera:{serial} can't be opened ({_reason(error)}): close other programs that use it, and "
-                f"check the permission to use it (udev rules on Linux)"
-            ) from error
-        return driver
-
-
-def _dv_camera() -> ModuleType:
-    try:
-        import dv_processing
-    except ImportError as error:
-        raise SourceError(
-            "cameras need dv-processing, which isn't installed: pip install dv-processing (there is none "
-            "for Intel Macs)"
-        ) from error
-    camera: ModuleType = dv_processing.io.camera
-    return camera
-
-
-def _describe(model: str, serial: str) -> Device:
-    return Device("camera", f"camera:{serial}", model, serial, _SIZES.get(model))
-
-
-def _as_events(stored: npt.NDArray[np.void]) -> Events:
-    """Return dv-processing's events as EVENTS_DTYPE; a negative coordinate becomes one beyond any sensor."""
-    events = np.empty(stored.size, EVENTS_DTYPE)
-    for name, theirs in (("t", "timestamp"), ("x", "x"), ("y", "y"), ("p", "polarity")):
-        events[name] = stored[theirs]
-    return events
-
-
-def _reason(error: BaseException) -> str:
-    """Return what an error of dv-processing says, without where in its source and the stack trace."""
-    lines = [line.strip() for line in str(error).partition("Stacktrace")[0].splitlines() if line.strip()]
-    return lines[-1].removeprefix("RuntimeError: ") if lines else type(error).__name__

@@ -17,11 +17,11 @@ from livesnn.events.cameras import (
     DELIVERED_US,
     CameraConnection,
     Device,
-    InivationCameras,
     discover,
     open_camera,
 )
 from livesnn.events.frames import Slicer, frames
+from livesnn.events.inivation import InivationCameras, InivationDriver
 from livesnn.events.live import SourceLost
 from tests.fake_camera import (
     SERIAL,
@@ -56,7 +56,7 @@ def ticking(step_s: float) -> Callable[[], float]:
 
 
 def connection(*items: Item, step_s: float = 0.005) -> CameraConnection:
-    return CameraConnection(FakeDriver(items), clock=ticking(step_s))
+    return CameraConnection(InivationDriver(FakeDriver(items)), clock=ticking(step_s))
 
 
 def arrays(*packets: Events) -> list[ArrayBatch]:
@@ -282,6 +282,7 @@ class TestOpening:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "dv_processing", None)
+        monkeypatch.setitem(sys.modules, "neuromorphic_drivers", None)
         for call in (discover, lambda: open_camera("camera")):
             with pytest.raises(SourceError, match="pip install dv-processing"):
                 call()
@@ -316,7 +317,7 @@ class TestFakeCamera:
     @pytest.mark.parametrize("stores", [True, False])
     def test_its_packets_go_on_in_time_for_ever(self, stores: bool) -> None:
         driver = FakeDriver(batches(0.1, stores=stores))
-        packets = [CameraConnection(driver).read(1.0) for _ in range(25)]
+        packets = [CameraConnection(InivationDriver(driver)).read(1.0) for _ in range(25)]
         whole = np.concatenate([packet for packet in packets if packet is not None])
         assert np.all(np.diff(whole["t"]) >= 0)
         assert whole["t"][-1] > 240_000

@@ -200,14 +200,12 @@ def test_a_camera_that_may_not_be_opened_is_a_problem(tmp_path: Path) -> None:
     assert "udevadm" in check.do
 
 
-@pytest.mark.parametrize(
-    ("vendor", "product", "state"), [("152a", "841a", "ok"), ("04b4", "00f5", "warning")]
-)
-def test_a_camera_that_may_be_opened(tmp_path: Path, vendor: str, product: str, state: str) -> None:
+@pytest.mark.parametrize(("vendor", "product"), [("152a", "841a"), ("04b4", "00f5"), ("31f7", "0003")])
+def test_a_camera_that_may_be_opened(tmp_path: Path, vendor: str, product: str) -> None:
     devices, nodes = plug_in(tmp_path, vendor, product)
     (nodes / "001").mkdir(parents=True)
     (nodes / "001" / "007").touch()
-    assert [check.state for check in usb_permissions(devices, nodes, "")] == [state]
+    assert [check.state for check in usb_permissions(devices, nodes, "")] == ["ok"]
 
 
 def test_a_sound_card_of_the_same_vendor_is_no_camera(tmp_path: Path) -> None:
