@@ -11,12 +11,13 @@ from livesnn.events.live import Notify, ignore
 from livesnn.files import expanded
 from livesnn.progress import Progress, untold
 
-_LIVE = ("camera:", "tcp://", "simulate:")
+_LIVE = ("camera:", "webcam:", "tcp://", "simulate:")
+_FIRST = ("camera", "webcam")
 
 
 def is_live(uri: str) -> bool:
-    """Whether ``uri`` names a camera, a stream or the simulator, and no file of that name is there."""
-    return (uri == "camera" or uri.startswith(_LIVE)) and not os.path.lexists(expanded(uri))
+    """Whether ``uri`` names a camera, a webcam, a stream or the simulator, and no file of that name is there."""
+    return (uri in _FIRST or uri.startswith(_LIVE)) and not os.path.lexists(expanded(uri))
 
 
 def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress = untold) -> EventSource:
@@ -25,8 +26,8 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
     Parameters
     ----------
     uri
-        A path; ``camera``, ``camera:SERIAL``; ``tcp://HOST:PORT``; ``simulate:gestures[:SEED]``,
-        ``simulate:digits[:SEED]`` (frames, for a model of video).
+        A path; ``camera``, ``camera:SERIAL``; ``webcam``, ``webcam:NUMBER``; ``tcp://HOST:PORT``;
+        ``simulate:gestures[:SEED]``, ``simulate:digits[:SEED]`` (frames, for a model of video).
     notify
         Told when a live source is lost and when it is back; called in the thread that iterates.
     progress
@@ -46,7 +47,7 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
         raise SourceError("the source is empty: give the path of a recording, or camera")
     if isinstance(uri, str) and is_live(name):
         return _open_live(name, notify)
-    if name.startswith(("webcam:", "unix://", "http://", "https://", "rtsp://")):
+    if name.startswith(("unix://", "http://", "https://", "rtsp://")):
         raise SourceError(
             f"{name}: {name.split(':')[0]} sources are not supported yet: give a recording or camera"
         )
@@ -80,6 +81,10 @@ def _open_live(name: str, notify: Notify) -> EventSource:
         from livesnn.simulate.opening import open_simulation
 
         return open_simulation(name)
+    if name.startswith("webcam"):
+        from livesnn.events.webcam import open_webcam
+
+        return open_webcam(name, notify=notify)
     from livesnn.events.cameras import open_camera
 
     return open_camera(name, notify=notify)

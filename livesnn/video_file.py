@@ -36,7 +36,7 @@ class Reading:
     """
 
     def __init__(self, path: Path, fps: Fraction) -> None:
-        _silence()
+        silence()
         self._path = path
         self._interval_ms = 1000 / float(fps)
         self.next_frame = 0  # its number
@@ -103,7 +103,7 @@ def _capture(path: Path) -> cv2.VideoCapture:
 
 
 @cache
-def _silence() -> None:
+def silence() -> None:
     """Stop OpenCV and FFmpeg from writing to stdout and stderr, unless the user's environment asks for it."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET; OpenCV reads it with every opening
     if "OPENCV_LOG_LEVEL" not in os.environ:

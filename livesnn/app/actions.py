@@ -45,6 +45,7 @@ TURN = "Rotate clockwise"
 ENTRIES = (
     Entry("open", "File", "Open a recording …", ("Ctrl+O",)),
     Entry("camera", "File", "Connect a camera …", ("Ctrl+K",)),
+    Entry("webcam", "File", "Use a webcam", ("Ctrl+Shift+K",)),
     Entry("stream", "File", "Network stream …", ("Ctrl+N",)),
     Entry("demo", "File", "Watch the demo", ("Ctrl+D",)),
     Entry("turning", "File", "Watch digits turn", ("Ctrl+Shift+T",)),
@@ -96,7 +97,7 @@ LABELS = tuple(
     entry for entry in ENTRIES if entry.kind == "label"
 )  # a key each; a person reads one line of them
 MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")
-SOURCES = ("open", "camera", "stream", "demo", "turning")  # and then the recent ones
+SOURCES = ("open", "camera", "webcam", "stream", "demo", "turning")  # and then the recent ones
 
 
 class Actions:

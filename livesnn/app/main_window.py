@@ -134,6 +134,7 @@ class MainWindow(WindowLayout):
         for wanted, name in (
             (view.camera_wanted, "camera"),
             (view.file_wanted, "open"),
+            (view.webcam_wanted, "webcam"),
             (view.stream_wanted, "stream"),
             (view.demo_wanted, "demo"),
             (transport.record_wanted, "record"),

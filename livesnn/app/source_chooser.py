@@ -16,6 +16,7 @@ from livesnn.files import expanded
 from livesnn.paths import recordings_dir
 from livesnn.sources import is_live
 
+WEBCAM = "webcam"
 FILE_FILTER = (
     "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5);;"
     "Videos (*.avi *.mp4 *.mov *.m4v *.mkv *.webm);;All files (*)"
@@ -48,6 +49,7 @@ class SourceChooser:
         return {
             "open": self.choose_file,
             "camera": self.choose_camera,
+            "webcam": lambda: self.open(WEBCAM),
             "stream": self.choose_stream,
             "demo": lambda: self._watch(demo()),
             "turning": lambda: self._watch(turning_demo()),
@@ -93,11 +95,11 @@ class SourceChooser:
             self.folder = folder
 
     def remember(self, source: str) -> None:
-        """Keep a source that could be opened among the recent ones; the demos are always there."""
+        """Keep a source that could be opened among the recent ones; those of the menu are always there."""
         if not is_live(source):
             source = str(expanded(source).absolute())
         shown = demo()
-        if source not in (SIMULATION, TURNING) and (shown is None or source != shown.source):
+        if source not in (SIMULATION, TURNING, WEBCAM) and (shown is None or source != shown.source):
             self._settings.change(recent=with_recent(self._settings.now.recent, source))
 
 

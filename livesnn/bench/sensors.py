@@ -6,12 +6,14 @@ from dataclasses import replace
 from statistics import fmean
 
 import numpy as np
+import numpy.typing as npt
 
 from livesnn.bench.transfer import wilson
 from livesnn.errors import DataError
-from livesnn.events import Resolution
+from livesnn.events import Events, Resolution, emulate
 from livesnn.events.frames import stack_clip
 from livesnn.infer import Model, load_model
+from livesnn.simulate.filmed import gesture_pictures
 from livesnn.simulate.gestures import gesture_clip
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.datasets.clips import Clips, Frames
@@ -26,9 +28,10 @@ def bench_sensors(model: str, people: int) -> dict[str, object]:
 
     Returns
     -------
-    For each sensor its mean ``events_per_s`` and, of ``n`` clips, which share is right with its 95 % interval
-    (Wilson): with counts ``scaled`` by area, as `Slicer` does it, and ``as_they_come``; each with the state reset at
-    each clip and carried from clip to clip in a shuffled order.
+    For each sensor, and for a "webcam" whose pictures are made events of (`Emulator`), its mean ``events_per_s`` and,
+    of ``n`` clips, which share is right with its 95 % interval (Wilson): with counts ``scaled`` by area, as `Slicer`
+    does it, and ``as_they_come``; each with the state reset at each clip and carried from clip to clip in a shuffled
+    order.
 
     Raises
     ------
@@ -39,10 +42,13 @@ def bench_sensors(model: str, people: int) -> dict[str, object]:
     card = loaded.card
     if card.classes != GESTURES or card.input.slice.delta_t_us is None or card.input.cell_pixels is None:
         raise DataError(f"{card.name} doesn't scale counts of gestures by area: give --model gestures")
-    return {f"{sensor.width}x{sensor.height}": _measured(loaded, sensor, people) for sensor in SENSORS}
+    return {
+        **{f"{sensor.width}x{sensor.height}": _measured(loaded, sensor, people) for sensor in SENSORS},
+        "webcam": _measured(loaded, emulate.RESOLUTION, people, filmed=True),
+    }
 
 
-def _measured(model: Model, sensor: Resolution, people: int) -> dict[str, object]:
+def _measured(model: Model, sensor: Resolution, people: int, *, filmed: bool = False) -> dict[str, object]:
     scaled = model.card.input
     specs = {"scaled": scaled, "as_they_come": replace(scaled, cell_pixels=None)}
     frames: dict[str, list[Frames]] = {name: [] for name in specs}
@@ -50,7 +56,10 @@ def _measured(model: Model, sensor: Resolution, people: int) -> dict[str, object
     performed = [(gesture, seed) for gesture in GESTURES for seed in range(people)]
     rates = []
     for gesture, seed in performed:
-        events = gesture_clip(gesture, seed, seconds, use="validation", resolution=sensor)
+        if filmed:
+            events = _emulated(*gesture_pictures(gesture, seed, seconds, use="validation"))
+        else:
+            events = gesture_clip(gesture, seed, seconds, use="validation", resolution=sensor)
         rates.append(len(events) / seconds)
         for name, spec in specs.items():
             frames[name].append(stack_clip(events, spec.slice, sensor, spec, spec.window))
@@ -60,6 +69,13 @@ def _measured(model: Model, sensor: Resolution, people: int) -> dict[str, object
         name: _shares(model, Clips(np.stack(each), labels, names, GESTURES)) for name, each in frames.items()
     }
     return {"events_per_s": fmean(rates), "n": len(performed), **shares}
+
+
+def _emulated(pictures: npt.NDArray[np.uint8], times_us: npt.NDArray[np.int64]) -> Events:
+    """Return the events that are made of a webcam's pictures, from its second one on."""
+    emulator = emulate.Emulator()
+    packets = [emulator.push(picture, int(t_us)) for picture, t_us in zip(pictures, times_us, strict=True)]
+    return np.concatenate(packets)
 
 
 def _shares(model: Model, clips: Clips) -> dict[str, tuple[float, float, float]]:

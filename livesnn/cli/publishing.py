@@ -41,8 +41,8 @@ def publish(
     Parameters
     ----------
     source
-        camera, camera:SERIAL, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a recording of
-        events, in its own time.
+        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
+        recording of events, in its own time.
     decisions_port
         Where programs get a line of JSON a frame, as livesnn run --json --every frame has them; default: 7780, or
         none where --events-port is given alone. Try it: nc localhost 7780

@@ -47,8 +47,8 @@ def run(
     Parameters
     ----------
     source
-        Recording, as fast as it can be read; or camera, camera:SERIAL, tcp://HOST:PORT, simulate:gestures or
-        simulate:digits, until Ctrl-C.
+        Recording, as fast as it can be read; or camera, camera:SERIAL, webcam (events are made of its pictures),
+        tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C.
     model
         Name of a shipped model, or a model folder; default: gestures, of simulate:digits mnist-seq2.
     engine
@@ -116,7 +116,7 @@ def record(
     Parameters
     ----------
     source
-        camera, camera:SERIAL, tcp://HOST:PORT, simulate:gestures, or a recording.
+        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures, or a recording.
     out
         The .aedat4 file to write; never one that exists.
     seconds

@@ -37,9 +37,9 @@ def teach(
     gesture
         What to call it; if MODEL was taught a gesture of this name, it learns more of that, as of another person.
     sources
-        Recordings in which it is performed all the time; or camera, camera:SERIAL, tcp://HOST:PORT, simulate:flap:
-        then perform it once it says so, after three seconds. Four seconds or more; of several people, if others than
-        you are to be recognised. Of a recording with labels, where the label GESTURE holds.
+        Recordings in which it is performed all the time; or camera, camera:SERIAL, webcam, tcp://HOST:PORT,
+        simulate:flap: then perform it once it says so, after three seconds. Four seconds or more; of several people,
+        if others than you are to be recognised. Of a recording with labels, where the label GESTURE holds.
     model
         Name of a model, or a model folder; one that was taught before learns another gesture.
     out

@@ -26,8 +26,8 @@ def gui(
     Parameters
     ----------
     source
-        Recording, camera, camera:SERIAL, tcp://HOST:PORT, simulate:gestures, or a video or simulate:digits
-        for a model of video; default: the demo.
+        Recording, camera, camera:SERIAL, webcam (events are made of its pictures), tcp://HOST:PORT,
+        simulate:gestures, or a video or simulate:digits for a model of video; default: the demo.
     model
         Name of a shipped model, or a model folder; default: the demo's, or the one chosen last in the window.
     engine

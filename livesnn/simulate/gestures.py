@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from livesnn.errors import SourceError
 from livesnn.events import Events, Resolution
 from livesnn.simulate.body import Limbs
 from livesnn.simulate.film import FRAME_US, Film
 from livesnn.simulate.motions import EVERYDAY, GESTURES, NOTHING, PEOPLE, perform
-from livesnn.simulate.scene import LAMP_SHARE, draw_scene, shapes_of
+from livesnn.simulate.scene import LAMP_SHARE, Scene, draw_scene, shapes_of
 
 RESOLUTION = Resolution(128, 128)
 
@@ -65,16 +66,32 @@ def gesture_clip(
     seed
         Of body, background, sensor and movement.
     """
+    scene, limbs, times_us, rng = performance(gesture, seed, seconds, use=use, resolution=resolution)
+    events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs.part(1)), times_us[1:])
+    events = events[events["t"] >= WARM_UP_US]
+    events["t"] -= WARM_UP_US
+    return events[events["t"] < round(seconds * 1e6)]
+
+
+class Performance(NamedTuple):
+    """One person performing one gesture: poses at ``times_us`` [T], each `FRAME_US`; ``rng`` draws the rest."""
+
+    scene: Scene
+    limbs: Limbs
+    times_us: npt.NDArray[np.int64]
+    rng: np.random.Generator
+
+
+def performance(
+    gesture: str, seed: int, seconds: float, *, use: Use, resolution: Resolution = RESOLUTION
+) -> Performance:
+    """Return what `gesture_clip` films; raises SourceError for what is no gesture."""
     if gesture not in PEOPLE:
         raise SourceError(f"no gesture {gesture!r}; there is: {', '.join(PEOPLE)}")
     rng = gesture_random(use, seed, gesture)
     scene = draw_scene(rng, resolution)
     times_us = np.arange(0, round(seconds * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)
-    limbs = perform(gesture, times_us / 1e6, rng)
-    events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs.part(1)), times_us[1:])
-    events = events[events["t"] >= WARM_UP_US]
-    events["t"] -= WARM_UP_US
-    return events[events["t"] < round(seconds * 1e6)]
+    return Performance(scene, perform(gesture, times_us / 1e6, rng), times_us, rng)
 
 
 def gesture_random(use: Use, seed: int, gesture: str | None = None) -> np.random.Generator:

@@ -68,6 +68,13 @@ def _camera(painter: QPainter) -> None:
     _line(painter, (8.5, 7), (10, 4.5), (14, 4.5), (15.5, 7))
 
 
+def _webcam(painter: QPainter) -> None:
+    painter.drawEllipse(QPointF(12, 10), 6.2, 6.2)
+    painter.drawEllipse(QPointF(12, 10), 2.2, 2.2)
+    _line(painter, (12, 16.2), (12, 19.5))
+    _line(painter, (7.5, 19.5), (16.5, 19.5))
+
+
 def _file(painter: QPainter) -> None:
     _line(painter, (3.5, 8), (3.5, 18.5), (20.5, 18.5), (20.5, 8), (12, 8), (10, 5.5), (3.5, 5.5), (3.5, 8))
 
@@ -107,6 +114,7 @@ _OUTLINED: dict[str, Callable[[QPainter], None]] = {
     "close": _close,
     "chevron": _chevron,
     "camera": _camera,
+    "webcam": _webcam,
     "file": _file,
     "stream": _stream,
     "demo": _demo,

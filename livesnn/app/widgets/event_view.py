@@ -39,6 +39,7 @@ class EventView(QFrame):
 
     camera_wanted = Signal()
     file_wanted = Signal()
+    webcam_wanted = Signal()
     stream_wanted = Signal()
     demo_wanted = Signal()
 
@@ -53,6 +54,7 @@ class EventView(QFrame):
         wanted = {
             "camera": self.camera_wanted,
             "file": self.file_wanted,
+            "webcam": self.webcam_wanted,
             "stream": self.stream_wanted,
             "demo": self.demo_wanted,
         }

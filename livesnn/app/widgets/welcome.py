@@ -35,8 +35,9 @@ class Way:
 
 
 WAYS = (
-    Way("camera", "Connect a camera", "An event camera", "Camera"),
+    Way("camera", "Event camera", "Connect one by USB", "Camera"),
     Way("file", "Open a recording", "Or drop it on this window", "Recording"),
+    Way("webcam", "Use a webcam", "Events are made of its pictures", "Webcam"),
     Way("stream", "Network stream", "Events from another computer", "Stream"),
 )
 DEMO = Way("demo", "Watch the demo", "Nothing to connect: see the network decide", "Demo")
@@ -68,7 +69,7 @@ class Choice(QAbstractButton):
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """Return room for icon and title."""
-        return QSize(112, 48 if self._wide else 92)
+        return QSize(90, 48 if self._wide else 92)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 (Qt's name)
         """Choose with Enter too: the space bar may be the window's."""
@@ -103,7 +104,7 @@ class Choice(QAbstractButton):
         roomy = height >= (60 if self._wide else 145)
         if not self._wide:
             top = 22 if roomy else (height - _ICON - 26) // 2
-            title = QRect(8, top + _ICON + (14 if roomy else 2), width - 16, 24)
+            title = QRect(3, top + _ICON + (14 if roomy else 2), width - 6, 24)
             hint = QRect(12, title.bottom() + 3, width - 24, height - title.bottom() - 8)
             return QRect((width - _ICON) // 2, top, _ICON, _ICON), title, hint if roomy else QRect()
         icon = QRect(22, (height - _ICON) // 2, _ICON, _ICON)

@@ -1,0 +1,78 @@
+"""Pictures of an ordinary camera become events, as a DVS in its place might have seen them. Not here: the camera.
+
+After v2e (Hu et al. 2021, "v2e: From Video Frames to Realistic DVS Events", CVPRW), without its interpolation of
+movements: between two pictures each pixel's logarithm goes in a line, which for frames of 50 ms is enough
+(`livesnn bench sensors` measures it).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.dvs_pixel import DvsPixels, DvsPixelSpec, DvsState, FloatImage
+
+RESOLUTION = Resolution(128, 128)
+PIXEL = DvsPixelSpec(threshold_on=0.15, threshold_off=0.15, leak_hz=0.0, noise_hz=0.0)
+"""Of a DVS without noise of its own: the camera has some."""
+
+LONGEST_US = 500_000
+"""A picture that comes so long after the last one begins anew: nobody knows what was between."""
+
+_MOST_EXPOSURE = 20.0  # beyond, or below its inverse, it begins anew too
+_BLACK = np.float32(1e-3)  # what is darker says nothing of the exposure
+
+_CODED = np.arange(256) / 255
+_LINEAR = np.where(_CODED <= 0.04045, _CODED / 12.92, ((_CODED + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+class Emulator:
+    """A sensor of `RESOLUTION` behind another camera's lens; of one thread at a time.
+
+    Parameters
+    ----------
+    seed
+        Of the sensor's mismatch.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._random = np.random.default_rng(seed)
+        self._pixels = DvsPixels(PIXEL, RESOLUTION, self._random)
+        self._before: FloatImage | None = None
+        self._exposure = 1.0  # of the last picture, the first one's being 1
+        self._state: DvsState | None = None
+
+    def push(self, picture: npt.NDArray[np.uint8], t_us: int) -> Events:
+        """Return the events after the last picture up to this one, at ``t_us``, later; none for a first one.
+
+        How bright the picture is as a whole doesn't matter: the camera's exposure, a lamp switched on or one that
+        flickers are no events.
+
+        Parameters
+        ----------
+        picture
+            uint8 [H, W, 3], BGR, gamma-coded as sRGB (IEC 61966-2-1); its largest centred square is seen.
+        """
+        light, before = _seen(picture), self._before
+        self._before = light
+        if before is not None:
+            self._exposure *= float(np.median((light + _BLACK) / (before + _BLACK)))
+        known = 1 / _MOST_EXPOSURE < self._exposure < _MOST_EXPOSURE
+        if self._state is None or not known or t_us - self._state.t_us > LONGEST_US:
+            self._exposure = 1.0
+            self._state = self._pixels.initial_state(light, t_us, self._random)
+            return np.empty(0, EVENTS_DTYPE)
+        even = light / np.float32(self._exposure)
+        events, self._state = self._pixels.sequence(even[None], np.array([t_us]), self._state)
+        return events
+
+
+def _seen(picture: npt.NDArray[np.uint8]) -> FloatImage:
+    """Return a picture's largest centred square as luminance of 0 to 1, float32 [128, 128]."""
+    side = min(picture.shape[:2])
+    top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
+    grey = cv2.cvtColor(picture[top : top + side, left : left + side], cv2.COLOR_BGR2GRAY)
+    scaled = cv2.resize(_LINEAR[grey], RESOLUTION, interpolation=cv2.INTER_AREA)
+    return np.asarray(scaled, np.float32)

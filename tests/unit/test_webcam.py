@@ -1,0 +1,190 @@
+"""A webcam's pictures become events: what is seen, what isn't, losing it, and simulated people in front of one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from livesnn.errors import SourceError
+from livesnn.events import EVENTS_DTYPE, Events
+from livesnn.events.emulate import LONGEST_US, RESOLUTION, Emulator
+from livesnn.events.frames import Slicer
+from livesnn.events.live import SourceLost
+from livesnn.events.webcam import WebcamConnection, open_webcam
+from livesnn.infer import load_model
+from livesnn.simulate.filmed import FPS, gesture_pictures
+from livesnn.sources import is_live, open_source
+
+Picture = npt.NDArray[np.uint8]
+
+
+def picture(bar: int = -1, level: int = 80, size: tuple[int, int] = (240, 320)) -> Picture:
+    """Return a grey picture with a brighter bar, 40 pixels wide, from column ``bar`` on."""
+    shown = np.full((*size, 3), level, np.uint8)
+    if bar >= 0:
+        shown[:, bar : bar + 40] = 200
+    return shown
+
+
+class FakeCapture:
+    """A `cv2.VideoCapture`: gives these pictures, an error raised instead, then none."""
+
+    def __init__(self, pictures: Iterable[Picture | Exception] = (), *, opened: bool = True) -> None:
+        self._pictures = iter(pictures)
+        self._opened = opened
+        self.released = 0
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return self._opened
+
+    def read(self) -> tuple[bool, Picture | None]:
+        given = next(self._pictures, None)
+        if isinstance(given, Exception):
+            raise given
+        return given is not None, given
+
+    def release(self) -> None:
+        self.released += 1
+
+
+def ticking(step_s: float = 1 / FPS) -> Callable[[], float]:
+    ticks = itertools.count()
+    return lambda: 5.0 + next(ticks) * step_s
+
+
+def pushed(pictures: Iterable[Picture], step_us: int = 33_333) -> list[Events]:
+    emulator = Emulator()
+    return [emulator.push(shown, number * step_us) for number, shown in enumerate(pictures)]
+
+
+def test_a_bar_that_moves_makes_events_at_its_edges_between_the_pictures() -> None:
+    nothing, moved = pushed([picture(140), picture(160)])
+    assert nothing.size == 0
+    assert moved.dtype == EVENTS_DTYPE
+    assert np.all(np.diff(moved["t"]) >= 0)
+    assert 0 < moved["t"][0] <= moved["t"][-1] <= 33_333
+    # Of 320×240 the middle 240×240 is seen by 128 pixels: columns 100 to 120 got darker, 140 to 160 brighter.
+    columns = {on: moved["x"][moved["p"] == on] * 240 / 128 + 40 for on in (False, True)}
+    assert 138 <= columns[False].min() <= columns[False].max() <= 162
+    assert 178 <= columns[True].min() <= columns[True].max() <= 202
+    assert set(moved["y"]) == set(range(128))
+
+
+def test_another_exposure_is_no_event() -> None:
+    still = [picture(140, level) for level in (80, 80)]
+    brighter = np.clip(np.rint(still[0] * 1.25), 0, 255).astype(np.uint8)
+    assert sum(len(events) for events in pushed([*still, brighter, still[0]])) < 20  # of 16,384 pixels
+    covered = np.zeros_like(still[0])
+    assert [len(events) for events in pushed([*still, covered, still[0], still[0]])] == [0, 0, 0, 0, 0]
+
+
+def test_a_movement_while_the_exposure_changes_is_still_seen() -> None:
+    darker = np.rint(picture(160) * 0.8).astype(np.uint8)
+    alone, together = (pushed([picture(140), later])[1] for later in (picture(160), darker))
+    assert abs(len(together) - len(alone)) < 0.1 * len(alone)
+
+
+def test_a_still_picture_with_a_cameras_noise_is_nearly_silent() -> None:
+    random = np.random.default_rng(2)
+    noisy = [
+        np.clip(picture() + random.normal(0, 3, (240, 320, 1)), 0, 255).astype(np.uint8) for _ in range(30)
+    ]
+    assert sum(len(events) for events in pushed(noisy)) < 128 * 128 * 0.1  # of a second; as a quiet DVS
+
+
+def test_after_a_long_pause_it_begins_anew() -> None:
+    assert [len(events) for events in pushed([picture(140), picture(200)], LONGEST_US + 1)] == [0, 0]
+
+
+@pytest.mark.parametrize("size", [(480, 640), (720, 1280), (100, 60), (1, 1)])
+def test_any_size_is_seen(size: tuple[int, int]) -> None:
+    bright = picture(size=size)
+    bright[: size[0] // 2] = 255
+    whole = np.concatenate(pushed([picture(size=size), bright]))
+    assert np.all(whole["x"] < RESOLUTION.width)
+    assert (whole.size > 0) == (size != (1, 1))
+
+
+def test_a_webcam_is_a_live_source() -> None:
+    capture = FakeCapture([picture(140), picture(150), picture(160)])
+    connection = WebcamConnection(2, capture, clock=ticking())
+    assert (connection.name, connection.resolution, connection.now_us) == ("webcam 2", RESOLUTION, None)
+    packets = [connection.read(0.02) for _ in range(3)]
+    assert connection.counters.events == sum(len(packet) for packet in packets if packet is not None) > 0
+    assert connection.now_us == 100_000
+    with pytest.raises(SourceLost, match=r"^webcam 2 is lost \(unplugged, .*: plug it in again$"):
+        connection.read(0.02)
+    connection.close()
+    connection.close()
+    assert capture.released == 1
+    with pytest.raises(SourceLost, match="webcam 2 is closed"):
+        connection.read(0.02)
+
+
+def test_lost_it_is_waited_for_and_goes_on() -> None:
+    captures = iter(
+        [
+            FakeCapture([picture(140), picture(160)]),
+            FakeCapture(opened=False),
+            FakeCapture(itertools.cycle([picture(140), picture(160)])),
+        ]
+    )
+    told: list[str] = []
+    numbers: list[int] = []
+
+    def capture(number: int) -> FakeCapture:
+        numbers.append(number)
+        return next(captures)
+
+    with open_webcam("webcam:1", notify=told.append, capture=capture) as webcam:
+        came = (packet for packet in webcam if packet.size)
+        next(came)
+        next(came)
+        assert webcam.connection == 1
+    assert numbers == [1, 1, 1]
+    assert told[0].startswith("webcam 1 is lost (unplugged, or another program took it)")
+    assert told[1] == "webcam 1 is back: going on"
+
+
+def test_one_that_is_not_there_is_an_error_in_one_line() -> None:
+    capture = FakeCapture(opened=False)
+    with pytest.raises(
+        SourceError, match=r"^webcam 0 can't be opened: plug one in, [^\n]*privacy settings\)$"
+    ):
+        open_webcam("webcam", capture=lambda number: capture)
+    assert capture.released == 1
+
+
+@pytest.mark.parametrize("uri", ["webcam:", "webcam:-1", "webcam:first", "webcam:100"])
+def test_what_is_no_number_is_said(uri: str) -> None:
+    with pytest.raises(SourceError, match="give webcam, or webcam:0 and up"):
+        open_source(uri)
+
+
+def test_it_is_a_source_of_the_command_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert is_live("webcam")
+    assert is_live("webcam:0")
+    with pytest.raises(SourceError, match=r"webcam 99 can't be opened"):
+        open_source("webcam:99")
+    assert capfd.readouterr() == ("", "")  # OpenCV says nothing of its own
+
+
+@pytest.mark.parametrize("gesture", ["right_hand_wave", "arm_roll", "left_arm_clockwise"])
+def test_people_before_a_webcam_are_recognised(gesture: str) -> None:
+    model = load_model("gestures", engine="onnx")
+    spec, right = model.card.input, 0
+    for seed in range(3):
+        emulator = Emulator()
+        pictures, times_us = gesture_pictures(gesture, seed, 1.1, use="show")
+        assert pictures.shape[1:] == (128, 128, 3)
+        slicer, state, outputs = Slicer(spec.slice, RESOLUTION, spec), model.initial_state(), []
+        for shown, t_us in zip(pictures, times_us, strict=True):
+            for frame in slicer.push(emulator.push(shown, int(t_us))):
+                output, state = model.step(frame, state)
+                outputs.append(output)
+        right += model.card.classes[int(np.mean(outputs, axis=0).argmax())] == gesture
+    assert right >= 2
