@@ -6,6 +6,7 @@ NIR: the Neuromorphic Intermediate Representation (Pedersen et al. 2024, Nature 
 from __future__ import annotations
 
 import io
+from functools import partial
 
 import nir
 import numpy as np
@@ -13,16 +14,15 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.weights import Weights, weights_to_run
-
-UNTIMED_DT_S = 1e-3
-"""The time step of a graph whose frames are of so many events, and of no fixed time."""
+from livesnn.weights import Weights, tensor, weights_to_run
 
 
-def default_dt_s(card: ModelCard) -> float:
-    """Return the time of a frame in seconds: what a step of the graph takes; `UNTIMED_DT_S` where it has none."""
+def frame_s(card: ModelCard) -> float:
+    """Return the time of a frame in seconds; raises ModelError where frames are of so many events."""
     delta_t_us = card.input.slice.delta_t_us
-    return delta_t_us / 1e6 if delta_t_us else UNTIMED_DT_S
+    if delta_t_us is None:
+        raise ModelError(f"frames of {card.name} are of so many events, and have no fixed time: give --dt")
+    return delta_t_us / 1e6
 
 
 def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
@@ -31,11 +31,11 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
     One step of Euler's method of ``dt_s`` seconds is one frame, exactly: τ dv/dt = −v + R·I with τ = dt / (1 − α) and
     R = τ / dt is U[t] = α·U[t−1] + I (SPEC, Eq. 1-4). What NIR has no node for:
 
-    - concatenation: the read-out is one affine node for each of the two taps, whose sums meet in its neurons;
+    - concatenation: the read-out is a dense node for each of the two taps, whose sums meet in its neurons;
     - neurons that fire and don't reset: an integrator, then a threshold;
     - scaling and clipping of counts: the scale is in the first kernel, the limit in the metadata, the caller's.
 
-    NIR spikes above its threshold and livesnn at it, too: it is the next smaller number of 32 bits there.
+    NIR's neurons spike above their threshold, livesnn's at theirs, too: NIR's is the next smaller number of 32 bits.
 
     Parameters
     ----------
@@ -44,16 +44,16 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
 
     Returns
     -------
-    Graph of nodes "input" [C, H, W], "output" [K], the layers' currents ("stem_conv", "block1_1_first_conv" …) and
-    the layers by their names in the card, with _ for each dot. Its output are spikes or membranes, as the card's
-    ``readout`` says. Metadata: "dt" (s), "count_max", "window", "readout", and the card as JSON under "livesnn".
+    Graph of "input" [C, H, W], "output" [K], and the layers by their names in the card, with _ for each dot; what
+    they read by the same names and _conv, _pool, _flat, _dense or, without reset, _membrane. Metadata: "dt" (s),
+    "count_max", "window", "readout", and the card as JSON under "livesnn".
 
     Raises
     ------
     ModelError
-        A tensor is missing, doesn't fit, or holds what is no number.
+        A tensor is missing, doesn't fit the card, or holds what is no number.
     """
-    building = _Building(card, weights_to_run(weights, card.network), dt_s)
+    graph = _Graph(card, weights_to_run(weights, card.network), dt_s)
     metadata = {
         "dt": dt_s,
         "count_max": card.input.count_max,
@@ -62,15 +62,15 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
         "livesnn": card.to_json(),
     }
     try:
-        scores = _conv_snn(building) if card.network.kind == "conv_snn" else _sts_resnet(building)
-        building.add("output", nir.Output(np.array([len(card.classes)])), scores)
-        return nir.NIRGraph(building.nodes, building.edges, metadata)
-    except KeyError as error:
-        raise ModelError(f"the weights lack {error}: train or copy the model again") from error
-    except (ValueError, IndexError) as error:
-        raise ModelError(
-            f"the weights don't fit their card ({error}): train or copy the model again"
-        ) from error
+        scores = _conv_snn(graph) if card.network.kind == "conv_snn" else _sts_resnet(graph)
+        graph.add("output", nir.Output(np.array([len(card.classes)])), scores)
+        if more := [layer for layer in card.states if layer.replace(".", "_") not in graph.nodes]:
+            raise ModelError(
+                f"the card names a layer {more[0]} that its network hasn't: train the model again"
+            )
+        return nir.NIRGraph(graph.nodes, graph.edges, metadata=metadata)
+    except (ValueError, IndexError) as error:  # of nir: a layer's shape in the card is another
+        raise ModelError(f"the card doesn't fit its own network ({error}): train the model again") from error
 
 
 def nir_file(graph: nir.NIRGraph) -> bytes:
@@ -80,7 +80,7 @@ def nir_file(graph: nir.NIRGraph) -> bytes:
     return made.getvalue()
 
 
-class _Building:
+class _Graph:
     """Nodes and edges so far; each addition returns the name of what it adds."""
 
     def __init__(self, card: ModelCard, weights: Weights, dt_s: float) -> None:
@@ -97,100 +97,135 @@ class _Building:
         self.edges += [(each, name) for each in before]
         return name
 
-    def conv(self, name: str, tensor: str, before: str, *, stride: int = 1, gain: float = 1.0) -> str:
-        """Add a convolution "tensor.conv", padded so that its middle is on every pixel."""
-        kernel = self.weights[f"{tensor}.conv.weight"] * np.float32(gain)
-        half = kernel.shape[-1] // 2
-        bias = self.weights[f"{tensor}.conv.bias"]
-        node = nir.Conv2d(self._size(before), kernel, stride, (half, half), dilation=1, groups=1, bias=bias)
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a node's output."""
+        return tuple(int(length) for length in self.nodes[name].output_type["output"])
+
+    def conv(
+        self,
+        name: str,
+        where: str,
+        before: str,
+        outputs: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        gain: float = 1.0,
+    ) -> str:
+        """Add the convolution "where.conv", padded so that its middle is on every pixel."""
+        inputs, *size = self.shape(before)
+        weight = tensor(self.weights, f"{where}.conv.weight", (outputs, inputs, kernel, kernel))
+        bias = tensor(self.weights, f"{where}.conv.bias", (outputs,))
+        with np.errstate(over="ignore"):
+            weight = weight * np.float32(gain)
+        if not np.isfinite(weight).all():
+            raise ModelError(
+                f"{where}.conv.weight times the input's scale, {gain:g}, is no number: train again"
+            )
+        padding = (kernel // 2, kernel // 2)
+        node = nir.Conv2d(tuple(size), weight, stride, padding, dilation=1, groups=1, bias=bias)
         return self.add(name, node, before)
 
     def pool(self, name: str, before: str, size: int, *, stride: int, padding: int = 0) -> str:
         """Add an average pool; what lies outside counts as zeros."""
-        sides = (np.array([each, each]) for each in (size, stride, padding))
-        node = nir.AvgPool2d(*sides)
-        channels, *before_px = self._shape(before)
+        node = nir.AvgPool2d(*(np.array([each, each]) for each in (size, stride, padding)))
+        channels, *before_px = self.shape(before)
         after_px = [(length + 2 * padding - size) // stride + 1 for length in before_px]
         node.input_type = {"input": np.array([channels, *before_px])}
         node.output_type = {"output": np.array([channels, *after_px])}
         return self.add(name, node, before)
 
-    def dense(self, name: str, tensor: str, before: str, part: slice, *, biased: bool = True) -> str:
-        """Add the fully connected layer ``tensor``, or these columns of it, of what is before, flat."""
-        flat = self.add(f"{name}_flat", nir.Flatten({"input": self._shape(before)}, start_dim=0), before)
-        rows = self.weights[f"{tensor}.weight"][:, part]
-        node = nir.Affine(rows, self.weights[f"{tensor}.bias"]) if biased else nir.Linear(rows)
-        return self.add(name, node, flat)
+    def flat(self, before: str) -> str:
+        """Add what makes a vector of a node's output."""
+        return self.add(f"{before}_flat", nir.Flatten({"input": self.shape(before)}, start_dim=0), before)
 
     def neurons(self, layer: str, *before: str, fires: bool = True) -> str:
         """Add the neurons of a layer of the card, which read the sum of what is before."""
-        neuron, name = self.card.neuron, layer.replace(".", "_")
+        neuron, name, each = (
+            self.card.neuron,
+            layer.replace(".", "_"),
+            partial(np.full, self.layer_shape(layer)),
+        )
         leaks = neuron.alpha < 1
-        r = self._each(layer, 1 / (1 - neuron.alpha) if leaks else 1 / self.dt_s)
-        leak = {}
-        if leaks:
-            leak = {"tau": self._each(layer, self.dt_s / (1 - neuron.alpha)), "v_leak": self._each(layer, 0)}
-        threshold = self._each(layer, np.nextafter(np.float32(neuron.threshold), np.float32(0)))
+        r = each(np.float32(1 / (1 - neuron.alpha) if leaks else 1 / self.dt_s))
+        zero = each(np.float32(0))
+        leak = {"tau": each(np.float32(self.dt_s / (1 - neuron.alpha))), "v_leak": zero} if leaks else {}
+        threshold = each(np.nextafter(np.float32(neuron.threshold), np.float32(0)))
         if fires and neuron.reset:
             kind = nir.LIF if leaks else nir.IF
-            node = kind(r=r, v_threshold=threshold, v_reset=self._each(layer, 0), **leak)
-            return self.add(name, node, *before)
+            return self.add(name, kind(r=r, v_threshold=threshold, v_reset=zero, **leak), *before)
         integrator = (nir.LI if leaks else nir.I)(r=r, **leak)
         if not fires:
             return self.add(name, integrator, *before)
         return self.add(name, nir.Threshold(threshold), self.add(f"{name}_membrane", integrator, *before))
 
-    def _each(self, layer: str, value: float | np.floating) -> npt.NDArray[np.float32]:
-        """Return a value for each neuron of a layer."""
-        return np.full(self.card.states[layer], value, np.float32)
-
-    def _shape(self, name: str) -> tuple[int, ...]:
-        return tuple(int(length) for length in self.nodes[name].output_type["output"])
-
-    def _size(self, name: str) -> tuple[int, int]:
-        _, height, width = self._shape(name)
-        return height, width
+    def layer_shape(self, layer: str) -> tuple[int, ...]:
+        """Return the shape that the card gives a layer."""
+        if layer not in self.card.states:
+            raise ModelError(f"the card names no layer {layer}: train the model again")
+        return self.card.states[layer]
 
 
-def _sts_resnet(building: _Building) -> str:
+def _sts_resnet(graph: _Graph) -> str:
     """Add an STS-ResNet's nodes (snn/sts_resnet.py); returns the name of its read-out."""
-    card, spec = building.card, building.card.network
-    x = building.conv("stem_conv", "stem", "input", stride=spec.stem_stride, gain=card.input.scale)
-    x = building.pool("stem_pool", building.neurons("stem", x), 3, stride=spec.stem_pool_stride, padding=1)
-    taps = []
-    for k, (stride, count) in enumerate(zip(spec.strides, spec.sub_blocks, strict=True)):
-        for i in range(count):
-            x = _sub_block(building, k, i, x, stride if i == 0 else 1)
-        taps.append(x)
-    currents, begin = [], 0
-    for number, tap in enumerate(taps[-2:], start=3):
-        pooled = building.pool(f"block{number}_pool", tap, spec.final_pool, stride=spec.final_pool)
-        end = begin + int(np.prod(building.nodes[pooled].output_type["output"]))
-        part = slice(begin, end)
-        currents.append(building.dense(f"classify{number}", "classify", pooled, part, biased=begin == 0))
-        begin = end
-    return building.neurons("readout", *currents, fires=card.readout == "spikes")
-
-
-def _sub_block(building: _Building, k: int, i: int, x: str, stride: int) -> str:
-    tensor, layer = f"blocks.{k}.{i}", f"block{k + 1}.{i + 1}"
-    name = layer.replace(".", "_")
-    inner = building.conv(f"{name}_first_conv", f"{tensor}.first", x, stride=stride)
-    outer = building.conv(
-        f"{name}_second_conv", f"{tensor}.second", building.neurons(f"{layer}.first", inner)
+    card, spec = graph.card, graph.card.network
+    current = graph.conv(
+        "stem_conv",
+        "stem",
+        "input",
+        spec.widths[0],
+        spec.stem_kernel,
+        stride=spec.stem_stride,
+        gain=card.input.scale,
     )
-    if f"{tensor}.skip.conv.weight" in building.weights:
-        x = building.conv(f"{name}_skip_conv", f"{tensor}.skip", x, stride=stride)
-    return building.neurons(f"{layer}.second", outer, x)
+    last = graph.pool("stem_pool", graph.neurons("stem", current), 3, stride=spec.stem_pool_stride, padding=1)
+    ends = []
+    for block, (stride, count) in enumerate(zip(spec.strides, spec.sub_blocks, strict=True)):
+        for i in range(count):
+            last = _sub_block(graph, block, i, last, stride if i == 0 else 1)
+        ends.append(last)
+    taps = [graph.pool(f"{end}_pool", end, spec.final_pool, stride=spec.final_pool) for end in ends[-2:]]
+    return graph.neurons("readout", *_classified(graph, taps), fires=card.readout == "spikes")
 
 
-def _conv_snn(building: _Building) -> str:
+def _sub_block(graph: _Graph, block: int, i: int, before: str, stride: int) -> str:
+    where, layer = f"blocks.{block}.{i}", f"block{block + 1}.{i + 1}"
+    name, width = layer.replace(".", "_"), graph.card.network.widths[block]
+    current = graph.conv(f"{name}_first_conv", f"{where}.first", before, width, 3, stride=stride)
+    inner = graph.neurons(f"{layer}.first", current)
+    current = graph.conv(f"{name}_second_conv", f"{where}.second", inner, width, 3)
+    if graph.shape(before)[0] != width or stride != 1:
+        before = graph.conv(f"{name}_skip_conv", f"{where}.skip", before, width, 1, stride=stride)
+    return graph.neurons(f"{layer}.second", current, before)
+
+
+def _classified(graph: _Graph, taps: list[str]) -> list[str]:
+    """Add a dense node for each tap, of its columns of the classifier's; the bias is the first one's."""
+    lengths = [int(np.prod(graph.shape(tap))) for tap in taps]
+    classes = len(graph.card.classes)
+    rows = tensor(graph.weights, "classify.weight", (classes, sum(lengths)))
+    bias = tensor(graph.weights, "classify.bias", (classes,))
+    first, second = np.split(rows, lengths[:1], axis=1)
+    nodes = (nir.Affine(first, bias), nir.Linear(second))
+    return [
+        graph.add(f"{tap.removesuffix('_pool')}_dense", node, graph.flat(tap))
+        for tap, node in zip(taps, nodes, strict=True)
+    ]
+
+
+def _conv_snn(graph: _Graph) -> str:
     """Add a ConvSNN's nodes (snn/conv_snn.py); returns the name of its read-out."""
-    card, everything = building.card, slice(None)
-    x = building.conv("first_conv", "first", "input", gain=card.input.scale)
-    x = building.pool("first_pool", building.neurons("first", x), 2, stride=2)
-    x = building.conv("second_conv", "second", x)
-    x = building.pool("second_pool", building.neurons("second", x), 2, stride=2)
-    x = building.neurons("hidden", building.dense("hidden_dense", "hidden", x, everything))
-    x = building.dense("classify", "classify", x, everything)
-    return building.neurons("readout", x, fires=card.readout == "spikes")
+    card, spec = graph.card, graph.card.network
+    current = graph.conv("first_conv", "first", "input", spec.widths[0], 3, gain=card.input.scale)
+    pooled = graph.pool("first_pool", graph.neurons("first", current), 2, stride=2)
+    current = graph.conv("second_conv", "second", pooled, spec.widths[1], 3)
+    pooled = graph.pool("second_pool", graph.neurons("second", current), 2, stride=2)
+    hidden = graph.neurons("hidden", _dense(graph, "hidden", graph.flat(pooled), spec.hidden))
+    scores = _dense(graph, "classify", hidden, len(card.classes))
+    return graph.neurons("readout", scores, fires=card.readout == "spikes")
+
+
+def _dense(graph: _Graph, where: str, before: str, outputs: int) -> str:
+    weight = tensor(graph.weights, f"{where}.weight", (outputs, *graph.shape(before)))
+    bias: npt.NDArray[np.float32] = tensor(graph.weights, f"{where}.bias", (outputs,))
+    return graph.add(f"{where}_dense", nir.Affine(weight, bias), before)

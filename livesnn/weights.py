@@ -65,6 +65,15 @@ def write_graph(model: Any, path: Path, card: ModelCard) -> None:
     replace_file(path, model.SerializeToString())
 
 
+def tensor(weights: Weights, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Return a tensor of the shape that a card asks for; raises ModelError that names one missing or unfit."""
+    if name not in weights:
+        raise ModelError(f"the tensor {name} is missing: the card doesn't fit the weights")
+    if weights[name].shape != shape:
+        raise ModelError(f"{name} is {weights[name].shape}, the card asks for {shape}")
+    return weights[name]
+
+
 def weights_to_run(weights: Weights, network: NetworkSpec) -> Weights:
     """Return what every engine runs: batch norm folded, and, where the card says 8 bits, the blocks' kernels rounded.
 
@@ -116,7 +125,8 @@ def fold_batch_norm(weights: Weights) -> Weights:
             if weights[needed].shape[:1] != weights[name].shape:
                 raise ModelError(f"{needed} is {weights[needed].shape}, {name} {weights[name].shape}")
         gamma, beta, mean, variance = (weights[part].astype(np.float64) for part in parts)
-        gain = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
+        with np.errstate(invalid="ignore"):  # of a variance below 0: that it's no number is said below
+            gain = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
         kernel = weights[f"{layer}.conv.weight"]
         folded[f"{layer}.conv.weight"] = (kernel * gain[:, None, None, None]).astype(np.float32)
         folded[f"{layer}.conv.bias"] = (beta - mean * gain).astype(np.float32)

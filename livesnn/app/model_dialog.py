@@ -27,7 +27,7 @@ from livesnn.app.look import style
 from livesnn.app.widgets.parts import label
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer import Engine, own_models, read_card, shipped_models
+from livesnn.infer import Engine, model_folder, own_models, read_card, shipped_models
 from livesnn.infer.synops import mean_density
 from livesnn.paths import models_dir, own_models_dir
 
@@ -90,20 +90,23 @@ def _input_words(card: ModelCard) -> str:
     return f"{spec.width} × {spec.height} × {spec.channels}, {what}, at most {spec.count_max} a pixel"
 
 
-def move_to_trash(path: str) -> bool:
-    """Move a file or folder to the system's trash; tell whether it could."""
-    return bool(QFile.moveToTrash(path))
+def move_to_trash(folder: str) -> bool:
+    """Move a folder to the system's trash; tell whether it could."""
+    return bool(QFile.moveToTrash(folder))
 
 
-def _one_of_own(model: str) -> str:
-    """Return the folder of a model that was taught here, of its name; any other as it is."""
-    named = model in own_models() and model not in shipped_models()
-    return str(own_models_dir() / model) if named else model
+def _listed(model: str) -> str:
+    """Return the whole path of a model that was taught here, however it was named; any other as it is."""
+    try:
+        folder = model_folder(model).resolve()
+    except ModelError:
+        return model
+    return str(folder) if folder.parent == own_models_dir().resolve() else model
 
 
 def _why_kept(model: str, in_use: str) -> str:
     """Say why a model can't be taken away from the window; "" where it can."""
-    if Path(model).parent != own_models_dir():
+    if Path(model).parent != own_models_dir().resolve():
         return "Only what was taught here can be moved to the trash"
     if model == in_use:
         return "It is in use: choose another model first"
@@ -127,7 +130,7 @@ class ModelDialog(Dialog):
         to_trash: Callable[[str], bool] = move_to_trash,
     ) -> None:
         super().__init__("Model and engine", parent)
-        self._in_use, self._to_trash = _one_of_own(model), to_trash
+        self._in_use, self._to_trash = _listed(model), to_trash
         self.models = QListWidget()
         self.models.setFont(style.text_font(15))
         self.models.setFixedWidth(200)
@@ -135,7 +138,8 @@ class ModelDialog(Dialog):
         self.engines: dict[str, QRadioButton] = {}
         self._lay_out()
         self._use = self.add_buttons("Use this model")
-        for name in (*shipped_models(), *(str(own_models_dir() / own) for own in own_models())):
+        own = (str(own_models_dir().resolve() / name) for name in own_models())
+        for name in (*shipped_models(), *own):
             self.add(name)
         self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
         self.models.currentItemChanged.connect(self._show)
@@ -227,8 +231,9 @@ class ModelDialog(Dialog):
         """Move the model that is shown to the trash, from where a person can take it back."""
         row = self.models.currentRow()
         model = self._model(self.models.item(row))
-        if self._to_trash(model):
+        if self._to_trash(model) or not Path(model).exists():
             self.models.takeItem(row)
+            self.add(self._in_use, chosen=True)  # not the next one, which another click would throw away too
         else:
             self._show_rows([("It can't be moved to the trash", f"Delete the folder yourself: {model}")])
 

@@ -425,8 +425,9 @@ def test_the_card_is_told_in_words() -> None:
     assert dict(card_rows(by_count))["Accuracy"] == "not measured"
 
 
+@pytest.mark.parametrize("named", ["used", "own/used", "./own/../own/used/"])
 def test_what_was_taught_here_can_be_moved_to_the_trash(
-    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
     own, data = tmp_path / "own", tmp_path / "data"
     data.mkdir()
@@ -435,7 +436,8 @@ def test_what_was_taught_here_can_be_moved_to_the_trash(
     for name in ("first", "second", "used"):
         write_model(own / name, replace(CARD, name=name))
     can = [True, False]
-    dialog = ModelDialog("used", "auto", to_trash=lambda path: can.pop(0) and move_to_trash(path))
+    monkeypatch.chdir(tmp_path)
+    dialog = ModelDialog(named, "auto", to_trash=lambda path: can.pop(0) and move_to_trash(path))
     qtbot.addWidget(dialog)
 
     def choose(name: str) -> None:
@@ -448,8 +450,10 @@ def test_what_was_taught_here_can_be_moved_to_the_trash(
         assert not dialog.trash.isEnabled()
         assert why in dialog.trash.toolTip()
     choose("first")
-    qtbot.mouseClick(dialog.trash, Qt.MouseButton.LeftButton)
+    for _ in range(2):
+        qtbot.mouseClick(dialog.trash, Qt.MouseButton.LeftButton)
     assert not (own / "first").exists()
+    assert dialog.models.currentItem().text() == "used"
     if sys.platform == "linux":
         assert (data / "Trash" / "files" / "first" / "model.onnx").is_file()
     assert not dialog.models.findItems("first", Qt.MatchFlag.MatchExactly)

@@ -11,13 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard
-from livesnn.errors import ModelError
 from livesnn.infer.spikes.lanes import SHORT_BYTES
 from livesnn.infer.spikes.layout import Map, Read, Tap
 from livesnn.infer.spikes.memory import FloatArray, Memory, Shape
 from livesnn.infer.synops import fan_out
 from livesnn.weights import POOLED as POOL_SIZE
-from livesnn.weights import Rounded, Weights, rounded_kernels
+from livesnn.weights import Rounded, Weights, rounded_kernels, tensor
 
 
 class Plan(NamedTuple):
@@ -95,12 +94,7 @@ class _Tensors:
         self.rounded = rounded
 
     def take(self, name: str, shape: Shape) -> FloatArray:
-        if name not in self._weights:
-            raise ModelError(f"the tensor {name} is missing: the card doesn't fit the weights")
-        tensor = self._weights[name]
-        if tensor.shape != shape:
-            raise ModelError(f"{name} is {tensor.shape}, the card asks for {shape}")
-        return tensor
+        return tensor(self._weights, name, shape)
 
     def convolution(self, name: str, outputs: int, inputs: int, kernel: int) -> tuple[FloatArray, FloatArray]:
         """Return the weights [O, C, k, k] and the bias [O]."""
