@@ -17,7 +17,7 @@ import pytest
 from livesnn.bench.slicer import moving_blob
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.cameras import Device, Driver
+from livesnn.events.camera_driver import Device, Driver
 from livesnn.events.inivation import Batch, CameraInput, InivationDriver
 from livesnn.events.recorder import Aedat4Writer
 

@@ -27,7 +27,8 @@ from livesnn.app.look import style
 from livesnn.app.playing.settings import MOST_LABELS
 from livesnn.app.widgets.parts import ChoiceBox, label
 from livesnn.errors import LivesnnError
-from livesnn.events.cameras import Device, discover
+from livesnn.events.camera_driver import Device
+from livesnn.events.cameras import discover
 from livesnn.threads import Latest, Worker
 
 SCHEME = "tcp://"

@@ -4,67 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 from livesnn.errors import SourceError
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.camera_driver import Cameras, Device, Driver
 from livesnn.events.formats.tidy import tidy
+from livesnn.events.inivation import InivationCameras
 from livesnn.events.live import Live, Notify, QuietTime, SourceLost, ignore
+from livesnn.events.prophesee import PropheseeCameras
 
 DELIVERED_US = 100_000
 """Of `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up."""
 
 _POLL_S = 0.001  # drivers' packets come every 10 ms
-
-
-@dataclass(frozen=True)
-class Device:
-    """A camera that is plugged in; ``resolution`` is None where only opening it would tell."""
-
-    kind: str
-    uri: str
-    name: str
-    serial: str
-    resolution: Resolution | None
-
-
-class Driver(Protocol):
-    """An open camera; used from one thread at a time."""
-
-    @property
-    def name(self) -> str:
-        """Model and serial number: "DVXplorer DXA00093"."""
-        ...
-
-    @property
-    def resolution(self) -> Resolution:
-        """Sensor size in pixels."""
-        ...
-
-    def poll(self) -> Events | None:
-        """Return what has come since the last call, in the driver's order, after some milliseconds at most.
-
-        None, or no events: nothing has. Raises SourceLost when the camera has been unplugged; everything it sent has
-        been returned then.
-        """
-        ...
-
-    def close(self) -> None:
-        """Let go of the camera; safe to call twice."""
-        ...
-
-
-class Cameras(Protocol):
-    """What is plugged in, and how to open it."""
-
-    def discover(self) -> list[Device]:
-        """Return the cameras found, in the driver's order. Raises SourceError where they can't be looked for."""
-        ...
-
-    def open(self, serial: str) -> Driver:
-        """Open a camera found before. Raises SourceError."""
-        ...
 
 
 class EveryVendor:
@@ -77,12 +30,7 @@ class EveryVendor:
     """
 
     def __init__(self, vendors: Sequence[Cameras] | None = None) -> None:
-        if vendors is None:
-            from livesnn.events.inivation import InivationCameras
-            from livesnn.events.prophesee import PropheseeCameras
-
-            vendors = (InivationCameras(), PropheseeCameras())
-        self._vendors = vendors
+        self._vendors = (InivationCameras(), PropheseeCameras()) if vendors is None else vendors
         self._of: dict[str, Cameras] = {}
 
     def discover(self) -> list[Device]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.cameras import Device, Driver
+from livesnn.events.camera_driver import Device, Driver
 from livesnn.events.live import SourceLost
 
 _SIZES = {"DVS128": Resolution(128, 128), "DVXPLORER_M": Resolution(640, 480)}  # the models of one size only

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.cameras import Device, Driver
+from livesnn.events.camera_driver import Device, Driver
 from livesnn.events.live import SourceLost
 
 WAIT_S = 0.005

@@ -1,8 +1,8 @@
 """Run an exported network in snnTorch beside ONNX Runtime, on the same frames, and say how far apart they are.
 
-    pip install snntorch nirtorch          (and livesnn[train], for PyTorch)
-    livesnn export gestures gestures.nir --dt 0.0001
-    python packaging/robot/run_nir.py gestures.nir gestures recordings/arm_roll.aedat4
+pip install snntorch nirtorch          (and livesnn[train], for PyTorch)
+livesnn export gestures gestures.nir --dt 0.0001
+python packaging/robot/run_nir.py gestures.nir gestures recordings/arm_roll.aedat4
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import nirtorch
 import numpy as np
 import snntorch
 import torch
-from snntorch.import_nir import _nir_to_snntorch_module as as_snntorch  # it has no public one for single nodes
+from snntorch.import_nir import (
+    _nir_to_snntorch_module as as_snntorch,  # it has no public one for single nodes
+)
 
 from livesnn import load_model, open_source
 from livesnn.events.frames import frames

@@ -35,7 +35,7 @@ from livesnn.app.playing.demo import SIMULATION, demo
 from livesnn.app.playing.settings import Settings
 from livesnn.card import Accuracy, SliceRule
 from livesnn.events import Resolution
-from livesnn.events.cameras import Device
+from livesnn.events.camera_driver import Device
 from livesnn.events.orientation import Orientation
 from livesnn.infer import read_card, shipped_models
 from livesnn.paths import models_dir

@@ -13,10 +13,10 @@ from livesnn.bench.slicer import moving_blob
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.camera_driver import Device
 from livesnn.events.cameras import (
     DELIVERED_US,
     CameraConnection,
-    Device,
     discover,
     open_camera,
 )

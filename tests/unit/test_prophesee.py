@@ -15,7 +15,8 @@ import pytest
 
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.cameras import Cameras, Device, EveryVendor, open_camera
+from livesnn.events.camera_driver import Cameras, Device
+from livesnn.events.cameras import EveryVendor, open_camera
 from livesnn.events.live import SourceLost
 from livesnn.events.prophesee import WAIT_S, PropheseeCameras, PropheseeDriver
 from tests.fake_camera import FakeCameras, at, device
