@@ -1,4 +1,4 @@
-"""What a vendor's driver is asked for: cameras that are plugged in, an open one. Not here: the drivers (cameras.py)."""
+"""What a vendor's driver is asked for: cameras that are plugged in, an open one. Not here: drivers (cameras.py)."""
 
 from __future__ import annotations
 
