@@ -20,7 +20,15 @@ from livesnn.train.build import Network
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Samples
 from livesnn.train.norms import MeasuredNorms
-from livesnn.train.run_folder import kept_epoch, load_best, load_checkpoint, load_weights_of_run
+from livesnn.train.run_folder import (
+    LAST,
+    kept_epoch,
+    kept_epochs,
+    load_best,
+    load_checkpoint,
+    load_weights_of_run,
+    recorded_config,
+)
 
 
 class KeepLastEpochs(Callback):
@@ -54,13 +62,42 @@ def load_final(net: Network, run: Path, config: TrainConfig, training: Samples) 
     """
     if isinstance(net, SpikingNetwork):
         net.analog, net.kernels = False, EAGER  # compiled ones may be of another device
-    if not config.averaged:
+    kept = _kept(run, config)
+    if not kept:
         load_best(net, run)
         return
-    kept = [kept_epoch(run, epoch) for epoch in config.averaged]
     load_weights_of_run(net, mean_of(kept), kept[-1])
     norms = MeasuredNorms(training, config.seed, config.zero_share)
     norms.measure(net, config.epochs - 1, torch.device("cpu"))
+
+
+def check_others(config: TrainConfig) -> None:
+    """Raise TrainError where the mean can't be of other trainings too, before this one begins."""
+    if config.average_with and not config.averaged:
+        raise TrainError("--average-with is of --average-epochs: give 2 or more, or leave it out")
+    for other in config.average_with:
+        if not (other / LAST).is_file():
+            raise TrainError(f"--average-with {other}: there is no training: give its run folder")
+        finished = kept_epochs(other / LAST) >= recorded_config(other).epochs
+        if not finished or not _kept_by(other):
+            raise TrainError(
+                f"--average-with {other}: it isn't finished, or was trained without --average-epochs: train it so"
+            )
+
+
+def seeds_of(config: TrainConfig) -> tuple[int, ...]:
+    """Return the seeds of the trainings that a model's weights are from."""
+    return (config.seed, *(recorded_config(other).seed for other in config.average_with))
+
+
+def _kept(run: Path, config: TrainConfig) -> list[Path]:
+    """Return the checkpoints that a model's weights are the mean of, of a run and the others; none: its best one."""
+    own = [kept_epoch(run, epoch) for epoch in config.averaged]
+    return [*(path for other in config.average_with for path in _kept_by(other)), *own]
+
+
+def _kept_by(run: Path) -> list[Path]:
+    return [kept_epoch(run, epoch) for epoch in recorded_config(run).averaged]
 
 
 def mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:

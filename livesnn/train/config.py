@@ -43,6 +43,8 @@ class TrainConfig:
     average_epochs: int = 1
     """The model has the mean weights of so many of the last epochs, its batch norms measured anew; 1: those of the
     best one on validation."""
+    average_with: tuple[Path, ...] = ()
+    """Run folders of finished trainings, of other seeds: the mean is of the epochs that they kept for theirs, too."""
     analog_epochs: int | None = None
     """The first of them in phase 1 of the hybrid method (no spikes); 0 trains with STBP alone. Default: half of them,
     by the best recipe at most 3; with --init none."""
@@ -145,10 +147,8 @@ class TrainConfig:
     """bf16 halves the time of an epoch where the GPU or processor multiplies it (AMX, AVX512-BF16), and takes ten
     times as long elsewhere: auto takes it where it does. Spikes are exact in it."""
     compile: bool = True
-    """Compile the neuron's two directions: half the time of an epoch for a minute at the start. On a processor it
-    takes a C++ compiler; without one the neuron isn't compiled. On a processor convolutions skip what doesn't spike,
-    too: in float32 three fifths of the time of one thread, four fifths of two; in bf16 three quarters, of one that
-    fires at 0.02."""
+    """Compile the neuron's two directions: half the time of an epoch for a minute at the start. A processor needs a
+    C++ compiler for it; its convolutions skip what doesn't spike, too (packaging/training)."""
     devices: int = 1
     """Processors or GPUs of this machine to share each batch between (DDP)."""
     num_nodes: int = 1

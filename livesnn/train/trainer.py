@@ -23,7 +23,7 @@ from livesnn.errors import ModelError, StoppedError
 from livesnn.itself import own_commit
 from livesnn.report import say
 from livesnn.snn import SpikingNetwork
-from livesnn.train.averaging import KeepLastEpochs, load_final
+from livesnn.train.averaging import KeepLastEpochs, check_others, load_final, seeds_of
 from livesnn.train.balance import class_weights
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.build import Network, build
@@ -88,6 +88,7 @@ def train(config: TrainConfig) -> Trained | None:
     start = read_start(config.init) if config.init else None
     if config.teacher:
         read_teacher(config.teacher, config.balance)
+    check_others(config)
     commit = own_commit()
     scaled = _scaled_as(start, config)
     parts = data_set(config.dataset).load_parts(scaled)
@@ -237,7 +238,7 @@ def _finish(
         return Trained(run, measure_baseline(net, parts.validation), net, skipped, warnings)
     card = replace(
         net.card.trained_with(net.card.sensor or parts.validation.sensor),
-        seeds=(config.seed,),
+        seeds=seeds_of(config),
         commit=commit,
         command=shlex.join(["livesnn", *sys.argv[1:]]),
     )

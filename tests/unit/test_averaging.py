@@ -71,6 +71,36 @@ def test_the_model_has_the_mean_of_the_last_epochs(averaged: Trained) -> None:
     assert any(not torch.equal(two[name], three[name]) for name in two)
 
 
+def test_another_seed_s_epochs_can_be_in_the_mean(averaged: Trained, tmp_path: Path) -> None:
+    other = averaged.folder.parent
+    config = replace(recorded_config(other), out=tmp_path, seed=7, epochs=2, average_with=(other,))
+    trained = train(config)
+    assert trained is not None
+    made, card = load_weights(trained.folder / "model.safetensors")
+    assert card.seeds == (7, recorded_config(other).seed)
+    run = trained.folder.parent
+    kept = [load_checkpoint(kept_epoch(*which)) for which in ((other, 2), (other, 3), (run, 1), (run, 2))]
+    for name in ("hidden.weight", "classify.bias"):
+        mean = sum(each[f"net.{name}"] for each in kept) / 4
+        np.testing.assert_allclose(made[name], np.asarray(mean), rtol=1e-5, atol=1e-7)
+    again = train(replace(config, resume=True))
+    assert again is not None
+
+
+def test_trainings_that_kept_nothing_cannot_be_in_it(averaged: Trained, tmp_path: Path) -> None:
+    config = replace(recorded_config(averaged.folder.parent), out=tmp_path / "runs")
+    with pytest.raises(TrainError, match=r"--average-with .*none: there is no training"):
+        train(replace(config, average_with=(tmp_path / "none",)))
+    with pytest.raises(TrainError, match="--average-with is of --average-epochs: give 2 or more"):
+        train(replace(config, average_epochs=1, average_with=(averaged.folder.parent,)))
+    run = shutil.copytree(averaged.folder.parent, tmp_path / "unfinished")
+    record = run / "config.json"
+    record.write_text(record.read_text().replace('"epochs": 3', '"epochs": 4'))
+    with pytest.raises(TrainError, match=r"unfinished: it isn't finished, or was trained without"):
+        train(replace(config, average_with=(run,)))
+    assert not (tmp_path / "runs").exists()
+
+
 def test_its_norms_are_measured_with_these_weights(averaged: Trained) -> None:
     run = averaged.folder.parent
     config = recorded_config(run)
