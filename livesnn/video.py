@@ -103,6 +103,12 @@ class Video:
         if due_us == first_us == 0:
             raise FormatError(f"{self.path}: not one whole frame can be read: it is damaged, get it again")
 
+    def pictures(self) -> Iterator[tuple[int, Picture]]:
+        """Yield each whole frame as decoded, BGR uint8 [H, W, 3], and when it is first shown, µs; see `samples`."""
+        for frame, image in self._whole_frames(lambda frame: True):
+            if image is not None:
+                yield self.time_us(frame), image
+
     def count_frames(self, progress: Progress = untold) -> int:
         """Read the whole video and return how many frames it has.
 
@@ -224,8 +230,8 @@ def check_takes_video(input: InputSpec, name: str) -> int:  # noqa: A002
     """Return a model's Δt, µs; raise ModelError when it doesn't take a video, the one of that name."""
     if input.kind != "video":
         raise ModelError(
-            f"{name} is a video, and the model takes {input.kind}: choose a model for video (ucf6), or a "
-            f"recording of {input.kind}"
+            f"{name} is a video, and the model takes {input.kind}: choose a model for video (ucf6), or "
+            f"make events of it: livesnn convert {name} EVENTS.aedat4"
         )
     if input.channels not in (1, 3) or input.slice.delta_t_us is None:
         raise ModelError(

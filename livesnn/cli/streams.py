@@ -205,7 +205,7 @@ def convert(
     Parameters
     ----------
     recording
-        Recording of any format that livesnn reads.
+        Recording of any format that livesnn reads; or a video, whose pictures are made events of, as of a webcam.
     out
         The file to write, of suffix .aedat4 or .npz.
     stream

@@ -52,6 +52,7 @@ def convert(
 ) -> Converted:
     """Write one event stream of a recording to ``out``: its events in their order, the sensor's size, the camera.
 
+    Of a video, events that are made of its pictures (`video_events`).
     The labels beside the recording are written beside ``out`` too, at the times they have there. Memory is bounded.
     ``out`` appears when it is complete, and not at all after an error or Ctrl-C; until then a file beside it,
     .livesnn-…, is written; see `write_npz` for its need of space.
@@ -154,12 +155,14 @@ def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:
 def _open(source: Path, stream: str | None, progress: Progress) -> Recording:
     try:
         return open_recording(source, stream=stream, progress=progress)
-    except FormatError as error:
+    except FormatError:
         from livesnn.video import is_video
 
-        if is_video(source):
-            raise SourceError(f"{source}: a video has no events: give a recording of events") from error
-        raise
+        if not is_video(source):
+            raise
+        from livesnn.events.video_events import open_video_events
+
+        return open_video_events(source, stream, progress)
 
 
 class _Tally:

@@ -260,7 +260,7 @@ def test_what_is_no_recording_of_events_leaves_nothing(tmp_path: Path) -> None:
     for name, stream, kind, why in (
         ("none.npz", None, SourceError, "no such file"),
         ("text.aedat4", None, FormatError, "not a recording of a known format"),
-        ("video.avi", None, SourceError, "a video has no events"),
+        ("video.avi", None, FormatError, "no video in it can be decoded"),
         ("a.npz", "left", SourceError, "no event stream called 'left'; it has events"),
     ):
         with pytest.raises(kind, match=why):

@@ -20,15 +20,18 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import FormatError, LivesnnError, ModelError, SourceError
+from livesnn.events import Resolution
 from livesnn.events.capture import record
+from livesnn.events.convert import convert
 from livesnn.events.describe import VideoInfo, describe
-from livesnn.events.frames import Frame, frames
-from livesnn.events.recording import Recording
+from livesnn.events.frames import Frame, Slicer, frames
+from livesnn.events.recording import Recording, open_recording
 from livesnn.events.video_source import RecordedVideo
 from livesnn.infer import Model, load_model
 from livesnn.infer.headless import Row, Summary, decide_all
 from livesnn.infer.pipeline import run
 from livesnn.report import describe_recording
+from livesnn.simulate.filmed import gesture_pictures
 from livesnn.sources import open_source
 from livesnn.video import Video, fit, open_video, video_clips
 from livesnn.video_file import Reading
@@ -481,3 +484,31 @@ def test_a_rescaled_real_video_looks_like_the_original(data_dir: Path) -> None:
         pytest.skip("one of the two isn't there")
     first, second = (video_clips(path, SPEC)[:2].astype(float) for path in paths)
     assert np.abs(first - second).mean() < 12
+
+
+def test_events_are_made_of_a_video(tmp_path: Path) -> None:
+    pictures, times_us = gesture_pictures("right_hand_wave", 1, 1.2, use="show")
+    path = write_video(tmp_path / "wave.avi", pictures, fps=30.0)
+    done = convert(path, tmp_path / "wave.aedat4")
+    assert done.events > 5000
+    assert any("made of 30 pictures a second" in warning for warning in done.warnings)
+    with open_recording(tmp_path / "wave.aedat4") as recording:
+        assert recording.resolution == (128, 128)
+        assert 0 < recording.t_start < recording.t_end <= times_us[-1] + 33_334
+        once = np.concatenate([*recording])
+    convert(path, tmp_path / "again.aedat4")
+    with open_recording(tmp_path / "again.aedat4") as recording:
+        np.testing.assert_array_equal(np.concatenate([*recording]), once)
+    model = load_model("gestures", engine="onnx")
+    spec = model.card.input
+    state, outputs = model.initial_state(), []
+    for frame in Slicer(spec.slice, Resolution(128, 128), spec).push(once):
+        output, state = model.step(frame, state)
+        outputs.append(output)
+    assert model.card.classes[int(np.mean(outputs, axis=0).argmax())] == "right_hand_wave"
+
+
+def test_a_video_has_one_stream_of_events(tmp_path: Path, bar: Path) -> None:
+    with pytest.raises(SourceError, match="a video has no event stream 'left': leave --stream out"):
+        convert(bar, tmp_path / "out.aedat4", stream="left")
+    assert convert(bar, tmp_path / "out.npz", stream="emulated").events > 0
