@@ -16,7 +16,7 @@ from livesnn.files import expanded
 from livesnn.paths import recordings_dir
 from livesnn.sources import is_live
 
-WEBCAM = "webcam"
+WEBCAM = "webcam:0"
 FILE_FILTER = (
     "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5);;"
     "Videos (*.avi *.mp4 *.mov *.m4v *.mkv *.webm);;All files (*)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.metadata
 import importlib.util
 import os
 import sys
@@ -14,6 +13,7 @@ from dataclasses import fields
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from livesnn.cli.findings import Check, Findings, State, failed
@@ -37,8 +37,7 @@ _AGAIN = "pip install --force-reinstall livesnn"
 def library(module: str, package: str, *, without: State = "problem") -> Findings:
     """Import a library; ``without`` is the state when that can't be done."""
     try:
-        loaded = importlib.import_module(module)
-        version = str(getattr(loaded, "__version__", None) or importlib.metadata.version(package))
+        version = _version(importlib.import_module(module), package)
     except ModuleNotFoundError as error:
         itself = error.name == module
         what = f"{package} isn't installed" if itself else f"{package} needs {error.name}"
@@ -48,6 +47,13 @@ def library(module: str, package: str, *, without: State = "problem") -> Finding
         do = f"pip install --force-reinstall {package}, or install the library that it names"
         return Findings((Check(package, without, f"{package} can't be loaded ({error})", do),))
     return Findings((Check(package, "ok", f"{package} {version}"),), versions={package: version})
+
+
+def _version(loaded: ModuleType, package: str) -> str:
+    try:
+        return str(getattr(loaded, "__version__", None) or metadata.version(package))
+    except metadata.PackageNotFoundError:
+        return "of unknown version"
 
 
 def compiler() -> Findings:

@@ -34,7 +34,7 @@ class EveryVendor:
         self._of: dict[str, Cameras] = {}
 
     def discover(self) -> list[Device]:
-        """Return all that is plugged in. Raises the first vendor's SourceError where nothing could be looked for."""
+        """Return all that is plugged in. Raises a vendor's SourceError where that may be why nothing is found."""
         found: dict[str, Device] = {}
         failed = []
         for vendor in self._vendors:
@@ -46,7 +46,7 @@ class EveryVendor:
             for device in seen:
                 self._of.setdefault(device.serial, vendor)
                 found.setdefault(device.serial, device)
-        if len(failed) == len(self._vendors):
+        if failed and not found:
             raise failed[0]
         return list(found.values())
 
@@ -56,7 +56,7 @@ class EveryVendor:
 
 
 def discover() -> list[Device]:
-    """Return the cameras that are plugged in. Raises SourceError where no vendor's can be looked for."""
+    """Return the cameras that are plugged in. Raises SourceError where none is found, and one vendor's can't be."""
     return EveryVendor().discover()
 
 

@@ -22,7 +22,9 @@ LONGEST_US = 500_000
 """A picture that comes so long after the last one begins anew: nobody knows what was between."""
 
 _MOST_EXPOSURE = 20.0  # beyond, or below its inverse, it begins anew too
-_BLACK = np.float32(1e-3)  # what is darker says nothing of the exposure
+_BLACK, _CLIPPED = np.float32(1e-3), np.float32(0.98)  # beyond them a pixel says nothing of the exposure
+_LEAST_TOLD = 0.02  # of the pixels; where fewer tell, as before a covered lens, it begins anew
+_MIDDLE = 0.18  # median luminance of a picture of exposure 1: after a dark first one it is no less sensitive
 
 _CODED = np.arange(256) / 255
 _LINEAR = np.where(_CODED <= 0.04045, _CODED / 12.92, ((_CODED + 0.055) / 1.055) ** 2.4).astype(np.float32)
@@ -41,32 +43,43 @@ class Emulator:
         self._random = np.random.default_rng(seed)
         self._pixels = DvsPixels(PIXEL, RESOLUTION, self._random)
         self._before: FloatImage | None = None
-        self._exposure = 1.0  # of the last picture, the first one's being 1
+        self._exposure = self._first_exposure = 1.0  # of the last picture; 1 where its median is `_MIDDLE`
         self._state: DvsState | None = None
 
     def push(self, picture: npt.NDArray[np.uint8], t_us: int) -> Events:
         """Return the events after the last picture up to this one, at ``t_us``, later; none for a first one.
 
-        How bright the picture is as a whole doesn't matter: the camera's exposure, a lamp switched on or one that
-        flickers are no events.
+        How bright the picture is as a whole doesn't matter, as far as it isn't black or clipped: the camera's
+        exposure, a lamp switched on or one that flickers are no events.
 
         Parameters
         ----------
         picture
             uint8 [H, W, 3], BGR, gamma-coded as sRGB (IEC 61966-2-1); its largest centred square is seen.
+
+        Raises
+        ------
+        SourceError
+            ``t_us`` isn't later than the last one.
         """
         light, before = _seen(picture), self._before
         self._before = light
-        if before is not None:
-            self._exposure *= float(np.median((light + _BLACK) / (before + _BLACK)))
-        known = 1 / _MOST_EXPOSURE < self._exposure < _MOST_EXPOSURE
+        change = None if before is None else _change(before, light)
+        self._exposure *= change or 1.0
+        known = change and 1 / _MOST_EXPOSURE < self._exposure / self._first_exposure < _MOST_EXPOSURE
         if self._state is None or not known or t_us - self._state.t_us > LONGEST_US:
-            self._exposure = 1.0
-            self._state = self._pixels.initial_state(light, t_us, self._random)
+            self._exposure = self._first_exposure = max(float(np.median(light)), float(_BLACK)) / _MIDDLE
+            self._state = self._pixels.initial_state(light / np.float32(self._exposure), t_us, self._random)
             return np.empty(0, EVENTS_DTYPE)
         even = light / np.float32(self._exposure)
         events, self._state = self._pixels.sequence(even[None], np.array([t_us]), self._state)
         return events
+
+
+def _change(before: FloatImage, light: FloatImage) -> float | None:
+    """Return how much brighter a picture is as a whole; None: hardly a pixel tells."""
+    told = (np.minimum(light, before) > _BLACK) & (np.maximum(light, before) < _CLIPPED)
+    return float(np.median(light[told] / before[told])) if told.mean() > _LEAST_TOLD else None
 
 
 def _seen(picture: npt.NDArray[np.uint8]) -> FloatImage:

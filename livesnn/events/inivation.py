@@ -112,7 +112,7 @@ def _dv_camera() -> ModuleType:
     except ImportError as error:
         raise SourceError(
             "iniVation's cameras need dv-processing, which isn't installed: pip install dv-processing (there is "
-            "none for Intel Macs)"
+            "none for macOS before 15)"
         ) from error
     camera: ModuleType = dv_processing.io.camera
     return camera

@@ -173,13 +173,16 @@ class Live(EventSource):
         SourceError
             When it comes back with another resolution.
         """
-        while not self._stop.is_set():
-            connection = self._held.connection
-            if connection is None:
-                yield from self._wait()
-            else:
-                yield self._read(connection)
-        self._let_go()
+        try:
+            while not self._stop.is_set():
+                connection = self._held.connection
+                if connection is None:
+                    yield from self._wait()
+                else:
+                    yield self._read(connection)
+        finally:
+            if self._stop.is_set():  # whoever iterates may have stopped in the middle, too
+                self._let_go()
 
     def close(self) -> None:
         """End the iteration and let go of the device, from any thread; safe to call twice."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
@@ -22,6 +24,7 @@ INIVATION = "iniVation"
 """Begins the names of that vendor's cameras, which dv-processing opens where it is installed."""
 
 _DRIVER_ERRORS = (RuntimeError, ValueError, OSError)  # what Rust's errors become
+_USB = Path("/dev/bus/usb")
 
 
 class Packet(Protocol):
@@ -57,13 +60,13 @@ class PropheseeDriver:
     def poll(self) -> Events | None:
         """Return what has come since the last call, after `WAIT_S` at most; None: nothing. Raises SourceLost."""
         assert self._device is not None
-        try:
-            _, packet = next(self._device)
-        except (*_DRIVER_ERRORS, StopIteration) as error:
-            raise SourceLost(f"camera {self.name} is lost ({_reason(error)}): plug it in again") from error
-        return (
-            None if packet is None or packet.polarity_events is None else _as_events(packet.polarity_events)
-        )
+        lost = f"camera {self.name} is lost ({{}}): plug it in again"
+        with _errors_as(SourceLost, lost):
+            given = next(self._device, None)
+            events = None if given is None or given[1] is None else given[1].polarity_events
+            if given is not None:
+                return None if events is None else _as_events(events)
+        raise SourceLost(lost.format("it has ended"))
 
     def close(self) -> None:
         """Let go of the camera; safe to call twice."""
@@ -89,33 +92,59 @@ class PropheseeCameras:
 
     def discover(self) -> list[Device]:
         """Return what is plugged in and may be opened, by USB; and by Ethernet, as far as it answers."""
-        library, others = self._library(), find_spec("dv_processing") is not None
-        try:
+        library = self._library()
+        if sys.platform.startswith("linux") and not _USB.is_dir():
+            return []  # the library calls it an error
+        with _errors_as(
+            SourceError, "Prophesee's cameras can't be looked for ({}): check USB and its permissions"
+        ):
             listed = library.list_devices()
-        except _DRIVER_ERRORS as error:
-            raise SourceError(
-                f"Prophesee's cameras can't be looked for ({_reason(error)}): check USB and its permissions"
-            ) from error
+        left_to_dv = "" if not _dv_processing_is_there() else INIVATION
+        wanted = [each for each in listed if not (left_to_dv and each.name.value.startswith(left_to_dv))]
+        closed = [f"{each.name.value} can't be opened ({each.error})" for each in wanted if not each.serial]
+        if closed and len(closed) == len(wanted):
+            raise SourceError(f"{closed[0]}: check the permission to use it (udev rules on Linux)")
         return [
             Device("camera", f"camera:{each.serial}", each.name.value, each.serial, None)
-            for each in listed
-            if each.serial and not (others and each.name.value.startswith(INIVATION))
+            for each in wanted
+            if each.serial
         ]
 
     def open(self, serial: str) -> Driver:
         """Open the camera of that serial number, as its driver sets it up. Raises SourceError."""
         library, device = self._library(), None
-        try:
-            device = library.open(serial=serial, iterator_timeout=WAIT_S)
-            name, size = device.name().value, device.properties()
-        except _DRIVER_ERRORS as error:
-            if device is not None:
-                device.close()
-            raise SourceError(
-                f"camera:{serial} can't be opened ({_reason(error)}): close other programs that use it, and "
-                f"check the permission to use it (udev rules on Linux)"
-            ) from error
+        cannot = (
+            f"camera:{serial} can't be opened ({{}}): close other programs that use it, and check the permission to "
+            "use it (udev rules on Linux)"
+        )
+        with _errors_as(SourceError, cannot):
+            try:
+                device = library.open(serial=serial, iterator_timeout=WAIT_S)
+                name, size = device.name().value, device.properties()
+            except BaseException:
+                if device is not None:
+                    device.close()
+                raise
         return PropheseeDriver(f"{name} {serial}", Resolution(int(size.width), int(size.height)), device)
+
+
+@contextmanager
+def _errors_as(kind: type[SourceError], words: str) -> Iterator[None]:
+    """Raise what the library raises as ``kind``, in words with {} for why; Rust's panics aren't even Exceptions."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, _DRIVER_ERRORS) and type(error).__name__ != "PanicException":
+            raise
+        raise kind(words.format(str(error) or type(error).__name__)) from error
+
+
+def _dv_processing_is_there() -> bool:
+    try:
+        import dv_processing  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _neuromorphic_drivers() -> ModuleType:
@@ -135,7 +164,3 @@ def _as_events(stored: npt.NDArray[np.void]) -> Events:
     for ours, theirs in zip(("t", "x", "y", "p"), stored.dtype.names or (), strict=True):
         events[ours] = stored[theirs]
     return events
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
@@ -109,6 +110,8 @@ class WebcamConnection:
         ------
         SourceLost
             When the webcam has been unplugged, or closed.
+        SourceError
+            When its pictures aren't of 8 bits and one, three or four channels.
         """
         if self._capture is None:
             raise SourceLost(f"{self.name} is closed: open it again")
@@ -116,8 +119,19 @@ class WebcamConnection:
             came, picture = self._capture.read()
         except cv2.error as error:
             raise SourceLost(f"{self.name} is lost ({_reason(error)}): plug it in again") from error
-        if not came or picture is None or picture.ndim != 3:
+        if not came or picture is None:
             raise SourceLost(f"{self.name} is lost (unplugged, or another program took it): plug it in again")
+        if picture.ndim == 2:
+            picture = np.repeat(picture[..., None], 3, axis=-1)
+        if (
+            picture.dtype != np.uint8
+            or picture.ndim != 3
+            or picture.shape[2] not in (3, 4)
+            or not picture.size
+        ):
+            raise SourceError(
+                f"{self.name} gives pictures of an unknown kind ({_kind(picture)}): choose another"
+            )
         now_us = round((self._clock() - self._opened_s) * 1e6)
         self.now_us = now_us if self.now_us is None else max(now_us, self.now_us + 1)
         events = self._emulator.push(picture, self.now_us)
@@ -131,8 +145,13 @@ class WebcamConnection:
         self._capture = None
 
 
+def _kind(picture: npt.NDArray[np.generic]) -> str:
+    return f"{picture.dtype} {list(picture.shape)}"
+
+
 def _capture(number: int) -> Capture:
     silence()
+    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")  # s; a webcam that hangs is let go sooner
     return cast(Capture, cv2.VideoCapture(number))  # its `read` takes more, and its stub says less
 
 

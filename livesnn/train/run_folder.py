@@ -121,6 +121,10 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
     usual = msgspec.json.decode(_as_json(TrainConfig()))
     if kept.get("teacher") and config.teacher and Path(kept["teacher"]).resolve() == config.teacher.resolve():
         kept["teacher"] = str(config.teacher)
+    if [Path(each).resolve() for each in kept.get("average_with", ())] == [
+        p.resolve() for p in config.average_with
+    ]:
+        kept["average_with"] = [str(each) for each in config.average_with]
     now, then = as_flags(msgspec.json.decode(_as_json(config))), as_flags(usual | kept)
     if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
         flags = ", ".join(then.get(name, f"default (leave {name} out)") for name in other)

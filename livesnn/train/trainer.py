@@ -23,7 +23,7 @@ from livesnn.errors import ModelError, StoppedError
 from livesnn.itself import own_commit
 from livesnn.report import say
 from livesnn.snn import SpikingNetwork
-from livesnn.train.averaging import KeepLastEpochs, check_others, load_final, seeds_of
+from livesnn.train.averaging import KeepLastEpochs, check_others, check_same_clips, load_final, seeds_of
 from livesnn.train.balance import class_weights
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.build import Network, build
@@ -93,6 +93,7 @@ def train(config: TrainConfig) -> Trained | None:
     scaled = _scaled_as(start, config)
     parts = data_set(config.dataset).load_parts(scaled)
     unmeasured = check_parts(parts)
+    check_same_clips(config, parts)
     loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
     net = build(scaled, parts.training.classes)

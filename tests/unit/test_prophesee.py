@@ -7,6 +7,7 @@ import enum
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events import EVENTS_DTYPE, Events, Resolution, prophesee
 from livesnn.events.camera_driver import Cameras, Device
 from livesnn.events.cameras import EveryVendor, open_camera
 from livesnn.events.live import SourceLost
@@ -90,6 +91,11 @@ class FakeLibrary:
         return found
 
 
+@pytest.fixture(autouse=True)
+def _usb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(prophesee, "_USB", tmp_path)  # a machine without USB has no cameras
+
+
 def cameras(library: FakeLibrary) -> PropheseeCameras:
     return PropheseeCameras(lambda: library)  # type: ignore[arg-type, return-value]
 
@@ -131,7 +137,7 @@ def test_unplugged_it_is_waited_for_and_goes_on() -> None:
 
 def test_a_camera_that_ends_is_lost() -> None:
     driver = PropheseeDriver("EVK4", HD, FakeDevice([StopIteration()]))
-    with pytest.raises(SourceLost, match=r"camera EVK4 is lost \(StopIteration\)"):
+    with pytest.raises(SourceLost, match=r"camera EVK4 is lost \(it has ended\)"):
         driver.poll()
     driver.close()
     driver.close()
@@ -156,22 +162,42 @@ def test_one_that_fails_while_it_is_opened_is_let_go() -> None:
 
 def test_inivations_cameras_are_left_to_dv_processing_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     davis = SimpleNamespace(name=Name.DVXPLORER, serial="DXA1")
-    closed = SimpleNamespace(name=Name.EVK4, serial=None)  # without the permission to ask it
+    closed = SimpleNamespace(
+        name=Name.EVK4, serial=None, error="Access denied"
+    )  # without the permission to ask it
     library = FakeLibrary(listed=[davis, closed, SimpleNamespace(name=Name.EVK4, serial=SERIAL)])
     evk4 = Device("camera", f"camera:{SERIAL}", "Prophesee EVK4", SERIAL, None)
-    monkeypatch.setitem(sys.modules, "dv_processing", SimpleNamespace(__spec__=object()))
+    monkeypatch.setitem(sys.modules, "dv_processing", SimpleNamespace())
     assert cameras(library).discover() == [evk4]
     monkeypatch.setitem(sys.modules, "dv_processing", None)
     assert [found.serial for found in cameras(library).discover()] == ["DXA1", SERIAL]
 
 
 def test_usb_that_cannot_be_looked_at_is_said() -> None:
-    class Blind(FakeLibrary):
-        def list_devices(self) -> list[Any]:
-            raise RuntimeError("Other error")
+    class PanicException(BaseException):
+        """As pyo3's."""
 
-    with pytest.raises(SourceError, match=r"can't be looked for \(Other error\): check USB"):
-        cameras(Blind()).discover()
+    class Blind(FakeLibrary):
+        def __init__(self, error: BaseException) -> None:
+            super().__init__()
+            self._error = error
+
+        def list_devices(self) -> list[Any]:
+            raise self._error
+
+    for error in (RuntimeError("Other error"), PanicException("Other error")):
+        with pytest.raises(SourceError, match=r"can't be looked for \(Other error\): check USB"):
+            cameras(Blind(error)).discover()
+    with pytest.raises(KeyboardInterrupt):
+        cameras(Blind(KeyboardInterrupt())).discover()
+
+
+def test_a_camera_that_may_not_be_opened_is_said_where_there_is_no_other() -> None:
+    closed = SimpleNamespace(name=Name.EVK4, serial=None, error="Access denied")
+    with pytest.raises(
+        SourceError, match=r"Prophesee EVK4 can't be opened \(Access denied\): check the permission"
+    ):
+        cameras(FakeLibrary(listed=[closed])).discover()
 
 
 class Missing:
@@ -193,9 +219,10 @@ def test_every_vendors_cameras_are_found_and_opened_by_their_own() -> None:
         assert next(part["t"].tolist() for part in camera if part.size) == [7]
 
 
-def test_where_no_library_is_installed_it_is_said() -> None:
+def test_where_nothing_is_found_it_is_said_what_could_not_be_looked_for() -> None:
     with pytest.raises(SourceError, match="pip install it"):
-        EveryVendor([Missing(), Missing()]).discover()
+        EveryVendor([FakeCameras([], looks=[[]]), Missing()]).discover()
+    assert EveryVendor([FakeCameras([], looks=[[]])]).discover() == []
 
 
 def test_the_library_has_what_is_asked_of_it() -> None:
