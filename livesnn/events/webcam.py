@@ -84,7 +84,7 @@ class WebcamConnection:
         if not capture.isOpened():
             capture.release()
             raise SourceError(
-                f"{self.name} can't be opened: plug one in, close other programs that use it, and let this one use "
+                f"webcam:{number} can't be opened: plug one in, close other programs that use it, and let this one use "
                 "the camera (the system's privacy settings)"
             )
         self._capture: Capture | None = capture

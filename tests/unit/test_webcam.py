@@ -192,7 +192,7 @@ def test_lost_it_is_waited_for_and_goes_on() -> None:
 def test_one_that_is_not_there_is_an_error_in_one_line() -> None:
     capture = FakeCapture(opened=False)
     with pytest.raises(
-        SourceError, match=r"^webcam 0 can't be opened: plug one in, [^\n]*privacy settings\)$"
+        SourceError, match=r"^webcam:0 can't be opened: plug one in, [^\n]*privacy settings\)$"
     ):
         open_webcam("webcam", capture=lambda number: capture)
     assert capture.released == 1
@@ -207,7 +207,7 @@ def test_what_is_no_number_is_said(uri: str) -> None:
 def test_it_is_a_source_of_the_command_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert is_live("webcam")
     assert is_live("webcam:0")
-    with pytest.raises(SourceError, match=r"webcam 99 can't be opened"):
+    with pytest.raises(SourceError, match=r"webcam:99 can't be opened"):
         open_source("webcam:99")
     assert capfd.readouterr() == ("", "")  # OpenCV says nothing of its own
 
