@@ -99,8 +99,8 @@ class PropheseeCameras:
             SourceError, "Prophesee's cameras can't be looked for ({}): check USB and its permissions"
         ):
             listed = library.list_devices()
-        left_to_dv = "" if not _dv_processing_is_there() else INIVATION
-        wanted = [each for each in listed if not (left_to_dv and each.name.value.startswith(left_to_dv))]
+        others = _dv_processing_is_there()
+        wanted = [each for each in listed if not (others and each.name.value.startswith(INIVATION))]
         closed = [f"{each.name.value} can't be opened ({each.error})" for each in wanted if not each.serial]
         if closed and len(closed) == len(wanted):
             raise SourceError(f"{closed[0]}: check the permission to use it (udev rules on Linux)")
