@@ -69,6 +69,7 @@ class InputSpec:
 
     ``cell_pixels``: how many of the sensor's pixels made one of the input where the model was trained. With fixed Δt
     a sensor with more of them counts as many times more events, so counts are scaled by area; None: as they come.
+    ``without_flicker``: what a flickering light adds to all of a frame of events is taken away.
     """
 
     width: _Size
@@ -81,6 +82,7 @@ class InputSpec:
     scale: Annotated[float, Meta(ge=1e-6, lt=1e6)] = 1.0
     window: Annotated[int, Meta(ge=1, le=10**4)] = 10
     cell_pixels: Annotated[float, Meta(ge=1e-6, le=1e8)] | None = None
+    without_flicker: bool = False
 
     def cropped(self, width: int, height: int) -> tuple[int, int]:
         """Return width and height of the largest part of a picture or sensor that has the input's aspect."""
@@ -221,5 +223,7 @@ def _check(card: ModelCard) -> None:
     for name, length in lengths.items():
         if len(getattr(network, name)) != length:
             raise ModelError(f"network.{name} has {len(getattr(network, name))} entries, not {length}")
+    if card.input.kind == "video" and card.input.without_flicker:
+        raise ModelError("input.without_flicker is of events, and input.kind is video")
     if network.stem_kernel % 2 == 0:
         raise ModelError(f"network.stem_kernel is {network.stem_kernel}, not an odd number")

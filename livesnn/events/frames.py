@@ -1,13 +1,13 @@
 """Events become frames: SliceRule, Frame, Slicer and frames(). THE one way, live and in training.
 
-Not here: where events come from (recording.py, cameras.py), clipping and scaling of counts (in the network).
+Not here: where events come from (recording.py, cameras.py), counting them (slice_kernel.py), a light's flicker
+(flicker.py), clipping and scaling of counts (in the network).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -15,22 +15,19 @@ import numpy.typing as npt
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import ModelError, SourceError
 from livesnn.events import (
-    DISORDER_US,
-    EVENTS_DTYPE,
     TIME_LIMIT_US,
     Events,
     EventSource,
     Resolution,
     as_events,
 )
+from livesnn.events.flicker import without_flicker
+from livesnn.events.slice_kernel import NEVER, SLICE_ENDED, TIME_JUMPED, kernel
 
 __all__ = ["GAP_FIXED_COUNT_US", "Frame", "SliceRule", "Slicer", "frames", "stack_clip"]
 
 GAP_FIXED_COUNT_US = 1_000_000
 """Fixed count: silence longer than this ends the stream. (Fixed Δt: longer than a window.)"""
-
-_NEVER = np.iinfo(np.int64).max
-_READ_ALL, _SLICE_ENDED, _TIME_JUMPED = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,8 @@ class Frame:
     start
         True when the frame doesn't follow on from the one before (first frame, time jump): whoever carries a
         state resets it.
+    flicker
+        Events of a flickering light that were taken from each pixel; 0 too where the model keeps them.
     """
 
     t: int
@@ -58,6 +57,7 @@ class Frame:
     n_events: int
     arrived_s: float = 0.0
     start: bool = False
+    flicker: int = 0
 
 
 class Slicer:
@@ -83,7 +83,7 @@ class Slicer:
         rescaled to the model's input in integers, ``(x - left) * width // crop_width`` and likewise for y.
         Events outside it, or outside the sensor, only move the time on. Raises SourceError where it can't be.
         Fixed Δt: counts are scaled by area, as many pixels as ``input.cell_pixels`` a cell, and rounded
-        (why: models/README.md, "Other sensors").
+        (why: models/README.md, "Other sensors"); then a light's flicker is taken away, if the input asks for it.
     input
         Width, height and window of the model; raises ModelError when its channels aren't OFF and ON, or with
         the rule it makes no slices.
@@ -104,9 +104,10 @@ class Slicer:
         self._shape = (2, input.height, input.width)
         self._columns, self._rows = _lookup_tables(sensor, input)
         self._delta_t_us = rule.delta_t_us
-        self._count = _NEVER if rule.n_events is None else rule.n_events
+        self._count = NEVER if rule.n_events is None else rule.n_events
         self._longest_gap_us = GAP_FIXED_COUNT_US if rule.delta_t_us is None else longest_us
         self._gain = 1.0 if rule.delta_t_us is None else input.gain(*sensor)
+        self._without_flicker = input.without_flicker
         self._n_events = 0
         self.reset()
 
@@ -115,7 +116,7 @@ class Slicer:
         self._running = False  # an event has been seen since
         self._start = True  # no frame has come out since
         self._newest_us = 0
-        self._end_us = int(_NEVER)
+        self._end_us = NEVER
         self._clear()
 
     def push(self, packet: Events, arrived_s: float = 0.0, *, now_us: int | None = None) -> list[Frame]:
@@ -138,9 +139,9 @@ class Slicer:
         position = 0
         while position < events.size:
             position, why = self._read(events, position)
-            if why == _SLICE_ENDED:
+            if why == SLICE_ENDED:
                 ended.append(self._finish(arrived_s))
-            elif why == _TIME_JUMPED:
+            elif why == TIME_JUMPED:
                 self.reset()
         if now_us is not None and self._running and self._delta_t_us is not None:
             self._pass_time(now_us)
@@ -159,7 +160,7 @@ class Slicer:
             self._newest_us = first_us
             if self._delta_t_us is not None:
                 self._end_us = self._newest_us + self._delta_t_us
-        position, why, self._newest_us, self._n_events = _kernel()(
+        position, why, self._newest_us, self._n_events = kernel()(
             events, position, self._columns, self._rows, self._counts,
             self._newest_us, self._end_us, self._longest_gap_us, self._n_events, self._count,
         )  # fmt: skip
@@ -174,8 +175,11 @@ class Slicer:
     def _finish(self, arrived_s: float) -> Frame:
         t = self._newest_us if self._delta_t_us is None else self._end_us
         counts = self._counts if self._gain == 1.0 else np.rint(self._counts * self._gain)
-        data = np.minimum(counts, 255).astype(np.uint8).reshape(self._shape)
-        frame = Frame(t, data, self._n_events, arrived_s, self._start)
+        data, flicker = np.minimum(counts, 255).astype(np.uint8).reshape(self._shape), 0
+        if self._without_flicker:
+            data, taken = without_flicker(data)
+            flicker = int(taken.sum())
+        frame = Frame(t, data, self._n_events, arrived_s, self._start, flicker)
         if self._delta_t_us is not None:
             self._end_us += self._delta_t_us
         self._start = False
@@ -244,56 +248,3 @@ def _scale_axis(sensor_size: int, crop_size: int, size: int) -> npt.NDArray[np.i
     offset = np.arange(sensor_size) - (sensor_size - crop_size) // 2
     inside = (offset >= 0) & (offset < crop_size)
     return np.where(inside, offset * size // crop_size, -1).astype(np.int32)
-
-
-def _fill(
-    events: Events,
-    position: int,
-    columns: npt.NDArray[np.int32],
-    rows: npt.NDArray[np.int32],
-    counts: npt.NDArray[np.uint16],
-    newest_us: int,
-    end_us: int,
-    longest_gap_us: int,
-    n_events: int,
-    stop_at: int,
-) -> tuple[int, int, int, int]:
-    """Add events to ``counts`` (flat [C*H*W], changed in place) until the slice ends or time jumps.
-
-    Return the index of the first event not read, why it wasn't, and the new ``newest_us`` and ``n_events``.
-    """
-    channel_size = counts.size // 2
-    for index in range(position, events.size):
-        event = events[index]
-        elapsed_us = event.t - newest_us
-        if elapsed_us > longest_gap_us or elapsed_us < -DISORDER_US:
-            return index, _TIME_JUMPED, newest_us, n_events
-        newest_us += max(elapsed_us, 0)
-        if newest_us >= end_us and end_us != _NEVER:
-            return index, _SLICE_ENDED, newest_us, n_events
-        if event.x >= columns.size or event.y >= rows.size:
-            continue
-        column, row = columns[event.x], rows[event.y]
-        if column < 0 or row < 0:
-            continue
-        cell = row + column + (channel_size if event.p else 0)
-        if counts[cell] != 0xFFFF:
-            counts[cell] += 1
-        n_events += 1
-        if n_events == stop_at:
-            return index + 1, _SLICE_ENDED, newest_us, n_events
-    return events.size, _READ_ALL, newest_us, n_events
-
-
-@cache
-def _kernel() -> Callable[..., tuple[int, int, int, int]]:
-    """Compile `_fill` on first use, for any packet, strided or read-only too; it releases the GIL."""
-    import numba
-
-    packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "A", readonly=True)
-    table = numba.types.Array(numba.int32, 1, "C", readonly=True)
-    whole = numba.int64
-    signature = numba.types.UniTuple(whole, 4)(
-        packet, whole, table, table, numba.uint16[::1], whole, whole, whole, whole, whole
-    )
-    return numba.njit(signature, nogil=True, cache=True)(_fill)

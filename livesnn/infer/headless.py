@@ -17,6 +17,7 @@ from livesnn.events import EventSource
 from livesnn.events.buffered import Buffered
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.events.denoised import Denoised
+from livesnn.events.flicker import SEEN_FLICKER
 from livesnn.events.frames import frames
 from livesnn.events.limited import Limited
 from livesnn.events.live import Notify, ignore
@@ -64,7 +65,8 @@ class Summary:
     was filtered. `engine` ran the last frame, `engine_frames` says how many each ran, `engine_switched_at_frame`
     (from 0) is the first that another than the first engine ran; None: there was none. `warnings`: what was assumed
     or lost in reading, what makes the decisions doubtful, and why an engine isn't there. `synops_per_frame` and the
-    two behind it: see `Costs`, with `energy_constants`.
+    two behind it: see `Costs`, with `energy_constants`. `flicker_per_pixel`: events of a flickering light that were
+    taken from each pixel of a frame, mean of all frames.
     """
 
     frames: int
@@ -86,6 +88,7 @@ class Summary:
     out_of_order: int = 0
     out_of_bounds: int = 0
     denoise: dict[str, int] | None = None
+    flicker_per_pixel: float = 0.0
 
 
 def decide_all(
@@ -193,6 +196,7 @@ class _Totals:
         self._latencies_ms = array("f")  # 4 bytes a frame: a camera runs for days
         self._densities = np.zeros(len(model.card.states) - 1)
         self._active = 0  # values of all frames other than 0
+        self._flicker = 0  # of all frames
 
     def add(self, result: Result) -> None:
         engine = self._model.engine
@@ -202,6 +206,7 @@ class _Totals:
         self._latencies_ms.append(result.latency.network_ms)
         self._densities += result.density
         self._active += int(np.count_nonzero(result.frame.data))
+        self._flicker += result.frame.flicker
         if result.window_end:
             self._tally.add(result.decision)
 
@@ -231,6 +236,7 @@ class _Totals:
             out_of_order=source.counters.out_of_order,
             out_of_bounds=source.counters.out_of_bounds,
             denoise=None if noise is None else noise.summary(),
+            flicker_per_pixel=self._flicker / frames,
         )
 
     def _doubts(self, source: EventSource, other_streams: Sequence[str]) -> Iterator[str]:
@@ -238,6 +244,8 @@ class _Totals:
             yield f"{source.counters.dropped:,} events were dropped: they came faster than they could be decided on"
         if other_streams:
             yield f"decided on the first event stream alone, and not on {', '.join(other_streams)}"
+        if (flicker := self._flicker / max(self._frames, 1)) >= SEEN_FLICKER:
+            yield f"a light flickers: {flicker:.1f} events a pixel and frame were kept from the network"
         if not self._tally.windows:
             window = self._model.card.input.window
             yield f"no decision: {self._frames} whole frames are less than one window of {window}"

@@ -117,6 +117,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
     )
     made = f"{card.network.kind}, {len(card.states)} layers, widths {list(card.network.widths)}"
     scaled = f", of {spec.cell_pixels:g} sensor pixels a pixel" if spec.cell_pixels else ""
+    steady = ", less a flickering light's" if spec.without_flicker else ""
     optimistic = (
         "The validation clips also chose the epoch, so their accuracy is a little optimistic.\n\n"
         if chosen
@@ -128,7 +129,7 @@ def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
 
 | | |
 |---|---|
-| input | {spec.width}×{spec.height}×{spec.channels}, counts ≤ {spec.count_max} × {spec.scale:g}{scaled} |
+| input | {spec.width}×{spec.height}×{spec.channels}, counts ≤ {spec.count_max} × {spec.scale:g}{scaled}{steady} |
 | time | frames of {rule}, windows of {spec.window} frames |
 | neuron | α {neuron.alpha:g}, T {neuron.threshold:g}, reset {"on" if neuron.reset else "off"} |
 | read-out | {card.readout} |

@@ -45,6 +45,9 @@ outputs = []
 for frame in range(int((end - start) // frame_us)):  # the last one isn't whole
     counts = np.bincount(cell[number == frame], minlength=2 * height * width)
     counts = np.minimum(np.rint(counts * gain), 255).astype(np.uint8).reshape(1, 2, height, width)
+    if spec["without_flicker"]:  # what more than half of a channel's pixels have
+        level = np.sort(counts.reshape(2, -1))[:, (height * width - 1) // 2].reshape(1, 2, 1, 1)
+        counts -= np.minimum(counts, level)
     output, *following = session.run(None, {"frame": counts, **state})
     state = dict(zip(state, following, strict=True))
     outputs = [*outputs, output[0]][-spec["window"] :]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from livesnn.paths import models_dir, recordings_dir
@@ -49,6 +50,32 @@ def test_the_graph_alone_decides_as_livesnn_does(tmp_path: Path, sensor: str) ->
         _, _, decision, confidence = line.split()
         assert decision == row["decision"]
         assert float(confidence) == pytest.approx(row["confidence"], abs=2e-3)
+
+
+def test_a_light_that_flickers_on_all_of_the_picture_changes_no_decision(tmp_path: Path) -> None:
+    steady, lit = tmp_path / "steady.npz", tmp_path / "lit.npz"
+    finished("convert", CLIP, steady)
+    with np.load(steady) as file:
+        events = {name: file[name] for name in "txyp"}
+        width, height = int(file["width"]), int(file["height"])
+    flashes = np.arange(events["t"][0], events["t"][-1], 10_000)  # one of each polarity a pixel in each
+    times, polarities, y, x = (
+        each.ravel() for each in np.meshgrid(flashes, (0, 1), range(height), range(width))
+    )
+    flicker = {"t": times, "x": x, "y": y, "p": polarities.astype(bool)}
+    both = {name: np.concatenate([events[name], flicker[name].astype(events[name].dtype)]) for name in "txyp"}
+    order = np.argsort(both["t"], kind="stable")
+    np.savez(lit, width=width, height=height, **{name: each[order] for name, each in both.items()})
+    alone = sys.executable, SCRIPTS / "step_onnx.py", models_dir() / "gestures" / "model.onnx"
+    assert said(*alone, lit) == said(*alone, steady)
+    *rows, summary = map(json.loads, finished("run", lit, "--json").splitlines())
+    *expected, before = map(json.loads, finished("run", steady, "--json").splitlines())
+    assert [row["rates"] for row in rows] == [row["rates"] for row in expected]
+    assert summary["summary"]["flicker_per_pixel"] == pytest.approx(
+        40, abs=0.5
+    )  # 4 pixels, 5 flashes, 2 polarities
+    assert "a light flickers: " in " ".join(summary["summary"]["warnings"])
+    assert (before["summary"]["flicker_per_pixel"], before["summary"]["warnings"]) == (0, [])
 
 
 def test_a_robot_is_told_of_a_change_and_to_stop_at_the_end(tmp_path: Path) -> None:

@@ -127,6 +127,15 @@ def test_the_rows_of_the_numbers_come_and_go(qtbot: QtBot) -> None:
     assert "put_right" not in panel.table.rates
 
 
+def test_a_light_that_flickers_is_told_of_and_a_flash_now_and_then_is_not(qtbot: QtBot) -> None:
+    panel = NumbersPanel()
+    qtbot.addWidget(panel)
+    for flicker, shown in ((0.0, False), (12.34, True), (0.04, False)):
+        panel.show_statistics(Statistics(flicker=flicker), Percentiles())
+        assert ("flicker" in panel.table.rates) is shown
+        assert not shown or panel.texts["flicker"] == "12.3 a pixel"
+
+
 def test_what_was_dropped_as_noise_is_said_with_its_reasons(qtbot: QtBot) -> None:
     panel = NumbersPanel()
     qtbot.addWidget(panel)

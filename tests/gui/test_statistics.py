@@ -86,6 +86,14 @@ def test_density_is_the_mean_over_neurons_and_the_last_results() -> None:
     assert rolling.snapshot(Counts(), now_s=0.0).density == pytest.approx((16 * 0.2 + 4 * 0.6) / 24)
 
 
+def test_flicker_is_the_mean_of_the_last_results() -> None:
+    rolling = RollingStatistics()
+    assert rolling.snapshot(Counts(), now_s=0.0).flicker == 0
+    for flicker in (1, 4):
+        rolling.add_result(replace(result(1.0), frame=replace(LIT, flicker=flicker)), CARD, 0.0)
+    assert rolling.snapshot(Counts(), now_s=0.0).flicker == 2.5
+
+
 def test_the_work_of_a_frame_is_what_run_counts_by_the_last_results() -> None:
     rolling = RollingStatistics()
     assert math.isnan(rolling.snapshot(Counts(), now_s=0.0).synops)

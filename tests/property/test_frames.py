@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livesnn.card import InputSpec, SliceRule
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.frames import DISORDER_US, GAP_FIXED_COUNT_US, Frame, Slicer
+from livesnn.events import DISORDER_US, EVENTS_DTYPE, Events, Resolution
+from livesnn.events.flicker import without_flicker
+from livesnn.events.frames import GAP_FIXED_COUNT_US, Frame, Slicer
 
 laws = settings(deadline=None, max_examples=150)  # no deadline: the first example may compile the kernel
 
@@ -39,7 +41,12 @@ sizes = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
 @st.composite
 def cases(
-    draw: st.DrawFn, *, jumps: bool = True, same_size: bool = False, rules: st.SearchStrategy = rules
+    draw: st.DrawFn,
+    *,
+    jumps: bool = True,
+    same_size: bool = False,
+    rules: st.SearchStrategy = rules,
+    sizes: st.SearchStrategy = sizes,
 ) -> Case:
     rule = draw(rules)
     width, height = draw(sizes)
@@ -223,6 +230,15 @@ def test_a_clock_that_keeps_to_the_events_changes_no_frame(data: st.DataObject, 
         now = None if before is None else data.draw(st.integers(before, after))
         frames += slicer.push(packet, now_us=now)
     assert_same(frames, reference(case))
+
+
+@given(cases(sizes=st.tuples(st.integers(1, 3), st.just(1))))  # so small that most pixels have events
+@laws
+def test_a_light_s_flicker_is_taken_from_the_frames_as_they_are(case: Case) -> None:
+    steady = Slicer(case.rule, case.sensor, replace(case.input, without_flicker=True))
+    frames, counted = steady.push(case.events), case.slicer().push(case.events)
+    assert_same(frames, [replace(f, data=without_flicker(f.data)[0]) for f in counted])
+    assert [f.flicker for f in frames] == [without_flicker(f.data)[1].sum() for f in counted]
 
 
 @given(st.data(), cases())

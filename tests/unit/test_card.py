@@ -97,9 +97,10 @@ def test_a_wrong_card_names_the_field(old: str, new: str, says: str) -> None:
         (replace(CARD, states={"stem": (8, 0, 17)}), r"\.states"),
         (replace(CARD, network=NetworkSpec(strides=(1, 2))), r"network\.strides has 2 entries, not 4"),
         (replace(CARD, network=NetworkSpec(sub_blocks=(1, 2, 0, 1))), r"network\.sub_blocks\[2\]"),
+        (replace(CARD, input=replace(CARD.input, kind="video", without_flicker=True)), "kind is video"),
     ],
 )
-def test_wrong_lists_are_named(card: ModelCard, says: str) -> None:
+def test_what_does_not_go_together_is_named(card: ModelCard, says: str) -> None:
     with pytest.raises(ModelError, match=says):
         ModelCard.from_json(card.to_json())
 

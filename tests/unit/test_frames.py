@@ -12,8 +12,9 @@ import pytest
 from livesnn.bench.slicer import bench_slicer, moving_blob
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import ModelError, SourceError
-from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
-from livesnn.events.frames import DISORDER_US, GAP_FIXED_COUNT_US, Frame, Slicer, _kernel, frames, stack_clip
+from livesnn.events import DISORDER_US, EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.frames import GAP_FIXED_COUNT_US, Frame, Slicer, frames, stack_clip
+from livesnn.events.slice_kernel import kernel
 
 TEN_MS = SliceRule(delta_t_us=10_000)
 SENSOR = Resolution(4, 3)
@@ -239,7 +240,7 @@ class TestPackets:
         assert [frame.arrived_s for frame in cut.push(at(10_000), 2.5)] == [2.5]
 
     def test_the_kernel_releases_the_gil(self) -> None:
-        assert _kernel().targetoptions["nogil"] is True  # type: ignore[attr-defined]
+        assert kernel().targetoptions["nogil"] is True  # type: ignore[attr-defined]
 
     @pytest.mark.parametrize("rule", [TEN_MS, SliceRule(n_events=2)])
     def test_fields_are_read_by_their_names_whatever_their_order_and_type(self, rule: SliceRule) -> None:
@@ -295,7 +296,7 @@ class TestImpossible:
     def test_in_fixed_count_no_time_ends_a_slice(self) -> None:
         never = np.iinfo(np.int64).max
         columns, rows, counts = np.zeros(4, np.int32), np.zeros(3, np.int32), np.zeros(24, np.uint16)
-        ended = _kernel()(at(never), 0, columns, rows, counts, never - 1, never, 10**6, 0, 1)
+        ended = kernel()(at(never), 0, columns, rows, counts, never - 1, never, 10**6, 0, 1)
         assert ended == (1, 1, never, 1)
 
     @pytest.mark.parametrize("change", [{"window": 0}, {"window": -1}, {"width": 0}, {"height": -1}])

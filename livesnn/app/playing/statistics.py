@@ -80,6 +80,8 @@ class Statistics(Counts):
         nan while unknown, and of a network without hidden layers.
     energy_estimate_uj
         Of a frame's arithmetic, the first layer's too, as `livesnn run` estimates it.
+    flicker
+        Events of a flickering light that were taken from each pixel of a frame, mean over the last results.
     """
 
     slice_ms: Percentiles = field(default_factory=Percentiles)
@@ -92,6 +94,7 @@ class Statistics(Counts):
     synops: float = float("nan")
     dense_synops: float = float("nan")
     energy_estimate_uj: float = float("nan")
+    flicker: float = 0.0
 
 
 class _Work(NamedTuple):
@@ -118,6 +121,7 @@ class RollingStatistics:
         self._latencies: deque[tuple[float, float, float]] = deque(maxlen=LAST_RESULTS)
         self._densities: deque[npt.NDArray[np.float32]] = deque(maxlen=LAST_RESULTS)
         self._active: deque[int] = deque(maxlen=LAST_RESULTS)  # values of the frames other than 0
+        self._flickers: deque[int] = deque(maxlen=LAST_RESULTS)
         self._card: ModelCard | None = None  # of the last result's network
         self._work: _Work | None = None  # of that network
         self._packets: deque[tuple[int, int, int]] = deque()  # end of the packet µs, events, events kept
@@ -177,6 +181,7 @@ class RollingStatistics:
             self._latencies.append((latency.slice_ms, latency.network_ms, latency.total_ms))
             self._densities.append(result.density)
             self._active.append(active)
+            self._flickers.append(result.frame.flicker)
             self._card = card
             self._answered_s.append(now_s)
             self._forget_answers(now_s)
@@ -187,6 +192,7 @@ class RollingStatistics:
             self._forget_answers(now_s)
             latencies, answered_s = list(self._latencies), list(self._answered_s)
             densities, active, card = list(self._densities), list(self._active), self._card
+            flicker = sum(self._flickers) / max(len(self._flickers), 1)
             events_per_s, kept_per_s = self._per_s()
         spent = _Spent()
         if card is not None:
@@ -205,6 +211,7 @@ class RollingStatistics:
             synops=spent.synops,
             dense_synops=spent.dense_synops,
             energy_estimate_uj=spent.energy_estimate_uj,
+            flicker=flicker,
         )
 
     def _spent(self, density: npt.NDArray[np.float32], active: float, card: ModelCard) -> _Spent:

@@ -36,7 +36,7 @@ from livesnn.train.datasets.recorded import Recording, as_opened, load_recording
 if TYPE_CHECKING:
     from livesnn.train.config import TrainConfig
 
-INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25)
+INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True)
 SENSOR = None
 MIRRORED = None
 TAKES = "your own recordings, {data}/<class>/<session>/FILE, or {data}/labels.csv"

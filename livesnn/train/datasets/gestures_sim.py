@@ -29,7 +29,7 @@ __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "l
 SENSOR = RESOLUTION
 TAKES = None
 PROTOCOLS = ("",)
-INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25)
+INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True)
 
 VALIDATION_PEOPLE, TEST_PEOPLE = 50, 100
 """Clips a class, each of another person."""
@@ -161,7 +161,8 @@ def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> ob
     poses = (*POSE_S, LAMP_SHARE, WARM_UP_US) if clips[0][0] in NOTHING else ()
     gain = spec.gain(*RESOLUTION)
     scaled = (gain,) * (gain != 1.0)  # 1 for all models of simulated people alone
-    return spec.width, spec.height, spec.slice, spec.window, windows, use, VERSION, clips, *poses, *scaled
+    frames = spec.width, spec.height, spec.slice, spec.window, *scaled, spec.without_flicker
+    return *frames, windows, use, VERSION, clips, *poses
 
 
 def _chunk(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> Frames:
