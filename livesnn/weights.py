@@ -46,6 +46,8 @@ def load_weights(path: Path) -> tuple[Weights, ModelCard]:
         raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
     except SafetensorError as error:
         raise ModelError(f"{path} can't be read as safetensors ({error}): export the model again") from error
+    except (TypeError, AttributeError) as error:  # bfloat16, float8: numpy has none
+        raise ModelError(f"{path} holds numbers of a kind that isn't read ({error}): save float32") from error
     if card is None:
         raise ModelError(f"{path} carries no model card: it wasn't written by livesnn")
     return weights, ModelCard.from_json(card, where=str(path))

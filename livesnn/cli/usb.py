@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from livesnn.cli.findings import Check, Findings
 from livesnn.paths import udev_dir
 
 CAMERAS = {
-    "iniVation": ("152a", "84[01]?"),
-    "Prophesee": ("04b4", "00f[45]"),
-    "CenturyArks": ("31f7", "000[34]"),
-    "IDS": ("1409", "8e00"),
+    "iniVation": ("152a", "84[01]?", "841a"),
+    "Prophesee": ("04b4", "00f[45]", "00f5"),
+    "CenturyArks": ("31f7", "000[34]", "0003"),
+    "IDS": ("1409", "8e00", "8e00"),
 }
-"""Vendor and products by USB. Some vendors' numbers are others' too: sound cards, programmable chips."""
+"""Vendor and products by USB, and one of these. Some vendors' numbers are others' too: sound cards, other chips."""
 
 RULE_FOLDERS = tuple(
     Path(root, "udev/rules.d") for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
@@ -35,20 +35,43 @@ def usb() -> Findings:
     if not _USB.is_dir():
         return Findings((Check("udev rules", "ok", "no USB here, so that no camera needs a udev rule"),))
     rules = udev_rules(RULE_FOLDERS)
-    let_in = rules.do or _JOIN
-    return Findings((rules, *usb_permissions(_USB, _USB_NODES, let_in)))
+    return Findings((_told(rules), *usb_permissions(_USB, _USB_NODES, rules)))
 
 
-def udev_rules(folders: Sequence[Path]) -> Check:
-    """Say whether a rule for iniVation's cameras is in one of the folders."""
-    rule = re.compile(
-        r'^[^#\n]*idVendor\}=="152a"(?![^\n]*idProduct\}=="(?!84))', re.MULTILINE | re.IGNORECASE
-    )
+def udev_rules(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return the first file of the folders with a rule for the cameras of each maker that there is one for."""
+    found: dict[str, Path] = {}
     for file in (file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.rules"))):
-        if rule.search(_text(file)):
-            return Check("udev rules", "ok", f"a rule is there for iniVation's cameras ({file})")
-    what = "no udev rule lets you use an iniVation camera without being root"
-    return Check("udev rules", "warning", what, install_rules())
+        for line in _text(file).splitlines():
+            for maker in CAMERAS:
+                if maker not in found and _is_for(line, maker):
+                    found[maker] = file
+    return found
+
+
+def _is_for(rule: str, maker: str) -> bool:
+    """Return whether a line of rules, in small letters, names a maker's cameras."""
+    if rule.lstrip().startswith("#"):
+        return False
+    vendor, _, camera = CAMERAS[maker]
+    named = {
+        key: [text for each in re.findall(rf'{key}\}}\s*==\s*"([^"]*)"', rule) for text in each.split("|")]
+        for key in ("idvendor", "idproduct")
+    }
+    products = named["idproduct"] or ["*"]
+    return any(fnmatch(vendor, each) for each in named["idvendor"]) and any(
+        fnmatch(camera, each) for each in products
+    )
+
+
+def _told(rules: dict[str, Path]) -> Check:
+    if not rules:
+        what = "no udev rule lets you use an event camera without being root"
+        return Check("udev rules", "warning", what, install_rules())
+    there = ", ".join(f"{maker}'s ({file})" for maker, file in rules.items())
+    missing = [f"{maker}'s" for maker in CAMERAS if maker not in rules]
+    none = f"; there is none for {', '.join(missing)}: if yours is one, {install_rules()}" if missing else ""
+    return Check("udev rules", "ok", f"a rule is there for cameras of {there}{none}")
 
 
 def install_rules() -> str:
@@ -57,8 +80,11 @@ def install_rules() -> str:
     return f"sudo cp '{rules}' /etc/udev/rules.d/ && {_RELOAD}"
 
 
-def usb_permissions(devices: Path, nodes: Path, let_in: str) -> list[Check]:
-    """Return a check for each event camera among the USB devices: whether it may be opened, and else how."""
+def usb_permissions(devices: Path, nodes: Path, rules: Collection[str]) -> list[Check]:
+    """Return a check for each event camera among the USB devices: whether it may be opened, and else how.
+
+    ``rules``: the makers that there is a rule for.
+    """
     checks = []
     for device in sorted(devices.iterdir()):
         vendor, product, bus, number = (
@@ -70,14 +96,14 @@ def usb_permissions(devices: Path, nodes: Path, let_in: str) -> list[Check]:
         node = nodes / f"{int(bus):03}" / f"{int(number):03}"
         what = f"the {makers[0]} camera {vendor}:{product} at {node}"
         if not os.access(node, os.R_OK | os.W_OK):
-            do = f"{let_in}; then plug it in again"
+            do = f"{_JOIN if makers[0] in rules else install_rules()}; then plug it in again"
             checks.append(Check("usb permission", "problem", f"{what} may not be opened by you", do))
         else:
             checks.append(Check("usb permission", "ok", f"{what} may be opened by you"))
     return checks
 
 
-def _matches(usb_id: tuple[str, str], vendor: str, product: str) -> bool:
+def _matches(usb_id: tuple[str, str, str], vendor: str, product: str) -> bool:
     return vendor == usb_id[0] and fnmatch(product, usb_id[1])
 
 

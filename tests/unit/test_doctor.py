@@ -17,7 +17,7 @@ from livesnn.__main__ import main
 from livesnn.cli.findings import Check, Findings
 from livesnn.cli.machine import run_all, start
 from livesnn.cli.probes import library, models, numba_cache, taught, writable
-from livesnn.cli.usb import install_rules, udev_rules, usb_permissions
+from livesnn.cli.usb import CAMERAS, install_rules, udev_rules, usb_permissions
 from livesnn.paths import models_dir
 from livesnn.weights import load_weights, save_weights
 
@@ -180,24 +180,36 @@ def test_a_hanging_library_is_a_problem_and_is_ended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "state"),
-    [(INIVATION, "ok"), (SOUND_CARD, "warning"), ("# " + INIVATION, "warning"), ("", "warning")],
+    ("rules", "makers"),
+    [
+        (INIVATION, ["iniVation"]),
+        (INIVATION.upper(), ["iniVation"]),
+        ('ATTRS{idVendor}=="152a", MODE="0666"', ["iniVation"]),
+        ('ATTRS{idVendor}=="31f7|04b4", ATTRS{idProduct}=="00f4|00f5", MODE="0666"', ["Prophesee"]),
+        ('ATTRS{idVendor}=="04b4", ATTRS{idProduct}=="8613", MODE="0666"', []),  # a board with the same chip
+        (SOUND_CARD, []),
+        ("# " + INIVATION, []),
+        ("", []),
+    ],
 )
-def test_a_rule_for_cameras_is_found(tmp_path: Path, rules: str, state: str) -> None:
+def test_rules_for_cameras_are_found_by_maker(tmp_path: Path, rules: str, makers: list[str]) -> None:
     (tmp_path / "65-camera.rules").write_text(rules)
-    assert udev_rules([tmp_path / "none", tmp_path]).state == state
+    assert list(udev_rules([tmp_path / "none", tmp_path])) == makers
 
 
-def test_the_command_installs_rules_that_are_found_then(tmp_path: Path) -> None:
+def test_the_command_installs_rules_for_every_maker(tmp_path: Path) -> None:
     rules = install_rules().split("'")[1]
     shutil.copy(rules, tmp_path)
-    assert udev_rules([tmp_path]).state == "ok"
+    assert set(udev_rules([tmp_path])) == set(CAMERAS)
 
 
-def test_a_camera_that_may_not_be_opened_is_a_problem(tmp_path: Path) -> None:
-    (check,) = usb_permissions(*plug_in(tmp_path, "152a", "841a"), "udevadm")
+@pytest.mark.parametrize(
+    ("rules", "do"), [((), "sudo cp "), (["iniVation"], "sudo cp "), (["Prophesee"], "usermod")]
+)
+def test_a_camera_that_may_not_be_opened_is_a_problem(tmp_path: Path, rules: list[str], do: str) -> None:
+    (check,) = usb_permissions(*plug_in(tmp_path, "04b4", "00f5"), rules)
     assert (check.name, check.state) == ("usb permission", "problem")
-    assert "udevadm" in check.do
+    assert do in check.do
 
 
 @pytest.mark.parametrize(("vendor", "product"), [("152a", "841a"), ("04b4", "00f5"), ("31f7", "0003")])
@@ -205,8 +217,8 @@ def test_a_camera_that_may_be_opened(tmp_path: Path, vendor: str, product: str) 
     devices, nodes = plug_in(tmp_path, vendor, product)
     (nodes / "001").mkdir(parents=True)
     (nodes / "001" / "007").touch()
-    assert [check.state for check in usb_permissions(devices, nodes, "")] == ["ok"]
+    assert [check.state for check in usb_permissions(devices, nodes, ())] == ["ok"]
 
 
 def test_a_sound_card_of_the_same_vendor_is_no_camera(tmp_path: Path) -> None:
-    assert usb_permissions(*plug_in(tmp_path, "152a", "8750"), "") == []
+    assert usb_permissions(*plug_in(tmp_path, "152a", "8750"), ()) == []
