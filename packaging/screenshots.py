@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QApplication
 
 from livesnn.app.look import style
 from livesnn.app.main_window import MainWindow
-from livesnn.app.playing.demo import Demo, demo, turning_demo
+from livesnn.app.playing.demo import GESTURES, Demo, demo, turning_demo
 from livesnn.app.playing.settings import ThemeName
 from livesnn.events.frames import frames
 from livesnn.infer import read_card
@@ -33,6 +33,8 @@ FOLDER = Path(__file__).resolve().parent / "screenshots"
 SETTLED_S = 4.0
 GIVE_UP_S = 60.0
 TEACHER = 3
+FLICKER = "simulate:gestures:704"
+"""Somebody in the light of a lamp that flickers."""
 
 
 class Shot(NamedTuple):
@@ -55,6 +57,7 @@ SHOTS = {
     "window-1280x800-light": Shot(1280, 800, "light"),
     "window-1280x800-2x": Shot(1280, 800, "light", 2),
     "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
+    "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, GESTURES)),
     "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
 }
 
