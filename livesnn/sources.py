@@ -7,6 +7,7 @@ from pathlib import Path
 
 from livesnn.errors import FormatError, SourceError
 from livesnn.events import EventSource
+from livesnn.events.camera_driver import Device
 from livesnn.events.live import Notify, ignore
 from livesnn.files import expanded
 from livesnn.progress import Progress, untold
@@ -18,6 +19,14 @@ _FIRST = ("camera", "webcam")
 def is_live(uri: str) -> bool:
     """Whether ``uri`` names a camera, a webcam, a stream or the simulator, and no file of that name is there."""
     return (uri in _FIRST or uri.startswith(_LIVE)) and not os.path.lexists(expanded(uri))
+
+
+def discover() -> list[Device]:
+    """Return the event cameras that are plugged in, then the webcams; raises SourceError as `cameras.discover`."""
+    from livesnn.events import cameras
+    from livesnn.events.webcam import webcams
+
+    return [*cameras.discover(), *webcams()]
 
 
 def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress = untold) -> EventSource:

@@ -28,16 +28,17 @@ from livesnn.app.playing.settings import MOST_LABELS
 from livesnn.app.widgets.parts import ChoiceBox, label
 from livesnn.errors import LivesnnError
 from livesnn.events.camera_driver import Device
-from livesnn.events.cameras import discover
+from livesnn.sources import discover
 from livesnn.threads import Latest, Worker
 
 SCHEME = "tcp://"
 POLL_MS = 50
 LOOKING = "Looking for cameras …"
 NO_CAMERA = (
-    "No camera was found. Plug it in, or look at its cable; on Linux it also needs permission to be used: "
+    "No event camera was found. Plug it in, or look at its cable; on Linux it also needs permission to be used: "
     "see “Cameras” in the README. Then look again."
 )
+OR_WEBCAM = " Or take a webcam, whose pictures become events."
 _Mailbox = Latest[tuple[Device, ...] | LivesnnError]
 PRE_ROLLS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STREAM_HINT = "Where another program offers events: a dv-processing NetworkWriter, or DV's “Network output”."
@@ -113,7 +114,7 @@ class CameraDialog(Dialog):
     ``discover`` returns them.
     """
 
-    chosen = Signal(str)  # camera:SERIAL
+    chosen = Signal(str)  # camera:SERIAL, webcam:NUMBER
 
     def __init__(
         self, parent: QWidget | None = None, *, discover: Callable[[], list[Device]] = discover
@@ -172,7 +173,10 @@ class CameraDialog(Dialog):
         if isinstance(found, LivesnnError):
             self.note.setText(str(found))
             return
-        self.note.setText("Choose one:" if found else NO_CAMERA)
+        if any(device.kind != "webcam" for device in found):
+            self.note.setText("Choose one:")
+        else:
+            self.note.setText(NO_CAMERA + OR_WEBCAM * bool(found))
         self._show(found)
 
     def _show(self, found: Iterable[Device]) -> None:

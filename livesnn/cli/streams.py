@@ -144,14 +144,14 @@ def record(
 
 
 def devices(*, json: bool = False) -> int:
-    """List the cameras that are plugged in.
+    """List the cameras that are plugged in; webcams on Linux alone.
 
     Parameters
     ----------
     json
         As JSON.
     """
-    from livesnn.events.cameras import discover
+    from livesnn.sources import discover
 
     found = discover()
     if json:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol, cast
 
 import cv2
@@ -15,11 +17,13 @@ import numpy.typing as npt
 
 from livesnn.errors import SourceError
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.camera_driver import Device
 from livesnn.events.emulate import RESOLUTION, Emulator
 from livesnn.events.live import Live, Notify, SourceLost, ignore
 from livesnn.video_file import silence
 
 _NAMED = re.compile(r"webcam(?::(\d{1,2}))?", re.ASCII)
+_LISTED = Path("/sys/class/video4linux")
 
 
 class Capture(Protocol):
@@ -36,6 +40,20 @@ class Capture(Protocol):
     def release(self) -> None:
         """Let go of the camera."""
         ...
+
+
+def webcams(listed: Path = _LISTED) -> list[Device]:
+    """Return the webcams that Linux lists, by number; elsewhere none: opening one would be the only way to know."""
+    found = []
+    for node in listed.glob("video[0-9]*") if listed.is_dir() else ():
+        with contextlib.suppress(OSError, ValueError):  # just unplugged
+            number, name = (
+                int(node.name.removeprefix("video")),
+                (node / "name").read_text(errors="replace").strip(),
+            )
+            if (node / "index").read_text().strip() == "0":  # the others of a webcam give no pictures
+                found.append(Device("webcam", f"webcam:{number}", name, "", None))
+    return sorted(found, key=lambda device: int(device.uri.rpartition(":")[2]))
 
 
 def open_webcam(

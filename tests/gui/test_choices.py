@@ -23,6 +23,8 @@ from livesnn.app.actions import ENTRIES
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.dialogs import (
     LOOKING,
+    NO_CAMERA,
+    OR_WEBCAM,
     AboutDialog,
     CameraDialog,
     RecordingDialog,
@@ -265,6 +267,16 @@ def test_looking_again_waits_for_no_search_and_shows_what_the_new_one_finds(qtbo
     qtbot.waitUntil(lambda: dialog.cameras.count() == 1)
     assert dialog.cameras.item(0).text().endswith("NEW")
     dialog.close()
+
+
+def test_where_there_are_webcams_alone_they_can_be_chosen_and_it_is_said(qtbot: QtBot) -> None:
+    dialog = CameraDialog(discover=lambda: [Device("webcam", "webcam:2", "Integrated", "", None)])
+    qtbot.addWidget(dialog)
+    qtbot.waitUntil(lambda: dialog.cameras.count() == 1)
+    assert dialog.note.text() == NO_CAMERA + OR_WEBCAM
+    with qtbot.waitSignal(dialog.chosen) as chosen:
+        dialog.accept()
+    assert chosen.args == ["webcam:2"]
 
 
 def test_the_demo_needs_no_choice_and_is_not_among_the_recent(

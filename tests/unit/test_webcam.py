@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ from livesnn.events import EVENTS_DTYPE, Events
 from livesnn.events.emulate import LONGEST_US, RESOLUTION, Emulator
 from livesnn.events.frames import Slicer
 from livesnn.events.live import SourceLost
-from livesnn.events.webcam import WebcamConnection, open_webcam
+from livesnn.events.webcam import WebcamConnection, open_webcam, webcams
 from livesnn.infer import load_model
 from livesnn.simulate.filmed import FPS, gesture_pictures
 from livesnn.sources import is_live, open_source
@@ -125,6 +126,20 @@ def test_any_size_is_seen(size: tuple[int, int]) -> None:
     assert (whole.size > 0) == (size != (1, 1))
     if whole.size:
         assert abs(int(whole["y"].max()) - 64) <= 1 and whole["x"].max() == 127  # noqa: PT018
+
+
+def test_webcams_are_listed_by_number_without_their_nodes_that_give_no_pictures(tmp_path: Path) -> None:
+    for number, name, index in ((10, "USB camera\n", 0), (2, "Integrated\n", 0), (3, "Integrated\n", 1)):
+        node = tmp_path / f"video{number}"
+        node.mkdir()
+        (node / "name").write_text(name)
+        (node / "index").write_text(f"{index}\n")
+    (tmp_path / "video4").mkdir()  # just unplugged
+    assert [(found.uri, found.name) for found in webcams(tmp_path)] == [
+        ("webcam:2", "Integrated"),
+        ("webcam:10", "USB camera"),
+    ]
+    assert webcams(tmp_path / "none") == []
 
 
 def test_a_webcam_is_a_live_source() -> None:
