@@ -69,7 +69,8 @@ class InputSpec:
 
     ``cell_pixels``: how many of the sensor's pixels made one of the input where the model was trained. With fixed Δt
     a sensor with more of them counts as many times more events, so counts are scaled by area; None: as they come.
-    ``without_flicker``: what a flickering light adds to all of a frame of events is taken away.
+    ``without_flicker``: each channel's median count is taken from a frame of events, and with it the flicker of a
+    light (`livesnn.events.flicker`).
     """
 
     width: _Size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -41,16 +41,24 @@ def load_weights(path: Path) -> tuple[Weights, ModelCard]:
         path.open("rb").close()  # safetensors' message doesn't tell why
         with safe_open(path, framework="numpy") as file:
             card = (file.metadata() or {}).get(CARD_KEY)
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            weights = {name: _read(file, name, path) for name in file.keys()}  # noqa: SIM118
     except OSError as error:
         raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
     except SafetensorError as error:
         raise ModelError(f"{path} can't be read as safetensors ({error}): export the model again") from error
-    except (TypeError, AttributeError) as error:  # bfloat16, float8: numpy has none
-        raise ModelError(f"{path} holds numbers of a kind that isn't read ({error}): save float32") from error
     if card is None:
         raise ModelError(f"{path} carries no model card: it wasn't written by livesnn")
     return weights, ModelCard.from_json(card, where=str(path))
+
+
+def _read(file: Any, name: str, path: Path) -> npt.NDArray[np.float32]:
+    """Return a tensor of an open file."""
+    try:
+        return cast("npt.NDArray[np.float32]", file.get_tensor(name))
+    except (TypeError, AttributeError) as error:  # bfloat16, float8: numpy has none
+        raise ModelError(
+            f"{path}: {name} has numbers of a kind that isn't read ({error}): save float32"
+        ) from error
 
 
 def save_weights(weights: Weights, path: Path, card: ModelCard) -> None:

@@ -33,7 +33,7 @@ FOLDER = Path(__file__).resolve().parent / "screenshots"
 SETTLED_S = 4.0
 GIVE_UP_S = 60.0
 TEACHER = 3
-FLICKER = "simulate:gestures:704"
+FLICKER = "simulate:gestures:293"
 """Somebody in the light of a lamp that flickers."""
 
 

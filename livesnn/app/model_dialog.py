@@ -87,7 +87,8 @@ def slice_words(card: ModelCard) -> str:
 def _input_words(card: ModelCard) -> str:
     spec = card.input
     what = "counts of darker and brighter events" if spec.kind == "events" else "video"
-    return f"{spec.width} × {spec.height} × {spec.channels}, {what}, at most {spec.count_max} a pixel"
+    steady = ", less a flickering light's" if spec.without_flicker else ""
+    return f"{spec.width} × {spec.height} × {spec.channels}, {what}{steady}, at most {spec.count_max} a pixel"
 
 
 def move_to_trash(folder: str) -> bool:

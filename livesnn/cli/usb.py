@@ -13,12 +13,12 @@ from livesnn.cli.findings import Check, Findings
 from livesnn.paths import udev_dir
 
 CAMERAS = {
-    "iniVation": ("152a", "84[01]?", "841a"),
-    "Prophesee": ("04b4", "00f[45]", "00f5"),
-    "CenturyArks": ("31f7", "000[34]", "0003"),
-    "IDS": ("1409", "8e00", "8e00"),
+    "iniVation": ("152a", tuple(f"84{second}{last:x}" for second in "01" for last in range(16))),
+    "Prophesee": ("04b4", ("00f4", "00f5")),
+    "CenturyArks": ("31f7", ("0003", "0004")),
+    "IDS": ("1409", ("8e00",)),
 }
-"""Vendor and products by USB, and one of these. Some vendors' numbers are others' too: sound cards, other chips."""
+"""Vendor and products by USB. Some vendors' numbers are others' too: sound cards, programmable chips."""
 
 RULE_FOLDERS = tuple(
     Path(root, "udev/rules.d") for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
@@ -50,18 +50,15 @@ def udev_rules(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _is_for(rule: str, maker: str) -> bool:
-    """Return whether a line of rules, in small letters, names a maker's cameras."""
+    """Return whether a line of rules, in small letters, names one of a maker's cameras."""
     if rule.lstrip().startswith("#"):
         return False
-    vendor, _, camera = CAMERAS[maker]
-    named = {
-        key: [text for each in re.findall(rf'{key}\}}\s*==\s*"([^"]*)"', rule) for text in each.split("|")]
+    vendors, products = (
+        [text for each in re.findall(rf'{key}\}}\s*==\s*"([^"]*)"', rule) for text in each.split("|")]
         for key in ("idvendor", "idproduct")
-    }
-    products = named["idproduct"] or ["*"]
-    return any(fnmatch(vendor, each) for each in named["idvendor"]) and any(
-        fnmatch(camera, each) for each in products
     )
+    vendor, cameras = CAMERAS[maker]
+    return vendor in vendors and any(fnmatch(camera, each) for each in products or "*" for camera in cameras)
 
 
 def _told(rules: dict[str, Path]) -> Check:
@@ -90,7 +87,9 @@ def usb_permissions(devices: Path, nodes: Path, rules: Collection[str]) -> list[
         vendor, product, bus, number = (
             _text(device / name) for name in ("idVendor", "idProduct", "busnum", "devnum")
         )
-        makers = [name for name, usb_id in CAMERAS.items() if _matches(usb_id, vendor, product)]
+        makers = [
+            name for name, (theirs, cameras) in CAMERAS.items() if vendor == theirs and product in cameras
+        ]
         if not makers or not (bus.isdigit() and number.isdigit()):
             continue
         node = nodes / f"{int(bus):03}" / f"{int(number):03}"
@@ -101,10 +100,6 @@ def usb_permissions(devices: Path, nodes: Path, rules: Collection[str]) -> list[
         else:
             checks.append(Check("usb permission", "ok", f"{what} may be opened by you"))
     return checks
-
-
-def _matches(usb_id: tuple[str, str, str], vendor: str, product: str) -> bool:
-    return vendor == usb_id[0] and fnmatch(product, usb_id[1])
 
 
 def _text(file: Path) -> str:

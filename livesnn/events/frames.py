@@ -42,14 +42,15 @@ class Frame:
         uint8 [C, H, W], saturating; channel 0 = OFF, 1 = ON; scaled by area to the model's own sensor
         (`Slicer`). Of a video: RGB, or grey.
     n_events
-        Events in the slice that fell inside the crop.
+        Events in the slice that fell inside the crop, a light's flicker too.
     arrived_s
         `time.perf_counter()` when the packet that ended the slice arrived; 0 when unknown.
     start
         True when the frame doesn't follow on from the one before (first frame, time jump): whoever carries a
         state resets it.
-    flicker
-        Events of a flickering light that were taken from each pixel; 0 too where the model keeps them.
+    light_flicker
+        What was taken from each pixel's counts as a flickering light's, OFF and ON together (`without_flicker`); 0
+        where the model's input keeps it.
     """
 
     t: int
@@ -57,7 +58,7 @@ class Frame:
     n_events: int
     arrived_s: float = 0.0
     start: bool = False
-    flicker: int = 0
+    light_flicker: int = 0
 
 
 class Slicer:
@@ -83,9 +84,10 @@ class Slicer:
         rescaled to the model's input in integers, ``(x - left) * width // crop_width`` and likewise for y.
         Events outside it, or outside the sensor, only move the time on. Raises SourceError where it can't be.
         Fixed Δt: counts are scaled by area, as many pixels as ``input.cell_pixels`` a cell, and rounded
-        (why: models/README.md, "Other sensors"); then a light's flicker is taken away, if the input asks for it.
+        (why: models/README.md, "Other sensors").
     input
-        Width, height and window of the model; raises ModelError when its channels aren't OFF and ON, or with
+        Width, height and window of the model, and whether a light's flicker is taken away, from what was scaled
+        and before it saturates; raises ModelError when its channels aren't OFF and ON, or with
         the rule it makes no slices.
     """
 
@@ -174,11 +176,13 @@ class Slicer:
 
     def _finish(self, arrived_s: float) -> Frame:
         t = self._newest_us if self._delta_t_us is None else self._end_us
-        counts = self._counts if self._gain == 1.0 else np.rint(self._counts * self._gain)
-        data, flicker = np.minimum(counts, 255).astype(np.uint8).reshape(self._shape), 0
+        counts = self._counts.reshape(self._shape)
+        scaled = counts if self._gain == 1.0 else np.rint(counts * self._gain)
+        flicker = 0
         if self._without_flicker:
-            data, taken = without_flicker(data)
+            scaled, taken = without_flicker(scaled)
             flicker = int(taken.sum())
+        data = np.minimum(scaled, 255).astype(np.uint8)
         frame = Frame(t, data, self._n_events, arrived_s, self._start, flicker)
         if self._delta_t_us is not None:
             self._end_us += self._delta_t_us

@@ -65,8 +65,8 @@ class Summary:
     was filtered. `engine` ran the last frame, `engine_frames` says how many each ran, `engine_switched_at_frame`
     (from 0) is the first that another than the first engine ran; None: there was none. `warnings`: what was assumed
     or lost in reading, what makes the decisions doubtful, and why an engine isn't there. `synops_per_frame` and the
-    two behind it: see `Costs`, with `energy_constants`. `flicker_per_pixel`: events of a flickering light that were
-    taken from each pixel of a frame, mean of all frames.
+    two behind it: see `Costs`, with `energy_constants`. `light_flicker_per_pixel`: what was taken as
+    a flickering light's from the counts of each pixel of the network's picture, mean of all frames.
     """
 
     frames: int
@@ -88,7 +88,7 @@ class Summary:
     out_of_order: int = 0
     out_of_bounds: int = 0
     denoise: dict[str, int] | None = None
-    flicker_per_pixel: float = 0.0
+    light_flicker_per_pixel: float = 0.0
 
 
 def decide_all(
@@ -206,7 +206,7 @@ class _Totals:
         self._latencies_ms.append(result.latency.network_ms)
         self._densities += result.density
         self._active += int(np.count_nonzero(result.frame.data))
-        self._flicker += result.frame.flicker
+        self._flicker += result.frame.light_flicker
         if result.window_end:
             self._tally.add(result.decision)
 
@@ -236,7 +236,7 @@ class _Totals:
             out_of_order=source.counters.out_of_order,
             out_of_bounds=source.counters.out_of_bounds,
             denoise=None if noise is None else noise.summary(),
-            flicker_per_pixel=self._flicker / frames,
+            light_flicker_per_pixel=self._flicker / frames,
         )
 
     def _doubts(self, source: EventSource, other_streams: Sequence[str]) -> Iterator[str]:
@@ -245,7 +245,10 @@ class _Totals:
         if other_streams:
             yield f"decided on the first event stream alone, and not on {', '.join(other_streams)}"
         if (flicker := self._flicker / max(self._frames, 1)) >= SEEN_FLICKER:
-            yield f"a light flickers: {flicker:.1f} events a pixel and frame were kept from the network"
+            yield (
+                f"most pixels have events, of a light that flickers or of noise: {flicker:.1f} a pixel of the "
+                "model's picture and frame were kept from it"
+            )
         if not self._tally.windows:
             window = self._model.card.input.window
             yield f"no decision: {self._frames} whole frames are less than one window of {window}"

@@ -137,6 +137,8 @@ class TrainConfig:
     cell_pixels: float | None = None
     """Pixels of a sensor that make one of the input: to that counts are scaled by area, where cameras differ.
     Default: what the model of --init is used to; else counts are as they come."""
+    light_flicker: Literal["keep", "remove"] | None = None
+    """What a flickering light adds to all of a frame. Default: as --init's model has it, else as the data set."""
     validation: float = 0.1
     """Fraction of the training part kept for validation, by seed."""
     seed: int = 0
@@ -211,11 +213,8 @@ class TrainConfig:
     @property
     def averaged(self) -> range:
         """Return which epochs, from 1, the model has the mean weights of; none where the best one makes it."""
-        return (
-            range(self.epochs - self.average_epochs + 1, self.epochs + 1)
-            if self.average_epochs > 1
-            else range(0)
-        )
+        first = self.epochs - self.average_epochs + 1
+        return range(first, self.epochs + 1) if self.average_epochs > 1 else range(0)
 
     def completed(self) -> TrainConfig:
         """Return this with what data set and network decide; raises TrainError for what doesn't go together."""
@@ -272,6 +271,8 @@ class TrainConfig:
             spec = replace(spec, slice=SliceRule(self.delta_t_us, self.n_events))
         if self.cell_pixels:
             spec = replace(spec, cell_pixels=self.cell_pixels)
+        if self.light_flicker:
+            spec = replace(spec, without_flicker=self.light_flicker == "remove")
         return ModelCard(
             name=self.run_name,
             classes=classes,

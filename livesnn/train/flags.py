@@ -60,6 +60,7 @@ OF_SOME_SETS = {
     "only": ("ucf101", "hmdb51"),
     "n_events": _EVENT_SETS,
     "cell_pixels": _EVENT_SETS,
+    "light_flicker": _EVENT_SETS,
     "delta_t_us": (*_EVENT_SETS, "ucf101", "hmdb51"),
     "windows": ("ucf101", "hmdb51", "cifar10-dvs", "dvs-gesture", "folder"),
     "validation": ("nmnist", "dvs-gesture", "cifar10-dvs", "ucf101", "hmdb51", "folder", "mnist-"),

@@ -90,13 +90,13 @@ def train(config: TrainConfig) -> Trained | None:
         read_teacher(config.teacher, config.balance)
     check_others(config)
     commit = own_commit()
-    scaled = _scaled_as(start, config)
-    parts = data_set(config.dataset).load_parts(scaled)
+    fed = _fed_as(start, config)
+    parts = data_set(config.dataset).load_parts(fed)
     unmeasured = check_parts(parts)
     check_same_clips(config, parts)
     loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
-    net = build(scaled, parts.training.classes)
+    net = build(fed, parts.training.classes)
     if start is not None:
         assert isinstance(net, SpikingNetwork)  # `completed` refuses --init to others
         start_from(net, start)
@@ -147,12 +147,16 @@ def announce(parts: Parts, steps: int, start: Start | None) -> None:
         say(f"--init doesn't know {', '.join(fresh)}: these start afresh")
 
 
-def _scaled_as(start: Start | None, config: TrainConfig) -> TrainConfig:
-    """Return the training with counts as the model that it starts from is used to them, unless it says how."""
+def _fed_as(start: Start | None, config: TrainConfig) -> TrainConfig:
+    """Return the training with frames such as the model that it starts from is used to, unless it says how."""
     spec = config.card(()).input
-    if start is None or config.cell_pixels or spec.kind != "events" or spec.slice.delta_t_us is None:
+    if start is None or spec.kind != "events":
         return config
-    return replace(config, cell_pixels=start.card.input.cell_pixels)
+    theirs = start.card.input
+    flicker = config.light_flicker or ("remove" if theirs.without_flicker else "keep")
+    scaled = config.cell_pixels or spec.slice.delta_t_us is None
+    cell_pixels = config.cell_pixels if scaled else theirs.cell_pixels
+    return replace(config, cell_pixels=cell_pixels, light_flicker=flicker)
 
 
 def train_all(config: TrainConfig) -> list[Trained]:

@@ -44,10 +44,12 @@ state = {each.name: np.zeros(each.shape, np.float32) for each in session.get_inp
 outputs = []
 for frame in range(int((end - start) // frame_us)):  # the last one isn't whole
     counts = np.bincount(cell[number == frame], minlength=2 * height * width)
-    counts = np.minimum(np.rint(counts * gain), 255).astype(np.uint8).reshape(1, 2, height, width)
-    if spec["without_flicker"]:  # what more than half of a channel's pixels have
-        level = np.sort(counts.reshape(2, -1))[:, (height * width - 1) // 2].reshape(1, 2, 1, 1)
-        counts -= np.minimum(counts, level)
+    counts = np.rint(counts * gain).reshape(2, -1)
+    if spec.get(
+        "without_flicker"
+    ):  # each channel's lower median: what a light that flickers adds to all of it
+        counts -= np.minimum(counts, np.sort(counts)[:, [(height * width - 1) // 2]])
+    counts = np.minimum(counts, 255).astype(np.uint8).reshape(1, 2, height, width)
     output, *following = session.run(None, {"frame": counts, **state})
     state = dict(zip(state, following, strict=True))
     outputs = [*outputs, output[0]][-spec["window"] :]

@@ -88,10 +88,10 @@ def test_density_is_the_mean_over_neurons_and_the_last_results() -> None:
 
 def test_flicker_is_the_mean_of_the_last_results() -> None:
     rolling = RollingStatistics()
-    assert rolling.snapshot(Counts(), now_s=0.0).flicker == 0
+    assert rolling.snapshot(Counts(), now_s=0.0).light_flicker == 0
     for flicker in (1, 4):
-        rolling.add_result(replace(result(1.0), frame=replace(LIT, flicker=flicker)), CARD, 0.0)
-    assert rolling.snapshot(Counts(), now_s=0.0).flicker == 2.5
+        rolling.add_result(replace(result(1.0), frame=replace(LIT, light_flicker=flicker)), CARD, 0.0)
+    assert rolling.snapshot(Counts(), now_s=0.0).light_flicker == 2.5
 
 
 def test_the_work_of_a_frame_is_what_run_counts_by_the_last_results() -> None:

@@ -238,7 +238,7 @@ def test_a_light_s_flicker_is_taken_from_the_frames_as_they_are(case: Case) -> N
     steady = Slicer(case.rule, case.sensor, replace(case.input, without_flicker=True))
     frames, counted = steady.push(case.events), case.slicer().push(case.events)
     assert_same(frames, [replace(f, data=without_flicker(f.data)[0]) for f in counted])
-    assert [f.flicker for f in frames] == [without_flicker(f.data)[1].sum() for f in counted]
+    assert [f.light_flicker for f in frames] == [without_flicker(f.data)[1].sum() for f in counted]
 
 
 @given(st.data(), cases())

@@ -17,7 +17,7 @@ from livesnn.__main__ import main
 from livesnn.cli.findings import Check, Findings
 from livesnn.cli.machine import run_all, start
 from livesnn.cli.probes import library, models, numba_cache, taught, writable
-from livesnn.cli.usb import CAMERAS, install_rules, udev_rules, usb_permissions
+from livesnn.cli.usb import CAMERAS, _told, install_rules, udev_rules, usb_permissions
 from livesnn.paths import models_dir
 from livesnn.weights import load_weights, save_weights
 
@@ -185,6 +185,9 @@ def test_a_hanging_library_is_a_problem_and_is_ended() -> None:
         (INIVATION, ["iniVation"]),
         (INIVATION.upper(), ["iniVation"]),
         ('ATTRS{idVendor}=="152a", MODE="0666"', ["iniVation"]),
+        ('ATTRS{idVendor}=="152a", ATTRS{idProduct}=="8419", MODE="0666"', ["iniVation"]),
+        ('ATTRS{idVendor}=="04b4", ATTRS{idProduct}=="00f4", MODE="0666"', ["Prophesee"]),
+        ('ATTRS{idVendor}!="04b4", MODE="0666"', []),
         ('ATTRS{idVendor}=="31f7|04b4", ATTRS{idProduct}=="00f4|00f5", MODE="0666"', ["Prophesee"]),
         ('ATTRS{idVendor}=="04b4", ATTRS{idProduct}=="8613", MODE="0666"', []),  # a board with the same chip
         (SOUND_CARD, []),
@@ -195,6 +198,15 @@ def test_a_hanging_library_is_a_problem_and_is_ended() -> None:
 def test_rules_for_cameras_are_found_by_maker(tmp_path: Path, rules: str, makers: list[str]) -> None:
     (tmp_path / "65-camera.rules").write_text(rules)
     assert list(udev_rules([tmp_path / "none", tmp_path])) == makers
+
+
+def test_what_there_is_no_rule_for_is_told_with_the_command() -> None:
+    assert (_told({}).state, _told({}).do) == ("warning", install_rules())
+    some = _told({"iniVation": Path("/etc/a.rules")})
+    assert some.state == "ok"
+    assert "of iniVation's (/etc/a.rules)" in some.what
+    assert "none for Prophesee's, CenturyArks's, IDS's: if yours is one, sudo cp" in some.what
+    assert "none" not in _told(dict.fromkeys(CAMERAS, Path("/etc/a.rules"))).what
 
 
 def test_the_command_installs_rules_for_every_maker(tmp_path: Path) -> None:

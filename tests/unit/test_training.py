@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ from livesnn.train.loading import Batch, EpochBatches
 from livesnn.train.recipes import RECIPES
 from livesnn.train.run_folder import as_begun, keep_clips, recorded_config, run_folder
 from livesnn.train.start import Start, read_start
-from livesnn.train.trainer import _Best, _scaled_as, announce
+from livesnn.train.trainer import _Best, _fed_as, announce
 from livesnn.weights import load_weights
 from tests import trees
 
@@ -585,7 +585,7 @@ def test_scaling_by_area_is_refused_where_a_frame_has_no_fixed_time() -> None:
     with pytest.raises(TrainError, match=words):
         TrainConfig(dataset="cifar10-dvs", cell_pixels=4.0).completed()
     counted = TrainConfig(dataset="folder", n_events=2000, init=Path("gestures"))
-    assert _scaled_as(read_start(Path("gestures")), counted).cell_pixels is None
+    assert _fed_as(read_start(Path("gestures")), counted).cell_pixels is None
 
 
 def test_a_finished_training_is_not_made_longer_but_begun_from(tmp_path: Path) -> None:
@@ -644,10 +644,34 @@ def test_strides_that_leave_nothing_of_the_picture_are_named() -> None:
         build(TrainConfig(strides=(64, 1, 1, 1), final_pool=4), ("a", "b"))
 
 
-def test_counts_are_scaled_as_the_model_that_is_started_from_is_used_to() -> None:
+def test_frames_are_made_as_the_model_that_is_started_from_is_used_to() -> None:
     start = read_start(Path("gestures"))
     folder = TrainConfig(dataset="folder", init=Path("gestures"))
-    card = _scaled_as(start, folder).card(start.card.classes)
+    card = _fed_as(start, folder).card(start.card.classes)
     assert (card.input.cell_pixels, card.trained_with((640, 480)).input) == (4.0, card.input)
-    assert _scaled_as(start, replace(folder, cell_pixels=9.0)).cell_pixels == 9.0
-    assert _scaled_as(None, replace(folder, init=None)).card(()).input.cell_pixels is None
+    assert _fed_as(start, replace(folder, cell_pixels=9.0)).cell_pixels == 9.0
+    assert _fed_as(None, replace(folder, init=None)).card(()).input.cell_pixels is None
+
+
+@pytest.mark.parametrize(
+    ("init", "given", "removed"),
+    [
+        ("gestures", None, True),
+        ("objects", None, False),
+        ("objects", "remove", True),
+        ("gestures", "keep", False),
+        (None, None, True),
+        (None, "keep", False),
+    ],
+)
+def test_a_light_s_flicker_is_removed_as_it_is_said_or_as_the_model_that_is_started_from_has_it(
+    init: str | None, given: Literal["keep", "remove"] | None, removed: bool
+) -> None:
+    start = read_start(Path(init)) if init else None
+    config = _fed_as(start, TrainConfig(dataset="folder", light_flicker=given))
+    assert config.card(()).input.without_flicker is removed
+
+
+def test_videos_have_no_flicker_of_events_to_remove() -> None:
+    with pytest.raises(TrainError, match=r"--light-flicker is of nmnist, .* not of ucf101: leave it out"):
+        TrainConfig(dataset="ucf101", light_flicker="remove")

@@ -80,8 +80,8 @@ class Statistics(Counts):
         nan while unknown, and of a network without hidden layers.
     energy_estimate_uj
         Of a frame's arithmetic, the first layer's too, as `livesnn run` estimates it.
-    flicker
-        Events of a flickering light that were taken from each pixel of a frame, mean over the last results.
+    light_flicker
+        What was taken from each pixel's counts in a frame as a flickering light's, mean over the last results.
     """
 
     slice_ms: Percentiles = field(default_factory=Percentiles)
@@ -94,7 +94,7 @@ class Statistics(Counts):
     synops: float = float("nan")
     dense_synops: float = float("nan")
     energy_estimate_uj: float = float("nan")
-    flicker: float = 0.0
+    light_flicker: float = 0.0
 
 
 class _Work(NamedTuple):
@@ -181,7 +181,7 @@ class RollingStatistics:
             self._latencies.append((latency.slice_ms, latency.network_ms, latency.total_ms))
             self._densities.append(result.density)
             self._active.append(active)
-            self._flickers.append(result.frame.flicker)
+            self._flickers.append(result.frame.light_flicker)
             self._card = card
             self._answered_s.append(now_s)
             self._forget_answers(now_s)
@@ -211,7 +211,7 @@ class RollingStatistics:
             synops=spent.synops,
             dense_synops=spent.dense_synops,
             energy_estimate_uj=spent.energy_estimate_uj,
-            flicker=flicker,
+            light_flicker=flicker,
         )
 
     def _spent(self, density: npt.NDArray[np.float32], active: float, card: ModelCard) -> _Spent:

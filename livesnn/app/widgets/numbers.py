@@ -36,16 +36,16 @@ _RATES = {
         "Synaptic operations of a frame, an addition for each spike and synapse it reaches, of how many if every\n"
         f"hidden neuron spiked; mean over the last {LAST_RESULTS} frames.",
     ),
-    "flicker": (
+    "light_flicker": (
         "Flicker",
-        "Events of a flickering light in each pixel of a frame, which are kept from the network;\n"
+        "Events in most pixels of the network's picture, of a flickering light or of noise, that are kept from it;\n"
         f"mean over the last {LAST_RESULTS} frames.",
     ),
     "dropped": ("Dropped", "Events lost because livesnn was late, since the source was opened."),
     "skipped": ("Skipped", "Events of a live source thrown away while it was paused."),
     "put_right": ("Put right", "Events that came damaged."),
 }
-_ON_DEMAND = ("kept", "flicker", "put_right")  # shown where there is something to say
+_ON_DEMAND = ("kept", "light_flicker", "put_right")  # shown where there is something to say
 _EXPLAINED = ("kept", "synops")  # their notes warn of nothing
 _OF = " of "  # what follows is left out where there is no room
 _PERCENTILES = ("p50", "p95", "p99")
@@ -98,8 +98,8 @@ class NumbersPanel(Card):
         self.texts["synops"] = (
             f"{scaled(statistics.synops)}{_OF}{scaled(statistics.dense_synops)}" if known else NOTHING
         )
-        self.texts["flicker"] = f"{_digits(statistics.flicker)} a pixel"
-        self.table.show_row("flicker", statistics.flicker >= SEEN_FLICKER)
+        self.texts["light_flicker"] = f"{_digits(statistics.light_flicker)} a pixel"
+        self.table.show_row("light_flicker", statistics.light_flicker >= SEEN_FLICKER)
         self.texts["dropped"] = scaled(statistics.dropped)
         self.texts["skipped"] = scaled(statistics.skipped)
         put_right = statistics.out_of_order + statistics.out_of_bounds

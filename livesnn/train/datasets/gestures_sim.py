@@ -161,8 +161,9 @@ def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> ob
     poses = (*POSE_S, LAMP_SHARE, WARM_UP_US) if clips[0][0] in NOTHING else ()
     gain = spec.gain(*RESOLUTION)
     scaled = (gain,) * (gain != 1.0)  # 1 for all models of simulated people alone
-    frames = spec.width, spec.height, spec.slice, spec.window, *scaled, spec.without_flicker
-    return *frames, windows, use, VERSION, clips, *poses
+    steady = ("without flicker",) * spec.without_flicker
+    frames = spec.width, spec.height, spec.slice, spec.window
+    return *frames, windows, use, VERSION, clips, *poses, *scaled, *steady
 
 
 def _chunk(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> Frames:

@@ -218,7 +218,8 @@ def _file(recording: Recording, cache: str, spec: InputSpec) -> Path:
     stat = recording.path.stat()
     settings = (
         VERSION, spec.kind, spec.width, spec.height, spec.channels, spec.slice, spec.window, spec.crop,
-        spec.cell_pixels, spec.without_flicker,
+        spec.cell_pixels,
         str(recording.path.resolve()), stat.st_size, stat.st_mtime_ns, recording.part_us,
+        *("without flicker",) * spec.without_flicker,
     )  # fmt: skip
     return cache_file(cache, settings)
