@@ -90,7 +90,8 @@ def keep_clips(run: Path, parts: Parts, *, resumed: bool = False) -> None:
     record = run / CLIPS
     if resumed and record.exists() and record.read_bytes() != digest.encode():
         raise TrainError(
-            f"{run} was begun with other recordings: put them back as they were, or start again under another --name"
+            f"{run} was begun with other recordings or frames: put them back as they were, or start again under "
+            "another --name"
         )
     record.write_text(digest)
 
