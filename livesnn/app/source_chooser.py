@@ -12,6 +12,7 @@ from livesnn.app.dialogs import SCHEME, CameraDialog, StreamDialog
 from livesnn.app.layout import WindowLayout
 from livesnn.app.playing.demo import SIMULATION, TURNING, Demo, demo, turning_demo
 from livesnn.app.playing.settings import Settings, with_recent
+from livesnn.events.formats import asked
 from livesnn.files import expanded
 from livesnn.paths import recordings_dir
 from livesnn.sources import is_live
@@ -90,7 +91,7 @@ class SourceChooser:
 
     def visit(self, source: str) -> None:
         """Start the next file dialog where this source is."""
-        folder = expanded(source).absolute().parent
+        folder = asked(expanded(source)).file.absolute().parent
         if not is_live(source) and folder.is_dir():
             self.folder = folder
 
@@ -112,5 +113,6 @@ def readable_source(source: str) -> str:
     """Return a source as a person knows it: a file by its name and folder."""
     if is_live(source):
         return source
-    path = Path(source)
-    return f"{path.name}   ({path.parent.name or path.parent})"
+    recording = asked(Path(source))
+    folder = recording.file.parent
+    return f"{recording.name}   ({folder.name or folder})"

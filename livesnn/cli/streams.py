@@ -170,7 +170,8 @@ def info(file: tyro.conf.Positional[str], /, *, json: bool = False) -> int:
     ----------
     file
         Recording of any format that livesnn reads. What the columns of a text table are, and the unit of t, may stand
-        behind its name, here and wherever a recording is given: 'FILE?columns=t_us,x,y,p'.
+        behind its name, here and wherever a recording is given: 'FILE?columns=t_us,x,y,p'. Where a file has several
+        event streams, other commands take the first, or that of 'FILE?stream=NAME'.
     json
         As JSON.
     """

@@ -16,7 +16,7 @@ from livesnn.errors import DataError, FormatError, SourceError
 from livesnn.events import Events, EventSource
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.events.denoised import Denoised
-from livesnn.events.formats import file_and_columns
+from livesnn.events.formats import asked
 from livesnn.events.labels import Label, has_labels, keep_labels, labels_file, moved, read_labels
 from livesnn.events.npz_writer import write_npz
 from livesnn.events.recorder import Aedat4Writer
@@ -115,7 +115,7 @@ def _labels(source: Path, out: Path, *, overwrite: bool) -> tuple[tuple[Label, .
         labels = read_labels(source)
     except DataError as error:
         return (), [f"its labels are left out: {error}"]
-    table, name = labels_file(out), file_and_columns(source)[0].name
+    table, name = labels_file(out), asked(source).file.name
     if not labels:
         return (), [f"{table} stays: {name} has no labels"] if overwrite and os.path.exists(table) else []
     if has_labels(out) and not overwrite:
@@ -140,7 +140,7 @@ def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:
             raise SourceError(f"{out}: there is no folder {out.parent}: make it first")
         return
     with contextlib.suppress(OSError):  # a link that points nowhere, or no source: told when it is opened
-        if os.path.samefile(file_and_columns(source)[0], out):
+        if os.path.samefile(asked(source).file, out):
             raise SourceError(f"{out}: is the recording itself: choose another name")
     if out.is_dir():
         raise SourceError(f"{out}: a folder: add the name of a file")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from livesnn.errors import DataError, SourceError
 from livesnn.events import Closing
-from livesnn.events.formats import file_and_columns
+from livesnn.events.formats import asked
 from livesnn.files import replace_file, require_file
 
 SUFFIX = ".labels.csv"
@@ -50,7 +50,7 @@ def read_labels(recording: Path) -> tuple[Label, ...]:
         When the file can't be read, a line of it doesn't say from when to when what holds, or all lines are of
         recordings that are called otherwise, as after both files were renamed.
     """
-    recording, _ = file_and_columns(recording)
+    recording = asked(recording).file
     table = labels_file(recording)
     _, lines = read_table(table)
     names = [row["file"] or "" for _, row in lines]

@@ -13,7 +13,7 @@ from pathlib import Path
 from livesnn.errors import SourceError
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.describe import extent
-from livesnn.events.formats import EventStream, OtherContent, Reader, open_reader
+from livesnn.events.formats import EventStream, OtherContent, Reader, asked, open_reader
 from livesnn.events.formats.tidy import notes_on
 from livesnn.progress import Progress, untold
 
@@ -22,6 +22,8 @@ MAX_PACKET_EVENTS = 1 << 16
 
 def open_recording(path: str | Path, *, stream: str | None = None, progress: Progress = untold) -> Recording:
     """Open a recording; its first event stream, unless ``stream`` names another, or the camera of one.
+
+    So does the path: ``FILE?stream=NAME``.
 
     Parameters
     ----------
@@ -38,6 +40,7 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
     """
     path = Path(path)
     reader = open_reader(path, progress)
+    stream = asked(path).stream if stream is None else stream
     chosen = _choose(reader, stream)
     if chosen is None:
         try:
@@ -145,7 +148,7 @@ class Recording(EventSource):
     def streams_left_out(self) -> list[str]:
         """Return what is to be said of the file's other event streams, one line each."""
         return [
-            f"left out, since one event stream is taken: {name}: for it, livesnn convert --stream {name}"
+            f"left out, since one event stream is taken: {name}: for it, give {asked(self.path).file}?stream={name}"
             for name in self.other_streams
         ]
 

@@ -243,7 +243,8 @@ class _Totals:
         if source.counters.dropped:
             yield f"{source.counters.dropped:,} events were dropped: they came faster than they could be decided on"
         if other_streams:
-            yield f"decided on the first event stream alone, and not on {', '.join(other_streams)}"
+            others = ", ".join(other_streams)
+            yield f"decided on one event stream alone, and not on {others}: FILE?stream=NAME takes another"
         if (flicker := self._flicker / max(self._frames, 1)) >= SEEN_FLICKER:
             yield (
                 f"most pixels have events, of a light that flickers or of noise: {flicker:.1f} a pixel of the "

@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from livesnn.errors import FormatError
+from livesnn.errors import FormatError, SourceError
 from livesnn.events.describe import describe
-from livesnn.events.recording import open_recording
+from livesnn.events.recording import Recording, open_recording
 from livesnn.report import describe_recording
+from livesnn.sources import open_source
 
 BESIDE_THE_TRUTH = {"aedat3/dvs128_polarity_plus_special.aedat": {"triggers": 6}}
 """What GROUND_TRUTH.json doesn't tell of a file's special events: counted by walking its packets by hand."""
@@ -88,10 +89,15 @@ def test_a_description_has_the_fields_that_outside_checks_rely_on(recordings: Pa
 def test_two_cameras_in_one_file_are_two_streams_to_choose_from(recordings: Path, name: str) -> None:
     path = recordings / "aedat4/derived_stereo_two_event_streams.aedat4"
     assert list(describe(path).streams) == ["LEFT_CAM/events", "RIGHT_CAM/events"]
-    right = open_recording(path, stream=name)
-    assert right.camera == "RIGHT_CAM"
-    assert sum(packet.size for packet in right) == WHOLE_TONIC_SAMPLE
-    right.close()
+    for right in (open_recording(path, stream=name), open_source(f"{path}?stream={name}")):
+        assert isinstance(right, Recording)
+        assert right.camera == "RIGHT_CAM"
+        assert sum(packet.size for packet in right) == WHOLE_TONIC_SAMPLE
+        right.close()
+    with pytest.raises(
+        SourceError, match=r"called 'UP'; it has LEFT_CAM/events, RIGHT_CAM/events: choose one"
+    ):
+        open_source(f"{path}?stream=UP")
 
 
 def test_info_says_which_size_is_assumed(recordings: Path) -> None:

@@ -306,6 +306,8 @@ def test_after_the_demo_the_chosen_model_is_used_again(
 def test_a_file_is_named_with_its_folder() -> None:
     assert source_chooser.readable_source("/data/monday/a.aedat4") == "a.aedat4   (monday)"
     assert source_chooser.readable_source("tcp://host:7777") == "tcp://host:7777"
+    two = "/data/monday/a.aedat4?stream=LEFT/events"
+    assert source_chooser.readable_source(two) == "a.aedat4 (LEFT/events)   (monday)"
 
 
 # The orientation, the model, the engine

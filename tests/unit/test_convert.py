@@ -157,7 +157,7 @@ def test_what_is_not_events_and_other_streams_are_said_to_be_left_out(tmp_path: 
     assert line == "left out, since only events are converted: frames (3), IMU samples (130), triggers (15)"
     stereo = folder / "derived_stereo_two_event_streams.aedat4"
     (line,) = convert(stereo, tmp_path / "b.npz", stream="RIGHT_CAM/events").warnings
-    assert line.endswith("LEFT_CAM/events: for it, livesnn convert --stream LEFT_CAM/events")
+    assert line.endswith(f"LEFT_CAM/events: for it, give {stereo}?stream=LEFT_CAM/events")
     assert read(tmp_path / "b.npz")[2] == "RIGHT_CAM"
 
 

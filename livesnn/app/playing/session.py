@@ -31,6 +31,7 @@ from livesnn.app.playing.tap import Seen
 from livesnn.app.playing.values import Answer, Choices, Opened, Picture, WindowDecision
 from livesnn.errors import DataError, ModelError
 from livesnn.events import EVENTS_DTYPE, EventSource
+from livesnn.events.formats import asked
 from livesnn.events.frames import Frame, Slicer
 from livesnn.infer import Engine, Model, load_model
 from livesnn.infer.pipeline import Result, run
@@ -273,7 +274,7 @@ class Session:
 def _name(source: SourceLike) -> str:
     """Return what the window calls a source."""
     if isinstance(source, str | Path):
-        return str(source) if isinstance(source, str) and is_live(source) else Path(source).name
+        return str(source) if isinstance(source, str) and is_live(source) else asked(Path(source)).name
     return type(source).__name__
 
 

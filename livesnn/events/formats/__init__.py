@@ -6,6 +6,7 @@ A new format is one module with a reader, and one line in FORMATS. Not here: rep
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,20 @@ from livesnn.machine_code import forget_stale
 from livesnn.progress import Progress, untold
 
 HEAD_BYTES = 64
-COLUMNS_MARK = "?columns="
-"""Between a text table's name and what its columns are: ``f.csv?columns=t_us,x,y,p``."""
+_ASKED = re.compile(r"(?P<file>.+?)\?(?P<what>columns|stream)=(?P<of>.*)", re.DOTALL)
+
+
+class Asked(NamedTuple):
+    """A file, and what its name is followed by: ``f.csv?columns=t_us,x,y,p``, or ``f.aedat4?stream=LEFT``."""
+
+    file: Path
+    columns: tuple[str, ...] = ()
+    stream: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name, and the stream's."""
+        return self.file.name if self.stream is None else f"{self.file.name} ({self.stream})"
 
 
 @dataclass(frozen=True)
@@ -210,12 +223,14 @@ FORMATS: tuple[Format, ...] = (
 """Tried in order; those without a magic number come last."""
 
 
-def file_and_columns(path: Path) -> tuple[Path, tuple[str, ...]]:
-    """Return the file that a path names, and the columns that it gives to it; none where it gives none."""
-    name, mark, columns = str(path).rpartition(COLUMNS_MARK)
-    if not mark or os.path.lexists(path):
-        return path, ()
-    return Path(name), tuple(column.strip() for column in columns.split(","))
+def asked(path: Path) -> Asked:
+    """Return what a path asks for; the path itself where there is a file of that whole name."""
+    found = _ASKED.fullmatch(str(path))
+    if not found or os.path.lexists(path):
+        return Asked(path)
+    if found["what"] == "stream":
+        return Asked(Path(found["file"]), stream=found["of"])
+    return Asked(Path(found["file"]), tuple(column.strip() for column in found["of"].split(",")))
 
 
 def open_reader(path: Path, progress: Progress = untold) -> Reader:
@@ -225,7 +240,7 @@ def open_reader(path: Path, progress: Progress = untold) -> Reader:
     ----------
     path
         Of a text table ``f.csv?columns=t_us,x,y,p`` says what its columns are, whatever its header says; see
-        `text_tables.open_text`.
+        `text_tables.open_text`. All streams of a file are opened, whichever is asked for.
     progress
         Told how much has been read where the format must be read to open it.
 
@@ -239,7 +254,7 @@ def open_reader(path: Path, progress: Progress = untold) -> Reader:
     from livesnn.events.formats.word_stream import unwrap
 
     forget_stale(unwrap)  # the decoders call one another
-    path, columns = file_and_columns(path)
+    path, columns, _ = asked(path)
     head = file_head(path, HEAD_BYTES, f"recording ({_suffixes()})")
     if columns:
         return _open_with_columns(path, head, columns)
