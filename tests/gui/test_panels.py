@@ -122,7 +122,7 @@ def test_unknown_numbers_are_dashes(qtbot: QtBot) -> None:
     panel = NumbersPanel()
     qtbot.addWidget(panel)
     known = {name for name, text in panel.texts.items() if text != "–"}
-    assert known == {"dropped", "skipped", "put_right"}
+    assert known == {"light_flicker", "dropped", "skipped", "put_right"}
     panel.show_statistics(BUSY, Percentiles(9, 17, 21))
     assert "–" not in panel.texts.values()
     panel.clear(CARD)

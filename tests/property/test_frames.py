@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from livesnn.card import InputSpec, SliceRule
@@ -237,6 +237,7 @@ def test_a_clock_that_keeps_to_the_events_changes_no_frame(data: st.DataObject, 
 def test_a_light_s_flicker_is_taken_from_the_frames_as_they_are(case: Case) -> None:
     steady = Slicer(case.rule, case.sensor, replace(case.input, without_flicker=True))
     frames, counted = steady.push(case.events), case.slicer().push(case.events)
+    assume(all(f.data.max() < 255 for f in counted))  # what saturates does so after flicker is taken
     assert_same(frames, [replace(f, data=without_flicker(f.data)[0]) for f in counted])
     assert [f.light_flicker for f in frames] == [without_flicker(f.data)[1].sum() for f in counted]
 

@@ -325,6 +325,17 @@ class TestFrames:
         assert told(ended) == [(10_000, 1, True), (20_000, 0, False)]
         assert [frame.arrived_s for frame in ended] == [101.0, 102.0]
 
+    def test_a_light_s_flicker_is_taken_before_counts_saturate(self) -> None:
+        pixels = [
+            at(*[0] * (310 if moves else 300), x=x, y=y)
+            for x in range(4)
+            for y in range(3)
+            for moves in (x + y == 0,)
+        ]
+        cut = Slicer(TEN_MS, Resolution(4, 3), replace(INPUT, without_flicker=True))
+        (frame,) = cut.push(np.concatenate([*pixels, at(10_000)]))
+        assert (frame.data[1, 0, 0], frame.data.sum(), frame.light_flicker) == (10, 10, 300)
+
     def test_nobody_waits_for_what_is_read_as_fast_as_it_can_be(self) -> None:
         source = Packets([at(0, 1), at(10_000), at(20_000)])
         source.live = False
