@@ -44,16 +44,13 @@ class Capture(Protocol):
 
 def webcams(listed: Path = _LISTED) -> list[Device]:
     """Return the webcams that Linux lists, by number; elsewhere none: opening one would be the only way to know."""
-    found = []
+    found: dict[int, Device] = {}
     for node in listed.glob("video[0-9]*") if listed.is_dir() else ():
         with contextlib.suppress(OSError, ValueError):  # just unplugged
-            number, name = (
-                int(node.name.removeprefix("video")),
-                (node / "name").read_text(errors="replace").strip(),
-            )
+            number, name = int(node.name.removeprefix("video")), (node / "name").read_text(errors="replace")
             if (node / "index").read_text().strip() == "0":  # the others of a webcam give no pictures
-                found.append(Device("webcam", f"webcam:{number}", name, "", None))
-    return sorted(found, key=lambda device: int(device.uri.rpartition(":")[2]))
+                found[number] = Device("webcam", f"webcam:{number}", name.strip(), "", None)
+    return [found[number] for number in sorted(found)]
 
 
 def open_webcam(
