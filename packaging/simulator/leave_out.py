@@ -1,0 +1,111 @@
+"""What a part of the simulator brings: trains on people of whom that part is left out, and measures with it.
+
+    python packaging/simulator/leave_out.py PART FLAG...
+
+The flags are those of ``livesnn train --dataset gestures-sim``. Left out: each value at the mean of
+those drawn, noise and lamps none. Validation has all parts, always.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from livesnn.__main__ import main
+from livesnn.simulate import gestures, motions
+from livesnn.simulate.body import IMAGE, Array, Limbs
+from livesnn.simulate.clips import clip_frames
+from livesnn.simulate.poses import Beat, draw_beat
+from livesnn.simulate.scene import Scatter, Scene, draw_scene
+from livesnn.train.datasets import gestures_sim
+
+_SIZES = ("half_shoulders", "upper_arm", "forearm", "hand", "arm_radius", "wrist_radius", "head_radius")
+
+
+def _texture(scene: Scene) -> Scene:
+    """Cloth and skin all alike, before a plain wall."""
+    plain = np.full_like(scene.background, scene.body.wall)
+    return replace(scene, body=replace(scene.body, texture=0.32, texture_period=5.0), background=plain)
+
+
+def _light(scene: Scene) -> Scene:
+    """Skin, hair, shirt and wall of one brightness each, lit from one side; no lamp."""
+    wall = scene.background * np.float32(0.6 / scene.body.wall)
+    body = replace(scene.body, skin=0.5, hair=0.22, shirt=0.35, wall=0.6, shading=0.28, light=0.0)
+    return replace(scene, body=body, background=wall, lamp=None)
+
+
+def _framing(scene: Scene) -> Scene:
+    """All as far away, in the middle."""
+    larger = 21.0 / scene.body.half_shoulders
+    sizes = {name: larger * getattr(scene.body, name) for name in _SIZES}
+    return replace(
+        scene, body=replace(scene.body, centre_x=IMAGE / 2, shoulder_y=70.0, distance=285.0, **sizes)
+    )
+
+
+def _sensor(scene: Scene) -> Scene:
+    """One sensor: thresholds, mismatch, low pass, refractory time, dark current."""
+    of_all = {"threshold_on": 0.14, "threshold_off": 0.14, "mismatch": 0.01, "refractory_us": 850.0}
+    return replace(scene, pixel=replace(scene.pixel, cutoff_hz=71.0, dark_luminance=0.05, **of_all))
+
+
+def _noise(scene: Scene) -> Scene:
+    """No shot noise, leak, hot pixels nor events around what moves."""
+    quiet = replace(scene.pixel, noise_hz=0.0, leak_hz=0.0, hot_fraction=0.0)
+    return replace(scene, pixel=quiet, scatter=Scatter(0.0, scene.scatter.pixels))
+
+
+def _still(limbs: Limbs) -> Limbs:
+    """Trunk and head neither sway nor turn."""
+    return limbs._replace(trunk=np.zeros_like(limbs.trunk), head=np.zeros_like(limbs.head))
+
+
+def _one_tempo(times_s: Array, rng: np.random.Generator, fastest_s: float, slowest_s: float) -> Beat:
+    mean = float(np.sqrt(fastest_s * slowest_s))
+    return draw_beat(times_s, rng, mean, mean)
+
+
+def _drawn_as(change: Callable[[Scene], Scene]) -> Any:
+    return patch.object(gestures, "draw_scene", lambda *of: change(draw_scene(*of)))
+
+
+PARTS: dict[str, Any] = {
+    "nothing": _drawn_as(lambda scene: scene),
+    "texture": _drawn_as(_texture),
+    "light": _drawn_as(_light),
+    "framing": _drawn_as(_framing),
+    "sensor": _drawn_as(_sensor),
+    "noise": _drawn_as(_noise),
+    "trunk": patch.object(gestures, "perform", lambda *of: _still(motions.perform(*of))),
+    "tempo": patch.object(motions, "draw_beat", _one_tempo),
+}
+
+
+def leave_out(part: str) -> None:
+    """Leave a part out of all clips that are trained on, in this process, and cache them under its name."""
+    settings = gestures_sim._settings
+
+    def clips_without(name: str, seed: int, spec: Any, use: gestures.Use, windows: int = 1) -> Any:
+        if use != "train":
+            return clip_frames(name, seed, spec, use, windows)
+        with PARTS[part]:
+            return clip_frames(name, seed, spec, use, windows)
+
+    def settings_without(clips: Any, spec: Any, use: gestures.Use, windows: int) -> object:
+        return settings(clips, spec, use, windows), *([f"without {part}"] if use == "train" else [])
+
+    patch.object(gestures_sim, "clip_frames", clips_without).start()
+    patch.object(gestures_sim, "_settings", settings_without).start()
+
+
+if len(sys.argv) < 2 or sys.argv[1] not in PARTS:
+    sys.exit(f"which part is left out? {', '.join(PARTS)}")
+leave_out(sys.argv[1])  # here, so that the processes that simulate do it, too
+if __name__ == "__main__":
+    sys.exit(main(["train", "--dataset", "gestures-sim", *sys.argv[2:]]))
