@@ -144,7 +144,7 @@ def _usage(name: str) -> int:
         f"  {command:<8} {(function.__doc__ or '').splitlines()[0]}" for command, function in COMMANDS.items()
     ]
     text = "\n".join(
-        ["usage: livesnn [COMMAND] [OPTIONS] [--debug]   (without a command: the window)", "", *lines]
+        ["usage: livesnn [COMMAND [OPTIONS] [--debug]]   (without a command: the window)", "", *lines]
     )
     if asked:
         write(text)

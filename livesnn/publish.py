@@ -66,7 +66,10 @@ class PublishedDecisions(Closing):
 
     def fail(self, error: BaseException) -> None:
         """Tell why it ends."""
-        self._server.send(json_line({"error": str(error) or type(error).__name__}))
+        stopped = isinstance(error, KeyboardInterrupt)
+        self._server.send(
+            json_line({"error": str(error) or ("stopped" if stopped else type(error).__name__)})
+        )
 
     def close(self) -> None:
         """Send what waits, and let everyone go; safe to call twice."""

@@ -53,7 +53,9 @@ def describe_summary(summary: Summary) -> str:
         "energy": f"{summary.energy_estimate_uj_per_frame:.2f} µJ a frame, an estimate ({summary.energy_constants})",
         "time": f"{summary.seconds:.2f} s",
     }
-    if not summary.events and not summary.dropped:  # a video
+    if not summary.frames:
+        del lines["network"]
+    elif not summary.events and not summary.dropped:  # a video
         del lines["events"]
     if summary.denoise is None:
         del lines["noise"]

@@ -18,7 +18,7 @@ _FIRST = ("camera", "webcam")
 
 def is_live(uri: str) -> bool:
     """Whether ``uri`` names a camera, a webcam, a stream or the simulator, and no file of that name is there."""
-    return (uri in _FIRST or uri.startswith(_LIVE)) and not os.path.lexists(expanded(uri))
+    return (uri in _FIRST or uri.startswith(_LIVE)) and not os.path.isfile(expanded(uri))
 
 
 def discover() -> list[Device]:

@@ -5,6 +5,7 @@ Not here: decoding (video_file.py), a video as a source of frames (events/video_
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -87,7 +88,12 @@ class Video:
         FormatError
             Not one whole frame can be read.
         """
-        delta_t_us = check_takes_video(input, self.path.name)
+        delta_t_us = check_takes_video(
+            input,
+            self.path.name,
+            "choose a model for video (ucf6), or make events of it: "
+            f"livesnn convert {shlex.quote(str(self.path))} EVENTS.aedat4",
+        )
         first_us = due_us = -(-max(from_us, 0) // delta_t_us) * delta_t_us
 
         def is_due(frame: int) -> bool:
@@ -226,13 +232,10 @@ def video_clips(path: str | Path, input: InputSpec) -> Picture:  # noqa: A002 (t
     return np.stack(pictures[: count * input.window]).reshape(count, input.window, *pictures[0].shape)
 
 
-def check_takes_video(input: InputSpec, name: str) -> int:  # noqa: A002
-    """Return a model's Δt, µs; raise ModelError when it doesn't take a video, the one of that name."""
+def check_takes_video(input: InputSpec, name: str, otherwise: str) -> int:  # noqa: A002
+    """Return a model's Δt, µs; ModelError, with what to do ``otherwise``, if it doesn't take the video of a name."""
     if input.kind != "video":
-        raise ModelError(
-            f"{name} is a video, and the model takes {input.kind}: choose a model for video (ucf6), or "
-            f"make events of it: livesnn convert {name} EVENTS.aedat4"
-        )
+        raise ModelError(f"{name} is a video, and the model takes {input.kind}: {otherwise}")
     if input.channels not in (1, 3) or input.slice.delta_t_us is None:
         raise ModelError(
             f"a video has 3 channels (RGB) or 1 (grey) at a fixed delta_t_us, the model takes {input.channels} by "

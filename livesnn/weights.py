@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,20 +38,35 @@ def load_weights(path: Path) -> tuple[Weights, ModelCard]:
     ModelError
         The file is missing, damaged, or carries no card.
     """
+    with _opened(path) as file:
+        return {name: _read(file, name, path) for name in file.keys()}, _card(file, path)  # noqa: SIM118
+
+
+def load_card(path: Path) -> ModelCard:
+    """Read the card in a model.safetensors, and no weights; raises ModelError as `load_weights` does."""
+    with _opened(path) as file:
+        return _card(file, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise ModelError(f"{path} is missing: train the model again, or use --engine onnx")
     try:
         path.open("rb").close()  # safetensors' message doesn't tell why
         with safe_open(path, framework="numpy") as file:
-            card = (file.metadata() or {}).get(CARD_KEY)
-            weights = {name: _read(file, name, path) for name in file.keys()}  # noqa: SIM118
+            yield file
     except OSError as error:
         raise ModelError(f"{path} can't be read: {error.strerror or error}") from error
     except SafetensorError as error:
-        raise ModelError(f"{path} can't be read as safetensors ({error}): export the model again") from error
-    if card is None:
+        raise ModelError(f"{path} can't be read as safetensors ({error}): copy the model again") from error
+
+
+def _card(file: Any, path: Path) -> ModelCard:
+    text = (file.metadata() or {}).get(CARD_KEY)
+    if text is None:
         raise ModelError(f"{path} carries no model card: it wasn't written by livesnn")
-    return weights, ModelCard.from_json(card, where=str(path))
+    return ModelCard.from_json(text, where=str(path))
 
 
 def _read(file: Any, name: str, path: Path) -> npt.NDArray[np.float32]:

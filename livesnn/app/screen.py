@@ -86,7 +86,7 @@ def xcb_plugin() -> Path:
     """Return where PySide6 keeps what connects Qt with X11."""
     package = importlib.util.find_spec("PySide6")
     if package is None or not package.submodule_search_locations:
-        raise LivesnnError("PySide6 is not installed: pip install livesnn")
+        raise LivesnnError("PySide6 is not installed: pip install PySide6-Essentials")
     return Path(package.submodule_search_locations[0]) / "Qt/plugins/platforms/libqxcb.so"
 
 

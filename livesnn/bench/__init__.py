@@ -9,7 +9,7 @@ import math
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -36,24 +36,62 @@ VERSIONS = ("numpy", "numba", "onnxruntime", "torch", "lightning", "PySide6-Esse
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured how often; see `livesnn bench --help`.
-
-    ``model``, where none is named, is "gestures" for what is of people, else "nmnist". ``source`` is of "step" and
-    "density"; ``engines``, () being all, of "step"; ``real`` is of "simulator" and "transfer", ``report`` of
-    "simulator", ``people`` of that and "sensors"; ``seconds``, ``rates`` and ``threads`` of "sustained".
-    """
+    """What is measured how often; each option is of the measurements that `TAKEN_BY` names."""
 
     model: str = ""
-    source: str = ""
+    """Name of a shipped model, or a model folder; default: gestures with sensors, transfer and teach, else nmnist."""
+
     repeats: int = 5
+    """Runs of each."""
+
+    source: str = ""
+    """With step and density: a recording, whose frames are taken; default: a blob that moves, a shipped clip."""
+
     engines: tuple[str, ...] = ()
+    """With step: which of onnx, spike and torch; default: those that are installed and can run the model."""
+
     peers: bool = False
-    real: Path = Path("data")
-    report: Path = Path("simulator")
+    """With step: the same network with torch.compile and in OpenVINO, SpikingJelly, snnTorch and Norse too, those of
+    them that are installed (make peers: in an environment of their own). With train: in SpikingJelly and snnTorch.
+    With formats: reading by other libraries too, those of them that are installed."""
+
+    data: Path = Path("data")
+    """With simulator and transfer: the folder of real clips, NN_GESTURE.npz."""
+
+    out: Path = Path("simulator")
+    """With simulator: where its report goes, README.md and pictures."""
+
     people: int = 100
+    """With simulator and sensors: simulated people a gesture."""
+
     seconds: float = 20.0
+    """With sustained: how long the window is measured at each rate."""
+
     rates: tuple[int, ...] = ()
+    """With sustained: events a second, from low to high up to the first that the window can't take; default: 250,000
+    to 2,000,000."""
+
     threads: int | None = None
+    """With sustained: threads of a step; default: as the app."""
+
+
+TAKEN_BY: dict[str, tuple[Measurement, ...]] = {
+    "model": ("step", "latency", "startup", "sensors", "transfer", "teach"),
+    "repeats": (
+        "decode", "slicer", "step", "startup", "simulate", "denoise", "formats", "train", "density", "bandwidth",
+        "teach",
+    ),
+    "source": ("step", "density"),
+    "engines": ("step",),
+    "peers": ("step", "train", "formats"),
+    "data": ("simulator", "transfer"),
+    "out": ("simulator",),
+    "people": ("simulator", "sensors"),
+    "seconds": ("sustained",),
+    "rates": ("sustained",),
+    "threads": ("sustained",),
+}  # fmt: skip
+"""Which measurements take an option."""
 
 
 def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
@@ -89,9 +127,9 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
         "denoise": lambda: bench_denoise(repeats),
         "simulate": lambda: bench_simulate(repeats),
         "train": lambda: bench_train(repeats, peers=options.peers),
-        "simulator": lambda: bench_simulator(options.real, options.report, options.people),
+        "simulator": lambda: bench_simulator(options.data, options.out, options.people),
         "sensors": lambda: bench_sensors(of_people, options.people),
-        "transfer": lambda: bench_transfer(options.real, of_people),
+        "transfer": lambda: bench_transfer(options.data, of_people),
         "density": lambda: bench_density(repeats, options.source),
         "bandwidth": lambda: bench_bandwidth(repeats),
         "sustained": lambda: bench_sustained(
@@ -104,11 +142,13 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
 
 
 def _check(what: Sequence[Measurement], options: Options) -> None:
-    """Raise LivesnnError on options that measure nothing, or something else than is asked for."""
-    if options.peers and not {"train", "formats", "step"} & set(what):
-        raise LivesnnError(
-            "--peers compares training, reading or a step alone: livesnn bench train --peers, or formats, or step"
-        )
+    """Raise LivesnnError on options that measure nothing, or that nothing of what is asked for takes."""
+    for option in fields(options):
+        takers = TAKEN_BY[option.name]
+        if getattr(options, option.name) != option.default and not set(takers) & set(what or WHAT):
+            raise LivesnnError(
+                f"--{option.name} is of {', '.join(takers)}: livesnn bench {takers[0]} --{option.name} …"
+            )
     if options.repeats < 1:
         raise LivesnnError(f"{options.repeats} repeats measure nothing: give --repeats 1 or more")
     if options.people < 10:
@@ -117,16 +157,10 @@ def _check(what: Sequence[Measurement], options: Options) -> None:
         raise LivesnnError("nothing is measured in no time, or at fewer than 1000 events/s: give more")
     if options.threads is not None and options.threads < 1:
         raise LivesnnError(f"{options.threads} threads can't run a model: give --threads 1 or more")
-    _check_engines(what, options.engines)
-
-
-def _check_engines(what: Sequence[Measurement], engines: Sequence[str]) -> None:
-    if engines and "step" not in (what or WHAT):
-        raise LivesnnError("--engines are those of a step: livesnn bench step --engines onnx spike")
-    for number, name in enumerate(engines):
+    for number, name in enumerate(options.engines):
         if name not in ENGINES:
             raise LivesnnError(f"no engine {name!r} to time; there is: {', '.join(ENGINES)}")
-        if name in engines[:number]:
+        if name in options.engines[:number]:
             raise LivesnnError(f"engine {name!r} is there twice: give each once")
 
 

@@ -40,7 +40,7 @@ def bench_decode(repeats: int, *, events: int = LARGE_EVENTS) -> dict[str, Any]:
     readers: dict[str, Reader] = {"livesnn": by_livesnn}
     readers |= {name: peer.read for name, peer in _PEERS.items() if find_spec(peer.module)}
     if len(readers) == 1:
-        raise LivesnnError("nothing to compare with: pip install 'livesnn[cameras,dev]'")
+        raise LivesnnError("nothing to compare with: pip install 'livesnn[dev]'")
     with tempfile.TemporaryDirectory() as folder:
         file, made = Path(folder) / f"made_{events // 1_000_000}M_lz4.aedat4", MADE_FILES[FORMAT]
         made.write(file, make_events(events, made.sensor))

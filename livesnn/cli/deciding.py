@@ -22,7 +22,7 @@ class _Flags:
 
     keep: float | None = None
     """A decision stands until its probability falls below this, or another's reaches its threshold. Default: 0.6 of
-    its own threshold; in the window what was chosen last."""
+    --threshold, or of its class's own where that is higher; in the window what was chosen last."""
 
     smoothing: float | None = None
     """Share of a frame's probabilities that is those of the frame before: steadier, and later. Default: 0; in the

@@ -172,6 +172,11 @@ def evaluate(
             raise DataError("--to-card records a measurement on the test split: add --split test")
         if stream is not None:
             raise DataError("--to-card records the accuracy of clips: leave --stream out")
+        if loaded.card.dataset != dataset:
+            raise DataError(
+                f"{loaded.card.name} was trained on {loaded.card.dataset or 'something else'}, and its card has that "
+                f"test alone: leave --to-card out"
+            )
         if loaded.card.taught:
             raise DataError(f"{loaded.card.name} was taught what no test has: leave --to-card out")
         from livesnn.train.folder import keep_test  # before minutes of measuring: it needs onnx

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import time
@@ -159,7 +160,7 @@ def _ending(code: int) -> str:
 
 
 def _again(name: str) -> str:
-    return f"mend the other problems first; if it stays, {PROBE}={name} livesnn doctor --debug says more"
+    return f"mend the other problems first; if it stays, {PROBE}={shlex.quote(name)} livesnn doctor --debug says more"
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -31,7 +31,7 @@ DRIVERS = (
     ("dv_processing", "dv-processing", "iniVation"),
     ("neuromorphic_drivers", "neuromorphic-drivers", "Prophesee"),
 )
-_AGAIN = "pip install --force-reinstall livesnn"
+_AGAIN = "install livesnn again"
 
 
 def library(module: str, package: str, *, without: State = "problem") -> Findings:

@@ -50,7 +50,7 @@ def publish(
         Where programs get the events, as from dv-processing's NetworkWriter: livesnn gui tcp://HOST:PORT shows them.
         Given alone, nothing is decided, and no model is needed.
     host
-        This machine's address that is listened at. 0.0.0.0 lets other computers in, whoever they are.
+        This machine's address that is listened at. 0.0.0.0, or *, lets other computers in, whoever they are.
     model
         Name of a model, or a model folder; default: gestures, of simulate:digits mnist-seq2.
     engine
@@ -69,6 +69,11 @@ def publish(
     if seconds is not None and not seconds > 0:  # before anybody is let in
         raise SourceError(f"nothing can be published for {seconds:g} s: give more than 0, or none")
     if events_port is not None and decisions_port is None:
+        if model is not None or engine != "auto" or denoise or decisions != AS_USUAL:
+            raise SourceError(
+                "--events-port alone publishes events as they come, and nothing is decided: add --decisions-port, or "
+                "leave out --model, --engine, --denoise and what says when there is a decision"
+            )
         return _events_alone(source, _Publisher(source, host, events_port, turned.orientation), seconds, json)
     name = model or own_model(source) or GESTURES
     with _Publisher(source, host, events_port, turned.orientation, name, decisions_port) as publisher:
@@ -105,7 +110,8 @@ class _Publisher:
         model: str | None = None,
         decisions_port: int | None = None,
     ) -> None:
-        self._name, self._host, self._orientation, self._model = name, host, orientation, model
+        self._name, self._orientation, self._model = name, orientation, model
+        self._host = "0.0.0.0" if host == "*" else host
         self._events_port = events_port
         self._decisions_port = DECISIONS_PORT if decisions_port is None else decisions_port
         self._decisions: PublishedDecisions | None = None
@@ -126,6 +132,9 @@ class _Publisher:
             raise SourceError(
                 f"{self._name}: a video file can't be published: give a camera, a stream or a recording of events"
             )
+        if isinstance(source, Recording) and source.empty:
+            source.close()
+            raise SourceError(f"{self._name}: it has no events: give another recording")
         timely = Replay(source) if isinstance(source, Recording) else source
         through: EventSource = Upright(timely, self._orientation or Orientation())
         if self._events_port is not None:

@@ -199,7 +199,7 @@ def _warnings(recording: Recording, jumps: int) -> Iterator[str]:
         yield f"left out, since only events are converted: {', '.join(other)}"
     yield from recording.streams_left_out()
     if jumps:
-        yield f"time jumps back {jumps:,} times: readers of .npz may sort it, .aedat4 keeps the order"
+        yield "readers of .npz may sort what lies behind a jump back in time: .aedat4 keeps the order"
     yield from recording.warnings
 
 

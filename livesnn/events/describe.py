@@ -143,7 +143,7 @@ def _summarise(reader: Reader, stream: EventStream, notes: list[str], progress: 
         sums += (packet["x"].sum(dtype=np.int64), packet["y"].sum(dtype=np.int64))
         low = np.minimum(low, [packet[axis].min() for axis in ("t", "x", "y")])
         high = np.maximum(high, [packet[axis].max() for axis in ("t", "x", "y")])
-    notes.extend(notes_on(stream.name, counters))
+    notes.extend(notes_on(stream.name, counters, SourceCounters()))
     for axis, mirrored in enumerate(stream.mirrored):
         if n and mirrored and stream.resolution is not None:  # back to the file's own orientation
             last = stream.resolution[axis] - 1

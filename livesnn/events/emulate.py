@@ -31,16 +31,10 @@ _LINEAR = np.where(_CODED <= 0.04045, _CODED / 12.92, ((_CODED + 0.055) / 1.055)
 
 
 class Emulator:
-    """A sensor of `RESOLUTION` behind another camera's lens; of one thread at a time.
+    """A sensor of `RESOLUTION` behind another camera's lens, always the same one; of one thread at a time."""
 
-    Parameters
-    ----------
-    seed
-        Of the sensor's mismatch.
-    """
-
-    def __init__(self, seed: int = 0) -> None:
-        self._random = np.random.default_rng(seed)
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(0)
         self._pixels = DvsPixels(PIXEL, RESOLUTION, self._random)
         self._before: FloatImage | None = None
         self._exposure = self._first_exposure = 1.0  # of the last picture; 1 where its median is `_MIDDLE`

@@ -157,7 +157,7 @@ class Live(EventSource):
     @property
     def warnings(self) -> list[str]:
         """What was put right or left out of what came; one line each."""
-        return notes_on(self.camera, self.counters)
+        return notes_on(self.camera, self.counters, SourceCounters())
 
     @property
     def now_us(self) -> int | None:

@@ -81,7 +81,8 @@ class Recording(EventSource):
     """One event stream of a file, as an EventSource and context manager; `open_recording` makes it.
 
     An iteration yields packets of at most MAX_PACKET_EVENTS events, as fast as they are asked for, and ends.
-    `seek` and `close` may be called from any thread; the rest from one at a time. Times are µs.
+    `seek` and `close` may be called from any thread; the rest from one at a time. Times are µs. One that
+    is ``empty`` has no event, and all its times are 0.
     """
 
     live = False
@@ -98,7 +99,9 @@ class Recording(EventSource):
         self._assumed: list[str] = []
         self._put_right: list[str] = []
         self.resolution = stream.resolution or self._extent(progress)
-        self.t_start, self.t_end = reader.time_range(stream.name) or (0, 0)
+        times = reader.time_range(stream.name)
+        self.empty = times is None
+        self.t_start, self.t_end = times or (0, 0)
 
     def _extent(self, progress: Progress) -> Resolution:
         found = extent(self._reader, self.stream, progress)
@@ -130,7 +133,7 @@ class Recording(EventSource):
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged, missing or assumed, as far as read; what was put right, once read to the end."""
+        """What is damaged, missing or assumed, as far as read; what was put right, once read from start to end."""
         return [*self._reader.warnings, *self._assumed, *self._put_right]
 
     @property
@@ -158,9 +161,10 @@ class Recording(EventSource):
 
     def __iter__(self) -> Iterator[Events]:
         """Yield packets from the place last sought, otherwise from the start, to the end."""
-        more = not self._closed
+        more, whole, before = not self._closed, False, self.counters
         while more:
             start, self._sought_us = self._sought_us, None
+            whole, before = start is None or start <= self.t_start, self.counters
             packets = self._packets(start)
             while (packet := self._next(packets)) is not None:
                 self._counters.events += packet.size
@@ -168,8 +172,8 @@ class Recording(EventSource):
                 if self._interrupted():
                     break
             more = self._interrupted() and not self._closed
-        if not self._closed and not self._put_right:  # of the first reading: a loop doesn't change it
-            self._put_right = notes_on(self.stream, self._counters)
+        if whole and not self._closed:
+            self._put_right = notes_on(self.stream, self._counters, before)
 
     def _next(self, packets: Iterator[Events]) -> Events | None:
         with self._reading:
@@ -179,6 +183,8 @@ class Recording(EventSource):
         return self._closed or self._sought_us is not None
 
     def _packets(self, start_us: int | None) -> Iterator[Events]:
+        if start_us is not None and start_us <= self.t_start:
+            start_us = None  # all of it, wherever time jumps back to
         for packet in self._reader.packets(self.stream, start_us, self._counters):
             if packet.size <= MAX_PACKET_EVENTS:
                 yield packet

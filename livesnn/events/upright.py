@@ -23,7 +23,7 @@ class Upright(Relay):
         super().__init__(source)
         if source.video is not None and orientation != Orientation():
             source.close()
-            raise source.video.no_events()
+            raise source.video.not_turned()
         self._orientation = orientation
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from livesnn.errors import SourceError
 from livesnn.events import Events, SourceCounters
-from livesnn.events.emulate import RESOLUTION, Emulator
+from livesnn.events.emulate import LONGEST_US, RESOLUTION, Emulator
 from livesnn.events.formats import EventStream, OtherContent
 from livesnn.events.recording import Recording
 from livesnn.events.video_source import RecordedVideo
@@ -25,13 +25,18 @@ def open_video_events(path: Path, stream: str | None, progress: Progress) -> Rec
     Raises
     ------
     SourceError
-        There is no such file, or another stream is wanted.
+        There is no such file, another stream is wanted, or it has too few pictures a second.
     FormatError
         It isn't a video that can be decoded.
     """
     if stream not in (None, STREAM):
         raise SourceError(f"{path}: a video has no event stream {stream!r}: leave --stream out")
-    reader = VideoReader(open_video(path), progress)
+    video = open_video(path)
+    if video.fps < (least := 1_000_000 / LONGEST_US):
+        raise SourceError(
+            f"{path}: of {float(video.fps):g} pictures a second no events are made: give {least:g} or more"
+        )
+    reader = VideoReader(video, progress)
     return Recording(path, reader, reader.streams[0])
 
 

@@ -50,7 +50,14 @@ class VideoSource(EventSource):
 
     def no_events(self) -> SourceError:
         """Return the error for whoever needs events."""
-        return SourceError(f"{self.name}: a video has no events: give a recording of events, or a camera")
+        return SourceError(
+            f"{self.name}: a video has no events: give a recording of events, a camera, or a video file that "
+            "livesnn convert has made events of"
+        )
+
+    def not_turned(self) -> SourceError:
+        """Return the error for whoever wants it upright."""
+        return SourceError(f"{self.name}: a video is shown as it is, only events are turned: leave that out")
 
     def __iter__(self) -> Iterator[Events]:
         """Raise SourceError."""

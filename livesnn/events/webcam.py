@@ -22,7 +22,10 @@ from livesnn.events.emulate import RESOLUTION, Emulator
 from livesnn.events.live import Live, Notify, SourceLost, ignore
 from livesnn.video_file import silence
 
-_NAMED = re.compile(r"webcam(?::(\d{1,2}))?", re.ASCII)
+FIRST_PICTURE_S = 5.0
+"""So long a webcam that was just opened may take for its first picture."""
+
+_NAMED = re.compile(r"webcam(?::(\d{1,3}))?", re.ASCII)
 _LISTED = Path("/sys/class/video4linux")
 
 
@@ -119,7 +122,7 @@ class WebcamConnection:
         return replace(self._counters)
 
     def read(self, timeout_s: float) -> Events | None:
-        """Wait for the next picture, however long it takes, and return its events.
+        """Wait for the next picture, however long it takes, and return its events; None: it isn't there yet.
 
         Raises
         ------
@@ -134,6 +137,9 @@ class WebcamConnection:
             came, picture = self._capture.read()
         except cv2.error as error:
             raise SourceLost(f"{self.name} is lost ({_reason(error)}): plug it in again") from error
+        if not came and self.now_us is None and self._clock() - self._opened_s < FIRST_PICTURE_S:
+            time.sleep(timeout_s)
+            return None
         if not came or picture is None:
             raise SourceLost(f"{self.name} is lost (unplugged, or another program took it): plug it in again")
         if picture.ndim == 2:

@@ -14,7 +14,7 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.frames import Frame
 from livesnn.paths import models_dir, own_models_dir
-from livesnn.weights import load_weights
+from livesnn.weights import load_card
 
 State = Sequence[npt.NDArray[np.float32]]
 """Membrane potentials U, one array a layer, in the order of `ModelCard.states`. Owned by the caller."""
@@ -107,7 +107,7 @@ def read_card(model: str | Path) -> ModelCard:
     """Return the card of a model by name or folder; raises ModelError."""
     folder = model_folder(model)
     weights = folder / "model.safetensors"
-    return load_weights(weights)[1] if weights.is_file() else load_model(folder).card
+    return load_card(weights) if weights.is_file() else load_model(folder).card
 
 
 def shipped_for(sensor: tuple[int, int]) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ class AdaptiveModel:
         spike = SpikeModel.load(folder, threads=threads)
         if spike.card != onnx.card:
             raise ModelError(
-                f"{folder / WEIGHTS} and model.onnx are not of the same model: export the model again"
+                f"{folder / WEIGHTS} and model.onnx are not of the same model: copy the model again, or train it"
             )
         return cls(spike, onnx)
 

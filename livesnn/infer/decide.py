@@ -82,8 +82,6 @@ class Decider:
         its class (hysteresis); None: KEPT of its class's threshold, or of ``threshold`` if that is higher.
     smoothing
         Share of the probabilities of the frame before in those of a frame, 0 to below 1.
-    temperature
-        Of the probabilities, > 0; None: the card's.
     thresholds
         Of classes that have one of their own, by label.
     allow, deny
@@ -93,7 +91,6 @@ class Decider:
     threshold: float = THRESHOLD
     keep: float | None = None
     smoothing: float = 0.0
-    temperature: float | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
@@ -112,8 +109,6 @@ class Decider:
             raise LivesnnError(f"{both[0]} is allowed and denied: leave it out of one")
         if not 0 <= self.smoothing < 1:
             raise LivesnnError(f"the smoothing is {self.smoothing}: give a share from 0 to below 1")
-        if self.temperature is not None and not self.temperature > 0:
-            raise LivesnnError(f"the temperature is {self.temperature}: give a number above 0")
 
     def denied(self, card: ModelCard) -> tuple[str, ...]:
         """Return the model's classes that are never decided."""
@@ -135,7 +130,7 @@ class Decider:
         before
             What was decided on the frame before; UNDECIDED after a reset.
         """
-        likely = probabilities(rates, card, temperature=self.temperature or card.temperature)
+        likely = probabilities(rates, card, temperature=card.temperature)
         best = winner(rates, membrane)
         if self.smoothing and before.probabilities.size:
             likely = self.smoothing * before.probabilities + np.float32(1 - self.smoothing) * likely

@@ -66,7 +66,7 @@ class OnnxModel:
             numbers.
         """
         if not path.is_file():
-            raise ModelError(f"{path} is missing: export the model again, or use --engine torch")
+            raise ModelError(f"{path} is missing: copy the model again, or use --engine spike")
         try:
             path.open("rb").close()  # ONNX Runtime's message doesn't tell why
             session = onnxruntime.InferenceSession(
@@ -75,7 +75,7 @@ class OnnxModel:
         except OSError as error:
             raise ModelError(f"{path} can't be read: {error.strerror}") from error
         except _LOAD_ERRORS as error:
-            raise ModelError(f"{path} can't be loaded, export or copy it again: {_reason(error)}") from error
+            raise ModelError(f"{path} can't be loaded, copy it again: {_reason(error)}") from error
         text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
         if text is None:
             raise ModelError(f"{path} holds no livesnn card: it wasn't exported by livesnn")
@@ -85,7 +85,7 @@ class OnnxModel:
         try:
             check_first_step(model, str(path))
         except _LOAD_ERRORS as error:
-            raise ModelError(f"{path} can't take a step, export it again: {_reason(error)}") from error
+            raise ModelError(f"{path} can't take a step, copy it again: {_reason(error)}") from error
         return model
 
     def initial_state(self) -> State:
@@ -135,7 +135,7 @@ def _check_tensors(session: onnxruntime.InferenceSession, card: ModelCard, path:
     classes = (len(card.classes),)
     if not card.states or list(card.states.values())[-1] != classes:
         raise ModelError(
-            f"{path}: the last state is not the output layer's {list(classes)}: export the model again"
+            f"{path}: the last state is not the output layer's {list(classes)}: copy the model again"
         )
     frame = (1, card.input.channels, card.input.height, card.input.width)
     inputs: dict[str, _Tensor] = {"frame": ("tensor(uint8)", frame)}
@@ -151,7 +151,7 @@ def _check_tensors(session: onnxruntime.InferenceSession, card: ModelCard, path:
             if wanted.get(name) != found.get(name):
                 raise ModelError(
                     f"{path}: {kind} {name!r} is {_describe(found.get(name))}, its card says "
-                    f"{_describe(wanted.get(name))}: export the model again"
+                    f"{_describe(wanted.get(name))}: copy the model again"
                 )
 
 

@@ -81,7 +81,7 @@ class TurningDigits(VideoSource):
 
     def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
         """Yield a frame each Δt, a tenth of a turn on each time; each turn begins or ends upright. Until `close`."""
-        delta_t_us = check_takes_video(input, self.name)
+        delta_t_us = check_takes_video(input, self.name, "choose mnist-seq2")
         begun_s = self._clock()
         t_us = 0
         for label, images in self._digits():

@@ -14,7 +14,7 @@ from livesnn.card import ModelCard
 from livesnn.errors import DataError, ModelError
 from livesnn.infer import model_folder, shipped_models
 from livesnn.paths import own_models_dir
-from livesnn.weights import load_weights
+from livesnn.weights import load_card
 
 WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
 
@@ -89,7 +89,7 @@ def check_lesson(gesture: str, model: str | Path, *, others: bool = True) -> Mod
     for file in (folder / WEIGHTS, folder / GRAPH):
         if not file.is_file():
             raise ModelError(f"{file} is missing: a model is taught that has both its files")
-    card = load_weights(folder / WEIGHTS)[1]
+    card = load_card(folder / WEIGHTS)
     check_teachable(card)
     check_name(gesture, card)
     if card.dataset != SIMULATED and not others:
@@ -107,7 +107,7 @@ def check_teachable(card: ModelCard) -> None:
             "out its membrane can be taught, such as gestures"
         )
     if missing := [layer for layer in tapped_layers(card) if layer not in card.states]:
-        raise ModelError(f"the card of {card.name} names no layer {missing[0]}: export the model again")
+        raise ModelError(f"the card of {card.name} names no layer {missing[0]}: copy the model again")
 
 
 def tapped_layers(card: ModelCard) -> list[str]:
@@ -155,7 +155,7 @@ def own_folder(model: str | Path, gesture: str) -> Path:
     """
     folder = model_folder(model).resolve()
     words = "-" + ("-".join(re.findall(r"[\w.]+", gesture)) or "taught")
-    known = (folder / WEIGHTS).is_file() and gesture in load_weights(folder / WEIGHTS)[1].taught
+    known = (folder / WEIGHTS).is_file() and gesture in load_card(folder / WEIGHTS).taught
     begins = re.sub(r"-\d+$", "", folder.name) if known else folder.name + words
     name = begins.encode()[:120].decode(errors="ignore").strip(".")
     names = (f"{name}-{number}" if number > 1 else name for number in count(1))

@@ -132,7 +132,7 @@ def _write_graph(base: Path, path: Path, rows: FloatArray, card: ModelCard) -> N
             array = np.ascontiguousarray(values.pop(name))
             tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
     if values:
-        raise ModelError(f"{base} has no {' and no '.join(values)}: export the model again")
+        raise ModelError(f"{base} has no {' and no '.join(values)}: copy the model again")
     del graph.value_info[:]  # shapes between, which nobody needs
     for tensor in (*graph.input, *graph.output):
         if tensor.name in ("output", readout, f"{readout}.next"):

@@ -67,12 +67,12 @@ def keep_test(folder: Path, measured: Evaluation) -> None:
         It isn't a model folder with its weights.
     """
     weights, card = load_weights(folder / "model.safetensors")
+    graph, page = onnx.load(folder / "model.onnx"), folder / "README.md"
+    before = page.read_text(encoding="utf-8").split(_TEST_TITLE)[0].rstrip()
     test = Accuracy(measured.accuracy_reset, measured.accuracy_carried, measured.n)
     card = replace(card, test=test)
     save_weights(weights, folder / "model.safetensors", card)
-    write_graph(onnx.load(folder / "model.onnx"), folder / "model.onnx", card)
-    page = folder / "README.md"
-    before = page.read_text(encoding="utf-8").split(_TEST_TITLE)[0].rstrip()
+    write_graph(graph, folder / "model.onnx", card)
     page.write_text(f"{before}\n\n{_describe_test(measured)}", encoding="utf-8")
 
 

@@ -127,7 +127,7 @@ def test_a_wrong_state_is_refused_as_by_the_others(folder: Path) -> None:
 def test_files_of_two_models_are_refused_by_the_spike_engine_and_left_alone_by_auto(own: Path) -> None:
     weights, card = load_weights(own / "model.safetensors")
     save_weights(weights, own / "model.safetensors", replace(card, seeds=(9,)))
-    with pytest.raises(ModelError, match="not of the same model: export the model again"):
+    with pytest.raises(ModelError, match="not of the same model: copy the model again"):
         load_model(own, "spike")
     model = load_model(own)
     until(lambda: note_of(model) not in ("", PREPARING))

@@ -213,6 +213,18 @@ def test_a_jump_back_in_time_stays_one(tmp_path: Path) -> None:
     assert recording.counters.out_of_order == 0
 
 
+def test_a_jump_back_in_time_is_said_and_the_file_is_as_long_as_all_of_it(tmp_path: Path) -> None:
+    later, earlier = make_events(100, start_us=10**9), make_events(100, start_us=10**6)
+    recording = open_recording(write_raw(tmp_path / "f.aedat4", build_events(later), build_events(earlier)))
+    assert (recording.t_start, recording.t_end) == (int(earlier["t"][0]), int(later["t"][-1]))
+    recording.seek(recording.t_start)
+    assert np.array_equal(np.concatenate(list(recording)), np.concatenate([later, earlier]))
+    assert [line for line in recording.warnings if "time jumps back 1 times" in line]
+    list(recording)
+    assert len([line for line in recording.warnings if "time jumps back" in line]) == 1
+    recording.close()
+
+
 def test_events_outside_the_sensor_are_dropped_and_counted(tmp_path: Path) -> None:
     events = make_events(1_000)
     events["x"][10], events["y"][20], events["x"][30] = SENSOR.width, SENSOR.height, 0xFFFF
@@ -236,6 +248,24 @@ def test_a_recording_says_what_it_put_right_once_it_is_read(tmp_path: Path) -> N
         assert recording.warnings == after == describe(path).warnings
     assert len(after) == len(before) + 2
     assert any("out of order of time" in line for line in after)
+
+
+def test_what_was_put_right_is_of_one_whole_reading(tmp_path: Path) -> None:
+    events = make_events(1_000)
+    events["x"][[10, 990]] = SENSOR.width
+    recording = open_recording(
+        write_raw(tmp_path / "f.aedat4", build_events(events[:500]), build_events(events[500:]))
+    )
+    recording.seek(int(events["t"][600]))
+    list(recording)
+    assert not [line for line in recording.warnings if "outside the sensor" in line]
+    recording.seek(recording.t_start)
+    list(recording)
+    list(recording)
+    assert [line for line in recording.warnings if "outside" in line] == [
+        f"{recording.stream}: 2 events outside the sensor, or of no usable time, are left out"
+    ]
+    recording.close()
 
 
 def test_an_empty_packet_in_a_file_is_no_damage(tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from livesnn.bench import Measurement, Options, measure
+from livesnn.bench import TAKEN_BY, Measurement, Options, measure
 from livesnn.bench.onnx_best import best_float32, onnx_ways
 from livesnn.bench.step import bench_startup, bench_step
 from livesnn.bench.turns import by_turns
@@ -167,6 +167,25 @@ def test_engines_that_cannot_be_timed_are_one_line(
         measure(what, Options(repeats=1, engines=engines))
 
 
+@pytest.mark.parametrize(
+    ("what", "options"),
+    [
+        ("density", Options(model="nmnist")),
+        ("latency", Options(repeats=3)),
+        ("sustained", Options(source="a.aedat4")),
+        ("step", Options(threads=1)),
+        ("transfer", Options(people=20)),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_one_line(what: Measurement, options: Options) -> None:
+    with pytest.raises(LivesnnError, match=r"--\w+ is of .*: livesnn bench"):
+        measure([what], options)
+
+
+def test_every_option_is_taken_by_something() -> None:
+    assert set(TAKEN_BY) == {field.name for field in fields(Options)}
+
+
 def test_an_engine_that_cannot_run_the_model_is_left_out_unless_it_was_asked_for(tmp_path: Path) -> None:
     odd = replace(CARD, network=replace(CARD.network, widths=(10, 10, 10, 10), weight_bits=32))
     folder = str(write_network(tmp_path, odd))
@@ -185,7 +204,7 @@ def test_a_source_without_a_frame_is_one_line(folder: Path, tmp_path: Path) -> N
 
 
 def test_peers_of_a_step_are_asked_for_with_step() -> None:
-    with pytest.raises(LivesnnError, match="or step"):
+    with pytest.raises(LivesnnError, match="--peers is of step, train, formats"):
         measure(["slicer"], Options(repeats=1, peers=True))
 
 

@@ -170,8 +170,9 @@ def test_a_clock_that_was_set_back_is_kept_by_aedat4_and_told_of_for_npz(tmp_pat
     expected = read(tmp_path / "a.aedat4")
     assert (np.diff(expected[0]["t"]) < 0).any()
     assert_same(convert(tmp_path / "a.aedat4", tmp_path / "b.aedat4").out, *expected)
-    (line,) = convert(tmp_path / "a.aedat4", tmp_path / "b.npz").warnings
-    assert line.startswith("time jumps back 1 times")
+    told, said = convert(tmp_path / "a.aedat4", tmp_path / "b.npz").warnings
+    assert told.startswith("readers of .npz may sort")
+    assert "time jumps back 1 times" in said
     assert np.array_equal(np.load(tmp_path / "b.npz")["t"], expected[0]["t"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 import sys
 import time
@@ -15,8 +16,8 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.cli.findings import Check, Findings
-from livesnn.cli.machine import run_all, start
-from livesnn.cli.probes import library, models, numba_cache, taught, writable
+from livesnn.cli.machine import PROBE, _again, run_all, start
+from livesnn.cli.probes import PROBES, library, models, numba_cache, taught, writable
 from livesnn.cli.usb import CAMERAS, _told, install_rules, udev_rules, usb_permissions
 from livesnn.paths import models_dir
 from livesnn.weights import load_weights, save_weights
@@ -157,6 +158,12 @@ def test_a_crash_is_a_problem_with_its_signal() -> None:
     assert "last words" in check.what
     if sys.platform != "win32":
         assert "SIGABRT" in check.what
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_the_command_that_says_more_about_a_probe_can_be_run(name: str) -> None:
+    command = next(word for word in shlex.split(_again(name)) if word.startswith(PROBE))
+    assert command == f"{PROBE}={name}"
 
 
 def test_what_was_found_before_a_crash_at_the_end_is_kept() -> None:

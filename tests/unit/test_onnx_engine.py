@@ -266,7 +266,7 @@ def test_a_graph_without_a_card_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_graph_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
-    with pytest.raises(ModelError, match=r"model\.onnx is missing: .* --engine torch"):
+    with pytest.raises(ModelError, match=r"model\.onnx is missing: .* --engine spike"):
         load_model(tmp_path)
 
 

@@ -10,15 +10,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from livesnn.__main__ import main
 from livesnn.errors import SourceError
 from livesnn.events import Events, EventSource, Resolution, SourceCounters, tcp_server
 from livesnn.events.live import SourceLost
 from livesnn.events.network import connect
+from livesnn.events.recorder import Aedat4Writer
 from livesnn.events.served import Served
 from livesnn.events.tcp import Address
 from livesnn.events.tcp_server import MOST_LISTENERS, TcpServer
@@ -238,6 +241,23 @@ def test_decisions_are_lines_of_json_behind_what_the_model_is(
     }
     assert (lines[1]["t"], lines[1]["decision"], lines[1]["total_ms"]) == (50_000, "other", 2.0)
     assert lines[2:] == [{"notice": "lost"}, {"error": "gone ?"}]
+
+
+def test_who_stops_it_is_told_in_words(listen: Callable[[Address], socket.socket]) -> None:
+    with PublishedDecisions(HERE, "camera", read_card("gestures")) as published:
+        connected = listen(published.address)
+        connected.makefile("rb").readline()
+        published.fail(KeyboardInterrupt())
+    assert b'{"error":"stopped"}' in all_from(connected)
+
+
+@pytest.mark.parametrize("ports", [["--events-port", "0"], ["--decisions-port", "0"]])
+def test_a_recording_without_events_is_not_published(
+    ports: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Aedat4Writer(tmp_path / "empty.aedat4", SENSOR).close()
+    assert main(["publish", str(tmp_path / "empty.aedat4"), "--host", "*", *ports]) == 1
+    assert "empty.aedat4: it has no events: give another recording" in capsys.readouterr().err
 
 
 # --- events ---

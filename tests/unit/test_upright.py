@@ -102,6 +102,6 @@ def test_another_angle_is_one_line(
 
 
 def test_a_video_cannot_be_turned() -> None:
-    with pytest.raises(SourceError, match="a video has no events"):
+    with pytest.raises(SourceError, match="a video is shown as it is"):
         Upright(open_source("simulate:digits"), HUNG)
     assert Upright(open_source("simulate:digits"), Orientation()).video is not None

@@ -405,7 +405,9 @@ def test_a_video_without_a_window_says_so(tmp_path: Path, model_folder: str) -> 
 
 def test_a_model_for_events_refuses_a_video(bar: Path, tmp_path: Path) -> None:
     card = replace(CARD, input=replace(SPEC, kind="events", channels=2))
-    with pytest.raises(ModelError, match=r"bar\.avi is a video.*choose a model for video"):
+    with pytest.raises(
+        ModelError, match=r"bar\.avi is a video.*choose a model for video.*livesnn convert /.*bar\.avi "
+    ):
         list(decide_all(str(bar), str(write_model(tmp_path / "events", card))))
 
 
@@ -427,6 +429,13 @@ def test_a_video_is_not_recorded_as_events(bar: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(SourceError, match="has no events"):
         iter(open_source(bar))
+
+
+def test_a_video_of_too_few_pictures_a_second_makes_no_events(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "slow.avi", moving_bar_images(5), 1.0)
+    with pytest.raises(SourceError, match="of 1 pictures a second no events are made: give 2 or more"):
+        convert(path, tmp_path / "out.aedat4")
+    assert not (tmp_path / "out.aedat4").exists()
 
 
 def test_a_video_is_described(bar: Path) -> None:

@@ -158,6 +158,28 @@ def test_a_webcam_is_a_live_source() -> None:
         connection.read(0.02)
 
 
+class SlowCapture(FakeCapture):
+    """One whose first picture doesn't come in so many reads."""
+
+    def __init__(self, late: int) -> None:
+        super().__init__([picture(140), picture(150)])
+        self.late = late
+
+    def read(self) -> tuple[bool, Picture | None]:
+        self.late -= 1
+        return super().read() if self.late < 0 else (False, None)
+
+
+def test_a_first_picture_may_take_some_seconds() -> None:
+    connection = WebcamConnection(0, SlowCapture(3), clock=ticking(1.0))
+    assert [connection.read(0.0) for _ in range(3)] == [None] * 3
+    assert connection.read(0.0) is not None
+    never = WebcamConnection(0, SlowCapture(9), clock=ticking(1.0))
+    assert [never.read(0.0) for _ in range(4)] == [None] * 4
+    with pytest.raises(SourceLost, match="plug it in again"):
+        never.read(0.0)
+
+
 def test_grey_pictures_are_seen_and_other_kinds_said() -> None:
     grey = [picture(bar)[..., 0] for bar in (140, 160)]
     connection = WebcamConnection(0, FakeCapture(grey), clock=ticking())
@@ -213,7 +235,7 @@ def test_one_that_is_not_there_is_an_error_in_one_line() -> None:
     assert capture.released == 1
 
 
-@pytest.mark.parametrize("uri", ["webcam:", "webcam:-1", "webcam:first", "webcam:100"])
+@pytest.mark.parametrize("uri", ["webcam:", "webcam:-1", "webcam:first", "webcam:1000"])
 def test_what_is_no_number_is_said(uri: str) -> None:
     with pytest.raises(SourceError, match="give webcam, or webcam:0 and up"):
         open_source(uri)

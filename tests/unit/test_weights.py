@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from livesnn.errors import ModelError
-from livesnn.weights import load_weights
+from livesnn.infer import model_folder
+from livesnn.weights import load_card, load_weights
 
 
 def written(path: Path, kind: str, size: int) -> Path:
@@ -36,3 +37,8 @@ def test_other_files_are_refused(tmp_path: Path, kind: str, size: int, says: str
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"model\.safetensors is missing"):
         load_weights(tmp_path / "model.safetensors")
+
+
+def test_a_card_is_read_without_the_weights() -> None:
+    file = model_folder("gestures") / "model.safetensors"
+    assert load_card(file) == load_weights(file)[1]

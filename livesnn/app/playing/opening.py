@@ -26,7 +26,7 @@ def open_playback(
     if opened.video is not None:
         if orientation != Orientation():
             opened.close()
-            raise opened.video.no_events()
+            raise opened.video.not_turned()
         from livesnn.app.playing.video_playback import VideoPlayback  # OpenCV, for those who watch videos
 
         return VideoPlayback(opened.video)

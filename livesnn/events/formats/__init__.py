@@ -99,7 +99,7 @@ class Reader(Protocol):
         ...
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
-        """Return the times of the first and the last event, µs; None when there is none."""
+        """Return the least and the greatest time, as far as the stream's ends tell, µs; None: no events."""
         ...
 
     def other_content(self) -> OtherContent:

@@ -27,7 +27,7 @@ from livesnn.events.formats.aedat4_layout import (
 )
 from livesnn.events.formats.compression import Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError
-from livesnn.events.formats.tidy import tidy
+from livesnn.events.formats.tidy import note_on_jumps, tidy
 from livesnn.events.formats.windowed_file import WindowedFile
 from livesnn.progress import Progress, untold
 
@@ -106,12 +106,14 @@ class Aedat4Reader:
         self.camera = next((stream.source for stream in ordered if stream.source), "")
         self.resolution = next((stream.resolution for stream in ordered if stream.resolution), None)
         self._damaged: dict[int, str] = {}
+        self._jumps: dict[str, int] = {}
 
     @property
     def warnings(self) -> list[str]:
         """What is damaged or missing, as far as the file has been read; at most nine lines."""
         damaged = list(self._damaged.values())
-        found = [*self._index.warnings, *damaged]
+        jumped = [line for name, jumps in self._jumps.items() for line in note_on_jumps(name, jumps)]
+        found = [*self._index.warnings, *jumped, *damaged]
         if len(found) <= _MAX_WARNINGS:
             return found
         return [*found[:_MAX_WARNINGS], f"and {len(found) - _MAX_WARNINGS:,} more places like these"]
@@ -121,17 +123,24 @@ class Aedat4Reader:
         rows = self._rows[stream]
         resolution = self._ids[stream].resolution or _WIDEST
         newest_us: int | None = None
-        first = 0 if start_us is None else self._first_row(rows, start_us)
+        first, whole, jumps = (
+            (0 if start_us is None else self._first_row(rows, start_us)),
+            start_us is None,
+            0,
+        )
         for row in rows.each(range(first, len(rows.offset))):
             packet = self._read(row, resolution, newest_us, counters)
             if packet is None or not packet.size:
                 continue
+            jumps += newest_us is not None and packet["t"].item(0) < newest_us
             newest_us = packet["t"].item(-1)
             if start_us is not None:
                 packet = packet[np.searchsorted(packet["t"], start_us) :]
                 start_us = None if packet.size else start_us
             if packet.size:
                 yield packet
+        if whole:
+            self._jumps[stream] = jumps
 
     def _read(
         self, row: PacketRow, resolution: Resolution, newest_us: int | None, counters: SourceCounters
@@ -166,7 +175,7 @@ class Aedat4Reader:
         return rows.rows(rows.items > 0) if self._index.has_times else None
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
-        """Return the times of the first and last event by the file's table, else by reading its ends, µs."""
+        """Return the least and greatest time by the file's table, else of the packets at its ends, µs."""
         if (filled := self.filled(stream)) is not None:
             return (int(filled.t_first.min()), int(filled.t_last.max())) if filled.items.size else None
         rows = self._rows[stream]
@@ -174,7 +183,9 @@ class Aedat4Reader:
         order = range(len(rows.offset))
         first = next(self._readable(rows, order, resolution), None)
         last = next(self._readable(rows, order[::-1], resolution), None)
-        return None if first is None or last is None else (int(first["t"][0]), int(last["t"][-1]))
+        if first is None or last is None:
+            return None
+        return min(first["t"].item(0), last["t"].item(0)), max(first["t"].item(-1), last["t"].item(-1))
 
     def _readable(self, rows: PacketTable, order: range, resolution: Resolution) -> Iterator[Events]:
         for row in rows.each(order):

@@ -16,7 +16,7 @@ from numba import njit
 from livesnn.events import DISORDER_US, TIME_LIMIT_US, Events, Resolution, SourceCounters
 from livesnn.events.formats import EventStream, OtherContent
 from livesnn.events.formats.columns import MAX_COORDINATE
-from livesnn.events.formats.tidy import Tidier
+from livesnn.events.formats.tidy import Tidier, note_on_jumps
 
 WIDEST = Resolution(MAX_COORDINATE + 1, MAX_COORDINATE + 1)
 _MAX_JUMPS = 64  # in one block; more, and it is no clock that was set but events that were never in order
@@ -113,11 +113,7 @@ class BlockReader:
     def warnings(self) -> list[str]:
         """What is damaged, missing or assumed, as far as read."""
         lost = [line for blocks in self._blocks.values() for line in blocks.warnings]
-        jumped = [
-            f"{name}: time jumps back {jumps:,} times, as when a clock is set to zero"
-            for name, jumps in self._jumps.items()
-            if jumps
-        ]
+        jumped = [line for name, jumps in self._jumps.items() for line in note_on_jumps(name, jumps)]
         return [*self._warnings, *lost, *jumped]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:

@@ -80,15 +80,16 @@ def _clamp(packet: Events, newest_us: int, counters: SourceCounters) -> Events:
     return clamped
 
 
-def notes_on(stream: str, counters: SourceCounters) -> list[str]:
-    """Return what was put right in a stream, for its reader's warnings; one line each, none for nothing."""
+def notes_on(stream: str, counters: SourceCounters, before: SourceCounters) -> list[str]:
+    """Return what was put right in a stream since ``before``, for warnings; one line each, none for nothing."""
     notes = []
-    if counters.out_of_order:
-        notes.append(
-            f"{stream}: {counters.out_of_order:,} events were out of order of time, and are put in order"
-        )
-    if counters.out_of_bounds:
-        notes.append(
-            f"{stream}: {counters.out_of_bounds:,} events outside the sensor, or of no usable time, are left out"
-        )
+    if late := counters.out_of_order - before.out_of_order:
+        notes.append(f"{stream}: {late:,} events were out of order of time, and are put in order")
+    if outside := counters.out_of_bounds - before.out_of_bounds:
+        notes.append(f"{stream}: {outside:,} events outside the sensor, or of no usable time, are left out")
     return notes
+
+
+def note_on_jumps(stream: str, jumps: int) -> list[str]:
+    """Return how often a stream's time jumps back, as one line; none for never."""
+    return [f"{stream}: time jumps back {jumps:,} times, as when a clock is set to zero"] * (jumps > 0)
