@@ -104,8 +104,9 @@ def leave_out(part: str) -> None:
     patch.object(gestures_sim, "_settings", settings_without).start()
 
 
-if len(sys.argv) < 2 or sys.argv[1] not in PARTS:
-    sys.exit(f"which part is left out? {', '.join(PARTS)}")
-leave_out(sys.argv[1])  # here, so that the processes that simulate do it, too
+if __name__ in ("__main__", "__mp_main__"):  # the processes that simulate leave it out, too
+    if len(sys.argv) < 2 or sys.argv[1] not in PARTS:
+        sys.exit(f"which part is left out? {', '.join(PARTS)}")
+    leave_out(sys.argv[1])
 if __name__ == "__main__":
     sys.exit(main(["train", "--dataset", "gestures-sim", *sys.argv[2:]]))
