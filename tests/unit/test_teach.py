@@ -196,6 +196,16 @@ def test_a_live_source_begins_three_seconds_after_its_first_packet() -> None:
     assert said == ["get ready: it begins in 3 s", "perform it now, again and again"]
 
 
+def test_of_a_live_source_nothing_is_learned_that_came_before_it_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("livesnn.teach.clips.READY_S", 1.5)
+    said: list[str] = []
+    clips = read_clips("simulate:flap", CARD.input, seconds=0.5, tell=said.append)
+    assert said == ["get ready: it begins in 1.5 s", "perform it now, again and again"]
+    assert 10 < sum(map(len, clips)) < 100  # frames of 10 ms
+
+
 def test_a_row_is_where_its_loss_is_least() -> None:
     random = np.random.default_rng(0)
     known, taught = (
