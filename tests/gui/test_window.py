@@ -131,6 +131,21 @@ def test_space_pauses_and_goes_on(qtbot: QtBot, make_window: MakeWindow, recordi
     assert state(window) == "playing"
 
 
+def test_space_presses_the_button_that_has_the_focus(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window(loop=True)
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
+    loop = window.transport.loop
+    loop.setFocus()
+    qtbot.keyClick(loop, Qt.Key.Key_Space)
+    assert (state(window), window.settings.now.loop) == ("playing", False)
+    qtbot.keyClick(loop, Qt.Key.Key_L)
+    assert window.settings.now.loop
+    assert window.transport.speed.focusPolicy() == Qt.FocusPolicy.TabFocus  # no click takes the space bar away
+
+
 def test_a_seek_goes_there_resets_the_state_and_says_so(
     qtbot: QtBot, make_window: MakeWindow, recording: Path
 ) -> None:

@@ -41,6 +41,8 @@ class Banner(QFrame):
         close.setAccessibleName("Close this message")
         close.clicked.connect(self.hide)
         style.set_icon(close, "close", pixels=18)
+        for button in (self.action, close):  # not the focus: hidden, they would pass it on to another button
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 6, 10, 6)
         row.addWidget(self.message, 1)
