@@ -171,7 +171,7 @@ class MainWindow(WindowLayout):
     @Slot()
     def choose_model(self) -> None:
         """Ask for a model and an engine."""
-        dialog = ModelDialog(self.player.model, self.player.engine, self)
+        dialog = ModelDialog(self.player.model, self.player.engine, self, chosen=self.player.chosen)
         dialog.chosen.connect(self.set_model)
         self.show_dialog(dialog)
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from livesnn.app.card_words import engine_name
 from livesnn.app.layout import WindowLayout
 from livesnn.app.look import style
-from livesnn.app.model_dialog import engine_name
 from livesnn.app.playing.demo import SIMULATION, TURNING
 from livesnn.app.playing.mounting import SIMULATED
 from livesnn.app.playing.player import Player

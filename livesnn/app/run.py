@@ -82,7 +82,9 @@ def run_app(
         if shown.source is not None:
             window.open(shown.source, shown.model, orientation)
         elif model is not None:
-            window.view.show_words("Open a video", f"{model} sees videos, and there is none to show.", ways=True)
+            window.view.show_words(
+                "Open a video", f"{model} sees videos, and there is none to show.", ways=True
+            )
         _close_after(window, quit_after)
         watch = watchdog.Watchdog(window) if os.environ.get(watchdog.ENVIRONMENT) else None
         application.exec()

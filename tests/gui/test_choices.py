@@ -15,11 +15,12 @@ import pytest
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QActionGroup, QKeySequence
 from PySide6.QtTest import QSignalSpy
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QFileDialog, QLineEdit
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import source_chooser
 from livesnn.app.actions import ENTRIES
+from livesnn.app.card_words import card_rows
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.dialogs import (
     LOOKING,
@@ -32,7 +33,8 @@ from livesnn.app.dialogs import (
     StreamDialog,
 )
 from livesnn.app.main_window import MainWindow
-from livesnn.app.model_dialog import ModelDialog, card_rows, move_to_trash
+from livesnn.app.model_dialog import ModelDialog
+from livesnn.app.own_models import move_to_trash
 from livesnn.app.playing.demo import SIMULATION, demo
 from livesnn.app.playing.settings import Settings
 from livesnn.card import Accuracy, SliceRule
@@ -408,6 +410,9 @@ def test_a_damaged_model_is_said_in_the_dialog(qtbot: QtBot, tmp_path: Path) -> 
     dialog = ModelDialog(str(bad), "auto")
     qtbot.addWidget(dialog)
     assert "can't be used" in dialog.card.text()
+    emitted = QSignalSpy(dialog.chosen)
+    dialog.accept()
+    assert emitted.count() == 0
 
 
 def test_a_model_with_weights_alone_is_read_from_the_home_folder(
@@ -459,7 +464,7 @@ def test_what_was_taught_here_can_be_moved_to_the_trash(
         dialog.models.setCurrentItem(item)
 
     assert Path(dialog.models.currentItem().toolTip()) == own / "used"
-    for name, why in (("used", "in use"), ("nmnist", "Only what was taught here")):
+    for name, why in (("used", "in use"), ("nmnist", "wasn't taught here")):
         choose(name)
         assert not dialog.trash.isEnabled()
         assert why in dialog.trash.toolTip()
@@ -476,6 +481,51 @@ def test_what_was_taught_here_can_be_moved_to_the_trash(
     assert str(own / "second") in dialog.card.text()
     assert (own / "second").is_dir()
     assert dialog.models.findItems("second", Qt.MatchFlag.MatchExactly)
+
+
+def test_after_a_demo_the_chosen_model_is_offered_and_kept(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_MODELS", str(tmp_path))
+    mine = write_model(tmp_path / "mine", replace(CARD, name="mine"))
+    window = make_window(mine)
+    window.commands["demo"].trigger()
+    window.commands["model"].trigger()
+    dialog = window.dialog
+    assert isinstance(dialog, ModelDialog)
+    assert dialog.models.currentItem().toolTip() == str(mine)
+    assert not dialog.trash.isEnabled()
+    dialog.engines["onnx"].setChecked(True)
+    dialog.accept()
+    assert (window.settings.now.model, window.settings.now.engine) == (str(mine), "onnx")
+
+
+def test_what_was_taught_here_can_be_renamed_and_its_folder_shown(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_MODELS", str(tmp_path))
+    for name in ("first", "second", "used"):
+        write_model(tmp_path / name, replace(CARD, name=name))
+    folders: list[Path] = []
+    dialog = ModelDialog("used", "auto", show_folder=folders.append)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert not dialog.name.isEnabled()
+    (item,) = dialog.models.findItems("first", Qt.MatchFlag.MatchExactly)
+    dialog.models.setCurrentItem(item)
+    dialog.name.click()
+    field = dialog.models.findChild(QLineEdit)
+    qtbot.keyClicks(field, "flap 2")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: item.text() == "flap 2")
+    dialog.folder.click()
+    assert (item.toolTip(), folders) == (str(tmp_path / "flap 2"), [tmp_path / "flap 2"])
+    assert dialog.result() == 0
+    for name in ("second", "nmnist", "../out", "", "a."):
+        item.setText(name)
+        assert item.text() == "flap 2"
+        assert "can't be renamed" in dialog.card.text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["flap 2", "second", "used"]
 
 
 def test_the_shipped_models_are_listed(qtbot: QtBot) -> None:

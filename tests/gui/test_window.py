@@ -143,7 +143,9 @@ def test_space_presses_the_button_that_has_the_focus(
     assert (state(window), window.settings.now.loop) == ("playing", False)
     qtbot.keyClick(loop, Qt.Key.Key_L)
     assert window.settings.now.loop
-    assert window.transport.speed.focusPolicy() == Qt.FocusPolicy.TabFocus  # no click takes the space bar away
+    assert (
+        window.transport.speed.focusPolicy() == Qt.FocusPolicy.TabFocus
+    )  # no click takes the space bar away
 
 
 def test_a_seek_goes_there_resets_the_state_and_says_so(

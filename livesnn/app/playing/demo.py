@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from livesnn.errors import ModelError
-from livesnn.infer import read_card, shipped_models
+from livesnn.infer import model_folder, read_card, shipped_models
 from livesnn.paths import recordings_dir
 from livesnn.simulate import opening
 
@@ -39,7 +40,9 @@ def demo(model: str | None = None) -> Demo | None:
 
 
 def _drawn_digit(model: str) -> Demo | None:
-    clips = sorted(recordings_dir().glob("digit-*.aedat4"), key=lambda clip: (clip.name != DIGIT_CLIP, clip.name))
+    clips = sorted(
+        recordings_dir().glob("digit-*.aedat4"), key=lambda clip: (clip.name != DIGIT_CLIP, clip.name)
+    )
     return Demo(str(clips[0]), model) if clips else None
 
 
@@ -54,6 +57,10 @@ def own_model(source: str) -> str | None:
     return shown.model if shown is not None and source.startswith(TURNING) else None
 
 
-def default_model() -> str:
-    """Return the shipped model for a source that a person names."""
+def default_model(last: str = "") -> str:
+    """Return the model of a source that a person names: the one last used, else the shipped one."""
+    with suppress(ModelError):  # it has gone since: nobody has asked for it now
+        if last:
+            model_folder(last)
+            return last
     return GESTURES if GESTURES in shipped_models() else DIGITS
