@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
@@ -400,6 +401,23 @@ def test_a_chosen_speed_also_holds_for_the_next_file(
     at_full_speed(window)
     window.open(str(minute))
     qtbot.waitUntil(lambda: state(window) == "ended", timeout=40_000)
+
+
+def test_of_several_event_streams_the_one_asked_for_has_its_labels_and_the_others_are_said(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    path = tmp_path / "two.h5"
+    with h5py.File(path, "w") as file:
+        for name, start_us in ("a", 5_000_000), ("b", 7_000_000):
+            events = moving_bar(1_000_500, start_us=start_us)
+            for axis in "txyp":
+                file[f"{name}/{axis}"] = events[axis].astype("i8" if axis == "t" else "u2")
+            file[f"{name}/t"].attrs["unit"] = "us"
+    keep_labels(path, [Label("3", 0.2, 0.5), Label("4", 2.2, 2.5)])
+    window = make_window()
+    window.open(f"{path}?stream=b")
+    qtbot.waitUntil(lambda: window.transport.line.labels_at(0.3) == ["4"], timeout=20_000)
+    qtbot.waitUntil(lambda: f"for it, give {path}?stream=a" in window.banner.message.text())
 
 
 def test_the_labels_beside_a_recording_are_on_its_time_line(
