@@ -182,6 +182,20 @@ def test_recent_sources_are_listed_newest_first_and_play_again(
     assert window.header.source.text() == "wide.npz"
 
 
+def test_what_could_not_be_opened_can_be_tried_again(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    window = make_window()
+    window.open(str(tmp_path / "late.npz"))
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    shutil.copy(recording, tmp_path / "late.npz")
+    assert window.banner.action.text() == "Try again"
+    window.banner.action.click()
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    assert not window.banner.isVisible()
+    assert window.header.source.text() == "late.npz"
+
+
 def test_what_could_not_be_opened_is_not_among_the_recent(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
