@@ -49,6 +49,7 @@ _LABELS_HINT = (
     "While you record, the keys 1 to 9 begin a label; the same key again ends it. They are written to a table "
     "beside the recording, which livesnn train reads."
 )
+_TOO_MANY = f"These are {{count}} labels, and there are keys for {MOST_LABELS}: leave some out."
 _ABOUT = "Real-time event-camera recognition with a stateful spiking network (STS-ResNet)."
 _LICENCE = "Apache-2.0. It sends nothing anywhere."
 
@@ -76,6 +77,12 @@ class Dialog(QDialog):
         self.cancel.setAutoDefault(False)  # Enter is for the other
         button.setDefault(True)
         return button
+
+    def add_close(self) -> None:
+        """Add a button that closes it."""
+        box = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        box.rejected.connect(self.reject)
+        self.column.addWidget(box)
 
 
 class StreamDialog(Dialog):
@@ -215,13 +222,14 @@ class RecordingDialog(Dialog):
         self.labels.setPlaceholderText("wave, clap, point")
         self.labels.setAccessibleName("Labels, with commas between them")
         self.labels.setMinimumWidth(440)
+        self.hint = label(_LABELS_HINT, style.text_font(13), "soft", wrap=True)
         for name, asked, hint in (
-            ("Pre-roll", self.pre_roll, _PRE_ROLL_HINT),
-            ("Labels", self.labels, _LABELS_HINT),
+            ("Pre-roll", self.pre_roll, label(_PRE_ROLL_HINT, style.text_font(13), "soft", wrap=True)),
+            ("Labels", self.labels, self.hint),
         ):
             self.column.addWidget(label(name, style.text_font(14, weight=QFont.Weight.DemiBold)))
             self.column.addWidget(asked)
-            self.column.addWidget(label(hint, style.text_font(13), "soft", wrap=True))
+            self.column.addWidget(hint)
         self._keep = self.add_buttons("Keep")
         self.labels.textChanged.connect(self._typed)
 
@@ -232,7 +240,9 @@ class RecordingDialog(Dialog):
 
     @Slot(str)
     def _typed(self, text: str) -> None:
-        self._keep.setEnabled(len(_listed(text)) <= MOST_LABELS)
+        count = len(_listed(text))
+        self._keep.setEnabled(count <= MOST_LABELS)
+        self.hint.setText(_LABELS_HINT if count <= MOST_LABELS else _TOO_MANY.format(count=count))
 
 
 def _listed(text: str) -> list[str]:
@@ -254,6 +264,7 @@ class ShortcutsDialog(Dialog):
             column.addStretch(1)
             columns.addLayout(column)
         self.column.addLayout(columns)
+        self.add_close()
 
 
 def _shortcuts_of(menu: str) -> QGridLayout:
@@ -276,4 +287,5 @@ class AboutDialog(Dialog):
         super().__init__(f"livesnn {__version__}", parent)
         self.column.addWidget(label(_ABOUT, style.text_font(14), wrap=True))
         self.column.addWidget(label(_LICENCE, style.text_font(14), "soft", wrap=True))
+        self.add_close()
         self.setMinimumWidth(420)

@@ -15,7 +15,7 @@ import pytest
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QActionGroup, QKeySequence
 from PySide6.QtTest import QSignalSpy
-from PySide6.QtWidgets import QFileDialog, QLineEdit
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import source_chooser
@@ -123,7 +123,34 @@ def test_a_key_opens_a_dialog_and_another_closes_it(
     assert window.dialog is None
 
 
+@pytest.mark.parametrize("key", ["F1", "Ctrl+F1"])
+def test_what_is_only_read_can_be_closed_by_a_button(
+    qtbot: QtBot, make_window: MakeWindow, key: str
+) -> None:
+    window = make_window()
+    be_active(qtbot, window)
+    qtbot.keySequence(window, key)
+    assert window.dialog is not None
+    (close,) = window.dialog.findChildren(QPushButton)
+    close.click()
+    assert window.dialog is None
+
+
 # The view
+
+
+def test_full_screen_comes_back_to_what_the_window_was(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = make_window()
+    window.showMaximized()
+    action = window.commands["full_screen"]
+    action.trigger()
+    assert window.isFullScreen()
+    action.trigger()
+    assert (window.isFullScreen(), window.isMaximized()) == (False, True)
+    window.showFullScreen()  # by the system
+    assert action.isChecked()
+    window.showNormal()
+    assert not action.isChecked()
 
 
 def test_the_palette_changes_the_picture_and_is_remembered(
@@ -175,11 +202,17 @@ def test_recent_sources_are_listed_newest_first_and_play_again(
     play(qtbot, window, other)
     play(qtbot, window, recording)
     listed = window.commands.recent.actions()
-    assert [action.text().split()[0] for action in listed] == ["bar.npz", "wide.npz"]
+    assert [action.text().split()[0] for action in listed[:2]] == ["bar.npz", "wide.npz"]
     assert listed[1].shortcut().toString() == "Alt+2"
     listed[1].trigger()
     qtbot.waitUntil(lambda: window.settings.now.recent == (str(other), str(recording)), timeout=20_000)
     assert window.header.source.text() == "wide.npz"
+    other.rename(tmp_path / "moved.npz")
+    later = make_window(settings=window.settings)
+    assert [action.text().split()[0] for action in later.commands.recent.actions()[:-2]] == ["bar.npz"]
+    later.commands.recent.actions()[-1].trigger()
+    qtbot.waitUntil(lambda: not later.commands.recent.isEnabled())
+    assert later.settings.now.recent == ()
 
 
 def test_what_could_not_be_opened_can_be_tried_again(
@@ -317,6 +350,17 @@ def test_after_the_demo_the_chosen_model_is_used_again(
     window.open(str(recording))
     qtbot.waitUntil(lambda: window.header.source.text() == "bar.npz")
     qtbot.waitUntil(lambda: model_folder.name in window.header.model.text(), timeout=20_000)
+
+
+def test_a_recent_source_keeps_every_sign_of_its_name(make_window: MakeWindow, tmp_path: Path) -> None:
+    window = make_window()
+    file = tmp_path / "you & me" / "a&b.aedat4"
+    file.parent.mkdir()
+    file.touch()
+    window._remember(str(file))
+    action = window.commands.recent.actions()[0]
+    assert action.text() == "a&&b.aedat4   (you && me)"  # as Qt shows one
+    assert action.toolTip() == str(file)
 
 
 def test_a_file_is_named_with_its_folder() -> None:
