@@ -87,7 +87,7 @@ def _of_all(decider: Decider) -> Decider:
 def _denied(
     of_models: Mapping[str, tuple[str, ...]], decider: Decider, card: ModelCard | None
 ) -> dict[str, tuple[str, ...]]:
-    """Return the denied classes by model, this one's being these."""
+    """Return the denied classes by model, this one's being these; those of another model of its name stay."""
     if card is None:
         return dict(of_models)
     others = (label for label in of_models.get(card.name, ()) if label not in card.classes)
@@ -97,7 +97,7 @@ def _denied(
 def _thresholds(
     of_models: Mapping[str, Mapping[str, float]], decider: Decider, card: ModelCard | None
 ) -> dict[str, Mapping[str, float]]:
-    """Return the thresholds of classes by model, this one's being these."""
+    """Return the thresholds of classes by model, this one's being these; those of another of its name stay."""
     if card is None:
         return dict(of_models)
     old = of_models.get(card.name, {})
@@ -106,6 +106,6 @@ def _thresholds(
 
 
 def _with(of_models: Mapping[str, Rules], card: ModelCard, rules: Rules) -> dict[str, Rules]:
-    """Return the rules of classes by model: another model of this name may have other classes, whose rules are kept."""
+    """Return the rules of classes by model, this one's being these."""
     others = {name: one for name, one in of_models.items() if name != card.name}
     return others | ({card.name: rules} if rules else {})

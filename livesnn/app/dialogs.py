@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import NamedTuple
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFont
@@ -39,7 +40,7 @@ NO_CAMERA = (
     "see “Cameras” in the README. Then look again."
 )
 OR_WEBCAM = " Or take a webcam, whose pictures become events."
-_Mailbox = Latest[tuple[Device, ...] | LivesnnError]
+Tell = Callable[[str], None]
 PRE_ROLLS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STREAM_HINT = "Where another program offers events: a dv-processing NetworkWriter, or DV's “Network output”."
 _PRE_ROLL_HINT = (
@@ -115,20 +116,27 @@ class StreamDialog(Dialog):
         self._connect.setEnabled(bool(text.strip().removeprefix(SCHEME)))
 
 
+class _Found(NamedTuple):
+    """Cameras, and why there may be others; "" where that isn't so."""
+
+    devices: list[Device]
+    why: str
+
+
 class CameraDialog(Dialog):
     """Shows the cameras that are plugged in, found in a thread of its own: USB can take its time.
 
-    ``discover`` returns them.
+    ``discover`` returns them, and tells why some can't be looked for.
     """
 
     chosen = Signal(str)  # camera:SERIAL, webcam:NUMBER
 
     def __init__(
-        self, parent: QWidget | None = None, *, discover: Callable[[], list[Device]] = discover
+        self, parent: QWidget | None = None, *, discover: Callable[[Tell], list[Device]] = discover
     ) -> None:
         super().__init__("Connect a camera", parent)
         self._discover = discover
-        self._found: _Mailbox = Latest()
+        self._found: Latest[_Found] = Latest()
         self._worker: Worker | None = None
         self.note = label(LOOKING, style.text_font(14), "soft", wrap=True)
         self.cameras = QListWidget()
@@ -154,7 +162,7 @@ class CameraDialog(Dialog):
         self.note.setText(LOOKING)
         self._connect.setEnabled(False)
         self._again.setEnabled(False)
-        found: _Mailbox = Latest()  # its own: a search given up may still find something
+        found: Latest[_Found] = Latest()  # its own: a search given up may still find something
         self._found = found
         self._worker = Worker(
             "discover", partial(self._search, found), on_error=partial(_fail, found)
@@ -167,8 +175,9 @@ class CameraDialog(Dialog):
             self.chosen.emit(self.cameras.currentItem().data(Qt.ItemDataRole.UserRole))
             super().accept()
 
-    def _search(self, found: _Mailbox, _stop: threading.Event) -> None:
-        found.put(tuple(self._discover()))
+    def _search(self, found: Latest[_Found], _stop: threading.Event) -> None:
+        why: list[str] = []
+        found.put(_Found(self._discover(why.append), " ".join(why)))
 
     @Slot()
     def _poll(self) -> None:
@@ -177,14 +186,11 @@ class CameraDialog(Dialog):
             return
         self._timer.stop()
         self._again.setEnabled(True)
-        if isinstance(found, LivesnnError):
-            self.note.setText(str(found))
-            return
-        if any(device.kind != "webcam" for device in found):
+        if any(device.kind != "webcam" for device in found.devices):
             self.note.setText("Choose one:")
         else:
-            self.note.setText(NO_CAMERA + OR_WEBCAM * bool(found))
-        self._show(found)
+            self.note.setText((found.why or NO_CAMERA) + OR_WEBCAM * bool(found.devices))
+        self._show(found.devices)
 
     def _show(self, found: Iterable[Device]) -> None:
         for device in found:
@@ -202,8 +208,8 @@ class CameraDialog(Dialog):
             self._worker.close(timeout_s=0)  # USB has no way to be told
 
 
-def _fail(found: _Mailbox, error: BaseException) -> None:
-    found.put(error if isinstance(error, LivesnnError) else LivesnnError(f"{NO_CAMERA} ({error})"))
+def _fail(found: Latest[_Found], error: BaseException) -> None:
+    found.put(_Found([], str(error) if isinstance(error, LivesnnError) else f"{NO_CAMERA} ({error})"))
 
 
 class RecordingDialog(Dialog):

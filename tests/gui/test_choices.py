@@ -38,11 +38,13 @@ from livesnn.app.own_models import move_to_trash
 from livesnn.app.playing.demo import SIMULATION, demo
 from livesnn.app.playing.settings import Settings
 from livesnn.card import Accuracy, SliceRule
+from livesnn.errors import SourceError
 from livesnn.events import Resolution
 from livesnn.events.camera_driver import Device
 from livesnn.events.orientation import Orientation
 from livesnn.infer import read_card, shipped_models
 from livesnn.paths import models_dir
+from livesnn.sources import discover
 from livesnn.threads import Latest
 from tests.fake_camera import device
 
@@ -124,9 +126,7 @@ def test_a_key_opens_a_dialog_and_another_closes_it(
 
 
 @pytest.mark.parametrize("key", ["F1", "Ctrl+F1"])
-def test_what_is_only_read_can_be_closed_by_a_button(
-    qtbot: QtBot, make_window: MakeWindow, key: str
-) -> None:
+def test_what_is_only_read_can_be_closed_by_a_button(qtbot: QtBot, make_window: MakeWindow, key: str) -> None:
     window = make_window()
     be_active(qtbot, window)
     qtbot.keySequence(window, key)
@@ -290,7 +290,7 @@ class Searches:
         self.begun = 0
         self.found = [Latest[list[Device]](), Latest[list[Device]]()]
 
-    def __call__(self) -> list[Device]:
+    def __call__(self, tell: Callable[[str], None]) -> list[Device]:
         number, self.begun = self.begun, self.begun + 1
         tick = threading.Event()
         while (found := self.found[number].take()) is None:
@@ -319,13 +319,31 @@ def test_looking_again_waits_for_no_search_and_shows_what_the_new_one_finds(qtbo
 
 
 def test_where_there_are_webcams_alone_they_can_be_chosen_and_it_is_said(qtbot: QtBot) -> None:
-    dialog = CameraDialog(discover=lambda: [Device("webcam", "webcam:2", "Integrated", "", None)])
+    dialog = CameraDialog(discover=lambda _: [Device("webcam", "webcam:2", "Integrated", "", None)])
     qtbot.addWidget(dialog)
     qtbot.waitUntil(lambda: dialog.cameras.count() == 1)
     assert dialog.note.text() == NO_CAMERA + OR_WEBCAM
     with qtbot.waitSignal(dialog.chosen) as chosen:
         dialog.accept()
     assert chosen.args == ["webcam:2"]
+
+
+def test_webcams_are_found_where_event_cameras_cannot_be_looked_for(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> list[Device]:
+        raise SourceError("the driver is broken: install it again")
+
+    monkeypatch.setattr("livesnn.events.cameras.discover", broken)
+    monkeypatch.setattr(
+        "livesnn.events.webcam.webcams", lambda: [Device("webcam", "webcam:2", "Integrated", "", None)]
+    )
+    dialog = CameraDialog()
+    qtbot.addWidget(dialog)
+    qtbot.waitUntil(lambda: dialog.cameras.count() == 1)
+    assert dialog.note.text() == "the driver is broken: install it again" + OR_WEBCAM
+    with pytest.raises(SourceError, match="broken"):
+        discover()
 
 
 def test_the_demo_needs_no_choice_and_is_not_among_the_recent(

@@ -93,9 +93,7 @@ def test_giving_up_ends_the_recording_and_keeps_nothing(
     assert own_models() == ()
 
 
-def test_closing_the_window_ends_the_learning(
-    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
-) -> None:
+def test_closing_the_window_ends_the_learning(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = flapping(qtbot, make_window)
     dialog = begin(window, "flap")
     wait_for(qtbot, dialog, "Learning flap", 30_000)
