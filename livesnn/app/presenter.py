@@ -79,7 +79,7 @@ class Presenter:
             return
         self._follow_state(session)
         picture = session.pictures.take()
-        if picture is not None:
+        if picture is not None and picture.jumps == session.control.jumps:  # not from before the last one
             self._player.t_us = picture.t_us
             self._window.view.show_picture(picture.rgb, picture.arrived_s)
             self._window.transport.show_position(picture.t_us / 1e6)

@@ -17,6 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.playing.settings import Settings
+from livesnn.app.playing.values import Picture
 from livesnn.errors import FormatError, ModelError
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.frames import frames
@@ -147,6 +148,23 @@ def test_space_presses_the_button_that_has_the_focus(
     assert (
         window.transport.speed.focusPolicy() == Qt.FocusPolicy.TabFocus
     )  # no click takes the space bar away
+
+
+def test_a_picture_from_before_a_seek_takes_no_step_back(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    window.open(str(write_recording(tmp_path / "long.npz", moving_bar(8_000_000))))
+    qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
+    qtbot.keyClick(window, Qt.Key.Key_Space)
+    session, before_us = window.session, window.player.t_us
+    assert session is not None
+    for step in range(1, 4):
+        window.commands["on"].trigger()
+        session.pictures.put(Picture(np.zeros((34, 34, 3), np.uint8), before_us, 0.0, jumps=step - 1))
+        window.poll()
+        assert window.player.t_us - before_us >= step * 1_000_000
+    qtbot.waitUntil(lambda: window.transport.line.position_s > 3.0)
 
 
 def test_a_seek_goes_there_resets_the_state_and_says_so(
