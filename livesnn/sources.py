@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from livesnn.errors import FormatError, SourceError
@@ -21,12 +22,22 @@ def is_live(uri: str) -> bool:
     return (uri in _FIRST or uri.startswith(_LIVE)) and not os.path.isfile(expanded(uri))
 
 
-def discover() -> list[Device]:
-    """Return the event cameras that are plugged in, then the webcams; raises SourceError as `cameras.discover`."""
+def discover(tell: Callable[[str], None] | None = None) -> list[Device]:
+    """Return the event cameras that are plugged in, then the webcams.
+
+    ``tell``: told why event cameras can't be looked for; None: SourceError is raised then, as by `cameras.discover`.
+    """
     from livesnn.events import cameras
     from livesnn.events.webcam import webcams
 
-    return [*cameras.discover(), *webcams()]
+    try:
+        found = cameras.discover()
+    except SourceError as error:
+        if tell is None:
+            raise
+        tell(str(error))
+        found = []
+    return [*found, *webcams()]
 
 
 def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress = untold) -> EventSource:

@@ -147,16 +147,22 @@ class Actions:
         self._actions[name].setChecked(checked)  # only `triggered` does anything
 
     def show_recent(
-        self, sources: Sequence[str], shown: Callable[[str], str], open_: Callable[[str], None]
+        self,
+        sources: Sequence[str],
+        shown: Callable[[str], str],
+        open_: Callable[[str], None],
+        clear: Callable[[], None],
     ) -> None:
         """Fill the menu of recent sources; ``shown`` is what a person reads of one."""
         self.recent.clear()
         for number, source in enumerate(sources, start=1):
-            action = QAction(shown(source), self.recent)
+            action = QAction(shown(source).replace("&", "&&"), self.recent)  # one would underline
             action.setShortcut(QKeySequence(f"Alt+{number % 10}"))
             action.setToolTip(source)
             action.triggered.connect(lambda _=False, source=source: open_(source))
             self.recent.addAction(action)
+        self.recent.addSeparator()
+        self.recent.addAction("Clear the list").triggered.connect(lambda _=False: clear())
         self.recent.setEnabled(bool(sources))
 
     def _add(self, entry: Entry, slot: Callable[..., None]) -> None:

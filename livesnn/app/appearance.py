@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from PySide6.QtCore import QByteArray
+from PySide6.QtCore import QByteArray, Qt
 from PySide6.QtWidgets import QApplication
 
 from livesnn.app.actions import Actions
@@ -108,8 +108,6 @@ class Appearance:
         style.use(theme, cast(QApplication, QApplication.instance()))
 
     def set_full_screen(self, full: bool) -> None:
-        """Fill the screen, or go back."""
-        if full:
-            self._window.showFullScreen()
-        else:
-            self._window.showNormal()
+        """Fill the screen, or go back to what the window was, maybe maximised."""
+        now, filling = self._window.windowState(), Qt.WindowState.WindowFullScreen
+        self._window.setWindowState(now | filling if full else now & ~filling)

@@ -54,8 +54,8 @@ class Deciding:
         now = self._settings.now
         self._settings.change(
             decider=_of_all(decider),
-            denied=_with(now.denied, card, _denied(decider, card)),
-            thresholds=_with(now.thresholds, card, decider.thresholds),
+            denied=_denied(now.denied, decider, card),
+            thresholds=_thresholds(now.thresholds, decider, card),
         )
 
     def use(self, decider: Decider, card: ModelCard | None = None) -> None:
@@ -64,8 +64,8 @@ class Deciding:
         choices = replace(
             now,
             decider=_of_all(decider),
-            denied=_with(now.denied, card, _denied(decider, card)),
-            thresholds=_with(now.thresholds, card, decider.thresholds),
+            denied=_denied(now.denied, decider, card),
+            thresholds=_thresholds(now.thresholds, decider, card),
         )
         self._player.apply(choices)
 
@@ -84,13 +84,28 @@ def _of_all(decider: Decider) -> Decider:
     return replace(decider, thresholds={}, allow=(), deny=())
 
 
-def _denied(decider: Decider, card: ModelCard | None) -> tuple[str, ...]:
-    return () if card is None else decider.denied(card)
-
-
-def _with(of_models: Mapping[str, Rules], card: ModelCard | None, rules: Rules) -> dict[str, Rules]:
-    """Return the rules of classes by model, these being this one's."""
+def _denied(
+    of_models: Mapping[str, tuple[str, ...]], decider: Decider, card: ModelCard | None
+) -> dict[str, tuple[str, ...]]:
+    """Return the denied classes by model, this one's being these; those of another model of its name stay."""
     if card is None:
         return dict(of_models)
+    others = (label for label in of_models.get(card.name, ()) if label not in card.classes)
+    return _with(of_models, card, (*others, *decider.denied(card)))
+
+
+def _thresholds(
+    of_models: Mapping[str, Mapping[str, float]], decider: Decider, card: ModelCard | None
+) -> dict[str, Mapping[str, float]]:
+    """Return the thresholds of classes by model, this one's being these; those of another of its name stay."""
+    if card is None:
+        return dict(of_models)
+    old = of_models.get(card.name, {})
+    others = {label: value for label, value in old.items() if label not in card.classes}
+    return _with(of_models, card, others | dict(decider.thresholds))
+
+
+def _with(of_models: Mapping[str, Rules], card: ModelCard, rules: Rules) -> dict[str, Rules]:
+    """Return the rules of classes by model, this one's being these."""
     others = {name: one for name, one in of_models.items() if name != card.name}
     return others | ({card.name: rules} if rules else {})

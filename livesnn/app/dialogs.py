@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import NamedTuple
 
 from PySide6.QtCore import Qt, QTimer, Signal, Slot
 from PySide6.QtGui import QFont
@@ -39,7 +40,7 @@ NO_CAMERA = (
     "see “Cameras” in the README. Then look again."
 )
 OR_WEBCAM = " Or take a webcam, whose pictures become events."
-_Mailbox = Latest[tuple[Device, ...] | LivesnnError]
+Tell = Callable[[str], None]
 PRE_ROLLS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STREAM_HINT = "Where another program offers events: a dv-processing NetworkWriter, or DV's “Network output”."
 _PRE_ROLL_HINT = (
@@ -49,6 +50,7 @@ _LABELS_HINT = (
     "While you record, the keys 1 to 9 begin a label; the same key again ends it. They are written to a table "
     "beside the recording, which livesnn train reads."
 )
+_TOO_MANY = f"These are {{count}} labels, and there are keys for {MOST_LABELS}: leave some out."
 _ABOUT = "Real-time event-camera recognition with a stateful spiking network (STS-ResNet)."
 _LICENCE = "Apache-2.0. It sends nothing anywhere."
 
@@ -76,6 +78,12 @@ class Dialog(QDialog):
         self.cancel.setAutoDefault(False)  # Enter is for the other
         button.setDefault(True)
         return button
+
+    def add_close(self) -> None:
+        """Add a button that closes it."""
+        box = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        box.rejected.connect(self.reject)
+        self.column.addWidget(box)
 
 
 class StreamDialog(Dialog):
@@ -108,20 +116,27 @@ class StreamDialog(Dialog):
         self._connect.setEnabled(bool(text.strip().removeprefix(SCHEME)))
 
 
+class _Found(NamedTuple):
+    """Cameras, and why there may be others; "" where that isn't so."""
+
+    devices: list[Device]
+    why: str
+
+
 class CameraDialog(Dialog):
     """Shows the cameras that are plugged in, found in a thread of its own: USB can take its time.
 
-    ``discover`` returns them.
+    ``discover`` returns them, and tells why some can't be looked for.
     """
 
     chosen = Signal(str)  # camera:SERIAL, webcam:NUMBER
 
     def __init__(
-        self, parent: QWidget | None = None, *, discover: Callable[[], list[Device]] = discover
+        self, parent: QWidget | None = None, *, discover: Callable[[Tell], list[Device]] = discover
     ) -> None:
         super().__init__("Connect a camera", parent)
         self._discover = discover
-        self._found: _Mailbox = Latest()
+        self._found: Latest[_Found] = Latest()
         self._worker: Worker | None = None
         self.note = label(LOOKING, style.text_font(14), "soft", wrap=True)
         self.cameras = QListWidget()
@@ -147,7 +162,7 @@ class CameraDialog(Dialog):
         self.note.setText(LOOKING)
         self._connect.setEnabled(False)
         self._again.setEnabled(False)
-        found: _Mailbox = Latest()  # its own: a search given up may still find something
+        found: Latest[_Found] = Latest()  # its own: a search given up may still find something
         self._found = found
         self._worker = Worker(
             "discover", partial(self._search, found), on_error=partial(_fail, found)
@@ -160,8 +175,9 @@ class CameraDialog(Dialog):
             self.chosen.emit(self.cameras.currentItem().data(Qt.ItemDataRole.UserRole))
             super().accept()
 
-    def _search(self, found: _Mailbox, _stop: threading.Event) -> None:
-        found.put(tuple(self._discover()))
+    def _search(self, found: Latest[_Found], _stop: threading.Event) -> None:
+        why: list[str] = []
+        found.put(_Found(self._discover(why.append), " ".join(why)))
 
     @Slot()
     def _poll(self) -> None:
@@ -170,14 +186,11 @@ class CameraDialog(Dialog):
             return
         self._timer.stop()
         self._again.setEnabled(True)
-        if isinstance(found, LivesnnError):
-            self.note.setText(str(found))
-            return
-        if any(device.kind != "webcam" for device in found):
+        if any(device.kind != "webcam" for device in found.devices):
             self.note.setText("Choose one:")
         else:
-            self.note.setText(NO_CAMERA + OR_WEBCAM * bool(found))
-        self._show(found)
+            self.note.setText((found.why or NO_CAMERA) + OR_WEBCAM * bool(found.devices))
+        self._show(found.devices)
 
     def _show(self, found: Iterable[Device]) -> None:
         for device in found:
@@ -195,8 +208,8 @@ class CameraDialog(Dialog):
             self._worker.close(timeout_s=0)  # USB has no way to be told
 
 
-def _fail(found: _Mailbox, error: BaseException) -> None:
-    found.put(error if isinstance(error, LivesnnError) else LivesnnError(f"{NO_CAMERA} ({error})"))
+def _fail(found: Latest[_Found], error: BaseException) -> None:
+    found.put(_Found([], str(error) if isinstance(error, LivesnnError) else f"{NO_CAMERA} ({error})"))
 
 
 class RecordingDialog(Dialog):
@@ -215,13 +228,14 @@ class RecordingDialog(Dialog):
         self.labels.setPlaceholderText("wave, clap, point")
         self.labels.setAccessibleName("Labels, with commas between them")
         self.labels.setMinimumWidth(440)
+        self.hint = label(_LABELS_HINT, style.text_font(13), "soft", wrap=True)
         for name, asked, hint in (
-            ("Pre-roll", self.pre_roll, _PRE_ROLL_HINT),
-            ("Labels", self.labels, _LABELS_HINT),
+            ("Pre-roll", self.pre_roll, label(_PRE_ROLL_HINT, style.text_font(13), "soft", wrap=True)),
+            ("Labels", self.labels, self.hint),
         ):
             self.column.addWidget(label(name, style.text_font(14, weight=QFont.Weight.DemiBold)))
             self.column.addWidget(asked)
-            self.column.addWidget(label(hint, style.text_font(13), "soft", wrap=True))
+            self.column.addWidget(hint)
         self._keep = self.add_buttons("Keep")
         self.labels.textChanged.connect(self._typed)
 
@@ -232,7 +246,9 @@ class RecordingDialog(Dialog):
 
     @Slot(str)
     def _typed(self, text: str) -> None:
-        self._keep.setEnabled(len(_listed(text)) <= MOST_LABELS)
+        count = len(_listed(text))
+        self._keep.setEnabled(count <= MOST_LABELS)
+        self.hint.setText(_LABELS_HINT if count <= MOST_LABELS else _TOO_MANY.format(count=count))
 
 
 def _listed(text: str) -> list[str]:
@@ -254,6 +270,7 @@ class ShortcutsDialog(Dialog):
             column.addStretch(1)
             columns.addLayout(column)
         self.column.addLayout(columns)
+        self.add_close()
 
 
 def _shortcuts_of(menu: str) -> QGridLayout:
@@ -276,4 +293,5 @@ class AboutDialog(Dialog):
         super().__init__(f"livesnn {__version__}", parent)
         self.column.addWidget(label(_ABOUT, style.text_font(14), wrap=True))
         self.column.addWidget(label(_LICENCE, style.text_font(14), "soft", wrap=True))
+        self.add_close()
         self.setMinimumWidth(420)

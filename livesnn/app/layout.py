@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QDialog, QMainWindow, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QComboBox,
+    QDialog,
+    QMainWindow,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
 
 from livesnn.app.widgets.banner import Banner
 from livesnn.app.widgets.event_view import EventView
@@ -61,6 +69,15 @@ class WindowLayout(QMainWindow):
         """Leave the lower cards out where they would take the room of what is above them."""
         super().resizeEvent(event)
         self.splitters["cards"].setVisible(self.height() >= LEAST_WITH_CARDS)
+
+    def event(self, event: QEvent) -> bool:
+        """Leave the space bar to the button that has the focus: elsewhere it is a shortcut."""
+        space = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Space
+        on_button = space and isinstance(self.focusWidget(), QAbstractButton | QComboBox)
+        if on_button and event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()
+            return True
+        return super().event(event)
 
     def show_dialog(self, dialog: QDialog) -> None:
         """Show a dialog over the window, which goes on; one at a time, another closes it."""

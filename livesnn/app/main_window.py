@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QTimer, Slot
+from PySide6.QtCore import QEvent, QTimer, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
 
 from livesnn.app.actions import TURN, Actions
@@ -171,7 +171,7 @@ class MainWindow(WindowLayout):
     @Slot()
     def choose_model(self) -> None:
         """Ask for a model and an engine."""
-        dialog = ModelDialog(self.player.model, self.player.engine, self)
+        dialog = ModelDialog(self.player.model, self.player.engine, self, chosen=self.player.chosen)
         dialog.chosen.connect(self.set_model)
         self.show_dialog(dialog)
 
@@ -240,8 +240,15 @@ class MainWindow(WindowLayout):
 
     def _show_recent(self) -> None:
         self.commands.show_recent(
-            self.settings.now.recent, readable_source, lambda source: self.open(source, own_model(source))
+            self.source_chooser.recent(),
+            readable_source,
+            lambda source: self.open(source, own_model(source)),
+            self._forget_recent,
         )
+
+    def _forget_recent(self) -> None:
+        self.settings.change(recent=())
+        QTimer.singleShot(0, self, self._show_recent)  # not while the menu is used
 
     # As time goes by
 
@@ -251,6 +258,12 @@ class MainWindow(WindowLayout):
         self.presenter.poll()
         self.recorder.poll(self.commands)
         self.teaching.poll(self.commands)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
+        """Follow the system, which may leave full screen by itself."""
+        if event.type() == QEvent.Type.WindowStateChange:
+            self.commands.check("full_screen", self.isFullScreen())
+        super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 (Qt's name)
         """Take files, nothing else."""

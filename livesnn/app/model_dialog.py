@@ -1,4 +1,4 @@
-"""The choice of a model and an engine, with the model's card in words. Not here: loading (infer)."""
+"""The choice of a model and an engine. Not here: the model's card in words (card_words.py), loading (infer)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-from PySide6.QtCore import QFile, Qt, Signal, Slot
+from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -22,102 +21,27 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from livesnn.app.card_words import ENGINES, card_rows
 from livesnn.app.dialogs import Dialog
 from livesnn.app.look import style
+from livesnn.app.own_models import listed, move_to_trash, renamed, show_folder, why_kept
 from livesnn.app.widgets.parts import label
-from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer import Engine, model_folder, own_models, read_card, shipped_models
-from livesnn.infer.synops import mean_density
 from livesnn.paths import models_dir, own_models_dir
-
-ENGINES: dict[Engine, tuple[str, str]] = {  # name → what a person reads, the module it needs
-    "auto": ("Automatic", ""),
-    "onnx": ("ONNX Runtime", "onnxruntime"),
-    "spike": ("Spike-driven", "livesnn.infer.spike_engine"),
-    "torch": ("PyTorch", "torch"),
-}
-
-
-def engine_name(engine: str) -> str:
-    """Return what a person reads of an engine; its own name of any other."""
-    return next((text for name, (text, _) in ENGINES.items() if name == engine), engine)
-
-
-def card_rows(card: ModelCard) -> list[tuple[str, str]]:
-    """Return what a person wants to know of a model, as captions and words."""
-    accuracy = card.accuracy
-    of_layers = [card.density.get(name, np.nan) for name in [*card.states][:-1]]
-    density = mean_density(np.array(of_layers), card)
-    network = card.network
-    return [
-        (f"{len(card.classes)} classes", ", ".join(style.readable(name) for name in card.classes)),
-        (
-            "Accuracy",
-            f"{accuracy.reset:.1%} with the state reset at each clip, {accuracy.carried:.1%} with it carried "
-            f"({accuracy.n:,} clips)"
-            if accuracy
-            else "not measured",
-        ),
-        (
-            "Spike density",
-            f"{density:.1%} of the neurons in a frame" if not np.isnan(density) else "not measured",
-        ),
-        ("Trained on", card.dataset or "not said"),
-        *([("Taught since", ", ".join(card.taught))] if card.taught else []),
-        ("Input", _input_words(card)),
-        ("Frames", slice_words(card)),
-        (
-            "Network",
-            f"{network.kind}, {len(card.states)} layers, decay {card.neuron.alpha:g}, "
-            f"threshold {card.neuron.threshold:g}",
-        ),
-    ]
-
-
-def slice_words(card: ModelCard) -> str:
-    """Say where a frame ends, and how many make a window."""
-    rule, window = card.input.slice, card.input.window
-    if rule.delta_t_us is None:
-        return f"one every {rule.n_events:,} events; {window} make a window"
-    window_s = window * rule.delta_t_us / 1e6
-    return f"one every {rule.delta_t_us / 1000:g} ms; {window} make a window ({window_s:.2f} s)"
-
-
-def _input_words(card: ModelCard) -> str:
-    spec = card.input
-    what = "counts of darker and brighter events" if spec.kind == "events" else "video"
-    steady = ", less a flickering light's" if spec.without_flicker else ""
-    return f"{spec.width} × {spec.height} × {spec.channels}, {what}{steady}, at most {spec.count_max} a pixel"
-
-
-def move_to_trash(folder: str) -> bool:
-    """Move a folder to the system's trash; tell whether it could."""
-    return bool(QFile.moveToTrash(folder))
-
-
-def _listed(model: str) -> str:
-    """Return the whole path of a model that was taught here, however it was named; any other as it is."""
-    try:
-        folder = model_folder(model).resolve()
-    except ModelError:
-        return model
-    return str(folder) if folder.parent == own_models_dir().resolve() else model
-
-
-def _why_kept(model: str, in_use: str) -> str:
-    """Say why a model can't be taken away from the window; "" where it can."""
-    if Path(model).parent != own_models_dir().resolve():
-        return "Only what was taught here can be moved to the trash"
-    if model == in_use:
-        return "It is in use: choose another model first"
-    return ""
 
 
 class ModelDialog(Dialog):
-    """Lists the models, shows the card of one, and asks for an engine; takes away what was taught here.
+    """Lists the models, shows the card of one, and asks for an engine; renames and takes away what was taught here.
 
-    ``to_trash``: as `move_to_trash`.
+    Parameters
+    ----------
+    model, engine
+        In use.
+    chosen
+        Of the next source, where that is another model: it is the one that is offered; "": the one in use.
+    to_trash, show_folder
+        As in own_models.py.
     """
 
     chosen = Signal(str, str)  # name or folder, engine
@@ -128,13 +52,17 @@ class ModelDialog(Dialog):
         engine: Engine,
         parent: QWidget | None = None,
         *,
+        chosen: str = "",
         to_trash: Callable[[str], bool] = move_to_trash,
+        show_folder: Callable[[Path], None] = show_folder,
     ) -> None:
         super().__init__("Model and engine", parent)
-        self._in_use, self._to_trash = _listed(model), to_trash
+        self._in_use, self._chosen = listed(model), listed(chosen or model)
+        self._to_trash, self._show_folder = to_trash, show_folder
         self.models = QListWidget()
         self.models.setFont(style.text_font(15))
         self.models.setFixedWidth(200)
+        self.models.setEditTriggers(QListWidget.EditTrigger.EditKeyPressed)
         self.card = label("", style.text_font(14), wrap=True)
         self.engines: dict[str, QRadioButton] = {}
         self._lay_out()
@@ -145,7 +73,9 @@ class ModelDialog(Dialog):
         self.engines[engine if self.engines[engine].isEnabled() else "auto"].setChecked(True)
         self.models.currentItemChanged.connect(self._show)
         self.models.itemDoubleClicked.connect(self.accept)
-        self.add(self._in_use, chosen=True)
+        self.models.itemChanged.connect(self._rename)
+        self.add(self._in_use)
+        self.add(self._chosen, chosen=True)
         self.resize(820, 560)
 
     def _lay_out(self) -> None:
@@ -155,15 +85,20 @@ class ModelDialog(Dialog):
         scroll.setWidget(self.card)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        other = QPushButton("Another folder …")
-        other.clicked.connect(self._choose_folder)
+        self.folder, self.name = QPushButton("Show its folder"), QPushButton("Rename")
         self.trash = QPushButton("Move to the trash")
-        self.trash.clicked.connect(self._throw_away)
         left = QVBoxLayout()
         left.setSpacing(8)
         left.addWidget(self.models, 1)
-        left.addWidget(other)
-        left.addWidget(self.trash)
+        for button, do in (
+            (QPushButton("Another folder …"), self._choose_folder),
+            (self.folder, lambda: self._show_folder(model_folder(self._shown))),
+            (self.name, lambda: self.models.editItem(self.models.currentItem())),
+            (self.trash, self._throw_away),
+        ):
+            button.clicked.connect(do)
+            button.setAutoDefault(False)  # Enter is for the model
+            left.addWidget(button)
         body = QHBoxLayout()
         body.setSpacing(20)
         body.addLayout(left)
@@ -192,15 +127,22 @@ class ModelDialog(Dialog):
             item = QListWidgetItem(Path(model).name)
             item.setData(Qt.ItemDataRole.UserRole, model)
             item.setToolTip(model)
+            if not why_kept(model, self._in_use, self._chosen):
+                item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
             self.models.addItem(item)
         if chosen:
             self.models.setCurrentRow(rows[0] if rows else self.models.count() - 1)
 
     def accept(self) -> None:
-        """Say what was chosen."""
-        engine = next(name for name, button in self.engines.items() if button.isChecked())
-        self.chosen.emit(self._model(self.models.currentItem()), engine)
-        super().accept()
+        """Say what was chosen, where it can be used."""
+        if self._use.isEnabled():
+            engine = next(name for name, button in self.engines.items() if button.isChecked())
+            self.chosen.emit(self._shown, engine)
+            super().accept()
+
+    @property
+    def _shown(self) -> str:
+        return self._model(self.models.currentItem())
 
     @staticmethod
     def _model(item: QListWidgetItem) -> str:
@@ -208,14 +150,16 @@ class ModelDialog(Dialog):
 
     @Slot()
     def _show(self) -> None:
-        model = self._model(self.models.currentItem())
-        kept = _why_kept(model, self._in_use)
-        self.trash.setEnabled(not kept)
-        self.trash.setToolTip(kept or model)
+        kept = why_kept(self._shown, self._in_use, self._chosen)
+        for button in (self.name, self.trash):
+            button.setEnabled(not kept)
+            button.setToolTip(kept or self._shown)
         try:
-            rows = card_rows(read_card(model))
+            rows, usable = card_rows(read_card(self._shown)), True
         except ModelError as error:
-            rows = [("This model can't be used", str(error))]
+            rows, usable = [("This model can't be used", str(error))], False
+        for button in (self.folder, self._use):
+            button.setEnabled(usable)
         self._show_rows(rows)
 
     def _show_rows(self, rows: list[tuple[str, str]]) -> None:
@@ -227,14 +171,28 @@ class ModelDialog(Dialog):
             )
         )
 
+    @Slot(QListWidgetItem)
+    def _rename(self, item: QListWidgetItem) -> None:
+        """Give the folder the name that was typed; where it can't have that, the list its own again."""
+        model, name = Path(self._model(item)), item.text().strip()
+        self.models.blockSignals(True)
+        try:
+            if name != model.name:
+                model = renamed(model, name)
+        except ModelError as error:
+            self._show_rows([("It can't be renamed", str(error))])
+        item.setText(model.name)
+        item.setData(Qt.ItemDataRole.UserRole, str(model))
+        item.setToolTip(str(model))
+        self.models.blockSignals(False)
+
     @Slot()
     def _throw_away(self) -> None:
         """Move the model that is shown to the trash, from where a person can take it back."""
-        row = self.models.currentRow()
-        model = self._model(self.models.item(row))
+        model = self._shown
         if self._to_trash(model) or not Path(model).exists():
-            self.models.takeItem(row)
-            self.add(self._in_use, chosen=True)  # not the next one, which another click would throw away too
+            self.models.takeItem(self.models.currentRow())
+            self.add(self._chosen, chosen=True)  # not the next one, which another click would throw away too
         else:
             self._show_rows([("It can't be moved to the trash", f"Delete the folder yourself: {model}")])
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from livesnn.app.card_words import engine_name
 from livesnn.app.layout import WindowLayout
 from livesnn.app.look import style
-from livesnn.app.model_dialog import engine_name
 from livesnn.app.playing.demo import SIMULATION, TURNING
 from livesnn.app.playing.mounting import SIMULATED
 from livesnn.app.playing.player import Player
@@ -79,7 +79,7 @@ class Presenter:
             return
         self._follow_state(session)
         picture = session.pictures.take()
-        if picture is not None:
+        if picture is not None and picture.jumps == session.control.jumps:  # not from before the last one
             self._player.t_us = picture.t_us
             self._window.view.show_picture(picture.rgb, picture.arrived_s)
             self._window.transport.show_position(picture.t_us / 1e6)
@@ -182,7 +182,8 @@ class Presenter:
     def _show_lost(self, lost: str) -> None:
         first, self._lost = not self._lost, lost
         banner = self._window.banner
-        if lost and (first or banner.kind == "waiting"):  # else something else is being read
+        being_read = banner.kind == "waiting" and not banner.isHidden()
+        if lost and (first or being_read):  # else it was closed, or something else is being read
             banner.show_waiting(lost)
         elif banner.kind == "waiting":
             banner.hide()
@@ -209,10 +210,17 @@ class Presenter:
 
     def _show_failed(self, error: str, *, model: bool) -> None:
         window = self._window
-        window.banner.show_error(error)
+        if isinstance(self._player.source, str | Path):  # else it can't be opened again
+            window.banner.show_error(error, "Try again", self._try_again)
+        else:
+            window.banner.show_error(error)
         if window.view.has_picture:
             return
         if model:
             window.view.show_words("The model can't be used", OTHER_MODEL)
         else:
             window.view.show_words("Nothing to show", NEXT, ways=True)
+
+    def _try_again(self) -> None:
+        self._player.play_again()
+        self.begin()

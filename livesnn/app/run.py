@@ -44,7 +44,7 @@ def run_app(
     Parameters
     ----------
     source
-        What to play; None: the demo, if there is one.
+        What to play; None: the demo, if there is one of what the model knows.
     model
         Name of a shipped model, or a model folder; None: the demo's, or the one chosen last in the window.
     engine
@@ -81,6 +81,10 @@ def run_app(
         window.show()
         if shown.source is not None:
             window.open(shown.source, shown.model, orientation)
+        elif model is not None:
+            window.view.show_words(
+                "Open a video", f"{model} sees videos, and there is none to show.", ways=True
+            )
         _close_after(window, quit_after)
         watch = watchdog.Watchdog(window) if os.environ.get(watchdog.ENVIRONMENT) else None
         application.exec()

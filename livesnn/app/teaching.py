@@ -31,6 +31,8 @@ HOW = "Show the model a gesture of your own"
 LIVE_ALONE = "A gesture is taught live: open a camera or a stream; by recordings with livesnn teach"
 RECORDING = "Stop recording first"
 ENDED = "The source has ended before the gesture was recorded: open it again, and start again"
+LOST = "Nothing comes from the source: a gesture is taught once it is back"
+LOST_SINCE = "The source was lost before the gesture was recorded: start again once it is back"
 NOT_THIS = "This model is taught with livesnn teach --others; gestures can be taught here (Ctrl+M)"
 
 
@@ -45,9 +47,10 @@ class Step(NamedTuple):
 Steps = Generator[Step, None, None]
 
 
-def in_sentences(lesson: Lesson) -> str:
-    """Return how well something was learned as a person reads it: a line a clause, and where it is."""
-    clauses = [*describe_lesson(lesson)[1:], f"it is “{Path(lesson.folder).name}” among your models (Ctrl+M)"]
+def in_sentences(lesson: Lesson, recording: Path) -> str:
+    """Return how well something was learned as a person reads it: a line a clause, and where all of it is."""
+    where = f"it is “{Path(lesson.folder).name}” among your models (Ctrl+M), what was recorded is {recording}"
+    clauses = [*describe_lesson(lesson)[1:], where]
     return "\n".join(f"{clause[:1].upper()}{clause[1:]}." for clause in clauses)
 
 
@@ -80,7 +83,7 @@ class Teaching:
         self._clock = clock
         self._dialog: TeachDialog | None = None
         self._steps: Steps | None = None
-        self._lesson: Lesson | None = None
+        self._learned: tuple[Lesson, Path] | None = None  # from this recording
 
     def slots(self) -> dict[str, Callable[[], None]]:
         """Return what to do for the action that is here."""
@@ -111,15 +114,15 @@ class Teaching:
             self._dialog.show_step(*next(self._steps))
         except StopIteration:
             self._steps = None
-            if self._lesson is not None:
-                self._show_learned(self._dialog, self._lesson)
+            if self._learned is not None:
+                self._show_learned(self._dialog, *self._learned)
         except LivesnnError as error:
             self._steps = None
             self._dialog.show_failed(in_words(error))
 
     @staticmethod
-    def _show_learned(dialog: TeachDialog, lesson: Lesson) -> None:
-        dialog.show_learned(describe_lesson(lesson)[0], in_sentences(lesson))
+    def _show_learned(dialog: TeachDialog, lesson: Lesson, recording: Path) -> None:
+        dialog.show_learned(describe_lesson(lesson)[0], in_sentences(lesson, recording))
 
     def _why_not(self) -> str:
         """Return why no gesture can be taught now; "" where one can."""
@@ -128,6 +131,8 @@ class Teaching:
             return RECORDING
         if not self._player.can_record or opened is None:
             return LIVE_ALONE
+        if self._player.session is not None and self._player.session.control.lost:
+            return LOST
         card = opened.model.card
         try:
             check_teachable(card)
@@ -140,13 +145,13 @@ class Teaching:
         self._steps = self._give(gesture)
 
     def _leave(self) -> None:
-        steps, self._steps, self._lesson = self._steps, None, None
+        steps, self._steps, self._learned = self._steps, None, None
         if steps is not None:
             steps.close()  # what it has begun ends
 
     def _use_learned(self) -> None:
-        if self._lesson is not None:
-            self._use(self._lesson.folder, self._player.engine)
+        if self._learned is not None:
+            self._use(self._learned[0].folder, self._player.engine)
 
     def _give(self, gesture: str) -> Steps:
         """Yield what is to be done now, again and again, until it is learned; raises LivesnnError if it isn't."""
@@ -155,7 +160,16 @@ class Teaching:
         for left_s, share in self._time(READY_S):
             yield Step(f"Get ready: {left_s}", share, f"Then perform {gesture} again and again.")
         recording = yield from self._record(gesture)
-        learning = Learning(gesture, recording, model, own_folder(model, gesture), denoise=denoise)
+        try:
+            learning = Learning(gesture, recording, model, own_folder(model, gesture), denoise=denoise)
+            self._learned = (yield from self._learn(gesture, learning)), recording
+        except BaseException:
+            _forget(recording)
+            raise
+
+    @staticmethod
+    def _learn(gesture: str, learning: Learning) -> Generator[Step, None, Lesson]:
+        """Yield steps until the gesture is learned; return the lesson."""
         try:
             while (learned := learning.take()) is None:
                 yield Step(
@@ -167,7 +181,7 @@ class Teaching:
             learning.close()
         if isinstance(learned, LivesnnError):
             raise learned
-        self._lesson = learned
+        return learned
 
     def _record(self, gesture: str) -> Generator[Step, None, Path]:
         """Yield steps until the gesture is recorded; return its file, beside which the label says where it is."""
@@ -179,19 +193,20 @@ class Teaching:
             for left_s, share in self._time(PERFORMED_S):
                 if tape.finished or self._player.session is not session or session.control.state in OVER:
                     raise LivesnnError(ENDED if tape.error is None else in_words(tape.error))
+                if session.control.lost:
+                    raise LivesnnError(LOST_SINCE)
                 yield Step(gesture, share, f"Perform it again and again: {left_s} s more.")
             session.control.use_tape(None)
             tape.stop()
             while not tape.finished:
                 yield Step("Writing …", None)
-        except BaseException:  # given up, or failed: nobody asked for the file
+            if tape.error is not None:
+                raise LivesnnError(in_words(tape.error))
+        except BaseException:  # given up, or failed, here as below: nobody asked for the file
             session.control.use_tape(None)
             tape.close()
-            for file in (path, labels_file(path)):
-                file.unlink(missing_ok=True)
+            _forget(path)
             raise
-        if tape.error is not None:
-            raise LivesnnError(in_words(tape.error))
         return path
 
     def _time(self, seconds: float) -> Iterator[tuple[int, float]]:
@@ -199,6 +214,12 @@ class Teaching:
         begun_s = self._clock()
         while (gone_s := self._clock() - begun_s) < seconds:
             yield ceil(seconds - gone_s), gone_s / seconds
+
+
+def _forget(recording: Path) -> None:
+    """Delete a recording and its labels."""
+    for file in (recording, labels_file(recording)):
+        file.unlink(missing_ok=True)
 
 
 def _new_file(gesture: str) -> Path:

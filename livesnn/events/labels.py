@@ -61,6 +61,7 @@ def read_labels(recording: Path) -> tuple[Label, ...]:
 
 def has_labels(recording: Path) -> bool:
     """Return whether a recording has labels; raises DataError when their file can't be read."""
+    recording = asked(recording).file
     _, lines = read_table(labels_file(recording))
     return any(row["file"] == recording.name for _, row in lines)
 

@@ -62,20 +62,22 @@ def read_clips(
     denoise
         Drop noise first (`Denoised`).
     tell
-        Told when to get ready for a live source, and when it begins; afterwards of what was damaged or lost.
+        Told when to get ready for a live source, when it begins, and when it is lost and back; afterwards of what
+        was damaged or lost.
 
     Raises
     ------
     LivesnnError
         It can't be read, or has labels of which none is ``label``, or none of that holds for a window.
     """
-    with open_source(source) as opened:
+    with open_source(source, notify=tell) as opened:
         labelled = isinstance(opened, Recording) and bool(label) and has_labels(opened.path)
         ready_s = READY_S * opened.live
         limited = Limited(
             opened, None if labelled or seconds is None else ready_s + seconds, threading.Event()
         )
-        upright = Upright(Denoised(limited) if denoise else limited, orientation or Orientation())
+        timely = Ready(limited, tell) if opened.live else limited
+        upright = Upright(Denoised(timely) if denoise else timely, orientation or Orientation())
         stream = frames(upright, spec.slice, spec)
         if isinstance(opened, Recording):
             stream = _labelled(stream, spec, opened, label, unless)

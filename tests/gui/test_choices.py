@@ -15,11 +15,12 @@ import pytest
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QActionGroup, QKeySequence
 from PySide6.QtTest import QSignalSpy
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import source_chooser
 from livesnn.app.actions import ENTRIES
+from livesnn.app.card_words import card_rows
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.dialogs import (
     LOOKING,
@@ -32,15 +33,18 @@ from livesnn.app.dialogs import (
     StreamDialog,
 )
 from livesnn.app.main_window import MainWindow
-from livesnn.app.model_dialog import ModelDialog, card_rows, move_to_trash
+from livesnn.app.model_dialog import ModelDialog
+from livesnn.app.own_models import move_to_trash
 from livesnn.app.playing.demo import SIMULATION, demo
 from livesnn.app.playing.settings import Settings
 from livesnn.card import Accuracy, SliceRule
+from livesnn.errors import SourceError
 from livesnn.events import Resolution
 from livesnn.events.camera_driver import Device
 from livesnn.events.orientation import Orientation
 from livesnn.infer import read_card, shipped_models
 from livesnn.paths import models_dir
+from livesnn.sources import discover
 from livesnn.threads import Latest
 from tests.fake_camera import device
 
@@ -121,7 +125,32 @@ def test_a_key_opens_a_dialog_and_another_closes_it(
     assert window.dialog is None
 
 
+@pytest.mark.parametrize("key", ["F1", "Ctrl+F1"])
+def test_what_is_only_read_can_be_closed_by_a_button(qtbot: QtBot, make_window: MakeWindow, key: str) -> None:
+    window = make_window()
+    be_active(qtbot, window)
+    qtbot.keySequence(window, key)
+    assert window.dialog is not None
+    (close,) = window.dialog.findChildren(QPushButton)
+    close.click()
+    assert window.dialog is None
+
+
 # The view
+
+
+def test_full_screen_comes_back_to_what_the_window_was(qtbot: QtBot, make_window: MakeWindow) -> None:
+    window = make_window()
+    window.showMaximized()
+    action = window.commands["full_screen"]
+    action.trigger()
+    assert window.isFullScreen()
+    action.trigger()
+    assert (window.isFullScreen(), window.isMaximized()) == (False, True)
+    window.showFullScreen()  # by the system
+    assert action.isChecked()
+    window.showNormal()
+    assert not action.isChecked()
 
 
 def test_the_palette_changes_the_picture_and_is_remembered(
@@ -173,11 +202,31 @@ def test_recent_sources_are_listed_newest_first_and_play_again(
     play(qtbot, window, other)
     play(qtbot, window, recording)
     listed = window.commands.recent.actions()
-    assert [action.text().split()[0] for action in listed] == ["bar.npz", "wide.npz"]
+    assert [action.text().split()[0] for action in listed[:2]] == ["bar.npz", "wide.npz"]
     assert listed[1].shortcut().toString() == "Alt+2"
     listed[1].trigger()
     qtbot.waitUntil(lambda: window.settings.now.recent == (str(other), str(recording)), timeout=20_000)
     assert window.header.source.text() == "wide.npz"
+    other.rename(tmp_path / "moved.npz")
+    later = make_window(settings=window.settings)
+    assert [action.text().split()[0] for action in later.commands.recent.actions()[:-2]] == ["bar.npz"]
+    later.commands.recent.actions()[-1].trigger()
+    qtbot.waitUntil(lambda: not later.commands.recent.isEnabled())
+    assert later.settings.now.recent == ()
+
+
+def test_what_could_not_be_opened_can_be_tried_again(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
+) -> None:
+    window = make_window()
+    window.open(str(tmp_path / "late.npz"))
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
+    shutil.copy(recording, tmp_path / "late.npz")
+    assert window.banner.action.text() == "Try again"
+    window.banner.action.click()
+    qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
+    assert not window.banner.isVisible()
+    assert window.header.source.text() == "late.npz"
 
 
 def test_what_could_not_be_opened_is_not_among_the_recent(
@@ -241,7 +290,7 @@ class Searches:
         self.begun = 0
         self.found = [Latest[list[Device]](), Latest[list[Device]]()]
 
-    def __call__(self) -> list[Device]:
+    def __call__(self, tell: Callable[[str], None]) -> list[Device]:
         number, self.begun = self.begun, self.begun + 1
         tick = threading.Event()
         while (found := self.found[number].take()) is None:
@@ -270,13 +319,31 @@ def test_looking_again_waits_for_no_search_and_shows_what_the_new_one_finds(qtbo
 
 
 def test_where_there_are_webcams_alone_they_can_be_chosen_and_it_is_said(qtbot: QtBot) -> None:
-    dialog = CameraDialog(discover=lambda: [Device("webcam", "webcam:2", "Integrated", "", None)])
+    dialog = CameraDialog(discover=lambda _: [Device("webcam", "webcam:2", "Integrated", "", None)])
     qtbot.addWidget(dialog)
     qtbot.waitUntil(lambda: dialog.cameras.count() == 1)
     assert dialog.note.text() == NO_CAMERA + OR_WEBCAM
     with qtbot.waitSignal(dialog.chosen) as chosen:
         dialog.accept()
     assert chosen.args == ["webcam:2"]
+
+
+def test_webcams_are_found_where_event_cameras_cannot_be_looked_for(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> list[Device]:
+        raise SourceError("the driver is broken: install it again")
+
+    monkeypatch.setattr("livesnn.events.cameras.discover", broken)
+    monkeypatch.setattr(
+        "livesnn.events.webcam.webcams", lambda: [Device("webcam", "webcam:2", "Integrated", "", None)]
+    )
+    dialog = CameraDialog()
+    qtbot.addWidget(dialog)
+    qtbot.waitUntil(lambda: dialog.cameras.count() == 1)
+    assert dialog.note.text() == "the driver is broken: install it again" + OR_WEBCAM
+    with pytest.raises(SourceError, match="broken"):
+        discover()
 
 
 def test_the_demo_needs_no_choice_and_is_not_among_the_recent(
@@ -301,6 +368,17 @@ def test_after_the_demo_the_chosen_model_is_used_again(
     window.open(str(recording))
     qtbot.waitUntil(lambda: window.header.source.text() == "bar.npz")
     qtbot.waitUntil(lambda: model_folder.name in window.header.model.text(), timeout=20_000)
+
+
+def test_a_recent_source_keeps_every_sign_of_its_name(make_window: MakeWindow, tmp_path: Path) -> None:
+    window = make_window()
+    file = tmp_path / "you & me" / "a&b.aedat4"
+    file.parent.mkdir()
+    file.touch()
+    window._remember(str(file))
+    action = window.commands.recent.actions()[0]
+    assert action.text() == "a&&b.aedat4   (you && me)"  # as Qt shows one
+    assert action.toolTip() == str(file)
 
 
 def test_a_file_is_named_with_its_folder() -> None:
@@ -408,6 +486,9 @@ def test_a_damaged_model_is_said_in_the_dialog(qtbot: QtBot, tmp_path: Path) -> 
     dialog = ModelDialog(str(bad), "auto")
     qtbot.addWidget(dialog)
     assert "can't be used" in dialog.card.text()
+    emitted = QSignalSpy(dialog.chosen)
+    dialog.accept()
+    assert emitted.count() == 0
 
 
 def test_a_model_with_weights_alone_is_read_from_the_home_folder(
@@ -459,7 +540,7 @@ def test_what_was_taught_here_can_be_moved_to_the_trash(
         dialog.models.setCurrentItem(item)
 
     assert Path(dialog.models.currentItem().toolTip()) == own / "used"
-    for name, why in (("used", "in use"), ("nmnist", "Only what was taught here")):
+    for name, why in (("used", "in use"), ("nmnist", "wasn't taught here")):
         choose(name)
         assert not dialog.trash.isEnabled()
         assert why in dialog.trash.toolTip()
@@ -476,6 +557,51 @@ def test_what_was_taught_here_can_be_moved_to_the_trash(
     assert str(own / "second") in dialog.card.text()
     assert (own / "second").is_dir()
     assert dialog.models.findItems("second", Qt.MatchFlag.MatchExactly)
+
+
+def test_after_a_demo_the_chosen_model_is_offered_and_kept(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_MODELS", str(tmp_path))
+    mine = write_model(tmp_path / "mine", replace(CARD, name="mine"))
+    window = make_window(mine)
+    window.commands["demo"].trigger()
+    window.commands["model"].trigger()
+    dialog = window.dialog
+    assert isinstance(dialog, ModelDialog)
+    assert dialog.models.currentItem().toolTip() == str(mine)
+    assert not dialog.trash.isEnabled()
+    dialog.engines["onnx"].setChecked(True)
+    dialog.accept()
+    assert (window.settings.now.model, window.settings.now.engine) == (str(mine), "onnx")
+
+
+def test_what_was_taught_here_can_be_renamed_and_its_folder_shown(
+    qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESNN_MODELS", str(tmp_path))
+    for name in ("first", "second", "used"):
+        write_model(tmp_path / name, replace(CARD, name=name))
+    folders: list[Path] = []
+    dialog = ModelDialog("used", "auto", show_folder=folders.append)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert not dialog.name.isEnabled()
+    (item,) = dialog.models.findItems("first", Qt.MatchFlag.MatchExactly)
+    dialog.models.setCurrentItem(item)
+    dialog.name.click()
+    field = dialog.models.findChild(QLineEdit)
+    qtbot.keyClicks(field, "flap 2")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: item.text() == "flap 2")
+    dialog.folder.click()
+    assert (item.toolTip(), folders) == (str(tmp_path / "flap 2"), [tmp_path / "flap 2"])
+    assert dialog.result() == 0
+    for name in ("second", "nmnist", "../out", "", "a."):
+        item.setText(name)
+        assert item.text() == "flap 2"
+        assert "can't be renamed" in dialog.card.text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["flap 2", "second", "used"]
 
 
 def test_the_shipped_models_are_listed(qtbot: QtBot) -> None:

@@ -122,6 +122,19 @@ def test_what_is_chosen_is_remembered_with_the_classes_for_their_model(
     assert (again.classes.denied, again.classes.thresholds) == (NO_EVEN, {"3": 0.7})
 
 
+def test_rules_of_classes_that_another_model_of_the_name_has_are_kept(
+    make_window: MakeWindow, tmp_path: Path
+) -> None:
+    settings = Settings(tmp_path / "settings.json")
+    window = make_window(settings=settings)
+    fewer, other = replace(CARD, classes=("1", "2", "3")), replace(CARD, classes=("3", "4", "5"))
+    window.deciding.choose(Decider(deny=("1",), thresholds={"2": 0.6, "3": 0.7}), fewer)
+    window.deciding.choose(Decider(deny=("4",), thresholds={"5": 0.8}), other)
+    now = Settings(tmp_path / "settings.json").now
+    assert now.denied == {"columns": ("1", "4")}
+    assert now.thresholds == {"columns": {"2": 0.6, "5": 0.8}}
+
+
 def test_classes_that_a_flag_denies_one_model_are_not_remembered_when_another_s_are_chosen(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
 ) -> None:

@@ -28,11 +28,12 @@ class Plug:
         self.plugged.set()
         bar = moving_bar(1_000_000, start_us=0)
         self.packets = np.split(bar, np.searchsorted(bar["t"], np.arange(PACKET_US, 1_000_000, PACKET_US)))
-        self.given = 0
+        self.given = self.tries = 0
 
     def connect(self) -> Connection:
         if not self.plugged.is_set():
-            raise SourceError("no camera is plugged in: plug it in")
+            self.tries += 1
+            raise SourceError(f"no camera is plugged in at try {self.tries}: plug it in")
         return _Connection(self)
 
 
@@ -98,6 +99,23 @@ def test_an_unplugged_camera_is_waited_for_and_goes_on_with_the_state_reset(
     qtbot.waitUntil(lambda: window.view.shown > shown + 3)
     assert window.header.state.text() == "Playing"
     qtbot.waitUntil(lambda: window.state_panel.caption.remark.startswith("reset by"), timeout=20_000)
+
+
+def test_what_is_waited_for_is_not_said_again_once_it_was_closed(
+    qtbot: QtBot, make_window: MakeWindow
+) -> None:
+    window = make_window()
+    plug = stream(qtbot, window)
+    plug.plugged.clear()
+    qtbot.waitUntil(lambda: "at try 2" in window.banner.message.text(), timeout=20_000)
+    window.banner.hide()
+    tries = plug.tries
+    qtbot.waitUntil(lambda: plug.tries > tries + 3, timeout=20_000)
+    assert window.banner.isHidden()
+    plug.plugged.set()
+    qtbot.waitUntil(lambda: window.header.state.text() == "Playing", timeout=20_000)
+    plug.plugged.clear()
+    qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
 
 
 def test_another_source_is_opened_while_one_is_waited_for(qtbot: QtBot, make_window: MakeWindow) -> None:

@@ -50,6 +50,8 @@ def test_the_header_names_source_model_and_engine(qtbot: QtBot) -> None:
     assert header.model.toolTip().startswith("11 classes\n")
     header.show_names("walk.aedat4", "gestures")
     assert header.model.text() == "Model: gestures"
+    header.show_names("walk.aedat4", "pick & place")
+    assert header.model.text() == "Model: pick && place"  # as Qt shows one
 
 
 def test_the_header_asks_for_a_model_and_shows_the_menu_it_was_given(qtbot: QtBot) -> None:

@@ -369,6 +369,7 @@ def test_more_labels_than_keys_cannot_be_kept(make_window: MakeWindow) -> None:
     assert keep.isEnabled()
     dialog.labels.setText(",".join("abcdefghij"))
     assert not keep.isEnabled()
+    assert dialog.hint.text() == "These are 10 labels, and there are keys for 9: leave some out."
 
 
 # Labels

@@ -19,6 +19,8 @@ from livesnn.app.playing import demo
 from livesnn.app.playing.settings import Settings
 from livesnn.app.screen import check_xcb, uses_xcb, xcb_plugin
 from livesnn.errors import LivesnnError
+from livesnn.infer import model_folder as folder_of
+from livesnn.paths import models_dir
 
 from .synthetic import write_model
 
@@ -137,21 +139,58 @@ def test_a_library_that_the_plugin_misses_is_named_with_what_to_install(tmp_path
         check_xcb(plugin)
 
 
-def test_without_a_model_of_gestures_the_demo_is_the_clip_of_the_readme() -> None:
-    shown = demo.demo("nmnist")
+def test_the_demo_of_a_model_is_what_it_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taught = tmp_path / "gestures-flap"
+    shutil.copytree(folder_of("gestures"), taught)
+    monkeypatch.chdir(models_dir().parent)
+    for model in ("gestures", "models/gestures", str(taught), "objects", "no-such-model"):
+        assert demo.demo(model) == ("simulate:gestures", model)
+    assert demo.demo("models/mnist-seq2") == ("simulate:digits", "models/mnist-seq2")
+    assert demo.demo("ucf6") is None
+    shown = demo.demo(str(folder_of("nmnist")))
     assert shown is not None
-    assert (Path(shown.source).name, shown.model) == ("digit-3.aedat4", "nmnist")
+    assert (Path(shown.source).name, Path(shown.model).name) == ("digit-3.aedat4", "nmnist")
 
 
-def test_with_a_model_of_gestures_the_demo_is_the_simulated_person(
+def test_with_a_model_of_gestures_the_demo_is_the_simulated_person_else_a_digit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "gestures").mkdir()
     monkeypatch.setattr("livesnn.infer.models_dir", lambda: tmp_path)
     assert demo.default_model() == "nmnist"  # an empty folder is no model
+    shown = demo.demo()
+    assert shown is not None
+    assert (Path(shown.source).name, shown.model) == ("digit-3.aedat4", "nmnist")
     write_model(tmp_path / "gestures")
     assert demo.demo() == ("simulate:gestures", "gestures")
     assert demo.default_model() == "gestures"
+
+
+WORDS = """
+import sys
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication
+from livesnn.app.main_window import MainWindow
+from livesnn.app.run import run_app
+
+def look():
+    for window in QApplication.topLevelWidgets():
+        if isinstance(window, MainWindow) and window.isVisible():
+            print(window.view.page.title.text(), window.view.page.hint.text(), sep="|")
+            return window.close()
+
+application = QApplication([])
+timer = QTimer()
+timer.timeout.connect(look)
+timer.start(50)
+run_app(None, sys.argv[1])
+"""
+
+
+def test_a_model_of_videos_without_a_demo_asks_for_a_video() -> None:
+    done = python("-c", WORDS, "ucf6")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "Open a video|ucf6 sees videos, and there is none to show."
 
 
 def test_without_a_source_the_demo_plays_at_once() -> None:

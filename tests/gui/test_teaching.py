@@ -16,7 +16,7 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.playing.learning import Learning
 from livesnn.app.teach_dialog import TeachDialog
-from livesnn.app.teaching import HOW, LIVE_ALONE, NOT_THIS
+from livesnn.app.teaching import HOW, LIVE_ALONE, LOST, LOST_SINCE, NOT_THIS
 from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
 from livesnn.infer import own_models
@@ -70,13 +70,15 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     qtbot.waitUntil(lambda: dialog.now.text() == "flap", timeout=20_000)
     wait_for(qtbot, dialog, "Learning flap", 30_000)
     wait_for(qtbot, dialog, "flap is learned", 300_000)
-    assert "2 of the last 2" in dialog.words.text()
+    said = dialog.words.text()
+    assert "2 of the last 2" in said
     dialog.button.click()
     qtbot.waitUntil(lambda: window.readout.decision.text == "Flap", timeout=60_000)
     assert own_models() == ("gestures-flap",)
     assert Path(window.player.model) == tmp_path / "own" / "gestures-flap"
     (recording,) = recorded(tmp_path)
     assert [label.label for label in read_labels(recording)] == ["flap"]
+    assert said.endswith(f"what was recorded is {recording}.")
 
 
 def test_giving_up_ends_the_recording_and_keeps_nothing(
@@ -91,7 +93,7 @@ def test_giving_up_ends_the_recording_and_keeps_nothing(
     assert own_models() == ()
 
 
-def test_closing_the_window_ends_the_learning(qtbot: QtBot, make_window: MakeWindow) -> None:
+def test_closing_the_window_ends_the_learning(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     window = flapping(qtbot, make_window)
     dialog = begin(window, "flap")
     wait_for(qtbot, dialog, "Learning flap", 30_000)
@@ -99,6 +101,7 @@ def test_closing_the_window_ends_the_learning(qtbot: QtBot, make_window: MakeWin
     window.close()  # the fixture of all tests looks for threads
     assert not learners()
     assert own_models() == ()
+    assert not recorded(tmp_path)
 
 
 def test_a_name_that_is_taken_is_asked_for_again(qtbot: QtBot, make_window: MakeWindow) -> None:
@@ -123,6 +126,23 @@ def test_a_source_that_ends_ends_the_lesson(
     assert not recorded(tmp_path)
 
 
+def test_while_a_camera_is_lost_no_lesson_is_given(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window("gestures")
+    plug = stream(qtbot, window)
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == HOW, timeout=60_000)
+    dialog = begin(window, "flap")
+    qtbot.waitUntil(lambda: dialog.now.text() == "flap", timeout=20_000)
+    plug.plugged.clear()
+    qtbot.waitUntil(lambda: dialog.words.text() == LOST_SINCE, timeout=20_000)
+    assert not recorded(tmp_path)
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == LOST)
+    assert not window.commands["teach"].isEnabled()
+    plug.plugged.set()
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == HOW, timeout=20_000)
+
+
 def test_what_came_before_the_lesson_is_not_learned(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,8 +150,10 @@ def test_what_came_before_the_lesson_is_not_learned(
     window = flapping(qtbot, make_window)
     window.recorder.use_pre_roll(2.0)
     dialog = begin(window, "flap")
-    qtbot.waitUntil(lambda: "too few to learn from" in dialog.words.text(), timeout=120_000)
+    wait_for(qtbot, dialog, "Learning flap")
     ((label,),) = (read_labels(recording) for recording in recorded(tmp_path))
+    qtbot.waitUntil(lambda: "too few to learn from" in dialog.words.text(), timeout=120_000)
+    assert not recorded(tmp_path)
     assert label.start > 0.2
     assert label.end - label.start == pytest.approx(1.0, abs=0.3)
 

@@ -51,6 +51,7 @@ def test_play_says_what_it_would_do(transport: Transport, state: str, words: str
     assert transport.play.toolTip() == f"{words} (Space)"
     assert transport.play.isEnabled() == active
     assert (transport.back.isEnabled(), transport.forward.isEnabled()) == (active, active)
+    assert transport.line.isEnabled() == active
 
 
 def test_the_speeds_go_from_a_tenth_to_as_fast_as_possible(qtbot: QtBot, transport: Transport) -> None:

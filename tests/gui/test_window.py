@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
@@ -16,6 +17,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.playing.settings import Settings
+from livesnn.app.playing.values import Picture
 from livesnn.errors import FormatError, ModelError
 from livesnn.events import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.frames import frames
@@ -129,6 +131,40 @@ def test_space_pauses_and_goes_on(qtbot: QtBot, make_window: MakeWindow, recordi
     qtbot.keyClick(window, Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: window.view.shown > shown + 2)
     assert state(window) == "playing"
+
+
+def test_space_presses_the_button_that_has_the_focus(
+    qtbot: QtBot, make_window: MakeWindow, recording: Path
+) -> None:
+    window = make_window(loop=True)
+    window.open(str(recording))
+    qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
+    loop = window.transport.loop
+    loop.setFocus()
+    qtbot.keyClick(loop, Qt.Key.Key_Space)
+    assert (state(window), window.settings.now.loop) == ("playing", False)
+    qtbot.keyClick(loop, Qt.Key.Key_L)
+    assert window.settings.now.loop
+    assert (
+        window.transport.speed.focusPolicy() == Qt.FocusPolicy.TabFocus
+    )  # no click takes the space bar away
+
+
+def test_a_picture_from_before_a_seek_takes_no_step_back(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    window = make_window()
+    window.open(str(write_recording(tmp_path / "long.npz", moving_bar(8_000_000))))
+    qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
+    qtbot.keyClick(window, Qt.Key.Key_Space)
+    session, before_us = window.session, window.player.t_us
+    assert session is not None
+    for step in range(1, 4):
+        window.commands["on"].trigger()
+        session.pictures.put(Picture(np.zeros((34, 34, 3), np.uint8), before_us, 0.0, jumps=step - 1))
+        window.poll()
+        assert window.player.t_us - before_us >= step * 1_000_000
+    qtbot.waitUntil(lambda: window.transport.line.position_s > 3.0)
 
 
 def test_a_seek_goes_there_resets_the_state_and_says_so(
@@ -383,6 +419,23 @@ def test_a_chosen_speed_also_holds_for_the_next_file(
     at_full_speed(window)
     window.open(str(minute))
     qtbot.waitUntil(lambda: state(window) == "ended", timeout=40_000)
+
+
+def test_of_several_event_streams_the_one_asked_for_has_its_labels_and_the_others_are_said(
+    qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
+) -> None:
+    path = tmp_path / "two.h5"
+    with h5py.File(path, "w") as file:
+        for name, start_us in ("a", 5_000_000), ("b", 7_000_000):
+            events = moving_bar(1_000_500, start_us=start_us)
+            for axis in "txyp":
+                file[f"{name}/{axis}"] = events[axis].astype("i8" if axis == "t" else "u2")
+            file[f"{name}/t"].attrs["unit"] = "us"
+    keep_labels(path, [Label("3", 0.2, 0.5), Label("4", 2.2, 2.5)])
+    window = make_window()
+    window.open(f"{path}?stream=b")
+    qtbot.waitUntil(lambda: window.transport.line.labels_at(0.3) == ["4"], timeout=20_000)
+    qtbot.waitUntil(lambda: f"for it, give {path}?stream=a" in window.banner.message.text())
 
 
 def test_the_labels_beside_a_recording_are_on_its_time_line(

@@ -16,7 +16,7 @@ from livesnn.errors import DataError, SourceError
 from livesnn.events import EVENTS_DTYPE
 from livesnn.events.convert import convert
 from livesnn.events.describe import describe
-from livesnn.events.labels import Label, LabelWriter, keep_labels, labels_file, read_labels
+from livesnn.events.labels import Label, LabelWriter, has_labels, keep_labels, labels_file, read_labels
 from livesnn.events.recorder import Aedat4Writer
 from livesnn.report import describe_recording
 from livesnn.train.config import TrainConfig
@@ -105,6 +105,9 @@ def test_lines_of_other_recordings_are_not_this_ones_and_a_table_needs_its_colum
     path = tmp_path / "a.aedat4"
     labels_file(path).write_text("file,start,end,label\nb.aedat4,0,1,clap\na.aedat4,1,2,wave\n")
     assert read_labels(path) == (Label("wave", 1.0, 2.0),)
+    for asked_for in ("a.aedat4?stream=events", "a.aedat4?columns=t,x,y,p"):
+        assert has_labels(path.with_name(asked_for))
+        assert read_labels(path.with_name(asked_for)) == (Label("wave", 1.0, 2.0),)
     for text in ("", "file;start;end;label\n"):
         labels_file(path).write_text(text)
         with pytest.raises(

@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -66,8 +67,20 @@ def by_second(known: RateProfile) -> list[int]:
     return np.bincount(starts_s, weights=known.counts).astype(int).tolist()
 
 
-def last_of(path: Path, *, bins: int = 2048) -> RateProfile:
+def last_of(path: str | Path, *, bins: int = 2048) -> RateProfile:
     return list(profile(path, bins=bins, cpu_share=1.0))[-1]
+
+
+def test_the_stream_that_is_asked_for_is_counted(tmp_path: Path) -> None:
+    path, second = tmp_path / "two.h5", bursts(start_us=7_000_000)
+    with h5py.File(path, "w") as file:
+        for name, events in ("a", events_at(np.arange(10))), ("b", second):
+            for axis in "txyp":
+                file[f"{name}/{axis}"] = events[axis].astype("i8" if axis == "t" else "u2")
+            file[f"{name}/t"].attrs["unit"] = "us"
+    known = last_of(f"{path}?stream=b", bins=100)
+    assert known.counts.tolist() == counted(second, known)
+    assert last_of(path).counts.sum() == 10
 
 
 def test_a_file_that_is_read_is_counted_exactly(tmp_path: Path) -> None:

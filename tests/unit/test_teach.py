@@ -196,6 +196,16 @@ def test_a_live_source_begins_three_seconds_after_its_first_packet() -> None:
     assert said == ["get ready: it begins in 3 s", "perform it now, again and again"]
 
 
+def test_of_a_live_source_nothing_is_learned_that_came_before_it_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("livesnn.teach.clips.READY_S", 1.5)
+    said: list[str] = []
+    clips = read_clips("simulate:flap", CARD.input, seconds=0.5, tell=said.append)
+    assert said == ["get ready: it begins in 1.5 s", "perform it now, again and again"]
+    assert 10 < sum(map(len, clips)) < 100  # frames of 10 ms
+
+
 def test_a_row_is_where_its_loss_is_least() -> None:
     random = np.random.default_rng(0)
     known, taught = (
@@ -300,6 +310,7 @@ def test_of_a_labelled_recording_only_what_the_label_holds_is_learned(tmp_path: 
     first, second = read_clips(str(path), CARD.input, label="right", seconds=0.1)
     np.testing.assert_array_equal(first[1:], shown[121:240])  # the first frame holds the file's first event
     assert len(second) == 10
+    assert len(read_clips(f"{path}?stream=events", CARD.input, label="right", seconds=0.1)) == 2
     outside = read_clips(str(path), CARD.input, unless="right")
     np.testing.assert_array_equal(
         np.concatenate(outside)[1:], shown[[*range(1, 120), *range(240, 300), *range(310, 360)]]
@@ -357,6 +368,11 @@ def test_the_command_names_what_is_missing(
     assert "a is there twice" in capsys.readouterr().err
     assert main(["teach", "right", "a", "--model", str(base), "--others", "a"]) == 1
     assert "a can't show right and be among --others" in capsys.readouterr().err
+    labelled = write_recording(tmp_path / "b.aedat4", clip(RIGHT))
+    (tmp_path / "b.labels.csv").write_text("file,start,end,label,session\nb.aedat4,0,1,wrong,\n")
+    asked_for = f"{labelled}?stream=events"
+    assert main(["teach", "right", asked_for, "--model", str(base), "--others", asked_for]) == 1
+    assert "has labels, but none is right" in capsys.readouterr().err
     assert main(["teach", "right", "nowhere", "--model", str(base), "--out", str(base), "--others", "a"]) == 1
     assert "is there already: give another --out" in capsys.readouterr().err
 

@@ -29,12 +29,13 @@ PLACES = 1000
 
 
 class Begun(NamedTuple):
-    """A pass, where it begins (µs after the start), why, and how many resets a person had asked for by then."""
+    """A pass, where it begins (µs after the start), why, and how many resets and jumps a person had asked for by then."""
 
     current: Pass
     from_us: int
     why: str
     resets: int
+    jumps: int
 
 
 class Control:
@@ -46,11 +47,13 @@ class Control:
         As they are now; `apply` changes them.
     resets
         How often a person has asked for one: by hand, by a seek, or by a step back.
+    jumps
+        How often a person has asked for another place.
     """
 
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
-        self.resets = 0
+        self.resets = self.jumps = 0
         self._changed = threading.Condition()  # guards what follows
         self._state: SessionState = "opening"
         self._playback: Playback | None = None
@@ -172,6 +175,7 @@ class Control:
 
     def _jump(self, places: Iterable[int], why: str) -> None:
         """Begin at the last of these as soon as may be."""
+        self.jumps += 1
         self._places = deque(places, PLACES)
         self._next_pass, self._shown = why, False
         self._steps = int(self._state == "paused")
@@ -228,7 +232,7 @@ class Control:
                 return None
             why, self._next_pass, self._shown = self._next_pass, None, False
             from_us = self._frame_us = self._places[-1]
-            return Begun(playback.begin(from_us, see), from_us, why, self.resets)
+            return Begun(playback.begin(from_us, see), from_us, why, self.resets, self.jumps)
 
     def let(self, frame: Frame, playback: Playback, stop: threading.Event) -> Frame | None:
         """Hold a recording's frame while paused, then return it; None: the pass is over."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
-from livesnn.infer import shipped_models
+from livesnn.errors import ModelError
+from livesnn.infer import model_folder, read_card, shipped_models
 from livesnn.paths import recordings_dir
 from livesnn.simulate import opening
 
@@ -22,14 +24,26 @@ class Demo(NamedTuple):
 
 
 def demo(model: str | None = None) -> Demo | None:
-    """Return what to play, with this model if one is named; None: nothing is shipped.
+    """Return what to play, with this model if one is named; None: nothing is shipped, or it is of other videos.
 
-    The simulated person where the model of gestures is there and no other is named, else a drawn digit.
+    Digits to a model that knows them, to any other of events the simulated person; none named: to that of gestures.
     """
-    if model in (None, GESTURES) and GESTURES in shipped_models():
-        return Demo(SIMULATION, GESTURES)
-    clips = sorted(recordings_dir().glob("*.aedat4"), key=lambda clip: (clip.name != DIGIT_CLIP, clip.name))
-    return Demo(str(clips[0]), model or DIGITS) if clips else None
+    if model is None:
+        return Demo(SIMULATION, GESTURES) if GESTURES in shipped_models() else _drawn_digit(DIGITS)
+    try:
+        card = read_card(model)
+    except ModelError:
+        return Demo(SIMULATION, model)  # the window says what is wrong with it
+    if card.input.kind == "video":
+        return Demo(TURNING, model) if card.dataset.startswith("mnist-") else None
+    return (_drawn_digit(model) if card.dataset == DIGITS else None) or Demo(SIMULATION, model)
+
+
+def _drawn_digit(model: str) -> Demo | None:
+    clips = sorted(
+        recordings_dir().glob("digit-*.aedat4"), key=lambda clip: (clip.name != DIGIT_CLIP, clip.name)
+    )
+    return Demo(str(clips[0]), model) if clips else None
 
 
 def turning_demo() -> Demo | None:
@@ -43,6 +57,10 @@ def own_model(source: str) -> str | None:
     return shown.model if shown is not None and source.startswith(TURNING) else None
 
 
-def default_model() -> str:
-    """Return the shipped model for a source that a person names."""
+def default_model(last: str = "") -> str:
+    """Return the model of a source that a person names: the one last used, else the shipped one."""
+    with suppress(ModelError):  # it has gone since: nobody has asked for it now
+        if last:
+            model_folder(last)
+            return last
     return GESTURES if GESTURES in shipped_models() else DIGITS

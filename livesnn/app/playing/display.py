@@ -33,11 +33,16 @@ class Display:
         self._every_s = every_s
         self._showing = threading.Lock()
         self._shown_s = 0.0
+        self._jumps = 0
         self._start_us = self._newest_us = 0
         self._arrived_s = 0.0  # of the newest event; 0: there is none yet
 
-    def begin(self) -> None:
-        """Forget every event: what comes doesn't follow on."""
+    def begin(self, jumps: int = 0) -> None:
+        """Forget every event: what comes doesn't follow on, after so many jumps of a person's."""
+        self._jumps = jumps
+        self._forget()
+
+    def _forget(self) -> None:
         self._accumulator.clear()
         self._arrived_s = 0.0
 
@@ -51,7 +56,7 @@ class Display:
         if packet.size:
             newest_us = int(packet["t"][-1])
             if self._arrived_s and newest_us < self._newest_us:
-                self.begin()
+                self._forget()
             self._accumulator.add(packet)
             self._newest_us, self._arrived_s = newest_us, arrived_s
         if arrived_s - self._shown_s >= self._every_s:
@@ -62,7 +67,7 @@ class Display:
     def show_frame(self, frame: Frame, start_us: int) -> None:
         """Show a video's frame, uint8 [1 or 3, H, W], as the network sees it."""
         rgb = np.broadcast_to(frame.data, (3, *frame.data.shape[1:])).transpose(1, 2, 0)
-        self._pictures.put(Picture(np.ascontiguousarray(rgb), frame.t - start_us, frame.arrived_s))
+        self._pictures.put(Picture(np.ascontiguousarray(rgb), frame.t - start_us, frame.arrived_s, self._jumps))
 
     def show(self) -> None:
         """Show what there is at once, if there is anything: where a recording stops, or looks another way."""
@@ -77,4 +82,4 @@ class Display:
         if not self._arrived_s:
             return
         with self._showing:
-            self._pictures.put(Picture(self._accumulator.picture(t_us), t_us - self._start_us, arrived_s))
+            self._pictures.put(Picture(self._accumulator.picture(t_us), t_us - self._start_us, arrived_s, self._jumps))

@@ -20,7 +20,7 @@ from livesnn.errors import DataError
 from livesnn.events import Events, EventSource, Resolution
 from livesnn.events.buffered import Buffered
 from livesnn.events.denoise import DenoiseState
-from livesnn.events.labels import Label, read_labels
+from livesnn.events.labels import Label, moved, read_labels
 from livesnn.events.orientation import Orientation
 from livesnn.events.preroll import PreRoll
 from livesnn.events.recording import Recording
@@ -55,7 +55,7 @@ class Playback(ABC):
     has_events
         Whether it can be recorded and filtered: a video can't.
     labels
-        Beside a recording.
+        Beside a recording, from its first event on.
     notes
         What is to be said beside the source's warnings.
     skipped
@@ -187,10 +187,12 @@ class RecordedPlayback(Playback):
         self._replay = Replay(recording)
         super().__init__(self._replay, orientation)
         self.start_us, self.duration_us, self.path = recording.t_start, recording.duration_us, recording.path
+        self.notes = tuple(recording.streams_left_out())
         try:
-            self.labels = read_labels(recording.path)
+            before_s = (recording.labels_start - self.start_us) / 1e6
+            self.labels = moved(read_labels(recording.path), before_s)
         except DataError as error:
-            self.notes = (f"no labels: {error}",)
+            self.notes = (*self.notes, f"no labels: {error}")
         self._speed, self._paused = 1.0, False
 
     def follow(self, *, speed: float, paused: bool) -> None:

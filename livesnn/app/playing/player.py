@@ -12,10 +12,9 @@ from livesnn.app.playing.mounting import Mounting, camera_name, with_mounted
 from livesnn.app.playing.session import PICTURE_EVERY_S, Session, SourceLike
 from livesnn.app.playing.settings import Settings
 from livesnn.app.playing.values import Choices, Opened
-from livesnn.errors import ModelError
 from livesnn.events.orientation import Orientation
 from livesnn.events.tape import Tape
-from livesnn.infer import Engine, Model, model_folder
+from livesnn.infer import Engine, Model
 from livesnn.infer.auto_engine import end_preparing
 from livesnn.infer.tally import Tally
 
@@ -89,7 +88,7 @@ class Player:
         self._named: str | Model = ""  # as it was chosen
         self.engine: Engine = engine or now.engine
         self.choices = choices
-        self._chosen: str | Model = model or _still_there(now.model) or default_model()
+        self._chosen: str | Model = model or default_model(now.model)
         self._use(self._chosen)
         self._settings = settings
         self._picture_every_s = picture_every_s
@@ -212,9 +211,14 @@ class Player:
         self._settings.change(model=model, engine=engine)
         self.play_again()
 
+    @property
+    def chosen(self) -> str:
+        """The model of what needs none of its own, as a person named it."""
+        return _name(self._chosen)
+
     def _use(self, model: str | Model) -> None:
         """Use a model in the next session; where it is the one in use, it is loaded already."""
-        name = model if isinstance(model, str) else model.card.name
+        name = _name(model)
         if name != self.model:
             self.model = name
             self._model = self._named = model
@@ -287,11 +291,5 @@ class Player:
         )
 
 
-def _still_there(model: str | None) -> str | None:
-    """Return a remembered model, unless it has gone since: nobody has asked for it now."""
-    try:
-        if model:
-            model_folder(model)
-    except ModelError:
-        return None
-    return model
+def _name(model: str | Model) -> str:
+    return model if isinstance(model, str) else model.card.name

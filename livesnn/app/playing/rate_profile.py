@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from livesnn.errors import LivesnnError
 from livesnn.events import Closing, Events
-from livesnn.events.formats import open_reader
+from livesnn.events.formats import asked, open_reader
 from livesnn.events.formats.aedat4 import Aedat4Reader
 from livesnn.events.formats.aedat4_layout import PacketTable
 from livesnn.events.recording import Recording
@@ -60,7 +60,7 @@ def profile(
     stop: threading.Event | None = None,
     cpu_share: float = _CPU_SHARE,
 ) -> Iterator[RateProfile]:
-    """Yield the rate of a file's first event stream, each time of a longer part of it, at last of all.
+    """Yield the rate of a file's event stream, the first or the one asked for: of a longer part each time, at last of all.
 
     Opens a reader of its own. A file that can't be read has no profile, a damaged one that of what is left:
     whoever plays the file says what is wrong with it.
@@ -77,9 +77,10 @@ def profile(
     go_on = _pace(stop or threading.Event(), cpu_share)
     try:
         with closing(open_reader(Path(path), go_on)) as reader:
-            if not reader.streams:
+            wanted = asked(Path(path)).stream
+            stream = next((one for one in reader.streams if wanted in (None, one.name, one.camera)), None)
+            if stream is None:
                 return
-            stream = reader.streams[0]
             rows = reader.filled(stream.name) if isinstance(reader, Aedat4Reader) else None
             if rows is None:
                 yield from _read(Recording(Path(path), reader, stream, go_on), bins, go_on)

@@ -223,7 +223,7 @@ class Session:
                 display.add(seen.events, seen.arrived_s, playback.start_us)
 
         while (begun := self.control.begin(playback, see, stop)) is not None:
-            display.begin()
+            display.begin(begun.jumps)
             self._rolling.forget_packets()
             self._answering.begin_pass(begun.why)
             if begun.why == SEEKING:

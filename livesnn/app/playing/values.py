@@ -139,11 +139,14 @@ class Picture:
         Of its newest event, from the start of the recording or from a live source's first event.
     arrived_s
         When that event arrived, by `time.perf_counter`; 0: nothing new is in it.
+    jumps
+        How many of a person's jumps to another place had been done before it.
     """
 
     rgb: npt.NDArray[np.uint8]
     t_us: int
     arrived_s: float
+    jumps: int = 0
 
 
 class History(NamedTuple):

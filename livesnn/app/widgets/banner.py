@@ -41,6 +41,8 @@ class Banner(QFrame):
         close.setAccessibleName("Close this message")
         close.clicked.connect(self.hide)
         style.set_icon(close, "close", pixels=18)
+        for button in (self.action, close):  # not the focus: hidden, they would pass it on to another button
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         row = QHBoxLayout(self)
         row.setContentsMargins(16, 6, 10, 6)
         row.addWidget(self.message, 1)
@@ -48,9 +50,9 @@ class Banner(QFrame):
         row.addWidget(close)
         self.hide()
 
-    def show_error(self, message: str) -> None:
-        """Show why nothing goes on, and what to do next."""
-        self._show(message, "error")
+    def show_error(self, message: str, action: str = "", do: Callable[[], None] | None = None) -> None:
+        """Show why nothing goes on, and what to do next; with a button for it, if it can be done here."""
+        self._show(message, "error", action, do)
 
     def show_waiting(self, message: str) -> None:
         """Show what is waited for."""

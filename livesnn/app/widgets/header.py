@@ -74,7 +74,8 @@ class Header(QWidget):
 
     def show_engine(self, engine: str) -> None:
         """Say what runs the model now; "": nothing does."""
-        self.model.setText(f"{self._named} · {engine}" if engine else self._named)
+        words = f"{self._named} · {engine}" if engine else self._named
+        self.model.setText(words.replace("&", "&&"))  # one would underline
 
     def show_state(self, state: ShownState) -> None:
         """Show a state of a session in words."""

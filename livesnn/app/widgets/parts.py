@@ -117,6 +117,7 @@ class ChoiceBox(QComboBox):
         self.setFixedSize(84, 36)
         self.setFont(style.text_font(14))
         self.setAccessibleName(name)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # after a click the space bar still plays and pauses
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
         """Paint the arrow over Qt's box."""

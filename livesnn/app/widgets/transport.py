@@ -197,6 +197,7 @@ class Transport(QFrame):
             button.setEnabled(usable)
             style.set_icon(button, icon, "text" if usable else "faint")
         self.speed.setEnabled(seekable)
+        self.line.setEnabled(bool(self._total_s) and running)
         style.set_tone(self.dot, "danger" if self._state == "playing" else "faint")
         icon, words = _PLAY.get(self._state, ("play", "Play"))
         self.play.setEnabled(running)

@@ -72,7 +72,7 @@ class Choice(QAbstractButton):
         return QSize(90, 48 if self._wide else 92)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 (Qt's name)
-        """Choose with Enter too: the space bar may be the window's."""
+        """Choose with Enter too, as with the space bar."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self.click()
         else:
