@@ -142,7 +142,8 @@ class TrainConfig:
     validation: float = 0.1
     """Fraction of the training part kept for validation, by seed."""
     seed: int = 0
-    """Of the split, the weights, the order and the augmentation."""
+    """Of the split, the weights, the order and the augmentation. The split stays that of --init's model where that
+    was trained on the same data set."""
     gradient_clip: float = 1.0
     """Largest norm of the gradient; 0: no limit."""
     precision: Literal["auto", Precision] = "auto"

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from livesnn.card import ModelCard
+from livesnn.card import BY_TABLE, ModelCard
 from livesnn.errors import ModelError, TrainError
 from livesnn.infer import model_folder
+from livesnn.report import say
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.checkpoint import weights_of, with_weights
+from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import Parts
 from livesnn.weights import Weights, load_weights
 
 HEAD = "classify."
@@ -32,6 +35,46 @@ def read_start(folder: Path) -> Start:
         return Start(file, *load_weights(file))
     except (ModelError, OSError) as error:
         raise TrainError(f"--init {folder}: {error}") from error
+
+
+def trained_before(start: Start | None, config: TrainConfig) -> ModelCard | None:
+    """Return the card of a model that was trained on the same data set: what it kept for validation stays so.
+
+    Raises
+    ------
+    TrainError
+        It was trained on another of the published splits: what it has learned would be validation's here, or test's.
+    """
+    if start is None or _set(start.card.dataset) != _set(config.dataset):
+        return None
+    theirs = start.card.split.protocol if start.card.split else config.protocol
+    if theirs != config.protocol and theirs != BY_TABLE:
+        raise TrainError(
+            f"{start.card.name} was trained on --protocol {theirs}, of which this one tests and validates with "
+            f"some: give --protocol {theirs}"
+        )
+    return start.card
+
+
+def _set(name: str) -> str:
+    """Return whose recordings a data set has: the sequences are all of the same digits."""
+    return "mnist" if name.startswith("mnist-") else name
+
+
+def say_kept(before: ModelCard | None, parts: Parts) -> None:
+    """Say where validation isn't as --seed and --validation would draw it; or can't be known to be new."""
+    if before is None or parts.split is None or parts.split.protocol == BY_TABLE:
+        return
+    if (theirs := before.split) is None:
+        say(
+            f"{before.name} doesn't say what it kept for validation: some of this one it may have been trained on"
+        )
+        return
+    kept, ours = {*theirs.groups, *theirs.clips}, {*parts.split.groups, *parts.split.clips}
+    if theirs.protocol == BY_TABLE or (kept and not kept & ours):
+        say(f"nothing that {before.name} kept for validation is here: these are taken for other recordings")
+    else:
+        say(f"validation stays what {before.name} kept for it: on all else it may have been trained")
 
 
 def start_from(net: SpikingNetwork, start: Start) -> None:

@@ -46,7 +46,7 @@ from livesnn.train.run_folder import (
     kept_epochs,
     run_folder,
 )
-from livesnn.train.start import Start, read_start, start_from
+from livesnn.train.start import Start, read_start, say_kept, start_from, trained_before
 from livesnn.train.teacher import Teacher, read_teacher
 from livesnn.weights import load_weights
 
@@ -91,7 +91,8 @@ def train(config: TrainConfig) -> Trained | None:
     check_others(config)
     commit = own_commit()
     fed = _fed_as(start, config)
-    parts = data_set(config.dataset).load_parts(fed)
+    before = trained_before(start, config)
+    parts = data_set(config.dataset).load_parts(fed, before)
     unmeasured = check_parts(parts)
     check_same_clips(config, parts)
     loaders = Loaders(parts, config.batch, config.seed)
@@ -109,6 +110,7 @@ def train(config: TrainConfig) -> Trained | None:
         trainer = _trainer(config, run, [*more, KeepLastEpochs(run, config.averaged)])
         if trainer.is_global_zero:
             announce(parts, len(loaders.batches()), start)
+            say_kept(before, parts)
         _fit(trainer, module, loaders, run, resume_from)
         if not trainer.is_global_zero:
             return None

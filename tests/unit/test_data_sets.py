@@ -488,3 +488,42 @@ def test_what_the_cache_has_is_not_read_again_nor_are_processes_started_for_it(l
     again = load_recordings("lab", recordings, classes, spec, read=lambda *_: pytest.fail("was read again"))
     assert again.names == before.names
     np.testing.assert_array_equal(again.frames[:], before.frames[:])
+
+
+def test_what_a_model_kept_of_a_data_set_stays_validation_when_it_is_trained_on(
+    lab: Path, ucf: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    cifar = trees.cifar10_dvs(tmp_path_factory.mktemp("cifar"))
+    digits = trees.mnist(tmp_path_factory.mktemp("digits"))
+    more: dict[str, tuple[Path, dict[str, object]]] = {
+        "folder": (lab, {"validation": 0.3}),
+        "ucf101": (ucf, {}),
+        "cifar10-dvs": (cifar, {"n_events": 20}),
+        "mnist-seq2": (digits, {"validation": 0.5}),
+    }
+    for name, (data, flags) in more.items():
+        config = TrainConfig(dataset=name, data=data, **flags).completed()  # type: ignore[arg-type]
+        begun = data_set(name).load_parts(config)
+        before = card_of(config, begun.training.classes, begun.split)
+        drawn = []
+        for seed in range(1, 5):
+            other = replace(config, seed=seed)
+            drawn.append(data_set(name).load_parts(other))
+            now = data_set(name).load_parts(other, before)
+            assert now.split == begun.split
+            assert np.array_equal(now.validation.frames[:], begun.validation.frames[:])
+        assert any(parts.split != begun.split for parts in drawn)
+
+
+def test_another_folder_s_sessions_are_drawn_by_seed(lab: Path) -> None:
+    config = TrainConfig(dataset="folder", data=lab, validation=0.3).completed()
+    drawn = data_set("folder").load_parts(config)
+    elsewhere = card_of(config, drawn.training.classes, Split(0.5, 3, groups=("dan",)))
+    assert data_set("folder").load_parts(config, elsewhere).split == drawn.split
+
+
+def test_a_model_s_split_of_other_recordings_is_no_reason_to_draw_another(cifar10_dvs: Path) -> None:
+    config = TrainConfig(dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, windows=2).completed()
+    before = card_of(config, CLASSES, Split(drawn_from=9))
+    with pytest.raises(DataError, match=r"drawn from 9 recordings, and \d+ are there.* or leave --init out"):
+        data_set("cifar10-dvs").load_parts(config, before)

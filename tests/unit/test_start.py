@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
+from livesnn.card import BY_TABLE, InputSpec, ModelCard, NetworkSpec, SliceRule, Split
 from livesnn.errors import TrainError
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import save_network, weights_of
-from livesnn.train.start import read_start, start_from
+from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import Parts
+from livesnn.train.datasets.clips import Clips
+from livesnn.train.start import Start, read_start, say_kept, start_from, trained_before
 
 CARD = ModelCard(
     name="tiny",
@@ -70,3 +73,44 @@ def test_another_network_is_refused_with_what_to_give(model: Path, classes: tupl
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"--init .* is not a model folder"):
         read_start(tmp_path)
+
+
+def test_only_a_model_of_the_same_recordings_has_a_split_to_keep(model: Path) -> None:
+    start = read_start(model)
+
+    def of(dataset: str, protocol: str = "") -> Start:
+        return start._replace(card=replace(start.card, dataset=dataset, split=Split(protocol=protocol)))
+
+    folder = TrainConfig(dataset="folder").completed()
+    assert trained_before(None, folder) is None
+    assert trained_before(of("gestures-sim"), folder) is None
+    assert trained_before(of("folder"), folder) == of("folder").card
+    assert trained_before(of("folder", BY_TABLE), folder) is not None
+    digits = TrainConfig(dataset="mnist-seq1").completed()
+    assert trained_before(of("mnist-seq2"), digits) is not None
+    videos = TrainConfig(dataset="ucf101", protocol="split2").completed()
+    with pytest.raises(
+        TrainError, match=r"tiny was trained on --protocol split1, .*: give --protocol split1"
+    ):
+        trained_before(of("ucf101", "split1"), videos)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "said"),
+    [
+        (None, Split(), "tiny doesn't say what it kept for validation: some of this one it may have been"),
+        (Split(seed=1), Split(seed=1), "validation stays what tiny kept for it"),
+        (Split(groups=("ann",)), Split(groups=("ann", "bob")), "validation stays what tiny kept for it"),
+        (Split(groups=("ann",)), Split(groups=("bob",)), "are taken for other recordings"),
+        (Split(protocol=BY_TABLE), Split(groups=("bob",)), "are taken for other recordings"),
+        (Split(groups=("ann",)), Split(protocol=BY_TABLE), ""),
+        (None, None, ""),
+    ],
+)
+def test_what_becomes_of_validation_is_said(
+    theirs: Split | None, ours: Split | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = Clips(np.zeros((1, 1, 1, 1, 1), np.uint8), np.array([0]), ("x",), ("clap",))
+    say_kept(replace(CARD, split=theirs), Parts(clips, clips, split=ours))
+    heard = capsys.readouterr().err
+    assert said in heard if said else heard == ""

@@ -15,6 +15,7 @@ from livesnn.card import Accuracy, InputSpec, SliceRule
 from livesnn.errors import DataError, TrainError
 from livesnn.infer import State, load_model
 from livesnn.snn import build_network
+from livesnn.snn.checkpoint import save_network
 from livesnn.train import trainer
 from livesnn.train.augment import augment, mirror
 from livesnn.train.augmentation import STILL, Augmentation
@@ -22,7 +23,7 @@ from livesnn.train.balance import class_weights
 from livesnn.train.build import build
 from livesnn.train.checkpoints import WholeFiles
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import Parts
+from livesnn.train.datasets import Parts, data_set
 from livesnn.train.datasets.clips import Clips, Stack, clip_random, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
@@ -505,6 +506,27 @@ def test_norms_are_measured_as_clips_begin_in_training(
         )  # fmt: skip
         assert trainer.train(config) is None
         assert shares == [share]
+
+
+def test_no_run_validates_on_what_the_model_it_starts_from_was_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainConfig(
+        dataset="mnist-seq2", data=trees.mnist(tmp_path / "data"), out=tmp_path / "runs", digits=40, width=8,
+        compile=False, validation=0.5, init=tmp_path / "before", runs=2,
+    )  # fmt: skip
+    begun = data_set("mnist-seq2").load_parts(replace(config, seed=5).completed())
+    net = build_network(replace(config.card(begun.training.classes), split=begun.split))
+    (tmp_path / "before").mkdir()
+    save_network(net, tmp_path / "before" / "model.safetensors", replace(net.card, states=net.state_shapes()))
+    kept: list[Parts] = []
+    monkeypatch.setattr(trainer, "_trainer", lambda *given: Idle())
+    monkeypatch.setattr(trainer, "keep_clips", lambda run, parts, resumed: kept.append(parts))
+    assert trainer.train_all(config) == []
+    assert len(kept) == 2
+    for parts in kept:
+        assert np.array_equal(parts.validation.frames, begun.validation.frames)
+        assert parts.split == begun.split
 
 
 def test_more_simulated_digits_than_there_are_is_refused() -> None:

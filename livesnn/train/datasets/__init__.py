@@ -152,8 +152,11 @@ class DataSet(Protocol):
         """What a class becomes in a mirror, where it becomes another; None: what a mirror shows is of no class."""
         ...
 
-    def load_parts(self, config: TrainConfig) -> Parts:
-        """Read, or simulate, what ``config`` trains on; raises DataError when it isn't in its official layout."""
+    def load_parts(self, config: TrainConfig, before: ModelCard | None = None) -> Parts:
+        """Read, or simulate, what ``config`` trains on; raises DataError when it isn't in its official layout.
+
+        ``before``: of a model of the same data set that is trained on: what was kept from its training stays kept.
+        """
         ...
 
     def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:

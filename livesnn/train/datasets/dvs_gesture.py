@@ -21,7 +21,7 @@ from livesnn.events.recording import open_recording
 from livesnn.simulate.gestures import Segment as Performed
 from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
-from livesnn.train.datasets.clips import Clips, Frames, kept_groups
+from livesnn.train.datasets.clips import Clips, Frames, kept_groups, wanted_split
 from livesnn.train.datasets.dvs_gesture_archive import (
     SENSOR,
     Part,
@@ -46,12 +46,11 @@ PROTOCOLS = ("archive", "npy")
 COPIES = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
 
 
-def load_parts(config: TrainConfig) -> Parts:
+def load_parts(config: TrainConfig, before: ModelCard | None = None) -> Parts:
     """Return the segments of the training users, some of these users kept for validation by seed."""
     recordings = find_recordings(config.data, config.protocol, "train")
     clips = _load(recordings, config.card(()).input, config.windows)
-    split = Split(config.validation, config.seed, config.protocol, windows=config.windows)
-    split = clips.draw(split)
+    split = clips.draw(wanted_split(config, before), GESTURES if before else ())
     training, validation = clips.split_by_group(split)
     return Parts(training, validation, split=split)
 

@@ -29,7 +29,7 @@ from livesnn.events import TIME_LIMIT_US
 from livesnn.events.labels import COLUMNS, SUFFIX, Row, read_table
 from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
-from livesnn.train.datasets.clips import Clips
+from livesnn.train.datasets.clips import Clips, wanted_split
 from livesnn.train.datasets.folder_streams import labelled_streams, whole_side
 from livesnn.train.datasets.recorded import Recording, as_opened, load_recordings
 
@@ -46,17 +46,22 @@ TEST = "test"
 HIDDEN = (".", "_")
 
 
-def load_parts(config: TrainConfig) -> Parts:
+def load_parts(config: TrainConfig, before: ModelCard | None = None) -> Parts:
     """Return what is for training and for validation: all sessions but a fraction by seed, unless a table says."""
     recordings, classes = find_recordings(config.data)
     recordings = [recording for recording in recordings if recording.use != "test"]
     clips = _load(recordings, classes, config.card(()).input, config.windows)
-    by_table = any(recording.use for recording in recordings)
-    split = Split(config.validation, config.seed, BY_TABLE if by_table else "", windows=config.windows)
-    if not by_table:
-        split = clips.draw(split)
+    if any(recording.use for recording in recordings):
+        split = Split(config.validation, config.seed, BY_TABLE, windows=config.windows)
+    else:
+        before = before if before and _has_kept(clips, before.split) else None  # else it is of another folder
+        split = clips.draw(wanted_split(config, before), before.classes if before else ())
     training, validation = _parts(recordings, clips, split)
     return Parts(training, validation, split=split)
+
+
+def _has_kept(clips: Clips, split: Split | None) -> bool:
+    return split is not None and bool({*split.groups} & {*clips.groups} or {*split.clips} & {*clips.names})
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:

@@ -58,7 +58,7 @@ _CHUNK = 200  # clips a cache file: what an interrupted simulation may lose
 _Clip = tuple[str, int]  # gesture and seed
 
 
-def load_parts(config: TrainConfig) -> Parts:
+def load_parts(config: TrainConfig, before: ModelCard | None = None) -> Parts:
     """Return ``config.people`` clips a gesture, `OTHER_SHARE` times as many of "other"; others for validation.
 
     And, `NOTHING_SHARE` times as many, of nothing.

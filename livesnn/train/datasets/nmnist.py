@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import InputSpec, ModelCard, SliceRule, Split
+from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events import Resolution
 from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.frames import stack_clip
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
-from livesnn.train.datasets.clips import Clips, check_drawn, stratified_split
+from livesnn.train.datasets.clips import Clips, check_drawn, stratified_split, wanted_split
 from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, simulated_digits
 
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ OFFICIAL = {
 """Recordings of each digit, as MNIST has them."""
 
 
-def load_parts(config: TrainConfig) -> Parts:
+def load_parts(config: TrainConfig, before: ModelCard | None = None) -> Parts:
     """Return the training part, a fraction of it kept for validation by seed; and simulated digits, if asked for."""
     spec = config.card(()).input
     clips = load_nmnist(config.data, "Train", spec)
-    split = Split(config.validation, config.seed, drawn_from=len(clips))
+    split = wanted_split(config, before)
+    check_drawn(split, len(clips), "leave --init out")
+    split = replace(split, drawn_from=len(clips))
     training, validation = stratified_split(clips.labels, split.fraction, split.seed)
     extra = _simulated(config, spec, clips.names) if config.simulated else None
     return Parts(clips.subset(training), clips.subset(validation), extra, config.simulated, split)

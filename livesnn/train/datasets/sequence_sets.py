@@ -14,7 +14,7 @@ import numpy as np
 from livesnn.card import InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
-from livesnn.train.datasets.clips import Clips, Frames, Index, clip_random, stratified_split
+from livesnn.train.datasets.clips import Clips, Frames, Index, clip_random, stratified_split, wanted_split
 from livesnn.train.datasets.mnist import Mnist, load_mnist
 
 if TYPE_CHECKING:
@@ -98,10 +98,10 @@ class SequenceSet:
     TAKES = ""
     PROTOCOLS: tuple[str, ...] = ("",)
 
-    def load_parts(self, config: TrainConfig) -> Parts:
+    def load_parts(self, config: TrainConfig, before: ModelCard | None = None) -> Parts:
         """Return sequences of the training digits but a fraction, which is kept for validation by seed."""
         mnist = _mnist(config.data)
-        split = Split(config.validation, config.seed)
+        split = wanted_split(config, before)
         train, validation = _split(mnist, split)
         train = train[: config.digits]
         samples = self._samples(mnist.train_images[train], mnist.train_labels[train], config.seed)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from livesnn.card import InputSpec, ModelCard, SliceRule, Split
+from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError, LivesnnError
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
-from livesnn.train.datasets.clips import Clips, Frames
+from livesnn.train.datasets.clips import Clips, Frames, wanted_split
 from livesnn.train.datasets.recorded import Recording, load_recordings
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class VideoSet:
     name: str
     listing: Listing
 
-    def load_parts(self, config: TrainConfig) -> Parts:
+    def load_parts(self, config: TrainConfig, before: ModelCard | None = None) -> Parts:
         """Return the training list of an official split, some of it kept for validation by seed (`Clips.draw`)."""
         official = self.listing(config.data, config.protocol, "train")
         only, absent = (config.only, ()) if config.only else _with_videos(official)
@@ -65,8 +65,7 @@ class VideoSet:
         listed, classes = _chosen(official, only, self.name)
         clips = _load(self.name, listed, classes, config.card(()).input, config.windows)
         clips = replace(clips, skipped=absent + clips.skipped)
-        split = Split(config.validation, config.seed, config.protocol, windows=config.windows)
-        split = clips.draw(split)
+        split = clips.draw(wanted_split(config, before), before.classes if before else ())
         training, validation = clips.split_by_group(split)
         return Parts(training, validation, split=split)
 
