@@ -157,7 +157,8 @@ class TrainConfig:
     num_nodes: int = 1
     """Machines to share it between; start the same command on each, by torchrun or SLURM."""
     init: Path | None = None
-    """Model to start from, a shipped one's name or a folder; classes it doesn't know start afresh."""
+    """Model to start from, a shipped one's name or a folder; classes it doesn't know start afresh. Its network,
+    neuron and read-out are as it has them, where no other flag says otherwise."""
     teacher: Path | None = None
     """Run folder of a finished training on the same clips: what its network makes of each is learned, too. One
     of --network resnet18_stacked sees a window's frames at once."""

@@ -43,7 +43,10 @@ class Teacher:
         with _its_own(run):
             # Not compiled: that takes a minute, and it runs forward alone.
             self._net: Network = build(replace(config, compile=False), card.classes)
-            theirs, ours = (replace(of.input, cell_pixels=None) for of in (self._net.card, card))
+            # A network doesn't know how its counts were scaled or freed of flicker: `has_clips` does.
+            theirs, ours = (
+                replace(of.input, cell_pixels=None, without_flicker=False) for of in (self._net.card, card)
+            )
             if theirs != ours or not has_clips(run, parts):
                 raise TrainError(
                     "it was trained on other clips: give both trainings the same data, seed and frames"

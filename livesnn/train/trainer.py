@@ -46,7 +46,7 @@ from livesnn.train.run_folder import (
     kept_epochs,
     run_folder,
 )
-from livesnn.train.start import Start, read_start, say_kept, start_from, trained_before
+from livesnn.train.start import Start, as_start, read_start, say_kept, start_from, trained_before
 from livesnn.train.teacher import Teacher, read_teacher
 from livesnn.weights import load_weights
 
@@ -84,8 +84,9 @@ def train(config: TrainConfig) -> Trained | None:
     """
     end_with_launcher()
     config = as_begun(config).completed()
-    check_run_folder(config)
     start = read_start(config.init) if config.init else None
+    config = as_start(config, start)
+    check_run_folder(config)
     if config.teacher:
         read_teacher(config.teacher, config.balance)
     check_others(config)

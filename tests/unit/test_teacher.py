@@ -151,6 +151,15 @@ def test_a_teacher_of_other_clips_or_frames_is_refused(taught_by: Trained) -> No
         Teacher(taught_by.folder, replace(card, input=replace(card.input, scale=2.0)), parts)
 
 
+def test_a_teacher_s_frames_may_be_freed_of_flicker_or_scaled_otherwise_by_default(
+    taught_by: Trained,
+) -> None:
+    config = pupil(taught_by)
+    card = config.card(taught_by.network.card.classes)
+    as_init_has_it = replace(card, input=replace(card.input, cell_pixels=4.0, without_flicker=True))
+    Teacher(taught_by.folder, as_init_has_it, parts_of(config))
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
