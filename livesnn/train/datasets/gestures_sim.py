@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -17,10 +16,10 @@ from livesnn.simulate.clips import LAMP_SHARE, POSE_S, clip_frames
 from livesnn.simulate.gestures import RESOLUTION, VERSION, WARM_UP_US, Use
 from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES, IDLE, MIRRORED, NOBODY, NOTHING, WALKING
-from livesnn.threads import usable_processors
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
-from livesnn.train.datasets.cache import cache_file, cached, tracked
+from livesnn.train.datasets.cache import cache_file, cached
 from livesnn.train.datasets.clips import Clips, Frames
+from livesnn.train.datasets.processes import in_processes
 
 if TYPE_CHECKING:
     from livesnn.train.config import TrainConfig
@@ -145,10 +144,7 @@ def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Fram
         chunk for chunk in chunks if not cache_file(NAME, _settings(chunk, spec, use, windows)).exists()
     ]
     if missing:
-        with multiprocessing.get_context("spawn").Pool(min(usable_processors(), len(missing))) as pool:
-            filled = pool.imap(partial(_fill, make), missing)
-            for _ in tracked(filled, f"simulating people, in parts of {_CHUNK}", len(missing)):
-                pass
+        in_processes(partial(_fill, make), missing, f"simulating people, in parts of {_CHUNK}")
     return np.concatenate([make(chunk) for chunk in chunks])
 
 
