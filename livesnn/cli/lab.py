@@ -75,7 +75,7 @@ def _recipe(arguments: list[str]) -> TrainConfig:
 
 
 def _accuracy(measured: Evaluation | Measured) -> str:
-    """Return how good a training's best epoch is, in words."""
+    """Return how good what a training ended with is, in words."""
     carried = getattr(measured, "accuracy_carried", None)
     more = f", {carried:.1%} with it carried" if carried is not None else ""
     return f"right on {measured.accuracy_reset:.1%} of {measured.n} validation clips, the state reset{more}"

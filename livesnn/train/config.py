@@ -43,8 +43,6 @@ class TrainConfig:
     average_epochs: int = 1
     """The model has the mean weights of so many of the last epochs, its batch norms measured anew; 1: those of the
     best one on validation."""
-    average_with: tuple[Path, ...] = ()
-    """Run folders of finished trainings from the same --init on the same clips: the mean is of their epochs, too."""
     analog_epochs: int | None = None
     """The first of them in phase 1 of the hybrid method (no spikes); 0 trains with STBP alone. Default: half of them,
     by the best recipe at most 3; with --init none."""

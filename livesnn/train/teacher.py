@@ -20,7 +20,7 @@ from livesnn.train.run_folder import LAST, has_clips, kept_epochs, recorded_conf
 
 
 class Teacher:
-    """The best epoch of a finished training, which may be of another network: knowledge distillation.
+    """What a finished training ended with (`load_final`), maybe of another network: knowledge distillation.
 
     Source: Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network"; at temperature 1, so that
     what is taught are probabilities. No nn.Module: checkpoints, the optimiser and DDP have nothing to do with it.

@@ -23,7 +23,7 @@ from livesnn.errors import ModelError, StoppedError
 from livesnn.itself import own_commit
 from livesnn.report import say
 from livesnn.snn import SpikingNetwork
-from livesnn.train.averaging import KeepLastEpochs, check_others, check_same_clips, load_final, seeds_of
+from livesnn.train.averaging import KeepLastEpochs, load_final
 from livesnn.train.balance import class_weights
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.build import Network, build
@@ -56,10 +56,10 @@ FEW_STEPS = 10
 
 @dataclass(frozen=True)
 class Trained:
-    """Where a training left its model, its best epoch on validation, and what is to be said of the recordings.
+    """Where a training left its model, how good that is on validation, and what is to be said of the recordings.
 
     ``skipped``, ``warnings``: see `Clips`. A baseline's ``folder`` is its run folder: it makes no model. ``network``:
-    with the best epoch's weights, in eval mode. ``unmeasured``: classes without a validation clip.
+    with its final weights (see `load_final`), in eval mode. ``unmeasured``: classes without a validation clip.
     """
 
     folder: Path
@@ -89,13 +89,11 @@ def train(config: TrainConfig) -> Trained | None:
     check_run_folder(config)
     if config.teacher:
         read_teacher(config.teacher, config.balance)
-    check_others(config)
     commit = own_commit()
     fed = _fed_as(start, config)
     before = trained_before(start, config)
     parts = data_set(config.dataset).load_parts(fed, before)
     unmeasured = check_parts(parts)
-    check_same_clips(config, parts)
     loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
     net = build(fed, parts.training.classes)
@@ -246,7 +244,7 @@ def _finish(
         return Trained(run, measure_baseline(net, parts.validation), net, skipped, warnings)
     card = replace(
         net.card.trained_with(net.card.sensor or parts.validation.sensor),
-        seeds=seeds_of(config),
+        seeds=(config.seed,),
         commit=commit,
         command=shlex.join(["livesnn", *sys.argv[1:]]),
     )

@@ -445,6 +445,27 @@ def test_a_run_from_before_balance_had_that_name_goes_on(tmp_path: Path) -> None
         assert resume_from == run / "last.ckpt"
 
 
+def test_a_run_from_before_an_option_went_goes_on(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), out=tmp_path, name="older")
+    with run_folder(config) as (run, _):
+        keep_empty_checkpoints(run)
+    record = run / "config.json"
+    record.write_text(record.read_text().replace('"seed"', '"average_with": [],"seed"'))
+    with run_folder(replace(config, resume=True)) as (_, resume_from):
+        assert resume_from == run / "last.ckpt"
+
+
+def test_a_run_without_an_upper_bound_goes_on_and_names_it(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), out=tmp_path, name="unbounded", analog_ceiling=float("inf"))
+    with run_folder(config) as (run, _):
+        keep_empty_checkpoints(run)
+    with run_folder(replace(config, resume=True)) as (_, resume_from):
+        assert resume_from == run / "last.ckpt"
+    bounded = replace(config, resume=True, analog_ceiling=1.0)
+    with pytest.raises(TrainError, match=r"resume with its --analog-ceiling inf$"), run_folder(bounded):
+        pass
+
+
 def test_a_run_whose_best_epoch_is_damaged_is_not_trained_on(tmp_path: Path) -> None:
     config = replace(TrainConfig(), out=tmp_path, name="torn")
     with run_folder(config) as (run, _):
