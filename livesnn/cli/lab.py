@@ -90,7 +90,7 @@ _SPREAD = ("accuracy_reset", "accuracy_carried", "accuracy_recordings", "density
 
 def _spreads(measured: Sequence[object]) -> dict[str, dict[str, float]]:
     """Return mean and standard deviation of what was measured in each of several runs."""
-    known = [name for name in _SPREAD if getattr(measured[0], name, None) is not None]
+    known = [name for name in _SPREAD if all(getattr(run, name, None) is not None for run in measured)]
     columns = {name: [float(getattr(run, name)) for run in measured] for name in known}
     return {
         name: {"mean": statistics.mean(values), "sd": statistics.stdev(values), "n": len(values)}

@@ -302,8 +302,24 @@ def test_a_cached_file_of_another_shape_is_made_again(
 def test_check_finds_what_a_training_would_leave_out(lab: Path) -> None:
     (lab / "nod" / "ann" / "notes.txt").write_text("not a recording")
     findings = data_set("folder").check(lab)
-    assert [finding.state for finding in findings] == ["damaged", "complete", "complete"]
+    assert [finding.state for finding in findings] == ["unusable", "complete", "complete"]
     assert "notes.txt" in findings[0].what
+
+
+def test_check_tells_short_recordings_from_damaged_ones_and_reads_the_test_part(lab: Path) -> None:
+    shutil.copytree(lab / "nod", lab / "test" / "nod")
+    shutil.copytree(lab / "shake", lab / "test" / "shake")
+    (lab / "nod" / "ann" / "0.aedat4").unlink()
+    with Aedat4Writer(lab / "nod" / "ann" / "0.aedat4", trees.SENSOR) as writer:
+        writer.write(trees.some_events(300, 0.2))
+    (lab / "test" / "nod" / "ann" / "0.aedat4").write_bytes(b"nothing")
+    found = [(finding.state, finding.what) for finding in data_set("folder").check(lab)]
+    assert found[0][0] == "unusable"
+    assert found[0][1].startswith("nod/ann/0.aedat4: shorter than one window")
+    assert found[1:3] == [("complete", f"{name}: 6 recordings of 3 sessions") for name in ("nod", "shake")]
+    assert found[3][0] == "damaged"
+    assert found[3][1].startswith("test/nod/ann/0.aedat4: ")
+    assert found[4][1] == "test/nod: 6 recordings of 3 sessions"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from livesnn.card import Accuracy, InputSpec, SliceRule
+from livesnn.cli.lab import _spreads
 from livesnn.errors import DataError, TrainError
 from livesnn.infer import State, load_model
 from livesnn.snn import build_network
@@ -718,3 +719,14 @@ def test_a_light_s_flicker_is_removed_as_it_is_said_or_as_the_model_that_is_star
 def test_videos_have_no_flicker_of_events_to_remove() -> None:
     with pytest.raises(TrainError, match=r"--light-flicker is of nmnist, .* not of ucf101: leave it out"):
         TrainConfig(dataset="ucf101", light_flicker="remove")
+
+
+def test_what_not_every_run_has_measured_has_no_mean() -> None:
+    @dataclass
+    class Run:
+        accuracy_reset: float
+        accuracy_recordings: float | None
+
+    spreads = _spreads([Run(0.5, 0.25), Run(0.75, None)])
+    assert spreads.keys() == {"accuracy_reset"}
+    assert spreads["accuracy_reset"]["mean"] == 0.625

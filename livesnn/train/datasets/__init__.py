@@ -94,9 +94,12 @@ def check_parts(parts: Parts) -> tuple[str, ...]:
 
 
 class Finding(NamedTuple):
-    """One line of `livesnn data check`; ``there`` of ``official`` files, where they are counted."""
+    """One line of `livesnn data check`; ``there`` of ``official`` files, where they are counted.
 
-    state: Literal["complete", "incomplete", "missing", "damaged"]
+    "unusable" is what a training leaves out though nothing is wrong with it: too short, or no recording.
+    """
+
+    state: Literal["complete", "incomplete", "missing", "unusable", "damaged"]
     what: str
     there: int | None = None
     official: int | None = None
@@ -187,8 +190,7 @@ def mirrored_labels(name: str, classes: Sequence[str]) -> list[int]:
         raise DataError(
             f"a mirrored clip of {name} may be of no class, or of another: leave --augmentation.mirror out"
         )
-    both = {**swaps, **{image: label for label, image in swaps.items()}}
-    return [classes.index(both.get(label, label)) for label in classes]
+    return [classes.index(swaps.get(label, label)) for label in classes]
 
 
 def uncut_streams(

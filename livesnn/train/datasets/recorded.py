@@ -143,6 +143,19 @@ def load_recordings(
     )
 
 
+def left_out(
+    cache: str, recordings: Sequence[Recording], spec: InputSpec
+) -> list[tuple[Recording, str, bool]]:
+    """Return the recordings that give no clip, why, and whether it is that they can't be read."""
+    found = []
+    for recording, file in zip(recordings, _made(cache, recordings, spec, read_windows), strict=True):
+        if isinstance(file, str):
+            found.append((recording, file, True))
+        elif not len(OnDisk(file)):
+            found.append((recording, _too_short(recording, spec), False))
+    return found
+
+
 def _too_short(recording: Recording, spec: InputSpec) -> str:
     if recording.part_us is None:
         return f"shorter than one window of {spec.window} frames"
