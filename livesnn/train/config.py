@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from livesnn.card import ModelCard, NetworkSpec, NeuronSpec, SliceRule
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import TrainError
 from livesnn.train.augmentation import Augmentation
 from livesnn.train.datasets import Name, data_set, mirrored_labels
 from livesnn.train.flags import OF_SOME_SETS, check_limits, flag
 from livesnn.train.networks import NETWORKS, NetworkName
-from livesnn.train.precision import Precision, fast_precision
+from livesnn.train.precision import Precision
 
 _WORDS = {2: "two", 4: "four"}
 
@@ -216,38 +216,6 @@ class TrainConfig:
         first = self.epochs - self.average_epochs + 1
         return range(first, self.epochs + 1) if self.average_epochs > 1 else range(0)
 
-    def completed(self) -> TrainConfig:
-        """Return this with what data set and network decide; raises TrainError for what doesn't go together."""
-        from livesnn.train.recipes import recipe  # which is made of this
-
-        window, known = data_set(self.dataset).INPUT.window, data_set(self.dataset).PROTOCOLS
-        self.mirrored(())
-        if self.burn_in % window:
-            raise TrainError(f"--burn-in {self.burn_in} isn't whole windows: give a multiple of {window}")
-        if self.protocol and self.protocol not in known:
-            hint = f"give one of {', '.join(known)}" if known != ("",) else "leave it out"
-            raise TrainError(f"{self.dataset} has no --protocol {self.protocol!r}: {hint}")
-        if self.cell_pixels and self.card(()).input.slice.delta_t_us is None:
-            raise TrainError(
-                "--cell-pixels scales frames of a fixed time, and these are of --n-events: leave it out"
-            )
-        half = self.epochs // 2 if self.recipe == "paper" else min(3, self.epochs // 2)
-        usual = 0 if self.init else half  # what is begun with spikes has no use for epochs without
-        analog = usual if self.analog_epochs is None else self.analog_epochs
-        if self.average_epochs > self.epochs - analog:
-            raise TrainError(
-                f"--average-epochs {self.average_epochs} are more than {self.epochs - analog} that spike: give fewer"
-            )
-        precision = fast_precision() if self.precision == "auto" else self.precision
-        filled = replace(self, protocol=self.protocol or known[0], analog_epochs=analog, precision=precision)
-        kind = NETWORKS[self.network]
-        if self.init and not kind.spiking:
-            raise TrainError(f"--network {self.network} starts from scratch: leave --init out")
-        default = recipe(self.recipe, self.network, self.dataset)
-        if given := [name for name in kind.refused if getattr(self, name) != getattr(default, name)]:
-            raise TrainError(f"{flag(given[0])} means nothing to {self.network}: leave it out")
-        return filled if kind.spiking else replace(filled, analog_epochs=0, burn_in=0, rate_weight=0.0)
-
     def mirrored(self, classes: tuple[str, ...]) -> list[int] | None:
         """Return each class's label in a mirror, where clips are mirrored; raises DataError where they can't be."""
         return mirrored_labels(self.dataset, classes) if self.augmentation.mirror else None
@@ -264,23 +232,28 @@ class TrainConfig:
         recipe = self.recipe if not network or self.recipe != "best" else ""
         return self.name or "-".join(part for part in (self.dataset, network, recipe) if part)
 
-    def card(self, classes: tuple[str, ...]) -> ModelCard:
-        """Return the card of the network to be trained."""
-        spec, sensor = data_set(self.dataset).INPUT, data_set(self.dataset).SENSOR
+    @property
+    def input(self) -> InputSpec:
+        """Return what the network is fed: what the data set has, but for what is said here."""
+        spec = data_set(self.dataset).INPUT
         if self.delta_t_us or self.n_events:
             spec = replace(spec, slice=SliceRule(self.delta_t_us, self.n_events))
         if self.cell_pixels:
             spec = replace(spec, cell_pixels=self.cell_pixels)
         if self.light_flicker:
             spec = replace(spec, without_flicker=self.light_flicker == "remove")
+        return spec
+
+    def card(self, classes: tuple[str, ...]) -> ModelCard:
+        """Return the card of the network to be trained."""
         return ModelCard(
             name=self.run_name,
             classes=classes,
-            input=spec,
+            input=self.input,
             network=self._spec(),
             neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
             readout=self.readout,
-            sensor=sensor,
+            sensor=data_set(self.dataset).SENSOR,
             dataset=self.dataset,
         )
 

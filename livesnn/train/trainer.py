@@ -37,6 +37,7 @@ from livesnn.train.launched import end_with_launcher
 from livesnn.train.loading import Loaders
 from livesnn.train.norms import MeasuredNorms
 from livesnn.train.progress import progress
+from livesnn.train.recipes import completed
 from livesnn.train.run_folder import (
     BEST,
     LAST,
@@ -83,7 +84,7 @@ def train(config: TrainConfig) -> Trained | None:
         The data set isn't in its official layout.
     """
     end_with_launcher()
-    config = as_begun(config).completed()
+    config = completed(as_begun(config))
     start = read_start(config.init) if config.init else None
     config = as_start(config, start)
     check_run_folder(config)

@@ -17,7 +17,7 @@ from livesnn.train.averaging import KeepLastEpochs, load_final, mean_of
 from livesnn.train.build import build
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import data_set
-from livesnn.train.recipes import recipe
+from livesnn.train.recipes import completed, recipe
 from livesnn.train.run_folder import kept_epoch, load_checkpoint, recorded_config
 from livesnn.train.trainer import Trained, train
 from livesnn.weights import load_weights
@@ -133,6 +133,6 @@ def test_a_training_that_was_killed_between_epochs_comes_to_the_same_mean(
 
 def test_more_epochs_than_spike_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match="--average-epochs 3 are more than 2 that spike"):
-        replace(TrainConfig(), epochs=4, analog_epochs=2, average_epochs=3).completed()
+        completed(replace(TrainConfig(), epochs=4, analog_epochs=2, average_epochs=3))
     assert list(replace(TrainConfig(), epochs=4, average_epochs=2).averaged) == [3, 4]
     assert list(replace(TrainConfig(), epochs=4).averaged) == []

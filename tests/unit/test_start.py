@@ -16,6 +16,7 @@ from livesnn.snn.checkpoint import save_network, weights_of
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import Clips
+from livesnn.train.recipes import completed
 from livesnn.train.start import Start, as_start, read_start, say_kept, start_from, trained_before
 
 CARD = ModelCard(
@@ -81,14 +82,14 @@ def test_only_a_model_of_the_same_recordings_has_a_split_to_keep(model: Path) ->
     def of(dataset: str, protocol: str = "") -> Start:
         return start._replace(card=replace(start.card, dataset=dataset, split=Split(protocol=protocol)))
 
-    folder = TrainConfig(dataset="folder").completed()
+    folder = completed(TrainConfig(dataset="folder"))
     assert trained_before(None, folder) is None
     assert trained_before(of("gestures-sim"), folder) is None
     assert trained_before(of("folder"), folder) == of("folder").card
     assert trained_before(of("folder", BY_TABLE), folder) is not None
-    digits = TrainConfig(dataset="mnist-seq1").completed()
+    digits = completed(TrainConfig(dataset="mnist-seq1"))
     assert trained_before(of("mnist-seq2"), digits) is not None
-    videos = TrainConfig(dataset="ucf101", protocol="split2").completed()
+    videos = completed(TrainConfig(dataset="ucf101", protocol="split2"))
     with pytest.raises(
         TrainError, match=r"tiny was trained on --protocol split1, .*: give --protocol split1"
     ):
@@ -118,12 +119,12 @@ def test_what_becomes_of_validation_is_said(
 
 def test_a_training_has_the_network_of_the_model_it_starts_from(capsys: pytest.CaptureFixture[str]) -> None:
     objects = read_start(Path("objects"))
-    folder = TrainConfig(dataset="folder", init=Path("objects")).completed()
+    folder = completed(TrainConfig(dataset="folder", init=Path("objects")))
     assert as_start(folder, objects) == replace(folder, final_pool=16)
     assert capsys.readouterr().err == "as objects has it: --final-pool 16\n"
     assert as_start(replace(folder, final_pool=16, alpha=0.7), objects).alpha == 0.7
     assert as_start(folder, None) == folder
-    gestures = TrainConfig(dataset="gestures-sim", init=Path("gestures"), dropout=0.0).completed()
+    gestures = completed(TrainConfig(dataset="gestures-sim", init=Path("gestures"), dropout=0.0))
     assert as_start(gestures, read_start(Path("gestures"))) == gestures
 
 

@@ -31,7 +31,7 @@ from livesnn.train.evaluate import evaluate
 from livesnn.train.folder import keep_test, write_model_folder
 from livesnn.train.hybrid import HybridModule, hidden_density
 from livesnn.train.loading import Batch, EpochBatches
-from livesnn.train.recipes import RECIPES
+from livesnn.train.recipes import RECIPES, completed
 from livesnn.train.run_folder import as_begun, keep_clips, recorded_config, run_folder
 from livesnn.train.start import Start, read_start
 from livesnn.train.trainer import _Best, _fed_as, announce
@@ -213,9 +213,9 @@ def test_adjusted_logits_are_as_of_equal_shares() -> None:
 
 def test_one_epoch_is_a_spiking_one_whatever_the_recipe() -> None:
     for recipe in RECIPES.values():
-        assert replace(recipe, epochs=1).completed().analog_epochs == 0
-    assert RECIPES["best"].completed().analog_epochs == 3
-    assert RECIPES["paper"].completed().analog_epochs == 50
+        assert completed(replace(recipe, epochs=1)).analog_epochs == 0
+    assert completed(RECIPES["best"]).analog_epochs == 3
+    assert completed(RECIPES["paper"]).analog_epochs == 50
 
 
 @pytest.mark.parametrize(
@@ -233,16 +233,16 @@ def test_bf16_is_for_processors_that_multiply_it(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
-    assert TrainConfig().completed().precision == precision
+    assert completed(TrainConfig()).precision == precision
     given = "32-true" if precision == "bf16-mixed" else "bf16-mixed"
-    assert TrainConfig(precision=given).completed().precision == given
+    assert completed(TrainConfig(precision=given)).precision == given
 
 
 def test_bf16_is_for_gpus_that_multiply_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     for known, precision in ((True, "bf16-mixed"), (False, "32-true")):
         monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda known=known, **_: known)
-        assert TrainConfig().completed().precision == precision
+        assert completed(TrainConfig()).precision == precision
 
 
 def test_the_burn_in_gives_the_state_that_other_clips_leave() -> None:
@@ -537,7 +537,7 @@ def test_no_run_validates_on_what_the_model_it_starts_from_was_trained_on(
         dataset="mnist-seq2", data=trees.mnist(tmp_path / "data"), out=tmp_path / "runs", digits=40, width=8,
         compile=False, validation=0.5, init=tmp_path / "before", runs=2,
     )  # fmt: skip
-    begun = data_set("mnist-seq2").load_parts(replace(config, seed=5).completed())
+    begun = data_set("mnist-seq2").load_parts(completed(replace(config, seed=5)))
     net = build_network(replace(config.card(begun.training.classes), split=begun.split))
     (tmp_path / "before").mkdir()
     save_network(net, tmp_path / "before" / "model.safetensors", replace(net.card, states=net.state_shapes()))
@@ -553,7 +553,7 @@ def test_no_run_validates_on_what_the_model_it_starts_from_was_trained_on(
 
 def test_more_simulated_digits_than_there_are_is_refused() -> None:
     with pytest.raises(TrainError, match="--simulated 500 are more than --simulated-pool 40"):
-        TrainConfig(dataset="nmnist", simulated=500, simulated_pool=40).completed()
+        completed(TrainConfig(dataset="nmnist", simulated=500, simulated_pool=40))
 
 
 def test_a_damaged_checkpoint_is_not_resumed(tmp_path: Path) -> None:
@@ -617,17 +617,17 @@ def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_r
 
 
 def test_a_training_from_a_model_has_spikes_from_the_beginning() -> None:
-    assert TrainConfig().completed().analog_epochs == 3
-    assert TrainConfig(init=Path("models/gestures")).completed().analog_epochs == 0
-    assert TrainConfig(init=Path("models/gestures"), analog_epochs=2).completed().analog_epochs == 2
+    assert completed(TrainConfig()).analog_epochs == 3
+    assert completed(TrainConfig(init=Path("models/gestures"))).analog_epochs == 0
+    assert completed(TrainConfig(init=Path("models/gestures"), analog_epochs=2)).analog_epochs == 2
 
 
 def test_scaling_by_area_is_refused_where_a_frame_has_no_fixed_time() -> None:
     words = "--cell-pixels scales frames of a fixed time, and these are of --n-events"
     with pytest.raises(TrainError, match=words):
-        TrainConfig(dataset="folder", cell_pixels=4.0, n_events=2000).completed()
+        completed(TrainConfig(dataset="folder", cell_pixels=4.0, n_events=2000))
     with pytest.raises(TrainError, match=words):
-        TrainConfig(dataset="cifar10-dvs", cell_pixels=4.0).completed()
+        completed(TrainConfig(dataset="cifar10-dvs", cell_pixels=4.0))
     counted = TrainConfig(dataset="folder", n_events=2000, init=Path("gestures"))
     assert _fed_as(read_start(Path("gestures")), counted).cell_pixels is None
 

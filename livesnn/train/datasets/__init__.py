@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # the command line needs the names at once
     from livesnn.card import InputSpec, ModelCard, Split
     from livesnn.events import EventSource
     from livesnn.simulate.gestures import Segment
-    from livesnn.train.config import TrainConfig
+    from livesnn.train.datasets.asked import Asked
     from livesnn.train.datasets.clips import Clips, Frames, Index
 
 MOST_MINUTES = 1440
@@ -155,8 +155,8 @@ class DataSet(Protocol):
         """What a class becomes in a mirror, where it becomes another; None: what a mirror shows is of no class."""
         ...
 
-    def load_parts(self, config: TrainConfig, before: ModelCard | None = None) -> Parts:
-        """Read, or simulate, what ``config`` trains on; raises DataError when it isn't in its official layout.
+    def load_parts(self, asked: Asked, before: ModelCard | None = None) -> Parts:
+        """Read, or simulate, what ``asked`` trains on; raises DataError when it isn't in its official layout.
 
         ``before``: of a model of the same data set that is trained on: what was kept from its training stays kept.
         """

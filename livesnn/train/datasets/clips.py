@@ -6,16 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard, Split
 from livesnn.errors import DataError
-
-if TYPE_CHECKING:
-    from livesnn.train.config import TrainConfig
+from livesnn.train.datasets.asked import Asked
 
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
@@ -175,9 +172,9 @@ class Clips:
         return self.subset(np.random.default_rng([seed, 0xCA44]).permutation(len(self)))
 
 
-def wanted_split(config: TrainConfig, before: ModelCard | None) -> Split:
+def wanted_split(asked: Asked, before: ModelCard | None) -> Split:
     """Return how validation is to be kept: as in the training of the model ``before``, or else by seed."""
-    split = Split(config.validation, config.seed, config.protocol, windows=config.windows)
+    split = Split(asked.validation, asked.seed, asked.protocol, windows=asked.windows)
     if before is None or before.split is None:
         return split
     return replace(before.split, protocol=split.protocol, windows=split.windows)

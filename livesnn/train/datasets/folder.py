@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 
@@ -30,12 +30,10 @@ from livesnn.events.formats import FORMATS
 from livesnn.events.labels import COLUMNS, SUFFIX, Row, read_table
 from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
+from livesnn.train.datasets.asked import Asked
 from livesnn.train.datasets.clips import Clips, wanted_split
 from livesnn.train.datasets.folder_streams import labelled_streams, whole_side
 from livesnn.train.datasets.recorded import Recording, as_opened, left_out, load_recordings
-
-if TYPE_CHECKING:
-    from livesnn.train.config import TrainConfig
 
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True)
 SENSOR = None
@@ -47,16 +45,16 @@ TEST = "test"
 HIDDEN = (".", "_")
 
 
-def load_parts(config: TrainConfig, before: ModelCard | None = None) -> Parts:
+def load_parts(asked: Asked, before: ModelCard | None = None) -> Parts:
     """Return what is for training and for validation: all sessions but a fraction by seed, unless a table says."""
-    recordings, classes = find_recordings(config.data)
+    recordings, classes = find_recordings(asked.data)
     recordings = [recording for recording in recordings if recording.use != "test"]
-    clips = _load(recordings, classes, config.card(()).input, config.windows)
+    clips = _load(recordings, classes, asked.input, asked.windows)
     if any(recording.use for recording in recordings):
-        split = Split(config.validation, config.seed, BY_TABLE, windows=config.windows)
+        split = Split(asked.validation, asked.seed, BY_TABLE, windows=asked.windows)
     else:
         before = before if before and _has_kept(clips, before.split) else None  # else it is of another folder
-        split = clips.draw(wanted_split(config, before), before.classes if before else ())
+        split = clips.draw(wanted_split(asked, before), before.classes if before else ())
     training, validation = _parts(recordings, clips, split)
     return Parts(training, validation, split=split)
 
