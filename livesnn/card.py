@@ -164,7 +164,7 @@ class ModelCard:
     )
     dataset: str = ""
     split: Split | None = None  # None: validation consists of clips of its own
-    accuracy: Accuracy | None = None  # on validation, which chose the epoch
+    accuracy: Accuracy | None = None  # on validation, which chose the epoch, if one was chosen
     test: Accuracy | None = None  # on the test part, where it has been measured and kept
     seeds: tuple[int, ...] = ()
     density: dict[str, float] = field(default_factory=dict)  # layer → mean spikes a neuron a step

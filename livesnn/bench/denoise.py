@@ -19,10 +19,10 @@ from livesnn.bench.spread import spread
 from livesnn.events import Events, Resolution
 from livesnn.events.denoise import DenoiseSpec, DenoiseState, denoise
 from livesnn.events.dvs_pixel import DvsPixels, DvsPixelSpec
-from livesnn.simulate.film import FRAME_US, Film
-from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, gesture_random
-from livesnn.simulate.motions import GESTURES, perform
-from livesnn.simulate.scene import Scatter, draw_scene, shapes_of
+from livesnn.simulate.film import Film
+from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, performance
+from livesnn.simulate.motions import GESTURES
+from livesnn.simulate.scene import Scatter, shapes_of
 
 NOISE_HZ = (0.3, 1.0, 5.0)
 """Shot noise a pixel: the most that simulated people's sensors have, a usual room, a dark one."""
@@ -50,13 +50,11 @@ def bench_denoise(repeats: int, *, people: int = 10, n_events: int = 5_000_000) 
 
 def _signal(gesture: str, seed: int) -> Events:
     """Return what a sensor without noise of its own sees of a person."""
-    rng = gesture_random("show", seed, gesture)
-    scene = draw_scene(rng, RESOLUTION)
-    quiet = replace(scene.pixel, leak_hz=0.0, noise_hz=0.0, hot_fraction=0.0)
-    scene = replace(scene, pixel=quiet, scatter=Scatter(0.0, 1.0), lamp=None)
-    times_us = np.arange(0, round(SECONDS * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)
-    limbs = perform(gesture, times_us / 1e6, rng)
-    events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs.part(1)), times_us[1:])
+    shown = performance(gesture, seed, SECONDS, use="show")
+    quiet = replace(shown.scene.pixel, leak_hz=0.0, noise_hz=0.0, hot_fraction=0.0)
+    scene = replace(shown.scene, pixel=quiet, scatter=Scatter(0.0, 1.0), lamp=None)
+    film = Film(scene, shown.limbs, shown.rng)
+    events = film.shoot(shapes_of(scene, shown.limbs.part(1)), shown.times_us[1:])
     return events[events["t"] >= WARM_UP_US]
 
 

@@ -119,10 +119,10 @@ class _Worker:
         theirs.close()
 
     def __call__(self, request: str, *arguments: object) -> Any:
-        self._connection.send((request, arguments))
         try:
+            self._connection.send((request, arguments))
             return self._connection.recv()
-        except EOFError as error:
+        except (EOFError, OSError) as error:  # BrokenPipeError, where it ended before
             self._process.join(10)
             name, code = self._process.name, self._process.exitcode
             raise LivesnnError(f"training with {name} ended with exit code {code}: see above") from error

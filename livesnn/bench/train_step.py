@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypedDict
@@ -17,11 +16,11 @@ from torch import Tensor
 
 from livesnn.bench.peer_networks import build_peer
 from livesnn.bench.peers import Peer
-from livesnn.infer.synops import mean_density
 from livesnn.snn.network import eval_mode
 from livesnn.snn.surrogate import Surrogate
 from livesnn.train.build import Network, build
 from livesnn.train.config import TrainConfig
+from livesnn.train.hybrid import hidden_density
 
 Weights = dict[str, npt.NDArray[np.generic]]
 
@@ -115,8 +114,7 @@ class Trainee:
                 outputs, _ = self._forward()
             return outputs, sum(spikes for spikes, _ in counts) / sum(neurons for _, neurons in counts)
         outputs, rates = self._forward()
-        card = replace(self.net.card, states=self.net.state_shapes())
-        return outputs, mean_density(rates.cpu().numpy(), card)
+        return outputs, hidden_density(rates, self.net).item()
 
     def _forward(self) -> tuple[Tensor, Tensor]:
         """Return outputs [T, B, K], and ours' mean output of each hidden layer; none of a peer's."""

@@ -75,7 +75,7 @@ def _recipe(arguments: list[str]) -> TrainConfig:
 
 
 def _accuracy(measured: Evaluation | Measured) -> str:
-    """Return how good a training's best epoch is, in words."""
+    """Return how good what a training ended with is, in words."""
     carried = getattr(measured, "accuracy_carried", None)
     more = f", {carried:.1%} with it carried" if carried is not None else ""
     return f"right on {measured.accuracy_reset:.1%} of {measured.n} validation clips, the state reset{more}"
@@ -90,7 +90,7 @@ _SPREAD = ("accuracy_reset", "accuracy_carried", "accuracy_recordings", "density
 
 def _spreads(measured: Sequence[object]) -> dict[str, dict[str, float]]:
     """Return mean and standard deviation of what was measured in each of several runs."""
-    known = [name for name in _SPREAD if getattr(measured[0], name, None) is not None]
+    known = [name for name in _SPREAD if all(getattr(run, name, None) is not None for run in measured)]
     columns = {name: [float(getattr(run, name)) for run in measured] for name in known}
     return {
         name: {"mean": statistics.mean(values), "sd": statistics.stdev(values), "n": len(values)}

@@ -33,16 +33,18 @@ System", CVPR)."""
 
 MIRRORED = {
     "right_hand_wave": "left_hand_wave",
+    "left_hand_wave": "right_hand_wave",
     "right_arm_clockwise": "left_arm_counter_clockwise",
+    "left_arm_counter_clockwise": "right_arm_clockwise",
     "right_arm_counter_clockwise": "left_arm_clockwise",
+    "left_arm_clockwise": "right_arm_counter_clockwise",
 }
-"""What a gesture becomes in a mirror, and that becomes what it was; all others stay what they are."""
+"""What a gesture becomes in a mirror; all others stay what they are."""
 
 
 def mirrored(gesture: str) -> str:
     """Return what a gesture becomes in a mirror."""
-    back = {there: here for here, there in MIRRORED.items()}
-    return MIRRORED.get(gesture, back.get(gesture, gesture))
+    return MIRRORED.get(gesture, gesture)
 
 
 IDLE, WALKING, NOBODY = "idle", "walking", "nobody"

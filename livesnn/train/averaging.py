@@ -18,18 +18,13 @@ from livesnn.snn import SpikingNetwork
 from livesnn.snn.lif import EAGER
 from livesnn.train.build import Network
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import Parts, Samples
-from livesnn.train.flags import flag
+from livesnn.train.datasets import Samples
 from livesnn.train.norms import MeasuredNorms
 from livesnn.train.run_folder import (
-    LAST,
-    has_clips,
     kept_epoch,
-    kept_epochs,
     load_best,
     load_checkpoint,
     load_weights_of_run,
-    recorded_config,
 )
 
 
@@ -64,69 +59,13 @@ def load_final(net: Network, run: Path, config: TrainConfig, training: Samples) 
     """
     if isinstance(net, SpikingNetwork):
         net.analog, net.kernels = False, EAGER  # compiled ones may be of another device
-    kept = _kept(run, config)
+    kept = [kept_epoch(run, epoch) for epoch in config.averaged]
     if not kept:
         load_best(net, run)
         return
     load_weights_of_run(net, mean_of(kept), kept[-1])
     norms = MeasuredNorms(training, config.seed, config.zero_share)
     norms.measure(net, config.epochs - 1, torch.device("cpu"))
-
-
-ALIKE = ("dataset", "network", "width", "widths", "strides", "sub_blocks", "init")
-"""What trainings have in common of whose weights a mean is taken: of other starts it is worth nothing."""
-
-
-def check_others(config: TrainConfig) -> None:
-    """Raise TrainError where the mean can't be of other trainings too, before this one begins."""
-    others = [other.resolve() for other in config.average_with]
-    if others and not config.averaged:
-        raise TrainError("--average-with is of --average-epochs: give 2 or more, or leave it out")
-    if len(set(others)) < len(others):
-        raise TrainError("--average-with has one run folder twice: give each once")
-    for other in config.average_with:
-        try:
-            _check_other(other, config)
-        except TrainError as error:
-            reason = str(error).replace("start again under another --name", "give another")
-            raise TrainError(f"--average-with {other}: {reason}") from error
-
-
-def check_same_clips(config: TrainConfig, parts: Parts) -> None:
-    """Raise TrainError where another training had other clips: validation's, maybe."""
-    for other in config.average_with:
-        if not has_clips(other, parts):
-            raise TrainError(
-                f"--average-with {other}: it was trained on other clips, maybe some of this one's validation: give "
-                "one of the same --data, --validation and, where that draws them, --seed"
-            )
-
-
-def _check_other(other: Path, config: TrainConfig) -> None:
-    if not (other / LAST).is_file():
-        raise TrainError("there is no training: give its run folder")
-    theirs = recorded_config(other)
-    if kept_epochs(other / LAST) < theirs.epochs or not theirs.averaged:
-        raise TrainError("it isn't finished, or was trained without --average-epochs: train it so")
-    if differing := [name for name in ALIKE if getattr(theirs, name) != getattr(config, name)]:
-        raise TrainError(f"it was trained with another {flag(differing[0])}: give one that is alike in that")
-    for kept in _kept_by(other):
-        load_checkpoint(kept)
-
-
-def seeds_of(config: TrainConfig) -> tuple[int, ...]:
-    """Return the seeds of the trainings that a model's weights are from."""
-    return (config.seed, *(recorded_config(other).seed for other in config.average_with))
-
-
-def _kept(run: Path, config: TrainConfig) -> list[Path]:
-    """Return the checkpoints that a model's weights are the mean of, of a run and the others; none: its best one."""
-    own = [kept_epoch(run, epoch) for epoch in config.averaged]
-    return [*(path for other in config.average_with for path in _kept_by(other)), *own]
-
-
-def _kept_by(run: Path) -> list[Path]:
-    return [kept_epoch(run, epoch) for epoch in recorded_config(run).averaged]
 
 
 def mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from livesnn.card import ModelCard, NetworkSpec, NeuronSpec, SliceRule
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import TrainError
 from livesnn.train.augmentation import Augmentation
 from livesnn.train.datasets import Name, data_set, mirrored_labels
 from livesnn.train.flags import OF_SOME_SETS, check_limits, flag
 from livesnn.train.networks import NETWORKS, NetworkName
-from livesnn.train.precision import Precision, fast_precision
+from livesnn.train.precision import Precision
 
 _WORDS = {2: "two", 4: "four"}
 
@@ -43,8 +43,6 @@ class TrainConfig:
     average_epochs: int = 1
     """The model has the mean weights of so many of the last epochs, its batch norms measured anew; 1: those of the
     best one on validation."""
-    average_with: tuple[Path, ...] = ()
-    """Run folders of finished trainings from the same --init on the same clips: the mean is of their epochs, too."""
     analog_epochs: int | None = None
     """The first of them in phase 1 of the hybrid method (no spikes); 0 trains with STBP alone. Default: half of them,
     by the best recipe at most 3; with --init none."""
@@ -142,7 +140,8 @@ class TrainConfig:
     validation: float = 0.1
     """Fraction of the training part kept for validation, by seed."""
     seed: int = 0
-    """Of the split, the weights, the order and the augmentation."""
+    """Of the split, the weights, the order and the augmentation. The split stays that of --init's model where that
+    was trained on the same data set."""
     gradient_clip: float = 1.0
     """Largest norm of the gradient; 0: no limit."""
     precision: Literal["auto", Precision] = "auto"
@@ -156,7 +155,8 @@ class TrainConfig:
     num_nodes: int = 1
     """Machines to share it between; start the same command on each, by torchrun or SLURM."""
     init: Path | None = None
-    """Model to start from, a shipped one's name or a folder; classes it doesn't know start afresh."""
+    """Model to start from, a shipped one's name or a folder; classes it doesn't know start afresh. Its network,
+    neuron and read-out are as it has them, where no other flag says otherwise."""
     teacher: Path | None = None
     """Run folder of a finished training on the same clips: what its network makes of each is learned, too. One
     of --network resnet18_stacked sees a window's frames at once."""
@@ -216,38 +216,6 @@ class TrainConfig:
         first = self.epochs - self.average_epochs + 1
         return range(first, self.epochs + 1) if self.average_epochs > 1 else range(0)
 
-    def completed(self) -> TrainConfig:
-        """Return this with what data set and network decide; raises TrainError for what doesn't go together."""
-        from livesnn.train.recipes import recipe  # which is made of this
-
-        window, known = data_set(self.dataset).INPUT.window, data_set(self.dataset).PROTOCOLS
-        self.mirrored(())
-        if self.burn_in % window:
-            raise TrainError(f"--burn-in {self.burn_in} isn't whole windows: give a multiple of {window}")
-        if self.protocol and self.protocol not in known:
-            hint = f"give one of {', '.join(known)}" if known != ("",) else "leave it out"
-            raise TrainError(f"{self.dataset} has no --protocol {self.protocol!r}: {hint}")
-        if self.cell_pixels and self.card(()).input.slice.delta_t_us is None:
-            raise TrainError(
-                "--cell-pixels scales frames of a fixed time, and these are of --n-events: leave it out"
-            )
-        half = self.epochs // 2 if self.recipe == "paper" else min(3, self.epochs // 2)
-        usual = 0 if self.init else half  # what is begun with spikes has no use for epochs without
-        analog = usual if self.analog_epochs is None else self.analog_epochs
-        if self.average_epochs > self.epochs - analog:
-            raise TrainError(
-                f"--average-epochs {self.average_epochs} are more than {self.epochs - analog} that spike: give fewer"
-            )
-        precision = fast_precision() if self.precision == "auto" else self.precision
-        filled = replace(self, protocol=self.protocol or known[0], analog_epochs=analog, precision=precision)
-        kind = NETWORKS[self.network]
-        if self.init and not kind.spiking:
-            raise TrainError(f"--network {self.network} starts from scratch: leave --init out")
-        default = recipe(self.recipe, self.network, self.dataset)
-        if given := [name for name in kind.refused if getattr(self, name) != getattr(default, name)]:
-            raise TrainError(f"{flag(given[0])} means nothing to {self.network}: leave it out")
-        return filled if kind.spiking else replace(filled, analog_epochs=0, burn_in=0, rate_weight=0.0)
-
     def mirrored(self, classes: tuple[str, ...]) -> list[int] | None:
         """Return each class's label in a mirror, where clips are mirrored; raises DataError where they can't be."""
         return mirrored_labels(self.dataset, classes) if self.augmentation.mirror else None
@@ -264,23 +232,28 @@ class TrainConfig:
         recipe = self.recipe if not network or self.recipe != "best" else ""
         return self.name or "-".join(part for part in (self.dataset, network, recipe) if part)
 
-    def card(self, classes: tuple[str, ...]) -> ModelCard:
-        """Return the card of the network to be trained."""
-        spec, sensor = data_set(self.dataset).INPUT, data_set(self.dataset).SENSOR
+    @property
+    def input(self) -> InputSpec:
+        """Return what the network is fed: what the data set has, but for what is said here."""
+        spec = data_set(self.dataset).INPUT
         if self.delta_t_us or self.n_events:
             spec = replace(spec, slice=SliceRule(self.delta_t_us, self.n_events))
         if self.cell_pixels:
             spec = replace(spec, cell_pixels=self.cell_pixels)
         if self.light_flicker:
             spec = replace(spec, without_flicker=self.light_flicker == "remove")
+        return spec
+
+    def card(self, classes: tuple[str, ...]) -> ModelCard:
+        """Return the card of the network to be trained."""
         return ModelCard(
             name=self.run_name,
             classes=classes,
-            input=spec,
+            input=self.input,
             network=self._spec(),
             neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
             readout=self.readout,
-            sensor=sensor,
+            sensor=data_set(self.dataset).SENSOR,
             dataset=self.dataset,
         )
 

@@ -28,7 +28,13 @@ def end_with_launcher() -> None:
         os.environ[LAUNCHER] = str(os.getpid())
         return
     parent = os.getppid()
-    if sys.platform != "linux" or os.environ.get(LAUNCHER) != str(parent):
+    if os.environ.get(LAUNCHER) == str(parent):
+        end_with(parent)
+
+
+def end_with(parent: int) -> None:
+    """End this process when the one that started it is killed, whose number is given; on Linux alone."""
+    if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it was killed in between

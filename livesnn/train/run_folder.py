@@ -119,14 +119,10 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
         raise TrainError(f"nothing to resume in {run}: it has no {LAST}; leave --resume out")
     kept = _recorded(record)
     # What an older version had no option for, it did as is usual.
-    usual = msgspec.json.decode(_as_json(TrainConfig()))
+    usual = msgspec.to_builtins(TrainConfig(), enc_hook=str)
     if kept.get("teacher") and config.teacher and Path(kept["teacher"]).resolve() == config.teacher.resolve():
         kept["teacher"] = str(config.teacher)
-    if [Path(each).resolve() for each in kept.get("average_with", ())] == [
-        p.resolve() for p in config.average_with
-    ]:
-        kept["average_with"] = [str(each) for each in config.average_with]
-    now, then = as_flags(msgspec.json.decode(_as_json(config))), as_flags(usual | kept)
+    now, then = as_flags(vars(replace(config, resume=False))), as_flags(usual | kept)
     if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
         flags = ", ".join(then.get(name, f"default (leave {name} out)") for name in other)
         longer = config.epochs > int(kept.get("epochs", config.epochs)) and (run / "model").exists()
@@ -150,8 +146,6 @@ def recorded_config(run: Path) -> TrainConfig:
     """Return the configuration that a training was begun with; raises TrainError where there is none."""
     try:
         kept = _recorded(run / CONFIG_FILE)
-        if kept.get("analog_ceiling", 0) is None:  # infinity has no number in JSON
-            kept["analog_ceiling"] = inf
         return msgspec.convert(kept, TrainConfig, dec_hook=lambda kind, value: kind(value))
     except OSError as error:
         raise TrainError(f"it is no run folder, with {CONFIG_FILE}, {BEST} and {LAST}") from error
@@ -164,6 +158,10 @@ def _recorded(record: Path) -> dict[str, Any]:
         kept = msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
         if "class_weights" in kept:  # what --balance was called until 2026-11
             kept["balance"] = "weights" if kept.pop("class_weights") else "none"
+        if not kept.get("average_with"):  # an option until 2026-11
+            kept.pop("average_with", None)
+        if kept.get("analog_ceiling", 0) is None:  # infinity has no number in JSON
+            kept["analog_ceiling"] = inf
         return kept
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from livesnn.card import ModelCard
+from livesnn.card import BY_TABLE, ModelCard, NetworkSpec
 from livesnn.errors import ModelError, TrainError
 from livesnn.infer import model_folder
+from livesnn.report import say
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.checkpoint import weights_of, with_weights
+from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import Parts
+from livesnn.train.flags import as_flags
+from livesnn.train.launched import shares_another
+from livesnn.train.recipes import recipe
 from livesnn.weights import Weights, load_weights
 
 HEAD = "classify."
@@ -32,6 +39,85 @@ def read_start(folder: Path) -> Start:
         return Start(file, *load_weights(file))
     except (ModelError, OSError) as error:
         raise TrainError(f"--init {folder}: {error}") from error
+
+
+def as_start(config: TrainConfig, start: Start | None) -> TrainConfig:
+    """Return the training with the model's network, neuron and read-out where it has its recipe's; and say so.
+
+    Raises
+    ------
+    TrainError
+        It is to have another network than the model. Neuron and read-out may be others.
+    """
+    if start is None:
+        return config
+    spec, neuron = start.card.network, start.card.neuron
+    if spec.kind != config.network:
+        raise TrainError(f"{start.card.name} is of --network {spec.kind}, not {config.network}: give that")
+    theirs = {name: getattr(spec, name) for name in ("widths", "strides", "sub_blocks", "final_pool", "norm")}
+    theirs |= {"alpha": neuron.alpha, "threshold": neuron.threshold, "reset": neuron.reset}
+    theirs["readout"] = start.card.readout
+    usual = recipe(config.recipe, config.network, config.dataset)
+    if config.width != usual.width or config.card(()).network.widths == spec.widths:
+        del theirs["widths"]
+    differ = {name: value for name, value in theirs.items() if value != getattr(config, name)}
+    taken = {name: value for name, value in differ.items() if getattr(config, name) == getattr(usual, name)}
+    if taken and not shares_another():
+        say(f"as {start.card.name} has it: {' '.join(as_flags(taken).values())}")
+    taking = replace(config, **taken)
+    _check_network(taking.card(()).network, start.card)
+    return taking
+
+
+def _check_network(ours: NetworkSpec, card: ModelCard) -> None:
+    """Raise TrainError where a network isn't the model's, in more than is of the training or the export alone."""
+    theirs = replace(card.network, dropout=ours.dropout, weight_bits=ours.weight_bits)
+    for name, value in asdict(theirs).items():
+        if value != (other := getattr(ours, name)):
+            raise TrainError(
+                f"--init: {card.name} has {name} {value}, not {other}: leave that out, or give a model of the same "
+                "network"
+            )
+
+
+def trained_before(start: Start | None, config: TrainConfig) -> ModelCard | None:
+    """Return the card of a model that was trained on the same data set: what it kept for validation stays so.
+
+    Raises
+    ------
+    TrainError
+        It was trained on another of the published splits: what it has learned would be validation's here, or test's.
+    """
+    if start is None or _set(start.card.dataset) != _set(config.dataset):
+        return None
+    theirs = start.card.split.protocol if start.card.split else config.protocol
+    if theirs != config.protocol and theirs != BY_TABLE:
+        raise TrainError(
+            f"{start.card.name} was trained on --protocol {theirs}, of which this one tests and validates with "
+            f"some: give --protocol {theirs}"
+        )
+    return start.card
+
+
+def _set(name: str) -> str:
+    """Return whose recordings a data set has: the sequences are all of the same digits."""
+    return "mnist" if name.startswith("mnist-") else name
+
+
+def say_kept(before: ModelCard | None, parts: Parts) -> None:
+    """Say where validation isn't as --seed and --validation would draw it; or can't be known to be new."""
+    if before is None or parts.split is None or parts.split.protocol == BY_TABLE:
+        return
+    if (theirs := before.split) is None:
+        say(
+            f"{before.name} doesn't say what it kept for validation: some of this one it may have been trained on"
+        )
+        return
+    kept, ours = {*theirs.groups, *theirs.clips}, {*parts.split.groups, *parts.split.clips}
+    if theirs.protocol == BY_TABLE or (kept and not kept & ours):
+        say(f"nothing that {before.name} kept for validation is here: these are taken for other recordings")
+    else:
+        say(f"validation stays what {before.name} kept for it: on all else it may have been trained")
 
 
 def start_from(net: SpikingNetwork, start: Start) -> None:
@@ -56,7 +142,7 @@ def _head(theirs: Weights, known: Sequence[str], fresh: Weights, wanted: Sequenc
     head = {name: array.copy() for name, array in fresh.items() if name.startswith(HEAD)}
     for name, rows in head.items():
         if name not in theirs or theirs[name].shape[1:] != rows.shape[1:]:
-            continue  # another network, which is refused for its other tensors, or this one
+            return {}  # another network or input, which is refused
         for row, label in enumerate(wanted):
             if label in known:
                 rows[row] = theirs[name][known.index(label)]

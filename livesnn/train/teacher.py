@@ -20,7 +20,7 @@ from livesnn.train.run_folder import LAST, has_clips, kept_epochs, recorded_conf
 
 
 class Teacher:
-    """The best epoch of a finished training, which may be of another network: knowledge distillation.
+    """What a finished training ended with (`load_final`), maybe of another network: knowledge distillation.
 
     Source: Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network"; at temperature 1, so that
     what is taught are probabilities. No nn.Module: checkpoints, the optimiser and DDP have nothing to do with it.
@@ -43,7 +43,10 @@ class Teacher:
         with _its_own(run):
             # Not compiled: that takes a minute, and it runs forward alone.
             self._net: Network = build(replace(config, compile=False), card.classes)
-            theirs, ours = (replace(of.input, cell_pixels=None) for of in (self._net.card, card))
+            # A network doesn't know how its counts were scaled or freed of flicker: `has_clips` does.
+            theirs, ours = (
+                replace(of.input, cell_pixels=None, without_flicker=False) for of in (self._net.card, card)
+            )
             if theirs != ours or not has_clips(run, parts):
                 raise TrainError(
                     "it was trained on other clips: give both trainings the same data, seed and frames"

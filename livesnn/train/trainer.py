@@ -23,7 +23,7 @@ from livesnn.errors import ModelError, StoppedError
 from livesnn.itself import own_commit
 from livesnn.report import say
 from livesnn.snn import SpikingNetwork
-from livesnn.train.averaging import KeepLastEpochs, check_others, check_same_clips, load_final, seeds_of
+from livesnn.train.averaging import KeepLastEpochs, load_final
 from livesnn.train.balance import class_weights
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.build import Network, build
@@ -37,6 +37,7 @@ from livesnn.train.launched import end_with_launcher
 from livesnn.train.loading import Loaders
 from livesnn.train.norms import MeasuredNorms
 from livesnn.train.progress import progress
+from livesnn.train.recipes import completed
 from livesnn.train.run_folder import (
     BEST,
     LAST,
@@ -46,7 +47,7 @@ from livesnn.train.run_folder import (
     kept_epochs,
     run_folder,
 )
-from livesnn.train.start import Start, read_start, start_from
+from livesnn.train.start import Start, as_start, read_start, say_kept, start_from, trained_before
 from livesnn.train.teacher import Teacher, read_teacher
 from livesnn.weights import load_weights
 
@@ -56,10 +57,10 @@ FEW_STEPS = 10
 
 @dataclass(frozen=True)
 class Trained:
-    """Where a training left its model, its best epoch on validation, and what is to be said of the recordings.
+    """Where a training left its model, how good that is on validation, and what is to be said of the recordings.
 
     ``skipped``, ``warnings``: see `Clips`. A baseline's ``folder`` is its run folder: it makes no model. ``network``:
-    with the best epoch's weights, in eval mode. ``unmeasured``: classes without a validation clip.
+    with its final weights (see `load_final`), in eval mode. ``unmeasured``: classes without a validation clip.
     """
 
     folder: Path
@@ -83,17 +84,17 @@ def train(config: TrainConfig) -> Trained | None:
         The data set isn't in its official layout.
     """
     end_with_launcher()
-    config = as_begun(config).completed()
-    check_run_folder(config)
+    config = completed(as_begun(config))
     start = read_start(config.init) if config.init else None
+    config = as_start(config, start)
+    check_run_folder(config)
     if config.teacher:
         read_teacher(config.teacher, config.balance)
-    check_others(config)
     commit = own_commit()
     fed = _fed_as(start, config)
-    parts = data_set(config.dataset).load_parts(fed)
+    before = trained_before(start, config)
+    parts = data_set(config.dataset).load_parts(fed, before)
     unmeasured = check_parts(parts)
-    check_same_clips(config, parts)
     loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
     net = build(fed, parts.training.classes)
@@ -109,6 +110,7 @@ def train(config: TrainConfig) -> Trained | None:
         trainer = _trainer(config, run, [*more, KeepLastEpochs(run, config.averaged)])
         if trainer.is_global_zero:
             announce(parts, len(loaders.batches()), start)
+            say_kept(before, parts)
         _fit(trainer, module, loaders, run, resume_from)
         if not trainer.is_global_zero:
             return None
@@ -243,7 +245,7 @@ def _finish(
         return Trained(run, measure_baseline(net, parts.validation), net, skipped, warnings)
     card = replace(
         net.card.trained_with(net.card.sensor or parts.validation.sensor),
-        seeds=seeds_of(config),
+        seeds=(config.seed,),
         commit=commit,
         command=shlex.join(["livesnn", *sys.argv[1:]]),
     )

@@ -17,7 +17,7 @@ from livesnn.train.averaging import KeepLastEpochs, load_final, mean_of
 from livesnn.train.build import build
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import data_set
-from livesnn.train.recipes import recipe
+from livesnn.train.recipes import completed, recipe
 from livesnn.train.run_folder import kept_epoch, load_checkpoint, recorded_config
 from livesnn.train.trainer import Trained, train
 from livesnn.weights import load_weights
@@ -69,50 +69,6 @@ def test_the_model_has_the_mean_of_the_last_epochs(averaged: Trained) -> None:
         half_way = (two[f"net.{name}"] + three[f"net.{name}"]) / 2
         np.testing.assert_allclose(made[name], half_way.numpy(), rtol=1e-5, atol=1e-7)
     assert any(not torch.equal(two[name], three[name]) for name in two)
-
-
-def test_another_training_s_epochs_can_be_in_the_mean(averaged: Trained, tmp_path: Path) -> None:
-    other = averaged.folder.parent
-    config = replace(
-        recorded_config(other), out=tmp_path, epochs=2, learning_rate=1e-3, average_with=(other,)
-    )
-    trained = train(config)
-    assert trained is not None
-    made, card = load_weights(trained.folder / "model.safetensors")
-    assert card.seeds == (0, 0)
-    run = trained.folder.parent
-    kept = [load_checkpoint(kept_epoch(*which)) for which in ((other, 2), (other, 3), (run, 1), (run, 2))]
-    for name in ("hidden.weight", "classify.bias"):
-        mean = sum(each[f"net.{name}"] for each in kept) / 4
-        np.testing.assert_allclose(made[name], np.asarray(mean), rtol=1e-5, atol=1e-7)
-    roundabout = other.parent / ".." / other.parent.name / other.name
-    assert train(replace(config, resume=True, average_with=(roundabout,))) is not None
-    with pytest.raises(
-        TrainError, match="it was trained on other clips, maybe some of this one's validation"
-    ):
-        train(replace(config, name="other", seed=7))
-
-
-def test_trainings_that_are_not_alike_or_kept_nothing_cannot_be_in_it(
-    averaged: Trained, tmp_path: Path
-) -> None:
-    config = replace(recorded_config(averaged.folder.parent), out=tmp_path / "runs")
-    other = averaged.folder.parent
-    unfinished, torn = (shutil.copytree(other, tmp_path / name) for name in ("unfinished", "torn"))
-    record = unfinished / "config.json"
-    record.write_text(record.read_text().replace('"epochs": 3', '"epochs": 4'))
-    (torn / "epoch-2.ckpt").write_bytes(b"")
-    for changes, says in (
-        ({"average_with": (tmp_path / "none",)}, r"--average-with .*none: there is no training"),
-        ({"average_with": (other,), "average_epochs": 1}, "is of --average-epochs: give 2 or more"),
-        ({"average_with": (other, other)}, "one run folder twice"),
-        ({"average_with": (other,), "width": 16}, "trained with another --width"),
-        ({"average_with": (unfinished,)}, "unfinished: it isn't finished, or was trained without"),
-        ({"average_with": (torn,)}, r"torn: .*epoch-2\.ckpt is damaged or not a checkpoint: give another"),
-    ):
-        with pytest.raises(TrainError, match=says):
-            train(replace(config, **changes))  # type: ignore[arg-type]
-    assert not (tmp_path / "runs").exists()
 
 
 def test_its_norms_are_measured_with_these_weights(averaged: Trained) -> None:
@@ -177,6 +133,6 @@ def test_a_training_that_was_killed_between_epochs_comes_to_the_same_mean(
 
 def test_more_epochs_than_spike_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match="--average-epochs 3 are more than 2 that spike"):
-        replace(TrainConfig(), epochs=4, analog_epochs=2, average_epochs=3).completed()
+        completed(replace(TrainConfig(), epochs=4, analog_epochs=2, average_epochs=3))
     assert list(replace(TrainConfig(), epochs=4, average_epochs=2).averaged) == [3, 4]
     assert list(replace(TrainConfig(), epochs=4).averaged) == []

@@ -19,7 +19,7 @@ from livesnn.train.datasets import data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.networks import NETWORKS, NetworkName
-from livesnn.train.recipes import RECIPES, recipe
+from livesnn.train.recipes import RECIPES, completed, recipe
 from livesnn.train.trainer import train
 from tests import trees
 
@@ -71,18 +71,18 @@ def test_a_recording_is_decided_by_all_its_clips() -> None:
 
 
 def test_a_baseline_has_no_analog_epochs_and_starts_from_scratch() -> None:
-    config = TrainConfig(dataset="ucf101", network="resnet18", epochs=5).completed()
+    config = completed(TrainConfig(dataset="ucf101", network="resnet18", epochs=5))
     assert (config.analog_epochs, config.burn_in, config.rate_weight) == (0, 0, 0)
     assert config.run_name == "ucf101-resnet18-0"
     with pytest.raises(TrainError, match="leave --init out"):
-        TrainConfig(dataset="ucf101", network="resnet18", init=Path("models/gestures")).completed()
+        completed(TrainConfig(dataset="ucf101", network="resnet18", init=Path("models/gestures")))
 
 
 def test_what_only_spikes_need_is_refused_of_a_baseline() -> None:
     with pytest.raises(TrainError, match="--width means nothing to resnet18"):
-        TrainConfig(dataset="ucf101", network="resnet18", width=32).completed()
+        completed(TrainConfig(dataset="ucf101", network="resnet18", width=32))
     with pytest.raises(TrainError, match="--alpha means nothing to cnn"):
-        replace(recipe("paper", "cnn", "mnist-seq1"), alpha=0.7).completed()
+        completed(replace(recipe("paper", "cnn", "mnist-seq1"), alpha=0.7))
     with pytest.raises(TrainError, match="--widths takes two numbers"):
         TrainConfig(network="conv_snn", widths=(1, 2, 3, 4))
 
@@ -150,8 +150,8 @@ def test_the_recipes_are_the_papers_for_each_network() -> None:
     conv_snn = recipe("paper", "conv_snn", "mnist-seq1")
     assert (conv_snn.batch, conv_snn.learning_rate, conv_snn.reset, conv_snn.width) == (20, 5e-4, False, 48)
     assert recipe("paper", "conv_lstm", "mnist-seq1").loss == "bce"
-    assert recipe("paper", "cnn", "mnist-seq1").completed().analog_epochs == 0
-    events = recipe("paper", "sts_resnet", "cifar10-dvs").completed()
+    assert completed(recipe("paper", "cnn", "mnist-seq1")).analog_epochs == 0
+    events = completed(recipe("paper", "sts_resnet", "cifar10-dvs"))
     assert (events.optimizer, events.loss, events.batch, events.alpha) == ("sgd", "bce", 10, 0.8)
     assert events.card(()).input.slice == SliceRule(n_events=1000)
     assert replace(events, delta_t_us=50_000).card(()).input.slice == SliceRule(delta_t_us=50_000)
@@ -192,5 +192,5 @@ def test_what_a_training_kept_for_validation_is_found_again_by_its_network_s_car
     assert trained is not None
     again = data_set("mnist-seq2").load_split(data, "validation", trained.network.card)
     assert np.array_equal(
-        again.frames, data_set("mnist-seq2").load_parts(config.completed()).validation.frames
+        again.frames, data_set("mnist-seq2").load_parts(completed(config)).validation.frames
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from livesnn.bench import Options, formats, measure
 from livesnn.bench.format_files import MADE_FILES, START_US, make_events
-from livesnn.bench.format_peers import PEERS, Columns, Peer, Sums
+from livesnn.bench.format_peers import PEERS, Columns, Peer, Sums, by_livesnn
 from livesnn.errors import LivesnnError
 from livesnn.events import Resolution
 from tests.reading import read
@@ -65,6 +66,30 @@ def test_who_reads_wrongly_or_not_at_all_is_named_and_not_timed(
     assert found["wrong"]["broken"] == "ValueError: it can't be read"
     assert found["mev_per_s"]["livesnn"]["n"] == 2
     assert not {"hasty", "broken"} & set(found["mev_per_s"])
+
+
+def test_who_crashes_while_it_is_timed_is_named_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Path] = []
+
+    def once(path: Path, format_name: str) -> Iterator[Columns]:
+        calls.append(path)
+        return by_livesnn(path, format_name) if len(calls) < 3 else _fail(path, format_name)
+
+    monkeypatch.setitem(PEERS, "once", Peer("numpy", once, ("dat",)))
+    monkeypatch.setattr(formats, "LibraryProcess", InThisProcess)
+    found = formats.measure_format("dat", MADE_FILES["dat"], tmp_path, 3, COUNT, peers=True)
+    assert found["wrong"]["once"] == "ValueError: it can't be read"
+    assert found["mev_per_s"]["livesnn"]["n"] == 3
+    assert "once" not in found["mev_per_s"]
+    assert len(calls) == 3
+
+
+def test_a_library_whose_process_is_gone_is_no_end_of_the_measurement() -> None:
+    with formats.LibraryProcess() as process:
+        for _ in range(2):
+            assert "BrokenProcessPool" in str(process.ask(os._exit, 1))  # type: ignore[arg-type]
 
 
 class InThisProcess(formats.LibraryProcess):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from livesnn.bench import Options, measure
-from livesnn.bench.train import CONFIG, CONTESTANTS, PEERS, bench_train
+from livesnn.bench.train import CONFIG, CONTESTANTS, PEERS, _Worker, bench_train
 from livesnn.errors import LivesnnError
 
 TINY = replace(CONFIG, width=8, batch=4, compile=False)
@@ -68,3 +69,10 @@ def test_a_peer_that_is_not_installed_is_asked_for(missing: str, monkeypatch: py
 def test_peers_are_of_training_alone() -> None:
     with pytest.raises(LivesnnError, match="bench train --peers"):
         measure(["slicer"], Options(repeats=1, peers=True))
+
+
+def test_a_framework_that_ended_before_it_was_asked_is_named() -> None:
+    with closing(_Worker("no such framework", TINY)) as worker:
+        worker._process.join()
+        with pytest.raises(LivesnnError, match="training with no such framework ended with exit code 1"):
+            worker("weights")

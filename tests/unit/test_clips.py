@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +130,26 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path / "file"))
     with pytest.raises(DataError, match="LIVESNN_CACHE"):
         cached("some", "settings", lambda: frames(2))
+
+
+def session_clips(*sessions: tuple[str, tuple[int, ...]]) -> Clips:
+    """Return two clips of each class in each session, of the classes nod, shake and wave."""
+    each = [(session, label, part) for session, labels in sessions for label in labels for part in range(2)]
+    names = tuple(f"{session}/{label}/{part}" for session, label, part in each)
+    return Clips(
+        np.zeros((len(each), 1, 1, 1, 1), np.uint8), np.array([label for _, label, _ in each]), names,
+        ("nod", "shake", "wave"), groups=tuple(session for session, _, _ in each),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_a_model_was_trained_on_is_not_kept_when_it_is_trained_on(seed: int) -> None:
+    monday = [(f"monday{n}", (0, 1)) for n in range(3)]
+    split = session_clips(*monday).draw(Split(0.3, 0))
+    tuesday = session_clips(*monday, *[(f"tuesday{n}", (0, 1, 2)) for n in range(3)])
+    drawn = tuesday.draw(replace(split, seed=seed), ("nod", "shake"))
+    assert drawn.groups == split.groups
+    assert drawn.clips == tuple(f"tuesday{n}/2/1" for n in range(3))  # a class that it doesn't know
+    alone = session_clips(*monday, *[(f"wave{n}", (2,)) for n in range(3)])
+    (kept,) = {*alone.draw(replace(split, seed=seed), ("nod", "shake")).groups} - {*split.groups}
+    assert kept.startswith("wave")

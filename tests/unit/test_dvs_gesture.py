@@ -16,6 +16,7 @@ from livesnn.infer import State
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import data_set, uncut_streams
+from livesnn.train.recipes import completed
 from livesnn.train.stream import evaluate_stream
 from tests import trees
 from tests.aedat3_writer import RESET, header, polarity, special
@@ -52,7 +53,7 @@ def test_what_is_missing_of_the_archive_is_said(tmp_path: Path) -> None:
     assert [finding.state for finding in findings] == ["complete", "missing", "damaged", "complete"]
     assert findings[0].what == "train: user01_led.aedat, 11 gestures"
     with pytest.raises(DataError, match=r"user02_led\.aedat"):
-        data_set("dvs-gesture").load_parts(TrainConfig(dataset="dvs-gesture", data=archive).completed())
+        data_set("dvs-gesture").load_parts(completed(TrainConfig(dataset="dvs-gesture", data=archive)))
 
 
 def test_a_model_of_other_data_is_measured_on_the_test_users_alone(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_uncut_recordings_are_judged_within_the_gestures_and_between_them(
     labels.write_text("\n".join(kept))
     if later_us:
         set_clock_after(labels.with_name("user24_led.aedat"), later_us)
-    card = TrainConfig(dataset="dvs-gesture", data=data, validation=0.3).completed().card(GESTURES)
+    card = completed(TrainConfig(dataset="dvs-gesture", data=data, validation=0.3)).card(GESTURES)
     model = _AlwaysRolling(replace(card, input=replace(card.input, window=2)))
     measured = evaluate_stream(model, uncut_streams("dvs-gesture", data, "test", model.card, 10, 0))
     assert measured.recall == {name: float(name == "arm_roll") for name in GESTURES if name != GESTURES[2]}
@@ -127,7 +128,7 @@ def test_uncut_recordings_are_judged_within_the_gestures_and_between_them(
 
 def test_the_uncut_recordings_of_validation_are_those_of_its_users(tmp_path: Path) -> None:
     data = trees.dvs_gesture(tmp_path)
-    config = TrainConfig(dataset="dvs-gesture", data=data, validation=0.3, seed=2).completed()
+    config = completed(TrainConfig(dataset="dvs-gesture", data=data, validation=0.3, seed=2))
     parts = data_set("dvs-gesture").load_parts(config)
     card = replace(config.card(GESTURES), split=parts.split)
     for split, clips in (("validation", parts.validation), ("train", parts.training)):

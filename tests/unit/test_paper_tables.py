@@ -39,7 +39,7 @@ from livesnn.train.build import build
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.sequences import classes_of
 from livesnn.train.norms import measure_norms
-from livesnn.train.recipes import RECIPES
+from livesnn.train.recipes import RECIPES, completed
 from livesnn.train.run_folder import BEST, LAST
 from tests import trees
 
@@ -99,7 +99,7 @@ def test_every_cell_is_a_training_that_its_command_line_repeats(table: TableName
     names = tuple(f"{method}:{column}" for method in ROWS[table] for column in COLUMNS[table])
     for cell in cells(table, budget, recipe, names[::3]):  # of every method and column some
         config = cell.config(0, Path("DIR"), Path("runs"))
-        config.completed()
+        completed(config)
         arguments = shlex.split(cell.trainings(1)[0])[2:]
         typed = tyro.cli(TrainConfig, args=arguments, default=_recipe(arguments))
         assert replace(typed, out=config.out, name=config.name) == config

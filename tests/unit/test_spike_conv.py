@@ -13,9 +13,10 @@ import livesnn.train.spike_conv as spike_conv_module
 from livesnn.snn.network import eval_mode
 from livesnn.train.build import build
 from livesnn.train.config import TrainConfig
+from livesnn.train.recipes import completed
 from livesnn.train.spike_conv import DENSEST, SpikeConv2d, convolve_spikes
 
-GESTURES = TrainConfig(dataset="gestures-sim", width=16).completed()
+GESTURES = completed(TrainConfig(dataset="gestures-sim", width=16))
 
 
 each_shape = pytest.mark.parametrize(

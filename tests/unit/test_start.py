@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
+from livesnn.card import BY_TABLE, InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule, Split
 from livesnn.errors import TrainError
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import save_network, weights_of
-from livesnn.train.start import read_start, start_from
+from livesnn.train.config import TrainConfig
+from livesnn.train.datasets import Parts
+from livesnn.train.datasets.clips import Clips
+from livesnn.train.recipes import completed
+from livesnn.train.start import Start, as_start, read_start, say_kept, start_from, trained_before
 
 CARD = ModelCard(
     name="tiny",
@@ -70,3 +74,88 @@ def test_another_network_is_refused_with_what_to_give(model: Path, classes: tupl
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"--init .* is not a model folder"):
         read_start(tmp_path)
+
+
+def test_only_a_model_of_the_same_recordings_has_a_split_to_keep(model: Path) -> None:
+    start = read_start(model)
+
+    def of(dataset: str, protocol: str = "") -> Start:
+        return start._replace(card=replace(start.card, dataset=dataset, split=Split(protocol=protocol)))
+
+    folder = completed(TrainConfig(dataset="folder"))
+    assert trained_before(None, folder) is None
+    assert trained_before(of("gestures-sim"), folder) is None
+    assert trained_before(of("folder"), folder) == of("folder").card
+    assert trained_before(of("folder", BY_TABLE), folder) is not None
+    digits = completed(TrainConfig(dataset="mnist-seq1"))
+    assert trained_before(of("mnist-seq2"), digits) is not None
+    videos = completed(TrainConfig(dataset="ucf101", protocol="split2"))
+    with pytest.raises(
+        TrainError, match=r"tiny was trained on --protocol split1, .*: give --protocol split1"
+    ):
+        trained_before(of("ucf101", "split1"), videos)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "said"),
+    [
+        (None, Split(), "tiny doesn't say what it kept for validation: some of this one it may have been"),
+        (Split(seed=1), Split(seed=1), "validation stays what tiny kept for it"),
+        (Split(groups=("ann",)), Split(groups=("ann", "bob")), "validation stays what tiny kept for it"),
+        (Split(groups=("ann",)), Split(groups=("bob",)), "are taken for other recordings"),
+        (Split(protocol=BY_TABLE), Split(groups=("bob",)), "are taken for other recordings"),
+        (Split(groups=("ann",)), Split(protocol=BY_TABLE), ""),
+        (None, None, ""),
+    ],
+)
+def test_what_becomes_of_validation_is_said(
+    theirs: Split | None, ours: Split | None, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = Clips(np.zeros((1, 1, 1, 1, 1), np.uint8), np.array([0]), ("x",), ("clap",))
+    say_kept(replace(CARD, split=theirs), Parts(clips, clips, split=ours))
+    heard = capsys.readouterr().err
+    assert said in heard if said else heard == ""
+
+
+def test_a_training_has_the_network_of_the_model_it_starts_from(capsys: pytest.CaptureFixture[str]) -> None:
+    objects = read_start(Path("objects"))
+    folder = completed(TrainConfig(dataset="folder", init=Path("objects")))
+    assert as_start(folder, objects) == replace(folder, final_pool=16)
+    assert capsys.readouterr().err == "as objects has it: --final-pool 16\n"
+    assert as_start(replace(folder, final_pool=16, alpha=0.7), objects).alpha == 0.7
+    assert as_start(folder, None) == folder
+    gestures = completed(TrainConfig(dataset="gestures-sim", init=Path("gestures"), dropout=0.0))
+    assert as_start(gestures, read_start(Path("gestures"))) == gestures
+
+
+def test_neuron_and_readout_are_the_model_s_too(model: Path) -> None:
+    start = read_start(model)
+    paper = replace(CARD, neuron=NeuronSpec(0.8, 1.0, reset=False), readout="spikes")
+    taking = as_start(TrainConfig(dataset="folder"), start._replace(card=paper))
+    assert taking.card(CARD.classes).neuron == paper.neuron
+    assert (taking.readout, taking.widths) == ("spikes", (8,) * 4)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"final_pool": 4}, r"tiny has final_pool 3, not 4: leave that out"),
+        ({"width": 16}, r"tiny has widths \(8, 8, 8, 8\), not \(16, 16, 16, 16\)"),
+        ({"network": "conv_snn", "width": 48}, "tiny is of --network sts_resnet, not conv_snn"),
+    ],
+)
+def test_another_network_that_is_asked_for_is_refused(
+    model: Path, flags: dict[str, object], said: str
+) -> None:
+    with pytest.raises(TrainError, match=said):
+        as_start(TrainConfig(dataset="folder", **flags), read_start(model))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"network": NetworkSpec(widths=(8,) * 4, final_pool=2)}, {"input": replace(CARD.input, width=64)}],
+)
+def test_a_head_that_looks_at_another_map_is_refused(model: Path, changes: dict[str, object]) -> None:
+    net = network(2, classes=("nod", "wave"), **changes)
+    with pytest.raises(TrainError, match=r"--init: .*classify\.weight.*of the same network and input"):
+        start_from(net, read_start(model))

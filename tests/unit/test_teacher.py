@@ -18,7 +18,7 @@ from livesnn.train.datasets import Parts, data_set
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import Batch
 from livesnn.train.networks import NetworkName
-from livesnn.train.recipes import recipe
+from livesnn.train.recipes import completed, recipe
 from livesnn.train.run_folder import recorded_config, run_folder
 from livesnn.train.teacher import Teacher, read_teacher
 from livesnn.train.trainer import Trained, train
@@ -50,7 +50,7 @@ def clips() -> torch.Tensor:
 
 
 def parts_of(config: TrainConfig) -> Parts:
-    return data_set(config.dataset).load_parts(config.completed())
+    return data_set(config.dataset).load_parts(completed(config))
 
 
 def test_its_outputs_are_those_of_its_best_epoch(taught_by: Trained) -> None:
@@ -77,7 +77,7 @@ def test_its_share_of_the_targets_is_as_given(tmp_path: Path) -> None:
 def test_where_all_targets_are_its_labels_change_nothing(taught_by: Trained, network: NetworkName) -> None:
     config = replace(pupil(taught_by, network), width=4, teacher_share=1.0, rate_weight=0.0)
     parts = parts_of(config)
-    net = build(config.completed(), parts.training.classes)
+    net = build(completed(config), parts.training.classes)
     net.eval()  # no dropout, and norms that stay
     fit = HybridModule(net, config, 1, None, Teacher(taught_by.folder, net.card, parts))
     fit.trainer = lightning.Trainer(logger=False, enable_checkpointing=False)
@@ -149,6 +149,15 @@ def test_a_teacher_of_other_clips_or_frames_is_refused(taught_by: Trained) -> No
         Teacher(taught_by.folder, card, parts_of(replace(config, seed=1)))
     with pytest.raises(TrainError, match=r"--teacher .*: it was trained on other clips"):
         Teacher(taught_by.folder, replace(card, input=replace(card.input, scale=2.0)), parts)
+
+
+def test_a_teacher_s_frames_may_be_freed_of_flicker_or_scaled_otherwise_by_default(
+    taught_by: Trained,
+) -> None:
+    config = pupil(taught_by)
+    card = config.card(taught_by.network.card.classes)
+    as_init_has_it = replace(card, input=replace(card.input, cell_pixels=4.0, without_flicker=True))
+    Teacher(taught_by.folder, as_init_has_it, parts_of(config))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -12,9 +12,11 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from livesnn.card import Accuracy, InputSpec, SliceRule
+from livesnn.cli.lab import _spreads
 from livesnn.errors import DataError, TrainError
 from livesnn.infer import State, load_model
 from livesnn.snn import build_network
+from livesnn.snn.checkpoint import save_network
 from livesnn.train import trainer
 from livesnn.train.augment import augment, mirror
 from livesnn.train.augmentation import STILL, Augmentation
@@ -22,14 +24,14 @@ from livesnn.train.balance import class_weights
 from livesnn.train.build import build
 from livesnn.train.checkpoints import WholeFiles
 from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import Parts
+from livesnn.train.datasets import Parts, data_set
 from livesnn.train.datasets.clips import Clips, Stack, clip_random, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
 from livesnn.train.folder import keep_test, write_model_folder
 from livesnn.train.hybrid import HybridModule, hidden_density
 from livesnn.train.loading import Batch, EpochBatches
-from livesnn.train.recipes import RECIPES
+from livesnn.train.recipes import RECIPES, completed
 from livesnn.train.run_folder import as_begun, keep_clips, recorded_config, run_folder
 from livesnn.train.start import Start, read_start
 from livesnn.train.trainer import _Best, _fed_as, announce
@@ -211,9 +213,9 @@ def test_adjusted_logits_are_as_of_equal_shares() -> None:
 
 def test_one_epoch_is_a_spiking_one_whatever_the_recipe() -> None:
     for recipe in RECIPES.values():
-        assert replace(recipe, epochs=1).completed().analog_epochs == 0
-    assert RECIPES["best"].completed().analog_epochs == 3
-    assert RECIPES["paper"].completed().analog_epochs == 50
+        assert completed(replace(recipe, epochs=1)).analog_epochs == 0
+    assert completed(RECIPES["best"]).analog_epochs == 3
+    assert completed(RECIPES["paper"]).analog_epochs == 50
 
 
 @pytest.mark.parametrize(
@@ -231,16 +233,16 @@ def test_bf16_is_for_processors_that_multiply_it(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
-    assert TrainConfig().completed().precision == precision
+    assert completed(TrainConfig()).precision == precision
     given = "32-true" if precision == "bf16-mixed" else "bf16-mixed"
-    assert TrainConfig(precision=given).completed().precision == given
+    assert completed(TrainConfig(precision=given)).precision == given
 
 
 def test_bf16_is_for_gpus_that_multiply_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     for known, precision in ((True, "bf16-mixed"), (False, "32-true")):
         monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda known=known, **_: known)
-        assert TrainConfig().completed().precision == precision
+        assert completed(TrainConfig()).precision == precision
 
 
 def test_the_burn_in_gives_the_state_that_other_clips_leave() -> None:
@@ -444,6 +446,27 @@ def test_a_run_from_before_balance_had_that_name_goes_on(tmp_path: Path) -> None
         assert resume_from == run / "last.ckpt"
 
 
+def test_a_run_from_before_an_option_went_goes_on(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), out=tmp_path, name="older")
+    with run_folder(config) as (run, _):
+        keep_empty_checkpoints(run)
+    record = run / "config.json"
+    record.write_text(record.read_text().replace('"seed"', '"average_with": [],"seed"'))
+    with run_folder(replace(config, resume=True)) as (_, resume_from):
+        assert resume_from == run / "last.ckpt"
+
+
+def test_a_run_without_an_upper_bound_goes_on_and_names_it(tmp_path: Path) -> None:
+    config = replace(TrainConfig(), out=tmp_path, name="unbounded", analog_ceiling=float("inf"))
+    with run_folder(config) as (run, _):
+        keep_empty_checkpoints(run)
+    with run_folder(replace(config, resume=True)) as (_, resume_from):
+        assert resume_from == run / "last.ckpt"
+    bounded = replace(config, resume=True, analog_ceiling=1.0)
+    with pytest.raises(TrainError, match=r"resume with its --analog-ceiling inf$"), run_folder(bounded):
+        pass
+
+
 def test_a_run_whose_best_epoch_is_damaged_is_not_trained_on(tmp_path: Path) -> None:
     config = replace(TrainConfig(), out=tmp_path, name="torn")
     with run_folder(config) as (run, _):
@@ -507,9 +530,30 @@ def test_norms_are_measured_as_clips_begin_in_training(
         assert shares == [share]
 
 
+def test_no_run_validates_on_what_the_model_it_starts_from_was_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainConfig(
+        dataset="mnist-seq2", data=trees.mnist(tmp_path / "data"), out=tmp_path / "runs", digits=40, width=8,
+        compile=False, validation=0.5, init=tmp_path / "before", runs=2,
+    )  # fmt: skip
+    begun = data_set("mnist-seq2").load_parts(completed(replace(config, seed=5)))
+    net = build_network(replace(config.card(begun.training.classes), split=begun.split))
+    (tmp_path / "before").mkdir()
+    save_network(net, tmp_path / "before" / "model.safetensors", replace(net.card, states=net.state_shapes()))
+    kept: list[Parts] = []
+    monkeypatch.setattr(trainer, "_trainer", lambda *given: Idle())
+    monkeypatch.setattr(trainer, "keep_clips", lambda run, parts, resumed: kept.append(parts))
+    assert trainer.train_all(config) == []
+    assert len(kept) == 2
+    for parts in kept:
+        assert np.array_equal(parts.validation.frames, begun.validation.frames)
+        assert parts.split == begun.split
+
+
 def test_more_simulated_digits_than_there_are_is_refused() -> None:
     with pytest.raises(TrainError, match="--simulated 500 are more than --simulated-pool 40"):
-        TrainConfig(dataset="nmnist", simulated=500, simulated_pool=40).completed()
+        completed(TrainConfig(dataset="nmnist", simulated=500, simulated_pool=40))
 
 
 def test_a_damaged_checkpoint_is_not_resumed(tmp_path: Path) -> None:
@@ -573,17 +617,17 @@ def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_r
 
 
 def test_a_training_from_a_model_has_spikes_from_the_beginning() -> None:
-    assert TrainConfig().completed().analog_epochs == 3
-    assert TrainConfig(init=Path("models/gestures")).completed().analog_epochs == 0
-    assert TrainConfig(init=Path("models/gestures"), analog_epochs=2).completed().analog_epochs == 2
+    assert completed(TrainConfig()).analog_epochs == 3
+    assert completed(TrainConfig(init=Path("models/gestures"))).analog_epochs == 0
+    assert completed(TrainConfig(init=Path("models/gestures"), analog_epochs=2)).analog_epochs == 2
 
 
 def test_scaling_by_area_is_refused_where_a_frame_has_no_fixed_time() -> None:
     words = "--cell-pixels scales frames of a fixed time, and these are of --n-events"
     with pytest.raises(TrainError, match=words):
-        TrainConfig(dataset="folder", cell_pixels=4.0, n_events=2000).completed()
+        completed(TrainConfig(dataset="folder", cell_pixels=4.0, n_events=2000))
     with pytest.raises(TrainError, match=words):
-        TrainConfig(dataset="cifar10-dvs", cell_pixels=4.0).completed()
+        completed(TrainConfig(dataset="cifar10-dvs", cell_pixels=4.0))
     counted = TrainConfig(dataset="folder", n_events=2000, init=Path("gestures"))
     assert _fed_as(read_start(Path("gestures")), counted).cell_pixels is None
 
@@ -675,3 +719,14 @@ def test_a_light_s_flicker_is_removed_as_it_is_said_or_as_the_model_that_is_star
 def test_videos_have_no_flicker_of_events_to_remove() -> None:
     with pytest.raises(TrainError, match=r"--light-flicker is of nmnist, .* not of ucf101: leave it out"):
         TrainConfig(dataset="ucf101", light_flicker="remove")
+
+
+def test_what_not_every_run_has_measured_has_no_mean() -> None:
+    @dataclass
+    class Run:
+        accuracy_reset: float
+        accuracy_recordings: float | None
+
+    spreads = _spreads([Run(0.5, 0.25), Run(0.75, None)])
+    assert spreads.keys() == {"accuracy_reset"}
+    assert spreads["accuracy_reset"]["mean"] == 0.625

@@ -27,6 +27,7 @@ from livesnn.train.build import Network, build
 from livesnn.train.datasets import data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.sequences import classes_of
+from livesnn.train.recipes import completed
 from livesnn.train.run_folder import BEST, load_best
 
 FOLLOWING = {"cnn_lstm_small": "lstm", "conv_snn": "hidden"}
@@ -92,7 +93,7 @@ def measure_feature_maps(folders: Folders) -> FeatureMaps:
 
 
 def _trained(cell: Cell, folders: Folders) -> Network:
-    config = replace(cell.config(0, folders.data, folders.runs).completed(), compile=False)
+    config = replace(completed(cell.config(0, folders.data, folders.runs)), compile=False)
     net = build(config, classes_of(config.dataset))
     load_best(net, _run(cell, folders))
     return net

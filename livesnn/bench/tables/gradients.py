@@ -19,7 +19,7 @@ from livesnn.train.build import build
 from livesnn.train.datasets import data_set
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.norms import measure_norms
-from livesnn.train.recipes import RECIPES, recipe
+from livesnn.train.recipes import RECIPES, completed, recipe
 from livesnn.train.switch import measure_switch
 
 DATASET: Literal["mnist-seq2"] = "mnist-seq2"
@@ -57,7 +57,7 @@ def measure_gradients(folders: Folders) -> Gradients:
         for seed in range(SEEDS):
             config = recipe(name, "sts_resnet", DATASET)  # type: ignore[arg-type]
             config = replace(config, data=folders.data, seed=seed, compile=False, digits=1000)
-            validation = data_set(DATASET).load_parts(config.completed()).validation.shuffled(seed)
+            validation = data_set(DATASET).load_parts(completed(config)).validation.shuffled(seed)
             torch.manual_seed(seed)
             net = build(config, validation.classes)
             assert isinstance(net, SpikingNetwork)

@@ -71,7 +71,7 @@ def _table1(records: Records) -> str:
         [
             "Accuracy on MNIST's test digits, %; the paper's figure in brackets.",
             _markdown(head, rows),
-            _markdown(["method", "parameters", "MOps a clip", "million SynOps a clip"], sizes),
+            _markdown(["method", "parameters", "MOps a clip", "million effective MACs a clip"], sizes),
         ]
     )
 

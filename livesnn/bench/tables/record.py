@@ -22,7 +22,7 @@ Count = Annotated[int, Meta(ge=0)]
 
 @dataclass(frozen=True)
 class Run:
-    """One training, and its best epoch on the test part (or what the record's `split` says). Fractions 0..1.
+    """One training, and what it ended with on the test part (or what the record's `split` says). Fractions 0..1.
 
     ``accuracy``: one decision a clip, from zero state; ``accuracy_carried``: as one stream, of spiking networks;
     ``accuracy_recordings``: one decision a recording or video, where clips are parts of such and those count.

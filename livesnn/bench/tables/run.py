@@ -29,6 +29,7 @@ from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.loading import Batch, Drawn, Loaders
+from livesnn.train.recipes import completed
 from livesnn.train.run_folder import LAST, kept_epochs, logged
 from livesnn.train.trainer import train
 
@@ -95,7 +96,7 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
 
 def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
     """Return the record before any training: what the cell is, its size and the time of a step."""
-    config = cell.config(0, folders.data, folders.runs).completed()
+    config = completed(cell.config(0, folders.data, folders.runs))
     parts = data_set(config.dataset).load_parts(config)
     torch.manual_seed(config.seed)
     net = build(config, parts.training.classes)
@@ -126,7 +127,7 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
 
 def _check_data(cell: Cell, folders: Folders) -> None:
     """Raise DataError where the data aren't what the column means; they may have changed since the last training."""
-    config = cell.config(0, folders.data, folders.runs).completed()
+    config = completed(cell.config(0, folders.data, folders.runs))
     if cell.where.split == "test" and cell.budget != "small":
         _check_whole(cell, config.data)
     if cell.where.clips is None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # the command line needs the names at once
     from livesnn.card import InputSpec, ModelCard, Split
     from livesnn.events import EventSource
     from livesnn.simulate.gestures import Segment
-    from livesnn.train.config import TrainConfig
+    from livesnn.train.datasets.asked import Asked
     from livesnn.train.datasets.clips import Clips, Frames, Index
 
 MOST_MINUTES = 1440
@@ -94,9 +94,12 @@ def check_parts(parts: Parts) -> tuple[str, ...]:
 
 
 class Finding(NamedTuple):
-    """One line of `livesnn data check`; ``there`` of ``official`` files, where they are counted."""
+    """One line of `livesnn data check`; ``there`` of ``official`` files, where they are counted.
 
-    state: Literal["complete", "incomplete", "missing", "damaged"]
+    "unusable" is what a training leaves out though nothing is wrong with it: too short, or no recording.
+    """
+
+    state: Literal["complete", "incomplete", "missing", "unusable", "damaged"]
     what: str
     there: int | None = None
     official: int | None = None
@@ -152,8 +155,11 @@ class DataSet(Protocol):
         """What a class becomes in a mirror, where it becomes another; None: what a mirror shows is of no class."""
         ...
 
-    def load_parts(self, config: TrainConfig) -> Parts:
-        """Read, or simulate, what ``config`` trains on; raises DataError when it isn't in its official layout."""
+    def load_parts(self, asked: Asked, before: ModelCard | None = None) -> Parts:
+        """Read, or simulate, what ``asked`` trains on; raises DataError when it isn't in its official layout.
+
+        ``before``: of a model of the same data set that is trained on: what was kept from its training stays kept.
+        """
         ...
 
     def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -184,8 +190,7 @@ def mirrored_labels(name: str, classes: Sequence[str]) -> list[int]:
         raise DataError(
             f"a mirrored clip of {name} may be of no class, or of another: leave --augmentation.mirror out"
         )
-    both = {**swaps, **{image: label for label, image in swaps.items()}}
-    return [classes.index(both.get(label, label)) for label in classes]
+    return [classes.index(swaps.get(label, label)) for label in classes]
 
 
 def uncut_streams(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,11 +13,9 @@ from livesnn.errors import DataError, LivesnnError
 from livesnn.events import Resolution
 from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
-from livesnn.train.datasets.clips import Clips, Index, check_drawn, stratified_split
+from livesnn.train.datasets.asked import Asked
+from livesnn.train.datasets.clips import Clips, Index, check_drawn, stratified_split, wanted_split
 from livesnn.train.datasets.recorded import Recording, load_recordings
-
-if TYPE_CHECKING:
-    from livesnn.train.config import TrainConfig
 
 INPUT = InputSpec(128, 128, SliceRule(n_events=1000), count_max=4, scale=0.5)
 SENSOR = Resolution(128, 128)
@@ -32,14 +30,15 @@ WINDOWS = 3
 """Of a recording's some twenty, evenly spread."""
 
 
-def load_parts(config: TrainConfig) -> Parts:
+def load_parts(asked: Asked, before: ModelCard | None = None) -> Parts:
     """Return the training part of a protocol, a fraction of each class's recordings kept for validation by seed."""
-    most = config.windows or WINDOWS
-    recordings = _of(find_recordings(config.data), config.protocol, test=False)
-    drawn_from = len(recordings)
-    split = Split(config.validation, config.seed, config.protocol, windows=most, drawn_from=drawn_from)
+    most = asked.windows or WINDOWS
+    recordings = _of(find_recordings(asked.data), asked.protocol, test=False)
+    split = wanted_split(asked, before)
+    check_drawn(split, len(recordings), "leave --init out")
+    split = replace(split, windows=most, drawn_from=len(recordings))
     training, validation = _halves(recordings, split)
-    spec = config.card(()).input
+    spec = asked.input
     return Parts(_load(training, spec, most), _load(validation, spec, most), split=split)
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import Split
+from livesnn.card import ModelCard, Split
 from livesnn.errors import DataError
+from livesnn.train.datasets.asked import Asked
 
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
@@ -138,14 +139,24 @@ class Clips:
             groups=tuple(self.groups[i] for i in index) if self.groups else (),
         )
 
-    def draw(self, split: Split) -> Split:
-        """Return a split that names the groups it keeps, and the clips of classes without one: see `Split`."""
-        if split.groups or split.clips:
+    def draw(self, split: Split, known: Sequence[str] = ()) -> Split:
+        """Return a split that names the groups it keeps, and the clips of classes without one: see `Split`.
+
+        To what a split names already nothing is added, but of classes beside the ``known`` ones of a model that is
+        trained on: any other group or clip it may have been trained on before.
+        """
+        named = bool(split.groups or split.clips)
+        if named and not known:
             return split
-        groups = kept_groups(self.groups, self.labels, split.fraction, split.seed)
-        seen = np.isin(self.labels, self.labels[np.isin(self.groups, groups)])
-        last = last_of_each(self.groups, self.labels, split.fraction) & ~seen
-        return replace(split, groups=groups, clips=tuple(self.names[i] for i in np.flatnonzero(last)))
+        old = np.array([named and self.classes[label] in known for label in self.labels.tolist()], bool)
+        fresh = np.flatnonzero(~np.isin(self.groups, np.array(self.groups)[old]))
+        free = [self.groups[i] for i in fresh]
+        groups = split.groups + kept_groups(free, self.labels[fresh], split.fraction, split.seed)
+        kept = np.isin(self.groups, groups) | np.isin(self.names, split.clips)
+        last = last_of_each(self.groups, self.labels, split.fraction)
+        last &= ~old & ~np.isin(self.labels, self.labels[kept])
+        clips = split.clips + tuple(self.names[i] for i in np.flatnonzero(last))
+        return replace(split, groups=tuple(sorted(set(groups))), clips=clips)
 
     def split_by_group(self, split: Split) -> tuple[Clips, Clips]:
         """Return (training, validation), which says among its `skipped` what was kept and isn't there."""
@@ -161,6 +172,14 @@ class Clips:
         return self.subset(np.random.default_rng([seed, 0xCA44]).permutation(len(self)))
 
 
+def wanted_split(asked: Asked, before: ModelCard | None) -> Split:
+    """Return how validation is to be kept: as in the training of the model ``before``, or else by seed."""
+    split = Split(asked.validation, asked.seed, asked.protocol, windows=asked.windows)
+    if before is None or before.split is None:
+        return split
+    return replace(before.split, protocol=split.protocol, windows=split.windows)
+
+
 def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, Index]:
     """Return indices (train, validation), both sorted: ``fraction`` of each class goes to validation, by ``seed``."""
     rng = np.random.default_rng([seed, 0x5411])
@@ -172,12 +191,12 @@ def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, 
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def check_drawn(split: Split, there: int) -> None:
+def check_drawn(split: Split, there: int, otherwise: str = "add --split test") -> None:
     """Raise DataError where a split was drawn from another number of recordings than are there."""
     if split.drawn_from not in (None, there):
         raise DataError(
             f"validation was drawn from {split.drawn_from:,} recordings, and {there:,} are there, of which the same "
-            "draw keeps others: give --data with those it was, or add --split test"
+            f"draw keeps others: give --data with those it was, or {otherwise}"
         )
 
 

@@ -21,7 +21,8 @@ from livesnn.events.recording import open_recording
 from livesnn.simulate.gestures import Segment as Performed
 from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
-from livesnn.train.datasets.clips import Clips, Frames, kept_groups
+from livesnn.train.datasets.asked import Asked
+from livesnn.train.datasets.clips import Clips, Frames, kept_groups, wanted_split
 from livesnn.train.datasets.dvs_gesture_archive import (
     SENSOR,
     Part,
@@ -38,7 +39,6 @@ from livesnn.train.datasets.recorded import Recording, load_recordings, windows_
 
 if TYPE_CHECKING:
     from livesnn.card import InputSpec
-    from livesnn.train.config import TrainConfig
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 TAKES = "DvsGesture.tar.gz from ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8, unpacked in {data}"
@@ -46,12 +46,11 @@ PROTOCOLS = ("archive", "npy")
 COPIES = {"train": "ibmGestureTrain", "test": "ibmGestureTest"}
 
 
-def load_parts(config: TrainConfig) -> Parts:
+def load_parts(asked: Asked, before: ModelCard | None = None) -> Parts:
     """Return the segments of the training users, some of these users kept for validation by seed."""
-    recordings = find_recordings(config.data, config.protocol, "train")
-    clips = _load(recordings, config.card(()).input, config.windows)
-    split = Split(config.validation, config.seed, config.protocol, windows=config.windows)
-    split = clips.draw(split)
+    recordings = find_recordings(asked.data, asked.protocol, "train")
+    clips = _load(recordings, asked.input, asked.windows)
+    split = clips.draw(wanted_split(asked, before), GESTURES if before else ())
     training, validation = clips.split_by_group(split)
     return Parts(training, validation, split=split)
 

@@ -19,22 +19,21 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events import TIME_LIMIT_US
+from livesnn.events.formats import FORMATS
 from livesnn.events.labels import COLUMNS, SUFFIX, Row, read_table
 from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
-from livesnn.train.datasets.clips import Clips
+from livesnn.train.datasets.asked import Asked
+from livesnn.train.datasets.clips import Clips, wanted_split
 from livesnn.train.datasets.folder_streams import labelled_streams, whole_side
-from livesnn.train.datasets.recorded import Recording, as_opened, load_recordings
-
-if TYPE_CHECKING:
-    from livesnn.train.config import TrainConfig
+from livesnn.train.datasets.recorded import Recording, as_opened, left_out, load_recordings
 
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True)
 SENSOR = None
@@ -46,17 +45,22 @@ TEST = "test"
 HIDDEN = (".", "_")
 
 
-def load_parts(config: TrainConfig) -> Parts:
+def load_parts(asked: Asked, before: ModelCard | None = None) -> Parts:
     """Return what is for training and for validation: all sessions but a fraction by seed, unless a table says."""
-    recordings, classes = find_recordings(config.data)
+    recordings, classes = find_recordings(asked.data)
     recordings = [recording for recording in recordings if recording.use != "test"]
-    clips = _load(recordings, classes, config.card(()).input, config.windows)
-    by_table = any(recording.use for recording in recordings)
-    split = Split(config.validation, config.seed, BY_TABLE if by_table else "", windows=config.windows)
-    if not by_table:
-        split = clips.draw(split)
+    clips = _load(recordings, classes, asked.input, asked.windows)
+    if any(recording.use for recording in recordings):
+        split = Split(asked.validation, asked.seed, BY_TABLE, windows=asked.windows)
+    else:
+        before = before if before and _has_kept(clips, before.split) else None  # else it is of another folder
+        split = clips.draw(wanted_split(asked, before), before.classes if before else ())
     training, validation = _parts(recordings, clips, split)
     return Parts(training, validation, split=split)
+
+
+def _has_kept(clips: Clips, split: Split | None) -> bool:
+    return split is not None and bool({*split.groups} & {*clips.groups} or {*split.clips} & {*clips.names})
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -119,21 +123,28 @@ def _test_part(
 
 
 def check(data: Path) -> list[Finding]:
-    """Say how many recordings each class has, and what can't be read or is damaged."""
-    recordings, classes = find_recordings(data)
+    """Say how many recordings each class has, those to test on too, and what is too short, unknown or damaged."""
+    findings = _check(*find_recordings(data))
+    if (data / TEST).is_dir():
+        findings += _check(*find_recordings(data / TEST), f"{TEST}/")
+    return findings
+
+
+def _check(recordings: list[Recording], classes: tuple[str, ...], before: str = "") -> list[Finding]:
     findings = []
     for path in dict.fromkeys(recording.path for recording in recordings):
         with suppress(LivesnnError), open_source(str(path)) as source:
             findings += [Finding("damaged", f"{path}: {line}") for line in source.warnings]
-    try:
-        unusable = load_recordings("folder", recordings, classes, INPUT).skipped
-    except DataError as error:
-        unusable = (str(error),)
-    findings += [Finding("damaged", line) for line in unusable]
+    # A text that is no table of events is somebody's notes.
+    suffixes = {suffix for known in FORMATS if known.name != "csv" for suffix in known.suffixes}
+    for recording, why, unread in left_out("folder", recordings, INPUT):
+        damaged = unread and recording.path.suffix.lower() in suffixes
+        findings.append(Finding("damaged" if damaged else "unusable", f"{before}{recording.name}: {why}"))
     for label, name in enumerate(classes):
         of_class = [recording for recording in recordings if recording.label == label]
         sessions = len({recording.group for recording in of_class})
-        findings.append(Finding("complete", f"{name}: {len(of_class)} recordings of {sessions} sessions"))
+        counts = f"{len(of_class)} recordings of {sessions} sessions"
+        findings.append(Finding("complete", f"{before}{name}: {counts}"))
     return findings
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,13 +15,11 @@ from livesnn.simulate.clips import LAMP_SHARE, POSE_S, clip_frames
 from livesnn.simulate.gestures import RESOLUTION, VERSION, WARM_UP_US, Use
 from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES, IDLE, MIRRORED, NOBODY, NOTHING, WALKING
-from livesnn.threads import usable_processors
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
-from livesnn.train.datasets.cache import cache_file, cached, tracked
+from livesnn.train.datasets.asked import Asked
+from livesnn.train.datasets.cache import cache_file, cached
 from livesnn.train.datasets.clips import Clips, Frames
-
-if TYPE_CHECKING:
-    from livesnn.train.config import TrainConfig
+from livesnn.train.datasets.processes import in_processes
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 SENSOR = RESOLUTION
@@ -58,16 +54,16 @@ _CHUNK = 200  # clips a cache file: what an interrupted simulation may lose
 _Clip = tuple[str, int]  # gesture and seed
 
 
-def load_parts(config: TrainConfig) -> Parts:
-    """Return ``config.people`` clips a gesture, `OTHER_SHARE` times as many of "other"; others for validation.
+def load_parts(asked: Asked, before: ModelCard | None = None) -> Parts:
+    """Return ``asked.people`` clips a gesture, `OTHER_SHARE` times as many of "other"; others for validation.
 
     And, `NOTHING_SHARE` times as many, of nothing.
     """
-    spec = config.card(()).input
-    training = load_gestures(spec, config.people, use="train", others=OTHER_SHARE * config.people)
-    nothing = load_nothing(spec, config.people, use="train")
+    spec = asked.input
+    training = load_gestures(spec, asked.people, use="train", others=OTHER_SHARE * asked.people)
+    nothing = load_nothing(spec, asked.people, use="train")
     validation = load_gestures(spec, VALIDATION_PEOPLE, use="validation")
-    return Parts(training, validation, nothing, NOTHING_SHARE * config.people)
+    return Parts(training, validation, nothing, NOTHING_SHARE * asked.people)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -145,10 +141,7 @@ def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Fram
         chunk for chunk in chunks if not cache_file(NAME, _settings(chunk, spec, use, windows)).exists()
     ]
     if missing:
-        with multiprocessing.get_context("spawn").Pool(min(usable_processors(), len(missing))) as pool:
-            filled = pool.imap(partial(_fill, make), missing)
-            for _ in tracked(filled, f"simulating people, in parts of {_CHUNK}", len(missing)):
-                pass
+        in_processes(partial(_fill, make), missing, f"simulating people, in parts of {_CHUNK}")
     return np.concatenate([make(chunk) for chunk in chunks])
 
 

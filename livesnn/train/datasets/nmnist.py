@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import InputSpec, ModelCard, SliceRule, Split
+from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events import Resolution
 from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.frames import stack_clip
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
-from livesnn.train.datasets.clips import Clips, check_drawn, stratified_split
+from livesnn.train.datasets.asked import Asked
+from livesnn.train.datasets.clips import Clips, check_drawn, stratified_split, wanted_split
 from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, simulated_digits
-
-if TYPE_CHECKING:
-    from livesnn.train.config import TrainConfig
 
 TAKES = "Train.zip and Test.zip from data.mendeley.com/datasets/468j46mzdv, unpacked to {data}/Train and Test"
 PROTOCOLS = ("",)
@@ -36,14 +34,16 @@ OFFICIAL = {
 """Recordings of each digit, as MNIST has them."""
 
 
-def load_parts(config: TrainConfig) -> Parts:
+def load_parts(asked: Asked, before: ModelCard | None = None) -> Parts:
     """Return the training part, a fraction of it kept for validation by seed; and simulated digits, if asked for."""
-    spec = config.card(()).input
-    clips = load_nmnist(config.data, "Train", spec)
-    split = Split(config.validation, config.seed, drawn_from=len(clips))
+    spec = asked.input
+    clips = load_nmnist(asked.data, "Train", spec)
+    split = wanted_split(asked, before)
+    check_drawn(split, len(clips), "leave --init out")
+    split = replace(split, drawn_from=len(clips))
     training, validation = stratified_split(clips.labels, split.fraction, split.seed)
-    extra = _simulated(config, spec, clips.names) if config.simulated else None
-    return Parts(clips.subset(training), clips.subset(validation), extra, config.simulated, split)
+    extra = _simulated(asked, spec, clips.names) if asked.simulated else None
+    return Parts(clips.subset(training), clips.subset(validation), extra, asked.simulated, split)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
@@ -74,7 +74,7 @@ def check(data: Path) -> list[Finding]:
     return findings
 
 
-def _simulated(config: TrainConfig, spec: InputSpec, recordings: Sequence[str]) -> Clips:
+def _simulated(asked: Asked, spec: InputSpec, recordings: Sequence[str]) -> Clips:
     """Return the pool of simulated clips beside these real ones, whose names end in the digits' numbers, from 1."""
     numbers = [Path(name).stem for name in recordings]
     if any(not number.isdecimal() or int(number) > FIRST_UNSEEN for number in numbers):
@@ -82,7 +82,7 @@ def _simulated(config: TrainConfig, spec: InputSpec, recordings: Sequence[str]) 
             f"simulated digits would repeat the digits of validation recordings beyond {FIRST_UNSEEN:05d}.bin: "
             "leave --simulated out, the whole of N-MNIST doesn't need it"
         )
-    frames, labels = simulated_digits(config.mnist, spec, config.simulated_pool)
+    frames, labels = simulated_digits(asked.mnist, spec, asked.simulated_pool)
     return Clips(frames, labels, tuple(f"simulated/{i}" for i in range(len(labels))), CLASSES)
 
 

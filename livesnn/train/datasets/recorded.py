@@ -5,7 +5,6 @@ Not here: which files there are, and their labels (a data set's own module).
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -21,11 +20,11 @@ from livesnn.events import TIME_LIMIT_US
 from livesnn.events.frames import Frame, frames
 from livesnn.events.recording import open_recording
 from livesnn.sources import open_source
-from livesnn.threads import usable_processors
 from livesnn.train.datasets import SplitName
-from livesnn.train.datasets.cache import cache_file, keep, tracked
+from livesnn.train.datasets.cache import cache_file, keep
 from livesnn.train.datasets.clips import Clips, Frames, OnDisk, Stack
 from livesnn.train.datasets.clips import Index as ClipIndex
+from livesnn.train.datasets.processes import in_processes
 
 VERSION = 3
 """Of what is made of a file: raise it with every change, so that nothing cached is mistaken."""
@@ -144,6 +143,19 @@ def load_recordings(
     )
 
 
+def left_out(
+    cache: str, recordings: Sequence[Recording], spec: InputSpec
+) -> list[tuple[Recording, str, bool]]:
+    """Return the recordings that give no clip, why, and whether it is that they can't be read."""
+    found = []
+    for recording, file in zip(recordings, _made(cache, recordings, spec, read_windows), strict=True):
+        if isinstance(file, str):
+            found.append((recording, file, True))
+        elif not len(OnDisk(file)):
+            found.append((recording, _too_short(recording, spec), False))
+    return found
+
+
 def _too_short(recording: Recording, spec: InputSpec) -> str:
     if recording.part_us is None:
         return f"shorter than one window of {spec.window} frames"
@@ -182,9 +194,7 @@ def _made(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Re
     if len(missing) < _AT_ONCE_IN_ONE_PROCESS:
         made = [make(recording) for recording in missing]
     else:
-        with multiprocessing.get_context("spawn").Pool(min(usable_processors(), len(missing))) as pool:
-            done = pool.imap(make, missing, chunksize=4)
-            made = list(tracked(done, f"reading recordings of {cache}", len(missing)))
+        made = in_processes(make, missing, f"reading recordings of {cache}", at_once=4)
     rest = iter(made)
     return [next(rest) if file is None else file for file in files]
 

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from livesnn.card import InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
-from livesnn.train.datasets.clips import Clips, Frames, Index, clip_random, stratified_split
+from livesnn.train.datasets.asked import Asked
+from livesnn.train.datasets.clips import Clips, Frames, Index, clip_random, stratified_split, wanted_split
 from livesnn.train.datasets.mnist import Mnist, load_mnist
-
-if TYPE_CHECKING:
-    from livesnn.train.config import TrainConfig
 
 MEASURED_DIGITS = 1000
 """Most digits of a validation part: more cost minutes an epoch and change the choice of the epoch little."""
@@ -98,13 +95,13 @@ class SequenceSet:
     TAKES = ""
     PROTOCOLS: tuple[str, ...] = ("",)
 
-    def load_parts(self, config: TrainConfig) -> Parts:
+    def load_parts(self, asked: Asked, before: ModelCard | None = None) -> Parts:
         """Return sequences of the training digits but a fraction, which is kept for validation by seed."""
-        mnist = _mnist(config.data)
-        split = Split(config.validation, config.seed)
+        mnist = _mnist(asked.data)
+        split = wanted_split(asked, before)
         train, validation = _split(mnist, split)
-        train = train[: config.digits]
-        samples = self._samples(mnist.train_images[train], mnist.train_labels[train], config.seed)
+        train = train[: asked.digits]
+        samples = self._samples(mnist.train_images[train], mnist.train_labels[train], asked.seed)
         return Parts(samples, self._validation(mnist, validation), split=split)
 
     def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from livesnn.card import InputSpec, ModelCard, SliceRule, Split
+from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError, LivesnnError
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
-from livesnn.train.datasets.clips import Clips, Frames
+from livesnn.train.datasets.asked import Asked
+from livesnn.train.datasets.clips import Clips, Frames, wanted_split
 from livesnn.train.datasets.recorded import Recording, load_recordings
-
-if TYPE_CHECKING:
-    from livesnn.train.config import TrainConfig
 
 INPUT = InputSpec(
     64, 64, SliceRule(delta_t_us=80_000), kind="video", channels=3, count_max=255, scale=1 / 128
@@ -54,19 +52,18 @@ class VideoSet:
     name: str
     listing: Listing
 
-    def load_parts(self, config: TrainConfig) -> Parts:
+    def load_parts(self, asked: Asked, before: ModelCard | None = None) -> Parts:
         """Return the training list of an official split, some of it kept for validation by seed (`Clips.draw`)."""
-        official = self.listing(config.data, config.protocol, "train")
-        only, absent = (config.only, ()) if config.only else _with_videos(official)
+        official = self.listing(asked.data, asked.protocol, "train")
+        only, absent = (asked.only, ()) if asked.only else _with_videos(official)
         if len(only) == 1 and absent:
             raise DataError(
                 f"{self.name} has one class to train on, {only[0]}; {absent[0]}: unpack some of it"
             )
         listed, classes = _chosen(official, only, self.name)
-        clips = _load(self.name, listed, classes, config.card(()).input, config.windows)
+        clips = _load(self.name, listed, classes, asked.input, asked.windows)
         clips = replace(clips, skipped=absent + clips.skipped)
-        split = Split(config.validation, config.seed, config.protocol, windows=config.windows)
-        split = clips.draw(split)
+        split = clips.draw(wanted_split(asked, before), before.classes if before else ())
         training, validation = clips.split_by_group(split)
         return Parts(training, validation, split=split)
 
