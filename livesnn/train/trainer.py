@@ -31,10 +31,10 @@ from livesnn.train.checkpoints import WholeFiles
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts, check_parts, data_set
 from livesnn.train.evaluate import Evaluation
-from livesnn.train.folder import write_model_folder
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.launched import end_with_launcher
 from livesnn.train.loading import Loaders
+from livesnn.train.model_folder import write_model_folder
 from livesnn.train.norms import MeasuredNorms
 from livesnn.train.progress import progress
 from livesnn.train.recipes import completed
