@@ -107,9 +107,9 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
     from livesnn.bench.denoise import bench_denoise
     from livesnn.bench.density import bench_density
     from livesnn.bench.formats import bench_formats
+    from livesnn.bench.likeness import bench_simulator
     from livesnn.bench.sensors import bench_sensors
     from livesnn.bench.simulate import bench_simulate
-    from livesnn.bench.simulator import bench_simulator
     from livesnn.bench.slicer import bench_slicer
     from livesnn.bench.step import bench_latency, bench_startup, bench_step
     from livesnn.bench.sustained import RATES, bench_sustained

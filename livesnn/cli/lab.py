@@ -179,7 +179,7 @@ def evaluate(
             )
         if loaded.card.taught:
             raise DataError(f"{loaded.card.name} was taught what no test has: leave --to-card out")
-        from livesnn.train.folder import keep_test  # before minutes of measuring: it needs onnx
+        from livesnn.train.model_folder import keep_test  # before minutes of measuring: it needs onnx
     if stream is not None:
         streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
         played = evaluate_stream(loaded, streams, decider)

@@ -31,10 +31,10 @@ from livesnn.train.checkpoints import WholeFiles
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts, check_parts, data_set
 from livesnn.train.evaluate import Evaluation
-from livesnn.train.folder import write_model_folder
 from livesnn.train.hybrid import HybridModule
 from livesnn.train.launched import end_with_launcher
 from livesnn.train.loading import Loaders
+from livesnn.train.model_folder import write_model_folder
 from livesnn.train.norms import MeasuredNorms
 from livesnn.train.progress import progress
 from livesnn.train.recipes import completed
@@ -84,12 +84,7 @@ def train(config: TrainConfig) -> Trained | None:
         The data set isn't in its official layout.
     """
     end_with_launcher()
-    config = completed(as_begun(config))
-    start = read_start(config.init) if config.init else None
-    config = as_start(config, start)
-    check_run_folder(config)
-    if config.teacher:
-        read_teacher(config.teacher, config.balance)
+    config, start = _checked(config)
     commit = own_commit()
     fed = _fed_as(start, config)
     before = trained_before(start, config)
@@ -117,6 +112,17 @@ def train(config: TrainConfig) -> Trained | None:
         load_final(net, run, config, parts.training)
         made = _made(run / "model") if done else None
         return replace(_finish(run, config, net, parts, commit, made), unmeasured=unmeasured)
+
+
+def _checked(config: TrainConfig) -> tuple[TrainConfig, Start | None]:
+    """Return the training in full, and what it starts from; raises TrainError of what is wrong with either."""
+    config = completed(as_begun(config))
+    start = read_start(config.init) if config.init else None
+    config = as_start(config, start)
+    check_run_folder(config)
+    if config.teacher:
+        read_teacher(config.teacher, config.balance)
+    return config, start
 
 
 def _module(net: Network, config: TrainConfig, parts: Parts, total_steps: int) -> HybridModule:

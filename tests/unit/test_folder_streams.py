@@ -16,7 +16,7 @@ from livesnn.events.recorder import Aedat4Writer
 from livesnn.infer import State
 from livesnn.infer.decide import Decider
 from livesnn.train.datasets import Uncut, uncut_streams
-from livesnn.train.datasets.folder import find_recordings
+from livesnn.train.datasets.folder_layout import find_recordings
 from livesnn.train.explain import describe_stream
 from livesnn.train.stream import StreamEvaluation, evaluate_stream
 from tests import trees

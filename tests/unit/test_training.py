@@ -28,9 +28,9 @@ from livesnn.train.datasets import Parts, data_set
 from livesnn.train.datasets.clips import Clips, Stack, clip_random, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
-from livesnn.train.folder import keep_test, write_model_folder
 from livesnn.train.hybrid import HybridModule, hidden_density
 from livesnn.train.loading import Batch, EpochBatches
+from livesnn.train.model_folder import keep_test, write_model_folder
 from livesnn.train.recipes import RECIPES, completed
 from livesnn.train.run_folder import as_begun, keep_clips, recorded_config, run_folder
 from livesnn.train.start import Start, read_start

@@ -9,7 +9,7 @@ import pytest
 
 from livesnn.bench import Options, measure
 from livesnn.bench.fingerprint import BIN_US, fingerprint, rate_over_time
-from livesnn.bench.simulator import bench_simulator
+from livesnn.bench.likeness import bench_simulator
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events import EVENTS_DTYPE, Events, Resolution
 from livesnn.simulate.gestures import gesture_clip
