@@ -597,7 +597,7 @@ def test_what_was_taught_here_can_be_renamed_and_its_folder_shown(
     dialog.folder.click()
     assert (item.toolTip(), folders) == (str(tmp_path / "flap 2"), [tmp_path / "flap 2"])
     assert dialog.result() == 0
-    for name in ("second", "nmnist", "../out", "", "a."):
+    for name in ("second", "nmnist", "../out", "", "a.", "a" * 300):
         item.setText(name)
         assert item.text() == "flap 2"
         assert "can't be renamed" in dialog.card.text()
