@@ -43,7 +43,7 @@ def renamed(folder: Path, name: str) -> Path:
             raise ModelError(f"there is a model {name} already: give it another name")
         return folder.rename(target)
     except OSError as error:
-        raise ModelError(f"{folder} can't be renamed ({error.strerror}): give it another name, or close what uses it") from error
+        raise ModelError(f"{folder} can't be renamed ({error.strerror}): give it another name") from error
 
 
 def move_to_trash(folder: str) -> bool:
