@@ -131,15 +131,8 @@ class MainWindow(WindowLayout):
         self.state_panel.mode_wanted.connect(self.set_state_mode)
         self.state_panel.reset_wanted.connect(player.reset)
         self.header.model_wanted.connect(self.choose_model)
-        for wanted, name in (
-            (view.camera_wanted, "camera"),
-            (view.file_wanted, "open"),
-            (view.webcam_wanted, "webcam"),
-            (view.stream_wanted, "stream"),
-            (view.demo_wanted, "demo"),
-            (transport.record_wanted, "record"),
-        ):
-            wanted.connect(self.commands[name].trigger)
+        view.way_wanted.connect(lambda name: self.commands[name].trigger())
+        transport.record_wanted.connect(self.commands["record"].trigger)
         self.header.set_open_menu(self.commands.sources)
 
     def _show_remembered(self) -> None:

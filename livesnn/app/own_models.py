@@ -38,12 +38,12 @@ def renamed(folder: Path, name: str) -> Path:
             f"{name!r} can't name a model: begin with a letter, then letters, digits, blanks and -._"
         )
     target = folder.with_name(name)
-    if name in shipped_models() or target.exists():  # a shipped one would be found first
-        raise ModelError(f"there is a model {name} already: give it another name")
     try:
+        if name in shipped_models() or target.exists():  # a shipped one would be found first
+            raise ModelError(f"there is a model {name} already: give it another name")
         return folder.rename(target)
     except OSError as error:
-        raise ModelError(f"{folder} can't be renamed ({error.strerror}): close what uses it") from error
+        raise ModelError(f"{folder} can't be renamed ({error.strerror}): give it another name") from error
 
 
 def move_to_trash(folder: str) -> bool:

@@ -112,8 +112,7 @@ class Presenter:
             panel.clear(card)
 
     def _painted(self, arrived_s: float) -> None:
-        if arrived_s:
-            self._show_latency.add(arrived_s, time.perf_counter())
+        self._show_latency.add(arrived_s, time.perf_counter())
 
     def _follow_time_line(self, session: Session) -> None:
         line = self._window.transport.line

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livesnn.app.playing.accumulator import FULL_COUNT, Accumulator, ViewMode, ViewSpec
+from livesnn.app.playing.accumulator import FADE_US, FULL_COUNT, Accumulator, ViewMode, ViewSpec
 from livesnn.app.playing.palettes import DEFAULT_PALETTE, PALETTES, Palette
 from livesnn.errors import SourceError
 from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
 
-FADE_US = 20_000
 SENSOR = Resolution(7, 5)
 
 
@@ -22,7 +21,7 @@ def packet(*events: tuple[int, int, int, bool]) -> Events:
 
 
 def accumulator(mode: ViewMode = "decay", palette: str = DEFAULT_PALETTE.name) -> Accumulator:
-    return Accumulator(SENSOR, ViewSpec(mode, FADE_US, palette))
+    return Accumulator(SENSOR, ViewSpec(mode, palette))
 
 
 def shade(level: float, *, on: bool, palette: Palette = DEFAULT_PALETTE) -> npt.NDArray[np.float64]:
@@ -207,25 +206,12 @@ def test_another_view_shows_what_there_is(before: ViewMode, after: ViewMode) -> 
     assert np.array_equal(changed.picture(60_000), from_the_start.picture(60_000))
 
 
-@pytest.mark.parametrize("fade_us", [1000, 1_000_000])
-def test_another_period_keeps_what_was_counted_until_there_are_new_events(fade_us: int) -> None:
-    painter = accumulator("accumulate")
-    painter.add(packet((0, 2, 2, True), (FADE_US - 1, 3, 3, True)))
-    before = painter.picture(FADE_US - 1)
-    painter.set_view(ViewSpec("accumulate", fade_us))
-    assert np.array_equal(painter.picture(FADE_US - 1), before)
-    painter.add(packet((FADE_US, 4, 4, True)))
-    forgotten = tuple(painter.picture(FADE_US)[2, 2]) == DEFAULT_PALETTE.background
-    assert forgotten == (fade_us < FADE_US)
-
-
 # What can't be
 
 
 @pytest.mark.parametrize(
     ("view", "words"),
     [
-        ({"fade_us": 0}, "fade_us must be positive"),
         ({"mode": "sum"}, "decay, accumulate"),
         ({"palette": "pink"}, "blue and orange, "),
     ],

@@ -254,7 +254,7 @@ def test_a_stream_that_is_not_there_is_a_banner_and_the_choices_stay(
     qtbot: QtBot, make_window: MakeWindow, typed: str
 ) -> None:
     window = make_window()
-    window.view.stream_wanted.emit()
+    window.view.way_wanted.emit("stream")
     assert isinstance(window.dialog, StreamDialog)
     window.dialog.address.setText(typed)
     qtbot.keyClick(window.dialog.address, Qt.Key.Key_Return)
@@ -352,7 +352,7 @@ def test_the_demo_needs_no_choice_and_is_not_among_the_recent(
     shown = demo()
     assert shown is not None
     window = make_window()
-    window.view.demo_wanted.emit()
+    window.view.way_wanted.emit("demo")
     qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
     assert window.player.model == shown.model
     assert window.settings.now.recent == ()
@@ -597,7 +597,7 @@ def test_what_was_taught_here_can_be_renamed_and_its_folder_shown(
     dialog.folder.click()
     assert (item.toolTip(), folders) == (str(tmp_path / "flap 2"), [tmp_path / "flap 2"])
     assert dialog.result() == 0
-    for name in ("second", "nmnist", "../out", "", "a."):
+    for name in ("second", "nmnist", "../out", "", "a.", "a" * 300):
         item.setText(name)
         assert item.text() == "flap 2"
         assert "can't be renamed" in dialog.card.text()

@@ -194,7 +194,7 @@ def test_the_system_theme_is_one_of_the_two(qapp: QApplication) -> None:
 
 @pytest.mark.parametrize("name", icons.NAMES)
 def test_every_icon_is_drawn_in_its_colour_inside_its_box(qapp: QApplication, name: str) -> None:
-    image = style.icon(name, "#ff0000").pixmap(24, 24).toImage()
+    image = icons.icon(name, "#ff0000").pixmap(24, 24).toImage()
     alpha = np.array([[image.pixelColor(x, y).alpha() for x in range(24)] for y in range(24)])
     assert 15 < (alpha > 128).sum() < 300
     edge = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])

@@ -115,7 +115,7 @@ _OUTLINED: dict[str, Callable[[QPainter], None]] = {
     "chevron": _chevron,
     "camera": _camera,
     "webcam": _webcam,
-    "file": _file,
+    "open": _file,
     "stream": _stream,
     "demo": _demo,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtGui import QColor, QFont, QIcon
+from PySide6.QtGui import QColor, QFont
 from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 
 from livesnn.app.look import icons
@@ -129,11 +129,6 @@ def readable(label: str) -> str:
     """Return a class label as a person writes it: hand_clapping becomes "Hand clapping"."""
     words = label.replace("_", " ")
     return words[:1].upper() + words[1:]
-
-
-def icon(name: str, colour: str) -> QIcon:
-    """Return an icon (icons.NAMES) in one colour, for painting at once; for a button: `set_icon`."""
-    return icons.icon(name, colour)
 
 
 def set_icon(button: QAbstractButton, name: str, tone: Tone = "text", pixels: int = 20) -> None:

@@ -18,7 +18,9 @@ Bytes = npt.NDArray[np.uint8]
 NEVER_US = -(1 << 62)  # before any event (TIME_LIMIT_US)
 FULL_COUNT = 2  # events of a pixel that make it as bright as it gets
 AGES = 2048  # steps of age from an event to nothing: each less than a level of 255
-FADED = 6.3  # times fade_us: exp(−6.3) is less than half a level of 255
+FADE_US = 30_000
+"""Time constant of what fades, and period of what is counted."""
+FADED = 6.3  # times FADE_US: exp(−6.3) is less than half a level of 255
 COUNTS = 64  # steps from no event to FULL_COUNT
 
 
@@ -29,10 +31,8 @@ class ViewSpec:
     Attributes
     ----------
     mode
-        "decay": each pixel's last event, brightness exp(−age / fade_us). "accumulate": its ON and OFF events of
-        the last fade_us, counted; FULL_COUNT of them are as bright as it gets.
-    fade_us
-        Time constant or period, µs, > 0.
+        "decay": each pixel's last event, brightness exp(−age / FADE_US). "accumulate": its ON and OFF events of
+        the last FADE_US, counted; FULL_COUNT of them are as bright as it gets.
     palette
         A name in PALETTES.
 
@@ -43,12 +43,9 @@ class ViewSpec:
     """
 
     mode: ViewMode = "decay"
-    fade_us: float = 30_000.0
     palette: str = DEFAULT_PALETTE.name
 
     def __post_init__(self) -> None:
-        if self.fade_us <= 0:
-            raise ValueError(f"fade_us must be positive, not {self.fade_us}")
         if self.mode not in get_args(ViewMode):
             raise ValueError(f"there is no view {self.mode!r}: choose one of {', '.join(get_args(ViewMode))}")
         if self.palette not in PALETTES:
@@ -77,7 +74,6 @@ class Accumulator:
         self._counts = np.empty((2, *shape, 2), np.uint8)  # period (as `_slot` says), OFF and ON
         self.clear()
         self.set_view(view)
-        self._period_us = view.fade_us  # of the counts
 
     @property
     def view(self) -> ViewSpec:
@@ -85,10 +81,7 @@ class Accumulator:
         return self._look[0]
 
     def set_view(self, view: ViewSpec) -> None:
-        """Show what there is another way from the next picture on; from any thread, in microseconds.
-
-        The counts of the last period stay as they are; the next packet begins to count by the new one.
-        """
+        """Show what there is another way from the next picture on; from any thread, in microseconds."""
         self._look = (view, _tables(view.palette))
 
     def clear(self) -> None:
@@ -101,9 +94,8 @@ class Accumulator:
         """Take in a packet, time-ordered."""
         take, _, _ = _kernels()
         events = np.ascontiguousarray(packet, dtype=EVENTS_DTYPE)
-        self._period_us = self.view.fade_us
         self._start_us, self._slot = take(
-            events, self._last, self._counts, self._start_us, self._slot, max(int(self._period_us), 1)
+            events, self._last, self._counts, self._start_us, self._slot, FADE_US
         )
 
     def picture(self, now_us: int) -> Bytes:
@@ -112,9 +104,9 @@ class Accumulator:
         rgb = np.empty((*self._last.shape, 3), np.uint8)
         _, paint_ages, paint_counts = _kernels()
         if view.mode == "decay":
-            paint_ages(self._last, now_us, FADED * view.fade_us, by_age, rgb)
+            paint_ages(self._last, now_us, FADED * FADE_US, by_age, rgb)
         else:
-            periods = (now_us - self._start_us) / self._period_us
+            periods = (now_us - self._start_us) / FADE_US
             newer, older = min(max(2 - periods, 0.0), 1.0), min(max(1 - periods, 0.0), 1.0)
             paint_counts(self._counts[self._slot], self._counts[1 - self._slot], newer, older, by_count, rgb)
         return rgb

@@ -29,7 +29,7 @@ PLACES = 1000
 
 
 class Begun(NamedTuple):
-    """A pass, where it begins (µs after the start), why, and how many resets and jumps a person had asked for by then."""
+    """A pass, where it begins (µs after the start), why, and a person's resets and jumps up to then."""
 
     current: Pass
     from_us: int

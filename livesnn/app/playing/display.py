@@ -67,7 +67,9 @@ class Display:
     def show_frame(self, frame: Frame, start_us: int) -> None:
         """Show a video's frame, uint8 [1 or 3, H, W], as the network sees it."""
         rgb = np.broadcast_to(frame.data, (3, *frame.data.shape[1:])).transpose(1, 2, 0)
-        self._pictures.put(Picture(np.ascontiguousarray(rgb), frame.t - start_us, frame.arrived_s, self._jumps))
+        self._pictures.put(
+            Picture(np.ascontiguousarray(rgb), frame.t - start_us, frame.arrived_s, self._jumps)
+        )
 
     def show(self) -> None:
         """Show what there is at once, if there is anything: where a recording stops, or looks another way."""
@@ -82,4 +84,6 @@ class Display:
         if not self._arrived_s:
             return
         with self._showing:
-            self._pictures.put(Picture(self._accumulator.picture(t_us), t_us - self._start_us, arrived_s, self._jumps))
+            self._pictures.put(
+                Picture(self._accumulator.picture(t_us), t_us - self._start_us, arrived_s, self._jumps)
+            )

@@ -60,7 +60,7 @@ def profile(
     stop: threading.Event | None = None,
     cpu_share: float = _CPU_SHARE,
 ) -> Iterator[RateProfile]:
-    """Yield the rate of a file's event stream, the first or the one asked for: of a longer part each time, at last of all.
+    """Yield the rate of a file's event stream, the first or the one asked for: of more and more, then all of it.
 
     Opens a reader of its own. A file that can't be read has no profile, a damaged one that of what is left:
     whoever plays the file says what is wrong with it.

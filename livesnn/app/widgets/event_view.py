@@ -37,11 +37,7 @@ class EventView(QFrame):
         picture replaced before the screen was due is never painted.
     """
 
-    camera_wanted = Signal()
-    file_wanted = Signal()
-    webcam_wanted = Signal()
-    stream_wanted = Signal()
-    demo_wanted = Signal()
+    way_wanted = Signal(str)  # to a picture: `Way.name`
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,15 +47,8 @@ class EventView(QFrame):
         self._sensor: Resolution | None = None
         self._input: InputSpec | None = None
         self._turned = ""
-        wanted = {
-            "camera": self.camera_wanted,
-            "file": self.file_wanted,
-            "webcam": self.webcam_wanted,
-            "stream": self.stream_wanted,
-            "demo": self.demo_wanted,
-        }
-        self.page = WordsPage(wanted)
-        self.strip = WaysStrip(wanted)
+        self.page = WordsPage(self.way_wanted.emit)
+        self.strip = WaysStrip(self.way_wanted.emit)
         self.strip.hide()
         self.canvas = PictureCanvas(DEFAULT_PALETTE, self._picture_painted)
         self.legend = Legend()

@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QHelpEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
 
-from livesnn.app.look import style
+from livesnn.app.look import icons, style
 from livesnn.app.look.style import Tone
 
 NOTHING = "–"
@@ -124,7 +124,7 @@ class ChoiceBox(QComboBox):
         super().paintEvent(event)
         painter = QPainter(self)
         colour = style.SOFT if self.isEnabled() else style.FAINT
-        style.icon("chevron", colour).paint(painter, self.width() - 28, (self.height() - 20) // 2, 20, 20)
+        icons.icon("chevron", colour).paint(painter, self.width() - 28, (self.height() - 20) // 2, 20, 20)
 
 
 class ShorteningLabel(QLabel):

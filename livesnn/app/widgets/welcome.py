@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import QRect, QRectF, QSize, Qt, SignalInstance
+from PySide6.QtCore import QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QKeyEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from livesnn.app.look import style
+from livesnn.app.look import icons, style
 from livesnn.app.widgets.parts import label
 
 _BELOW = int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap)
@@ -26,7 +26,7 @@ _ICON = 40  # pixels
 
 @dataclass(frozen=True)
 class Way:
-    """A way to get a picture: its icon's name, and what a person reads, long and short."""
+    """A way to get a picture: the name of its action and icon, and what a person reads, long and short."""
 
     name: str
     title: str
@@ -36,13 +36,13 @@ class Way:
 
 WAYS = (
     Way("camera", "Event camera", "Connect one by USB", "Camera"),
-    Way("file", "Open a recording", "Or drop it on this window", "Recording"),
+    Way("open", "Open a recording", "Or drop it on this window", "Recording"),
     Way("webcam", "Use a webcam", "Events are made of its pictures", "Webcam"),
     Way("stream", "Network stream", "Events from another computer", "Stream"),
 )
 DEMO = Way("demo", "Watch the demo", "Nothing to connect: see the network decide", "Demo")
-Wanted = Mapping[str, SignalInstance]
-"""What to emit, without arguments, when a way is chosen, by its name."""
+Choose = Callable[[str], None]
+"""Told the name of the way that is chosen."""
 
 
 class Choice(QAbstractButton):
@@ -87,7 +87,7 @@ class Choice(QAbstractButton):
         painter.setPen(QPen(QColor(style.ACCENT if lively else style.LINE), 2 if self.hasFocus() else 1.2))
         painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 14, 14)
         icon, title, hint = self._places()
-        style.icon(self._way.name, style.ACCENT).paint(painter, icon)
+        icons.icon(self._way.name, style.ACCENT).paint(painter, icon)
         flags = _BESIDE if self._wide else _BELOW
         painter.setFont(style.text_font(16, weight=QFont.Weight.DemiBold))
         painter.setPen(QColor(style.TEXT))
@@ -115,13 +115,13 @@ class Choice(QAbstractButton):
 class WordsPage(QWidget):
     """A title, a hint, and the ways to get a picture where they are of use."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, choose: Choose) -> None:
         super().__init__()
         self.title = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
         self.hint = label("", style.text_font(15), "soft", wrap=True)
         self.choices = {way.name: Choice(way, wide=way is DEMO) for way in (*WAYS, DEMO)}
         for name, choice in self.choices.items():
-            choice.clicked.connect(wanted[name])
+            choice.clicked.connect(lambda _=False, name=name: choose(name))
         self._ways = self._offer()
         column = QVBoxLayout(self)
         column.setContentsMargins(20, 12, 20, 12)
@@ -161,7 +161,7 @@ class WordsPage(QWidget):
 class WaysStrip(QWidget):
     """One line above the demo: that it is one, and the same ways as small buttons."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, choose: Choose) -> None:
         super().__init__()
         self.words = label("This is a simulated person. Connect:", style.text_font(14), wrap=True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -176,5 +176,5 @@ class WaysStrip(QWidget):
             button.setFont(style.text_font(13))
             button.setToolTip(way.title)
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            button.clicked.connect(wanted[way.name])
+            button.clicked.connect(lambda _=False, name=way.name: choose(name))
             row.addWidget(button)
