@@ -22,19 +22,14 @@ def is_live(uri: str) -> bool:
     return (uri in _FIRST or uri.startswith(_LIVE)) and not os.path.isfile(expanded(uri))
 
 
-def discover(tell: Callable[[str], None] | None = None) -> list[Device]:
-    """Return the event cameras that are plugged in, then the webcams.
-
-    ``tell``: told why event cameras can't be looked for; None: SourceError is raised then, as by `cameras.discover`.
-    """
+def discover(tell: Callable[[str], None]) -> list[Device]:
+    """Return the event cameras that are plugged in, then the webcams; ``tell``: told why some can't be found."""
     from livesnn.events import cameras
     from livesnn.events.webcam import webcams
 
     try:
         found = cameras.discover()
     except SourceError as error:
-        if tell is None:
-            raise
         tell(str(error))
         found = []
     return [*found, *webcams()]

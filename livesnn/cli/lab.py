@@ -268,7 +268,8 @@ def _check(dataset: DataSetName, data: Path, *, json: bool) -> int:
         counts = Counter(finding.state for finding in findings)
         say(
             ", ".join(
-                f"{counts[state]} {state}" for state in ("complete", "incomplete", "missing", "unusable", "damaged")
+                f"{counts[state]} {state}"
+                for state in ("complete", "incomplete", "missing", "unusable", "damaged")
             )
         )
     return int(any(finding.state == "damaged" for finding in findings))

@@ -144,7 +144,7 @@ def record(
 
 
 def devices(*, json: bool = False) -> int:
-    """List the cameras that are plugged in; webcams on Linux alone.
+    """List the cameras that are plugged in; webcams on Linux alone. The exit code is 1 where one can't be looked for.
 
     Parameters
     ----------
@@ -153,14 +153,17 @@ def devices(*, json: bool = False) -> int:
     """
     from livesnn.sources import discover
 
-    found = discover()
+    why: list[str] = []
+    found = discover(why.append)
+    for line in why:
+        say(f"livesnn devices: {line}")
     if json:
         write_json([asdict(device) for device in found])
-    elif not found:
+    elif not found and not why:
         say("livesnn devices: no camera found: plug one in, and check its cable and USB permissions")
     else:
         write("\n".join(f"{device.uri:<24} {device.name}" for device in found))
-    return 0
+    return int(bool(why))
 
 
 def info(file: tyro.conf.Positional[str], /, *, json: bool = False) -> int:

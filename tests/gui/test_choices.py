@@ -18,6 +18,7 @@ from PySide6.QtTest import QSignalSpy
 from PySide6.QtWidgets import QFileDialog, QLineEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
+from livesnn.__main__ import main
 from livesnn.app import source_chooser
 from livesnn.app.actions import ENTRIES
 from livesnn.app.card_words import card_rows
@@ -44,7 +45,6 @@ from livesnn.events.camera_driver import Device
 from livesnn.events.orientation import Orientation
 from livesnn.infer import read_card, shipped_models
 from livesnn.paths import models_dir
-from livesnn.sources import discover
 from livesnn.threads import Latest
 from tests.fake_camera import device
 
@@ -329,7 +329,7 @@ def test_where_there_are_webcams_alone_they_can_be_chosen_and_it_is_said(qtbot: 
 
 
 def test_webcams_are_found_where_event_cameras_cannot_be_looked_for(
-    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken() -> list[Device]:
         raise SourceError("the driver is broken: install it again")
@@ -342,8 +342,10 @@ def test_webcams_are_found_where_event_cameras_cannot_be_looked_for(
     qtbot.addWidget(dialog)
     qtbot.waitUntil(lambda: dialog.cameras.count() == 1)
     assert dialog.note.text() == "the driver is broken: install it again" + OR_WEBCAM
-    with pytest.raises(SourceError, match="broken"):
-        discover()
+    assert main(["devices"]) == 1
+    said = capsys.readouterr()
+    assert said.out.split() == ["webcam:2", "Integrated"]
+    assert said.err == "livesnn devices: the driver is broken: install it again\n"
 
 
 def test_the_demo_needs_no_choice_and_is_not_among_the_recent(
