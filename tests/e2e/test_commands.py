@@ -330,7 +330,10 @@ def test_a_copy_of_a_damaged_recording_says_what_is_lost(tmp_path: Path) -> None
 def test_a_data_set_is_checked_with_a_verdict(tmp_path: Path) -> None:
     data = trees.lab(tmp_path)
     code, lines, errors = finish(livesnn("data", "check", "folder", "--data", data))
-    assert (code, errors.splitlines()[-1]) == (0, "2 complete, 0 incomplete, 0 missing, 0 damaged")
+    assert (code, errors.splitlines()[-1]) == (
+        0,
+        "2 complete, 0 incomplete, 0 missing, 0 unusable, 0 damaged",
+    )
     assert [line.split()[0] for line in lines] == ["complete", "complete"]
     (data / "nod" / "ann" / "0.aedat4").write_bytes(b"nothing")
     code, lines, _ = finish(livesnn("data", "check", "folder", "--data", data, "--json"))

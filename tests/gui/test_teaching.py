@@ -87,7 +87,7 @@ def test_giving_up_ends_the_recording_and_keeps_nothing(
     window = flapping(qtbot, make_window)
     dialog = begin(window, "flap")
     qtbot.waitUntil(lambda: dialog.now.text() == "flap", timeout=20_000)
-    assert recorded(tmp_path)
+    qtbot.waitUntil(lambda: bool(recorded(tmp_path)), timeout=20_000)  # by another thread
     dialog.reject()
     assert not recorded(tmp_path)
     assert own_models() == ()

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench import Options, formats, measure
+from livesnn.bench import formats
 from livesnn.bench.format_files import MADE_FILES, START_US, make_events
 from livesnn.bench.format_peers import PEERS, Columns, Peer, Sums, by_livesnn
-from livesnn.errors import LivesnnError
 from livesnn.events import Resolution
 from tests.reading import read
 
@@ -99,8 +98,3 @@ class InThisProcess(formats.LibraryProcess):
         super(formats.LibraryProcess, self).__init__()
         self.pool = ThreadPoolExecutor(1)
         self.callback(self.pool.shutdown)
-
-
-def test_peers_are_of_training_and_formats_alone() -> None:
-    with pytest.raises(LivesnnError, match="livesnn bench train --peers, or formats"):
-        measure(["slicer"], Options(peers=True))

@@ -11,7 +11,6 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from livesnn.bench import Options, measure
 from livesnn.bench.train import CONFIG, CONTESTANTS, PEERS, _Worker, bench_train
 from livesnn.errors import LivesnnError
 
@@ -64,11 +63,6 @@ def test_a_peer_that_is_not_installed_is_asked_for(missing: str, monkeypatch: py
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(LivesnnError, match="pip install spikingjelly snntorch"):
         bench_train(1, peers=True, config=TINY)
-
-
-def test_peers_are_of_training_alone() -> None:
-    with pytest.raises(LivesnnError, match="bench train --peers"):
-        measure(["slicer"], Options(repeats=1, peers=True))
 
 
 def test_a_framework_that_ended_before_it_was_asked_is_named() -> None:

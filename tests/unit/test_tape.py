@@ -38,7 +38,8 @@ PACKETS = np.split(BLOB, 400)
 def read(path: Path) -> Events:
     with open_recording(path) as recording:
         packets = [packet for packet in recording if packet.size]
-        assert recording.warnings == []  # it has its table: it was finished
+        said = [line for line in recording.warnings if "time jumps back" not in line]
+        assert said == []  # it has its table: it was finished
     return np.concatenate([at(), *packets])
 
 
