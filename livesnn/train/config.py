@@ -11,7 +11,7 @@ from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRul
 from livesnn.errors import TrainError
 from livesnn.train.augmentation import Augmentation
 from livesnn.train.datasets import Name, data_set, mirrored_labels
-from livesnn.train.flags import OF_SOME_SETS, check_limits, flag
+from livesnn.train.flags import OF_SOME_SETS, RANGES, flag
 from livesnn.train.networks import NETWORKS, NetworkName
 from livesnn.train.precision import Precision
 
@@ -166,7 +166,7 @@ class TrainConfig:
     """Go on from the run folder's last epoch."""
 
     def __post_init__(self) -> None:
-        check_limits(self)
+        _check_limits(self)
         blocks = NETWORKS[self.network].blocks
         for name, count in (("widths", blocks), ("strides", 4), ("sub_blocks", 4)):
             values = getattr(self, name)
@@ -271,3 +271,20 @@ class TrainConfig:
             dropout=self.dropout,
             weight_bits=self.weight_bits,
         )
+
+
+def _check_limits(config: TrainConfig) -> None:
+    """Raise TrainError on a number out of its range, and on a flag of other data sets than the one given."""
+    for name, (low, high) in RANGES.items():
+        value = getattr(config, name)
+        if value is not None and not low <= value <= high:
+            raise TrainError(f"{flag(name)} is {value}: give a number from {low:g} to {high:g}")
+    if config.simulated > config.simulated_pool:
+        raise TrainError(
+            f"--simulated {config.simulated} are more than --simulated-pool {config.simulated_pool} has: give a "
+            "larger one"
+        )
+    for name, sets in OF_SOME_SETS.items():
+        given = getattr(config, name) != TrainConfig.__dataclass_fields__[name].default
+        if given and not config.dataset.startswith(sets):
+            raise TrainError(f"{flag(name)} is of {', '.join(sets)}, not of {config.dataset}: leave it out")

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
-
-from livesnn.errors import TrainError
-
-if TYPE_CHECKING:
-    from livesnn.train.config import TrainConfig
 
 RANGES = {
     "epochs": (1, 1_000_000),
@@ -66,23 +60,6 @@ OF_SOME_SETS = {
     "validation": ("nmnist", "dvs-gesture", "cifar10-dvs", "ucf101", "hmdb51", "folder", "mnist-"),
 }
 """Options that mean something for some data sets alone, by how their names begin."""
-
-
-def check_limits(config: TrainConfig) -> None:
-    """Raise TrainError on a number out of its range, and on a flag of other data sets than the one given."""
-    for name, (low, high) in RANGES.items():
-        value = getattr(config, name)
-        if value is not None and not low <= value <= high:
-            raise TrainError(f"{flag(name)} is {value}: give a number from {low:g} to {high:g}")
-    if config.simulated > config.simulated_pool:
-        raise TrainError(
-            f"--simulated {config.simulated} are more than --simulated-pool {config.simulated_pool} has: give a "
-            "larger one"
-        )
-    for name, sets in OF_SOME_SETS.items():
-        given = getattr(config, name) != type(config).__dataclass_fields__[name].default
-        if given and not config.dataset.startswith(sets):
-            raise TrainError(f"{flag(name)} is of {', '.join(sets)}, not of {config.dataset}: leave it out")
 
 
 def flag(name: str) -> str:
