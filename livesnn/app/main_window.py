@@ -233,7 +233,7 @@ class MainWindow(WindowLayout):
 
     def _show_recent(self) -> None:
         self.commands.show_recent(
-            self.source_chooser.recent(),
+            self.settings.now.recent,
             readable_source,
             lambda source: self.open(source, own_model(source)),
             self._forget_recent,

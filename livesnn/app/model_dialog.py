@@ -158,8 +158,8 @@ class ModelDialog(Dialog):
             rows, usable = card_rows(read_card(self._shown)), True
         except ModelError as error:
             rows, usable = [("This model can't be used", str(error))], False
-        for button in (self.folder, self._use):
-            button.setEnabled(usable)
+        self.folder.setEnabled(usable or Path(self._shown).is_dir())
+        self._use.setEnabled(usable)
         self._show_rows(rows)
 
     def _show_rows(self, rows: list[tuple[str, str]]) -> None:

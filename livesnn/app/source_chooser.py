@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,14 +94,6 @@ class SourceChooser:
         folder = asked(expanded(source)).file.absolute().parent
         if not is_live(source) and folder.is_dir():
             self.folder = folder
-
-    def recent(self) -> list[str]:
-        """Return the recent sources, but no file that isn't there now."""
-        return [
-            source
-            for source in self._settings.now.recent
-            if is_live(source) or os.path.exists(asked(Path(source)).file)
-        ]
 
     def remember(self, source: str) -> None:
         """Keep a source that could be opened among the recent ones; those of the menu are always there."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from livesnn.bench import Measurement, Options
+from livesnn.bench import Measurement, Options, measure
 from livesnn.report import write_json
 
 
@@ -32,7 +32,5 @@ def bench(
     json
         It is JSON in any case; taken since other commands take it.
     """
-    from livesnn.bench import measure
-
     write_json(measure(what, options))
     return 0

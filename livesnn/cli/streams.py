@@ -159,10 +159,10 @@ def devices(*, json: bool = False) -> int:
         say(f"livesnn devices: {line}")
     if json:
         write_json([asdict(device) for device in found])
-    elif not found and not why:
-        say("livesnn devices: no camera found: plug one in, and check its cable and USB permissions")
-    else:
+    elif found:
         write("\n".join(f"{device.uri:<24} {device.name}" for device in found))
+    elif not why:
+        say("livesnn devices: no camera found: plug one in, and check its cable and USB permissions")
     return int(bool(why))
 
 

@@ -41,7 +41,7 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
     path = Path(path)
     reader = open_reader(path, progress)
     stream = asked(path).stream if stream is None else stream
-    chosen = _choose(reader, stream)
+    chosen = choose_stream(reader, stream)
     if chosen is None:
         try:
             raise SourceError(f"{path}: {_what_is_missing(reader, stream)}")
@@ -54,7 +54,7 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
         raise
 
 
-def _choose(reader: Reader, name: str | None) -> EventStream | None:
+def choose_stream(reader: Reader, name: str | None) -> EventStream | None:
     """Return the first stream, or the one called so, or the only one of the camera called so."""
     named = [stream for stream in reader.streams if name in (None, stream.name)]
     if not named and len(of_camera := _of_camera(reader, name)) == 1:

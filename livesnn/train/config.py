@@ -15,6 +15,9 @@ from livesnn.train.flags import OF_SOME_SETS, RANGES, flag
 from livesnn.train.networks import NETWORKS, NetworkName
 from livesnn.train.precision import Precision
 
+OF_MODEL = ("widths", "strides", "sub_blocks", "final_pool", "norm", "alpha", "threshold", "reset", "readout")
+"""What a model has, and a training that starts from it."""
+
 _WORDS = {2: "two", 4: "four"}
 
 
@@ -156,7 +159,7 @@ class TrainConfig:
     """Machines to share it between; start the same command on each, by torchrun or SLURM."""
     init: Path | None = None
     """Model to start from, a shipped one's name or a folder; classes it doesn't know start afresh. Its network,
-    neuron and read-out are as it has them, where no other flag says otherwise."""
+    neuron and read-out are as it has them, where no flag names another value than the recipe's."""
     teacher: Path | None = None
     """Run folder of a finished training on the same clips: what its network makes of each is learned, too. One
     of --network resnet18_stacked sees a window's frames at once."""

@@ -18,7 +18,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from livesnn.errors import TrainError
-from livesnn.train.config import TrainConfig
+from livesnn.train.config import OF_MODEL, TrainConfig
 from livesnn.train.datasets import Parts, Samples
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.flags import as_flags
@@ -42,7 +42,7 @@ def check_run_folder(config: TrainConfig) -> None:
 
 
 def as_begun(config: TrainConfig) -> TrainConfig:
-    """Return a training that is resumed as it was begun in what it isn't told: precision and analog epochs."""
+    """Return a training that is resumed as it was begun in what it isn't told: precision, analog epochs, network."""
     record = config.out / config.run_name / CONFIG_FILE
     if not config.resume or not record.exists():
         return config
@@ -50,7 +50,11 @@ def as_begun(config: TrainConfig) -> TrainConfig:
     precision = kept.get("precision", "auto") if config.precision == "auto" else config.precision
     begun = config.analog_epochs is None and NETWORKS[config.network].spiking
     analog = kept.get("analog_epochs") if begun else config.analog_epochs
-    return replace(config, precision=precision, analog_epochs=analog)
+    config = replace(config, precision=precision, analog_epochs=analog)
+    if config.init is None:
+        return config
+    recorded = recorded_config(record.parent)
+    return replace(config, **{name: getattr(recorded, name) for name in OF_MODEL})
 
 
 @contextmanager
@@ -158,8 +162,10 @@ def _recorded(record: Path) -> dict[str, Any]:
         kept = msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
         if "class_weights" in kept:  # what --balance was called until 2026-11
             kept["balance"] = "weights" if kept.pop("class_weights") else "none"
-        if not kept.get("average_with"):  # an option until 2026-11
-            kept.pop("average_with", None)
+        if kept.pop("average_with", None):  # an option until 2026-11
+            raise TrainError(
+                f"{record} has --average-with, which is no more: start again under another --name"
+            )
         if kept.get("analog_ceiling", 0) is None:  # infinity has no number in JSON
             kept["analog_ceiling"] = inf
         return kept

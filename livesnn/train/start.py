@@ -13,7 +13,7 @@ from livesnn.infer import model_folder
 from livesnn.report import say
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.checkpoint import weights_of, with_weights
-from livesnn.train.config import TrainConfig
+from livesnn.train.config import OF_MODEL, TrainConfig
 from livesnn.train.datasets import Parts
 from livesnn.train.flags import as_flags
 from livesnn.train.launched import shares_another
@@ -54,9 +54,8 @@ def as_start(config: TrainConfig, start: Start | None) -> TrainConfig:
     spec, neuron = start.card.network, start.card.neuron
     if spec.kind != config.network:
         raise TrainError(f"{start.card.name} is of --network {spec.kind}, not {config.network}: give that")
-    theirs = {name: getattr(spec, name) for name in ("widths", "strides", "sub_blocks", "final_pool", "norm")}
-    theirs |= {"alpha": neuron.alpha, "threshold": neuron.threshold, "reset": neuron.reset}
-    theirs["readout"] = start.card.readout
+    having = (spec, neuron, start.card)  # each of `OF_MODEL` is a field of one of them
+    theirs = {name: next(getattr(one, name) for one in having if hasattr(one, name)) for name in OF_MODEL}
     usual = recipe(config.recipe, config.network, config.dataset)
     if config.width != usual.width or config.card(()).network.widths == spec.widths:
         del theirs["widths"]
@@ -106,15 +105,16 @@ def _set(name: str) -> str:
 
 def say_kept(before: ModelCard | None, parts: Parts) -> None:
     """Say where validation isn't as --seed and --validation would draw it; or can't be known to be new."""
-    if before is None or parts.split is None or parts.split.protocol == BY_TABLE:
+    if before is None or parts.split is None:
         return
-    if (theirs := before.split) is None:
+    theirs = before.split
+    if theirs is None or BY_TABLE in (theirs.protocol, parts.split.protocol):
         say(
-            f"{before.name} doesn't say what it kept for validation: some of this one it may have been trained on"
+            f"what {before.name} kept for validation isn't known here: some of this one it may have been trained on"
         )
         return
     kept, ours = {*theirs.groups, *theirs.clips}, {*parts.split.groups, *parts.split.clips}
-    if theirs.protocol == BY_TABLE or (kept and not kept & ours):
+    if kept and not kept & ours:
         say(f"nothing that {before.name} kept for validation is here: these are taken for other recordings")
     else:
         say(f"validation stays what {before.name} kept for it: on all else it may have been trained")

@@ -118,7 +118,7 @@ def _checked(config: TrainConfig) -> tuple[TrainConfig, Start | None]:
     """Return the training in full, and what it starts from; raises TrainError of what is wrong with either."""
     config = completed(as_begun(config))
     start = read_start(config.init) if config.init else None
-    config = as_start(config, start)
+    config = config if config.resume else as_start(config, start)
     check_run_folder(config)
     if config.teacher:
         read_teacher(config.teacher, config.balance)

@@ -3,11 +3,12 @@
     python packaging/simulator/leave_out.py PART FLAG...
 
 The flags are those of ``livesnn train --dataset gestures-sim``. Left out: each value at the mean of
-those drawn, noise and lamps none. Validation has all parts, always.
+those drawn, noise and lamps none. Validation has all parts, always; the model is called without-PART.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,9 @@ from livesnn.simulate.clips import clip_frames
 from livesnn.simulate.poses import Beat, draw_beat
 from livesnn.simulate.scene import Scatter, Scene, draw_scene
 from livesnn.train.datasets import gestures_sim
+
+LEFT_OUT = "LIVESNN_LEFT_OUT"
+"""Environment variable: the part."""
 
 _SIZES = ("half_shoulders", "upper_arm", "forearm", "hand", "arm_radius", "wrist_radius", "head_radius")
 
@@ -98,15 +102,21 @@ def leave_out(part: str) -> None:
             return clip_frames(name, seed, spec, use, windows)
 
     def settings_without(clips: Any, spec: Any, use: gestures.Use, windows: int) -> object:
-        return settings(clips, spec, use, windows), *([f"without {part}"] if use == "train" else [])
+        usual = settings(clips, spec, use, windows)
+        return (usual, f"without {part}") if use == "train" else usual
 
     patch.object(gestures_sim, "clip_frames", clips_without).start()
     patch.object(gestures_sim, "_settings", settings_without).start()
 
 
-if __name__ in ("__main__", "__mp_main__"):  # the processes that simulate leave it out, too
+if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in PARTS:
         sys.exit(f"which part is left out? {', '.join(PARTS)}")
-    leave_out(sys.argv[1])
+    os.environ[LEFT_OUT] = sys.argv[1]
+    name = f"without-{sys.argv[1]}"
+    # The last of a flag counts; another device's process would leave nothing out.
+    sys.argv[1:] = ["train", "--dataset", "gestures-sim", "--name", name, *sys.argv[2:], "--devices", "1"]
+if __name__ in ("__main__", "__mp_main__"):  # the processes that simulate leave it out, too
+    leave_out(os.environ[LEFT_OUT])
 if __name__ == "__main__":
-    sys.exit(main(["train", "--dataset", "gestures-sim", *sys.argv[2:]]))
+    sys.exit(main())

@@ -39,11 +39,14 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("part", ["nothing", *CHANGING])
 def test_a_part_that_is_left_out_is_left_out_of_training_alone(part: str) -> None:
     whole = {use: clips.clip_frames("arm_roll", 3, SPEC, use) for use in ("train", "validation")}  # type: ignore[arg-type]
+    usual = gestures_sim._settings([("arm_roll", 3)], SPEC, "validation", 1)
     program().leave_out(part)
     without = {use: gestures_sim.clip_frames("arm_roll", 3, SPEC, use) for use in whole}  # type: ignore[attr-defined]
     assert np.array_equal(without["train"], whole["train"]) == (part == "nothing")
     assert np.array_equal(without["validation"], whole["validation"])
-    assert f"without {part}" in str(gestures_sim._settings([("arm_roll", 3)], SPEC, "train", 1))
+    keys = [gestures_sim._settings([("arm_roll", 3)], SPEC, use, 1) for use in ("train", "validation")]  # type: ignore[arg-type]
+    assert f"without {part}" in str(keys[0])
+    assert keys[1] == usual
 
 
 def test_every_part_is_tried() -> None:

@@ -99,12 +99,12 @@ def test_only_a_model_of_the_same_recordings_has_a_split_to_keep(model: Path) ->
 @pytest.mark.parametrize(
     ("theirs", "ours", "said"),
     [
-        (None, Split(), "tiny doesn't say what it kept for validation: some of this one it may have been"),
+        (None, Split(), "what tiny kept for validation isn't known here: some of this one it may have been"),
         (Split(seed=1), Split(seed=1), "validation stays what tiny kept for it"),
         (Split(groups=("ann",)), Split(groups=("ann", "bob")), "validation stays what tiny kept for it"),
         (Split(groups=("ann",)), Split(groups=("bob",)), "are taken for other recordings"),
-        (Split(protocol=BY_TABLE), Split(groups=("bob",)), "are taken for other recordings"),
-        (Split(groups=("ann",)), Split(protocol=BY_TABLE), ""),
+        (Split(protocol=BY_TABLE), Split(groups=("bob",)), "isn't known here"),
+        (Split(groups=("ann",)), Split(protocol=BY_TABLE), "isn't known here"),
         (None, None, ""),
     ],
 )

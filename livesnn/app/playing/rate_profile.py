@@ -20,7 +20,7 @@ from livesnn.events import Closing, Events
 from livesnn.events.formats import asked, open_reader
 from livesnn.events.formats.aedat4 import Aedat4Reader
 from livesnn.events.formats.aedat4_layout import PacketTable
-from livesnn.events.recording import Recording
+from livesnn.events.recording import Recording, choose_stream
 from livesnn.progress import Progress
 from livesnn.threads import Latest, Worker
 
@@ -77,8 +77,7 @@ def profile(
     go_on = _pace(stop or threading.Event(), cpu_share)
     try:
         with closing(open_reader(Path(path), go_on)) as reader:
-            wanted = asked(Path(path)).stream
-            stream = next((one for one in reader.streams if wanted in (None, one.name, one.camera)), None)
+            stream = choose_stream(reader, asked(Path(path)).stream)
             if stream is None:
                 return
             rows = reader.filled(stream.name) if isinstance(reader, Aedat4Reader) else None

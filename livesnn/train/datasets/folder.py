@@ -118,9 +118,13 @@ def _test_part(
 
 def check(data: Path) -> list[Finding]:
     """Say how many recordings each class has, those to test on too, and what is too short, unknown or damaged."""
-    findings = _check(*find_recordings(data))
-    if (data / TEST).is_dir():
-        findings += _check(*find_recordings(data / TEST), f"{TEST}/")
+    recordings, classes = find_recordings(data)
+    findings = _check(recordings, classes)
+    if (data / TEST).is_dir() and not any(recording.use == "test" for recording in recordings):
+        try:
+            findings += _check(*find_recordings(data / TEST), f"{TEST}/")
+        except DataError as error:
+            findings.append(Finding("unusable", str(error)))
     return findings
 
 

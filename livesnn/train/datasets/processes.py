@@ -32,7 +32,9 @@ def in_processes(make: Callable[[T], R], items: Sequence[T], doing: str, *, at_o
     others = {*active_children()}
     pool = ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent)
     try:
-        return list(tracked(pool.map(make, items, chunksize=at_once), doing, len(items)))
+        parts = [items[first : first + at_once] for first in range(0, len(items), at_once)]
+        futures = [pool.submit(_each, make, part) for part in parts]
+        return list(tracked((made for future in futures for made in future.result()), doing, len(items)))
     except BrokenProcessPool as error:
         raise DataError(
             f"{doing}: one of {processes} processes was killed, for want of memory maybe: free some and start again, "
@@ -41,7 +43,11 @@ def in_processes(make: Callable[[T], R], items: Sequence[T], doing: str, *, at_o
     finally:
         for process in {*active_children()} - others:  # they would finish what they have begun
             process.terminate()
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown()  # cancelling what waits would be an error in the pool's own thread (Python 3.11)
+
+
+def _each(make: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    return [make(item) for item in items]
 
 
 def _end_with_parent() -> None:
