@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -17,6 +18,7 @@ from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.recipes import completed
+from livesnn.train.run_folder import CONFIG_FILE, as_begun
 from livesnn.train.start import Start, as_start, read_start, say_kept, start_from, trained_before
 
 CARD = ModelCard(
@@ -126,6 +128,15 @@ def test_a_training_has_the_network_of_the_model_it_starts_from(capsys: pytest.C
     assert as_start(folder, None) == folder
     gestures = completed(TrainConfig(dataset="gestures-sim", init=Path("gestures"), dropout=0.0))
     assert as_start(gestures, read_start(Path("gestures"))) == gestures
+
+
+def test_a_training_from_a_model_is_resumed_with_the_network_it_was_begun_with(tmp_path: Path) -> None:
+    begun = completed(TrainConfig(dataset="folder", init=Path("objects"), out=tmp_path, final_pool=4))
+    (tmp_path / begun.run_name).mkdir()
+    (tmp_path / begun.run_name / CONFIG_FILE).write_bytes(msgspec.json.encode(begun, enc_hook=str))
+    again = as_begun(replace(begun, resume=True, final_pool=3))
+    assert again.final_pool == 4
+    assert replace(again, resume=False) == begun
 
 
 def test_neuron_and_readout_are_the_model_s_too(model: Path) -> None:
