@@ -7,8 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from livesnn.infer import load_model
-    from livesnn.infer.pipeline import run
+    from livesnn.infer.model import load_model
+    from livesnn.infer.run import run
     from livesnn.sources import open_source
 
 __all__ = ["__version__", "load_model", "open_source", "run"]
@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 # this when it is imported, by whichever module.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-_PLACES = {"load_model": "livesnn.infer", "open_source": "livesnn.sources", "run": "livesnn.infer.pipeline"}
+_PLACES = {"load_model": "livesnn.infer.model", "open_source": "livesnn.sources", "run": "livesnn.infer.run"}
 
 
 def __getattr__(name: str) -> object:

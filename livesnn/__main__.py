@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from livesnn.signals import ENDING, usual_handlers
+from livesnn.threads import ENDING, usual_handlers
 
 TRAINING = (
     "torch",
@@ -55,9 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _main(arguments: list[str] | None) -> int:
+    from livesnn.console import accept_any_text, discard_output, say
     from livesnn.errors import LivesnnError, StoppedError
     from livesnn.paths import keep_compiled
-    from livesnn.report import accept_any_text, discard_output, say
 
     accept_any_text()
     keep_compiled()
@@ -124,7 +124,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
             signal.signal(number, _interrupt)
     if name == "--version":
         from livesnn import __version__
-        from livesnn.report import write
+        from livesnn.console import write
 
         write(__version__)
         return 0
@@ -137,7 +137,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
 def _usage(name: str) -> int:
     """Print the commands: to stdout when asked for, else to stderr."""
     from livesnn.cli import COMMANDS
-    from livesnn.report import say, write
+    from livesnn.console import say, write
 
     asked = name in ("-h", "--help", "help")
     lines = [

@@ -70,7 +70,7 @@ class InputSpec:
     ``cell_pixels``: how many of the sensor's pixels made one of the input where the model was trained. With fixed Δt
     a sensor with more of them counts as many times more events, so counts are scaled by area; None: as they come.
     ``without_flicker``: each channel's median count is taken from a frame of events, and with it the flicker of a
-    light (`livesnn.events.flicker`).
+    light (`livesnn.events.slicer`).
     """
 
     width: _Size

@@ -8,6 +8,14 @@ LivesnnError
 └── TrainError    a training can't go on
 """
 
+from __future__ import annotations
+
+import lzma
+import struct
+import tokenize
+import zipfile
+import zlib
+
 
 class LivesnnError(Exception):
     """Anything livesnn reports to a person in one line."""
@@ -35,3 +43,10 @@ class TrainError(LivesnnError):
 
 class StoppedError(TrainError):
     """A signal ended a training; what it has kept is there."""
+
+
+DAMAGED_ARRAY = (
+    OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError, SyntaxError,
+    struct.error, tokenize.TokenError, lzma.LZMAError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""By numpy and zipfile, some only from within ast and the decompressors."""

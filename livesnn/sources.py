@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events import EventSource
-from livesnn.events.camera_driver import Device
-from livesnn.events.live import Notify, ignore
+from livesnn.events.cameras.driver import Device
+from livesnn.events.cameras.reconnecting import Notify, ignore
+from livesnn.events.packet import EventSource
 from livesnn.files import expanded
 from livesnn.progress import Progress, untold
 
@@ -24,8 +24,8 @@ def is_live(uri: str) -> bool:
 
 def discover(tell: Callable[[str], None]) -> list[Device]:
     """Return the event cameras that are plugged in, then the webcams; ``tell``: told why some can't be found."""
-    from livesnn.events import cameras
-    from livesnn.events.webcam import webcams
+    from livesnn.events.cameras import discovery as cameras
+    from livesnn.video.webcam import webcams
 
     try:
         found = cameras.discover()
@@ -78,28 +78,28 @@ def _open_file(path: Path, progress: Progress) -> EventSource:
     try:
         return open_recording(path, progress=progress)
     except FormatError:
-        from livesnn.video import is_video, open_video
+        from livesnn.video.video_file import is_video, open_video
 
         if not is_video(path):
             raise
-    from livesnn.events.video_source import RecordedVideo
+    from livesnn.video.frame_source import RecordedVideo
 
     return RecordedVideo(open_video(path), progress=progress)
 
 
 def _open_live(name: str, notify: Notify) -> EventSource:
     if name.startswith("tcp://"):
-        from livesnn.events.network import open_stream
+        from livesnn.events.cameras.network import open_stream
 
         return open_stream(name, notify=notify)
     if name.startswith("simulate:"):
-        from livesnn.simulate.opening import open_simulation
+        from livesnn.simulate.open_simulation import open_simulation
 
         return open_simulation(name)
     if name.startswith("webcam"):
-        from livesnn.events.webcam import open_webcam
+        from livesnn.video.webcam import open_webcam
 
         return open_webcam(name, notify=notify)
-    from livesnn.events.cameras import open_camera
+    from livesnn.events.cameras.discovery import open_camera
 
     return open_camera(name, notify=notify)

@@ -9,14 +9,17 @@ and a stated drop policy.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Generic, Literal, TypeVar
+from types import FrameType
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -236,3 +239,45 @@ class PacketQueue:
         self._changed.notify_all()
         self._queued_bytes -= self._queue[0].cost
         return self._queue.popleft()
+
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that ask a program to end: Ctrl-C, kill, a terminal that is closed."""
+
+
+def usual_handlers() -> dict[int, Any]:
+    """Return what handles each of the `ENDING` signals; not a closed terminal that is ignored, as nohup asks for."""
+    handlers = {number: signal.getsignal(number) for number in ENDING}
+    hang_up = getattr(signal, "SIGHUP", None)
+    return {
+        number: handler
+        for number, handler in handlers.items()
+        if not (number == hang_up and handler is signal.SIG_IGN)
+    }
+
+
+@contextmanager
+def ending_sets(stop: threading.Event) -> Iterator[None]:
+    """Let the first of the `ENDING` signals only set ``stop``, so that what is under way is finished.
+
+    A second one is as usual. Only in the main thread, which alone gets signals; nothing happens in another.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = usual_handlers()
+
+    def as_usual() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        as_usual()
+        stop.set()
+
+    for number in usual:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        as_usual()

@@ -21,10 +21,10 @@ from PySide6.QtWidgets import QApplication
 
 from livesnn.app.look import style
 from livesnn.app.main_window import MainWindow
-from livesnn.app.playing.demo import GESTURES, Demo, demo, turning_demo
-from livesnn.app.playing.settings import ThemeName
-from livesnn.events.frames import frames
-from livesnn.infer import read_card
+from livesnn.app.player import GESTURES, Demo, demo, turning_demo
+from livesnn.app.settings import ThemeName
+from livesnn.events.slicer import frames
+from livesnn.infer.model import read_card
 from livesnn.simulate.live import SimulatedPerson
 from livesnn.teach.clips import clips_of
 from livesnn.teach.learn import teach

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.events import Events
+from livesnn.events.packet import Events
 
 SPECIAL, POLARITY, FRAME, IMU6, IMU9 = range(5)
 RESET, RISING_EDGE = 1, 2

@@ -16,10 +16,10 @@ import pytest
 
 from livesnn.bench.slicer import moving_blob
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.camera_driver import Device, Driver
-from livesnn.events.inivation import Batch, CameraInput, InivationDriver
-from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.cameras.driver import Device, Driver
+from livesnn.events.cameras.inivation import Batch, CameraInput, InivationDriver
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
 if TYPE_CHECKING:
     from dv_processing import EventStore
@@ -96,7 +96,7 @@ def event_store(events: Events, sensor: Resolution = VGA) -> EventStore:
 
 
 class FakeDriver:
-    """A `livesnn.events.inivation.CameraInput`: does one item a call, then gives nothing, plugged in until UNPLUG."""
+    """A `CameraInput`: does one item a call, then gives nothing, plugged in until UNPLUG."""
 
     def __init__(self, items: Iterable[Item] = (), *, serial: str = SERIAL, sensor: Resolution = VGA) -> None:
         self._items = iter(items)
@@ -124,7 +124,7 @@ class FakeDriver:
 
 
 class FakeCameras:
-    """A `livesnn.events.cameras.Cameras`: what is found at each look, and a driver for each opening.
+    """A `livesnn.events.cameras.discovery.Cameras`: what is found at each look, and a driver for each opening.
 
     Parameters
     ----------

@@ -12,8 +12,8 @@ import numpy as np
 
 from livesnn.bench.ecf_file import write_ecf
 from livesnn.bench.format_files import MADE_FILES, SENSOR, make_events
-from livesnn.events import Events, Resolution
-from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import open_recording
 from tests import aedat3_writer
 from tests.reading import read

@@ -26,9 +26,8 @@ import numpy as np
 import psutil
 
 from livesnn.errors import LivesnnError
-from livesnn.events import EVENTS_DTYPE, Events
-from livesnn.events.describe import describe
-from livesnn.events.recording import open_recording
+from livesnn.events.packet import EVENTS_DTYPE, Events
+from livesnn.events.recording import describe, open_recording
 from tests.damage import KINDS
 from tests.good_files import Good, good_files
 

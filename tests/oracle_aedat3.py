@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from livesnn.events import EVENTS_DTYPE, Events
+from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import open_recording
 from tests.aedat3_writer import RISING_EDGE, frames, header, polarity, special
 

@@ -9,9 +9,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events import EVENTS_DTYPE, Events
-from livesnn.events.describe import RecordingInfo, describe
-from livesnn.events.recording import open_recording
+from livesnn.events.packet import EVENTS_DTYPE, Events
+from livesnn.events.recording import RecordingInfo, describe, open_recording
 from tests.damage import damaged
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.simulate.digits import draw_digit
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.datasets.cifar10_dvs import CLASSES

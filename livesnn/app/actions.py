@@ -9,8 +9,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
-from livesnn.app.playing.palettes import PALETTES
-from livesnn.app.playing.settings import MOST_LABELS
+from livesnn.app.settings import MOST_LABELS
+from livesnn.session.view import PALETTES
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from PySide6.QtWidgets import QApplication
 from livesnn.app.actions import Actions
 from livesnn.app.layout import WindowLayout
 from livesnn.app.look import style
-from livesnn.app.playing.accumulator import ViewMode, ViewSpec
-from livesnn.app.playing.palettes import DEFAULT_PALETTE, PALETTES
-from livesnn.app.playing.settings import Settings, ThemeName
+from livesnn.app.settings import Settings, ThemeName
+from livesnn.session.view import DEFAULT_PALETTE, PALETTES, ViewMode, ViewSpec
 
 ZOOM_STEP = 1.25
 

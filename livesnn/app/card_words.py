@@ -6,8 +6,8 @@ import numpy as np
 
 from livesnn.app.look import style
 from livesnn.card import ModelCard
-from livesnn.infer import Engine
-from livesnn.infer.synops import mean_density
+from livesnn.infer.model import Engine
+from livesnn.infer.operations import mean_density
 
 ENGINES: dict[Engine, tuple[str, str]] = {  # name → what a person reads, the module it needs
     "auto": ("Automatic", ""),

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.layout import WindowLayout
-from livesnn.app.playing.player import Player
-from livesnn.app.playing.settings import Settings
+from livesnn.app.player import Player
+from livesnn.app.settings import Settings
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer import read_card
 from livesnn.infer.decide import Decider
+from livesnn.infer.model import read_card
 
 Rules = TypeVar("Rules")
 

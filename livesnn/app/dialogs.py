@@ -25,10 +25,10 @@ from PySide6.QtWidgets import (
 from livesnn import __version__
 from livesnn.app.actions import MENUS, listed
 from livesnn.app.look import style
-from livesnn.app.playing.settings import MOST_LABELS
+from livesnn.app.settings import MOST_LABELS
 from livesnn.app.widgets.parts import ChoiceBox, label
 from livesnn.errors import LivesnnError
-from livesnn.events.camera_driver import Device
+from livesnn.events.cameras.driver import Device
 from livesnn.sources import discover
 from livesnn.threads import Latest, Worker
 

@@ -19,17 +19,17 @@ from livesnn.app.deciding import Deciding
 from livesnn.app.dialogs import AboutDialog, ShortcutsDialog
 from livesnn.app.layout import WindowLayout
 from livesnn.app.model_dialog import ModelDialog
-from livesnn.app.playing.demo import own_model
-from livesnn.app.playing.player import Player, Summary
-from livesnn.app.playing.session import PICTURE_EVERY_S, Session, SourceLike
-from livesnn.app.playing.settings import Settings
-from livesnn.app.playing.values import Choices, StateMode
+from livesnn.app.player import Player, Summary, own_model
 from livesnn.app.presenter import Presenter
 from livesnn.app.recorder import Recorder
+from livesnn.app.settings import Settings
 from livesnn.app.source_chooser import SourceChooser, dropped_file, readable_source
 from livesnn.app.teaching import Teaching
-from livesnn.events.orientation import Orientation
-from livesnn.infer import Engine, Model
+from livesnn.events.filters import Orientation
+from livesnn.infer.model import Engine, Model
+from livesnn.infer.run import StateMode
+from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
+from livesnn.session.values import Choices
 
 POLL_MS = 16
 

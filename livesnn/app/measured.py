@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from livesnn.app.playing.settings import Settings
-from livesnn.app.playing.sustained import Look, Measured, Order, Timed, sum_up
 from livesnn.app.run import make_application
 from livesnn.app.screen import check_screen
+from livesnn.app.settings import Settings
 from livesnn.errors import LivesnnError
-from livesnn.events import Resolution
-from livesnn.events.paced import Paced
-from livesnn.infer import load_model
+from livesnn.events.memory_source import Paced
+from livesnn.events.packet import Resolution
+from livesnn.infer.model import load_model
+from livesnn.session.sustained import Look, Measured, Order, Timed, sum_up
 
 if TYPE_CHECKING:
     from livesnn.app.main_window import MainWindow

@@ -27,7 +27,7 @@ from livesnn.app.look import style
 from livesnn.app.own_models import listed, move_to_trash, renamed, show_folder, why_kept
 from livesnn.app.widgets.parts import label
 from livesnn.errors import ModelError
-from livesnn.infer import Engine, model_folder, own_models, read_card, shipped_models
+from livesnn.infer.model import Engine, model_folder, own_models, read_card, shipped_models
 from livesnn.paths import models_dir, own_models_dir
 
 

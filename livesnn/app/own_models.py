@@ -9,7 +9,7 @@ from PySide6.QtCore import QFile, QUrl
 from PySide6.QtGui import QDesktopServices
 
 from livesnn.errors import ModelError
-from livesnn.infer import model_folder, shipped_models
+from livesnn.infer.model import model_folder, shipped_models
 from livesnn.paths import own_models_dir
 
 

@@ -9,15 +9,14 @@ from pathlib import Path
 from livesnn.app.card_words import engine_name
 from livesnn.app.layout import WindowLayout
 from livesnn.app.look import style
-from livesnn.app.playing.demo import SIMULATION, TURNING
-from livesnn.app.playing.mounting import SIMULATED
-from livesnn.app.playing.player import Player
-from livesnn.app.playing.rate_profile import ProfileReader
-from livesnn.app.playing.session import Session
-from livesnn.app.playing.statistics import ShowLatency
-from livesnn.app.playing.values import Answer, Opened, ShownState
+from livesnn.app.player import SIMULATION, TURNING, Player
 from livesnn.card import ModelCard
-from livesnn.infer.auto_engine import PREPARING, note_of
+from livesnn.infer.switching_engine import PREPARING, note_of
+from livesnn.session.playback import SIMULATED
+from livesnn.session.rate_profile import ProfileReader
+from livesnn.session.session import Session
+from livesnn.session.statistics import ShowLatency
+from livesnn.session.values import Answer, Opened, ShownState
 
 READ_S = 0.1  # numbers, and what must agree with them, change at most this often: people read them
 NEXT = "Choose another source, or drop a recording here"

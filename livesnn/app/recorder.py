@@ -14,11 +14,10 @@ from PySide6.QtWidgets import QFileDialog
 from livesnn.app.actions import LABELS, Actions
 from livesnn.app.dialogs import RecordingDialog
 from livesnn.app.layout import WindowLayout
-from livesnn.app.playing.faults import in_words
-from livesnn.app.playing.player import Player
-from livesnn.app.playing.settings import Settings
-from livesnn.events.disk import in_bytes
-from livesnn.events.tape import Tape, with_kept
+from livesnn.app.player import Player
+from livesnn.app.settings import Settings
+from livesnn.events.recorder import Tape, in_bytes, with_kept
+from livesnn.session.session import in_words
 
 SUFFIX = ".aedat4"
 ON, OFF = "Stop recording", "Record …"

@@ -9,21 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast
 
-from livesnn.app.playing.demo import demo, own_model
-from livesnn.app.playing.settings import Settings, user_settings
-from livesnn.app.playing.wanted import WantedDecisions
+from livesnn.app.player import demo, own_model
 from livesnn.app.screen import check_screen
+from livesnn.app.settings import Settings, WantedDecisions, user_settings
 from livesnn.errors import LivesnnError
-from livesnn.events import preroll
-from livesnn.events.orientation import Orientation
-from livesnn.infer import Engine
-from livesnn.signals import usual_handlers
+from livesnn.events import recorder as preroll
+from livesnn.events.filters import Orientation
+from livesnn.infer.model import Engine
+from livesnn.threads import usual_handlers
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
 
     from livesnn.app.main_window import MainWindow
-    from livesnn.app.playing.player import Summary
+    from livesnn.app.player import Summary
 
 QUIT_AFTER = "LIVESNN_QUIT_AFTER"
 LONGEST_S = 86_400
@@ -135,7 +134,7 @@ def _shown_first(source: str | None, model: str | None) -> _Shown:
 
 
 def _decide(window: MainWindow, decisions: WantedDecisions, model: str | None) -> None:
-    from livesnn.infer import read_card
+    from livesnn.infer.model import read_card
 
     card = read_card(model or window.player.model) if decisions.of_classes else None
     choices = window.player.choices

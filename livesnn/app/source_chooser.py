@@ -10,8 +10,8 @@ from PySide6.QtWidgets import QFileDialog
 
 from livesnn.app.dialogs import SCHEME, CameraDialog, StreamDialog
 from livesnn.app.layout import WindowLayout
-from livesnn.app.playing.demo import SIMULATION, TURNING, Demo, demo, turning_demo
-from livesnn.app.playing.settings import Settings, with_recent
+from livesnn.app.player import SIMULATION, TURNING, Demo, demo, turning_demo
+from livesnn.app.settings import Settings, with_recent
 from livesnn.events.formats import asked
 from livesnn.files import expanded
 from livesnn.paths import recordings_dir

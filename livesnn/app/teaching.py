@@ -11,17 +11,16 @@ from typing import NamedTuple
 
 from livesnn.app.actions import Actions
 from livesnn.app.layout import WindowLayout
-from livesnn.app.playing.faults import in_words
-from livesnn.app.playing.learning import Learning
-from livesnn.app.playing.player import Player
+from livesnn.app.player import Player
 from livesnn.app.recorder import proposed_name
 from livesnn.app.teach_dialog import TeachDialog
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.labels import labels_file
-from livesnn.infer import Engine
+from livesnn.infer.model import Engine
 from livesnn.paths import own_models_dir
-from livesnn.report import describe_lesson
-from livesnn.teach import SIMULATED, Lesson, check_lesson, check_teachable, own_folder
+from livesnn.session.learning import Learning
+from livesnn.session.session import in_words
+from livesnn.teach import SIMULATED, Lesson, check_lesson, check_teachable, describe_lesson, own_folder
 
 READY_S, PERFORMED_S = 3.0, 10.0
 OVER = ("ended", "failed")

@@ -15,7 +15,7 @@ from numba import njit
 from livesnn.bench.spread import spread
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError
-from livesnn.infer.synops import FloatArray, synops
+from livesnn.infer.operations import FloatArray, synops
 from livesnn.threads import Worker, usable_processors
 
 SIZES = {"16 KiB": 1 << 14, "256 KiB": 1 << 18, "6 MiB": 6 << 20, "128 MiB": 1 << 27}

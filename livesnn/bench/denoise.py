@@ -16,13 +16,13 @@ import numpy.typing as npt
 
 from livesnn.bench.slicer import PACKET_EVENTS, moving_blob
 from livesnn.bench.spread import spread
-from livesnn.events import Events, Resolution
 from livesnn.events.denoise import DenoiseSpec, DenoiseState, denoise
-from livesnn.events.dvs_pixel import DvsPixels, DvsPixelSpec
+from livesnn.events.packet import Events, Resolution
 from livesnn.simulate.film import Film
 from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, performance
 from livesnn.simulate.motions import GESTURES
 from livesnn.simulate.scene import Scatter, shapes_of
+from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec
 
 NOISE_HZ = (0.3, 1.0, 5.0)
 """Shot noise a pixel: the most that simulated people's sensors have, a usual room, a dark one."""

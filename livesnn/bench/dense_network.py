@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numba import njit
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
-from livesnn.events.frames import Frame
+from livesnn.events.slicer import Frame
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,11 +16,10 @@ from livesnn.bench.onnx_best import INT8, best_float32, onnx_ways
 from livesnn.bench.turns import THREADS, Times, by_turns, times_as_fast
 from livesnn.card import ModelCard
 from livesnn.errors import DataError
-from livesnn.events.frames import Frame, frames
-from livesnn.infer import Model, load_model
-from livesnn.infer.spiking import density_and_mean
-from livesnn.infer.synops import FloatArray, mean_density, synops
-from livesnn.infer.tally import Percentiles
+from livesnn.events.slicer import Frame, frames
+from livesnn.infer.decide import Percentiles
+from livesnn.infer.model import Model, density_and_mean, load_model
+from livesnn.infer.operations import FloatArray, mean_density, synops
 from livesnn.paths import recordings_dir
 from livesnn.sources import open_source
 

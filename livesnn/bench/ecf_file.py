@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from livesnn.events import Events
+from livesnn.events.packet import Events
 
 CHUNK_EVENTS = 192  # more than the longest run that fits into a word
 STYLES = ("masked", "columns packed", "all packed")

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import DataError
-from livesnn.events import Events, Resolution
+from livesnn.events.packet import Events, Resolution
 
 Array = npt.NDArray[np.float64]
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.bench.ecf_file import write_ecf
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
 SENSOR, SMALL_SENSOR = Resolution(1280, 720), Resolution(128, 128)
 START_US = 50_000

@@ -9,10 +9,10 @@ import numpy as np
 
 from livesnn.bench.fingerprint import BIN_US, fingerprint, rate_over_time
 from livesnn.bench.real_clips import find_clips, label_of, read_clip
-from livesnn.card import InputSpec
+from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import DataError, LivesnnError
-from livesnn.events import Events, Resolution
-from livesnn.events.frames import SliceRule, stack_clip
+from livesnn.events.packet import Events, Resolution
+from livesnn.events.slicer import stack_clip
 from livesnn.simulate.gestures import RESOLUTION, VERSION, gesture_clip
 
 SHOWN, FRAMES = 3, 8

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import onnxruntime
 
 from livesnn.card import ModelCard
-from livesnn.events.frames import Frame
-from livesnn.infer import Model, State, load_model, zero_state
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import Model, State, load_model, zero_state
 from livesnn.infer.onnx_engine import feeds, session_options
 
 FLOAT32 = ("onnx", "onnx_bound")

@@ -22,7 +22,7 @@ class Operations(NamedTuple):
     ``macs``: multiply-accumulates of all convolutions, fully connected layers and LSTMs, a padded border's too, as is
     usual. ``synops``: those of them whose input isn't zero; of an LSTM's hidden state and of an input picture as well
     ("effective synaptic operations", NeuroBench, Yik et al. 2023). Norms fold away; pools, biases and the neurons'
-    own arithmetic aren't counted. `livesnn.infer.synops` counts a spike's synapses instead, through the pools.
+    own arithmetic aren't counted. `livesnn.infer.operations` counts a spike's synapses instead, through the pools.
     """
 
     parameters: int

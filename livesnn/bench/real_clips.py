@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.errors import DataError
-from livesnn.events import Events, EventSource, Resolution
+from livesnn.events.packet import Events, EventSource, Resolution
 from livesnn.simulate.motions import GESTURES
 from livesnn.sources import open_source
 

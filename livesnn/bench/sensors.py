@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from livesnn.bench.transfer import wilson
 from livesnn.errors import DataError
-from livesnn.events import Events, Resolution, emulate
-from livesnn.events.frames import stack_clip
-from livesnn.infer import Model, load_model
-from livesnn.simulate.filmed import gesture_pictures
-from livesnn.simulate.gestures import gesture_clip
+from livesnn.events.packet import Events, Resolution
+from livesnn.events.slicer import stack_clip
+from livesnn.infer.model import Model, load_model
+from livesnn.simulate.gestures import gesture_clip, gesture_pictures
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.evaluate import evaluate
+from livesnn.video import emulate
 
 SENSORS = (Resolution(64, 64), Resolution(128, 128), Resolution(346, 260), Resolution(640, 480))
 """A quarter of a DVS128, it, a DAVIS346 and a DVXplorer."""

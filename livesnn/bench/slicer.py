@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from livesnn.bench.spread import spread
 from livesnn.card import InputSpec, SliceRule
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.frames import Slicer
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.slicer import Slicer
 
 CASES = ((Resolution(640, 480), 64), (Resolution(346, 260), 34), (Resolution(128, 128), 128))
 """Sensor, and the side of the model's square input."""

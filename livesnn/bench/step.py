@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from livesnn import itself
+from livesnn import subprocesses as itself
 from livesnn.bench import ENGINES, EngineName
 from livesnn.bench.onnx_best import FLOAT32, INT8, best_float32, onnx_ways
 from livesnn.bench.slicer import moving_blob
@@ -20,14 +20,14 @@ from livesnn.bench.turns import THREADS, Pass, by_turns, times_as_fast
 from livesnn.bench.window import run_window
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, LivesnnError, ModelError
-from livesnn.events import Resolution
-from livesnn.events.buffered import Buffered
-from livesnn.events.frames import Frame, frames
-from livesnn.events.paced import Paced
-from livesnn.infer import Model, load_model, model_folder
-from livesnn.infer.pipeline import run
-from livesnn.infer.synops import mean_density
-from livesnn.infer.tally import Percentiles
+from livesnn.events.memory_source import Paced
+from livesnn.events.packet import Resolution
+from livesnn.events.pipeline import Buffered
+from livesnn.events.slicer import Frame, frames
+from livesnn.infer.decide import Percentiles
+from livesnn.infer.model import Model, load_model, model_folder
+from livesnn.infer.operations import mean_density
+from livesnn.infer.run import run
 from livesnn.sources import open_source
 
 SENSOR = Resolution(346, 260)

@@ -19,8 +19,8 @@ import torch
 from livesnn.bench.peer_networks import build_peer
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError
-from livesnn.events.frames import Frame
-from livesnn.infer import Model, State, zero_state
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import Model, State, zero_state
 from livesnn.infer.onnx_engine import feeds
 from livesnn.snn.checkpoint import load_network, without_norm
 from livesnn.snn.surrogate import Surrogate

@@ -15,17 +15,18 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from livesnn.app.playing.sustained import Measured, Order
 from livesnn.bench.dense_network import card_of, write_levelled
 from livesnn.bench.real_clips import read_clip
 from livesnn.bench.window import run_window
 from livesnn.card import InputSpec
 from livesnn.errors import LivesnnError
-from livesnn.events import Events, Resolution
-from livesnn.events.frames import Frame, frames
-from livesnn.events.paced import PACKET_US, Paced
-from livesnn.infer import Engine, load_model, onnx_engine, spike_engine
+from livesnn.events.memory_source import PACKET_US, Paced
+from livesnn.events.packet import Events, Resolution
+from livesnn.events.slicer import Frame, frames
+from livesnn.infer import onnx_engine, spike_engine
+from livesnn.infer.model import Engine, load_model
 from livesnn.paths import recordings_dir
+from livesnn.session.sustained import Measured, Order
 
 RECORDING = "arm_roll.aedat4"
 SIDE = 128

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from livesnn.card import InputSpec
-from livesnn.events.frames import Frame, Slicer
-from livesnn.infer import Model, load_model
-from livesnn.infer.pipeline import run
-from livesnn.report import say
+from livesnn.console import say
+from livesnn.events.slicer import Frame, Slicer
+from livesnn.infer.model import Model, load_model
+from livesnn.infer.run import run
 from livesnn.simulate.gestures import RESOLUTION, gesture_stream
 from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE
 from livesnn.teach.clips import clips_of

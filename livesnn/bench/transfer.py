@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from livesnn.bench.real_clips import RealClip, find_clips, label_of, read_clip
+from livesnn.console import say
 from livesnn.errors import DataError
-from livesnn.events import Events, Resolution
-from livesnn.events.frames import Slicer
-from livesnn.infer import Model, load_model
-from livesnn.infer.pipeline import run
-from livesnn.report import say
+from livesnn.events.packet import Events, Resolution
+from livesnn.events.slicer import Slicer
+from livesnn.infer.model import Model, load_model
+from livesnn.infer.run import run
 from livesnn.simulate.motions import GESTURES, mirrored
 
 Change = Callable[[Events, Resolution], Events]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.bench.spread import spread
-from livesnn.events.frames import Frame
-from livesnn.infer import Model
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import Model
 from livesnn.threads import usable_processors
 
 THREADS = min(2, usable_processors())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
-from livesnn import itself
+from livesnn import subprocesses as itself
 from livesnn.errors import LivesnnError
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from livesnn.bench import Measurement, Options, measure
-from livesnn.report import write_json
+from livesnn.console import write_json
 
 
 def bench(

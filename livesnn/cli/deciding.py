@@ -10,7 +10,7 @@ import tyro
 from livesnn.errors import LivesnnError
 
 if TYPE_CHECKING:
-    from livesnn.app.playing.wanted import WantedDecisions
+    from livesnn.app.settings import WantedDecisions
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Flags:
     @property
     def wanted(self) -> WantedDecisions:
         """What is asked for, whether it can be or not."""
-        from livesnn.app.playing.wanted import WantedDecisions  # without Qt
+        from livesnn.app.settings import WantedDecisions
 
         thresholds = dict(self.class_threshold)
         if len(thresholds) < len(self.class_threshold):

@@ -8,9 +8,9 @@ from typing import Annotated
 import tyro
 
 from livesnn.card import ModelCard
+from livesnn.console import write, write_json
 from livesnn.errors import ModelError
 from livesnn.files import expanded, replace_file
-from livesnn.report import write, write_json
 
 
 def export(
@@ -36,7 +36,7 @@ def export(
     json
         What was written as JSON.
     """
-    from livesnn.infer import model_folder
+    from livesnn.infer.model import model_folder
 
     out = expanded(out)
     _check_out(out)
@@ -78,7 +78,7 @@ def _check_dt(dt: float | None, out: Path) -> None:
 
 
 def _nir(folder: Path, dt: float | None) -> tuple[bytes, ModelCard, float]:
-    from livesnn.nir_graph import frame_s, nir_file, nir_graph
+    from livesnn.infer.nir_graph import frame_s, nir_file, nir_graph
     from livesnn.weights import load_weights
 
     file = folder / "model.safetensors"

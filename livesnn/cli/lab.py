@@ -14,8 +14,8 @@ import tyro
 
 from livesnn.card import ModelCard
 from livesnn.cli.deciding import AS_USUAL, Decisions
+from livesnn.console import one_line, say, write, write_json
 from livesnn.errors import DataError
-from livesnn.report import one_line, say, write, write_json
 from livesnn.train.datasets import Name as DataSetName
 from livesnn.train.memory import keep_freed_memory
 
@@ -150,8 +150,8 @@ def evaluate(
     json
         As JSON.
     """
-    from livesnn.infer import load_model, model_folder
     from livesnn.infer.decide import Decider
+    from livesnn.infer.model import load_model, model_folder
     from livesnn.train.datasets import data_set, uncut_streams
     from livesnn.train.evaluate import evaluate as measure
     from livesnn.train.explain import describe_stream, explain

@@ -16,10 +16,11 @@ from functools import partial
 import msgspec
 import tyro
 
-from livesnn import __version__, itself
+from livesnn import __version__
+from livesnn import subprocesses as itself
 from livesnn.cli.findings import Check, Findings
 from livesnn.cli.probes import PROBES
-from livesnn.report import one_line, say, write, write_json
+from livesnn.console import one_line, say, write, write_json
 
 PROBE = "LIVESNN_DOCTOR_PROBE"
 """Environment variable of the processes that doctor starts: the probe to run."""
@@ -72,7 +73,7 @@ def prepare(model: tyro.conf.Positional[str] = "gestures", /) -> int:
     model
         Name of a shipped model, or a model folder.
     """
-    from livesnn.infer import model_folder
+    from livesnn.infer.model import model_folder
     from livesnn.infer.spike_engine import SpikeModel
 
     if hasattr(os, "nice"):

@@ -116,7 +116,7 @@ def cameras() -> Findings:
             found += library(module, package, without="warning")
     if all(check.state != "ok" for check in found.checks):
         return found
-    from livesnn.events.cameras import discover
+    from livesnn.events.cameras.discovery import discover
 
     try:
         names = [f"{device.name} ({device.uri})" for device in discover()]
@@ -131,7 +131,7 @@ def folders() -> Findings:
     """Look whether livesnn's own folders can be written."""
     import platformdirs
 
-    from livesnn.app.playing.settings import FILE
+    from livesnn.app.settings import FILE
 
     named = os.environ.get(FILE)
     settings = Path(named).parent if named else platformdirs.user_config_path("livesnn", appauthor=False)
@@ -238,7 +238,7 @@ def spike_engine() -> Findings:
 
 def self_test() -> Findings:
     """Run the shipped digit through its model."""
-    from livesnn.infer.headless import Summary, decide_all
+    from livesnn.outputs.lines import Summary, decide_all
 
     clip, summary = recordings_dir() / "digit-3.aedat4", None
     try:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Literal, Self
 from livesnn.cli.deciding import AS_USUAL, Decisions
 from livesnn.cli.streams import Source, described, notice, reading
 from livesnn.cli.turned import AS_IT_COMES, Turned
+from livesnn.console import say, write, write_json
 from livesnn.errors import LivesnnError, SourceError
-from livesnn.report import say, write, write_json
 
 if TYPE_CHECKING:
-    from livesnn.events import EventSource
-    from livesnn.events.orientation import Orientation
-    from livesnn.infer.headless import Row, Summary
-    from livesnn.publish import PublishedDecisions
+    from livesnn.events.filters import Orientation
+    from livesnn.events.packet import EventSource
+    from livesnn.outputs.lines import Row, Summary
+    from livesnn.outputs.tcp import PublishedDecisions
 
 DECISIONS_PORT = 7780
 
@@ -62,9 +62,9 @@ def publish(
     json
         The summary at the end as JSON.
     """
-    from livesnn.app.playing.demo import GESTURES, own_model  # without Qt
+    from livesnn.app.player import GESTURES, own_model
     from livesnn.infer.decide import Decider
-    from livesnn.infer.headless import decide_all
+    from livesnn.outputs.lines import decide_all
 
     if seconds is not None and not seconds > 0:  # before anybody is let in
         raise SourceError(f"nothing can be published for {seconds:g} s: give more than 0, or none")
@@ -118,14 +118,12 @@ class _Publisher:
 
     def around(self, source: EventSource) -> EventSource:
         """Listen for programs; return the source upright, and a recording in its own time."""
-        from livesnn.events.orientation import Orientation
+        from livesnn.events.cameras.server import Address, Served
+        from livesnn.events.filters import Orientation, Upright
+        from livesnn.events.playback_clock import Replay
         from livesnn.events.recording import Recording
-        from livesnn.events.replay import Replay
-        from livesnn.events.served import Served
-        from livesnn.events.tcp import Address
-        from livesnn.events.upright import Upright
-        from livesnn.infer import read_card
-        from livesnn.publish import PublishedDecisions
+        from livesnn.infer.model import read_card
+        from livesnn.outputs.tcp import PublishedDecisions
 
         if source.video is not None and not source.live:
             source.close()
@@ -173,10 +171,10 @@ class _Publisher:
 
 def _events_alone(source: str, publisher: _Publisher, seconds: float | None, json: bool) -> int:
     """Publish events until there are no more, or Ctrl-C."""
-    from livesnn.events.limited import Limited
+    from livesnn.events.filters import Limited
     from livesnn.events.recording import Recording
-    from livesnn.signals import ending_sets
     from livesnn.sources import open_source
+    from livesnn.threads import ending_sets
 
     with reading("publish", source) as progress:
         opened = open_source(source, notify=publisher.notify, progress=progress)

@@ -13,13 +13,13 @@ import tyro
 
 from livesnn.cli.deciding import AS_USUAL, Decisions
 from livesnn.cli.turned import AS_IT_COMES, Turned
+from livesnn.console import say, share_done, write, write_json
 from livesnn.errors import SourceError
 from livesnn.files import expanded
 from livesnn.progress import Progress
-from livesnn.report import say, share_done, write, write_json
 
 if TYPE_CHECKING:
-    from livesnn.infer.headless import Row, Summary
+    from livesnn.outputs.lines import Row, Summary
 
 READING_S = 2.0  # that takes longer is shown
 
@@ -65,9 +65,9 @@ def run(
     json
         JSON lines.
     """
-    from livesnn.app.playing.demo import GESTURES, own_model  # without Qt
+    from livesnn.app.player import GESTURES, own_model
     from livesnn.infer.decide import Decider
-    from livesnn.infer.headless import decide_all
+    from livesnn.outputs.lines import decide_all
 
     rows = decide_all(
         source,
@@ -89,8 +89,8 @@ def run(
 
 def described(command: str, row: Row | Summary, *, json: bool) -> None:
     """Write a decision, or the summary, whose warnings go to stderr."""
-    from livesnn.infer.headless import Summary
-    from livesnn.report import describe_row, describe_summary
+    from livesnn.cli.words import describe_row, describe_summary
+    from livesnn.outputs.lines import Summary
 
     if isinstance(row, Summary):
         for warning in row.warnings:
@@ -122,9 +122,9 @@ def record(
     seconds
         Of a live source, by the clock; of a recording, of its own time.
     """
-    from livesnn.events.capture import record as capture
+    from livesnn.events.filters import Upright
+    from livesnn.events.recorder import record as capture
     from livesnn.events.recording import Recording
-    from livesnn.events.upright import Upright
     from livesnn.sources import open_source
 
     orientation = turned.orientation
@@ -178,8 +178,8 @@ def info(file: tyro.conf.Positional[str], /, *, json: bool = False) -> int:
     json
         As JSON.
     """
-    from livesnn.events.describe import describe
-    from livesnn.report import describe_recording
+    from livesnn.cli.words import describe_recording
+    from livesnn.events.recording import describe
     from livesnn.sources import is_live
 
     if is_live(file):
@@ -266,7 +266,7 @@ def simulate(
     seconds
         How long.
     """
-    from livesnn.events.recorder import Aedat4Writer
+    from livesnn.events.formats.aedat4_writer import Aedat4Writer
     from livesnn.simulate.scenes import check_scene, scene_resolution, simulate_scene
 
     check_scene(scene, seed=seed, seconds=seconds)

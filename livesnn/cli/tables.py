@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 import tyro
 
 from livesnn.bench import TableOrFigure
+from livesnn.console import write, write_json
 from livesnn.errors import LivesnnError
-from livesnn.report import write, write_json
 from livesnn.train.memory import keep_freed_memory
 
 MOST_SEEDS = 1000

@@ -11,10 +11,11 @@ from typing import Annotated
 import tyro
 
 from livesnn.cli.turned import AS_IT_COMES, Turned
+from livesnn.console import say, share_done, write, write_json
 from livesnn.errors import SourceError
 from livesnn.files import expanded
 from livesnn.paths import own_models_dir
-from livesnn.report import describe_lesson, say, share_done, write, write_json
+from livesnn.teach import describe_lesson
 
 
 def teach(

@@ -10,7 +10,7 @@ import tyro
 from livesnn.errors import SourceError
 
 if TYPE_CHECKING:
-    from livesnn.events.orientation import Orientation
+    from livesnn.events.filters import Orientation
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class _Flags:
     @property
     def orientation(self) -> Orientation | None:
         """What makes the source upright; None: nobody has said."""
-        from livesnn.events.orientation import Orientation
+        from livesnn.events.filters import Orientation
 
         if self.rotate is None and not self.mirror:
             return None

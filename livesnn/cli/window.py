@@ -8,7 +8,7 @@ import tyro
 
 from livesnn.cli.deciding import AS_USUAL, Decisions
 from livesnn.cli.turned import AS_IT_COMES, Turned
-from livesnn.report import write_json
+from livesnn.console import write_json
 
 
 def gui(

@@ -1,26 +1,115 @@
-"""Noise out of a stream of events: hot pixels, a refractory time, background activity. Packets in, kept events out.
-
-`livesnn bench denoise`, ten simulated people of 4 s on 128×128, mean (least to most): among shot noise of 0.3 Hz a
-pixel, leak of 0.1 Hz and 0.2 % hot pixels of 50 Hz, 94 % of the noise is dropped (92-96) and 88 % of the signal kept
-(70-96); of 1 Hz 89 % (87-91) and 88 % (72-96); of 5 Hz 65 % (64-67) and 91 % (80-97). Of the hot pixels 93, 92 and
-76 % are found, and none that isn't. All three together, in one core's processor time on a busy machine (AMD EPYC):
-64, 34 and 18 Mev/s on 128×128, 640×480 and 1280×720, where what is remembered doesn't fit into the cache.
-
-Not here: a source whose packets go through it (denoised.py), putting times and coordinates right (formats/tidy.py).
-"""
+"""What becomes of each event of a packet, as machine code. Not here: what it is kept in, and why (denoise.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution, as_events, require_usual_size
-from livesnn.events.denoise_kernel import INTERVAL_END, INTERVAL_US, INTERVALS_LEFT, NEVER, NEWEST, kernel
+from livesnn.events.packet import (
+    DISORDER_US,
+    EVENTS_DTYPE,
+    TIME_LIMIT_US,
+    Events,
+    EventSource,
+    Relay,
+    Resolution,
+    as_events,
+    require_usual_size,
+)
+
+INTERVAL_US = 125_000
+"""In which a pixel's events are counted while hot ones are learned."""
+
+TICK_US = 10_000
+"""Whoever gets the kept events is told at least this often how the time goes by while none is kept."""
+
+NEVER = -TIME_LIMIT_US
+NEWEST, TOLD, INTERVAL_END, INTERVALS_LEFT = range(4)
+"""Of a clock."""
+KEPT, HOT, REFRACTORY, ISOLATED, OUTSIDE = range(5)
+"""What becomes of an event, in the order of `DenoiseCounts` but for its first."""
+
+
+def _filter(  # type: ignore[no-untyped-def]
+    events, position, kept, width, height, last_us, rates, hot, clock, counts, refractory_us, activity_us
+):
+    """Fill ``kept``; return the index of the first event not read, and how many are kept. See `DenoiseState`."""
+    n_kept = 0
+    newest, told = clock[NEWEST], clock[TOLD]
+    learning = clock[INTERVALS_LEFT] > 0
+    while position < events.size:
+        event = events[position]
+        t, x, y = event.t, np.int64(event.x), np.int64(event.y)
+        if x >= width or y >= height:
+            position += 1
+            counts[OUTSIDE] += 1
+            continue
+        jumps = newest - t > DISORDER_US
+        if newest > told and (jumps or t - told > TICK_US):
+            break  # so that the time of the event before is told
+        begins = jumps or newest == NEVER
+        if begins:
+            newest = t
+            last_us[:] = NEVER
+            rates[:] = 0
+            clock[INTERVAL_END] = t + INTERVAL_US
+        elif learning and t >= clock[INTERVAL_END]:
+            break
+        position += 1
+        newest = t = max(newest, t)
+        pixel = (y + 1) * (width + 2) + x + 1
+        if learning:
+            rates[pixel] += 1
+        why = _judge(t, pixel, width + 2, last_us, hot, begins, refractory_us, activity_us)
+        counts[why] += 1
+        if why == KEPT:
+            kept[n_kept] = event
+            n_kept += 1
+            told = t
+    clock[NEWEST] = clock[TOLD] = newest
+    return position, n_kept
+
+
+def _judge(t, pixel, stride, last_us, hot, begins, refractory_us, activity_us):  # type: ignore[no-untyped-def]
+    """Return what becomes of an event; note that its pixel was active."""
+    if begins:
+        last_us[pixel] = t
+        return KEPT
+    if hot[pixel]:
+        return HOT
+    if t - last_us[pixel] < refractory_us:
+        return REFRACTORY
+    last_us[pixel] = t
+    up, down = pixel - stride, pixel + stride
+    around = max(
+        last_us[up - 1], last_us[up], last_us[up + 1], last_us[pixel - 1], last_us[pixel + 1],
+        last_us[down - 1], last_us[down], last_us[down + 1],
+    )  # fmt: skip
+    return ISOLATED if activity_us and t - around >= activity_us else KEPT
+
+
+@cache
+def kernel() -> Callable[..., tuple[int, int]]:
+    """Compile `_filter` on first use, for any packet, strided or read-only too; it releases the GIL."""
+    import numba
+    from numba.extending import register_jitable
+
+    register_jitable(inline="always")(_judge)  # a call costs a tenth of the speed
+    event = numba.from_dtype(EVENTS_DTYPE)
+    packet = numba.types.Array(event, 1, "A", readonly=True)
+    whole, times = numba.int64, numba.int64[::1]
+    signature = numba.types.UniTuple(whole, 2)(
+        packet, whole, event[::1], whole, whole, times, numba.int32[::1], numba.boolean[::1], times, times,
+        whole, whole,
+    )  # fmt: skip
+    return numba.njit(signature, nogil=True, cache=True)(_filter)
+
 
 LEARN_INTERVALS = 8
 """Hot pixels are learned in so many intervals: a second of a stream's time."""
@@ -217,3 +306,83 @@ def denoise(packet: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[
         kept.resize(count, refcheck=False)  # in place: what isn't needed is given back
         came, position = stopped - position, stopped
         yield Kept(kept, came, state.now_us)
+
+
+SPEC = DenoiseSpec()
+
+
+class Denoised(Relay):
+    """Another source's events without its noise; its counters are still those of all events.
+
+    A packet may come in several pieces, and empty ones come too: `now_us` says that time goes by.
+
+    Parameters
+    ----------
+    source
+        Owned from now on; a video, or a sensor larger than any, raises SourceError, and is closed.
+    state
+        To go on with; None: a new one.
+    wanted
+        Asked once a packet: False lets it pass as it is. Called in the thread that iterates.
+
+    Attributes
+    ----------
+    state
+        Of the filters: what is hot, what was dropped.
+    came
+        Events of the source that the piece just yielded was made of.
+    """
+
+    def __init__(
+        self,
+        source: EventSource,
+        *,
+        state: DenoiseState | None = None,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        super().__init__(source)
+        if source.video is not None:
+            source.close()
+            raise source.video.no_events()
+        try:
+            self.state = state or DenoiseState(source.resolution)
+        except SourceError:
+            source.close()
+            raise
+        self.came = 0
+        self._wanted = wanted
+        self._now_us: int | None = None
+
+    @property
+    def counts(self) -> DenoiseCounts:
+        """Where the events went."""
+        return self.state.counts
+
+    @property
+    def now_us(self) -> int | None:
+        """Stream time that has passed with the piece just yielded."""
+        return self._now_us
+
+    def __iter__(self) -> Iterator[Events]:
+        """Yield what is left of each packet."""
+        connection = self._source.connection
+        for packet in self._source:
+            if connection != (connection := self._source.connection):
+                self.state.forget()
+            *pieces, last = self._pieces(packet)
+            for piece in pieces:
+                yield self._hand_on(piece)
+            yield self._hand_on(last._replace(now_us=_later(last.now_us, self._source.now_us)))
+
+    def _pieces(self, packet: Events) -> list[Kept]:
+        if packet.size and self._wanted():
+            return [*denoise(packet, self.state, SPEC)]
+        return [Kept(packet, packet.size, None)]
+
+    def _hand_on(self, piece: Kept) -> Events:
+        self.came, self._now_us = piece.came, piece.now_us
+        return piece.events
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    return max((t for t in (one, other) if t is not None), default=None)

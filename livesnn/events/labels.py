@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from livesnn.errors import DataError, SourceError
-from livesnn.events import Closing
 from livesnn.events.formats import asked
+from livesnn.events.packet import Closing
 from livesnn.files import replace_file, require_file
 
 SUFFIX = ".labels.csv"

@@ -1,212 +1,462 @@
-"""Writing .aedat4 so that a killed process leaves a readable file. Not here: the layout (formats)."""
+"""Room on the disk of a recording. Not here: who asks, and when (tape.py)."""
 
 from __future__ import annotations
 
-import contextlib
-import re
-from array import array
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
+from livesnn.errors import LivesnnError, SourceError
+from livesnn.events.filters import Limited, Orientation, orient
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.labels import LabelWriter
+from livesnn.events.packet import DISORDER_US, Events, EventSource, Resolution
+from livesnn.threads import WAKE_S, PacketQueue, Policy, Queued, Worker, ending_sets
 
-from livesnn.errors import FormatError, SourceError
-from livesnn.events import TIME_LIMIT_US, Closing, Events, Resolution, as_events
-from livesnn.events.formats.aedat4_layout import (
-    PACKET_HEADER,
-    PacketRow,
-    build_events,
-    build_header,
-    build_table,
-    table_of,
-)
-from livesnn.events.formats.compression import Compression, pack
+LEFT_FREE_BYTES = 200_000_000
+"""Of a disk's room, recordings leave this much, or a fiftieth of a small disk: a full disk harms other programs."""
 
-PACKET_EVENTS = 10_000
-PACKET_US = 10_000
-"""A packet of the file is written when it is this full or spans this much time: what a kill can lose."""
-
-_CAMERA_CHARACTERS = 200
-_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_COMPRESSIONS = {"lz4": Compression.LZ4, "zstd": Compression.ZSTD, None: Compression.NONE}
+PLENTY = 1 << 62
 
 
-class Aedat4Writer(Closing):
-    """Records one event stream; a context manager.
-
-    Whole packets go to the system at once, so that a killed process loses at most PACKET_US of events, or what came
-    after the last `flush`; the table, which only seeking needs, is written by `close`. Where the disk is full, the
-    file ends with its last whole packet.
+def require_room(path: Path, more_bytes: int = 0) -> int:
+    """Return how many octets may still be written to a file; many, where the system doesn't say.
 
     Parameters
     ----------
     path
-        A new file, of suffix .aedat4.
-    resolution
-        Of the sensor; an event outside of it is an error.
-    camera
-        Name of what is recorded; what XML can't hold is left out, and what is beyond 200 characters.
-    compression
-        "lz4" (fast), "zstd" (small), or None.
+        Of the file, which may not be there yet.
+    more_bytes
+        What is needed to finish it.
 
     Raises
     ------
-    FormatError
-        When the sensor is larger than the format can say.
     SourceError
-        When the file has another suffix, exists already, or can't be written, here and in every method.
+        When there are none.
+    """
+    try:
+        usage = shutil.disk_usage(path.parent)
+    except OSError:  # writing will say why
+        return PLENTY
+    room = usage.free - more_bytes - min(LEFT_FREE_BYTES, usage.total // 50)
+    if room <= 0:
+        raise SourceError(
+            f"{path}: only {in_bytes(usage.free)} left on its disk, too little to record: "
+            "free some space, or record to another disk"
+        )
+    return room
+
+
+def in_bytes(count: int) -> str:
+    """Return a size in words: 3.4 MB, 1.23 GB."""
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
+
+
+SAME_CLOCK_US = 5_000_000
+"""A camera that was away for a while is at most so far from the computer's clock, if it went on counting."""
+
+
+class Timing:
+    """The times of what is recorded, going on where ``goes_on``.
+
+    A camera that comes back, or a stream that begins anew, may count from another zero than before: where time
+    jumps back, or another connection's is far from where the clock says, all times from there on are moved, so that
+    they go on after the last event as the clock did.
+    """
+
+    def __init__(self, *, goes_on: bool) -> None:
+        self._goes_on = goes_on
+        self._moved_us = 0
+        self._first_us: int | None = None
+        self._last_us = 0
+        self._last_arrived_s = 0.0
+        self._connection = 0  # of the last packet
+
+    @property
+    def seconds(self) -> float:
+        """From the first event to the last."""
+        return 0.0 if self._first_us is None else (self._last_us - self._first_us) / 1e6
+
+    def put_right(self, queued: Queued) -> Events:
+        """Return the next packet, or a copy of it with other times."""
+        packet = queued.packet
+        if not packet.size:
+            return packet
+        first_us = int(packet["t"][0])
+        if self._first_us is None:
+            self._first_us = self._last_us = first_us
+            self._connection = queued.connection
+        elif not self._goes_on:
+            self._first_us = min(self._first_us, first_us)
+        elif self._begins_anew(queued, first_us + self._moved_us):
+            self._moved_us = self._last_us + self._gap_us(queued.arrived_s) - first_us
+        if self._moved_us:
+            packet = packet.copy()
+            packet["t"] += self._moved_us
+        self._last_us = max(self._last_us, int(packet["t"][-1]))
+        self._last_arrived_s = queued.arrived_s
+        self._connection = queued.connection
+        return packet
+
+    def _begins_anew(self, queued: Queued, t_us: int) -> bool:
+        if t_us < self._last_us - DISORDER_US:
+            return True
+        late_us = t_us - self._last_us - self._gap_us(queued.arrived_s)
+        return queued.connection != self._connection and abs(late_us) > SAME_CLOCK_US
+
+    def _gap_us(self, at_s: float) -> int:
+        """Return the time between the last packet's arrival and a moment of the clock."""
+        return round((at_s - self._last_arrived_s) * 1e6)
+
+    def since_start_us(self, at_s: float) -> int:
+        """Return how long after the first event a moment of the clock was, µs; 0 before it."""
+        if self._first_us is None:
+            return 0
+        return max(self._last_us + self._gap_us(at_s) - self._first_us, 0)
+
+
+BUFFER_BYTES = 256_000_000
+"""20 million events, a second of the fastest camera."""
+
+KEPT_BACK_S = 0.02
+"""Nothing that has come waits longer before it is in the file, unless the disk is late: what a kill can lose."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What has been written so far.
+
+    ``dropped`` never got into the file; ``seconds`` is from its first event to its last; ``labels`` are beside it.
+    """
+
+    path: Path
+    events: int
+    dropped: int
+    seconds: float
+    labels: int = 0
+
+
+class Tape:
+    """Writes the packets put into a new .aedat4 file, in a thread of its own, until `stop`.
+
+    Events in the file + dropped = events put from the start to `stop`, exactly. After an error, such as a full disk,
+    the file has what had reached it, and `put` does nothing.
+
+    Parameters
+    ----------
+    path
+        A new file, of suffix .aedat4; opened in the thread, so that what is wrong with it is in `error`.
+    resolution, camera
+        Of the events that are put; the camera's name for the file.
+    orientation
+        What has made them upright: for whoever puts others.
+    policy
+        "drop_oldest" for what can't wait, "block" for a recording: `put` waits for the disk, and times that jump
+        back stay as they are.
+    buffer_bytes
+        What may wait for the disk.
+    before
+        What had arrived before, which comes first.
+    clock
+        Monotonic seconds.
 
     Attributes
     ----------
-    written
-        Events in the file's whole packets.
+    file_bytes, room_bytes
+        Size of the file, and what it may still grow by, a moment ago.
+    recorded
+        What is in it, as `Recorded`.
     """
 
     def __init__(
         self,
-        path: str | Path,
+        path: Path,
         resolution: Resolution,
-        camera: str = "livesnn",
-        compression: Literal["lz4", "zstd"] | None = "lz4",
+        camera: str,
+        *,
+        orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+        policy: Policy = "drop_oldest",
+        buffer_bytes: int = BUFFER_BYTES,
+        before: Iterable[Queued] = (),
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self.path = Path(path)
-        self.resolution = resolution
-        self.written = 0
-        if self.path.suffix.lower() != ".aedat4":
-            raise SourceError(
-                f"{self.path}: recordings are .aedat4 files: choose a name that ends in .aedat4"
-            )
-        if not 0 < min(resolution) <= max(resolution) <= 1 << 15:
-            raise FormatError(
-                f"{self.path}: .aedat4 can't hold a sensor of {resolution.width}×{resolution.height}"
-            )
-        self._compression = _COMPRESSIONS[compression]
-        header, self._table_position_at = build_header(self._compression, resolution, storable(camera))
-        self._end = 0
-        self._pending: list[Events] = []
-        self._pending_events = 0
-        self._pending_since_us = 0
-        self._rows = array("q")  # a day's are 0.5 GB
-        try:
-            self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
-        except FileExistsError as error:
-            raise SourceError(
-                f"{self.path} exists already: choose another name, or remove it first"
-            ) from error
-        except OSError as error:
-            raise self._failed(error) from error
-        try:
-            self._append(header)
-        except SourceError:
-            self._file.close()
-            with contextlib.suppress(OSError):
-                self.path.unlink()
-            raise
-
-    def write(self, packet: Events) -> None:
-        """Add a packet, EVENTS_DTYPE [N] in order of time, maybe empty.
-
-        Raises
-        ------
-        FormatError
-            When it isn't in order, has an event outside the sensor, or a time beyond TIME_LIMIT_US; none of it
-            is written then.
-        SourceError
-            When it isn't a packet (see `as_events`), or the writer is closed.
-        """
-        if self._file.closed:
-            raise SourceError(f"{self.path}: this recording is closed: write to a new one")
-        packet = as_events(packet)
-        if not packet.size:
-            return
-        self._check(packet)
-        packet = packet.copy()
-        first_us, last_us = int(packet["t"][0]), int(packet["t"][-1])
-        if self._pending and not 0 <= first_us - self._pending_since_us < PACKET_US:
-            self.flush()
-        if not self._pending:
-            self._pending_since_us = first_us
-        self._pending.append(packet)
-        self._pending_events += packet.size
-        if self._pending_events >= PACKET_EVENTS or last_us - self._pending_since_us >= PACKET_US:
-            self.flush()
+        self.path = path
+        self.orientation = orientation
+        self.file_bytes = 0
+        self.room_bytes = PLENTY
+        self.recorded = Recorded(path, events=0, dropped=0, seconds=0.0)
+        self._resolution = resolution
+        self._camera = camera or "livesnn"
+        self._clock = clock
+        self._timing = Timing(goes_on=policy == "drop_oldest")
+        self._labels: deque[tuple[float, str | None]] = deque()  # from when on, not yet written
+        self._queue = PacketQueue(policy=policy, max_bytes=buffer_bytes, clock=clock)
+        earlier = tuple(before)
+        self._begun_s = earlier[0].arrived_s if earlier else clock()
+        for queued in earlier:
+            self._queue.put_queued(queued)
+        self._worker = Worker("tape", self._write, on_error=lambda error: self._queue.end()).start()
 
     @property
-    def table_bytes(self) -> int:
-        """About what the table needs on the disk, so far: its rows, before they are packed."""
-        return 8 * (len(self._rows) + 100)
+    def seconds(self) -> float:
+        """For how long it has been running, what had arrived before included."""
+        return self._clock() - self._begun_s
 
-    def flush(self) -> None:
-        """Write the events held back, in packets short in number and in time: nothing that happens loses them."""
-        if not self._pending:
-            return
-        events = np.concatenate(self._pending)
-        self._pending, self._pending_events = [], 0
-        times = np.ascontiguousarray(events["t"])
-        first = 0
-        while first < events.size:
-            in_time = int(np.searchsorted(times, times[first] + 10 * PACKET_US))
-            last = min(first + PACKET_EVENTS, max(in_time, first + 1))
-            self._write_packet(events[first:last])
-            first = last
+    @property
+    def dropped(self) -> int:
+        """Events lost because the disk was late."""
+        return self._queue.dropped
 
-    def close(self) -> None:
-        """Write what is left and the table; safe to call twice."""
-        if self._file.closed:
-            return
+    @property
+    def error(self) -> BaseException | None:
+        """Why it ended early; None: it didn't."""
+        return self._worker.error
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be written."""
+        return not self._worker.running
+
+    def put(self, packet: Events, connection: int = 0) -> None:
+        """Record a packet, EVENTS_DTYPE [N] in order of time, which nobody may change any more.
+
+        ``connection``: of its source, see `EventSource.connection`.
+        """
+        self._queue.put(packet, connection=connection)
+
+    def label(self, label: str | None) -> None:
+        """Say what happens from now on; None: nothing that has a label."""
+        self._labels.append((self._clock(), label))
+
+    def stop(self) -> None:
+        """Record nothing more; what has been put is still written. Returns at once, safe to call twice."""
+        self.label(None)
+        self._queue.end()
+
+    def wait(self, timeout_s: float) -> bool:
+        """After `stop`, wait at most so long for the file to be complete; return whether it is."""
+        return self._worker.close(timeout_s)
+
+    def close(self, timeout_s: float = 4.0) -> bool:
+        """Stop, and wait for the file to be complete; return whether it is.
+
+        What the disk hasn't taken in that time is lost, and the file is finished without it.
+        """
+        self.stop()
+        if not self.wait(timeout_s):
+            self._queue.close()
+        return self.wait(timeout_s)
+
+    def _write(self, stop: threading.Event) -> None:
+        """Run in the thread, until there is nothing more: `stop` alone would lose what waits."""
+        self.room_bytes = require_room(self.path)
+        with LabelWriter(self.path) as labels:
+            writer = Aedat4Writer(self.path, self._resolution, self._camera)
+            try:
+                with writer:
+                    self._follow(writer, labels)
+            finally:
+                self._queue.end()  # after an error too: what comes now isn't counted any more
+                never = self._queue.taken - writer.written + self._queue.unread
+                self._count(writer.written, self.dropped + never, labels)
+                self._look()
+
+    def _follow(self, writer: Aedat4Writer, labels: LabelWriter) -> None:
+        """Write what comes, and nothing later than KEPT_BACK_S after it came."""
+        due_s = self._clock()
+        while True:
+            queued = None
+            if self._queue.wait(KEPT_BACK_S) and (queued := self._queue.take()) is None:
+                break
+            now_s = self._clock() if queued is None else queued.arrived_s
+            self._apply_labels(labels, now_s)
+            if queued is not None:
+                writer.write(self._timing.put_right(queued))
+                self._count(self._queue.taken, self.dropped, labels)
+            if self._clock() >= due_s:
+                due_s = self._clock() + KEPT_BACK_S
+                self._keep_up(writer, labels, now_s)
+        self._apply_labels(labels, self._clock())
+
+    def _apply_labels(self, labels: LabelWriter, until_s: float) -> None:
+        while self._labels and self._labels[0][0] <= until_s:
+            from_s, label = self._labels.popleft()
+            labels.begin(label, self._timing.since_start_us(from_s))
+
+    def _keep_up(self, writer: Aedat4Writer, labels: LabelWriter, now_s: float) -> None:
+        """Make sure that a kill from now on loses nothing, and that there is room."""
+        writer.flush()
+        labels.reach(self._timing.since_start_us(now_s))
+        self.room_bytes = require_room(self.path, writer.table_bytes)
+        self._look()
+
+    def _count(self, events: int, dropped: int, labels: LabelWriter) -> None:
+        self.recorded = Recorded(self.path, events, dropped, self._timing.seconds, labels.count)
+
+    def _look(self) -> None:
         try:
-            self.flush()
-            position = self._end
-            self._append(pack(build_table(table_of(self._rows)), self._compression))
-            self._file.seek(self._table_position_at)
-            self._file.write(position.to_bytes(8, "little"))
+            self.file_bytes = self.path.stat().st_size
         except OSError as error:
-            raise self._failed(error) from error
+            raise SourceError(
+                f"{self.path}: is no longer there ({error.strerror}): record to another folder"
+            ) from error
+
+
+def with_kept(error: str, tape: Tape) -> str:
+    """Return what an error says, and what of the recording is kept, if anything is."""
+    if not tape.recorded.events or not tape.path.exists():
+        return error
+    kept = f"{tape.recorded.events:,} events until then are in {tape.path}"
+    return f"{error}; {kept}" if error else kept
+
+
+LONGEST_S = 60.0
+KEPT_BYTES = 128_000_000
+"""10 million events, 5 s of 2 million a second: half of what a tape lets wait for the disk."""
+
+
+class PreRoll:
+    """The last seconds of a live source. May be used from any thread; packets come from one.
+
+    Parameters
+    ----------
+    source
+        Whose packets these are, for the file.
+    orientation
+        What makes them upright.
+    kept_bytes
+        At most; the oldest go first.
+    clock
+        Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        source: EventSource,
+        orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+        *,
+        kept_bytes: int = KEPT_BYTES,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._source = source
+        self._orientation = orientation
+        self._kept_bytes = kept_bytes
+        self._clock = clock
+        self._lock = threading.Lock()  # guards what follows; nobody waits for a disk while holding it
+        self._seconds = 0.0
+        self._recent: deque[Queued] = deque()
+        self._recent_bytes = 0
+        self._tape: Tape | None = None
+
+    def put(self, packet: Events) -> None:
+        """Keep a packet as it comes, EVENTS_DTYPE [N], which nobody may change any more, and put it on the tape.
+
+        A tape that began when the source was turned otherwise goes on as it began.
+        """
+        sensor = self._source.resolution
+        upright = orient(packet, sensor, self._orientation)
+        queued = Queued(upright, self._clock(), None, self._source.connection)
+        with self._lock:
+            if (tape := self._tape) is not None:
+                as_begun = tape.orientation == self._orientation
+                tape.put(upright if as_begun else orient(packet, sensor, tape.orientation), queued.connection)
+            if packet.size and self._seconds:
+                self._recent.append(queued)
+                self._recent_bytes += queued.cost
+            self._forget(queued.arrived_s)
+
+    def keep(self, seconds: float) -> None:
+        """Keep what arrived in so many seconds, from now on; 0: nothing."""
+        with self._lock:
+            self._seconds = min(seconds, LONGEST_S)
+            self._forget(self._clock())
+
+    def use(self, tape: Tape | None) -> None:
+        """Put what arrives from now on on this tape; None: on none."""
+        with self._lock:
+            self._tape = tape
+
+    def new_tape(self, path: Path) -> Tape:
+        """Return a tape with what is kept, which goes on with what arrives next: no packet is missing or twice."""
+        with self._lock:
+            self._forget(self._clock())
+            self._tape = Tape(
+                path,
+                self._orientation.resolution(self._source.resolution),
+                self._source.camera,
+                orientation=self._orientation,
+                before=self._recent,
+                clock=self._clock,
+            )
+            return self._tape
+
+    def _forget(self, now_s: float) -> None:
+        while self._recent and (
+            self._recent_bytes > self._kept_bytes or now_s - self._recent[0].arrived_s >= self._seconds
+        ):
+            self._recent_bytes -= self._recent.popleft().cost
+
+
+def record(
+    source: EventSource,
+    out: Path,
+    *,
+    seconds: float | None = None,
+    buffer_bytes: int = BUFFER_BYTES,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Recorded:
+    """Write a source to a new .aedat4 file until it ends, or Ctrl-C; the file is then complete.
+
+    A live source is recorded at its own pace: what the disk can't take in time is dropped and counted. Nothing of
+    a recording is. The first Ctrl-C (or SIGTERM, SIGHUP) only stops; a second one is as usual.
+
+    Parameters
+    ----------
+    source
+        Closed at the end.
+    out
+        A new file, of suffix .aedat4.
+    seconds
+        Of a live source, by the clock; of a recording, of its time.
+    buffer_bytes
+        What may wait for the disk.
+
+    Raises
+    ------
+    SourceError
+        When the source is a video, the file exists or can't be written, or the source fails; what was written
+        until then is kept, and the message says so.
+    KeyboardInterrupt
+        Of a second Ctrl-C; with what was kept as its message.
+    """
+    stop = threading.Event()
+    with ending_sets(stop), Limited(source, seconds, stop, clock=clock) as limited:
+        if limited.video is not None:
+            raise limited.video.no_events()
+        policy: Policy = "drop_oldest" if source.live else "block"
+        tape = Tape(out, source.resolution, source.camera, policy=policy, buffer_bytes=buffer_bytes)
+        try:
+            _write(limited, tape)
+        except (LivesnnError, KeyboardInterrupt) as error:
+            tape.close()
+            raise type(error)(with_kept(str(error), tape)) from error
         finally:
-            self._file.close()
-
-    def _check(self, packet: Events) -> None:
-        t = packet["t"]
-        if (t[1:] < t[:-1]).any():
-            raise FormatError(f"{self.path}: a packet to be written isn't in order of time: sort it first")
-        if t[0] <= -TIME_LIMIT_US or t[-1] >= TIME_LIMIT_US:
-            raise FormatError(
-                f"{self.path}: an event's time of {t[0]}..{t[-1]} µs can't be: check its source"
-            )
-        right, bottom = int(packet["x"].max()), int(packet["y"].max())
-        if right >= self.resolution.width or bottom >= self.resolution.height:
-            raise FormatError(
-                f"{self.path}: an event at x {right} or y {bottom} is outside the sensor of "
-                f"{self.resolution.width}×{self.resolution.height}: give the writer the right resolution"
-            )
-
-    def _write_packet(self, events: Events) -> None:
-        packed = pack(build_events(events), self._compression)
-        offset = self._end + PACKET_HEADER.size
-        self._append(PACKET_HEADER.pack(0, len(packed)) + packed)
-        first_us, last_us = int(events["t"][0]), int(events["t"][-1])
-        self._rows.extend(PacketRow(0, offset, len(packed), events.size, first_us, last_us))
-        self.written += events.size
-
-    def _append(self, octets: bytes) -> None:
-        """Write all of it at the end of the file, or none."""
-        try:
-            written = 0
-            while written < len(octets):
-                written += self._file.write(octets[written:])
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                self._file.truncate(self._end)
-                self._file.seek(self._end)
-            raise self._failed(error) from error
-        self._end += len(octets)
-
-    def _failed(self, error: OSError) -> SourceError:
-        return SourceError(
-            f"{self.path}: can't be written ({error.strerror}): check the folder and the free space"
-        )
+            tape.close()
+    if tape.error is not None:
+        raise SourceError(with_kept(str(tape.error), tape)) from tape.error
+    return replace(tape.recorded, dropped=tape.recorded.dropped + source.counters.dropped)
 
 
-def storable(camera: str) -> str:
-    """Return a name that every reader of the header's XML can read."""
-    return " ".join(_NOT_IN_XML.sub("", camera).split())[:_CAMERA_CHARACTERS]
+def _write(source: EventSource, tape: Tape) -> None:
+    """Return when all of it is written, or the tape has failed."""
+    for packet in source:
+        tape.put(packet, source.connection)
+        if tape.finished:  # by an error
+            return
+    tape.stop()
+    while not tape.wait(WAKE_S):
+        pass

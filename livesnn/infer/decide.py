@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -151,3 +152,50 @@ class Decider:
 
     def _may(self, label: str) -> bool:
         return label not in self.deny and (not self.allow or label in self.allow)
+
+
+class Percentiles(NamedTuple):
+    """Of times in ms; nan while nothing has been measured."""
+
+    p50: float = float("nan")
+    p95: float = float("nan")
+    p99: float = float("nan")
+
+    def named(self) -> dict[str, float]:
+        """Return them as ms_p50, ms_p95 and ms_p99, of times in ms."""
+        return {f"ms_{name}": value for name, value in self._asdict().items()}
+
+    @classmethod
+    def of(cls, values: Collection[float]) -> Percentiles:
+        """Return those of the values that are finite."""
+        numbers = np.fromiter(values, np.float64, len(values))
+        known = numbers[np.isfinite(numbers)]
+        return cls(*np.percentile(known, (50, 95, 99)).tolist()) if known.size else cls()
+
+
+class Tally:
+    """Counts the decisions of windows.
+
+    Attributes
+    ----------
+    windows
+        All of them.
+    decisions
+        Those with a decision, by label.
+    """
+
+    def __init__(self) -> None:
+        self.windows = 0
+        self.decisions: Counter[str] = Counter()
+
+    def add(self, decision: str | None) -> None:
+        """Count a window; None: nothing was decided."""
+        self.windows += 1
+        if decision is not None:
+            self.decisions[decision] += 1
+
+    @property
+    def majority(self) -> str | None:
+        """The most frequent decision, the first of those as frequent; None: there is none."""
+        most = self.decisions.most_common(1)
+        return most[0][0] if most else None

@@ -15,9 +15,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.events.frames import Frame
-from livesnn.infer import State, zero_state
-from livesnn.infer.checks import check_first_step, check_step
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import State, check_first_step, check_step, zero_state
 from livesnn.threads import usable_processors
 from livesnn.weights import CARD_KEY
 

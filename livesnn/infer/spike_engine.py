@@ -12,16 +12,14 @@ import numpy as np
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.events.frames import Frame
-from livesnn.infer import State
-from livesnn.infer.checks import check_first_step, check_step
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import Counted, State, check_first_step, check_step
 from livesnn.infer.spikes import crew
 from livesnn.infer.spikes.crew import Crew
 from livesnn.infer.spikes.lanes import FLOAT_BYTES
 from livesnn.infer.spikes.layout import LANES
 from livesnn.infer.spikes.memory import FloatArray, aligned, zeros
 from livesnn.infer.spikes.plan import Plan, plan
-from livesnn.infer.spiking import Counted
 from livesnn.threads import usable_processors
 from livesnn.weights import fold_batch_norm, load_weights
 

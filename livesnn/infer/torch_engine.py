@@ -10,9 +10,8 @@ import torch
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.events.frames import Frame
-from livesnn.infer import State, zero_state
-from livesnn.infer.checks import check_first_step, check_step
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import State, check_first_step, check_step, zero_state
 from livesnn.snn.checkpoint import load_network, without_norm
 from livesnn.snn.network import SpikingNetwork
 

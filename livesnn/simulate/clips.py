@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec
 from livesnn.errors import DataError
-from livesnn.events import Events
-from livesnn.events.frames import Slicer
+from livesnn.events.packet import Events
+from livesnn.events.slicer import Slicer
 from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, Use, gesture_clip, gesture_stream
 from livesnn.simulate.motions import IDLE, NOTHING
 

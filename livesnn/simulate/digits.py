@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import DataError
-from livesnn.events import Events
+from livesnn.events.packet import Events
 from livesnn.simulate.saccades import CYCLE_US, saccade_recording
 
 FloatArray = npt.NDArray[np.float64]

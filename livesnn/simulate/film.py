@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.events import Events
-from livesnn.events.dvs_pixel import DvsPixels, FloatImage
+from livesnn.events.packet import Events
 from livesnn.simulate.body import Array, Limbs
 from livesnn.simulate.scene import Scene, paint, shapes_of
+from livesnn.video.dvs_pixel import DvsPixels, FloatImage
 
 FRAME_US = 4000
 """Between two pictures: an edge of the fastest gesture moves by less than two pixels."""

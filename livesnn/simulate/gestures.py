@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events import Events, Resolution
+from livesnn.events.packet import Events, Resolution
 from livesnn.simulate.body import Limbs
-from livesnn.simulate.film import FRAME_US, Film
+from livesnn.simulate.film import FRAME_US, Film, lit
 from livesnn.simulate.motions import EVERYDAY, GESTURES, NOTHING, PEOPLE, perform
-from livesnn.simulate.scene import LAMP_SHARE, Scene, draw_scene, shapes_of
+from livesnn.simulate.scene import LAMP_SHARE, Scene, draw_scene, paint, shapes_of
 
 RESOLUTION = Resolution(128, 128)
 
@@ -151,3 +151,31 @@ def _changed(before: Limbs, limbs: Limbs, steps: int) -> Limbs:
     share = np.linspace(0.0, 1.0, steps)
     blend = before.part(0, steps).blended(limbs.part(0, steps), share * share * (3 - 2 * share))
     return Limbs(*[np.concatenate(parts) for parts in zip(blend, limbs.part(steps), strict=True)])
+
+
+FPS = 30.0
+EXPOSURE_US = 16_000
+NOISE = 1.0
+"""Standard deviation of a pixel's noise, of 255."""
+
+_BRIGHT = 0.8  # of what the camera can show: its exposure makes the 95th percentile of a picture so bright
+
+
+def gesture_pictures(
+    gesture: str, seed: int, seconds: float, *, use: Use
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return what a webcam films of the person of `gesture_clip`: uint8 [T, 128, 128, 3], all grey, and times in µs.
+
+    `FPS` a second, exposed for `EXPOSURE_US` from their times on, gamma-coded as sRGB (IEC 61966-2-1), with noise.
+    """
+    scene, limbs, times_us, rng = performance(gesture, seed, seconds, use=use)
+    canvas = np.empty((len(times_us), *scene.background.shape), np.float32)
+    light = lit(scene, paint(scene, shapes_of(scene, limbs), canvas), times_us)
+    light *= _BRIGHT / np.percentile(light[0], 95)
+    taken_us = np.arange(0, times_us[-1] - EXPOSURE_US, 1e6 / FPS).astype(np.int64)
+    exposed = EXPOSURE_US // FRAME_US
+    shown = np.stack([light[first : first + exposed].mean(0) for first in taken_us // FRAME_US]).clip(0, 1)
+    coded = np.where(shown <= 0.0031308, 12.92 * shown, 1.055 * shown ** (1 / 2.4) - 0.055)
+    noisy = 255 * coded + rng.normal(0, NOISE, coded.shape)
+    grey = np.rint(noisy).clip(0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1), taken_us

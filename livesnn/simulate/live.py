@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from livesnn.events import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
 from livesnn.simulate.gestures import RESOLUTION, Segment, Use, gesture_stream
 from livesnn.simulate.motions import GESTURES
 from livesnn.simulate.scene import LAMP_SHARE

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from numba import njit
 
 from livesnn.errors import DataError
-from livesnn.events import Events, Resolution
-from livesnn.events.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
+from livesnn.events.packet import Events, Resolution
+from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, FloatImage
 
 Range = tuple[float, float]
 """Lowest and highest value of a uniform distribution."""

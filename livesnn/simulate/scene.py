@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from livesnn.events import Resolution
-from livesnn.events.dvs_pixel import DvsPixelSpec, FloatImage
+from livesnn.events.packet import Resolution
 from livesnn.simulate.body import IMAGE, Array, Body, Limbs, draw_body, joints
+from livesnn.video.dvs_pixel import DvsPixelSpec, FloatImage
 
 LAMP_SHARE = 0.1
 """Of people who are seen in a lamp's flickering light."""

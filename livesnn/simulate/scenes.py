@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events import Events, Resolution
+from livesnn.events.packet import Events, Resolution
 from livesnn.simulate import digits, gestures, saccades
 from livesnn.simulate.motions import GESTURES, PEOPLE
 

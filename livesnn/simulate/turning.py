@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec, SliceRule
-from livesnn.events import Resolution
-from livesnn.events.frames import Frame
-from livesnn.events.video_source import VideoSource
+from livesnn.events.packet import Resolution
+from livesnn.events.slicer import Frame
 from livesnn.simulate.digits import SIZE, draw_digit
-from livesnn.video import check_takes_video, fit
+from livesnn.video.frame_source import VideoSource
+from livesnn.video.video_file import check_takes_video, fit
 
 STEPS = 10
 """Frames of a whole turn."""

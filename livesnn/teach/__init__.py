@@ -12,7 +12,7 @@ from pathlib import Path
 
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, ModelError
-from livesnn.infer import model_folder, shipped_models
+from livesnn.infer.model import model_folder, shipped_models
 from livesnn.paths import own_models_dir
 from livesnn.weights import load_card
 
@@ -161,3 +161,27 @@ def own_folder(model: str | Path, gesture: str) -> Path:
     names = (f"{name}-{number}" if number > 1 else name for number in count(1))
     free = (each for each in names if each not in shipped_models() and not (own_models_dir() / each).exists())
     return own_models_dir() / next(free)
+
+
+def describe_lesson(lesson: Lesson) -> list[str]:
+    """Return what a model has learned, how well, and what that may have cost, as clauses; the first one is short."""
+    words = [
+        f"{lesson.gesture} {'is not learned well' if lesson.poor else 'is learned'}",
+        f"learned from {lesson.windows} windows",
+        f"{lesson.right} of the last {lesson.kept_aside}, kept aside at first, were decided right",
+        f"{lesson.taken} of {lesson.known} windows of all else were taken for it",
+    ]
+    if lesson.poor:
+        words.append(
+            "that is too few: show it again, for longer, or so that it differs more from what is known"
+        )
+    if lesson.at_rest:
+        words.append(
+            "hardly anything moves in it, as of people at rest: who stands still may be taken for it"
+        )
+    if 2 * lesson.resembling > lesson.windows and lesson.resembles not in ("other", lesson.gesture):
+        words.append(
+            f"before, {lesson.resembling} of the {lesson.windows} were decided as {lesson.resembles}: it is that or "
+            f"looks like it, and whoever does {lesson.resembles} so may now be said to do {lesson.gesture}"
+        )
+    return words

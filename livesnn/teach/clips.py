@@ -13,14 +13,12 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec
 from livesnn.errors import DataError
-from livesnn.events import Events, EventSource, Relay
-from livesnn.events.denoised import Denoised
-from livesnn.events.frames import Frame, frames
+from livesnn.events.denoise import Denoised
+from livesnn.events.filters import Limited, Orientation, Upright
 from livesnn.events.labels import Label, has_labels, read_labels
-from livesnn.events.limited import Limited
-from livesnn.events.orientation import Orientation
+from livesnn.events.packet import Events, EventSource, Relay
 from livesnn.events.recording import Recording
-from livesnn.events.upright import Upright
+from livesnn.events.slicer import Frame, frames
 from livesnn.sources import open_source
 
 Clip = npt.NDArray[np.uint8]

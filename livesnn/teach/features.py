@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard
-from livesnn.events.frames import Frame
-from livesnn.infer import Model, State
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import Model, State
 from livesnn.teach import tapped_layers
 from livesnn.teach.clips import Clip
 

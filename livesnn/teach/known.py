@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.card import ModelCard
-from livesnn.damage import DAMAGED_ARRAY
+from livesnn.errors import DAMAGED_ARRAY
 from livesnn.files import replace_file
-from livesnn.infer import Model
+from livesnn.infer.model import Model
 from livesnn.paths import cache_dir
 from livesnn.progress import Progress
 from livesnn.simulate.clips import clip_frames

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, ModelError
-from livesnn.infer import Model, load_model, model_folder
 from livesnn.infer.decide import THRESHOLD, probabilities
+from livesnn.infer.model import Model, load_model, model_folder
 from livesnn.progress import Progress, untold
 from livesnn.teach import AT_REST, NOISE, SIMULATED, WEIGHTS, Lesson, check_lesson, check_out
 from livesnn.teach.clips import MOVES, Clip, moved, movement

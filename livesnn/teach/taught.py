@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save
 
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
-from livesnn.infer import load_model
+from livesnn.infer.model import load_model
 from livesnn.teach import GRAPH, WEIGHTS, check_out
 from livesnn.teach.features import FloatArray
 from livesnn.weights import Weights, load_weights, save_weights, write_graph

@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard
 from livesnn.errors import DataError
-from livesnn.events.frames import Frame
-from livesnn.infer import Model
+from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider, probabilities
-from livesnn.infer.pipeline import run
-from livesnn.infer.synops import costs, mean_density
+from livesnn.infer.model import Model
+from livesnn.infer.operations import costs, mean_density
+from livesnn.infer.run import run
 from livesnn.train.calibrate import calibration_error, fit_temperature
 from livesnn.train.datasets.clips import Clips, Index
 from livesnn.train.scores import accuracy_recordings, confusion, count_recordings

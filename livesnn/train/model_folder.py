@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 
 from livesnn.card import BY_TABLE, Accuracy, ModelCard, Split
-from livesnn.infer import load_model
+from livesnn.infer.model import load_model
 from livesnn.snn.checkpoint import save_network
 from livesnn.snn.export import onnx_step
 from livesnn.snn.network import SpikingNetwork

@@ -8,7 +8,7 @@ import time
 import lightning
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 
-from livesnn.report import say
+from livesnn.console import say
 
 
 def progress() -> Callback:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from livesnn.card import BY_TABLE, ModelCard, NetworkSpec
+from livesnn.console import say
 from livesnn.errors import ModelError, TrainError
-from livesnn.infer import model_folder
-from livesnn.report import say
+from livesnn.infer.model import model_folder
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.checkpoint import weights_of, with_weights
 from livesnn.train.config import OF_MODEL, TrainConfig

@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.errors import DataError
-from livesnn.events.frames import frames
-from livesnn.infer import Model
+from livesnn.events.slicer import frames
 from livesnn.infer.decide import Decider
-from livesnn.infer.pipeline import run
-from livesnn.infer.synops import mean_density
+from livesnn.infer.model import Model
+from livesnn.infer.operations import mean_density
+from livesnn.infer.run import run
 from livesnn.simulate.gestures import Segment
 from livesnn.train.datasets import Uncut
 

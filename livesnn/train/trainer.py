@@ -19,10 +19,10 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
 from livesnn.card import ModelCard
+from livesnn.console import say
 from livesnn.errors import ModelError, StoppedError
-from livesnn.itself import own_commit
-from livesnn.report import say
 from livesnn.snn import SpikingNetwork
+from livesnn.subprocesses import own_commit
 from livesnn.train.averaging import KeepLastEpochs, load_final
 from livesnn.train.balance import class_weights
 from livesnn.train.baselines import Baseline, Measured, measure_baseline

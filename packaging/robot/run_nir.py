@@ -20,7 +20,7 @@ from snntorch.import_nir import (
 )
 
 from livesnn import load_model, open_source
-from livesnn.events.frames import frames
+from livesnn.events.slicer import frames
 
 FRAMES = 60
 DT_S = 1e-4  # snnTorch's

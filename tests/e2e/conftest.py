@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.events import Events
+from livesnn.events.packet import Events
 from livesnn.simulate.digits import digit_recording
 
 

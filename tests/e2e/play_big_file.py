@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from livesnn.app.playing.session import Session
-from livesnn.app.playing.values import Choices
 from livesnn.events.recording import open_recording
+from livesnn.session.session import Session
+from livesnn.session.values import Choices
 
 SEEKS = 20
 

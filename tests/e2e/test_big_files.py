@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from livesnn.bench.format_files import MADE_FILES, SENSOR, make_events
-from livesnn.events import Events
+from livesnn.events.packet import Events
 
 GB = float(os.environ.get("LIVESNN_BIG") or 0) * 2
 """LIVESNN_BIG=1 is 2 GB, 0.1 a tenth of it."""

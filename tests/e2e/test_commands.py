@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.infer import load_model
+from livesnn.infer.model import load_model
 from livesnn.paths import models_dir, recordings_dir
 from tests import trees
 

@@ -13,8 +13,8 @@ import pytest
 
 from livesnn.bench.slicer import moving_blob
 from livesnn.card import SliceRule
-from livesnn.events import Resolution
-from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import Resolution
 from tests.gui.synthetic import CARD, write_model
 from tests.served import Server, free_port
 

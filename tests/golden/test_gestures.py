@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from livesnn.bench.transfer import bench_transfer
-from livesnn.infer.headless import Row, decide_all
+from livesnn.outputs.lines import Row, decide_all
 from livesnn.paths import recordings_dir
 from livesnn.simulate.motions import GESTURES
 

@@ -12,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from livesnn.cli.words import describe_recording
 from livesnn.errors import FormatError, SourceError
-from livesnn.events.describe import describe
-from livesnn.events.recording import Recording, open_recording
-from livesnn.report import describe_recording
+from livesnn.events.recording import Recording, describe, open_recording
 from livesnn.sources import open_source
 
 BESIDE_THE_TRUTH = {"aedat3/dvs128_polarity_plus_special.aedat": {"triggers": 6}}

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from livesnn.app.playing.values import Answer, History
 from livesnn.card import InputSpec, ModelCard, SliceRule
-from livesnn.events.frames import Frame
+from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decision
-from livesnn.infer.pipeline import Latency, Result
+from livesnn.infer.run import Latency, Result
+from livesnn.session.values import Answer, History
 from livesnn.simulate.motions import GESTURES
 
 LAYERS = (

@@ -17,8 +17,8 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
 import numpy as np
 
-from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
-from livesnn.events.capture import record
+from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.recorder import record
 
 SENSOR = Resolution(640, 480)
 PACKET_S = 0.001
@@ -54,7 +54,7 @@ def show(source: Clocked, out: str, model: str) -> None:
     from PySide6.QtWidgets import QApplication
 
     from livesnn.app.main_window import MainWindow
-    from livesnn.app.playing.settings import Settings
+    from livesnn.app.settings import Settings
 
     application = QApplication([])
     settings = Settings()

@@ -11,7 +11,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.playing.settings import Settings
+from livesnn.app.settings import Settings
 
 from .synthetic import livesnn_threads, moving_bar, write_model, write_recording
 

@@ -25,7 +25,7 @@ from synthetic import livesnn_threads
 
 from livesnn.app.look import style
 from livesnn.app.main_window import MainWindow
-from livesnn.app.playing.settings import Settings
+from livesnn.app.settings import Settings
 from livesnn.app.watchdog import Watchdog
 
 PAUSE_MS = 15  # between two things

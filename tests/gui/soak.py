@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QApplication
 from synthetic import SENSOR, moving_bar
 
 from livesnn.app.main_window import MainWindow
-from livesnn.events import Events, EventSource, SourceCounters
+from livesnn.events.packet import Events, EventSource, SourceCounters
 
 WARM_UP = 1000  # frames, after which memory must not grow
 PACKET_US = 10_000

@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.weights import CARD_KEY
 
 SENSOR = Resolution(34, 34)

@@ -8,10 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livesnn.app.playing.accumulator import FADE_US, FULL_COUNT, Accumulator, ViewMode, ViewSpec
-from livesnn.app.playing.palettes import DEFAULT_PALETTE, PALETTES, Palette
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
+from livesnn.session.view import (
+    DEFAULT_PALETTE,
+    FADE_US,
+    FULL_COUNT,
+    PALETTES,
+    Accumulator,
+    Palette,
+    ViewMode,
+    ViewSpec,
+)
 
 SENSOR = Resolution(7, 5)
 

@@ -36,14 +36,14 @@ from livesnn.app.dialogs import (
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.own_models import move_to_trash
-from livesnn.app.playing.demo import SIMULATION, demo
-from livesnn.app.playing.settings import Settings
+from livesnn.app.player import SIMULATION, demo
+from livesnn.app.settings import Settings
 from livesnn.card import Accuracy, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events import Resolution
-from livesnn.events.camera_driver import Device
-from livesnn.events.orientation import Orientation
-from livesnn.infer import read_card, shipped_models
+from livesnn.events.cameras.driver import Device
+from livesnn.events.filters import Orientation
+from livesnn.events.packet import Resolution
+from livesnn.infer.model import read_card, shipped_models
 from livesnn.paths import models_dir
 from livesnn.threads import Latest
 from tests.fake_camera import device
@@ -336,9 +336,9 @@ def test_webcams_are_found_where_event_cameras_cannot_be_looked_for(
     def broken() -> list[Device]:
         raise SourceError("the driver is broken: install it again")
 
-    monkeypatch.setattr("livesnn.events.cameras.discover", broken)
+    monkeypatch.setattr("livesnn.events.cameras.discovery.discover", broken)
     monkeypatch.setattr(
-        "livesnn.events.webcam.webcams", lambda: [Device("webcam", "webcam:2", "Integrated", "", None)]
+        "livesnn.video.webcam.webcams", lambda: [Device("webcam", "webcam:2", "Integrated", "", None)]
     )
     dialog = CameraDialog()
     qtbot.addWidget(dialog)

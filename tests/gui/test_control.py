@@ -11,16 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.app.playing.control import PLACES, Control
-from livesnn.app.playing.display import Display
-from livesnn.app.playing.passes import Pass
-from livesnn.app.playing.playback import RecordedPlayback
-from livesnn.app.playing.values import Choices
 from livesnn.card import SliceRule
-from livesnn.events import EVENTS_DTYPE
-from livesnn.events.frames import Frame
-from livesnn.events.orientation import Orientation
+from livesnn.events.filters import Orientation
+from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.recording import open_recording
+from livesnn.events.slicer import Frame
+from livesnn.session.control import PLACES, Control, Display
+from livesnn.session.playback import Pass, RecordedPlayback
+from livesnn.session.values import Choices
 from livesnn.threads import Latest
 
 from .synthetic import CARD, SENSOR, write_recording

@@ -16,12 +16,11 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.playing.settings import Remembered, Settings
-from livesnn.app.playing.values import Choices
-from livesnn.app.playing.wanted import WantedDecisions
+from livesnn.app.settings import Remembered, Settings, WantedDecisions
 from livesnn.errors import LivesnnError
-from livesnn.events import Resolution
+from livesnn.events.packet import Resolution
 from livesnn.infer.decide import Decider
+from livesnn.session.values import Choices
 
 from .synthetic import CARD, moving_bar, write_model, write_recording
 from .test_run import python

@@ -11,16 +11,16 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.playing.session import Session
-from livesnn.app.playing.settings import Settings
-from livesnn.app.playing.statistics import Counts, RollingStatistics, Statistics
-from livesnn.app.playing.values import Choices
+from livesnn.app.settings import Settings
 from livesnn.app.widgets.numbers import NumbersPanel
 from livesnn.app.widgets.parts import NOTHING
-from livesnn.events import Events, EventSource, SourceCounters
 from livesnn.events.denoise import DenoiseCounts
+from livesnn.events.packet import Events, EventSource, SourceCounters
 from livesnn.events.recording import open_recording
-from livesnn.infer.tally import Percentiles
+from livesnn.infer.decide import Percentiles
+from livesnn.session.session import Session
+from livesnn.session.statistics import Counts, RollingStatistics, Statistics
+from livesnn.session.values import Choices
 
 from .synthetic import SENSOR, moving_bar, wait_until, write_recording
 

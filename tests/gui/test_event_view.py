@@ -12,13 +12,13 @@ from PySide6.QtGui import QColor, QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.playing.palettes import PALETTES, Palette
 from livesnn.app.widgets.canvas import LARGEST_ZOOM, NOTCHES_TO_DOUBLE
 from livesnn.app.widgets.event_view import EventView, crop
 from livesnn.app.widgets.welcome import DEMO, WAYS
 from livesnn.card import InputSpec, SliceRule
-from livesnn.events import EVENTS_DTYPE, Resolution
-from livesnn.events.frames import Slicer
+from livesnn.events.packet import EVENTS_DTYPE, Resolution
+from livesnn.events.slicer import Slicer
+from livesnn.session.view import PALETTES, Palette
 
 RED, BLUE = (230, 20, 30), (20, 40, 220)
 

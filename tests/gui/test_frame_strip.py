@@ -10,10 +10,9 @@ from PySide6.QtCore import QRectF
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.look import style
-from livesnn.app.playing.accumulator import FULL_COUNT
-from livesnn.app.playing.palettes import DEFAULT_PALETTE, PALETTES
 from livesnn.app.widgets.frame_strip import FrameStrip, WindowPanel, picture, shades, window_words
 from livesnn.card import InputSpec, SliceRule
+from livesnn.session.view import DEFAULT_PALETTE, FULL_COUNT, PALETTES
 
 from .answers import CARD, even_but, make_answer
 

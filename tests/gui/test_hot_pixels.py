@@ -10,11 +10,11 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.playing.hot_pixels import FOLDER, HotPixels
-from livesnn.app.playing.settings import Settings
+from livesnn.app.settings import Settings
 from livesnn.errors import DataError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.live import Live
+from livesnn.events.cameras.reconnecting import Live
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.session.hot_pixels import FOLDER, HotPixels
 
 from .synthetic import SENSOR, moving_bar, write_recording
 from .test_live_window import Plug

@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.events.describe import describe
 from livesnn.events.labels import read_labels
-from livesnn.events.recording import open_recording
+from livesnn.events.recording import describe, open_recording
 
 from .clocked_recording import SENSOR
 

@@ -11,8 +11,8 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.main_window import MainWindow
 from livesnn.app.watchdog import Watchdog
 from livesnn.errors import SourceError
-from livesnn.events import Events, EventSource, Resolution, SourceCounters
-from livesnn.events.live import Connection, Live, SourceLost
+from livesnn.events.cameras.reconnecting import Connection, Live, SourceLost
+from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
 
 from .synthetic import SENSOR, livesnn_threads, moving_bar
 

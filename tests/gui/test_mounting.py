@@ -10,15 +10,15 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.playing.hot_pixels import HotPixels
-from livesnn.app.playing.mounting import Mounting, camera_name
-from livesnn.app.playing.session import Session, SourceLike
-from livesnn.app.playing.settings import Settings
-from livesnn.app.playing.values import Choices
-from livesnn.events.live import Live
-from livesnn.events.orientation import Orientation, orient
+from livesnn.app.settings import Settings
+from livesnn.events.cameras.reconnecting import Live
+from livesnn.events.filters import Orientation, orient
 from livesnn.events.recording import open_recording
-from livesnn.infer.headless import Row, decide_all
+from livesnn.outputs.lines import Row, decide_all
+from livesnn.session.hot_pixels import HotPixels
+from livesnn.session.playback import Mounting, camera_name
+from livesnn.session.session import Session, SourceLike
+from livesnn.session.values import Choices
 
 from .synthetic import SENSOR, wait_until
 from .test_hot_pixels import with_hot_pixel

@@ -20,10 +20,10 @@ import pytest
 from PySide6.QtCore import Qt, QTimer
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.playing.session import Session
 from livesnn.app.widgets.event_view import EventView
 from livesnn.card import InputSpec, SliceRule
-from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.session.session import Session
 
 from .synthetic import CARD, write_model
 

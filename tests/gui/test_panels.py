@@ -11,15 +11,15 @@ from PySide6.QtWidgets import QMenu, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.look import style
-from livesnn.app.playing.statistics import Statistics
 from livesnn.app.widgets.banner import Banner
 from livesnn.app.widgets.frame_strip import WindowPanel
 from livesnn.app.widgets.header import Header
 from livesnn.app.widgets.numbers import NumbersPanel, milliseconds, scaled
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.app.widgets.state_panel import StatePanel
-from livesnn.infer.synops import energy_constants
-from livesnn.infer.tally import Percentiles
+from livesnn.infer.decide import Percentiles
+from livesnn.infer.operations import energy_constants
+from livesnn.session.statistics import Statistics
 
 from .answers import CARD, even_but, make_answer
 

@@ -15,10 +15,10 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.dialogs import RecordingDialog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.playing.settings import Settings
 from livesnn.app.recorder import LIVE_ALONE, progress, proposed_name
-from livesnn.events import Events
+from livesnn.app.settings import Settings
 from livesnn.events.labels import read_labels
+from livesnn.events.packet import Events
 from livesnn.events.recording import open_recording
 
 from .synthetic import SENSOR

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.app.playing import demo
-from livesnn.app.playing.settings import Settings
+from livesnn.app import player as demo
 from livesnn.app.screen import check_xcb, uses_xcb, xcb_plugin
+from livesnn.app.settings import Settings
 from livesnn.errors import LivesnnError
-from livesnn.infer import model_folder as folder_of
+from livesnn.infer.model import model_folder as folder_of
 from livesnn.paths import models_dir
 
 from .synthetic import write_model

@@ -12,21 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.app.playing import session as session_module
-from livesnn.app.playing.accumulator import ViewSpec
-from livesnn.app.playing.mounting import Mounting
-from livesnn.app.playing.palettes import PALETTES
-from livesnn.app.playing.playback import Playback
-from livesnn.app.playing.session import Session, SourceLike
-from livesnn.app.playing.values import Answer, Choices, Picture
 from livesnn.errors import SourceError
-from livesnn.events import Events, EventSource, SourceCounters
-from livesnn.events.frames import frames
-from livesnn.events.live import Live, SourceLost
-from livesnn.events.orientation import Orientation
+from livesnn.events.cameras.reconnecting import Live, SourceLost
+from livesnn.events.filters import Orientation
+from livesnn.events.packet import Events, EventSource, SourceCounters
 from livesnn.events.recording import open_recording
-from livesnn.infer import load_model
-from livesnn.infer.pipeline import Result, run
+from livesnn.events.slicer import frames
+from livesnn.infer.model import load_model
+from livesnn.infer.run import Result, run
+from livesnn.session import session as session_module
+from livesnn.session.playback import Mounting, Playback
+from livesnn.session.session import Session, SourceLike
+from livesnn.session.values import Answer, Choices, Picture
+from livesnn.session.view import PALETTES, ViewSpec
 
 from .synthetic import (
     CARD,

@@ -9,7 +9,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.playing.settings import Remembered, Settings, with_recent
+from livesnn.app.settings import Remembered, Settings, with_recent
 
 MakeWindow = Callable[..., MainWindow]
 

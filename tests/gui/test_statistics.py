@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from livesnn.app.playing.statistics import LAST_RESULTS, Counts, RollingStatistics, ShowLatency
-from livesnn.app.playing.tap import Seen
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
-from livesnn.events import EVENTS_DTYPE
-from livesnn.events.frames import Frame
-from livesnn.infer.pipeline import Latency, Result
-from livesnn.infer.synops import costs, synops
-from livesnn.infer.tally import Percentiles
+from livesnn.events.packet import EVENTS_DTYPE
+from livesnn.events.slicer import Frame
+from livesnn.infer.decide import Percentiles
+from livesnn.infer.operations import costs, synops
+from livesnn.infer.run import Latency, Result
+from livesnn.session.statistics import LAST_RESULTS, Counts, RollingStatistics, ShowLatency
+from livesnn.session.tap import Seen
 
 FRAME = Frame(0, np.zeros((2, 1, 1), np.uint8), 0)
 LIT = Frame(0, np.array([[[3]], [[0]]], np.uint8), 3)

@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.look import icons, style
 from livesnn.app.look.themes import DARK, LIGHT, Theme
-from livesnn.app.playing.settings import ThemeName
+from livesnn.app.settings import ThemeName
 from livesnn.app.widgets.parts import label
 from livesnn.app.widgets.readout import DecisionView
 

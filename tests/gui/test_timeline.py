@@ -13,7 +13,6 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.look import style
 from livesnn.app.look.themes import DARK, LIGHT
-from livesnn.app.playing.rate_profile import RateProfile
 from livesnn.app.widgets.timeline import DRAG_EVERY_MS, Timeline, clock
 from livesnn.app.widgets.timeline_strip import (
     BASELINE,
@@ -28,6 +27,7 @@ from livesnn.app.widgets.timeline_strip import (
     heights,
 )
 from livesnn.events.labels import Label
+from livesnn.session.rate_profile import RateProfile
 
 CLASSES = ("hand_clapping", "arm_roll", "other")
 WIDTH = 816  # 800 columns of the recording between the sides

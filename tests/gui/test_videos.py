@@ -12,17 +12,16 @@ import numpy as np
 import pytest
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.playing.player import Player
-from livesnn.app.playing.session import Session, SourceLike
-from livesnn.app.playing.settings import Settings
-from livesnn.app.playing.values import Answer, Choices
+from livesnn.app.player import Player
+from livesnn.app.settings import Settings
 from livesnn.card import SliceRule
-from livesnn.events.frames import frames
-from livesnn.infer import load_model
-from livesnn.infer.pipeline import Result, run
+from livesnn.events.slicer import frames
+from livesnn.infer.model import load_model
+from livesnn.infer.run import Result, run
+from livesnn.session.session import Session, SourceLike
+from livesnn.session.values import Answer, Choices
 from livesnn.sources import open_source
-from livesnn.video import open_video
-from livesnn.video_file import Reading
+from livesnn.video.video_file import Reading, open_video
 
 from .synthetic import CARD, wait_until, write_model
 

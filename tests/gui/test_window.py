@@ -16,17 +16,17 @@ from PySide6.QtGui import QDropEvent
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.playing.settings import Settings
-from livesnn.app.playing.values import Picture
+from livesnn.app.settings import Settings
 from livesnn.errors import FormatError, ModelError
-from livesnn.events import Events, EventSource, Resolution, SourceCounters
-from livesnn.events.frames import frames
 from livesnn.events.labels import Label, keep_labels, labels_file
+from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
 from livesnn.events.recording import open_recording
-from livesnn.infer import load_model
-from livesnn.infer.auto_engine import PREPARING, AutoModel
-from livesnn.infer.pipeline import run
+from livesnn.events.slicer import frames
+from livesnn.infer.model import load_model
+from livesnn.infer.run import run
+from livesnn.infer.switching_engine import PREPARING, AutoModel
 from livesnn.paths import recordings_dir
+from livesnn.session.values import Picture
 
 from .synthetic import SENSOR, livesnn_threads, moving_bar, write_long_recording, write_recording
 

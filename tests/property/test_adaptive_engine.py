@@ -16,13 +16,12 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import ModelError
-from livesnn.events.frames import Frame, frames
-from livesnn.infer import Model, State, load_model
-from livesnn.infer.adaptive_engine import LOOK_EVERY, AdaptiveModel, crossing
-from livesnn.infer.auto_engine import PREPARING, AutoModel, note_of
+from livesnn.events.slicer import Frame, frames
+from livesnn.infer.model import Model, State, load_model
 from livesnn.infer.onnx_engine import OnnxModel
-from livesnn.infer.pipeline import run
+from livesnn.infer.run import run
 from livesnn.infer.spike_engine import SpikeModel, is_compiled
+from livesnn.infer.switching_engine import LOOK_EVERY, PREPARING, AdaptiveModel, AutoModel, crossing, note_of
 from livesnn.paths import models_dir, recordings_dir
 from livesnn.sources import open_source
 from livesnn.weights import load_weights, save_weights

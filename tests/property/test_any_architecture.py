@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
-from livesnn.events.frames import Frame
-from livesnn.infer import load_model
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import load_model
 from livesnn.infer.spike_engine import SpikeModel
 from tests.networks import CLOSE, agree, write_network
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from livesnn.bench.ecf_file import write_ecf
 from livesnn.bench.format_files import MADE_FILES, START_US
-from livesnn.events import Events
 from livesnn.events.convert import convert
+from livesnn.events.packet import Events
 from tests.reading import read, recordings
 
 RULES = settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from livesnn.card import InputSpec, SliceRule
-from livesnn.events import DISORDER_US, EVENTS_DTYPE, Events, Resolution
-from livesnn.events.denoise import DenoiseSpec, DenoiseState, Kept, denoise
-from livesnn.events.denoise_kernel import INTERVAL_US, TICK_US
-from livesnn.events.frames import Frame, Slicer
+from livesnn.events.denoise import INTERVAL_US, TICK_US, DenoiseSpec, DenoiseState, Kept, denoise
+from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Resolution
+from livesnn.events.slicer import Frame, Slicer
 
 laws = settings(deadline=None, max_examples=100)  # no deadline: the first example may compile the kernel
 SENSOR = Resolution(5, 4)

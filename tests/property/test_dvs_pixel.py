@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livesnn.events import Resolution
-from livesnn.events.dvs_pixel import DvsPixels, DvsPixelSpec
+from livesnn.events.packet import Resolution
+from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec
 
 RESOLUTION = Resolution(5, 4)
 SPECS = st.builds(

@@ -10,9 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from livesnn.card import InputSpec, SliceRule
-from livesnn.events import DISORDER_US, EVENTS_DTYPE, Events, Resolution
-from livesnn.events.flicker import without_flicker
-from livesnn.events.frames import GAP_FIXED_COUNT_US, Frame, Slicer
+from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Resolution
+from livesnn.events.slicer import GAP_FIXED_COUNT_US, Frame, Slicer, without_flicker
 
 laws = settings(deadline=None, max_examples=150)  # no deadline: the first example may compile the kernel
 

@@ -11,11 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.describe import describe
-from livesnn.events.recorder import Aedat4Writer
-from livesnn.events.recording import open_recording
-from livesnn.events.replay import Replay
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.playback_clock import Replay
+from livesnn.events.recording import describe, open_recording
 
 WIDEST = Resolution(32_767, 32_767)
 RULES = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -14,15 +14,14 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import ModelError
-from livesnn.events.frames import Frame, frames
-from livesnn.infer import Model, load_model
+from livesnn.events.slicer import Frame, frames
 from livesnn.infer.decide import Decider
-from livesnn.infer.pipeline import run
+from livesnn.infer.model import Model, density_and_mean, load_model
+from livesnn.infer.operations import synops
+from livesnn.infer.run import run
 from livesnn.infer.spike_engine import Membranes, SpikeModel
 from livesnn.infer.spikes.layout import CALLED, EPOCH
 from livesnn.infer.spikes.step import lead
-from livesnn.infer.spiking import density_and_mean
-from livesnn.infer.synops import synops
 from livesnn.paths import recordings_dir
 from livesnn.sources import open_source
 from livesnn.weights import load_weights, quantize, save_weights

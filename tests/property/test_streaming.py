@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
-from livesnn.events.frames import Frame
-from livesnn.infer import load_model
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import load_model
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import load_network, save_network, without_norm
 from livesnn.snn.export import onnx_step

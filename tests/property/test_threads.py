@@ -10,8 +10,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
-from livesnn.events.buffered import Buffered
+from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.pipeline import Buffered
 from livesnn.threads import Latest, Worker
 
 PATIENCE_S = 20.0

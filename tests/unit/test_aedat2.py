@@ -11,10 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events import Events, Resolution
-from livesnn.events.describe import describe
 from livesnn.events.formats.word_stream import BLOCK_BYTES
-from livesnn.events.recording import open_recording
+from livesnn.events.packet import Events, Resolution
+from livesnn.events.recording import describe, open_recording
 from tests.reading import damaged_versions, events_at, read, recordings, write
 
 FIRST_LINE = b"#!AER-DAT2.0\r\n"

@@ -12,10 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.describe import describe
 from livesnn.events.formats.aedat3_index import STRETCH_EVENTS
-from livesnn.events.recording import open_recording
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.recording import describe, open_recording
 from tests.aedat3_writer import (
     FRAME,
     IMU6,

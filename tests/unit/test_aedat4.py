@@ -11,8 +11,6 @@ import pytest
 import zstandard
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
-from livesnn.events.describe import describe
 from livesnn.events.formats.aedat4 import Aedat4Reader
 from livesnn.events.formats.aedat4_index import MAX_TABLE_BYTES
 from livesnn.events.formats.aedat4_layout import (
@@ -24,10 +22,11 @@ from livesnn.events.formats.aedat4_layout import (
     parse_table,
     table_of,
 )
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError
-from livesnn.events.recorder import Aedat4Writer
-from livesnn.events.recording import Recording, open_recording
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.events.recording import Recording, describe, open_recording
 
 SENSOR = Resolution(346, 260)
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from livesnn.app.playing.answers import UNTAKEN, AnswerBuilder
-from livesnn.app.playing.values import Answer
 from livesnn.card import InputSpec, ModelCard, SliceRule
-from livesnn.events.frames import Frame
-from livesnn.infer.pipeline import Latency, Result
+from livesnn.events.slicer import Frame
+from livesnn.infer.run import Latency, Result
+from livesnn.session.values import UNTAKEN, Answer, AnswerBuilder
 
 WINDOW = 2
 

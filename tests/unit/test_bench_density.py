@@ -13,8 +13,8 @@ from livesnn.bench.bandwidth import SIZES, bench_bandwidth, limit
 from livesnn.bench.dense_network import SETTLING, card_of, write_levelled
 from livesnn.bench.density import bench_density
 from livesnn.errors import DataError
-from livesnn.events.frames import Frame
-from livesnn.infer import load_model
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import load_model
 
 pytest.importorskip("torch", reason="the networks are made by torch: pip install 'livesnn[train]'")
 ROOT = Path(__file__).resolve().parents[2]

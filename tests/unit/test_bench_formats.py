@@ -13,7 +13,7 @@ import pytest
 from livesnn.bench import formats
 from livesnn.bench.format_files import MADE_FILES, START_US, make_events
 from livesnn.bench.format_peers import PEERS, Columns, Peer, Sums, by_livesnn
-from livesnn.events import Resolution
+from livesnn.events.packet import Resolution
 from tests.reading import read
 
 COUNT = 3_000

@@ -9,7 +9,7 @@ import pytest
 from livesnn.bench import sensors
 from livesnn.bench.sensors import bench_sensors
 from livesnn.errors import DataError
-from livesnn.events import Resolution
+from livesnn.events.packet import Resolution
 
 
 def test_scaled_counts_of_a_small_sensor_are_understood_better(monkeypatch: pytest.MonkeyPatch) -> None:

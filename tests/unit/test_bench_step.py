@@ -16,8 +16,8 @@ from livesnn.bench.step import bench_startup, bench_step
 from livesnn.bench.turns import by_turns
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import DataError, LivesnnError, ModelError
-from livesnn.events.frames import Frame
-from livesnn.infer import Model, load_model
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import Model, load_model
 from tests.networks import write_network
 
 pytest.importorskip("torch", reason="the peers need torch: pip install 'livesnn[train]'")

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.app.playing.sustained import Look, Measured, Order, Timed, sum_up
 from livesnn.bench import Options, measure
 from livesnn.bench.sustained import _measure, _ramp
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import LivesnnError
-from livesnn.events import EVENTS_DTYPE
-from livesnn.events.frames import Frame
-from livesnn.infer import load_model
+from livesnn.events.packet import EVENTS_DTYPE
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import load_model
+from livesnn.session.sustained import Look, Measured, Order, Timed, sum_up
 from tests.gui.synthetic import CARD, write_model
 
 ORDER = Order(

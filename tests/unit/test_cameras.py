@@ -12,17 +12,12 @@ import pytest
 from livesnn.bench.slicer import moving_blob
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
-from livesnn.events.camera_driver import Device
-from livesnn.events.cameras import (
-    DELIVERED_US,
-    CameraConnection,
-    discover,
-    open_camera,
-)
-from livesnn.events.frames import Slicer, frames
-from livesnn.events.inivation import InivationCameras, InivationDriver
-from livesnn.events.live import SourceLost
+from livesnn.events.cameras.discovery import DELIVERED_US, CameraConnection, discover, open_camera
+from livesnn.events.cameras.driver import Device
+from livesnn.events.cameras.inivation import InivationCameras, InivationDriver
+from livesnn.events.cameras.reconnecting import SourceLost
+from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.slicer import Slicer, frames
 from tests.fake_camera import (
     SERIAL,
     UNPLUG,

@@ -13,13 +13,12 @@ import pytest
 
 from livesnn.bench.slicer import moving_blob
 from livesnn.errors import SourceError
-from livesnn.events import Events, EventSource, SourceCounters
-from livesnn.events.cameras import open_camera
-from livesnn.events.capture import record
-from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.cameras.discovery import open_camera
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import Events, EventSource, SourceCounters
+from livesnn.events.recorder import Recorded, record
 from livesnn.events.recording import open_recording
-from livesnn.events.tape import Recorded
-from livesnn.signals import ENDING
+from livesnn.threads import ENDING
 from tests.fake_camera import UNPLUG, VGA, ArrayBatch, FakeCameras, FakeDriver, at
 
 pytestmark = pytest.mark.timeout(60)

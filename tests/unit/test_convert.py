@@ -14,12 +14,11 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.errors import FormatError, LivesnnError, SourceError
-from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
-from livesnn.events.convert import convert
-from livesnn.events.denoised import Denoised
+from livesnn.events.convert import convert, write_npz
+from livesnn.events.denoise import Denoised
+from livesnn.events.formats.aedat4_writer import Aedat4Writer, storable
 from livesnn.events.formats.tables import LARGE_EVENTS
-from livesnn.events.npz_writer import write_npz
-from livesnn.events.recorder import Aedat4Writer, storable
+from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
 from livesnn.events.recording import open_recording
 
 SUFFIXES = [".aedat4", ".npz"]

@@ -10,10 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events import Events
-from livesnn.events.describe import describe
 from livesnn.events.formats.word_stream import BLOCK_BYTES
-from livesnn.events.recording import open_recording
+from livesnn.events.packet import Events
+from livesnn.events.recording import describe, open_recording
 from tests.reading import damaged_versions, events_at, read, recordings, write
 
 RULES = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,9 +13,9 @@ import pytest
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, TrainError
-from livesnn.events import EVENTS_DTYPE
-from livesnn.events.frames import Frame
-from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import EVENTS_DTYPE
+from livesnn.events.slicer import Frame
 from livesnn.paths import cache_dir
 from livesnn.train.augmentation import Augmentation
 from livesnn.train.config import TrainConfig

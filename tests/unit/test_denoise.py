@@ -12,11 +12,18 @@ import pytest
 from livesnn.bench.denoise import bench_denoise
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
-from livesnn.events.denoise import LEARN_INTERVALS, DenoiseCounts, DenoiseSpec, DenoiseState, denoise
-from livesnn.events.denoise_kernel import INTERVAL_US, TICK_US
-from livesnn.events.denoised import Denoised
-from livesnn.events.frames import frames
+from livesnn.events.denoise import (
+    INTERVAL_US,
+    LEARN_INTERVALS,
+    TICK_US,
+    DenoiseCounts,
+    Denoised,
+    DenoiseSpec,
+    DenoiseState,
+    denoise,
+)
+from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.slicer import frames
 from livesnn.simulate.gestures import RESOLUTION, gesture_clip
 from livesnn.simulate.motions import GESTURES
 from tests.gui.synthetic import moving_bar

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from livesnn.errors import DataError
-from livesnn.events import EVENTS_DTYPE, Events
+from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.simulate.digits import STYLES, HandSpec, digit_recording, draw_digit
 from livesnn.simulate.saccades import (
     CYCLE_US,

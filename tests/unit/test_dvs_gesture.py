@@ -10,9 +10,9 @@ import pytest
 
 from livesnn.card import ModelCard, Split
 from livesnn.errors import DataError
-from livesnn.events.frames import Frame
 from livesnn.events.recording import open_recording
-from livesnn.infer import State
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import State
 from livesnn.simulate.motions import GESTURES
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import data_set, uncut_streams

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import DataError
-from livesnn.events import EVENTS_DTYPE, Events
+from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.train.datasets.dvs_gesture_archive import (
     Segment,
     Trial,

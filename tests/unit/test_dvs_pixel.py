@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.dvs_pixel import DvsPixels, DvsPixelSpec
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec
 
 SMALL = Resolution(3, 2)
 IDEAL = DvsPixelSpec(mismatch=0.0, leak_hz=0.0, noise_hz=0.0, refractory_us=0.0)

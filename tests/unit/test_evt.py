@@ -14,10 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events import EVENTS_DTYPE, Events
-from livesnn.events.describe import describe
 from livesnn.events.formats.word_stream import BLOCK_BYTES, PACKET_EVENTS
-from livesnn.events.recording import open_recording
+from livesnn.events.packet import EVENTS_DTYPE, Events
+from livesnn.events.recording import describe, open_recording
 from tests.reading import damaged_versions, events_at, read, write
 
 RULES = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from livesnn.events.flicker import without_flicker
+from livesnn.events.slicer import without_flicker
 
 
 def plane(*counts: int) -> np.ndarray:

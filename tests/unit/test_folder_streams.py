@@ -10,11 +10,11 @@ import pytest
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError
-from livesnn.events import EVENTS_DTYPE
-from livesnn.events.frames import Frame
-from livesnn.events.recorder import Aedat4Writer
-from livesnn.infer import State
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import EVENTS_DTYPE
+from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
+from livesnn.infer.model import State
 from livesnn.train.datasets import Uncut, uncut_streams
 from livesnn.train.datasets.folder_layout import find_recordings
 from livesnn.train.explain import describe_stream

@@ -12,9 +12,8 @@ import pytest
 from livesnn.bench.slicer import bench_slicer, moving_blob
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import ModelError, SourceError
-from livesnn.events import DISORDER_US, EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
-from livesnn.events.frames import GAP_FIXED_COUNT_US, Frame, Slicer, frames, stack_clip
-from livesnn.events.slice_kernel import kernel
+from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.slicer import GAP_FIXED_COUNT_US, Frame, Slicer, frames, kernel, stack_clip
 
 TEN_MS = SliceRule(delta_t_us=10_000)
 SENSOR = Resolution(4, 3)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.events import Events, Resolution
+from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import open_recording
-from livesnn.simulate.body import Body, draw_body, joints
+from livesnn.simulate.body import LEFT, RIGHT, Body, draw_body, joints
 from livesnn.simulate.film import JITTER_US, delayed, scattered
 from livesnn.simulate.gestures import (
     CHANGE_S,
@@ -24,8 +24,7 @@ from livesnn.simulate.gestures import (
 )
 from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, NOBODY, NOTHING, WALKING, perform
-from livesnn.simulate.opening import open_simulation
-from livesnn.simulate.poses import LEFT, RIGHT
+from livesnn.simulate.open_simulation import open_simulation
 from livesnn.simulate.scene import Scatter, draw_scene, paint, shapes_of
 from livesnn.simulate.scenes import scene_resolution, simulate_scene
 

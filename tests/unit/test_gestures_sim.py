@@ -11,8 +11,8 @@ import torch
 
 from livesnn.card import ModelCard, SliceRule
 from livesnn.errors import DataError, TrainError
-from livesnn.events.frames import Frame
-from livesnn.infer import State
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import State
 from livesnn.simulate.clips import clip_frames
 from livesnn.simulate.gestures import Segment
 from livesnn.simulate.live import SimulatedPerson

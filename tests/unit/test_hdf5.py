@@ -11,14 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.bench.ecf_file import CHUNK_EVENTS, STYLES, encode, write_ecf
+from livesnn.cli.words import describe_recording
 from livesnn.errors import FormatError, SourceError
-from livesnn.events import EVENTS_DTYPE, Events
-from livesnn.events.describe import describe
 from livesnn.events.formats.hdf5 import BLOCK_EVENTS
 from livesnn.events.formats.hdf5_attributes import Attributes, WatchedFile
 from livesnn.events.formats.hdf5_layout import find_places
-from livesnn.events.recording import open_recording
-from livesnn.report import describe_recording
+from livesnn.events.packet import EVENTS_DTYPE, Events
+from livesnn.events.recording import describe, open_recording
 from tests.reading import damaged_versions, read
 
 RULES = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])

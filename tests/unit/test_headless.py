@@ -14,13 +14,13 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from livesnn.cli.words import describe_row, describe_summary
 from livesnn.errors import SourceError
-from livesnn.events import Events, EventSource, SourceCounters
-from livesnn.events.describe import describe
-from livesnn.events.recorder import Aedat4Writer
-from livesnn.infer import headless
-from livesnn.infer.headless import Row, Summary, decide_all
-from livesnn.report import describe_row, describe_summary
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import Events, EventSource, SourceCounters
+from livesnn.events.recording import describe
+from livesnn.outputs import lines as headless
+from livesnn.outputs.lines import Row, Summary, decide_all
 from livesnn.sources import open_source
 from tests.gui.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
 

@@ -12,7 +12,7 @@ import pytest
 
 import livesnn
 from livesnn.errors import LivesnnError
-from livesnn.itself import run_apart
+from livesnn.subprocesses import run_apart
 
 PROGRAM = "from livesnn.itself import own_commit; print(own_commit())"
 

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from livesnn.__main__ import main
+from livesnn.cli.words import describe_recording
 from livesnn.errors import DataError, SourceError
-from livesnn.events import EVENTS_DTYPE
 from livesnn.events.convert import convert
-from livesnn.events.describe import describe
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.labels import Label, LabelWriter, has_labels, keep_labels, labels_file, read_labels
-from livesnn.events.recorder import Aedat4Writer
-from livesnn.report import describe_recording
+from livesnn.events.packet import EVENTS_DTYPE
+from livesnn.events.recording import describe
 from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import data_set
 from livesnn.train.recipes import completed

@@ -11,7 +11,7 @@ from livesnn.bench import Options, measure
 from livesnn.bench.fingerprint import BIN_US, fingerprint, rate_over_time
 from livesnn.bench.likeness import bench_simulator
 from livesnn.errors import DataError, LivesnnError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.simulate.gestures import gesture_clip
 
 SENSOR = Resolution(32, 24)

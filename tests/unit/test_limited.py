@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.events import Events, EventSource, Resolution, SourceCounters
-from livesnn.events.limited import Limited
+from livesnn.events.filters import Limited
+from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
 from tests.fake_camera import at
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution, SourceCounters
-from livesnn.events.buffered import Buffered
-from livesnn.events.frames import frames
-from livesnn.events.live import Connection, Live, NotUnderstood, SourceLost
+from livesnn.events.cameras.reconnecting import Connection, Live, NotUnderstood, SourceLost
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.events.pipeline import Buffered
+from livesnn.events.slicer import frames
 from livesnn.threads import Latest, Worker
 from tests.fake_camera import at
 

@@ -14,16 +14,16 @@ import pytest
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.cameras.network import DELIVERED_US, StreamConnection, open_stream, parse_address
+from livesnn.events.cameras.network import connect as connect_to
+from livesnn.events.cameras.reconnecting import Live, SourceLost, ignore
+from livesnn.events.cameras.server import Address
 from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, build_events, build_header
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.formats.compression import Compression
-from livesnn.events.frames import frames
-from livesnn.events.live import Live, SourceLost, ignore
-from livesnn.events.network import DELIVERED_US, StreamConnection, open_stream, parse_address
-from livesnn.events.network import connect as connect_to
-from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording
-from livesnn.events.tcp import Address
+from livesnn.events.slicer import frames
 from livesnn.sources import open_source
 from tests.served import WAIT_S, Server, free_port
 

@@ -18,9 +18,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from livesnn.__main__ import main
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import ModelError
-from livesnn.events.frames import Frame, frames
-from livesnn.infer import load_model, model_folder, shipped_models
-from livesnn.nir_graph import frame_s, nir_graph
+from livesnn.events.slicer import Frame, frames
+from livesnn.infer.model import load_model, model_folder, shipped_models
+from livesnn.infer.nir_graph import frame_s, nir_graph
 from livesnn.paths import recordings_dir
 from livesnn.sources import open_source
 from livesnn.weights import Weights, load_weights, save_weights

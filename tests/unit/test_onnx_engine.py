@@ -19,10 +19,10 @@ from onnx import TensorProto, helper, numpy_helper
 from livesnn import paths
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import ModelError
-from livesnn.events.frames import Frame
-from livesnn.infer import Model, State, load_model, model_folder
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import Model, State, load_model, model_folder
 from livesnn.infer.onnx_engine import OnnxModel, default_threads
-from livesnn.infer.pipeline import run
+from livesnn.infer.run import run
 
 CARD = ModelCard(
     name="tiny",

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.orientation import Orientation, orient
+from livesnn.events.filters import Orientation, orient
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
 orientations = st.builds(Orientation, quarter_turns=st.integers(0, 3), mirrored=st.booleans())
 sensors = st.builds(Resolution, st.integers(1, 50), st.integers(1, 50))

@@ -7,8 +7,8 @@ from itertools import islice
 
 import numpy as np
 
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.paced import Paced
+from livesnn.events.memory_source import Paced
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
 SENSOR = Resolution(8, 8)
 

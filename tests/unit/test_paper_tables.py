@@ -33,8 +33,8 @@ from livesnn.bench.tables.run import Folders, run_cell, training_curve
 from livesnn.bench.tables.state import Forgetful, Worth, Worths, shuffled
 from livesnn.cli.lab import _recipe
 from livesnn.errors import DataError, LivesnnError, StoppedError, TrainError
-from livesnn.events.frames import Frame
-from livesnn.infer import load_model
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import load_model
 from livesnn.train.build import build
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.sequences import classes_of

@@ -14,10 +14,10 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, NeuronSpec, SliceRule
 from livesnn.errors import FormatError, ModelError
-from livesnn.events.frames import Frame
-from livesnn.infer import State
+from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
-from livesnn.infer.pipeline import Result, StateMode, run
+from livesnn.infer.model import State
+from livesnn.infer.run import Result, StateMode, run
 
 WINDOW = 4
 BOLD = Decider(threshold=0.0)

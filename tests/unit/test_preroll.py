@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.events import Events, EventSource
-from livesnn.events.orientation import Orientation
-from livesnn.events.preroll import LONGEST_S, PreRoll
+from livesnn.events.filters import Orientation
+from livesnn.events.packet import Events, EventSource
+from livesnn.events.recorder import LONGEST_S, PreRoll
 from livesnn.events.recording import open_recording
 from tests.fake_camera import VGA, at
 

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from livesnn.bench.format_files import MADE_FILES, make_events
+from livesnn.console import share_done, write_json
 from livesnn.events.convert import convert
-from livesnn.events.describe import describe
-from livesnn.events.recording import open_recording
-from livesnn.report import share_done, write_json
+from livesnn.events.recording import describe, open_recording
 
 COUNT = 300_000
 READ_WHOLE = ("evt2", "evt21", "evt3", "dat", "aedat2", "aedat3", "es", "csv", "aedat4 (LZ4)")

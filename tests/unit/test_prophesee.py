@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution, prophesee
-from livesnn.events.camera_driver import Cameras, Device
-from livesnn.events.cameras import EveryVendor, open_camera
-from livesnn.events.live import SourceLost
-from livesnn.events.prophesee import WAIT_S, PropheseeCameras, PropheseeDriver
+from livesnn.events.cameras import prophesee
+from livesnn.events.cameras.discovery import EveryVendor, open_camera
+from livesnn.events.cameras.driver import Cameras, Device
+from livesnn.events.cameras.prophesee import WAIT_S, PropheseeCameras, PropheseeDriver
+from livesnn.events.cameras.reconnecting import SourceLost
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from tests.fake_camera import FakeCameras, at, device
 
 SERIAL = "00050423"

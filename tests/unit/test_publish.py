@@ -18,16 +18,15 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.errors import SourceError
-from livesnn.events import Events, EventSource, Resolution, SourceCounters, tcp_server
-from livesnn.events.live import SourceLost
-from livesnn.events.network import connect
-from livesnn.events.recorder import Aedat4Writer
-from livesnn.events.served import Served
-from livesnn.events.tcp import Address
-from livesnn.events.tcp_server import MOST_LISTENERS, TcpServer
-from livesnn.infer import read_card
-from livesnn.infer.headless import Row
-from livesnn.publish import PublishedDecisions
+from livesnn.events.cameras import server as tcp_server
+from livesnn.events.cameras.network import connect
+from livesnn.events.cameras.reconnecting import SourceLost
+from livesnn.events.cameras.server import MOST_LISTENERS, Address, Served, TcpServer
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+from livesnn.infer.model import read_card
+from livesnn.outputs.lines import Row
+from livesnn.outputs.tcp import PublishedDecisions
 from tests.unit.test_network import make_events
 
 HERE = Address("127.0.0.1", 0)

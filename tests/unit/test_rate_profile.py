@@ -11,12 +11,12 @@ import h5py
 import numpy as np
 import pytest
 
-from livesnn.app.playing import rate_profile
-from livesnn.app.playing.rate_profile import ProfileReader, RateProfile, profile
 from livesnn.bench.format_files import MADE_FILES, make_events
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording
+from livesnn.session import rate_profile
+from livesnn.session.rate_profile import ProfileReader, RateProfile, profile
 
 SENSOR = Resolution(34, 34)
 

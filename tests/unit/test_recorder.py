@@ -14,10 +14,9 @@ import numpy.typing as npt
 import pytest
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.describe import describe
-from livesnn.events.recorder import Aedat4Writer
-from livesnn.events.recording import open_recording
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.recording import describe, open_recording
 
 SENSOR = Resolution(640, 480)
 COMPRESSIONS = ["lz4", "zstd", None]

@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.describe import describe
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.formats.nmnist import read_nmnist
-from livesnn.events.recorder import Aedat4Writer
-from livesnn.events.recording import Recording, open_recording
-from livesnn.events.replay import Replay
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.playback_clock import Replay
+from livesnn.events.recording import Recording, describe, open_recording
 from livesnn.sources import open_source
 
 SENSOR = Resolution(64, 48)

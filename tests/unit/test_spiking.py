@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from livesnn.infer.spiking import density_and_mean
+from livesnn.infer.model import density_and_mean
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

@@ -13,13 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events import Events, SourceCounters
 from livesnn.events.convert import convert
-from livesnn.events.describe import describe
 from livesnn.events.formats.tables import BLOCK_EVENTS, LARGE_EVENTS
 from livesnn.events.formats.text_numbers import read_rows, scaled
 from livesnn.events.formats.text_tables import BLOCK_BYTES, open_text
-from livesnn.events.recording import open_recording
+from livesnn.events.packet import Events, SourceCounters
+from livesnn.events.recording import describe, open_recording
 from tests.reading import damaged_versions, events_at, read, recordings
 
 RULES = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -18,12 +18,11 @@ import pytest
 
 from livesnn.bench.slicer import moving_blob
 from livesnn.errors import SourceError
-from livesnn.events import Events
-from livesnn.events.describe import describe
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.labels import Label, read_labels
-from livesnn.events.recorder import Aedat4Writer
-from livesnn.events.recording import open_recording
-from livesnn.events.tape import Tape
+from livesnn.events.packet import Events
+from livesnn.events.recorder import Tape
+from livesnn.events.recording import describe, open_recording
 from livesnn.threads import Policy
 from tests.disks import real_disk, small_disk, standing_still
 from tests.fake_camera import VGA, at

@@ -14,14 +14,13 @@ import pytest
 from livesnn.__main__ import main
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import DataError, ModelError
-from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution
-from livesnn.events.frames import Frame
-from livesnn.events.recorder import Aedat4Writer
-from livesnn.infer import load_model, read_card, shipped_models
-from livesnn.infer.pipeline import run
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
+from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import load_model, read_card, shipped_models
+from livesnn.infer.run import run
 from livesnn.paths import models_dir
-from livesnn.report import describe_lesson
-from livesnn.teach import AT_REST, MOST_SIGNS, NOISE, Lesson, known, own_folder
+from livesnn.teach import AT_REST, MOST_SIGNS, NOISE, Lesson, describe_lesson, known, own_folder
 from livesnn.teach.clips import MOVES, Clip, Ready, moved, movement, read_clips
 from livesnn.teach.features import window_features
 from livesnn.teach.known import known_people

@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
-from livesnn.events.buffered import Buffered
-from livesnn.signals import ending_sets
-from livesnn.threads import Latest, PacketQueue, Worker, usable_processors
+from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.pipeline import Buffered
+from livesnn.threads import Latest, PacketQueue, Worker, ending_sets, usable_processors
 
 PATIENCE_S = 20.0  # of waits that end at once unless something is broken
 THREE_PACKETS = 3 * (10 * EVENTS_DTYPE.itemsize + 256)  # bytes: of ten events each, with the queue's overhead

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from livesnn.card import Accuracy, InputSpec, SliceRule
 from livesnn.cli.lab import _spreads
 from livesnn.errors import DataError, TrainError
-from livesnn.infer import State, load_model
+from livesnn.infer.model import State, load_model
 from livesnn.snn import build_network
 from livesnn.snn.checkpoint import save_network
 from livesnn.train import trainer

@@ -12,11 +12,11 @@ import pytest
 from livesnn.card import InputSpec, SliceRule
 from livesnn.cli import streams
 from livesnn.errors import ModelError, SourceError
-from livesnn.events.limited import Limited
-from livesnn.infer import load_model
-from livesnn.infer.pipeline import run
+from livesnn.events.filters import Limited
+from livesnn.infer.model import load_model
+from livesnn.infer.run import run
 from livesnn.simulate.digits import draw_digit
-from livesnn.simulate.opening import open_simulation
+from livesnn.simulate.open_simulation import open_simulation
 from livesnn.simulate.turning import STEPS, TURNS, TurningDigits, turned
 
 RULE = SliceRule(delta_t_us=100_000)

@@ -11,12 +11,11 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.capture import record
-from livesnn.events.orientation import Orientation, orient
+from livesnn.events.filters import Orientation, Upright, orient
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.recorder import record
 from livesnn.events.recording import open_recording
-from livesnn.events.upright import Upright
-from livesnn.infer.headless import Row, Summary, decide_all
+from livesnn.outputs.lines import Row, Summary, decide_all
 from livesnn.sources import open_source
 from tests.gui.synthetic import CARD, moving_bar, write_model, write_recording
 

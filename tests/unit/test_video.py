@@ -19,22 +19,20 @@ import numpy.typing as npt
 import pytest
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
+from livesnn.cli.words import describe_recording
 from livesnn.errors import FormatError, LivesnnError, ModelError, SourceError
-from livesnn.events import Resolution
-from livesnn.events.capture import record
 from livesnn.events.convert import convert
-from livesnn.events.describe import VideoInfo, describe
-from livesnn.events.frames import Frame, Slicer, frames
-from livesnn.events.recording import Recording, open_recording
-from livesnn.events.video_source import RecordedVideo
-from livesnn.infer import Model, load_model
-from livesnn.infer.headless import Row, Summary, decide_all
-from livesnn.infer.pipeline import run
-from livesnn.report import describe_recording
-from livesnn.simulate.filmed import gesture_pictures
+from livesnn.events.packet import Resolution
+from livesnn.events.recorder import record
+from livesnn.events.recording import Recording, VideoInfo, describe, open_recording
+from livesnn.events.slicer import Frame, Slicer, frames
+from livesnn.infer.model import Model, load_model
+from livesnn.infer.run import run
+from livesnn.outputs.lines import Row, Summary, decide_all
+from livesnn.simulate.gestures import gesture_pictures
 from livesnn.sources import open_source
-from livesnn.video import Video, fit, open_video, video_clips
-from livesnn.video_file import Reading
+from livesnn.video.frame_source import RecordedVideo
+from livesnn.video.video_file import Reading, Video, fit, open_video, video_clips
 from tests.gui.synthetic import moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)

@@ -11,14 +11,14 @@ import numpy.typing as npt
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.events import EVENTS_DTYPE, Events
-from livesnn.events.emulate import LONGEST_US, RESOLUTION, Emulator
-from livesnn.events.frames import Slicer
-from livesnn.events.live import SourceLost
-from livesnn.events.webcam import WebcamConnection, open_webcam, webcams
-from livesnn.infer import load_model
-from livesnn.simulate.filmed import FPS, gesture_pictures
+from livesnn.events.cameras.reconnecting import SourceLost
+from livesnn.events.packet import EVENTS_DTYPE, Events
+from livesnn.events.slicer import Slicer
+from livesnn.infer.model import load_model
+from livesnn.simulate.gestures import FPS, gesture_pictures
 from livesnn.sources import is_live, open_source
+from livesnn.video.emulate import LONGEST_US, RESOLUTION, Emulator
+from livesnn.video.webcam import WebcamConnection, open_webcam, webcams
 
 Picture = npt.NDArray[np.uint8]
 

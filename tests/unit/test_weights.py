@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from livesnn.errors import ModelError
-from livesnn.infer import model_folder
+from livesnn.infer.model import model_folder
 from livesnn.weights import load_card, load_weights
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from livesnn.__main__ import TRAINING, main
-from livesnn.events.recorder import Aedat4Writer
+from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from tests import trees
 from tests.conftest import REPOSITORY
 

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 from livesnn.app.look import icons
 from livesnn.app.look.sheet import palette, style_sheet
 from livesnn.app.look.themes import DARK, LIGHT
-from livesnn.app.playing.settings import ThemeName
+from livesnn.app.settings import ThemeName
 
 Tone = Literal["text", "soft", "faint", "accent", "warning", "danger", "on_accent"]
 

@@ -11,7 +11,7 @@ from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QP
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from livesnn.app.look import style
-from livesnn.app.playing.palettes import Palette
+from livesnn.session.view import Palette
 
 LARGEST_ZOOM = 64.0
 NOTCHES_TO_DOUBLE = 3  # of a mouse's wheel

@@ -11,13 +11,13 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
 
 from livesnn.app.look import style
-from livesnn.app.playing.palettes import DEFAULT_PALETTE, Palette, Rgb
 from livesnn.app.widgets.canvas import PictureCanvas
 from livesnn.app.widgets.parts import label
 from livesnn.app.widgets.welcome import WaysStrip, WordsPage
 from livesnn.card import InputSpec
-from livesnn.events import Resolution
-from livesnn.events.orientation import Orientation
+from livesnn.events.filters import Orientation
+from livesnn.events.packet import Resolution
+from livesnn.session.view import DEFAULT_PALETTE, Palette, Rgb
 
 WELCOME = "What shall we look at?"
 WELCOME_HINT = "Whatever moves in front of an event camera becomes events, and events become a decision."

@@ -11,11 +11,10 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPen
 from PySide6.QtWidgets import QSizePolicy
 
 from livesnn.app.look import style
-from livesnn.app.playing.accumulator import FULL_COUNT
-from livesnn.app.playing.palettes import DEFAULT_PALETTE, Palette
-from livesnn.app.playing.values import Answer
 from livesnn.app.widgets.parts import NOTHING, Card, Painted
 from livesnn.card import InputSpec, ModelCard
+from livesnn.session.values import Answer
+from livesnn.session.view import DEFAULT_PALETTE, FULL_COUNT, Palette
 
 _GAP = 6.0  # pixels between thumbnails
 _LARGEST = 96  # pixels: frames with more are shown at half, a third, …

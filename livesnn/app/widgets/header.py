@@ -8,8 +8,8 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QPushButton, QWidget
 
 from livesnn.app.look import style
 from livesnn.app.look.style import Tone
-from livesnn.app.playing.values import ShownState
 from livesnn.app.widgets.parts import ShorteningLabel, dot, label
+from livesnn.session.values import ShownState
 
 _STATES: dict[ShownState, tuple[str, Tone]] = {  # → words, tone of the dot
     "empty": ("No source", "faint"),

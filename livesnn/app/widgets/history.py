@@ -12,8 +12,8 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
 from PySide6.QtWidgets import QSizePolicy
 
 from livesnn.app.look import style
-from livesnn.app.playing.values import HISTORY_US, History
 from livesnn.app.widgets.parts import LEFT, NOTHING, NOTHING_YET, RIGHT, Painted
+from livesnn.session.values import HISTORY_US, History
 
 EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
 _LEAST_ROWS = 8  # there is room for

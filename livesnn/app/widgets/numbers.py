@@ -9,12 +9,12 @@ from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QSizePolicy
 
 from livesnn.app.look import style
-from livesnn.app.playing.statistics import LAST_RESULTS, RATE_S, Statistics
 from livesnn.app.widgets.parts import LEFT, NOTHING, RIGHT, Card, Painted
 from livesnn.card import ModelCard
-from livesnn.events.flicker import SEEN_FLICKER
-from livesnn.infer.synops import energy_constants
-from livesnn.infer.tally import Percentiles
+from livesnn.events.slicer import SEEN_FLICKER
+from livesnn.infer.decide import Percentiles
+from livesnn.infer.operations import energy_constants
+from livesnn.session.statistics import LAST_RESULTS, RATE_S, Statistics
 
 _PARTS = {  # rows of the table → caption, tooltip
     "slice": ("Slice", "From the arrival of a frame's last events to the network."),

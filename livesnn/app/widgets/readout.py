@@ -9,10 +9,10 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
 from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from livesnn.app.look import style
-from livesnn.app.playing.values import Answer
 from livesnn.app.widgets.history import ClassRows
 from livesnn.app.widgets.parts import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted
 from livesnn.card import ModelCard
+from livesnn.session.values import Answer
 
 _SMALLEST_PIXELS = 16  # of letters
 _WORDS = int(LEFT | Qt.TextFlag.TextWordWrap)

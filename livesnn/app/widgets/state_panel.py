@@ -9,9 +9,10 @@ from PySide6.QtGui import QColor, QPainter, QPen
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy
 
 from livesnn.app.look import style
-from livesnn.app.playing.values import RUNNING, Answer, ShownState, StateMode
 from livesnn.app.widgets.parts import LEFT, NOTHING, Card, Painted
 from livesnn.card import ModelCard
+from livesnn.infer.run import StateMode
+from livesnn.session.values import RUNNING, Answer, ShownState
 
 WAITING = "reset, waiting for frames"
 FULL_DENSITY = 0.3  # share of neurons that fills a bar

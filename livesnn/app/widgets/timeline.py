@@ -12,7 +12,6 @@ from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter,
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from livesnn.app.look import style
-from livesnn.app.playing.rate_profile import RateProfile
 from livesnn.app.widgets.timeline_strip import (
     BASELINE,
     HEIGHT,
@@ -25,6 +24,7 @@ from livesnn.app.widgets.timeline_strip import (
     paint_track,
 )
 from livesnn.events.labels import Label
+from livesnn.session.rate_profile import RateProfile
 
 DRAG_EVERY_MS = 100
 _SIDE = 8  # pixels left and right, for the handle

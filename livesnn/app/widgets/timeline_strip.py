@@ -13,8 +13,8 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPainterPath, QPixmap, QPolygonF
 
 from livesnn.app.look import style
-from livesnn.app.playing.rate_profile import RateProfile
 from livesnn.events.labels import Label
+from livesnn.session.rate_profile import RateProfile
 
 HEIGHT, HEIGHT_WITH_LABELS = 56, 77  # pixels, of the whole line
 TOP, BASELINE = 5, 31  # of the event rate

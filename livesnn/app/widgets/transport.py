@@ -20,10 +20,10 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app.look import style
-from livesnn.app.playing.values import RUNNING, ShownState
 from livesnn.app.widgets.parts import NOTHING, ChoiceBox, ShorteningLabel, dot, label
 from livesnn.app.widgets.timeline import Timeline, clock
 from livesnn.events.labels import Label
+from livesnn.session.values import RUNNING, ShownState
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
 LIVE, SIMULATED = "LIVE", "SIMULATED"

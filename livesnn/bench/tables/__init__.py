@@ -15,8 +15,8 @@ from livesnn.bench.tables.keeping import check_out
 from livesnn.bench.tables.page import page
 from livesnn.bench.tables.run import Folders, run_cell
 from livesnn.bench.tables.state import measure_state, state_page
+from livesnn.console import say
 from livesnn.errors import DataError, LivesnnError
-from livesnn.report import say
 from livesnn.train.recipes import RecipeName
 
 __all__ = ["Folders", "run_all", "shown"]

@@ -21,8 +21,8 @@ from livesnn.bench.tables.cells import ROWS, Cell
 from livesnn.bench.tables.keeping import keep, kept
 from livesnn.bench.tables.run import Folders
 from livesnn.errors import DataError
-from livesnn.itself import own_commit
 from livesnn.snn.network import eval_mode
+from livesnn.subprocesses import own_commit
 from livesnn.train.build import Network, build
 from livesnn.train.datasets import data_set
 from livesnn.train.datasets.clips import Clips

@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from livesnn.bench.tables.keeping import keep, kept
 from livesnn.bench.tables.run import Folders
-from livesnn.itself import own_commit
 from livesnn.snn import SpikingNetwork
+from livesnn.subprocesses import own_commit
 from livesnn.train.build import build
 from livesnn.train.datasets import data_set
 from livesnn.train.hybrid import HybridModule

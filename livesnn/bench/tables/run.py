@@ -17,10 +17,10 @@ from livesnn.bench import machine
 from livesnn.bench.operations import count_operations
 from livesnn.bench.tables.cells import Cell
 from livesnn.bench.tables.record import Record, Run, StepTime, read_record, record_file, write_record
+from livesnn.console import say
 from livesnn.errors import DataError, StoppedError, TrainError
-from livesnn.infer import load_model
-from livesnn.itself import own_commit
-from livesnn.report import say
+from livesnn.infer.model import load_model
+from livesnn.subprocesses import own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
 from livesnn.train.build import Network, build
 from livesnn.train.config import TrainConfig

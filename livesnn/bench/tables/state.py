@@ -16,9 +16,9 @@ from matplotlib.figure import Figure as Picture
 from livesnn.bench.tables.keeping import keep, kept
 from livesnn.bench.tables.run import Folders
 from livesnn.card import ModelCard
-from livesnn.events.frames import Frame
-from livesnn.infer import Model, State, load_model
-from livesnn.itself import own_commit
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import Model, State, load_model
+from livesnn.subprocesses import own_commit
 from livesnn.train.datasets import Name, data_set
 from livesnn.train.datasets.clips import Clips, clip_random
 from livesnn.train.evaluate import evaluate

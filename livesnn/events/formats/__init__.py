@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from livesnn.errors import FormatError
-from livesnn.events import Events, Resolution, SourceCounters
+from livesnn.events.packet import Events, Resolution, SourceCounters
 from livesnn.files import file_head
 from livesnn.machine_code import forget_stale
 from livesnn.progress import Progress, untold

@@ -16,7 +16,6 @@ import numpy as np
 from numba import njit
 
 from livesnn.errors import FormatError
-from livesnn.events import DISORDER_US, Events, Resolution
 from livesnn.events.formats import EventStream
 from livesnn.events.formats.plain_words import Pixel, decode_plain
 from livesnn.events.formats.windowed_file import WindowedFile
@@ -34,6 +33,7 @@ from livesnn.events.formats.word_stream import (
     stretch,
     unwrap,
 )
+from livesnn.events.packet import DISORDER_US, Events, Resolution
 from livesnn.progress import Progress, untold
 
 MAGIC = b"#!AER-DAT2.0"

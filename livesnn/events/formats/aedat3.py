@@ -13,7 +13,6 @@ import numpy.typing as npt
 from numba import njit
 
 from livesnn.errors import FormatError
-from livesnn.events import DISORDER_US, EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.events.formats import EventStream, OtherContent
 from livesnn.events.formats.aedat3_index import (
     MAX_SIZE,
@@ -30,6 +29,7 @@ from livesnn.events.formats.aedat3_index import (
 )
 from livesnn.events.formats.tidy import Tidier
 from livesnn.events.formats.windowed_file import WindowedFile
+from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.progress import Progress, untold
 
 _WIDEST = Resolution(MAX_SIZE, MAX_SIZE)

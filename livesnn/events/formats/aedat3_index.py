@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import FormatError
-from livesnn.events import DISORDER_US, Resolution
 from livesnn.events.formats import OtherContent
 from livesnn.events.formats.windowed_file import WindowedFile
+from livesnn.events.packet import DISORDER_US, Resolution
 
 EVENT_BYTES = 8
 MAX_SIZE = 1 << 15  # coordinates have 15 bits

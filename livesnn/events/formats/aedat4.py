@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
 from livesnn.events.formats import EventStream, OtherContent
 from livesnn.events.formats.aedat4_index import build_index, read_header
 from livesnn.events.formats.aedat4_layout import (
@@ -29,6 +28,7 @@ from livesnn.events.formats.compression import Compression, PackedError, Unpacke
 from livesnn.events.formats.flat import FlatError
 from livesnn.events.formats.tidy import note_on_jumps, tidy
 from livesnn.events.formats.windowed_file import WindowedFile
+from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
 from livesnn.progress import Progress, untold
 
 _LONGEST_PACKET_US = 86_400_000_000  # a day: no camera fills one packet for so long, damaged times do

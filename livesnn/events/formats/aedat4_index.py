@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.errors import FormatError
-from livesnn.events import TIME_LIMIT_US
 from livesnn.events.formats.aedat4_layout import (
     MAGIC,
     MAX_HEADER_BYTES,
@@ -26,6 +25,7 @@ from livesnn.events.formats.aedat4_layout import (
 from livesnn.events.formats.compression import Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError, read_u32
 from livesnn.events.formats.windowed_file import WindowedFile
+from livesnn.events.packet import TIME_LIMIT_US
 
 MAX_TABLE_BYTES = 512 << 20
 """No table may be larger, packed or unpacked: 10 million packets, a day of a hundred a second."""

@@ -20,7 +20,6 @@ import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.formats.compression import Compression
 from livesnn.events.formats.flat import (
     FlatError,
@@ -34,6 +33,7 @@ from livesnn.events.formats.flat import (
     vector,
     whole_number,
 )
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 MAX_HEADER_BYTES = 1 << 20

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from livesnn.events import DISORDER_US, TIME_LIMIT_US, Events, Resolution, SourceCounters
 from livesnn.events.formats import EventStream, OtherContent
 from livesnn.events.formats.columns import MAX_COORDINATE
 from livesnn.events.formats.tidy import Tidier, note_on_jumps
+from livesnn.events.packet import DISORDER_US, TIME_LIMIT_US, Events, Resolution, SourceCounters
 
 WIDEST = Resolution(MAX_COORDINATE + 1, MAX_COORDINATE + 1)
 _MAX_JUMPS = 64  # in one block; more, and it is no clock that was set but events that were never in order

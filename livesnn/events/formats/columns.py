@@ -15,7 +15,7 @@ import numpy.typing as npt
 from numba import njit
 
 from livesnn.errors import FormatError
-from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
 
 AXES = ("t", "x", "y", "p")
 MAX_COORDINATE = 32767

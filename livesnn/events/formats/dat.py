@@ -12,7 +12,6 @@ import numpy as np
 from numba import njit
 
 from livesnn.errors import FormatError
-from livesnn.events import DISORDER_US, Events, Resolution
 from livesnn.events.formats.plain_words import Pixel, decode_plain
 from livesnn.events.formats.prophesee_header import (
     MAX_SIZE,
@@ -33,6 +32,7 @@ from livesnn.events.formats.word_stream import (
     stretch,
     unwrap,
 )
+from livesnn.events.packet import DISORDER_US, Events, Resolution
 from livesnn.files import file_head
 from livesnn.progress import Progress, untold
 

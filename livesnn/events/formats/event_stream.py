@@ -15,11 +15,11 @@ import numpy.typing as npt
 from numba import njit
 
 from livesnn.errors import FormatError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.formats import EventStream
 from livesnn.events.formats.blocks import WIDEST, BlockReader, BlockStream
 from livesnn.events.formats.columns import UNUSABLE
 from livesnn.events.formats.windowed_file import WindowedFile
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.progress import Progress, untold
 
 MAGIC = b"Event Stream"

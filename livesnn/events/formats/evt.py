@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from livesnn.errors import FormatError
-from livesnn.events import Resolution
 from livesnn.events.formats.evt_decoders import EVT2, EVT3, EVT21, EVT21_LEGACY, LAYOUTS
 from livesnn.events.formats.evt_words import find_beginning, holds_events, misfits
 from livesnn.events.formats.prophesee_header import (
@@ -24,6 +23,7 @@ from livesnn.events.formats.prophesee_header import (
 )
 from livesnn.events.formats.windowed_file import WindowedFile
 from livesnn.events.formats.word_stream import BLOCK_BYTES, Body, Layout, WordReader
+from livesnn.events.packet import Resolution
 from livesnn.files import file_head
 from livesnn.progress import Progress, untold
 

@@ -13,7 +13,6 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from livesnn.events import DISORDER_US, Events
 from livesnn.events.formats.evt_kinds import (
     ADDRESS_X,
     ADDRESS_Y,
@@ -51,6 +50,7 @@ from livesnn.events.formats.word_stream import (
     Words,
     stretch,
 )
+from livesnn.events.packet import DISORDER_US, Events
 
 _NEVER = np.iinfo(np.int64).min
 

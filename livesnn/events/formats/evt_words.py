@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.events import DISORDER_US
 from livesnn.events.formats.evt_decoders import EVT3
 from livesnn.events.formats.evt_kinds import (
     ADDRESS_X,
@@ -31,6 +30,7 @@ from livesnn.events.formats.evt_kinds import (
     VECTOR_12,
 )
 from livesnn.events.formats.word_stream import Layout, State, Words
+from livesnn.events.packet import DISORDER_US
 
 
 class Beginning(NamedTuple):

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import FormatError
-from livesnn.events import EVENTS_DTYPE, Events
 from livesnn.events.formats import EventStream, OtherContent
 from livesnn.events.formats.blocks import BlockReader, Blocks, BlockStream, Losses
 from livesnn.events.formats.columns import (
@@ -37,6 +36,7 @@ from livesnn.events.formats.hdf5_layout import (
     damage_as_errors,
     find_places,
 )
+from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.files import require_file
 
 BLOCK_EVENTS = 1 << 16

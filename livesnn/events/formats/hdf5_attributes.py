@@ -18,9 +18,9 @@ from typing import TypeAlias
 import h5py
 import numpy as np
 
-from livesnn.events import Resolution
 from livesnn.events.formats.columns import parse_size
 from livesnn.events.formats.windowed_file import open_unbuffered
+from livesnn.events.packet import Resolution
 
 _MAX_READ_BYTES = 1 << 16  # of one piece of structure
 _MAX_WATCHED_BYTES = 8 << 20

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from livesnn.events import EVENTS_DTYPE, TIME_LIMIT_US, Events
+from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events
 
 ECF_FILTER = 36559
 MAX_CHUNK_EVENTS = 65535

@@ -15,10 +15,10 @@ import h5py
 import numpy as np
 
 from livesnn.errors import FormatError
-from livesnn.events import TIME_LIMIT_US, Resolution
 from livesnn.events.formats.columns import AXES, ColumnNames, find_columns, unit_named
 from livesnn.events.formats.hdf5_attributes import Attributes
 from livesnn.events.formats.hdf5_ecf import ECF_FILTER, MAX_CHUNK_EVENTS
+from livesnn.events.packet import TIME_LIMIT_US, Resolution
 
 MAX_CHUNK_BYTES = 128 << 20
 MAX_OBJECTS = 10_000

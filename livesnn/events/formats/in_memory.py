@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from livesnn.events import DISORDER_US, Events, Resolution, SourceCounters
 from livesnn.events.formats import EventStream, OtherContent
 from livesnn.events.formats.tidy import tidy
+from livesnn.events.packet import DISORDER_US, Events, Resolution, SourceCounters
 
 PACKET_EVENTS = 1 << 14
 

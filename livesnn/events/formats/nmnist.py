@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.formats.in_memory import InMemoryReader
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.files import require_file
 
 EVENT_BYTES = 5

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from livesnn.events import Events
 from livesnn.events.formats.word_stream import Words, unwrap
+from livesnn.events.packet import Events
 
 
 class Pixel(NamedTuple):

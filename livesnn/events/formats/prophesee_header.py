@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from livesnn.events import Resolution
 from livesnn.events.formats import EventStream
 from livesnn.events.formats.columns import parse_size
 from livesnn.events.formats.windowed_file import WindowedFile
+from livesnn.events.packet import Resolution
 
 MAX_SIZE = 1 << 14
 _MAX_HEADER_BYTES = 1 << 16

@@ -17,9 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from livesnn.damage import DAMAGED_ARRAY
-from livesnn.errors import FormatError, SourceError
-from livesnn.events import Events, Resolution
+from livesnn.errors import DAMAGED_ARRAY, FormatError, SourceError
 from livesnn.events.formats import EventStream
 from livesnn.events.formats.blocks import BlockReader, BlockStream
 from livesnn.events.formats.columns import (
@@ -40,6 +38,7 @@ from livesnn.events.formats.columns import (
 )
 from livesnn.events.formats.in_memory import InMemoryReader
 from livesnn.events.formats.windowed_file import WindowedFile
+from livesnn.events.packet import Events, Resolution
 
 BLOCK_EVENTS = 1 << 16
 LARGE_EVENTS = 1 << 22  # from here on in blocks, where that can be

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from livesnn.events import TIME_LIMIT_US
+from livesnn.events.packet import TIME_LIMIT_US
 
 _MAX_DIGITS = 18
 _MAX_EXPONENT = 400

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import FormatError
-from livesnn.events import Events, Resolution
 from livesnn.events.formats import EventStream
 from livesnn.events.formats.blocks import BlockReader, BlockStream, Losses
 from livesnn.events.formats.columns import (
@@ -35,6 +34,7 @@ from livesnn.events.formats.columns import (
 )
 from livesnn.events.formats.text_numbers import Integers, Rows, read_rows, scaled
 from livesnn.events.formats.windowed_file import WindowedFile
+from livesnn.events.packet import Events, Resolution
 from livesnn.files import file_head
 
 BLOCK_BYTES = 1 << 20

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from livesnn.events import DISORDER_US, Events, Resolution, SourceCounters
+from livesnn.events.packet import DISORDER_US, Events, Resolution, SourceCounters
 
 
 def tidy(packet: Events, resolution: Resolution, newest_us: int | None, counters: SourceCounters) -> Events:

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from numba import njit
 
 from livesnn.errors import FormatError
-from livesnn.events import DISORDER_US, EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.events.formats import EventStream, OtherContent
 from livesnn.events.formats.tidy import Tidier
 from livesnn.events.formats.windowed_file import WindowedFile
+from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Resolution, SourceCounters
 
 BLOCK_BYTES = 1 << 18  # as much as WindowedFile reads at once
 PACKET_EVENTS = 1 << 14

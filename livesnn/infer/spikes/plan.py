@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard
+from livesnn.infer.operations import fan_out
 from livesnn.infer.spikes.lanes import SHORT_BYTES
 from livesnn.infer.spikes.layout import Map, Read, Tap
 from livesnn.infer.spikes.memory import FloatArray, Memory, Shape
-from livesnn.infer.synops import fan_out
 from livesnn.weights import POOLED as POOL_SIZE
 from livesnn.weights import Rounded, Weights, rounded_kernels, tensor
 

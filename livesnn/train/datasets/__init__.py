@@ -11,7 +11,7 @@ from livesnn.errors import DataError
 
 if TYPE_CHECKING:  # the command line needs the names at once
     from livesnn.card import InputSpec, ModelCard, Split
-    from livesnn.events import EventSource
+    from livesnn.events.packet import EventSource
     from livesnn.simulate.gestures import Segment
     from livesnn.train.datasets.asked import Asked
     from livesnn.train.datasets.clips import Clips, Frames, Index

@@ -13,10 +13,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from livesnn.damage import DAMAGED_ARRAY
-from livesnn.errors import DataError
+from livesnn.console import say
+from livesnn.errors import DAMAGED_ARRAY, DataError
 from livesnn.paths import cache_dir
-from livesnn.report import say
 from livesnn.train.datasets.clips import Frames
 
 T = TypeVar("T")

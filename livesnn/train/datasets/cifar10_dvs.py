@@ -10,7 +10,7 @@ import numpy as np
 
 from livesnn.card import InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
-from livesnn.events import Resolution
+from livesnn.events.packet import Resolution
 from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
 from livesnn.train.datasets.asked import Asked

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from livesnn.card import ModelCard, Split
-from livesnn.damage import DAMAGED_ARRAY
-from livesnn.errors import DataError, LivesnnError, SourceError
-from livesnn.events import EVENTS_DTYPE, Events
-from livesnn.events.frames import Slicer
+from livesnn.errors import DAMAGED_ARRAY, DataError, LivesnnError, SourceError
+from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import open_recording
+from livesnn.events.slicer import Slicer
 from livesnn.simulate.gestures import Segment as Performed
 from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut

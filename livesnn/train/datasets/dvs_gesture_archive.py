@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from livesnn.errors import DataError, FormatError, SourceError
-from livesnn.events import Events, Resolution
+from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import Recording, open_recording
 from livesnn.simulate.motions import GESTURES
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import cast, get_args
 
 from livesnn.errors import DataError
-from livesnn.events import TIME_LIMIT_US
 from livesnn.events.labels import COLUMNS, SUFFIX, Row, read_table
+from livesnn.events.packet import TIME_LIMIT_US
 from livesnn.train.datasets import SplitName
 from livesnn.train.datasets.recorded import Recording
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from livesnn.card import BY_TABLE, ModelCard, Split
 from livesnn.errors import DataError
-from livesnn.events import TIME_LIMIT_US
+from livesnn.events.packet import TIME_LIMIT_US
 from livesnn.events.recording import Recording as Opened
 from livesnn.events.recording import open_recording
 from livesnn.simulate.gestures import Segment

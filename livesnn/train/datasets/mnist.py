@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.damage import DAMAGED_ARRAY
-from livesnn.errors import DataError
+from livesnn.errors import DAMAGED_ARRAY, DataError
 
 _Arrays = dict[str, npt.NDArray[np.uint8]]
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError, LivesnnError
-from livesnn.events import Resolution
 from livesnn.events.formats.nmnist import read_nmnist
-from livesnn.events.frames import stack_clip
+from livesnn.events.packet import Resolution
+from livesnn.events.slicer import stack_clip
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
 from livesnn.train.datasets.asked import Asked
 from livesnn.train.datasets.clips import Clips, check_drawn, stratified_split, wanted_split

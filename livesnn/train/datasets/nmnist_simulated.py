@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec
-from livesnn.events.frames import stack_clip
+from livesnn.events.slicer import stack_clip
 from livesnn.simulate.saccades import MOVES, NMNIST, RESOLUTION, simulated_digit
 from livesnn.train.datasets.cache import cached
 from livesnn.train.datasets.mnist import load_mnist

@@ -14,11 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.card import InputSpec
-from livesnn.damage import DAMAGED_ARRAY
-from livesnn.errors import DataError, LivesnnError
-from livesnn.events import TIME_LIMIT_US
-from livesnn.events.frames import Frame, frames
+from livesnn.errors import DAMAGED_ARRAY, DataError, LivesnnError
+from livesnn.events.packet import TIME_LIMIT_US
 from livesnn.events.recording import open_recording
+from livesnn.events.slicer import Frame, frames
 from livesnn.sources import open_source
 from livesnn.train.datasets import SplitName
 from livesnn.train.datasets.cache import cache_file, keep

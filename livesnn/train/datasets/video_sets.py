@@ -98,7 +98,7 @@ class VideoSet:
 
 def _fault(video: Listed) -> str:
     """Return what keeps a video from being read; "": nothing."""
-    from livesnn.video import video_clips
+    from livesnn.video.video_file import video_clips
 
     try:
         video_clips(video.path, INPUT)
@@ -169,6 +169,6 @@ def _load(
 
 
 def _windows(recording: Recording, spec: InputSpec) -> Frames:
-    from livesnn.video import video_clips
+    from livesnn.video.video_file import video_clips
 
     return video_clips(recording.path, spec)

@@ -1,0 +1,127 @@
+"""Text to stdout, messages to stderr, and how much of something long is done."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from livesnn.errors import LivesnnError
+from livesnn.progress import Progress, untold
+
+
+def one_line(text: str) -> str:
+    """Return the text as one line that a terminal can show: blanks collapsed, control characters escaped."""
+    collapsed = " ".join(text.split())
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in collapsed
+    )
+
+
+def accept_any_text() -> None:
+    """Let stdout and stderr show "?" for what they can't encode, such as "µ" and "–", rather than fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def write(text: str) -> None:
+    """Write to stdout; raises LivesnnError if it takes no more, BrokenPipeError if nobody reads it any longer."""
+    try:
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard_output()
+        raise LivesnnError(f"can't write the output ({error.strerror})") from error
+
+
+def write_json(value: object) -> None:
+    """Write a value of plain data or dataclasses as one line of JSON to stdout; raises as `write` does."""
+    write(json_line(value).decode().rstrip())
+
+
+def json_line(value: object) -> bytes:
+    """Return a value of plain data or dataclasses as one line of JSON, with its end.
+
+    "?" stands for what UTF-8 can't say, as in names of files that aren't.
+    """
+    try:
+        octets = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        octets = msgspec.json.encode(_sayable(msgspec.to_builtins(value)))
+    return octets + b"\n"
+
+
+def _sayable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_sayable(key): _sayable(each) for key, each in value.items()}
+    return [*map(_sayable, value)] if isinstance(value, list | tuple) else value
+
+
+@contextlib.contextmanager
+def share_done(
+    doing: str, *, after_s: float = 0.0, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Progress]:
+    """Yield what is to be told how much is done: on stderr, a line, and below it on a terminal a bar.
+
+    Parameters
+    ----------
+    after_s
+        Nothing is shown of what is done so soon after it was first told of.
+    """
+    begun_s: float | None = None
+    show: Progress | None = None
+
+    def tell(share: float) -> None:
+        nonlocal begun_s, show
+        if show is None:
+            now_s = clock()
+            begun_s = now_s if begun_s is None else begun_s
+            if now_s - begun_s < after_s:
+                return
+            show = shown.enter_context(_bar(doing))
+        show(share)
+
+    with contextlib.ExitStack() as shown:
+        if not after_s:
+            tell(0.0)
+        yield tell
+
+
+@contextlib.contextmanager
+def _bar(doing: str) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True)
+    say(doing)
+    if not console.is_terminal:
+        yield untold
+        return
+    with Bars(console=console, transient=True) as bars:
+        bar = bars.add_task("", total=1.0)
+        yield lambda share: bars.update(bar, completed=share)
+
+
+def discard_output() -> None:
+    """Send stdout nowhere from now on, and what is buffered too: Python would fail on it at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def say(message: str) -> None:
+    """Write one line to stderr; where that can't be written, there is nobody to tell."""
+    if sys.stderr is None:  # closed by the shell
+        return
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{one_line(message)}\n")  # at once: two threads may say something
+        sys.stderr.flush()

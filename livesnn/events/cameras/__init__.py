@@ -1,0 +1,1 @@
+"""Event cameras: finding them, reading them, and streams over the network."""

@@ -1,0 +1,178 @@
+"""Event cameras of any vendor: looking for them, opening one. Not here: drivers (inivation.py, prophesee.py)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from livesnn.errors import SourceError
+from livesnn.events.cameras.driver import Cameras, Device, Driver
+from livesnn.events.cameras.inivation import InivationCameras
+from livesnn.events.cameras.prophesee import PropheseeCameras
+from livesnn.events.cameras.reconnecting import Live, Notify, QuietTime, SourceLost, ignore
+from livesnn.events.formats.tidy import tidy
+from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+
+DELIVERED_US = 100_000
+"""Of `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up."""
+
+_POLL_S = 0.001  # drivers' packets come every 10 ms
+
+
+class EveryVendor:
+    """`Cameras` of several vendors, one after the other; one that can't be looked for hides no other's.
+
+    Parameters
+    ----------
+    vendors
+        By default iniVation and Prophesee.
+    """
+
+    def __init__(self, vendors: Sequence[Cameras] | None = None) -> None:
+        self._vendors = (InivationCameras(), PropheseeCameras()) if vendors is None else vendors
+        self._of: dict[str, Cameras] = {}
+
+    def discover(self) -> list[Device]:
+        """Return all that is plugged in. Raises a vendor's SourceError where that may be why nothing is found."""
+        found: dict[str, Device] = {}
+        failed = []
+        for vendor in self._vendors:
+            try:
+                seen = vendor.discover()
+            except SourceError as error:
+                failed.append(error)
+                continue
+            for device in seen:
+                self._of.setdefault(device.serial, vendor)
+                found.setdefault(device.serial, device)
+        if failed and not found:
+            raise failed[0]
+        return list(found.values())
+
+    def open(self, serial: str) -> Driver:
+        """Open the camera by the vendor that found it. Raises SourceError."""
+        return self._of[serial].open(serial)
+
+
+def discover() -> list[Device]:
+    """Return the cameras that are plugged in. Raises SourceError where none is found, and one vendor's can't be."""
+    return EveryVendor().discover()
+
+
+def open_camera(uri: str, *, notify: Notify = ignore, cameras: Cameras | None = None) -> EventSource:
+    """Open ``camera``, the first one found, or ``camera:SERIAL``; after a loss, that very one again.
+
+    Parameters
+    ----------
+    uri, notify
+        As for `livesnn.sources.open_source`.
+    cameras
+        Where to look; by default every vendor's.
+
+    Raises
+    ------
+    SourceError
+        When there is no such camera, it can't be opened, or none can be looked for.
+    """
+    looked_at = EveryVendor() if cameras is None else cameras
+    serial = uri.partition(":")[2] or _first(looked_at.discover()).serial
+    return Live(lambda: _connect(looked_at, serial), notify=notify, serial=serial)
+
+
+def _first(found: list[Device]) -> Device:
+    if not found:
+        raise SourceError(
+            "no camera found: plug one in and check its USB cable and the permission to use it (udev rules on "
+            "Linux; `livesnn devices` lists what is found), or start `livesnn gui` for the demo"
+        )
+    return found[0]
+
+
+def _connect(cameras: Cameras, serial: str) -> CameraConnection:
+    found = cameras.discover()
+    if all(camera.serial != serial for camera in found):
+        others = ", ".join(camera.uri for camera in found) or "none"
+        raise SourceError(
+            f"camera:{serial} isn't plugged in (found: {others}): check its cable and the permission to use it "
+            f"(udev rules on Linux), or name another of `livesnn devices`"
+        )
+    return CameraConnection(cameras.open(serial))
+
+
+class CameraConnection:
+    """An open camera, a `livesnn.events.cameras.reconnecting.Connection`; used from one thread at a time.
+
+    Its times are µs of the camera's own clock; only their differences are relied on here.
+
+    Parameters
+    ----------
+    driver
+        Owned from now on.
+    clock
+        Seconds; tells how long the scene has been quiet.
+    """
+
+    def __init__(self, driver: Driver, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._driver: Driver | None = driver
+        self._clock = clock
+        self._name = f"camera {driver.name}"
+        self._resolution = driver.resolution
+        self._counters = SourceCounters()
+        self._newest_us: int | None = None
+        self._quiet = QuietTime(DELIVERED_US, clock)
+
+    @property
+    def name(self) -> str:
+        """Model and serial number: "camera DVXplorer DXA00093"."""
+        return self._name
+
+    @property
+    def resolution(self) -> Resolution:
+        """Sensor size in pixels."""
+        return self._resolution
+
+    @property
+    def counters(self) -> SourceCounters:
+        """Since the camera was opened; what the driver itself loses isn't told."""
+        return replace(self._counters)
+
+    @property
+    def now_us(self) -> int | None:
+        """Time up to which, the scene being quiet, there are no more events; None before, and while they come."""
+        return self._quiet.now_us
+
+    def read(self, timeout_s: float) -> Events | None:
+        """Return the next packet; None when none has come in the time.
+
+        Raises
+        ------
+        SourceLost
+            When the camera has been unplugged, or closed; everything it sent has been returned then.
+        """
+        deadline_s = self._clock() + timeout_s
+        while (packet := self._poll()) is None or not packet.size:  # an empty one is no news
+            if self._clock() >= deadline_s:
+                self._quiet.go_on(timeout_s)
+                return None
+            time.sleep(_POLL_S)
+        return self._put_right(packet)
+
+    def close(self) -> None:
+        """Let go of the camera; safe to call twice."""
+        if self._driver is not None:
+            self._driver.close()
+        self._driver = None
+
+    def _poll(self) -> Events | None:
+        if self._driver is None:
+            raise SourceLost(f"{self._name} is closed: open it again")
+        return self._driver.poll()
+
+    def _put_right(self, packet: Events) -> Events:
+        packet = tidy(packet, self._resolution, self._newest_us, self._counters)
+        if packet.size:
+            self._newest_us = int(packet["t"][-1])
+            self._quiet.hear(self._newest_us)
+            self._counters.events += packet.size
+        return packet

@@ -1,0 +1,248 @@
+"""A stream of dv-processing's NetworkWriter over TCP. Not here: coming back (live.py), serving (served.py).
+
+The stream is that of an .aedat4 file without its first line and its table: the header, size-prefixed, then
+packets. Read by a socket of our own: dv-processing 2.0.4's NetworkReader waits for ever, and holds the GIL, on a
+server that sends no header or garbage, and says that it runs after the server hung up (measured).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import NamedTuple, NoReturn
+from urllib.parse import urlsplit
+
+from livesnn.errors import SourceError
+from livesnn.events.cameras.reconnecting import Live, Notify, NotUnderstood, QuietTime, SourceLost
+from livesnn.events.cameras.server import Address, Incoming, open_socket, reason_of
+from livesnn.events.formats.aedat4 import decode_events
+from livesnn.events.formats.aedat4_layout import MAX_HEADER_BYTES, PACKET_HEADER, Header, parse_header
+from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, PackedError, Unpacker
+from livesnn.events.formats.flat import FlatError
+from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+
+CONNECT_S = 5.0
+STALL_S = 5.0
+DELIVERED_US = 200_000
+"""Of `QuietTime`: a server sends every few milliseconds, and a network may hold it up."""
+
+_LEAST_PACKET_BYTES = 8
+_RESTART = "start the server again"
+
+
+def open_stream(uri: str, *, notify: Notify) -> EventSource:
+    """Connect to ``tcp://HOST:PORT``, and again whenever the server comes back.
+
+    Raises
+    ------
+    SourceError
+        When the address can't be one, nobody answers there, or what answers isn't a stream of events.
+    """
+    address = parse_address(uri)
+    return Live(lambda: connect(address), notify=notify)
+
+
+def parse_address(uri: str) -> Address:
+    """Read ``tcp://HOST:PORT``; an IPv6 address stands in brackets. Raises SourceError."""
+    try:
+        parts = urlsplit(uri)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise _bad_address(uri, str(error)) from None
+    if not host or any(character.isspace() or not character.isprintable() for character in uri):
+        raise _bad_address(uri, "it names no host")
+    if not port:
+        raise _bad_address(uri, "it names no port")
+    if parts.scheme != "tcp" or parts.username is not None or uri.partition("://")[2] != parts.netloc:
+        raise _bad_address(uri, "it has more than a host and a port")
+    return Address(host, port)
+
+
+def _bad_address(uri: str, reason: str) -> SourceError:
+    return SourceError(f"{uri!r} is no address of a stream ({reason}): give tcp://HOST:PORT, port 1 to 65535")
+
+
+class _Streams(NamedTuple):
+    """What a server sends: which of its streams are events, and how they are packed."""
+
+    events: int
+    all: frozenset[int]
+    resolution: Resolution
+    compression: Compression
+
+
+def connect(address: Address, *, connect_s: float = CONNECT_S, stall_s: float = STALL_S) -> StreamConnection:
+    """Connect to a server, and read what it sends.
+
+    Parameters
+    ----------
+    connect_s
+        It must answer, and then send its header, in this time.
+    stall_s
+        As for `StreamConnection`.
+
+    Raises
+    ------
+    SourceError
+        When nobody answers at the address, or what answers isn't a stream of events.
+    """
+    incoming = Incoming(open_socket(address, connect_s))
+    try:
+        streams = _choose_stream(address, _read_header(address, incoming, connect_s))
+    except BaseException:
+        incoming.close()
+        raise
+    return StreamConnection(str(address), incoming, streams, stall_s=stall_s)
+
+
+def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Header:
+    deadline_s = time.monotonic() + timeout_s
+    content = None
+    try:
+        start = incoming.take(4, deadline_s)
+        size = int.from_bytes(start or b"", "little")
+        if start is not None and bytes(start) == b"#!AE":
+            raise _refused(address, "it sends a file, or an older AEDAT")
+        if start is not None and not 16 <= size <= MAX_HEADER_BYTES:
+            raise _refused(address, "it doesn't start with a header")
+        if start is not None:
+            content = incoming.take(size, deadline_s)
+    except OSError as error:
+        raise SourceError(
+            f"{address}: the server hung up before it sent a header ({reason_of(error)}): "
+            f"check that it serves events, and its limit of clients"
+        ) from error
+    if content is None:
+        what = "nothing" if start is None else "only a part of its header"
+        raise _refused(address, f"{what} came from it in {timeout_s:g} s")
+    if bytes(content[4:8]) != b"IOHE":
+        raise _refused(address, "it doesn't start with a header")
+    try:
+        return parse_header(content)
+    except FlatError as error:
+        raise _refused(address, str(error)) from error
+
+
+def _refused(address: Address, reason: str) -> NotUnderstood:
+    return NotUnderstood(
+        f"{address}: not a stream of dv-processing ({reason}): start a NetworkWriter of events there"
+    )
+
+
+def _choose_stream(address: Address, header: Header) -> _Streams:
+    chosen = next((stream for stream in header.streams if stream.type == "EVTS"), None)
+    if chosen is None:
+        found = ", ".join(sorted({stream.type for stream in header.streams}))
+        raise SourceError(
+            f"{address}: no events in this stream (it has {found!r}): give the port of the events"
+        )
+    if chosen.resolution is None:
+        raise SourceError(
+            f"{address}: the stream doesn't give its sensor's size: set the resolution at the server"
+        )
+    known = frozenset(stream.id for stream in header.streams)
+    return _Streams(chosen.id, known, chosen.resolution, header.compression)
+
+
+class StreamConnection:
+    """One connection to a server, a `Connection`; for one thread at a time. `connect` makes it.
+
+    Parameters
+    ----------
+    name
+        What a person calls the server.
+    incoming
+        What comes after the header; owned from now on.
+    streams
+        What it sends.
+    stall_s
+        A packet that has begun must go on in this time.
+    """
+
+    def __init__(self, name: str, incoming: Incoming, streams: _Streams, *, stall_s: float) -> None:
+        self.name = name
+        self.resolution = streams.resolution
+        self._incoming = incoming
+        self._streams = streams
+        self._stall_s = stall_s
+        self._unpacker = Unpacker(streams.compression)
+        self._counters = SourceCounters()
+        self._newest_us: int | None = None
+        self._begun: tuple[int, int] | None = None
+        self._quiet = QuietTime(DELIVERED_US)
+
+    @property
+    def now_us(self) -> int | None:
+        """Time up to which, the scene being quiet, there are no more events; None before, and while they come."""
+        return self._quiet.now_us
+
+    @property
+    def counters(self) -> SourceCounters:
+        """Events let through and put right, since the connection was opened; nothing is dropped here."""
+        return replace(self._counters)
+
+    def read(self, timeout_s: float) -> Events | None:
+        """Return the next packet; None when none has come whole in the time.
+
+        Raises
+        ------
+        SourceLost
+            When the server hangs up, stops within a packet, or sends what isn't a packet; or after `close`.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        try:
+            content = self._next_content(deadline_s)
+        except OSError as error:
+            self._lose(f"the server is gone ({reason_of(error)}): {_RESTART}, or check the network", error)
+        if content is not None:
+            return self._decode(content)
+        if self._begun is None and not self._incoming.filled:  # else one is on its way
+            self._quiet.go_on(timeout_s)
+        return None
+
+    def _next_content(self, deadline_s: float) -> memoryview | None:
+        """Return the next packet of events as it came; None at the deadline."""
+        while True:
+            if self._begun is None:
+                head = self._incoming.take(PACKET_HEADER.size, deadline_s)
+                self._begun = None if head is None else self._check_head(*PACKET_HEADER.unpack(head))
+            if self._begun is None or (content := self._incoming.take(self._begun[1], deadline_s)) is None:
+                self._check_stall()
+                return None
+            stream, self._begun = self._begun[0], None
+            if stream == self._streams.events:
+                return content
+            if time.monotonic() >= deadline_s:
+                return None
+
+    def _check_head(self, stream: int, size: int) -> tuple[int, int]:
+        if stream not in self._streams.all or not _LEAST_PACKET_BYTES <= size <= MAX_PACKET_BYTES:
+            self._lose(f"what came is no packet (stream {stream}, {size:,} bytes): {_RESTART}")
+        return stream, size
+
+    def _check_stall(self) -> None:
+        within = self._begun is not None or self._incoming.filled
+        if within and time.monotonic() - self._incoming.last_s > self._stall_s:
+            self._lose(
+                f"the server stopped within a packet, {self._stall_s:g} s ago: {_RESTART}, or check the network"
+            )
+
+    def _lose(self, reason: str, cause: Exception | None = None) -> NoReturn:
+        self.close()  # for good: what comes after garbage can't be told from it
+        raise SourceLost(f"{self.name}: {reason}") from cause
+
+    def _decode(self, packed: memoryview) -> Events:
+        try:
+            content = self._unpacker.unpack(packed)
+            packet, _ = decode_events(content, self.resolution, self._newest_us, self._counters)
+        except (PackedError, FlatError) as error:
+            self._lose(f"a damaged packet came ({error}): {_RESTART}", error)
+        if packet.size:
+            self._newest_us = int(packet["t"][-1])
+            self._quiet.hear(self._newest_us)
+            self._counters.events += packet.size
+        return packet
+
+    def close(self) -> None:
+        """Hang up; safe to call twice."""
+        self._incoming.close()

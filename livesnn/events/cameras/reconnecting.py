@@ -1,0 +1,283 @@
+"""A source that can be lost and comes back: Live, and what it connects to. Not here: cameras, network."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from livesnn.errors import SourceError
+from livesnn.events.formats.tidy import notes_on
+from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.threads import Latest, Worker
+
+Notify = Callable[[str], None]
+"""Gets one line for a person when a source is lost, and one when it is back."""
+
+
+def ignore(line: str) -> None:
+    """Tell nobody."""
+
+
+class SourceLost(SourceError):  # noqa: N818 (not always one: it may come back)
+    """The camera was unplugged, the server went away: it may come back. In words: what, why, what to do."""
+
+
+class NotUnderstood(SourceError):  # noqa: N818 (as SourceLost)
+    """Something is there, but what it sends isn't events: waiting for it alone won't help."""
+
+
+class QuietTime:
+    """A stream's time while nothing comes, since a quiet scene has its time too.
+
+    Parameters
+    ----------
+    late_us
+        In silence, everything older than this is taken to have come. What comes later still keeps its time, and so
+        is a jump back: a new start.
+    clock
+        Seconds, as `time.monotonic`.
+    """
+
+    def __init__(self, late_us: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._late_us = late_us
+        self._clock = clock
+        self._newest_us: int | None = None
+        self._heard_at_s = 0.0
+        self.now_us: int | None = None
+        """Up to which, the scene being quiet, there are no more events; None before, and while they come."""
+
+    def hear(self, newest_us: int) -> None:
+        """Take note of a packet, by its last event's time."""
+        self._newest_us, self._heard_at_s, self.now_us = newest_us, self._clock(), None
+
+    def go_on(self, waited_s: float) -> None:
+        """Go on, a little at a time: whoever was busy elsewhere for longer must not see a jump in time."""
+        if self._newest_us is not None:
+            passed_us = self._newest_us if self.now_us is None else self.now_us
+            quiet_us = round((self._clock() - self._heard_at_s) * 1e6) - self._late_us
+            self.now_us = min(self._newest_us + max(quiet_us, 0), passed_us + round(2e6 * waited_s))
+
+
+class Connection(Protocol):
+    """One plugged-in camera, one connected stream: from its opening until it is lost."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it: "camera DVXplorer DXA00093", "tcp://host:7777"."""
+        ...
+
+    @property
+    def resolution(self) -> Resolution:
+        """Sensor size in pixels."""
+        ...
+
+    @property
+    def counters(self) -> SourceCounters:
+        """Since the connection was opened."""
+        ...
+
+    @property
+    def now_us(self) -> int | None:
+        """Stream time that has passed, as for `EventSource.now_us`."""
+        ...
+
+    def read(self, timeout_s: float) -> Events | None:
+        """Return the next packet; None when none has come in the time. Raises SourceLost, for good."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the device; safe to call twice."""
+        ...
+
+
+_READ_S = 0.02  # of a read: how late `close` can be
+_PAUSE_S = 0.05  # between two empty packets while lost
+_LET_GO_S = 0.5  # for a read or a connect in another thread, before `close` leaves the device to it
+
+
+class _Held(NamedTuple):
+    """What is counted: one value, so that a reader in another thread can't see half a change."""
+
+    before: SourceCounters  # of the connections let go
+    connection: Connection | None
+
+
+class Live(EventSource):
+    """One connection after another: lost, it waits, connects again and goes on.
+
+    One iteration at a time; the rest may be called from any thread.
+
+    Parameters
+    ----------
+    connect
+        Opens a connection, raising SourceError; called at once, and after a loss every ``retry_s``, then in
+        a thread of its own.
+    notify
+        Called in the iterating thread at each loss and each return.
+    serial
+        See `EventSource.serial`.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        *,
+        notify: Notify = ignore,
+        retry_s: float = 0.5,
+        serial: str = "",
+    ) -> None:
+        self._connect = connect
+        self._notify = notify
+        self._pauses = max(1, math.ceil(retry_s / _PAUSE_S))
+        self._pause_s = retry_s / self._pauses
+        self._stop = threading.Event()
+        self._lock = threading.Lock()  # of the connection: it isn't closed while it is read
+        self._attempt: Worker | None = None
+        self._found: Latest[Connection | SourceError] = Latest()  # by the attempt
+        self._why = ""  # it was lost
+        self.lost = ""
+        self.connection = 0
+        opened = connect()
+        self.resolution = opened.resolution
+        self.camera, self.serial = opened.name, serial
+        self._held = _Held(SourceCounters(), opened)
+
+    @property
+    def counters(self) -> SourceCounters:
+        """Over all connections."""
+        before, connection = self._held
+        return _sum(before, SourceCounters() if connection is None else connection.counters)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was put right or left out of what came; one line each."""
+        return notes_on(self.camera, self.counters, SourceCounters())
+
+    @property
+    def now_us(self) -> int | None:
+        """The connection's; None while lost."""
+        connection = self._held.connection
+        return None if connection is None else connection.now_us
+
+    def __iter__(self) -> Iterator[Events]:
+        """Yield packets, empty ones at least every 50 ms while nothing comes, until `close`.
+
+        Raises
+        ------
+        SourceError
+            When it comes back with another resolution.
+        """
+        try:
+            while not self._stop.is_set():
+                connection = self._held.connection
+                if connection is None:
+                    yield from self._wait()
+                else:
+                    yield self._read(connection)
+        finally:
+            if self._stop.is_set():  # whoever iterates may have stopped in the middle, too
+                self._let_go()
+
+    def close(self) -> None:
+        """End the iteration and let go of the device, from any thread; safe to call twice."""
+        self._stop.set()
+        self._give_up()
+        if self._lock.acquire(timeout=_LET_GO_S):  # otherwise a driver hangs, and the iteration lets go
+            self._lock.release()
+            self._let_go()
+
+    def _read(self, connection: Connection) -> Events:
+        """Return the next packet; an empty one when none has come in the time, and when it is lost."""
+        packet: Events | None = None
+        try:
+            with self._lock:
+                if not self._stop.is_set():
+                    packet = connection.read(_READ_S)
+        except SourceLost as error:
+            self._let_go()
+            self._why = str(error)
+            self.lost = f"{error}; waiting for it, and going on when it is back"
+            self._notify(self.lost)
+        return _nothing() if packet is None else packet
+
+    def _wait(self) -> Iterator[Events]:
+        """Yield empty packets until an attempt to connect has ended, or it is closed."""
+        for _ in range(self._pauses):
+            if self._stop.wait(self._pause_s):
+                return
+            yield _nothing()
+        attempt = self._attempt = Worker("reconnect", self._try_again).start()  # it may take seconds
+        while attempt.running:
+            yield _nothing()
+            if self._stop.wait(_PAUSE_S):
+                self._give_up(0.0)
+                return
+        if attempt.error is not None:
+            raise attempt.error
+        if (found := self._found.take()) is not None:
+            self._adopt(found)
+
+    def _try_again(self, stop: threading.Event) -> None:
+        """Run in the thread."""
+        try:
+            self._found.put(self._connect())
+        except SourceError as error:
+            self._found.put(error)
+        if stop.is_set():  # and nobody waits any more
+            self._discard()
+
+    def _adopt(self, found: Connection | SourceError) -> None:
+        """Go on with what was found, or say why nothing was."""
+        if isinstance(found, SourceError):
+            before, self.lost = self.lost, f"{self._why}; waiting for it ({found})"
+            if isinstance(found, NotUnderstood) and self.lost != before:
+                self._notify(self.lost)
+            return
+        if found.resolution != self.resolution:
+            found.close()
+            raise SourceError(
+                f"{found.name} is back with {found.resolution.width}×{found.resolution.height} pixels instead of "
+                f"{self.resolution.width}×{self.resolution.height}: open it again"
+            )
+        with self._lock:
+            if self._stop.is_set():
+                found.close()
+                return
+            self._held = self._held._replace(connection=found)
+        self.connection += 1
+        self.lost = ""
+        self.camera = found.name
+        self._notify(f"{self.camera} is back: going on")
+
+    def _give_up(self, timeout_s: float = _LET_GO_S) -> None:
+        """End an attempt to connect, and let go of what it has found, or will find."""
+        if self._attempt is not None:
+            self._attempt.close(timeout_s)
+        self._discard()
+
+    def _discard(self) -> None:
+        found = self._found.take()  # once, whoever comes first
+        if found is not None and not isinstance(found, SourceError):
+            found.close()
+
+    def _let_go(self) -> None:
+        with self._lock:
+            before, connection = self._held
+            if connection is not None:
+                connection.close()
+                self._held = _Held(_sum(before, connection.counters), None)
+
+
+def _nothing() -> Events:
+    return np.empty(0, EVENTS_DTYPE)
+
+
+def _sum(one: SourceCounters, other: SourceCounters) -> SourceCounters:
+    names = [field.name for field in fields(SourceCounters)]
+    return SourceCounters(**{name: getattr(one, name) + getattr(other, name) for name in names})

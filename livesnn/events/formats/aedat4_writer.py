@@ -1,0 +1,212 @@
+"""Writing .aedat4 so that a killed process leaves a readable file. Not here: the layout (formats)."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from array import array
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from livesnn.errors import FormatError, SourceError
+from livesnn.events.formats.aedat4_layout import (
+    PACKET_HEADER,
+    PacketRow,
+    build_events,
+    build_header,
+    build_table,
+    table_of,
+)
+from livesnn.events.formats.compression import Compression, pack
+from livesnn.events.packet import TIME_LIMIT_US, Closing, Events, Resolution, as_events
+
+PACKET_EVENTS = 10_000
+PACKET_US = 10_000
+"""A packet of the file is written when it is this full or spans this much time: what a kill can lose."""
+
+_CAMERA_CHARACTERS = 200
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_COMPRESSIONS = {"lz4": Compression.LZ4, "zstd": Compression.ZSTD, None: Compression.NONE}
+
+
+class Aedat4Writer(Closing):
+    """Records one event stream; a context manager.
+
+    Whole packets go to the system at once, so that a killed process loses at most PACKET_US of events, or what came
+    after the last `flush`; the table, which only seeking needs, is written by `close`. Where the disk is full, the
+    file ends with its last whole packet.
+
+    Parameters
+    ----------
+    path
+        A new file, of suffix .aedat4.
+    resolution
+        Of the sensor; an event outside of it is an error.
+    camera
+        Name of what is recorded; what XML can't hold is left out, and what is beyond 200 characters.
+    compression
+        "lz4" (fast), "zstd" (small), or None.
+
+    Raises
+    ------
+    FormatError
+        When the sensor is larger than the format can say.
+    SourceError
+        When the file has another suffix, exists already, or can't be written, here and in every method.
+
+    Attributes
+    ----------
+    written
+        Events in the file's whole packets.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        resolution: Resolution,
+        camera: str = "livesnn",
+        compression: Literal["lz4", "zstd"] | None = "lz4",
+    ) -> None:
+        self.path = Path(path)
+        self.resolution = resolution
+        self.written = 0
+        if self.path.suffix.lower() != ".aedat4":
+            raise SourceError(
+                f"{self.path}: recordings are .aedat4 files: choose a name that ends in .aedat4"
+            )
+        if not 0 < min(resolution) <= max(resolution) <= 1 << 15:
+            raise FormatError(
+                f"{self.path}: .aedat4 can't hold a sensor of {resolution.width}×{resolution.height}"
+            )
+        self._compression = _COMPRESSIONS[compression]
+        header, self._table_position_at = build_header(self._compression, resolution, storable(camera))
+        self._end = 0
+        self._pending: list[Events] = []
+        self._pending_events = 0
+        self._pending_since_us = 0
+        self._rows = array("q")  # a day's are 0.5 GB
+        try:
+            self._file = open(self.path, "xb", buffering=0)  # noqa: SIM115 (closed by close)
+        except FileExistsError as error:
+            raise SourceError(
+                f"{self.path} exists already: choose another name, or remove it first"
+            ) from error
+        except OSError as error:
+            raise self._failed(error) from error
+        try:
+            self._append(header)
+        except SourceError:
+            self._file.close()
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+            raise
+
+    def write(self, packet: Events) -> None:
+        """Add a packet, EVENTS_DTYPE [N] in order of time, maybe empty.
+
+        Raises
+        ------
+        FormatError
+            When it isn't in order, has an event outside the sensor, or a time beyond TIME_LIMIT_US; none of it
+            is written then.
+        SourceError
+            When it isn't a packet (see `as_events`), or the writer is closed.
+        """
+        if self._file.closed:
+            raise SourceError(f"{self.path}: this recording is closed: write to a new one")
+        packet = as_events(packet)
+        if not packet.size:
+            return
+        self._check(packet)
+        packet = packet.copy()
+        first_us, last_us = int(packet["t"][0]), int(packet["t"][-1])
+        if self._pending and not 0 <= first_us - self._pending_since_us < PACKET_US:
+            self.flush()
+        if not self._pending:
+            self._pending_since_us = first_us
+        self._pending.append(packet)
+        self._pending_events += packet.size
+        if self._pending_events >= PACKET_EVENTS or last_us - self._pending_since_us >= PACKET_US:
+            self.flush()
+
+    @property
+    def table_bytes(self) -> int:
+        """About what the table needs on the disk, so far: its rows, before they are packed."""
+        return 8 * (len(self._rows) + 100)
+
+    def flush(self) -> None:
+        """Write the events held back, in packets short in number and in time: nothing that happens loses them."""
+        if not self._pending:
+            return
+        events = np.concatenate(self._pending)
+        self._pending, self._pending_events = [], 0
+        times = np.ascontiguousarray(events["t"])
+        first = 0
+        while first < events.size:
+            in_time = int(np.searchsorted(times, times[first] + 10 * PACKET_US))
+            last = min(first + PACKET_EVENTS, max(in_time, first + 1))
+            self._write_packet(events[first:last])
+            first = last
+
+    def close(self) -> None:
+        """Write what is left and the table; safe to call twice."""
+        if self._file.closed:
+            return
+        try:
+            self.flush()
+            position = self._end
+            self._append(pack(build_table(table_of(self._rows)), self._compression))
+            self._file.seek(self._table_position_at)
+            self._file.write(position.to_bytes(8, "little"))
+        except OSError as error:
+            raise self._failed(error) from error
+        finally:
+            self._file.close()
+
+    def _check(self, packet: Events) -> None:
+        t = packet["t"]
+        if (t[1:] < t[:-1]).any():
+            raise FormatError(f"{self.path}: a packet to be written isn't in order of time: sort it first")
+        if t[0] <= -TIME_LIMIT_US or t[-1] >= TIME_LIMIT_US:
+            raise FormatError(
+                f"{self.path}: an event's time of {t[0]}..{t[-1]} µs can't be: check its source"
+            )
+        right, bottom = int(packet["x"].max()), int(packet["y"].max())
+        if right >= self.resolution.width or bottom >= self.resolution.height:
+            raise FormatError(
+                f"{self.path}: an event at x {right} or y {bottom} is outside the sensor of "
+                f"{self.resolution.width}×{self.resolution.height}: give the writer the right resolution"
+            )
+
+    def _write_packet(self, events: Events) -> None:
+        packed = pack(build_events(events), self._compression)
+        offset = self._end + PACKET_HEADER.size
+        self._append(PACKET_HEADER.pack(0, len(packed)) + packed)
+        first_us, last_us = int(events["t"][0]), int(events["t"][-1])
+        self._rows.extend(PacketRow(0, offset, len(packed), events.size, first_us, last_us))
+        self.written += events.size
+
+    def _append(self, octets: bytes) -> None:
+        """Write all of it at the end of the file, or none."""
+        try:
+            written = 0
+            while written < len(octets):
+                written += self._file.write(octets[written:])
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._end)
+                self._file.seek(self._end)
+            raise self._failed(error) from error
+        self._end += len(octets)
+
+    def _failed(self, error: OSError) -> SourceError:
+        return SourceError(
+            f"{self.path}: can't be written ({error.strerror}): check the folder and the free space"
+        )
+
+
+def storable(camera: str) -> str:
+    """Return a name that every reader of the header's XML can read."""
+    return " ".join(_NOT_IN_XML.sub("", camera).split())[:_CAMERA_CHARACTERS]

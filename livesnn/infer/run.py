@@ -1,0 +1,226 @@
+"""run(frames, model): frames in, Results out; single-threaded, deterministic. Not here: threads, sources."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.card import ModelCard
+from livesnn.errors import ModelError
+from livesnn.events.slicer import Frame
+from livesnn.infer.decide import UNDECIDED, Decider, Decision
+from livesnn.infer.model import Model, density_and_mean
+
+StateMode = Literal["carry", "reset"]
+"""Whether the state lives for ever, or is zeroed at the beginning of each window as well."""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Where the time of one result went, in ms; nan where it isn't known.
+
+    ``slice_ms``: from the arrival of the packet that ended the slice to the frame being handed to the network;
+    ``network_ms``: the step; ``total_ms``: from that arrival to the decision.
+    """
+
+    slice_ms: float
+    network_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the network says after one frame.
+
+    Attributes
+    ----------
+    t
+        End of the frame, µs.
+    window
+        Number of the window the frame belongs to, from 0 at the start and after every (unplanned) reset.
+    frame_in_window
+        Frames of that window so far, with this one: from 1.
+    rates
+        float32 [K]: mean output over the last `window` frames (SPEC, read-out), or over those since the
+        start or the reset while they are fewer.
+    decision
+        Class label, or None: nothing is confident enough, or the first window isn't full yet.
+    confidence
+        Probability of the decision, or of the likeliest class, 0..1; 0 while the first window isn't full.
+    probabilities
+        float32 [K], that the decision was made by.
+    frame
+        The frame itself, for the view.
+    latency
+        Where the time went.
+    reset
+        True when carrying the state was broken before this frame: a jump in time, or on demand. False on the
+        very first frame, and on the planned resets of `state="reset"`.
+    density
+        float32 [layers − 1]: share of neurons that spiked in this step, a hidden layer in the order of
+        `ModelCard.states`.
+    window_end
+        True on the last frame of a window.
+    membrane
+        float32 [layers]: mean U of each layer after this step, in the order of `ModelCard.states`.
+    carried
+        Frames the state has been carried for since it was last zero, by plan or not, with this one: from 1.
+    """
+
+    t: int
+    window: int
+    frame_in_window: int
+    rates: npt.NDArray[np.float32]
+    decision: str | None
+    confidence: float
+    probabilities: npt.NDArray[np.float32]
+    frame: Frame
+    latency: Latency
+    reset: bool
+    density: npt.NDArray[np.float32]
+    window_end: bool
+    membrane: npt.NDArray[np.float32]
+    carried: int
+
+    @property
+    def window_seen(self) -> bool:
+        """Whether a whole window has gone by since the start or the last (unplanned) reset."""
+        return self.window > 0 or self.window_end
+
+
+def run(
+    frames: Iterable[Frame],
+    model: Model,
+    *,
+    state: StateMode | Callable[[], StateMode] = "carry",
+    decider: Decider | Callable[[], Decider] = Decider(),  # noqa: B008 (frozen)
+    reset_requested: Callable[[], bool] = lambda: False,
+) -> Iterator[Result]:
+    """Yield one Result a frame, for as long as there are frames; whatever ``frames`` raises passes through.
+
+    Parameters
+    ----------
+    frames
+        From `events.frames.frames` with the model's own card, or any other frames of its input's shape.
+    state
+        "carry": the state lives for ever. "reset": it is zeroed at the beginning of each window as well;
+        windows and their rates are counted as before. A callable is asked once a frame.
+    decider
+        Turns rates into a decision. A callable is asked once a frame.
+    reset_requested
+        Asked once a frame; True resets the state before that frame, as `Frame.start` does. Both restart the
+        windows and forget the outputs so far.
+
+    Raises
+    ------
+    LivesnnError
+        A frame doesn't fit the model, ``state`` is something else, ``decider`` names a class it hasn't, or the
+        network gives something else than numbers.
+    """
+    card = model.card
+    deciding = _decider(decider, card)
+    window, decision = _Window(card), UNDECIDED
+    membranes = model.initial_state()
+    carried = 0
+    first = True
+    for frame in frames:
+        begun_s = time.perf_counter()
+        mode = _mode(state)
+        reset = (reset_requested() or frame.start) and not first
+        first = False
+        if reset:
+            window.restart()
+            decision = UNDECIDED
+        if reset or (mode == "reset" and window.position == 0):
+            membranes, carried = model.initial_state(), 0
+        output, membranes = model.step(frame, membranes)
+        carried += 1
+        stepped_s = time.perf_counter()
+        index, frame_in_window = window.add(output)
+        rates = window.rates()
+        if callable(decider):
+            deciding = _decider(decider, card)
+        decision = deciding.decide(rates, membranes[-1], card, decision)
+        if not window.full:
+            decision = Decision(None, 0.0, decision.probabilities)
+        latency = _latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter())
+        density, mean = density_and_mean(membranes, card.neuron.threshold)
+        if not (np.isfinite(rates).all() and np.isfinite(mean).all()):
+            raise ModelError(f"{card.name} gives no numbers at {frame.t} µs: get it again, or train it again")
+        yield Result(
+            t=frame.t,
+            window=index,
+            frame_in_window=frame_in_window,
+            rates=rates,
+            decision=decision.label,
+            confidence=decision.confidence,
+            probabilities=decision.probabilities,
+            frame=frame,
+            latency=latency,
+            reset=reset,
+            density=density[:-1],
+            window_end=window.position == 0,
+            membrane=mean,
+            carried=carried,
+        )
+
+
+def _mode(state: StateMode | Callable[[], StateMode]) -> StateMode:
+    mode = state() if callable(state) else state
+    if mode not in get_args(StateMode):
+        raise ModelError(f"unknown state {mode!r}: use 'carry' or 'reset'")
+    return mode
+
+
+def _decider(decider: Decider | Callable[[], Decider], card: ModelCard) -> Decider:
+    now = decider() if callable(decider) else decider
+    now.check(card)
+    return now
+
+
+class _Window:
+    """The outputs of the last `window` frames and where in a window the stream is."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self._outputs = np.zeros((card.input.window, len(card.classes)), np.float32)  # a ring
+        self._count = 0
+
+    @property
+    def position(self) -> int:
+        """Place of the next frame in its window."""
+        return self._count % len(self._outputs)
+
+    @property
+    def full(self) -> bool:
+        """Whether a whole window has gone by since the start or the last restart."""
+        return self._count >= len(self._outputs)
+
+    def restart(self) -> None:
+        """Forget everything."""
+        self._count = 0
+
+    def add(self, output: npt.NDArray[np.float32]) -> tuple[int, int]:
+        """Take one step's output [K]; return the number of its window, and how many frames that has now."""
+        window, position = divmod(self._count, len(self._outputs))
+        self._outputs[position] = output
+        self._count += 1
+        return window, position + 1
+
+    def rates(self) -> npt.NDArray[np.float32]:
+        """Return the mean [K] of the outputs held, a new array."""
+        return self._outputs[: self._count].mean(axis=0)
+
+
+def _latency(arrived_s: float, begun_s: float, stepped_s: float, decided_s: float) -> Latency:
+    """Return the parts in ms; an arrival of 0 is unknown."""
+    arrived_s = arrived_s or float("nan")
+    return Latency(
+        slice_ms=(begun_s - arrived_s) * 1e3,
+        network_ms=(stepped_s - begun_s) * 1e3,
+        total_ms=(decided_s - arrived_s) * 1e3,
+    )

@@ -1,0 +1,255 @@
+"""A source through a model without a window, as rows for `livesnn run`. Not here: printing them (cli/streams.py)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from math import isfinite, nan
+from typing import Literal
+
+import numpy as np
+
+from livesnn.events.cameras.reconnecting import Notify, ignore
+from livesnn.events.denoise import DenoiseCounts, Denoised
+from livesnn.events.filters import Limited, Orientation, Upright
+from livesnn.events.packet import EventSource
+from livesnn.events.pipeline import Buffered
+from livesnn.events.recording import Recording
+from livesnn.events.slicer import SEEN_FLICKER, frames
+from livesnn.infer.decide import Decider, Percentiles, Tally
+from livesnn.infer.model import Engine, Model, load_model, model_folder, shipped_for
+from livesnn.infer.operations import costs, energy_constants, mean_density
+from livesnn.infer.run import Latency, Result, StateMode, run
+from livesnn.infer.spike_engine import is_compiled
+from livesnn.infer.switching_engine import PREPARING, note_of, preparing
+from livesnn.progress import Progress, untold
+from livesnn.sources import open_source
+from livesnn.threads import ending_sets
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of `livesnn run`: see `Result`; rates by label.
+
+    ``reset``: the state was, since the line before. ``dropped``: events that were, since then. ``network_ms``,
+    ``total_ms``: see `Latency`; None of a recording, which waits for nobody: its rows are the same each time.
+    """
+
+    t: int
+    window: int
+    decision: str | None
+    confidence: float
+    rates: dict[str, float]
+    probabilities: dict[str, float]
+    reset: bool
+    dropped: int
+    network_ms: float | None
+    total_ms: float | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The last line: `majority` is the most frequent decision, "nothing" not counted; latency is the network's.
+
+    `events`: all that came, noise too. `out_of_order`: of these, put in order of time; `out_of_bounds`: left out,
+    outside the sensor. `denoise`: events that came, of which were kept, and dropped for each reason; None: nothing
+    was filtered. `engine` ran the last frame, `engine_frames` says how many each ran, `engine_switched_at_frame`
+    (from 0) is the first that another than the first engine ran; None: there was none. `warnings`: what was assumed
+    or lost in reading, what makes the decisions doubtful, and why an engine isn't there. `synops_per_frame` and the
+    two behind it: see `Costs`, with `energy_constants`. `light_flicker_per_pixel`: what was taken as
+    a flickering light's from the counts of each pixel of the network's picture, mean of all frames.
+    """
+
+    frames: int
+    windows: int
+    majority: str | None
+    events: int
+    dropped: int
+    engine: str
+    engine_frames: dict[str, int]
+    engine_switched_at_frame: int | None
+    latency_ms: dict[str, float]
+    density: float
+    synops_per_frame: float
+    macs_per_frame: float
+    energy_estimate_uj_per_frame: float
+    energy_constants: str
+    seconds: float
+    warnings: tuple[str, ...]
+    out_of_order: int = 0
+    out_of_bounds: int = 0
+    denoise: dict[str, int] | None = None
+    light_flicker_per_pixel: float = 0.0
+
+
+def decide_all(
+    source: str,
+    model: str,
+    *,
+    engine: Engine = "auto",
+    state: StateMode = "carry",
+    every: Literal["window", "frame"] = "window",
+    decider: Decider = Decider(),  # noqa: B008 (frozen)
+    seconds: float | None = None,
+    denoise: bool = False,
+    orientation: Orientation | None = None,
+    around: Callable[[EventSource], EventSource] = lambda source: source,
+    notify: Notify = ignore,
+    reading: AbstractContextManager[Progress] = nullcontext(untold),  # noqa: B008 (has no state)
+) -> Iterator[Row | Summary]:
+    """Yield a row a window (or a frame, once the first window is full), then the summary.
+
+    A recording is read as fast as it can be. A live source waits for nobody: what the network can't take in time
+    is dropped and counted. Ctrl-C ends it as ``seconds`` does; pressed again, at once.
+
+    Parameters
+    ----------
+    seconds
+        End after so long: in a recording's own time, or in real time.
+    denoise
+        Whether noise is filtered before the frames are made; a video raises SourceError.
+    orientation
+        What makes the source upright, after that; a video raises SourceError; None: it is.
+    around
+        What the source as it was opened is read through; closes it where it raises.
+    notify
+        Told when a live source is lost and when it is back, and what takes long.
+    reading
+        Around the opening of a recording; told how much of it has been read where all of it must be.
+
+    Raises
+    ------
+    LivesnnError
+        The source or the model can't be opened, or fails on the way; ``decider`` names a class it hasn't.
+    """
+    if engine == "spike" and not is_compiled(model_folder(model)):
+        notify("compiling the spike-driven engine, once: some 15 s")
+    loaded = load_model(model, engine)
+    with preparing(loaded):
+        decider.check(loaded.card)
+        with reading as progress:
+            opened = open_source(source, notify=notify, progress=progress)
+        stop = threading.Event()
+        totals = _Totals(loaded)
+        ended = ending_sets(stop) if opened.live else nullcontext()
+        limited = Limited(_in_real_time(around(opened)), seconds, stop)
+        timely = Denoised(limited) if denoise else limited
+        with Upright(timely, orientation or Orientation()) as upright, ended:
+            stream = frames(upright, loaded.card.input.slice, loaded.card.input)
+            reset, dropped = False, 0  # since the row before, and until then
+            for result in run(stream, loaded, state=state, decider=decider):
+                totals.add(result)
+                reset |= result.reset
+                if result.window_end or (every == "frame" and result.window_seen):
+                    now_dropped = upright.counters.dropped  # more may be while the row is being read
+                    latency = result.latency if opened.live else Latency(nan, nan, nan)
+                    yield _row(result, loaded, reset, now_dropped - dropped, latency)
+                    reset, dropped = False, now_dropped
+            others = opened.other_streams if isinstance(opened, Recording) else ()
+            yield totals.end(upright, others, timely.counts if isinstance(timely, Denoised) else None)
+
+
+def _in_real_time(source: EventSource) -> EventSource:
+    return Buffered(source, policy="drop_oldest") if source.live else source
+
+
+def _row(result: Result, model: Model, reset: bool, dropped: int, latency: Latency) -> Row:
+    card = model.card
+    rates = dict(zip(card.classes, result.rates.tolist(), strict=True))
+    likely = dict(zip(card.classes, result.probabilities.tolist(), strict=True))
+    return Row(
+        t=result.t,
+        window=result.window,
+        decision=result.decision,
+        confidence=result.confidence,
+        rates=rates,
+        probabilities=likely,
+        reset=reset,
+        dropped=dropped,
+        network_ms=_known(latency.network_ms),
+        total_ms=_known(latency.total_ms),
+    )
+
+
+def _known(ms: float) -> float | None:
+    return ms if isfinite(ms) else None
+
+
+class _Totals:
+    """What `livesnn run` says at the end."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._begun_s = time.perf_counter()
+        self._engines: dict[str, int] = {}  # frames each ran, the first one first
+        self._switched: int | None = None
+        self._tally = Tally()
+        self._latencies_ms = array("f")  # 4 bytes a frame: a camera runs for days
+        self._densities = np.zeros(len(model.card.states) - 1)
+        self._active = 0  # values of all frames other than 0
+        self._flicker = 0  # of all frames
+
+    def add(self, result: Result) -> None:
+        engine = self._model.engine
+        if self._switched is None and self._engines and engine not in self._engines:
+            self._switched = self._frames
+        self._engines[engine] = self._engines.get(engine, 0) + 1
+        self._latencies_ms.append(result.latency.network_ms)
+        self._densities += result.density
+        self._active += int(np.count_nonzero(result.frame.data))
+        self._flicker += result.frame.light_flicker
+        if result.window_end:
+            self._tally.add(result.decision)
+
+    @property
+    def _frames(self) -> int:
+        return sum(self._engines.values())
+
+    def end(self, source: EventSource, other_streams: Sequence[str], noise: DenoiseCounts | None) -> Summary:
+        card = self._model.card
+        frames = max(self._frames, 1)
+        density = self._densities / frames
+        return Summary(
+            frames=self._frames,
+            windows=self._tally.windows,
+            majority=self._tally.majority,
+            events=source.counters.events,
+            dropped=source.counters.dropped,
+            engine=self._model.engine,
+            engine_frames=self._engines,
+            engine_switched_at_frame=self._switched,
+            latency_ms=Percentiles.of(self._latencies_ms or (0.0,))._asdict(),
+            density=mean_density(density, card),
+            **costs(density, self._active / frames, card),
+            energy_constants=energy_constants(card),
+            seconds=time.perf_counter() - self._begun_s,
+            warnings=(*source.warnings, *self._doubts(source, other_streams)),
+            out_of_order=source.counters.out_of_order,
+            out_of_bounds=source.counters.out_of_bounds,
+            denoise=None if noise is None else noise.summary(),
+            light_flicker_per_pixel=self._flicker / frames,
+        )
+
+    def _doubts(self, source: EventSource, other_streams: Sequence[str]) -> Iterator[str]:
+        if source.counters.dropped:
+            yield f"{source.counters.dropped:,} events were dropped: they came faster than they could be decided on"
+        if other_streams:
+            others = ", ".join(other_streams)
+            yield f"decided on one event stream alone, and not on {others}: FILE?stream=NAME takes another"
+        if (flicker := self._flicker / max(self._frames, 1)) >= SEEN_FLICKER:
+            yield (
+                f"most pixels have events, of a light that flickers or of noise: {flicker:.1f} a pixel of the "
+                "model's picture and frame were kept from it"
+            )
+        if not self._tally.windows:
+            window = self._model.card.input.window
+            yield f"no decision: {self._frames} whole frames are less than one window of {window}"
+        if (note := note_of(self._model)) and note != PREPARING:
+            yield note
+        if source.video is None and (said := self._model.card.on_another_sensor(*source.resolution)):
+            fitting = shipped_for((source.resolution.width, source.resolution.height))
+            yield said + (f"; trained with this size: {', '.join(fitting)} (--model)" if fitting else "")

@@ -1,0 +1,1 @@
+"""One source on one model, in threads, for as long as it is played; without Qt."""

@@ -1,0 +1,1 @@
+"""Video files and webcams, as frames or, through an emulated sensor, as events."""

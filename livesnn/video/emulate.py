@@ -1,0 +1,162 @@
+"""Pictures of an ordinary camera become events, as a DVS in its place might have seen them. Not here: the camera.
+
+After v2e (Hu et al. 2021, "v2e: From Video Frames to Realistic DVS Events", CVPRW), without its interpolation of
+movements: between two pictures each pixel's logarithm goes in a line, which for frames of 50 ms is enough
+(`livesnn bench sensors` measures it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.errors import SourceError
+from livesnn.events.formats import EventStream, OtherContent
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.events.recording import Recording
+from livesnn.progress import Progress
+from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, DvsState, FloatImage
+from livesnn.video.frame_source import RecordedVideo
+from livesnn.video.video_file import Video, open_video
+
+RESOLUTION = Resolution(128, 128)
+PIXEL = DvsPixelSpec(threshold_on=0.15, threshold_off=0.15, leak_hz=0.0, noise_hz=0.0)
+"""Of a DVS without noise of its own: the camera has some."""
+
+LONGEST_US = 500_000
+"""A picture that comes so long after the last one begins anew: nobody knows what was between."""
+
+_MOST_EXPOSURE = 20.0  # beyond, or below its inverse, it begins anew too
+_BLACK, _CLIPPED = np.float32(1e-3), np.float32(0.98)  # beyond them a pixel says nothing of the exposure
+_LEAST_TOLD = 0.02  # of the pixels; where fewer tell, as before a covered lens, it begins anew
+_MIDDLE = 0.18  # median luminance of a picture of exposure 1: after a dark first one it is no less sensitive
+
+_CODED = np.arange(256) / 255
+_LINEAR = np.where(_CODED <= 0.04045, _CODED / 12.92, ((_CODED + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+class Emulator:
+    """A sensor of `RESOLUTION` behind another camera's lens, always the same one; of one thread at a time."""
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(0)
+        self._pixels = DvsPixels(PIXEL, RESOLUTION, self._random)
+        self._before: FloatImage | None = None
+        self._exposure = self._first_exposure = 1.0  # of the last picture; 1 where its median is `_MIDDLE`
+        self._state: DvsState | None = None
+
+    def push(self, picture: npt.NDArray[np.uint8], t_us: int) -> Events:
+        """Return the events after the last picture up to this one, at ``t_us``, later; none for a first one.
+
+        How bright the picture is as a whole doesn't matter, as far as it isn't black or clipped: the camera's
+        exposure, a lamp switched on or one that flickers are no events.
+
+        Parameters
+        ----------
+        picture
+            uint8 [H, W, 3], BGR, gamma-coded as sRGB (IEC 61966-2-1); its largest centred square is seen.
+
+        Raises
+        ------
+        SourceError
+            ``t_us`` isn't later than the last one.
+        """
+        light, before = _seen(picture), self._before
+        self._before = light
+        change = None if before is None else _change(before, light)
+        self._exposure *= change or 1.0
+        known = change and 1 / _MOST_EXPOSURE < self._exposure / self._first_exposure < _MOST_EXPOSURE
+        if self._state is None or not known or t_us - self._state.t_us > LONGEST_US:
+            self._exposure = self._first_exposure = max(float(np.median(light)), float(_BLACK)) / _MIDDLE
+            self._state = self._pixels.initial_state(light / np.float32(self._exposure), t_us, self._random)
+            return np.empty(0, EVENTS_DTYPE)
+        even = light / np.float32(self._exposure)
+        events, self._state = self._pixels.sequence(even[None], np.array([t_us]), self._state)
+        return events
+
+
+def _change(before: FloatImage, light: FloatImage) -> float | None:
+    """Return how much brighter a picture is as a whole; None: hardly a pixel tells."""
+    told = (np.minimum(light, before) > _BLACK) & (np.maximum(light, before) < _CLIPPED)
+    return float(np.median(light[told] / before[told])) if told.mean() > _LEAST_TOLD else None
+
+
+def _seen(picture: npt.NDArray[np.uint8]) -> FloatImage:
+    """Return a picture's largest centred square as luminance of 0 to 1, float32 [128, 128]."""
+    side = min(picture.shape[:2])
+    top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
+    grey = cv2.cvtColor(picture[top : top + side, left : left + side], cv2.COLOR_BGR2GRAY)
+    scaled = cv2.resize(_LINEAR[grey], RESOLUTION, interpolation=cv2.INTER_AREA)
+    return np.asarray(scaled, np.float32)
+
+
+STREAM = "emulated"
+
+
+def open_video_events(path: Path, stream: str | None, progress: Progress) -> Recording:
+    """Open a video as its events: the stream `STREAM`, of a sensor of 128×128.
+
+    ``progress`` is told while all of it is read for its duration, where the file doesn't say that.
+
+    Raises
+    ------
+    SourceError
+        There is no such file, another stream is wanted, or it has too few pictures a second.
+    FormatError
+        It isn't a video that can be decoded.
+    """
+    if stream not in (None, STREAM):
+        raise SourceError(f"{path}: a video has no event stream {stream!r}: leave --stream out")
+    video = open_video(path)
+    if video.fps < (least := 1_000_000 / LONGEST_US):
+        raise SourceError(
+            f"{path}: of {float(video.fps):g} pictures a second no events are made: give {least:g} or more"
+        )
+    reader = VideoReader(video, progress)
+    return Recording(path, reader, reader.streams[0])
+
+
+class VideoReader:
+    """A `livesnn.events.formats.Reader` of a video; its events are made anew by each reading, the same each time."""
+
+    format = "video"
+    camera = ""
+    orientation = "upright"
+    resolution = RESOLUTION
+    streams = (EventStream(STREAM, "", RESOLUTION),)
+
+    def __init__(self, video: Video, progress: Progress) -> None:
+        self._video = video
+        self._duration_us = RecordedVideo(video, progress=progress).duration_us
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is damaged or was assumed, as far as it has been read; and that its events are made."""
+        fps = float(self._video.fps)
+        made = f"its events are made of {fps:g} pictures a second, as a 128×128 DVS might have seen them"
+        return [made, *self._video.warnings]
+
+    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
+        """Yield the events of each picture, from the first at or after ``start_us``; none is put right."""
+        emulator = Emulator()
+        for t_us, picture in self._video.pictures():
+            events = emulator.push(picture, t_us)
+            if start_us is not None:
+                events = events[events["t"] >= start_us]
+            if events.size:
+                yield events
+
+    def time_range(self, stream: str) -> tuple[int, int]:
+        """Return when the video begins and ends, µs."""
+        return 0, self._duration_us
+
+    def other_content(self) -> OtherContent:
+        """Return that there is none."""
+        return OtherContent()
+
+    def close(self) -> None:
+        """Do nothing: no file is held open between readings."""

@@ -1,0 +1,180 @@
+"""An ordinary webcam by OpenCV, whose pictures become events. Not here: how (emulate.py), coming back (live.py)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.errors import SourceError
+from livesnn.events.cameras.driver import Device
+from livesnn.events.cameras.reconnecting import Live, Notify, SourceLost, ignore
+from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+from livesnn.video.emulate import RESOLUTION, Emulator
+from livesnn.video.video_file import silence
+
+FIRST_PICTURE_S = 5.0
+"""So long a webcam that was just opened may take for its first picture."""
+
+_NAMED = re.compile(r"webcam(?::(\d{1,3}))?", re.ASCII)
+_LISTED = Path("/sys/class/video4linux")
+
+
+class Capture(Protocol):
+    """cv2.VideoCapture, as far as it is used."""
+
+    def isOpened(self) -> bool:  # noqa: N802
+        """Return whether there is such a camera, and it is ours."""
+        ...
+
+    def read(self) -> tuple[bool, npt.NDArray[np.uint8] | None]:
+        """Wait for the next picture, BGR [H, W, 3]; False: none will come."""
+        ...
+
+    def release(self) -> None:
+        """Let go of the camera."""
+        ...
+
+
+def webcams(listed: Path = _LISTED) -> list[Device]:
+    """Return the webcams that Linux lists, by number; elsewhere none: opening one would be the only way to know."""
+    found: dict[int, Device] = {}
+    for node in listed.glob("video[0-9]*") if listed.is_dir() else ():
+        with contextlib.suppress(OSError, ValueError):  # just unplugged
+            number, name = int(node.name.removeprefix("video")), (node / "name").read_text(errors="replace")
+            if (node / "index").read_text().strip() == "0":  # the others of a webcam give no pictures
+                found[number] = Device("webcam", f"webcam:{number}", name.strip(), "", None)
+    return [found[number] for number in sorted(found)]
+
+
+def open_webcam(
+    uri: str,
+    *,
+    notify: Notify = ignore,
+    capture: Callable[[int], Capture] | None = None,
+) -> EventSource:
+    """Open ``webcam``, the first one, or ``webcam:NUMBER``, from 0; after a loss, that very one again.
+
+    Parameters
+    ----------
+    uri, notify
+        As for `livesnn.sources.open_source`.
+    capture
+        Opens the camera of a number; OpenCV's by default.
+
+    Raises
+    ------
+    SourceError
+        When there is no such webcam, or it can't be opened.
+    """
+    named = _NAMED.fullmatch(uri)
+    if named is None:
+        raise SourceError(f"{uri}: give webcam, or webcam:0 and up")
+    number, opened = int(named[1] or 0), capture or _capture
+    return Live(lambda: WebcamConnection(number, opened(number)), notify=notify)
+
+
+class WebcamConnection:
+    """An open webcam, a `livesnn.events.cameras.reconnecting.Connection`; used from one thread at a time.
+
+    A picture's events are there when it is. Times are µs since the webcam was opened, by the computer's clock: when
+    the picture came, so that its exposure and the way to here are before.
+
+    Parameters
+    ----------
+    capture
+        Owned from now on.
+    clock
+        Seconds.
+    """
+
+    def __init__(self, number: int, capture: Capture, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = f"webcam {number}"
+        if not capture.isOpened():
+            capture.release()
+            raise SourceError(
+                f"webcam:{number} can't be opened: plug one in, close other programs that use it, and let this one "
+                "use the camera (the system's privacy settings)"
+            )
+        self._capture: Capture | None = capture
+        self._clock, self._opened_s = clock, clock()
+        self._emulator = Emulator()
+        self._counters = SourceCounters()
+        self.now_us: int | None = None
+
+    @property
+    def resolution(self) -> Resolution:
+        """Of the sensor that its pictures are made events of."""
+        return RESOLUTION
+
+    @property
+    def counters(self) -> SourceCounters:
+        """Since the webcam was opened; pictures that the system loses aren't told."""
+        return replace(self._counters)
+
+    def read(self, timeout_s: float) -> Events | None:
+        """Wait for the next picture, however long it takes, and return its events; None: it isn't there yet.
+
+        Raises
+        ------
+        SourceLost
+            When the webcam has been unplugged, or closed.
+        SourceError
+            When its pictures aren't of 8 bits and one, three or four channels.
+        """
+        if self._capture is None:
+            raise SourceLost(f"{self.name} is closed: open it again")
+        try:
+            came, picture = self._capture.read()
+        except cv2.error as error:
+            raise SourceLost(f"{self.name} is lost ({_reason(error)}): plug it in again") from error
+        if not came and self.now_us is None and self._clock() - self._opened_s < FIRST_PICTURE_S:
+            time.sleep(timeout_s)
+            return None
+        if not came or picture is None:
+            raise SourceLost(f"{self.name} is lost (unplugged, or another program took it): plug it in again")
+        if picture.ndim == 2:
+            picture = np.repeat(picture[..., None], 3, axis=-1)
+        if (
+            picture.dtype != np.uint8
+            or picture.ndim != 3
+            or picture.shape[2] not in (3, 4)
+            or not picture.size
+        ):
+            raise SourceError(
+                f"{self.name} gives pictures of an unknown kind ({_kind(picture)}): choose another"
+            )
+        now_us = round((self._clock() - self._opened_s) * 1e6)
+        self.now_us = now_us if self.now_us is None else max(now_us, self.now_us + 1)
+        events = self._emulator.push(picture, self.now_us)
+        self._counters.events += events.size
+        return events
+
+    def close(self) -> None:
+        """Let go of the webcam; safe to call twice."""
+        if self._capture is not None:
+            self._capture.release()
+        self._capture = None
+
+
+def _kind(picture: npt.NDArray[np.generic]) -> str:
+    return f"{picture.dtype} {list(picture.shape)}"
+
+
+def _capture(number: int) -> Capture:
+    silence()
+    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")  # s; a webcam that hangs is let go sooner
+    return cast(Capture, cv2.VideoCapture(number))  # its `read` takes more, and its stub says less
+
+
+def _reason(error: Exception) -> str:
+    return str(error).partition("\n")[0]
