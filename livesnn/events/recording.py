@@ -1,4 +1,4 @@
-"""What is in a recording, for `livesnn info`. Not here: playing it (recording.py)."""
+"""A recording of any format: open it, read it from any place on, and describe what is in it."""
 
 from __future__ import annotations
 
@@ -6,174 +6,16 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
-from livesnn.errors import DataError, FormatError, SourceError
+from livesnn.errors import DataError, SourceError
 from livesnn.events.formats import EventStream, OtherContent, Reader, asked, open_reader
 from livesnn.events.formats.tidy import notes_on
 from livesnn.events.labels import Label, read_labels
-from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters
 from livesnn.progress import Progress, share_of_time, untold
-
-if TYPE_CHECKING:
-    from livesnn.video.video_file import Video
-
-
-@dataclass(frozen=True)
-class StreamSummary:
-    """One event stream. Times in µs; times and extents are None where there is no event.
-
-    Of the ``n`` events, ``out_of_order`` were put in order of time; ``out_of_bounds`` others lie outside the sensor.
-    """
-
-    n: int
-    on: int
-    sumx: int
-    sumy: int
-    t0: int | None
-    t1: int | None
-    xmin: int | None
-    xmax: int | None
-    ymin: int | None
-    ymax: int | None
-    out_of_order: int
-    out_of_bounds: int
-    type: Literal["events"] = "events"
-
-
-@dataclass(frozen=True)
-class RecordingInfo:
-    """What is in a recording: the fields of ``livesnn info --json``.
-
-    ``resolution`` is [width, height], or None where the file doesn't say; ``duration_us`` is from the first
-    event of any stream to the last; sums are in the file's own orientation, which ``orientation`` describes;
-    ``labels`` are those beside the file.
-    """
-
-    format: str
-    camera: str
-    resolution: tuple[int, int] | None
-    duration_us: int
-    streams: dict[str, StreamSummary]
-    orientation: str
-    frames: int
-    imu: int
-    triggers: int
-    labels: tuple[Label, ...]
-    warnings: list[str]
-
-
-@dataclass(frozen=True)
-class VideoInfo(RecordingInfo):
-    """What is in a video: no streams, ``frames`` at ``fps`` a second, which together last ``duration_us``."""
-
-    fps: float
-
-
-def describe(path: str | Path, progress: Progress = untold) -> RecordingInfo:
-    """Read a whole recording or video and say what is in it; raises as `open_source` does, and as ``progress``."""
-    try:
-        reader = open_reader(Path(path), progress)
-    except FormatError:
-        from livesnn.video.video_file import is_video, open_video
-
-        if not is_video(Path(path)):
-            raise
-        return _describe_video(open_video(path), progress)
-    try:
-        notes: list[str] = []
-        streams = {stream.name: _summarise(reader, stream, notes, progress) for stream in reader.streams}
-        other = reader.other_content()
-        starts = [summary.t0 for summary in streams.values() if summary.t0 is not None]
-        ends = [summary.t1 for summary in streams.values() if summary.t1 is not None]
-        size = reader.resolution
-        return RecordingInfo(
-            format=reader.format,
-            camera=reader.camera,
-            resolution=None if size is None else (size.width, size.height),
-            duration_us=max(ends) - min(starts) if ends else 0,
-            streams=streams,
-            orientation=reader.orientation,
-            frames=other.frames,
-            imu=other.imu,
-            triggers=other.triggers,
-            labels=_labels(Path(path), notes),
-            warnings=[*reader.warnings, *notes],
-        )
-    finally:
-        reader.close()
-
-
-def _describe_video(video: Video, progress: Progress) -> VideoInfo:
-    count = video.count_frames(progress)
-    return VideoInfo(
-        format=video.format,
-        camera="",
-        resolution=(video.width, video.height),
-        duration_us=video.time_us(count),
-        streams={},
-        orientation="upright: x to the right, y down",
-        frames=count,
-        imu=0,
-        triggers=0,
-        labels=(),
-        warnings=list(video.warnings),
-        fps=float(video.fps),
-    )
-
-
-def _labels(recording: Path, notes: list[str]) -> tuple[Label, ...]:
-    try:
-        return read_labels(recording)
-    except DataError as error:
-        notes.append(str(error))
-        return ()
-
-
-def _summarise(reader: Reader, stream: EventStream, notes: list[str], progress: Progress) -> StreamSummary:
-    counters = SourceCounters()
-    n = on = 0
-    sums = np.zeros(2, np.int64)
-    low = np.full(3, np.iinfo(np.int64).max)
-    high = np.full(3, np.iinfo(np.int64).min)
-    for packet in _packets(reader, stream.name, counters, progress):
-        n += packet.size
-        on += int(np.count_nonzero(packet["p"]))
-        sums += (packet["x"].sum(dtype=np.int64), packet["y"].sum(dtype=np.int64))
-        low = np.minimum(low, [packet[axis].min() for axis in ("t", "x", "y")])
-        high = np.maximum(high, [packet[axis].max() for axis in ("t", "x", "y")])
-    notes.extend(notes_on(stream.name, counters, SourceCounters()))
-    for axis, mirrored in enumerate(stream.mirrored):
-        if n and mirrored and stream.resolution is not None:  # back to the file's own orientation
-            last = stream.resolution[axis] - 1
-            sums[axis] = last * n - sums[axis]
-            low[axis + 1], high[axis + 1] = last - high[axis + 1], last - low[axis + 1]
-    (t0, xmin, ymin), (t1, xmax, ymax) = ((int(v) if n else None for v in ends) for ends in (low, high))
-    return StreamSummary(
-        n=n, on=on, sumx=int(sums[0]), sumy=int(sums[1]),
-        t0=t0, t1=t1, xmin=xmin, xmax=xmax, ymin=ymin, ymax=ymax,
-        out_of_order=counters.out_of_order, out_of_bounds=counters.out_of_bounds,
-    )  # fmt: skip
-
-
-def _packets(reader: Reader, stream: str, counters: SourceCounters, progress: Progress) -> Iterator[Events]:
-    """Yield a stream's packets, and tell how much of its time has passed."""
-    start_us, end_us = reader.time_range(stream) or (0, 0)
-    for packet in reader.packets(stream, None, counters):
-        progress(share_of_time(int(packet["t"][-1]), start_us, end_us))
-        yield packet
-
-
-def extent(reader: Reader, stream: str, progress: Progress = untold) -> Resolution:
-    """Return the smallest sensor that holds a stream's events; reads all of it."""
-    width = height = 1
-    for packet in _packets(reader, stream, SourceCounters(), progress):
-        width = max(width, int(packet["x"].max()) + 1)
-        height = max(height, int(packet["y"].max()) + 1)
-    return Resolution(width, height)
-
 
 MAX_PACKET_EVENTS = 1 << 16
 
@@ -235,8 +77,8 @@ def _what_is_missing(reader: Reader, stream: str | None) -> str:
     return f"it has no event stream (frames {other.frames:,}, IMU {other.imu:,}): choose another recording"
 
 
-class Recording(EventSource):
-    """One event stream of a file, as an EventSource and context manager; `open_recording` makes it.
+class Recording(Closing):
+    """One event stream of a file, an `EventSource` and context manager; `open_recording` makes it.
 
     An iteration yields packets of at most MAX_PACKET_EVENTS events, as fast as they are asked for, and ends.
     `seek` and `close` may be called from any thread; the rest from one at a time. Times are µs. One that
@@ -248,7 +90,7 @@ class Recording(EventSource):
     def __init__(self, path: Path, reader: Reader, stream: EventStream, progress: Progress = untold) -> None:
         self.path = path
         self.stream = stream.name
-        self.camera = stream.camera
+        self.name = stream.camera
         self._reader = reader
         self._counters = SourceCounters()
         self._sought_us: int | None = None
@@ -317,41 +159,163 @@ class Recording(EventSource):
         """Go on, or begin, with the first event at or after ``t_us`` (clipped to the recording)."""
         self._sought_us = min(max(t_us, self.t_start), self.t_end)
 
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
         """Yield packets from the place last sought, otherwise from the start, to the end."""
         more, whole, before = not self._closed, False, self.counters
         while more:
             start, self._sought_us = self._sought_us, None
             whole, before = start is None or start <= self.t_start, self.counters
-            packets = self._packets(start)
-            while (packet := self._next(packets)) is not None:
-                self._counters.events += packet.size
-                yield packet
+            pieces = self._pieces(start)
+            while (events := self._next(pieces)) is not None:
+                self._counters.events += events.size
+                yield Packet(events)
                 if self._interrupted():
                     break
             more = self._interrupted() and not self._closed
         if whole and not self._closed:
             self._put_right = notes_on(self.stream, self._counters, before)
 
-    def _next(self, packets: Iterator[Events]) -> Events | None:
+    def _next(self, pieces: Iterator[Events]) -> Events | None:
         with self._reading:
-            return None if self._closed else next(packets, None)
+            return None if self._closed else next(pieces, None)
 
     def _interrupted(self) -> bool:
         return self._closed or self._sought_us is not None
 
-    def _packets(self, start_us: int | None) -> Iterator[Events]:
+    def _pieces(self, start_us: int | None) -> Iterator[Events]:
         if start_us is not None and start_us <= self.t_start:
             start_us = None  # all of it, wherever time jumps back to
-        for packet in self._reader.packets(self.stream, start_us, self._counters):
-            if packet.size <= MAX_PACKET_EVENTS:
-                yield packet
+        for events in self._reader.packets(self.stream, start_us, self._counters):
+            if events.size <= MAX_PACKET_EVENTS:
+                yield events
                 continue
-            for first in range(0, packet.size, MAX_PACKET_EVENTS):
-                yield packet[first : first + MAX_PACKET_EVENTS]
+            for first in range(0, events.size, MAX_PACKET_EVENTS):
+                yield events[first : first + MAX_PACKET_EVENTS]
 
     def close(self) -> None:
         """Release the file; an iteration ends. Safe to call twice."""
         with self._reading:  # not under a read in another thread
             self._closed = True
             self._reader.close()
+
+
+@dataclass(frozen=True)
+class StreamSummary:
+    """One event stream. Times in µs; times and extents are None where there is no event.
+
+    Of the ``n`` events, ``out_of_order`` were put in order of time; ``out_of_bounds`` others lie outside the sensor.
+    """
+
+    n: int
+    on: int
+    sumx: int
+    sumy: int
+    t0: int | None
+    t1: int | None
+    xmin: int | None
+    xmax: int | None
+    ymin: int | None
+    ymax: int | None
+    out_of_order: int
+    out_of_bounds: int
+    type: Literal["events"] = "events"
+
+
+@dataclass(frozen=True)
+class RecordingInfo:
+    """What is in a recording: the fields of ``livesnn info --json``.
+
+    ``resolution`` is [width, height], or None where the file doesn't say; ``duration_us`` is from the first
+    event of any stream to the last; sums are in the file's own orientation, which ``orientation`` describes;
+    ``labels`` are those beside the file.
+    """
+
+    format: str
+    camera: str
+    resolution: tuple[int, int] | None
+    duration_us: int
+    streams: dict[str, StreamSummary]
+    orientation: str
+    frames: int
+    imu: int
+    triggers: int
+    labels: tuple[Label, ...]
+    warnings: list[str]
+
+
+def describe(path: str | Path, progress: Progress = untold) -> RecordingInfo:
+    """Read a whole recording and return what is in it; raises as `open_recording` does, and as ``progress``."""
+    reader = open_reader(Path(path), progress)
+    try:
+        notes: list[str] = []
+        streams = {stream.name: _summarise(reader, stream, notes, progress) for stream in reader.streams}
+        other = reader.other_content()
+        starts = [summary.t0 for summary in streams.values() if summary.t0 is not None]
+        ends = [summary.t1 for summary in streams.values() if summary.t1 is not None]
+        size = reader.resolution
+        return RecordingInfo(
+            format=reader.format,
+            camera=reader.camera,
+            resolution=None if size is None else (size.width, size.height),
+            duration_us=max(ends) - min(starts) if ends else 0,
+            streams=streams,
+            orientation=reader.orientation,
+            frames=other.frames,
+            imu=other.imu,
+            triggers=other.triggers,
+            labels=_labels(Path(path), notes),
+            warnings=[*reader.warnings, *notes],
+        )
+    finally:
+        reader.close()
+
+
+def _labels(recording: Path, notes: list[str]) -> tuple[Label, ...]:
+    try:
+        return read_labels(recording)
+    except DataError as error:
+        notes.append(str(error))
+        return ()
+
+
+def _summarise(reader: Reader, stream: EventStream, notes: list[str], progress: Progress) -> StreamSummary:
+    counters = SourceCounters()
+    n = on = 0
+    sums = np.zeros(2, np.int64)
+    low = np.full(3, np.iinfo(np.int64).max)
+    high = np.full(3, np.iinfo(np.int64).min)
+    for packet in _packets(reader, stream.name, counters, progress):
+        n += packet.size
+        on += int(np.count_nonzero(packet["p"]))
+        sums += (packet["x"].sum(dtype=np.int64), packet["y"].sum(dtype=np.int64))
+        low = np.minimum(low, [packet[axis].min() for axis in ("t", "x", "y")])
+        high = np.maximum(high, [packet[axis].max() for axis in ("t", "x", "y")])
+    notes.extend(notes_on(stream.name, counters, SourceCounters()))
+    for axis, mirrored in enumerate(stream.mirrored):
+        if n and mirrored and stream.resolution is not None:  # back to the file's own orientation
+            last = stream.resolution[axis] - 1
+            sums[axis] = last * n - sums[axis]
+            low[axis + 1], high[axis + 1] = last - high[axis + 1], last - low[axis + 1]
+    (t0, xmin, ymin), (t1, xmax, ymax) = ((int(v) if n else None for v in ends) for ends in (low, high))
+    return StreamSummary(
+        n=n, on=on, sumx=int(sums[0]), sumy=int(sums[1]),
+        t0=t0, t1=t1, xmin=xmin, xmax=xmax, ymin=ymin, ymax=ymax,
+        out_of_order=counters.out_of_order, out_of_bounds=counters.out_of_bounds,
+    )  # fmt: skip
+
+
+def _packets(reader: Reader, stream: str, counters: SourceCounters, progress: Progress) -> Iterator[Events]:
+    """Yield a stream's packets, and tell how much of its time has passed."""
+    start_us, end_us = reader.time_range(stream) or (0, 0)
+    for packet in reader.packets(stream, None, counters):
+        progress(share_of_time(int(packet["t"][-1]), start_us, end_us))
+        yield packet
+
+
+def extent(reader: Reader, stream: str, progress: Progress = untold) -> Resolution:
+    """Return the smallest sensor that holds a stream's events; reads all of it."""
+    width = height = 1
+    for packet in _packets(reader, stream, SourceCounters(), progress):
+        width = max(width, int(packet["x"].max()) + 1)
+        height = max(height, int(packet["y"].max()) + 1)
+    return Resolution(width, height)

@@ -1,11 +1,14 @@
-"""The slicer's inner loop: events counted into a slice until it ends. Not here: what slices are (frames.py)."""
+"""The slicer: THE one way events become frames, live and in training.
+
+Clipping and scaling of the counts happen in the network (`ModelCard.input`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +20,7 @@ from livesnn.events.packet import (
     EVENTS_DTYPE,
     TIME_LIMIT_US,
     Events,
-    EventSource,
+    Packet,
     Resolution,
     as_events,
 )
@@ -124,7 +127,7 @@ class Frame:
     Attributes
     ----------
     t
-        End of the slice, µs.
+        Stream time at which the frame is complete, µs: the end of its slice, or when a video's picture is shown.
     data
         uint8 [C, H, W], saturating; channel 0 = OFF, 1 = ON; scaled by area to the model's own sensor
         (`Slicer`). Of a video: RGB, or grey.
@@ -138,6 +141,8 @@ class Frame:
     light_flicker
         What was taken from each pixel's counts as a flickering light's, OFF and ON together (`without_flicker`); 0
         where the model's input keeps it.
+    epoch
+        Of the packet that ended the slice (`Packet.epoch`).
     """
 
     t: int
@@ -146,6 +151,7 @@ class Frame:
     arrived_s: float = 0.0
     start: bool = False
     light_flicker: int = 0
+    epoch: int = 0
 
 
 class Slicer:
@@ -198,6 +204,7 @@ class Slicer:
         self._gain = 1.0 if rule.delta_t_us is None else input.gain(*sensor)
         self._without_flicker = input.without_flicker
         self._n_events = 0
+        self._epoch = 0
         self.reset()
 
     def reset(self) -> None:
@@ -208,34 +215,32 @@ class Slicer:
         self._end_us = NEVER
         self._clear()
 
-    def push(self, packet: Events, arrived_s: float = 0.0, *, now_us: int | None = None) -> list[Frame]:
+    def push(self, packet: Packet) -> list[Frame]:
         """Return the frames that end in ``packet``, oldest first.
 
-        Parameters
-        ----------
-        packet
-            EVENTS_DTYPE [N], maybe empty, or what `as_events` makes one of; raises SourceError when it isn't,
-            and when its times are beyond TIME_LIMIT_US.
-        arrived_s
-            Stamped on these frames.
-        now_us
-            Stream time that has passed: every event before it has been pushed. With fixed Δt it ends slices
-            without an event, in a quiet scene; a jump forward by more than a window ends the stream, as an
-            event's would; an older time changes nothing. It never starts a stream; fixed count ignores it.
+        Its events may also be what `as_events` makes one of; raises SourceError when they aren't, and when a time
+        is beyond TIME_LIMIT_US. Another epoch than the last packet's ends the stream.
+
+        With fixed Δt, ``packet.now_us`` ends slices without an event, in a quiet scene. A jump forward by more than a
+        window ends the stream, as an event's would; an older time changes nothing. It never starts a stream. Fixed
+        count ignores it.
         """
-        events = as_events(packet)
+        if packet.epoch != self._epoch:
+            self._epoch = packet.epoch
+            self.reset()
+        events = as_events(packet.events)
         ended: list[Frame] = []
         position = 0
         while position < events.size:
             position, why = self._read(events, position)
             if why == SLICE_ENDED:
-                ended.append(self._finish(arrived_s))
+                ended.append(self._finish(packet))
             elif why == TIME_JUMPED:
                 self.reset()
-        if now_us is not None and self._running and self._delta_t_us is not None:
-            self._pass_time(now_us)
+        if packet.now_us is not None and self._running and self._delta_t_us is not None:
+            self._pass_time(packet.now_us)
             while self._newest_us >= self._end_us:
-                ended.append(self._finish(arrived_s))
+                ended.append(self._finish(packet))
         return ended
 
     def _read(self, events: Events, position: int) -> tuple[int, int]:
@@ -261,7 +266,7 @@ class Slicer:
         else:
             self._newest_us = max(self._newest_us, now_us)
 
-    def _finish(self, arrived_s: float) -> Frame:
+    def _finish(self, packet: Packet) -> Frame:
         t = self._newest_us if self._delta_t_us is None else self._end_us
         counts = self._counts.reshape(self._shape)
         scaled = counts if self._gain == 1.0 else np.rint(counts * self._gain)
@@ -270,7 +275,7 @@ class Slicer:
             scaled, taken = without_flicker(scaled)
             flicker = int(taken.sum())
         data = np.minimum(scaled, 255).astype(np.uint8)
-        frame = Frame(t, data, self._n_events, arrived_s, self._start, flicker)
+        frame = Frame(t, data, self._n_events, packet.arrived_s, self._start, flicker, packet.epoch)
         if self._delta_t_us is not None:
             self._end_us += self._delta_t_us
         self._start = False
@@ -282,17 +287,24 @@ class Slicer:
         self._n_events = 0
 
 
-def frames(source: EventSource, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
-    """Yield the frames of any source until it ends; its last, unfinished slice is dropped. A video has its own."""
-    if source.video is not None:
-        yield from source.video.frames(rule, input)
-        return
-    slicer = Slicer(rule, source.resolution, input)
-    connection = 0
-    for packet in source:
-        if connection != (connection := source.connection):
-            slicer.reset()
-        yield from slicer.push(packet, source.arrived_s, now_us=source.now_us)
+class PacketStream(Protocol):
+    """Packets of one resolution: an `EventSource`, or what `open_pipeline` makes of one."""
+
+    @property
+    def resolution(self) -> Resolution:
+        """Of the packets' coordinates."""
+        ...
+
+    def __iter__(self) -> Iterator[Packet]:
+        """Yield packets in order of time."""
+        ...
+
+
+def frames(packets: PacketStream, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
+    """Yield the frames of packets until they end. The last, unfinished slice is dropped."""
+    slicer = Slicer(rule, packets.resolution, input)
+    for packet in packets:
+        yield from slicer.push(packet)
 
 
 def stack_clip(
@@ -320,7 +332,7 @@ def stack_clip(
     """
     slicer = Slicer(rule, sensor, input)
     stack = np.zeros((n_frames, input.channels, input.height, input.width), np.uint8)
-    for index, frame in enumerate(slicer.push(events)[:n_frames]):
+    for index, frame in enumerate(slicer.push(Packet(events))[:n_frames]):
         stack[index] = frame.data
     return stack
 

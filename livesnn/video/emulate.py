@@ -20,8 +20,7 @@ from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounte
 from livesnn.events.recording import Recording
 from livesnn.progress import Progress
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, DvsState, FloatImage
-from livesnn.video.frame_source import RecordedVideo
-from livesnn.video.video_file import Video, open_video
+from livesnn.video.video_file import RecordedVideo, Video, open_video
 
 RESOLUTION = Resolution(128, 128)
 PIXEL = DvsPixelSpec(threshold_on=0.15, threshold_off=0.15, leak_hz=0.0, noise_hz=0.0)

@@ -1,4 +1,4 @@
-"""A source that can be lost and comes back: Live, and what it connects to. Not here: cameras, network."""
+"""A live source that may be lost and comes back: `ReconnectingSource`, and the `Connection` that it opens again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
 from livesnn.errors import SourceError
 from livesnn.events.formats.tidy import notes_on
-from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import NO_EVENTS, Closing, Events, Packet, Resolution, SourceCounters
 from livesnn.threads import Latest, Worker
 
 Notify = Callable[[str], None]
@@ -24,16 +22,16 @@ def ignore(line: str) -> None:
     """Tell nobody."""
 
 
-class SourceLost(SourceError):  # noqa: N818 (not always one: it may come back)
-    """The camera was unplugged, the server went away: it may come back. In words: what, why, what to do."""
+class SourceLost(SourceError):  # noqa: N818 (it may come back)
+    """The camera was unplugged, or the server is gone; it may come back. In words: what, why, what to do."""
 
 
 class NotUnderstood(SourceError):  # noqa: N818 (as SourceLost)
-    """Something is there, but what it sends isn't events: waiting for it alone won't help."""
+    """Something is there, but it doesn't send events: waiting won't help."""
 
 
 class QuietTime:
-    """A stream's time while nothing comes, since a quiet scene has its time too.
+    """A stream's time while nothing comes: time goes by in a quiet scene, too.
 
     Parameters
     ----------
@@ -82,17 +80,15 @@ class Connection(Protocol):
         """Since the connection was opened."""
         ...
 
-    @property
-    def now_us(self) -> int | None:
-        """Stream time that has passed, as for `EventSource.now_us`."""
-        ...
+    def read(self, timeout_s: float) -> tuple[Events, int | None]:
+        """Return the next events and the stream time that has passed (`Packet.now_us`).
 
-    def read(self, timeout_s: float) -> Events | None:
-        """Return the next packet; None when none has come in the time. Raises SourceLost, for good."""
+        There are no events when none have come in the time. Raises SourceLost, for good.
+        """
         ...
 
     def close(self) -> None:
-        """Let go of the device; safe to call twice."""
+        """Release the device. Safe to call twice."""
         ...
 
 
@@ -108,8 +104,8 @@ class _Held(NamedTuple):
     connection: Connection | None
 
 
-class Live(EventSource):
-    """One connection after another: lost, it waits, connects again and goes on.
+class ReconnectingSource(Closing):
+    """An `EventSource` over one connection after another: once lost, it waits, connects again and goes on.
 
     One iteration at a time; the rest may be called from any thread.
 
@@ -121,8 +117,15 @@ class Live(EventSource):
     notify
         Called in the iterating thread at each loss and each return.
     serial
-        See `EventSource.serial`.
+        The camera's serial number; "" of anything else.
+
+    Attributes
+    ----------
+    lost
+        Why nothing comes, in one line that says what to do; "" while connected.
     """
+
+    live = True
 
     def __init__(
         self,
@@ -142,10 +145,10 @@ class Live(EventSource):
         self._found: Latest[Connection | SourceError] = Latest()  # by the attempt
         self._why = ""  # it was lost
         self.lost = ""
-        self.connection = 0
+        self._epoch = 0
         opened = connect()
         self.resolution = opened.resolution
-        self.camera, self.serial = opened.name, serial
+        self.name, self.serial = opened.name, serial
         self._held = _Held(SourceCounters(), opened)
 
     @property
@@ -157,16 +160,12 @@ class Live(EventSource):
     @property
     def warnings(self) -> list[str]:
         """What was put right or left out of what came; one line each."""
-        return notes_on(self.camera, self.counters, SourceCounters())
+        return notes_on(self.name, self.counters, SourceCounters())
 
-    @property
-    def now_us(self) -> int | None:
-        """The connection's; None while lost."""
-        connection = self._held.connection
-        return None if connection is None else connection.now_us
-
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
         """Yield packets, empty ones at least every 50 ms while nothing comes, until `close`.
+
+        Another epoch begins where the source is lost.
 
         Raises
         ------
@@ -192,29 +191,33 @@ class Live(EventSource):
             self._lock.release()
             self._let_go()
 
-    def _read(self, connection: Connection) -> Events:
-        """Return the next packet; an empty one when none has come in the time, and when it is lost."""
-        packet: Events | None = None
+    def _read(self, connection: Connection) -> Packet:
+        """Return the next packet; an empty one when none has come in the time, and when the source is lost."""
+        events, now_us = NO_EVENTS, None
         try:
             with self._lock:
                 if not self._stop.is_set():
-                    packet = connection.read(_READ_S)
+                    events, now_us = connection.read(_READ_S)
         except SourceLost as error:
             self._let_go()
+            self._epoch += 1
             self._why = str(error)
             self.lost = f"{error}; waiting for it, and going on when it is back"
             self._notify(self.lost)
-        return _nothing() if packet is None else packet
+        return self._packet(events, now_us)
 
-    def _wait(self) -> Iterator[Events]:
+    def _packet(self, events: Events = NO_EVENTS, now_us: int | None = None) -> Packet:
+        return Packet(events, time.perf_counter(), now_us, self._epoch)
+
+    def _wait(self) -> Iterator[Packet]:
         """Yield empty packets until an attempt to connect has ended, or it is closed."""
         for _ in range(self._pauses):
             if self._stop.wait(self._pause_s):
                 return
-            yield _nothing()
+            yield self._packet()
         attempt = self._attempt = Worker("reconnect", self._try_again).start()  # it may take seconds
         while attempt.running:
-            yield _nothing()
+            yield self._packet()
             if self._stop.wait(_PAUSE_S):
                 self._give_up(0.0)
                 return
@@ -250,10 +253,9 @@ class Live(EventSource):
                 found.close()
                 return
             self._held = self._held._replace(connection=found)
-        self.connection += 1
         self.lost = ""
-        self.camera = found.name
-        self._notify(f"{self.camera} is back: going on")
+        self.name = found.name
+        self._notify(f"{self.name} is back: going on")
 
     def _give_up(self, timeout_s: float = _LET_GO_S) -> None:
         """End an attempt to connect, and let go of what it has found, or will find."""
@@ -272,10 +274,6 @@ class Live(EventSource):
             if connection is not None:
                 connection.close()
                 self._held = _Held(_sum(before, connection.counters), None)
-
-
-def _nothing() -> Events:
-    return np.empty(0, EVENTS_DTYPE)
 
 
 def _sum(one: SourceCounters, other: SourceCounters) -> SourceCounters:
