@@ -54,8 +54,7 @@ class Shot(NamedTuple):
 SHOTS = {
     "window-1280x800": Shot(1280, 800, "dark"),
     "window-1920x1080": Shot(1920, 1080, "dark"),
-    "window-1280x800-light": Shot(1280, 800, "light"),
-    "window-1280x800-2x": Shot(1280, 800, "light", 2),
+    "window-1280x800-light-2x": Shot(1280, 800, "light", 2),
     "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
     "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, GESTURES)),
     "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),
