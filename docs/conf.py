@@ -12,6 +12,7 @@ from livesnn import __version__
 
 HERE = Path(__file__).parent
 REPOSITORY = "https://github.com/livesnn/livesnn/blob/main"
+ARRAY = re.compile(r"~?numpy\.ndarray\[tuple\[~?typing\.Any, \.\.\.\], ~?numpy\.dtype\[~?numpy\.\w+\]\]")
 LINK_UPWARDS = re.compile(r"\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)")
 
 project = "livesnn"
@@ -19,19 +20,19 @@ author = "the livesnn authors"
 project_copyright = "the livesnn authors, Apache-2.0"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc", "sphinx.ext.mathjax"]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 
+autodoc_class_signature = "separated"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
-napoleon_google_docstring = False
-napoleon_use_rtype = False
-napoleon_attr_annotations = False
-autodoc_type_aliases = {name: name for name in ("EventArray", "FloatArray", "FrameArray")}
+
+numpydoc_show_class_members = False  # autodoc lists them
+numpydoc_attributes_as_param_list = False
 
 html_theme = "furo"
 html_title = f"livesnn {version}"
@@ -50,6 +51,23 @@ def link_to_the_repository(app: Sphinx, docname: str, source: list[str]) -> None
     source[0] = LINK_UPWARDS.sub(replaced, source[0])
 
 
+def shorten_arrays(
+    app: Sphinx,
+    what: str,
+    name: str,
+    obj: object,
+    options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Write ndarray for an array's type: the docstrings name shape and dtype."""
+    return (
+        ARRAY.sub("~numpy.ndarray", signature) if signature else signature,
+        ARRAY.sub("~numpy.ndarray", returns) if returns else returns,
+    )
+
+
 def setup(app: Sphinx) -> None:
     """Register what is above."""
     app.connect("source-read", link_to_the_repository)
+    app.connect("autodoc-process-signature", shorten_arrays)

@@ -1,4 +1,4 @@
-"""docs/experiments/simulator/leave_out.py: each part that is left out changes what is simulated, and only in training."""
+"""docs/experiments/simulator/leave_out.py: a part that is left out changes what is simulated, in training only."""
 
 from __future__ import annotations
 
