@@ -33,7 +33,6 @@ autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 
 numpydoc_show_class_members = False  # autodoc lists them
-numpydoc_attributes_as_param_list = False
 
 html_theme = "furo"
 html_title = f"livesnn {version}"
