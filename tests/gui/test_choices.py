@@ -19,25 +19,15 @@ from PySide6.QtWidgets import QFileDialog, QLineEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
 from livesnn.__main__ import main
-from livesnn.app import source_chooser
-from livesnn.app.actions import ENTRIES
-from livesnn.app.card_words import card_rows
-from livesnn.app.decisions_dialog import DecisionsDialog
-from livesnn.app.dialogs import (
-    LOOKING,
-    NO_CAMERA,
-    OR_WEBCAM,
-    AboutDialog,
-    CameraDialog,
-    RecordingDialog,
-    ShortcutsDialog,
-    StreamDialog,
-)
+from livesnn.app import source_dialogs as source_chooser
+from livesnn.app.decisions import DecisionsDialog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.model_dialog import ModelDialog
-from livesnn.app.own_models import move_to_trash
+from livesnn.app.menus import ENTRIES, AboutDialog, ShortcutsDialog
+from livesnn.app.model_dialog import ModelDialog, card_rows, move_to_trash
 from livesnn.app.player import SIMULATION, demo
+from livesnn.app.recording_controls import RecordingDialog
 from livesnn.app.settings import Settings
+from livesnn.app.source_dialogs import LOOKING, NO_CAMERA, OR_WEBCAM, CameraDialog, StreamDialog
 from livesnn.card import Accuracy, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device

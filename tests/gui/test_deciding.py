@@ -14,7 +14,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.decisions_dialog import DecisionsDialog
+from livesnn.app.decisions import DecisionsDialog
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import Remembered, Settings, WantedDecisions
 from livesnn.errors import LivesnnError
@@ -26,7 +26,7 @@ from .synthetic import CARD, moving_bar, write_model, write_recording
 from .test_run import python
 
 MakeWindow = Callable[..., MainWindow]
-STRICT = Decider(threshold=0.9, keep=0.8, smoothing=0.25)
+STRICT = Decider(threshold=0.9, hysteresis=0.8, smoothing=0.25)
 NO_EVEN = ("0", "2", "4", "6", "8")
 RUN = """
 import json, sys
@@ -108,7 +108,7 @@ def test_what_is_chosen_is_remembered_with_the_classes_for_their_model(
     play(qtbot, window, recording)
     dialog = ask(window)
     dialog.threshold.setValue(90.0)
-    dialog.keep.setValue(80.0)
+    dialog.hysteresis.setValue(80.0)
     dialog.smoothing.setValue(25.0)
     mark(dialog, NO_EVEN, marked=False)
     dialog.classes.threshold("3").setValue(70.0)
@@ -117,7 +117,7 @@ def test_what_is_chosen_is_remembered_with_the_classes_for_their_model(
     assert (now.decider, now.denied) == (STRICT, {"columns": NO_EVEN})
     assert now.thresholds == {"columns": {"3": 0.7}}
     again = ask(make_window(settings=Settings(tmp_path / "settings.json")))
-    assert (again.threshold.value(), again.keep.value(), again.smoothing.value()) == (90.0, 80.0, 25.0)
+    assert (again.threshold.value(), again.hysteresis.value(), again.smoothing.value()) == (90.0, 80.0, 25.0)
     assert (again.classes.denied, again.classes.thresholds) == (NO_EVEN, {"3": 0.7})
 
 
@@ -234,25 +234,25 @@ def test_the_wheel_changes_no_threshold_that_is_not_being_edited(qtbot: QtBot) -
 def test_what_stands_follows_the_threshold_until_it_is_set(qtbot: QtBot) -> None:
     dialog = dialog_of(qtbot, Decider())
     dialog.threshold.setValue(80.0)
-    assert dialog.keep.value() == 48.0
-    dialog.keep.setValue(70.0)
+    assert dialog.hysteresis.value() == 48.0
+    dialog.hysteresis.setValue(70.0)
     dialog.threshold.setValue(90.0)
-    assert dialog.keep.value() == 70.0
+    assert dialog.hysteresis.value() == 70.0
     dialog.threshold.setValue(60.0)
-    assert chosen(dialog) == Decider(threshold=0.6, keep=0.6)
+    assert chosen(dialog) == Decider(threshold=0.6, hysteresis=0.6)
 
 
 def test_a_threshold_that_is_typed_is_one_number_and_leaves_what_stands_as_it_was_asked_for(
     qtbot: QtBot,
 ) -> None:
-    dialog = dialog_of(qtbot, Decider(threshold=0.5, keep=0.3))
+    dialog = dialog_of(qtbot, Decider(threshold=0.5, hysteresis=0.3))
     dialog.threshold.selectAll()
     QTest.keyClicks(dialog.threshold, "75")
-    assert chosen(dialog) == Decider(threshold=0.75, keep=0.3)
-    dialog = dialog_of(qtbot, Decider(threshold=0.5, keep=0.3))
+    assert chosen(dialog) == Decider(threshold=0.75, hysteresis=0.3)
+    dialog = dialog_of(qtbot, Decider(threshold=0.5, hysteresis=0.3))
     dialog.threshold.setValue(0.0)
     dialog.threshold.setValue(90.0)
-    assert chosen(dialog) == Decider(threshold=0.9, keep=0.3)
+    assert chosen(dialog) == Decider(threshold=0.9, hysteresis=0.3)
 
 
 def test_the_defaults_come_back(qtbot: QtBot) -> None:
@@ -275,7 +275,7 @@ def test_at_least_one_class_is_named(qtbot: QtBot) -> None:
 def test_flags_are_on_top_of_what_was_chosen_last() -> None:
     assert WantedDecisions().decider(STRICT) == STRICT
     assert WantedDecisions(smoothing=0.5).decider(STRICT) == replace(STRICT, smoothing=0.5)
-    assert WantedDecisions(threshold=0.6).decider(STRICT) == replace(STRICT, threshold=0.6, keep=None)
+    assert WantedDecisions(threshold=0.6).decider(STRICT) == replace(STRICT, threshold=0.6, hysteresis=None)
     assert WantedDecisions(allow=("1", "2")).decider(STRICT).denied(CARD) == ("0", *CARD.classes[3:])
     of_classes = replace(STRICT, deny=("2",), thresholds={"3": 0.1})
     assert WantedDecisions(deny=("1",)).decider(of_classes) == replace(of_classes, deny=("1",))

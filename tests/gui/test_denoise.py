@@ -12,8 +12,8 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import Settings
+from livesnn.app.widgets.basics import NOTHING
 from livesnn.app.widgets.numbers import NumbersPanel
-from livesnn.app.widgets.parts import NOTHING
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.events.packet import Events, EventSource, SourceCounters
 from livesnn.events.recording import open_recording

@@ -13,9 +13,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.dialogs import RecordingDialog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.recorder import LIVE_ALONE, progress, proposed_name
+from livesnn.app.recording_controls import LIVE_ALONE, RecordingDialog, progress, proposed_name
 from livesnn.app.settings import Settings
 from livesnn.events.labels import read_labels
 from livesnn.events.packet import Events

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from livesnn.app import player as demo
-from livesnn.app.screen import check_xcb, uses_xcb, xcb_plugin
+from livesnn.app.application import check_xcb, uses_xcb, xcb_plugin
 from livesnn.app.settings import Settings
 from livesnn.errors import LivesnnError
 from livesnn.infer.model import model_folder as folder_of

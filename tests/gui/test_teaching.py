@@ -14,8 +14,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import teaching
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog
-from livesnn.app.teach_dialog import TeachDialog
-from livesnn.app.teaching import HOW, LIVE_ALONE, LOST, LOST_SINCE, NOT_THIS
+from livesnn.app.teaching import HOW, LIVE_ALONE, LOST, LOST_SINCE, NOT_THIS, TeachDialog
 from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
 from livesnn.infer.model import own_models
