@@ -26,7 +26,7 @@ from synthetic import livesnn_threads
 from livesnn.app import style
 from livesnn.app.application import Watchdog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Settings
+from livesnn.app.settings import SettingsFile
 
 PAUSE_MS = 15  # between two things
 _OPENING = (
@@ -130,7 +130,7 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
     sys.excepthook = fail  # PySide6 prints what a slot raises, and goes on
     application = QApplication([])
     style.use("dark", application)
-    window = MainWindow(model, settings=Settings())
+    window = MainWindow(model, settings=SettingsFile())
     window.show()
     window.open(recording)
     monkey = Monkey(window, recording, seed)

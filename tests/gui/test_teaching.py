@@ -147,7 +147,7 @@ def test_what_came_before_the_lesson_is_not_learned(
 ) -> None:
     monkeypatch.setattr(teaching, "PERFORMED_S", 1.0)
     window = flapping(qtbot, make_window)
-    window.recorder.use_pre_roll(2.0)
+    window.player.choose(pre_roll_s=2.0)
     dialog = begin(window, "flap")
     wait_for(qtbot, dialog, "Learning flap")
     ((label,),) = (read_labels(recording) for recording in recorded(tmp_path))
