@@ -19,7 +19,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
 from PySide6.QtWidgets import QApplication
 
-from livesnn.app.look import style
+from livesnn.app import style
 from livesnn.app.main_window import MainWindow
 from livesnn.app.player import GESTURES, Demo, demo, turning_demo
 from livesnn.app.settings import ThemeName

@@ -172,7 +172,7 @@ def _measure(order: Order, folder: Path) -> Measured:
     asked, report = folder / "order.json", folder / "report.json"
     asked.write_bytes(msgspec.json.encode(order))
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "livesnn.app.measured", str(asked), str(report)]
+    command = [sys.executable, "-m", "livesnn.app.benchmark", str(asked), str(report)]
     _, why = run_window(command, PATIENCE_S + order.warm_up_s + order.seconds)
     if not report.exists():
         raise LivesnnError(f"the window ended early ({why}): try livesnn gui")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import tyro
 
 from livesnn.card import ModelCard
-from livesnn.cli.deciding import AS_USUAL, Decisions
+from livesnn.cli.decision_flags import AS_USUAL, Decisions
 from livesnn.console import one_line, say, write, write_json
 from livesnn.errors import DataError
 from livesnn.train.datasets import Name as DataSetName
@@ -159,7 +159,7 @@ def evaluate(
 
     if seed < 0:
         raise DataError(f"{seed} is no seed: give 0 or more")
-    decider = decisions.wanted.decider(Decider())
+    decider = Decider().merge(decisions.given)
     if stream is None and decider != Decider():
         raise DataError(
             "--threshold, --keep, --smoothing, --class-threshold, --allow and --deny need --stream: "

@@ -6,7 +6,7 @@ import threading
 from contextlib import ExitStack, closing, nullcontext
 from typing import TYPE_CHECKING, Literal, Self
 
-from livesnn.cli.deciding import AS_USUAL, Decisions
+from livesnn.cli.decision_flags import AS_USUAL, Decisions
 from livesnn.cli.streams import Source, described, notice, reading
 from livesnn.cli.turned import AS_IT_COMES, Turned
 from livesnn.console import say, write, write_json
@@ -85,7 +85,7 @@ def publish(
             name,
             engine=engine,
             every="frame",
-            decider=decisions.wanted.decider(Decider()),
+            decider=Decider().merge(decisions.given),
             seconds=seconds,
             denoise=denoise,
             orientation=turned.upright,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from livesnn.cli.deciding import AS_USUAL, Decisions
+from livesnn.cli.decision_flags import AS_USUAL, Decisions
 from livesnn.cli.turned import AS_IT_COMES, Turned
 from livesnn.console import say, share_done, write, write_json
 from livesnn.errors import SourceError
@@ -75,7 +75,7 @@ def run(
         engine=engine,
         state=state,
         every=every,
-        decider=decisions.wanted.decider(Decider()),
+        decider=Decider().merge(decisions.given),
         seconds=seconds,
         denoise=denoise,
         orientation=turned.upright,

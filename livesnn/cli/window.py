@@ -6,7 +6,7 @@ from typing import Literal
 
 import tyro
 
-from livesnn.cli.deciding import AS_USUAL, Decisions
+from livesnn.cli.decision_flags import AS_USUAL, Decisions
 from livesnn.cli.turned import AS_IT_COMES, Turned
 from livesnn.console import write_json
 
@@ -35,11 +35,15 @@ def gui(
     pre_roll
         Seconds from before the button in what is recorded; default: what was chosen last, 0 at first.
     """
-    from livesnn.app.run import run_app
+    from livesnn.app.application import run_app
 
-    orientation, wanted = turned.orientation, decisions.wanted
     summary = run_app(
-        source, model, engine=engine, decisions=wanted, pre_roll_s=pre_roll, orientation=orientation
+        source,
+        model,
+        engine=engine,
+        decisions=decisions.given,
+        pre_roll_s=pre_roll,
+        orientation=turned.orientation,
     )
     write_json(summary)
     return 0

@@ -6,15 +6,17 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 
 from livesnn.card import InputSpec, ModelCard
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import Label
 from livesnn.events.packet import Resolution
+from livesnn.events.recorder import LONGEST_S
 from livesnn.infer.decide import Decider, Decision, Tally
 from livesnn.infer.model import Model
 from livesnn.infer.run import Result, StateMode
@@ -35,45 +37,58 @@ HISTORY_US = 10_000_000
 
 @dataclass(frozen=True)
 class Choices:
-    """How a person wants a session to play; another while it plays is no new session.
+    """How a session plays; it takes other choices while it plays.
 
     Attributes
     ----------
     loop
         Whether a recording starts again at its end, with the state reset.
     speed
-        Multiple of real time, > 0; inf is as fast as possible. For recordings.
+        Multiple of real time, > 0, for recordings; inf is as fast as possible.
     pre_roll_s
-        How much of a live source is kept, for the beginning of what is recorded next.
+        Seconds of a live source that are kept for the beginning of the next recording.
     view
         How pictures look.
     denoise
-        Whether noise is filtered, for the network and the picture; never of what is recorded.
+        Whether noise is filtered out for the network and the picture; recordings always keep it.
     decider
-        When there is a decision, whichever the model; names no classes.
-    denied, thresholds
-        Classes that are never decided, and thresholds of those that have one of their own, by the name on the card
-        of the model that has them.
+        When there is a decision, with any model; it names no classes.
+    by_model
+        What differs for the classes of one model, by the name on its card: only ``thresholds`` and ``deny`` are used.
     """
 
     loop: bool = False
     speed: float = 1.0
     state_mode: StateMode = "carry"
-    pre_roll_s: float = 0.0
+    pre_roll_s: Annotated[float, Meta(ge=0, le=LONGEST_S)] = 0.0
     view: ViewSpec = field(default_factory=ViewSpec)
     denoise: bool = False
     decider: Decider = field(default_factory=Decider)
-    denied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    by_model: Mapping[str, Decider] = field(default_factory=dict)
 
     def decider_of(self, card: ModelCard) -> Decider:
-        """Return what decides on this model's rates; a class that it no longer has is no matter."""
-        deny = tuple(label for label in self.denied.get(card.name, ()) if label in card.classes)
-        own = self.thresholds.get(card.name, {})
-        thresholds = {label: own[label] for label in card.classes if label in own}
-        if not (deny or thresholds):  # asked for each frame
+        """Return what decides with this model; rules for classes that it doesn't have are ignored."""
+        rules = self.by_model.get(card.name)
+        if rules is None:  # asked for each frame
             return self.decider
+        deny = tuple(label for label in rules.deny if label in card.classes)
+        thresholds = {label: value for label, value in rules.thresholds.items() if label in card.classes}
         return replace(self.decider, allow=(), deny=deny, thresholds=thresholds)
+
+    def with_decider(self, decider: Decider, card: ModelCard | None) -> Choices:
+        """Return choices that decide so; its classes are those of ``card``, and without one all rules stay.
+
+        Rules for classes that only another model of the same name has stay too.
+        """
+        by_model = dict(self.by_model)
+        if card is not None:
+            last = by_model.pop(card.name, Decider())
+            deny = (*(label for label in last.deny if label not in card.classes), *decider.denied(card))
+            others = {label: value for label, value in last.thresholds.items() if label not in card.classes}
+            thresholds = others | dict(decider.thresholds)
+            if deny or thresholds:
+                by_model[card.name] = Decider(deny=deny, thresholds=thresholds)
+        return replace(self, decider=replace(decider, thresholds={}, allow=(), deny=()), by_model=by_model)
 
 
 @dataclass(frozen=True)

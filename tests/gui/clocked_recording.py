@@ -54,10 +54,10 @@ def show(source: Clocked, out: str, model: str) -> None:
     from PySide6.QtWidgets import QApplication
 
     from livesnn.app.main_window import MainWindow
-    from livesnn.app.settings import Settings
+    from livesnn.app.settings import SettingsFile
 
     application = QApplication([])
-    settings = Settings()
+    settings = SettingsFile()
     settings.change(labels=("something",))
     window = MainWindow(model, settings=settings)
     window.show()
@@ -65,8 +65,8 @@ def show(source: Clocked, out: str, model: str) -> None:
 
     def begin() -> None:
         if window.player.tape is None and window.player.can_record:
-            window.recorder.start(out)
-            window.recorder.label(0)
+            window.recording.start(out)
+            window.recording.label(0)
 
     timer = QTimer()
     timer.timeout.connect(begin)

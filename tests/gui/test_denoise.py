@@ -11,9 +11,9 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Settings
+from livesnn.app.settings import SettingsFile
+from livesnn.app.widgets.basics import NOTHING
 from livesnn.app.widgets.numbers import NumbersPanel
-from livesnn.app.widgets.parts import NOTHING
 from livesnn.events.denoise import DenoiseCounts
 from livesnn.events.packet import Events, EventSource, SourceCounters
 from livesnn.events.recording import open_recording
@@ -71,13 +71,13 @@ def test_a_key_switches_the_filters_and_the_numbers_show_the_events_before_and_a
     )
     qtbot.keySequence(window, "N")
     assert "kept" not in numbers.table.rates
-    assert window.settings.now.denoise is False
+    assert window.settings.now.choices.denoise is False
 
 
 def test_the_choice_is_remembered_and_holds_at_the_next_start(
     qtbot: QtBot, make_window: MakeWindow, noisy: Path
 ) -> None:
-    settings = Settings()
+    settings = SettingsFile()
     make_window(settings=settings).commands["denoise"].trigger()
     later = make_window(settings=settings)
     play(qtbot, later, noisy)

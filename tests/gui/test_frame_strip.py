@@ -9,8 +9,8 @@ import pytest
 from PySide6.QtCore import QRectF
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.look import style
-from livesnn.app.widgets.frame_strip import FrameStrip, WindowPanel, picture, shades, window_words
+from livesnn.app import style
+from livesnn.app.widgets.network_cards import FrameStrip, WindowPanel, picture, shades, window_words
 from livesnn.card import InputSpec, SliceRule
 from livesnn.session.view import DEFAULT_PALETTE, FULL_COUNT, PALETTES
 

@@ -10,7 +10,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Settings
+from livesnn.app.settings import SettingsFile
 from livesnn.errors import DataError
 from livesnn.events.cameras.reconnecting import Live
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
@@ -47,8 +47,8 @@ def hot_in(folder: Path, serial: str) -> list[list[int]]:
 def test_what_was_learned_of_a_camera_is_known_at_the_next_start_and_the_key_replaces_it(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
-    settings = Settings(tmp_path / "settings.json")
-    settings.change(denoise=True)
+    settings = SettingsFile(tmp_path / "settings.json")
+    settings.choose(denoise=True)
     play(make_window(settings=settings), serial="DXA/1")
     qtbot.waitUntil(lambda: hot_in(tmp_path, "DXA/1") == [[1, 30]], timeout=20_000)
     later = make_window(settings=settings)
@@ -65,8 +65,8 @@ def test_what_was_learned_of_a_camera_is_known_at_the_next_start_and_the_key_rep
 def test_a_damaged_file_is_said_and_learned_over(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
-    settings = Settings(tmp_path / "settings.json")
-    settings.change(denoise=True)
+    settings = SettingsFile(tmp_path / "settings.json")
+    settings.choose(denoise=True)
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "DXA1.json").write_text('{"width": 34')
     window = make_window(settings=settings)
@@ -81,8 +81,8 @@ def test_a_damaged_file_is_said_and_learned_over(
 def test_recordings_and_sources_without_a_serial_number_keep_none(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
-    settings = Settings(tmp_path / "settings.json")
-    settings.change(denoise=True)
+    settings = SettingsFile(tmp_path / "settings.json")
+    settings.choose(denoise=True)
     window = make_window(settings=settings)
     recording = write_recording(tmp_path / "bar.npz", with_hot_pixel(moving_bar(2_000_000), 30, 1))
     for source in (lambda: window.open(str(recording)), lambda: play(window, serial="")):

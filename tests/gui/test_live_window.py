@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from pytestqt.qtbot import QtBot
 
+from livesnn.app.application import Watchdog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.watchdog import Watchdog
 from livesnn.errors import SourceError
 from livesnn.events.cameras.reconnecting import Connection, Live, SourceLost
 from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters

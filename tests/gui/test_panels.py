@@ -10,13 +10,11 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QMenu, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.look import style
-from livesnn.app.widgets.banner import Banner
-from livesnn.app.widgets.frame_strip import WindowPanel
-from livesnn.app.widgets.header import Header
+from livesnn.app import style
+from livesnn.app.widgets.bars import Banner, Header
+from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
 from livesnn.app.widgets.numbers import NumbersPanel, milliseconds, scaled
 from livesnn.app.widgets.readout import ReadoutPanel
-from livesnn.app.widgets.state_panel import StatePanel
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.operations import energy_constants
 from livesnn.session.statistics import Statistics

@@ -13,10 +13,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.dialogs import RecordingDialog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.recorder import LIVE_ALONE, progress, proposed_name
-from livesnn.app.settings import Settings
+from livesnn.app.recording_controls import LIVE_ALONE, RecordingDialog, progress, proposed_name
+from livesnn.app.settings import SettingsFile
 from livesnn.events.labels import read_labels
 from livesnn.events.packet import Events
 from livesnn.events.recording import open_recording
@@ -92,7 +91,7 @@ def test_the_file_and_the_dropped_are_what_arrived_between_start_and_stop(
     plug.plugged.clear()  # nothing arrives while it is begun, and while it is ended: a count without a race
     qtbot.waitUntil(lambda: session.control.lost != "", timeout=20_000)
     before = plug.given
-    window.recorder.start(str(tmp_path / "a.aedat4"))
+    window.recording.start(str(tmp_path / "a.aedat4"))
     tape = window.player.tape
     assert tape is not None
     plug.plugged.set()
@@ -154,7 +153,7 @@ def test_a_recording_cannot_be_recorded_and_the_action_says_why(
     assert not action.isEnabled()
     assert action.toolTip() == LIVE_ALONE
     assert not window.transport.record.isVisible()
-    window.recorder.toggle()
+    window.recording.toggle()
     assert window.dialog is None
 
 
@@ -326,7 +325,7 @@ def test_what_came_before_the_button_is_in_the_file(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     window = make_window()
-    window.recorder.set_up(5.0, [])
+    window.recording.set_up(5.0, [])
     plug = stream(qtbot, window)
     qtbot.waitUntil(lambda: plug.given > 50, timeout=20_000)
     before = plug.given
@@ -342,7 +341,7 @@ def test_pre_roll_and_labels_are_asked_for_and_remembered(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     file = tmp_path / "settings.json"
-    window = make_window(settings=Settings(file))
+    window = make_window(settings=SettingsFile(file))
     window.commands["recording"].trigger()
     dialog = window.dialog
     assert isinstance(dialog, RecordingDialog)
@@ -351,7 +350,7 @@ def test_pre_roll_and_labels_are_asked_for_and_remembered(
     dialog.accept()
     assert window.player.choices.pre_roll_s == 5.0
     assert window.settings.now.labels == ("wave", "clap", "point")
-    again = make_window(settings=Settings(file))
+    again = make_window(settings=SettingsFile(file))
     assert again.player.choices.pre_roll_s == 5.0
     again.commands["recording"].trigger()
     assert isinstance(again.dialog, RecordingDialog)
@@ -379,7 +378,7 @@ def test_a_key_labels_what_is_recorded_until_it_is_pressed_again(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     window = make_window()
-    window.recorder.set_up(0.0, ["wave", "clap"])
+    window.recording.set_up(0.0, ["wave", "clap"])
     plug = stream(qtbot, window)
     assert not window.commands["label:1"].isEnabled()  # nothing is recorded
     start(qtbot, window, tmp_path / "a.aedat4")

@@ -14,8 +14,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import teaching
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog
-from livesnn.app.teach_dialog import TeachDialog
-from livesnn.app.teaching import HOW, LIVE_ALONE, LOST, LOST_SINCE, NOT_THIS
+from livesnn.app.teaching import HOW, LIVE_ALONE, LOST, LOST_SINCE, NOT_THIS, TeachDialog
 from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
 from livesnn.infer.model import own_models
@@ -148,7 +147,7 @@ def test_what_came_before_the_lesson_is_not_learned(
 ) -> None:
     monkeypatch.setattr(teaching, "PERFORMED_S", 1.0)
     window = flapping(qtbot, make_window)
-    window.recorder.use_pre_roll(2.0)
+    window.player.choose(pre_roll_s=2.0)
     dialog = begin(window, "flap")
     wait_for(qtbot, dialog, "Learning flap")
     ((label,),) = (read_labels(recording) for recording in recorded(tmp_path))

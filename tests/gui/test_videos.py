@@ -13,7 +13,7 @@ import pytest
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.player import Player
-from livesnn.app.settings import Settings
+from livesnn.app.settings import SettingsFile
 from livesnn.card import SliceRule
 from livesnn.events.slicer import frames
 from livesnn.infer.model import load_model
@@ -193,7 +193,7 @@ def test_steps_back_show_the_frames_before_one_after_another(
 
 @pytest.fixture
 def player(video_model: Path) -> Iterator[Player]:
-    made = Player(str(video_model), "onnx", Settings(), choices=Choices())
+    made = Player(str(video_model), "onnx", SettingsFile())
     yield made
     made.end()
 
@@ -314,7 +314,7 @@ def test_turning_digits_cannot_be_recorded_and_have_no_legend_of_events(
 def test_recent_digits_are_opened_with_the_model_that_knows_them(
     make_window: Callable[..., MainWindow],
 ) -> None:
-    settings = Settings()
+    settings = SettingsFile()
     settings.change(recent=["simulate:digits:5"])
     window = make_window(settings=settings)
     window.commands.recent.actions()[0].trigger()

@@ -16,7 +16,7 @@ from PySide6.QtGui import QDropEvent
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Settings
+from livesnn.app.settings import SettingsFile
 from livesnn.errors import FormatError, ModelError
 from livesnn.events.labels import Label, keep_labels, labels_file
 from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
@@ -66,7 +66,7 @@ def test_it_opens_a_recording_and_shows_frames_and_decisions(
     qtbot.waitUntil(lambda: window.view.shown > 1)
     assert window.header.source.text() == "bar.npz"
     assert window.header.model.text() == f"Model: {model_folder.name} · ONNX Runtime"
-    assert window.header.model.toolTip().startswith("columns; this model knows: 0, 1, 2")
+    assert window.header.model.toolTip().startswith("columns recognises 0, 1, 2")
     assert window.transport.total.text() == "0:01.0"
     assert window.numbers.texts["dropped"] == "0"
 
@@ -81,7 +81,7 @@ def test_what_is_prepared_is_shown_and_why_it_failed(
             pass
         raise ModelError("there is no compiler")
 
-    window = MainWindow(AutoModel(load_model(model_folder, "onnx"), prepare), settings=Settings())
+    window = MainWindow(AutoModel(load_model(model_folder, "onnx"), prepare), settings=SettingsFile())
     qtbot.addWidget(window)
     window.show()
     window.open(str(recording))
@@ -142,9 +142,9 @@ def test_space_presses_the_button_that_has_the_focus(
     loop = window.transport.loop
     loop.setFocus()
     qtbot.keyClick(loop, Qt.Key.Key_Space)
-    assert (state(window), window.settings.now.loop) == ("playing", False)
+    assert (state(window), window.settings.now.choices.loop) == ("playing", False)
     qtbot.keyClick(loop, Qt.Key.Key_L)
-    assert window.settings.now.loop
+    assert window.settings.now.choices.loop
     assert (
         window.transport.speed.focusPolicy() == Qt.FocusPolicy.TabFocus
     )  # no click takes the space bar away
@@ -305,7 +305,7 @@ def test_of_what_was_played_before_nothing_is_left_where_the_next_cannot_be_open
     qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
     window.player.play(str(tmp_path / "none.aedat4"))
     qtbot.waitUntil(lambda: window.session is not None and window.session.error is not None)
-    window.presenter.begin()  # it failed before anybody looked
+    window.session_display.begin()  # it failed before anybody looked
     assert not window.view.has_picture
     assert window.windowTitle() == "none.aedat4 – livesnn"
 
@@ -328,7 +328,7 @@ def test_a_missing_model_is_a_banner(qtbot: QtBot, make_window: MakeWindow, reco
     window.open(str(recording))
     qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
     assert "no-such-model" in window.banner.message.text()
-    assert words(window) == ("The model can't be used", "Choose another with Ctrl+M")
+    assert words(window) == ("This model can't be used", "Choose another model with Ctrl+M")
 
 
 class Failing(EventSource):

@@ -1,47 +1,62 @@
-"""Recording what is live: asking where to, saying how it goes and what became of it. Not here: the file (tape.py)."""
+"""Recording in the window: where to, how it goes, how it ended; and the dialog "Pre-roll and labels"."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from PySide6.QtCore import QStandardPaths
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtCore import QStandardPaths, Signal, Slot
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QLineEdit,
+    QWidget,
+)
 
-from livesnn.app.actions import LABELS, Actions
-from livesnn.app.dialogs import RecordingDialog
-from livesnn.app.layout import WindowLayout
+from livesnn.app import style
+from livesnn.app.display import WindowLayout
+from livesnn.app.menus import LABELS, Actions
 from livesnn.app.player import Player
-from livesnn.app.settings import Settings
+from livesnn.app.settings import MOST_LABELS, SettingsFile
+from livesnn.app.widgets.basics import ChoiceBox, Dialog, label
 from livesnn.events.recorder import Recorder as Tape
 from livesnn.events.recorder import in_bytes, with_kept
 from livesnn.session.session import in_words
 
 SUFFIX = ".aedat4"
 ON, OFF = "Stop recording", "Record …"
-HOW = "Write what arrives to a file, while it plays"
-LIVE_ALONE = "Only events that come live can be recorded: open a camera or a stream"
-LITTLE_ROOM_BYTES = 1_000_000_000  # of which a person is told
+HOW = "Write the events to a file while they are shown"
+LIVE_ONLY = "Only live events can be recorded: open a camera or a stream"
+LITTLE_ROOM_BYTES = 1_000_000_000  # free on the disk, below which the window says so
 _SCHEME = re.compile("^(simulate:|tcp://)")
 _NOT_IN_A_NAME = re.compile("[^A-Za-z0-9._]+")
+PRE_ROLLS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
+_PRE_ROLL_HINT = (
+    "A recording begins this long before you press the button. Until then the events are kept in memory, "
+    "128 MB at most."
+)
+_LABELS_HINT = (
+    "While you record, the keys 1 to 9 begin a label, and the same key ends it. livesnn writes the labels to a "
+    "table beside the recording, which livesnn train reads."
+)
+_TOO_MANY = f"There are keys for {MOST_LABELS} labels, but these are {{count}}: remove some."
 
 
-class Recorder:
-    """Records the player's live source when a person wants it.
+class RecordingControls:
+    """Records the player's live source when a person asks for it.
 
     Parameters
     ----------
     window
-        Where the state of things is shown.
+        Shows how the recording goes.
     player
-        Has the source, and the tapes.
+        Has the source, and records it.
     settings
         Keep the pre-roll and the labels.
     on_written
-        Called with each file that is complete.
+        Called with each complete file.
     open_
         Plays such a file.
     """
@@ -50,7 +65,7 @@ class Recorder:
         self,
         window: WindowLayout,
         player: Player,
-        settings: Settings,
+        settings: SettingsFile,
         on_written: Callable[[str], None],
         open_: Callable[[str], None],
     ) -> None:
@@ -59,56 +74,52 @@ class Recorder:
         self._settings = settings
         self._on_written = on_written
         self._open = open_
-        self._written: list[Tape] = []  # to be told of when the banner is free
+        self._written: list[Tape] = []  # to be shown when the banner is free
         self._shown = ""
-        self._label: str | None = None  # of what is recorded now
-        self._offered: object = None  # as the actions say it
+        self._label: str | None = None  # of what is being recorded
+        self._offered: object = None  # what the actions for labels show
         self.folder = documents()  # where the file dialog starts
 
     def slots(self) -> dict[str, Callable[[], None]]:
-        """Return what to do for the actions that are here."""
+        """Return what the actions of recording do."""
         labels = {entry.name: lambda number=number: self.label(number) for number, entry in enumerate(LABELS)}
         return {"record": self.toggle, "recording": self.ask_how, **labels}
 
     def toggle(self) -> None:
-        """Ask where to record, or stop recording."""
+        """Ask for a file to record to; or stop recording."""
         if self._player.tape is not None:
             self._player.stop_recording()
         elif self._player.can_record:
             self._ask()
 
     def start(self, file: str) -> None:
-        """Record to a new file, from now on."""
+        """Record to a new file from now on."""
         path = Path(file)
         self.folder = path.parent
         self._label = None
         self._player.record(path)
 
     def label(self, number: int) -> None:
-        """Say that from now on the label of this number, from 0 on, is recorded; no more, where it is already."""
+        """Begin the label with this number, counted from 0; if it has begun, end it."""
         tape, labels = self._player.tape, self._settings.now.labels
         if tape is not None and number < len(labels):
             self._label = None if self._label == labels[number] else labels[number]
             tape.label(self._label)
 
     def ask_how(self) -> None:
-        """Ask for pre-roll and labels."""
+        """Ask for the pre-roll and the labels."""
         pre_roll_s, labels = self._player.choices.pre_roll_s, self._settings.now.labels
         dialog = RecordingDialog(pre_roll_s, labels, self._window)
         dialog.chosen.connect(self.set_up)
         self._window.show_dialog(dialog)
 
     def set_up(self, pre_roll_s: float, labels: Sequence[str]) -> None:
-        """Record with this pre-roll and these labels, now and at the next start."""
-        self._settings.change(pre_roll_s=pre_roll_s, labels=tuple(labels))
-        self.use_pre_roll(pre_roll_s)
-
-    def use_pre_roll(self, seconds: float) -> None:
-        """Let recordings begin so long before their start, until the window closes."""
-        self._player.apply(replace(self._player.choices, pre_roll_s=seconds))
+        """Record with this pre-roll and these labels, now and after the next start of livesnn."""
+        self._settings.change(labels=tuple(labels))
+        self._player.choose(pre_roll_s=pre_roll_s)
 
     def poll(self, actions: Actions) -> None:
-        """Show how the recording goes and what became of the last, and what the actions would do."""
+        """Show how the recording goes, how the last one ended, and what the actions would do."""
         for tape in self._player.take_finished():
             self._tell(tape)
         banner = self._window.banner
@@ -153,7 +164,7 @@ class Recorder:
         able, record = self._player.can_record, actions["record"]
         record.setText(OFF if tape is None else ON)
         record.setEnabled(able or tape is not None)
-        record.setToolTip(HOW if able else LIVE_ALONE)
+        record.setToolTip(HOW if able else LIVE_ONLY)
         offered = (self._settings.now.labels, self._label, tape is not None)
         if offered != self._offered:
             self._offered = offered
@@ -170,22 +181,66 @@ class Recorder:
 
 
 def progress(tape: Tape, label: str | None) -> str:
-    """Say for how long it has recorded, what, how large the file is, what it lacks, and when there is little room."""
+    """Return the time recorded, the label, the file's size, the losses, and the free space if there is little."""
     minutes, seconds = divmod(int(tape.seconds), 60)
     words = [f"Recording {minutes}:{seconds:02d}", *([label] if label else []), in_bytes(tape.file_bytes)]
     words.append(f"{tape.dropped:,} dropped")
     if tape.room_bytes < LITTLE_ROOM_BYTES:
-        words.append(f"room for {in_bytes(tape.room_bytes)}")
+        words.append(f"{in_bytes(tape.room_bytes)} free")
     return " · ".join(words)
 
 
 def proposed_name(source: str, now: datetime) -> str:
-    """Return a file's name from a source and the time: gestures-2026-11-25-141530.aedat4."""
+    """Return a file name made of a source and the time: gestures-2026-11-25-141530.aedat4."""
     words = _NOT_IN_A_NAME.sub("-", _SCHEME.sub("", source)).strip("-.") or "recording"
     return f"{words}-{now:%Y-%m-%d-%H%M%S}{SUFFIX}"
 
 
 def documents() -> Path:
-    """Return where a person keeps files."""
+    """Return the folder where a person keeps documents."""
     folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
     return folder if folder.is_dir() else Path.home()
+
+
+class RecordingDialog(Dialog):
+    """Asks for the pre-roll and the labels."""
+
+    chosen = Signal(float, list)  # s, [label]
+
+    def __init__(self, pre_roll_s: float, labels: Iterable[str], parent: QWidget | None = None) -> None:
+        super().__init__("Pre-roll and labels", parent)
+        self.pre_roll = ChoiceBox("Pre-roll")
+        for seconds in sorted({*PRE_ROLLS_S, pre_roll_s}):
+            self.pre_roll.addItem(f"{seconds:g} s" if seconds else "None", seconds)
+        self.pre_roll.setCurrentIndex(self.pre_roll.findData(pre_roll_s))
+        self.labels = QLineEdit(", ".join(labels))
+        self.labels.setFont(style.text_font(15))
+        self.labels.setPlaceholderText("wave, clap, point")
+        self.labels.setAccessibleName("Labels, separated by commas")
+        self.labels.setMinimumWidth(440)
+        self.hint = label(_LABELS_HINT, style.text_font(13), "soft", wrap=True)
+        for name, asked, hint in (
+            ("Pre-roll", self.pre_roll, label(_PRE_ROLL_HINT, style.text_font(13), "soft", wrap=True)),
+            ("Labels", self.labels, self.hint),
+        ):
+            self.column.addWidget(label(name, style.text_font(14, weight=QFont.Weight.DemiBold)))
+            self.column.addWidget(asked)
+            self.column.addWidget(hint)
+        self._save = self.add_buttons("Save")
+        self.labels.textChanged.connect(self._typed)
+
+    def accept(self) -> None:
+        """Emit what was chosen."""
+        self.chosen.emit(self.pre_roll.currentData(), _listed(self.labels.text()))
+        super().accept()
+
+    @Slot(str)
+    def _typed(self, text: str) -> None:
+        count = len(_listed(text))
+        self._save.setEnabled(count <= MOST_LABELS)
+        self.hint.setText(_LABELS_HINT if count <= MOST_LABELS else _TOO_MANY.format(count=count))
+
+
+def _listed(text: str) -> list[str]:
+    """Return the words between commas, each once."""
+    return list(dict.fromkeys(part for each in text.split(",") if (part := each.strip())))

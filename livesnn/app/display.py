@@ -1,4 +1,4 @@
-"""Presenter: what the session says becomes what the window shows, the newest of everything. Not here: Qt's events."""
+"""The window's parts, and what they show of a session. What a person can do with them is in main_window.py."""
 
 from __future__ import annotations
 
@@ -6,10 +6,26 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from livesnn.app.card_words import engine_name
-from livesnn.app.layout import WindowLayout
-from livesnn.app.look import style
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QComboBox,
+    QDialog,
+    QMainWindow,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from livesnn.app import style
+from livesnn.app.model_dialog import engine_name
 from livesnn.app.player import SIMULATION, TURNING, Player
+from livesnn.app.widgets.bars import Banner, Header, Transport
+from livesnn.app.widgets.event_view import EventView
+from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
+from livesnn.app.widgets.numbers import NumbersPanel
+from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
 from livesnn.infer.switching_engine import PREPARING, note_of
 from livesnn.session.playback import SIMULATED
@@ -18,25 +34,130 @@ from livesnn.session.session import Session
 from livesnn.session.statistics import ShowLatency
 from livesnn.session.values import Answer, Opened, ShownState
 
-READ_S = 0.1  # numbers, and what must agree with them, change at most this often: people read them
+GAP = 12  # pixels between cards
+LEAST_WITH_CARDS = 640  # height of the window, pixels
+READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
 NEXT = "Choose another source, or drop a recording here"
 OPENING = "Opening …"
 DEMOS = {SIMULATION: "Demo: a simulated person", TURNING: "Demo: digits that turn"}
-OTHER_MODEL = "Choose another with Ctrl+M"
-PATIENCE_S = 0.2  # with a thread that reads what nobody looks at any more, while a person waits
+OTHER_MODEL = "Choose another model with Ctrl+M"
+PATIENCE_S = 0.2  # how long a person waits for the thread that read the last recording's event rate
 
 
-class Presenter:
-    """Shows the player's session.
+class WindowLayout(QMainWindow):
+    """An empty window: header, event view with its controls, decision; below them the frames, state and numbers.
+
+    Attributes
+    ----------
+    dialog
+        The one that is open; None: none is.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.header = Header()
+        self.banner = Banner()
+        self.view = EventView()
+        self.transport = Transport()
+        self.readout = ReadoutPanel()
+        self.window_panel = WindowPanel()
+        self.state_panel = StatePanel()
+        self.numbers = NumbersPanel()
+        self.dialog: QDialog | None = None
+        self.splitters = {
+            "columns": _splitter(Qt.Orientation.Horizontal, (self._stage(), 7), (self.readout, 4)),
+            "cards": _splitter(
+                Qt.Orientation.Horizontal, (self.window_panel, 5), (self.state_panel, 4), (self.numbers, 4)
+            ),
+        }
+        self.splitters["rows"] = _splitter(
+            Qt.Orientation.Vertical, (self.splitters["columns"], 1), (self.splitters["cards"], 0)
+        )
+        self.splitters["rows"].setCollapsible(1, True)
+        self.setWindowTitle("livesnn")
+        self.setAcceptDrops(True)
+        self.setMinimumSize(800, 520)
+        self._fit_screen(1280, 800)
+        self.setCentralWidget(self._root())
+        self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.view.setFocus()  # not a button, which would be framed before a person tabs there
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
+        """Hide the lower cards where the window is too short for them."""
+        super().resizeEvent(event)
+        self.splitters["cards"].setVisible(self.height() >= LEAST_WITH_CARDS)
+
+    def event(self, event: QEvent) -> bool:
+        """Leave the space bar to the button that has the focus; elsewhere it is a shortcut."""
+        space = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Space
+        on_button = space and isinstance(self.focusWidget(), QAbstractButton | QComboBox)
+        if on_button and event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()
+            return True
+        return super().event(event)
+
+    def show_dialog(self, dialog: QDialog) -> None:
+        """Show a dialog over the window, which goes on playing; an open dialog is closed."""
+        if self.dialog is not None:
+            self.dialog.close()
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.finished.connect(self._forget_dialog)
+        self.dialog = dialog
+        dialog.open()
+
+    def _forget_dialog(self) -> None:
+        self.dialog = None
+
+    def _fit_screen(self, width: int, height: int) -> None:
+        """Take this size, or the screen's: at 200 % that is half of its pixels."""
+        available = self.screen().availableGeometry()
+        self.resize(min(width, available.width()), min(height, available.height()))
+
+    def _stage(self) -> QWidget:
+        stage = QWidget()
+        column = QVBoxLayout(stage)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP)
+        column.addWidget(self.view, 1)
+        column.addWidget(self.transport)
+        return stage
+
+    def _root(self) -> QWidget:
+        root = QWidget()
+        root.setObjectName("root")
+        column = QVBoxLayout(root)
+        column.setContentsMargins(16, 6, 16, 14)
+        column.setSpacing(GAP)
+        for widget in (self.header, self.banner):
+            column.addWidget(widget)
+        column.addWidget(self.splitters["rows"], 1)
+        return root
+
+
+def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSplitter:
+    """Return a splitter of widgets, each with its share of the space."""
+    splitter = QSplitter(orientation)
+    splitter.setHandleWidth(GAP)
+    splitter.setChildrenCollapsible(False)
+    for index, (widget, share) in enumerate(parts):
+        splitter.addWidget(widget)
+        splitter.setStretchFactor(index, share)
+    if all(share for _, share in parts):
+        splitter.setSizes([1000 * share for _, share in parts])  # in proportion
+    return splitter
+
+
+class SessionDisplay:
+    """Shows the newest of everything that the player's session has.
 
     Parameters
     ----------
     window
-        Where.
+        The parts that show it.
     player
-        Of what; whoever gives it another session calls `begin`.
+        Has the session; call `begin` when it has another.
     on_opened
-        Called when the session's source could be opened.
+        Called when the session's source is open.
     """
 
     def __init__(self, window: WindowLayout, player: Player, on_opened: Callable[[], None]) -> None:
@@ -62,23 +183,23 @@ class Presenter:
         self._window.banner.hide()
         self._window.header.show_names(session.name)
         self._window.setWindowTitle(f"{session.name} – livesnn")
-        self._window.view.show_words(OPENING, session.name)  # no longer what was played before
+        self._window.view.show_words(OPENING, session.name)  # not what was played before
         self._follow_state(session)
 
     def end(self, timeout_s: float = 2.0) -> None:
-        """Leave no thread behind, waiting at most so long for it."""
+        """End the thread that reads event rates, waiting at most so long for it."""
         if self._profile_reader is not None:
             self._profile_reader.close(timeout_s)
             self._profile_reader = None
 
     def poll(self) -> None:
-        """Show the newest of everything, or nothing."""
+        """Show the newest of everything."""
         session = self._session
         if session is None:
             return
         self._follow_state(session)
         picture = session.pictures.take()
-        if picture is not None and picture.jumps == session.control.jumps:  # not from before the last one
+        if picture is not None and picture.jumps == session.control.jumps:  # none from before the last jump
             self._player.t_us = picture.t_us
             self._window.view.show_picture(picture.rgb, picture.arrived_s)
             self._window.transport.show_position(picture.t_us / 1e6)
@@ -92,7 +213,7 @@ class Presenter:
         self._follow_answers(session, read=read)
 
     def _forget(self) -> None:
-        """Know nothing of the source any more."""
+        """Forget everything about the last source."""
         self.end(PATIENCE_S)
         self._show_latency = ShowLatency()
         self._state: ShownState = "empty"
@@ -122,7 +243,7 @@ class Presenter:
             line.set_profile(profile)
 
     def _follow_answers(self, session: Session, *, read: bool) -> None:
-        """Show the newest answer, but none from before a reset that a person has asked for."""
+        """Show the newest answer, but none from before a person's last reset."""
         self._answer = session.answers.take() or self._answer
         if session.control.resets != self._resets:
             self._resets = session.control.resets
@@ -181,18 +302,18 @@ class Presenter:
         first, self._lost = not self._lost, lost
         banner = self._window.banner
         being_read = banner.kind == "waiting" and not banner.isHidden()
-        if lost and (first or being_read):  # else it was closed, or something else is being read
+        if lost and (first or being_read):  # else it was closed, or another message is being read
             banner.show_waiting(lost)
         elif banner.kind == "waiting":
             banner.hide()
 
     def _show_opened(self, opened: Opened) -> None:
         window, card = self._window, opened.model.card
-        known = f"this model knows: {', '.join(style.readable(name) for name in card.classes)}"
+        known = f"recognises {', '.join(style.readable(name) for name in card.classes)}"
         name = next((title for demo, title in DEMOS.items() if opened.name.startswith(demo)), opened.name)
         model = Path(self._player.model).resolve().name
         window.header.show_names(
-            name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name}; {known}"
+            name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name} {known}"
         )
         window.setWindowTitle(f"{name} – livesnn")
         duration_s = None if opened.duration_us is None else opened.duration_us / 1e6
@@ -208,14 +329,14 @@ class Presenter:
 
     def _show_failed(self, error: str, *, model: bool) -> None:
         window = self._window
-        if isinstance(self._player.source, str | Path):  # else it can't be opened again
+        if isinstance(self._player.source, str | Path):  # others can't be opened again
             window.banner.show_error(error, "Try again", self._try_again)
         else:
             window.banner.show_error(error)
         if window.view.has_picture:
             return
         if model:
-            window.view.show_words("The model can't be used", OTHER_MODEL)
+            window.view.show_words("This model can't be used", OTHER_MODEL)
         else:
             window.view.show_words("Nothing to show", NEXT, ways=True)
 

@@ -1,13 +1,24 @@
-"""Small parts the cards are built of, from plain values. Not here: the cards, where the values come from."""
+"""What the window's parts and dialogs are built of: labels, cards, painted parts, the dialog with a heading."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QHelpEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QComboBox, QFrame, QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFrame,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QToolTip,
+    QVBoxLayout,
+    QWidget,
+)
 
-from livesnn.app.look import icons, style
-from livesnn.app.look.style import Tone
+from livesnn.app import style
+from livesnn.app.style import Tone
 
 NOTHING = "–"
 NOTHING_YET = "Nothing yet"
@@ -16,7 +27,7 @@ RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 def label(text: str, font: QFont, tone: Tone = "text", *, wrap: bool = False) -> QLabel:
-    """Return a label in a font of style.py, and in a colour of the theme in use, whichever that is."""
+    """Return a label in a font of style.py, whose colour follows the theme."""
     widget = QLabel(text)
     widget.setFont(font)
     widget.setWordWrap(wrap)
@@ -25,7 +36,7 @@ def label(text: str, font: QFont, tone: Tone = "text", *, wrap: bool = False) ->
 
 
 def dot() -> QLabel:
-    """Return a dot, whose colour is its tone."""
+    """Return a dot in the colour of its tone."""
     widget = QLabel()
     widget.setObjectName("dot")
     widget.setFixedSize(10, 10)
@@ -33,10 +44,10 @@ def dot() -> QLabel:
 
 
 class Painted(QWidget):
-    """A part of a card that is painted by hand, in `paint`; its tooltip depends on the place.
+    """A part of a card that paints itself, in `paint`; its tooltip depends on the place.
 
-    What changes ten times a second is painted, not put into a QLabel: each new text of a label makes Qt lay out the
-    whole window again. And it is opaque: else the card below is painted again each time, which takes as long.
+    What changes ten times a second is painted, because each new text of a QLabel makes Qt lay out the whole window
+    again. It is opaque, because Qt would otherwise paint the card below again each time, which takes as long.
     """
 
     def __init__(self) -> None:
@@ -44,11 +55,11 @@ class Painted(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
 
     def paint(self, painter: QPainter) -> None:
-        """Paint all of it, onto a card's own colour."""
+        """Paint all of it, on the colour of a card."""
         raise NotImplementedError
 
     def tip_at(self, place: QPointF) -> str:
-        """Return the tooltip of a place, "" for none."""
+        """Return the tooltip of a place; "": there is none."""
         return self.toolTip()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
@@ -77,7 +88,7 @@ class CaptionRow(Painted):
         self.setFixedHeight(18)
 
     def set_remark(self, words: str) -> None:
-        """Show a remark; it is shortened where there is no room for it."""
+        """Show a remark, shortened where it doesn't fit."""
         if words != self.remark:
             self.remark = words
             self.update()
@@ -96,7 +107,7 @@ class CaptionRow(Painted):
 
 
 class Card(QFrame):
-    """A panel: a caption with a remark, and below it, in ``column``, whatever is added."""
+    """A panel: a caption with a remark, and below it a ``column`` to add to."""
 
     def __init__(self, caption: str, *, remark: str = "", tip: str = "") -> None:
         super().__init__()
@@ -110,7 +121,7 @@ class Card(QFrame):
 
 
 class ChoiceBox(QComboBox):
-    """A drop-down list with an arrow of our own (a styled QComboBox has none); ``name`` is for screen readers."""
+    """A drop-down list with its own arrow, which a styled QComboBox lacks; ``name`` is for screen readers."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -124,11 +135,11 @@ class ChoiceBox(QComboBox):
         super().paintEvent(event)
         painter = QPainter(self)
         colour = style.SOFT if self.isEnabled() else style.FAINT
-        icons.icon("chevron", colour).paint(painter, self.width() - 28, (self.height() - 20) // 2, 20, 20)
+        style.icon("chevron", colour).paint(painter, self.width() - 28, (self.height() - 20) // 2, 20, 20)
 
 
 class ShorteningLabel(QLabel):
-    """One line of words that gives way: its middle is left out where there is no room."""
+    """One line of words; its middle is left out where it doesn't fit."""
 
     def __init__(self, font: QFont) -> None:
         super().__init__()
@@ -145,3 +156,34 @@ class ShorteningLabel(QLabel):
         painter.setPen(QColor(style.TEXT))
         shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.width())
         painter.drawText(self.rect(), LEFT, shown)
+
+
+class Dialog(QDialog):
+    """A dialog with a heading; shown with `open`, so that the window goes on playing."""
+
+    def __init__(self, title: str, parent: QWidget | None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(24, 20, 24, 20)
+        self.column.setSpacing(14)
+        self.column.addWidget(label(title, style.text_font(19, weight=QFont.Weight.DemiBold), wrap=True))
+
+    def add_buttons(self, accept: str) -> QPushButton:
+        """Add a button with these words that accepts, and one that cancels; return the first."""
+        box = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        button = box.addButton(accept, QDialogButtonBox.ButtonRole.AcceptRole)
+        button.setObjectName("primary")
+        box.accepted.connect(self.accept)
+        box.rejected.connect(self.reject)
+        self.column.addWidget(box)
+        self.cancel = box.button(QDialogButtonBox.StandardButton.Cancel)
+        self.cancel.setAutoDefault(False)  # Enter is for the other
+        button.setDefault(True)
+        return button
+
+    def add_close(self) -> None:
+        """Add a button that closes it."""
+        box = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        box.rejected.connect(self.reject)
+        self.column.addWidget(box)

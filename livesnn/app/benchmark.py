@@ -1,6 +1,6 @@
-"""The window, measured while events come at a given rate: a process of its own, for `livesnn bench sustained`.
+"""Measures the window while events come at a given rate: the process that `livesnn bench sustained` starts.
 
-python -m livesnn.app.measured ORDER.json REPORT.json. Not here: at which rates (bench/sustained.py).
+python -m livesnn.app.benchmark ORDER.json REPORT.json
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from livesnn.app.run import make_application
-from livesnn.app.screen import check_screen
-from livesnn.app.settings import Settings
+from livesnn.app.application import check_screen, make_application
+from livesnn.app.settings import SettingsFile
 from livesnn.errors import LivesnnError
 from livesnn.events.memory_source import MemorySource
 from livesnn.events.packet import Resolution
@@ -32,13 +31,13 @@ POLL_MS = 5
 def measure_window(order: Order) -> Measured:
     """Show the window until it has been measured.
 
-    Raises LivesnnError when there is no screen, the model can't be loaded, or nothing was shown.
+    Raises LivesnnError if there is no screen, the model can't be loaded, or nothing was shown.
     """
     check_screen()
     cores = _use_cores(order.cores)
     from livesnn.app.main_window import MainWindow  # not before: without Qt's libraries it can't be imported
 
-    settings = Settings()
+    settings = SettingsFile()
     application = make_application(settings)
     events, resolution = np.load(order.events), Resolution(*order.resolution)
     source = MemorySource(events, resolution, duration_us=order.duration_us, repeated=True)
@@ -57,7 +56,7 @@ def measure_window(order: Order) -> Measured:
 
 
 def _use_cores(number: int) -> int | None:
-    """Run on so many processors at most, and return on how many; None where that can't be told."""
+    """Use at most so many processors; return how many are used, None if that isn't known."""
     if sys.platform != "linux":
         return None
     usable = sorted(os.sched_getaffinity(0))[:number]
@@ -66,7 +65,7 @@ def _use_cores(number: int) -> int | None:
 
 
 def _look_and_close(window: MainWindow, source: MemorySource, order: Order, looks: list[Look]) -> None:
-    """Leave a look after the warm-up, which begins with the first picture, and one at the end; then close."""
+    """Append a look after the warm-up, which begins with the first picture, and one at the end; then close."""
     from PySide6.QtCore import QTimer
 
     def look() -> None:
@@ -93,7 +92,7 @@ def _look_and_close(window: MainWindow, source: MemorySource, order: Order, look
 
 
 def main(order_file: str, report_file: str) -> None:
-    """Measure what is ordered in a JSON file, and leave the report in another: `Measured`, or {"error": why}."""
+    """Measure what a JSON file orders, and write the report to another: `Measured`, or {"error": why}."""
     order = msgspec.json.decode(Path(order_file).read_bytes(), type=Order)
     try:
         report: object = measure_window(order)
