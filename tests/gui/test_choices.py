@@ -37,8 +37,7 @@ from livesnn.infer.model import read_card, shipped_models
 from livesnn.paths import models_dir
 from livesnn.threads import Latest
 from tests.fake_camera import device
-
-from .synthetic import CARD, livesnn_threads, moving_bar, write_model, write_recording
+from tests.synthetic import CARD, livesnn_threads, moving_bar, write_model, write_recording
 
 MakeWindow = Callable[..., MainWindow]
 

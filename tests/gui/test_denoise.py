@@ -1,12 +1,10 @@
-"""Noise filtered in the window: a key switches it, the numbers show it, recordings stay raw, a seek begins afresh."""
+"""Noise filtered in the window: a key switches it, the numbers show it."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
@@ -15,26 +13,11 @@ from livesnn.app.settings import SettingsFile
 from livesnn.app.widgets.basics import NOTHING
 from livesnn.app.widgets.numbers import NumbersPanel
 from livesnn.events.denoise import DenoiseCounts
-from livesnn.events.packet import Events, EventSource, SourceCounters
-from livesnn.events.recording import open_recording
 from livesnn.infer.decide import Percentiles
-from livesnn.session.session import Session
-from livesnn.session.statistics import Counts, RollingStatistics, Statistics
-from livesnn.session.values import Choices
-
-from .synthetic import SENSOR, moving_bar, wait_until, write_recording
+from livesnn.session.statistics import Statistics
+from tests.synthetic import noisy_bar, write_recording
 
 MakeWindow = Callable[..., MainWindow]
-
-
-def noisy_bar(duration_us: int) -> Events:
-    """Return a bar that crosses once, and half as many events of noise."""
-    bar = moving_bar(duration_us)
-    rng = np.random.default_rng(4)
-    noise = bar.copy()
-    noise["x"], noise["y"] = rng.integers(0, 34, (2, bar.size))
-    events = np.concatenate([bar, noise[::2]])
-    return events[np.argsort(events["t"], kind="stable")]
 
 
 @pytest.fixture(scope="module")
@@ -145,75 +128,3 @@ def test_what_was_dropped_as_noise_is_said_with_its_reasons(qtbot: QtBot) -> Non
         "300 (30.0 %) isolated, 20 (2.0 %) too soon after another, 10 (1.0 %) of hot"
         in panel.table.explained("kept")
     )
-
-
-def test_the_rate_after_the_filters_is_of_the_same_two_seconds() -> None:
-    rolling = RollingStatistics()
-    for packet in range(400):
-        rolling.add_packet(50, 10_000 * packet, n_kept=10)
-    found = rolling.snapshot(Counts(), now_s=0.0)
-    assert (found.events_per_s, found.kept_per_s) == (pytest.approx(5000.0), pytest.approx(1000.0))
-
-
-# A session
-
-
-class LiveBar(EventSource):
-    """Once told to go, a noisy bar of a second in packets of 10 ms, then nothing; two events were out of order."""
-
-    resolution = SENSOR
-    live = True
-
-    def __init__(self) -> None:
-        self.counters = SourceCounters(out_of_order=2)
-        self.go, self.closed = threading.Event(), threading.Event()
-        self.given = False
-
-    def __iter__(self) -> Iterator[Events]:
-        self.go.wait()
-        for packet in np.array_split(noisy_bar(1_000_000), 100):
-            self.counters.events += packet.size
-            yield packet
-        self.given = True
-        self.closed.wait()
-
-    def close(self) -> None:
-        self.go.set()
-        self.closed.set()
-
-
-def test_every_event_of_a_live_source_is_taken_dropped_or_noise_and_its_tape_has_them_all(
-    model_folder: Path, tmp_path: Path
-) -> None:
-    source = LiveBar()
-    session = Session(source, model_folder, choices=Choices(denoise=True, speed=1.0))
-    session.start()
-    wait_until(lambda: session.opened)
-    tape = session.control.record(tmp_path / "raw.aedat4")
-    assert tape is not None
-    source.go.set()
-    wait_until(lambda: source.given)
-    assert session.stop()
-    assert tape.close()
-    counts = session.statistics
-    assert counts.noise.dropped > 0.1 * source.counters.events
-    lost = counts.dropped + counts.skipped + counts.unread
-    assert counts.events + lost + counts.noise.dropped == source.counters.events
-    assert counts.out_of_order == 2
-    with open_recording(tmp_path / "raw.aedat4") as raw:
-        recorded = sum(packet.size for packet in raw)
-    assert recorded == tape.recorded.events == source.counters.events
-
-
-def test_a_seek_forgets_what_was_active_and_every_pass_is_counted(model_folder: Path, noisy: Path) -> None:
-    session = Session(noisy, model_folder, choices=Choices(denoise=True, speed=float("inf")))
-    session.start()
-    wait_until(lambda: session.control.state == "ended")
-    first = session.statistics.noise
-    assert first.events == noisy_bar(20_000_000).size
-    session.control.seek(0)
-    wait_until(lambda: session.statistics.noise.events == 2 * first.events)
-    wait_until(lambda: session.control.state == "ended")
-    assert session.stop()
-    second = session.statistics.noise
-    assert second.isolated == 2 * first.isolated

@@ -49,7 +49,7 @@ def test_a_disk_that_fills_up_ends_the_recording_with_a_banner_and_a_good_file(
         )
         assert f"{tape.recorded.events:,} events until then are in {disk / 'a.aedat4'}" in words
         with open_recording(disk / "a.aedat4") as recording:
-            assert sum(packet.size for packet in recording) == tape.recorded.events > 100_000
+            assert sum(packet.events.size for packet in recording) == tape.recorded.events > 100_000
             assert recording.warnings == []
         assert str(disk / "a.aedat4") in window.settings.now.recent
         window.banner.hide()
@@ -79,5 +79,5 @@ def test_a_disk_that_stands_still_does_not_hold_up_the_picture(
             assert not tape.finished
         stop(qtbot, window)
         with open_recording(disk / "a.aedat4") as recording:
-            assert sum(packet.size for packet in recording) == tape.recorded.events
+            assert sum(packet.events.size for packet in recording) == tape.recorded.events
         assert tape.recorded.dropped == 0  # 256 MB may wait

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from pytestqt.qtbot import QtBot
@@ -11,10 +11,10 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.application import Watchdog
 from livesnn.app.main_window import MainWindow
 from livesnn.errors import SourceError
-from livesnn.events.cameras.reconnecting import Connection, Live, SourceLost
-from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
-
-from .synthetic import SENSOR, livesnn_threads, moving_bar
+from livesnn.events.cameras.reconnecting import Connection, ReconnectingSource, SourceLost
+from livesnn.events.packet import Events, Resolution, SourceCounters
+from tests.fake_source import FakeSource
+from tests.synthetic import SENSOR, livesnn_threads, moving_bar
 
 MakeWindow = Callable[..., MainWindow]
 PACKET_US = 10_000
@@ -40,21 +40,20 @@ class Plug:
 class _Connection:
     name = "camera PLUG"
     resolution: Resolution = SENSOR
-    now_us = None
 
     def __init__(self, plug: Plug) -> None:
         self._plug = plug
         self._pace = threading.Event()
         self.counters = SourceCounters()
 
-    def read(self, timeout_s: float) -> Events | None:
+    def read(self, timeout_s: float) -> tuple[Events, int | None]:
         self._pace.wait(PACKET_US / 1e6)
         if not self._plug.plugged.is_set():
             raise SourceLost(f"{self.name} was unplugged: plug it in again")
         number, self._plug.given = self._plug.given, self._plug.given + 1
         packet = self._plug.packets[number % len(self._plug.packets)].copy()
         packet["t"] += 1_000_000 * (number // len(self._plug.packets))
-        return packet
+        return packet, None
 
     def close(self) -> None:
         self._pace.set()
@@ -62,7 +61,7 @@ class _Connection:
 
 def stream(qtbot: QtBot, window: MainWindow) -> Plug:
     plug = Plug()
-    window.open(Live(plug.connect, retry_s=0.05))
+    window.open(ReconnectingSource(plug.connect, retry_s=0.05))
     qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
     return plug
 
@@ -127,49 +126,36 @@ def test_another_source_is_opened_while_one_is_waited_for(qtbot: QtBot, make_win
     assert livesnn_threads().count("livesnn-pipeline") == 1
 
 
-class Hanging(EventSource):
-    """A driver that never comes back."""
-
-    resolution: Resolution = SENSOR
-    counters = SourceCounters()
-
-    def __init__(self) -> None:
-        self.hangs, self.released = threading.Event(), threading.Event()
-
-    def __iter__(self) -> Iterator[Events]:
-        yield moving_bar(20_000)
-        self.hangs.set()
-        self.released.wait()
-
-    def close(self) -> None:
-        pass
+def hanging() -> FakeSource:
+    """Return a source whose driver never comes back after the first packet, even when it is closed."""
+    return FakeSource([moving_bar(20_000)], then="wait", deaf=True)
 
 
 def test_a_source_that_hangs_does_not_keep_a_person_from_another(
     qtbot: QtBot, make_window: MakeWindow
 ) -> None:
-    window, hanging = make_window(), Hanging()
-    window.open(hanging)
+    window, source = make_window(), hanging()
+    window.open(source)
     qtbot.waitUntil(lambda: window.view.shown > 0, timeout=20_000)
     watchdog = Watchdog(window)
     stream(qtbot, window)
     assert watchdog.blocked_ms_max < 1000
-    hanging.released.set()
+    source.release()
 
 
 def test_beside_a_session_that_hangs_the_next_one_has_a_model_of_its_own(
     qtbot: QtBot, make_window: MakeWindow
 ) -> None:
-    window, hanging = make_window(), Hanging()
-    window.open(hanging)
-    qtbot.waitUntil(lambda: window.player.opened is not None and hanging.hangs.is_set(), timeout=20_000)
+    window, source = make_window(), hanging()
+    window.open(source)
+    qtbot.waitUntil(lambda: window.player.opened is not None and source.exhausted.is_set(), timeout=20_000)
     first = window.player.opened
     stream(qtbot, window)
     second = window.player.opened
     assert first is not None
     assert second is not None
     assert second.model is not first.model
-    hanging.released.set()
+    source.release()
     stream(qtbot, window)  # nothing hangs by now
     qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
     assert window.player.opened is not None

@@ -19,8 +19,8 @@ from livesnn.app.settings import SettingsFile
 from livesnn.events.labels import read_labels
 from livesnn.events.packet import Events
 from livesnn.events.recording import open_recording
+from tests.synthetic import SENSOR
 
-from .synthetic import SENSOR
 from .test_live_window import PACKET_US, Plug, stream
 
 MakeWindow = Callable[..., MainWindow]
@@ -51,7 +51,7 @@ def wait_for_banner(qtbot: QtBot, window: MainWindow, words: str) -> None:
 
 def read(path: Path) -> Events:
     with open_recording(path) as recording:
-        packets = [packet for packet in recording if packet.size]
+        packets = [packet.events for packet in recording]
         assert recording.warnings == []  # it has its table: it was finished
         assert recording.resolution == SENSOR
     return np.concatenate(packets)
@@ -262,7 +262,7 @@ def test_another_model_or_orientation_does_not_end_the_recording(
     qtbot.waitUntil(lambda: tape.recorded.events > before + 2000, timeout=20_000)
     stop(qtbot, window)
     with open_recording(tmp_path / "a.aedat4") as written:
-        times = np.concatenate([packet["t"] for packet in written])
+        times = np.concatenate([packet.events["t"] for packet in written])
     assert times.size == tape.recorded.events
     assert (np.diff(times) >= 0).all()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -19,7 +19,7 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
 from livesnn.errors import FormatError, ModelError
 from livesnn.events.labels import Label, keep_labels, labels_file
-from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import Resolution
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import frames
 from livesnn.infer.model import load_model
@@ -27,8 +27,8 @@ from livesnn.infer.run import run
 from livesnn.infer.switching_engine import PREPARING, AutoModel
 from livesnn.paths import recordings_dir
 from livesnn.session.values import Picture
-
-from .synthetic import SENSOR, livesnn_threads, moving_bar, write_long_recording, write_recording
+from tests.fake_source import FakeSource
+from tests.synthetic import livesnn_threads, moving_bar, write_long_recording, write_recording
 
 # Qt's offscreen platform says so of every window with a least size.
 
@@ -331,26 +331,12 @@ def test_a_missing_model_is_a_banner(qtbot: QtBot, make_window: MakeWindow, reco
     assert words(window) == ("This model can't be used", "Choose another model with Ctrl+M")
 
 
-class Failing(EventSource):
-    """A source that breaks after three packets."""
-
-    resolution = SENSOR
-    counters = SourceCounters()
-
-    def __iter__(self) -> Iterator[Events]:
-        bar = moving_bar(100_000)
-        yield from np.array_split(bar, 3)
-        raise FormatError("here: the file ends in the middle of a packet: copy it again")
-
-    def close(self) -> None:
-        pass
-
-
 def test_an_error_in_the_middle_leaves_the_picture_and_shows_the_message(
     qtbot: QtBot, make_window: MakeWindow
 ) -> None:
     window = make_window()
-    window.open(Failing())
+    error = FormatError("here: the file ends in the middle of a packet: copy it again")
+    window.open(FakeSource(np.array_split(moving_bar(100_000), 3), then=error))
     qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
     window.poll()
     assert "middle of a packet" in window.banner.message.text()

@@ -5,28 +5,26 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import livesnn
 from livesnn.errors import SourceError
-from livesnn.events.cameras.reconnecting import Live, SourceLost
+from livesnn.events.cameras.reconnecting import ReconnectingSource, SourceLost
 from livesnn.events.filters import Orientation
-from livesnn.events.packet import Events, EventSource, SourceCounters
-from livesnn.events.recording import open_recording
-from livesnn.events.slicer import frames
+from livesnn.events.packet import NO_EVENTS, Events, Resolution, SourceCounters
 from livesnn.infer.model import load_model
-from livesnn.infer.run import Result, run
-from livesnn.session import session as session_module
-from livesnn.session.playback import Mounting, Playback
-from livesnn.session.session import Session, SourceLike
+from livesnn.infer.run import Result
+from livesnn.session.session import Session
+from livesnn.session.sustained import Timed
 from livesnn.session.values import Answer, Choices, Picture
 from livesnn.session.view import PALETTES, ViewSpec
-
-from .synthetic import (
+from tests.fake_source import FakeSource, endless
+from tests.synthetic import (
     CARD,
     PATIENCE_S,
     SENSOR,
@@ -37,31 +35,7 @@ from .synthetic import (
 )
 
 START_US = 5_000_000  # of moving_bar
-UPRIGHT = Orientation()
 FRAME_US = 10_000
-
-
-@pytest.fixture
-def play(model_folder: Path) -> Iterator[Callable[..., Session]]:
-    """Return a function that starts a session, which is stopped after the test."""
-    sessions: list[Session] = []
-
-    def start(
-        source: SourceLike,
-        *,
-        kind: type[Session] = Session,
-        orientation: Orientation = UPRIGHT,
-        **choices: object,
-    ) -> Session:
-        chosen = Choices(**choices)  # type: ignore[arg-type]
-        session = kind(source, model_folder, choices=chosen, mounting=Mounting(orientation))
-        sessions.append(session)
-        session.start()
-        return session
-
-    yield start
-    for session in sessions:
-        assert session.stop()
 
 
 class Newest:
@@ -105,10 +79,7 @@ def look_on() -> None:
 
 
 def results_of(recording: Path, model_folder: Path) -> list[Result]:
-    source, model = open_recording(recording), load_model(model_folder)
-    results = list(run(frames(source, model.card.input.slice, model.card.input), model))
-    source.close()
-    return results
+    return list(livesnn.run(recording, load_model(model_folder)))
 
 
 @pytest.mark.parametrize("n_frames", [1, 3])
@@ -358,67 +329,34 @@ def test_a_source_that_cannot_be_opened_is_one_line(play: Callable[..., Session]
     assert not session.model_failed
 
 
-class Camera(EventSource):
-    """A live source of a moving bar without end, 10 ms a packet, each as soon as it is asked for after `give`."""
-
-    resolution = SENSOR
-
-    def __init__(self) -> None:
-        self.counters = SourceCounters()
-        self.wanted = threading.Semaphore(0)
-        self.closed = False
-
-    def give(self, packets: int) -> None:
-        self.wanted.release(packets)
-
-    def __iter__(self) -> Iterator[Events]:
-        bar = moving_bar(1_000_000, start_us=0)
-        cuts = np.searchsorted(bar["t"], np.arange(FRAME_US, 1_000_000, FRAME_US))
-        for second in range(1 << 40):
-            for part in np.split(bar, cuts):
-                while not self.wanted.acquire(timeout=0.02):
-                    yield part[:0]
-                if self.closed:
-                    return
-                packet = part.copy()
-                packet["t"] += second * 1_000_000
-                self.counters.events += packet.size
-                yield packet
-
-    def close(self) -> None:
-        self.closed = True
-        self.wanted.release()
-
-
-class Deaf(Camera):
-    """One whose reading is not ended by closing it, as a driver may be."""
-
-    def close(self) -> None:
-        pass
+def camera(*, deaf: bool = False) -> FakeSource:
+    """Return a live source of a moving bar without end, 10 ms a packet, each as soon as it is wanted."""
+    bar = moving_bar(1_000_000, start_us=0)
+    return FakeSource(endless(bar, 1_000_000, FRAME_US), on_demand=True, deaf=deaf)
 
 
 def test_a_camera_is_let_go_where_the_model_cannot_be_used(tmp_path: Path) -> None:
-    camera = Camera()
-    session = Session(camera, tmp_path / "no-such-model")
+    source = camera()
+    session = Session(source, tmp_path / "no-such-model")
     session.start()
     wait_until(lambda: session.control.state == "failed")
     assert session.model_failed
-    assert camera.closed
+    assert source.closed.is_set()
     assert session.stop()
 
 
-def is_counted(session: Session, camera: Camera) -> bool:
+def is_counted(session: Session, source: FakeSource) -> bool:
     counts = session.statistics
     total = counts.events + counts.dropped + counts.skipped + counts.unread
-    return total == camera.counters.events and not counts.unread
+    return total == source.counters.events and not counts.unread
 
 
 def test_a_paused_camera_is_left_even_if_closing_it_does_not_end_its_reading(
     play: Callable[..., Session],
 ) -> None:
-    camera = Deaf()
-    session = play(camera)
-    camera.give(25)
+    source = camera(deaf=True)
+    session = play(source)
+    source.give(25)
     Newest(session).wait_for_answer(lambda answer: answer.result.carried == 24)
     session.control.toggle()
     assert session.stop()
@@ -428,21 +366,21 @@ def test_a_paused_camera_is_left_even_if_closing_it_does_not_end_its_reading(
 def test_a_paused_camera_freezes_and_what_comes_is_thrown_away_and_counted_apart(
     play: Callable[..., Session],
 ) -> None:
-    camera = Camera()
-    session = play(camera)
+    source = camera()
+    session = play(source)
     newest = Newest(session)
-    camera.give(25)
+    source.give(25)
     newest.wait_for_answer(lambda answer: answer.result.carried == 24)
     session.control.toggle()
     picture, answer, before = newest.picture, newest.answer, session.statistics
-    camera.give(30)
-    wait_until(lambda: is_counted(session, camera) and session.statistics.skipped > before.skipped)
+    source.give(30)
+    wait_until(lambda: is_counted(session, source) and session.statistics.skipped > before.skipped)
     wait_until(lambda: session.statistics.skipped >= 30 * 200)
     assert newest.picture is picture
     assert newest.answer is answer
     assert session.statistics.events == before.events
     session.control.toggle()
-    camera.give(12)
+    source.give(12)
     after = newest.wait_for_answer(lambda answer: answer.reset_by != "")
     assert after.reset_by == "pausing"
     assert after.result.carried <= 11
@@ -450,18 +388,18 @@ def test_a_paused_camera_freezes_and_what_comes_is_thrown_away_and_counted_apart
     session.stop()
     counts = session.statistics
     assert counts.dropped == 0
-    assert counts.events + counts.skipped + counts.unread == camera.counters.events
+    assert counts.events + counts.skipped + counts.unread == source.counters.events
 
 
 def test_the_shortest_pause_of_a_camera_resets_the_state(play: Callable[..., Session]) -> None:
-    camera = Camera()
-    session = play(camera)
+    source = camera()
+    session = play(source)
     newest = Newest(session)
-    camera.give(15)
+    source.give(15)
     newest.wait_for_answer(lambda answer: answer.result.carried == 14)
     session.control.toggle()
     session.control.toggle()
-    camera.give(15)
+    source.give(15)
     answer = newest.wait_for_answer(lambda answer: answer.reset_by == "pausing")
     assert answer.result.carried < 15
 
@@ -471,7 +409,6 @@ class Wire:
 
     name = "camera 7"
     resolution = SENSOR
-    now_us = None
 
     def __init__(self, *, lost: bool, start_us: int) -> None:
         self.counters = SourceCounters()
@@ -480,15 +417,15 @@ class Wire:
         bar = moving_bar(200_000, start_us=start_us)
         self._packets = iter(np.array_split(bar, 20))
 
-    def read(self, timeout_s: float) -> Events | None:
+    def read(self, timeout_s: float) -> tuple[Events, int | None]:
         packet = next(self._packets, None)
         if packet is not None:
             self.counters.events += packet.size
-            return packet
+            return packet, None
         if self._lost:
             raise SourceLost("camera 7 was unplugged: plug it in again")
         self.closed.wait(timeout_s)
-        return None
+        return NO_EVENTS, None
 
     def close(self) -> None:
         self.closed.set()
@@ -503,7 +440,7 @@ def test_a_lost_camera_is_waited_for_and_goes_on_with_the_state_reset(play: Call
             return wires.pop(0)
         raise SourceError("camera 7 isn't there: plug it in")
 
-    session = play(Live(connect, retry_s=0.01))
+    session = play(ReconnectingSource(connect, retry_s=0.01))
     newest = Newest(session)
     wait_until(lambda: session.control.state == "waiting")
     assert session.control.lost.startswith("camera 7 was unplugged: plug it in again")
@@ -520,7 +457,7 @@ def test_a_camera_can_be_paused_while_it_is_lost(play: Callable[..., Session]) -
     def connect() -> Wire:
         return Wire(lost=True, start_us=0)
 
-    session = play(Live(connect, retry_s=PATIENCE_S))
+    session = play(ReconnectingSource(connect, retry_s=PATIENCE_S))
     wait_until(lambda: session.control.state == "waiting")
     session.control.toggle()
     assert session.control.state == "paused"
@@ -530,10 +467,10 @@ def test_a_camera_can_be_paused_while_it_is_lost(play: Callable[..., Session]) -
 
 
 def test_in_a_quiet_scene_the_picture_fades(play: Callable[..., Session]) -> None:
-    camera = Camera()
-    session = play(camera)
+    source = camera()
+    session = play(source)
     newest = Newest(session)
-    camera.give(3)
+    source.give(3)
     wait_until(lambda: newest.picture is not None)
     dark = np.array(PALETTES[ViewSpec().palette].background, np.uint8)
     wait_until(lambda: newest.picture is not None and (newest.picture.rgb == dark).all())
@@ -541,22 +478,13 @@ def test_in_a_quiet_scene_the_picture_fades(play: Callable[..., Session]) -> Non
     assert newest.picture.arrived_s == 0
 
 
-class Late(Camera):
-    """One whose times start anywhere, and go back once; then it ends."""
-
-    def __iter__(self) -> Iterator[Events]:
-        for start_us in (10_000_000, 2_000_000):
-            for packet in np.array_split(moving_bar(150_000, start_us=start_us), 15):
-                while not self.wanted.acquire(timeout=0.02):
-                    yield packet[:0]
-                if self.closed:
-                    return
-                self.counters.events += packet.size
-                yield packet
-
-
 def test_times_of_a_live_source_count_from_its_first_event(play: Callable[..., Session]) -> None:
-    late = Late()
+    packets = [
+        packet
+        for start_us in (10_000_000, 2_000_000)  # they start anywhere, and go back once
+        for packet in np.array_split(moving_bar(150_000, start_us=start_us), 15)
+    ]
+    late = FakeSource(packets, on_demand=True)
     session = play(late)
     for _ in range(30):  # one after another, so that none waits too long
         before = late.counters.events
@@ -572,26 +500,32 @@ def test_times_of_a_live_source_count_from_its_first_event(play: Callable[..., S
     assert picture.t_us == pytest.approx(150_000, abs=5000)
 
 
+class SlowToOpen(FakeSource):
+    """A source that doesn't say how large it is until ``opens`` is set."""
+
+    opens = threading.Event()
+
+    @property
+    def resolution(self) -> Resolution:
+        assert self.opens.wait(PATIENCE_S)
+        return SENSOR
+
+    @resolution.setter
+    def resolution(self, resolution: Resolution) -> None:
+        pass
+
+
 def test_a_source_that_opens_after_it_was_left_does_not_step_a_model_that_others_use_by_then(
-    monkeypatch: pytest.MonkeyPatch, model_folder: Path
+    model_folder: Path,
 ) -> None:
-    opens, model, opening = threading.Event(), load_model(model_folder, "onnx"), session_module.open_playback
-
-    def open_late(*args: object) -> Playback:
-        assert opens.wait(PATIENCE_S)
-        return opening(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(session_module, "open_playback", open_late)
-    stepped: list[object] = []
-    monkeypatch.setattr(type(model), "step", lambda *args: stepped.append(args))
-    camera = Camera()
-    session = Session(camera, model)
+    model, source = Timed(load_model(model_folder, "onnx")), SlowToOpen()
+    session = Session(source, model)
     session.start()
     assert not session.stop(0.05)
-    opens.set()
+    source.opens.set()
     assert session.stop()
-    assert (stepped, session.error, session.opened) == ([], None, None)
-    assert camera.closed
+    assert (model.engines.total(), session.error, session.opened) == (0, None, None)
+    assert source.closed.is_set()
 
 
 def test_an_opening_that_takes_long_tells_how_far_it_is_and_ends_when_it_is_stopped(
