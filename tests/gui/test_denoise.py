@@ -119,12 +119,12 @@ def test_the_rows_of_the_numbers_come_and_go(qtbot: QtBot) -> None:
         "synops",
         "dropped",
         "skipped",
-        "put_right",
+        "repaired",
     ]
-    assert panel.texts["put_right"] == "4"
-    assert "3 out of order" in panel.table.explained("put_right")
+    assert panel.texts["repaired"] == "4"
+    assert "3 out of order" in panel.table.explained("repaired")
     panel.show_statistics(Statistics(), Percentiles())
-    assert "put_right" not in panel.table.rates
+    assert "repaired" not in panel.table.rates
 
 
 def test_a_light_that_flickers_is_told_of_and_a_flash_now_and_then_is_not(qtbot: QtBot) -> None:
