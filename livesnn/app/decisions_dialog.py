@@ -26,7 +26,7 @@ from livesnn.infer.decide import HYSTERESIS, Decider
 THRESHOLD_HINT = "A class is named once its probability reaches this. Until then the window says “Not sure”."
 HYSTERESIS_HINT = (
     "A named class stands until its probability falls below this, or another class reaches the threshold. "
-    f"Until you set it, it is {100 * HYSTERESIS:g} % of the class's threshold."
+    f"Until you set it, it is {100 * HYSTERESIS:g}\u00a0% of the class's threshold."
 )
 SMOOTHING_HINT = (
     "The share of the previous frame's probabilities in this frame's: decisions are steadier, but later."

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from livesnn.app.decisions import DecisionsDialog
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QActionGroup, QKeySequence
 from PySide6.QtTest import QSignalSpy
@@ -21,6 +20,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.__main__ import main
 from livesnn.app import source_dialogs as source_chooser
+from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.main_window import MainWindow
 from livesnn.app.menus import ENTRIES, AboutDialog, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog, card_rows, move_to_trash
@@ -271,7 +271,7 @@ def test_without_a_camera_the_dialog_says_what_to_do(qtbot: QtBot) -> None:
     dialog = CameraDialog()
     qtbot.addWidget(dialog)
     dialog.show()
-    qtbot.waitUntil(lambda: "Plug it in" in dialog.note.text() or dialog.cameras.count() > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: "Plug one in" in dialog.note.text() or dialog.cameras.count() > 0, timeout=20_000)
     dialog.close()
 
 
@@ -506,7 +506,7 @@ def test_the_card_is_told_in_words() -> None:
     )
     told = dict(card_rows(card))
     assert told["2 classes"] == "Arm roll, Air drums"
-    assert told["Accuracy"].startswith("96.3% with the state reset at each clip, 97.0% with it carried (264")
+    assert told["Accuracy"].startswith("96.3% with the state reset at each clip, 97.0% with the state carried (264")
     assert told["Spike density"] == "9.0% of the neurons in a frame"
     assert told["Frames"] == "one every 10 ms; 10 make a window (0.10 s)"
     by_count = replace(card, input=replace(card.input, slice=SliceRule(n_events=1000)), accuracy=None)
@@ -534,7 +534,7 @@ def test_what_was_taught_here_can_be_moved_to_the_trash(
         dialog.models.setCurrentItem(item)
 
     assert Path(dialog.models.currentItem().toolTip()) == own / "used"
-    for name, why in (("used", "in use"), ("nmnist", "wasn't taught here")):
+    for name, why in (("used", "in use"), ("nmnist", "taught on this computer")):
         choose(name)
         assert not dialog.trash.isEnabled()
         assert why in dialog.trash.toolTip()

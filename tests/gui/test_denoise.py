@@ -102,12 +102,12 @@ def test_the_rows_of_the_numbers_come_and_go(qtbot: QtBot) -> None:
         "synops",
         "dropped",
         "skipped",
-        "put_right",
+        "repaired",
     ]
-    assert panel.texts["put_right"] == "4"
-    assert "3 out of order" in panel.table.explained("put_right")
+    assert panel.texts["repaired"] == "4"
+    assert "3 out of order" in panel.table.explained("repaired")
     panel.show_statistics(Statistics(), Percentiles())
-    assert "put_right" not in panel.table.rates
+    assert "repaired" not in panel.table.rates
 
 
 def test_a_light_that_flickers_is_told_of_and_a_flash_now_and_then_is_not(qtbot: QtBot) -> None:
@@ -116,7 +116,7 @@ def test_a_light_that_flickers_is_told_of_and_a_flash_now_and_then_is_not(qtbot:
     for flicker, shown in ((0.0, False), (12.34, True), (0.04, False)):
         panel.show_statistics(Statistics(light_flicker=flicker), Percentiles())
         assert ("light_flicker" in panel.table.rates) is shown
-        assert not shown or panel.texts["light_flicker"] == "12.3 a pixel"
+        assert not shown or panel.texts["light_flicker"] == "12.3 per pixel"
 
 
 def test_what_was_dropped_as_noise_is_said_with_its_reasons(qtbot: QtBot) -> None:

@@ -122,7 +122,7 @@ def test_unknown_numbers_are_dashes(qtbot: QtBot) -> None:
     panel = NumbersPanel()
     qtbot.addWidget(panel)
     known = {name for name, text in panel.texts.items() if text != "–"}
-    assert known == {"light_flicker", "dropped", "skipped", "put_right"}
+    assert known == {"light_flicker", "dropped", "skipped", "repaired"}
     panel.show_statistics(BUSY, Percentiles(9, 17, 21))
     assert "–" not in panel.texts.values()
     panel.clear(CARD)
@@ -190,7 +190,7 @@ def test_the_energy_is_said_to_be_an_estimate_and_by_what(qtbot: QtBot) -> None:
     panel.clear(CARD)
     panel.show_statistics(BUSY, Percentiles())
     explained = panel.table.explained("synops")
-    assert "Energy, an estimate" in explained
+    assert "Estimated energy" in explained
     assert "2.39 µJ" in explained
     assert energy_constants(CARD) in explained
 

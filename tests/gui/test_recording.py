@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QFileDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.recording_controls import LIVE_ALONE, RecordingDialog, progress, proposed_name
+from livesnn.app.recording_controls import LIVE_ONLY, RecordingDialog, progress, proposed_name
 from livesnn.app.settings import SettingsFile
 from livesnn.events.labels import read_labels
 from livesnn.events.packet import Events
@@ -151,7 +151,7 @@ def test_a_recording_cannot_be_recorded_and_the_action_says_why(
     qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
     action = window.commands["record"]
     assert not action.isEnabled()
-    assert action.toolTip() == LIVE_ALONE
+    assert action.toolTip() == LIVE_ONLY
     assert not window.transport.record.isVisible()
     window.recording.toggle()
     assert window.dialog is None
@@ -311,7 +311,7 @@ class Progress(NamedTuple):
     [
         (Progress(12.9, 3_400_000, 0), None, "Recording 0:12 · 3.4 MB · 0 dropped"),
         (Progress(3671, 1_234_000_000, 12_345), "wave", "Recording 61:11 · wave · 1.23 GB · 12,345 dropped"),
-        (Progress(60, 0, 0, 40_000_000), None, "Recording 1:00 · 0.0 MB · 0 dropped · room for 40.0 MB"),
+        (Progress(60, 0, 0, 40_000_000), None, "Recording 1:00 · 0.0 MB · 0 dropped · 40.0 MB free"),
     ],
 )
 def test_the_progress_is_said_in_words(of: Progress, label: str | None, words: str) -> None:
@@ -363,12 +363,12 @@ def test_more_labels_than_keys_cannot_be_kept(make_window: MakeWindow) -> None:
     window.commands["recording"].trigger()
     dialog = window.dialog
     assert isinstance(dialog, RecordingDialog)
-    keep = next(button for button in dialog.findChildren(QPushButton) if button.text() == "Keep")
+    keep = next(button for button in dialog.findChildren(QPushButton) if button.text() == "Save")
     dialog.labels.setText(",".join("abcdefghi"))
     assert keep.isEnabled()
     dialog.labels.setText(",".join("abcdefghij"))
     assert not keep.isEnabled()
-    assert dialog.hint.text() == "These are 10 labels, and there are keys for 9: leave some out."
+    assert dialog.hint.text() == "There are keys for 9 labels, but these are 10: remove some."
 
 
 # Labels

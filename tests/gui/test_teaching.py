@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import teaching
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog
-from livesnn.app.teaching import HOW, LIVE_ALONE, LOST, LOST_SINCE, NOT_THIS, TeachDialog
+from livesnn.app.teaching import HOW, LIVE_ONLY, LOST, LOST_SINCE, NOT_THIS, TeachDialog
 from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
 from livesnn.infer.model import own_models
@@ -187,4 +187,4 @@ def test_recordings_and_other_models_say_how_they_are_taught(
     qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == NOT_THIS, timeout=20_000)
     assert not window.commands["teach"].isEnabled()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == LIVE_ALONE, timeout=20_000)
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == LIVE_ONLY, timeout=20_000)

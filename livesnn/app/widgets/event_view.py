@@ -50,7 +50,7 @@ _NOTCH = 120  # Qt's unit: eighths of a degree
 _MARGIN = 1.0  # pixels of the screen around the whole picture, for its edge
 WELCOME = "What do you want to look at?"
 WELCOME_HINT = (
-    "Whatever moves in front of an event camera becomes events, and the network recognises what it is."
+    "An event camera sees whatever moves, and the network recognises it."
 )
 
 
@@ -191,7 +191,7 @@ class WaysStrip(QWidget):
 
     def __init__(self, choose: Choose) -> None:
         super().__init__()
-        self.words = label("This is a simulated person. Connect:", style.text_font(14), wrap=True)
+        self.words = label("This person is simulated. Open something else:", style.text_font(14), wrap=True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.buttons = {way.name: QPushButton(way.short) for way in WAYS}
         row = QHBoxLayout(self)
