@@ -51,8 +51,8 @@ class Frame:
     arrived_s
         `time.perf_counter()` when the packet that ended the slice arrived; 0 when unknown.
     start
-        True when the frame doesn't follow on from the one before (first frame, time jump): whoever carries a
-        state resets it.
+        True when the frame doesn't follow on from the one before (first frame, time jump). The
+        state of a network is reset then.
     light_flicker
         What was taken from each pixel's counts as a flickering light's, OFF and ON together (`without_flicker`); 0
         where the model's input keeps it.
@@ -73,7 +73,7 @@ class Slicer:
     """Cuts a stream of packets into frames, causally; how the packets were split changes nothing.
 
     Fixed Δt: slices are [t0 + k·Δt, t0 + (k+1)·Δt), t0 the time of the first event (inside the crop or not).
-    A slice ends with the first event at or after its end, or when `push` is told that the time has passed.
+    A slice ends with the first event at or after its end, or when a packet says that the time has passed.
     Silence of at most a window (``input.window``·Δt) becomes empty frames. Fixed count: a slice ends with its
     n-th event inside the crop, whose time is the frame's; events outside the crop are not counted.
 

@@ -220,8 +220,7 @@ def run(
 ) -> Iterator[Result]:
     """Yield what a network says after each frame of a source.
 
-    A recording is read as fast as possible. A live source waits for nobody: what the network can't take in time is
-    dropped. The source is closed at the end, also one that was given open.
+    A recording is read as fast as possible. Of a live source, what the network can't take in time is dropped. The source is closed at the end, also one that was given open.
 
     Parameters
     ----------
