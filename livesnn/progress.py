@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Progress = Callable[[float], None]
-"""Called again and again with the share that is done, 0 to 1; twice for work in two parts. What it raises ends the work."""
+"""Called again and again with the share that is done, 0 to 1; work in two parts counts twice. What it raises ends the
+work."""
 
 
 def untold(share: float) -> None:

@@ -110,6 +110,10 @@ class Recording(Closing):
         )
         return found
 
+    def __repr__(self) -> str:
+        size = f"{self.resolution.width}×{self.resolution.height}"
+        return f"Recording({str(self.path)!r}, {size}, {self.duration_us / 1e6:.3f} s)"
+
     @property
     def counters(self) -> SourceCounters:
         """Events yielded and repaired since the recording was opened."""

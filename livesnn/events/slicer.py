@@ -68,6 +68,10 @@ class Frame:
     light_flicker: int = 0
     epoch: int = 0
 
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.data.shape))
+        return f"Frame(t={self.t} µs, {shape}, {self.n_events:,} events{', start' * self.start})"
+
 
 class Slicer:
     """Cuts a stream of packets into frames, causally; how the packets were split changes nothing.

@@ -151,6 +151,9 @@ class ReconnectingSource(Closing):
         self.name, self.serial = opened.name, serial
         self._held = _Held(SourceCounters(), opened)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.resolution.width}×{self.resolution.height})"
+
     @property
     def counters(self) -> SourceCounters:
         """Over all connections."""
