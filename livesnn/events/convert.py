@@ -117,7 +117,7 @@ def convert(
     denoise
         Whether to leave out the noise.
     progress
-        Told how much has been read to open ``source``, where that takes reading, then how much is written.
+        Reports how much has been read, where opening ``source`` takes reading, then how much is written.
     opener
         Opens ``source``, as `open_recording`; `sources.open_events` also makes events of a video.
 
@@ -164,7 +164,7 @@ def convert(
 
 
 def _labels(source: Path, out: Path, *, overwrite: bool) -> tuple[tuple[Label, ...], list[str]]:
-    """Return (the recording's labels, what is to be said of them); their session is at least the recording."""
+    """Return the recording's labels and warnings about them; a label without a session gets the recording's name."""
     try:
         labels = read_labels(source)
     except DataError as error:

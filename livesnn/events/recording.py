@@ -28,8 +28,8 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
     Parameters
     ----------
     progress
-        Told how much has been read where all of it must be read first: for the times, the sensor's size, or both. The
-        recording isn't open, and its file closed, after what this raises.
+        Reports how much has been read, where all of it must be read first: for the times, the sensor's size, or both.
+        What it raises ends the opening, and closes the file.
 
     Raises
     ------
@@ -97,7 +97,7 @@ class Recording(Closing):
         self._closed = False
         self._reading = threading.Lock()
         self._assumed: list[str] = []
-        self._put_right: list[str] = []
+        self._repairs: list[str] = []
         self.resolution = stream.resolution or self._extent(progress)
         times = reader.time_range(stream.name)
         self.empty = times is None
@@ -110,9 +110,13 @@ class Recording(Closing):
         )
         return found
 
+    def __repr__(self) -> str:
+        size = f"{self.resolution.width}×{self.resolution.height}"
+        return f"Recording({str(self.path)!r}, {size}, {self.duration_us / 1e6:.3f} s)"
+
     @property
     def counters(self) -> SourceCounters:
-        """Events let through, and put right, since the recording was opened."""
+        """Events yielded and repaired since the recording was opened."""
         return replace(self._counters)
 
     @property
@@ -133,8 +137,8 @@ class Recording(Closing):
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged, missing or assumed, as far as read; what was put right, once read from start to end."""
-        return [*self._reader.warnings, *self._assumed, *self._put_right]
+        """What is damaged, missing or assumed, as far as read; repairs, once read from start to end."""
+        return [*self._reader.warnings, *self._assumed, *self._repairs]
 
     @property
     def other_streams(self) -> list[str]:
@@ -149,7 +153,7 @@ class Recording(Closing):
             return self._reader.other_content()
 
     def streams_left_out(self) -> list[str]:
-        """Return what is to be said of the file's other event streams, one line each."""
+        """Return a warning for each of the file's other event streams."""
         return [
             f"left out, since one event stream is taken: {name}: for it, give {asked(self.path).file}?stream={name}"
             for name in self.other_streams
@@ -173,7 +177,7 @@ class Recording(Closing):
                     break
             more = self._interrupted() and not self._closed
         if whole and not self._closed:
-            self._put_right = notes_on(self.stream, self._counters, before)
+            self._repairs = notes_on(self.stream, self._counters, before)
 
     def _next(self, pieces: Iterator[Events]) -> Events | None:
         with self._reading:

@@ -1,4 +1,4 @@
-"""A stream of dv-processing's NetworkWriter over TCP. Not here: coming back (live.py), serving (served.py).
+"""Reading the stream of a dv-processing NetworkWriter over TCP. Serving one is in server.py.
 
 The stream is that of an .aedat4 file without its first line and its table: the header, size-prefixed, then
 packets. Read by a socket of our own: dv-processing 2.0.4's NetworkReader waits for ever, and holds the GIL, on a
@@ -42,7 +42,7 @@ def open_stream(uri: str, *, notify: Notify) -> EventSource:
     Raises
     ------
     SourceError
-        When the address can't be one, nobody answers there, or what answers isn't a stream of events.
+        When the address isn't valid, no server answers there, or it doesn't send a stream of events.
     """
     address = parse_address(uri)
     return ReconnectingSource(lambda: connect(address), notify=notify)
@@ -90,7 +90,7 @@ def connect(address: Address, *, connect_s: float = CONNECT_S, stall_s: float = 
     Raises
     ------
     SourceError
-        When nobody answers at the address, or what answers isn't a stream of events.
+        When no server answers at the address, or it doesn't send a stream of events.
     """
     incoming = Incoming(open_socket(address, connect_s))
     try:
@@ -179,7 +179,7 @@ class StreamConnection:
 
     @property
     def counters(self) -> SourceCounters:
-        """Events let through and put right, since the connection was opened; nothing is dropped here."""
+        """Events yielded and repaired since the connection was opened; nothing is dropped here."""
         return replace(self._counters)
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
@@ -240,7 +240,7 @@ class StreamConnection:
             self._lose(f"a damaged packet came ({error}): {_RESTART}", error)
         if packet.size:
             self._newest_us = int(packet["t"][-1])
-            self._quiet.hear(self._newest_us)
+            self._quiet.note_packet(self._newest_us)
             self._counters.events += packet.size
         return packet
 
