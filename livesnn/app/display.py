@@ -28,11 +28,13 @@ from livesnn.app.widgets.numbers import NumbersPanel
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
 from livesnn.infer.switching_engine import PREPARING, note_of
-from livesnn.session.playback import SIMULATED
+from livesnn.session.camera_settings import SIMULATED
+from livesnn.session.control import ShownState
+from livesnn.session.playback import Opened
 from livesnn.session.rate_profile import ProfileReader
+from livesnn.session.results import Answer
 from livesnn.session.session import Session
 from livesnn.session.statistics import ShowLatency
-from livesnn.session.values import Answer, Opened, ShownState
 
 GAP = 12  # pixels between cards
 LEAST_WITH_CARDS = 640  # height of the window, pixels

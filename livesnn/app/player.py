@@ -17,10 +17,10 @@ from livesnn.infer.decide import Decider, Tally
 from livesnn.infer.model import Engine, Model, model_folder, read_card, shipped_models
 from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
-from livesnn.session.hot_pixels import HotPixels
-from livesnn.session.playback import Mounting, camera_name, with_mounted
+from livesnn.session.camera_settings import HotPixels, Mounting, camera_name, with_mounted
+from livesnn.session.control import Choices
+from livesnn.session.playback import Opened
 from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
-from livesnn.session.values import Choices, Opened
 from livesnn.simulate import open_simulation
 
 PATIENCE_S = 0.7  # how long a person who has opened another source waits

@@ -5,97 +5,87 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-import numpy as np
+from msgspec import Meta
 
-from livesnn.events.packet import Events, Resolution
+from livesnn.card import ModelCard
 from livesnn.events.pipeline import See
-from livesnn.events.recorder import Recorder
+from livesnn.events.recorder import LONGEST_S, Recorder
 from livesnn.events.slicer import Frame
+from livesnn.infer.decide import Decider
+from livesnn.infer.run import StateMode
 from livesnn.session.playback import EventPlayback, LivePlayback, Playback
-from livesnn.session.values import RUNNING, Choices, Picture, SessionState
-from livesnn.session.view import Accumulator, ViewSpec
-from livesnn.threads import WAKE_S, Latest
+from livesnn.session.view import Display, ViewSpec
+from livesnn.threads import WAKE_S
+
+SessionState = Literal["opening", "playing", "waiting", "paused", "ended", "failed"]
+"""What a session is doing; "waiting": for a live source that was lost to come back."""
+
+ShownState = SessionState | Literal["empty"]
+"""What the window says of a session, "empty" before the first."""
+
+RUNNING: tuple[SessionState, ...] = ("playing", "waiting", "paused", "ended")
+"""In these a source is open and the network has a state."""
 
 
-class Display:
-    """Shows what arrives, whatever the network does.
+@dataclass(frozen=True)
+class Choices:
+    """How a session plays; it takes other choices while it plays.
 
-    `add` is for the thread that captures, `begin` for before it does. The rest may be called from any thread; a
-    picture that is half of the one packet and half of the next does no harm.
-
-    Parameters
+    Attributes
     ----------
-    pictures
-        Gets them.
-    every_s
-        Least real time between two pictures; 0: one a packet.
+    loop
+        Whether a recording starts again at its end, with the state reset.
+    speed
+        Multiple of real time, > 0, for recordings; inf is as fast as possible.
+    pre_roll_s
+        Seconds of a live source that are kept for the beginning of the next recording.
+    view
+        How pictures look.
+    denoise
+        Whether noise is filtered out for the network and the picture; recordings always keep it.
+    decider
+        When there is a decision, with any model; it names no classes.
+    by_model
+        What differs for the classes of one model, by the name on its card: only ``thresholds`` and ``deny`` are used.
     """
 
-    def __init__(self, resolution: Resolution, pictures: Latest[Picture], *, every_s: float) -> None:
-        self._accumulator = Accumulator(resolution)
-        self._pictures = pictures
-        self._every_s = every_s
-        self._showing = threading.Lock()
-        self._shown_s = 0.0
-        self._jumps = 0
-        self._start_us = self._newest_us = 0
-        self._arrived_s = 0.0  # of the newest event; 0: there is none yet
+    loop: bool = False
+    speed: float = 1.0
+    state_mode: StateMode = "carry"
+    pre_roll_s: Annotated[float, Meta(ge=0, le=LONGEST_S)] = 0.0
+    view: ViewSpec = field(default_factory=ViewSpec)
+    denoise: bool = False
+    decider: Decider = field(default_factory=Decider)
+    by_model: Mapping[str, Decider] = field(default_factory=dict)
 
-    def begin(self, jumps: int = 0) -> None:
-        """Forget every event: what comes doesn't follow on, after so many jumps of a person's."""
-        self._jumps = jumps
-        self._forget()
+    def decider_of(self, card: ModelCard) -> Decider:
+        """Return what decides with this model; rules for classes that it doesn't have are ignored."""
+        rules = self.by_model.get(card.name)
+        if rules is None:  # asked for each frame
+            return self.decider
+        deny = tuple(label for label in rules.deny if label in card.classes)
+        thresholds = {label: value for label, value in rules.thresholds.items() if label in card.classes}
+        return replace(self.decider, allow=(), deny=deny, thresholds=thresholds)
 
-    def _forget(self) -> None:
-        self._accumulator.clear()
-        self._arrived_s = 0.0
+    def with_decider(self, decider: Decider, card: ModelCard | None) -> Choices:
+        """Return choices that decide so; its classes are those of ``card``, and without one all rules stay.
 
-    def add(self, packet: Events, arrived_s: float, start_us: int) -> None:
-        """Take in a packet, in microseconds, and show it when it is time, in milliseconds.
-
-        An empty one says that nothing came: what there is fades by the clock. Where time jumps back it begins
-        again. ``arrived_s`` is by `time.perf_counter`; pictures count from ``start_us``.
+        Rules for classes that only another model of the same name has stay too.
         """
-        self._start_us = start_us
-        if packet.size:
-            newest_us = int(packet["t"][-1])
-            if self._arrived_s and newest_us < self._newest_us:
-                self._forget()
-            self._accumulator.add(packet)
-            self._newest_us, self._arrived_s = newest_us, arrived_s
-        if arrived_s - self._shown_s >= self._every_s:
-            self._shown_s = arrived_s
-            quiet_us = 0 if packet.size else round(1e6 * (arrived_s - self._arrived_s))
-            self._show(self._newest_us + quiet_us, arrived_s if packet.size else 0.0)
-
-    def show_frame(self, frame: Frame, start_us: int) -> None:
-        """Show a video's frame, uint8 [1 or 3, H, W], as the network sees it."""
-        rgb = np.broadcast_to(frame.data, (3, *frame.data.shape[1:])).transpose(1, 2, 0)
-        self._pictures.put(
-            Picture(np.ascontiguousarray(rgb), frame.t - start_us, frame.arrived_s, self._jumps)
-        )
-
-    def show(self) -> None:
-        """Show what there is at once, if there is anything: where a recording stops, or looks another way."""
-        self._show(self._newest_us, 0.0)
-
-    def set_view(self, view: ViewSpec) -> None:
-        """Show it another way from now on, at once."""
-        self._accumulator.set_view(view)
-        self.show()
-
-    def _show(self, t_us: int, arrived_s: float) -> None:
-        if not self._arrived_s:
-            return
-        with self._showing:
-            self._pictures.put(
-                Picture(self._accumulator.picture(t_us), t_us - self._start_us, arrived_s, self._jumps)
-            )
+        by_model = dict(self.by_model)
+        if card is not None:
+            last = by_model.pop(card.name, Decider())
+            deny = (*(label for label in last.deny if label not in card.classes), *decider.denied(card))
+            others = {label: value for label, value in last.thresholds.items() if label not in card.classes}
+            thresholds = others | dict(decider.thresholds)
+            if deny or thresholds:
+                by_model[card.name] = Decider(deny=deny, thresholds=thresholds)
+        return replace(self, decider=replace(decider, thresholds={}, allow=(), deny=()), by_model=by_model)
 
 
 STEP_SPEED = 0.5  # of a single step: slow, so that the picture stops where the frame ends

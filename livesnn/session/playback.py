@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,13 +22,51 @@ from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.model import Model
 from livesnn.progress import Progress, untold
+from livesnn.session.camera_settings import Mounting
 from livesnn.session.statistics import Counts
-from livesnn.session.values import Opened
-from livesnn.sources import Source, is_live, open_source
+from livesnn.sources import Source, open_source
 from livesnn.video.frame_source import FrameSource
 
 RECORDING_BUFFER_BYTES = 256_000  # what a pause or a seek at full speed has to throw away or hold back
 PAUSING, RECONNECTING = "pausing", "reconnecting"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What is known once a source is open.
+
+    Attributes
+    ----------
+    sensor
+        As the network sees it: upright.
+    orientation
+        What makes it upright.
+    serial
+        See `EventSource.serial`.
+    duration_us
+        None: it has no end, and can't seek or step.
+    path
+        Of a recording's file.
+    labels
+        Beside it: what a person has said of it.
+    has_events
+        Whether there is something to record and to filter; of a video there isn't.
+    """
+
+    name: str
+    model: Model
+    sensor: Resolution
+    duration_us: int | None
+    path: Path | None
+    labels: tuple[Label, ...] = ()
+    has_events: bool = True
+    orientation: Orientation = field(default_factory=Orientation)
+    serial: str = ""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is a camera, a stream or a simulation, which can't wait."""
+        return self.duration_us is None
 
 
 class Playback(ABC):
@@ -430,44 +468,3 @@ def open_playback(source: str | Path | Source, mounting: Mounting, progress: Pro
     except SourceError:  # such as a sensor larger than any
         opened.close()
         raise
-
-
-SIMULATED = "simulate:"
-
-
-@dataclass(frozen=True)
-class Mounting:
-    """What makes a source upright that isn't open yet.
-
-    Attributes
-    ----------
-    wanted
-        By a person, for this opening; None: what is remembered of a camera or a stream, anything else as it comes.
-    remembered
-        By the name of `camera_name`.
-    """
-
-    wanted: Orientation | None = None
-    remembered: Mapping[str, Orientation] = field(default_factory=dict)
-
-    def of(self, opened: Source, source: object) -> Orientation:
-        """Return it once the source is open; ``source`` is what a person called it."""
-        if self.wanted is not None:
-            return self.wanted
-        serial = opened.serial if isinstance(opened, ReconnectingSource) else ""
-        return self.remembered.get(camera_name(source, serial), Orientation())
-
-
-def camera_name(source: object, serial: str) -> str:
-    """Return what a camera or a stream is remembered by: serial number or address; "" for anything else."""
-    if serial or not isinstance(source, str) or source.startswith(SIMULATED):
-        return serial
-    return source if is_live(source) else ""
-
-
-def with_mounted(
-    mounted: Mapping[str, Orientation], camera: str, orientation: Orientation
-) -> dict[str, Orientation]:
-    """Return what is remembered with this camera mounted so; one that is upright isn't in it."""
-    others = {name: how for name, how in mounted.items() if name != camera}
-    return others if orientation == Orientation() else {**others, camera: orientation}

@@ -18,20 +18,12 @@ from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.model import Engine, Model, density_and_mean, load_model
 from livesnn.infer.run import Result, run_frames
-from livesnn.session.control import SEEKING, Control, Display
-from livesnn.session.hot_pixels import HotPixels
-from livesnn.session.playback import EventPlayback, Mounting, Playback, open_playback
+from livesnn.session.camera_settings import HotPixels, Mounting
+from livesnn.session.control import SEEKING, Choices, Control
+from livesnn.session.playback import EventPlayback, Opened, Playback, open_playback
+from livesnn.session.results import Answer, AnswerBuilder, WindowDecision, without_windows
 from livesnn.session.statistics import Counts, RollingStatistics, Statistics
-from livesnn.session.values import (
-    Answer,
-    AnswerBuilder,
-    Choices,
-    Opened,
-    Picture,
-    WindowDecision,
-    without_windows,
-)
-from livesnn.session.view import Accumulator
+from livesnn.session.view import Accumulator, Display, Picture
 from livesnn.sources import Source, is_live
 from livesnn.threads import Latest, Worker
 

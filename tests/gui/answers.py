@@ -10,7 +10,7 @@ from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decision
 from livesnn.infer.run import Latency, Result
-from livesnn.session.values import Answer, History
+from livesnn.session.results import Answer, History
 from livesnn.simulate.motions import GESTURES
 
 LAYERS = (

@@ -13,7 +13,7 @@ from livesnn.app.settings import SettingsFile
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import EVENTS_DTYPE, Events
-from livesnn.session.hot_pixels import FOLDER, HotPixels
+from livesnn.session.camera_settings import FOLDER, HotPixels
 from tests.synthetic import SENSOR, moving_bar, write_recording
 
 from .test_live_window import Plug

@@ -14,7 +14,7 @@ from livesnn.app.settings import SettingsFile
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.recording import open_recording
-from livesnn.session.hot_pixels import HotPixels
+from livesnn.session.camera_settings import HotPixels
 from livesnn.session.session import SourceLike
 from tests.synthetic import SENSOR
 

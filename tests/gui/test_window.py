@@ -26,7 +26,7 @@ from livesnn.infer.model import load_model
 from livesnn.infer.run import run
 from livesnn.infer.switching_engine import PREPARING, AutoModel
 from livesnn.paths import recordings_dir
-from livesnn.session.values import Picture
+from livesnn.session.view import Picture
 from tests.fake_source import FakeSource
 from tests.synthetic import livesnn_threads, moving_bar, write_long_recording, write_recording
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from livesnn.events.filters import Orientation
-from livesnn.session.playback import Mounting
+from livesnn.session.camera_settings import Mounting
+from livesnn.session.control import Choices
 from livesnn.session.session import Session, SourceLike
-from livesnn.session.values import Choices
 from tests.synthetic import livesnn_threads
 
 

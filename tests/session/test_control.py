@@ -16,9 +16,9 @@ from livesnn.events.filters import Orientation
 from livesnn.events.packet import EVENTS_DTYPE, Packet
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
-from livesnn.session.control import PLACES, Control, Display
+from livesnn.session.control import PLACES, Choices, Control
 from livesnn.session.playback import RecordedPlayback
-from livesnn.session.values import Choices
+from livesnn.session.view import Display
 from livesnn.threads import Latest
 from tests.synthetic import CARD, SENSOR, write_recording
 

@@ -12,8 +12,7 @@ import livesnn
 from livesnn.errors import DataError
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import EVENTS_DTYPE, Resolution
-from livesnn.session.hot_pixels import FOLDER, HotPixels
-from livesnn.session.playback import camera_name
+from livesnn.session.camera_settings import FOLDER, HotPixels, camera_name
 from livesnn.session.session import Session
 from tests.synthetic import wait_until
 

@@ -10,7 +10,7 @@ import pytest
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events.slicer import Frame
 from livesnn.infer.run import Latency, Result
-from livesnn.session.values import UNTAKEN, Answer, AnswerBuilder
+from livesnn.session.results import UNTAKEN, Answer, AnswerBuilder
 
 WINDOW = 2
 

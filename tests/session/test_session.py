@@ -19,10 +19,11 @@ from livesnn.events.filters import Orientation
 from livesnn.events.packet import NO_EVENTS, Events, Resolution, SourceCounters
 from livesnn.infer.model import load_model
 from livesnn.infer.run import Result
+from livesnn.session.control import Choices
+from livesnn.session.results import Answer
 from livesnn.session.session import Session
 from livesnn.session.sustained import Timed
-from livesnn.session.values import Answer, Choices, Picture
-from livesnn.session.view import PALETTES, ViewSpec
+from livesnn.session.view import PALETTES, Picture, ViewSpec
 from tests.fake_source import FakeSource, endless
 from tests.synthetic import (
     CARD,

@@ -12,8 +12,8 @@ import pytest
 
 import livesnn
 from livesnn.infer.run import Result
+from livesnn.session.results import Answer
 from livesnn.session.session import Session
-from livesnn.session.values import Answer
 from tests.synthetic import (
     VIDEO_CARD,
     VIDEO_FPS,

@@ -14,7 +14,8 @@ from livesnn.app import style
 from livesnn.app.widgets.basics import LEFT, NOTHING, Card, Painted
 from livesnn.card import InputSpec, ModelCard
 from livesnn.infer.run import StateMode
-from livesnn.session.values import RUNNING, Answer, ShownState
+from livesnn.session.control import RUNNING, ShownState
+from livesnn.session.results import Answer
 from livesnn.session.view import DEFAULT_PALETTE, FULL_COUNT, Palette
 
 _GAP = 6.0  # pixels between thumbnails

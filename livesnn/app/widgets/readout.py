@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 from livesnn.app import style
 from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted
 from livesnn.card import ModelCard
-from livesnn.session.values import HISTORY_US, Answer, History
+from livesnn.session.results import HISTORY_US, Answer, History
 
 EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
 _LEAST_ROWS = 8  # that there is always room for

@@ -1,154 +1,20 @@
-"""What a session is told, and what it tells the window: frozen values. Not here: who makes them (session.py)."""
+"""What the network said, with what the window shows beside it: windows' decisions and the last ten seconds."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Meta
 
 from livesnn.card import InputSpec, ModelCard
-from livesnn.events.filters import Orientation
-from livesnn.events.labels import Label
-from livesnn.events.packet import Resolution
-from livesnn.events.recorder import LONGEST_S
-from livesnn.infer.decide import Decider, Decision, Tally
-from livesnn.infer.model import Model
-from livesnn.infer.run import Result, StateMode
-from livesnn.session.view import ViewSpec
-
-SessionState = Literal["opening", "playing", "waiting", "paused", "ended", "failed"]
-"""What a session is doing; "waiting": for a live source that was lost to come back."""
-
-ShownState = SessionState | Literal["empty"]
-"""What the window says of a session, "empty" before the first."""
-
-RUNNING: tuple[SessionState, ...] = ("playing", "waiting", "paused", "ended")
-"""In these a source is open and the network has a state."""
+from livesnn.infer.decide import Decision, Tally
+from livesnn.infer.run import Result
 
 HISTORY_US = 10_000_000
 """Stream time that a `History` goes back."""
-
-
-@dataclass(frozen=True)
-class Choices:
-    """How a session plays; it takes other choices while it plays.
-
-    Attributes
-    ----------
-    loop
-        Whether a recording starts again at its end, with the state reset.
-    speed
-        Multiple of real time, > 0, for recordings; inf is as fast as possible.
-    pre_roll_s
-        Seconds of a live source that are kept for the beginning of the next recording.
-    view
-        How pictures look.
-    denoise
-        Whether noise is filtered out for the network and the picture; recordings always keep it.
-    decider
-        When there is a decision, with any model; it names no classes.
-    by_model
-        What differs for the classes of one model, by the name on its card: only ``thresholds`` and ``deny`` are used.
-    """
-
-    loop: bool = False
-    speed: float = 1.0
-    state_mode: StateMode = "carry"
-    pre_roll_s: Annotated[float, Meta(ge=0, le=LONGEST_S)] = 0.0
-    view: ViewSpec = field(default_factory=ViewSpec)
-    denoise: bool = False
-    decider: Decider = field(default_factory=Decider)
-    by_model: Mapping[str, Decider] = field(default_factory=dict)
-
-    def decider_of(self, card: ModelCard) -> Decider:
-        """Return what decides with this model; rules for classes that it doesn't have are ignored."""
-        rules = self.by_model.get(card.name)
-        if rules is None:  # asked for each frame
-            return self.decider
-        deny = tuple(label for label in rules.deny if label in card.classes)
-        thresholds = {label: value for label, value in rules.thresholds.items() if label in card.classes}
-        return replace(self.decider, allow=(), deny=deny, thresholds=thresholds)
-
-    def with_decider(self, decider: Decider, card: ModelCard | None) -> Choices:
-        """Return choices that decide so; its classes are those of ``card``, and without one all rules stay.
-
-        Rules for classes that only another model of the same name has stay too.
-        """
-        by_model = dict(self.by_model)
-        if card is not None:
-            last = by_model.pop(card.name, Decider())
-            deny = (*(label for label in last.deny if label not in card.classes), *decider.denied(card))
-            others = {label: value for label, value in last.thresholds.items() if label not in card.classes}
-            thresholds = others | dict(decider.thresholds)
-            if deny or thresholds:
-                by_model[card.name] = Decider(deny=deny, thresholds=thresholds)
-        return replace(self, decider=replace(decider, thresholds={}, allow=(), deny=()), by_model=by_model)
-
-
-@dataclass(frozen=True)
-class Opened:
-    """What is known once a source is open.
-
-    Attributes
-    ----------
-    sensor
-        As the network sees it: upright.
-    orientation
-        What makes it upright.
-    serial
-        See `EventSource.serial`.
-    duration_us
-        None: it has no end, and can't seek or step.
-    path
-        Of a recording's file.
-    labels
-        Beside it: what a person has said of it.
-    has_events
-        Whether there is something to record and to filter; of a video there isn't.
-    """
-
-    name: str
-    model: Model
-    sensor: Resolution
-    duration_us: int | None
-    path: Path | None
-    labels: tuple[Label, ...] = ()
-    has_events: bool = True
-    orientation: Orientation = field(default_factory=Orientation)
-    serial: str = ""
-
-    @property
-    def live(self) -> bool:
-        """Whether it is a camera, a stream or a simulation, which can't wait."""
-        return self.duration_us is None
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What the sensor sees.
-
-    Attributes
-    ----------
-    rgb
-        uint8 [H, W, 3], owned by whoever takes it.
-    t_us
-        Of its newest event, from the start of the recording or from a live source's first event.
-    arrived_s
-        When that event arrived, by `time.perf_counter`; 0: nothing new is in it.
-    jumps
-        How many of a person's jumps to another place had been done before it.
-    """
-
-    rgb: npt.NDArray[np.uint8]
-    t_us: int
-    arrived_s: float
-    jumps: int = 0
 
 
 class History(NamedTuple):

@@ -1,10 +1,11 @@
-"""What is known of cameras' hot pixels from one start to the next, a file a camera. Learning is in denoise.py."""
+"""What is remembered of a camera from one start to the next: how it is mounted, and its hot pixels."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -12,9 +13,52 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import DataError
+from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import EVENTS_DTYPE, Resolution
 from livesnn.files import replace_file
+from livesnn.sources import Source, is_live
+
+SIMULATED = "simulate:"
+
+
+@dataclass(frozen=True)
+class Mounting:
+    """What makes a source upright that isn't open yet.
+
+    Attributes
+    ----------
+    wanted
+        By a person, for this opening; None: what is remembered of a camera or a stream, anything else as it comes.
+    remembered
+        By the name of `camera_name`.
+    """
+
+    wanted: Orientation | None = None
+    remembered: Mapping[str, Orientation] = field(default_factory=dict)
+
+    def of(self, opened: Source, source: object) -> Orientation:
+        """Return it once the source is open; ``source`` is what a person called it."""
+        if self.wanted is not None:
+            return self.wanted
+        serial = opened.serial if isinstance(opened, ReconnectingSource) else ""
+        return self.remembered.get(camera_name(source, serial), Orientation())
+
+
+def camera_name(source: object, serial: str) -> str:
+    """Return what a camera or a stream is remembered by: serial number or address; "" for anything else."""
+    if serial or not isinstance(source, str) or source.startswith(SIMULATED):
+        return serial
+    return source if is_live(source) else ""
+
+
+def with_mounted(
+    mounted: Mapping[str, Orientation], camera: str, orientation: Orientation
+) -> dict[str, Orientation]:
+    """Return what is remembered with this camera mounted so; one that is upright isn't in it."""
+    others = {name: how for name, how in mounted.items() if name != camera}
+    return others if orientation == Orientation() else {**others, camera: orientation}
+
 
 FOLDER = "hot-pixels"
 
