@@ -21,9 +21,9 @@ from livesnn.app.menus import LABELS, Actions
 from livesnn.app.player import Player
 from livesnn.app.settings import MOST_LABELS, SettingsFile
 from livesnn.app.widgets.basics import ChoiceBox, Dialog, label
+from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder as Tape
 from livesnn.events.recorder import in_bytes, with_kept
-from livesnn.session.session import in_words
 
 SUFFIX = ".aedat4"
 ON, OFF = "Stop recording", "Record …"
@@ -141,7 +141,7 @@ class RecordingControls:
 
     def _tell(self, tape: Tape) -> None:
         if tape.error is not None:
-            self._window.banner.show_error(with_kept(in_words(tape.error), tape))
+            self._window.banner.show_error(with_kept(error_message(tape.error), tape))
         else:
             self._written.append(tape)
         if tape.error is None or tape.recorded.events:

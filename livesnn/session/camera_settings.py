@@ -24,21 +24,22 @@ SIMULATED = "simulate:"
 
 @dataclass(frozen=True)
 class Mounting:
-    """What makes a source upright that isn't open yet.
+    """How the camera of a source that isn't open yet is mounted.
 
     Attributes
     ----------
     wanted
-        By a person, for this opening; None: what is remembered of a camera or a stream, anything else as it comes.
+        The orientation that a person wants this time. None: the one remembered for a camera or a stream; anything
+        else is played as it is.
     remembered
-        By the name of `camera_name`.
+        By the name that `camera_name` returns.
     """
 
     wanted: Orientation | None = None
     remembered: Mapping[str, Orientation] = field(default_factory=dict)
 
-    def of(self, opened: Source, source: object) -> Orientation:
-        """Return it once the source is open; ``source`` is what a person called it."""
+    def orientation_of(self, opened: Source, source: object) -> Orientation:
+        """Return what makes an open source upright; ``source`` is what a person named to open it."""
         if self.wanted is not None:
             return self.wanted
         serial = opened.serial if isinstance(opened, ReconnectingSource) else ""
@@ -46,7 +47,7 @@ class Mounting:
 
 
 def camera_name(source: object, serial: str) -> str:
-    """Return what a camera or a stream is remembered by: serial number or address; "" for anything else."""
+    """Return the name that a camera or a stream is remembered by (serial number or address); "" for anything else."""
     if serial or not isinstance(source, str) or source.startswith(SIMULATED):
         return serial
     return source if is_live(source) else ""
@@ -55,8 +56,8 @@ def camera_name(source: object, serial: str) -> str:
 def with_mounted(
     mounted: Mapping[str, Orientation], camera: str, orientation: Orientation
 ) -> dict[str, Orientation]:
-    """Return what is remembered with this camera mounted so; one that is upright isn't in it."""
-    others = {name: how for name, how in mounted.items() if name != camera}
+    """Return the remembered orientations with that of one camera changed; an upright camera isn't among them."""
+    others = {name: other for name, other in mounted.items() if name != camera}
     return others if orientation == Orientation() else {**others, camera: orientation}
 
 
@@ -64,57 +65,57 @@ FOLDER = "hot-pixels"
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What is in a file: ``hot`` pixels (x, y) of a sensor of this size."""
+class _HotPixelFile:
+    """Content of a file: size of the sensor, and its ``hot`` pixels (x, y)."""
 
     width: int
     height: int
     hot: list[tuple[int, int]]
 
 
-class HotPixels:
-    """The hot pixels of every camera, by its serial number; nothing is known or kept of one without.
+class HotPixelFiles:
+    """Files with the hot pixels of each camera, by its serial number. Sources without one have no file.
 
     Parameters
     ----------
     folder
-        Where, in `FOLDER`; None: nowhere.
+        Its subfolder `FOLDER` has the files. None: nothing is loaded or saved.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = None if folder is None else folder / FOLDER
 
-    def of(self, serial: str, sensor: Resolution, orientation: Orientation) -> npt.NDArray[np.bool_] | None:
-        """Return which pixels of the upright picture are hot, bool [H, W]; None where nothing is known.
+    def load(self, serial: str, sensor: Resolution, orientation: Orientation) -> npt.NDArray[np.bool_] | None:
+        """Return which pixels of the upright picture are hot, bool [H, W]; None where nothing was saved.
 
         Raises
         ------
         DataError
-            When the camera's file can't be read, or is of another sensor.
+            The camera's file can't be read, or is for another sensor.
         """
         if self._folder is None or not serial or not (file := self._file(serial)).is_file():
             return None
         try:
-            known = msgspec.json.decode(file.read_bytes(), type=_Known)
+            known = msgspec.json.decode(file.read_bytes(), type=_HotPixelFile)
         except (OSError, msgspec.DecodeError, UnicodeError) as error:
             raise DataError(f"{file}: can't be read ({error}): its hot pixels are learned again") from error
         inside = all(0 <= x < sensor.width and 0 <= y < sensor.height for x, y in known.hot)
         if (known.width, known.height) != sensor or not inside:
             raise DataError(
-                f"{file}: not of {sensor.width}×{sensor.height}: its hot pixels are learned again"
+                f"{file}: not for a sensor of {sensor.width}×{sensor.height}: its hot pixels are learned again"
             )
         hot = np.zeros((sensor.height, sensor.width), np.bool_)
         for x, y in known.hot:
             hot[y, x] = True
         return oriented(hot, orientation)
 
-    def keep(self, serial: str, hot: npt.NDArray[np.bool_], orientation: Orientation) -> None:
-        """Remember these of the upright picture, bool [H, W]. A disk that can't be written is no error here."""
+    def save(self, serial: str, hot: npt.NDArray[np.bool_], orientation: Orientation) -> None:
+        """Save which pixels of the upright picture are hot, bool [H, W]; do nothing where that isn't possible."""
         if self._folder is None or not serial:
             return
         hot = oriented(hot, Orientation().after(orientation))  # as the sensor has them
         height, width = hot.shape
-        known = _Known(width, height, [(x, y) for y, x in np.argwhere(hot).tolist()])
+        known = _HotPixelFile(width, height, [(x, y) for y, x in np.argwhere(hot).tolist()])
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             replace_file(self._file(serial), msgspec.json.encode(known))
@@ -125,7 +126,7 @@ class HotPixels:
 
 
 def oriented(pixels: npt.NDArray[np.bool_], orientation: Orientation) -> npt.NDArray[np.bool_]:
-    """Return a map of pixels, bool [H, W], oriented as `orient` does with events."""
+    """Return a map of pixels, bool [H, W], as `orient` turns and mirrors events."""
     height, width = pixels.shape
     events = np.zeros(np.count_nonzero(pixels), EVENTS_DTYPE)
     events["y"], events["x"] = np.nonzero(pixels)

@@ -1,4 +1,4 @@
-"""What the network said, with what the window shows beside it: windows' decisions and the last ten seconds."""
+"""Results as the window shows them: with the reason for a reset, the last decision and ten seconds of history."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HISTORY_US = 10_000_000
 
 
 class History(NamedTuple):
-    """How the classes' probabilities went in the last HISTORY_US, oldest first.
+    """The classes' probabilities over the last HISTORY_US, oldest first.
 
     ``t_us``: int64 [N], from the start of the recording, increasing; ``probabilities``: float32 [N, K].
     """
@@ -28,7 +28,7 @@ class History(NamedTuple):
 
 
 class WindowDecision(NamedTuple):
-    """What was decided on one window, µs from the start of the recording; label None: nothing."""
+    """The decision on one window, µs from the start of the recording; label None: there was no decision."""
 
     start_us: int
     end_us: int
@@ -36,22 +36,22 @@ class WindowDecision(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ShownResult:
     """A Result with what the window shows beside it.
 
     Attributes
     ----------
     reset_by
-        Why the state was last zeroed, in words; "" at the start, or as planned by mode "reset".
+        Why the state was last reset; "" at the start, or where mode "reset" does it.
     last
-        Of the last full window, maybe before the end of a recording that started again; None: there was none
-        since the source was opened, or since a person's last reset or seek, or since the source came back.
+        Decision on the last full window, which may lie before the end of a recording that started again. None: there
+        was no full window since the source was opened, a person reset or sought, or a lost source came back.
     resets
-        How many of a person's resets and seeks had been done before this frame.
+        How many resets and seeks a person had asked for before this frame.
     frames
         uint8 [C, H, W] each: the frames of the current window so far, this one last.
     history
-        Of the probabilities, up to this frame.
+        The probabilities up to this frame.
     """
 
     result: Result
@@ -63,67 +63,69 @@ class Answer:
 
 
 HISTORY_STEP_US = 20_000  # values nearer to each other than this would fall on one pixel
-UNTAKEN = 10_000  # decisions kept for a window that doesn't take them; older ones are forgotten
+MOST_DECISIONS = 10_000  # kept for a window that doesn't take them; the oldest go first
 
 
-class AnswerBuilder:
-    """Keeps count over the passes of one session; of one thread alone, but for ``decided``.
+class ResultTracker:
+    """Makes results ready to be shown, and counts decisions over the passes of one session.
+
+    For one thread, except ``decided``.
 
     Attributes
     ----------
     first_pass, this_pass
-        What was decided on the windows of the first pass and of the current one.
+        Decisions on the windows of the first pass and of the current one.
     n_decisions
-        Windows of every pass with a decision.
+        Windows of all passes that had a decision.
     decided
-        What was decided on each window of every pass; whoever shows it takes it away.
+        The decision on each window of all passes. Who shows a decision removes it.
     """
 
     def __init__(self) -> None:
         self.first_pass = self.this_pass = Tally()
         self.n_decisions = 0
-        self.decided: deque[WindowDecision] = deque(maxlen=UNTAKEN)
+        self.decided: deque[WindowDecision] = deque(maxlen=MOST_DECISIONS)
         self._begun = False
-        self._reset_by = ""  # of the frames to come
-        self._last_reset_by = ""
+        self._next_reset_by = ""  # of the frames to come
+        self._reset_by = ""
         self._resets = 0
         self._last: Decision | None = None
         self._frames: list[npt.NDArray[np.uint8]] = []  # of the current window
-        self._window_us = self._frame_us = 0  # when the current window began, and the last frame ended
-        self._history = _Track()
+        self._window_start_us = self._frame_end_us = 0  # of the current window and the last frame
+        self._history = _RunningHistory()
 
-    def begin_pass(self, why: str) -> None:
-        """Count a pass; ``why`` it begins with the state reset."""
+    def begin_pass(self, reason: str) -> None:
+        """Count a pass, which begins with the state reset for this reason."""
         if self._begun:
             self.this_pass = Tally()
         self._begun = True
-        self._reset_by = why
+        self._next_reset_by = reason
 
-    def reset(self, resets: int, why: str) -> None:
-        """Forget the last decision: a person has asked for a reset, ``resets`` times by now."""
+    def reset(self, resets: int, reason: str) -> None:
+        """Forget the last decision because the state is reset; ``resets`` a person has asked for by now."""
         self._resets = resets
-        self._reset_by = why
+        self._next_reset_by = reason
         self._last = None
 
-    def answer(self, result: Result, card: ModelCard, start_us: int) -> Answer:
-        """Return what the window shows of a result, and count it; ``start_us`` is when the stream began."""
+    def add(self, result: Result, card: ModelCard, start_us: int) -> ShownResult:
+        """Count a result and return it as the window shows it; ``start_us`` is when the stream began."""
         if result.carried == 1:
-            self._last_reset_by = (self._reset_by or "a jump in time") if result.reset else ""
-        self._reset_by = ""
+            self._reset_by = (self._next_reset_by or "a jump in time") if result.reset else ""
+        self._next_reset_by = ""
         t_us = result.t - start_us
         if result.frame_in_window == 1:
             self._begin_window(t_us, card.input.slice.delta_t_us, follows_on=not result.reset)
         self._frames.append(result.frame.data)
-        self._frame_us = t_us
+        self._frame_end_us = t_us
         if result.window_seen:
             self._last = Decision(result.decision, result.confidence)
         if result.window_end:
             self.this_pass.add(result.decision)
             self.n_decisions += result.decision is not None
-            self.decided.append(WindowDecision(self._window_us, t_us, result.decision))
-        return Answer(
+            self.decided.append(WindowDecision(self._window_start_us, t_us, result.decision))
+        return ShownResult(
             result=result,
-            reset_by=self._last_reset_by,
+            reset_by=self._reset_by,
             last=self._last,
             resets=self._resets,
             frames=tuple(self._frames),
@@ -131,24 +133,24 @@ class AnswerBuilder:
         )
 
     def _begin_window(self, t_us: int, delta_t_us: int | None, *, follows_on: bool) -> None:
-        """Note where the window begins whose first frame ends at ``t_us``: for a fixed count it may be unknown."""
+        """Begin the window whose first frame ends at ``t_us``. With a fixed count its start may be unknown."""
         self._frames = []
         if delta_t_us is not None:
-            self._window_us = t_us - delta_t_us
+            self._window_start_us = t_us - delta_t_us
         else:
-            self._window_us = self._frame_us if follows_on else t_us
+            self._window_start_us = self._frame_end_us if follows_on else t_us
 
 
-class _Track:
-    """The probabilities of the last HISTORY_US, about one every HISTORY_STEP_US, the newest always."""
+class _RunningHistory:
+    """The probabilities of the last HISTORY_US: about one every HISTORY_STEP_US, and always the newest."""
 
     def __init__(self) -> None:
-        self._first = self._end = 0  # of what is kept in these
+        self._first = self._end = 0  # of what is in use in these arrays
         self._t_us = np.zeros(4 * HISTORY_US // HISTORY_STEP_US, np.int64)
         self._probabilities = np.zeros((self._t_us.size, 0), np.float32)
 
     def add(self, t_us: int, probabilities: npt.NDArray[np.float32]) -> History:
-        """Take in one time's; return copies of what there is. A jump back, or far, begins again."""
+        """Add the probabilities at a time; return copies of all there are. A jump in time begins a new history."""
         if self._probabilities.shape[1] != probabilities.size:
             self._probabilities = np.zeros((self._t_us.size, probabilities.size), np.float32)
         kept_us = self._t_us[self._first : self._end]
@@ -174,8 +176,8 @@ class _Track:
         self._end += 1
 
 
-def without_windows(card_input: InputSpec, *, events: int, duration_us: int) -> str:
-    """Say why a recording of so many events, or a video, read to its end, has no whole window."""
+def why_no_window(card_input: InputSpec, *, events: int, duration_us: int) -> str:
+    """Return why a recording with so many events, or a video, has no whole window although it was read to its end."""
     rule, window = card_input.slice, card_input.window
     is_video = card_input.kind == "video"
     if not (events or is_video):

@@ -12,7 +12,7 @@ import livesnn
 from livesnn.errors import DataError
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import EVENTS_DTYPE, Resolution
-from livesnn.session.camera_settings import FOLDER, HotPixels, camera_name
+from livesnn.session.camera_settings import FOLDER, HotPixelFiles, camera_name
 from livesnn.session.session import Session
 from tests.synthetic import wait_until
 
@@ -38,9 +38,9 @@ def test_hot_pixels_are_turned_as_events_are_however_the_camera_is_turned_later(
         pixels[upright["y"], upright["x"]] = True
         return pixels
 
-    known = HotPixels(tmp_path)
-    known.keep("a", hot(first), first)
-    np.testing.assert_array_equal(known.of("a", ODD, later), hot(later))
+    known = HotPixelFiles(tmp_path)
+    known.save("a", hot(first), first)
+    np.testing.assert_array_equal(known.load("a", ODD, later), hot(later))
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_a_file_that_is_not_of_the_camera_is_an_error(tmp_path: Path, text: str,
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "a.json").write_text(text)
     with pytest.raises(DataError, match=why):
-        HotPixels(tmp_path).of("a", ODD, UPRIGHT)
+        HotPixelFiles(tmp_path).load("a", ODD, UPRIGHT)
 
 
 def test_a_disk_that_cannot_be_written_keeps_none(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("no folder")
-    HotPixels(tmp_path).keep("a", np.ones((5, 7), np.bool_), UPRIGHT)
-    assert HotPixels(tmp_path).of("a", ODD, UPRIGHT) is None
+    HotPixelFiles(tmp_path).save("a", np.ones((5, 7), np.bool_), UPRIGHT)
+    assert HotPixelFiles(tmp_path).load("a", ODD, UPRIGHT) is None
 
 
 def test_a_session_decides_on_a_turned_source_as_livesnn_run_does(

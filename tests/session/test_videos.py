@@ -12,7 +12,7 @@ import pytest
 
 import livesnn
 from livesnn.infer.run import Result
-from livesnn.session.results import Answer
+from livesnn.session.results import ShownResult
 from livesnn.session.session import Session
 from tests.synthetic import (
     VIDEO_CARD,
@@ -42,12 +42,12 @@ def results_of(clip: Path, model_folder: Path) -> list[Result]:
     return list(livesnn.run(clip, model_folder))
 
 
-def last_answer(session: Session, wanted: Callable[[Answer], bool]) -> Answer:
-    found: list[Answer] = []
+def last_result(session: Session, wanted: Callable[[ShownResult], bool]) -> ShownResult:
+    found: list[ShownResult] = []
 
     def come() -> bool:
-        answer = session.answers.take()
-        found.extend([answer] if answer is not None and wanted(answer) else [])
+        shown = session.results.take()
+        found.extend([shown] if shown is not None and wanted(shown) else [])
         return bool(found)
 
     wait_until(come)
@@ -93,31 +93,31 @@ def test_the_picture_is_what_the_network_sees(
 
 def test_a_video_keeps_its_own_time(play: Callable[..., Session], clip: Path) -> None:
     session = play(clip)
-    first = last_answer(session, lambda answer: True)
+    first = last_result(session, lambda shown: True)
     begun_s = time.perf_counter()
-    last = last_answer(session, lambda answer: answer.result.t >= first.result.t + 400_000)
+    last = last_result(session, lambda shown: shown.result.t >= first.result.t + 400_000)
     passed_us = (time.perf_counter() - begun_s) * 1e6
     assert passed_us == pytest.approx(last.result.t - first.result.t, rel=0.3, abs=50_000)
 
 
 def test_a_paused_video_goes_on_frame_by_frame(play: Callable[..., Session], clip: Path) -> None:
     session = play(clip)
-    held = last_answer(session, lambda answer: answer.result.window_seen)
+    held = last_result(session, lambda shown: shown.result.window_seen)
     session.control.toggle()
     look_on()
-    held = session.answers.take() or held
+    held = session.results.take() or held
     session.control.step(1)
-    after = last_answer(session, lambda answer: True)
+    after = last_result(session, lambda shown: True)
     assert after.result.carried == held.result.carried + 1
     look_on()
-    assert session.answers.take() is None
+    assert session.results.take() is None
 
 
 def test_a_sought_video_begins_there_with_the_state_reset(play: Callable[..., Session], clip: Path) -> None:
     session = play(clip)
-    last_answer(session, lambda answer: answer.result.window_seen)
+    last_result(session, lambda shown: shown.result.window_seen)
     session.control.seek(900_000)
-    there = last_answer(session, lambda answer: answer.resets == 1)
+    there = last_result(session, lambda shown: shown.resets == 1)
     assert there.result.t >= 900_000
     assert there.result.t - 900_000 <= 20_000 * there.result.carried
     assert there.reset_by == "seeking"
@@ -206,12 +206,12 @@ def test_turning_digits_are_held_by_a_pause_and_go_on_with_the_state_reset(
     play: Callable[..., Session],
 ) -> None:
     session = play("simulate:digits")
-    last_answer(session, lambda answer: answer.result.window_seen)
+    last_result(session, lambda shown: shown.result.window_seen)
     session.control.toggle()
     look_on()
-    session.answers.take()
+    session.results.take()
     look_on()
-    assert session.answers.take() is None
+    assert session.results.take() is None
     session.control.toggle()
-    after = last_answer(session, lambda answer: answer.reset_by != "")
+    after = last_result(session, lambda shown: shown.reset_by != "")
     assert after.reset_by == "pausing"
