@@ -507,7 +507,9 @@ def test_the_card_is_told_in_words() -> None:
     )
     told = dict(card_rows(card))
     assert told["2 classes"] == "Arm roll, Air drums"
-    assert told["Accuracy"].startswith("96.3% with the state reset at each clip, 97.0% with the state carried (264")
+    assert told["Accuracy"].startswith(
+        "96.3% with the state reset at each clip, 97.0% with the state carried (264"
+    )
     assert told["Spike density"] == "9.0% of the neurons in a frame"
     assert told["Frames"] == "one every 10 ms; 10 make a window (0.10 s)"
     by_count = replace(card, input=replace(card.input, slice=SliceRule(n_events=1000)), accuracy=None)

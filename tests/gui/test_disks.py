@@ -37,11 +37,11 @@ def test_a_disk_that_fills_up_ends_the_recording_with_a_banner_and_a_good_file(
     window = flooded(qtbot, make_window)
     with small_disk(tmp_path / "disk", 6_000_000) as disk:
         window.recording.start(str(disk / "a.aedat4"))
-        tape = window.player.tape
+        tape = window.player.recorder
         assert tape is not None
         wait_for_banner(qtbot, window, "only 0.")
         goes_on(qtbot, window)
-        assert window.player.tape is None
+        assert window.player.recorder is None
         assert window.banner.kind == "error"
         words = window.banner.message.text()
         assert (
@@ -70,7 +70,7 @@ def test_a_disk_that_stands_still_does_not_hold_up_the_picture(
     window = flooded(qtbot, make_window)
     with real_disk(tmp_path / "disk") as disk:
         window.recording.start(str(disk / "a.aedat4"))
-        tape = window.player.tape
+        tape = window.player.recorder
         assert tape is not None
         qtbot.waitUntil(lambda: tape.recorded.events > 0, timeout=20_000)
         with standing_still(disk):

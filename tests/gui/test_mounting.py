@@ -170,11 +170,11 @@ def test_a_recording_goes_on_as_it_began_when_the_source_is_turned(
     window = make_window()
     play(qtbot, window, "simulate:gestures")
     start(qtbot, window, tmp_path / "a.aedat4")
-    tape = window.player.tape
+    tape = window.player.recorder
     assert tape is not None
     for _ in range(3):
         window.commands["turn"].trigger()
-    assert window.player.tape is tape
+    assert window.player.recorder is tape
     assert tape.orientation == Orientation()
     before = tape.recorded.events
     qtbot.waitUntil(lambda: window.player.can_record, timeout=20_000)

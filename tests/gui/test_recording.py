@@ -33,7 +33,7 @@ def start(qtbot: QtBot, window: MainWindow, path: Path) -> None:
     assert isinstance(window.dialog, QFileDialog)
     window.dialog.fileSelected.emit(str(path))
     window.dialog.close()
-    tape = window.player.tape
+    tape = window.player.recorder
     assert tape is not None
     qtbot.waitUntil(lambda: tape.recorded.events > 0 or tape.finished, timeout=20_000)
 
@@ -92,7 +92,7 @@ def test_the_file_and_the_dropped_are_what_arrived_between_start_and_stop(
     qtbot.waitUntil(lambda: session.control.lost != "", timeout=20_000)
     before = plug.given
     window.recording.start(str(tmp_path / "a.aedat4"))
-    tape = window.player.tape
+    tape = window.player.recorder
     assert tape is not None
     plug.plugged.set()
     qtbot.waitUntil(lambda: plug.given > before + 30, timeout=20_000)
@@ -117,7 +117,7 @@ def test_the_key_the_button_and_the_words_follow_each_other(
     assert isinstance(dialog, QFileDialog)
     assert dialog.acceptMode() == QFileDialog.AcceptMode.AcceptSave
     dialog.close()
-    assert window.player.tape is None
+    assert window.player.recorder is None
     start(qtbot, window, tmp_path / "a.aedat4")
     record = window.transport.record
     qtbot.waitUntil(lambda: window.transport.recorded.text().startswith("Recording 0:0"))
@@ -165,7 +165,7 @@ def test_a_lost_camera_is_recorded_on_in_the_same_file(
     start(qtbot, window, tmp_path / "a.aedat4")
     plug.plugged.clear()
     wait_for_banner(qtbot, window, "unplugged")
-    tape = window.player.tape
+    tape = window.player.recorder
     assert tape is not None
     before = tape.recorded.events
     plug.plugged.set()
@@ -183,7 +183,7 @@ def test_what_is_thrown_away_while_paused_is_recorded(
     plug = stream(qtbot, window)
     start(qtbot, window, tmp_path / "a.aedat4")
     window.commands["play"].trigger()
-    session, tape = window.session, window.player.tape
+    session, tape = window.session, window.player.recorder
     assert session is not None
     assert tape is not None
     before = tape.recorded.events
@@ -203,7 +203,7 @@ def test_an_existing_file_is_one_line_and_the_playing_goes_on(
     start(qtbot, window, tmp_path / "a.aedat4")
     wait_for_banner(qtbot, window, "exists already")
     assert window.banner.kind == "error"
-    assert window.player.tape is None
+    assert window.player.recorder is None
     shown = window.view.shown
     qtbot.waitUntil(lambda: window.view.shown > shown + 3, timeout=20_000)
     assert window.header.state.text() == "Playing"
@@ -244,7 +244,7 @@ def test_the_end_of_the_source_ends_the_recording(
         window.close()
     events = read(tmp_path / "a.aedat4")
     np.testing.assert_array_equal(events, given(plug, events["t"]))
-    assert window.player.tape is None
+    assert window.player.recorder is None
 
 
 def test_another_model_or_orientation_does_not_end_the_recording(
@@ -253,7 +253,7 @@ def test_another_model_or_orientation_does_not_end_the_recording(
     window = make_window()
     window.open("simulate:gestures")
     start(qtbot, window, tmp_path / "a.aedat4")
-    tape, session = window.player.tape, window.session
+    tape, session = window.player.recorder, window.session
     assert tape is not None
     window.commands["turn"].trigger()  # opens the source again, which counts from zero again
     assert window.session is not session
@@ -275,7 +275,7 @@ def test_a_message_that_matters_more_is_read_first(
     start(qtbot, window, tmp_path / "a.aedat4")
     plug.plugged.clear()
     wait_for_banner(qtbot, window, "unplugged")
-    tape = window.player.tape
+    tape = window.player.recorder
     assert tape is not None
     window.commands["record"].trigger()
     qtbot.waitUntil(lambda: str(tape.path) in window.settings.now.recent, timeout=20_000)

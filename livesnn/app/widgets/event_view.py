@@ -49,9 +49,7 @@ NOTCHES_TO_DOUBLE = 3  # of a mouse's wheel
 _NOTCH = 120  # Qt's unit: eighths of a degree
 _MARGIN = 1.0  # pixels of the screen around the whole picture, for its edge
 WELCOME = "What do you want to look at?"
-WELCOME_HINT = (
-    "An event camera sees whatever moves, and the network recognises it."
-)
+WELCOME_HINT = "An event camera sees whatever moves, and the network recognises it."
 
 
 @dataclass(frozen=True)
