@@ -12,7 +12,8 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
 from livesnn.errors import DataError
-from livesnn.events.cameras.reconnecting import Live
+from livesnn.events.cameras.reconnecting import ReconnectingSource
+from livesnn.events.filters import Orientation
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.session.hot_pixels import FOLDER, HotPixels
 
@@ -36,11 +37,11 @@ def with_hot_pixel(packet: Events, x: int, y: int) -> Events:
 def play(window: MainWindow, *, serial: str, x: int = 30) -> None:
     plug = Plug()
     plug.packets = [with_hot_pixel(packet, x, 1) for packet in plug.packets]
-    window.open(Live(plug.connect, serial=serial))
+    window.open(ReconnectingSource(plug.connect, serial=serial))
 
 
 def hot_in(folder: Path, serial: str) -> list[list[int]]:
-    known = HotPixels(folder).of(serial, SENSOR)
+    known = HotPixels(folder).of(serial, SENSOR, Orientation())
     return [] if known is None else np.argwhere(known).tolist()
 
 
@@ -107,10 +108,10 @@ def test_a_file_that_is_not_of_the_camera_is_an_error(tmp_path: Path, text: str,
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "a.json").write_text(text)
     with pytest.raises(DataError, match=why):
-        HotPixels(tmp_path).of("a", ODD)
+        HotPixels(tmp_path).of("a", ODD, Orientation())
 
 
 def test_a_disk_that_cannot_be_written_keeps_none(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("no folder")
-    HotPixels(tmp_path).keep("a", np.ones((5, 7), np.bool_))
-    assert HotPixels(tmp_path).of("a", ODD) is None
+    HotPixels(tmp_path).keep("a", np.ones((5, 7), np.bool_), Orientation())
+    assert HotPixels(tmp_path).of("a", ODD, Orientation()) is None

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
-from livesnn.events.cameras.reconnecting import Live
+from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.recording import open_recording
 from livesnn.outputs.lines import Row, decide_all
@@ -30,8 +30,8 @@ HUNG = Orientation(1, mirrored=True)
 SERIAL = "DXA1"
 
 
-def camera(plug: Plug, serial: str = SERIAL) -> Live:
-    return Live(plug.connect, serial=serial)
+def camera(plug: Plug, serial: str = SERIAL) -> ReconnectingSource:
+    return ReconnectingSource(plug.connect, serial=serial)
 
 
 def play(
@@ -140,11 +140,11 @@ def test_the_window_decides_on_a_turned_source_as_livesnn_run_does(
     assert session.stop()
     decided = [decision.label for decision in session.take_decisions()]
 
-    def run(orientation: Orientation | None) -> list[str | None]:
+    def run(orientation: Orientation) -> list[str | None]:
         rows = decide_all(str(recording), str(model_folder), orientation=orientation)
         return [row.decision for row in rows if isinstance(row, Row)]
 
-    assert decided == run(Orientation(2)) != run(None)
+    assert decided == run(Orientation(2)) != run(Orientation())
 
 
 def test_hot_pixels_are_those_of_the_sensor_however_it_is_turned(
@@ -158,7 +158,7 @@ def test_hot_pixels_are_those_of_the_sensor_however_it_is_turned(
     make_window(settings=settings).open(camera(plug))
 
     def hot() -> list[list[int]]:
-        known = HotPixels(tmp_path).of(SERIAL, SENSOR)
+        known = HotPixels(tmp_path).of(SERIAL, SENSOR, Orientation())
         return [] if known is None else np.argwhere(known).tolist()
 
     qtbot.waitUntil(lambda: hot() == [[1, 30]], timeout=20_000)
@@ -170,19 +170,19 @@ def test_a_recording_goes_on_as_it_began_when_the_source_is_turned(
     window = make_window()
     play(qtbot, window, "simulate:gestures")
     start(qtbot, window, tmp_path / "a.aedat4")
-    tape = window.player.recorder
-    assert tape is not None
+    recorder = window.player.recorder
+    assert recorder is not None
     for _ in range(3):
         window.commands["turn"].trigger()
-    assert window.player.recorder is tape
-    assert tape.orientation == Orientation()
-    before = tape.recorded.events
+    assert window.player.recorder is recorder
+    assert recorder.orientation == Orientation()
+    before = recorder.recorded.events
     qtbot.waitUntil(lambda: window.player.can_record, timeout=20_000)
-    qtbot.waitUntil(lambda: tape.recorded.events > before + 2000, timeout=20_000)
+    qtbot.waitUntil(lambda: recorder.recorded.events > before + 2000, timeout=20_000)
     assert turned(window) == Orientation(3)
     stop(qtbot, window)
     with open_recording(tmp_path / "a.aedat4") as written:
-        assert sum(packet.size for packet in written) == tape.recorded.events
+        assert sum(packet.events.size for packet in written) == recorder.recorded.events
 
 
 @pytest.mark.parametrize(
