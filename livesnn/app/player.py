@@ -12,7 +12,7 @@ from livesnn.app.settings import SettingsFile
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.filters import Orientation
-from livesnn.events.recorder import Recorder as Tape
+from livesnn.events.recorder import Recorder
 from livesnn.infer.decide import Decider, Tally
 from livesnn.infer.model import Engine, Model, model_folder, read_card, shipped_models
 from livesnn.infer.switching_engine import end_preparing
@@ -74,8 +74,8 @@ class Player:
         In use, by the name or folder that a person gave.
     t_us
         The stream time that is on the screen; set by the display.
-    tape
-        The recording that is being written; None: there is none.
+    recorder
+        Writes the recording; None: nothing is recorded.
     """
 
     def __init__(
@@ -107,8 +107,8 @@ class Player:
         self._tally = Tally()
         self._n_decisions = self._dropped = 0
         self._hanging: list[Session] = []
-        self.tape: Tape | None = None
-        self._tapes: list[Tape] = []  # not yet returned by take_finished
+        self.recorder: Recorder | None = None
+        self._recorders: list[Recorder] = []  # not yet returned by take_finished
 
     def play(
         self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
@@ -145,7 +145,7 @@ class Player:
             picture_every_s=self._picture_every_s,
             hot_pixels=HotPixelFiles(self._settings.folder),
         )
-        self.session.control.use_recorder(self.tape)
+        self.session.control.use_recorder(self.recorder)
         self.session.start()
 
     def newly_opened(self) -> Opened | None:
@@ -260,27 +260,27 @@ class Player:
 
     def record(self, path: Path) -> None:
         """Write what arrives from now on to a new file, unless a recording is being written."""
-        if self.session is None or self.tape is not None:
+        if self.session is None or self.recorder is not None:
             return
-        self.tape = self.session.control.record(path)
-        if self.tape is not None:
-            self._tapes.append(self.tape)
+        self.recorder = self.session.control.record(path)
+        if self.recorder is not None:
+            self._recorders.append(self.recorder)
 
     def stop_recording(self) -> None:
         """Stop recording; the file is complete soon after."""
-        if self.tape is not None:
+        if self.recorder is not None:
             if self.session is not None:
                 self.session.control.use_recorder(None)
-            self.tape.stop()
-            self.tape = None
+            self.recorder.stop()
+            self.recorder = None
 
-    def take_finished(self) -> list[Tape]:
+    def take_finished(self) -> list[Recorder]:
         """Return each recording once, when its file is complete; stop the one whose source has ended."""
         over = self.session is None or self.session.control.state in ("ended", "failed")
-        if self.tape is not None and (over or self.tape.finished):
+        if self.recorder is not None and (over or self.recorder.finished):
             self.stop_recording()
-        finished = [tape for tape in self._tapes if tape.finished]
-        self._tapes = [tape for tape in self._tapes if tape not in finished]
+        finished = [recorder for recorder in self._recorders if recorder.finished]
+        self._recorders = [recorder for recorder in self._recorders if recorder not in finished]
         return finished
 
     def leave(self) -> None:
@@ -302,8 +302,8 @@ class Player:
         """End all sessions and recordings."""
         self.stop_recording()
         self.leave()
-        for tape in self._tapes:
-            tape.close()
+        for recorder in self._recorders:
+            recorder.close()
         deadline_s = time.monotonic() + LAST_PATIENCE_S
         for session in self._hanging:
             session.stop(max(deadline_s - time.monotonic(), 0))

@@ -22,8 +22,7 @@ from livesnn.app.player import Player
 from livesnn.app.settings import MOST_LABELS, SettingsFile
 from livesnn.app.widgets.basics import ChoiceBox, Dialog, label
 from livesnn.errors import error_message
-from livesnn.events.recorder import Recorder as Tape
-from livesnn.events.recorder import in_bytes, with_kept
+from livesnn.events.recorder import Recorder, in_bytes, with_kept
 
 SUFFIX = ".aedat4"
 ON, OFF = "Stop recording", "Record …"
@@ -74,7 +73,7 @@ class RecordingControls:
         self._settings = settings
         self._on_written = on_written
         self._open = open_
-        self._written: list[Tape] = []  # to be shown when the banner is free
+        self._written: list[Recorder] = []  # to be shown when the banner is free
         self._shown = ""
         self._label: str | None = None  # of what is being recorded
         self._offered: object = None  # what the actions for labels show
@@ -87,7 +86,7 @@ class RecordingControls:
 
     def toggle(self) -> None:
         """Ask for a file to record to; or stop recording."""
-        if self._player.tape is not None:
+        if self._player.recorder is not None:
             self._player.stop_recording()
         elif self._player.can_record:
             self._ask()
@@ -101,10 +100,10 @@ class RecordingControls:
 
     def label(self, number: int) -> None:
         """Begin the label with this number, counted from 0; if it has begun, end it."""
-        tape, labels = self._player.tape, self._settings.now.labels
-        if tape is not None and number < len(labels):
+        recorder, labels = self._player.recorder, self._settings.now.labels
+        if recorder is not None and number < len(labels):
             self._label = None if self._label == labels[number] else labels[number]
-            tape.label(self._label)
+            recorder.label(self._label)
 
     def ask_how(self) -> None:
         """Ask for the pre-roll and the labels."""
@@ -120,12 +119,12 @@ class RecordingControls:
 
     def poll(self, actions: Actions) -> None:
         """Show how the recording goes, how the last one ended, and what the actions would do."""
-        for tape in self._player.take_finished():
-            self._tell(tape)
+        for recorder in self._player.take_finished():
+            self._tell(recorder)
         banner = self._window.banner
         if self._written and (banner.isHidden() or banner.kind == "info"):
             self._show_written(self._written.pop(0))
-        self._show(self._player.tape, actions)
+        self._show(self._player.recorder, actions)
 
     def _ask(self) -> None:
         source = self._player.source
@@ -139,33 +138,33 @@ class RecordingControls:
         dialog.fileSelected.connect(self.start)
         self._window.show_dialog(dialog)
 
-    def _tell(self, tape: Tape) -> None:
-        if tape.error is not None:
-            self._window.banner.show_error(with_kept(error_message(tape.error), tape))
+    def _tell(self, recorder: Recorder) -> None:
+        if recorder.error is not None:
+            self._window.banner.show_error(with_kept(error_message(recorder.error), recorder))
         else:
-            self._written.append(tape)
-        if tape.error is None or tape.recorded.events:
-            self._on_written(str(tape.path))
+            self._written.append(recorder)
+        if recorder.error is None or recorder.recorded.events:
+            self._on_written(str(recorder.path))
 
-    def _show_written(self, tape: Tape) -> None:
-        recorded, path = tape.recorded, str(tape.path)
+    def _show_written(self, recorder: Recorder) -> None:
+        recorded, path = recorder.recorded, str(recorder.path)
         lost = f", {recorded.dropped:,} dropped" if recorded.dropped else ""
         labels = f" and {recorded.labels} label{'s' * (recorded.labels > 1)}" if recorded.labels else ""
         message = f"{recorded.events:,} events{labels} written to {path}{lost}"
         self._window.banner.show_info(message, "Open it", lambda: self._open(path))
 
-    def _show(self, tape: Tape | None, actions: Actions) -> None:
-        if tape is None:
+    def _show(self, recorder: Recorder | None, actions: Actions) -> None:
+        if recorder is None:
             self._label = None
-        words = "" if tape is None else progress(tape, self._label)
+        words = "" if recorder is None else progress(recorder, self._label)
         if words != self._shown:
             self._shown = words
             self._window.transport.show_recording(words)
         able, record = self._player.can_record, actions["record"]
-        record.setText(OFF if tape is None else ON)
-        record.setEnabled(able or tape is not None)
+        record.setText(OFF if recorder is None else ON)
+        record.setEnabled(able or recorder is not None)
         record.setToolTip(HOW if able else LIVE_ONLY)
-        offered = (self._settings.now.labels, self._label, tape is not None)
+        offered = (self._settings.now.labels, self._label, recorder is not None)
         if offered != self._offered:
             self._offered = offered
             self._offer_labels(actions, *offered)
@@ -180,13 +179,13 @@ class RecordingControls:
             actions.check(entry.name, known and labels[number] == holds)
 
 
-def progress(tape: Tape, label: str | None) -> str:
+def progress(recorder: Recorder, label: str | None) -> str:
     """Return the time recorded, the label, the file's size, the losses, and the free space if there is little."""
-    minutes, seconds = divmod(int(tape.seconds), 60)
-    words = [f"Recording {minutes}:{seconds:02d}", *([label] if label else []), in_bytes(tape.file_bytes)]
-    words.append(f"{tape.dropped:,} dropped")
-    if tape.room_bytes < LITTLE_ROOM_BYTES:
-        words.append(f"{in_bytes(tape.room_bytes)} free")
+    minutes, seconds = divmod(int(recorder.seconds), 60)
+    words = [f"Recording {minutes}:{seconds:02d}", *([label] if label else []), in_bytes(recorder.file_bytes)]
+    words.append(f"{recorder.dropped:,} dropped")
+    if recorder.room_bytes < LITTLE_ROOM_BYTES:
+        words.append(f"{in_bytes(recorder.room_bytes)} free")
     return " · ".join(words)
 
 

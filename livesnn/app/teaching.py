@@ -179,7 +179,7 @@ class Teaching:
     def _why_not(self) -> str:
         """Say why no gesture can be taught now; "": one can."""
         opened = self._player.opened
-        if self._player.tape is not None:
+        if self._player.recorder is not None:
             return RECORDING
         if not self._player.can_record or opened is None:
             return LIVE_ONLY
@@ -238,25 +238,25 @@ class Teaching:
     def _record(self, gesture: str) -> Generator[Step, None, Path]:
         """Yield steps until the gesture is recorded; return the file, which has its labels beside it."""
         session, path = self._player.session, _new_file(gesture)
-        if session is None or (tape := session.control.record(path)) is None:
+        if session is None or (recorder := session.control.record(path)) is None:
             raise LivesnnError(ENDED)
         try:
-            tape.label(gesture)
+            recorder.label(gesture)
             for left_s, share in self._time(PERFORMED_S):
-                if tape.finished or self._player.session is not session or session.control.state in OVER:
-                    raise LivesnnError(ENDED if tape.error is None else error_message(tape.error))
+                if recorder.finished or self._player.session is not session or session.control.state in OVER:
+                    raise LivesnnError(ENDED if recorder.error is None else error_message(recorder.error))
                 if session.control.lost:
                     raise LivesnnError(LOST_SINCE)
                 yield Step(gesture, share, f"Perform it again and again: {left_s} s left.")
             session.control.use_recorder(None)
-            tape.stop()
-            while not tape.finished:
+            recorder.stop()
+            while not recorder.finished:
                 yield Step("Writing …", None)
-            if tape.error is not None:
-                raise LivesnnError(error_message(tape.error))
+            if recorder.error is not None:
+                raise LivesnnError(error_message(recorder.error))
         except BaseException:  # abandoned or failed: nobody needs the file
             session.control.use_recorder(None)
-            tape.close()
+            recorder.close()
             _forget(path)
             raise
         return path

@@ -120,7 +120,7 @@ class TimedModel:
         return stepped
 
     def steps(self, from_s: float, to_s: float) -> npt.NDArray[np.float64]:
-        """Return the steps that ended in this time, [N, 4]: arrival of the frame, start and end (s), and its events."""
+        """Return the steps that ended in this time, [N, 4]: arrival of the frame, start, end (all s), its events."""
         notes = np.array(self._notes).reshape(-1, 4)
         return notes[(notes[:, 2] >= from_s) & (notes[:, 2] < to_s)]
 

@@ -58,7 +58,7 @@ def show(source: Clocked, out: str, model: str) -> None:
     window.open(source)
 
     def begin() -> None:
-        if window.player.tape is None and window.player.can_record:
+        if window.player.recorder is None and window.player.can_record:
             window.recording.start(out)
             window.recording.label(0)
 

@@ -150,16 +150,16 @@ def test_a_recording_goes_on_as_it_began_when_the_source_is_turned(
     window = make_window()
     play(qtbot, window, "simulate:gestures")
     start(qtbot, window, tmp_path / "a.aedat4")
-    tape = window.player.tape
-    assert tape is not None
+    recorder = window.player.recorder
+    assert recorder is not None
     for _ in range(3):
         window.commands["turn"].trigger()
-    assert window.player.tape is tape
-    assert tape.orientation == Orientation()
-    before = tape.recorded.events
+    assert window.player.recorder is recorder
+    assert recorder.orientation == Orientation()
+    before = recorder.recorded.events
     qtbot.waitUntil(lambda: window.player.can_record, timeout=20_000)
-    qtbot.waitUntil(lambda: tape.recorded.events > before + 2000, timeout=20_000)
+    qtbot.waitUntil(lambda: recorder.recorded.events > before + 2000, timeout=20_000)
     assert turned(window) == Orientation(3)
     stop(qtbot, window)
     with open_recording(tmp_path / "a.aedat4") as written:
-        assert sum(packet.events.size for packet in written) == tape.recorded.events
+        assert sum(packet.events.size for packet in written) == recorder.recorded.events

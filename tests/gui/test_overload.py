@@ -33,7 +33,7 @@ VGA = Resolution(640, 480)
 PACKET_US = 5_000
 POLL_MS = 16  # as the window
 FRESH_MS = 100.0
-SWITCH_S = 0.001  # as app/run.py
+SWITCH_S = 0.001  # larger than app/application.py sets
 
 
 class Flood(FakeSource):

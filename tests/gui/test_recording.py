@@ -33,9 +33,9 @@ def start(qtbot: QtBot, window: MainWindow, path: Path) -> None:
     assert isinstance(window.dialog, QFileDialog)
     window.dialog.fileSelected.emit(str(path))
     window.dialog.close()
-    tape = window.player.tape
-    assert tape is not None
-    qtbot.waitUntil(lambda: tape.recorded.events > 0 or tape.finished, timeout=20_000)
+    recorder = window.player.recorder
+    assert recorder is not None
+    qtbot.waitUntil(lambda: recorder.recorded.events > 0 or recorder.finished, timeout=20_000)
 
 
 def stop(qtbot: QtBot, window: MainWindow) -> None:
@@ -92,17 +92,17 @@ def test_the_file_and_the_dropped_are_what_arrived_between_start_and_stop(
     qtbot.waitUntil(lambda: session.control.lost != "", timeout=20_000)
     before = plug.given
     window.recording.start(str(tmp_path / "a.aedat4"))
-    tape = window.player.tape
-    assert tape is not None
+    recorder = window.player.recorder
+    assert recorder is not None
     plug.plugged.set()
     qtbot.waitUntil(lambda: plug.given > before + 30, timeout=20_000)
     plug.plugged.clear()
     qtbot.waitUntil(lambda: session.control.lost != "", timeout=20_000)
     window.player.stop_recording()
-    qtbot.waitUntil(lambda: tape.finished, timeout=20_000)
+    qtbot.waitUntil(lambda: recorder.finished, timeout=20_000)
     arrived = sum(plug.packets[number % len(plug.packets)].size for number in range(before, plug.given))
-    assert read(tape.path).size + tape.recorded.dropped == arrived
-    assert tape.recorded.events == read(tape.path).size
+    assert read(recorder.path).size + recorder.recorded.dropped == arrived
+    assert recorder.recorded.events == read(recorder.path).size
 
 
 def test_the_key_the_button_and_the_words_follow_each_other(
@@ -117,7 +117,7 @@ def test_the_key_the_button_and_the_words_follow_each_other(
     assert isinstance(dialog, QFileDialog)
     assert dialog.acceptMode() == QFileDialog.AcceptMode.AcceptSave
     dialog.close()
-    assert window.player.tape is None
+    assert window.player.recorder is None
     start(qtbot, window, tmp_path / "a.aedat4")
     record = window.transport.record
     qtbot.waitUntil(lambda: window.transport.recorded.text().startswith("Recording 0:0"))
@@ -165,14 +165,14 @@ def test_a_lost_camera_is_recorded_on_in_the_same_file(
     start(qtbot, window, tmp_path / "a.aedat4")
     plug.plugged.clear()
     wait_for_banner(qtbot, window, "unplugged")
-    tape = window.player.tape
-    assert tape is not None
-    before = tape.recorded.events
+    recorder = window.player.recorder
+    assert recorder is not None
+    before = recorder.recorded.events
     plug.plugged.set()
-    qtbot.waitUntil(lambda: tape.recorded.events > before + 1000, timeout=20_000)
+    qtbot.waitUntil(lambda: recorder.recorded.events > before + 1000, timeout=20_000)
     stop(qtbot, window)
     events = read(tmp_path / "a.aedat4")
-    assert events.size == tape.recorded.events > before
+    assert events.size == recorder.recorded.events > before
     assert (np.diff(events["t"]) >= 0).all()
 
 
@@ -183,11 +183,11 @@ def test_what_is_thrown_away_while_paused_is_recorded(
     plug = stream(qtbot, window)
     start(qtbot, window, tmp_path / "a.aedat4")
     window.commands["play"].trigger()
-    session, tape = window.session, window.player.tape
+    session, recorder = window.session, window.player.recorder
     assert session is not None
-    assert tape is not None
-    before = tape.recorded.events
-    qtbot.waitUntil(lambda: tape.recorded.events > before + 2000, timeout=20_000)
+    assert recorder is not None
+    before = recorder.recorded.events
+    qtbot.waitUntil(lambda: recorder.recorded.events > before + 2000, timeout=20_000)
     assert session.statistics.skipped > 0
     stop(qtbot, window)
     events = read(tmp_path / "a.aedat4")
@@ -203,7 +203,7 @@ def test_an_existing_file_is_one_line_and_the_playing_goes_on(
     start(qtbot, window, tmp_path / "a.aedat4")
     wait_for_banner(qtbot, window, "exists already")
     assert window.banner.kind == "error"
-    assert window.player.tape is None
+    assert window.player.recorder is None
     shown = window.view.shown
     qtbot.waitUntil(lambda: window.view.shown > shown + 3, timeout=20_000)
     assert window.header.state.text() == "Playing"
@@ -244,7 +244,7 @@ def test_the_end_of_the_source_ends_the_recording(
         window.close()
     events = read(tmp_path / "a.aedat4")
     np.testing.assert_array_equal(events, given(plug, events["t"]))
-    assert window.player.tape is None
+    assert window.player.recorder is None
 
 
 def test_another_model_or_orientation_does_not_end_the_recording(
@@ -253,17 +253,17 @@ def test_another_model_or_orientation_does_not_end_the_recording(
     window = make_window()
     window.open("simulate:gestures")
     start(qtbot, window, tmp_path / "a.aedat4")
-    tape, session = window.player.tape, window.session
-    assert tape is not None
+    recorder, session = window.player.recorder, window.session
+    assert recorder is not None
     window.commands["turn"].trigger()  # opens the source again, which counts from zero again
     assert window.session is not session
-    before = tape.recorded.events
+    before = recorder.recorded.events
     qtbot.waitUntil(lambda: window.player.can_record, timeout=20_000)
-    qtbot.waitUntil(lambda: tape.recorded.events > before + 2000, timeout=20_000)
+    qtbot.waitUntil(lambda: recorder.recorded.events > before + 2000, timeout=20_000)
     stop(qtbot, window)
     with open_recording(tmp_path / "a.aedat4") as written:
         times = np.concatenate([packet.events["t"] for packet in written])
-    assert times.size == tape.recorded.events
+    assert times.size == recorder.recorded.events
     assert (np.diff(times) >= 0).all()
 
 
@@ -275,10 +275,10 @@ def test_a_message_that_matters_more_is_read_first(
     start(qtbot, window, tmp_path / "a.aedat4")
     plug.plugged.clear()
     wait_for_banner(qtbot, window, "unplugged")
-    tape = window.player.tape
-    assert tape is not None
+    recorder = window.player.recorder
+    assert recorder is not None
     window.commands["record"].trigger()
-    qtbot.waitUntil(lambda: str(tape.path) in window.settings.now.recent, timeout=20_000)
+    qtbot.waitUntil(lambda: str(recorder.path) in window.settings.now.recent, timeout=20_000)
     assert window.banner.kind == "waiting"
     plug.plugged.set()
     wait_for_banner(qtbot, window, "written to")
@@ -298,7 +298,7 @@ def test_a_name_is_proposed_from_source_and_time(source: str, name: str) -> None
 
 
 class Progress(NamedTuple):
-    """What is said of a tape."""
+    """What is said of a recorder."""
 
     seconds: float
     file_bytes: int

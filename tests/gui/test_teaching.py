@@ -76,7 +76,7 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     assert Path(window.player.model) == tmp_path / "own" / "gestures-flap"
     (recording,) = recorded(tmp_path)
     assert [label.label for label in read_labels(recording)] == ["flap"]
-    assert said.endswith(f"what was recorded is {recording}.")
+    assert said.endswith(f"the recording is {recording}.")
 
 
 def test_giving_up_ends_the_recording_and_keeps_nothing(
@@ -120,7 +120,7 @@ def test_a_source_that_ends_ends_the_lesson(
     dialog = begin(window, "flap")
     qtbot.waitUntil(lambda: dialog.now.text() == now, timeout=20_000)
     window.player.leave()
-    qtbot.waitUntil(lambda: "has ended" in dialog.words.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "source ended" in dialog.words.text(), timeout=20_000)
     assert not recorded(tmp_path)
 
 

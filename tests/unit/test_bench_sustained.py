@@ -16,7 +16,7 @@ from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
 from livesnn.session.sustained import Look, Measured, Order, TimedModel, sum_up
-from tests.gui.synthetic import CARD, write_model
+from tests.synthetic import CARD, write_model
 
 ORDER = Order(
     events="events.npy",

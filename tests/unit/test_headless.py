@@ -22,7 +22,7 @@ from livesnn.events.recording import describe
 from livesnn.outputs import lines as headless
 from livesnn.outputs.lines import Row, Summary, decide_all
 from livesnn.sources import open_source
-from tests.gui.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
+from tests.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
 

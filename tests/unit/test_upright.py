@@ -17,7 +17,7 @@ from livesnn.events.recorder import record
 from livesnn.events.recording import open_recording
 from livesnn.outputs.lines import Row, Summary, decide_all
 from livesnn.sources import open_source
-from tests.gui.synthetic import CARD, moving_bar, write_model, write_recording
+from tests.synthetic import CARD, moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
 

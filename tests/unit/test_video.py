@@ -33,7 +33,7 @@ from livesnn.simulate.gestures import gesture_pictures
 from livesnn.sources import open_source
 from livesnn.video.frame_source import RecordedVideo
 from livesnn.video.video_file import Reading, Video, fit, open_video, video_clips
-from tests.gui.synthetic import moving_bar, write_model, write_recording
+from tests.synthetic import moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
 

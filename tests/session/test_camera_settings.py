@@ -48,9 +48,9 @@ def test_hot_pixels_are_turned_as_events_are_however_the_camera_is_turned_later(
     [
         ("", "can't be read"),
         ('{"width": 7, "height": 5, "hot": [[1, 2, 3]]}', "can't be read"),
-        ('{"width": 5, "height": 7, "hot": []}', "not of 7×5"),
-        ('{"width": 7, "height": 5, "hot": [[7, 0]]}', "not of 7×5"),
-        ('{"width": 7, "height": 5, "hot": [[0, -1]]}', "not of 7×5"),
+        ('{"width": 5, "height": 7, "hot": []}', "not for a sensor of 7×5"),
+        ('{"width": 7, "height": 5, "hot": [[7, 0]]}', "not for a sensor of 7×5"),
+        ('{"width": 7, "height": 5, "hot": [[0, -1]]}', "not for a sensor of 7×5"),
     ],
 )
 def test_a_file_that_is_not_of_the_camera_is_an_error(tmp_path: Path, text: str, why: str) -> None:
