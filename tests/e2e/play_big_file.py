@@ -25,7 +25,7 @@ def play_and_seek(path: Path) -> dict[str, float]:
     begun_s = time.perf_counter()
     with open_recording(path) as recording:
         opened_s, duration_us = time.perf_counter() - begun_s, recording.duration_us
-        events = sum(packet.size for packet in recording)
+        events = sum(packet.events.size for packet in recording)
     session = Session(path, "gestures", choices=Choices(speed=1.0))
     session.start()
     wait_for_picture(session, 2_000_000)

@@ -12,11 +12,12 @@ import pytest
 from livesnn.__main__ import main
 from livesnn.errors import SourceError
 from livesnn.events.filters import Orientation, Upright, orient
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.packet import Events, Resolution
 from livesnn.events.recorder import record
 from livesnn.events.recording import open_recording
 from livesnn.outputs.lines import Row, Summary, decide_all
 from livesnn.sources import open_source
+from tests.fake_source import joined
 from tests.gui.synthetic import CARD, moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
@@ -46,7 +47,7 @@ def upright(tmp_path: Path) -> Path:
 
 def read(path: Path) -> Events:
     with open_recording(path) as recording:
-        return np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])
+        return joined(recording)
 
 
 @pytest.mark.parametrize("denoise", [False, True])

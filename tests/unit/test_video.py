@@ -33,6 +33,7 @@ from livesnn.simulate.gestures import gesture_pictures
 from livesnn.sources import open_source
 from livesnn.video.frame_source import RecordedVideo
 from livesnn.video.video_file import Reading, Video, fit, open_video, video_clips
+from tests.fake_source import joined
 from tests.gui.synthetic import moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
@@ -502,10 +503,10 @@ def test_events_are_made_of_a_video(tmp_path: Path) -> None:
     with open_recording(tmp_path / "wave.aedat4") as recording:
         assert recording.resolution == (128, 128)
         assert 0 < recording.t_start < recording.t_end <= times_us[-1] + 33_334
-        once = np.concatenate([*recording])
+        once = joined(recording)
     convert(path, tmp_path / "again.aedat4")
     with open_recording(tmp_path / "again.aedat4") as recording:
-        np.testing.assert_array_equal(np.concatenate([*recording]), once)
+        np.testing.assert_array_equal(joined(recording), once)
     model = load_model("gestures", engine="onnx")
     spec = model.card.input
     state, outputs = model.initial_state(), []
