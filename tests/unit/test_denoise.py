@@ -314,3 +314,10 @@ def test_hot_pixels_that_are_known_are_dropped_from_the_second_event_on_and_lear
 def test_a_sensor_larger_than_any_is_refused() -> None:
     with pytest.raises(SourceError, match="a sensor of 65000×2"):
         DenoiseState(Resolution(65_000, 2))
+
+
+def test_a_packet_with_nothing_inside_the_sensor_passes_no_time() -> None:
+    outside = events_at((5, SENSOR.width, 0))
+    (first,), (second,) = (without_noise([Packet(outside, now_us=now_us)]) for now_us in (None, 7))
+    assert (first.events.size, first.now_us) == (0, None)
+    assert (second.events.size, second.now_us) == (0, 7)
