@@ -21,7 +21,8 @@ from livesnn.events.cameras.driver import Cameras, Device
 from livesnn.events.cameras.prophesee import WAIT_S, PropheseeCameras, PropheseeDriver
 from livesnn.events.cameras.reconnecting import SourceLost
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
-from tests.fake_camera import FakeCameras, at, device
+from tests.fake_camera import FakeCameras, device
+from tests.fake_source import at
 
 SERIAL = "00050423"
 HD = Resolution(1280, 720)
