@@ -27,8 +27,8 @@ specs = st.builds(
 def streams(draw: st.DrawFn, *, jumps: bool = True, disorder: bool = True) -> Events:
     """Return up to some seconds of events; with jumps in time if wanted.
 
-    With disorder, some are out of order or outside the sensor. The filter doesn't look at an event outside, and so may
-    see disorder where the slicer sees a jump back.
+    With disorder, some are out of order or outside the sensor. The filter doesn't look at an event outside, and so
+    may see disorder where the slicer sees a jump back.
     """
     steps = [st.integers(0, 4000), st.integers(0, TICK_US + 1), st.sampled_from([0, 499, 500, TICK_US])]
     if jumps:

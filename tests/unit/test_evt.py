@@ -197,8 +197,8 @@ def test_vectors_at_the_end_of_a_packet_go_into_the_next_one(tmp_path: Path, ver
     path = write(tmp_path / "f.raw", octets_of(version, version.encode(events)))
     with open_recording(path) as recording:
         packets = [*recording]
-    assert np.array_equal(np.concatenate(packets), events)
-    assert PACKET_EVENTS - 32 <= max(packet.size for packet in packets) <= PACKET_EVENTS
+    assert np.array_equal(joined(packets), events)
+    assert PACKET_EVENTS - 32 <= max(packet.events.size for packet in packets) <= PACKET_EVENTS
 
 
 @each_version

@@ -295,7 +295,7 @@ def test_time_that_jumps_back_is_said(tmp_path: Path) -> None:
     path = write_columns(tmp_path / "f.h5", events)
     with open_recording(path) as recording:
         packets = [*recording]
-        assert [packet.size for packet in packets] == [200, 100]
+        assert [packet.events.size for packet in packets] == [200, 100]
         assert any("time jumps back 1 times" in line for line in recording.warnings)
 
 

@@ -1,4 +1,4 @@
-"""RingBuffer: what arrived before the button is in the file, once, in order, with its times; and memory is bounded."""
+"""RingBuffer: what arrived before the button is recorded once, in order, with its times; and memory is bounded."""
 
 from __future__ import annotations
 
