@@ -19,7 +19,7 @@ from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device, Driver
 from livesnn.events.cameras.inivation import Batch, CameraInput, InivationDriver
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.packet import Events, Resolution
 
 if TYPE_CHECKING:
     from dv_processing import EventStore
@@ -178,10 +178,3 @@ def paced(
         while clock() < due_s:
             yield None
         yield batch
-
-
-def at(*times_us: int, x: int = 0, y: int = 0, p: bool = True) -> Events:
-    """Return events at these times, of one pixel."""
-    events = np.zeros(len(times_us), EVENTS_DTYPE)
-    events["t"], events["x"], events["y"], events["p"] = times_us, x, y, p
-    return events

@@ -150,3 +150,8 @@ def endless(events: Events, duration_us: int, packet_us: int = 10_000) -> Iterat
             later = packet.copy()
             later["t"] += lap * duration_us
             yield later
+
+
+def joined(packets: Iterable[Packet]) -> Events:
+    """Return the events of all packets."""
+    return np.concatenate([NO_EVENTS, *(packet.events for packet in packets)])

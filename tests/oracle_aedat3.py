@@ -22,6 +22,7 @@ import numpy as np
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import open_recording
 from tests.aedat3_writer import RISING_EDGE, frames, header, polarity, special
+from tests.fake_source import joined
 
 _READ_BY_EVUTILS = """
 import sys
@@ -50,7 +51,7 @@ def read_by_evutils(python: str, path: Path, folder: Path) -> Events:
 
 def read_by_us(path: Path) -> Events:
     with open_recording(path) as recording:
-        return np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])
+        return joined(recording)
 
 
 def write_by_us(path: Path) -> Path:

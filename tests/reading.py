@@ -12,6 +12,7 @@ from livesnn.errors import FormatError
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import RecordingInfo, describe, open_recording
 from tests.damage import damaged
+from tests.fake_source import joined
 
 
 def write(path: Path, octets: bytes) -> Path:
@@ -24,7 +25,7 @@ def read(path: Path, seek_us: int | None = None, *, stream: str | None = None) -
     with open_recording(path, stream=stream) as recording:
         if seek_us is not None:
             recording.seek(seek_us)
-        return np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])
+        return joined(recording)
 
 
 def events_at(times: object, size: tuple[int, int] = (640, 480)) -> Events:

@@ -262,12 +262,13 @@ class DenoiseState:
         self._clock[INTERVAL_END] = t_us + INTERVAL_US
 
 
-def denoise(events: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[tuple[Events, int]]:
+def denoise(events: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[tuple[Events, int | None]]:
     """Yield the events that are kept, with the stream time that has passed (`Packet.now_us`).
 
     There is one piece, or more where TICK_US went by without an event to keep. How a stream was split into packets
     changes no event. With the pieces' times it changes no frame either, of models whose window is longer than
-    TICK_US. Without the times, a scene with nothing but noise would be a jump in time.
+    TICK_US. Without the times, a scene with nothing but noise would be a jump in time. A time is None while all events
+    have been outside the sensor.
 
     The first event is always kept, as is the first after a jump back in time (as the `Slicer` sees it): frames begin
     there, with the filter as without. Until hot pixels are learned, no pixel is hot. Kept events have the times they
@@ -286,7 +287,6 @@ def denoise(events: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[
         kept = np.empty(events.size - position, EVENTS_DTYPE)
         position, count = state.read(events, position, kept, spec)
         kept.resize(count, refcheck=False)  # in place: what isn't needed is given back
-        assert state.now_us is not None  # an event has been read
         yield kept, state.now_us
 
 
@@ -317,6 +317,5 @@ def denoise_packets(
         *pieces, (last, now_us) = denoise(packet.events, state, SPEC)
         for events, passed_us in pieces:
             yield packet._replace(events=events, now_us=passed_us)
-        yield packet._replace(
-            events=last, now_us=max(now_us, now_us if packet.now_us is None else packet.now_us)
-        )
+        passed = [t_us for t_us in (now_us, packet.now_us) if t_us is not None]
+        yield packet._replace(events=last, now_us=max(passed, default=None))

@@ -88,7 +88,7 @@ class Summary:
 
 
 def decide_all(
-    source: str,
+    source: str | EventSource | FrameSource,
     model: str,
     *,
     engine: Engine = "auto",
@@ -110,6 +110,8 @@ def decide_all(
 
     Parameters
     ----------
+    source
+        A SOURCE of the command line, or an open source, which is closed at the end.
     seconds
         End after so long: in a recording's own time, or in real time.
     denoise
@@ -136,7 +138,9 @@ def decide_all(
     with preparing(loaded):
         decider.check(loaded.card)
         with reading as progress:
-            opened = open_source(source, notify=notify, progress=progress)
+            opened = (
+                open_source(source, notify=notify, progress=progress) if isinstance(source, str) else source
+            )
         try:
             record = listen(opened)
         except BaseException:

@@ -15,15 +15,13 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDropEvent
 from pytestqt.qtbot import QtBot
 
+import livesnn
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
 from livesnn.errors import FormatError, ModelError
 from livesnn.events.labels import Label, keep_labels, labels_file
 from livesnn.events.packet import Resolution
-from livesnn.events.recording import open_recording
-from livesnn.events.slicer import frames
 from livesnn.infer.model import load_model
-from livesnn.infer.run import run
 from livesnn.infer.switching_engine import PREPARING, AutoModel
 from livesnn.paths import recordings_dir
 from livesnn.session.view import Picture
@@ -97,9 +95,7 @@ def test_what_is_prepared_is_shown_and_why_it_failed(
 def test_the_majority_is_that_of_run_on_the_same_recording(
     qtbot: QtBot, make_window: MakeWindow, model_folder: Path, recording: Path
 ) -> None:
-    model, source = load_model(model_folder), open_recording(recording)
-    results = list(run(frames(source, model.card.input.slice, model.card.input), model))
-    source.close()
+    results = livesnn.run(recording, model_folder)
     decided = [result.decision for result in results if result.window_end and result.decision is not None]
     window = make_window(loop=True)
     at_full_speed(window)

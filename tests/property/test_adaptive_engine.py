@@ -19,7 +19,7 @@ from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.model import Model, State, load_model
 from livesnn.infer.onnx_engine import OnnxModel
-from livesnn.infer.run import run
+from livesnn.infer.run import run_frames
 from livesnn.infer.spike_engine import SpikeModel, is_compiled
 from livesnn.infer.switching_engine import LOOK_EVERY, PREPARING, AdaptiveModel, AutoModel, crossing, note_of
 from livesnn.paths import models_dir, recordings_dir
@@ -158,7 +158,7 @@ def test_going_over_between_two_frames_changes_no_decision(at: int) -> None:
     onnx = OnnxModel.load(folder / "model.onnx")
     adaptive = AdaptiveModel.load(folder, onnx)
     shown = clip_frames(onnx.card)
-    alone = [result.decision for result in run(shown, onnx)]
+    alone = [result.decision for result in run_frames(shown, onnx)]
     go, gone = threading.Event(), threading.Event()
 
     def prepare(stop: threading.Event) -> Model:
@@ -177,7 +177,7 @@ def test_going_over_between_two_frames_changes_no_decision(at: int) -> None:
             yield frame
 
     engines, decisions = [], []
-    for result in run(until_then(), model):
+    for result in run_frames(until_then(), model):
         engines.append(model.engine)
         decisions.append(result.decision)
     assert engines == ["onnx"] * at + ["spike"] * (len(shown) - at)

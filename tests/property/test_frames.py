@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from livesnn.card import InputSpec, SliceRule
-from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Resolution
+from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.slicer import GAP_FIXED_COUNT_US, Frame, Slicer, without_flicker
 
 laws = settings(deadline=None, max_examples=150)  # no deadline: the first example may compile the kernel
@@ -126,7 +126,7 @@ def assert_same(actual: list[Frame], expected: list[Frame]) -> None:
 
 def push_in_parts(case: Case, cuts: list[int]) -> list[Frame]:
     slicer = case.slicer()
-    return [frame for packet in np.split(case.events, sorted(cuts)) for frame in slicer.push(packet)]
+    return [frame for packet in np.split(case.events, sorted(cuts)) for frame in slicer.push(Packet(packet))]
 
 
 def cut_points(case: Case) -> st.SearchStrategy[list[int]]:
@@ -137,7 +137,7 @@ def cut_points(case: Case) -> st.SearchStrategy[list[int]]:
 @given(cases())
 @laws
 def test_frames_are_those_of_the_reference(case: Case) -> None:
-    frames = case.slicer().push(case.events)
+    frames = case.slicer().push(Packet(case.events))
     assert_same(frames, reference(case))
     assert all(
         f.data.dtype == np.uint8 and f.data.shape == (2, case.input.height, case.input.width) for f in frames
@@ -147,13 +147,13 @@ def test_frames_are_those_of_the_reference(case: Case) -> None:
 @given(st.data(), cases())
 @laws
 def test_any_packet_split_gives_the_same_frames(data: st.DataObject, case: Case) -> None:
-    assert_same(push_in_parts(case, data.draw(cut_points(case))), case.slicer().push(case.events))
+    assert_same(push_in_parts(case, data.draw(cut_points(case))), case.slicer().push(Packet(case.events)))
 
 
 @given(cases(jumps=False, rules=st.integers(1, 5_000).map(lambda value: SliceRule(delta_t_us=value))))
 @laws
 def test_no_event_before_the_last_frame_is_lost(case: Case) -> None:
-    frames = case.slicer().push(case.events)
+    frames = case.slicer().push(Packet(case.events))
     cells = _cells(case)
     end = frames[-1].t if frames else -(2**62)
     assert sum(f.n_events for f in frames) == np.count_nonzero((cells >= 0) & (case.events["t"] < end))
@@ -166,7 +166,7 @@ def test_no_event_before_the_last_frame_is_lost(case: Case) -> None:
 @given(cases(rules=st.integers(1, 12).map(lambda value: SliceRule(n_events=value))))
 @laws
 def test_every_frame_of_a_fixed_count_has_that_many_events(case: Case) -> None:
-    frames = case.slicer().push(case.events)
+    frames = case.slicer().push(Packet(case.events))
     assert all(f.n_events == case.rule.n_events == int(f.data.sum()) for f in frames)
 
 
@@ -176,7 +176,7 @@ def test_a_sensor_of_the_models_size_keeps_its_coordinates(case: Case) -> None:
     inside = case.events[(case.events["x"] < case.sensor.width) & (case.events["y"] < case.sensor.height)]
     inside["t"] = np.arange(len(inside))
     expected = np.zeros((2, case.input.height, case.input.width), np.int64)
-    frames = Slicer(SliceRule(n_events=max(1, len(inside))), case.sensor, case.input).push(inside)
+    frames = Slicer(SliceRule(n_events=max(1, len(inside))), case.sensor, case.input).push(Packet(inside))
     for event in inside:
         expected[int(event["p"]), event["y"], event["x"]] += 1
     assert len(frames) == (len(inside) > 0)
@@ -189,8 +189,10 @@ def test_a_sensor_of_the_models_size_keeps_its_coordinates(case: Case) -> None:
 def test_swapping_polarity_swaps_the_channels_and_nothing_else(case: Case) -> None:
     swapped = case.events.copy()
     swapped["p"] = ~swapped["p"]
-    expected = [Frame(f.t, f.data[::-1], f.n_events, start=f.start) for f in case.slicer().push(case.events)]
-    assert_same(case.slicer().push(swapped), expected)
+    expected = [
+        Frame(f.t, f.data[::-1], f.n_events, start=f.start) for f in case.slicer().push(Packet(case.events))
+    ]
+    assert_same(case.slicer().push(Packet(swapped)), expected)
 
 
 @given(cases(), st.integers(-(2**50), 2**50))
@@ -199,9 +201,10 @@ def test_frames_of_a_shifted_stream_are_the_shifted_frames(case: Case, shift_us:
     shifted = case.events.copy()
     shifted["t"] += shift_us
     expected = [
-        Frame(f.t + shift_us, f.data, f.n_events, start=f.start) for f in case.slicer().push(case.events)
+        Frame(f.t + shift_us, f.data, f.n_events, start=f.start)
+        for f in case.slicer().push(Packet(case.events))
     ]
-    assert_same(case.slicer().push(shifted), expected)
+    assert_same(case.slicer().push(Packet(shifted)), expected)
 
 
 @given(st.data(), cases())
@@ -209,9 +212,9 @@ def test_frames_of_a_shifted_stream_are_the_shifted_frames(case: Case, shift_us:
 def test_later_events_never_change_an_earlier_frame(data: st.DataObject, case: Case) -> None:
     cut = data.draw(st.integers(0, len(case.events)))
     slicer = case.slicer()
-    early = slicer.push(case.events[:cut])
+    early = slicer.push(Packet(case.events[:cut]))
     copies = [Frame(f.t, f.data.copy(), f.n_events, start=f.start) for f in early]
-    late = slicer.push(case.events[cut:])
+    late = slicer.push(Packet(case.events[cut:]))
     assert_same(early, copies)
     assert_same(early + late, reference(case))
 
@@ -227,7 +230,7 @@ def test_a_clock_that_keeps_to_the_events_changes_no_frame(data: st.DataObject, 
         before = int(case.events["t"][end - 1]) if end else None
         after = int(case.events["t"][end]) if end < len(case.events) else before
         now = None if before is None else data.draw(st.integers(before, after))
-        frames += slicer.push(packet, now_us=now)
+        frames += slicer.push(Packet(packet, now_us=now))
     assert_same(frames, reference(case))
 
 
@@ -235,7 +238,7 @@ def test_a_clock_that_keeps_to_the_events_changes_no_frame(data: st.DataObject, 
 @laws
 def test_a_light_s_flicker_is_taken_from_the_frames_as_they_are(case: Case) -> None:
     steady = Slicer(case.rule, case.sensor, replace(case.input, without_flicker=True))
-    frames, counted = steady.push(case.events), case.slicer().push(case.events)
+    frames, counted = steady.push(Packet(case.events)), case.slicer().push(Packet(case.events))
     assume(all(f.data.max() < 255 for f in counted))  # what saturates does so after flicker is taken
     assert_same(frames, [replace(f, data=without_flicker(f.data)[0]) for f in counted])
     assert [f.light_flicker for f in frames] == [without_flicker(f.data)[1].sum() for f in counted]
@@ -245,6 +248,6 @@ def test_a_light_s_flicker_is_taken_from_the_frames_as_they_are(case: Case) -> N
 @laws
 def test_after_a_reset_the_frames_are_those_of_a_new_slicer(data: st.DataObject, case: Case) -> None:
     slicer = case.slicer()
-    slicer.push(case.events[: data.draw(st.integers(0, len(case.events)))])
+    slicer.push(Packet(case.events[: data.draw(st.integers(0, len(case.events)))]))
     slicer.reset()
-    assert_same(slicer.push(case.events), case.slicer().push(case.events))
+    assert_same(slicer.push(Packet(case.events)), case.slicer().push(Packet(case.events)))

@@ -18,7 +18,7 @@ from livesnn.events.slicer import Frame, frames
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import Model, density_and_mean, load_model
 from livesnn.infer.operations import synops
-from livesnn.infer.run import run
+from livesnn.infer.run import run_frames
 from livesnn.infer.spike_engine import Membranes, SpikeModel
 from livesnn.infer.spikes.layout import CALLED, EPOCH
 from livesnn.infer.spikes.step import lead
@@ -122,7 +122,7 @@ def test_running_free_the_shipped_models_decide_as_on_onnx_runtime(name: str, cl
     def decisions(model: Model) -> list[str | None]:
         with open_source(recordings_dir() / f"{clip}.aedat4") as source:
             stream = frames(source, model.card.input.slice, model.card.input)
-            return [result.decision for result in run(stream, model, decider=Decider(threshold=0.0))]
+            return [result.decision for result in run_frames(stream, model, decider=Decider(threshold=0.0))]
 
     onnx, spike = load_model(name, "onnx"), load_model(name, "spike")
     frame = frame_of(onnx.card, np.random.default_rng(0), 0.1)

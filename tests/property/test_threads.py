@@ -1,41 +1,24 @@
-"""The law of the buffer: events put = yielded + dropped, exactly and in order, however threads interleave."""
+"""The law of the pipeline's buffer: events put = yielded + dropped, in order, however threads interleave."""
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
-from livesnn.events.pipeline import Buffered
+from livesnn.events.pipeline import open_pipeline
 from livesnn.threads import Latest, Worker
+from tests.fake_source import PATIENCE_S, FakeSource, at
 
-PATIENCE_S = 20.0
 
-
-class Clip(EventSource):
-    """A source of packets of given lengths whose events are numbered by their t."""
-
-    def __init__(self, lengths: list[int]) -> None:
-        self.resolution = Resolution(34, 34)
-        self.counters = SourceCounters()
-        self.lengths = lengths
-        self.exhausted = threading.Event()
-
-    def __iter__(self) -> Iterator[Events]:
-        for length in self.lengths:
-            events = np.zeros(length, EVENTS_DTYPE)
-            events["t"] = np.arange(self.counters.events, self.counters.events + length)
-            self.counters.events += length
-            yield events
-        self.exhausted.set()
-
-    def close(self) -> None:
-        pass
+def numbered(lengths: list[int]) -> FakeSource:
+    """Return a source of packets of these lengths, whose events are numbered by their t."""
+    ends = np.cumsum([0, *lengths])
+    return FakeSource([at(*range(first, last)) for first, last in itertools.pairwise(ends)])
 
 
 lengths = st.lists(st.integers(0, 40), max_size=60)
@@ -48,18 +31,18 @@ policies = st.sampled_from(["drop_oldest", "block"])
 def test_put_is_yielded_plus_dropped_and_order_is_kept(
     lengths: list[int], max_bytes: int, policy: Literal["drop_oldest", "block"], pause_after: int
 ) -> None:
-    clip = Clip(lengths)
-    buffered = Buffered(clip, policy=policy, max_bytes=max_bytes, max_age_s=PATIENCE_S)
+    clip = numbered(lengths)
+    pipeline = open_pipeline(clip, policy=policy, max_bytes=max_bytes, max_age_s=PATIENCE_S)
     seen: list[int] = []
-    for i, events in enumerate(buffered):
-        seen += events["t"].tolist()
+    for i, packet in enumerate(pipeline):
+        seen += packet.events["t"].tolist()
         if policy == "drop_oldest" and i == pause_after:
             assert clip.exhausted.wait(PATIENCE_S)  # a consumer that stands still while the camera goes on
-    buffered.close()
-    counters = buffered.counters
+    pipeline.close()
+    counters = pipeline.counters
     assert len(seen) == counters.events
     assert counters.events + counters.dropped == sum(lengths)
-    assert buffered.unread == 0
+    assert pipeline.unread == 0
     assert seen == sorted(set(seen))
     if policy == "block":
         assert seen == list(range(sum(lengths)))
@@ -72,14 +55,14 @@ def test_put_is_yielded_plus_dropped_and_order_is_kept(
 def test_closing_early_leaves_nothing_uncounted(
     lengths: list[int], max_bytes: int, policy: Literal["drop_oldest", "block"], read: int
 ) -> None:
-    clip = Clip(lengths)
-    buffered = Buffered(clip, policy=policy, max_bytes=max_bytes, max_age_s=PATIENCE_S)
-    yielded = sum(len(events) for events, _ in zip(buffered, range(read), strict=False))
-    buffered.close()
-    counters = buffered.counters
+    clip = numbered(lengths)
+    pipeline = open_pipeline(clip, policy=policy, max_bytes=max_bytes, max_age_s=PATIENCE_S)
+    yielded = sum(packet.events.size for packet, _ in zip(pipeline, range(read), strict=False))
+    pipeline.close()
+    counters = pipeline.counters
     # zip pulls one packet more than it hands out when ``read`` comes first to its end.
     assert yielded <= counters.events
-    assert clip.counters.events == counters.events + counters.dropped + buffered.unread
+    assert clip.counters.events == counters.events + counters.dropped + pipeline.unread
 
 
 @settings(max_examples=100, deadline=None)

@@ -165,7 +165,7 @@ def test_a_clock_set_to_zero_starts_a_new_packet_and_is_said(tmp_path: Path) -> 
     times = [900_000, 900_010, 5, 15, 25]
     path = write(tmp_path / "f.aedat", header("DVS128") + encode(make_events(times), "DVS128"))
     with open_recording(path) as recording:
-        assert [packet["t"].tolist() for packet in recording] == [times[:2], times[2:]]
+        assert [packet.events["t"].tolist() for packet in recording] == [times[:2], times[2:]]
         assert (recording.t_start, recording.t_end) == (5, 900_010)
         assert recording.counters.out_of_order == 0
         assert any("time jumps back 1 times" in line for line in recording.warnings)

@@ -27,6 +27,7 @@ from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, Pa
 from livesnn.events.formats.flat import FlatError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.events.recording import Recording, describe, open_recording
+from tests.fake_source import joined
 
 SENSOR = Resolution(346, 260)
 
@@ -56,15 +57,14 @@ def write_raw(path: Path, *contents: bytes) -> Path:
 
 def read(recording: Recording) -> Events:
     with recording:
-        packets = list(recording)
-    return np.concatenate(packets) if packets else np.empty(0, EVENTS_DTYPE)
+        return joined(recording)
 
 
 def test_without_compression_a_packet_is_a_view_of_what_was_read(tmp_path: Path) -> None:
     events = make_events(1_000)
     recording = open_recording(write(tmp_path / "f.aedat4", events, None))
     with recording:
-        packets = list(recording)
+        packets = [packet.events for packet in recording]
     bases = {
         id(packet.base.obj if isinstance(packet.base, memoryview) else packet.base) for packet in packets
     }
@@ -80,7 +80,7 @@ def test_packets_stay_as_they_are_when_later_ones_are_read_and_belong_to_the_cal
     events = make_events(300_000)  # larger than the reader's window
     recording = open_recording(write(tmp_path / "f.aedat4", events, compression))
     with recording:
-        packets = list(recording)
+        packets = [packet.events for packet in recording]
     assert np.array_equal(np.concatenate(packets), events)
     assert all(packet.flags.writeable for packet in packets)
 
@@ -217,7 +217,7 @@ def test_a_jump_back_in_time_is_said_and_the_file_is_as_long_as_all_of_it(tmp_pa
     recording = open_recording(write_raw(tmp_path / "f.aedat4", build_events(later), build_events(earlier)))
     assert (recording.t_start, recording.t_end) == (int(earlier["t"][0]), int(later["t"][-1]))
     recording.seek(recording.t_start)
-    assert np.array_equal(np.concatenate(list(recording)), np.concatenate([later, earlier]))
+    assert np.array_equal(joined(recording), np.concatenate([later, earlier]))
     assert [line for line in recording.warnings if "time jumps back 1 times" in line]
     list(recording)
     assert len([line for line in recording.warnings if "time jumps back" in line]) == 1
@@ -241,9 +241,9 @@ def test_a_recording_says_what_it_put_right_once_it_is_read(tmp_path: Path) -> N
     path = write_raw(tmp_path / "f.aedat4", build_events(events))
     with open_recording(path) as recording:
         before = recording.warnings
-        assert sum(packet.size for packet in recording) == 999
+        assert sum(packet.events.size for packet in recording) == 999
         after = recording.warnings
-        assert sum(packet.size for packet in recording) == 999
+        assert sum(packet.events.size for packet in recording) == 999
         assert recording.warnings == after == describe(path).warnings
     assert len(after) == len(before) + 2
     assert any("out of order of time" in line for line in after)

@@ -16,7 +16,7 @@ from livesnn.events.cameras.discovery import DELIVERED_US, CameraConnection, dis
 from livesnn.events.cameras.driver import Device
 from livesnn.events.cameras.inivation import InivationCameras, InivationDriver
 from livesnn.events.cameras.reconnecting import SourceLost
-from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Packet, Resolution, SourceCounters
 from livesnn.events.slicer import Slicer, frames
 from tests.fake_camera import (
     SERIAL,
@@ -26,12 +26,12 @@ from tests.fake_camera import (
     FakeCameras,
     FakeDriver,
     Item,
-    at,
     batches,
     device,
     event_store,
     paced,
 )
+from tests.fake_source import at, joined
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -65,15 +65,19 @@ def read_all(source: EventSource, n_events: int) -> Events:
         if source.counters.events >= n_events:
             break
     source.close()
-    return np.concatenate(packets)
+    return joined(packets)
+
+
+def read(camera: CameraConnection, timeout_s: float = 1.0) -> Events:
+    """Return the next packet's events."""
+    return camera.read(timeout_s)[0]
 
 
 class TestPackets:
     def test_dv_processings_events_come_through_exactly(self) -> None:
-        packet = connection(event_store(BLOB)).read(1.0)
-        assert packet is not None
-        assert packet.dtype == EVENTS_DTYPE
-        np.testing.assert_array_equal(packet, BLOB)
+        events = read(connection(event_store(BLOB)))
+        assert events.dtype == EVENTS_DTYPE
+        np.testing.assert_array_equal(events, BLOB)
 
     def test_what_a_driver_gives_in_a_test_is_what_dv_processing_gives(self) -> None:
         store, array = event_store(BLOB).numpy(), ArrayBatch.of(BLOB).numpy()
@@ -89,29 +93,25 @@ class TestPackets:
         first, second = np.split(BLOB, 2)
         stall: list[Item] = [None] * 50
         camera = connection(event_store(first), *stall, event_store(second))
-        packets = [camera.read(0.02) for _ in range(40)]
-        assert sum(packet is None for packet in packets) > 5
-        whole = np.concatenate([packet for packet in packets if packet is not None])
-        np.testing.assert_array_equal(whole, BLOB)
+        packets = [read(camera, 0.02) for _ in range(40)]
+        assert sum(events.size == 0 for events in packets) > 5
+        np.testing.assert_array_equal(np.concatenate(packets), BLOB)
 
     def test_an_empty_batch_is_no_news_and_time_goes_by(self) -> None:
         camera = connection(event_store(at(0)), *[event_store(at())] * 3, event_store(at(500)))
-        assert [packet is not None and packet.size for packet in (camera.read(1.0), camera.read(1.0))] == [
-            1,
-            1,
-        ]
+        assert [read(camera).size for _ in range(2)] == [1, 1]
         quiet = connection(event_store(at(0)), *[event_store(at())] * 3000, step_s=0.01)
-        assert quiet.read(1.0) is not None
+        assert read(quiet).size == 1
         for _ in range(10):
-            assert quiet.read(1.0) is None
-        assert quiet.now_us is not None
-        assert quiet.now_us > 1_000_000
+            events, now_us = quiet.read(1.0)
+            assert events.size == 0
+        assert now_us is not None
+        assert now_us > 1_000_000
 
     def test_a_burst_of_a_million_events_at_once_is_whole(self) -> None:
         burst = moving_blob(1_000_000, VGA, seed=5, duration_us=1000)
         camera = connection(event_store(at(0)), event_store(burst), event_store(at(1000)))
-        packets = [camera.read(1.0) for _ in range(3)]
-        assert packets[1] is not None
+        packets = [read(camera) for _ in range(3)]
         np.testing.assert_array_equal(packets[1], burst)
         assert camera.counters == SourceCounters(events=1_000_002)
 
@@ -119,18 +119,18 @@ class TestPackets:
 class TestPuttingRight:
     def test_events_out_of_order_are_put_in_order_and_counted(self) -> None:
         camera = connection(*arrays(at(100, 300, 200, 400), at(350, 500)))
-        assert [camera.read(1.0)["t"].tolist() for _ in range(2)] == [[100, 200, 300, 400], [400, 500]]  # type: ignore[index]
+        assert [read(camera)["t"].tolist() for _ in range(2)] == [[100, 200, 300, 400], [400, 500]]
         assert camera.counters == SourceCounters(events=6, out_of_order=2)
 
     def test_events_outside_the_sensor_are_left_out_and_counted(self) -> None:
         packet = np.concatenate([at(1, x=639, y=479), at(2, x=640), at(3, y=480), at(4, x=65_535)])
         camera = connection(*arrays(packet))
-        assert camera.read(1.0)["t"].tolist() == [1]  # type: ignore[index]
+        assert read(camera)["t"].tolist() == [1]
         assert camera.counters == SourceCounters(events=1, out_of_bounds=3)
 
     def test_a_clock_set_back_stays_a_jump_in_time(self) -> None:
         camera = connection(*arrays(at(10_000_000), at(5)))
-        assert [camera.read(1.0)["t"].tolist() for _ in range(2)] == [[10_000_000], [5]]  # type: ignore[index]
+        assert [read(camera)["t"].tolist() for _ in range(2)] == [[10_000_000], [5]]
         assert camera.counters == SourceCounters(events=2)
 
     def test_the_drivers_own_packet_is_not_changed(self) -> None:
@@ -143,13 +143,12 @@ class TestPuttingRight:
 class TestQuietScene:
     def test_time_passes_without_events(self) -> None:
         camera = connection(*arrays(at(1_000_000)))
-        assert camera.now_us is None
-        camera.read(0.1)
-        assert camera.now_us is None
+        assert camera.read(0.1)[1] is None
         times_us = []
         for _ in range(3):
-            assert camera.read(0.1) is None
-            times_us.append(camera.now_us or 0)
+            events, now_us = camera.read(0.1)
+            assert events.size == 0
+            times_us.append(now_us or 0)
         assert times_us == sorted(set(times_us))
         assert times_us[0] >= 1_100_000 - DELIVERED_US
         assert times_us[-1] < 1_000_000 + 1_000_000
@@ -157,8 +156,8 @@ class TestQuietScene:
     def test_time_does_not_jump_when_nobody_read_for_a_while(self) -> None:
         camera = connection(*arrays(at(0)), step_s=10.0)
         camera.read(0.02)
-        times_us = [camera.now_us for _ in range(3) if camera.read(0.02) is None]
-        assert times_us == [40_000, 80_000, 120_000]
+        quiet = [camera.read(0.02) for _ in range(3)]
+        assert [(events.size, now_us) for events, now_us in quiet] == [(0, 40_000), (0, 80_000), (0, 120_000)]
 
     def test_its_slices_end(self) -> None:
         camera = open_camera("camera", cameras=FakeCameras([FakeDriver(arrays(at(0, x=320, y=240)))]))
@@ -185,9 +184,9 @@ class TestQuietScene:
         slicer = Slicer(TEN_MS, VGA, INPUT)
         ended, times_us = [], []
         while camera.counters.events < 4:
-            packet = camera.read(0.01)
-            ended += slicer.push(at() if packet is None else packet, now_us=camera.now_us)
-            times_us += [] if packet is None else packet["t"].tolist()
+            events, now_us = camera.read(0.01)
+            ended += slicer.push(Packet(events, now_us=now_us))
+            times_us += events["t"].tolist()
         assert times_us == [0, 5000, 6000, 106_000]
         assert camera.counters.out_of_order == 0
         assert sum(frame.start for frame in ended) == starts
@@ -196,13 +195,13 @@ class TestQuietScene:
 class TestUnplugging:
     def test_a_driver_that_stops_running_is_a_loss_after_its_last_packet(self) -> None:
         camera = connection(event_store(BLOB), UNPLUG)
-        assert camera.read(1.0) is not None
+        assert read(camera).size
         with pytest.raises(SourceLost, match=f"^camera DVXplorer {SERIAL} is lost .*: plug it in again$"):
             camera.read(1.0)
 
     def test_an_error_of_the_driver_is_a_loss_in_one_line(self) -> None:
         camera = connection(event_store(BLOB), DV_ERROR)
-        assert camera.read(1.0) is not None
+        assert read(camera).size
         with pytest.raises(SourceLost) as caught:
             camera.read(1.0)
         assert str(caught.value) == (
@@ -312,8 +311,7 @@ class TestFakeCamera:
     @pytest.mark.parametrize("stores", [True, False])
     def test_its_packets_go_on_in_time_for_ever(self, stores: bool) -> None:
         driver = FakeDriver(batches(0.1, stores=stores))
-        packets = [CameraConnection(InivationDriver(driver)).read(1.0) for _ in range(25)]
-        whole = np.concatenate([packet for packet in packets if packet is not None])
+        whole = np.concatenate([read(CameraConnection(InivationDriver(driver))) for _ in range(25)])
         assert np.all(np.diff(whole["t"]) >= 0)
         assert whole["t"][-1] > 240_000
         assert abs(whole.size - 25_000) < 1500

@@ -1,9 +1,8 @@
-"""denoise: what is noise and what isn't, beside dv-processing; hot pixels are learned; Denoised hands them on."""
+"""The noise filter: what is noise and what isn't, beside dv-processing; hot pixels; packets without their noise."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
@@ -17,16 +16,21 @@ from livesnn.events.denoise import (
     LEARN_INTERVALS,
     TICK_US,
     DenoiseCounts,
-    Denoised,
     DenoiseSpec,
     DenoiseState,
     denoise,
+    denoise_packets,
 )
-from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, Packet, Resolution
 from livesnn.events.slicer import frames
 from livesnn.simulate.gestures import RESOLUTION, gesture_clip
 from livesnn.simulate.motions import GESTURES
+<<<<<<< HEAD
 from tests.synthetic import moving_bar
+=======
+from tests.fake_source import FakeSource, joined
+from tests.gui.synthetic import moving_bar
+>>>>>>> tests_events
 
 SENSOR = Resolution(20, 15)
 LEARNED_US = (LEARN_INTERVALS + 1) * INTERVAL_US
@@ -43,7 +47,7 @@ def events_at(*places: tuple[int, int, int]) -> Events:
 def kept(events: Events, spec: DenoiseSpec, state: DenoiseState | None = None) -> list[tuple[int, int, int]]:
     """Return what is left, each as (t, x, y)."""
     pieces = denoise(events, DenoiseState(SENSOR) if state is None else state, spec)
-    return [(int(e["t"]), int(e["x"]), int(e["y"])) for piece in pieces for e in piece.events]
+    return [(int(e["t"]), int(e["x"]), int(e["y"])) for events, _ in pieces for e in events]
 
 
 def noise(rate_hz: float, seconds: float, *, sensor: Resolution = SENSOR, seed: int = 1) -> Events:
@@ -194,22 +198,22 @@ def test_every_event_is_counted_once_with_its_reason() -> None:
 
 def test_with_every_filter_off_all_events_pass_untouched() -> None:
     stream = merged(noise(20, 2), pixel(4, 7, 500, 2))
-    found = np.concatenate([k.events for k in denoise(stream, DenoiseState(SENSOR), DenoiseSpec(0, 0, 0))])
+    found = np.concatenate([e for e, _ in denoise(stream, DenoiseState(SENSOR), DenoiseSpec(0, 0, 0))])
     np.testing.assert_array_equal(found, stream)
 
 
 def test_the_time_goes_on_where_nothing_is_kept() -> None:
     alone = events_at(*((step * TICK_US // 2, 2 * (step % 2), 5) for step in range(100)))
-    pieces = [*denoise(alone, DenoiseState(SENSOR), ACTIVITY)]
-    told = [piece.now_us or 0 for piece in pieces]
+    state = DenoiseState(SENSOR)
+    told = [now_us for _, now_us in denoise(alone, state, ACTIVITY)]
     assert max(np.diff(told)) <= TICK_US
     assert told[-1] == alone["t"][-1]
-    assert sum(piece.came for piece in pieces) == 100
+    assert state.counts.events == 100
 
 
 def test_a_kept_packet_holds_no_more_memory_than_its_events() -> None:
-    (piece,) = denoise(noise(1, 0.009, sensor=SENSOR), DenoiseState(SENSOR), ACTIVITY)
-    assert piece.events.base is None
+    ((events, _),) = denoise(noise(1, 0.009, sensor=SENSOR), DenoiseState(SENSOR), ACTIVITY)
+    assert events.base is None
 
 
 def test_negative_rates_and_times_are_refused_in_one_line() -> None:
@@ -230,48 +234,55 @@ def test_the_bench_knows_noise_from_signal() -> None:
     json.dumps(found)
 
 
-# Denoised
+# Packets
 
 
-class Source(EventSource):
-    """Packets, one connection each where ``apart``; knows the time only by its events."""
-
-    live = False
-
-    def __init__(self, packets: list[Events], *, apart: bool = False) -> None:
-        self.resolution = SENSOR
-        self.counters = SourceCounters()
-        self.connection = 0
-        self._packets = packets
-        self._apart = apart
-
-    def __iter__(self) -> Iterator[Events]:
-        for number, packet in enumerate(self._packets):
-            self.connection = number if self._apart else 0
-            self.counters.events += packet.size
-            yield packet
+def without_noise(packets: list[Packet], state: DenoiseState | None = None) -> list[Packet]:
+    return list(denoise_packets(packets, DenoiseState(SENSOR) if state is None else state))
 
 
-def test_a_source_is_handed_on_without_its_noise_and_counts_all_of_it() -> None:
-    source = Denoised(Source(np.array_split(noise(5, 2), 7)))
-    left = sum(packet.size for packet in source)
-    assert left == source.counts.kept
-    assert 0 < left < source.counters.events == source.counts.events
-    assert source.resolution == SENSOR
+def test_packets_are_handed_on_without_their_noise_and_all_of_it_is_counted() -> None:
+    state = DenoiseState(SENSOR)
+    events = noise(5, 2)
+    left = joined(without_noise([Packet(part) for part in np.array_split(events, 7)], state)).size
+    assert left == state.counts.kept
+    assert 0 < left < events.size == state.counts.events
 
 
-def test_what_was_active_on_another_connection_supports_nothing() -> None:
-    packets = [events_at((0, 5, 5)), events_at((10, 9, 9), (11, 6, 5))]
-    together, apart = (np.concatenate([*Denoised(Source(packets, apart=apart))]) for apart in (False, True))
-    assert together["t"].tolist() == [0, 11]
-    assert apart["t"].tolist() == [0, 10]
+def test_what_was_active_in_another_epoch_supports_nothing() -> None:
+    one, other = events_at((0, 5, 5)), events_at((10, 9, 9), (11, 6, 5))
+    together = without_noise([Packet(one, epoch=1), Packet(other, epoch=1)])
+    apart = without_noise([Packet(one, epoch=1), Packet(other, epoch=2)])
+    assert joined(together)["t"].tolist() == [0, 11]
+    assert joined(apart)["t"].tolist() == [0, 10]
+
+
+def test_hot_pixels_stay_hot_in_another_epoch() -> None:
+    state = DenoiseState(SENSOR)
+    hot = np.zeros((SENSOR.height, SENSOR.width), np.bool_)
+    hot[5, 6] = True
+    state.know(hot)
+    packets = [Packet(events_at((0, 9, 9), (1, 6, 5)), epoch=epoch) for epoch in (0, 1)]
+    assert joined(without_noise(packets, state)).tolist() == [(0, 9, 9, True)] * 2
 
 
 def test_what_nobody_wants_filtered_passes_and_isnt_counted() -> None:
-    packets = np.array_split(noise(5, 2), 7)
-    source = Denoised(Source(packets), wanted=lambda: False)
-    np.testing.assert_array_equal(np.concatenate([*source]), np.concatenate(packets))
-    assert source.counts == DenoiseCounts()
+    packets = [Packet(part) for part in np.array_split(noise(5, 2), 7)]
+    state = DenoiseState(SENSOR)
+    found = list(denoise_packets(packets, state, wanted=lambda: False))
+    assert all(one is other for one, other in zip(found, packets, strict=True))
+    assert state.counts == DenoiseCounts()
+
+
+def test_what_is_known_of_a_packet_stays_with_its_pieces_and_time_goes_on_at_least_to_its_own() -> None:
+    alone = events_at((0, 5, 5), *((5_000 * step, 2 * (step % 2), 5) for step in range(1, 10)))
+    found = without_noise([Packet(alone, 1.5, 50_000, 3), Packet(NO_EVENTS, 2.5, 60_000, 3)])
+    assert [packet.arrived_s for packet in found] == [1.5] * (len(found) - 1) + [2.5]
+    assert {packet.epoch for packet in found} == {3}
+    told = [packet.now_us or 0 for packet in found]
+    assert told == sorted(told)
+    assert told[-2:] == [50_000, 60_000]
+    assert max(np.diff(told)) <= TICK_US
 
 
 @pytest.mark.parametrize("parts", [1, 3, 400])
@@ -281,9 +292,10 @@ def test_a_scene_with_nothing_but_noise_is_no_jump_in_time(parts: int) -> None:
     bar = bar[(bar["x"] < SENSOR.width) & (bar["y"] < SENSOR.height)]
     alone = events_at(*((300_000 + 5000 * step, 3 * (step % 5), 2) for step in range(200)))
     rule = SliceRule(delta_t_us=10_000)
-    stream = np.array_split(np.concatenate([bar, alone]), parts)
-    found = [*frames(Denoised(Source(stream)), rule, InputSpec(20, 15, rule, window=10))]
-    raw = [*frames(Source(stream), rule, InputSpec(20, 15, rule, window=10))]
+    stream = [Packet(part) for part in np.array_split(np.concatenate([bar, alone]), parts)]
+    spec = InputSpec(20, 15, rule, window=10)
+    found = [*frames(FakeSource(without_noise(stream), resolution=SENSOR), rule, spec)]
+    raw = [*frames(FakeSource(stream, resolution=SENSOR), rule, spec)]
     assert [(frame.t, frame.start) for frame in found] == [(frame.t, frame.start) for frame in raw]
     assert len(found) > 120
 
@@ -303,15 +315,13 @@ def test_hot_pixels_that_are_known_are_dropped_from_the_second_event_on_and_lear
     assert state.times_learned == 1
 
 
-def test_a_sensor_larger_than_any_is_refused_and_its_source_closed() -> None:
-    class Claims(Source):
-        closed = False
-
-        def close(self) -> None:
-            self.closed = True
-
-    source = Claims([])
-    source.resolution = Resolution(65_000, 2)
+def test_a_sensor_larger_than_any_is_refused() -> None:
     with pytest.raises(SourceError, match="a sensor of 65000×2"):
-        Denoised(source)
-    assert source.closed
+        DenoiseState(Resolution(65_000, 2))
+
+
+def test_a_packet_with_nothing_inside_the_sensor_passes_no_time() -> None:
+    outside = events_at((5, SENSOR.width, 0))
+    (first,), (second,) = (without_noise([Packet(outside, now_us=now_us)]) for now_us in (None, 7))
+    assert (first.events.size, first.now_us) == (0, None)
+    assert (second.events.size, second.now_us) == (0, 7)

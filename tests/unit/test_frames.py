@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,18 +11,13 @@ import pytest
 from livesnn.bench.slicer import bench_slicer, moving_blob
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import ModelError, SourceError
-from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.slicer import GAP_FIXED_COUNT_US, Frame, Slicer, frames, kernel, stack_clip
+from tests.fake_source import FakeSource, at
 
 TEN_MS = SliceRule(delta_t_us=10_000)
 SENSOR = Resolution(4, 3)
 INPUT = InputSpec(4, 3, TEN_MS, window=10)
-
-
-def at(*times_us: int, x: int = 0, y: int = 0, p: bool = True) -> Events:
-    events = np.zeros(len(times_us), EVENTS_DTYPE)
-    events["t"], events["x"], events["y"], events["p"] = times_us, x, y, p
-    return events
 
 
 def slicer(rule: SliceRule = TEN_MS) -> Slicer:
@@ -32,34 +26,6 @@ def slicer(rule: SliceRule = TEN_MS) -> Slicer:
 
 def told(ended: list[Frame]) -> list[tuple[int, int, bool]]:
     return [(frame.t, frame.n_events, frame.start) for frame in ended]
-
-
-@dataclass
-class Packets(EventSource):
-    """A source in memory."""
-
-    packets: list[Events]
-    resolution: Resolution = SENSOR
-    counters: SourceCounters = field(default_factory=SourceCounters)
-
-    def __iter__(self) -> Iterator[Events]:
-        yield from self.packets
-
-    def close(self) -> None:
-        pass
-
-
-@dataclass
-class StampedPackets(Packets):
-    """A source that knows when its packets arrived and how far its clock is."""
-
-    arrived_s: float = 0.0
-    now_us: int | None = None
-
-    def __iter__(self) -> Iterator[Events]:
-        for number, packet in enumerate(self.packets):
-            self.arrived_s, self.now_us = 100.0 + number, 10_000 * number
-            yield packet
 
 
 class TestCrop:
@@ -84,7 +50,7 @@ class TestCrop:
         self, sensor: tuple[int, int], size: int, x: int, expected: int | None
     ) -> None:
         rule = SliceRule(n_events=1)
-        ended = Slicer(rule, Resolution(*sensor), InputSpec(size, size, rule)).push(at(0, x=x))
+        ended = Slicer(rule, Resolution(*sensor), InputSpec(size, size, rule)).push(Packet(at(0, x=x)))
         assert [int(np.flatnonzero(frame.data[1, 0])[0]) for frame in ended] == (
             [] if expected is None else [expected]
         )
@@ -92,19 +58,21 @@ class TestCrop:
     def test_a_tall_sensor_is_cropped_above_and_below(self) -> None:
         rule = SliceRule(n_events=1)
         cut = Slicer(rule, Resolution(2, 6), InputSpec(2, 2, rule))
-        rows = [[int(np.flatnonzero(f.data[1, :, 0])[0]) for f in cut.push(at(0, y=y))] for y in range(6)]
+        rows = [
+            [int(np.flatnonzero(f.data[1, :, 0])[0]) for f in cut.push(Packet(at(0, y=y)))] for y in range(6)
+        ]
         assert rows == [[], [], [0], [1], [], []]
 
     def test_off_is_channel_0_and_on_is_channel_1(self) -> None:
         (frame,) = slicer(SliceRule(n_events=3)).push(
-            np.concatenate([at(0, 1, x=2, y=1, p=False), at(2, x=3, y=2, p=True)])
+            Packet(np.concatenate([at(0, 1, x=2, y=1, p=False), at(2, x=3, y=2, p=True)]))
         )
         assert frame.data[0, 1, 2] == 2
         assert frame.data[1, 2, 3] == 1
         assert frame.data.sum() == 3
 
     def test_counts_stop_at_255(self) -> None:
-        (frame,) = slicer(SliceRule(n_events=300)).push(at(*range(300), x=1))
+        (frame,) = slicer(SliceRule(n_events=300)).push(Packet(at(*range(300), x=1)))
         assert (int(frame.data[1, 0, 1]), int(frame.data.sum()), frame.n_events) == (255, 255, 300)
 
     def test_a_video_models_input_is_refused(self) -> None:
@@ -115,104 +83,118 @@ class TestCrop:
 class TestFixedTime:
     def test_a_slice_ends_with_the_first_event_at_its_end_which_belongs_to_the_next(self) -> None:
         cut = slicer()
-        assert cut.push(at(500, 10_499)) == []
-        assert told(cut.push(at(10_500))) == [(10_500, 2, True)]
-        assert told(cut.push(at(20_500))) == [(20_500, 1, False)]
+        assert cut.push(Packet(at(500, 10_499))) == []
+        assert told(cut.push(Packet(at(10_500)))) == [(10_500, 2, True)]
+        assert told(cut.push(Packet(at(20_500)))) == [(20_500, 1, False)]
 
     def test_an_event_outside_the_crop_starts_the_clock_and_ends_slices_uncounted(self) -> None:
-        assert told(slicer().push(np.concatenate([at(0, x=9), at(10_000, y=9)]))) == [(10_000, 0, True)]
+        assert told(slicer().push(Packet(np.concatenate([at(0, x=9), at(10_000, y=9)])))) == [
+            (10_000, 0, True)
+        ]
 
     def test_silence_of_a_window_becomes_empty_frames(self) -> None:
-        ended = slicer().push(at(0, 100_000))
+        ended = slicer().push(Packet(at(0, 100_000)))
         assert told(ended) == [(10_000 * k, int(k == 1), k == 1) for k in range(1, 11)]
         assert all(frame.data.sum() == 0 for frame in ended[1:])
 
     def test_silence_of_more_than_a_window_starts_again_and_drops_the_unfinished_slice(self) -> None:
-        assert told(slicer().push(at(0, 10_000, 110_001, 120_001))) == [(10_000, 1, True), (120_001, 1, True)]
+        assert told(slicer().push(Packet(at(0, 10_000, 110_001, 120_001)))) == [
+            (10_000, 1, True),
+            (120_001, 1, True),
+        ]
 
     def test_a_late_event_is_counted_in_the_current_slice(self) -> None:
         cut = slicer()
-        assert told(cut.push(at(0, 10_000, 10_000 - DISORDER_US, 20_000))) == [
+        assert told(cut.push(Packet(at(0, 10_000, 10_000 - DISORDER_US, 20_000)))) == [
             (10_000, 1, True),
             (20_000, 2, False),
         ]
 
     def test_an_event_later_still_starts_again(self) -> None:
-        ended = slicer().push(at(0, 10_000, 9_999 - DISORDER_US, 19_999 - DISORDER_US))
+        ended = slicer().push(Packet(at(0, 10_000, 9_999 - DISORDER_US, 19_999 - DISORDER_US)))
         assert told(ended) == [(10_000, 1, True), (9_999, 1, True)]
 
     def test_frames_before_zero_are_like_any_other(self) -> None:
-        assert told(slicer().push(at(-25_000, -12_000, -4_000))) == [(-15_000, 1, True), (-5_000, 1, False)]
+        assert told(slicer().push(Packet(at(-25_000, -12_000, -4_000)))) == [
+            (-15_000, 1, True),
+            (-5_000, 1, False),
+        ]
 
 
 class TestFixedCount:
     def test_a_slice_ends_at_its_last_event_without_waiting_for_another(self) -> None:
         cut = slicer(SliceRule(n_events=2))
-        assert cut.push(at(5)) == []
-        assert told(cut.push(at(7))) == [(7, 2, True)]
+        assert cut.push(Packet(at(5))) == []
+        assert told(cut.push(Packet(at(7)))) == [(7, 2, True)]
 
     def test_only_events_inside_the_crop_count(self) -> None:
-        ended = slicer(SliceRule(n_events=2)).push(np.concatenate([at(1), at(2, 3, x=4), at(4), at(5, x=4)]))
+        ended = slicer(SliceRule(n_events=2)).push(
+            Packet(np.concatenate([at(1), at(2, 3, x=4), at(4), at(5, x=4)]))
+        )
         assert told(ended) == [(4, 2, True)]
 
     def test_a_second_of_silence_is_a_pause_and_more_starts_again(self) -> None:
         cut = slicer(SliceRule(n_events=2))
-        assert told(cut.push(at(0, GAP_FIXED_COUNT_US))) == [(GAP_FIXED_COUNT_US, 2, True)]
-        assert told(cut.push(at(GAP_FIXED_COUNT_US, 2 * GAP_FIXED_COUNT_US + 1))) == []
-        assert told(cut.push(at(2 * GAP_FIXED_COUNT_US + 2))) == [(2 * GAP_FIXED_COUNT_US + 2, 2, True)]
+        assert told(cut.push(Packet(at(0, GAP_FIXED_COUNT_US)))) == [(GAP_FIXED_COUNT_US, 2, True)]
+        assert told(cut.push(Packet(at(GAP_FIXED_COUNT_US, 2 * GAP_FIXED_COUNT_US + 1)))) == []
+        assert told(cut.push(Packet(at(2 * GAP_FIXED_COUNT_US + 2)))) == [
+            (2 * GAP_FIXED_COUNT_US + 2, 2, True)
+        ]
 
     def test_time_that_jumps_back_starts_again(self) -> None:
         cut = slicer(SliceRule(n_events=2))
-        assert told(cut.push(at(50_000, 50_001, 50_002, 0, 1))) == [(50_001, 2, True), (1, 2, True)]
+        assert told(cut.push(Packet(at(50_000, 50_001, 50_002, 0, 1)))) == [(50_001, 2, True), (1, 2, True)]
 
     def test_a_late_event_takes_the_time_of_the_newest(self) -> None:
-        assert told(slicer(SliceRule(n_events=2)).push(at(8_000, 0))) == [(8_000, 2, True)]
+        assert told(slicer(SliceRule(n_events=2)).push(Packet(at(8_000, 0)))) == [(8_000, 2, True)]
 
 
 class TestClock:
     def test_a_quiet_scene_gives_frames_as_time_passes(self) -> None:
         cut = slicer()
-        cut.push(at(0))
+        cut.push(Packet(at(0)))
         nothing = at()
-        assert told(cut.push(nothing, now_us=9_999)) == []
-        assert told(cut.push(nothing, now_us=10_000)) == [(10_000, 1, True)]
-        later = [frame for now in range(20_000, 500_001, 20_000) for frame in cut.push(nothing, now_us=now)]
+        assert told(cut.push(Packet(nothing, now_us=9_999))) == []
+        assert told(cut.push(Packet(nothing, now_us=10_000))) == [(10_000, 1, True)]
+        later = [
+            frame for now in range(20_000, 500_001, 20_000) for frame in cut.push(Packet(nothing, now_us=now))
+        ]
         assert told(later) == [(t, 0, False) for t in range(20_000, 500_001, 10_000)]
 
     def test_an_event_after_a_quiet_scene_follows_on(self) -> None:
         cut = slicer()
-        cut.push(at(0))
+        cut.push(Packet(at(0)))
         for now in range(0, 300_001, 50_000):
-            cut.push(at(), now_us=now)
-        assert told(cut.push(at(310_000))) == [(310_000, 0, False)]
+            cut.push(Packet(at(), now_us=now))
+        assert told(cut.push(Packet(at(310_000)))) == [(310_000, 0, False)]
 
     def test_a_clock_that_moves_by_a_window_gives_the_windows_frames(self) -> None:
         cut = slicer()
-        cut.push(at(0))
-        assert told(cut.push(at(), now_us=100_000)) == [
+        cut.push(Packet(at(0)))
+        assert told(cut.push(Packet(at(), now_us=100_000))) == [
             (10_000 * k, int(k == 1), k == 1) for k in range(1, 11)
         ]
 
     def test_a_clock_that_jumps_by_more_than_a_window_starts_again(self) -> None:
         cut = slicer()
-        cut.push(at(0))
-        assert cut.push(at(), now_us=100_001) == []
-        assert told(cut.push(at(100_002, 110_002))) == [(110_002, 1, True)]
+        cut.push(Packet(at(0)))
+        assert cut.push(Packet(at(), now_us=100_001)) == []
+        assert told(cut.push(Packet(at(100_002, 110_002)))) == [(110_002, 1, True)]
 
     def test_a_clock_behind_the_events_changes_nothing(self) -> None:
         cut = slicer()
-        cut.push(at(0, 5_000), now_us=-1_000_000)
-        assert told(cut.push(at(10_000))) == [(10_000, 2, True)]
+        cut.push(Packet(at(0, 5_000), now_us=-1_000_000))
+        assert told(cut.push(Packet(at(10_000)))) == [(10_000, 2, True)]
 
     def test_a_clock_starts_no_stream(self) -> None:
         cut = slicer()
-        assert cut.push(at(), now_us=50_000) == []
-        assert told(cut.push(at(60_000, 70_000))) == [(70_000, 1, True)]
+        assert cut.push(Packet(at(), now_us=50_000)) == []
+        assert told(cut.push(Packet(at(60_000, 70_000)))) == [(70_000, 1, True)]
 
     def test_fixed_count_waits_for_events_only(self) -> None:
         cut = slicer(SliceRule(n_events=2))
-        cut.push(at(0), now_us=900_000)
-        assert told(cut.push(at(800_000))) == [(800_000, 2, True)]
+        cut.push(Packet(at(0), now_us=900_000))
+        assert told(cut.push(Packet(at(800_000)))) == [(800_000, 2, True)]
 
 
 class TestPackets:
@@ -220,23 +202,23 @@ class TestPackets:
         events = at(*range(0, 60_000, 100))
         read_only = np.frombuffer(events.tobytes(), EVENTS_DTYPE)
         doubled = np.repeat(events, 2)[::2]
-        assert told(slicer().push(read_only)) == told(slicer().push(events)) != []
-        assert told(slicer().push(doubled)) == told(slicer().push(events))
+        assert told(slicer().push(Packet(read_only))) == told(slicer().push(Packet(events))) != []
+        assert told(slicer().push(Packet(doubled))) == told(slicer().push(Packet(events)))
 
     def test_the_packet_is_left_alone(self) -> None:
         events = at(5, 3, 10_005)
-        slicer().push(events)
+        slicer().push(Packet(events))
         np.testing.assert_array_equal(events, at(5, 3, 10_005))
 
     def test_every_frame_owns_its_counts(self) -> None:
-        first, second = slicer().push(at(0, 10_000, 20_000))
+        first, second = slicer().push(Packet(at(0, 10_000, 20_000)))
         first.data[:] = 7
         assert second.data.sum() == 1
 
     def test_frames_carry_the_arrival_of_the_packet_that_ended_them(self) -> None:
         cut = slicer()
-        cut.push(at(0), 1.5)
-        assert [frame.arrived_s for frame in cut.push(at(10_000), 2.5)] == [2.5]
+        cut.push(Packet(at(0), 1.5))
+        assert [frame.arrived_s for frame in cut.push(Packet(at(10_000), 2.5))] == [2.5]
 
     def test_the_kernel_releases_the_gil(self) -> None:
         assert kernel().targetoptions["nogil"] is True  # type: ignore[attr-defined]
@@ -249,7 +231,7 @@ class TestPackets:
         )
         for name in ("t", "x", "y", "p"):
             other[name] = events[name]
-        expected, found = slicer(rule).push(events), slicer(rule).push(other)
+        expected, found = slicer(rule).push(Packet(events)), slicer(rule).push(Packet(other))
         assert told(found) == told(expected) != []
         np.testing.assert_array_equal([f.data for f in found], [f.data for f in expected])
 
@@ -273,7 +255,7 @@ class TestPackets:
     )
     def test_what_is_no_packet_is_refused(self, packet: Events, message: str) -> None:
         with pytest.raises(SourceError, match=message):
-            slicer().push(packet)
+            slicer().push(Packet(packet))
 
 
 class TestImpossible:
@@ -283,13 +265,13 @@ class TestImpossible:
     def test_times_near_the_end_of_the_numbers_are_refused(self, rule: SliceRule, t: int) -> None:
         cut = slicer(rule)
         with pytest.raises(SourceError, match="can't be"):
-            cut.push(at(5, t))
-        assert told(cut.push(at(0, 10_000)))[0][2]
+            cut.push(Packet(at(5, t)))
+        assert told(cut.push(Packet(at(0, 10_000))))[0][2]
 
     @pytest.mark.parametrize("t", [2**62 - 1, 1 - 2**62])
     def test_the_last_times_that_can_be_are_like_any_other(self, t: int) -> None:
-        assert told(slicer(SliceRule(n_events=1)).push(at(t))) == [(t, 1, True)]
-        assert told(slicer().push(at(t, t + 10_000))) == [(t + 10_000, 1, True)]
+        assert told(slicer(SliceRule(n_events=1)).push(Packet(at(t)))) == [(t, 1, True)]
+        assert told(slicer().push(Packet(at(t, t + 10_000)))) == [(t + 10_000, 1, True)]
 
     @pytest.mark.timeout(20)
     def test_in_fixed_count_no_time_ends_a_slice(self) -> None:
@@ -312,15 +294,15 @@ class TestImpossible:
 
 class TestFrames:
     def test_any_source_gives_its_frames_without_the_unfinished_last(self) -> None:
-        source = Packets([at(0, 1), at(), at(10_000, 19_999), at(20_000)])
+        source = FakeSource([at(0, 1), at(), at(10_000, 19_999), at(20_000)], resolution=SENSOR)
         before_s = time.perf_counter()
         ended = list(frames(source, TEN_MS, INPUT))
         assert told(ended) == [(10_000, 2, True), (20_000, 2, False)]
         assert before_s <= ended[0].arrived_s <= ended[1].arrived_s <= time.perf_counter()
 
-    def test_a_sources_own_arrival_and_clock_are_used(self) -> None:
-        source = StampedPackets([at(0), at(), at()])
-        ended = list(frames(source, TEN_MS, INPUT))
+    def test_a_packets_arrival_and_clock_are_used(self) -> None:
+        packets = [Packet(at(0), 100.0, 0), Packet(at(), 101.0, 10_000), Packet(at(), 102.0, 20_000)]
+        ended = list(frames(FakeSource(packets, resolution=SENSOR), TEN_MS, INPUT))
         assert told(ended) == [(10_000, 1, True), (20_000, 0, False)]
         assert [frame.arrived_s for frame in ended] == [101.0, 102.0]
 
@@ -332,35 +314,27 @@ class TestFrames:
             for moves in (x + y == 0,)
         ]
         cut = Slicer(TEN_MS, Resolution(4, 3), replace(INPUT, without_flicker=True))
-        (frame,) = cut.push(np.concatenate([*pixels, at(10_000)]))
+        (frame,) = cut.push(Packet(np.concatenate([*pixels, at(10_000)])))
         assert (frame.data[1, 0, 0], frame.data.sum(), frame.light_flicker) == (10, 10, 300)
 
     def test_nobody_waits_for_what_is_read_as_fast_as_it_can_be(self) -> None:
-        source = Packets([at(0, 1), at(10_000), at(20_000)])
-        source.live = False
+        source = FakeSource([at(0, 1), at(10_000), at(20_000)], resolution=SENSOR, live=False)
         assert [frame.arrived_s for frame in frames(source, TEN_MS, INPUT)] == [0.0, 0.0]
 
-    def test_a_new_connection_starts_anew_however_short_the_gap(self) -> None:
-        @dataclass
-        class Reconnecting(Packets):
-            connection: int = 0
-
-            def __iter__(self) -> Iterator[Events]:
-                for number, packet in enumerate(self.packets):
-                    self.connection = number
-                    yield packet
-
-        source = Reconnecting([at(0, 10_000, 15_000), at(20_000, 30_000, 40_000)])
-        assert told(list(frames(Packets(source.packets), TEN_MS, INPUT))) == [
-            (10_000, 1, True),
-            (20_000, 2, False),
-            (30_000, 1, False),
-            (40_000, 1, False),
+    def test_another_epoch_starts_anew_however_short_the_gap(self) -> None:
+        one, other = at(0, 10_000, 15_000), at(20_000, 30_000, 40_000)
+        same = FakeSource([Packet(one, epoch=3), Packet(other, epoch=3)], resolution=SENSOR)
+        assert [(*told([frame])[0], frame.epoch) for frame in frames(same, TEN_MS, INPUT)] == [
+            (10_000, 1, True, 3),
+            (20_000, 2, False, 3),
+            (30_000, 1, False, 3),
+            (40_000, 1, False, 3),
         ]
-        assert told(list(frames(source, TEN_MS, INPUT))) == [
-            (10_000, 1, True),
-            (30_000, 1, True),
-            (40_000, 1, False),
+        apart = FakeSource([Packet(one, epoch=3), Packet(other, epoch=4)], resolution=SENSOR)
+        assert [(*told([frame])[0], frame.epoch) for frame in frames(apart, TEN_MS, INPUT)] == [
+            (10_000, 1, True, 3),
+            (30_000, 1, True, 4),
+            (40_000, 1, False, 4),
         ]
 
 
@@ -370,7 +344,7 @@ class TestClips:
     def test_a_clip_has_the_frames_of_the_stream(self) -> None:
         clip = stack_clip(self.events, TEN_MS, SENSOR, INPUT, 5)
         assert clip.dtype == np.uint8
-        np.testing.assert_array_equal(clip, [frame.data for frame in slicer().push(self.events)[:5]])
+        np.testing.assert_array_equal(clip, [frame.data for frame in slicer().push(Packet(self.events))[:5]])
         assert all(frame.any() for frame in clip)
 
     def test_a_shorter_clip_ends_in_empty_frames(self) -> None:
@@ -399,17 +373,19 @@ class TestCountsOfOtherSensors:
     )
     def test_they_are_scaled_by_area(self, cell_pixels: float, events: int, expected: int) -> None:
         cut = Slicer(TEN_MS, Resolution(8, 6), replace(INPUT, cell_pixels=cell_pixels))
-        (frame,) = cut.push(np.concatenate([at(*range(events)), at(10_000)]))
+        (frame,) = cut.push(Packet(np.concatenate([at(*range(events)), at(10_000)])))
         assert (int(frame.data.max()), frame.n_events) == (expected, events)
 
     def test_a_frame_of_so_many_events_is_as_it_is(self) -> None:
         rule = SliceRule(n_events=8)
         spec = replace(INPUT, slice=rule, cell_pixels=1.0)
-        (frame,) = Slicer(rule, Resolution(8, 6), spec).push(at(*range(8)))
+        (frame,) = Slicer(rule, Resolution(8, 6), spec).push(Packet(at(*range(8))))
         assert frame.data.max() == 8
 
     def test_without_a_word_in_the_card_they_are_as_they_come(self) -> None:
-        (frame,) = Slicer(TEN_MS, Resolution(8, 6), INPUT).push(np.concatenate([at(*range(8)), at(10_000)]))
+        (frame,) = Slicer(TEN_MS, Resolution(8, 6), INPUT).push(
+            Packet(np.concatenate([at(*range(8)), at(10_000)]))
+        )
         assert frame.data.max() == 8
 
 

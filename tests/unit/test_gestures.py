@@ -27,6 +27,7 @@ from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, NOBODY, NOTHING, 
 from livesnn.simulate.open_simulation import open_simulation
 from livesnn.simulate.scene import Scatter, draw_scene, paint, shapes_of
 from livesnn.simulate.scenes import scene_resolution, simulate_scene
+from tests.fake_source import joined
 
 TIMES_S = np.arange(0, 2, 0.004)
 SHOULDER, ELBOW, WRIST, TIP = range(4)
@@ -94,7 +95,7 @@ def path_of_events(events: Events) -> np.ndarray:
 
 def test_the_real_clip_of_class_four_turns_as_the_simulated_ones(data_dir: Path) -> None:
     recording = open_recording(data_dir / "dvs_gesture" / "05_right_arm_counter_clockwise.npz")
-    real = np.concatenate(list(recording))
+    real = joined(recording)
     simulated = gesture_clip("right_arm_counter_clockwise", 1, 1.45, use="test")
     assert turning(path_of_events(real)) > 0 < turning(path_of_events(simulated))
 

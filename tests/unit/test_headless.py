@@ -17,12 +17,15 @@ import pytest
 from livesnn.cli.words import describe_row, describe_summary
 from livesnn.errors import SourceError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.packet import Events, EventSource, SourceCounters
 from livesnn.events.recording import describe
-from livesnn.outputs import lines as headless
 from livesnn.outputs.lines import Row, Summary, decide_all
+<<<<<<< HEAD
 from livesnn.sources import open_source
 from tests.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
+=======
+from tests.fake_source import FakeSource
+from tests.gui.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
+>>>>>>> tests_events
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -79,35 +82,21 @@ def test_without_seconds_a_recording_is_read_to_its_end(model: str, tmp_path: Pa
     assert "spike (12 on onnx, 88 on spike; switched at frame 12)" in describe_summary(went_over)
 
 
-class Losing:
-    """A recording that stands for a live source: it loses ten events with each of its packets after the first."""
+def test_what_was_dropped_is_said_in_the_row_and_in_a_warning(model: str, tmp_path: Path) -> None:
+    bar = moving_bar(1_000_500)
+    *whole, _ = decide_all(str(write_recording(tmp_path / "bar.npz", bar)), model)
+    assert all(isinstance(row, Row) for row in whole)
+    assert {(row.dropped, row.network_ms, row.total_ms) for row in whole} == {(0, None, None)}  # type: ignore[union-attr]
 
-    live = False
+    def lose(number: int) -> None:
+        losing.counters.dropped = 10 * number
 
-    def __init__(self, source: EventSource) -> None:
-        self._source = source
-        self.counters = SourceCounters()
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._source, name)
-
-    def __iter__(self) -> Iterator[Events]:
-        for number, packet in enumerate(self._source):
-            self.counters.dropped = 10 * number
-            self.counters.events += packet.size
-            yield packet
-
-
-def test_what_was_dropped_is_said_in_the_row_and_in_a_warning(
-    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recording = str(write_recording(tmp_path / "bar.npz", moving_bar(1_000_500)))
-    *whole, _ = decide_all(recording, model)
-    assert {(row.dropped, row.network_ms, row.total_ms) for row in whole} == {(0, None, None)}
-    monkeypatch.setattr(headless, "open_source", lambda *given, **more: Losing(open_source(*given, **more)))
-    *rows, summary = decide_all(recording, model)
-    lost = sum(row.dropped for row in rows)
-    assert 0 < lost <= summary.dropped
+    losing = FakeSource(np.array_split(bar, 20), resolution=SENSOR, live=False, after=lose)
+    *rows, summary = decide_all(losing, model)
+    lost = sum(row.dropped for row in rows if isinstance(row, Row))
+    assert isinstance(summary, Summary)
+    assert 0 < lost <= summary.dropped == 200
+    assert losing.closed.is_set()
     assert describe_row(replace(rows[-1], dropped=1234)).endswith("1,234 events dropped")
     assert any(f"{summary.dropped:,} events were dropped" in line for line in summary.warnings)
 

@@ -16,7 +16,7 @@ from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.cameras.network import DELIVERED_US, StreamConnection, open_stream, parse_address
 from livesnn.events.cameras.network import connect as connect_to
-from livesnn.events.cameras.reconnecting import Live, SourceLost, ignore
+from livesnn.events.cameras.reconnecting import ReconnectingSource, SourceLost, ignore
 from livesnn.events.cameras.server import Address
 from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, build_events, build_header
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
@@ -25,6 +25,7 @@ from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import frames
 from livesnn.sources import open_source
+from tests.fake_source import joined
 from tests.served import WAIT_S, Server, free_port
 
 pytestmark = pytest.mark.timeout(60)
@@ -150,14 +151,19 @@ def test_a_host_that_is_not_found_is_an_error_of_one_line(host: str) -> None:
 # --- packets ---
 
 
+def read(connection: StreamConnection, timeout_s: float = WAIT_S) -> Events:
+    """Return the next packet's events."""
+    return connection.read(timeout_s)[0]
+
+
 def test_packets_come_one_by_one_and_none_when_there_is_none(
     connect: Callable[..., StreamConnection],
 ) -> None:
     events = make_events(1_000)
     connection = connect(packet_octets(events[:600]) + packet_octets(events[600:]))
     assert connection.resolution == SENSOR
-    received = [connection.read(WAIT_S), connection.read(WAIT_S)]
-    assert connection.read(0.01) is None
+    received = [read(connection), read(connection)]
+    assert read(connection, 0.01).size == 0
     assert np.array_equal(received[0], events[:600])
     assert np.array_equal(received[1], events[600:])
     assert connection.counters.events == 1_000
@@ -169,9 +175,9 @@ def test_a_packet_in_pieces_is_read_whole_once_all_of_it_is_there(serve: Callabl
     script = serve((header_octets(), True))
     connection = connect_to(script.address)
     for first in range(0, len(octets), 999):
-        assert connection.read(0.001) is None
+        assert read(connection, 0.001).size == 0
         script.send(octets[first : first + 999])
-    assert np.array_equal(connection.read(WAIT_S), events)
+    assert np.array_equal(read(connection), events)
     connection.close()
 
 
@@ -182,12 +188,14 @@ def test_time_goes_on_in_silence_and_not_while_something_comes(
     newest_us = int(events["t"][-1])
     connection = connect(packet_octets(events))
     before_s = time.monotonic()
-    assert connection.read(WAIT_S) is not None
-    assert connection.now_us is None
-    while connection.read(0.02) is None and (connection.now_us or 0) <= newest_us:
+    came, now_us = connection.read(WAIT_S)
+    assert (came.size, now_us) == (50, None)
+    while (now_us or 0) <= newest_us:
+        came, now_us = connection.read(0.02)
+        assert came.size == 0
         assert time.monotonic() - before_s < WAIT_S
-    assert connection.now_us is not None
-    assert newest_us < connection.now_us <= newest_us + (time.monotonic() - before_s) * 1e6 - DELIVERED_US
+    assert now_us is not None
+    assert newest_us < now_us <= newest_us + (time.monotonic() - before_s) * 1e6 - DELIVERED_US
 
 
 def test_disorder_and_events_outside_are_put_right_and_counted_over_packets(
@@ -198,10 +206,8 @@ def test_disorder_and_events_outside_are_put_right_and_counted_over_packets(
     late["t"] = events["t"][-1] - 5
     outside["x"] = 64
     connection = connect(packet_octets(events) + packet_octets(np.concatenate([late, outside])))
-    assert np.array_equal(connection.read(WAIT_S), events)
-    second = connection.read(WAIT_S)
-    assert second is not None
-    assert second["t"].tolist() == [events["t"][-1]]
+    assert np.array_equal(read(connection), events)
+    assert read(connection)["t"].tolist() == [events["t"][-1]]
     found = connection.counters
     assert (found.events, found.out_of_order, found.out_of_bounds) == (101, 1, 1)
 
@@ -262,7 +268,7 @@ def test_a_server_that_stops_within_a_packet_is_lost_but_not_one_that_is_silent_
 ) -> None:
     silent = connect(b"", stall_s=0.05)
     stopped = connect(packet_octets(make_events(50))[:length], stall_s=0.05)
-    assert silent.read(0.2) is None
+    assert read(silent, 0.2).size == 0
     with pytest.raises(SourceLost, match="stopped within a packet"):
         stopped.read(0.2)
 
@@ -290,25 +296,20 @@ def test_garbage_is_a_lost_server_in_one_line(
         connection.read(WAIT_S)
 
 
-def test_a_stream_comes_back_as_another_connection_and_is_counted_on(serve: Callable[..., Script]) -> None:
+def test_a_stream_comes_back_as_another_epoch_and_is_counted_on(serve: Callable[..., Script]) -> None:
     events = make_events(200)
     script = serve(
         (header_octets() + packet_octets(events[:100]), False),
         (header_octets() + packet_octets(events[100:]), True),
     )
     lines: list[str] = []
-    source = Live(lambda: connect_to(script.address), notify=lines.append, retry_s=0.01)
-    came = [(source.connection, packet) for packet in islice(filled(source), 2)]
-    source.close()
-    assert [number for number, _ in came] == [0, 1]
-    assert np.array_equal(np.concatenate([packet for _, packet in came]), events)
+    with ReconnectingSource(lambda: connect_to(script.address), notify=lines.append, retry_s=0.01) as source:
+        came = list(islice((packet for packet in source if packet.events.size), 2))
+    assert [packet.epoch for packet in came] == [0, 1]
+    assert np.array_equal(joined(came), events)
     assert source.counters.events == 200
     assert len(lines) == 2
     assert "the server is gone" in lines[0]
-
-
-def filled(source: Live) -> Iterator[Events]:
-    return (packet for packet in source if packet.size)
 
 
 # --- dv-processing's own server ---
@@ -394,7 +395,7 @@ def test_a_killed_server_that_comes_back_on_its_port_is_one_line_each_and_the_fr
     source.close()
     assert time.monotonic() < deadline
     assert len(lines) == 2
-    assert source.connection == 1
+    assert [*before, *after][-1].epoch == 1
     starts = [index for index, frame in enumerate([*before, *after]) if frame.start]
     assert starts[0] == 0
     assert len(starts) == 2

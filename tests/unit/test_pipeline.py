@@ -1,264 +1,330 @@
-"""run(): windows, rates, resets, latency and density, on a LIF network of seven neurons in numpy."""
+"""open_pipeline: the order of its parts, what each of them sees, what is counted, and how it ends."""
 
 from __future__ import annotations
 
-import itertools
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import replace
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from livesnn.card import InputSpec, ModelCard, NeuronSpec, SliceRule
-from livesnn.errors import FormatError, ModelError
-from livesnn.events.slicer import Frame
-from livesnn.infer.decide import Decider
-from livesnn.infer.model import State
-from livesnn.infer.run import Result, StateMode, run
+from livesnn.card import InputSpec, SliceRule
+from livesnn.errors import SourceError
+from livesnn.events.denoise import DenoiseState
+from livesnn.events.filters import Orientation, orient
+from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, Packet, Resolution, SourceCounters
+from livesnn.events.pipeline import open_pipeline, packet_bytes
+from livesnn.events.playback_clock import PlaybackClock
+from livesnn.events.slicer import frames
+from livesnn.threads import Latest, Worker
+from tests.fake_source import PATIENCE_S, SMALL, FakeSource, at, joined
 
-WINDOW = 4
-BOLD = Decider(threshold=0.0)
-
-
-class Tiny:
-    """Four LIF neurons on the ON pixels of a 2×2 sensor, then three output neurons."""
-
-    def __init__(self, readout: Literal["spikes", "membrane"] = "membrane") -> None:
-        self.card = ModelCard(
-            name="tiny",
-            classes=("zero", "one", "two"),
-            input=InputSpec(width=2, height=2, slice=SliceRule(delta_t_us=1000), window=WINDOW),
-            neuron=NeuronSpec(alpha=0.5, threshold=0.5),
-            readout=readout,
-            states={"hidden": (2, 2), "output": (3,)},
-        )
-        self.weights = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
-
-    def initial_state(self) -> State:
-        return tuple(np.zeros(shape, np.float32) for shape in self.card.states.values())
-
-    def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
-        hidden, output = state
-        hidden = np.float32(0.5) * hidden * (hidden < 0.5) + frame.data[1] * np.float32(0.3)
-        spikes = (hidden >= 0.5).astype(np.float32).ravel()
-        if self.card.readout == "membrane":
-            output = np.float32(0.5) * output + self.weights @ spikes
-            return output, (hidden, output)
-        output = np.float32(0.5) * output * (output < 0.5) + self.weights @ spikes
-        return (output >= 0.5).astype(np.float32), (hidden, output)
+TEN = at(*range(10))
+THREE_PACKETS = 3 * packet_bytes(Packet(TEN))
+SENSOR = Resolution(20, 15)
+HUNG = Orientation(1, mirrored=True)
 
 
-def make_frames(count: int, *, seed: int = 0, starts: tuple[int, ...] = (0,)) -> list[Frame]:
-    rng = np.random.default_rng(seed)
-    counts = rng.integers(0, 4, (count, 2, 2, 2)).astype(np.uint8)
-    return [Frame(1000 * (i + 1), counts[i], int(counts[i].sum()), start=i in starts) for i in range(count)]
+def tens(packets: int) -> list[Events]:
+    """Return so many packets of ten events, whose times go on."""
+    return [at(*range(10 * number, 10 * number + 10)) for number in range(packets)]
 
 
-def test_a_network_that_gives_no_numbers_is_one_line() -> None:
-    model = Tiny()
-    model.weights = np.full_like(model.weights, np.inf)
-    with (
-        pytest.raises(ModelError, match=r"tiny gives no numbers at .* µs: get it again"),
-        np.errstate(all="ignore"),
-    ):
-        list(run(make_frames(8), model))
+def times(packets: Iterable[Packet]) -> list[int]:
+    return [int(t) for t in joined(packets)["t"]]
 
 
-def outputs(model: Tiny, frames: list[Frame]) -> npt.NDArray[np.float32]:
-    """Return the outputs of a plain loop of steps from the zero state."""
-    state = model.initial_state()
-    seen = []
-    for frame in frames:
-        output, state = model.step(frame, state)
-        seen.append(output)
-    return np.array(seen)
+def capture_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name == "livesnn-capture"]
 
 
-def assert_same(one: list[Result], other: list[Result]) -> None:
-    """Equal but for latency and the reset flag of the first."""
-    assert len(one) == len(other)
-    for i, (a, b) in enumerate(zip(one, other, strict=True)):
-        np.testing.assert_array_equal(a.rates, b.rates)
-        np.testing.assert_array_equal(a.density, b.density)
-        assert (a.t, a.window, a.frame_in_window) == (b.t, b.window, b.frame_in_window)
-        assert (a.decision, a.confidence) == (b.decision, b.confidence)
-        assert i == 0 or a.reset == b.reset
+def noisy() -> list[Events]:
+    """Return a pair of neighbours that are active together, and pixels that are active by themselves, 20 times."""
+    made = []
+    for number in range(20):
+        t = 20_000 * number
+        places = [(t, 5, 5), (t + 100, 6, 5), (t + 200, 15 - number % 2 * 10, 10 - number % 2 * 8)]
+        made.append(np.array([(*place, True) for place in places], EVENTS_DTYPE))
+    return made
 
 
-def test_there_is_one_result_a_frame_in_windows_that_do_not_overlap() -> None:
-    frames = make_frames(10)
-    results = list(run(frames, Tiny()))
-    assert [result.t for result in results] == [frame.t for frame in frames]
-    assert all(result.frame is frame for result, frame in zip(results, frames, strict=True))
-    assert [result.window for result in results] == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
-    assert [result.frame_in_window for result in results] == [1, 2, 3, 4, 1, 2, 3, 4, 1, 2]
-    assert [i for i, result in enumerate(results) if result.window_end] == [3, 7]
-    assert [result.window_seen for result in results] == [False] * 3 + [True] * 7
+class TestOrder:
+    def test_what_is_recorded_is_upright_and_has_its_noise_and_what_is_shown_is_filtered(self) -> None:
+        recorded: list[Packet] = []
+        arrived: list[Packet] = []
+        shown: list[Packet] = []
+        with open_pipeline(
+            FakeSource(noisy(), resolution=SENSOR),
+            orientation=HUNG,
+            record=recorded.append,
+            arrived=arrived.append,
+            noise=DenoiseState(HUNG.resolution(SENSOR)),
+            show=shown.append,
+            policy=None,
+        ) as pipeline:
+            taken = list(pipeline)
+            upright = orient(np.concatenate(noisy()), SENSOR, HUNG)
+            assert pipeline.resolution == (15, 20)
+            np.testing.assert_array_equal(joined(recorded), upright)
+            np.testing.assert_array_equal(joined(arrived), upright)
+            np.testing.assert_array_equal(joined(shown), joined(taken))
+            assert 0 < joined(taken).size < upright.size
+            assert pipeline.noise is not None
+            assert pipeline.noise.counts.events == upright.size
+            assert pipeline.noise.counts.kept == joined(taken).size
+
+    def test_the_gate_is_behind_the_recording_and_before_all_that_is_counted(self) -> None:
+        recorded: list[Packet] = []
+        arrived: list[Packet] = []
+
+        def every_other(packets: Iterable[Packet]) -> Iterator[Packet]:
+            return (packet for number, packet in enumerate(packets) if number % 2)
+
+        with open_pipeline(
+            FakeSource(tens(4)), record=recorded.append, arrived=arrived.append, gate=every_other, policy=None
+        ) as pipeline:
+            assert times(pipeline) == times(arrived) == [*range(10, 20), *range(30, 40)]
+            assert times(recorded) == [*range(40)]
+            assert pipeline.counters == SourceCounters(events=20)
+
+    def test_a_time_limit_ends_the_recording_too(self) -> None:
+        recorded: list[Packet] = []
+        source = FakeSource([at(0, 400_000), at(600_000)], live=False)
+        with open_pipeline(source, seconds=0.5, record=recorded.append, policy=None) as pipeline:
+            assert times(pipeline) == times(recorded) == [0, 400_000]
+
+    def test_a_set_event_ends_it_behind_the_packet_that_was_read(self) -> None:
+        stop = threading.Event()
+        source = FakeSource(tens(9), after=lambda number: None)
+        with open_pipeline(
+            source,
+            stop=stop,
+            arrived=lambda packet: stop.set() if packet.events["t"][0] == 30 else None,
+            policy=None,
+        ) as pipeline:
+            assert times(pipeline) == [*range(40)]
+
+    def test_the_noise_filter_is_asked_for_once_a_packet(self) -> None:
+        asked = iter([True] * 10 + [False] * 10)
+        with open_pipeline(
+            FakeSource(noisy(), resolution=SENSOR),
+            noise=DenoiseState(SENSOR),
+            denoise=asked.__next__,
+            policy=None,
+        ) as pipeline:
+            found = joined(pipeline)
+        assert next(asked, None) is None
+        later = np.concatenate(noisy()[10:])
+        np.testing.assert_array_equal(found[found["t"] >= later["t"][0]], later)
+        assert found.size < 60
+
+    def test_a_clock_plays_a_recording_in_its_own_time(self) -> None:
+        source = FakeSource([at(*range(0, 100_000, 1000))], live=False)
+        with open_pipeline(source, clock=PlaybackClock(), policy=None) as pipeline:
+            begun_s = time.perf_counter()
+            found = list(pipeline)
+            assert time.perf_counter() - begun_s >= 0.09
+        assert times(found) == [*range(0, 100_000, 1000)]
+        assert all(one.arrived_s < other.arrived_s for one, other in pairwise(found))
+        assert max(np.ptp(packet.events["t"]) for packet in found) <= 10_000
+
+    def test_another_epoch_resets_the_slicer_on_the_way_through_a_thread(self) -> None:
+        rule = SliceRule(delta_t_us=10_000)
+        spec = InputSpec(34, 34, rule)
+        one, other = at(0, 10_000, 15_000), at(20_000, 30_000, 40_000)
+        for epochs, starts in (((0, 0), [0]), ((0, 1), [0, 1])):
+            packets = [
+                Packet(events, epoch=epoch) for events, epoch in zip((one, other), epochs, strict=True)
+            ]
+            with open_pipeline(FakeSource(packets, live=False), policy="block") as pipeline:
+                found = list(frames(pipeline, rule, spec))
+            assert [number for number, frame in enumerate(found) if frame.start] == starts
+            assert found[-1].epoch == epochs[-1]
 
 
-def test_rates_are_the_mean_output_of_the_last_window_of_frames_with_the_state_carried() -> None:
-    model = Tiny()
-    frames = make_frames(30)
-    loop = outputs(model, frames)
-    for i, result in enumerate(run(frames, model)):
-        np.testing.assert_allclose(
-            result.rates, loop[max(0, i + 1 - WINDOW) : i + 1].mean(axis=0), rtol=1e-5, atol=1e-7
-        )
+class TestBuffer:
+    @pytest.mark.parametrize("policy", ["block", None])
+    def test_a_recording_comes_through_whole_and_in_order(self, policy: None) -> None:
+        source = FakeSource(tens(50), live=False)
+        pipeline = open_pipeline(source, policy=policy, max_bytes=400)
+        assert times(pipeline) == list(range(500))
+        assert pipeline.counters == SourceCounters(events=500)
+        assert pipeline.unread == 0
+        assert pipeline.resolution == SMALL
+        pipeline.close()
+
+    def test_blocking_never_reads_ahead_more_than_the_bound(self) -> None:
+        source = FakeSource(tens(50), live=False)
+        # Three packets in the queue; one more is in the capture thread's hand.
+        pipeline = open_pipeline(source, policy="block", max_bytes=THREE_PACKETS)
+        ahead = [source.counters.events - pipeline.counters.events for _ in pipeline]
+        assert max(ahead) <= 40
+        pipeline.close()
+
+    def test_a_packet_larger_than_the_bound_still_comes_through(self) -> None:
+        for policy in ("block", "drop_oldest"):
+            pipeline = open_pipeline(FakeSource([at(*range(1000))]), policy=policy, max_bytes=10)
+            assert times(pipeline) == list(range(1000))
+            pipeline.close()
+
+    def test_a_camera_read_too_slowly_loses_its_oldest_packets_and_counts_them(self) -> None:
+        source = FakeSource(tens(50), on_demand=True)
+        pipeline = open_pipeline(source, max_bytes=THREE_PACKETS, max_age_s=PATIENCE_S)
+        iterator = iter(pipeline)
+        source.give()
+        assert times([next(packet for packet in iterator if packet.events.size)]) == list(range(10))
+        source.give(49)
+        assert source.exhausted.wait(PATIENCE_S)
+        assert times(iterator) == list(range(470, 500))
+        assert pipeline.counters == SourceCounters(events=40, dropped=460)
+        pipeline.close()
+
+    def test_drops_of_the_source_and_of_the_buffer_are_added(self) -> None:
+        source = FakeSource(tens(50), counters=SourceCounters(dropped=7))
+        pipeline = open_pipeline(source, max_bytes=THREE_PACKETS, max_age_s=PATIENCE_S)
+        iterator = iter(pipeline)
+        first = next(iterator)
+        assert source.exhausted.wait(PATIENCE_S)
+        left = times([first, *iterator])
+        assert pipeline.counters == SourceCounters(events=len(left), dropped=7 + 500 - len(left))
+        assert left[-30:] == list(range(470, 500))
+        pipeline.close()
+
+    def test_packets_that_waited_too_long_are_dropped_and_counted(self) -> None:
+        begun_s = time.perf_counter()
+        packets = [
+            Packet(at(0), begun_s), Packet(at(1, 2), begun_s - 100), Packet(at(3, 4, 5, 6), begun_s),
+        ]  # fmt: skip
+        pipeline = open_pipeline(FakeSource(packets), max_age_s=50.0)
+        found = list(pipeline)
+        assert times(found) == [0, 3, 4, 5, 6]
+        assert {packet.arrived_s for packet in found} == {begun_s}
+        assert pipeline.counters == SourceCounters(events=5, dropped=2)
+        pipeline.close()
+
+    def test_a_recording_s_packets_are_never_too_old(self) -> None:
+        with open_pipeline(
+            FakeSource([Packet(TEN, 1e-9)], live=False), policy="block", max_age_s=0.0
+        ) as pipeline:
+            assert times(pipeline) == list(range(10))
+
+    def test_what_is_known_of_a_packet_stays_with_it_and_one_without_an_arrival_arrives_now(self) -> None:
+        begun_s = time.perf_counter()
+        packets = [Packet(at(0), 5.0, 77, 3), Packet(at(1)), Packet(NO_EVENTS, now_us=99, epoch=4)]
+        pipeline = open_pipeline(FakeSource(packets, live=False), policy="block")
+        one, other, last = pipeline
+        assert (one.arrived_s, one.now_us, one.epoch) == (5.0, 77, 3)
+        assert begun_s < other.arrived_s < last.arrived_s < time.perf_counter()
+        assert (other.now_us, other.epoch, last.now_us, last.epoch) == (None, 0, 99, 4)
+        pipeline.close()
+
+    def test_without_a_thread_nobody_waits_for_a_packet(self) -> None:
+        with open_pipeline(FakeSource([TEN], live=False), policy=None) as pipeline:
+            assert [packet.arrived_s for packet in pipeline] == [0.0]
+            assert capture_threads() == []
+
+    def test_noise_is_counted_among_the_events_that_came_and_the_lost_ones_are_not(self) -> None:
+        source = FakeSource(noisy(), resolution=SENSOR)
+        noise = DenoiseState(SENSOR)
+        pipeline = open_pipeline(source, noise=noise, max_age_s=PATIENCE_S)
+        kept = joined(pipeline).size
+        assert 0 < kept == noise.counts.kept < 60
+        assert pipeline.counters == SourceCounters(events=60)
+        pipeline.close()
 
 
-def test_results_keep_their_rates_when_the_stream_goes_on() -> None:
-    results = run(make_frames(10), Tiny())
-    first = next(results)
-    before = first.rates.copy()
-    list(results)
-    np.testing.assert_array_equal(first.rates, before)
+class TestEnd:
+    @pytest.mark.parametrize("policy", ["block", None])
+    def test_an_error_of_the_source_is_raised_after_the_packets_before_it(self, policy: None) -> None:
+        error = SourceError("camera unplugged")
+        pipeline = open_pipeline(FakeSource([at(0, 1, 2), at(3, 4, 5)], then=error), policy=policy)
+        seen: list[Packet] = []
+        with pytest.raises(SourceError, match="camera unplugged") as caught:
+            seen.extend(pipeline)
+        assert caught.value is error
+        assert times(seen) == list(range(6))
+        pipeline.close()
 
+    def test_an_error_is_raised_again_at_every_later_pull(self) -> None:
+        pipeline = open_pipeline(FakeSource(then=SourceError("camera unplugged")), policy="block")
+        for _ in range(2):
+            with pytest.raises(SourceError, match="camera unplugged"):
+                next(iter(pipeline))
+        pipeline.close()
 
-def test_nothing_is_decided_before_the_first_window_is_full_and_something_always_after() -> None:
-    results = list(run(make_frames(10), Tiny(), decider=BOLD))
-    assert [result.decision is None for result in results] == [True] * 3 + [False] * 7
-    assert [result.confidence == 0 for result in results] == [True] * 3 + [False] * 7
+    def test_closing_early_ends_the_thread_and_counts_what_was_left_unread(self) -> None:
+        source = FakeSource(tens(50), live=False)
+        pipeline = open_pipeline(source, policy="block", max_bytes=1000)
+        next(iter(pipeline))
+        pipeline.close()
+        assert capture_threads() == []
+        assert source.counters.events == pipeline.counters.events + pipeline.unread
+        assert pipeline.counters.dropped == 0
+        assert list(pipeline) == []
 
+    def test_closing_twice_or_before_reading_is_fine(self) -> None:
+        source = FakeSource([TEN], live=False)
+        pipeline = open_pipeline(source, policy="block")
+        pipeline.close()
+        pipeline.close()
+        assert source.closings == 2
+        assert list(pipeline) == []
+        assert source.counters.events == 0
 
-def test_the_decision_is_the_deciders_on_the_rates_and_the_last_membrane() -> None:
-    model = Tiny("spikes")
-    frames = make_frames(40)
-    state = model.initial_state()
-    ties = 0
-    for frame, result in zip(frames, run(frames, model, decider=BOLD), strict=True):
-        _, state = model.step(frame, state)
-        if result.decision is not None:
-            assert result.decision == BOLD.decide(result.rates, state[-1], model.card).label
-            ties += int((result.rates == result.rates.max()).sum() > 1)
-    assert ties > 0  # or the rule for ties was never asked
+    def test_a_source_that_is_not_owned_stays_open(self) -> None:
+        source = FakeSource(tens(2))
+        with open_pipeline(source, policy=None, owns_source=False) as pipeline:
+            assert times(pipeline) == list(range(20))
+        assert not source.closed.is_set()
 
+    def test_no_time_at_all_is_refused_and_the_source_closed_if_it_is_owned(self) -> None:
+        for owned in (True, False):
+            source = FakeSource()
+            with pytest.raises(SourceError, match="give more than 0"):
+                open_pipeline(source, seconds=0.0, owns_source=owned)
+            assert source.closed.is_set() == owned
 
-def test_another_decider_holds_from_the_next_frame_on() -> None:
-    frames = make_frames(40)
-    asked = iter([BOLD] * 21 + [Decider(threshold=1.0)] * 20)  # once before the first frame
-    bold = [result.decision for result in run(frames, Tiny(), decider=BOLD)]
-    assert [result.decision for result in run(frames, Tiny(), decider=asked.__next__)] == bold[:20] + [
-        None
-    ] * 20
-    assert None not in bold[WINDOW:]
+    def test_closing_wakes_a_waiting_consumer_and_a_waiting_source(self) -> None:
+        source = FakeSource(then="wait")
+        pipeline = open_pipeline(source)
+        got: Latest[list[Packet]] = Latest()
+        consumer = Worker("consumer", lambda stop: got.put(list(pipeline))).start()
+        assert source.exhausted.wait(PATIENCE_S)
+        pipeline.close(timeout_s=0.1)
+        assert consumer.close(PATIENCE_S)
+        assert got.take() == []
+        assert capture_threads() == []
 
+    def test_an_interruption_ends_the_iteration_and_leaves_the_source_to_whoever_iterates(self) -> None:
+        source = FakeSource(tens(2), then="silence")
+        pipeline = open_pipeline(source)
+        ended = threading.Event()
+        seen = threading.Event()
 
-def test_the_very_first_frame_is_no_reset() -> None:
-    results = list(
-        run(make_frames(6, starts=(0,)), Tiny(), reset_requested=iter([True] + [False] * 5).__next__)
-    )
-    assert not any(result.reset for result in results)
+        def consume(stop: threading.Event) -> None:
+            for _ in pipeline:
+                seen.set()
+            ended.set()
 
+        consumer = Worker("consumer", consume).start()
+        assert seen.wait(PATIENCE_S)
+        pipeline.interrupt()
+        assert ended.wait(PATIENCE_S)
+        assert not source.closed.is_set()
+        pipeline.close()
+        assert consumer.close(PATIENCE_S)
 
-@pytest.mark.parametrize("at", [1, 5, 8])
-def test_a_jump_in_time_starts_afresh_and_says_so(at: int) -> None:
-    frames = make_frames(20, starts=(0, at))
-    results = list(run(frames, Tiny(), decider=BOLD))
-    assert [i for i, result in enumerate(results) if result.reset] == [at]
-    assert_same(results[at:], list(run(frames[at:], Tiny(), decider=BOLD)))
-    assert_same(results[:at], list(run(frames[:at], Tiny(), decider=BOLD)))
-
-
-def test_a_reset_on_demand_is_asked_for_once_a_frame_and_starts_afresh() -> None:
-    frames = make_frames(20)
-    asked = iter([False] * 6 + [True] + [False] * 13)
-    results = list(run(frames, Tiny(), decider=BOLD, reset_requested=asked.__next__))
-    assert next(asked, None) is None
-    assert [i for i, result in enumerate(results) if result.reset] == [6]
-    assert_same(results[6:], list(run(frames[6:], Tiny(), decider=BOLD)))
-
-
-def test_a_request_that_meets_a_jump_is_used_up_by_it() -> None:
-    requests = [False, False, True, False, False]
-    frames = make_frames(5, starts=(0, 2))
-    results = list(run(frames, Tiny(), reset_requested=iter(requests).__next__))
-    assert [i for i, result in enumerate(results) if result.reset] == [2]
-
-
-def test_in_reset_mode_each_window_starts_from_zero_and_none_is_flagged() -> None:
-    frames = make_frames(20)
-    results = list(run(frames, Tiny(), state="reset", decider=BOLD))
-    carried = list(run(frames, Tiny(), state="carry", decider=BOLD))
-    for end in range(WINDOW - 1, 20, WINDOW):
-        alone = list(run(frames[end - WINDOW + 1 : end + 1], Tiny(), decider=BOLD))[-1]
-        np.testing.assert_array_equal(results[end].rates, alone.rates)
-        assert results[end].decision == alone.decision
-    assert [result.window for result in results] == [result.window for result in carried]
-    assert not any(result.reset for result in results)
-    assert any((a.rates != b.rates).any() for a, b in zip(results, carried, strict=True))
-
-
-def test_density_is_the_share_of_neurons_that_spiked() -> None:
-    model = Tiny("spikes")
-    frames = make_frames(12)
-    state = model.initial_state()
-    for frame, result in zip(frames, run(frames, model), strict=True):
-        _, state = model.step(frame, state)
-        np.testing.assert_allclose(result.density, [(state[0] >= 0.5).mean()], rtol=1e-6)
-
-
-def test_membrane_is_each_layers_mean_u() -> None:
-    model = Tiny("spikes")
-    frames = make_frames(12)
-    state = model.initial_state()
-    for frame, result in zip(frames, run(frames, model), strict=True):
-        _, state = model.step(frame, state)
-        np.testing.assert_allclose(result.membrane, [layer.mean() for layer in state], rtol=1e-6)
-
-
-def test_carried_counts_frames_since_the_state_was_zero_by_plan_or_not() -> None:
-    frames = make_frames(10, starts=(0, 6))
-    assert [r.carried for r in run(frames, Tiny())] == [1, 2, 3, 4, 5, 6, 1, 2, 3, 4]
-    assert [r.carried for r in run(frames, Tiny(), state="reset")] == [1, 2, 3, 4, 1, 2, 1, 2, 3, 4]
-
-
-def test_the_mode_can_change_while_it_runs() -> None:
-    modes: list[StateMode] = ["carry"] * 6 + ["reset"] * 8 + ["carry"] * 6
-    asked = iter(modes)
-    results = list(run(make_frames(20), Tiny(), state=lambda: next(asked)))
-    assert next(asked, None) is None
-    zeroed = [i for i, result in enumerate(results) if result.carried == 1]
-    assert zeroed == [0, 8, 12]  # windows begin at multiples of four
-
-
-def test_latency_counts_from_the_arrival() -> None:
-    frame = replace(make_frames(1)[0], arrived_s=time.perf_counter())
-    (result,) = run([frame], Tiny())
-    latency = result.latency
-    assert latency.slice_ms >= 0
-    assert latency.network_ms > 0
-    assert latency.slice_ms + latency.network_ms <= latency.total_ms < 60_000
-
-
-def test_an_unknown_arrival_gives_only_the_networks_time() -> None:
-    (result,) = run(make_frames(1), Tiny())
-    assert np.isnan([result.latency.slice_ms, result.latency.total_ms]).all()
-    assert result.latency.network_ms > 0
-
-
-def test_an_endless_stream_is_served_frame_by_frame() -> None:
-    frames = make_frames(1, starts=())
-    results = run(itertools.cycle(frames), Tiny())
-    assert [result.window for result in itertools.islice(results, 12)][-1] == 2
-
-
-def test_an_error_of_the_frames_passes_through_after_the_results_before_it() -> None:
-    error = FormatError("clip.aedat4: packet 3 is damaged")
-
-    def damaged() -> Iterator[Frame]:
-        yield from make_frames(2)
-        raise error
-
-    seen: list[Result] = []
-    with pytest.raises(FormatError, match="packet 3 is damaged") as caught:
-        seen.extend(run(damaged(), Tiny()))
-    assert caught.value is error
-    assert len(seen) == 2
-
-
-def test_an_unknown_way_with_the_state_is_refused() -> None:
-    with pytest.raises(ModelError, match="'carry' or 'reset'"):
-        list(run(make_frames(1), Tiny(), state="keep"))  # type: ignore[arg-type]
+    def test_a_source_that_does_not_let_go_is_reported_in_bounded_time(self) -> None:
+        source = FakeSource(then="wait", deaf=True)
+        pipeline = open_pipeline(source)
+        got: Latest[list[Packet]] = Latest()
+        consumer = Worker("consumer", lambda stop: got.put(list(pipeline))).start()
+        assert source.exhausted.wait(PATIENCE_S)
+        with pytest.raises(SourceError, match=r"didn't stop within 0\.02 s"):
+            pipeline.close(timeout_s=0.02)
+        source.release()
+        pipeline.close(timeout_s=PATIENCE_S)
+        assert consumer.close(PATIENCE_S)
+        assert capture_threads() == []

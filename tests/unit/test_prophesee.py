@@ -20,8 +20,9 @@ from livesnn.events.cameras.discovery import EveryVendor, open_camera
 from livesnn.events.cameras.driver import Cameras, Device
 from livesnn.events.cameras.prophesee import WAIT_S, PropheseeCameras, PropheseeDriver
 from livesnn.events.cameras.reconnecting import SourceLost
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
-from tests.fake_camera import FakeCameras, at, device
+from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution
+from tests.fake_camera import FakeCameras, device
+from tests.fake_source import at, joined
 
 SERIAL = "00050423"
 HD = Resolution(1280, 720)
@@ -101,15 +102,19 @@ def cameras(library: FakeLibrary) -> PropheseeCameras:
     return PropheseeCameras(lambda: library)  # type: ignore[arg-type, return-value]
 
 
+def times(camera: EventSource) -> Iterator[list[int]]:
+    """Yield those of each packet that has events."""
+    return (packet.events["t"].tolist() for packet in camera if packet.events.size)
+
+
 def test_events_come_as_the_driver_gave_them() -> None:
     given = at(5, 6, 6, 9, x=1279, y=719, p=False)
     given["p"][1] = True
     library = FakeLibrary(FakeDevice([None, Packet(None), packet(given[:3]), packet(given[3:])]))
     with open_camera("camera", cameras=cameras(library)) as camera:
-        assert (camera.camera, camera.resolution) == (f"camera Prophesee EVK4 {SERIAL}", HD)
+        assert (camera.name, camera.resolution) == (f"camera Prophesee EVK4 {SERIAL}", HD)
         assert camera.serial == SERIAL
-        packets = [*islice((part for part in camera if part.size), 2)]
-    whole = np.concatenate(packets)
+        whole = joined(islice((packet for packet in camera if packet.events.size), 2))
     assert whole.dtype == EVENTS_DTYPE
     np.testing.assert_array_equal(whole, given)
     assert camera.counters.events == 4
@@ -119,7 +124,7 @@ def test_events_come_as_the_driver_gave_them() -> None:
 def test_what_lies_outside_the_sensor_is_left_out_and_counted() -> None:
     library = FakeLibrary(FakeDevice([packet(np.concatenate([at(1), at(2, x=1280), at(3, y=720)]))]))
     with open_camera(f"camera:{SERIAL}", cameras=cameras(library)) as camera:
-        assert next(part["t"].tolist() for part in camera if part.size) == [1]
+        assert next(times(camera)) == [1]
         assert camera.counters.out_of_bounds == 2
 
 
@@ -127,9 +132,8 @@ def test_unplugged_it_is_waited_for_and_goes_on() -> None:
     first, second = FakeDevice([packet(at(1)), LOST]), FakeDevice([packet(at(2))])
     told: list[str] = []
     with open_camera("camera", notify=told.append, cameras=cameras(FakeLibrary(first, second))) as camera:
-        came = (part["t"].tolist() for part in camera if part.size)
-        assert [next(came), next(came)] == [[1], [2]]
-        assert camera.connection == 1
+        came = [*islice((packet for packet in camera if packet.events.size), 2)]
+        assert [(packet.epoch, packet.events["t"].tolist()) for packet in came] == [(0, [1]), (1, [2])]
     assert first.closed == 1
     assert second.closed == 1
     assert "is lost (No such device (it may have been disconnected)): plug it in again" in told[0]
@@ -217,7 +221,7 @@ def test_every_vendors_cameras_are_found_and_opened_by_their_own() -> None:
     every = EveryVendor(vendors)
     assert [found.serial for found in every.discover()] == ["A", SERIAL]
     with open_camera(f"camera:{SERIAL}", cameras=every) as camera:
-        assert next(part["t"].tolist() for part in camera if part.size) == [7]
+        assert next(times(camera)) == [7]
 
 
 def test_where_nothing_is_found_it_is_said_what_could_not_be_looked_for() -> None:

@@ -21,12 +21,16 @@ from livesnn.errors import SourceError
 from livesnn.events.cameras import server as tcp_server
 from livesnn.events.cameras.network import connect
 from livesnn.events.cameras.reconnecting import SourceLost
-from livesnn.events.cameras.server import MOST_LISTENERS, Address, Served, TcpServer
+from livesnn.events.cameras.server import MOST_LISTENERS, Address, EventServer, TcpServer
+from livesnn.events.denoise import DenoiseState
+from livesnn.events.filters import Orientation, orient
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import Packet, Resolution
+from livesnn.events.pipeline import open_pipeline
 from livesnn.infer.model import read_card
 from livesnn.outputs.lines import Row
 from livesnn.outputs.tcp import PublishedDecisions
+from tests.fake_source import FakeSource
 from tests.unit.test_network import make_events
 
 HERE = Address("127.0.0.1", 0)
@@ -262,55 +266,50 @@ def test_a_recording_without_events_is_not_published(
 # --- events ---
 
 
-class Packets(EventSource):
-    """A source of packets; before the packet ``again`` it begins anew, before ``lost`` it is lost."""
-
-    resolution, camera = SENSOR, "made"
-
-    def __init__(self, packets: list[Events], *, again: int = -1, lost: int = -1) -> None:
-        self.counters = SourceCounters()
-        self.connection, self.lost = 0, ""
-        self._packets, self._again, self._lost = packets, again, lost
-        self.closed = False
-
-    def __iter__(self) -> Iterator[Events]:
-        for number, packet in enumerate(self._packets):
-            self.connection += number == self._again
-            self.lost = "unplugged" if number == self._lost else ""
-            yield packet
-
-    def close(self) -> None:
-        self.closed = True
-
-
 def test_a_listener_gets_every_event_and_the_sensor() -> None:
     events = make_events(30_000)
-    with Served(Packets([events[:5], events[5:5], events[5:]]), HERE) as served:
-        listener = connect(served.address)
-        assert comes_true(lambda: served.listeners == 1)
-        passed = np.concatenate(list(served))
-        got = [listener.read(WAIT_S) for _ in range(2)]
+    with EventServer(HERE, SENSOR, "made") as server:
+        listener = connect(server.address)
+        assert comes_true(lambda: server.listeners == 1)
+        for part in (events[:5], events[5:5], events[5:]):
+            server.send(Packet(part))
+        got = [listener.read(WAIT_S)[0] for _ in range(2)]
         listener.close()
     assert listener.resolution == SENSOR
-    assert np.array_equal(passed, events)
-    assert np.array_equal(np.concatenate([packet for packet in got if packet is not None]), events)
+    assert np.array_equal(np.concatenate(got), events)
 
 
-@pytest.mark.parametrize("where", [{"again": 1}, {"lost": 1}])
-def test_where_the_source_is_lost_or_begins_anew_everyone_is_let_go(where: dict[str, int]) -> None:
-    events = make_events(10)
-    source = Packets([events, events[:0]], **where)
-    with Served(source, HERE) as served:
-        listener = connect(served.address)
-        assert comes_true(lambda: served.listeners == 1)
-        assert len(list(served)) == 2
-        got = listener.read(WAIT_S)
-        assert got is not None
-        assert np.array_equal(got, events)
+def test_where_another_epoch_begins_everyone_is_let_go() -> None:
+    one, other = make_events(10), make_events(10, start_us=10**15 + 1_000)
+    with EventServer(HERE, SENSOR, "made") as server:
+        listener = connect(server.address)
+        assert comes_true(lambda: server.listeners == 1)
+        for packet in (Packet(one, epoch=3), Packet(other, epoch=3), Packet(other[:0], epoch=4)):
+            server.send(packet)
+        got = [listener.read(WAIT_S)[0] for _ in range(2)]
+        assert np.array_equal(np.concatenate(got), np.concatenate([one, other]))
         with pytest.raises(SourceLost, match="hung up"):  # although the server is still there
             listener.read(WAIT_S)
-        assert comes_true(lambda: served.listeners == 0)
-    assert source.closed
+        assert comes_true(lambda: server.listeners == 0)
+
+
+def test_what_is_served_of_a_turned_source_is_upright_and_has_its_noise() -> None:
+    events, hung = make_events(2_000), Orientation(1, mirrored=True)
+    source = FakeSource(np.array_split(events, 3), resolution=SENSOR, live=False)
+    upright = hung.resolution(SENSOR)
+    with EventServer(HERE, upright, "made") as server:
+        listener = connect(server.address)
+        assert comes_true(lambda: server.listeners == 1)
+        noise = DenoiseState(upright)
+        with open_pipeline(
+            source, orientation=hung, record=server.send, noise=noise, policy=None
+        ) as pipeline:
+            list(pipeline)
+        got = [listener.read(WAIT_S)[0] for _ in range(3)]
+        listener.close()
+    assert listener.resolution == upright
+    assert np.array_equal(np.concatenate(got), orient(events, SENSOR, hung))
+    assert noise.counts.dropped > 0
 
 
 READER = """
@@ -328,12 +327,13 @@ print(count, last, flush=True)
 def test_dv_processing_reads_what_is_served() -> None:
     pytest.importorskip("dv_processing", reason="dv-processing has no wheel for this platform")
     events = make_events(20_000)
-    with Served(Packets(np.array_split(events, 7)), HERE) as served:
-        command = [sys.executable, "-c", READER, str(served.address.port), "20000"]
+    with EventServer(HERE, SENSOR, "made") as server:
+        command = [sys.executable, "-c", READER, str(server.address.port), "20000"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
             try:
-                assert comes_true(lambda: served.listeners == 1)
-                list(served)
+                assert comes_true(lambda: server.listeners == 1)
+                for part in np.array_split(events, 7):
+                    server.send(Packet(part))
                 output, _ = reader.communicate(timeout=WAIT_S)
             finally:
                 reader.kill()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +15,9 @@ from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
-from livesnn.events.playback_clock import Replay
 from livesnn.events.recording import Recording, describe, open_recording
 from livesnn.sources import open_source
+from tests.fake_source import joined
 
 SENSOR = Resolution(64, 48)
 WAIT_S = 20.0  # never reached, unless something hangs
@@ -46,17 +45,6 @@ def recording(tmp_path: Path) -> Iterator[Recording]:
     opened = open_recording(record(tmp_path / "f.aedat4", make_events(1_000_000 + np.arange(0, 200_000, 20))))
     yield opened
     opened.close()
-
-
-class StepClock:
-    """A clock that moves on by 2 ms each time it is read, so that replays take no real time to speak of."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        self.now += 0.002
-        return self.now
 
 
 def write_nmnist(path: Path, rows: list[tuple[int, int, int, int]]) -> Path:
@@ -120,7 +108,7 @@ def test_what_livesnn_does_not_read_is_refused_without_a_command_that_does_not_e
 def test_open_source_opens_a_path(tmp_path: Path) -> None:
     source = open_source(record(tmp_path / "f.aedat4", make_events([5, 6])))
     assert source.resolution == SENSOR
-    assert sum(packet.size for packet in source) == source.counters.events == 2
+    assert sum(packet.events.size for packet in source) == source.counters.events == 2
     source.close()
     source.close()
 
@@ -186,7 +174,7 @@ def test_a_folder_that_may_not_be_looked_into_is_an_error_of_one_line(tmp_path: 
 def test_nmnist_records_are_decoded_bit_by_bit(tmp_path: Path) -> None:
     rows = [(0, 33, 1, 0), (33, 0, 0, 0x010203), (5, 6, 1, 0x7FFFFF)]
     recording = open_recording(write_nmnist(tmp_path / "f.bin", rows))
-    events = np.concatenate(list(recording))
+    events = joined(recording)
     assert [(e["x"], e["y"], e["p"], e["t"]) for e in events] == rows
     assert (recording.resolution, recording.format) == ((34, 34), "nmnist")
 
@@ -194,7 +182,7 @@ def test_nmnist_records_are_decoded_bit_by_bit(tmp_path: Path) -> None:
 def test_ncaltech_time_overflows_move_all_later_times_on(tmp_path: Path) -> None:
     rows = [(200, 10, 1, 8_000), (0, 240, 0, 8_191), (3, 4, 0, 5), (0, 240, 0, 8_191), (5, 6, 1, 6)]
     recording = open_recording(write_nmnist(tmp_path / "f.bin", rows))
-    events = np.concatenate(list(recording))
+    events = joined(recording)
     assert events["t"].tolist() == [8_000, 8_192 + 5, 2 * 8_192 + 6]
     assert recording.resolution == (240, 180)
 
@@ -214,7 +202,7 @@ def test_an_npz_with_its_sensor_size_needs_no_guess(tmp_path: Path) -> None:
     np.savez(tmp_path / "f.npz", t=[1, 2], x=[3, 4], y=[5, 6], p=[-1, 1], width=50, height=40)
     recording = open_recording(tmp_path / "f.npz")
     assert (recording.resolution, recording.warnings) == ((50, 40), [])
-    assert np.concatenate(list(recording)).tolist() == [(1, 3, 5, False), (2, 4, 6, True)]
+    assert joined(recording).tolist() == [(1, 3, 5, False), (2, 4, 6, True)]
 
 
 @pytest.mark.parametrize(
@@ -291,7 +279,7 @@ def test_a_table_whose_time_jumps_back_is_sorted_and_says_so(tmp_path: Path) -> 
         tmp_path / "f.npz", t=[50_000, 50_001, 0, 1], x=[0, 1, 2, 3], y=[0] * 4, p=[1] * 4, width=9, height=9
     )
     with open_recording(tmp_path / "f.npz") as recording:
-        assert np.concatenate(list(recording))["x"].tolist() == [2, 3, 0, 1]
+        assert joined(recording)["x"].tolist() == [2, 3, 0, 1]
         said = recording.warnings
     assert said[0] == "time goes back by up to 50,001 µs: all events are sorted by time"
     assert "2 events were out of order" in said[1]
@@ -301,7 +289,7 @@ def test_a_table_whose_time_jumps_back_is_sorted_and_says_so(tmp_path: Path) -> 
 
 
 def test_a_recording_can_be_read_again_from_the_start(recording: Recording) -> None:
-    first, second = np.concatenate(list(recording)), np.concatenate(list(recording))
+    first, second = joined(recording), joined(recording)
     assert np.array_equal(first, second)
     assert recording.counters.events == 2 * first.size
 
@@ -310,16 +298,16 @@ def test_seeking_in_the_middle_of_an_iteration_goes_on_from_there(recording: Rec
     packets = iter(recording)
     next(packets)
     recording.seek(1_150_000)
-    assert next(packets)["t"][0] == 1_150_000
+    assert next(packets).events["t"][0] == 1_150_000
     recording.seek(1_050_000)
-    assert np.concatenate(list(packets))["t"][0] == 1_050_000
+    assert joined(packets)["t"][0] == 1_050_000
 
 
 def test_seeking_outside_the_recording_is_held_to_it(recording: Recording) -> None:
     recording.seek(-5)
-    assert next(iter(recording))["t"][0] == recording.t_start
+    assert next(iter(recording)).events["t"][0] == recording.t_start
     recording.seek(10**15)
-    assert np.concatenate(list(recording))["t"].tolist() == [recording.t_end]
+    assert joined(recording)["t"].tolist() == [recording.t_end]
 
 
 def test_packets_are_bounded_whatever_the_file_does(tmp_path: Path) -> None:
@@ -330,7 +318,7 @@ def test_packets_are_bounded_whatever_the_file_does(tmp_path: Path) -> None:
     header, _ = build_header(Compression.NONE, SENSOR, "made")
     (tmp_path / "f.aedat4").write_bytes(header + PACKET_HEADER.pack(0, len(content)) + content)
     with open_recording(tmp_path / "f.aedat4") as recording:
-        sizes = [packet.size for packet in recording]
+        sizes = [packet.events.size for packet in recording]
     assert sum(sizes) == 200_000
     assert max(sizes) <= 65_536
 
@@ -342,137 +330,3 @@ def test_a_closed_recording_ends_its_iteration(recording: Recording) -> None:
     assert list(packets) == []
     assert list(recording) == []
     assert recording.warnings == []
-
-
-# --- replay ---
-
-
-@pytest.mark.parametrize("speed", [0.25, 1.0, 4.0, None])
-def test_a_replay_gives_every_event_once_in_order(recording: Recording, speed: float | None) -> None:
-    whole = np.concatenate(list(recording))
-    assert np.array_equal(np.concatenate(list(Replay(recording, speed=speed, clock=StepClock()))), whole)
-
-
-@pytest.mark.parametrize("speed", [0.5, 1.0, 3.0])
-def test_a_packet_never_comes_before_its_last_event_is_due(recording: Recording, speed: float) -> None:
-    clock = StepClock()
-    started: float | None = None
-    for packet in Replay(recording, speed=speed, clock=clock):
-        started = clock.now if started is None else started
-        assert clock.now >= (packet["t"][-1] - recording.t_start) / 1e6 / speed
-    assert clock.now <= 0.2 / speed + 0.1
-
-
-def test_paced_packets_are_short_enough_for_a_smooth_view(recording: Recording) -> None:
-    spans = [np.ptp(packet["t"]) for packet in Replay(recording, speed=2.0, clock=StepClock())]
-    assert max(spans) <= 10_000
-    slow = [np.ptp(packet["t"]) for packet in Replay(recording, speed=0.25, clock=StepClock())]
-    assert max(slow) <= 2_500
-
-
-def test_real_time_is_real_time(recording: Recording) -> None:
-    import time
-
-    begun = time.perf_counter()
-    assert sum(packet.size for packet in Replay(recording, speed=2.0)) == 10_000
-    assert time.perf_counter() - begun >= 0.09
-
-
-def test_a_consumer_that_is_late_shifts_the_rest_instead_of_being_rushed(recording: Recording) -> None:
-    clock = StepClock()
-    packets = iter(Replay(recording, clock=clock))
-    next(packets)
-    clock.now += 5.0
-    late = clock.now
-    rest = list(packets)
-    assert clock.now - late >= (rest[-1]["t"][-1] - rest[0]["t"][-1]) / 1e6
-
-
-def test_a_seek_is_never_answered_with_events_from_before_it(recording: Recording) -> None:
-    replay = Replay(recording, clock=StepClock())
-    packets = iter(replay)
-    for target in (1_150_000, 1_000_000, 1_199_000, 1_070_000):
-        replay.seek(target)
-        assert next(packets)["t"][0] == target
-
-
-def test_after_its_end_a_replay_can_be_sought_and_played_again(recording: Recording) -> None:
-    replay = Replay(recording, speed=None)
-    assert sum(packet.size for packet in replay) == 10_000
-    replay.seek(1_100_000)
-    assert sum(packet.size for packet in replay) == 5_000
-    assert sum(packet.size for packet in replay) == 10_000
-
-
-class Consumer:
-    """Iterates in a thread, and says when a packet came."""
-
-    def __init__(self, replay: Replay) -> None:
-        self.came = threading.Semaphore(0)
-        self.packets: list[Events] = []
-        self.thread = threading.Thread(target=self._run, args=(replay,), daemon=True)
-        self.thread.start()
-
-    def _run(self, replay: Replay) -> None:
-        for packet in replay:
-            self.packets.append(packet)
-            self.came.release()
-
-
-HOUR_US = 3_600_000_000
-
-
-@pytest.fixture
-def gap(tmp_path: Path) -> Iterator[Replay]:
-    """Yield two bursts, an hour apart, in real time."""
-    times = np.concatenate([np.arange(100), HOUR_US + np.arange(100)])
-    replay = Replay(open_recording(record(tmp_path / "gap.aedat4", make_events(times))))
-    yield replay
-    replay.close()
-
-
-def test_closing_ends_a_wait_of_an_hour_at_once(gap: Replay) -> None:
-    consumer = Consumer(gap)
-    assert consumer.came.acquire(timeout=WAIT_S)
-    gap.close()
-    consumer.thread.join(WAIT_S)
-    assert not consumer.thread.is_alive()
-    assert len(consumer.packets) == 1
-
-
-def test_another_speed_takes_effect_during_a_wait(gap: Replay) -> None:
-    consumer = Consumer(gap)
-    assert consumer.came.acquire(timeout=WAIT_S)
-    gap.pace.set_speed(None)
-    assert consumer.came.acquire(timeout=WAIT_S)
-    consumer.thread.join(WAIT_S)
-    assert sum(packet.size for packet in consumer.packets) == 200
-
-
-def test_a_seek_takes_effect_during_a_wait(gap: Replay) -> None:
-    consumer = Consumer(gap)
-    assert consumer.came.acquire(timeout=WAIT_S)
-    gap.seek(HOUR_US + 50)
-    assert consumer.came.acquire(timeout=WAIT_S)
-    assert consumer.packets[1]["t"][0] == HOUR_US + 50
-
-
-def test_a_paused_replay_gives_nothing_until_it_is_resumed_and_can_be_sought_and_closed(gap: Replay) -> None:
-    gap.pace.pause()
-    consumer = Consumer(gap)
-    assert not consumer.came.acquire(timeout=0.1)
-    gap.seek(HOUR_US)
-    assert not consumer.came.acquire(timeout=0.1)
-    gap.pace.resume()
-    assert consumer.came.acquire(timeout=WAIT_S)
-    assert consumer.packets[0]["t"][0] == HOUR_US
-    gap.pace.pause()
-    gap.close()
-    consumer.thread.join(WAIT_S)
-    assert not consumer.thread.is_alive()
-
-
-@pytest.mark.parametrize("speed", [0.0, -1.0, float("nan")])
-def test_a_speed_that_is_none_is_refused(recording: Recording, speed: float) -> None:
-    with pytest.raises(SourceError, match="give a number above 0"):
-        Replay(recording, speed=speed)

@@ -19,6 +19,7 @@ from livesnn.events.formats.text_numbers import read_rows, scaled
 from livesnn.events.formats.text_tables import BLOCK_BYTES, open_text
 from livesnn.events.packet import Events, SourceCounters
 from livesnn.events.recording import describe, open_recording
+from tests.fake_source import joined
 from tests.reading import damaged_versions, events_at, read, recordings
 
 RULES = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -387,7 +388,7 @@ def test_a_large_npz_is_read_in_blocks_from_where_it_lies(tmp_path: Path) -> Non
     with open_recording(tmp_path / "f.npz") as recording:
         assert (recording.resolution, recording.t_start, recording.t_end) == ((346, 260), 0, n - 1)
         recording.seek(n - BLOCK_EVENTS - 9)
-        events = np.concatenate([*recording])
+        events = joined(recording)
     assert np.array_equal(events["t"], t[n - BLOCK_EVENTS - 9 :])
     assert np.array_equal(events["x"], x[n - BLOCK_EVENTS - 9 :])
 

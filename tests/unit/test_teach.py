@@ -15,13 +15,13 @@ from livesnn.__main__ import main
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import DataError, ModelError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, read_card, shipped_models
-from livesnn.infer.run import run
+from livesnn.infer.run import run_frames
 from livesnn.paths import models_dir
 from livesnn.teach import AT_REST, MOST_SIGNS, NOISE, Lesson, describe_lesson, known, own_folder
-from livesnn.teach.clips import MOVES, Clip, Ready, moved, movement, read_clips
+from livesnn.teach.clips import MOVES, Clip, moved, movement, once_ready, read_clips
 from livesnn.teach.features import window_features
 from livesnn.teach.known import known_people
 from livesnn.teach.learn import LEAST_WINDOWS, teach
@@ -57,7 +57,7 @@ def clip(where: tuple[slice, slice], *, seed: int = 0, frames: int = FRAMES) -> 
 
 def decisions(folder: Path, shown: Clip) -> list[str | None]:
     frames = (Frame(10_000 * (i + 1), data, 1) for i, data in enumerate(shown))
-    return [result.decision for result in run(frames, load_model(folder, "onnx")) if result.window_end]
+    return [result.decision for result in run_frames(frames, load_model(folder, "onnx")) if result.window_end]
 
 
 def lesson(base: Path, out: Path, name: str = "right") -> Lesson:
@@ -184,14 +184,13 @@ def test_a_live_source_begins_three_seconds_after_its_first_packet() -> None:
     events = np.zeros(1, EVENTS_DTYPE)
     seconds = iter([10.0, 10.0, 11.0, 12.9, 13.0])
 
-    class Packets(EventSource):
-        def __iter__(self) -> Iterator[Events]:
-            for number in range(5):
-                yield events[: number % 2]
-                assert len(said) == (1 if number < 3 else 2)
+    def packets() -> Iterator[Packet]:
+        for number in range(5):
+            yield Packet(events[: number % 2])
+            assert len(said) == (1 if number < 3 else 2)
 
-    ready = Ready(Packets(), said.append, clock=lambda: next(seconds))
-    assert [len(packet) for packet in ready] == [1, 0]
+    ready = once_ready(packets(), said.append, clock=lambda: next(seconds))
+    assert [packet.events.size for packet in ready] == [1, 0]
     assert said == ["get ready: it begins in 3 s", "perform it now, again and again"]
 
 

@@ -1,4 +1,4 @@
-"""Latest, Worker, PacketQueue, Ctrl-C and Buffered, one behaviour each."""
+"""Latest, Worker, BoundedQueue and Ctrl-C, one behaviour each."""
 
 from __future__ import annotations
 
@@ -7,25 +7,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from typing import get_args
 
-import numpy as np
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
-from livesnn.events.pipeline import Buffered
-from livesnn.threads import Latest, PacketQueue, Worker, ending_sets, usable_processors
+from livesnn.threads import BoundedQueue, Latest, Policy, Worker, ending_sets, usable_processors
 
 PATIENCE_S = 20.0  # of waits that end at once unless something is broken
-THREE_PACKETS = 3 * (10 * EVENTS_DTYPE.itemsize + 256)  # bytes: of ten events each, with the queue's overhead
-
-
-def packet(first: int, length: int) -> Events:
-    events = np.zeros(length, EVENTS_DTYPE)
-    events["t"] = np.arange(first, first + length)
-    return events
 
 
 @pytest.mark.skipif(
@@ -39,42 +28,6 @@ def test_only_the_processors_a_process_may_use_count() -> None:
         assert usable_processors() == 1
     finally:
         os.sched_setaffinity(0, usable)
-
-
-class Packets(EventSource):
-    """A source that yields given packets, then raises ``error`` if there is one."""
-
-    def __init__(self, packets: Sequence[Events], error: BaseException | None = None) -> None:
-        self.resolution = Resolution(34, 34)
-        self.counters = SourceCounters()
-        self.packets = packets
-        self.error = error
-        self.go_on = threading.Event()  # past the first packet
-        self.go_on.set()
-        self.exhausted = threading.Event()
-        self.closed = 0
-        self.now_us = 0
-
-    def __iter__(self) -> Iterator[Events]:
-        for events in self.packets:
-            self.counters.events += len(events)
-            self.now_us += 1000
-            yield events
-            self.go_on.wait(PATIENCE_S)
-        self.exhausted.set()
-        if self.error is not None:
-            raise self.error
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-def capture_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name == "livesnn-capture"]
-
-
-def times(packets: Sequence[Events]) -> list[int]:
-    return [int(t) for events in packets for t in events["t"]]
 
 
 def test_latest_hands_out_the_newest_value_once() -> None:
@@ -181,62 +134,75 @@ def test_outside_the_main_thread_ctrl_c_stays_as_it_is() -> None:
     assert found.take() is before
 
 
+def queue_of_words(policy: Policy, **limits: float) -> BoundedQueue[str]:
+    """Return a queue of words, whose letters are bytes and vowels are what is counted."""
+    return BoundedQueue(policy=policy, size=len, count=lambda word: sum(map(word.count, "aeiou")), **limits)  # type: ignore[arg-type]
+
+
 def test_nobody_waits_for_room_in_a_queue_that_has_ended() -> None:
-    queue = PacketQueue(policy="block", max_bytes=1)
-    queue.put(packet(0, 10))
-    waiting = Worker("producer", lambda stop: queue.put(packet(10, 10))).start()
+    queue = queue_of_words("block", max_bytes=1)
+    queue.put("banana")
+    waiting = Worker("producer", lambda stop: queue.put("apple")).start()
     assert waiting.running
     queue.end()
     assert waiting.close(PATIENCE_S)
-    assert queue.unread == 10
+    assert queue.unread == 3
 
 
-def test_a_recording_comes_through_whole_and_in_order() -> None:
-    packets = [packet(10 * i, 10) for i in range(50)]
-    source = Buffered(Packets(packets), policy="block", max_bytes=400)
-    assert times(list(source)) == list(range(500))
-    assert source.counters == SourceCounters(events=500)
-    assert source.resolution == Resolution(34, 34)
-    source.close()
+def test_a_full_queue_drops_the_oldest_and_counts_what_they_count() -> None:
+    queue = queue_of_words("drop_oldest", max_bytes=10)
+    for word in ("banana", "pie", "kiwis"):
+        queue.put(word)
+    assert (queue.unread, queue.dropped, queue.taken) == (4, 3, 0)
+    queue.end()
+    assert [queue.take(), queue.take(), queue.take()] == ["pie", "kiwis", None]
+    assert (queue.unread, queue.dropped, queue.taken) == (0, 3, 4)
 
 
-def test_blocking_never_reads_ahead_more_than_the_bound() -> None:
-    packets = [packet(10 * i, 10) for i in range(50)]
-    source = Packets(packets)
-    # Three packets in the queue; one more is in the capture thread's hand.
-    buffered = Buffered(source, policy="block", max_bytes=THREE_PACKETS)
-    ahead = [source.counters.events - buffered.counters.events for _ in buffered]
-    assert max(ahead) <= 40
-    buffered.close()
+def test_one_item_is_let_in_however_large() -> None:
+    for policy in get_args(Policy):
+        queue = queue_of_words(policy, max_bytes=1)
+        assert queue.has_room("banana")
+        queue.put("banana")
+        assert not queue.has_room("a")
+        assert queue.take() == "banana"
 
 
-def test_a_packet_larger_than_the_bound_still_comes_through() -> None:
-    for policy in ("block", "drop_oldest"):
-        buffered = Buffered(Packets([packet(0, 1000)]), policy=policy, max_bytes=10)
-        assert times(list(buffered)) == list(range(1000))
-        buffered.close()
+def test_what_has_waited_too_long_is_dropped_instead_of_taken() -> None:
+    queue = BoundedQueue[float](
+        policy="drop_oldest",
+        max_bytes=99,
+        size=lambda item: 1,
+        arrived_s=float,
+        max_age_s=5.0,
+        clock=lambda: 9.0,
+    )
+    for arrived_s in (1.0, 3.9, 4.0, 8.0):
+        queue.put(arrived_s)
+    queue.end()
+    assert [queue.take(), queue.take(), queue.take()] == [4.0, 8.0, None]
+    assert (queue.taken, queue.dropped) == (2, 2)
 
 
-def test_a_camera_read_too_slowly_loses_its_oldest_packets_and_counts_them() -> None:
-    source = Packets([packet(10 * i, 10) for i in range(50)])
-    buffered = Buffered(source, policy="drop_oldest", max_bytes=THREE_PACKETS, max_age_s=PATIENCE_S)
-    source.go_on.clear()
-    iterator = iter(buffered)
-    assert times([next(iterator)]) == list(range(10))
-    source.go_on.set()
-    assert source.exhausted.wait(PATIENCE_S)
-    assert times(list(iterator)) == list(range(470, 500))
-    assert buffered.counters == SourceCounters(events=40, dropped=460)
-    buffered.close()
+def test_an_ended_queue_takes_nothing_in_and_a_closed_one_lets_nothing_out() -> None:
+    queue = queue_of_words("drop_oldest", max_bytes=99)
+    queue.put("banana")
+    queue.end()
+    queue.put("apple")
+    queue.close()
+    assert queue.take() is None
+    assert (queue.unread, queue.dropped, queue.taken) == (3, 0, 0)
 
 
-def test_drops_of_the_source_and_of_the_buffer_are_added() -> None:
-    source = Packets([packet(0, 10)])
-    source.counters.dropped = 7
-    buffered = Buffered(source, policy="block")
-    list(buffered)
-    assert buffered.counters == SourceCounters(events=10, dropped=7)
-    buffered.close()
+def test_waiting_for_a_queue_ends_when_there_is_something_or_nothing_more_will_come() -> None:
+    queue = queue_of_words("drop_oldest", max_bytes=99)
+    assert not queue.wait(0.0)
+    queue.put("pie")
+    assert queue.wait(0.0)
+    queue.take()
+    assert not queue.wait(0.0)
+    queue.end()
+    assert queue.wait(0.0)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system knows no terminals that are closed")
@@ -252,138 +218,6 @@ def test_a_closed_terminal_that_is_ignored_stays_so() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-def test_packets_that_waited_too_long_are_dropped_and_counted() -> None:
-    class Late(Packets):
-        """Its second packet has been on its way for a while."""
-
-        @property
-        def arrived_s(self) -> float:
-            return begun_s - 100 if self.now_us == 2000 else begun_s
-
-    begun_s = time.perf_counter()
-    source = Late([packet(0, 1), packet(1, 2), packet(3, 4)])
-    buffered = Buffered(source, policy="drop_oldest", max_age_s=50.0)
-    assert times(list(buffered)) == [0, 3, 4, 5, 6]
-    assert buffered.arrived_s == begun_s
-    assert buffered.counters.dropped == 2
-    buffered.close()
-
-
-def test_each_packet_carries_its_arrival_and_the_sources_time() -> None:
-    begun_s = time.perf_counter()
-    buffered = Buffered(Packets([packet(0, 1), packet(1, 1)]), policy="block")
-    assert buffered.arrived_s == 0.0
-    assert buffered.now_us is None
-    stamps = [(buffered.arrived_s, buffered.now_us) for _ in buffered]
-    assert [now_us for _, now_us in stamps] == [1000, 2000]
-    assert begun_s < stamps[0][0] < stamps[1][0] < time.perf_counter()
-    buffered.close()
-
-
-def test_each_packet_carries_the_connection_it_came_by() -> None:
-    class Reconnecting(Packets):
-        connection = 0
-
-        def __iter__(self) -> Iterator[Events]:
-            for events in super().__iter__():
-                self.connection += 1
-                yield events
-
-    source = Reconnecting([packet(0, 1), packet(1, 1), packet(2, 1)])
-    buffered = Buffered(source, policy="block")
-    assert buffered.connection == 0
-    iterator = iter(buffered)
-    found = [(int(next(iterator)["t"][0]), buffered.connection)]
-    assert source.exhausted.wait(PATIENCE_S)  # the source is ahead by now
-    found += [(int(events["t"][0]), buffered.connection) for events in iterator]
-    assert found == [(0, 1), (1, 2), (2, 3)]
-    buffered.close()
-
-
-def test_an_error_of_the_source_is_raised_after_the_packets_before_it_and_again() -> None:
-    error = SourceError("camera unplugged")
-    buffered = Buffered(Packets([packet(0, 3), packet(3, 3)], error), policy="block")
-    seen: list[Events] = []
-    with pytest.raises(SourceError, match="camera unplugged") as caught:
-        seen.extend(buffered)
-    assert caught.value is error
-    assert times(seen) == list(range(6))
-    with pytest.raises(SourceError, match="camera unplugged"):
-        next(iter(buffered))
-    buffered.close()
-
-
-def test_closing_early_ends_the_thread_and_counts_what_was_left_unread() -> None:
-    source = Packets([packet(10 * i, 10) for i in range(50)])
-    buffered = Buffered(source, policy="block", max_bytes=1000)
-    next(iter(buffered))
-    buffered.close()
-    assert capture_threads() == []
-    assert source.counters.events == buffered.counters.events + buffered.unread
-    assert buffered.counters.dropped == 0
-    assert list(buffered) == []
-
-
-def test_closing_twice_or_before_reading_is_fine() -> None:
-    source = Packets([packet(0, 10)])
-    buffered = Buffered(source, policy="block")
-    buffered.close()
-    buffered.close()
-    assert source.closed == 2
-    assert list(buffered) == []
-    assert source.counters.events == 0
-
-
-class Silent(Packets):
-    """A camera in the dark: waits in its driver until closed."""
-
-    def __init__(self) -> None:
-        super().__init__([])
-        self.waiting = threading.Event()
-        self.unblocked = threading.Event()
-
-    def __iter__(self) -> Iterator[Events]:
-        self.waiting.set()
-        self.unblocked.wait(PATIENCE_S)
-        yield from ()
-
-    def close(self) -> None:
-        self.unblocked.set()
-
-
-class Deaf(Silent):
-    """A driver that doesn't come back when closed."""
-
-    def close(self) -> None:
-        pass
-
-
-def test_closing_wakes_a_waiting_consumer_and_a_waiting_source() -> None:
-    source = Silent()
-    buffered = Buffered(source, policy="drop_oldest")
-    got: Latest[list[Events]] = Latest()
-    consumer = Worker("consumer", lambda stop: got.put(list(buffered))).start()
-    assert source.waiting.wait(PATIENCE_S)
-    buffered.close(timeout_s=0.1)
-    assert consumer.close(PATIENCE_S)
-    assert got.take() == []
-    assert capture_threads() == []
-
-
-def test_a_source_that_does_not_let_go_is_reported_in_bounded_time() -> None:
-    source = Deaf()
-    buffered = Buffered(source, policy="drop_oldest")
-    got: Latest[list[Events]] = Latest()
-    consumer = Worker("consumer", lambda stop: got.put(list(buffered))).start()
-    assert source.waiting.wait(PATIENCE_S)
-    with pytest.raises(SourceError, match=r"didn't stop within 0\.02 s"):
-        buffered.close(timeout_s=0.02)
-    source.unblocked.set()
-    buffered.close(timeout_s=PATIENCE_S)
-    assert consumer.close(PATIENCE_S)
-    assert capture_threads() == []
 
 
 def test_a_process_ends_with_its_output_though_a_thread_of_it_never_does() -> None:

@@ -10,15 +10,24 @@ import numpy as np
 import pytest
 
 from livesnn.__main__ import main
+from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events.filters import Orientation, Upright, orient
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.filters import Orientation, orient
+from livesnn.events.packet import Events, Resolution
 from livesnn.events.recorder import record
 from livesnn.events.recording import open_recording
+from livesnn.infer.run import FrameStream
 from livesnn.outputs.lines import Row, Summary, decide_all
 from livesnn.sources import open_source
+<<<<<<< HEAD
 from tests.synthetic import CARD, moving_bar, write_model, write_recording
+=======
+from livesnn.video.frame_source import FrameSource
+from tests.fake_source import joined
+from tests.gui.synthetic import CARD, moving_bar, write_model, write_recording
+>>>>>>> tests_events
 
+GREY = InputSpec(28, 28, SliceRule(delta_t_us=100_000), kind="video", channels=1, count_max=255)
 pytestmark = pytest.mark.timeout(60)
 
 WIDE = Resolution(48, 34)
@@ -46,7 +55,7 @@ def upright(tmp_path: Path) -> Path:
 
 def read(path: Path) -> Events:
     with open_recording(path) as recording:
-        return np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])
+        return joined(recording)
 
 
 @pytest.mark.parametrize("denoise", [False, True])
@@ -65,7 +74,7 @@ def test_what_is_decided_on_a_turned_source_is_what_is_decided_on_an_upright_one
 
 def test_what_is_recorded_of_a_turned_source_is_upright(seen: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.aedat4"
-    record(Upright(open_recording(seen), HUNG), out)
+    record(open_recording(seen), out, orientation=HUNG)
     np.testing.assert_array_equal(read(out), orient(moving_bar(1_000_500), WIDE, HUNG))
     with open_recording(out) as recording:
         assert recording.resolution == (34, 48)
@@ -101,6 +110,9 @@ def test_another_angle_is_one_line(
 
 
 def test_a_video_cannot_be_turned() -> None:
+    video = open_source("simulate:digits")
+    assert isinstance(video, FrameSource)
     with pytest.raises(SourceError, match="a video is shown as it is"):
-        Upright(open_source("simulate:digits"), HUNG)
-    assert Upright(open_source("simulate:digits"), Orientation()).video is not None
+        FrameStream(video, GREY, orientation=HUNG)
+    with FrameStream(open_source("simulate:digits"), GREY) as stream:
+        assert next(iter(stream)).t == 0

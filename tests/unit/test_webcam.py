@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,13 +13,15 @@ import pytest
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.reconnecting import SourceLost
-from livesnn.events.packet import EVENTS_DTYPE, Events
+from livesnn.events.packet import EVENTS_DTYPE, Events, Packet
 from livesnn.events.slicer import Slicer
 from livesnn.infer.model import load_model
 from livesnn.simulate.gestures import FPS, gesture_pictures
 from livesnn.sources import is_live, open_source
+from livesnn.threads import Worker
 from livesnn.video.emulate import LONGEST_US, RESOLUTION, Emulator
 from livesnn.video.webcam import WebcamConnection, open_webcam, webcams
+from tests.fake_source import PATIENCE_S
 
 Picture = npt.NDArray[np.uint8]
 
@@ -145,10 +148,10 @@ def test_webcams_are_listed_by_number_without_their_nodes_that_give_no_pictures(
 def test_a_webcam_is_a_live_source() -> None:
     capture = FakeCapture([picture(140), picture(150), picture(160)])
     connection = WebcamConnection(2, capture, clock=ticking())
-    assert (connection.name, connection.resolution, connection.now_us) == ("webcam 2", RESOLUTION, None)
-    packets = [connection.read(0.02) for _ in range(3)]
-    assert connection.counters.events == sum(len(packet) for packet in packets if packet is not None) > 0
-    assert connection.now_us == 100_000
+    assert (connection.name, connection.resolution) == ("webcam 2", RESOLUTION)
+    came = [connection.read(0.02) for _ in range(3)]
+    assert connection.counters.events == sum(events.size for events, _ in came) > 0
+    assert came[-1][1] == 100_000
     with pytest.raises(SourceLost, match=r"^webcam 2 is lost \(unplugged, .*: plug it in again$"):
         connection.read(0.02)
     connection.close()
@@ -172,10 +175,9 @@ class SlowCapture(FakeCapture):
 
 def test_a_first_picture_may_take_some_seconds() -> None:
     connection = WebcamConnection(0, SlowCapture(3), clock=ticking(1.0))
-    assert [connection.read(0.0) for _ in range(3)] == [None] * 3
-    assert connection.read(0.0) is not None
+    assert [connection.read(0.0)[1] for _ in range(4)] == [None, None, None, 5_000_000]
     never = WebcamConnection(0, SlowCapture(9), clock=ticking(1.0))
-    assert [never.read(0.0) for _ in range(4)] == [None] * 4
+    assert [never.read(0.0)[1] for _ in range(4)] == [None] * 4
     with pytest.raises(SourceLost, match="plug it in again"):
         never.read(0.0)
 
@@ -183,7 +185,7 @@ def test_a_first_picture_may_take_some_seconds() -> None:
 def test_grey_pictures_are_seen_and_other_kinds_said() -> None:
     grey = [picture(bar)[..., 0] for bar in (140, 160)]
     connection = WebcamConnection(0, FakeCapture(grey), clock=ticking())
-    counts = [0 if (packet := connection.read(0.02)) is None else packet.size for _ in grey]
+    counts = [connection.read(0.02)[0].size for _ in grey]
     assert counts[0] == 0 < counts[1]
     for wrong in (picture().astype(np.uint16), picture()[..., :2], np.empty((0, 4, 3), np.uint8)):
         odd = WebcamConnection(0, FakeCapture([wrong]), clock=ticking())
@@ -192,12 +194,28 @@ def test_grey_pictures_are_seen_and_other_kinds_said() -> None:
 
 
 def test_one_whose_reader_stops_in_the_middle_is_let_go() -> None:
-    capture = FakeCapture(itertools.cycle([picture(140), picture(160)]))
+    reading, answer = threading.Event(), threading.Event()
+
+    class Hanging(FakeCapture):
+        def read(self) -> tuple[bool, Picture | None]:
+            reading.set()
+            assert answer.wait(PATIENCE_S)
+            return super().read()
+
+    capture = Hanging(itertools.cycle([picture(140), picture(160)]))
     webcam = open_webcam("webcam", capture=lambda number: capture)
-    packets = iter(webcam)
-    next(packets)
-    webcam._stop.set()  # type: ignore[attr-defined]  # as `close` does while a read in another thread hangs
-    packets.close()  # type: ignore[attr-defined]
+
+    def stop_in_the_middle(stop: threading.Event) -> None:
+        packets = iter(webcam)
+        next(packets)
+        packets.close()  # type: ignore[attr-defined]
+
+    reader = Worker("reader", stop_in_the_middle).start()
+    assert reading.wait(PATIENCE_S)
+    webcam.close()
+    assert capture.released == 0
+    answer.set()
+    assert reader.close(PATIENCE_S)
     assert capture.released == 1
 
 
@@ -217,10 +235,8 @@ def test_lost_it_is_waited_for_and_goes_on() -> None:
         return next(captures)
 
     with open_webcam("webcam:1", notify=told.append, capture=capture) as webcam:
-        came = (packet for packet in webcam if packet.size)
-        next(came)
-        next(came)
-        assert webcam.connection == 1
+        came = (packet.epoch for packet in webcam if packet.events.size)
+        assert [next(came), next(came)] == [0, 1]
     assert numbers == [1, 1, 1]
     assert told[0].startswith("webcam 1 is lost (unplugged, or another program took it)")
     assert told[1] == "webcam 1 is back: going on"
@@ -259,7 +275,7 @@ def test_people_before_a_webcam_are_recognised(gesture: str) -> None:
         assert pictures.shape[1:] == (128, 128, 3)
         slicer, state, outputs = Slicer(spec.slice, RESOLUTION, spec), model.initial_state(), []
         for shown, t_us in zip(pictures, times_us, strict=True):
-            for frame in slicer.push(emulator.push(shown, int(t_us))):
+            for frame in slicer.push(Packet(emulator.push(shown, int(t_us)))):
                 output, state = model.step(frame, state)
                 outputs.append(output)
         right += model.card.classes[int(np.mean(outputs, axis=0).argmax())] == gesture

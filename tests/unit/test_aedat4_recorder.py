@@ -1,4 +1,4 @@
-"""Tape: what ends up in the file, what is counted as lost, and how an error ends it."""
+"""Recorder: what ends up in the file, what is counted as lost, and how an error ends it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from livesnn.bench.slicer import moving_blob
 from livesnn.errors import SourceError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.labels import Label, read_labels
-from livesnn.events.packet import Events
-from livesnn.events.recorder import Tape
+from livesnn.events.packet import Events, Packet
+from livesnn.events.recorder import Recorder
 from livesnn.events.recording import describe, open_recording
 from livesnn.threads import Policy
 from tests.disks import real_disk, small_disk, standing_still
-from tests.fake_camera import VGA, at
+from tests.fake_camera import VGA
+from tests.fake_source import at, joined
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -36,10 +37,10 @@ PACKETS = np.split(BLOB, 400)
 
 def read(path: Path) -> Events:
     with open_recording(path) as recording:
-        packets = [packet for packet in recording if packet.size]
+        events = joined(recording)
         said = [line for line in recording.warnings if "time jumps back" not in line]
         assert said == []  # it has its table: it was finished
-    return np.concatenate([at(), *packets])
+    return events
 
 
 def later(events: Events, seconds: int) -> Events:
@@ -48,65 +49,65 @@ def later(events: Events, seconds: int) -> Events:
     return moved
 
 
-def put_until(tape: Tape, condition: Callable[[], object]) -> None:
+def put_until(recorder: Recorder, condition: Callable[[], object]) -> None:
     """Go on recording, as a camera does."""
     tick, ends_s = threading.Event(), time.perf_counter() + PATIENCE_S
     while not condition():
         assert time.perf_counter() < ends_s, "it never happened"
-        tape.put(PACKETS[0])
+        recorder.put(Packet(PACKETS[0]))
         tick.wait(0.01)
 
 
 def test_what_is_put_until_it_is_stopped_is_in_the_file(tmp_path: Path) -> None:
-    tape = Tape(tmp_path / "a.aedat4", VGA, "DVXplorer 1")
-    for packet in PACKETS[:300]:
-        tape.put(packet)
-    tape.stop()
-    for packet in PACKETS[300:]:
-        tape.put(packet)
-    assert tape.close(PATIENCE_S)
-    np.testing.assert_array_equal(read(tape.path), np.concatenate(PACKETS[:300]))
-    assert (tape.recorded.events, tape.recorded.dropped, tape.error) == (300_000, 0, None)
-    assert tape.file_bytes == tape.path.stat().st_size
-    with open_recording(tape.path) as recording:
-        assert (recording.camera, recording.resolution) == ("DVXplorer 1", VGA)
+    recorder = Recorder(tmp_path / "a.aedat4", VGA, "DVXplorer 1")
+    for events in PACKETS[:300]:
+        recorder.put(Packet(events))
+    recorder.stop()
+    for events in PACKETS[300:]:
+        recorder.put(Packet(events))
+    assert recorder.close(PATIENCE_S)
+    np.testing.assert_array_equal(read(recorder.path), np.concatenate(PACKETS[:300]))
+    assert (recorder.recorded.events, recorder.recorded.dropped, recorder.error) == (300_000, 0, None)
+    assert recorder.file_bytes == recorder.path.stat().st_size
+    with open_recording(recorder.path) as recording:
+        assert (recording.name, recording.resolution) == ("DVXplorer 1", VGA)
 
 
 def test_what_a_slow_disk_cannot_take_is_dropped_and_counted(tmp_path: Path) -> None:
-    tape = Tape(tmp_path / "a.aedat4", VGA, "camera", buffer_bytes=1)  # a packet at most waits
+    recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera", buffer_bytes=1)  # a packet at most waits
     for number in range(60):
         whole = BLOB.copy()  # takes milliseconds to write, and next to nothing to put
         whole["t"] += 4_000_000 * number
-        tape.put(whole)
-    assert tape.close(PATIENCE_S)
-    recorded = tape.recorded
+        recorder.put(Packet(whole))
+    assert recorder.close(PATIENCE_S)
+    recorded = recorder.recorded
     assert recorded.dropped > 0
     assert recorded.events + recorded.dropped == 60 * BLOB.size
-    assert read(tape.path).size == recorded.events
+    assert read(recorder.path).size == recorded.events
 
 
 def test_nothing_that_is_there_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "a.aedat4"
     path.write_bytes(b"somebody's work")
-    tape = Tape(path, VGA, "camera")
-    put_until(tape, lambda: tape.finished)
-    assert isinstance(tape.error, SourceError)
-    assert "exists already" in str(tape.error)
+    recorder = Recorder(path, VGA, "camera")
+    put_until(recorder, lambda: recorder.finished)
+    assert isinstance(recorder.error, SourceError)
+    assert "exists already" in str(recorder.error)
     assert path.read_bytes() == b"somebody's work"
-    assert tape.close(PATIENCE_S)
+    assert recorder.close(PATIENCE_S)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="this system keeps a folder whose file is open")
 def test_a_folder_that_goes_away_ends_it_with_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "stick"
     folder.mkdir()
-    tape = Tape(folder / "a.aedat4", VGA, "camera")
-    put_until(tape, lambda: tape.file_bytes)
+    recorder = Recorder(folder / "a.aedat4", VGA, "camera")
+    put_until(recorder, lambda: recorder.file_bytes)
     shutil.rmtree(folder)
-    put_until(tape, lambda: tape.finished)
-    assert isinstance(tape.error, SourceError)
-    assert "is no longer there" in str(tape.error)
-    assert "\n" not in str(tape.error)
+    put_until(recorder, lambda: recorder.finished)
+    assert isinstance(recorder.error, SourceError)
+    assert "is no longer there" in str(recorder.error)
+    assert "\n" not in str(recorder.error)
 
 
 FULL = """
@@ -114,19 +115,19 @@ import resource, sys
 from pathlib import Path
 from livesnn.bench.slicer import moving_blob
 from livesnn.errors import SourceError
-from livesnn.events import Resolution
-from livesnn.events.tape import Tape
+from livesnn.events.packet import Packet, Resolution
+from livesnn.events.recorder import Recorder
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
 sensor = Resolution(640, 480)
 blob = moving_blob(100_000, sensor, seed=1, duration_us=1_000_000)
-tape = Tape(Path(sys.argv[1]), sensor, "camera")
+recorder = Recorder(Path(sys.argv[1]), sensor, "camera")
 for number in range(20):
     later = blob.copy()
     later["t"] += 1_000_000 * number
-    tape.put(later)
-finished = tape.close(20.0)
-known = isinstance(tape.error, SourceError) and "can't be written" in str(tape.error)
-sys.exit(7 if finished and known else repr(tape.error))
+    recorder.put(Packet(later))
+finished = recorder.close(20.0)
+known = isinstance(recorder.error, SourceError) and "can't be written" in str(recorder.error)
+sys.exit(7 if finished and known else repr(recorder.error))
 """
 
 
@@ -138,29 +139,29 @@ def test_a_full_disk_ends_it_and_leaves_what_had_reached_it(tmp_path: Path) -> N
     ended = subprocess.run([sys.executable, "-c", FULL, str(path)], env=environment, timeout=60, check=False)
     assert ended.returncode == 7
     with open_recording(path) as recording:
-        assert 10_000 < sum(packet.size for packet in recording) < 2_000_000
+        assert 10_000 < joined(recording).size < 2_000_000
 
 
 def test_what_comes_alone_is_in_the_file_soon(tmp_path: Path) -> None:
-    tape = Tape(tmp_path / "a.aedat4", VGA, "camera")
-    tape.put(at(1_000))  # and nothing more comes, by which the writer would see that time goes on
+    recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera")
+    recorder.put(Packet(at(1_000)))  # and nothing more comes, by which the writer would see that time goes on
     begun_s = time.perf_counter()
-    while not (tape.file_bytes and describe(tape.path).streams["events"].n):
+    while not (recorder.file_bytes and describe(recorder.path).streams["events"].n):
         assert time.perf_counter() - begun_s < PATIENCE_S
-    assert tape.close(PATIENCE_S)
+    assert recorder.close(PATIENCE_S)
 
 
 def test_a_full_disk_ends_it_cleanly_and_says_how_much_is_left(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 1_000_000) as disk:
-        tape = Tape(disk / "a.aedat4", VGA, "camera")
-        put_until(tape, lambda: tape.finished)
+        recorder = Recorder(disk / "a.aedat4", VGA, "camera")
+        put_until(recorder, lambda: recorder.finished)
         assert re.search(
-            r"a\.aedat4: only 0\.\d MB left on its disk, too little to record: free", str(tape.error)
+            r"a\.aedat4: only 0\.\d MB left on its disk, too little to record: free", str(recorder.error)
         )
-        events = read(tape.path)  # it has its table
-        assert events.size == tape.recorded.events
+        events = read(recorder.path)  # it has its table
+        assert events.size == recorder.recorded.events
         assert shutil.disk_usage(disk).free > 0
-        again = Tape(disk / "b.aedat4", VGA, "camera")
+        again = Recorder(disk / "b.aedat4", VGA, "camera")
         assert again.close(PATIENCE_S)
         assert "left on its disk" in str(again.error)
         assert not again.path.exists()
@@ -174,29 +175,29 @@ def test_a_disk_that_another_program_fills_leaves_whole_packets_alone(tmp_path: 
         with contextlib.suppress(SourceError):  # there may be room for the table
             writer.close()
         with open_recording(writer.path) as recording:
-            events = np.concatenate(list(recording))
+            events = joined(recording)
             assert not any("lost" in warning for warning in recording.warnings)
         assert events.size == writer.written > 100_000
 
 
 def test_a_disk_that_stands_still_makes_nobody_wait_and_what_is_lost_is_counted(tmp_path: Path) -> None:
     with real_disk(tmp_path / "disk") as disk:
-        tape = Tape(disk / "a.aedat4", VGA, "camera", buffer_bytes=1_000_000)
+        recorder = Recorder(disk / "a.aedat4", VGA, "camera", buffer_bytes=1_000_000)
         put = 0
         with standing_still(disk):
-            while not tape.dropped:
-                tape.put(later(BLOB, put))
+            while not recorder.dropped:
+                recorder.put(Packet(later(BLOB, put)))
                 put += 1
-            assert not tape.finished
-        assert tape.close(PATIENCE_S)
-        assert tape.error is None
-        assert read(tape.path).size == tape.recorded.events
-        assert tape.recorded.events + tape.recorded.dropped == put * BLOB.size
+            assert not recorder.finished
+        assert recorder.close(PATIENCE_S)
+        assert recorder.error is None
+        assert read(recorder.path).size == recorder.recorded.events
+        assert recorder.recorded.events + recorder.recorded.dropped == put * BLOB.size
 
 
 def test_labels_are_where_the_events_were_when_they_were_said(tmp_path: Path) -> None:
     clock = HeldClock()
-    tape = Tape(tmp_path / "a.aedat4", VGA, "camera", clock=clock)
+    recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera", clock=clock)
     for clock.now_s, what in (
         (10.0, at(5_000_000)),
         (11.0, at(6_000_000)),
@@ -208,15 +209,15 @@ def test_labels_are_where_the_events_were_when_they_were_said(tmp_path: Path) ->
         (17.0, "wave"),
         (19.0, at(14_000_000)),
     ):
-        tape.put(what) if isinstance(what, np.ndarray) else tape.label(what)
+        recorder.put(Packet(what)) if isinstance(what, np.ndarray) else recorder.label(what)
     clock.now_s = 20.0
-    assert tape.close(PATIENCE_S)
-    assert read_labels(tape.path) == (
+    assert recorder.close(PATIENCE_S)
+    assert read_labels(recorder.path) == (
         Label("wave", 1.5, 4.0),
         Label("clap", 4.0, 5.0),
         Label("wave", 7.0, 10.0),
     )
-    assert tape.recorded.labels == 3
+    assert recorder.recorded.labels == 3
 
 
 class HeldClock:
@@ -228,38 +229,38 @@ class HeldClock:
         return self.now_s
 
 
-def taped(path: Path, *puts: tuple[float, Events], policy: Policy = "drop_oldest") -> Tape:
-    """Return the closed tape of packets put at these times."""
+def recorded_at(path: Path, *puts: tuple[float, Events], policy: Policy = "drop_oldest") -> Recorder:
+    """Return the closed recorder of packets put at these times."""
     clock = HeldClock()
-    tape = Tape(path, VGA, "camera", policy=policy, clock=clock)
-    for clock.now_s, packet in puts:
-        tape.put(packet)
-    assert tape.close(PATIENCE_S)
-    assert tape.error is None
-    return tape
+    recorder = Recorder(path, VGA, "camera", policy=policy, clock=clock)
+    for clock.now_s, events in puts:
+        recorder.put(Packet(events))
+    assert recorder.close(PATIENCE_S)
+    assert recorder.error is None
+    return recorder
 
 
 def test_times_go_on_by_the_clock_where_a_source_comes_back_counting_from_zero(tmp_path: Path) -> None:
     path = tmp_path / "a.aedat4"
-    tape = taped(path, (10.0, at(100_000, 150_000)), (12.5, at(0, 40_000)), (12.6, at(60_000)))
+    recorder = recorded_at(path, (10.0, at(100_000, 150_000)), (12.5, at(0, 40_000)), (12.6, at(60_000)))
     assert read(path)["t"].tolist() == [100_000, 150_000, 2_650_000, 2_690_000, 2_710_000]
-    assert tape.recorded.seconds == pytest.approx(2.61)
+    assert recorder.recorded.seconds == pytest.approx(2.61)
 
 
 def test_times_stay_where_a_source_comes_back_and_counts_on(tmp_path: Path) -> None:
     path = tmp_path / "a.aedat4"
-    taped(path, (10.0, at(100_000, 150_000)), (11.0, at(900_000)))
+    recorded_at(path, (10.0, at(100_000, 150_000)), (11.0, at(900_000)))
     assert read(path)["t"].tolist() == [100_000, 150_000, 900_000]
 
 
 @pytest.mark.parametrize("ahead_s", [1e7, 60.0, 4.0])
-def test_times_go_on_by_the_clock_where_another_connection_counts_from_elsewhere(
+def test_times_go_on_by_the_clock_where_another_epoch_counts_from_elsewhere(
     tmp_path: Path, ahead_s: float
 ) -> None:
     clock = HeldClock()
-    tape = Tape(tmp_path / "a.aedat4", VGA, "camera", clock=clock)
+    recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera", clock=clock)
     begins_us = 2_650_000 + round(ahead_s * 1e6)  # where the clock says, and so much later
-    for clock.now_s, packet, connection in (
+    for clock.now_s, events, epoch in (
         (10.0, at(100_000, 150_000), 0),
         (12.5, at(begins_us), 1),
         (12.6, at(begins_us + 100_000), 1),
@@ -269,38 +270,49 @@ def test_times_go_on_by_the_clock_where_another_connection_counts_from_elsewhere
             2,
         ),  # it was away for two hours and has counted on
     ):
-        tape.put(packet, connection)
-    assert tape.close(PATIENCE_S)
+        recorder.put(Packet(events, epoch=epoch))
+    assert recorder.close(PATIENCE_S)
     moved_us = round(ahead_s * 1e6) if ahead_s < 5 else 0
     expected = [100_000, 150_000, 2_650_000, 2_750_000, 7_290_150_000]
-    assert read(tape.path)["t"].tolist() == expected[:2] + [t_us + moved_us for t_us in expected[2:]]
+    assert read(recorder.path)["t"].tolist() == expected[:2] + [t_us + moved_us for t_us in expected[2:]]
+
+
+def test_a_packet_that_says_when_it_arrived_arrived_then(tmp_path: Path) -> None:
+    clock = HeldClock()
+    recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera", clock=clock)
+    recorder.put(Packet(at(100_000), 10.0))
+    recorder.put(Packet(at(0), 12.5))  # counts from another zero
+    clock.now_s = 99.0
+    recorder.put(Packet(at(60_000), 12.6))
+    assert recorder.close(PATIENCE_S)
+    assert read(recorder.path)["t"].tolist() == [100_000, 2_600_000, 2_660_000]
 
 
 def test_a_recordings_own_times_stay_even_where_they_jump_back(tmp_path: Path) -> None:
     path = tmp_path / "a.aedat4"
-    taped(path, (10.0, at(900_000)), (12.5, at(100_000)), policy="block")
+    recorded_at(path, (10.0, at(900_000)), (12.5, at(100_000)), policy="block")
     assert read(path)["t"].tolist() == [900_000, 100_000]
 
 
 def test_a_recording_waits_for_the_disk_and_loses_nothing(tmp_path: Path) -> None:
-    tape = Tape(tmp_path / "a.aedat4", VGA, "camera", policy="block", buffer_bytes=1)
-    for packet in PACKETS:
-        tape.put(packet)
-    assert tape.close(PATIENCE_S)
-    assert (tape.recorded.events, tape.recorded.dropped) == (BLOB.size, 0)
-    np.testing.assert_array_equal(read(tape.path), BLOB)
+    recorder = Recorder(tmp_path / "a.aedat4", VGA, "camera", policy="block", buffer_bytes=1)
+    for events in PACKETS:
+        recorder.put(Packet(events))
+    assert recorder.close(PATIENCE_S)
+    assert (recorder.recorded.events, recorder.recorded.dropped) == (BLOB.size, 0)
+    np.testing.assert_array_equal(read(recorder.path), BLOB)
 
 
 def test_nobody_waits_for_a_file_that_failed(tmp_path: Path) -> None:
-    tape = Tape(tmp_path / "a.raw", VGA, "camera", policy="block", buffer_bytes=1)
-    for packet in PACKETS:
-        tape.put(packet)
-    assert tape.close(PATIENCE_S)
-    assert "choose a name that ends in .aedat4" in str(tape.error)
+    recorder = Recorder(tmp_path / "a.raw", VGA, "camera", policy="block", buffer_bytes=1)
+    for events in PACKETS:
+        recorder.put(Packet(events))
+    assert recorder.close(PATIENCE_S)
+    assert "choose a name that ends in .aedat4" in str(recorder.error)
 
 
 def test_a_camera_without_a_name_is_livesnn(tmp_path: Path) -> None:
-    tape = Tape(tmp_path / "a.aedat4", VGA, "")
-    assert tape.close(PATIENCE_S)
-    with open_recording(tape.path) as recording:
-        assert recording.camera == "livesnn"
+    recorder = Recorder(tmp_path / "a.aedat4", VGA, "")
+    assert recorder.close(PATIENCE_S)
+    with open_recording(recorder.path) as recording:
+        assert recording.name == "livesnn"

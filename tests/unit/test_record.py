@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,12 @@ from livesnn.bench.slicer import moving_blob
 from livesnn.errors import SourceError
 from livesnn.events.cameras.discovery import open_camera
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.packet import Events, EventSource, SourceCounters
+from livesnn.events.packet import Events, SourceCounters
 from livesnn.events.recorder import Recorded, record
 from livesnn.events.recording import open_recording
 from livesnn.threads import ENDING
-from tests.fake_camera import UNPLUG, VGA, ArrayBatch, FakeCameras, FakeDriver, at
+from tests.fake_camera import UNPLUG, VGA, ArrayBatch, FakeCameras, FakeDriver
+from tests.fake_source import FakeSource, Then, joined
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -28,34 +30,9 @@ BLOB = moving_blob(200_000, VGA, seed=4, duration_us=2_000_000)
 PACKETS = np.split(BLOB, 200)
 
 
-class Packets(EventSource):
-    """A live source: given packets, then empty ones, or an error, or its end; ``after`` each given one."""
-
-    def __init__(
-        self,
-        packets: Sequence[Events],
-        then: BaseException | str = "silence",
-        after: Callable[[int], None] = lambda number: None,
-    ) -> None:
-        self.resolution = VGA
-        self.counters = SourceCounters()
-        self.closed = False
-        self._packets = packets
-        self._then = then
-        self._after = after
-
-    def __iter__(self) -> Iterator[Events]:
-        for number, packet in enumerate(self._packets, 1):
-            self.counters.events += packet.size
-            yield packet
-            self._after(number)
-        if isinstance(self._then, BaseException):
-            raise self._then
-        while self._then == "silence" and not self.closed:
-            yield at()
-
-    def close(self) -> None:
-        self.closed = True
+def source(then: Then = "silence", **options: Any) -> FakeSource:
+    """Return a camera of `PACKETS`."""
+    return FakeSource(PACKETS, resolution=VGA, then=then, **options)
 
 
 def interrupting(number: int, times: int = 1, how: int = signal.SIGINT) -> Callable[[int], None]:
@@ -75,9 +52,9 @@ def ticking(step_s: float) -> Callable[[], float]:
 
 def read(path: Path) -> Events:
     with open_recording(path) as recording:
-        packets = [packet for packet in recording if packet.size]
+        events = joined(recording)
         assert recording.warnings == []  # it has its table: it was finished
-    return np.concatenate([at(), *packets])
+    return events
 
 
 @pytest.fixture
@@ -95,7 +72,7 @@ def test_a_recording_is_copied_whole(original: Path, tmp_path: Path) -> None:
     length_s = (BLOB["t"][-1] - BLOB["t"][0]) / 1e6
     assert recorded == Recorded(out, events=BLOB.size, dropped=0, seconds=length_s)
     with open_recording(out) as copy:
-        assert copy.camera == "DVXplorer 1"
+        assert copy.name == "DVXplorer 1"
         assert copy.resolution == VGA
 
 
@@ -108,16 +85,15 @@ def test_the_first_seconds_of_a_recording_are_those_of_its_time(original: Path, 
 
 
 def test_a_live_source_is_recorded_to_its_end(tmp_path: Path) -> None:
-    source = Packets(PACKETS, then="end")
-    recorded = record(source, tmp_path / "out.aedat4")
+    camera = source("end")
+    recorded = record(camera, tmp_path / "out.aedat4")
     np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB)
     assert (recorded.events, recorded.dropped) == (BLOB.size, 0)
-    assert source.closed
+    assert camera.closed.is_set()
 
 
 def test_the_seconds_of_a_live_source_are_those_of_the_clock(tmp_path: Path) -> None:
-    source = Packets(PACKETS)
-    recorded = record(source, tmp_path / "out.aedat4", seconds=1000.0, clock=ticking(0.5))
+    recorded = record(source(), tmp_path / "out.aedat4", seconds=1000.0, clock=ticking(0.5))
     np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB)
     assert recorded.events == BLOB.size
 
@@ -134,25 +110,24 @@ def how(request: pytest.FixtureRequest) -> Iterator[int]:
 
 def test_ctrl_c_kill_and_a_closed_terminal_stop_and_finish_the_file(tmp_path: Path, how: int) -> None:
     before = signal.getsignal(how)
-    recorded = record(Packets(PACKETS, after=interrupting(9, how=how)), tmp_path / "out.aedat4")
+    recorded = record(source(after=interrupting(9, how=how)), tmp_path / "out.aedat4")
     np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB[:10_000])  # that packet is kept as well
     assert (recorded.events, recorded.dropped) == (10_000, 0)
     assert signal.getsignal(how) is before
 
 
 def test_a_second_ctrl_c_interrupts_and_the_file_is_kept(tmp_path: Path) -> None:
-    source = Packets(PACKETS, after=interrupting(9, times=2))
+    camera = source(after=interrupting(9, times=2))
     with pytest.raises(KeyboardInterrupt):
-        record(source, tmp_path / "out.aedat4")
+        record(camera, tmp_path / "out.aedat4")
     np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB[:9000])
-    assert source.closed
+    assert camera.closed.is_set()
 
 
 def test_what_a_slow_disk_cannot_take_is_dropped_and_counted(tmp_path: Path) -> None:
     whole = [np.concatenate(PACKETS)] * 100  # takes milliseconds to write, and next to nothing to read
-    source = Packets(whole, then="end")
-    source.counters.dropped = 7
-    recorded = record(source, tmp_path / "out.aedat4", buffer_bytes=1)
+    camera = FakeSource(whole, resolution=VGA, counters=SourceCounters(dropped=7))
+    recorded = record(camera, tmp_path / "out.aedat4", buffer_bytes=1)
     assert recorded.dropped > BLOB.size
     assert recorded.events + recorded.dropped == 100 * BLOB.size + 7
     assert read(tmp_path / "out.aedat4").size == recorded.events
@@ -160,7 +135,7 @@ def test_what_a_slow_disk_cannot_take_is_dropped_and_counted(tmp_path: Path) -> 
 
 def test_what_came_before_an_error_is_kept(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="back with 4×3 pixels"):
-        record(Packets(PACKETS, SourceError("back with 4×3 pixels")), tmp_path / "out.aedat4")
+        record(source(SourceError("back with 4×3 pixels")), tmp_path / "out.aedat4")
     np.testing.assert_array_equal(read(tmp_path / "out.aedat4"), BLOB)
 
 
@@ -178,11 +153,13 @@ def test_a_camera_that_is_lost_and_comes_back_is_recorded_on(tmp_path: Path) -> 
     assert recorded.dropped == 0
     assert len(told) == 2
     with open_recording(tmp_path / "out.aedat4") as recording:
-        assert recording.camera == "camera DVXplorer DXA00093"
+        assert recording.name == "camera DVXplorer DXA00093"
 
 
 def test_a_camera_in_the_dark_makes_an_empty_recording(tmp_path: Path) -> None:
-    recorded = record(Packets([]), tmp_path / "out.aedat4", seconds=5.0, clock=ticking(0.1))
+    recorded = record(
+        FakeSource(resolution=VGA, then="silence"), tmp_path / "out.aedat4", seconds=5.0, clock=ticking(0.1)
+    )
     assert (recorded.events, recorded.seconds) == (0, 0.0)
     assert read(tmp_path / "out.aedat4").size == 0
 
@@ -190,38 +167,36 @@ def test_a_camera_in_the_dark_makes_an_empty_recording(tmp_path: Path) -> None:
 def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "out.aedat4"
     out.write_bytes(b"precious")
-    source = Packets(PACKETS)
+    camera = source()
     with pytest.raises(SourceError, match="exists already"):
-        record(source, out)
+        record(camera, out)
     assert out.read_bytes() == b"precious"
-    assert source.closed
+    assert camera.closed.is_set()
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
 def test_no_time_at_all_is_refused(tmp_path: Path, seconds: float) -> None:
     with pytest.raises(SourceError, match="can't be read for"):
-        record(Packets(PACKETS), tmp_path / "out.aedat4", seconds=seconds)
+        record(source(), tmp_path / "out.aedat4", seconds=seconds)
     assert not (tmp_path / "out.aedat4").exists()
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"choose a name that ends in \.aedat4"):
-        record(Packets(PACKETS), tmp_path / "out.raw")
+        record(source(), tmp_path / "out.raw")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_it_works_outside_the_main_thread_too(tmp_path: Path) -> None:
     results: list[Recorded] = []
-    thread = threading.Thread(
-        target=lambda: results.append(record(Packets(PACKETS, "end"), tmp_path / "out.aedat4"))
-    )
+    thread = threading.Thread(target=lambda: results.append(record(source("end"), tmp_path / "out.aedat4")))
     thread.start()
     thread.join(PATIENCE_S)
     assert [recorded.events for recorded in results] == [BLOB.size]
 
 
 def test_what_fails_says_what_is_kept(tmp_path: Path) -> None:
-    source = Packets(PACKETS[:3], then=SourceError("the server is back with another size"))
+    error = SourceError("the server is back with another size")
     with pytest.raises(SourceError, match=r"another size; 3,000 events until then are in .*out\.aedat4"):
-        record(source, tmp_path / "out.aedat4")
+        record(FakeSource(PACKETS[:3], resolution=VGA, then=error), tmp_path / "out.aedat4")
     assert len(read(tmp_path / "out.aedat4")) == 3000

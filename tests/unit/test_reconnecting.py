@@ -1,8 +1,9 @@
-"""Live: what is yielded, told and counted when a source is lost and comes back, one behaviour each."""
+"""ReconnectingSource: what is yielded, told and counted when a source is lost and comes back, one behaviour each."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -10,12 +11,12 @@ import pytest
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events.cameras.reconnecting import Connection, Live, NotUnderstood, SourceLost
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounters
-from livesnn.events.pipeline import Buffered
+from livesnn.events.cameras.reconnecting import Connection, NotUnderstood, ReconnectingSource, SourceLost
+from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, Packet, Resolution, SourceCounters
+from livesnn.events.pipeline import open_pipeline
 from livesnn.events.slicer import frames
 from livesnn.threads import Latest, Worker
-from tests.fake_camera import at
+from tests.fake_source import at, joined
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -27,25 +28,30 @@ UNPLUGGED = SourceLost("wire is cut: mend it")
 
 
 class Wire:
-    """A Connection: does one item a read (a packet, nothing, an error), then says nothing."""
+    """A Connection: does one item a read (events, nothing, an error), then says nothing."""
 
-    def __init__(self, *items: Events | BaseException | None, resolution: Resolution = SENSOR) -> None:
+    def __init__(
+        self,
+        *items: Events | BaseException | None,
+        resolution: Resolution = SENSOR,
+        now_us: int | None = None,
+    ) -> None:
         self.name = "wire"
         self.resolution = resolution
         self.counters = SourceCounters()
-        self.now_us: int | None = None
+        self._now_us = now_us
         self.closed = threading.Event()
         self._items = iter(items)
 
-    def read(self, timeout_s: float) -> Events | None:
+    def read(self, timeout_s: float) -> tuple[Events, int | None]:
         item = next(self._items, None)
         if isinstance(item, BaseException):
             raise item
         if item is None:
             self.closed.wait(timeout_s)
-            return None
+            return NO_EVENTS, self._now_us
         self.counters.events += item.size
-        return item
+        return item, self._now_us
 
     def close(self) -> None:
         self.closed.set()
@@ -63,7 +69,7 @@ def connects(wires: Iterable[Connection | BaseException]) -> Callable[[], Connec
     return connect
 
 
-def until(live: Live, enough: Callable[[], bool]) -> Iterator[Events]:
+def until(live: ReconnectingSource, enough: Callable[[], bool]) -> Iterator[Packet]:
     """Yield packets until there is enough; none is pulled after that."""
     for packet in live:
         yield packet
@@ -71,52 +77,57 @@ def until(live: Live, enough: Callable[[], bool]) -> Iterator[Events]:
             return
 
 
-def times(packets: Iterable[Events]) -> list[int]:
-    return [int(t) for packet in packets for t in packet["t"]]
+def times(packets: Iterable[Packet]) -> list[int]:
+    return [int(t) for t in joined(packets)["t"]]
 
 
 def test_packets_come_through_as_they_are() -> None:
-    with Live(connects([Wire(at(1, 2), None, at(3))])) as live:
+    with ReconnectingSource(connects([Wire(at(1, 2), None, at(3))])) as live:
         assert live.resolution == SENSOR
-        assert live.camera == "wire"
-        assert times(until(live, lambda: live.counters.events == 3)) == [1, 2, 3]
-        assert (live.connection, live.lost) == (0, "")
+        assert live.name == "wire"
+        begun_s = time.perf_counter()
+        found = list(until(live, lambda: live.counters.events == 3))
+        assert times(found) == [1, 2, 3]
+        assert {packet.epoch for packet in found} == {0}
+        assert live.lost == ""
+        arrived_s = [begun_s, *(packet.arrived_s for packet in found), time.perf_counter()]
+        assert arrived_s == sorted(arrived_s)
 
 
 def test_what_cannot_be_connected_at_first_is_an_error_at_once() -> None:
     with pytest.raises(SourceError, match="nobody answers"):
-        Live(connects([SourceError("nobody answers")]))
+        ReconnectingSource(connects([SourceError("nobody answers")]))
 
 
 def test_silence_becomes_empty_packets() -> None:
-    with Live(connects([Wire()])) as live:
-        packet = next(iter(live))
-        assert packet.size == 0
-        assert packet.dtype == EVENTS_DTYPE
+    with ReconnectingSource(connects([Wire()])) as live:
+        events = next(iter(live)).events
+        assert events.size == 0
+        assert events.dtype == EVENTS_DTYPE
 
 
 def test_a_loss_is_told_in_one_line_and_empty_packets_follow() -> None:
     told: list[str] = []
     wire = Wire(at(1), UNPLUGGED)
-    with Live(connects([wire]), notify=told.append, retry_s=3600) as live:
+    with ReconnectingSource(connects([wire]), notify=told.append, retry_s=3600) as live:
         iterator = iter(live)
         packets = [next(iterator) for _ in range(3)]
-        assert [packet.size for packet in packets] == [1, 0, 0]
+        assert [packet.events.size for packet in packets] == [1, 0, 0]
         assert wire.closed.is_set()
         assert told == [live.lost]
         assert live.lost.startswith("wire is cut: mend it; waiting")
         assert "\n" not in live.lost
-        assert live.connection == 0
+        assert [packet.epoch for packet in packets] == [0, 1, 1]
         assert live.counters == SourceCounters(events=1)
 
 
 def test_it_goes_on_by_itself_when_it_is_back() -> None:
     told: list[str] = []
     wires = [Wire(at(1, 2), UNPLUGGED), Wire(at(3)), Wire()]
-    with Live(connects(wires), notify=told.append, retry_s=0) as live:
+    with ReconnectingSource(connects(wires), notify=told.append, retry_s=0) as live:
         seen = []
         for packet in until(live, lambda: live.counters.events == 3):
-            seen += [(t, live.connection) for t in times([packet])]
+            seen += [(t, packet.epoch) for t in times([packet])]
         assert seen == [(1, 0), (2, 0), (3, 1)]
         assert live.lost == ""
         assert [line.split(":")[0] for line in told] == ["wire is cut", "wire is back"]
@@ -125,16 +136,21 @@ def test_it_goes_on_by_itself_when_it_is_back() -> None:
 def test_it_tries_again_until_it_is_back_and_tells_it_once() -> None:
     told: list[str] = []
     still_out = [SourceError("nobody answers")] * 3
-    with Live(connects([Wire(UNPLUGGED), *still_out, Wire(at(1))]), notify=told.append, retry_s=0) as live:
-        assert times(until(live, lambda: live.counters.events == 1)) == [1]
-        assert live.connection == 1
+    with ReconnectingSource(
+        connects([Wire(UNPLUGGED), *still_out, Wire(at(1))]), notify=told.append, retry_s=0
+    ) as live:
+        found = list(until(live, lambda: live.counters.events == 1))
+        assert times(found) == [1]
+        assert found[-1].epoch == 1
         assert len(told) == 2
 
 
 def test_what_keeps_it_from_coming_back_is_said_as_the_newest_reason() -> None:
     told: list[str] = []
     failures = [SourceError("port is shut: open it"), SourceError("host is off: switch it on")]
-    with Live(connects([Wire(UNPLUGGED), *failures, Wire(at(1))]), notify=told.append, retry_s=0) as live:
+    with ReconnectingSource(
+        connects([Wire(UNPLUGGED), *failures, Wire(at(1))]), notify=told.append, retry_s=0
+    ) as live:
         said = dict.fromkeys(live.lost for _ in until(live, lambda: live.counters.events == 1))
     assert [*said][1:] == [
         "wire is cut: mend it; waiting for it (port is shut: open it)",
@@ -148,8 +164,13 @@ def test_it_can_be_lost_more_than_once_and_counts_everything() -> None:
     wires = [Wire(at(number), UNPLUGGED) for number in range(5)]
     for wire in wires:
         wire.counters.out_of_order = 10
-    with Live(connects([*wires, Wire()]), retry_s=0) as live:
-        assert times(until(live, lambda: live.connection == 5)) == [0, 1, 2, 3, 4]
+    with ReconnectingSource(connects([*wires, Wire()]), retry_s=0) as live:
+        found = []
+        for packet in live:
+            found.append(packet)
+            if packet.epoch == 5:
+                break
+        assert [(t, packet.epoch) for packet in found for t in times([packet])] == [(t, t) for t in range(5)]
         assert live.counters == SourceCounters(events=5, out_of_order=50)
         assert all(wire.closed.is_set() for wire in wires)
 
@@ -157,7 +178,7 @@ def test_it_can_be_lost_more_than_once_and_counts_everything() -> None:
 def test_coming_back_with_another_resolution_is_an_error() -> None:
     other = Wire(at(1), resolution=Resolution(640, 480))
     with (
-        Live(connects([Wire(UNPLUGGED), other]), retry_s=0) as live,
+        ReconnectingSource(connects([Wire(UNPLUGGED), other]), retry_s=0) as live,
         pytest.raises(SourceError, match=r"back with 640×480 pixels instead of 4×3: open it again$"),
     ):
         list(live)
@@ -166,7 +187,7 @@ def test_coming_back_with_another_resolution_is_an_error() -> None:
 
 def test_an_error_that_is_no_loss_is_raised() -> None:
     with (
-        Live(connects([Wire(SourceError("no events in this stream"))])) as live,
+        ReconnectingSource(connects([Wire(SourceError("no events in this stream"))])) as live,
         pytest.raises(SourceError, match="no events in this stream"),
     ):
         list(live)
@@ -174,7 +195,7 @@ def test_an_error_that_is_no_loss_is_raised() -> None:
 
 def test_an_error_of_connecting_again_that_is_no_source_error_is_raised() -> None:
     with (
-        Live(connects([Wire(UNPLUGGED), MemoryError("full")]), retry_s=0) as live,
+        ReconnectingSource(connects([Wire(UNPLUGGED), MemoryError("full")]), retry_s=0) as live,
         pytest.raises(MemoryError, match="full"),
     ):
         list(live)
@@ -185,7 +206,7 @@ def test_an_error_of_connecting_again_that_is_no_source_error_is_raised() -> Non
 def test_closing_from_another_thread_ends_the_iteration(items: list[BaseException], retry_s: float) -> None:
     wire = Wire(*items)
     waiting = threading.Event()
-    live = Live(connects([wire, *[SourceError("out")] * 100_000]), retry_s=retry_s)
+    live = ReconnectingSource(connects([wire, *[SourceError("out")] * 100_000]), retry_s=retry_s)
 
     def pull(stop: threading.Event) -> None:
         for _ in live:
@@ -201,7 +222,7 @@ def test_closing_from_another_thread_ends_the_iteration(items: list[BaseExceptio
 
 def test_closing_twice_or_before_reading_is_fine() -> None:
     wire = Wire(at(1))
-    live = Live(connects([wire]))
+    live = ReconnectingSource(connects([wire]))
     live.close()
     live.close()
     assert wire.closed.is_set()
@@ -219,27 +240,28 @@ def test_closing_does_not_wait_for_a_server_that_says_nothing() -> None:
             assert answer.wait(PATIENCE_S)
         return next(wires)
 
-    live = Live(connect, retry_s=0)
-    for _ in live:
+    live = ReconnectingSource(connect, retry_s=0)
+    for packet in live:
+        assert packet.events.size == 0
         if connecting.is_set():
             live.close()
     answer.set()
     assert late.closed.wait(PATIENCE_S)
-    assert live.connection == 0
+    assert live.lost
 
 
 def test_a_read_that_hangs_does_not_hang_closing() -> None:
     reading, answer = threading.Event(), threading.Event()
 
     class Hanging(Wire):
-        def read(self, timeout_s: float) -> Events | None:
+        def read(self, timeout_s: float) -> tuple[Events, int | None]:
             reading.set()
             assert answer.wait(PATIENCE_S)
-            return None
+            return NO_EVENTS, None
 
     wire = Hanging()
-    live = Live(connects([wire]))
-    got: Latest[list[Events]] = Latest()
+    live = ReconnectingSource(connects([wire]))
+    got: Latest[list[Packet]] = Latest()
     consumer = Worker("consumer", lambda stop: got.put(list(live))).start()
     assert reading.wait(PATIENCE_S)
     live.close()
@@ -250,14 +272,13 @@ def test_a_read_that_hangs_does_not_hang_closing() -> None:
 
 
 def starts(wires: list[Wire]) -> list[tuple[int, bool]]:
-    live = Live(connects([*wires, Wire()]), retry_s=0)
-    buffered = Buffered(live, policy="block")
+    live = ReconnectingSource(connects([*wires, Wire()]), retry_s=0)
     found = []
-    for frame in frames(buffered, TEN_MS, INPUT):
-        found.append((frame.t, frame.start))
-        if frame.t == 40_000:
-            break
-    buffered.close()
+    with open_pipeline(live, policy="block") as pipeline:
+        for frame in frames(pipeline, TEN_MS, INPUT):
+            found.append((frame.t, frame.start))
+            if frame.t == 40_000:
+                break
     return found
 
 
@@ -276,27 +297,22 @@ def test_however_short_the_gap_the_frame_after_a_return_starts_anew() -> None:
 
 
 def test_a_connection_tells_how_far_its_time_is_until_it_is_lost() -> None:
-    wire = Wire(at(0), UNPLUGGED)
-    wire.now_us = 25_000
-    with Live(connects([wire]), retry_s=3600) as live:
+    with ReconnectingSource(connects([Wire(at(0), UNPLUGGED, now_us=25_000)]), retry_s=3600) as live:
         iterator = iter(live)
-        next(iterator)
-        assert live.now_us == 25_000
-        next(iterator)
-        assert live.now_us is None
+        assert [next(iterator).now_us for _ in range(3)] == [25_000, None, None]
 
 
-def test_all_of_a_packets_fields_are_kept() -> None:
-    packet = np.array([(7, 3, 2, False)], EVENTS_DTYPE)
-    with Live(connects([Wire(packet)])) as live:
-        np.testing.assert_array_equal(next(iter(live)), packet)
+def test_all_of_an_events_fields_are_kept() -> None:
+    events = np.array([(7, 3, 2, False)], EVENTS_DTYPE)
+    with ReconnectingSource(connects([Wire(events)])) as live:
+        np.testing.assert_array_equal(next(iter(live)).events, events)
 
 
 def test_a_server_that_is_back_and_sends_no_events_is_told_once() -> None:
     told: list[str] = []
     strange = NotUnderstood("it sends a page")
     wires = [Wire(at(1), UNPLUGGED), SourceError("nobody answers"), strange, strange, Wire(at(2))]
-    with Live(connects(wires), notify=told.append, retry_s=0) as live:
+    with ReconnectingSource(connects(wires), notify=told.append, retry_s=0) as live:
         assert times(until(live, lambda: live.counters.events == 2)) == [1, 2]
     assert len(told) == 3
     assert "it sends a page" in told[1]
@@ -304,7 +320,7 @@ def test_a_server_that_is_back_and_sends_no_events_is_told_once() -> None:
 
 def test_what_was_left_out_or_put_in_order_is_a_warning() -> None:
     wire = Wire(at(1))
-    with Live(connects([wire])) as live:
+    with ReconnectingSource(connects([wire])) as live:
         assert live.warnings == []
         wire.counters.out_of_bounds, wire.counters.out_of_order = 1200, 7
         assert [line.partition(": ")[2] for line in live.warnings] == [

@@ -1,0 +1,264 @@
+"""run_frames: windows, rates, resets, latency and density, on a LIF network of seven neurons in numpy."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from livesnn.card import InputSpec, ModelCard, NeuronSpec, SliceRule
+from livesnn.errors import FormatError, ModelError
+from livesnn.events.slicer import Frame
+from livesnn.infer.decide import Decider
+from livesnn.infer.model import State
+from livesnn.infer.run import Result, StateMode, run_frames
+
+WINDOW = 4
+BOLD = Decider(threshold=0.0)
+
+
+class Tiny:
+    """Four LIF neurons on the ON pixels of a 2×2 sensor, then three output neurons."""
+
+    def __init__(self, readout: Literal["spikes", "membrane"] = "membrane") -> None:
+        self.card = ModelCard(
+            name="tiny",
+            classes=("zero", "one", "two"),
+            input=InputSpec(width=2, height=2, slice=SliceRule(delta_t_us=1000), window=WINDOW),
+            neuron=NeuronSpec(alpha=0.5, threshold=0.5),
+            readout=readout,
+            states={"hidden": (2, 2), "output": (3,)},
+        )
+        self.weights = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float32)
+
+    def initial_state(self) -> State:
+        return tuple(np.zeros(shape, np.float32) for shape in self.card.states.values())
+
+    def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
+        hidden, output = state
+        hidden = np.float32(0.5) * hidden * (hidden < 0.5) + frame.data[1] * np.float32(0.3)
+        spikes = (hidden >= 0.5).astype(np.float32).ravel()
+        if self.card.readout == "membrane":
+            output = np.float32(0.5) * output + self.weights @ spikes
+            return output, (hidden, output)
+        output = np.float32(0.5) * output * (output < 0.5) + self.weights @ spikes
+        return (output >= 0.5).astype(np.float32), (hidden, output)
+
+
+def make_frames(count: int, *, seed: int = 0, starts: tuple[int, ...] = (0,)) -> list[Frame]:
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 4, (count, 2, 2, 2)).astype(np.uint8)
+    return [Frame(1000 * (i + 1), counts[i], int(counts[i].sum()), start=i in starts) for i in range(count)]
+
+
+def test_a_network_that_gives_no_numbers_is_one_line() -> None:
+    model = Tiny()
+    model.weights = np.full_like(model.weights, np.inf)
+    with (
+        pytest.raises(ModelError, match=r"tiny gives no numbers at .* µs: get it again"),
+        np.errstate(all="ignore"),
+    ):
+        list(run_frames(make_frames(8), model))
+
+
+def outputs(model: Tiny, frames: list[Frame]) -> npt.NDArray[np.float32]:
+    """Return the outputs of a plain loop of steps from the zero state."""
+    state = model.initial_state()
+    seen = []
+    for frame in frames:
+        output, state = model.step(frame, state)
+        seen.append(output)
+    return np.array(seen)
+
+
+def assert_same(one: list[Result], other: list[Result]) -> None:
+    """Equal but for latency and the reset flag of the first."""
+    assert len(one) == len(other)
+    for i, (a, b) in enumerate(zip(one, other, strict=True)):
+        np.testing.assert_array_equal(a.rates, b.rates)
+        np.testing.assert_array_equal(a.density, b.density)
+        assert (a.t, a.window, a.frame_in_window) == (b.t, b.window, b.frame_in_window)
+        assert (a.decision, a.confidence) == (b.decision, b.confidence)
+        assert i == 0 or a.reset == b.reset
+
+
+def test_there_is_one_result_a_frame_in_windows_that_do_not_overlap() -> None:
+    frames = make_frames(10)
+    results = list(run_frames(frames, Tiny()))
+    assert [result.t for result in results] == [frame.t for frame in frames]
+    assert all(result.frame is frame for result, frame in zip(results, frames, strict=True))
+    assert [result.window for result in results] == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
+    assert [result.frame_in_window for result in results] == [1, 2, 3, 4, 1, 2, 3, 4, 1, 2]
+    assert [i for i, result in enumerate(results) if result.window_end] == [3, 7]
+    assert [result.window_seen for result in results] == [False] * 3 + [True] * 7
+
+
+def test_rates_are_the_mean_output_of_the_last_window_of_frames_with_the_state_carried() -> None:
+    model = Tiny()
+    frames = make_frames(30)
+    loop = outputs(model, frames)
+    for i, result in enumerate(run_frames(frames, model)):
+        np.testing.assert_allclose(
+            result.rates, loop[max(0, i + 1 - WINDOW) : i + 1].mean(axis=0), rtol=1e-5, atol=1e-7
+        )
+
+
+def test_results_keep_their_rates_when_the_stream_goes_on() -> None:
+    results = run_frames(make_frames(10), Tiny())
+    first = next(results)
+    before = first.rates.copy()
+    list(results)
+    np.testing.assert_array_equal(first.rates, before)
+
+
+def test_nothing_is_decided_before_the_first_window_is_full_and_something_always_after() -> None:
+    results = list(run_frames(make_frames(10), Tiny(), decider=BOLD))
+    assert [result.decision is None for result in results] == [True] * 3 + [False] * 7
+    assert [result.confidence == 0 for result in results] == [True] * 3 + [False] * 7
+
+
+def test_the_decision_is_the_deciders_on_the_rates_and_the_last_membrane() -> None:
+    model = Tiny("spikes")
+    frames = make_frames(40)
+    state = model.initial_state()
+    ties = 0
+    for frame, result in zip(frames, run_frames(frames, model, decider=BOLD), strict=True):
+        _, state = model.step(frame, state)
+        if result.decision is not None:
+            assert result.decision == BOLD.decide(result.rates, state[-1], model.card).label
+            ties += int((result.rates == result.rates.max()).sum() > 1)
+    assert ties > 0  # or the rule for ties was never asked
+
+
+def test_another_decider_holds_from_the_next_frame_on() -> None:
+    frames = make_frames(40)
+    asked = iter([BOLD] * 21 + [Decider(threshold=1.0)] * 20)  # once before the first frame
+    bold = [result.decision for result in run_frames(frames, Tiny(), decider=BOLD)]
+    assert [result.decision for result in run_frames(frames, Tiny(), decider=asked.__next__)] == bold[:20] + [
+        None
+    ] * 20
+    assert None not in bold[WINDOW:]
+
+
+def test_the_very_first_frame_is_no_reset() -> None:
+    results = list(
+        run_frames(make_frames(6, starts=(0,)), Tiny(), reset_requested=iter([True] + [False] * 5).__next__)
+    )
+    assert not any(result.reset for result in results)
+
+
+@pytest.mark.parametrize("at", [1, 5, 8])
+def test_a_jump_in_time_starts_afresh_and_says_so(at: int) -> None:
+    frames = make_frames(20, starts=(0, at))
+    results = list(run_frames(frames, Tiny(), decider=BOLD))
+    assert [i for i, result in enumerate(results) if result.reset] == [at]
+    assert_same(results[at:], list(run_frames(frames[at:], Tiny(), decider=BOLD)))
+    assert_same(results[:at], list(run_frames(frames[:at], Tiny(), decider=BOLD)))
+
+
+def test_a_reset_on_demand_is_asked_for_once_a_frame_and_starts_afresh() -> None:
+    frames = make_frames(20)
+    asked = iter([False] * 6 + [True] + [False] * 13)
+    results = list(run_frames(frames, Tiny(), decider=BOLD, reset_requested=asked.__next__))
+    assert next(asked, None) is None
+    assert [i for i, result in enumerate(results) if result.reset] == [6]
+    assert_same(results[6:], list(run_frames(frames[6:], Tiny(), decider=BOLD)))
+
+
+def test_a_request_that_meets_a_jump_is_used_up_by_it() -> None:
+    requests = [False, False, True, False, False]
+    frames = make_frames(5, starts=(0, 2))
+    results = list(run_frames(frames, Tiny(), reset_requested=iter(requests).__next__))
+    assert [i for i, result in enumerate(results) if result.reset] == [2]
+
+
+def test_in_reset_mode_each_window_starts_from_zero_and_none_is_flagged() -> None:
+    frames = make_frames(20)
+    results = list(run_frames(frames, Tiny(), state="reset", decider=BOLD))
+    carried = list(run_frames(frames, Tiny(), state="carry", decider=BOLD))
+    for end in range(WINDOW - 1, 20, WINDOW):
+        alone = list(run_frames(frames[end - WINDOW + 1 : end + 1], Tiny(), decider=BOLD))[-1]
+        np.testing.assert_array_equal(results[end].rates, alone.rates)
+        assert results[end].decision == alone.decision
+    assert [result.window for result in results] == [result.window for result in carried]
+    assert not any(result.reset for result in results)
+    assert any((a.rates != b.rates).any() for a, b in zip(results, carried, strict=True))
+
+
+def test_density_is_the_share_of_neurons_that_spiked() -> None:
+    model = Tiny("spikes")
+    frames = make_frames(12)
+    state = model.initial_state()
+    for frame, result in zip(frames, run_frames(frames, model), strict=True):
+        _, state = model.step(frame, state)
+        np.testing.assert_allclose(result.density, [(state[0] >= 0.5).mean()], rtol=1e-6)
+
+
+def test_membrane_is_each_layers_mean_u() -> None:
+    model = Tiny("spikes")
+    frames = make_frames(12)
+    state = model.initial_state()
+    for frame, result in zip(frames, run_frames(frames, model), strict=True):
+        _, state = model.step(frame, state)
+        np.testing.assert_allclose(result.membrane, [layer.mean() for layer in state], rtol=1e-6)
+
+
+def test_carried_counts_frames_since_the_state_was_zero_by_plan_or_not() -> None:
+    frames = make_frames(10, starts=(0, 6))
+    assert [r.carried for r in run_frames(frames, Tiny())] == [1, 2, 3, 4, 5, 6, 1, 2, 3, 4]
+    assert [r.carried for r in run_frames(frames, Tiny(), state="reset")] == [1, 2, 3, 4, 1, 2, 1, 2, 3, 4]
+
+
+def test_the_mode_can_change_while_it_runs() -> None:
+    modes: list[StateMode] = ["carry"] * 6 + ["reset"] * 8 + ["carry"] * 6
+    asked = iter(modes)
+    results = list(run_frames(make_frames(20), Tiny(), state=lambda: next(asked)))
+    assert next(asked, None) is None
+    zeroed = [i for i, result in enumerate(results) if result.carried == 1]
+    assert zeroed == [0, 8, 12]  # windows begin at multiples of four
+
+
+def test_latency_counts_from_the_arrival() -> None:
+    frame = replace(make_frames(1)[0], arrived_s=time.perf_counter())
+    (result,) = run_frames([frame], Tiny())
+    latency = result.latency
+    assert latency.slice_ms >= 0
+    assert latency.network_ms > 0
+    assert latency.slice_ms + latency.network_ms <= latency.total_ms < 60_000
+
+
+def test_an_unknown_arrival_gives_only_the_networks_time() -> None:
+    (result,) = run_frames(make_frames(1), Tiny())
+    assert np.isnan([result.latency.slice_ms, result.latency.total_ms]).all()
+    assert result.latency.network_ms > 0
+
+
+def test_an_endless_stream_is_served_frame_by_frame() -> None:
+    frames = make_frames(1, starts=())
+    results = run_frames(itertools.cycle(frames), Tiny())
+    assert [result.window for result in itertools.islice(results, 12)][-1] == 2
+
+
+def test_an_error_of_the_frames_passes_through_after_the_results_before_it() -> None:
+    error = FormatError("clip.aedat4: packet 3 is damaged")
+
+    def damaged() -> Iterator[Frame]:
+        yield from make_frames(2)
+        raise error
+
+    seen: list[Result] = []
+    with pytest.raises(FormatError, match="packet 3 is damaged") as caught:
+        seen.extend(run_frames(damaged(), Tiny()))
+    assert caught.value is error
+    assert len(seen) == 2
+
+
+def test_an_unknown_way_with_the_state_is_refused() -> None:
+    with pytest.raises(ModelError, match="'carry' or 'reset'"):
+        list(run_frames(make_frames(1), Tiny(), state="keep"))  # type: ignore[arg-type]
