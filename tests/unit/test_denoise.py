@@ -25,12 +25,8 @@ from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, Packet, Resol
 from livesnn.events.slicer import frames
 from livesnn.simulate.gestures import RESOLUTION, gesture_clip
 from livesnn.simulate.motions import GESTURES
-<<<<<<< HEAD
-from tests.synthetic import moving_bar
-=======
 from tests.fake_source import FakeSource, joined
-from tests.gui.synthetic import moving_bar
->>>>>>> tests_events
+from tests.synthetic import moving_bar
 
 SENSOR = Resolution(20, 15)
 LEARNED_US = (LEARN_INTERVALS + 1) * INTERVAL_US

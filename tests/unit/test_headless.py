@@ -19,13 +19,8 @@ from livesnn.errors import SourceError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.recording import describe
 from livesnn.outputs.lines import Row, Summary, decide_all
-<<<<<<< HEAD
-from livesnn.sources import open_source
-from tests.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
-=======
 from tests.fake_source import FakeSource
-from tests.gui.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
->>>>>>> tests_events
+from tests.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
 

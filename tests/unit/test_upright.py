@@ -19,13 +19,9 @@ from livesnn.events.recording import open_recording
 from livesnn.infer.run import FrameStream
 from livesnn.outputs.lines import Row, Summary, decide_all
 from livesnn.sources import open_source
-<<<<<<< HEAD
-from tests.synthetic import CARD, moving_bar, write_model, write_recording
-=======
 from livesnn.video.frame_source import FrameSource
 from tests.fake_source import joined
-from tests.gui.synthetic import CARD, moving_bar, write_model, write_recording
->>>>>>> tests_events
+from tests.synthetic import CARD, moving_bar, write_model, write_recording
 
 GREY = InputSpec(28, 28, SliceRule(delta_t_us=100_000), kind="video", channels=1, count_max=255)
 pytestmark = pytest.mark.timeout(60)

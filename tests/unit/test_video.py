@@ -29,17 +29,10 @@ from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import run, run_frames
 from livesnn.outputs.lines import Row, Summary, decide_all
 from livesnn.simulate.gestures import gesture_pictures
-<<<<<<< HEAD
-from livesnn.sources import open_source
-from livesnn.video.frame_source import RecordedVideo
-from livesnn.video.video_file import Reading, Video, fit, open_video, video_clips
-from tests.synthetic import moving_bar, write_model, write_recording
-=======
 from livesnn.sources import describe, event_source, open_events, open_source
 from livesnn.video.video_file import Reading, RecordedVideo, Video, VideoInfo, fit, open_video, video_clips
 from tests.fake_source import joined
-from tests.gui.synthetic import moving_bar, write_model, write_recording
->>>>>>> tests_events
+from tests.synthetic import moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
 
