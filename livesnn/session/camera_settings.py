@@ -107,13 +107,13 @@ class HotPixelFiles:
         hot = np.zeros((sensor.height, sensor.width), np.bool_)
         for x, y in known.hot:
             hot[y, x] = True
-        return oriented(hot, orientation)
+        return _oriented(hot, orientation)
 
     def save(self, serial: str, hot: npt.NDArray[np.bool_], orientation: Orientation) -> None:
         """Save which pixels of the upright picture are hot, bool [H, W]; do nothing where that isn't possible."""
         if self._folder is None or not serial:
             return
-        hot = oriented(hot, Orientation().after(orientation))  # as the sensor has them
+        hot = _oriented(hot, Orientation().after(orientation))  # as the sensor has them
         height, width = hot.shape
         known = _HotPixelFile(width, height, [(x, y) for y, x in np.argwhere(hot).tolist()])
         with suppress(OSError):
@@ -125,7 +125,7 @@ class HotPixelFiles:
         return self._folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', serial)}.json"
 
 
-def oriented(pixels: npt.NDArray[np.bool_], orientation: Orientation) -> npt.NDArray[np.bool_]:
+def _oriented(pixels: npt.NDArray[np.bool_], orientation: Orientation) -> npt.NDArray[np.bool_]:
     """Return a map of pixels, bool [H, W], as `orient` turns and mirrors events."""
     height, width = pixels.shape
     events = np.zeros(np.count_nonzero(pixels), EVENTS_DTYPE)

@@ -14,7 +14,7 @@ from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import Label, moved, read_labels
-from livesnn.events.packet import EventSource, Packet, Resolution, SourceCounters
+from livesnn.events.packet import EventSource, Packet, Resolution
 from livesnn.events.pipeline import Pipeline, See, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recorder import RingBuffer
@@ -220,7 +220,7 @@ class EventPlayback(Playback):
     def counts(self) -> Counts:
         """Where the events went."""
         pipeline = self._pipeline
-        counters = self._counters()
+        counters = replace(self._events.counters, events=0) if pipeline is None else pipeline.counters
         return Counts(
             events=self._events_before + counters.events,
             dropped=counters.dropped,
@@ -230,11 +230,6 @@ class EventPlayback(Playback):
             out_of_order=counters.out_of_order,
             out_of_bounds=counters.out_of_bounds,
         )
-
-    def _counters(self) -> SourceCounters:
-        if self._pipeline is None:
-            return replace(self._events.counters, events=0)
-        return self._pipeline.counters
 
     def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
         """Yield the frames of the pass to the end, or until it is interrupted."""
@@ -278,10 +273,10 @@ class RecordedPlayback(EventPlayback):
 
     def begin(self, from_us: int, arrived: See, show: See) -> None:
         """Begin a pass at ``from_us`` after the start."""
-        self._events_before = self.counts.events
+        events_before = self.counts.events
         self.noise.forget()
         self._recording.seek(self.start_us + from_us)
-        self._pipeline = open_pipeline(
+        pipeline = open_pipeline(
             self._recording,
             clock=self._clock,
             orientation=self.orientation,
@@ -294,6 +289,7 @@ class RecordedPlayback(EventPlayback):
             max_bytes=RECORDING_BUFFER_BYTES,
             owns_source=False,
         )
+        self._pipeline, self._events_before = pipeline, events_before  # at once: counts may be read while it seeks
         self.interrupted = self.read_to_end = False
         self._clock.restart()
         self.set_pace(speed=self._speed, paused=self._paused)
