@@ -262,7 +262,7 @@ def test_another_model_or_orientation_does_not_end_the_recording(
     qtbot.waitUntil(lambda: recorder.recorded.events > before + 2000, timeout=20_000)
     stop(qtbot, window)
     with open_recording(tmp_path / "a.aedat4") as written:
-        times = np.concatenate([packet["t"] for packet in written])
+        times = np.concatenate([packet.events["t"] for packet in written])
     assert times.size == recorder.recorded.events
     assert (np.diff(times) >= 0).all()
 
