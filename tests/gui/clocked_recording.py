@@ -70,7 +70,7 @@ def show(source: Clocked, out: str, model: str) -> None:
 
 if __name__ == "__main__":
     how, out, per_packet, model = sys.argv[1:]
-    sys.setswitchinterval(0.001)  # as app/run.py
+    sys.setswitchinterval(0.001)  # larger than app/application.py sets
     if how == "window":
         show(Clocked(int(per_packet)), out, model)
     else:
