@@ -380,6 +380,8 @@ def test_a_paused_camera_freezes_and_what_comes_is_thrown_away_and_counted_apart
     assert newest.picture is picture
     assert newest.result is shown
     assert session.statistics.events == before.events
+    assert session.statistics.dropped == before.dropped
+    skipped = session.statistics.skipped
     session.control.toggle()
     source.give(12)
     after = newest.wait_for_result(lambda shown: shown.reset_by != "")
@@ -388,8 +390,9 @@ def test_a_paused_camera_freezes_and_what_comes_is_thrown_away_and_counted_apart
     assert after.last is None or after.result.window_seen
     session.stop()
     counts = session.statistics
-    assert counts.dropped == 0
-    assert counts.events + counts.skipped + counts.unread == source.counters.events
+    # On a busy machine the network may be late for a packet, but none of the pause is counted as dropped.
+    assert counts.events + counts.dropped + counts.skipped + counts.unread == source.counters.events
+    assert counts.skipped >= skipped
 
 
 def test_the_shortest_pause_of_a_camera_resets_the_state(play: Callable[..., Session]) -> None:
