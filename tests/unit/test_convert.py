@@ -20,6 +20,7 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer, storable
 from livesnn.events.formats.tables import LARGE_EVENTS
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
 from livesnn.events.recording import open_recording
+from livesnn.sources import open_events
 from tests.fake_source import joined
 
 SUFFIXES = [".aedat4", ".npz"]
@@ -265,7 +266,7 @@ def test_what_is_no_recording_of_events_leaves_nothing(tmp_path: Path) -> None:
         ("a.npz", "left", SourceError, "no event stream called 'left'; it has events"),
     ):
         with pytest.raises(kind, match=why):
-            convert(tmp_path / name, tmp_path / "out.npz", stream=stream)
+            convert(tmp_path / name, tmp_path / "out.npz", stream=stream, opener=open_events)
     assert sorted(tmp_path.iterdir()) == before
 
 

@@ -317,12 +317,18 @@ class _Listener:
         return bool(self._current) or self._queue.wait(0.0)
 
     def put(self, message: bytes, *, drops: bool = True) -> None:
-        """Leave a message. Where there is no room, drop the oldest or, with ``drops`` False, all and the listener."""
+        """Leave a message. Where there is no room, drop the oldest.
+
+        With ``drops`` False, the listener gets the message that is its turn, and no more.
+        """
         if self.leaving:
             return
         if not drops and not self._queue.has_room(message):
             self.leaving = True
+            first = self._queue.take()
             self._queue = self._empty_queue()
+            if first is not None and not self._current:
+                self._queue.put(first)
             return
         if not self.waiting:
             self.sent_s = time.monotonic()
