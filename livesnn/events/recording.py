@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from livesnn.errors import DataError, FormatError, SourceError
-from livesnn.events.formats import EventStream, OtherContent, Reader, asked, open_reader
-from livesnn.events.formats.tidy import notes_on
+from livesnn.events.formats.ordering import order_warnings
+from livesnn.events.formats.registry import (
+    EventStream,
+    OtherContent,
+    Reader,
+    open_reader,
+    parse_recording_path,
+)
 from livesnn.events.labels import Label, read_labels
 from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
 from livesnn.progress import Progress, share_of_time, untold
@@ -144,7 +150,7 @@ def _summarise(reader: Reader, stream: EventStream, notes: list[str], progress: 
         sums += (packet["x"].sum(dtype=np.int64), packet["y"].sum(dtype=np.int64))
         low = np.minimum(low, [packet[axis].min() for axis in ("t", "x", "y")])
         high = np.maximum(high, [packet[axis].max() for axis in ("t", "x", "y")])
-    notes.extend(notes_on(stream.name, counters, SourceCounters()))
+    notes.extend(order_warnings(stream.name, counters, SourceCounters()))
     for axis, mirrored in enumerate(stream.mirrored):
         if n and mirrored and stream.resolution is not None:  # back to the file's own orientation
             last = stream.resolution[axis] - 1
@@ -198,7 +204,7 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
     """
     path = Path(path)
     reader = open_reader(path, progress)
-    stream = asked(path).stream if stream is None else stream
+    stream = parse_recording_path(path).stream if stream is None else stream
     chosen = choose_stream(reader, stream)
     if chosen is None:
         try:
@@ -308,8 +314,9 @@ class Recording(EventSource):
 
     def streams_left_out(self) -> list[str]:
         """Return what is to be said of the file's other event streams, one line each."""
+        file = parse_recording_path(self.path).file
         return [
-            f"left out, since one event stream is taken: {name}: for it, give {asked(self.path).file}?stream={name}"
+            f"left out, since one event stream is taken: {name}: for it, give {file}?stream={name}"
             for name in self.other_streams
         ]
 
@@ -331,7 +338,7 @@ class Recording(EventSource):
                     break
             more = self._interrupted() and not self._closed
         if whole and not self._closed:
-            self._put_right = notes_on(self.stream, self._counters, before)
+            self._put_right = order_warnings(self.stream, self._counters, before)
 
     def _next(self, packets: Iterator[Events]) -> Events | None:
         with self._reading:

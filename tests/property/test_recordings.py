@@ -81,7 +81,7 @@ def test_what_is_read_is_what_was_written_however_it_was_split(
 
 def describe_table_position(octets: bytearray) -> slice:
     """Return where the header stores the table's position: the only int64 in it."""
-    from livesnn.events.formats.flat import field, root_table
+    from livesnn.events.formats.aedat4_layout import field, root_table
 
     content = memoryview(bytes(octets))[18:]
     start = 18 + field(content, root_table(content, 0), 1)

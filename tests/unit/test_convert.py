@@ -14,10 +14,10 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.errors import FormatError, LivesnnError, SourceError
-from livesnn.events.convert import convert, write_npz
+from livesnn.events.convert import convert
 from livesnn.events.denoise import Denoised
 from livesnn.events.formats.aedat4_writer import Aedat4Writer, storable
-from livesnn.events.formats.tables import LARGE_EVENTS
+from livesnn.events.formats.npz import LARGE_EVENTS, write_npz
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
 from livesnn.events.recording import open_recording
 

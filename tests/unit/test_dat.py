@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.word_stream import BLOCK_BYTES
+from livesnn.events.formats.shared_readers import BLOCK_BYTES
 from livesnn.events.packet import Events
 from livesnn.events.recording import describe, open_recording
 from tests.reading import damaged_versions, events_at, read, recordings, write

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.word_stream import BLOCK_BYTES, PACKET_EVENTS
+from livesnn.events.formats.shared_readers import BLOCK_BYTES, PACKET_EVENTS
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import describe, open_recording
 from tests.reading import damaged_versions, events_at, read, write
@@ -360,7 +360,7 @@ def test_events_before_the_first_whole_time_are_left_out_and_it_is_said(tmp_path
 def test_a_file_that_never_says_the_time_has_no_events_and_says_so(tmp_path: Path) -> None:
     path = write(tmp_path / "f.raw", octets_of(EVT3, [7, word_3(2, 5)]))
     assert read(path).size == 0
-    assert describe(path).warnings == ["it never says what time it is: its events are left out"]
+    assert describe(path).warnings == ["it never gives the time: its events are left out"]
 
 
 def test_an_event_whose_row_was_never_given_is_left_out(tmp_path: Path) -> None:
@@ -381,7 +381,7 @@ def test_events_outside_the_sensor_are_left_out_and_counted(tmp_path: Path) -> N
         assert np.concatenate(list(recording))["x"].tolist() == list(range(1260, 1280))
         assert recording.counters.out_of_bounds == 12
     path = write(tmp_path / "f.raw", octets_of(EVT3, [word_3(8, 1), word_3(6, 2), 800, *[word_3(2, 1)] * 9]))
-    with pytest.raises(FormatError, match="9 of 9 events are outside of the sensor's 1280×720"):
+    with pytest.raises(FormatError, match="9 of 9 events are outside the sensor's 1280×720"):
         open_recording(path)
 
 

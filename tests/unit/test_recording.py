@@ -323,8 +323,7 @@ def test_seeking_outside_the_recording_is_held_to_it(recording: Recording) -> No
 
 
 def test_packets_are_bounded_whatever_the_file_does(tmp_path: Path) -> None:
-    from livesnn.events.formats.aedat4_layout import PACKET_HEADER, build_events, build_header
-    from livesnn.events.formats.compression import Compression
+    from livesnn.events.formats.aedat4_layout import PACKET_HEADER, Compression, build_events, build_header
 
     content = build_events(make_events(np.arange(200_000)))
     header, _ = build_header(Compression.NONE, SENSOR, "made")

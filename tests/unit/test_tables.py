@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.convert import convert
-from livesnn.events.formats.tables import BLOCK_EVENTS, LARGE_EVENTS
-from livesnn.events.formats.text_numbers import read_rows, scaled
-from livesnn.events.formats.text_tables import BLOCK_BYTES, open_text
+from livesnn.events.formats.npz import BLOCK_EVENTS, LARGE_EVENTS
+from livesnn.events.formats.text import BLOCK_BYTES, open_text, read_rows, scaled
 from livesnn.events.packet import Events, SourceCounters
 from livesnn.events.recording import describe, open_recording
 from tests.reading import damaged_versions, events_at, read, recordings
@@ -198,7 +197,7 @@ def test_a_row_that_cannot_be_an_event_is_counted_as_outside_the_sensor(tmp_path
     path.write_text(path.read_text() + bad)
     found = describe(path)
     assert found.streams["events"].n == 10
-    assert found.warnings == ["events: 1 events outside the sensor, or of no usable time, are left out"]
+    assert found.warnings == ["events: 1 events outside the sensor, or without a usable time, are left out"]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +218,7 @@ def test_an_event_of_an_npz_that_cannot_be_one_is_counted_as_outside_the_sensor(
     found = describe(tmp_path / "f.npz")
     assert found.resolution == (346, 260)
     assert found.warnings[not size :] == [
-        "events: 1 events outside the sensor, or of no usable time, are left out"
+        "events: 1 events outside the sensor, or without a usable time, are left out"
     ]
 
 
@@ -298,7 +297,7 @@ def test_columns_that_are_named_twice_are_an_error(tmp_path: Path) -> None:
 
 def test_columns_of_what_is_no_text_or_not_there_are_an_error_of_one_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "f.npz", t=[1])
-    with pytest.raises(FormatError, match="columns are of text alone"):
+    with pytest.raises(FormatError, match="only text files take"):
         open_recording(tmp_path / "f.npz?columns=t,x,y,p")
     with pytest.raises(SourceError, match=r"g\.csv: no such file"):
         open_recording(tmp_path / "g.csv?columns=t,x,y,p")
@@ -347,7 +346,7 @@ def test_a_sensor_that_most_events_lie_outside_of_is_an_error(tmp_path: Path) ->
     t = np.arange(100)
     np.savez(tmp_path / "f.npz", t_us=t, x=t, y=t, p=t % 2, width=40, height=40)
     for name in ("f.csv", "f.npz"):
-        with pytest.raises(FormatError, match="60 of the first 100 events are outside of the sensor's 40×40"):
+        with pytest.raises(FormatError, match="60 of the first 100 events are outside the sensor's 40×40"):
             open_recording(tmp_path / name)
 
 

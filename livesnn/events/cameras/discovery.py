@@ -11,7 +11,7 @@ from livesnn.events.cameras.driver import Cameras, Device, Driver
 from livesnn.events.cameras.inivation import InivationCameras
 from livesnn.events.cameras.prophesee import PropheseeCameras
 from livesnn.events.cameras.reconnecting import Live, Notify, QuietTime, SourceLost, ignore
-from livesnn.events.formats.tidy import tidy
+from livesnn.events.formats.ordering import put_in_order
 from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
 
 DELIVERED_US = 100_000
@@ -170,7 +170,7 @@ class CameraConnection:
         return self._driver.poll()
 
     def _put_right(self, packet: Events) -> Events:
-        packet = tidy(packet, self._resolution, self._newest_us, self._counters)
+        packet = put_in_order(packet, self._resolution, self._newest_us, self._counters)
         if packet.size:
             self._newest_us = int(packet["t"][-1])
             self._quiet.hear(self._newest_us)

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events.formats.tidy import notes_on
+from livesnn.events.formats.ordering import order_warnings
 from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
 from livesnn.threads import Latest, Worker
 
@@ -157,7 +157,7 @@ class Live(EventSource):
     @property
     def warnings(self) -> list[str]:
         """What was put right or left out of what came; one line each."""
-        return notes_on(self.camera, self.counters, SourceCounters())
+        return order_warnings(self.camera, self.counters, SourceCounters())
 
     @property
     def now_us(self) -> int | None:

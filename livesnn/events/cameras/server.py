@@ -14,9 +14,15 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, build_events, build_header
+from livesnn.events.formats.aedat4_layout import (
+    MAGIC,
+    PACKET_HEADER,
+    Compression,
+    build_events,
+    build_header,
+    compress,
+)
 from livesnn.events.formats.aedat4_writer import storable
-from livesnn.events.formats.compression import Compression, pack
 from livesnn.events.packet import Closing, Events, EventSource, Relay
 from livesnn.threads import WAKE_S, Worker
 
@@ -449,7 +455,7 @@ class Served(Relay):
                 self._before = now
                 self._server.hang_up()
             if packet.size and self._server.listeners:
-                packed = pack(build_events(packet), Compression.LZ4)
+                packed = compress(build_events(packet), Compression.LZ4)
                 self._server.send(PACKET_HEADER.pack(0, len(packed)) + packed)
             yield packet
 
