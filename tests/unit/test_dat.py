@@ -129,7 +129,7 @@ def test_a_file_cut_anywhere_gives_its_whole_events_and_says_so(tmp_path: Path) 
         (FIRST_LINES.replace(b"2", b"1") + KIND, "DAT version '1' isn't supported"),
         (
             FIRST_LINES + b"% Width 2\n% Height 2\n" + KIND + encode(events_at(range(9)))[16:],
-            "outside of the sensor",
+            "outside the sensor",
         ),
         (bytes(range(256)), "not a recording of a known format"),
     ],

@@ -144,7 +144,7 @@ def test_a_header_alone_is_a_recording_without_events(tmp_path: Path) -> None:
         (header(4), "it has color events"),
         (header(77), r"events of an unknown kind \(77\)"),
         (header(width=0), "claims 0×240 pixels"),
-        (header(width=3, height=3) + encode(make_events(99)), "outside of the header's 3×3 pixels"),
+        (header(width=3, height=3) + encode(make_events(99)), "outside the header's 3×3 pixels"),
     ],
     ids=range(8),
 )

@@ -225,7 +225,7 @@ def test_an_event_of_an_npz_that_cannot_be_one_is_counted_as_outside_the_sensor(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("t,x,y\n1,2,3\n", r"no column p \(found: t, x, y\): say what they are"),
+        ("t,x,y\n1,2,3\n", r"no column p \(found: t, x, y\): name them after"),
         ("a,b,c,d\n1,2,3,0\n", "no column t, x, y, p"),
         ("1,2,3,0,5\n", "5 columns without names"),
         ("1,2,3\n", "3 columns without names"),
