@@ -225,7 +225,10 @@ def test_fields_are_written_by_their_names_whatever_their_order(tmp_path: Path) 
 def test_a_time_that_cannot_be_is_refused(tmp_path: Path, t: int) -> None:
     events = make_events(1)
     events["t"] = t
-    with Aedat4Writer(tmp_path / "f.aedat4", SENSOR) as writer, pytest.raises(FormatError, match="out of range"):
+    with (
+        Aedat4Writer(tmp_path / "f.aedat4", SENSOR) as writer,
+        pytest.raises(FormatError, match="out of range"),
+    ):
         writer.write(events)
 
 
