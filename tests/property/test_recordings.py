@@ -15,6 +15,7 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.playback_clock import Replay
 from livesnn.events.recording import describe, open_recording
+from tests.reading import all_events, packets_of
 
 WIDEST = Resolution(32_767, 32_767)
 RULES = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -48,7 +49,7 @@ def read(path: Path, seek_us: int | None = None) -> Events:
     with open_recording(path) as recording:
         if seek_us is not None:
             recording.seek(seek_us)
-        packets = list(recording)
+        packets = [*packets_of(recording)]
     return np.concatenate(packets) if packets else np.empty(0, EVENTS_DTYPE)
 
 
@@ -73,7 +74,7 @@ def test_what_is_read_is_what_was_written_however_it_was_split(
         octets[table.start : table.stop] = (-1).to_bytes(8, "little", signed=True)
         path.write_bytes(bytes(octets))
     with open_recording(path) as recording:
-        assert np.array_equal(np.concatenate([events[:0], *recording]), events)
+        assert np.array_equal(all_events(recording), events)
         assert recording.counters.out_of_order == recording.counters.out_of_bounds == 0
         if events.size:
             assert (recording.t_start, recording.t_end) == (events["t"][0], events["t"][-1])

@@ -28,6 +28,7 @@ from livesnn.events.formats.aedat4_reader import MAX_TABLE_BYTES, Aedat4Reader
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.events.recording import Recording, describe, open_recording
+from tests.reading import all_events, packets_of
 
 SENSOR = Resolution(346, 260)
 
@@ -57,7 +58,7 @@ def write_raw(path: Path, *contents: bytes) -> Path:
 
 def read(recording: Recording) -> Events:
     with recording:
-        packets = list(recording)
+        packets = [*packets_of(recording)]
     return np.concatenate(packets) if packets else np.empty(0, EVENTS_DTYPE)
 
 
@@ -65,7 +66,7 @@ def test_without_compression_a_packet_is_a_view_of_what_was_read(tmp_path: Path)
     events = make_events(1_000)
     recording = open_recording(write(tmp_path / "f.aedat4", events, None))
     with recording:
-        packets = list(recording)
+        packets = [*packets_of(recording)]
     bases = {
         id(packet.base.obj if isinstance(packet.base, memoryview) else packet.base) for packet in packets
     }
@@ -81,7 +82,7 @@ def test_packets_stay_as_they_are_when_later_ones_are_read_and_belong_to_the_cal
     events = make_events(300_000)  # larger than the reader's window
     recording = open_recording(write(tmp_path / "f.aedat4", events, compression))
     with recording:
-        packets = list(recording)
+        packets = [*packets_of(recording)]
     assert np.array_equal(np.concatenate(packets), events)
     assert all(packet.flags.writeable for packet in packets)
 
@@ -218,7 +219,7 @@ def test_a_jump_back_in_time_is_said_and_the_file_is_as_long_as_all_of_it(tmp_pa
     recording = open_recording(write_raw(tmp_path / "f.aedat4", build_events(later), build_events(earlier)))
     assert (recording.t_start, recording.t_end) == (int(earlier["t"][0]), int(later["t"][-1]))
     recording.seek(recording.t_start)
-    assert np.array_equal(np.concatenate(list(recording)), np.concatenate([later, earlier]))
+    assert np.array_equal(all_events(recording), np.concatenate([later, earlier]))
     assert [line for line in recording.warnings if "time jumps back 1 times" in line]
     list(recording)
     assert len([line for line in recording.warnings if "time jumps back" in line]) == 1
@@ -242,9 +243,9 @@ def test_a_recording_says_what_it_put_right_once_it_is_read(tmp_path: Path) -> N
     path = write_raw(tmp_path / "f.aedat4", build_events(events))
     with open_recording(path) as recording:
         before = recording.warnings
-        assert sum(packet.size for packet in recording) == 999
+        assert sum(packet.size for packet in packets_of(recording)) == 999
         after = recording.warnings
-        assert sum(packet.size for packet in recording) == 999
+        assert sum(packet.size for packet in packets_of(recording)) == 999
         assert recording.warnings == after == describe(path).warnings
     assert len(after) == len(before) + 2
     assert any("were out of order" in line for line in after)

@@ -17,7 +17,7 @@ from livesnn.events.formats.hdf5 import BLOCK_EVENTS
 from livesnn.events.formats.hdf5_layout import Attributes, WatchedFile, find_places
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import describe, open_recording
-from tests.reading import damaged_versions, read
+from tests.reading import all_events, damaged_versions, packets_of, read
 
 RULES = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -79,7 +79,7 @@ def test_a_damaged_chunk_of_ecf_is_left_out_and_said(tmp_path: Path) -> None:
         dataset.write_direct_chunk((CHUNK_EVENTS,), encode(events[:CHUNK_EVENTS], "masked")[:-20])
     expected = np.delete(events, np.s_[CHUNK_EVENTS : 2 * CHUNK_EVENTS])
     with open_recording(path) as recording:
-        assert np.array_equal(np.concatenate([*recording]), expected)
+        assert np.array_equal(all_events(recording), expected)
         lost = f"{CHUNK_EVENTS} events lost: CD/events is damaged from event {CHUNK_EVENTS} on"
         assert recording.warnings == [lost]
 
@@ -95,7 +95,7 @@ def test_a_packed_file_that_lost_the_name_of_its_packing_is_never_read_as_what_l
         for first in (0, 256):
             rows.id.write_direct_chunk((first,), bytes(400))
     with open_recording(path) as recording:
-        assert sum(len(packet) for packet in recording) == 0
+        assert sum(len(packet) for packet in packets_of(recording)) == 0
         assert "512 events lost: CD/events is damaged from event 0 on" in recording.warnings
 
 
@@ -114,7 +114,7 @@ def test_of_an_unpacked_column_with_a_short_chunk_the_other_blocks_are_read(tmp_
                 )
     expected = np.delete(events, np.s_[BLOCK_EVENTS : 2 * BLOCK_EVENTS])
     with open_recording(path) as recording:
-        assert np.array_equal(np.concatenate([*recording]), expected)
+        assert np.array_equal(all_events(recording), expected)
         assert any(
             f"{BLOCK_EVENTS} events lost" in warning.replace(",", "") for warning in recording.warnings
         )
@@ -292,7 +292,7 @@ def test_time_that_jumps_back_is_said(tmp_path: Path) -> None:
     events["t"][200:] -= 4_000_000
     path = write_columns(tmp_path / "f.h5", events)
     with open_recording(path) as recording:
-        packets = [*recording]
+        packets = [*packets_of(recording)]
         assert [packet.size for packet in packets] == [200, 100]
         assert any("time jumps back 1 times" in line for line in recording.warnings)
 

@@ -17,6 +17,7 @@ from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import describe, open_recording
+from tests.reading import all_events
 
 SENSOR = Resolution(640, 480)
 COMPRESSIONS = ["lz4", "zstd", None]
@@ -41,7 +42,7 @@ def record(path: Path, events: Events, compression: str | None, step: int = 777)
 
 def read(path: Path) -> Events:
     with open_recording(path) as recording:
-        return np.concatenate(list(recording))
+        return all_events(recording)
 
 
 def sums(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> tuple[int, ...]:  # type: ignore[type-arg]

@@ -18,7 +18,7 @@ from livesnn.events.formats.npz import BLOCK_EVENTS, LARGE_EVENTS
 from livesnn.events.formats.text import BLOCK_BYTES, open_text, read_rows, scaled
 from livesnn.events.packet import Events, SourceCounters
 from livesnn.events.recording import describe, open_recording
-from tests.reading import damaged_versions, events_at, read, recordings
+from tests.reading import all_events, damaged_versions, events_at, packets_of, read, recordings
 
 RULES = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NAMED = "the file doesn't name its columns: {} assumed"
@@ -353,7 +353,7 @@ def test_a_sensor_that_most_events_lie_outside_of_is_an_error(tmp_path: Path) ->
 def test_a_file_that_is_cut_while_it_is_read_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "f.csv", make_events(300_000))
     with open_recording(path) as recording:
-        packets = iter(recording)
+        packets = packets_of(recording)
         next(packets)
         os.truncate(path, 1000)
         with pytest.raises(FormatError, match="became shorter while it was read"):
@@ -386,7 +386,7 @@ def test_a_large_npz_is_read_in_blocks_from_where_it_lies(tmp_path: Path) -> Non
     with open_recording(tmp_path / "f.npz") as recording:
         assert (recording.resolution, recording.t_start, recording.t_end) == ((346, 260), 0, n - 1)
         recording.seek(n - BLOCK_EVENTS - 9)
-        events = np.concatenate([*recording])
+        events = all_events(recording)
     assert np.array_equal(events["t"], t[n - BLOCK_EVENTS - 9 :])
     assert np.array_equal(events["x"], x[n - BLOCK_EVENTS - 9 :])
 
