@@ -91,8 +91,8 @@ def test_two_cameras_in_one_file_are_two_streams_to_choose_from(recordings: Path
     assert list(describe(path).streams) == ["LEFT_CAM/events", "RIGHT_CAM/events"]
     for right in (open_recording(path, stream=name), open_source(f"{path}?stream={name}")):
         assert isinstance(right, Recording)
-        assert right.camera == "RIGHT_CAM"
-        assert sum(packet.size for packet in right) == WHOLE_TONIC_SAMPLE
+        assert right.name == "RIGHT_CAM"
+        assert all_events(right).size == WHOLE_TONIC_SAMPLE
         right.close()
     with pytest.raises(
         SourceError, match=r"called 'UP'; it has LEFT_CAM/events, RIGHT_CAM/events: choose one"
@@ -155,7 +155,7 @@ def test_aedat2_recordings_are_those_of_the_independent_readers_put_upright(
     with open_recording(recordings / f"aedat2/{name}.aedat") as recording:
         events = all_events(recording)
         size = recording.resolution
-        assert recording.camera.startswith(truth["model"])
+        assert recording.name.startswith(truth["model"])
         assert (recording.t_start, recording.t_end) == (known["t0"], known["t1"])
         assert recording.counters.out_of_order == recording.counters.out_of_bounds == 0
     assert (events.size, np.count_nonzero(events["p"])) == (known["n"], known["on"])
@@ -177,7 +177,7 @@ def test_an_aedat3_recording_is_the_aedat2_recording_that_it_was_made_from_put_u
     with open_recording(recordings / "aedat2/colleenpamchen_DVS128-2017-03-21-short.aedat") as recording:
         before = all_events(recording)
     with open_recording(recordings / "aedat3/dvs128_polarity_plus_special.aedat") as recording:
-        assert (recording.camera, recording.resolution) == ("DVS128", (128, 128))
+        assert (recording.name, recording.resolution) == ("DVS128", (128, 128))
         assert np.array_equal(all_events(recording), before)
         assert recording.warnings == []
 
