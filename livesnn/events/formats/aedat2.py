@@ -122,13 +122,7 @@ def _decode(
 
 
 def open_aedat2(path: Path, progress: Progress = untold) -> WordReader:
-    """Open an AEDAT 2.0 file.
-
-    Raises
-    ------
-    FormatError
-        When the header has no end, the camera isn't known, or most events are outside its sensor.
-    """
+    """Open an AEDAT 2.0 file; raises FormatError when it is damaged, or the camera isn't known."""
     file = BufferedFile(path, progress)
     try:
         chip, start, warnings = _read_header(file)

@@ -51,13 +51,6 @@ class Camera(NamedTuple):
     resolution: Resolution | None
 
 
-class TextHeader(NamedTuple):
-    """``cameras`` by the source's number; ``start`` is where the first packet is."""
-
-    cameras: dict[int, Camera]
-    start: int
-
-
 class PacketHeader(NamedTuple):
     """A packet's header; ``body`` is where its events start, ``end`` where the next packet does."""
 
@@ -138,8 +131,11 @@ class Index(NamedTuple):
     loss: str
 
 
-def read_header(file: BufferedFile) -> TextHeader:
-    """Return the text header; raises FormatError when it has no end, or the packets are compressed."""
+def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
+    """Return (the cameras by the source's number, where the first packet is).
+
+    Raises FormatError when the header has no end, or the packets are compressed.
+    """
     head = bytes(file.view(0, min(_MAX_HEADER_BYTES, file.size)))
     found = re.match(rb"(?:#(?!!END-HEADER)[^\n]*\n)+#!END-HEADER\r?\n", head)
     if found is None:
@@ -153,7 +149,7 @@ def read_header(file: BufferedFile) -> TextHeader:
     lines = re.findall(r"^#(-?)Source (\d{1,5}): *([ -~]{0,100})", text, re.MULTILINE)
     original = next((said for earlier, _, said in lines if earlier and "," not in said), "")
     cameras = {int(number): _find_camera(said, original) for earlier, number, said in lines if not earlier}
-    return TextHeader(cameras, found.end())
+    return cameras, found.end()
 
 
 def _find_camera(said: str, original: str) -> Camera:
@@ -296,18 +292,19 @@ class Aedat3Reader:
     def __init__(self, path: Path, progress: Progress = untold) -> None:
         self._file = BufferedFile(path, progress)
         try:
-            header = read_header(self._file)
-            index = walk(self._file, header.start)
+            named, start = read_header(self._file)
+            index = walk(self._file, start)
             self._content = index.content
             self._tracks = {
                 source: track for source, track in sorted(index.tracks.items()) if track.segments
-            } or {min(header.cameras, default=0): Track()}
-            cameras, self._warnings = _assign(header.cameras, self._tracks)
+            } or {min(named, default=0): Track()}
+            cameras, self._warnings = _assign(named, self._tracks)
             self._sources = _name_streams(cameras)
             self.streams = tuple(
                 EventStream(name, *cameras[source]) for name, source in self._sources.items()
             )
             self.camera, self.resolution = self.streams[0].camera, self.streams[0].resolution
+            self._sizes = {stream.name: stream.resolution or _WIDEST for stream in self.streams}
             self._invalid: dict[tuple[int, int], int] = {}
             self._warnings += [index.loss] if index.loss else []
             for stream in self.streams:
@@ -322,7 +319,8 @@ class Aedat3Reader:
         track = self._tracks[source]
         counts = np.zeros(2, np.int64)
         for segment in track.segments[:1]:
-            first, _ = next(self._decode_segment(source, segment, stream.resolution, counts), (None, True))
+            size = self._sizes[stream.name]
+            first, _ = next(self._decode_segment(source, segment, size, counts), (None, True))
             inside, outside = 0 if first is None else first.size, int(counts[_OUTSIDE])
             if outside > inside:
                 raise FormatError(
@@ -332,17 +330,16 @@ class Aedat3Reader:
         self._warnings += jump_warnings(track.jumps, stream.name if len(self.streams) > 1 else "")
 
     def _decode_segment(
-        self, source: int, segment: Segment, size: Resolution | None, counts: npt.NDArray[np.int64]
+        self, source: int, segment: Segment, size: Resolution, counts: npt.NDArray[np.int64]
     ) -> Iterator[tuple[Events, bool]]:
         """Yield (at most SEGMENT_EVENTS events as in the file, whether in order), split where time jumps back."""
-        width, height = size or _WIDEST
         most = min(segment.events, SEGMENT_EVENTS)
         events, n, newest_us, ordered = np.empty(most, EVENTS_DTYPE), 0, 0, True
         for words, epoch_us in self._words(source, segment):
             first = 0
             while first < len(words):
                 first, n, newest_us, so_far = _decode(
-                    words, first, epoch_us, width, height, events, n, newest_us, counts
+                    words, first, epoch_us, *size, events, n, newest_us, counts
                 )
                 ordered = ordered and so_far
                 if first < len(words):
@@ -372,8 +369,7 @@ class Aedat3Reader:
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield packets of at most SEGMENT_EVENTS events; see `Reader.packets`."""
-        source = self._sources[stream]
-        size = self._resolution(stream)
+        source, size = self._sources[stream], self._sizes[stream]
         sorter = PacketSorter(size, start_us, counters)
         for segment in self._tracks[source].segments[self._first_segment(source, start_us) :]:
             counts = np.zeros(2, np.int64)
@@ -384,9 +380,6 @@ class Aedat3Reader:
                     yield packet
             counters.out_of_bounds += int(counts[_OUTSIDE])
             self._invalid[source, segment.start] = int(counts[_INVALID])
-
-    def _resolution(self, stream: str) -> Resolution:
-        return next(known.resolution for known in self.streams if known.name == stream) or _WIDEST
 
     def _first_segment(self, source: int, start_us: int | None) -> int:
         """Return the first segment that may hold an event at or after ``start_us``."""
@@ -399,7 +392,7 @@ class Aedat3Reader:
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
         """Return the least and greatest time by decoding the segments they are in; None if there are no events."""
-        source, size = self._sources[stream], self._resolution(stream)
+        source, size = self._sources[stream], self._sizes[stream]
         segments = self._tracks[source].segments
         by_start = sorted(segments, key=lambda segment: segment.t_min)
         by_end = sorted(segments, key=lambda segment: -segment.t_max)

@@ -14,6 +14,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from typing import NamedTuple
 
 import flatbuffers
@@ -72,19 +73,8 @@ def _unpack(layout: struct.Struct, buffer: bytes | memoryview, position: int) ->
     return value
 
 
-def read_u32(buffer: bytes | memoryview, position: int) -> int:
-    """Return the unsigned 32-bit number at a position."""
-    return _unpack(_U32, buffer, position)
-
-
-def read_i32(buffer: bytes | memoryview, position: int) -> int:
-    """Return the signed 32-bit number at a position."""
-    return _unpack(_I32, buffer, position)
-
-
-def read_i64(buffer: bytes | memoryview, position: int) -> int:
-    """Return the signed 64-bit number at a position."""
-    return _unpack(_I64, buffer, position)
+read_u32, read_i32, read_i64 = (partial(_unpack, layout) for layout in (_U32, _I32, _I64))
+"""Return the number at a position of a buffer."""
 
 
 def root_table(buffer: bytes | memoryview, start: int) -> int:

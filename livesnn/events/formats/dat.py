@@ -208,14 +208,7 @@ def _is_plausible(octets: bytes) -> bool:
 
 
 def open_dat(path: Path, progress: Progress = untold) -> WordReader:
-    """Open a .dat file.
-
-    Raises
-    ------
-    FormatError
-        When it isn't of version 2, or holds anything but events of eight bytes, or most of them are outside the
-        sensor.
-    """
+    """Open a .dat file; raises FormatError unless it is of version 2 with events of eight bytes inside the sensor."""
     file = BufferedFile(path, progress)
     try:
         header = header_of(file)

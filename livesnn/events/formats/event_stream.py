@@ -129,10 +129,7 @@ def _decode(
 class EventStreamBlocks:
     """The events of an Event Stream file; see `Blocks`. The whole file is read once to find where blocks begin.
 
-    Raises
-    ------
-    FormatError
-        When most of it is damaged, or outside the sensor that the header names.
+    Raises FormatError when most of it is damaged, or outside the sensor that the header names.
     """
 
     def __init__(self, path: Path, progress: Progress = untold) -> None:

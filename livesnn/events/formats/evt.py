@@ -404,14 +404,7 @@ def looks_like_evt(path: Path, head: bytes) -> bool:
 
 
 def open_evt(path: Path, progress: Progress = untold) -> WordReader:
-    """Open a .raw file.
-
-    Raises
-    ------
-    FormatError
-        When the header names another coding or contradicts the words, when it isn't clear what they are, or when most
-        events are outside the sensor.
-    """
+    """Open a .raw file; raises FormatError when its words aren't of a known version, or not of the header's."""
     file = BufferedFile(path, progress)
     try:
         header = header_of(file)

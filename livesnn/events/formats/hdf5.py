@@ -28,7 +28,7 @@ from livesnn.events.formats.hdf5_layout import (
     find_places,
 )
 from livesnn.events.formats.registry import EventStream, OtherContent
-from livesnn.events.formats.shared_readers import BlockReader, Blocks, BlockStream, Losses
+from livesnn.events.formats.shared_readers import BlockReader, BlockStream, LossyBlocks
 from livesnn.events.formats.table_columns import (
     AXES,
     MICROSECONDS,
@@ -51,14 +51,7 @@ Octets = npt.NDArray[np.int64]  # widened, since numba makes a float of unsigned
 
 
 def open_hdf5(path: Path) -> BlockReader:
-    """Open an HDF5 file with events.
-
-    Raises
-    ------
-    FormatError
-        When it has no events or they can't be read, when it isn't clear what the unit of its times is, or when it is
-        damaged.
-    """
+    """Open an HDF5 file with events; raises FormatError when there are none, or they can't be read."""
     require_file(path)
     opened = contextlib.ExitStack()
     try:
@@ -82,14 +75,12 @@ def _open(path: Path, file: h5py.File, attributes: Attributes, release: Callable
     camera = next((name for name in names if name), "")
     streams, warnings = [], []
     for place in find_places(path, file, attributes):
-        blocks: Blocks
+        blocks: Hdf5Blocks
         if place.packed:
             blocks = EcfBlocks(place)
         else:
-            columns = Columns(place)
-            unit, assumed = _examine(path, place, columns)
-            warnings += assumed
-            blocks = ColumnBlocks(place, columns, unit)
+            blocks = ColumnBlocks(place)
+            warnings += _examine(path, place, blocks)
         if blocks.count:
             require_plausible(path, blocks.read(0), place.resolution)
         streams.append(BlockStream(EventStream(place.name, camera, place.resolution), blocks))
@@ -102,37 +93,66 @@ def _open(path: Path, file: h5py.File, attributes: Attributes, release: Callable
     )
 
 
-def _examine(path: Path, place: Place, columns: Columns) -> tuple[str, list[str]]:
-    """Return (the unit of the times, what was assumed about it); raises FormatError if p isn't a polarity."""
+def _examine(path: Path, place: Place, blocks: ColumnBlocks) -> list[str]:
+    """Find the unit of the times if the file doesn't give it; return what was assumed.
+
+    Raises FormatError when the unit isn't clear, or p isn't a polarity.
+    """
     if not place.n:
-        return place.unit or MICROSECONDS, []
+        return []
     try:
-        first = columns.read(0, min(BLOCK_EVENTS, place.n))
+        first = blocks.columns(0, min(BLOCK_EVENTS, place.n))
     except DAMAGE as error:
         if place.unit is not None:  # other blocks may be sound
-            return place.unit, []
+            return []
         raise FormatError(f"{path}: the times of {place.name} can't be read: it is damaged") from error
     require_polarity(path, first["p"])
     if place.unit is not None:
-        return place.unit, []
+        return []
     how = f'give the dataset of t in {place.name} an attribute unit = "s", "ms", "us" or "ns"'
-    unit, assumed = require_unit(path, sample_times(first["t"]), how)
-    return unit, [assumed]
+    blocks.unit, assumed = require_unit(path, sample_times(first["t"]), how)
+    return [assumed]
 
 
-class Columns:
-    """The columns of one stream's events, read in parts; an incomplete part raises one of `DAMAGE`.
+class Hdf5Blocks(LossyBlocks):
+    """The events of one place, in blocks of ``block_events``; what reads them is in the two kinds below."""
 
-    HDF5 itself fills the rest of an incomplete chunk with whatever lies in memory, for example when damage has
-    removed the name of its compression.
-    """
+    def __init__(self, place: Place, block_events: int) -> None:
+        super().__init__(-(-place.n // block_events), "events")
+        self._place = place
+        self._block_events = block_events
+
+    def read(self, number: int) -> Events:
+        """Return a block's events; none if a part of it is damaged."""
+        start = number * self._block_events
+        size = min(self._block_events, self._place.n - start)
+        try:
+            events = self._read(start, start + size)
+        except DAMAGE:
+            events = None
+        if events is None or events.size < size:
+            self.note_loss(number, size, f"{self._place.name} is damaged from event {start:,} on")
+            return np.empty(0, EVENTS_DTYPE)
+        return events[:size]
+
+    def _read(self, start: int, end: int) -> Events | None:
+        raise NotImplementedError
+
+
+class ColumnBlocks(Hdf5Blocks):
+    """Events in columns or in a structured dataset, which HDF5 itself decompresses."""
 
     def __init__(self, place: Place) -> None:
-        self._place = place
+        super().__init__(place, BLOCK_EVENTS)
+        self.unit = place.unit or MICROSECONDS
         self._short: dict[str, list[int]] = {}
 
-    def read(self, start: int, end: int) -> Mapping[str, Numbers]:
-        """Return t, x, y, p of the events from ``start`` to ``end``, as they lie in the file."""
+    def columns(self, start: int, end: int) -> Mapping[str, Numbers]:
+        """Return t, x, y, p of the events from ``start`` to ``end`` as they lie in the file.
+
+        An incomplete part raises one of `DAMAGE`. HDF5 itself would fill the rest of its chunk with whatever lies in
+        memory, for example when damage has removed the name of its compression.
+        """
         if self._place.fields is None:
             return {axis: self._rows(axis, start, end) for axis in AXES}
         rows = self._rows("t", start, end)
@@ -148,6 +168,34 @@ class Columns:
             raise OSError(f"the chunk from {short[next_short]} on isn't all there")
         found: npt.NDArray[np.void] = dataset[start:end]
         return found
+
+    def _read(self, start: int, end: int) -> Events:
+        return columns_to_events(self.columns(start, end), self.unit, self._place.offset_us)
+
+
+class EcfBlocks(Hdf5Blocks):
+    """Events compressed by Prophesee's ECF, one chunk per block."""
+
+    def __init__(self, place: Place) -> None:
+        self._dataset = place.parts["t"]
+        super().__init__(place, int(self._dataset.chunks[0]))
+        self._stored: dict[int, int] | None = None
+
+    def _read(self, start: int, end: int) -> Events | None:
+        if self._stored is None:
+            self._stored = _chunk_sizes(self._dataset)
+        if not 0 < self._stored.get(start, 0) <= (self._block_events + 1) * _MAX_EVENT_BYTES:
+            return None
+        uncompressed, octets = self._dataset.id.read_direct_chunk((start,))
+        if uncompressed:
+            rows = np.frombuffer(octets, self._dataset.dtype)
+            fields = (self._place.fields or {}).items()
+            return columns_to_events(
+                {axis: rows[field] for axis, field in fields}, MICROSECONDS, self._place.offset_us
+            )
+        if (events := decode_ecf(octets)) is not None:
+            events["t"] += self._place.offset_us
+        return events
 
 
 def _short_chunks(dataset: h5py.Dataset) -> list[int]:
@@ -176,76 +224,6 @@ def _chunk_sizes(dataset: h5py.Dataset) -> dict[int, int]:
         listed = max(sizes, default=-rows) + rows
         sizes.update(dict.fromkeys(range(listed, dataset.shape[0], rows), 0))
     return sizes
-
-
-class ColumnBlocks:
-    """Events in columns or in a structured dataset, which HDF5 itself decompresses; see `Blocks`."""
-
-    def __init__(self, place: Place, columns: Columns, unit: str) -> None:
-        self._place = place
-        self._columns = columns
-        self._unit = unit
-        self._losses = Losses("events")
-        self.count = -(-place.n // BLOCK_EVENTS)
-
-    @property
-    def warnings(self) -> list[str]:
-        """What is lost in the part read so far."""
-        return self._losses.warnings
-
-    def read(self, number: int) -> Events:
-        """Return a block's events; none if a part of it can't be decompressed."""
-        start = number * BLOCK_EVENTS
-        end = min(start + BLOCK_EVENTS, self._place.n)
-        try:
-            columns = self._columns.read(start, end)
-        except DAMAGE:
-            self._losses.note(number, end - start, f"{self._place.name} is damaged from event {start:,} on")
-            return np.empty(0, EVENTS_DTYPE)
-        return columns_to_events(columns, self._unit, self._place.offset_us)
-
-
-class EcfBlocks:
-    """Events compressed by Prophesee's ECF, one chunk per block; see `Blocks`."""
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._dataset = place.parts["t"]
-        self._fields = place.fields or {}
-        self._chunk = int(self._dataset.chunks[0])
-        self._stored: dict[int, int] | None = None
-        self._losses = Losses("events")
-        self.count = -(-place.n // self._chunk)
-
-    @property
-    def warnings(self) -> list[str]:
-        """What is lost in the part read so far."""
-        return self._losses.warnings
-
-    def read(self, number: int) -> Events:
-        """Return a chunk's events; none if it is damaged."""
-        start = number * self._chunk
-        size = min(self._chunk, self._place.n - start)
-        try:
-            events = self._unpack(start)
-        except DAMAGE:
-            events = None
-        if events is None or events.size < size:
-            self._losses.note(number, size, f"{self._place.name} is damaged from event {start:,} on")
-            return np.empty(0, EVENTS_DTYPE)
-        events["t"] += self._place.offset_us
-        return events[:size]
-
-    def _unpack(self, start: int) -> Events | None:
-        if self._stored is None:
-            self._stored = _chunk_sizes(self._dataset)
-        if not 0 < self._stored.get(start, 0) <= (self._chunk + 1) * _MAX_EVENT_BYTES:
-            return None
-        skipped, octets = self._dataset.id.read_direct_chunk((start,))
-        if not skipped:
-            return decode_ecf(octets)
-        rows = np.frombuffer(octets, self._dataset.dtype)
-        return columns_to_events({axis: rows[field] for axis, field in self._fields.items()}, MICROSECONDS)
 
 
 def decode_ecf(packed: bytes) -> Events | None:

@@ -36,13 +36,7 @@ def looks_like_nmnist(path: Path, head: bytes) -> bool:
 
 
 def open_nmnist(path: Path) -> InMemoryReader:
-    """Open an N-MNIST or N-Caltech101 recording.
-
-    Raises
-    ------
-    FormatError
-        When it is too large to be one, or has events outside both sensors.
-    """
+    """Open an N-MNIST or N-Caltech101 recording; raises FormatError when it can't be one."""
     events, resolution, warnings = _read(path)
     return InMemoryReader(events, resolution, format_name="nmnist", camera="ATIS", warnings=warnings)
 

@@ -55,20 +55,21 @@ class BlockStream(NamedTuple):
     blocks: Blocks
 
 
-class Losses:
-    """What couldn't be read of each block; reading a block again doesn't count it twice."""
+class LossyBlocks:
+    """What `Blocks` have in common that may lose ``unit``s; reading a block again doesn't count its loss twice."""
 
-    def __init__(self, unit: str) -> None:
+    def __init__(self, count: int, unit: str) -> None:
+        self.count = count
         self._unit = unit
         self._lost: dict[int, tuple[int, str]] = {}
 
-    def note(self, block: int, amount: int, reason: str) -> None:
+    def note_loss(self, block: int, amount: int, reason: str) -> None:
         """Note that ``amount`` of the unit are lost in a block."""
         self._lost[block] = amount, reason
 
     @property
     def warnings(self) -> list[str]:
-        """One line for all of them, with the first reason; none if nothing is lost."""
+        """One line for all losses, with the first reason; none if nothing is lost."""
         if not self._lost:
             return []
         amount = sum(amount for amount, _ in self._lost.values())
@@ -250,14 +251,7 @@ class Decode(Protocol):
     """
 
     def __call__(  # noqa: D102
-        self,
-        words: Words,
-        first: int,
-        state: State,
-        width: int,
-        height: int,
-        events: Events,
-        counts: Counts,
+        self, words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
     ) -> tuple[int, int, int, int, bool]: ...
 
 
@@ -323,10 +317,7 @@ class WordReader:
     warnings
         What was assumed or lost so far.
 
-    Raises
-    ------
-    FormatError
-        When most events are outside the sensor.
+    Raises FormatError when most events are outside the sensor.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import BlockReader, BlockStream, Losses
+from livesnn.events.formats.shared_readers import BlockReader, BlockStream, LossyBlocks
 from livesnn.events.formats.table_columns import (
     AXES,
     MAX_COORDINATE,
@@ -113,22 +113,16 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
     return BlockReader([BlockStream(stream, blocks)], format_name="csv", warnings=assumed, release=file.close)
 
 
-class TextBlocks:
+class TextBlocks(LossyBlocks):
     """The rows of a text file, in blocks of BLOCK_BYTES; see `Blocks`. A line belongs to where it begins."""
 
     def __init__(self, file: BufferedFile, start: int, columns: int) -> None:
+        super().__init__(max(1, -(-(file.size - start) // BLOCK_BYTES)), "lines")
         self.order: Mapping[str, int] = {}
         self.unit = MICROSECONDS
-        self.count = max(1, -(-(file.size - start) // BLOCK_BYTES))
         self._file = file
         self._start = start
         self._columns = columns
-        self._losses = Losses("lines")
-
-    @property
-    def warnings(self) -> list[str]:
-        """What is damaged in the part read so far."""
-        return self._losses.warnings
 
     def rows(self, number: int) -> Rows:
         """Return a block's rows."""
@@ -143,7 +137,7 @@ class TextBlocks:
         if rows.bad_lines:
             at = start - before + first + rows.first_bad
             reason = f"they aren't {self._columns} numbers (the first at byte {at:,})"
-            self._losses.note(number, rows.bad_lines, reason)
+            self.note_loss(number, rows.bad_lines, reason)
         return rows
 
     def read(self, number: int) -> Events:
