@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
@@ -120,6 +122,16 @@ class BufferedFile:
     def close(self) -> None:
         """Release the file."""
         self._file.close()
+
+
+@contextmanager
+def closed_on_error(file: BufferedFile) -> Iterator[BufferedFile]:
+    """Close a file if what is done with it raises."""
+    try:
+        yield file
+    except BaseException:
+        file.close()
+        raise
 
 
 def _closed(path: Path, error: Exception) -> SourceError:

@@ -34,7 +34,7 @@ from livesnn.events.formats.shared_readers import (
     unwrap,
 )
 from livesnn.events.packet import DISORDER_US, Events, Resolution
-from livesnn.files import BufferedFile
+from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
 
 MAGIC = b"#!AER-DAT2.0"
@@ -123,8 +123,7 @@ def _decode(
 
 def open_aedat2(path: Path, progress: Progress = untold) -> WordReader:
     """Open an AEDAT 2.0 file; raises FormatError when it is damaged, or the camera isn't known."""
-    file = BufferedFile(path, progress)
-    try:
+    with closed_on_error(BufferedFile(path, progress)) as file:
         chip, start, warnings = _read_header(file)
         layout = WordLayout(
             "aedat2", "AEDAT 2.0", 8, partial(_decode, chip.davis), big_endian=True, word="event"
@@ -138,9 +137,6 @@ def open_aedat2(path: Path, progress: Progress = untold) -> WordReader:
             warnings=warnings,
             orientation=chip.orientation,
         )
-    except BaseException:
-        file.close()
-        raise
 
 
 def _read_header(file: BufferedFile) -> tuple[Chip, int, list[str]]:

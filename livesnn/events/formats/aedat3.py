@@ -21,7 +21,7 @@ from livesnn.errors import FormatError
 from livesnn.events.formats.ordering import PacketSorter, jump_warnings
 from livesnn.events.formats.registry import EventStream, OtherContent
 from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Resolution, SourceCounters
-from livesnn.files import BufferedFile
+from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
 
 EVENT_BYTES = 8
@@ -290,8 +290,7 @@ class Aedat3Reader:
     orientation = "x to the right, y down"
 
     def __init__(self, path: Path, progress: Progress = untold) -> None:
-        self._file = BufferedFile(path, progress)
-        try:
+        with closed_on_error(BufferedFile(path, progress)) as self._file:
             named, start = read_header(self._file)
             index = walk(self._file, start)
             self._content = index.content
@@ -309,9 +308,6 @@ class Aedat3Reader:
             self._warnings += [index.loss] if index.loss else []
             for stream in self.streams:
                 self._judge(stream)
-        except BaseException:
-            self._file.close()
-            raise
 
     def _judge(self, stream: EventStream) -> None:
         """Raise FormatError when a stream's first events don't fit the header's camera; warn of jumps in time."""

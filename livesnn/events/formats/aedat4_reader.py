@@ -5,6 +5,7 @@ Where the packets lie comes from the file's table, or from a walk through the fi
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ from livesnn.events.formats.aedat4_layout import (
 from livesnn.events.formats.ordering import jump_warnings, put_in_order
 from livesnn.events.formats.registry import EventStream, OtherContent
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
-from livesnn.files import BufferedFile
+from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
 
 MAX_TABLE_BYTES = 512 << 20
@@ -208,13 +209,9 @@ class Aedat4Reader:
     orientation = "x to the right, y down"
 
     def __init__(self, path: Path, progress: Progress = untold) -> None:
-        self._file = BufferedFile(path, progress)
-        try:
+        with closed_on_error(BufferedFile(path, progress)) as self._file:
             header, first = read_header(self._file)
             self._index = build_index(self._file, header, first)
-        except BaseException:
-            self._file.close()
-            raise
         self._file.lasting = header.compression is Compression.NONE  # packets are views of the file's octets
         self._decompressor = Decompressor(header.compression)
         self._kinds = {stream.id: stream.type for stream in header.streams}
@@ -316,14 +313,8 @@ class Aedat4Reader:
         """Return the first packet that may hold an event at or after ``start_us``."""
         if self._index.has_times:
             return int(np.searchsorted(np.maximum.accumulate(rows.t_last), start_us))
-        low, high = 0, len(rows.offset)  # the last packet that starts before start_us, by bisection
-        while low < high:
-            middle = (low + high) // 2
-            if self._start_of(rows, middle) < start_us:
-                low = middle + 1
-            else:
-                high = middle
-        return max(low - 1, 0)
+        later = bisect_left(range(len(rows.offset)), start_us, key=lambda row: self._start_of(rows, row))
+        return max(later - 1, 0)
 
     def _start_of(self, rows: PacketTable, row: int) -> int:
         """Return the time of a packet's first event, or of the nearest readable packet before it."""

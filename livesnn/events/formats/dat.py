@@ -32,7 +32,7 @@ from livesnn.events.formats.shared_readers import (
 )
 from livesnn.events.formats.table_columns import parse_size
 from livesnn.events.packet import DISORDER_US, Events, Resolution
-from livesnn.files import BufferedFile, file_head
+from livesnn.files import BufferedFile, closed_on_error, file_head
 from livesnn.progress import Progress, untold
 
 MAX_SIZE = 1 << 14
@@ -209,8 +209,7 @@ def _is_plausible(octets: bytes) -> bool:
 
 def open_dat(path: Path, progress: Progress = untold) -> WordReader:
     """Open a .dat file; raises FormatError unless it is of version 2 with events of eight bytes inside the sensor."""
-    file = BufferedFile(path, progress)
-    try:
+    with closed_on_error(BufferedFile(path, progress)) as file:
         header = header_of(file)
         warnings = _check_version(path, header.fields.get("version"), header.start > 0)
         warnings += size_warnings(header.fields)
@@ -218,9 +217,6 @@ def open_dat(path: Path, progress: Progress = untold) -> WordReader:
         first_us = int.from_bytes(file.view(start, 4), "little")
         body = Body(start, DAT, np.array([first_us]))
         return WordReader(file, body, stream_of(header.fields), widest=_WIDEST, warnings=warnings)
-    except BaseException:
-        file.close()
-        raise
 
 
 def _check_version(path: Path, version: str | None, has_header: bool) -> list[str]:

@@ -19,7 +19,7 @@ from livesnn.events.formats.registry import EventStream
 from livesnn.events.formats.shared_readers import WIDEST, BlockReader, BlockStream
 from livesnn.events.formats.table_columns import UNUSABLE
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
-from livesnn.files import BufferedFile
+from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
 
 MAGIC = b"Event Stream"
@@ -133,16 +133,12 @@ class EventStreamBlocks:
     """
 
     def __init__(self, path: Path, progress: Progress = untold) -> None:
-        self._file = BufferedFile(path, progress)
-        try:
+        with closed_on_error(BufferedFile(path, progress)) as self._file:
             self._atis, self.resolution = _read_header(self._file)
             self._counts = np.zeros(4, np.int64)
             self._blocks: list[_Block] = []
             self._left = self._survey()
             self._judge()
-        except BaseException:
-            self._file.close()
-            raise
         self.count = len(self._blocks)
 
     def _survey(self) -> int:

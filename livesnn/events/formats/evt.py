@@ -40,7 +40,7 @@ from livesnn.events.formats.shared_readers import (
     extend_span,
 )
 from livesnn.events.packet import DISORDER_US, Events, Resolution
-from livesnn.files import BufferedFile, file_head
+from livesnn.files import BufferedFile, closed_on_error, file_head
 from livesnn.progress import Progress, untold
 
 # Types of words.
@@ -405,16 +405,12 @@ def looks_like_evt(path: Path, head: bytes) -> bool:
 
 def open_evt(path: Path, progress: Progress = untold) -> WordReader:
     """Open a .raw file; raises FormatError when its words aren't of a known version, or not of the header's."""
-    file = BufferedFile(path, progress)
-    try:
+    with closed_on_error(BufferedFile(path, progress)) as file:
         header = header_of(file)
         layout = _choose_layout(file, header)
         body, warnings = _find_body(file, header.start, layout)
         warnings += size_warnings(header.fields)
         return WordReader(file, body, stream_of(header.fields), widest=_WIDEST, warnings=warnings)
-    except BaseException:
-        file.close()
-        raise
 
 
 def _choose_layout(file: BufferedFile, header: TextHeader) -> WordLayout:

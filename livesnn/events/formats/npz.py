@@ -39,7 +39,7 @@ from livesnn.events.formats.table_columns import (
     sample_times,
 )
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
-from livesnn.files import BufferedFile
+from livesnn.files import BufferedFile, closed_on_error
 
 BLOCK_EVENTS = 1 << 16
 LARGE_EVENTS = 1 << 22  # from here on in blocks, if possible
@@ -180,15 +180,11 @@ def _lie_in_blocks(members: Mapping[str, Member]) -> bool:
 def _open_blocks(
     path: Path, members: Mapping[str, Member], named: ColumnNames, stream: EventStream
 ) -> BlockReader:
-    file = BufferedFile(path)
-    try:
+    with closed_on_error(BufferedFile(path)) as file:
         blocks = StoredBlocks(file, members)
         blocks.unit, warnings = _unit(path, blocks.columns(0)["t"], named)
         require_plausible(path, blocks.read(0), stream.resolution)
         require_polarity(path, blocks.columns(0)["p"])
-    except BaseException:
-        file.close()
-        raise
     return BlockReader(
         [BlockStream(stream, blocks)], format_name="npz", warnings=warnings, release=file.close
     )

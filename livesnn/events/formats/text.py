@@ -36,7 +36,7 @@ from livesnn.events.formats.table_columns import (
     take_sample,
 )
 from livesnn.events.packet import TIME_LIMIT_US, Events, Resolution
-from livesnn.files import BufferedFile, file_head
+from livesnn.files import BufferedFile, closed_on_error, file_head
 
 BLOCK_BYTES = 1 << 20
 _LINE_BYTES = 1 << 12  # read beyond a block for its last line
@@ -95,8 +95,7 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
     FormatError
         When it isn't such a table, a column is missing, or it isn't clear what the columns or t's unit are.
     """
-    file = BufferedFile(path)
-    try:
+    with closed_on_error(BufferedFile(path)) as file:
         layout = _read_layout(file)
         _check_named(path, columns)
         names = columns or layout.names
@@ -106,9 +105,6 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
         blocks.order, blocks.unit, assumed = _find_meaning(file, names, sample)
         require_plausible(path, blocks.read(0), layout.resolution)
         require_polarity(path, _values(sample)[:, blocks.order["p"]])
-    except BaseException:
-        file.close()
-        raise
     stream = EventStream("events", "", layout.resolution)
     return BlockReader([BlockStream(stream, blocks)], format_name="csv", warnings=assumed, release=file.close)
 
