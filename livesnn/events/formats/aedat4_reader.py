@@ -1,4 +1,4 @@
-"""Reading .aedat4: a reader that survives damaged files, doesn't hold the GIL to decompress, and copies nothing.
+"""Reading .aedat4: a reader that survives damaged files, releases the GIL to decompress, and copies nothing.
 
 Where the packets lie comes from the file's table, or from a walk through the file if it has none.
 """
