@@ -51,9 +51,9 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
         A path; ``camera``, ``camera:SERIAL``; ``webcam``, ``webcam:NUMBER``; ``tcp://HOST:PORT``;
         ``simulate:gestures[:SEED]``, ``simulate:digits[:SEED]`` (frames, for a model of video).
     notify
-        Told when a live source is lost and when it is back; called in the thread that iterates.
+        Gets a line when a live source is lost and when it is back; called in the thread that iterates.
     progress
-        Told how much of a recording has been read where all of it must be, to open it.
+        Reports how much of a recording has been read, where opening it takes reading all of it.
 
     Raises
     ------
@@ -71,10 +71,10 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
         return _open_live(name, notify)
     if name.startswith(("unix://", "http://", "https://", "rtsp://")):
         raise SourceError(
-            f"{name}: {name.split(':')[0]} sources are not supported yet: give a recording or camera"
+            f"{name}: {name.split(':')[0]} sources are not supported: give a recording or a camera"
         )
     if name.startswith("file://"):
-        raise SourceError(f"{name}: addresses of files are not read: give the path alone, without file://")
+        raise SourceError(f"{name}: file:// addresses are not read: give the path without file://")
     return _open_file(expanded(name), progress)
 
 

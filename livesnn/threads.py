@@ -210,7 +210,7 @@ class BoundedQueue(Generic[T]):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nothing more out, and let nobody wait. Safe to call twice, from any thread."""
+        """Let nothing more out, and end every wait. Safe to call twice, from any thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -248,7 +248,7 @@ def usual_handlers() -> dict[int, Any]:
 def ending_sets(stop: threading.Event) -> Iterator[None]:
     """Let the first of the `ENDING` signals only set ``stop``, so that what is under way is finished.
 
-    A second one is as usual. Only in the main thread, which alone gets signals; nothing happens in another.
+    A second one is as usual. Only the main thread gets signals; in another nothing happens.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -86,7 +86,7 @@ def _tell(line: str) -> None:
 
 
 def _check_sources(gesture: str, sources: tuple[str, ...], others: tuple[str, ...]) -> None:
-    from livesnn.events.formats import asked
+    from livesnn.events.formats.registry import parse_recording_path
     from livesnn.events.labels import labels_file
     from livesnn.sources import is_live
 
@@ -96,7 +96,7 @@ def _check_sources(gesture: str, sources: tuple[str, ...], others: tuple[str, ..
     for number, source in enumerate(sources):
         if source in sources[:number]:
             raise SourceError(f"{source} is there twice: give each source once")
-        if source in others and not labels_file(asked(expanded(source)).file).exists():
+        if source in others and not labels_file(parse_recording_path(expanded(source)).file).exists():
             raise SourceError(
                 f"{source} can't show {gesture} and be among --others: give it once, or label it"
             )

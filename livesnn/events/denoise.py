@@ -26,7 +26,7 @@ INTERVAL_US = 125_000
 """In which a pixel's events are counted while hot ones are learned."""
 
 TICK_US = 10_000
-"""Whoever gets the kept events is told at least this often how the time goes by while none is kept."""
+"""The reader of the kept events learns at least this often how much time has passed while none is kept."""
 
 NEVER = -TIME_LIMIT_US
 NEWEST, TOLD, INTERVAL_END, INTERVALS_LEFT = range(4)
@@ -51,7 +51,7 @@ def _filter(  # type: ignore[no-untyped-def]
             continue
         jumps = newest - t > DISORDER_US
         if newest > told and (jumps or t - told > TICK_US):
-            break  # so that the time of the event before is told
+            break  # so that the time of the event before is reported
         begins = jumps or newest == NEVER
         if begins:
             newest = t

@@ -24,7 +24,7 @@ class MemorySource(Closing):
     duration_us
         Until the last packet, or until they begin again.
     paced
-        In real time: whoever is late gets the packets one after another, none is left out. Otherwise at once.
+        In real time. A late reader gets every packet, one after another. Otherwise all come at once.
     repeated
         Again and again, until `close`, the time going on; otherwise once.
     """

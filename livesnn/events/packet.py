@@ -59,6 +59,11 @@ class Packet(NamedTuple):
     now_us: int | None = None
     epoch: int = 0
 
+    def __repr__(self) -> str:
+        count = self.events.size
+        times = f", {self.events['t'][0]} to {self.events['t'][-1]} µs" if count else ""
+        return f"Packet({count:,} events{times}, epoch {self.epoch})"
+
 
 NO_EVENTS: Events = np.empty(0, EVENTS_DTYPE)
 

@@ -64,13 +64,13 @@ class PlaybackClock:
             self.restart()
 
     def restart(self) -> None:
-        """Take what comes next for due now, and make whoever waits look again."""
+        """Treat what comes next as due now, and wake a waiting thread."""
         with self._changed:
             self._anchor = None
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nobody wait any more."""
+        """End every wait, now and later."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -78,8 +78,8 @@ class PlaybackClock:
     def wait(self, t_us: int, first_us: int, wanted: Callable[[], bool] = lambda: True) -> bool:
         """Wait until ``t_us`` is due; after a restart ``first_us`` is due at once.
 
-        Returns False where the clock is closed, or where ``wanted`` says that nobody wants it any more. It is asked
-        whenever something may have changed.
+        Returns False once the clock is closed or ``wanted`` returns False. ``wanted`` is called whenever something
+        may have changed.
         """
         with self._changed:
             while wanted() and not self._closed:

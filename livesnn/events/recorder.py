@@ -151,7 +151,7 @@ class Recorder:
     Parameters
     ----------
     path
-        A new file, of suffix .aedat4; opened in the thread, so that what is wrong with it is in `error`.
+        A new file, of suffix .aedat4; opened in the thread, so that a failure is in `error`.
     resolution, name
         Of the packets' sensor.
     orientation

@@ -11,8 +11,14 @@ from typing import Literal
 import numpy as np
 
 from livesnn.errors import DataError, SourceError
-from livesnn.events.formats import EventStream, OtherContent, Reader, asked, open_reader
-from livesnn.events.formats.tidy import notes_on
+from livesnn.events.formats.ordering import order_warnings
+from livesnn.events.formats.registry import (
+    EventStream,
+    OtherContent,
+    Reader,
+    open_reader,
+    parse_recording_path,
+)
 from livesnn.events.labels import Label, read_labels
 from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters
 from livesnn.progress import Progress, share_of_time, untold
@@ -28,8 +34,8 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
     Parameters
     ----------
     progress
-        Told how much has been read where all of it must be read first: for the times, the sensor's size, or both. The
-        recording isn't open, and its file closed, after what this raises.
+        Reports how much has been read, where all of it must be read first: for the times, the sensor's size, or both.
+        What it raises ends the opening, and closes the file.
 
     Raises
     ------
@@ -40,7 +46,7 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
     """
     path = Path(path)
     reader = open_reader(path, progress)
-    stream = asked(path).stream if stream is None else stream
+    stream = parse_recording_path(path).stream if stream is None else stream
     chosen = choose_stream(reader, stream)
     if chosen is None:
         try:
@@ -97,7 +103,7 @@ class Recording(Closing):
         self._closed = False
         self._reading = threading.Lock()
         self._assumed: list[str] = []
-        self._put_right: list[str] = []
+        self._repairs: list[str] = []
         self.resolution = stream.resolution or self._extent(progress)
         times = reader.time_range(stream.name)
         self.empty = times is None
@@ -110,9 +116,13 @@ class Recording(Closing):
         )
         return found
 
+    def __repr__(self) -> str:
+        size = f"{self.resolution.width}×{self.resolution.height}"
+        return f"Recording({str(self.path)!r}, {size}, {self.duration_us / 1e6:.3f} s)"
+
     @property
     def counters(self) -> SourceCounters:
-        """Events let through, and put right, since the recording was opened."""
+        """Events yielded and repaired since the recording was opened."""
         return replace(self._counters)
 
     @property
@@ -133,8 +143,8 @@ class Recording(Closing):
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged, missing or assumed, as far as read; what was put right, once read from start to end."""
-        return [*self._reader.warnings, *self._assumed, *self._put_right]
+        """What is damaged, missing or assumed, as far as read; repairs, once read from start to end."""
+        return [*self._reader.warnings, *self._assumed, *self._repairs]
 
     @property
     def other_streams(self) -> list[str]:
@@ -149,9 +159,10 @@ class Recording(Closing):
             return self._reader.other_content()
 
     def streams_left_out(self) -> list[str]:
-        """Return what is to be said of the file's other event streams, one line each."""
+        """Return a warning for each of the file's other event streams."""
+        file = parse_recording_path(self.path).file
         return [
-            f"left out, since one event stream is taken: {name}: for it, give {asked(self.path).file}?stream={name}"
+            f"left out, since one event stream is taken: {name}: for it, give {file}?stream={name}"
             for name in self.other_streams
         ]
 
@@ -173,7 +184,7 @@ class Recording(Closing):
                     break
             more = self._interrupted() and not self._closed
         if whole and not self._closed:
-            self._put_right = notes_on(self.stream, self._counters, before)
+            self._repairs = order_warnings(self.stream, self._counters, before)
 
     def _next(self, pieces: Iterator[Events]) -> Events | None:
         with self._reading:
@@ -290,7 +301,7 @@ def _summarise(reader: Reader, stream: EventStream, notes: list[str], progress: 
         sums += (packet["x"].sum(dtype=np.int64), packet["y"].sum(dtype=np.int64))
         low = np.minimum(low, [packet[axis].min() for axis in ("t", "x", "y")])
         high = np.maximum(high, [packet[axis].max() for axis in ("t", "x", "y")])
-    notes.extend(notes_on(stream.name, counters, SourceCounters()))
+    notes.extend(order_warnings(stream.name, counters, SourceCounters()))
     for axis, mirrored in enumerate(stream.mirrored):
         if n and mirrored and stream.resolution is not None:  # back to the file's own orientation
             last = stream.resolution[axis] - 1

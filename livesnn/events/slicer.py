@@ -25,99 +25,14 @@ from livesnn.events.packet import (
     as_events,
 )
 
-NEVER = int(np.iinfo(np.int64).max)
-READ_ALL, SLICE_ENDED, TIME_JUMPED = 0, 1, 2
-
-
-def fill(
-    events: Events,
-    position: int,
-    columns: npt.NDArray[np.int32],
-    rows: npt.NDArray[np.int32],
-    counts: npt.NDArray[np.uint16],
-    newest_us: int,
-    end_us: int,
-    longest_gap_us: int,
-    n_events: int,
-    stop_at: int,
-) -> tuple[int, int, int, int]:
-    """Add events to ``counts`` (flat [C*H*W], changed in place) until the slice ends or time jumps.
-
-    Return the index of the first event not read, why it wasn't, and the new ``newest_us`` and ``n_events``.
-    """
-    channel_size = counts.size // 2
-    for index in range(position, events.size):
-        event = events[index]
-        elapsed_us = event.t - newest_us
-        if elapsed_us > longest_gap_us or elapsed_us < -DISORDER_US:
-            return index, TIME_JUMPED, newest_us, n_events
-        newest_us += max(elapsed_us, 0)
-        if newest_us >= end_us and end_us != NEVER:
-            return index, SLICE_ENDED, newest_us, n_events
-        if event.x >= columns.size or event.y >= rows.size:
-            continue
-        column, row = columns[event.x], rows[event.y]
-        if column < 0 or row < 0:
-            continue
-        cell = row + column + (channel_size if event.p else 0)
-        if counts[cell] != 0xFFFF:
-            counts[cell] += 1
-        n_events += 1
-        if n_events == stop_at:
-            return index + 1, SLICE_ENDED, newest_us, n_events
-    return events.size, READ_ALL, newest_us, n_events
-
-
-@cache
-def kernel() -> Callable[..., tuple[int, int, int, int]]:
-    """Compile `fill` on first use, for any packet, strided or read-only too; it releases the GIL."""
-    import numba
-
-    packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "A", readonly=True)
-    table = numba.types.Array(numba.int32, 1, "C", readonly=True)
-    whole = numba.int64
-    signature = numba.types.UniTuple(whole, 4)(
-        packet, whole, table, table, numba.uint16[::1], whole, whole, whole, whole, whole
-    )
-    return numba.njit(signature, nogil=True, cache=True)(fill)
-
+GAP_FIXED_COUNT_US = 1_000_000
+"""Fixed count: silence longer than this ends the stream. (Fixed Δt: longer than a window.)"""
 
 SEEN_FLICKER = 0.05
 """Counts of it a pixel and frame, mean of many frames, that are worth a word: less is a frame now and then."""
 
-Count = TypeVar("Count", np.uint8, np.uint16, np.float64)
-
-
-def without_flicker(counts: npt.NDArray[Count]) -> tuple[npt.NDArray[Count], npt.NDArray[Count]]:
-    """Return frames with each channel's lower median subtracted, and these medians; no count falls below 0.
-
-    Lamps on mains flicker a hundred times a second or more, and in their light each pixel counts about as many events
-    in each frame, up to dozens: more than a network's greatest count, so that what moves can't be told from what
-    doesn't. In steady light most pixels have none, and nothing is taken. Neither is a light that reaches less than
-    half of the picture. Other things that make most pixels count are taken as well: strong noise, a camera that moves
-    over texture.
-
-    Parameters
-    ----------
-    counts
-        [..., H, W], not empty, whole numbers from 0; not changed, and returned itself where there is nothing to take.
-
-    Returns
-    -------
-    The frames, and what was taken from each channel, [...].
-    """
-    planes = counts.reshape(-1, counts.shape[-2] * counts.shape[-1])
-    taken = np.zeros(len(planes), counts.dtype)
-    lit = np.flatnonzero(2 * np.count_nonzero(planes, axis=1) > planes.shape[1])
-    if lit.size:
-        middle = (planes.shape[1] - 1) // 2
-        taken[lit] = np.partition(planes[lit], middle, axis=1)[:, middle]
-        counts = (planes - np.minimum(planes, taken[:, None])).reshape(counts.shape)
-    return counts, taken.reshape(counts.shape[:-2])
-
-
-GAP_FIXED_COUNT_US = 1_000_000
-"""Fixed count: silence longer than this ends the stream. (Fixed Δt: longer than a window.)"""
+NEVER = int(np.iinfo(np.int64).max)
+READ_ALL, SLICE_ENDED, TIME_JUMPED = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -136,8 +51,8 @@ class Frame:
     arrived_s
         `time.perf_counter()` when the packet that ended the slice arrived; 0 when unknown.
     start
-        True when the frame doesn't follow on from the one before (first frame, time jump): whoever carries a
-        state resets it.
+        True when the frame doesn't follow on from the one before (first frame, time jump). The
+        state of a network is reset then.
     light_flicker
         What was taken from each pixel's counts as a flickering light's, OFF and ON together (`without_flicker`); 0
         where the model's input keeps it.
@@ -153,12 +68,16 @@ class Frame:
     light_flicker: int = 0
     epoch: int = 0
 
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.data.shape))
+        return f"Frame(t={self.t} µs, {shape}, {self.n_events:,} events{', start' * self.start})"
+
 
 class Slicer:
     """Cuts a stream of packets into frames, causally; how the packets were split changes nothing.
 
     Fixed Δt: slices are [t0 + k·Δt, t0 + (k+1)·Δt), t0 the time of the first event (inside the crop or not).
-    A slice ends with the first event at or after its end, or when `push` is told that the time has passed.
+    A slice ends with the first event at or after its end, or when a packet says that the time has passed.
     Silence of at most a window (``input.window``·Δt) becomes empty frames. Fixed count: a slice ends with its
     n-th event inside the crop, whose time is the frame's; events outside the crop are not counted.
 
@@ -177,7 +96,7 @@ class Slicer:
         rescaled to the model's input in integers, ``(x - left) * width // crop_width`` and likewise for y.
         Events outside it, or outside the sensor, only move the time on. Raises SourceError where it can't be.
         Fixed Δt: counts are scaled by area, as many pixels as ``input.cell_pixels`` a cell, and rounded
-        (why: models/README.md, "Other sensors").
+        (why: docs/models.md#other-sensors).
     input
         Width, height and window of the model, and whether a light's flicker is taken away, from what was scaled
         and before it saturates; raises ModelError when its channels aren't OFF and ON, or with
@@ -254,7 +173,7 @@ class Slicer:
             self._newest_us = first_us
             if self._delta_t_us is not None:
                 self._end_us = self._newest_us + self._delta_t_us
-        position, why, self._newest_us, self._n_events = kernel()(
+        position, why, self._newest_us, self._n_events = _kernel()(
             events, position, self._columns, self._rows, self._counts,
             self._newest_us, self._end_us, self._longest_gap_us, self._n_events, self._count,
         )  # fmt: skip
@@ -351,3 +270,87 @@ def _scale_axis(sensor_size: int, crop_size: int, size: int) -> npt.NDArray[np.i
     offset = np.arange(sensor_size) - (sensor_size - crop_size) // 2
     inside = (offset >= 0) & (offset < crop_size)
     return np.where(inside, offset * size // crop_size, -1).astype(np.int32)
+
+
+def _fill(
+    events: Events,
+    position: int,
+    columns: npt.NDArray[np.int32],
+    rows: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.uint16],
+    newest_us: int,
+    end_us: int,
+    longest_gap_us: int,
+    n_events: int,
+    stop_at: int,
+) -> tuple[int, int, int, int]:
+    """Add events to ``counts`` (flat [C*H*W], changed in place) until the slice ends or time jumps.
+
+    Return the index of the first event not read, why it wasn't, and the new ``newest_us`` and ``n_events``.
+    """
+    channel_size = counts.size // 2
+    for index in range(position, events.size):
+        event = events[index]
+        elapsed_us = event.t - newest_us
+        if elapsed_us > longest_gap_us or elapsed_us < -DISORDER_US:
+            return index, TIME_JUMPED, newest_us, n_events
+        newest_us += max(elapsed_us, 0)
+        if newest_us >= end_us and end_us != NEVER:
+            return index, SLICE_ENDED, newest_us, n_events
+        if event.x >= columns.size or event.y >= rows.size:
+            continue
+        column, row = columns[event.x], rows[event.y]
+        if column < 0 or row < 0:
+            continue
+        cell = row + column + (channel_size if event.p else 0)
+        if counts[cell] != 0xFFFF:
+            counts[cell] += 1
+        n_events += 1
+        if n_events == stop_at:
+            return index + 1, SLICE_ENDED, newest_us, n_events
+    return events.size, READ_ALL, newest_us, n_events
+
+
+@cache
+def _kernel() -> Callable[..., tuple[int, int, int, int]]:
+    """Compile `_fill` on first use, for any packet, strided or read-only too; it releases the GIL."""
+    import numba
+
+    packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "A", readonly=True)
+    table = numba.types.Array(numba.int32, 1, "C", readonly=True)
+    whole = numba.int64
+    signature = numba.types.UniTuple(whole, 4)(
+        packet, whole, table, table, numba.uint16[::1], whole, whole, whole, whole, whole
+    )
+    return numba.njit(signature, nogil=True, cache=True)(_fill)
+
+
+Count = TypeVar("Count", np.uint8, np.uint16, np.float64)
+
+
+def without_flicker(counts: npt.NDArray[Count]) -> tuple[npt.NDArray[Count], npt.NDArray[Count]]:
+    """Return frames with each channel's lower median subtracted, and these medians; no count falls below 0.
+
+    Lamps on mains flicker a hundred times a second or more, and in their light each pixel counts about as many events
+    in each frame, up to dozens: more than a network's greatest count, so that what moves can't be told from what
+    doesn't. In steady light most pixels have none, and nothing is taken. Neither is a light that reaches less than
+    half of the picture. Other things that make most pixels count are taken as well: strong noise, a camera that moves
+    over texture.
+
+    Parameters
+    ----------
+    counts
+        [..., H, W], not empty, whole numbers from 0; not changed, and returned itself where there is nothing to take.
+
+    Returns
+    -------
+    The frames, and what was taken from each channel, [...].
+    """
+    planes = counts.reshape(-1, counts.shape[-2] * counts.shape[-1])
+    taken = np.zeros(len(planes), counts.dtype)
+    lit = np.flatnonzero(2 * np.count_nonzero(planes, axis=1) > planes.shape[1])
+    if lit.size:
+        middle = (planes.shape[1] - 1) // 2
+        taken[lit] = np.partition(planes[lit], middle, axis=1)[:, middle]
+        counts = (planes - np.minimum(planes, taken[:, None])).reshape(counts.shape)
+    return counts, taken.reshape(counts.shape[:-2])

@@ -98,6 +98,10 @@ class Result:
     membrane: npt.NDArray[np.float32]
     carried: int
 
+    def __repr__(self) -> str:
+        decision = self.decision or "no decision"
+        return f"Result(t={self.t} µs, {decision}, confidence {self.confidence:.2f}, window {self.window})"
+
     @property
     def window_seen(self) -> bool:
         """Whether a whole window has gone by since the start or the last (unplanned) reset."""
@@ -220,8 +224,8 @@ def run(
 ) -> Iterator[Result]:
     """Yield what a network says after each frame of a source.
 
-    A recording is read as fast as possible. A live source waits for nobody: what the network can't take in time is
-    dropped. The source is closed at the end, also one that was given open.
+    A recording is read as fast as possible. Of a live source, what the network can't take in time is dropped. The
+    source is closed at the end, also one that was given open.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ class Row:
     """One line of `livesnn run`: see `Result`; rates by label.
 
     ``reset``: the state was, since the line before. ``dropped``: events that were, since then. ``network_ms``,
-    ``total_ms``: see `Latency`; None of a recording, which waits for nobody: its rows are the same each time.
+    ``total_ms``: see `Latency`; None for a recording, so that its rows are the same each time.
     """
 
     t: int
@@ -105,8 +105,8 @@ def decide_all(
 ) -> Iterator[Row | Summary]:
     """Yield a row a window (or a frame, once the first window is full), then the summary.
 
-    A recording is read as fast as it can be. A live source waits for nobody: what the network can't take in time
-    is dropped and counted. Ctrl-C ends it as ``seconds`` does; pressed again, at once.
+    A recording is read as fast as possible. Of a live source, what the network can't take in time is dropped and
+    counted. Ctrl-C ends it as ``seconds`` does; pressed again, at once.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def decide_all(
     listen
         Called once the source is open; returns what sees each upright packet (`open_pipeline`'s ``record``), or None.
     notify
-        Told when a live source is lost and when it is back, and what takes long.
+        Gets a line when a live source is lost, when it is back, and when something takes long.
     reading
         Around the opening of a recording; told how much of it has been read where all of it must be.
 
@@ -255,7 +255,7 @@ class _Totals:
             yield f"{dropped:,} events were dropped: they came faster than they could be decided on"
         if other_streams:
             others = ", ".join(other_streams)
-            yield f"decided on one event stream alone, and not on {others}: FILE?stream=NAME takes another"
+            yield f"only one event stream was read, and not {others}: FILE?stream=NAME reads another"
         if (flicker := self._flicker / max(self._frames, 1)) >= SEEN_FLICKER:
             yield (
                 f"most pixels have events, of a light that flickers or of noise: {flicker:.1f} a pixel of the "

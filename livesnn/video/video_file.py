@@ -1,7 +1,4 @@
-"""A video file as OpenCV reads it: what container it is, and its frames one after another.
-
-Not here: which of them are wanted (video.py).
-"""
+"""Video files: open one, read its frames, sample them for a model, and describe it."""
 
 from __future__ import annotations
 
@@ -41,9 +38,9 @@ _FIRST = 3  # frames that tell how late by their own time all are: those of UCF-
 
 
 class Reading:
-    """One reading of a video, from its first frame or another on: OpenCV, by FFmpeg alone and in one thread.
+    """One reading of a video, from any frame on: OpenCV, only by FFmpeg and in one thread.
 
-    By FFmpeg alone: others take "%" in a name for a row of pictures. In one thread: with more, what is decoded
+    Only by FFmpeg: others take "%" in a name for a row of pictures. In one thread: with more, what is decoded
     before damage depends on how many; and it is as fast (1080p: 1.4 ms MPEG-4, 4.2 ms VP9 a frame).
     """
 
@@ -86,7 +83,7 @@ class Reading:
         return own_ms if 0 < own_ms < _LATEST_MS else 0.0
 
     def retrieve(self) -> Picture | None:
-        """Return the frame just grabbed, BGR [H, W, 3], upright; None when it can't be had."""
+        """Return the frame just grabbed, BGR [H, W, 3], upright; None when it can't be decoded."""
         try:
             done, image = self._capture.retrieve()
         except cv2.error:  # such as too little memory
@@ -236,7 +233,7 @@ class Video:
     def count_frames(self, progress: Progress = untold) -> int:
         """Read the whole video and return how many frames it has.
 
-        ``progress`` is told again and again that there is no telling how much is done: 0.
+        ``progress`` gets 0 again and again: how much is done can't be known.
         """
         count = 0
         for _ in self._whole_frames(lambda frame: False):
@@ -408,7 +405,7 @@ class RecordedVideo(FrameSource):
     end_us
         Frames at or after this time aren't yielded; None: to the end.
     progress
-        Told while all of it is read for its duration, see `Video.count_frames`.
+        Reports while all of it is read for its duration, see `Video.count_frames`.
     """
 
     live = False

@@ -1,4 +1,4 @@
-"""An ordinary webcam by OpenCV, whose pictures become events. Not here: how (emulate.py), coming back (live.py)."""
+"""An ordinary webcam, by OpenCV, as an event camera: emulate.py makes events of its pictures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Capture(Protocol):
         ...
 
     def release(self) -> None:
-        """Let go of the camera."""
+        """Close the camera."""
         ...
 
 
@@ -160,7 +160,7 @@ class WebcamConnection:
         return events, self._now_us
 
     def close(self) -> None:
-        """Let go of the webcam; safe to call twice."""
+        """Close the webcam. Safe to call twice."""
         if self._capture is not None:
             self._capture.release()
         self._capture = None
@@ -172,7 +172,7 @@ def _kind(picture: npt.NDArray[np.generic]) -> str:
 
 def _capture(number: int) -> Capture:
     silence()
-    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")  # s; a webcam that hangs is let go sooner
+    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")  # s; a webcam that hangs is closed sooner
     return cast(Capture, cv2.VideoCapture(number))  # its `read` takes more, and its stub says less
 
 

@@ -1,4 +1,4 @@
-"""Event cameras of any vendor: looking for them, opening one. Not here: drivers (inivation.py, prophesee.py)."""
+"""Event cameras of any vendor: find them, open one, and keep its events in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from livesnn.events.cameras.driver import Cameras, Device, Driver
 from livesnn.events.cameras.inivation import InivationCameras
 from livesnn.events.cameras.prophesee import PropheseeCameras
 from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingSource, SourceLost, ignore
-from livesnn.events.formats.tidy import tidy
+from livesnn.events.formats.ordering import put_in_order
 from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 
 DELIVERED_US = 100_000
@@ -151,10 +151,10 @@ class CameraConnection:
                 self._quiet.go_on(timeout_s)
                 return NO_EVENTS, self._quiet.now_us
             time.sleep(_POLL_S)
-        return self._put_right(packet), self._quiet.now_us
+        return self._ordered(packet), self._quiet.now_us
 
     def close(self) -> None:
-        """Let go of the camera; safe to call twice."""
+        """Close the camera. Safe to call twice."""
         if self._driver is not None:
             self._driver.close()
         self._driver = None
@@ -164,10 +164,10 @@ class CameraConnection:
             raise SourceLost(f"{self._name} is closed: open it again")
         return self._driver.poll()
 
-    def _put_right(self, packet: Events) -> Events:
-        packet = tidy(packet, self._resolution, self._newest_us, self._counters)
+    def _ordered(self, packet: Events) -> Events:
+        packet = put_in_order(packet, self._resolution, self._newest_us, self._counters)
         if packet.size:
             self._newest_us = int(packet["t"][-1])
-            self._quiet.hear(self._newest_us)
+            self._quiet.note_packet(self._newest_us)
             self._counters.events += packet.size
         return packet

@@ -1,4 +1,4 @@
-"""A stream of dv-processing's NetworkWriter over TCP. Not here: coming back (live.py), serving (served.py).
+"""Reading the stream of a dv-processing NetworkWriter over TCP. Serving one is in server.py.
 
 The stream is that of an .aedat4 file without its first line and its table: the header, size-prefixed, then
 packets. Read by a socket of our own: dv-processing 2.0.4's NetworkReader waits for ever, and holds the GIL, on a
@@ -21,10 +21,17 @@ from livesnn.events.cameras.reconnecting import (
     SourceLost,
 )
 from livesnn.events.cameras.server import Address, Incoming, open_socket, reason_of
-from livesnn.events.formats.aedat4 import decode_events
-from livesnn.events.formats.aedat4_layout import MAX_HEADER_BYTES, PACKET_HEADER, Header, parse_header
-from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, PackedError, Unpacker
-from livesnn.events.formats.flat import FlatError
+from livesnn.events.formats.aedat4_layout import (
+    MAX_HEADER_BYTES,
+    MAX_PACKET_BYTES,
+    PACKET_HEADER,
+    Compression,
+    DamageError,
+    Decompressor,
+    Header,
+    parse_header,
+)
+from livesnn.events.formats.aedat4_reader import decode_events
 from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 
 CONNECT_S = 5.0
@@ -42,7 +49,7 @@ def open_stream(uri: str, *, notify: Notify) -> EventSource:
     Raises
     ------
     SourceError
-        When the address can't be one, nobody answers there, or what answers isn't a stream of events.
+        When the address isn't valid, no server answers there, or it doesn't send a stream of events.
     """
     address = parse_address(uri)
     return ReconnectingSource(lambda: connect(address), notify=notify)
@@ -90,7 +97,7 @@ def connect(address: Address, *, connect_s: float = CONNECT_S, stall_s: float = 
     Raises
     ------
     SourceError
-        When nobody answers at the address, or what answers isn't a stream of events.
+        When no server answers at the address, or it doesn't send a stream of events.
     """
     incoming = Incoming(open_socket(address, connect_s))
     try:
@@ -125,7 +132,7 @@ def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Head
         raise _refused(address, "it doesn't start with a header")
     try:
         return parse_header(content)
-    except FlatError as error:
+    except DamageError as error:
         raise _refused(address, str(error)) from error
 
 
@@ -171,7 +178,7 @@ class StreamConnection:
         self._incoming = incoming
         self._streams = streams
         self._stall_s = stall_s
-        self._unpacker = Unpacker(streams.compression)
+        self._decompressor = Decompressor(streams.compression)
         self._counters = SourceCounters()
         self._newest_us: int | None = None
         self._begun: tuple[int, int] | None = None
@@ -179,7 +186,7 @@ class StreamConnection:
 
     @property
     def counters(self) -> SourceCounters:
-        """Events let through and put right, since the connection was opened; nothing is dropped here."""
+        """Events yielded and repaired since the connection was opened; nothing is dropped here."""
         return replace(self._counters)
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
@@ -234,13 +241,13 @@ class StreamConnection:
 
     def _decode(self, packed: memoryview) -> Events:
         try:
-            content = self._unpacker.unpack(packed)
+            content = self._decompressor.decompress(packed)
             packet, _ = decode_events(content, self.resolution, self._newest_us, self._counters)
-        except (PackedError, FlatError) as error:
+        except DamageError as error:
             self._lose(f"a damaged packet came ({error}): {_RESTART}", error)
         if packet.size:
             self._newest_us = int(packet["t"][-1])
-            self._quiet.hear(self._newest_us)
+            self._quiet.note_packet(self._newest_us)
             self._counters.events += packet.size
         return packet
 

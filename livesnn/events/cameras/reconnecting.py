@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import NamedTuple, Protocol
 
 from livesnn.errors import SourceError
-from livesnn.events.formats.tidy import notes_on
+from livesnn.events.formats.ordering import order_warnings
 from livesnn.events.packet import NO_EVENTS, Closing, Events, Packet, Resolution, SourceCounters
 from livesnn.threads import Latest, Worker
 
@@ -19,7 +19,7 @@ Notify = Callable[[str], None]
 
 
 def ignore(line: str) -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
 class SourceLost(SourceError):  # noqa: N818 (it may come back)
@@ -46,19 +46,19 @@ class QuietTime:
         self._late_us = late_us
         self._clock = clock
         self._newest_us: int | None = None
-        self._heard_at_s = 0.0
+        self._noted_s = 0.0
         self.now_us: int | None = None
         """Up to which, the scene being quiet, there are no more events; None before, and while they come."""
 
-    def hear(self, newest_us: int) -> None:
-        """Take note of a packet, by its last event's time."""
-        self._newest_us, self._heard_at_s, self.now_us = newest_us, self._clock(), None
+    def note_packet(self, newest_us: int) -> None:
+        """Note that a packet has come, by its last event's time."""
+        self._newest_us, self._noted_s, self.now_us = newest_us, self._clock(), None
 
     def go_on(self, waited_s: float) -> None:
-        """Go on, a little at a time: whoever was busy elsewhere for longer must not see a jump in time."""
+        """Advance a little at a time: a reader that was busy elsewhere for longer must not see a jump in time."""
         if self._newest_us is not None:
             passed_us = self._newest_us if self.now_us is None else self.now_us
-            quiet_us = round((self._clock() - self._heard_at_s) * 1e6) - self._late_us
+            quiet_us = round((self._clock() - self._noted_s) * 1e6) - self._late_us
             self.now_us = min(self._newest_us + max(quiet_us, 0), passed_us + round(2e6 * waited_s))
 
 
@@ -94,13 +94,13 @@ class Connection(Protocol):
 
 _READ_S = 0.02  # of a read: how late `close` can be
 _PAUSE_S = 0.05  # between two empty packets while lost
-_LET_GO_S = 0.5  # for a read or a connect in another thread, before `close` leaves the device to it
+_RELEASE_S = 0.5  # for a read or a connect in another thread, before `close` leaves the device to it
 
 
 class _Held(NamedTuple):
     """What is counted: one value, so that a reader in another thread can't see half a change."""
 
-    before: SourceCounters  # of the connections let go
+    before: SourceCounters  # of earlier connections
     connection: Connection | None
 
 
@@ -151,6 +151,9 @@ class ReconnectingSource(Closing):
         self.name, self.serial = opened.name, serial
         self._held = _Held(SourceCounters(), opened)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.resolution.width}×{self.resolution.height})"
+
     @property
     def counters(self) -> SourceCounters:
         """Over all connections."""
@@ -159,8 +162,8 @@ class ReconnectingSource(Closing):
 
     @property
     def warnings(self) -> list[str]:
-        """What was put right or left out of what came; one line each."""
-        return notes_on(self.name, self.counters, SourceCounters())
+        """What was repaired or left out so far, one line each."""
+        return order_warnings(self.name, self.counters, SourceCounters())
 
     def __iter__(self) -> Iterator[Packet]:
         """Yield packets, empty ones at least every 50 ms while nothing comes, until `close`.
@@ -180,16 +183,16 @@ class ReconnectingSource(Closing):
                 else:
                     yield self._read(connection)
         finally:
-            if self._stop.is_set():  # whoever iterates may have stopped in the middle, too
-                self._let_go()
+            if self._stop.is_set():  # the reader may have stopped in the middle, too
+                self._release()
 
     def close(self) -> None:
-        """End the iteration and let go of the device, from any thread; safe to call twice."""
+        """End the iteration and release the device, from any thread. Safe to call twice."""
         self._stop.set()
         self._give_up()
-        if self._lock.acquire(timeout=_LET_GO_S):  # otherwise a driver hangs, and the iteration lets go
+        if self._lock.acquire(timeout=_RELEASE_S):  # otherwise a driver hangs, and the iteration releases it
             self._lock.release()
-            self._let_go()
+            self._release()
 
     def _read(self, connection: Connection) -> Packet:
         """Return the next packet; an empty one when none has come in the time, and when the source is lost."""
@@ -199,7 +202,7 @@ class ReconnectingSource(Closing):
                 if not self._stop.is_set():
                     events, now_us = connection.read(_READ_S)
         except SourceLost as error:
-            self._let_go()
+            self._release()
             self._epoch += 1
             self._why = str(error)
             self.lost = f"{error}; waiting for it, and going on when it is back"
@@ -232,7 +235,7 @@ class ReconnectingSource(Closing):
             self._found.put(self._connect())
         except SourceError as error:
             self._found.put(error)
-        if stop.is_set():  # and nobody waits any more
+        if stop.is_set():  # nobody waits for it any more
             self._discard()
 
     def _adopt(self, found: Connection | SourceError) -> None:
@@ -257,8 +260,8 @@ class ReconnectingSource(Closing):
         self.name = found.name
         self._notify(f"{self.name} is back: going on")
 
-    def _give_up(self, timeout_s: float = _LET_GO_S) -> None:
-        """End an attempt to connect, and let go of what it has found, or will find."""
+    def _give_up(self, timeout_s: float = _RELEASE_S) -> None:
+        """End an attempt to connect, and close what it has found or will find."""
         if self._attempt is not None:
             self._attempt.close(timeout_s)
         self._discard()
@@ -268,7 +271,7 @@ class ReconnectingSource(Closing):
         if found is not None and not isinstance(found, SourceError):
             found.close()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         with self._lock:
             before, connection = self._held
             if connection is not None:

@@ -13,9 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, build_events, build_header
+from livesnn.events.formats.aedat4_layout import (
+    MAGIC,
+    PACKET_HEADER,
+    Compression,
+    build_events,
+    build_header,
+    compress,
+)
 from livesnn.events.formats.aedat4_writer import storable
-from livesnn.events.formats.compression import Compression, pack
 from livesnn.events.packet import Closing, Packet, Resolution
 from livesnn.threads import WAKE_S, BoundedQueue, Worker
 
@@ -57,7 +63,7 @@ def keep_alive(connected: socket.socket) -> None:
 
 
 class Incoming:
-    """What comes over a socket, owned from now on, taken in pieces of a wanted size, each in memory of its own.
+    """Reads a socket, which it owns from now on, in pieces of a given size, each in memory of its own.
 
     Attributes
     ----------
@@ -113,8 +119,8 @@ def reason_of(error: Exception) -> str:
 
 MOST_LISTENERS = 32
 STUCK_S = 10.0
-"""A listener that takes nothing for so long, while something waits for it, is let go: it keeps another one out."""
-LAST_WORDS_S = 0.5
+"""A listener that takes nothing for so long, while something waits for it, is disconnected: it takes up a place."""
+FLUSH_S = 0.5
 """What waits for a listener when the server closes has so long to be sent."""
 
 _BREATH_S = 0.01
@@ -126,8 +132,8 @@ _LAST_PORT = 65_535
 class TcpServer(Closing):
     """Sends each message to every program that is connected, in a thread of its own.
 
-    A listener that reads too slowly loses its oldest messages, whole ones, or is let go. What listeners send isn't
-    read.
+    A listener that reads too slowly loses its oldest messages, whole ones, or is disconnected. What listeners send
+    isn't read.
 
     Parameters
     ----------
@@ -138,7 +144,7 @@ class TcpServer(Closing):
     most_bytes
         Of messages that may wait for one listener; one is always let in, however large.
     missed
-        What a listener gets where so many messages, given, are missing; None: it is let go instead.
+        What a listener gets where so many messages, given, are missing; None: it is disconnected instead.
     buffer_bytes
         What the system may hold for one listener beside those; None: as it likes, which may be megabytes.
     quiet, quiet_s
@@ -190,32 +196,32 @@ class TcpServer(Closing):
         Raises
         ------
         SourceError
-            The thread has failed: nobody gets anything any more.
+            The thread has failed, and sends nothing more.
         """
         if (error := self._worker.error) is not None:
             raise SourceError(f"{self.address}: sends no more ({error}): start again") from error
         with self._lock:
             for listener in self._listeners.values():
                 listener.put(message, drops=self._missed is not None)
-        self._look()
+        self._notify()
 
     def hang_up(self) -> None:
-        """Let go of everyone who is connected, once what waits for them has been sent: who comes back is new."""
+        """Disconnect everyone, once what waits for them has been sent."""
         with self._lock:
             for listener in self._listeners.values():
                 listener.leaving = True
-        self._look()
+        self._notify()
 
     def close(self) -> None:
         """Send what waits, for half a second at most, and listen no more; safe to call twice."""
         self.hang_up()
         self._worker.stop.set()
-        self._look()
+        self._notify()
         self._worker.close()
         for each in (self._listening, self._wake, self._woken):
             each.close()
 
-    def _look(self) -> None:
+    def _notify(self) -> None:
         """Wake the thread."""
         with contextlib.suppress(OSError):  # it is full, and so it will wake; or closed
             self._wake.send(b"\0")
@@ -229,7 +235,7 @@ class TcpServer(Closing):
                 while not stop.is_set():
                     self._turn(ready)
                 ready.unregister(self._listening)
-                deadline_s = time.monotonic() + LAST_WORDS_S
+                deadline_s = time.monotonic() + FLUSH_S
                 while self._listeners and time.monotonic() < deadline_s:
                     self._turn(ready)
             finally:
@@ -362,7 +368,7 @@ class _Listener:
 
 
 def _has_hung_up(connected: socket.socket) -> bool:
-    """Return whether the other side of a socket that doesn't block says no more."""
+    """Return whether the other side has closed a non-blocking socket."""
     try:
         return not connected.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
@@ -371,15 +377,15 @@ def _has_hung_up(connected: socket.socket) -> bool:
         return True
 
 
-def _watch(connected: socket.socket, wanted: int, ready: selectors.BaseSelector) -> None:
-    """Watch a socket for what is wanted, whatever it has been watched for until now; 0: for nothing."""
+def _watch(connected: socket.socket, events: int, ready: selectors.BaseSelector) -> None:
+    """Watch a socket for these events from now on; 0: for none."""
     known = ready.get_map().get(connected)
-    if known is None and wanted:
-        ready.register(connected, wanted)
-    elif known is not None and not wanted:
+    if known is None and events:
+        ready.register(connected, events)
+    elif known is not None and not events:
         ready.unregister(connected)
-    elif known is not None and known.events != wanted:
-        ready.modify(connected, wanted)
+    elif known is not None and known.events != events:
+        ready.modify(connected, events)
 
 
 def _listen(address: Address) -> socket.socket:
@@ -440,7 +446,7 @@ class EventServer(Closing):
                 self._server.hang_up()
             self._epoch = packet.epoch
         if packet.events.size and self._server.listeners:
-            packed = pack(build_events(packet.events), Compression.LZ4)
+            packed = compress(build_events(packet.events), Compression.LZ4)
             self._server.send(PACKET_HEADER.pack(0, len(packed)) + packed)
 
     def close(self) -> None:
