@@ -1,4 +1,4 @@
-"""What `livesnn doctor` looks at, a function each, which may crash or hang. Not here: surviving that (machine.py)."""
+"""What `livesnn doctor` looks at, a function for each; any of them may crash or hang (machine.py survives that)."""
 
 from __future__ import annotations
 
@@ -6,23 +6,61 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatch
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from livesnn.cli.findings import Check, Findings, State, failed
-from livesnn.cli.usb import usb
 from livesnn.errors import LivesnnError, SourceError
-from livesnn.paths import cache_dir, models_dir, own_models_dir, recordings_dir
+from livesnn.paths import cache_dir, models_dir, own_models_dir, recordings_dir, udev_dir
 
 if TYPE_CHECKING:
     from livesnn.card import ModelCard
+
+State = Literal["ok", "warning", "problem"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: ``what`` is so, and what to ``do`` about it, if anything."""
+
+    name: str
+    state: State
+    what: str
+    do: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What has been found: model → file → sha256, and name → version, beside the checks."""
+
+    checks: tuple[Check, ...] = ()
+    models: dict[str, dict[str, str]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def __add__(self, other: Findings) -> Findings:
+        return Findings(
+            self.checks + other.checks, self.models | other.models, self.versions | other.versions
+        )
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is a problem."""
+        return all(check.state != "problem" for check in self.checks)
+
+
+def failed(name: str, state: State, error: LivesnnError) -> Check:
+    """Return a check of an error, whose message ends with what to do."""
+    what, _, do = str(error).rpartition(": ")
+    return Check(name, state, what, do)
+
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _SELF_TEST_S = 2.0  # of the recording: 68 frames
@@ -275,6 +313,103 @@ def training() -> Findings:
     return Findings((check,), versions={"torch": version})
 
 
+CAMERAS = {
+    "iniVation": ("152a", tuple(f"84{second}{last:x}" for second in "01" for last in range(16))),
+    "Prophesee": ("04b4", ("00f4", "00f5")),
+    "CenturyArks": ("31f7", ("0003", "0004")),
+    "IDS": ("1409", ("8e00",)),
+}
+"""Vendor and products by USB. Some vendors' numbers are others' too: sound cards, programmable chips."""
+
+RULE_FOLDERS = tuple(
+    Path(root, "udev/rules.d") for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
+)
+_USB, _USB_NODES = Path("/sys/bus/usb/devices"), Path("/dev/bus/usb")
+_JOIN = "without a seat, as over ssh, be in the group of the rule: sudo usermod -aG plugdev $USER, and log in again"
+_RELOAD = "sudo udevadm control --reload && sudo udevadm trigger"
+
+
+def usb() -> Findings:
+    """On Linux, look for the rule that lets you use a camera, and for cameras that can't be opened."""
+    if not sys.platform.startswith("linux"):
+        return Findings()
+    if not _USB.is_dir():
+        return Findings((Check("udev rules", "ok", "no USB here, so that no camera needs a udev rule"),))
+    rules = udev_rules(RULE_FOLDERS)
+    return Findings((_told(rules), *usb_permissions(_USB, _USB_NODES, rules)))
+
+
+def udev_rules(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return the first file of the folders with a rule for the cameras of each maker that there is one for."""
+    found: dict[str, Path] = {}
+    for file in (file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.rules"))):
+        for line in _text(file).splitlines():
+            for maker in CAMERAS:
+                if maker not in found and _is_for(line, maker):
+                    found[maker] = file
+    return found
+
+
+def _is_for(rule: str, maker: str) -> bool:
+    """Return whether a line of rules, in small letters, names one of a maker's cameras."""
+    if rule.lstrip().startswith("#"):
+        return False
+    vendors, products = (
+        [text for each in re.findall(rf'{key}\}}\s*==\s*"([^"]*)"', rule) for text in each.split("|")]
+        for key in ("idvendor", "idproduct")
+    )
+    vendor, cameras = CAMERAS[maker]
+    return vendor in vendors and any(fnmatch(camera, each) for each in products or "*" for camera in cameras)
+
+
+def _told(rules: dict[str, Path]) -> Check:
+    if not rules:
+        what = "no udev rule lets you use an event camera without being root"
+        return Check("udev rules", "warning", what, install_rules())
+    there = ", ".join(f"{maker}'s ({file})" for maker, file in rules.items())
+    missing = [f"{maker}'s" for maker in CAMERAS if maker not in rules]
+    none = f"; there is none for {', '.join(missing)}: if yours is one, {install_rules()}" if missing else ""
+    return Check("udev rules", "ok", f"a rule is there for cameras of {there}{none}")
+
+
+def install_rules() -> str:
+    """Return the command that installs our rules."""
+    rules = udev_dir() / "65-event-cameras.rules"
+    return f"sudo cp '{rules}' /etc/udev/rules.d/ && {_RELOAD}"
+
+
+def usb_permissions(devices: Path, nodes: Path, rules: Collection[str]) -> list[Check]:
+    """Return a check for each event camera among the USB devices: whether it may be opened, and else how.
+
+    ``rules``: the makers that there is a rule for.
+    """
+    checks = []
+    for device in sorted(devices.iterdir()):
+        vendor, product, bus, number = (
+            _text(device / name) for name in ("idVendor", "idProduct", "busnum", "devnum")
+        )
+        makers = [
+            name for name, (theirs, cameras) in CAMERAS.items() if vendor == theirs and product in cameras
+        ]
+        if not makers or not (bus.isdigit() and number.isdigit()):
+            continue
+        node = nodes / f"{int(bus):03}" / f"{int(number):03}"
+        what = f"the {makers[0]} camera {vendor}:{product} at {node}"
+        if not os.access(node, os.R_OK | os.W_OK):
+            do = f"{_JOIN if makers[0] in rules else install_rules()}; then plug it in again"
+            checks.append(Check("usb permission", "problem", f"{what} may not be opened by you", do))
+        else:
+            checks.append(Check("usb permission", "ok", f"{what} may be opened by you"))
+    return checks
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace").strip().lower()
+    except OSError:  # not a device, just unplugged, or not for everybody
+        return ""
+
+
 PROBES: dict[str, Callable[[], Findings]] = {
     "numpy": partial(library, "numpy", "numpy"),
     "numba": compiler,
@@ -290,4 +425,4 @@ PROBES: dict[str, Callable[[], Findings]] = {
     "spike engine": spike_engine,
     "self-test": self_test,
 }
-"""In the order in which they are told."""
+"""In the order in which doctor prints them."""

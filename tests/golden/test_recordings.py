@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from livesnn.cli.words import describe_recording
+from livesnn.cli.recordings import describe_recording
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.recording import Recording, describe, open_recording
 from livesnn.sources import open_source

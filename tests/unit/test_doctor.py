@@ -15,10 +15,22 @@ from pathlib import Path
 import pytest
 
 from livesnn.__main__ import main
-from livesnn.cli.findings import Check, Findings
 from livesnn.cli.machine import PROBE, _again, run_all, start
-from livesnn.cli.probes import PROBES, library, models, numba_cache, taught, writable
-from livesnn.cli.usb import CAMERAS, _told, install_rules, udev_rules, usb_permissions
+from livesnn.cli.probes import (
+    CAMERAS,
+    PROBES,
+    Check,
+    Findings,
+    _told,
+    install_rules,
+    library,
+    models,
+    numba_cache,
+    taught,
+    udev_rules,
+    usb_permissions,
+    writable,
+)
 from livesnn.paths import models_dir
 from livesnn.weights import load_weights, save_weights
 

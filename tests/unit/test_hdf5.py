@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.bench.ecf_file import CHUNK_EVENTS, STYLES, encode, write_ecf
-from livesnn.cli.words import describe_recording
+from livesnn.cli.recordings import describe_recording
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.hdf5 import BLOCK_EVENTS
 from livesnn.events.formats.hdf5_attributes import Attributes, WatchedFile

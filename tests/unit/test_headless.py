@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from livesnn.cli.words import describe_row, describe_summary
+from livesnn.cli.streams import describe_row, describe_summary
 from livesnn.errors import SourceError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Events, EventSource, SourceCounters

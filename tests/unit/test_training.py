@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from livesnn.card import Accuracy, InputSpec, SliceRule
-from livesnn.cli.lab import _spreads
+from livesnn.cli.models import _spreads
 from livesnn.errors import DataError, TrainError
 from livesnn.infer.model import State, load_model
 from livesnn.snn import build_network
