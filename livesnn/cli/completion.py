@@ -17,13 +17,13 @@ def completion(
 ) -> int:
     """Print a script that completes commands in your shell.
 
-    bash: livesnn completion bash > ~/.local/share/bash-completion/completions/livesnn
+    Write the script to a file where your shell looks for it, and open a new shell:
 
-    zsh: livesnn completion zsh > ~/.zfunc/_livesnn, with "fpath+=~/.zfunc" before compinit in ~/.zshrc
+        livesnn completion bash > ~/.local/share/bash-completion/completions/livesnn
+        livesnn completion zsh > ~/.zfunc/_livesnn
+        livesnn completion fish > ~/.config/fish/completions/livesnn.fish
 
-    fish: livesnn completion fish > ~/.config/fish/completions/livesnn.fish
-
-    Open a new shell after that, and again run it after an update of livesnn.
+    For zsh, ~/.zshrc needs "fpath+=~/.zfunc" before compinit. Write the script again after an update of livesnn.
 
     Parameters
     ----------

@@ -72,11 +72,11 @@ def train(arguments: list[str]) -> int:
     done = train_all(config)
     for trained in done:
         spiking = NETWORKS[config.network].spiking
-        what = "model written to" if spiking else "a baseline makes no model; its run:"
+        what = "model written to" if spiking else "a baseline makes no model; its run folder is"
         say(f"{what} {trained.folder}")
         _say_skipped(trained.skipped, trained.warnings)
         if trained.unmeasured:
-            say(f"validation has no clip of {', '.join(trained.unmeasured)}: its figures say nothing of them")
+            say(f"no validation clip shows {', '.join(trained.unmeasured)}: the accuracy doesn't cover that")
         _say_same_groups(trained.network.card)
         say(_accuracy(trained.validation))
     rows = [_row(trained) for trained in done]
@@ -112,10 +112,12 @@ def _recipe(arguments: list[str]) -> TrainConfig:
 
 
 def _accuracy(measured: Evaluation | Measured) -> str:
-    """Return how good what a training ended with is, in words."""
+    """Return the accuracy at the end of a training in words."""
     carried = getattr(measured, "accuracy_carried", None)
-    more = f", {carried:.1%} with it carried" if carried is not None else ""
-    return f"right on {measured.accuracy_reset:.1%} of {measured.n} validation clips, the state reset{more}"
+    more = f", {carried:.1%} with the state carried" if carried is not None else ""
+    return (
+        f"accuracy on {measured.n} validation clips: {measured.accuracy_reset:.1%} with the state reset{more}"
+    )
 
 
 def _row(trained: Trained) -> dict[str, object]:
@@ -126,7 +128,7 @@ _SPREAD = ("accuracy_reset", "accuracy_carried", "accuracy_recordings", "density
 
 
 def _spreads(measured: Sequence[object]) -> dict[str, dict[str, float]]:
-    """Return mean and standard deviation of what was measured in each of several runs."""
+    """Return the mean and standard deviation of each figure over several runs."""
     known = [name for name in _SPREAD if all(getattr(run, name, None) is not None for run in measured)]
     columns = {name: [float(getattr(run, name)) for run in measured] for name in known}
     return {
@@ -136,16 +138,18 @@ def _spreads(measured: Sequence[object]) -> dict[str, dict[str, float]]:
 
 
 def _say_skipped(skipped: tuple[str, ...], warnings: tuple[str, ...]) -> None:
-    for what, lines in (("left out", skipped), ("note", warnings)):
+    for what, lines in (("skipped", skipped), ("note", warnings)):
         for line in lines[:5]:
             say(f"{what}: {line}")
         if len(lines) > 5:
-            say(f"{what}: {len(lines) - 5} more, {len(lines)} in all")
+            say(f"{what}: {len(lines) - 5} more, {len(lines)} in total")
 
 
 def _say_same_groups(card: ModelCard) -> None:
     if card.split and card.split.clips:
-        say("where a class has one group, its last clips are kept for validation: the accuracy is too high")
+        say(
+            "a class with one group of recordings is validated on its own last clips: the accuracy is too high"
+        )
 
 
 def evaluate(
@@ -199,27 +203,27 @@ def evaluate(
     from livesnn.train.stream import evaluate_stream
 
     if seed < 0:
-        raise DataError(f"{seed} is no seed: give 0 or more")
+        raise DataError(f"--seed can't be {seed}: give 0 or more")
     decider = decisions.wanted.decider(Decider())
     if stream is None and decider != Decider():
         raise DataError(
             "--threshold, --keep, --smoothing, --class-threshold, --allow and --deny need --stream: "
-            "a clip is always decided"
+            "every clip gets a decision"
         )
     loaded = load_model(model, engine)
     decider.check(loaded.card)
     if to_card:
         if split != "test":
-            raise DataError("--to-card records a measurement on the test split: add --split test")
+            raise DataError("--to-card records the accuracy on the test split: add --split test")
         if stream is not None:
             raise DataError("--to-card records the accuracy of clips: leave --stream out")
         if loaded.card.dataset != dataset:
             raise DataError(
-                f"{loaded.card.name} was trained on {loaded.card.dataset or 'something else'}, and its card has that "
-                f"test alone: leave --to-card out"
+                f"{loaded.card.name} was trained on {loaded.card.dataset or 'something else'}, and its card records "
+                f"only that test: leave --to-card out"
             )
         if loaded.card.taught:
-            raise DataError(f"{loaded.card.name} was taught what no test has: leave --to-card out")
+            raise DataError(f"{loaded.card.name} was taught a class that no test has: leave --to-card out")
         from livesnn.train.model_folder import keep_test  # before minutes of measuring: it needs onnx
     if stream is not None:
         streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
@@ -232,7 +236,7 @@ def evaluate(
     if split == "validation":
         _say_same_groups(loaded.card)
     if dataset == "folder" and split != "test" and loaded.card.dataset != dataset:
-        say(f"{loaded.card.name} was not trained on a folder: all its clips are measured, whatever --split")
+        say(f"{loaded.card.name} was not trained on a folder: all clips are measured, whatever --split says")
     measured = measure(loaded, clips, seed=seed)
     if to_card:
         keep_test(model_folder(model), measured)
@@ -286,7 +290,7 @@ def _get(dataset: DataSetName, data: Path, *, json: bool) -> int:
     if json:
         write_json({"file": str(file) if file else None})
     else:
-        say(f"{file} is there" if file else f"{dataset} takes no files: it is made on the spot")
+        say(f"{file} is ready" if file else f"{dataset} needs no files: it is simulated when it is used")
     return 0
 
 
@@ -370,7 +374,7 @@ def teach(
     for source in sources:
         clips += read(source, seconds=seconds, label=gesture)
     not_it = [clip for source in others for clip in read(source, unless=gesture)]
-    with share_done("livesnn teach: simulating what the model knows", after_s=1.0) as progress:
+    with share_done("livesnn teach: simulating the gestures that the model knows", after_s=1.0) as progress:
         lesson = learn(gesture, clips, model, folder, others=not_it, progress=progress)
     if json:
         write_json(asdict(lesson) | {"poor": lesson.poor})
@@ -392,17 +396,17 @@ def _check_sources(gesture: str, sources: tuple[str, ...], others: tuple[str, ..
     from livesnn.sources import is_live
 
     if not sources:
-        first = ", and before them what to call it" if is_live(gesture) or expanded(gesture).exists() else ""
-        raise SourceError(f"nothing shows {gesture}: give recordings of it, or camera{first}")
+        first = ", after the name of the gesture" if is_live(gesture) or expanded(gesture).exists() else ""
+        raise SourceError(f"no source shows {gesture}: give recordings of it, or camera{first}")
     for number, source in enumerate(sources):
         if source in sources[:number]:
-            raise SourceError(f"{source} is there twice: give each source once")
+            raise SourceError(f"{source} is given twice: give each source once")
         if source in others and not labels_file(asked(expanded(source)).file).exists():
             raise SourceError(
-                f"{source} can't show {gesture} and be among --others: give it once, or label it"
+                f"{source} is also among --others: give it once, or label where it shows {gesture}"
             )
     if live := [source for source in others if is_live(source)]:
-        raise SourceError(f"--others {live[0]} never ends: give recordings (livesnn record makes them)")
+        raise SourceError(f"--others {live[0]} is a live source: give recordings, which livesnn record makes")
 
 
 def export(
@@ -435,11 +439,11 @@ def export(
     _check_dt(dt, out)
     folder = model_folder(model)
     octets, card, dt = _nir(folder, dt) if _is_nir(out) else (*_onnx(folder), None)
-    _check_out(out)  # again: reading took its time
+    _check_out(out)  # again, since reading takes time
     try:
         replace_file(out, octets)
     except OSError as error:
-        raise ModelError(f"{out}: can't be written ({error.strerror}): choose another") from error
+        raise ModelError(f"{out}: can't be written ({error.strerror}): choose another place") from error
     if json:
         said = {"model": card.name, "out": str(out), "octets": len(octets), "classes": card.classes, "dt": dt}
         write_json(said)
@@ -455,18 +459,18 @@ def _is_nir(out: Path) -> bool:
 
 def _check_out(out: Path) -> None:
     if out.suffix.lower() not in (".nir", ".onnx"):
-        raise ModelError(f"{out}: can't tell its format: choose a name that ends in .nir or .onnx")
+        raise ModelError(f"{out}: unknown format: choose a name that ends in .nir or .onnx")
     if out.exists() or out.is_symlink():
-        raise ModelError(f"{out} is there already: choose another name")
+        raise ModelError(f"{out} exists already: choose another name")
     if not out.parent.is_dir():
         raise ModelError(f"{out}: there is no folder {out.parent}: make it first")
 
 
 def _check_dt(dt: float | None, out: Path) -> None:
     if dt is not None and not _is_nir(out):
-        raise ModelError("--dt is for .nir: a step of ONNX knows nothing of time")
+        raise ModelError("--dt is only for .nir, as .onnx holds no time step: leave it out")
     if dt is not None and not 1e-9 <= dt <= 1e6:
-        raise ModelError(f"a step can't take {dt:g} s: give seconds, as 0.0001")
+        raise ModelError(f"--dt can't be {dt:g}: give seconds from 1e-9 to 1e6, such as 0.0001")
 
 
 def _nir(folder: Path, dt: float | None) -> tuple[bytes, ModelCard, float]:
@@ -476,7 +480,7 @@ def _nir(folder: Path, dt: float | None) -> tuple[bytes, ModelCard, float]:
     file = folder / "model.safetensors"
     if not file.exists():
         raise ModelError(
-            f"{file} is missing, and .nir is made of it: export to .onnx, or train the model again"
+            f"{file} is missing, and .nir is made from it: export to .onnx, or train the model again"
         )
     weights, card = load_weights(file)
     dt_s = frame_s(card) if dt is None else dt
@@ -492,5 +496,5 @@ def _onnx(folder: Path) -> tuple[bytes, ModelCard]:
     file = folder / "model.onnx"
     if not file.exists():
         raise ModelError(f"{file} is missing: export to .nir, or train the model again")
-    card = OnnxModel.load(file).card  # that it runs
+    card = OnnxModel.load(file).card  # checks that it runs
     return file.read_bytes(), card

@@ -40,7 +40,7 @@ def info(
     from livesnn.sources import is_live
 
     if is_live(file):
-        raise SourceError(f"{file}: info reads files: give a recording, or try livesnn run {file}")
+        raise SourceError(f"{file}: info only reads files: give a recording, or use livesnn run {file}")
     with reading("info", file) as progress:
         described = describe(expanded(file), progress)
     if json:
@@ -81,7 +81,7 @@ def convert(
     from livesnn.sources import is_live
 
     if is_live(recording):
-        raise SourceError(f"{recording}: convert reads files: give a recording, or try livesnn record")
+        raise SourceError(f"{recording}: convert only reads files: give a recording, or use livesnn record")
     with share_done(f"livesnn convert: {recording} to {out}") as progress:
         done = write_as(
             expanded(recording),
@@ -184,7 +184,7 @@ def _size(info: RecordingInfo) -> str:
     if len(info.streams) > 1:
         held = {name: f"{size} for {name}" for name, size in held.items()}
     return (
-        f"unknown size ({', '.join(held.values())} holds all events, and is assumed)"
+        f"unknown size ({', '.join(held.values())} is assumed, which holds all events)"
         if held
         else "unknown size"
     )

@@ -91,7 +91,7 @@ def run(
 
 
 def described(command: str, row: Row | Summary, *, json: bool) -> None:
-    """Write a decision, or the summary, whose warnings go to stderr."""
+    """Write a decision or the summary to stdout, and the summary's warnings to stderr."""
     from livesnn.outputs.lines import Summary
 
     if isinstance(row, Summary):
@@ -146,7 +146,7 @@ def record(
 
 
 def notice(command: str) -> Callable[[str], None]:
-    """Return what tells a person that a live source is lost, or back."""
+    """Return a function that says when a live source is lost or comes back."""
     return lambda line: say(f"livesnn {command}: {line}")
 
 
@@ -202,12 +202,12 @@ def publish(
     from livesnn.outputs.lines import decide_all
 
     if seconds is not None and not seconds > 0:  # before anybody is let in
-        raise SourceError(f"nothing can be published for {seconds:g} s: give more than 0, or none")
+        raise SourceError(f"--seconds can't be {seconds:g}: give more than 0, or leave it out")
     if events_port is not None and decisions_port is None:
         if model is not None or engine != "auto" or denoise or decisions != AS_USUAL:
             raise SourceError(
-                "--events-port alone publishes events as they come, and nothing is decided: add --decisions-port, or "
-                "leave out --model, --engine, --denoise and what says when there is a decision"
+                "--events-port without --decisions-port publishes only events: add it, or leave out --model, "
+                "--engine, --denoise and the flags for decisions"
             )
         return _events_alone(source, _Publisher(source, host, events_port, turned.orientation), seconds, json)
     name = model or own_model(source) or GESTURES
@@ -231,9 +231,9 @@ def publish(
 
 
 class _Publisher:
-    """What is published of a source, from its opening on; a context manager, which tells programs how it ended.
+    """What is published of a source once it is open; a context manager that tells programs how it ended.
 
-    ``model``: what decides; None: events alone are published.
+    ``model``: name of the model that decides; None publishes only events.
     """
 
     def __init__(
@@ -252,7 +252,7 @@ class _Publisher:
         self._decisions: PublishedDecisions | None = None
 
     def around(self, source: EventSource) -> EventSource:
-        """Listen for programs; return the source upright, and a recording in its own time."""
+        """Listen for programs; return the source upright, a recording at its own speed."""
         from livesnn.events.cameras.server import Address, Served
         from livesnn.events.filters import Orientation, Upright
         from livesnn.events.playback_clock import Replay
@@ -267,7 +267,7 @@ class _Publisher:
             )
         if isinstance(source, Recording) and source.empty:
             source.close()
-            raise SourceError(f"{self._name}: it has no events: give another recording")
+            raise SourceError(f"{self._name}: the recording has no events: give another one")
         timely = Replay(source) if isinstance(source, Recording) else source
         through: EventSource = Upright(timely, self._orientation or Orientation())
         if self._events_port is not None:
@@ -284,7 +284,7 @@ class _Publisher:
         return through
 
     def notify(self, line: str) -> None:
-        """Tell a person and the programs that a live source is lost, or back."""
+        """Say, and tell the programs, that a live source is lost or comes back."""
         notice("publish")(line)
         if self._decisions is not None:
             self._decisions.notice(line)
@@ -305,7 +305,7 @@ class _Publisher:
 
 
 def _events_alone(source: str, publisher: _Publisher, seconds: float | None, json: bool) -> int:
-    """Publish events until there are no more, or Ctrl-C."""
+    """Publish only events, until they end or Ctrl-C."""
     from livesnn.events.filters import Limited
     from livesnn.events.recording import Recording
     from livesnn.sources import open_source
@@ -330,7 +330,7 @@ def _events_alone(source: str, publisher: _Publisher, seconds: float | None, jso
 
 
 def describe_row(row: Row) -> str:
-    """Return one decision as a line: time, label or what it might be, confidence."""
+    """Return one decision as a line: time, class or likeliest class, confidence."""
     likeliest = max(row.probabilities, key=row.probabilities.__getitem__)
     decision = row.decision or f"– ({likeliest}?)"
     notes = ["state reset"] * row.reset + [f"{row.dropped:,} events dropped"] * (row.dropped > 0)
@@ -338,7 +338,7 @@ def describe_row(row: Row) -> str:
 
 
 def describe_summary(summary: Summary) -> str:
-    """Return the summary, a line a figure."""
+    """Return the summary, one line for each figure."""
     latency = summary.latency_ms
     lines = {
         "majority": summary.majority or "none",
@@ -363,13 +363,13 @@ def describe_summary(summary: Summary) -> str:
 
 
 def _corrected(summary: Summary) -> str:
-    ordered = f", {summary.out_of_order:,} put in order of time" if summary.out_of_order else ""
-    outside = f", {summary.out_of_bounds:,} outside the sensor left out" if summary.out_of_bounds else ""
+    ordered = f", {summary.out_of_order:,} sorted by time" if summary.out_of_order else ""
+    outside = f", {summary.out_of_bounds:,} outside the sensor ignored" if summary.out_of_bounds else ""
     return ordered + outside
 
 
 def _noise(counts: dict[str, int]) -> str:
-    """Return what the noise filters have dropped; "" of none."""
+    """Return what the noise filters have dropped; "" if there were none."""
     if not counts:
         return ""
     reasons = ", ".join(f"{counts[reason]:,} {reason}" for reason in ("hot", "refractory", "isolated"))
@@ -378,7 +378,7 @@ def _noise(counts: dict[str, int]) -> str:
 
 
 def _engines(summary: Summary) -> str:
-    """Return the engine in use at the end, and when another one was left."""
+    """Return the engine in use at the end, and when it replaced another one."""
     if summary.engine_switched_at_frame is None:
         return summary.engine
     frames = ", ".join(f"{count:,} on {engine}" for engine, count in summary.engine_frames.items())

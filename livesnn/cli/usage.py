@@ -246,7 +246,8 @@ def page(prog: str, command: Callable[..., object], takes: Sequence[Argument]) -
     words = _words(command)
     lines = [f"usage: {usage_line(prog, takes)}", "", *_wrapped(words.summary)]
     for paragraph in words.more.split("\n\n") if words.more else []:
-        lines += ["", *_wrapped(" ".join(paragraph.split()))]
+        as_it_is = paragraph.startswith(" ")
+        lines += ["", *(paragraph.splitlines() if as_it_is else _wrapped(" ".join(paragraph.split())))]
     positional = [each for each in takes if not each.is_flag]
     lines += [""] * bool(positional)
     lines += [line for each in positional for line in _entry(each.metavar, _described(each))]

@@ -224,7 +224,7 @@ def test_what_there_is_no_rule_for_is_told_with_the_command() -> None:
     some = _told({"iniVation": Path("/etc/a.rules")})
     assert some.state == "ok"
     assert "of iniVation's (/etc/a.rules)" in some.what
-    assert "none for Prophesee's, CenturyArks's, IDS's: if yours is one, sudo cp" in some.what
+    assert "none for Prophesee's, CenturyArks's, IDS's: for such a camera, sudo cp" in some.what
     assert "none" not in _told(dict.fromkeys(CAMERAS, Path("/etc/a.rules"))).what
 
 
