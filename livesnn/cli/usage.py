@@ -368,10 +368,11 @@ def parse(
     with contextlib.redirect_stderr(io.StringIO()) as said:
         try:
             return read()
-        except SystemExit:
-            if why := refusal(arguments, prog, takes()):
-                raise UsageError(why) from None
-            raise UsageError(said.getvalue()) from None
+        except SystemExit as ended:
+            if not ended.code:
+                raise
+            why = refusal(arguments, prog, takes()) or re.sub(r"[╭╮╰╯│─]+", " ", said.getvalue())
+    raise UsageError(why)
 
 
 def _end_of_flags(arguments: Sequence[str]) -> int:
