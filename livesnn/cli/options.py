@@ -42,6 +42,13 @@ class _Flags:
             raise SourceError(f"--rotate can't be {degrees}: give 0, 90, 180 or 270 degrees")
         return Orientation(degrees // 90, self.mirror)
 
+    @property
+    def upright(self) -> Orientation:
+        """The orientation that the flags describe; unchanged if no flag is given."""
+        from livesnn.events.filters import Orientation
+
+        return self.orientation or Orientation()
+
 
 Turned = Annotated[_Flags, tyro.conf.arg(name="")]
 AS_IT_COMES = _Flags()

@@ -36,8 +36,7 @@ def info(
     json
         Print JSON.
     """
-    from livesnn.events.recording import describe
-    from livesnn.sources import is_live
+    from livesnn.sources import describe, is_live
 
     if is_live(file):
         raise SourceError(f"{file}: info only reads files: give a recording, or use livesnn run {file}")
@@ -78,7 +77,7 @@ def convert(
         Leave the noise out, as livesnn run --denoise does. The JSON says how much was dropped.
     """
     from livesnn.events.convert import convert as write_as
-    from livesnn.sources import is_live
+    from livesnn.sources import is_live, open_events
 
     if is_live(recording):
         raise SourceError(f"{recording}: convert only reads files: give a recording, or use livesnn record")
@@ -90,6 +89,7 @@ def convert(
             overwrite=overwrite,
             denoise=denoise,
             progress=progress,
+            opener=open_events,
         )
     for warning in done.warnings:
         say(f"livesnn convert: {warning}")
@@ -152,7 +152,7 @@ def reading(command: str, source: str) -> AbstractContextManager[Progress]:
 
 def describe_recording(info: RecordingInfo) -> str:
     """Return what a recording holds, a line for each property."""
-    from livesnn.events.recording import VideoInfo
+    from livesnn.video.video_file import VideoInfo
 
     lines = {"format": info.format, "camera": f"{info.camera or 'unknown'}, {_size(info)}"}
     rate = f" at {info.fps:g} frames/s" if isinstance(info, VideoInfo) else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import tyro
@@ -14,14 +14,16 @@ from livesnn.cli.deciding import AS_USUAL, Decisions
 from livesnn.cli.options import AS_IT_COMES, Engine, Model, Out, Port, Seconds, Source, Turned
 from livesnn.cli.recordings import reading, table
 from livesnn.console import say, write, write_json
-from livesnn.errors import LivesnnError, SourceError
+from livesnn.errors import SourceError
 from livesnn.files import expanded
 
 if TYPE_CHECKING:
     from livesnn.events.filters import Orientation
     from livesnn.events.packet import EventSource
+    from livesnn.events.pipeline import See
     from livesnn.outputs.lines import Row, Summary
     from livesnn.outputs.tcp import PublishedDecisions
+    from livesnn.video.frame_source import FrameSource
 
 DECISIONS_PORT = 7780
 
@@ -81,7 +83,7 @@ def run(
         decider=decisions.wanted.decider(Decider()),
         seconds=seconds,
         denoise=denoise,
-        orientation=turned.orientation,
+        orientation=turned.upright,
         notify=notice("run"),
         reading=reading("run", source),
     )
@@ -124,18 +126,16 @@ def record(
     seconds
         Stop after this time, of the clock or of the recording. Default: until Ctrl-C.
     """
-    from livesnn.events.filters import Upright
     from livesnn.events.recorder import record as capture
     from livesnn.events.recording import Recording
-    from livesnn.sources import open_source
+    from livesnn.sources import event_source, open_source
 
-    orientation = turned.orientation
+    orientation = turned.upright
     with reading("record", source) as progress:
-        opened = open_source(source, notify=notice("record"), progress=progress)
+        opened = event_source(open_source(source, notify=notice("record"), progress=progress))
     left_out = opened.streams_left_out() if isinstance(opened, Recording) else []
-    upright = opened if orientation is None else Upright(opened, orientation)
     begun_s = time.perf_counter()
-    done = capture(upright, expanded(out), seconds=seconds)
+    done = capture(opened, expanded(out), seconds=seconds, orientation=orientation)
     for warning in (*left_out, *opened.warnings):
         say(f"livesnn record: {warning}")
     clock = f" ({time.perf_counter() - begun_s:.1f} s by the clock)" if opened.live else ""
@@ -209,9 +209,10 @@ def publish(
                 "--events-port without --decisions-port publishes only events: add it, or leave out --model, "
                 "--engine, --denoise and the flags for decisions"
             )
-        return _events_alone(source, _Publisher(source, host, events_port, turned.orientation), seconds, json)
+        with _Publisher(source, host, events_port, turned.upright) as publisher:
+            return _publish_events(source, publisher, turned.upright, seconds, json)
     name = model or own_model(source) or GESTURES
-    with _Publisher(source, host, events_port, turned.orientation, name, decisions_port) as publisher:
+    with _Publisher(source, host, events_port, turned.upright, name, decisions_port) as publisher:
         rows = decide_all(
             source,
             name,
@@ -220,7 +221,9 @@ def publish(
             decider=decisions.wanted.decider(Decider()),
             seconds=seconds,
             denoise=denoise,
-            around=publisher.around,
+            orientation=turned.upright,
+            paced=True,
+            listen=publisher.listen,
             notify=publisher.notify,
             reading=reading("publish", source),
         )
@@ -241,7 +244,7 @@ class _Publisher:
         name: str,
         host: str,
         events_port: int | None,
-        orientation: Orientation | None,
+        orientation: Orientation,
         model: str | None = None,
         decisions_port: int | None = None,
     ) -> None:
@@ -250,38 +253,35 @@ class _Publisher:
         self._events_port = events_port
         self._decisions_port = DECISIONS_PORT if decisions_port is None else decisions_port
         self._decisions: PublishedDecisions | None = None
+        self._servers = ExitStack()
 
-    def around(self, source: EventSource) -> EventSource:
-        """Listen for programs; return the source upright, a recording at its own speed."""
-        from livesnn.events.cameras.server import Address, Served
-        from livesnn.events.filters import Orientation, Upright
-        from livesnn.events.playback_clock import Replay
+    def listen(self, source: EventSource | FrameSource) -> See | None:
+        """Listen for programs; return what sends them each packet of events, or None."""
+        from livesnn.events.cameras.server import Address, EventServer
         from livesnn.events.recording import Recording
         from livesnn.infer.model import read_card
         from livesnn.outputs.tcp import PublishedDecisions
+        from livesnn.sources import event_source
 
-        if source.video is not None and not source.live:
-            source.close()
+        if not source.live and not isinstance(source, Recording):
             raise SourceError(
                 f"{self._name}: a video file can't be published: give a camera, a stream or a recording of events"
             )
         if isinstance(source, Recording) and source.empty:
-            source.close()
             raise SourceError(f"{self._name}: the recording has no events: give another one")
-        timely = Replay(source) if isinstance(source, Recording) else source
-        through: EventSource = Upright(timely, self._orientation or Orientation())
+        send: See | None = None
         if self._events_port is not None:
-            through = served = Served(through, Address(self._host, self._events_port))
-            say(f"livesnn publish: events at {served.address}")
+            events = event_source(source)
+            resolution = self._orientation.resolution(events.resolution)
+            server = EventServer(Address(self._host, self._events_port), resolution, events.name)
+            self._servers.enter_context(server)
+            send = server.send
+            say(f"livesnn publish: events at {server.address}")
         if self._model is not None:
             address = Address(self._host, self._decisions_port)
-            try:
-                self._decisions = PublishedDecisions(address, self._name, read_card(self._model))
-            except LivesnnError:
-                through.close()
-                raise
+            self._decisions = PublishedDecisions(address, self._name, read_card(self._model))
             say(f"livesnn publish: decisions at {self._decisions.address}")
-        return through
+        return send
 
     def notify(self, line: str) -> None:
         """Say, and tell the programs, that a live source is lost or comes back."""
@@ -290,7 +290,7 @@ class _Publisher:
             self._decisions.notice(line)
 
     def tell(self, row: Row | Summary) -> None:
-        """Tell the programs what is decided."""
+        """Send a decision or the summary to the programs."""
         assert self._decisions is not None  # it is there before the first row
         self._decisions.tell(row)
 
@@ -298,28 +298,40 @@ class _Publisher:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._decisions is not None:
-            with self._decisions:
-                if error is not None:
-                    self._decisions.fail(error)
+        with self._servers:
+            if self._decisions is not None:
+                with self._decisions:
+                    if error is not None:
+                        self._decisions.fail(error)
 
 
-def _events_alone(source: str, publisher: _Publisher, seconds: float | None, json: bool) -> int:
+def _publish_events(
+    source: str, publisher: _Publisher, orientation: Orientation, seconds: float | None, json: bool
+) -> int:
     """Publish only events, until they end or Ctrl-C."""
-    from livesnn.events.filters import Limited
+    from livesnn.events.pipeline import open_pipeline
+    from livesnn.events.playback_clock import PlaybackClock
     from livesnn.events.recording import Recording
-    from livesnn.sources import open_source
+    from livesnn.sources import event_source, open_source
     from livesnn.threads import ending_sets
 
     with reading("publish", source) as progress:
-        opened = open_source(source, notify=publisher.notify, progress=progress)
+        opened = event_source(open_source(source, notify=publisher.notify, progress=progress))
     stop = threading.Event()
-    ended = ending_sets(stop) if opened.live else nullcontext()
-    with Limited(publisher.around(opened), seconds, stop) as limited, ended:
-        for _ in limited:
+    with closing(opened), ending_sets(stop) if opened.live else nullcontext():
+        pipeline = open_pipeline(
+            opened,
+            clock=None if opened.live else PlaybackClock(),
+            seconds=seconds,
+            stop=stop,
+            orientation=orientation,
+            record=publisher.listen(opened),
+            policy=None,
+        )
+        for _ in pipeline:
             pass
         others = opened.streams_left_out() if isinstance(opened, Recording) else []
-        counted, warnings = limited.counters, (*others, *limited.warnings)
+        counted, warnings = pipeline.counters, (*others, *opened.warnings)
     for warning in warnings:
         say(f"livesnn publish: {warning}")
     if json:
