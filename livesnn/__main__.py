@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -137,7 +138,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
             signal.signal(number, _interrupt)
     command = COMMANDS[name]
     try:
-        return call(command.load(), arguments, f"livesnn {name}", command.takes)
+        return call(command.load(), arguments, f"livesnn {name}", partial(command.takes, arguments))
     except UsageError as error:
         say(f"livesnn {name}: {error}")
         return 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Command(NamedTuple):
     """Where a command's function is, and the first sentence of its docstring.
 
-    ``arguments``: a function of the same module that returns what the command takes, where its signature doesn't say.
+    ``arguments``: a function of the same module that returns what the command takes, where its signature doesn't say;
+    it is given the command line.
     """
 
     module: str
@@ -25,12 +26,12 @@ class Command(NamedTuple):
         """Import the command's function."""
         return getattr(import_module(f"livesnn.cli.{self.module}"), self.function)
 
-    def takes(self) -> list[Argument]:
-        """Return what the command takes, in the order of its help page."""
+    def takes(self, line: Sequence[str] = ()) -> list[Argument]:
+        """Return what the command takes, in the order of its help page; ``line`` is what follows its name."""
         from livesnn.cli.usage import arguments_of
 
         if self.arguments:
-            return getattr(import_module(f"livesnn.cli.{self.module}"), self.arguments)()
+            return getattr(import_module(f"livesnn.cli.{self.module}"), self.arguments)(line)
         return arguments_of(self.load())
 
 

@@ -165,14 +165,14 @@ def _collect(name: str, process: subprocess.Popen[str], deadline_s: float) -> Fi
     try:
         out, err = process.communicate(timeout=max(0.1, deadline_s - time.monotonic()))
     except subprocess.TimeoutExpired:
-        return Findings((Check(name, "problem", f"{name} gives no answer in time", _again(name)),))
+        return Findings((Check(name, "problem", f"{name} gives no answer in time", how_to_learn_more(name)),))
     found = _decode(out)
     if found is not None and process.returncode == 0:
         return found
     said = one_line((err.strip().splitlines() or ["it printed nothing"])[-1])[:300]
     said = said.removeprefix("livesnn doctor: ").removesuffix(" (run again with --debug and report it)")
     what = f"{name} {_ending(process.returncode)} ({said})"
-    return (found or Findings()) + Findings((Check(name, "problem", what, _again(name)),))
+    return (found or Findings()) + Findings((Check(name, "problem", what, how_to_learn_more(name)),))
 
 
 def _decode(out: str) -> Findings | None:
@@ -189,7 +189,8 @@ def _ending(code: int) -> str:
         return f"crashed with signal {-code}"
 
 
-def _again(name: str) -> str:
+def how_to_learn_more(name: str) -> str:
+    """Return what to do about a probe that fails, crashes or hangs."""
     command = f"{PROBE}={shlex.quote(name)} livesnn doctor --debug"
     return f"fix the other problems first; if this one stays, {command} says more"
 

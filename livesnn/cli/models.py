@@ -17,7 +17,7 @@ import tyro
 from livesnn.card import ModelCard
 from livesnn.cli.deciding import AS_USUAL, Decisions
 from livesnn.cli.options import AS_IT_COMES, Engine, Out, Seconds, Turned
-from livesnn.cli.usage import Argument, arguments_of, parse
+from livesnn.cli.usage import Argument, arguments_of, plain_refusal
 from livesnn.console import one_line, say, share_done, write, write_json
 from livesnn.errors import DataError, ModelError, SourceError
 from livesnn.files import expanded, replace_file
@@ -65,7 +65,8 @@ def train(arguments: list[str]) -> int:
     from livesnn.train.config import TrainConfig  # without torch
     from livesnn.train.networks import NETWORKS
 
-    config = parse(TrainConfig, arguments, "livesnn train", training_arguments, _recipe(arguments))
+    with plain_refusal(arguments, "livesnn train", training_arguments):
+        config = tyro.cli(TrainConfig, args=arguments, default=_recipe(arguments), prog="livesnn train")
     from livesnn.train.trainer import train_all
 
     keep_freed_memory()
@@ -81,17 +82,17 @@ def train(arguments: list[str]) -> int:
         say(_accuracy(trained.validation))
     rows = [_row(trained) for trained in done]
     if len(rows) > 1:
-        write_json({"runs": rows, **_spreads([trained.validation for trained in done])})
+        write_json({"runs": rows, **spreads([trained.validation for trained in done])})
     elif rows:  # none on a machine that shares another's training
         write_json(rows[0])
     return 0
 
 
-def training_arguments() -> list[Argument]:
-    """Return the flags of a training, with the defaults of the best recipe."""
+def training_arguments(line: Sequence[str] = ()) -> list[Argument]:
+    """Return the flags of a training, with the defaults of the recipe, network and data set of a command line."""
     from livesnn.train.config import TrainConfig
 
-    return arguments_of(TrainConfig, _recipe([]), TRAINING_GROUPS)
+    return arguments_of(TrainConfig, _recipe([*line]), TRAINING_GROUPS)
 
 
 def _recipe(arguments: list[str]) -> TrainConfig:
@@ -127,7 +128,7 @@ def _row(trained: Trained) -> dict[str, object]:
 _SPREAD = ("accuracy_reset", "accuracy_carried", "accuracy_recordings", "density")
 
 
-def _spreads(measured: Sequence[object]) -> dict[str, dict[str, float]]:
+def spreads(measured: Sequence[object]) -> dict[str, dict[str, float]]:
     """Return the mean and standard deviation of each figure over several runs."""
     known = [name for name in _SPREAD if all(getattr(run, name, None) is not None for run in measured)]
     columns = {name: [float(getattr(run, name)) for run in measured] for name in known}

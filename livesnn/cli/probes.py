@@ -342,7 +342,7 @@ def usb() -> Findings:
             (Check("udev rules", "ok", "this computer has no USB, so no camera needs a udev rule"),)
         )
     rules = udev_rules(RULE_FOLDERS)
-    return Findings((_told(rules), *usb_permissions(_USB, _USB_NODES, rules)))
+    return Findings((check_rules(rules), *usb_permissions(_USB, _USB_NODES, rules)))
 
 
 def udev_rules(folders: Sequence[Path]) -> dict[str, Path]:
@@ -368,7 +368,8 @@ def _is_for(rule: str, maker: str) -> bool:
     return vendor in vendors and any(fnmatch(camera, each) for each in products or "*" for camera in cameras)
 
 
-def _told(rules: dict[str, Path]) -> Check:
+def check_rules(rules: dict[str, Path]) -> Check:
+    """Return a check of which makers' cameras have a udev rule, and in which file."""
     if not rules:
         what = "no udev rule lets you use an event camera without root rights"
         return Check("udev rules", "warning", what, install_rules())

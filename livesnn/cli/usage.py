@@ -23,7 +23,6 @@ from typing import (
     Any,
     Literal,
     NamedTuple,
-    TypeVar,
     Union,
     get_args,
     get_origin,
@@ -32,8 +31,6 @@ from typing import (
 
 if TYPE_CHECKING:
     from livesnn.cli import Command
-
-T = TypeVar("T")
 
 OPTIONS, MORE_OPTIONS = "Options", "More options"
 HELP = ("-h", "--help")
@@ -194,18 +191,18 @@ def _title(kind: type) -> str:
 
 
 def _field_words(kind: type) -> dict[str, str]:
-    """Return the docstrings below the fields of a dataclass."""
-    (body,) = (
-        node.body
-        for node in ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-        if isinstance(node, ast.ClassDef)
-    )
-    return {
-        one.target.id: " ".join(str(other.value.value).split())
-        for one, other in itertools.pairwise(body)
-        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
-        if isinstance(other, ast.Expr) and isinstance(other.value, ast.Constant)
-    }
+    """Return the docstrings below the fields of a dataclass and of those it inherits from."""
+    words = {}
+    for each in reversed(kind.__mro__):
+        with contextlib.suppress(OSError, TypeError):  # made by make_dataclass, or in C
+            for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(each)))):
+                for one, other in itertools.pairwise(getattr(node, "body", ())):
+                    match one, other:
+                        case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
+                            value=ast.Constant(value=str(text))
+                        ):
+                            words[name] = " ".join(text.split())
+    return words
 
 
 def _words(command: Callable[..., object]) -> _Words:
@@ -330,10 +327,10 @@ def _entry(left: str, text: str, indent: int = _INDENT) -> list[str]:
 def call(
     command: Callable[..., int], arguments: Sequence[str], prog: str, takes: Callable[[], Sequence[Argument]]
 ) -> int:
-    """Run a command, or print its help page where that is asked for.
+    """Run a command, or print its help page if the line asks for it.
 
     Raises UsageError. ``takes`` returns what the command takes, and is called only if that is needed. A command whose
-    only parameter is ``arguments`` reads them itself, with `parse`.
+    only parameter is ``arguments`` parses them itself, with `plain_refusal`.
     """
     if any(each in HELP for each in arguments[: _end_of_flags(arguments)]):
         from livesnn.console import write
@@ -342,37 +339,30 @@ def call(
         return 0
     if [*inspect.signature(command).parameters] == ["arguments"]:
         return command(list(arguments))
+    import tyro
 
     @wraps(command)
     def bound(*values: object, **named: object) -> Callable[[], int]:
         return partial(command, *values, **named)
 
-    return parse(bound, arguments, prog, takes)()
+    with plain_refusal(arguments, prog, takes):
+        run = tyro.cli(bound, args=arguments, prog=prog)
+    return run()
 
 
-def parse(
-    target: Callable[..., T],
-    arguments: Sequence[str],
-    prog: str,
-    takes: Callable[[], Sequence[Argument]],
-    default: T | None = None,
-) -> T:
-    """Return what a function, or a dataclass of flags, makes of a command line; raises UsageError.
-
-    ``takes``: as of `call`; ``default``: an instance of the dataclass, whose values are the defaults.
-    """
-    import tyro
-
-    defaults = {} if default is None else {"default": default}
-    read: Callable[..., T] = partial(tyro.cli, target, args=list(arguments), prog=prog, **defaults)
+@contextlib.contextmanager
+def plain_refusal(
+    arguments: Sequence[str], prog: str, takes: Callable[[], Sequence[Argument]]
+) -> Iterator[None]:
+    """Turn what tyro says of a line that it refuses into a UsageError of one line; parameters as of `call`."""
     with contextlib.redirect_stderr(io.StringIO()) as said:
         try:
-            return read()
+            yield
         except SystemExit as ended:
             if not ended.code:
                 raise
             why = refusal(arguments, prog, takes()) or re.sub(r"[╭╮╰╯│─]+", " ", said.getvalue())
-    raise UsageError(why)
+            raise UsageError(why) from None
 
 
 def _end_of_flags(arguments: Sequence[str]) -> int:

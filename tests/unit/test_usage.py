@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from livesnn.__main__ import main
 from livesnn.cli import COMMANDS, GROUPS
 from livesnn.cli.completion import bash_script, fish_script, zsh_script
 from livesnn.cli.models import TRAINING_GROUPS
-from livesnn.cli.usage import MORE_OPTIONS, Argument, first_page
+from livesnn.cli.usage import MORE_OPTIONS, Argument, arguments_of, first_page
 from livesnn.train.config import TrainConfig
 
 WIDTH = 72
@@ -147,6 +148,24 @@ def test_what_is_wrong_with_a_line_is_said_in_one(
     arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert refused(capsys, *arguments) == f"{says}\n"
+
+
+def test_flags_that_a_dataclass_inherits_are_described_where_they_are_inherited_from() -> None:
+    @dataclass
+    class Repeated:
+        repeats: int = 5
+        """How often."""
+
+    @dataclass
+    class Timed:
+        seconds: float = 1.0
+        """How long."""
+
+    together = make_dataclass("Together", (), bases=(Repeated, Timed))
+    assert {each.name: each.help for each in arguments_of(together)} == {
+        "--repeats": "How often.",
+        "--seconds": "How long.",
+    }
 
 
 def test_a_file_in_place_of_a_command_says_how_to_open_it(
