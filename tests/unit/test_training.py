@@ -727,6 +727,6 @@ def test_what_not_every_run_has_measured_has_no_mean() -> None:
         accuracy_reset: float
         accuracy_recordings: float | None
 
-    spreads = spreads([Run(0.5, 0.25), Run(0.75, None)])
-    assert spreads.keys() == {"accuracy_reset"}
-    assert spreads["accuracy_reset"]["mean"] == 0.625
+    found = spreads([Run(0.5, 0.25), Run(0.75, None)])
+    assert found.keys() == {"accuracy_reset"}
+    assert found["accuracy_reset"]["mean"] == 0.625
