@@ -16,7 +16,7 @@ import tyro
 
 from livesnn.card import ModelCard
 from livesnn.cli.deciding import AS_USUAL, Decisions
-from livesnn.cli.options import AS_IT_COMES, Engine, Out, Seconds, Turned
+from livesnn.cli.options import AS_IT_COMES, Engine, Mounting, Out, Seconds
 from livesnn.cli.usage import Argument, arguments_of, plain_refusal
 from livesnn.console import one_line, say, share_done, write, write_json
 from livesnn.errors import DataError, ModelError, SourceError
@@ -333,7 +333,7 @@ def teach(
     seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 10.0,
     others: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING")] = (),
     denoise: bool = False,
-    turned: Turned = AS_IT_COMES,
+    mounting: Mounting = AS_IT_COMES,
     json: bool = False,
 ) -> int:
     """Teach a model a gesture of your own from a few seconds of it.
@@ -370,7 +370,7 @@ def teach(
     folder = own_folder(model, gesture) if out is None else expanded(out)
     check_out(folder)
     _check_sources(gesture, sources, others)
-    read = partial(read_clips, spec=card.input, orientation=turned.orientation, denoise=denoise, tell=_tell)
+    read = partial(read_clips, spec=card.input, orientation=mounting.orientation, denoise=denoise, tell=_tell)
     clips: list[Clip] = []
     for source in sources:
         clips += read(source, seconds=seconds, label=gesture)

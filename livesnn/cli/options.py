@@ -22,7 +22,7 @@ Port = Annotated[int | None, tyro.conf.arg(metavar="PORT")]
 
 
 @dataclass(frozen=True)
-class _Flags:
+class _Mounting:
     """Camera mounting."""
 
     rotate: Annotated[int | None, tyro.conf.arg(metavar="DEGREES")] = None
@@ -50,5 +50,5 @@ class _Flags:
         return self.orientation or Orientation()
 
 
-Turned = Annotated[_Flags, tyro.conf.arg(name="")]
-AS_IT_COMES = _Flags()
+Mounting = Annotated[_Mounting, tyro.conf.arg(name="")]
+AS_IT_COMES = _Mounting()

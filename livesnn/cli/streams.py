@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import tyro
 
 from livesnn.cli.deciding import AS_USUAL, Decisions
-from livesnn.cli.options import AS_IT_COMES, Engine, Model, Out, Port, Seconds, Source, Turned
+from livesnn.cli.options import AS_IT_COMES, Engine, Model, Mounting, Out, Port, Seconds, Source
 from livesnn.cli.recordings import reading, table
 from livesnn.console import say, write, write_json
 from livesnn.errors import SourceError
@@ -39,7 +39,7 @@ def run(
     decisions: Decisions = AS_USUAL,
     seconds: Seconds = None,
     denoise: bool = False,
-    turned: Turned = AS_IT_COMES,
+    mounting: Mounting = AS_IT_COMES,
     json: bool = False,
 ) -> int:
     """Print decisions about a camera, a stream or a recording.
@@ -83,16 +83,16 @@ def run(
         decider=decisions.wanted.decider(Decider()),
         seconds=seconds,
         denoise=denoise,
-        orientation=turned.upright,
+        orientation=mounting.upright,
         notify=notice("run"),
         reading=reading("run", source),
     )
     for row in rows:
-        described("run", row, json=json)
+        write_decision("run", row, json=json)
     return 0
 
 
-def described(command: str, row: Row | Summary, *, json: bool) -> None:
+def write_decision(command: str, row: Row | Summary, *, json: bool) -> None:
     """Write a decision or the summary to stdout, and the summary's warnings to stderr."""
     from livesnn.outputs.lines import Summary
 
@@ -110,7 +110,7 @@ def record(
     /,
     *,
     seconds: Seconds = None,
-    turned: Turned = AS_IT_COMES,
+    mounting: Mounting = AS_IT_COMES,
 ) -> int:
     """Record a camera or a stream to an .aedat4 file.
 
@@ -130,7 +130,7 @@ def record(
     from livesnn.events.recording import Recording
     from livesnn.sources import event_source, open_source
 
-    orientation = turned.upright
+    orientation = mounting.upright
     with reading("record", source) as progress:
         opened = event_source(open_source(source, notify=notice("record"), progress=progress))
     left_out = opened.streams_left_out() if isinstance(opened, Recording) else []
@@ -162,7 +162,7 @@ def publish(
     decisions: Decisions = AS_USUAL,
     seconds: Seconds = None,
     denoise: bool = False,
-    turned: Turned = AS_IT_COMES,
+    mounting: Mounting = AS_IT_COMES,
     json: bool = False,
 ) -> int:
     """Send decisions, events or both to other programs over TCP.
@@ -209,10 +209,10 @@ def publish(
                 "--events-port without --decisions-port publishes only events: add it, or leave out --model, "
                 "--engine, --denoise and the flags for decisions"
             )
-        with _Publisher(source, host, events_port, turned.upright) as publisher:
-            return _publish_events(source, publisher, turned.upright, seconds, json)
+        with _Publisher(source, host, events_port, mounting.upright) as publisher:
+            return _publish_events(source, publisher, mounting.upright, seconds, json)
     name = model or own_model(source) or GESTURES
-    with _Publisher(source, host, events_port, turned.upright, name, decisions_port) as publisher:
+    with _Publisher(source, host, events_port, mounting.upright, name, decisions_port) as publisher:
         rows = decide_all(
             source,
             name,
@@ -221,7 +221,7 @@ def publish(
             decider=decisions.wanted.decider(Decider()),
             seconds=seconds,
             denoise=denoise,
-            orientation=turned.upright,
+            orientation=mounting.upright,
             paced=True,
             listen=publisher.listen,
             notify=publisher.notify,
@@ -229,7 +229,7 @@ def publish(
         )
         for row in rows:
             publisher.tell(row)
-    described("publish", row, json=json)
+    write_decision("publish", row, json=json)
     return 0
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from livesnn.cli.deciding import AS_USUAL, Decisions
-from livesnn.cli.options import AS_IT_COMES, Engine, Model, Seconds, Turned
+from livesnn.cli.options import AS_IT_COMES, Engine, Model, Mounting, Seconds
 from livesnn.console import write_json
 
 
@@ -19,7 +19,7 @@ def gui(
     engine: Engine | None = None,
     decisions: Decisions = AS_USUAL,
     pre_roll: Seconds = None,
-    turned: Turned = AS_IT_COMES,
+    mounting: Mounting = AS_IT_COMES,
 ) -> int:
     """Open the window.
 
@@ -39,7 +39,7 @@ def gui(
     """
     from livesnn.app.run import run_app
 
-    orientation, wanted = turned.orientation, decisions.wanted
+    orientation, wanted = mounting.orientation, decisions.wanted
     summary = run_app(
         source, model, engine=engine, decisions=wanted, pre_roll_s=pre_roll, orientation=orientation
     )
