@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from livesnn.cli.words import describe_recording
+from livesnn.cli.recordings import describe_recording
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.recording import Recording, describe, open_recording
 from livesnn.sources import open_source
 from tests.fake_source import joined
+from tests.reading import packets_of
 
 BESIDE_THE_TRUTH = {"aedat3/dvs128_polarity_plus_special.aedat": {"triggers": 6}}
 """What GROUND_TRUTH.json doesn't tell of a file's special events: counted by walking its packets by hand."""
@@ -92,7 +93,7 @@ def test_two_cameras_in_one_file_are_two_streams_to_choose_from(recordings: Path
     for right in (open_recording(path, stream=name), open_source(f"{path}?stream={name}")):
         assert isinstance(right, Recording)
         assert right.name == "RIGHT_CAM"
-        assert sum(packet.events.size for packet in right) == WHOLE_TONIC_SAMPLE
+        assert joined(right).size == WHOLE_TONIC_SAMPLE
         right.close()
     with pytest.raises(
         SourceError, match=r"called 'UP'; it has LEFT_CAM/events, RIGHT_CAM/events: choose one"
@@ -102,7 +103,7 @@ def test_two_cameras_in_one_file_are_two_streams_to_choose_from(recordings: Path
 
 def test_info_says_which_size_is_assumed(recordings: Path) -> None:
     text = describe_recording(describe(recordings / "dat/tonic_sample_ncars.dat"))
-    assert "unknown size (78×42 holds all events, and is assumed)" in text
+    assert "unknown size (78×42 is assumed, which holds all events)" in text
 
 
 @pytest.mark.parametrize("name", AEDAT4_FILES)
@@ -134,7 +135,7 @@ def test_dvs_gesture_tables_open_on_the_sensor_they_come_from(data_dir: Path) ->
         recording = open_recording(path)
         assert recording.resolution == (128, 128)
         with np.load(path) as table:
-            assert sum(packet.events.size for packet in recording) == len(table["t"])
+            assert sum(packet.size for packet in packets_of(recording)) == len(table["t"])
         assert any("128×128 assumed" in warning for warning in recording.warnings)
 
 
@@ -194,12 +195,12 @@ def test_dvs128_objects_are_half_a_minute_each_on_a_dvs128(data_dir: Path) -> No
 
 def test_an_aedat2_file_that_is_cut_short_is_the_beginning_of_the_whole_one(recordings: Path) -> None:
     with open_recording(recordings / "aedat2/jaer_MovingDarkBox.aedat") as whole:
-        all_events = joined(whole)
+        whole_events = joined(whole)
     with open_recording(recordings / "malformed/aedat2_trunc_event.aedat") as cut:
         events = joined(cut)
         assert any("the last 5 bytes aren't a whole event" in warning for warning in cut.warnings)
     assert events.size == 12_473
-    assert np.array_equal(events, all_events[: events.size])
+    assert np.array_equal(events, whole_events[: events.size])
 
 
 @pytest.mark.parametrize(
@@ -252,26 +253,26 @@ def test_a_prophesee_file_that_is_cut_short_is_the_beginning_of_the_whole_one(
     recordings: Path, name: str, whole: str, events: int, stated: str
 ) -> None:
     with open_recording(recordings / whole) as recording:
-        all_events = joined(recording)
+        whole_events = joined(recording)
     with open_recording(recordings / "malformed" / name) as cut:
         found = joined(cut)
         assert [stated in warning for warning in cut.warnings if "size" not in warning] == [True] * bool(
             stated
         )
     assert found.size == events
-    assert np.array_equal(found, all_events[:events])
+    assert np.array_equal(found, whole_events[:events])
 
 
 def test_a_recording_that_starts_in_the_middle_of_a_stream_begins_with_its_first_time(
     recordings: Path,
 ) -> None:
     with open_recording(recordings / "evt3/expelliarmus_evt3_sample.raw") as recording:
-        all_events = joined(recording)
+        whole_events = joined(recording)
     with open_recording(recordings / "malformed/evt3_starts_midstream.raw") as recording:
         events = joined(recording)
         assert any("1,136 bytes before the first time are left out" in line for line in recording.warnings)
-    (places,) = np.nonzero(all_events == events[0])
-    assert any(np.array_equal(all_events[place : place + events.size], events) for place in places)
+    (places,) = np.nonzero(whole_events == events[0])
+    assert any(np.array_equal(whole_events[place : place + events.size], events) for place in places)
 
 
 @pytest.mark.timeout(5)
@@ -312,11 +313,11 @@ def test_a_damaged_file_gives_what_is_whole_and_says_what_is_lost(
 
 def test_what_is_left_of_a_truncated_file_is_the_beginning_of_the_whole_one(recordings: Path) -> None:
     with open_recording(recordings / "aedat4/tonic_sample.aedat4") as whole:
-        all_events = joined(whole)
+        whole_events = joined(whole)
     with open_recording(recordings / "malformed/aedat4_truncated_midpacket_table_pos_dangling.aedat4") as cut:
         events = joined(cut)
         assert cut.t_end == events["t"][-1]
-    assert np.array_equal(events, all_events[: events.size])
+    assert np.array_equal(events, whole_events[: events.size])
 
 
 PROPHESEE_FILES = (
@@ -365,7 +366,12 @@ def test_an_hdf5_file_with_seconds_is_told_by_their_fractions(recordings: Path) 
 def test_an_event_stream_is_upright_and_one_of_generic_events_is_refused(recordings: Path) -> None:
     with open_recording(recordings / "es/dvs.es") as recording:
         assert (recording.resolution, recording.warnings) == ((320, 240), [])
-        assert next(iter(recording))[0].tolist() == (0, 0, 0, True)  # y is 239 in the file, from the bottom
+        assert next(packets_of(recording))[0].tolist() == (
+            0,
+            0,
+            0,
+            True,
+        )  # y is 239 in the file, from the bottom
     with pytest.raises(
         FormatError, match="it has generic events, no DVS events: give a DVS or ATIS recording"
     ):

@@ -16,6 +16,7 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import ModelError
+from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.model import Model, State, load_model
 from livesnn.infer.onnx_engine import OnnxModel
@@ -23,7 +24,6 @@ from livesnn.infer.run import run_frames
 from livesnn.infer.spike_engine import SpikeModel, is_compiled
 from livesnn.infer.switching_engine import LOOK_EVERY, PREPARING, AdaptiveModel, AutoModel, crossing, note_of
 from livesnn.paths import models_dir, recordings_dir
-from livesnn.sources import open_source
 from livesnn.weights import load_weights, save_weights
 from tests.networks import write_network
 
@@ -148,8 +148,8 @@ def test_without_a_graph_the_spike_engine_runs_alone(own: Path) -> None:
 
 
 def clip_frames(card: ModelCard) -> list[Frame]:
-    with open_source(recordings_dir() / "arm_roll.aedat4") as source:
-        return list(islice(frames(source, card.input.slice, card.input), 60))
+    with open_recording(recordings_dir() / "arm_roll.aedat4") as recording:
+        return list(islice(frames(recording, card.input.slice, card.input), 60))
 
 
 @pytest.mark.parametrize("at", [0, 1, 25])

@@ -16,6 +16,7 @@ from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.playback_clock import PlaybackClock, paced
 from livesnn.events.recording import describe, open_recording
 from tests.fake_source import joined
+from tests.reading import packets_of
 
 WIDEST = Resolution(32_767, 32_767)
 RULES = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -49,7 +50,8 @@ def read(path: Path, seek_us: int | None = None) -> Events:
     with open_recording(path) as recording:
         if seek_us is not None:
             recording.seek(seek_us)
-        return joined(recording)
+        packets = [*packets_of(recording)]
+    return np.concatenate(packets) if packets else np.empty(0, EVENTS_DTYPE)
 
 
 @RULES
@@ -81,7 +83,7 @@ def test_what_is_read_is_what_was_written_however_it_was_split(
 
 def describe_table_position(octets: bytearray) -> slice:
     """Return where the header stores the table's position: the only int64 in it."""
-    from livesnn.events.formats.flat import field, root_table
+    from livesnn.events.formats.aedat4_layout import field, root_table
 
     content = memoryview(bytes(octets))[18:]
     start = 18 + field(content, root_table(content, 0), 1)

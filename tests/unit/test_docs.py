@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import json
 import re
 import shlex
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +33,8 @@ HTML_LINK = re.compile(r"(?:src|href)=\"([^\"]+)\"")
 HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*\s*$", re.MULTILINE)
 INLINE_COMMAND = re.compile(r"`livesnn ([a-z]+)[ `]")
 SHELL = ("|", "||", "&&", ";", "&", ">", ">>", "2>", "<")
+EXTRA = re.compile(r"^(?:import|from) (matplotlib|torch|onnxruntime)\b", re.MULTILINE)
+"""What a block may import that isn't installed everywhere."""
 RUN = "<!-- run -->"
 """On the line before a Python block that the tests run."""
 
@@ -184,12 +189,45 @@ def test_every_python_block_compiles(block: Block) -> None:
     compile("\n" * (block.line - 1) + block.text, str(block.page), "exec")
 
 
-@pytest.mark.parametrize("block", [block for block in python_blocks() if block.marked], ids=str)
-def test_a_python_block_that_is_marked_runs(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_code(text: str, name: Path, line: int, variables: dict[str, Any]) -> None:
+    """Run a block's code, or skip the test where what it imports isn't installed."""
+    for module in EXTRA.findall(text):
+        pytest.importorskip(module, reason=f"{name.name} needs {module}")
+    with contextlib.redirect_stdout(None), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "FigureCanvasAgg is non-interactive")
+        exec(compile("\n" * (line - 1) + text, str(name), "exec"), variables)
+
+
+@pytest.fixture
+def _in_the_repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(ROOT)
-    code = compile("\n" * (block.line - 1) + block.text, str(block.page), "exec")
-    with contextlib.redirect_stdout(None):
-        exec(code, {"__name__": "__docs__"})
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.mark.usefixtures("_in_the_repository")
+@pytest.mark.parametrize("block", [block for block in python_blocks() if block.marked], ids=str)
+def test_a_python_block_that_is_marked_runs(block: Block) -> None:
+    run_code(block.text, block.page, block.line, {"__name__": "__docs__"})
+
+
+NOTEBOOKS = sorted((ROOT / "docs").rglob("*.ipynb"))
+
+
+@pytest.mark.usefixtures("_in_the_repository")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_runs_and_is_kept_without_its_outputs(path: Path) -> None:
+    variables: dict[str, Any] = {"__name__": "__docs__"}
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            assert (cell["outputs"], cell["execution_count"]) == ([], None)
+            run_code("".join(cell["source"]), path, 1, variables)
+
+
+def test_there_is_a_notebook() -> None:
+    assert NOTEBOOKS
 
 
 def test_a_wrong_flag_is_found(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""run_frames: windows, rates, resets, latency and density, on a LIF network of seven neurons in numpy."""
+"""run and frames of any source; and run_frames: windows, rates, resets, latency and density."""
 
 from __future__ import annotations
 
@@ -6,25 +6,34 @@ import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+import livesnn
 from livesnn.card import InputSpec, ModelCard, NeuronSpec, SliceRule
-from livesnn.errors import FormatError, ModelError
+from livesnn.errors import FormatError, LivesnnError, ModelError, SourceError
+from livesnn.events.filters import Orientation, orient
+from livesnn.events.packet import Packet, Resolution
+from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
-from livesnn.infer.model import State
+from livesnn.infer.model import State, read_card
 from livesnn.infer.run import Result, StateMode, run_frames
+from livesnn.paths import recordings_dir
+from livesnn.simulate.turning import TurningDigits
+from tests.fake_source import SMALL, FakeSource
+from tests.gui.synthetic import moving_bar, write_model, write_recording
 
 WINDOW = 4
 BOLD = Decider(threshold=0.0)
 
 
 class Tiny:
-    """Four LIF neurons on the ON pixels of a 2×2 sensor, then three output neurons."""
+    """A model of four LIF neurons on the ON pixels of a 2×2 sensor, then three output neurons."""
 
     def __init__(self, readout: Literal["spikes", "membrane"] = "membrane") -> None:
         self.card = ModelCard(
@@ -262,3 +271,138 @@ def test_an_error_of_the_frames_passes_through_after_the_results_before_it() -> 
 def test_an_unknown_way_with_the_state_is_refused() -> None:
     with pytest.raises(ModelError, match="'carry' or 'reset'"):
         list(run_frames(make_frames(1), Tiny(), state="keep"))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model") / "columns")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recording(tmp_path_factory.mktemp("clips") / "bar.npz", moving_bar(1_000_500))
+
+
+class TestRun:
+    """livesnn.run and livesnn.frames, on a network of ten columns and a bar that crosses them."""
+
+    def test_a_path_its_text_and_an_open_recording_give_the_same(self, clip: Path, folder: Path) -> None:
+        expected = list(livesnn.run(clip, folder))
+        decided = [int(result.decision or "-1") for result in expected[9::10]]
+        assert decided == sorted(decided)  # the bar goes from left to right
+        assert (decided[0], decided[-1]) == (0, 8)
+        for source in (str(clip), open_recording(clip), livesnn.open_source(clip)):
+            assert_same(list(livesnn.run(source, folder)), expected)
+
+    def test_a_folder_its_text_and_a_loaded_model_give_the_same(self, clip: Path, folder: Path) -> None:
+        expected = list(livesnn.run(clip, folder))
+        for model in (str(folder), livesnn.load_model(folder)):
+            assert_same(list(livesnn.run(clip, model)), expected)
+
+    def test_a_model_is_found_by_its_name(self) -> None:
+        clip = recordings_dir() / "digit-3.aedat4"
+        assert next(r for r in livesnn.run(clip, "nmnist", engine="onnx") if r.window_end).decision == "3"
+        assert next(livesnn.frames(clip, "nmnist")).data.shape == (2, 34, 34)
+
+    def test_the_frames_are_those_that_the_network_gets(self, clip: Path, folder: Path) -> None:
+        frames = list(livesnn.frames(clip, folder))
+        results = list(livesnn.run(clip, folder))
+        loaded = list(livesnn.frames(str(clip), livesnn.load_model(folder)))
+        opened = list(livesnn.frames(FakeSource([moving_bar(1_000_500)], live=False), folder))
+        for others in ([result.frame for result in results], loaded, opened):
+            for one, other in zip(frames, others, strict=True):
+                assert (one.t, one.n_events, one.start) == (other.t, other.n_events, other.start)
+                np.testing.assert_array_equal(one.data, other.data)
+
+    def test_a_live_source_is_any_other_source_of_the_command_line(self) -> None:
+        model = livesnn.load_model("gestures", engine="onnx")
+        results = list(livesnn.run("simulate:arm_roll", model, seconds=0.5))
+        assert results
+        assert all(result.latency.total_ms >= result.latency.network_ms > 0 for result in results)
+        assert next(livesnn.frames("simulate:arm_roll", model)).start
+
+    def test_a_video_gives_its_frames(self) -> None:
+        spec = read_card("mnist-seq2").input
+        model = livesnn.load_model("mnist-seq2", engine="onnx")
+        source = TurningDigits(4, paced=False)
+        results = itertools.islice(livesnn.run(source, model), 25)
+        assert [result.t for result in results] == [100_000 * number for number in range(25)]
+        assert next(livesnn.frames("simulate:digits", model)).data.shape == (1, spec.height, spec.width)
+
+    def test_a_live_source_waits_for_nobody_and_a_recording_is_never_dropped(self, folder: Path) -> None:
+        packets = np.array_split(moving_bar(1_000_500), 100)
+        assert len(list(livesnn.run(FakeSource(packets, live=False), folder))) == 100
+        old = [Packet(events, arrived_s=1e-9) for events in packets[:50]]  # waited for too long already
+        results = list(livesnn.run(FakeSource([*old, *packets[50:]]), folder))
+        assert [result.t for result in results] == [
+            int(packets[50]["t"][0]) + 10_000 * number for number in range(1, len(results) + 1)
+        ]
+        assert len(results) >= 49
+
+    @pytest.mark.parametrize("live", [True, False])
+    def test_the_source_is_closed_at_the_end_and_when_nobody_wants_more(
+        self, folder: Path, live: bool
+    ) -> None:
+        source = FakeSource([moving_bar(1_000_500)], live=live)
+        assert list(livesnn.run(source, folder))
+        assert source.closed.is_set()
+        source = FakeSource([moving_bar(1_000_500)], live=live, then="silence")
+        results = livesnn.run(source, folder)
+        next(results)
+        results.close()  # type: ignore[attr-defined]
+        assert source.closed.is_set()
+
+    def test_an_error_of_the_source_comes_after_the_results_before_it_and_it_is_closed(
+        self, folder: Path
+    ) -> None:
+        source = FakeSource([moving_bar(300_500)], live=False, then=FormatError("packet 3 is damaged"))
+        seen: list[Result] = []
+        with pytest.raises(FormatError, match="packet 3 is damaged"):
+            seen.extend(livesnn.run(source, folder))
+        assert len(seen) == 30
+        assert source.closed.is_set()
+
+    def test_seconds_end_it_in_a_recordings_own_time(self, clip: Path, folder: Path) -> None:
+        assert_same(list(livesnn.run(clip, folder, seconds=0.5)), list(livesnn.run(clip, folder))[:49])
+
+    def test_a_turned_source_is_made_upright_and_its_noise_left_out(self, clip: Path, folder: Path) -> None:
+        hung = Orientation(2)
+        turned = FakeSource([orient(moving_bar(1_000_500), SMALL, hung)], live=False)
+        expected = list(livesnn.run(clip, folder, denoise=True))
+        assert_same(list(livesnn.run(turned, folder, orientation=hung, denoise=True)), expected)
+        raw = list(livesnn.frames(clip, folder))
+        assert sum(result.frame.n_events for result in expected) < sum(frame.n_events for frame in raw)
+
+    def test_the_state_is_carried_or_zeroed_each_window(self, clip: Path, folder: Path) -> None:
+        carried = {result.carried for result in livesnn.run(clip, folder)}
+        zeroed = {result.carried for result in livesnn.run(clip, folder, state="reset")}
+        assert (max(carried), max(zeroed)) == (100, 10)
+
+    @pytest.mark.parametrize(
+        ("change", "why"),
+        [
+            ({"seconds": 0.0}, "give more than 0"),
+            ({"denoise": True}, "a sensor of 65000×2"),
+        ],
+    )
+    def test_what_cannot_be_is_refused_and_the_source_closed(
+        self, change: dict[str, Any], why: str, folder: Path
+    ) -> None:
+        source = FakeSource(resolution=Resolution(65_000, 2))
+        with pytest.raises(SourceError, match=why):
+            next(livesnn.run(source, folder, **change))
+        assert source.closed.is_set()
+
+    def test_a_video_is_neither_turned_nor_filtered(self) -> None:
+        model = livesnn.load_model("mnist-seq2", engine="onnx")
+        for change, why in (({"denoise": True}, "no events"), ({"orientation": Orientation(2)}, "as it is")):
+            with pytest.raises(SourceError, match=why):
+                next(livesnn.run(TurningDigits(0), model, **change))  # type: ignore[arg-type]
+
+    def test_a_model_that_is_not_there_and_a_source_that_is_none_are_one_line(
+        self, clip: Path, folder: Path
+    ) -> None:
+        for source, model in ((clip, "nothing"), ("nowhere.aedat4", folder)):
+            with pytest.raises(LivesnnError) as raised:
+                next(livesnn.run(source, model))
+            assert "\n" not in str(raised.value)

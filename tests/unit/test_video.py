@@ -18,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from livesnn.__main__ import main
 from livesnn.card import InputSpec, ModelCard, SliceRule
-from livesnn.cli.words import describe_recording
+from livesnn.cli.recordings import describe_recording
 from livesnn.errors import FormatError, LivesnnError, ModelError, SourceError
 from livesnn.events.convert import convert
-from livesnn.events.packet import Resolution
+from livesnn.events.packet import Packet, Resolution
 from livesnn.events.recording import Recording, open_recording
-from livesnn.events.slicer import Frame, Slicer, frames
+from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import run, run_frames
 from livesnn.outputs.lines import Row, Summary, decide_all
@@ -344,8 +345,8 @@ def test_every_container_is_read_whole(tmp_path: Path, suffix: str, codec: str, 
 
 
 def test_frames_of_a_video_follow_its_clips(bar: Path) -> None:
-    with open_source(bar) as source:
-        live = list(frames(source, SPEC.slice, SPEC))
+    with RecordedVideo(open_video(bar)) as source:
+        live = list(source.frames(SPEC.slice, SPEC))
     assert [frame.t for frame in live] == [k * 40_000 for k in range(45)]
     assert [frame.start for frame in live] == [True] + [False] * 44
     assert {frame.n_events for frame in live} == {0}

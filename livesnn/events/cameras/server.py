@@ -13,9 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, build_events, build_header
+from livesnn.events.formats.aedat4_layout import (
+    MAGIC,
+    PACKET_HEADER,
+    Compression,
+    build_events,
+    build_header,
+    compress,
+)
 from livesnn.events.formats.aedat4_writer import storable
-from livesnn.events.formats.compression import Compression, pack
 from livesnn.events.packet import Closing, Packet, Resolution
 from livesnn.threads import WAKE_S, BoundedQueue, Worker
 
@@ -317,12 +323,18 @@ class _Listener:
         return bool(self._current) or self._queue.wait(0.0)
 
     def put(self, message: bytes, *, drops: bool = True) -> None:
-        """Leave a message. Where there is no room, drop the oldest or, with ``drops`` False, all and the listener."""
+        """Leave a message. Where there is no room, drop the oldest.
+
+        With ``drops`` False, the listener gets the message that is its turn, and no more.
+        """
         if self.leaving:
             return
         if not drops and not self._queue.has_room(message):
             self.leaving = True
+            first = self._queue.take()
             self._queue = self._empty_queue()
+            if first is not None and not self._current:
+                self._queue.put(first)
             return
         if not self.waiting:
             self.sent_s = time.monotonic()
@@ -434,7 +446,7 @@ class EventServer(Closing):
                 self._server.hang_up()
             self._epoch = packet.epoch
         if packet.events.size and self._server.listeners:
-            packed = pack(build_events(packet.events), Compression.LZ4)
+            packed = compress(build_events(packet.events), Compression.LZ4)
             self._server.send(PACKET_HEADER.pack(0, len(packed)) + packed)
 
     def close(self) -> None:
