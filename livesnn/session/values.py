@@ -1,4 +1,4 @@
-"""What a session is told, and what it tells the window: frozen values. Not here: who makes them (session.py)."""
+"""What a session is told and what it reports: frozen values, and the builder of its answers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from livesnn.infer.run import Result, StateMode
 from livesnn.session.view import ViewSpec
 
 SessionState = Literal["opening", "playing", "waiting", "paused", "ended", "failed"]
-"""What a session is doing; "waiting": for a live source that was lost to come back."""
+"""What a session is doing; "waiting": for a lost live source to come back."""
 
 ShownState = SessionState | Literal["empty"]
-"""What the window says of a session, "empty" before the first."""
+"""What the window says about a session; "empty" before the first."""
 
 RUNNING: tuple[SessionState, ...] = ("playing", "waiting", "paused", "ended")
 """In these a source is open and the network has a state."""
@@ -93,7 +93,7 @@ class Choices:
 
 @dataclass(frozen=True)
 class Opened:
-    """What is known once a source is open.
+    """What is known about a source once it is open.
 
     Attributes
     ----------
@@ -104,13 +104,13 @@ class Opened:
     serial
         See `EventSource.serial`.
     duration_us
-        None: it has no end, and can't seek or step.
+        None: the source has no end and can't seek or step.
     path
         Of a recording's file.
     labels
-        Beside it: what a person has said of it.
+        Read from the table beside the recording.
     has_events
-        Whether there is something to record and to filter; of a video there isn't.
+        Whether there are events to record and filter; a video has none.
     """
 
     name: str
@@ -136,13 +136,13 @@ class Picture:
     Attributes
     ----------
     rgb
-        uint8 [H, W, 3], owned by whoever takes it.
+        uint8 [H, W, 3]; never changed later.
     t_us
         Of its newest event, from the start of the recording or from a live source's first event.
     arrived_s
         When that event arrived, by `time.perf_counter`; 0: nothing new is in it.
     jumps
-        How many of a person's jumps to another place had been done before it.
+        How many times a person had jumped to another place before it.
     """
 
     rgb: npt.NDArray[np.uint8]
@@ -152,7 +152,7 @@ class Picture:
 
 
 class History(NamedTuple):
-    """How the classes' probabilities went in the last HISTORY_US, oldest first.
+    """The classes' probabilities in the last HISTORY_US, oldest first.
 
     ``t_us``: int64 [N], from the start of the recording, increasing; ``probabilities``: float32 [N, K].
     """
@@ -162,7 +162,7 @@ class History(NamedTuple):
 
 
 class WindowDecision(NamedTuple):
-    """What was decided on one window, µs from the start of the recording; label None: nothing."""
+    """The decision on one window, µs from the start of the recording; label None: nothing was decided."""
 
     start_us: int
     end_us: int
@@ -171,17 +171,17 @@ class WindowDecision(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """A Result with what the window shows beside it.
+    """A Result, with what else the window shows.
 
     Attributes
     ----------
     reset_by
-        Why the state was last zeroed, in words; "" at the start, or as planned by mode "reset".
+        Why the state was last zeroed, in words; "" at the start, or if mode "reset" did it.
     last
         Of the last full window, maybe before the end of a recording that started again; None: there was none
         since the source was opened, or since a person's last reset or seek, or since the source came back.
     resets
-        How many of a person's resets and seeks had been done before this frame.
+        How many times a person had reset or sought before this frame.
     frames
         uint8 [C, H, W] each: the frames of the current window so far, this one last.
     history
@@ -197,11 +197,11 @@ class Answer:
 
 
 HISTORY_STEP_US = 20_000  # values nearer to each other than this would fall on one pixel
-UNTAKEN = 10_000  # decisions kept for a window that doesn't take them; older ones are forgotten
+UNTAKEN = 10_000  # decisions kept until a display takes them; older ones are forgotten
 
 
 class AnswerBuilder:
-    """Keeps count over the passes of one session; of one thread alone, but for ``decided``.
+    """Counts over the passes of one session. Only for one thread, except ``decided``.
 
     Attributes
     ----------
@@ -210,7 +210,7 @@ class AnswerBuilder:
     n_decisions
         Windows of every pass with a decision.
     decided
-        What was decided on each window of every pass; whoever shows it takes it away.
+        The decision on each window of every pass, to be taken away by the display.
     """
 
     def __init__(self) -> None:
@@ -227,20 +227,20 @@ class AnswerBuilder:
         self._history = _Track()
 
     def begin_pass(self, why: str) -> None:
-        """Count a pass; ``why`` it begins with the state reset."""
+        """Begin a pass; ``why`` the state is reset at its beginning."""
         if self._begun:
             self.this_pass = Tally()
         self._begun = True
         self._reset_by = why
 
     def reset(self, resets: int, why: str) -> None:
-        """Forget the last decision: a person has asked for a reset, ``resets`` times by now."""
+        """Forget the last decision: a person has reset the state, ``resets`` times by now."""
         self._resets = resets
         self._reset_by = why
         self._last = None
 
     def answer(self, result: Result, card: ModelCard, start_us: int) -> Answer:
-        """Return what the window shows of a result, and count it; ``start_us`` is when the stream began."""
+        """Count a result, and return its answer; ``start_us`` is when the stream began."""
         if result.carried == 1:
             self._last_reset_by = (self._reset_by or "a jump in time") if result.reset else ""
         self._reset_by = ""
@@ -265,7 +265,7 @@ class AnswerBuilder:
         )
 
     def _begin_window(self, t_us: int, delta_t_us: int | None, *, follows_on: bool) -> None:
-        """Note where the window begins whose first frame ends at ``t_us``: for a fixed count it may be unknown."""
+        """Note when the window begins whose first frame ends at ``t_us``; of a fixed count this may be unknown."""
         self._frames = []
         if delta_t_us is not None:
             self._window_us = t_us - delta_t_us
@@ -282,7 +282,7 @@ class _Track:
         self._probabilities = np.zeros((self._t_us.size, 0), np.float32)
 
     def add(self, t_us: int, probabilities: npt.NDArray[np.float32]) -> History:
-        """Take in one time's; return copies of what there is. A jump back, or far, begins again."""
+        """Add probabilities, and return a copy of all. A jump back or far ahead begins again."""
         if self._probabilities.shape[1] != probabilities.size:
             self._probabilities = np.zeros((self._t_us.size, probabilities.size), np.float32)
         kept_us = self._t_us[self._first : self._end]
@@ -309,7 +309,7 @@ class _Track:
 
 
 def without_windows(card_input: InputSpec, *, events: int, duration_us: int) -> str:
-    """Say why a recording of so many events, or a video, read to its end, has no whole window."""
+    """Say why a recording or a video that was read to its end has no whole window."""
     rule, window = card_input.slice, card_input.window
     is_video = card_input.kind == "video"
     if not (events or is_video):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,9 +20,7 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
 from livesnn.errors import FormatError, ModelError
 from livesnn.events.labels import Label, keep_labels, labels_file
-from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
-from livesnn.events.recording import open_recording
-from livesnn.events.slicer import frames
+from livesnn.events.packet import Closing, Packet, Resolution, SourceCounters
 from livesnn.infer.model import load_model
 from livesnn.infer.run import run
 from livesnn.infer.switching_engine import PREPARING, AutoModel
@@ -97,9 +96,7 @@ def test_what_is_prepared_is_shown_and_why_it_failed(
 def test_the_majority_is_that_of_run_on_the_same_recording(
     qtbot: QtBot, make_window: MakeWindow, model_folder: Path, recording: Path
 ) -> None:
-    model, source = load_model(model_folder), open_recording(recording)
-    results = list(run(frames(source, model.card.input.slice, model.card.input), model))
-    source.close()
+    results = run(recording, model_folder)
     decided = [result.decision for result in results if result.window_end and result.decision is not None]
     window = make_window(loop=True)
     at_full_speed(window)
@@ -108,7 +105,7 @@ def test_the_majority_is_that_of_run_on_the_same_recording(
     session = window.session
     window.close()
     assert session is not None
-    assert sorted(session.decisions.elements()) == sorted(decided)  # the first pass alone
+    assert sorted(session.decisions.elements()) == sorted(decided)  # only the first pass
     assert window.summary()["majority"] == max(session.decisions, key=session.decisions.__getitem__)
 
 
@@ -331,15 +328,17 @@ def test_a_missing_model_is_a_banner(qtbot: QtBot, make_window: MakeWindow, reco
     assert words(window) == ("This model can't be used", "Choose another model with Ctrl+M")
 
 
-class Failing(EventSource):
+class Failing(Closing):
     """A source that breaks after three packets."""
 
     resolution = SENSOR
+    name, live, warnings = "", True, ()
     counters = SourceCounters()
 
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
         bar = moving_bar(100_000)
-        yield from np.array_split(bar, 3)
+        for events in np.array_split(bar, 3):
+            yield Packet(events, time.perf_counter())
         raise FormatError("here: the file ends in the middle of a packet: copy it again")
 
     def close(self) -> None:
