@@ -91,7 +91,7 @@ class DecisionsDialog(Dialog):
         body.addLayout(left, 1)
         body.addLayout(right, 1)
         self.column.addLayout(body, 1)
-        self._use = self.add_buttons("Use these")
+        self.use = self.add_buttons("Use these")
         buttons = self.findChildren(QDialogButtonBox)[0]
         self.defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
         self.defaults.setAutoDefault(False)
@@ -144,7 +144,7 @@ class DecisionsDialog(Dialog):
     @Slot()
     def _look_at_classes(self) -> None:
         classes = self.classes.topLevelItemCount()
-        self._use.setEnabled(not classes or len(self.classes.denied) < classes)
+        self.use.setEnabled(not classes or len(self.classes.denied) < classes)
 
 
 class ClassRules(QTreeWidget):

@@ -56,7 +56,7 @@ class MainWindow(WindowLayout):
         self.settings = settings or SettingsFile()
         self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
         self.source_chooser = SourceChooser(self, self.settings, self.open)
-        self.recording = RecordingControls(self, self.player, self.settings, self._remember, self.open)
+        self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
         self.teaching = Teaching(self, self.player, self.set_model)
         self.commands = Actions(self, self.menuBar(), self._slots())
         self.session_display = SessionDisplay(self, self.player, self._opened)
@@ -262,9 +262,10 @@ class MainWindow(WindowLayout):
         """Show how the source is turned, and keep it among the recent ones."""
         self._show_orientation()
         if isinstance(self.player.source, str | Path):
-            self._remember(str(self.player.source))
+            self.remember(str(self.player.source))
 
-    def _remember(self, source: str) -> None:
+    def remember(self, source: str) -> None:
+        """Keep a source among the recent ones."""
         self.source_chooser.remember(source)
         self._show_recent()
 

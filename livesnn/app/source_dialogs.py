@@ -25,7 +25,7 @@ from livesnn.app.settings import SettingsFile, with_recent
 from livesnn.app.widgets.basics import Dialog, label
 from livesnn.errors import LivesnnError
 from livesnn.events.cameras.driver import Device
-from livesnn.events.formats import asked
+from livesnn.events.formats.registry import parse_recording_path
 from livesnn.files import expanded
 from livesnn.paths import recordings_dir
 from livesnn.sources import discover, is_live
@@ -115,7 +115,7 @@ class SourceChooser:
 
     def visit(self, source: str) -> None:
         """Let the next file dialog start at this source's folder."""
-        folder = asked(expanded(source)).file.absolute().parent
+        folder = parse_recording_path(expanded(source)).file.absolute().parent
         if not is_live(source) and folder.is_dir():
             self.folder = folder
 
@@ -137,7 +137,7 @@ def readable_source(source: str) -> str:
     """Return a source as a person reads it: of a file, the name and the folder."""
     if is_live(source):
         return source
-    recording = asked(Path(source))
+    recording = parse_recording_path(Path(source))
     folder = recording.file.parent
     return f"{recording.name}   ({folder.name or folder})"
 

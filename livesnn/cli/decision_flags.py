@@ -12,16 +12,16 @@ from livesnn.errors import LivesnnError
 
 @dataclass(frozen=True)
 class DecisionFlags:
-    """When there is a decision; eval uses these only with --stream."""
+    """When there is a decision."""
 
-    threshold: float | None = None
+    threshold: Annotated[float | None, tyro.conf.arg(metavar="PROBABILITY")] = None
     """Least probability for a decision. Default: 0.5; the window keeps what was chosen last."""
 
-    hysteresis: Annotated[float | None, tyro.conf.arg(name="keep")] = None
+    hysteresis: Annotated[float | None, tyro.conf.arg(name="keep", metavar="PROBABILITY")] = None
     """A decision stands until its probability falls below this, or another class reaches its threshold. Default: 0.6
     of --threshold, or of the class's own threshold if that is higher; the window keeps what was chosen last."""
 
-    smoothing: float | None = None
+    smoothing: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
     """Share of the previous frame's probabilities in this frame's: steadier, but later. Default: 0; the window keeps
     what was chosen last."""
 

@@ -1,4 +1,4 @@
-"""The picture of the events: its palettes, how it fades, and when the next one is due."""
+"""How events become a picture: palettes, the accumulator that paints it, and the display that makes it when due."""
 
 from __future__ import annotations
 

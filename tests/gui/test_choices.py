@@ -369,7 +369,7 @@ def test_a_recent_source_keeps_every_sign_of_its_name(make_window: MakeWindow, t
     file = tmp_path / "you & me" / "a&b.aedat4"
     file.parent.mkdir()
     file.touch()
-    window._remember(str(file))
+    window.remember(str(file))
     action = window.commands.recent.actions()[0]
     assert action.text() == "a&&b.aedat4   (you && me)"  # as Qt shows one
     assert action.toolTip() == str(file)

@@ -264,9 +264,9 @@ def test_the_defaults_come_back(qtbot: QtBot) -> None:
 def test_at_least_one_class_is_named(qtbot: QtBot) -> None:
     dialog = dialog_of(qtbot, Decider(deny=CARD.classes[1:]))
     mark(dialog, ("0",), marked=False)
-    assert not dialog._use.isEnabled()
+    assert not dialog.use.isEnabled()
     mark(dialog, ("4",), marked=True)
-    assert dialog._use.isEnabled()
+    assert dialog.use.isEnabled()
 
 
 # The flags

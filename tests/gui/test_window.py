@@ -104,7 +104,7 @@ def test_the_majority_is_that_of_run_on_the_same_recording(
     session = window.session
     window.close()
     assert session is not None
-    assert sorted(session.decisions.elements()) == sorted(decided)  # the first pass alone
+    assert sorted(session.decisions.elements()) == sorted(decided)  # only the first pass
     assert window.summary()["majority"] == max(session.decisions, key=session.decisions.__getitem__)
 
 

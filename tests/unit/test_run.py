@@ -26,7 +26,7 @@ from livesnn.infer.run import Result, StateMode, run_frames
 from livesnn.paths import recordings_dir
 from livesnn.simulate.turning import TurningDigits
 from tests.fake_source import SMALL, FakeSource
-from tests.gui.synthetic import moving_bar, write_model, write_recording
+from tests.synthetic import moving_bar, write_model, write_recording
 
 WINDOW = 4
 BOLD = Decider(threshold=0.0)
