@@ -289,7 +289,8 @@ class RecordedPlayback(EventPlayback):
             max_bytes=RECORDING_BUFFER_BYTES,
             owns_source=False,
         )
-        self._pipeline, self._events_before = pipeline, events_before  # at once: counts may be read while it seeks
+        # Both at once, after the seek: meanwhile counts may be read.
+        self._pipeline, self._events_before = pipeline, events_before
         self.interrupted = self.read_to_end = False
         self._clock.restart()
         self.set_pace(speed=self._speed, paused=self._paused)
