@@ -14,12 +14,11 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import Counted, State, check_first_step, check_step
-from livesnn.infer.spikes import crew
-from livesnn.infer.spikes.crew import Crew
-from livesnn.infer.spikes.lanes import FLOAT_BYTES
+from livesnn.infer.spikes import thread_team as crew
+from livesnn.infer.spikes.intrinsics import FLOAT_BYTES
 from livesnn.infer.spikes.layout import LANES
-from livesnn.infer.spikes.memory import FloatArray, aligned, zeros
-from livesnn.infer.spikes.plan import Plan, plan
+from livesnn.infer.spikes.plan import FloatArray, Plan, aligned, plan, zeros
+from livesnn.infer.spikes.thread_team import Crew
 from livesnn.threads import usable_processors
 from livesnn.weights import fold_batch_norm, load_weights
 

@@ -25,7 +25,7 @@ from livesnn.infer.model import Model, State, check_step
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.operations import fan_out
 from livesnn.infer.spike_engine import WEIGHTS, Membranes, SpikeModel, is_compiled, runs
-from livesnn.infer.spikes.memory import FloatArray
+from livesnn.infer.spikes.plan import FloatArray
 from livesnn.threads import Latest, Worker
 
 COMMAND = "prepare"

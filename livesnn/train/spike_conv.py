@@ -18,16 +18,16 @@ import torch
 from numba import types
 from torch import Tensor, nn
 
-from livesnn.infer.spikes.lanes import (
+from livesnn.infer.spikes.intrinsics import (
     FLOAT_BYTES,
     SHORT_BYTES,
     add_times,
     float_at,
+    lowest,
     marked_floats,
     narrow,
     widen,
 )
-from livesnn.infer.spikes.words import lowest
 from livesnn.threads import pool
 
 LANES = (32, 16)

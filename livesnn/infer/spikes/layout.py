@@ -11,8 +11,7 @@ from typing import NamedTuple
 from llvmlite import binding
 from numba import config
 
-from livesnn.infer.spikes.lanes import FLOAT_BYTES
-from livesnn.infer.spikes.words import records
+from livesnn.infer.spikes.intrinsics import FLOAT_BYTES, records
 
 LANES = (64, 32, 16)
 """Outputs at a time: the largest that divides a layer's width."""

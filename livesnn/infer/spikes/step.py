@@ -1,23 +1,36 @@
-"""One step of an STS-ResNet whose time grows with its spikes, by any number of threads. Not here: layers.py."""
+"""Which band of a layer a thread advances, and when: numbers that the threads of a step share.
+
+Nobody is waited for who hasn't begun a band, and nobody begins one of a step that is over: what a step works on is
+the caller's again. Not here: how a band is advanced (layers.py).
+"""
 
 from __future__ import annotations
 
 from numba import float32, types
 
-from livesnn.infer.spikes.bands import await_all, await_read, bands_of, claim, deal, finish
-from livesnn.infer.spikes.kept import inner, outer, within
-from livesnn.infer.spikes.lanes import (
+from livesnn.infer.spikes.intrinsics import (
     DOUBLE_BYTES,
     FLOAT_BYTES,
     add_floats,
+    begin_at,
     double_at,
     float_at,
+    inner,
+    leave_at,
+    outer,
+    put_begin,
     put_float,
+    put_spike,
     rows_of,
+    seen_at,
+    spike_at,
+    swapped,
+    within,
 )
-from livesnn.infer.spikes.layers import advance, begin_row, end_row
+from livesnn.infer.spikes.layer import advance, begin_row, end_row
 from livesnn.infer.spikes.layout import (
     AFTER,
+    BANDS,
     BEFORE,
     CALLED,
     EPOCH,
@@ -26,20 +39,86 @@ from livesnn.infer.spikes.layout import (
     LISTED,
     PLACES,
     SIXTEEN,
+    TICKET,
     TOTALS,
     map_at,
     places_at,
     read_at,
     tap_at,
 )
-from livesnn.infer.spikes.words import (
-    begin_at,
-    leave_at,
-    put_begin,
-    put_spike,
-    seen_at,
-    spike_at,
-)
+
+
+@within
+def _word(words, of_layer, number, i):  # type: ignore[no-untyped-def]
+    """Return the address of a layer's i-th word, of so many a layer."""
+    return words + (number * of_layer + i) * TICKET * 8
+
+
+@within
+def bands_of(layer):  # type: ignore[no-untyped-def]
+    """Return how many bands a layer has."""
+    return (layer.height + layer.band - 1) // layer.band
+
+
+@inner
+def deal(at, epoch):  # type: ignore[no-untyped-def]
+    """Give each thread its bands of each layer."""
+    for number in range(1, at.depth):
+        bands = bands_of(map_at(at.layers, number))
+        for thread in range(at.threads):
+            begun = epoch * BANDS + bands * thread // at.threads
+            leave_at(_word(at.tickets, at.threads, number, thread), begun)
+
+
+@inner
+def claim(tickets, threads, number, bands, epoch, thread):  # type: ignore[no-untyped-def]
+    """Return a band of a layer that nobody has begun in a step, a thread's own ones first; -1: there is none.
+
+    A thread's own ones are always the same, since their membranes are near it.
+    """
+    for other in range(threads):
+        owner = (thread + other) % threads
+        word, last = _word(tickets, threads, number, owner), bands * (owner + 1) // threads
+        while True:
+            begun = seen_at(word)
+            if begun // BANDS != epoch or begun % BANDS >= last:
+                break
+            if swapped(word, begun, begun + 1):
+                return begun % BANDS
+    return -1
+
+
+@within
+def _await(at, number, band, epoch):  # type: ignore[no-untyped-def]
+    """Wait for a band."""
+    word = _word(at.finished, at.bands, number, band)
+    while seen_at(word) != epoch:
+        pass
+
+
+@within
+def finish(at, number, band, epoch):  # type: ignore[no-untyped-def]
+    """Say that a band is finished."""
+    leave_at(_word(at.finished, at.bands, number, band), epoch)
+
+
+@within
+def await_read(number, band, at, epoch):  # type: ignore[no-untyped-def]
+    """Wait for the bands of the layer before that a band reads: those of a skip were read for these."""
+    read, rows = read_at(at.reads, 2 * number), map_at(at.layers, number).band
+    source = map_at(at.layers, number - 1)
+    first = band * rows * read.stride - read.kernel // 2
+    last = min(first + (rows - 1) * read.stride + read.kernel, source.height)
+    for before in range(max(first, 0) // source.band, (last + source.band - 1) // source.band):
+        _await(at, number - 1, before, epoch)
+
+
+@inner
+def await_all(at, epoch):  # type: ignore[no-untyped-def]
+    """Wait for all bands of all layers."""
+    for number in range(1, at.depth):
+        for band in range(bands_of(map_at(at.layers, number))):
+            _await(at, number, band, epoch)
 
 
 @inner

@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.infer.spikes.kept import is_kept
+from livesnn.infer.spikes.intrinsics import is_kept
 from livesnn.infer.spikes.layout import LANES, PLACES, TICKET, Map, Places
-from livesnn.infer.spikes.memory import FloatArray, zeros
-from livesnn.infer.spikes.plan import Plan
+from livesnn.infer.spikes.plan import FloatArray, Plan, zeros
 from livesnn.infer.spikes.step import lead, serve
-from livesnn.machine_code import forget_stale
+from livesnn.numba_cache import forget_stale
 from livesnn.threads import WAKE_S, Worker
 
 Rule = tuple[np.float32, np.float32, bool, bool]

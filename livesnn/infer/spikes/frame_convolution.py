@@ -12,10 +12,24 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from livesnn.infer.spikes.kept import inner, made_for, within
-from livesnn.infer.spikes.lanes import FLOAT, FLOAT_BYTES, copy, marked_bytes, splat, vector
+from livesnn.infer.spikes.intrinsics import (
+    BYTE,
+    FLOAT,
+    FLOAT_BYTES,
+    WORD,
+    copy,
+    count_at,
+    inner,
+    made_for,
+    marked_bytes,
+    number_of,
+    put_count,
+    splat,
+    vector,
+    within,
+    word_at,
+)
 from livesnn.infer.spikes.layout import TILE, map_at
-from livesnn.infer.spikes.words import BYTE, WORD, count_at, number_of, put_count, word_at
 
 FUSED = ("contract",)
 """A product and its sum may be rounded once."""

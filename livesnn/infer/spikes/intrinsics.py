@@ -1,18 +1,180 @@
-"""Vectors of neurons for numba, as LLVM's own: it splits them into those of the processor (AVX-512, AVX2, NEON).
-
-All take addresses. Not here: what loops over spikes (sweeps.py), or over pixels (firing.py).
-"""
+"""How functions are compiled, and what numba keeps of it: asked, since it takes seconds. Not here: the functions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial, reduce
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic
 
-from livesnn.infer.spikes.words import BYTE, SHORT, WORD, number_of
+outer = njit(nogil=True, cache=True)
+"""Compiles a function that is called from Python, and keeps it, with all that it calls."""
+inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+"""Compiles a function that compiled ones call: what Python and C would call it by took a third of the time."""
+within = njit(inline="always")
+"""Has a function compiled as a part of who calls it: LLVM works on an inner one again at each level of calls."""
+
+
+def is_kept(function: Any, *arguments: object) -> bool:
+    """Return whether a call of a compiled function with such arguments would compile nothing."""
+    kinds = tuple(map(function.typeof_pyval, arguments))
+    if kinds in function.overloads:
+        return True
+    kept = function._cache
+    try:
+        # numba has no public way to ask. Where these names change, code counts as not kept: it is looked for, or
+        # compiled, once more.
+        return kept._index_key(kinds, function.targetctx.codegen()) in kept._cache_file._load_index()
+    except AttributeError:
+        return False
+
+
+def made_for(*what: object) -> Callable[[Callable[..., Any]], Any]:
+    """Return `inner` for a function that another one makes for so many lanes, and the like.
+
+    Code is found by name, and of two of one name, in code that different processes kept, the first is taken: each
+    needs a name of its own.
+    """
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        function.__qualname__ += "_".join(["", *map(str, what)])
+        return inner(function)
+
+    return compiled
+
+
+BYTE, SHORT, BEGIN, WORD = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
+
+
+def number_of(builder: Any, address: Any, index: Any, kind: Any) -> Any:
+    """Load one number of an array."""
+    return builder.load(builder.gep(builder.inttoptr(address, kind.as_pointer()), [index]))
+
+
+def _numbers(kind: Any) -> tuple[Any, Any]:
+    """Return what reads, and what writes, a number of an array at an address.
+
+    Functions that took arrays instead would count references to them, which takes longer than a pixel without spikes.
+    """
+
+    @intrinsic
+    def number_at(typing, address, index):  # type: ignore[no-untyped-def]
+        """Return the number at an index."""
+
+        def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+            return builder.zext(number_of(builder, arguments[0], arguments[1], kind), WORD)
+
+        return types.int64(types.intp, types.int64), generate
+
+    @intrinsic
+    def put_number(typing, address, index, number):  # type: ignore[no-untyped-def]
+        """Write the number at an index."""
+
+        def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+            address, index, number = arguments
+            place = builder.gep(builder.inttoptr(address, kind.as_pointer()), [index])
+            builder.store(builder.trunc(number, kind), place)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.int64, types.int64), generate
+
+    return number_at, put_number
+
+
+count_at, put_count = _numbers(BYTE)
+spike_at, put_spike = _numbers(SHORT)
+begin_at, put_begin = _numbers(BEGIN)
+marks_at = _numbers(WORD)[0]
+
+
+def records(kind: type[tuple[Any, ...]]) -> Any:
+    """Return what reads a named tuple of int64 from an array of such at an address."""
+    fields = len(kind._fields)  # type: ignore[attr-defined]
+
+    @intrinsic
+    def record_at(typing, address, index):  # type: ignore[no-untyped-def]
+        """Return the record at an index."""
+
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            first = builder.mul(arguments[1], ir.Constant(WORD, fields))
+            places = [builder.add(first, ir.Constant(WORD, i)) for i in range(fields)]
+            numbers = [number_of(builder, arguments[0], place, WORD) for place in places]
+            return context.make_tuple(builder, signature.return_type, numbers)
+
+        return types.NamedUniTuple(types.int64, fields, kind)(types.intp, types.int64), generate
+
+    return record_at
+
+
+@intrinsic
+def word_at(typing, address):  # type: ignore[no-untyped-def]
+    """Return the int64 at an address, which may be any."""
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        word = builder.load(builder.inttoptr(arguments[0], WORD.as_pointer()))
+        word.align = 1
+        return word
+
+    return types.int64(types.intp), generate
+
+
+@intrinsic
+def lowest(typing, bits):  # type: ignore[no-untyped-def]
+    """Return the number of the lowest bit that is set; 64 of none."""
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def how_many(typing, bits):  # type: ignore[no-untyped-def]
+    """Return how many bits are set."""
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def swapped(typing, address, old, new):  # type: ignore[no-untyped-def]
+    """Write an int64 to an address if the old one is still there, at once for all threads; say whether it was."""
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        address, old, new = arguments
+        pointer = builder.inttoptr(address, WORD.as_pointer())
+        return builder.extract_value(builder.cmpxchg(pointer, old, new, "acq_rel", "acquire"), 1)
+
+    return types.boolean(types.intp, types.int64, types.int64), generate
+
+
+@intrinsic
+def leave_at(typing, address, number):  # type: ignore[no-untyped-def]
+    """Write an int64 to an address, and before it, for other threads, all that was written so far."""
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
+        builder.store_atomic(arguments[1], pointer, "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.int64), generate
+
+
+@intrinsic
+def seen_at(typing, address):  # type: ignore[no-untyped-def]
+    """Return the int64 at an address as other threads left it, and all that they wrote before."""
+
+    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
+        return builder.load_atomic(pointer, "acquire", 8)
+
+    return types.int64(types.intp), generate
+
 
 FLOAT, _BITS = ir.FloatType(), ir.IntType(32)
 DOUBLE_BYTES, FLOAT_BYTES, SHORT_BYTES = 8, 4, 2
