@@ -25,7 +25,7 @@ Rounded = tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]
 CARD_KEY = "livesnn"
 _KINDS = ("F16", "F32", "F64")  # whether numpy has others depends on what else has been imported
 BATCH_NORM_EPSILON = 1e-5
-POOLED = 9
+STEM_POOL_PIXELS = 9
 """Pixels under a window of the pool behind the stem, and how often a channel may count to what reads it."""
 POOL_READERS = ("blocks.0.0.first.conv.weight", "blocks.0.0.skip.conv.weight")
 
@@ -114,7 +114,9 @@ def rounded_kernels(folded: Weights, network: NetworkSpec) -> dict[str, Rounded]
     if network.weight_bits != 8:
         return {}
     names = [name for name in folded if name.startswith("blocks.") and name.endswith(".conv.weight")]
-    return {name: quantize(folded[name], times=POOLED if name in POOL_READERS else 1) for name in names}
+    return {
+        name: quantize(folded[name], times=STEM_POOL_PIXELS if name in POOL_READERS else 1) for name in names
+    }
 
 
 def quantize(kernel: npt.NDArray[np.float32], *, times: int = 1) -> Rounded:

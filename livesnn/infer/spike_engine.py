@@ -14,11 +14,11 @@ from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import Counted, State, check_first_step, check_step
-from livesnn.infer.spikes import thread_team as crew
+from livesnn.infer.spikes import threadteam as threadteam
 from livesnn.infer.spikes.intrinsics import FLOAT_BYTES
 from livesnn.infer.spikes.layout import LANES
 from livesnn.infer.spikes.plan import FloatArray, Plan, aligned, plan, zeros
-from livesnn.infer.spikes.thread_team import Crew
+from livesnn.infer.spikes.threadteam import ThreadTeam
 from livesnn.threads import usable_processors
 from livesnn.weights import fold_batch_norm, load_weights
 
@@ -80,7 +80,7 @@ class SpikeModel:
 
     def __init__(self, network: Plan, card: ModelCard, threads: int) -> None:
         self.card = card
-        self._crew = Crew(network, _rule(card), threads)
+        self.team = ThreadTeam(network, _rule(card), threads)
         self._size, self._views = sum(map(prod, card.states.values())), list(_views(card.states.values()))
 
     @classmethod
@@ -114,7 +114,7 @@ class SpikeModel:
         shares_and_means = np.empty((2, len(self._views)), np.float32)
         late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or its arrival is unknown, 0
         data = np.ascontiguousarray(frame.data)
-        synops = self._crew.step(data, before, (after, output, shares_and_means), alone=not late)
+        synops = self.team.step(data, before, (after, output, shares_and_means), alone=not late)
         return output, self._state(after, shares_and_means, synops)
 
     def _together(self, state: State) -> FloatArray:
@@ -146,7 +146,7 @@ def runs(card: ModelCard) -> bool:
 def is_compiled(folder: Path) -> bool:
     """Return whether `SpikeModel.load` would take no more than a moment; raises as it does."""
     network, card = _read(folder)
-    return crew.is_compiled(network, _rule(card))
+    return threadteam.is_compiled(network, _rule(card))
 
 
 def _read(folder: Path) -> tuple[Plan, ModelCard]:
@@ -163,7 +163,7 @@ def _read(folder: Path) -> tuple[Plan, ModelCard]:
         raise ModelError(f"{path}: {error}") from error
 
 
-def _rule(card: ModelCard) -> crew.Rule:
+def _rule(card: ModelCard) -> threadteam.Rule:
     neuron = card.neuron
     alpha, threshold = np.float32(neuron.alpha), np.float32(neuron.threshold)
     fires = card.readout == "spikes"

@@ -23,9 +23,9 @@ from livesnn.infer.spikes.intrinsics import (
     SHORT_BYTES,
     add_times,
     float_at,
-    lowest,
     marked_floats,
     narrow,
+    trailing_zeros,
     widen,
 )
 from livesnn.threads import pool
@@ -220,7 +220,7 @@ def _of_pixels(lanes: int, forward: bool) -> Callable[..., None]:
             for part in range(0, channels, lanes):
                 marks = marked_floats(lanes, pixel + part * FLOAT_BYTES)
                 while marks:
-                    channel = part + lowest(marks)
+                    channel = part + trailing_zeros(marks)
                     marks &= marks - types.uint64(1)
                     value = float_at(pixel + channel * FLOAT_BYTES)
                     of_channel = weights + channel * kernel * kernel * size

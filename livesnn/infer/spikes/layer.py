@@ -1,4 +1,7 @@
-"""A row of neurons that fire, for numba, in LLVM's own terms. Not here: their sums (reads.py), lists (layers.py)."""
+"""One step of a band of a layer: its connections are summed up, its neurons fire, and their spikes are listed.
+
+The neurons are those of `livesnn.snn.lif`: U[t] = α · (1 − O[t−1]) · U[t−1] + current, O[t] = [U[t] ≥ T].
+"""
 
 from __future__ import annotations
 
@@ -9,30 +12,44 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from livesnn.infer.spikes.frame_convolution import clear_marks, frame_convolution, mark_counts
 from livesnn.infer.spikes.intrinsics import (
     FLOAT_BYTES,
     WORD,
     add_marked,
+    compiled,
+    copy,
+    drain_sum,
     float_at,
-    how_many,
-    inner,
-    lowest,
-    made_for,
+    inlined,
     marks_at,
+    popcount,
     put_begin,
     put_float,
     put_spike,
+    specialized,
     splat,
-    take_sum,
+    trailing_zeros,
     vector,
-    within,
 )
-from livesnn.infer.spikes.layout import LANES, MARK_BYTES, THROUGH, TOTALS, read_at
-from livesnn.infer.spikes.spike_convolution import reads_of
+from livesnn.infer.spikes.layout import (
+    COUNTS,
+    IDENTITY,
+    INT8,
+    INT8_POOLED,
+    LANES,
+    MARK_BYTES,
+    TOTALS,
+    connection_at,
+)
+from livesnn.infer.spikes.spike_convolution import float32_convolution, int8_convolution
 
 
 def _advanced(builder: Any, old: Any, total: Any, neuron: tuple[Any, Any, Any]) -> tuple[Any, Any]:
-    """Return membranes after a step (SPEC, Eq. 1-4), and a bit for each that spikes."""
+    """Return the membranes after a step, and a bit for each neuron that spikes.
+
+    new = total + α · (1 − O) · old with O = [old ≥ T], or total + α · old where nothing resets.
+    """
     alpha, threshold, resets = neuron
     lanes = old.type.count
     quiet = builder.fcmp_ordered("<", old, threshold)
@@ -47,8 +64,8 @@ def _fire(
 ) -> None:
     """Build the loop over a row's pixels.
 
-    ``firsts``, ``steps``: addresses of the first pixel's membranes before and after, marks and sums; how far the next
-    pixel's are.
+    ``firsts``: addresses of the first pixel's membranes before and after, marks and sums. ``steps``: how far behind
+    each the next pixel's is.
     """
     so_far, entry = vector(builder, totals, lanes), builder.block
     pixel, end = builder.append_basic_block("pixel"), builder.append_basic_block("end")
@@ -72,18 +89,18 @@ def _fire(
 
 @intrinsic
 def fire_row(typing, lanes, width, sums, membranes, marks, totals, steps, neuron):  # type: ignore[no-untyped-def]
-    """Advance a row of membranes by a step.
+    """Advance a row of neurons by a step.
 
     Parameters
     ----------
     width, sums
-        Pixels, and the address of their sums, float32 [width, lanes].
+        Pixels of the row, and the address of their input currents, float32 [width, lanes].
     membranes
-        Addresses of those before and after, float32 [lanes] a pixel.
+        Addresses of the membranes before and after the step, float32 [lanes] a pixel.
     marks, totals
-        Addresses of a bit for each that spikes, a word a pixel, and of sums of membranes [lanes] to add to.
+        Addresses of the marks to write, a word a pixel, and of sums of membranes [lanes] to add to.
     steps
-        Bytes from pixel to pixel of membranes, and of marks.
+        Bytes from pixel to pixel, of membranes and of marks.
     neuron
         Alpha, threshold, whether spikes reset.
     """
@@ -114,49 +131,87 @@ def fire_row(typing, lanes, width, sums, membranes, marks, totals, steps, neuron
     return types.void(lanes, whole, address, pair, address, address, types.UniTuple(whole, 2), rule), generate
 
 
-@inner
+@compiled
 def begin_row(layer, y, count, at):  # type: ignore[no-untyped-def]
-    """Begin a row's lists at ``count``: of its left border, and of its first pixel; return where that is written."""
+    """Let the lists of a row's left border and first pixel begin at ``count``; return the first pixel's index."""
     first = layer.begin + (y + layer.pad) * layer.across
     for i in range(layer.pad + 1):
         put_begin(at.begins, first + i, count)
     return first + layer.pad
 
 
-@inner
+@compiled
 def end_row(layer, first, count, at):  # type: ignore[no-untyped-def]
-    """Let a row's right border begin, and end, at ``count``."""
+    """Let the lists of a row's right border begin and end at ``count``."""
     for i in range(layer.width + 1, layer.width + layer.pad + 1):
         put_begin(at.begins, first + i, count)
 
 
 AT_ONCE = 4
-"""Spikes that are listed without a look at how many there are: no more than lanes, so that there is room for them."""
+"""Spikes that are listed at once, however many there are. There is room, as no layer has fewer lanes."""
 
 
-@inner
+@compiled
 def _list_spikes(lists, count, first, bits):  # type: ignore[no-untyped-def]
-    """List the channels from ``first`` on whose bits are set behind ``count`` others; return how many there are then.
+    """Append the channels whose bits are set, from ``first`` on, to ``count`` others; return the new count.
 
-    What is listed of too few bits is written over: a wrong guess of a loop's length takes longer than four of them.
+    Four are written even for fewer bits, and overwritten later: a mispredicted branch takes longer than four writes.
     """
-    total, at_once = count + how_many(bits), count
+    total, at_once = count + popcount(bits), count
     while True:
         for _ in range(AT_ONCE):
-            put_spike(lists, at_once, first + lowest(bits))
+            put_spike(lists, at_once, first + trailing_zeros(bits))
             at_once += 1
             bits &= bits - types.uint64(1)
         if not bits:
             return total
 
 
-def _layers(lanes: int) -> Callable[..., None]:
-    """Return what advances bands of layers of so many lanes."""
-    add_read = reads_of(lanes)
+def _convolution(lanes: int) -> Callable[..., None]:
+    """Return a function that sums up any connection but IDENTITY."""
+    add_counts, add_rounded, add_weighted = (
+        frame_convolution(lanes),
+        int8_convolution(lanes),
+        float32_convolution(lanes),
+    )
 
-    @made_for(lanes)
+    @specialized(lanes)
+    def add_connection(read, y0, y1, layer, first, at, sums, shorts):  # type: ignore[no-untyped-def]
+        """Add a convolution to the sums [chunk, pixel, lanes] of a band; the first one begins with the bias."""
+        pixels = (y1 - y0) * layer.width
+        step = read.rows * lanes
+        if read.kind == COUNTS:
+            mark_counts(read, y0, y1, at, shorts)
+        for chunk in range(layer.outputs // lanes):
+            to = sums + chunk * pixels * lanes * FLOAT_BYTES
+            bias = at.weights + (layer.bias + chunk * lanes) * FLOAT_BYTES
+            if read.kind == INT8 or read.kind == INT8_POOLED:
+                weights = at.rounded + read.weights + chunk * step
+                scales = at.weights + (read.scales + chunk * lanes) * FLOAT_BYTES
+                onto = bias if first else types.intp(0)
+                add_rounded(read, y0, y1, layer.width, weights, scales, onto, at, to, shorts)
+                continue
+            weights = at.weights + (read.weights + chunk * step) * FLOAT_BYTES
+            if read.kind == COUNTS:
+                add_counts(read, y0, y1, layer.width, weights, bias, at, to, shorts)
+                continue
+            if first:
+                for pixel in range(pixels):
+                    copy(lanes, bias, to + pixel * lanes * FLOAT_BYTES)
+            add_weighted(read, y0, y1, layer.width, weights, at, to)
+        if read.kind == COUNTS:
+            clear_marks(read, shorts)
+
+    return add_connection
+
+
+def _advance_of(lanes: int) -> Callable[..., None]:
+    """Return a function that advances bands of layers with so many lanes."""
+    add_connection = _convolution(lanes)
+
+    @specialized(lanes)
     def add_through(read, y, x, chunk, chunks, at, sums):  # type: ignore[no-untyped-def]
-        """Add one number to the sums [lanes] of a pixel's channels, as often as they spike under its window."""
+        """Add an IDENTITY: one number to the sum of each channel, for each of its spikes under the pixel's window."""
         gain = float_at(at.weights + read.weights * FLOAT_BYTES)
         row = (y * read.stride + read.offset) * read.across + x * read.stride + read.offset
         for _ in range(read.kernel):
@@ -165,16 +220,18 @@ def _layers(lanes: int) -> Callable[..., None]:
                 add_marked(lanes, sums, marks, gain)
             row += read.across
 
-    @made_for(lanes)
+    @specialized(lanes)
     def advance(number, layer, y0, y1, neuron, at, sums, shorts):  # type: ignore[no-untyped-def]
         """Advance a band of neurons by a step."""
-        skip = read_at(at.reads, 2 * number + 1)
+        skip = connection_at(at.connections, 2 * number + 1)
         pixels, chunks, size = (y1 - y0) * layer.width, layer.outputs // lanes, lanes * FLOAT_BYTES
         of_lanes, sums = sums, sums + LANES[0] * FLOAT_BYTES
-        spikes, through = 0, skip.kind == THROUGH
-        # One call in a loop: what is called twice may be compiled twice, for True and for False.
+        spikes, through = 0, skip.kind == IDENTITY
+        # One call in a loop: two calls could be compiled twice, for True and for False.
         for i in range(1 if through or skip.kernel == 0 else 2):
-            add_read(read_at(at.reads, 2 * number + i), y0, y1, layer, i == 0, at, sums, shorts)
+            add_connection(
+                connection_at(at.connections, 2 * number + i), y0, y1, layer, i == 0, at, sums, shorts
+            )
         for y in range(y0, y1):
             marks = layer.marks + ((y + layer.pad) * layer.across + layer.pad) * chunks
             for chunk in range(chunks):
@@ -198,28 +255,28 @@ def _layers(lanes: int) -> Callable[..., None]:
             spikes += count - layer.lists - y * layer.row
         totals = at.totals + (layer.totals + y0 // layer.band * TOTALS) * FLOAT_BYTES
         put_float(totals, 0, spikes)
-        put_float(totals, 1, take_sum(lanes, of_lanes))
+        put_float(totals, 1, drain_sum(lanes, of_lanes))
 
     return advance
 
 
-_layer_64, _layer_32, _layer_16 = map(_layers, LANES)
+_advance_64, _advance_32, _advance_16 = map(_advance_of, LANES)
 
 
-@within
+@inlined
 def advance(number, layer, y0, y1, neuron, at, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
     """Advance the rows y0..y1 − 1 of a layer by a step.
 
-    ``at``: a `layout.Places`; sums, shorts: addresses of float32 [LANES[0] + plan.scratch], of which those of the
-    lanes are zero at both ends, and of int16 [plan.scratch], all zero at both ends;
-    ``some_``: None where no layer has so many lanes, which is then not compiled.
+    ``at``: the `layout.Addresses`. ``sums``, ``shorts``: addresses of a thread's scratch memory, float32 [LANES[0] +
+    plan.scratch] and int16 [plan.scratch]; shorts and the first LANES[0] sums are zero before and after.
+    ``some_64``: None if no layer has so many lanes; that code is then not compiled.
     """
-    if some_64 is not None:  # noqa: SIM102 (numba drops what hangs on a None alone)
+    if some_64 is not None:  # noqa: SIM102 (numba leaves a branch out only if it depends on nothing but a None)
         if layer.lanes == 64:
-            _layer_64(number, layer, y0, y1, neuron, at, sums, shorts)
+            _advance_64(number, layer, y0, y1, neuron, at, sums, shorts)
     if some_32 is not None:  # noqa: SIM102
         if layer.lanes == 32:
-            _layer_32(number, layer, y0, y1, neuron, at, sums, shorts)
+            _advance_32(number, layer, y0, y1, neuron, at, sums, shorts)
     if some_16 is not None:  # noqa: SIM102
         if layer.lanes == 16:
-            _layer_16(number, layer, y0, y1, neuron, at, sums, shorts)
+            _advance_16(number, layer, y0, y1, neuron, at, sums, shorts)

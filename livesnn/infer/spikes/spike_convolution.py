@@ -1,6 +1,7 @@
-"""Loops over spikes for numba, in LLVM's own terms: what they add up stays in registers all the while.
+"""Convolutions of spikes, by kernels of float32 or int8: each spike adds its rows of the kernel to a band's sums.
 
-Not here: single vectors (lanes.py), what calls these (reads.py).
+Kernels of 3×3 with stride 1 *sweep* along a row of pixels with their sums in registers. Other kernels *scatter* each
+spike over the sums in memory.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from livesnn.infer.spikes.frame_convolution import counted, mark, unmark
 from livesnn.infer.spikes.intrinsics import (
     BEGIN,
     BYTE,
@@ -25,42 +25,39 @@ from livesnn.infer.spikes.intrinsics import (
     add_floats,
     add_vector,
     begin_at,
-    copy,
-    inner,
-    made_for,
-    number_of,
+    compiled,
+    dequantize_onto,
+    inlined,
+    load_number,
     plus,
     rows_of,
-    settle,
+    specialized,
     vector,
     widened,
-    within,
 )
 from livesnn.infer.spikes.layout import (
     BEGIN_BYTES,
-    BYTES,
-    COUNTS,
-    POOLED,
-    SWEPT,
-    SWEPT_BYTES,
-    SWEPT_FLOATS,
+    FLOAT32_3X3,
+    FLOAT32_3X3_LANES,
+    INT8_3X3_LANES,
+    INT8_POOLED,
 )
 
 
 def _phis(builder: Any, kind: Any, columns: int, rows: int) -> list[list[Any]]:
-    """Return sums [columns, rows] that come from wherever control does."""
+    """Return phi nodes for sums [columns, rows]."""
     return [[builder.phi(kind) for _ in range(rows)] for _ in range(columns)]
 
 
-def _come(phis: list[list[Any]], values: list[list[Any]], block: Any) -> None:
-    """Let sums be ``values`` where control comes from a block."""
+def _add_incoming(phis: list[list[Any]], values: list[list[Any]], block: Any) -> None:
+    """Give phi nodes the ``values`` that they have when control comes from a block."""
     for column, known in zip(phis, values, strict=True):
         for phi, value in zip(column, known, strict=True):
             phi.add_incoming(value, block)
 
 
 def _retire(builder: Any, kind: Any, column: list[Any], place: Any, line: Any, lanes: int) -> None:
-    """Add a column of sums to those at an address, one row ``line`` bytes behind the other."""
+    """Add a column of sums to those in memory, where rows are ``line`` bytes apart."""
     for total in column:
         add_vector(builder, kind, place, total, lanes)
         place = builder.add(place, line)
@@ -69,9 +66,9 @@ def _retire(builder: Any, kind: Any, column: list[Any], place: Any, line: Any, l
 def _with_taps(
     builder: Any, kinds: tuple[Any, Any], row: Any, size: int, held: list[list[Any]], lanes: int
 ) -> list[list[Any]]:
-    """Return three columns of sums with the nine taps of a spike added, or those of the rows that there are.
+    """Return three columns of sums with the taps of a spike added: nine, or fewer where there are fewer rows.
 
-    ``row``: the address of its weights, ``size`` bytes each.
+    ``row``: the address of the spike's weights, of ``size`` bytes each.
     """
     of_weights, of_sums = kinds
     added = []
@@ -85,13 +82,13 @@ def _with_taps(
 
 
 def _sweep(builder: Any, kinds: tuple[Any, Any], size: int, lanes: int, rows: int, arguments: Any) -> None:
-    """Build the loop over pixels, and that over a pixel's spikes within it, of `_sweeps`."""
+    """Build the loops of `_sweeps`: over pixels, and within it over a pixel's spikes."""
     _, _, weights, lists, begins, width, sums, step, line = arguments
     kind, one, entry = ir.VectorType(kinds[1], lanes), ir.Constant(WORD, 1), builder.block
     nothing = [ir.Constant(kind, None)] * rows
     names = ("pixel", "spike", "passed", "left", "next", "end")
     pixel, spike, passed, left, following, end = map(builder.append_basic_block, names)
-    start = builder.zext(number_of(builder, begins, ir.Constant(WORD, 0), BEGIN), WORD)
+    start = builder.zext(load_number(builder, begins, ir.Constant(WORD, 0), BEGIN), WORD)
     outside = builder.sub(sums, step)
     builder.branch(pixel)
 
@@ -100,59 +97,61 @@ def _sweep(builder: Any, kinds: tuple[Any, Any], size: int, lanes: int, rows: in
     # Where the lists of the last two pixels begin.
     first_before, first_earlier = builder.phi(WORD), builder.phi(WORD)
     place, x_next = builder.phi(WORD), builder.add(x, one)  # where the sums of the pixel before lie
-    last = builder.zext(number_of(builder, begins, x_next, BEGIN), WORD)
+    last = builder.zext(load_number(builder, begins, x_next, BEGIN), WORD)
     before = [*carried, nothing]
     builder.cbranch(builder.icmp_signed("<", first, last), spike, passed)
 
     builder.position_at_end(spike)
     index, held = builder.phi(WORD), _phis(builder, kind, 3, rows)
-    channel = builder.zext(number_of(builder, lists, index, SHORT), WORD)
+    channel = builder.zext(load_number(builder, lists, index, SHORT), WORD)
     row = builder.add(weights, builder.mul(channel, ir.Constant(WORD, 9 * lanes * size)))
     added, after = _with_taps(builder, kinds, row, size, held, lanes), builder.add(index, one)
-    _come([[index], *held], [[first], *before], pixel)
-    _come([[index], *held], [[after], *added], spike)
+    _add_incoming([[index], *held], [[first], *before], pixel)
+    _add_incoming([[index], *held], [[after], *added], spike)
     builder.cbranch(builder.icmp_signed("<", after, last), spike, passed)
 
     builder.position_at_end(passed)
     whole = _phis(builder, kind, 3, rows)
-    _come(whole, before, pixel)
-    _come(whole, added, spike)
+    _add_incoming(whole, before, pixel)
+    _add_incoming(whole, added, spike)
     quiet = builder.icmp_signed("==", last, first_earlier)
     none = builder.or_(quiet, builder.icmp_signed("==", x, ir.Constant(WORD, 0)))
     builder.cbranch(none, following, left)
-    builder.position_at_end(left)  # of the first pixel, or of three without spikes, there is none left
+    builder.position_at_end(left)  # the first pixel leaves no column behind, nor do three without spikes
     _retire(builder, kinds[1], whole[0], place, line, lanes)
     builder.branch(following)
 
     builder.position_at_end(following)
     place_next = builder.add(place, step)
     known = [x, first, first_before, first_earlier, place]
-    _come([known, *carried], [[ir.Constant(WORD, 0), start, start, start, outside], nothing, nothing], entry)
-    _come([known, *carried], [[x_next, last, first, first_before, place_next], *whole[1:]], following)
+    _add_incoming(
+        [known, *carried], [[ir.Constant(WORD, 0), start, start, start, outside], nothing, nothing], entry
+    )
+    _add_incoming([known, *carried], [[x_next, last, first, first_before, place_next], *whole[1:]], following)
     builder.cbranch(builder.icmp_signed("<", x_next, width), pixel, end)
     builder.position_at_end(end)
     _retire(builder, kinds[1], whole[1], place_next, line, lanes)
 
 
 def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
-    """Return what sweeps by weights of one kind, ``size`` bytes each, to sums of another."""
+    """Return an intrinsic that sweeps with weights of ``size`` bytes each."""
 
     @intrinsic
     def sweep(typing, lanes, rows, weights, lists, begins, width, sums, step, line):  # type: ignore[no-untyped-def]
-        """Spread the spikes of a row of pixels over sums of ``rows`` rows of outputs, through kernels of 3×3.
+        """Add the spikes of a row of pixels, through kernels of 3×3, to the sums of ``rows`` rows of outputs.
 
-        What a pixel's three columns of outputs get stays in registers until the pixels that reach them have passed;
-        columns that no spike reaches aren't written.
+        The three columns of sums that a pixel reaches stay in registers until no further pixel reaches them. Columns
+        that no spike reaches aren't written.
 
         Parameters
         ----------
         weights
-            Address of [C, 9, lanes], and 3 · lanes further for each ky left out.
+            Address of [C, 9, lanes]; 3 · lanes further for each ky that is left out.
         lists, begins, width
             Addresses of the channels that spike, and of int32 [width + 1], where those of each pixel begin.
         sums, step, line
-            Address of [rows, width, lanes]; bytes from pixel to pixel, and from row to row. The first row gets what
-            the highest ky has.
+            Address of [rows, width, lanes]; bytes from pixel to pixel, and from row to row. The first row gets the
+            taps of the highest ky.
         """
         if not (isinstance(lanes, types.IntegerLiteral) and isinstance(rows, types.IntegerLiteral)):
             return None
@@ -172,25 +171,28 @@ def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
 sweep_bytes, sweep_floats = _sweeps(BYTE, SHORT, 1), _sweeps(FLOAT, FLOAT, FLOAT_BYTES)
 
 
-@inner
+@compiled
 def _reached(place, kernel, stride, first, last):  # type: ignore[no-untyped-def]
-    """Return the outputs first..last − 1 whose kernels cover a place, along one side: from .. to − 1."""
+    """Return which of the outputs first..last − 1 have a kernel that covers a place, along one side: [from, to)."""
     if stride == 1:
         return max(first, place - kernel + 1), min(last, place + 1)
     return max(first, (place - kernel + stride) // stride), min(last, place // stride + 1)
 
 
-@inner
+@compiled
 def _row_of(read, y, at):  # type: ignore[no-untyped-def]
-    """Return the address of the beginnings of the row y under kernels of 3×3, from its first pixel."""
+    """Return the address of the begins of row y under kernels of 3×3, from its first pixel."""
     return at.begins + (read.begin + (y + read.offset) * read.across + read.offset + 1) * BEGIN_BYTES
 
 
-def _groups(lanes: int, number: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
-    """Return what spreads so many spikes of a pixel: rows of weights of ``size`` bytes, to sums of ``sum_size``."""
+def _scatter_group(lanes: int, number: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
+    """Return a function that scatters ``number`` spikes of a pixel at once.
 
-    @made_for(lanes, number, size)
-    def spread(read, y, x, reached, width, weights, lists, first, sums):  # type: ignore[no-untyped-def]
+    ``size``, ``sum_size``: bytes of a row of weights, and of a row of sums.
+    """
+
+    @specialized(lanes, number, size)
+    def scatter(read, y, x, reached, width, weights, lists, first, sums):  # type: ignore[no-untyped-def]
         rows = rows_of(number, size * read.kernel * read.kernel, weights, lists, first)
         top, bottom, left, right, y0 = reached
         step, line = size * read.stride, size * read.stride * read.kernel
@@ -202,15 +204,15 @@ def _groups(lanes: int, number: int, add: Any, size: int, sum_size: int) -> Call
             off -= line
             to += width * sum_size
 
-    return spread
+    return scatter
 
 
-def _spreads(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
-    """Return what spreads all spikes under a band of outputs."""
-    one, two, three, four = (_groups(lanes, number, add, size, sum_size) for number in (1, 2, 3, 4))
+def _scatters(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
+    """Return a function that scatters all spikes that a band of outputs reads."""
+    one, two, three, four = (_scatter_group(lanes, number, add, size, sum_size) for number in (1, 2, 3, 4))
 
-    @made_for(lanes, size)
-    def spread(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
+    @specialized(lanes, size)
+    def scatter(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
         kernel, stride, lists = read.kernel, read.stride, at.lists
         for y in range(y0 * stride, (y1 - 1) * stride + kernel):
             top, bottom = _reached(y, kernel, stride, y0, y1)
@@ -235,16 +237,16 @@ def _spreads(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., No
                     one(read, y, x, reached, width, weights, lists, first, sums)
                 first = last
 
-    return spread
+    return scatter
 
 
-def _swept(lanes: int, sweep_row: Any, size: int, step: int) -> Callable[..., None]:
-    """Return what convolves by kernels of 3×3, stride 1, of ``size`` bytes a weight, so many outputs at a time.
+def _sweep_3x3(lanes: int, sweep_row: Any, size: int, step: int) -> Callable[..., None]:
+    """Return a function that convolves by kernels of 3×3 with stride 1, ``lanes`` output channels at a time.
 
-    ``step``: bytes from the sums of a pixel to those of the next.
+    ``size``: bytes of a weight. ``step``: bytes from the sums of one pixel to those of the next.
     """
 
-    @made_for(lanes, size, step)
+    @specialized(lanes, size, step)
     def sweep(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
         line = width * step
         for y in range(y0, y1 + 2):
@@ -262,44 +264,47 @@ def _swept(lanes: int, sweep_row: Any, size: int, step: int) -> Callable[..., No
     return sweep
 
 
-def _by_floats(lanes: int) -> Callable[..., None]:
-    """Return what convolves by float32."""
-    size, narrow = lanes * FLOAT_BYTES, SWEPT_FLOATS * FLOAT_BYTES
-    spread_floats = _spreads(lanes, add_floats, size, size)
-    sweep = _swept(SWEPT_FLOATS, sweep_floats, FLOAT_BYTES, size)
+def float32_convolution(lanes: int) -> Callable[..., None]:
+    """Return a function that convolves spikes by kernels of float32."""
+    size, narrow = lanes * FLOAT_BYTES, FLOAT32_3X3_LANES * FLOAT_BYTES
+    scatter_floats = _scatters(lanes, add_floats, size, size)
+    sweep = _sweep_3x3(FLOAT32_3X3_LANES, sweep_floats, FLOAT_BYTES, size)
 
-    @within
+    @inlined
     def add_weighted(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
-        """Add to sums [pixel, lanes] of a band what a convolution by floats gives."""
-        if read.kind == SWEPT:
+        """Add a convolution by float32 to the sums [pixel, lanes] of a band."""
+        if read.kind == FLOAT32_3X3:
             for part in range(0, size, narrow):
                 kernels = weights + part * read.inputs * 9
                 sweep(read, y0, y1, width, kernels, at, sums + part)
         else:
-            spread_floats(read, y0, y1, width, weights, at, sums)
+            scatter_floats(read, y0, y1, width, weights, at, sums)
 
     return add_weighted
 
 
-def _by_bytes(lanes: int) -> Callable[..., None]:
-    """Return what convolves by int8."""
-    spread_bytes = _spreads(lanes, add_bytes, lanes, lanes * SHORT_BYTES)
-    step, narrow = lanes * SHORT_BYTES, min(lanes, SWEPT_BYTES)
-    sweep = _swept(narrow, sweep_bytes, 1, step)
+def int8_convolution(lanes: int) -> Callable[..., None]:
+    """Return a function that convolves spikes by kernels of int8, with sums of int16."""
+    scatter_bytes = _scatters(lanes, add_bytes, lanes, lanes * SHORT_BYTES)
+    step, narrow = lanes * SHORT_BYTES, min(lanes, INT8_3X3_LANES)
+    sweep = _sweep_3x3(narrow, sweep_bytes, 1, step)
 
-    @made_for(lanes)
-    def settle_band(pixels, shorts, scales, bias, sums):  # type: ignore[no-untyped-def]
-        """Add to sums [pixel, lanes] what lies in shorts, times its scales; ``bias``: write that and it, or 0."""
+    @specialized(lanes)
+    def dequantize_band(pixels, shorts, scales, bias, sums):  # type: ignore[no-untyped-def]
+        """Move the int16 sums of a band, times their scales, to sums [pixel, lanes]: added, or written over.
+
+        ``bias``: the address of the bias, which is then written with them; 0: add them to what is there.
+        """
         for pixel in range(pixels):
             to = sums + pixel * lanes * FLOAT_BYTES
             onto = bias if bias else to
-            settle(lanes, shorts + pixel * lanes * SHORT_BYTES, scales, onto, to)
+            dequantize_onto(lanes, shorts + pixel * lanes * SHORT_BYTES, scales, onto, to)
 
-    @within
+    @inlined
     def add_rounded(read, y0, y1, width, weights, scales, bias, at, sums, shorts):  # type: ignore[no-untyped-def]
-        """Add to sums [pixel, lanes] of a band what a convolution by bytes gives; ``bias``: see `settle_band`."""
+        """Add a convolution by int8 to the sums [pixel, lanes] of a band; ``bias``: see `dequantize_band`."""
         pixels = (y1 - y0) * width
-        if read.kind == POOLED:
+        if read.kind == INT8_POOLED:
             for ky in range(3):
                 for y in range(y0, y1):
                     begins = _row_of(read, y + ky, at)
@@ -307,48 +312,14 @@ def _by_bytes(lanes: int) -> Callable[..., None]:
                         to = shorts + (y - y0) * width * step + part * SHORT_BYTES
                         tap = weights + part * read.inputs * 9 + ky * 3 * narrow
                         sweep_bytes(narrow, 1, tap, at.lists, begins, width, to, step, 0)
-                settle_band(pixels, shorts, scales, types.intp(0) if ky else bias, sums)
+                dequantize_band(pixels, shorts, scales, types.intp(0) if ky else bias, sums)
             return
         if read.kernel == 3 and read.stride == 1:
             for part in range(0, lanes, narrow):
                 kernels = weights + part * read.inputs * 9
                 sweep(read, y0, y1, width, kernels, at, shorts + part * SHORT_BYTES)
         else:
-            spread_bytes(read, y0, y1, width, weights, at, shorts)
-        settle_band(pixels, shorts, scales, bias, sums)
+            scatter_bytes(read, y0, y1, width, weights, at, shorts)
+        dequantize_band(pixels, shorts, scales, bias, sums)
 
     return add_rounded
-
-
-def reads_of(lanes: int) -> Callable[..., None]:
-    """Return what convolves, whatever it reads and by what."""
-    add_counts, add_rounded, add_weighted = counted(lanes), _by_bytes(lanes), _by_floats(lanes)
-
-    @made_for(lanes)
-    def add_read(read, y0, y1, layer, first, at, sums, shorts):  # type: ignore[no-untyped-def]
-        """Add to sums [chunk, pixel, lanes] of a band what a convolution gives; the first begins with the bias."""
-        pixels = (y1 - y0) * layer.width
-        step = read.rows * lanes
-        if read.kind == COUNTS:
-            mark(read, y0, y1, at, shorts)
-        for chunk in range(layer.outputs // lanes):
-            to = sums + chunk * pixels * lanes * FLOAT_BYTES
-            bias = at.weights + (layer.bias + chunk * lanes) * FLOAT_BYTES
-            if read.kind == BYTES or read.kind == POOLED:
-                weights = at.rounded + read.weights + chunk * step
-                scales = at.weights + (read.scales + chunk * lanes) * FLOAT_BYTES
-                onto = bias if first else types.intp(0)
-                add_rounded(read, y0, y1, layer.width, weights, scales, onto, at, to, shorts)
-                continue
-            weights = at.weights + (read.weights + chunk * step) * FLOAT_BYTES
-            if read.kind == COUNTS:
-                add_counts(read, y0, y1, layer.width, weights, bias, at, to, shorts)
-                continue
-            if first:
-                for pixel in range(pixels):
-                    copy(lanes, bias, to + pixel * lanes * FLOAT_BYTES)
-            add_weighted(read, y0, y1, layer.width, weights, at, to)
-        if read.kind == COUNTS:
-            unmark(read, shorts)
-
-    return add_read
