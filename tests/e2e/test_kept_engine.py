@@ -17,8 +17,8 @@ pytest.importorskip("torch", reason="the networks are built with torch: pip inst
 STEPS = """
 import sys
 import numpy as np
-from livesnn.events.frames import Frame
-from livesnn.infer import load_model
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import load_model
 from livesnn.infer.spike_engine import SpikeModel
 from pathlib import Path
 

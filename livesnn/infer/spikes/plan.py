@@ -114,7 +114,8 @@ def plan(folded: Weights, card: ModelCard) -> Plan:
     scratch = max(-(-counted.inputs * counted.across * counted.high // SHORT_BYTES), *sums)
     stem, *blocks = fan_out(card)
     reach = np.array([0.0, stem, 0.0, *blocks])
-    return Plan(layers, connections, taps, *memory.weights(), bias, *memory.lists(), scratch, reach)
+    weights, rounded = memory.weights()
+    return Plan(layers, connections, taps, weights, rounded, bias, *memory.lists(), scratch, reach)
 
 
 class _Tensors:
