@@ -45,8 +45,8 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
 
     Returns
     -------
-    Graph of "input" [C, H, W], "output" [K], and the layers by their names in the card, with _ for each dot. What they
-    read has the same names with _conv, _pool, _flat, _dense or, without reset, _membrane. Metadata: "dt" (s),
+    Graph of "input" [C, H, W], "output" [K], and the layers by their names in the card, with _ for each dot. What
+    they read has the same names with _conv, _pool, _flat, _dense or, without reset, _membrane. Metadata: "dt" (s),
     "count_max", "window", "readout", and the card as JSON under "livesnn".
 
     Raises
