@@ -21,7 +21,7 @@ from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.decide import Decider, Percentiles, Tally
-from livesnn.infer.model import Engine, Model, load_model, model_folder, shipped_for
+from livesnn.infer.model import Engine, Model, load_model, shipped_for
 from livesnn.infer.operations import costs, energy_constants, mean_density
 from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames
 from livesnn.infer.switching_engine import PREPARING, note_of, preparing

@@ -14,7 +14,7 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import ModelError
-from livesnn.events.slicer import Frame, frames
+from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import Model, density_and_mean, load_model
 from livesnn.infer.operations import synops
@@ -22,7 +22,6 @@ from livesnn.infer.run import run
 from livesnn.infer.spike_engine import Membranes, SpikeModel
 from livesnn.infer.spikes.step import run_step
 from livesnn.paths import recordings_dir
-from livesnn.sources import open_source
 from livesnn.weights import load_weights, quantize, save_weights
 from tests.networks import CLOSE, agree, write_network
 
@@ -119,9 +118,10 @@ def test_any_density_is_computed(folder: Path, density: float) -> None:
 )
 def test_running_free_the_shipped_models_decide_as_on_onnx_runtime(name: str, clip: str) -> None:
     def decisions(model: Model) -> list[str | None]:
-        with open_source(recordings_dir() / f"{clip}.aedat4") as source:
-            stream = frames(source, model.card.input.slice, model.card.input)
-            return [result.decision for result in run(stream, model, decider=Decider(threshold=0.0))]
+        decider = Decider(threshold=0.0)
+        return [
+            result.decision for result in run(recordings_dir() / f"{clip}.aedat4", model, decider=decider)
+        ]
 
     onnx, spike = load_model(name, "onnx"), load_model(name, "spike")
     frame = frame_of(onnx.card, np.random.default_rng(0), 0.1)

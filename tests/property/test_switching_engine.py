@@ -16,14 +16,13 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import ModelError
-from livesnn.events.slicer import Frame, frames
+from livesnn.events.slicer import Frame
 from livesnn.infer.model import Model, State, load_model
 from livesnn.infer.onnx_engine import OnnxModel
-from livesnn.infer.run import run
+from livesnn.infer.run import frames, run_frames
 from livesnn.infer.spike_engine import SpikeModel, SpikeNetwork
 from livesnn.infer.switching_engine import COUNT_EVERY, PREPARING, SwitchingModel, crossover_density, note_of
 from livesnn.paths import models_dir, recordings_dir
-from livesnn.sources import open_source
 from livesnn.weights import load_weights, save_weights
 from tests.networks import write_network
 
@@ -147,9 +146,8 @@ def test_without_a_graph_the_spike_engine_runs_alone(own: Path) -> None:
 # Going over between two frames
 
 
-def clip_frames(card: ModelCard) -> list[Frame]:
-    with open_source(recordings_dir() / "arm_roll.aedat4") as source:
-        return list(islice(frames(source, card.input.slice, card.input), 60))
+def clip_frames(model: Model) -> list[Frame]:
+    return list(islice(frames(recordings_dir() / "arm_roll.aedat4", model), 60))
 
 
 @pytest.mark.parametrize("at", [0, 1, 25])
@@ -157,8 +155,8 @@ def test_going_over_between_two_frames_changes_no_decision(at: int) -> None:
     folder = models_dir() / "gestures"
     onnx = OnnxModel.load(folder / "model.onnx")
     spike = SpikeModel.load(folder)
-    shown = clip_frames(onnx.card)
-    alone = [result.decision for result in run(shown, onnx)]
+    shown = clip_frames(onnx)
+    alone = [result.decision for result in run_frames(shown, onnx)]
     go, gone = threading.Event(), threading.Event()
 
     def prepare(stop: threading.Event) -> SpikeModel:
@@ -177,7 +175,7 @@ def test_going_over_between_two_frames_changes_no_decision(at: int) -> None:
             yield frame
 
     engines, decisions = [], []
-    for result in run(until_then(), model):
+    for result in run_frames(until_then(), model):
         engines.append(model.engine)
         decisions.append(result.decision)
     assert engines == ["onnx"] * at + ["spike"] * (len(shown) - at)

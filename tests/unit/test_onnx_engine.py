@@ -22,7 +22,7 @@ from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import Model, State, load_model, model_folder
 from livesnn.infer.onnx_engine import OnnxModel, default_threads
-from livesnn.infer.run import run
+from livesnn.infer.run import run_frames
 
 CARD = ModelCard(
     name="tiny",
@@ -156,7 +156,7 @@ def test_a_state_that_is_not_contiguous_gives_the_same_step(model: Model) -> Non
 
 def test_the_pipeline_runs_on_it(model: Model) -> None:
     frames = make_frames(12)
-    results = list(run(frames, model))
+    results = list(run_frames(frames, model))
     state = model.initial_state()
     outputs = []
     for frame in frames:
