@@ -1,4 +1,4 @@
-"""Engines take turns, by density or when one is ready; the state and the decisions go on as if they didn't."""
+"""The engine that switches: by density, or once the spike engine is ready; states and decisions carry on."""
 
 from __future__ import annotations
 

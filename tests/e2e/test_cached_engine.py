@@ -1,4 +1,4 @@
-"""Machine code that several processes have kept is each model's own, in a process that takes all of it."""
+"""Machine code that several processes have cached doesn't mix up models, in a process that loads all of it."""
 
 from __future__ import annotations
 

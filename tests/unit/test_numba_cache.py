@@ -1,4 +1,4 @@
-"""Machine code on disk is of the sources that are there."""
+"""Machine code that numba cached of sources that have changed is deleted."""
 
 import os
 import subprocess
