@@ -31,7 +31,7 @@ from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS, TABLE2
 from livesnn.bench.tables.record import Record, Run, StepTime, read_record, record_file, write_record
 from livesnn.bench.tables.run import Folders, run_cell, training_curve
 from livesnn.bench.tables.state import Forgetful, Worth, Worths, shuffled
-from livesnn.cli.lab import _recipe
+from livesnn.cli.models import _recipe
 from livesnn.errors import DataError, LivesnnError, StoppedError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
