@@ -1,4 +1,4 @@
-"""Machine code on disk is of the sources that are there."""
+"""Machine code that numba cached of sources that have changed is deleted."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from livesnn.machine_code import MADE_OF, forget_stale
+from livesnn.numba_cache import MADE_OF, forget_stale
 
 
 class Compiled:
