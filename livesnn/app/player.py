@@ -19,7 +19,7 @@ from livesnn.session.hot_pixels import HotPixels
 from livesnn.session.playback import Mounting, camera_name, with_mounted
 from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
 from livesnn.session.values import Choices, Opened
-from livesnn.simulate import open_simulation as opening
+from livesnn.simulate import DIGITS_URI, GESTURES_URI
 
 PATIENCE_S = 0.7  # a person who has opened another source waits no longer
 LAST_PATIENCE_S = 4.0  # nobody looks any more
@@ -298,7 +298,7 @@ def _name(model: str | Model) -> str:
     return model if isinstance(model, str) else model.card.name
 
 
-SIMULATION, TURNING = opening.GESTURES, opening.DIGITS
+SIMULATION, TURNING = GESTURES_URI, DIGITS_URI
 GESTURES = "gestures"
 DIGITS, TURNING_DIGITS = "nmnist", "mnist-seq2"
 DIGIT_CLIP = "digit-3.aedat4"

@@ -102,20 +102,14 @@ def measure(what: Sequence[Measurement], options: Options) -> dict[str, object]:
     _check(what, options)
     model, of_people, repeats = options.model or "nmnist", options.model or "gestures", options.repeats
     engines = cast(tuple[EngineName, ...], options.engines)
-    from livesnn.bench.bandwidth import bench_bandwidth
-    from livesnn.bench.decode import bench_decode
-    from livesnn.bench.denoise import bench_denoise
-    from livesnn.bench.density import bench_density
-    from livesnn.bench.formats import bench_formats
-    from livesnn.bench.likeness import bench_simulator
-    from livesnn.bench.sensors import bench_sensors
-    from livesnn.bench.simulate import bench_simulate
-    from livesnn.bench.slicer import bench_slicer
+    from livesnn.bench.accuracy import bench_sensors, bench_teach, bench_transfer
+    from livesnn.bench.decode import bench_decode, bench_formats
+    from livesnn.bench.realtime import RATES, bench_sustained
     from livesnn.bench.step import bench_latency, bench_startup, bench_step
-    from livesnn.bench.sustained import RATES, bench_sustained
-    from livesnn.bench.teach import bench_teach
-    from livesnn.bench.train import bench_train
-    from livesnn.bench.transfer import bench_transfer
+    from livesnn.bench.throughput import bench_denoise, bench_simulate, bench_slicer
+    from tests.benchmarks.density import bench_bandwidth, bench_density
+    from tests.benchmarks.simulator_likeness import bench_simulator
+    from tests.benchmarks.train_peers import bench_train
 
     measurements: dict[Measurement, Callable[[], object]] = {
         "decode": lambda: bench_decode(repeats),

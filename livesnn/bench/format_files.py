@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,6 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.bench.ecf_file import write_ecf
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
@@ -260,3 +260,98 @@ MADE_FILES: dict[str, MadeFile] = {
     "npz": MadeFile(SENSOR, ".npz", _npz),
     "csv": MadeFile(SENSOR, ".csv", _csv, share=0.2),
 }
+
+
+ECF_CHUNK_EVENTS = 192  # more than the longest run that fits into a word
+ECF_STYLES = ("masked", "columns packed", "all packed")
+ECF_DTYPE = np.dtype(
+    {
+        "names": ["x", "y", "p", "t"],
+        "formats": ["<u2", "<u2", "<i2", "<i8"],
+        "offsets": [0, 2, 4, 8],
+        "itemsize": 16,
+    }
+)
+
+
+def encode_ecf(events: Events, style: str) -> bytes:
+    """Return one chunk."""
+    t, x, y, p = (events[axis].astype(int).tolist() for axis in "txyp")
+    head = len(t) << 2 | {"masked": 0, "columns packed": 1, "all packed": 2}[style]
+    parts = [struct.pack("<IQ", head, t[0]), b"".join(_times(t))]
+    if style == "all packed":
+        parts += [_bits([b << 12 | a << 1 | c for a, b, c in zip(x, y, p, strict=True)], 24, 4)]
+    else:
+        parts += _runs(y, 31, lambda value, run: struct.pack("<H", value << 5 | run))
+    if style == "columns packed":
+        parts += [_bits([a << 1 | c for a, c in zip(x, p, strict=True)], 12, 2)]
+    if style == "masked":
+        parts += [*_masks(x), *_runs(p, 127, lambda value, run: bytes([value << 7 | run]))]
+    return b"".join(parts)
+
+
+def _runs(values: list[int], limit: int, word: Callable[[int, int], bytes]) -> Iterator[bytes]:
+    for value, group in groupby(values):
+        run = len(list(group))
+        yield word(value, run) if run < limit else word(value, limit) + struct.pack("<H", run)
+
+
+def _times(t: list[int]) -> Iterator[bytes]:
+    now = t[0]
+    for value, group in groupby(t):
+        run, step, wide = len(list(group)), max(value - now, 0), False
+        now = max(value, now)
+        while step >= 15 or (step and wide):
+            wide = True
+            yield bytes([0xF0 | step & 15])
+            step >>= 4
+        yield bytes([step << 4 | run]) if run < 15 else bytes([step << 4 | 15]) + struct.pack("<H", run)
+
+
+def _bits(values: list[int], bits: int, word_bytes: int) -> bytes:
+    """Pack four numbers into three words, from the first word's most significant bit on but for what overlaps."""
+    values = values + [0] * (-len(values) % 4)
+    words = []
+    part = bits // 3  # 8 of 24, or 4 of 12: each next number gives so many more low bits to the word before
+    for a, b, c, d in zip(*(values[i::4] for i in range(4)), strict=True):
+        low = [(1 << part) - 1, (1 << 2 * part) - 1]
+        words += [a << part | b & low[0], b >> part << 2 * part | c & low[1], c >> 2 * part << bits | d]
+    return np.array(words, f"<u{word_bytes}").tobytes()
+
+
+def _masks(x: list[int]) -> Iterator[bytes]:
+    i = 0
+    while i < len(x):
+        first, mask = x[i], 0
+        i += 1
+        for ahead in range(1, 6):
+            if i < len(x) and x[i] == first + ahead:
+                mask |= 1 << (5 - ahead)
+                i += 1
+        yield struct.pack("<H", first << 5 | mask)
+
+
+def write_ecf(
+    path: Path,
+    events: Events,
+    styles: tuple[str, ...] = ECF_STYLES,
+    geometry: str = "1280x720",
+    *,
+    chunk_events: int = ECF_CHUNK_EVENTS,
+) -> Path:
+    """Write a file as Prophesee's, its chunks packed in turn in each of the styles."""
+    with h5py.File(path, "w") as file:
+        file.attrs["geometry"] = geometry
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_chunk((chunk_events,))
+        made.set_filter(36559, h5py.h5z.FLAG_OPTIONAL, (0, 0, 0))
+        space = h5py.h5s.create_simple((len(events),), (h5py.h5s.UNLIMITED,))
+        group = file.create_group("CD")
+        kind = h5py.h5t.py_create(ECF_DTYPE, logical=True)
+        dataset = h5py.h5d.create(group.id, b"events", kind, space, made)
+        for number, first in enumerate(range(0, len(events), chunk_events)):
+            chunk = np.zeros(chunk_events, events.dtype)  # the last one is filled up, as HDF5 does
+            part = events[first : first + chunk_events]
+            chunk[: len(part)] = part
+            dataset.write_direct_chunk((first,), encode_ecf(chunk, styles[number % len(styles)]))
+    return path

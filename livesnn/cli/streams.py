@@ -267,7 +267,7 @@ def simulate(
         How long.
     """
     from livesnn.events.formats.aedat4_writer import Aedat4Writer
-    from livesnn.simulate.scenes import check_scene, scene_resolution, simulate_scene
+    from livesnn.simulate.recordings import check_scene, scene_resolution, simulate_scene
 
     check_scene(scene, seed=seed, seconds=seconds)
     resolution = scene_resolution(scene, sensor)

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench.bandwidth import SIZES, bench_bandwidth, limit
-from livesnn.bench.dense_network import SETTLING, card_of, write_levelled
-from livesnn.bench.density import bench_density
+from livesnn.bench.levelled_network import SETTLING, card_of, write_levelled
 from livesnn.errors import DataError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
+from tests.benchmarks.density import SIZES, bench_bandwidth, bench_density, limit
 
 pytest.importorskip("torch", reason="the networks are made by torch: pip install 'livesnn[train]'")
 ROOT = Path(__file__).resolve().parents[2]

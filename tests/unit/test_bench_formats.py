@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench import formats
+from livesnn.bench import decode as formats
 from livesnn.bench.format_files import MADE_FILES, START_US, make_events
-from livesnn.bench.format_peers import PEERS, Columns, Peer, Sums, by_livesnn
 from livesnn.events.packet import Resolution
+from tests.benchmarks.format_peers import PEERS, Columns, Peer, Sums, by_livesnn
 from tests.reading import read
 
 COUNT = 3_000

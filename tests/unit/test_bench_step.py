@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 
 from livesnn.bench import TAKEN_BY, Measurement, Options, measure
-from livesnn.bench.onnx_best import best_float32, onnx_ways
-from livesnn.bench.step import bench_startup, bench_step
-from livesnn.bench.turns import by_turns
+from livesnn.bench.step import bench_startup, bench_step, best_float32, by_turns, onnx_ways
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import DataError, LivesnnError, ModelError
 from livesnn.events.slicer import Frame
@@ -58,7 +56,7 @@ def outputs(model: Model, n_frames: int = 12) -> np.ndarray:
     ],
 )
 def test_a_peer_computes_what_we_do_and_again_from_zero_state(folder: Path, name: str) -> None:
-    from livesnn.bench.step_peers import BUILDERS
+    from tests.benchmarks.step_peers import BUILDERS
 
     package, build = BUILDERS[name]
     if find_spec(package) is None:
@@ -73,7 +71,7 @@ def test_a_peer_computes_what_we_do_and_again_from_zero_state(folder: Path, name
 def test_what_is_not_installed_is_left_out_with_the_command_that_installs_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from livesnn.bench import step_peers
+    from tests.benchmarks import step_peers
 
     missing = {name: ("no_such_package", build) for name, (_, build) in step_peers.BUILDERS.items()}
     monkeypatch.setattr(step_peers, "BUILDERS", missing)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from livesnn.bench import Options, measure
-from livesnn.bench.sustained import _measure, _ramp
+from livesnn.bench.realtime import _measure, _ramp
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import LivesnnError
 from livesnn.events.packet import EVENTS_DTYPE

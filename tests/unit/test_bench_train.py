@@ -11,8 +11,8 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from livesnn.bench.train import CONFIG, CONTESTANTS, PEERS, _Worker, bench_train
 from livesnn.errors import LivesnnError
+from tests.benchmarks.train_peers import CONFIG, CONTESTANTS, PEERS, _Worker, bench_train
 
 TINY = replace(CONFIG, width=8, batch=4, compile=False)
 needs_peers = pytest.mark.skipif(
@@ -36,7 +36,7 @@ def test_our_step_has_a_rate_a_peak_of_memory_and_spikes() -> None:
 @needs_peers
 @pytest.mark.parametrize("framework", CONTESTANTS)
 def test_a_peer_is_the_same_network(framework: str) -> None:
-    from livesnn.bench.train_step import Trainee
+    from tests.benchmarks.train_peers import Trainee
 
     ours, theirs = Trainee("livesnn", TINY), Trainee(framework, TINY)
     weights = ours.weights()

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from livesnn.simulate import clips
+from livesnn.simulate import gestures as clips
 from livesnn.train.datasets import gestures_sim
 
 SPEC = replace(gestures_sim.INPUT, window=4)

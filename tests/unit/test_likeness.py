@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from livesnn.bench import Options, measure
-from livesnn.bench.fingerprint import BIN_US, fingerprint, rate_over_time
-from livesnn.bench.likeness import bench_simulator
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.simulate.gestures import gesture_clip
+from tests.benchmarks.simulator_likeness import BIN_US, bench_simulator, fingerprint, rate_over_time
 
 SENSOR = Resolution(32, 24)
 

@@ -17,24 +17,30 @@ import pytest
 pytest.importorskip("torch", reason="needs livesnn[train]")
 
 import torch
+from livesnn.bench.tables import run_all, shown
 
 from livesnn.__main__ import main
 from livesnn.bench import FigureName
-from livesnn.bench.tables import run as running
-from livesnn.bench.tables import run_all, shown
-from livesnn.bench.tables.cells import BUDGETS, COLUMNS, ROWS, Cell, TableName, cells
-from livesnn.bench.tables.feature_maps import FOLLOWING, FeatureMaps, measure_feature_maps
-from livesnn.bench.tables.gradients import Gradients, measure_gradients
-from livesnn.bench.tables.keeping import keep, kept
-from livesnn.bench.tables.page import page
-from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS, TABLE2
-from livesnn.bench.tables.record import Record, Run, StepTime, read_record, record_file, write_record
-from livesnn.bench.tables.run import Folders, run_cell, training_curve
-from livesnn.bench.tables.state import Forgetful, Worth, Worths, shuffled
 from livesnn.cli.lab import _recipe
 from livesnn.errors import DataError, LivesnnError, StoppedError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
+from livesnn.paper import run as running
+from livesnn.paper.cells import BUDGETS, COLUMNS, ROWS, TABLE1, TABLE1_COLUMNS, TABLE2, Cell, TableName, cells
+from livesnn.paper.measured import (
+    FOLLOWING,
+    FeatureMaps,
+    Forgetful,
+    Gradients,
+    Worth,
+    Worths,
+    measure_feature_maps,
+    measure_gradients,
+    shuffled,
+)
+from livesnn.paper.page import page
+from livesnn.paper.records import Record, Run, StepTime, keep, kept, read_record, record_file, write_record
+from livesnn.paper.run import Folders, run_cell, training_curve
 from livesnn.train.build import build
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.sequences import classes_of

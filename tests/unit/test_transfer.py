@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench.transfer import bench_transfer, wilson
+from livesnn.bench.accuracy import bench_transfer, wilson
 from livesnn.errors import DataError, LivesnnError
 from livesnn.simulate.gestures import gesture_clip
 

@@ -16,8 +16,7 @@ from livesnn.events.filters import Limited
 from livesnn.infer.model import load_model
 from livesnn.infer.run import run
 from livesnn.simulate.digits import draw_digit
-from livesnn.simulate.open_simulation import open_simulation
-from livesnn.simulate.turning import STEPS, TURNS, TurningDigits, turned
+from livesnn.simulate.live_sources import STEPS, TURNS, TurningDigits, open_simulation, turned
 
 RULE = SliceRule(delta_t_us=100_000)
 GREY = InputSpec(28, 28, RULE, kind="video", channels=1, count_max=255, scale=1 / 255)

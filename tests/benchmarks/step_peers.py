@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from livesnn.bench.peer_networks import build_peer
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError
 from livesnn.events.slicer import Frame
@@ -25,6 +24,7 @@ from livesnn.infer.onnx_engine import feeds
 from livesnn.snn.checkpoint import load_network, without_norm
 from livesnn.snn.surrogate import Surrogate
 from livesnn.weights import load_weights, weights_to_run
+from tests.benchmarks.peer_networks import build_peer
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -12,10 +12,9 @@ from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
 from livesnn.bench import FigureName
-from livesnn.bench.tables.cells import COLUMNS, ROWS, BudgetName, TableName, cells
-from livesnn.bench.tables.page import Records, details, empty_cells, notes
-from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS
-from livesnn.bench.tables.record import Record, best_records
+from livesnn.paper.cells import COLUMNS, ROWS, TABLE1, TABLE1_COLUMNS, BudgetName, TableName, cells
+from livesnn.paper.page import Records, details, empty_cells, notes
+from livesnn.paper.records import Record, best_records
 from livesnn.train.plots import shade_confusion
 from livesnn.train.recipes import RecipeName
 

@@ -1,11 +1,8 @@
-"""How much noise the filters drop, how much signal they keep, how fast. Not here: the filters (events/denoise.py).
-
-As in Guo & Delbruck 2022 ("Low cost and latency event camera background activity denoising", IEEE TPAMI): noise of a
-sensor that looks at nothing is added to the events of one without noise, so that it is known which is which.
-"""
+"""How many events a second one core slices, with crop and rescale. Not here: decoding, the network's step."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,21 +11,97 @@ from statistics import mean
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.bench.slicer import PACKET_EVENTS, moving_blob
-from livesnn.bench.spread import spread
+from livesnn.bench.report import spread
+from livesnn.card import InputSpec, SliceRule
 from livesnn.events.denoise import DenoiseSpec, DenoiseState, denoise
-from livesnn.events.packet import Events, Resolution
-from livesnn.simulate.film import Film
-from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, performance
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.slicer import Slicer
+from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, gesture_stream, performance
 from livesnn.simulate.motions import GESTURES
-from livesnn.simulate.scene import Scatter, shapes_of
+from livesnn.simulate.scene import Film, Scatter, shapes_of
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec
+
+CASES = ((Resolution(640, 480), 64), (Resolution(346, 260), 34), (Resolution(128, 128), 128))
+"""Sensor, and the side of the model's square input."""
+
+PACKET_EVENTS = 10_000
+"""Events a packet: what a busy camera delivers in about 5 ms."""
+
+_CHUNK_EVENTS = 1_000_000
+
+
+def bench_slicer(repeats: int, *, n_events: int = 10_000_000) -> dict[str, dict[str, object]]:
+    """Time `Slicer.push`, packet by packet on one core, on a moving blob in noise, cut every 30 ms.
+
+    Returns
+    -------
+    For each sensor and input ("640x480 to 64x64", …): mev_per_s, the `spread` of millions of events a
+    second over ``repeats`` passes, events and frames of one pass, and events_in_frames (those inside the crop
+    and in a finished slice).
+    """
+    return {
+        f"{sensor.width}x{sensor.height} to {side}x{side}": _bench_case(sensor, side, repeats, n_events)
+        for sensor, side in CASES
+    }
+
+
+def moving_blob(n_events: int, sensor: Resolution, *, seed: int, duration_us: int = 5_000_000) -> Events:
+    """Return events of a blob that circles the sensor once a second (four fifths) and of noise everywhere.
+
+    EVENTS_DTYPE [n_events], in order, spread evenly at random over [0, duration_us); polarity is even.
+    """
+    random = np.random.default_rng(seed)
+    events = np.empty(n_events, EVENTS_DTYPE)
+    events["t"] = np.sort(random.integers(0, duration_us, n_events))
+    for first in range(0, n_events, _CHUNK_EVENTS):
+        chunk = events[first : first + _CHUNK_EVENTS]
+        angle = chunk["t"] * (2 * math.pi / 1_000_000)
+        noise = random.random(len(chunk)) < 0.2
+        chunk["x"] = _place(np.cos(angle), noise, sensor.width, random)
+        chunk["y"] = _place(np.sin(angle), noise, sensor.height, random)
+        chunk["p"] = random.random(len(chunk)) < 0.5
+    return events
+
+
+def _place(
+    swing: npt.NDArray[np.float64],
+    noise: npt.NDArray[np.bool_],
+    size: int,
+    random: np.random.Generator,
+) -> npt.NDArray[np.uint16]:
+    """Return each event's coordinate: anywhere if noise, else around the centre + ``swing`` × size / 4."""
+    blob = size * (0.5 + 0.25 * swing + random.normal(0, 1 / 12, len(swing)))
+    return np.where(noise, random.integers(0, size, len(swing)), np.clip(blob, 0, size - 1)).astype(np.uint16)
+
+
+def _bench_case(sensor: Resolution, side: int, repeats: int, n_events: int) -> dict[str, object]:
+    events = moving_blob(n_events, sensor, seed=0)
+    rule = SliceRule(delta_t_us=30_000)
+    spec = InputSpec(side, side, rule)
+    Slicer(rule, sensor, spec).push(events[:PACKET_EVENTS])  # compiles, or loads what was compiled
+    rates = []
+    for _ in range(repeats):
+        slicer = Slicer(rule, sensor, spec)
+        began_s = time.perf_counter()
+        ended = [
+            frame
+            for first in range(0, n_events, PACKET_EVENTS)
+            for frame in slicer.push(events[first : first + PACKET_EVENTS])
+        ]
+        rates.append(n_events / (time.perf_counter() - began_s) / 1e6)
+    return {
+        "mev_per_s": spread(rates),
+        "events": n_events,
+        "frames": len(ended),
+        "events_in_frames": sum(frame.n_events for frame in ended),
+    }
+
 
 NOISE_HZ = (0.3, 1.0, 5.0)
 """Shot noise a pixel: the most that simulated people's sensors have, a usual room, a dark one."""
 
 HOT_FRACTION, HOT_HZ, LEAK_HZ = 0.002, 50.0, 0.1
-SECONDS = 4.0
+FILMED_S = 4.0
 SENSORS = (Resolution(128, 128), Resolution(640, 480), Resolution(1280, 720))
 
 
@@ -45,12 +118,12 @@ def bench_denoise(repeats: int, *, people: int = 10, n_events: int = 5_000_000) 
     signals = [_signal(GESTURES[index % len(GESTURES)], index) for index in range(people)]
     noises = {f"{noise_hz:g} Hz": _among(signals, noise_hz) for noise_hz in NOISE_HZ}
     speeds = {f"{sensor.width}x{sensor.height}": _speed(sensor, repeats, n_events) for sensor in SENSORS}
-    return {"people": people, "seconds": SECONDS, "noise": noises, "mev_per_s": speeds}
+    return {"people": people, "seconds": FILMED_S, "noise": noises, "mev_per_s": speeds}
 
 
 def _signal(gesture: str, seed: int) -> Events:
     """Return what a sensor without noise of its own sees of a person."""
-    shown = performance(gesture, seed, SECONDS, use="show")
+    shown = performance(gesture, seed, FILMED_S, use="show")
     quiet = replace(shown.scene.pixel, leak_hz=0.0, noise_hz=0.0, hot_fraction=0.0)
     scene = replace(shown.scene, pixel=quiet, scatter=Scatter(0.0, 1.0), lamp=None)
     film = Film(scene, shown.limbs, shown.rng)
@@ -73,7 +146,7 @@ def _noise(seed: int, noise_hz: float) -> tuple[Events, npt.NDArray[np.bool_]]:
 def _stare(spec: DvsPixelSpec, rng: np.random.Generator) -> Events:
     wall = np.full((1, RESOLUTION.height, RESOLUTION.width), 0.5, np.float32)
     pixels = DvsPixels(spec, RESOLUTION, rng)
-    end_us = np.array([WARM_UP_US + round(SECONDS * 1e6)])
+    end_us = np.array([WARM_UP_US + round(FILMED_S * 1e6)])
     events, _ = pixels.sequence(wall, end_us, pixels.initial_state(wall[0], WARM_UP_US, rng))
     return events
 
@@ -120,3 +193,19 @@ def _speed(sensor: Resolution, repeats: int, n_events: int) -> dict[str, float]:
                 pass
         rates.append(n_events / (time.thread_time() - begun_s) / 1e6)
     return spread(rates[1:])  # the first compiles, or loads what was compiled
+
+
+SIMULATED_S = 10.0
+
+
+def bench_simulate(repeats: int) -> dict[str, dict[str, float]]:
+    """Time ``repeats`` people's first ten seconds, after one for the compiler; multiples of real time."""
+    return {"times_real_time": spread([_times_real_time(seed) for seed in range(repeats + 1)][1:])}
+
+
+def _times_real_time(seed: int) -> float:
+    begun_s = time.perf_counter()
+    for take in gesture_stream(seed, use="test"):
+        if take.end_us >= SIMULATED_S * 1e6:
+            break
+    return take.end_us / 1e6 / (time.perf_counter() - begun_s)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import NamedTemporaryFile
+from typing import Annotated, Any, TypeVar
 
+import msgspec
 from msgspec import Meta
 
-from livesnn.bench.tables.cells import BUDGETS, BudgetName, Cell, TableName
-from livesnn.bench.tables.keeping import keep, kept
 from livesnn.errors import DataError
+from livesnn.files import replace_file
+from livesnn.paper.cells import BUDGETS, BudgetName, Cell, TableName
 from livesnn.train.networks import NetworkName
 from livesnn.train.recipes import RecipeName
 
@@ -160,3 +163,43 @@ def best_records(out: Path, wanted: list[Cell]) -> dict[tuple[str, str], Record]
             if record is not None and (record.runs or (cell.method, cell.column) not in found):
                 found[cell.method, cell.column] = record
     return found
+
+
+T = TypeVar("T")
+
+
+def keep(file: Path, measured: object) -> None:
+    """Write a value, whole or not at all; raises DataError where it can't be written."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, _as_json(measured).encode())
+    except OSError as error:
+        raise DataError(f"{file} can't be written: {error.strerror or error}: give another --out") from error
+
+
+def _as_json(measured: object) -> str:
+    """Return indented JSON, a row of numbers on one line."""
+    text = msgspec.json.format(msgspec.json.encode(measured), indent=1).decode()
+    return re.sub(r"\[[\d\s.,eE+-]+\]", lambda row: f"[{' '.join(row[0][1:-1].split())}]", text)
+
+
+def kept(file: Path, kind: type[T]) -> T | None:
+    """Return what `keep` wrote, if anything; raises DataError where it is damaged."""
+    if not file.exists():
+        return None
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(
+            f"{file} is damaged ({error}): put it back (git checkout), or delete it and run what it keeps again"
+        ) from error
+
+
+def check_out(out: Path) -> None:
+    """Raise DataError where nothing can be kept, before hours are spent on what would be."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise DataError(f"{out} can't be written: {error.strerror or error}: give another --out") from error

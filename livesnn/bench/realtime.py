@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,9 +16,9 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from livesnn.bench.dense_network import card_of, write_levelled
-from livesnn.bench.real_clips import read_clip
-from livesnn.bench.window import run_window
+from livesnn import subprocesses as itself
+from livesnn.bench.accuracy import read_clip
+from livesnn.bench.levelled_network import card_of, write_levelled
 from livesnn.card import InputSpec
 from livesnn.errors import LivesnnError
 from livesnn.events.memory_source import PACKET_US, Paced
@@ -180,3 +181,24 @@ def _measure(order: Order, folder: Path) -> Measured:
     if "error" in answer:
         raise LivesnnError(answer["error"])
     return msgspec.convert(answer, Measured)
+
+
+def run_window(command: Sequence[str], limit_s: float, **environment: str) -> tuple[str, str]:
+    """Run a program, without a screen unless Qt's platform is chosen; return its output, and why it seems to end.
+
+    Raises
+    ------
+    LivesnnError
+        It hasn't ended after ``limit_s``.
+    """
+    chosen = {"QT_QPA_PLATFORM": "offscreen"} | itself.environment(**environment)
+    try:
+        done = subprocess.run(
+            command, env=chosen, capture_output=True, text=True, timeout=limit_s, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LivesnnError(
+            f"the window was not done after {limit_s:.0f} s: try it with livesnn gui"
+        ) from error
+    said = done.stderr.strip().splitlines()
+    return done.stdout, said[-1] if said else f"exit code {done.returncode}"

@@ -1,4 +1,4 @@
-"""What `livesnn simulate` can make, by name. Not here: how it is made (digits.py, gestures.py)."""
+"""The recordings that `livesnn simulate` makes, by name."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ ALL_GESTURES = "gestures"
 DIGITS = tuple(f"digit-{digit}" for digit in range(10))
 SCENES = (ALL_GESTURES, *PEOPLE, *DIGITS)
 SIDES = (16, 1280)
-"""Least and most pixels of a sensor's side: on a smaller one nothing is to be seen; HD cameras have the most."""
+"""Fewest and most pixels of a sensor's side: smaller sensors show nothing, and HD cameras have the most."""
 
 
 def check_scene(scene: str, *, seed: int, seconds: float) -> None:
-    """Raise SourceError if there is no such scene, seed, or length."""
+    """Raise SourceError for an unknown scene, a negative seed, or an impossible length."""
     if scene not in SCENES:
-        raise SourceError(f"no scene {scene!r} to simulate; there is: {', '.join(SCENES)}")
+        raise SourceError(f"no scene {scene!r} to simulate: give one of {', '.join(SCENES)}")
     if seed < 0:
-        raise SourceError(f"{seed} is no seed: give 0 or more")
+        raise SourceError(f"seed {seed} is negative: give 0 or more")
     if not 0 < seconds <= 3600:
         raise SourceError(f"{seconds:g} seconds can't be simulated: give a number above 0, up to 3600")
 
 
 def scene_resolution(scene: str, sensor: str = "") -> Resolution:
-    """Return the size of the sensor that sees a scene: ``sensor``, such as "346x260", or by default its own.
+    """Return the size of the sensor that sees a scene: ``sensor``, such as "346x260", or the scene's default.
 
-    A person is as high as the shorter side has it; a digit is seen by its own sensor alone, as N-MNIST is.
+    People fill the shorter side. Digits have only N-MNIST's sensor.
 
     Raises
     ------
     SourceError
-        It is no size, out of `SIDES`, or not that of a digit.
+        The size can't be read, is outside `SIDES`, or isn't that of digits.
     """
     own = saccades.RESOLUTION if scene in DIGITS else gestures.RESOLUTION
     if not sensor:
@@ -46,12 +46,12 @@ def scene_resolution(scene: str, sensor: str = "") -> Resolution:
     least, most = SIDES
     if found is None or not all(least <= int(side) <= most for side in found.groups()):
         raise SourceError(
-            f"{sensor!r} is no sensor to simulate: give width and height from {least} to {most}, as 346x260"
+            f"{sensor!r} is no sensor size: give width and height from {least} to {most}, such as 346x260"
         )
     wanted = Resolution(*map(int, found.groups()))
     if scene in DIGITS and wanted != own:
         raise SourceError(
-            f"{scene} is seen by N-MNIST's {own.width}x{own.height} pixels alone: leave --sensor out"
+            f"{scene} has only N-MNIST's sensor of {own.width}x{own.height} pixels: leave --sensor out"
         )
     return wanted
 
@@ -59,9 +59,9 @@ def scene_resolution(scene: str, sensor: str = "") -> Resolution:
 def simulate_scene(
     scene: str, *, seed: int, seconds: float, resolution: Resolution | None = None
 ) -> Iterator[Events]:
-    """Yield the events of one scene, the same for the same seed and sensor.
+    """Yield the events of one scene. The same seed and sensor give the same events.
 
-    ``resolution``: of `scene_resolution`; None: the scene's own.
+    ``resolution`` comes from `scene_resolution`; None is the scene's default.
 
     Raises
     ------
@@ -74,8 +74,8 @@ def simulate_scene(
         return
     wanted = GESTURES if scene == ALL_GESTURES else (scene,)
     end_us = round(seconds * 1e6)
-    seen_by = resolution or scene_resolution(scene)
-    for take in gestures.gesture_stream(seed, use="show", gestures=wanted, resolution=seen_by):
+    sensor = resolution or scene_resolution(scene)
+    for take in gestures.gesture_stream(seed, use="show", gestures=wanted, resolution=sensor):
         yield take.events[take.events["t"] < end_us]
         if take.end_us >= end_us:
             return

@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from livesnn.bench import MeasuredName, TableOrFigure
-from livesnn.bench.tables.cells import BudgetName, Cell, cells
-from livesnn.bench.tables.feature_maps import feature_maps_page, measure_feature_maps
-from livesnn.bench.tables.figures import FIGURES, figure_page
-from livesnn.bench.tables.gradients import gradients_page, measure_gradients
-from livesnn.bench.tables.keeping import check_out
-from livesnn.bench.tables.page import page
-from livesnn.bench.tables.run import Folders, run_cell
-from livesnn.bench.tables.state import measure_state, state_page
 from livesnn.console import say
 from livesnn.errors import DataError, LivesnnError
+from livesnn.paper.cells import BudgetName, Cell, cells
+from livesnn.paper.figures import FIGURES, figure_page
+from livesnn.paper.measured import (
+    feature_maps_page,
+    gradients_page,
+    measure_feature_maps,
+    measure_gradients,
+    measure_state,
+    state_page,
+)
+from livesnn.paper.page import page
+from livesnn.paper.records import check_out
+from livesnn.paper.run import Folders, run_cell
 from livesnn.train.recipes import RecipeName
 
 __all__ = ["Folders", "run_all", "shown"]

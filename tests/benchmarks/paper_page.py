@@ -9,8 +9,9 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from livesnn.bench import TableOrFigure
 from livesnn.bench.tables import shown
+
+from livesnn.bench import TableOrFigure
 
 FOLDER = Path(__file__).parents[1] / "models" / "results" / "tables"
 

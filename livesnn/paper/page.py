@@ -6,9 +6,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from livesnn.bench.tables.cells import COLUMNS, ROWS, BudgetName, Cell, TableName, cells
-from livesnn.bench.tables.paper import DIGITS, EPOCHS, METHODS, SEEDS, TABLE1, TABLE1_COLUMNS, TABLE2
-from livesnn.bench.tables.record import Record, best_records
+from livesnn.paper.cells import (
+    COLUMNS,
+    DIGITS,
+    EPOCHS,
+    METHODS,
+    ROWS,
+    SEEDS,
+    TABLE1,
+    TABLE1_COLUMNS,
+    TABLE2,
+    BudgetName,
+    Cell,
+    TableName,
+    cells,
+)
+from livesnn.paper.records import Record, best_records
 from livesnn.train.recipes import RecipeName
 
 BELOW, OTHER, EMPTY = "†", "‡", "–"

@@ -20,7 +20,7 @@ import numpy as np
 from livesnn.__main__ import main
 from livesnn.simulate import gestures, motions
 from livesnn.simulate.body import IMAGE, Array, Beat, Limbs, draw_beat
-from livesnn.simulate.clips import clip_frames
+from livesnn.simulate.gestures import clip_frames
 from livesnn.simulate.scene import Scatter, Scene, draw_scene
 from livesnn.train.datasets import gestures_sim
 
