@@ -117,6 +117,7 @@ def _run_command(name: str, arguments: list[str]) -> int:
     import tyro
 
     from livesnn.cli import COMMANDS
+    from livesnn.cli.bench import bench
     from livesnn.cli.lab import train
 
     if name != "gui":  # the window takes over when it is there
@@ -131,7 +132,9 @@ def _run_command(name: str, arguments: list[str]) -> int:
     if name not in COMMANDS:
         return _usage(name)
     command = COMMANDS[name]
-    return train(arguments) if command is train else tyro.cli(command, args=arguments, prog=f"livesnn {name}")
+    if command is train or command is bench:  # these choose their options by their arguments
+        return command(arguments)
+    return tyro.cli(command, args=arguments, prog=f"livesnn {name}")
 
 
 def _usage(name: str) -> int:

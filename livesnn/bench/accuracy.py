@@ -1,4 +1,4 @@
-"""A model of simulated gestures on clips of real people: as they are, mirrored, faster, slower, moved and scaled."""
+"""How right a model of gestures decides: on clips of real people, on sensors of other sizes, on taught movements."""
 
 from __future__ import annotations
 
@@ -32,24 +32,38 @@ from livesnn.video import emulate
 
 Change = Callable[[Events, Resolution], Events]
 Relabel = Callable[[str], str]
+Shares = dict[str, float]
+
+# bench_transfer
 SHIFT_PX = 12
+
+# bench_sensors
+SENSORS = (Resolution(64, 64), Resolution(128, 128), Resolution(346, 260), Resolution(640, 480))
+"""A quarter of a DVS128, a DVS128, a DAVIS346 and a DVXplorer."""
+
+# bench_teach
+TAUGHT_S, ASKED_S = 10.0, 20.0
+OTHERS = 2
+"""Other people who perform the taught movement."""
+
+WAYS_S = {"one way": (60.0, 60.0), "changing": (3.0, 6.0)}
+"""How long a person keeps one way of moving (how far, how fast, with which arm)."""
 
 
 def bench_transfer(clips: Path, model: str) -> dict[str, object]:
-    """Decide at every frame of each clip NN_GESTURE.npz of a folder once the first window is full.
+    """Decide on each clip NN_GESTURE.npz of a folder, at every frame once the first window is full.
 
     Returns
     -------
-    For each variant of the clips ``right`` of ``n`` decisions (none is wrong), the share with its 95 % interval
-    (Wilson; decisions of one clip aren't independent), and by clip how often what was decided ("" is nothing);
-    and which clips of that folder were left out, since their names say no gesture. What was wrong with others goes to
-    stderr.
+    For each variant of the clips: ``right`` of ``n`` decisions (no decision counts as wrong), ``share`` with its 95 %
+    interval (Wilson; decisions of one clip aren't independent), and ``decided``, the number of each decision by clip
+    ("" is none). ``left_out`` lists clips whose names contain no gesture. Warnings about clips go to stderr.
 
     Raises
     ------
     DataError
-        There are no such clips, one is empty, or none is long enough for a decision at twice its tempo; or the model
-        knows other classes.
+        There are no such clips, one is empty, none is long enough for a decision at twice its speed, or the model has
+        other classes.
     """
     files = find_clips(clips)
     loaded = load_model(model)
@@ -59,12 +73,12 @@ def bench_transfer(clips: Path, model: str) -> dict[str, object]:
     for warning in (warning for clip in read.values() for warning in clip.warnings):
         say(f"livesnn bench: {warning}")
     left_out = sorted(path.name for path in clips.glob("*.npz") if path not in files)
-    measured = {name: _measured(loaded, read, name, *variant) for name, variant in _variants().items()}
+    measured = {name: _on_clips(loaded, read, name, *variant) for name, variant in _variants().items()}
     return {**measured, "left_out": left_out}
 
 
 def _variants() -> dict[str, tuple[Change, Relabel]]:
-    """Return what is done to the events, and what a clip of a label then shows."""
+    """Return by name the change to the events, and the label that a changed clip has."""
     moved = {
         f"shifted by {dx}, {dy} px": (_moving(dx, dy, 1.0), _same)
         for dx, dy in ((SHIFT_PX, 0), (-SHIFT_PX, 0), (0, SHIFT_PX), (0, -SHIFT_PX))
@@ -100,7 +114,7 @@ def _timed(tempo: float) -> Change:
 
 
 def _moving(dx: int, dy: int, scale: float) -> Change:
-    """Return a change that scales about the middle, then moves; what leaves the picture is lost."""
+    """Return a change that scales about the middle, then moves. Events outside the picture are dropped."""
 
     def moving(events: Events, resolution: Resolution) -> Events:
         middle = np.array([resolution.width - 1, resolution.height - 1]) / 2
@@ -114,7 +128,7 @@ def _moving(dx: int, dy: int, scale: float) -> Change:
     return moving
 
 
-def _measured(
+def _on_clips(
     model: Model,
     clips: dict[Path, RealClip],
     variant: str,
@@ -129,7 +143,7 @@ def _measured(
     n = sum(counts.total() for counts in decided.values())
     if n == 0:
         raise DataError(
-            f"no clip is a window of {model.card.name} long, {variant}: give longer ones that stay in the picture"
+            f"no clip is as long as a window of {model.card.name} ({variant}): give longer clips inside the picture"
         )
     low, high = wilson(right, n)
     return {
@@ -149,16 +163,8 @@ def _decisions(model: Model, events: Events, resolution: Resolution) -> Iterator
             yield result.decision or ""
 
 
-def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share of ``n`` > 0."""
-    share = right / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(middle - half, 0.0), min(middle + half, 1.0)
-
-
 def find_clips(folder: Path) -> list[Path]:
-    """Return the clips whose names say a gesture, by name; raises DataError when there are none."""
+    """Return the clips whose names contain a gesture, sorted; raises DataError if there are none."""
     if not folder.is_dir():
         raise DataError(f"no folder {folder}: give --data a folder with clips NN_GESTURE.npz")
     files = [path for path in sorted(folder.glob("*.npz")) if label_of(path) in GESTURES]
@@ -170,13 +176,13 @@ def find_clips(folder: Path) -> list[Path]:
 
 
 def label_of(path: Path) -> str:
-    """Return the gesture that a clip's name says, after its number; "": it has no number."""
+    """Return the gesture in a clip's name, after its number, or "" without a number."""
     number, _, label = path.stem.partition("_")
     return label if number.isdigit() else ""
 
 
 class RealClip(NamedTuple):
-    """All events of a clip, its sensor, and what was wrong with it as it was read."""
+    """All events of a clip, its sensor, and warnings."""
 
     events: Events
     resolution: Resolution
@@ -184,11 +190,11 @@ class RealClip(NamedTuple):
 
 
 def read_clip(path: Path) -> RealClip:
-    """Return a clip; raises DataError when it has no events."""
+    """Return a clip; raises DataError if it has no events."""
     with open_source(path) as source:
         packets = list(source)
         if not packets:
-            raise DataError(f"{path} holds no events: leave it out")
+            raise DataError(f"{path} has no events: remove it from the folder")
         return RealClip(np.concatenate(packets), source.resolution, tuple(_warnings(path, source)))
 
 
@@ -196,45 +202,39 @@ def _warnings(path: Path, source: EventSource) -> Iterator[str]:
     yield from (f"{path.name}: {warning}" for warning in source.warnings)
     counted = source.counters
     if counted.out_of_order:
-        yield f"{path.name}: {counted.out_of_order:,} events out of order were put in order"
+        yield f"{path.name}: {counted.out_of_order:,} events out of order were sorted"
     if counted.out_of_bounds:
-        yield f"{path.name}: {counted.out_of_bounds:,} events outside the sensor were left out"
-
-
-SENSORS = (Resolution(64, 64), Resolution(128, 128), Resolution(346, 260), Resolution(640, 480))
-"""A quarter of a DVS128, it, a DAVIS346 and a DVXplorer."""
+        yield f"{path.name}: {counted.out_of_bounds:,} events outside the sensor were dropped"
 
 
 def bench_sensors(model: str, people: int) -> dict[str, object]:
-    """Decide on a window of each gesture of so many simulated people, as each of `SENSORS` sees them.
+    """Decide on one window of each gesture of ``people`` simulated people, as each of `SENSORS` sees them.
 
     Returns
     -------
-    For each sensor, and for a "webcam" whose pictures are made events of (`Emulator`), its mean ``events_per_s`` and,
-    of ``n`` clips, which share is right with its 95 % interval (Wilson): with counts ``scaled`` by area, as `Slicer`
-    does it, and ``as_they_come``; each with the state reset at each clip and carried from clip to clip in a shuffled
-    order.
+    For each sensor, and for a "webcam" whose pictures are turned into events (`Emulator`): its mean ``events_per_s``,
+    and the right share of ``n`` clips with its 95 % interval (Wilson). Counts are ``scaled`` by area, as `Slicer`
+    does it, or taken ``as_they_come``. The state is ``reset`` at each clip, or ``carried`` from clip to clip in
+    random order.
 
     Raises
     ------
     DataError
-        The model knows other classes, or doesn't say what its own sensor counts.
+        The model has other classes, or its card doesn't give its sensor's pixels per cell.
     """
     loaded = load_model(model)
     card = loaded.card
     if card.classes != GESTURES or card.input.slice.delta_t_us is None or card.input.cell_pixels is None:
-        raise DataError(f"{card.name} doesn't scale counts of gestures by area: give --model gestures")
+        raise DataError(
+            f"{card.name} isn't a model of gestures that scales counts by area: give --model gestures"
+        )
     return {
-        **{
-            f"{sensor.width}x{sensor.height}": _measured_sensors(loaded, sensor, people) for sensor in SENSORS
-        },
-        "webcam": _measured_sensors(loaded, emulate.RESOLUTION, people, filmed=True),
+        **{f"{sensor.width}x{sensor.height}": _on_sensor(loaded, sensor, people) for sensor in SENSORS},
+        "webcam": _on_sensor(loaded, emulate.RESOLUTION, people, filmed=True),
     }
 
 
-def _measured_sensors(
-    model: Model, sensor: Resolution, people: int, *, filmed: bool = False
-) -> dict[str, object]:
+def _on_sensor(model: Model, sensor: Resolution, people: int, *, filmed: bool = False) -> dict[str, object]:
     scaled = model.card.input
     specs = {"scaled": scaled, "as_they_come": replace(scaled, cell_pixels=None)}
     frames: dict[str, list[Frames]] = {name: [] for name in specs}
@@ -258,7 +258,7 @@ def _measured_sensors(
 
 
 def _emulated(pictures: npt.NDArray[np.uint8], times_us: npt.NDArray[np.int64]) -> Events:
-    """Return the events that are made of a webcam's pictures, from its second one on."""
+    """Return the events emulated from a webcam's pictures, from its second one on."""
     emulator = emulate.Emulator()
     packets = [emulator.push(picture, int(t_us)) for picture, t_us in zip(pictures, times_us, strict=True)]
     return np.concatenate(packets)
@@ -270,25 +270,24 @@ def _shares(model: Model, clips: Clips) -> dict[str, tuple[float, float, float]]
     return {name: (share, *wilson(round(share * len(clips)), len(clips))) for name, share in found.items()}
 
 
-TAUGHT_S, ASKED_S = 10.0, 20.0
-OTHERS = 2
-"""Other people who perform what one has taught."""
-
-WAYS_S = {"one way": (60.0, 60.0), "changing": (3.0, 6.0)}
-"""How long somebody goes on in one way (how far, how fast, with which arm) before the next."""
-
-Shares = dict[str, float]
+def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of the share ``right`` of ``n`` > 0."""
+    share = right / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def bench_teach(model: str, people: int) -> dict[str, object]:
-    """Teach a model each movement of `EVERYDAY` by ten seconds of so many people, one lesson a person and movement.
+    """Teach a model each movement of `EVERYDAY` with ten seconds of each of ``people``, one lesson per pair.
 
     Returns
     -------
-    For people who go on in one way and such whose ways change, by movement and in all, n lessons; of windows decided
-    afterwards the share, mean and from-to over lessons: ``same`` of the person who taught it, later, right;
-    ``others`` of other people, right; ``gestures`` of the same person's ten gestures and idle, taken for it;
-    ``known`` of what the model knew, of other people, taken for it.
+    For people who keep one way of moving and for people who change it, by movement and for all: the number n of
+    lessons, and shares of the windows decided afterwards, as mean, least ("from") and largest ("to") over lessons.
+    ``same``: right, of the person who taught the movement, later. ``others``: right, of other people. ``gestures``:
+    mistaken for the movement, of the same person's ten gestures and standing idle. ``known``: mistaken for it, of
+    other people's movements that the model knew before.
     """
     return {way: _lessons(model, people, way) for way in WAYS_S}
 
@@ -328,7 +327,7 @@ def _lesson(model: str, movement: str, seed: int, way_s: tuple[float, float]) ->
 def _stream(
     spec: InputSpec, seed: int, movements: tuple[str, ...], seconds: float, way_s: tuple[float, float]
 ) -> Iterator[Frame]:
-    """Yield the frames of one person's movements, one after the other."""
+    """Yield the frames of one person's movements, one after another."""
     slicer = Slicer(spec.slice, RESOLUTION, spec)
     for take in gesture_stream(seed, use="show", gestures=movements, segment_s=way_s):
         yield from slicer.push(take.events)
@@ -337,7 +336,7 @@ def _stream(
 
 
 def _share(model: Model, stream: Iterator[Frame] | list[Frame], movement: str) -> float:
-    """Return the share of a stream's windows that are decided as the movement."""
+    """Return the share of a stream's windows that are decided as ``movement``."""
     decisions = [result.decision for result in run(stream, model) if result.window_end]
     return decisions.count(movement) / len(decisions)
 

@@ -1,7 +1,7 @@
-"""Large files of every format that is read, made of the same kind of events, for what `livesnn bench formats` times.
+"""Made recordings of every format, for benchmarks and tests.
 
-They are written here from the layouts' descriptions (see each reader's), not by livesnn's readers or writers but for
-.aedat4. Not here: timing (formats.py).
+They are written from the descriptions of the formats (see each reader), independently of livesnn's own code, except
+for .aedat4.
 """
 
 from __future__ import annotations
@@ -27,11 +27,24 @@ _PACKET_EVENTS = 8192  # of AEDAT 3.1
 _ES_STEP_US = 127
 _ECF_CHUNK_EVENTS = 16384  # as Prophesee's files
 
+
+# The files of `write_ecf`
+ECF_CHUNK_EVENTS = 192  # more than the longest run that fits into a word
+ECF_STYLES = ("masked", "columns packed", "all packed")
+ECF_DTYPE = np.dtype(
+    {
+        "names": ["x", "y", "p", "t"],
+        "formats": ["<u2", "<u2", "<i2", "<i8"],
+        "offsets": [0, 2, 4, 8],
+        "itemsize": 16,
+    }
+)
+
 Words = npt.NDArray[np.unsignedinteger]
 
 
 class MadeFile(NamedTuple):
-    """A format's sensor, its file's suffix, how it is written, and how many of the events asked for it gets."""
+    """A format's sensor, file suffix and writer, and the share of the events that a benchmark writes to it."""
 
     sensor: Resolution
     suffix: str
@@ -40,7 +53,7 @@ class MadeFile(NamedTuple):
 
 
 def make_events(count: int, sensor: Resolution, *, seed: int = 7) -> Iterator[Events]:
-    """Yield events of an edge that moves over a sensor which is read row by row, a fifth of them noise.
+    """Yield events of an edge that moves over a sensor read row by row, a fifth of them noise.
 
     A row's readout has one time, one polarity, and three neighbouring pixels in the mean (3.7 in a real EVT 3.0
     recording of a busy scene); there are 5 million events a second, in order. Packets of up to CHUNK_EVENTS.
@@ -107,7 +120,7 @@ def _aedat3(path: Path, packets: Iterator[Events]) -> None:
 
 
 def _joined(columns: list[Words], present: list[npt.NDArray[np.bool_]]) -> bytes:
-    """Return the words of some columns [N] each, row by row, but those that aren't present."""
+    """Return the words of some columns [N] row by row, without those that aren't present."""
     return np.stack(columns, axis=1)[np.stack(present, axis=1)].tobytes()
 
 
@@ -127,7 +140,7 @@ def _place(events: Events) -> npt.NDArray[np.int64]:
 
 
 def _vectors(events: Events) -> tuple[Events, npt.NDArray[np.uint32]]:
-    """Return (the first of each of N groups, its x that of their 32 columns; a bit for each event) as cameras do."""
+    """Group events of a row and time within 32 columns, as cameras do; return first events and bits of each group."""
     x, y = events["x"].astype(np.int64), events["y"].astype(np.int64)
     groups = _changed(events["t"] << 26 | x >> 5 << 20 | y << 1 | events["p"])
     groups[1:] |= x[1:] <= x[:-1]
@@ -185,7 +198,7 @@ def _dat(path: Path, packets: Iterator[Events]) -> None:
 
 
 def _hdf5(path: Path, packets: Iterator[Events], *, time: str = "<i8", offset_us: int = 0) -> None:
-    """Write plain columns in chunks, not packed: else it is the packer that is timed."""
+    """Write columns in chunks, not compressed: otherwise the compression would be timed."""
     with h5py.File(path, "x") as file:
         group = file.create_group("events")
         group.attrs["geometry"] = f"{SENSOR.width}x{SENSOR.height}"
@@ -204,7 +217,7 @@ def _hdf5(path: Path, packets: Iterator[Events], *, time: str = "<i8", offset_us
 
 
 def _dsec(path: Path, packets: Iterator[Events]) -> None:
-    """Write what DSEC has, but for its packing: 32-bit times from an offset, which a user's own code adds."""
+    """Write DSEC's layout, not compressed: 32-bit times, to which a reader adds an offset."""
     _hdf5(path, packets, time="<u4", offset_us=START_US)
     with h5py.File(path, "a") as file:
         t = file["events/t"][:]
@@ -262,20 +275,8 @@ MADE_FILES: dict[str, MadeFile] = {
 }
 
 
-ECF_CHUNK_EVENTS = 192  # more than the longest run that fits into a word
-ECF_STYLES = ("masked", "columns packed", "all packed")
-ECF_DTYPE = np.dtype(
-    {
-        "names": ["x", "y", "p", "t"],
-        "formats": ["<u2", "<u2", "<i2", "<i8"],
-        "offsets": [0, 2, 4, 8],
-        "itemsize": 16,
-    }
-)
-
-
 def encode_ecf(events: Events, style: str) -> bytes:
-    """Return one chunk."""
+    """Return one chunk of a file in Prophesee's ECF, in one of `ECF_STYLES`."""
     t, x, y, p = (events[axis].astype(int).tolist() for axis in "txyp")
     head = len(t) << 2 | {"masked": 0, "columns packed": 1, "all packed": 2}[style]
     parts = [struct.pack("<IQ", head, t[0]), b"".join(_times(t))]
@@ -309,7 +310,7 @@ def _times(t: list[int]) -> Iterator[bytes]:
 
 
 def _bits(values: list[int], bits: int, word_bytes: int) -> bytes:
-    """Pack four numbers into three words, from the first word's most significant bit on but for what overlaps."""
+    """Pack four numbers into three words."""
     values = values + [0] * (-len(values) % 4)
     words = []
     part = bits // 3  # 8 of 24, or 4 of 12: each next number gives so many more low bits to the word before
@@ -339,7 +340,7 @@ def write_ecf(
     *,
     chunk_events: int = ECF_CHUNK_EVENTS,
 ) -> Path:
-    """Write a file as Prophesee's, its chunks packed in turn in each of the styles."""
+    """Write an ECF file like Prophesee's, with chunks in each of the styles by turns."""
     with h5py.File(path, "w") as file:
         file.attrs["geometry"] = geometry
         made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)

@@ -1,6 +1,6 @@
-"""A network each of whose layers spikes as often as is asked for, on given frames. Not here: timing it (density.py).
+"""A network of random weights whose layers all spike at a given density on given frames.
 
-Imports torch inside functions alone.
+torch is imported only inside functions.
 """
 
 from __future__ import annotations
@@ -24,26 +24,25 @@ if TYPE_CHECKING:
 CLASSES = tuple("abcdefghijk")
 SLICE = SliceRule(n_events=1000)
 HALVINGS = 30
-"""Of the range of a layer's shift, at most."""
+"""Most halvings in the search for a layer's shift."""
 SETTLING = 10
-"""First frames, whose spikes don't count: all membranes begin at zero, so that deep layers spike more."""
+"""First frames, whose spikes don't count: membranes start at zero, and it takes some frames to settle."""
 CLOSE = 0.01
-"""Of the density asked for: nearer is near enough."""
+"""Relative error of the density at which the search ends."""
 
 
 def card_of(side: int, weight_bits: int, *, width: int = 64) -> ModelCard:
-    """Return the card of an STS-ResNet of 18 layers on frames of so many pixels a side and a thousand events."""
+    """Return the card of an STS-ResNet of 18 layers on square frames of a thousand events."""
     network = NetworkSpec(widths=(width,) * 4, dropout=0.0, weight_bits=8 if weight_bits == 8 else 32)
     spec = InputSpec(side, side, SLICE, scale=0.25)
     return ModelCard(name=f"density-{weight_bits}", classes=CLASSES, input=spec, network=network)
 
 
 def write_levelled(folder: Path, card: ModelCard, frames: Sequence[Frame], target: float) -> None:
-    """Write a model of random weights, as a training would leave it, whose layers' density on frames is ``target``.
+    """Write a model folder of random weights whose layers have the density ``target`` on the frames.
 
-    On those behind the first `SETTLING`, from the all-zero state before these.
-    The card has one threshold for all layers: what differs is the bias of a layer's batch norm, which lifts or lowers
-    all its membranes against that one.
+    The density is that after the first `SETTLING` frames, from zero state. All layers share one threshold, so the
+    bias of each layer's batch norm is set: it raises or lowers the layer's membranes.
     """
     import torch
 
@@ -63,9 +62,9 @@ def write_levelled(folder: Path, card: ModelCard, frames: Sequence[Frame], targe
 
 
 def _level(net: SpikingNetwork, counts: Tensor, target: float) -> None:
-    """Change batch norms: to the statistics of the frames uint8 [T, C, H, W], and to what lets layers spike so often.
+    """Set batch norms to the statistics of the frames, uint8 [T, C, H, W], and to biases that give the density.
 
-    Twice: the statistics come from the first pass, and the second runs what inference does, weights rounded.
+    Two passes: the first gives the statistics, and the second runs the rounded weights of inference.
     """
     from torch import nn
 
@@ -81,7 +80,7 @@ def _level(net: SpikingNetwork, counts: Tensor, target: float) -> None:
 
 
 def _lift(net: SpikingNetwork, shifts: Sequence[float]) -> None:
-    """Add to the currents of each hidden layer."""
+    """Add a shift to the currents of each hidden layer."""
     weights = dict(net.named_parameters())
     blocks = [name.removesuffix("conv.weight") for name in weights if name.startswith("blocks.")]
     layers = [name for name in blocks if name.endswith((".first.", ".second."))]
@@ -90,21 +89,21 @@ def _lift(net: SpikingNetwork, shifts: Sequence[float]) -> None:
 
 
 def _shifts(net: SpikingNetwork, counts: Tensor, target: float) -> list[float]:
-    """Return what has to be added to each hidden layer's currents, where those before have got theirs."""
+    """Return the shift of each hidden layer's currents, given that earlier layers are shifted already."""
     levelling = _Levelling(net, len(counts), target)
     net.layers(net.scale_input(counts), levelling)
     return levelling.shifts
 
 
 class _Levelling:
-    """Synapses of T frames in a row, [T, …], that shift a layer's currents so that it spikes as often as wanted."""
+    """Synapses of T successive frames [T, …] that shift each layer's currents to the target density."""
 
     def __init__(self, net: SpikingNetwork, steps: int, target: float) -> None:
         self._net, self._steps, self._target = net, steps, target
         self.shifts: list[float] = []
 
     def __call__(self, current: Tensor, *, output: bool = False) -> Tensor:
-        """Return the spikes of the next layer; of the last one, its currents."""
+        """Return the spikes of the next layer, or the currents of the last."""
         from livesnn.snn.lif import lif_sequence
 
         if output:
@@ -118,7 +117,7 @@ class _Levelling:
         return x
 
     def _shift(self, currents: npt.NDArray[np.float32]) -> float:
-        """Return the shift of currents [T, neurons] whose density is nearest to the target, by halving."""
+        """Return the shift of currents [T, neurons] that comes nearest to the target density, by bisection."""
         neuron = self._net.card.neuron
         none = neuron.threshold * (1 - neuron.alpha) - float(currents.max())
         every = neuron.threshold - float(currents.min())
@@ -137,7 +136,7 @@ class _Levelling:
 
 @njit(cache=True)
 def _density(currents, shift, alpha, threshold, resets):  # type: ignore[no-untyped-def]
-    """Return the spikes a neuron and step of shifted currents float32 [T, neurons], behind the first `SETTLING`."""
+    """Return the spikes a neuron and step of shifted currents float32 [T, neurons], after the first `SETTLING`."""
     steps, neurons = currents.shape
     membranes, spikes = np.zeros(neurons, np.float32), 0
     for t in range(steps):

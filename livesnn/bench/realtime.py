@@ -1,34 +1,47 @@
-"""How many events a second the window takes for good, engine by engine. Not here: the window (app/measured.py)."""
+"""The program in real time: its latency, the start of its window, and the events a second that it sustains.
+
+Not here: the window that `bench_sustained` measures (app/measured.py).
+"""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from livesnn import subprocesses as itself
-from livesnn.bench.accuracy import read_clip
+from livesnn import subprocesses
 from livesnn.bench.levelled_network import card_of, write_levelled
+from livesnn.bench.report import spread
+from livesnn.bench.step import SENSOR
+from livesnn.bench.throughput import moving_blob
 from livesnn.card import InputSpec
 from livesnn.errors import LivesnnError
 from livesnn.events.memory_source import PACKET_US, Paced
 from livesnn.events.packet import Events, Resolution
+from livesnn.events.pipeline import Buffered
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer import onnx_engine, spike_engine
+from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Engine, load_model
+from livesnn.infer.run import run
 from livesnn.paths import recordings_dir
 from livesnn.session.sustained import Measured, Order
+from livesnn.sources import open_source
 
+STARTUP_LIMIT_S = 120
+
+# bench_sustained
 RECORDING = "arm_roll.aedat4"
 SIDE = 128
 EVENTS_PER_FRAME = 1000
@@ -40,18 +53,67 @@ SECONDS = 20.0
 WARM_UP_S = 3.0
 CORES = 2
 PATIENCE_S = 120.0
-"""For the start of a window."""
+"""Time that a window may take to start."""
+NETWORKS: tuple[tuple[Engine, int], ...] = (("spike", 32), ("spike", 8), ("onnx", 32))
+"""Engine, and bits of the network's kernels. ONNX Runtime isn't run with 8 bits, as it would compute in floats."""
 
 
-class Contestant(NamedTuple):
-    """What runs which network."""
+def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, float]]:
+    """Play events in real time through buffer, slicer and network; return ms from the last packet to the decision.
 
-    engine: Engine
-    weight_bits: int
+    The first second is left out of the times and of `frames`, but not of `dropped`.
+    """
+    loaded = load_model(model)
+    measured = {}
+    for events_per_s in (100_000, 1_000_000):
+        duration_us = int(seconds * 1e6)
+        events = moving_blob(int(events_per_s * seconds), SENSOR, seed=2, duration_us=duration_us)
+        paced = Paced(events, SENSOR, duration_us=duration_us)
+        with Buffered(paced, policy="drop_oldest") as source:
+            results = list(run(frames(source, loaded.card.input.slice, loaded.card.input), loaded))
+        late = np.array([result.latency.total_ms for result in results if result.t > 1_000_000])
+        measured[f"{events_per_s:.0e} ev/s"] = {
+            **Percentiles.of(late).named(),
+            "frames": len(late),
+            "dropped": source.counters.dropped,
+        }
+    return measured
 
 
-CONTESTANTS = (Contestant("spike", 32), Contestant("spike", 8), Contestant("onnx", 32))
-"""Not ONNX Runtime with 8 bits: it computes with floats all the same."""
+def bench_startup(model: str, repeats: int) -> dict[str, dict[str, float]]:
+    """Time the whole program from its start to its first picture, in seconds, offscreen and with warm caches."""
+    return {"s": spread([_startup_s(model) for _ in range(repeats + 1)][1:])}
+
+
+def _startup_s(model: str) -> float:
+    command, begun_s = subprocesses.command("gui", "--model", model), time.perf_counter()
+    offscreen = {"QT_QPA_PLATFORM": "offscreen", "LIVESNN_QUIT_AFTER": "first-frame"}
+    output, why = run_window(command, STARTUP_LIMIT_S, **offscreen)
+    took_s, summary = time.perf_counter() - begun_s, output.strip().splitlines()
+    if not summary or not json.loads(summary[-1])["frames_shown"]:
+        raise LivesnnError(f"the window showed nothing ({why}): try livesnn gui --model {model}")
+    return took_s
+
+
+def run_window(command: Sequence[str], limit_s: float, **environment: str) -> tuple[str, str]:
+    """Run a program with a window to its end; return its output and the last line of its errors.
+
+    It runs without a screen, unless QT_QPA_PLATFORM is set.
+
+    Raises
+    ------
+    LivesnnError
+        It takes longer than ``limit_s``.
+    """
+    chosen = {"QT_QPA_PLATFORM": "offscreen"} | subprocesses.environment(**environment)
+    try:
+        done = subprocess.run(
+            command, env=chosen, capture_output=True, text=True, timeout=limit_s, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LivesnnError(f"the window took longer than {limit_s:.0f} s: try it with livesnn gui") from error
+    said = done.stderr.strip().splitlines()
+    return done.stdout, said[-1] if said else f"exit code {done.returncode}"
 
 
 def bench_sustained(
@@ -59,32 +121,31 @@ def bench_sustained(
     seconds: float = SECONDS,
     rates: Sequence[int] = RATES,
     threads: int | None = None,
-    contestants: Sequence[Contestant] = CONTESTANTS,
 ) -> dict[str, object]:
-    """Play a recording's events at one rate after another to the window, which drops what it can't take in time.
+    """Play a recording's events to the window at rising rates, up to the first at which it drops events.
 
-    The network is an STS-ResNet 64 wide at 128×128, whose layers spike at a density of 5 % on the recording's frames
-    of a thousand events each. The events come evenly, a packet a millisecond, to a window in a process of its own, on
-    two processors. A rate is sustained when nothing is dropped for so many ``seconds``. The first that isn't ends the
-    ramp; where that is the lowest, halves of it follow until one is.
+    The network is an STS-ResNet 64 wide at 128×128. Its layers spike at a density of 5 % on the recording's frames of
+    a thousand events. The events come evenly, one packet a millisecond, to a window in its own process on two
+    processors. A rate is sustained if nothing is dropped for ``seconds``. If the lowest rate isn't, halves of it
+    follow until one is.
 
     Parameters
     ----------
     threads
-        Of a step; None: as the app.
+        Threads of a step; None means as many as the window uses.
 
     Returns
     -------
-    For each engine and its kernels' bits its `threads`, the `highest_events_per_s` that were sustained, None where
-    none were, and `ramp`: a `Measured` a rate.
+    For each engine and its kernels' bits: `threads`, `highest_events_per_s` that was sustained or None, and `ramp`, a
+    `Measured` for each rate.
     """
     if find_spec("torch") is None:
-        raise LivesnnError("this measurement makes a network with PyTorch: pip install 'livesnn[train]'")
+        raise LivesnnError("this measurement needs PyTorch to make a network: pip install 'livesnn[train]'")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         engines = {
             f"{engine}-{bits}": _bench_engine(engine, bits, folder, rates, threads, seconds)
-            for engine, bits in contestants
+            for engine, bits in NETWORKS
         }
     return {
         "recording": RECORDING,
@@ -100,7 +161,7 @@ def _bench_engine(
 ) -> dict[str, object]:
     events, resolution = _whole_frames()
     model = calibrated(folder / f"model-{bits}", DENSITY, weight_bits=bits)
-    load_model(model, engine, threads=threads)  # compiled here, once, where it has to be
+    load_model(model, engine, threads=threads)  # compiles the engine, if that is still to be done
     order = Order(
         events=str(folder / "events.npy"),
         duration_us=0,
@@ -123,7 +184,7 @@ def _bench_engine(
 
 
 def calibrated(folder: Path, density: float, *, weight_bits: int = 32) -> Path:
-    """Return the folder of a network each of whose layers spikes at this density on the recording's frames."""
+    """Return the folder of a network whose layers all spike at this density on the recording's frames."""
     if not folder.is_dir():
         folder.mkdir()
         card = card_of(SIDE, weight_bits)
@@ -138,15 +199,16 @@ def _frames(spec: InputSpec) -> list[Frame]:
 
 
 def _whole_frames() -> tuple[Events, Resolution]:
-    """Return the recording's events, as many as make whole frames, from 0 on; and its sensor, all of it seen."""
-    events, resolution, _ = read_clip(recordings_dir() / RECORDING)
+    """Return the events of the recording's whole frames, from time 0, and its sensor."""
+    with open_source(recordings_dir() / RECORDING) as source:
+        events, resolution = np.concatenate(list(source)), source.resolution
     events = events[: events.size // EVENTS_PER_FRAME * EVENTS_PER_FRAME].copy()
     events["t"] -= events["t"][0]
     return events, resolution
 
 
 def _ramp(rates: Sequence[int], play: Callable[[int], Measured]) -> list[Measured]:
-    """Return what was measured at one rate after another, up to one that isn't sustained, or down to one that is."""
+    """Measure at rising rates up to one that isn't sustained. If none is, go down to one that is."""
     ramp = []
     for rate in sorted(rates):
         ramp.append(play(rate))
@@ -160,7 +222,7 @@ def _ramp(rates: Sequence[int], play: Callable[[int], Measured]) -> list[Measure
 
 
 def _play(events: Events, order: Order, folder: Path, rate: int) -> Measured:
-    """Measure the window on these events at this rate, evenly."""
+    """Measure the window on these events, spread evenly at this rate."""
     even = events.copy()
     even["t"] = np.arange(events.size) * 1_000_000 // rate
     np.save(order.events, even)
@@ -169,7 +231,7 @@ def _play(events: Events, order: Order, folder: Path, rate: int) -> Measured:
 
 
 def _measure(order: Order, folder: Path) -> Measured:
-    """Have the window measured by a process of its own, without a screen unless Qt's platform is chosen."""
+    """Measure the window in its own process."""
     asked, report = folder / "order.json", folder / "report.json"
     asked.write_bytes(msgspec.json.encode(order))
     report.unlink(missing_ok=True)
@@ -181,24 +243,3 @@ def _measure(order: Order, folder: Path) -> Measured:
     if "error" in answer:
         raise LivesnnError(answer["error"])
     return msgspec.convert(answer, Measured)
-
-
-def run_window(command: Sequence[str], limit_s: float, **environment: str) -> tuple[str, str]:
-    """Run a program, without a screen unless Qt's platform is chosen; return its output, and why it seems to end.
-
-    Raises
-    ------
-    LivesnnError
-        It hasn't ended after ``limit_s``.
-    """
-    chosen = {"QT_QPA_PLATFORM": "offscreen"} | itself.environment(**environment)
-    try:
-        done = subprocess.run(
-            command, env=chosen, capture_output=True, text=True, timeout=limit_s, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise LivesnnError(
-            f"the window was not done after {limit_s:.0f} s: try it with livesnn gui"
-        ) from error
-    said = done.stderr.strip().splitlines()
-    return done.stdout, said[-1] if said else f"exit code {done.returncode}"

@@ -1,4 +1,4 @@
-"""How many events a second one core slices, with crop and rescale. Not here: decoding, the network's step."""
+"""How fast one core slices, filters and simulates events."""
 
 from __future__ import annotations
 
@@ -22,22 +22,33 @@ from livesnn.simulate.scene import Film, Scatter, shapes_of
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec
 
 CASES = ((Resolution(640, 480), 64), (Resolution(346, 260), 34), (Resolution(128, 128), 128))
-"""Sensor, and the side of the model's square input."""
+"""Sensors, and the side of the model's square input."""
 
 PACKET_EVENTS = 10_000
-"""Events a packet: what a busy camera delivers in about 5 ms."""
+"""Events of a packet: those of a busy camera in about 5 ms."""
 
 _CHUNK_EVENTS = 1_000_000
 
+# bench_denoise
+NOISE_HZ = (0.3, 1.0, 5.0)
+"""Shot noise of a pixel: the most that the sensors of simulated people have, a usual room, a dark room."""
+
+HOT_FRACTION, HOT_HZ, LEAK_HZ = 0.002, 50.0, 0.1
+FILMED_S = 4.0
+SENSORS = (Resolution(128, 128), Resolution(640, 480), Resolution(1280, 720))
+
+SIMULATED_S = 10.0
+"""Duration of each simulated person in `bench_simulate`."""
+
 
 def bench_slicer(repeats: int, *, n_events: int = 10_000_000) -> dict[str, dict[str, object]]:
-    """Time `Slicer.push`, packet by packet on one core, on a moving blob in noise, cut every 30 ms.
+    """Time `Slicer.push` on one core, packet by packet, on a moving blob in noise, cut every 30 ms.
 
     Returns
     -------
-    For each sensor and input ("640x480 to 64x64", …): mev_per_s, the `spread` of millions of events a
-    second over ``repeats`` passes, events and frames of one pass, and events_in_frames (those inside the crop
-    and in a finished slice).
+    For each sensor and input, such as "640x480 to 64x64": mev_per_s, the `spread` of millions of events a second over
+    ``repeats`` passes; events and frames of one pass; events_in_frames, those inside the crop and in a finished
+    slice.
     """
     return {
         f"{sensor.width}x{sensor.height} to {side}x{side}": _bench_case(sensor, side, repeats, n_events)
@@ -46,9 +57,9 @@ def bench_slicer(repeats: int, *, n_events: int = 10_000_000) -> dict[str, dict[
 
 
 def moving_blob(n_events: int, sensor: Resolution, *, seed: int, duration_us: int = 5_000_000) -> Events:
-    """Return events of a blob that circles the sensor once a second (four fifths) and of noise everywhere.
+    """Return events, EVENTS_DTYPE [n_events]: four fifths of a blob that circles once a second, one fifth noise.
 
-    EVENTS_DTYPE [n_events], in order, spread evenly at random over [0, duration_us); polarity is even.
+    They are in order, random and uniform over [0, ``duration_us``), and half of them are ON.
     """
     random = np.random.default_rng(seed)
     events = np.empty(n_events, EVENTS_DTYPE)
@@ -69,7 +80,7 @@ def _place(
     size: int,
     random: np.random.Generator,
 ) -> npt.NDArray[np.uint16]:
-    """Return each event's coordinate: anywhere if noise, else around the centre + ``swing`` × size / 4."""
+    """Return each event's coordinate: anywhere for noise, else near the centre + ``swing`` × size / 4."""
     blob = size * (0.5 + 0.25 * swing + random.normal(0, 1 / 12, len(swing)))
     return np.where(noise, random.integers(0, size, len(swing)), np.clip(blob, 0, size - 1)).astype(np.uint16)
 
@@ -97,23 +108,19 @@ def _bench_case(sensor: Resolution, side: int, repeats: int, n_events: int) -> d
     }
 
 
-NOISE_HZ = (0.3, 1.0, 5.0)
-"""Shot noise a pixel: the most that simulated people's sensors have, a usual room, a dark one."""
-
-HOT_FRACTION, HOT_HZ, LEAK_HZ = 0.002, 50.0, 0.1
-FILMED_S = 4.0
-SENSORS = (Resolution(128, 128), Resolution(640, 480), Resolution(1280, 720))
-
-
 def bench_denoise(repeats: int, *, people: int = 10, n_events: int = 5_000_000) -> dict[str, object]:
     """Filter simulated people among known noise, and time the three filters together on one core.
 
+    As in Guo & Delbruck 2022 ("Low cost and latency event camera background activity denoising", IEEE TPAMI), the
+    noise of a sensor that sees nothing is added to the events of one without noise, so that it is known which is
+    which.
+
     Returns
     -------
-    By the noise, "0.3 Hz" …: shares, each the mean, min and max over ``people`` of four seconds, their gestures in
-    turn: signal_kept, noise_dropped, hot_found (of the hot pixels) and noise_share (of what came); false_hot, the
-    number of pixels taken for hot that aren't, of all. By the sensor, "640x480" …: mev_per_s (`spread`
-    over ``repeats``; of processor time) on a moving blob with a fifth of noise, in packets of 10,000.
+    By noise, such as "0.3 Hz", shares as mean, min and max over ``people`` of four seconds each: signal_kept,
+    noise_dropped, hot_found (of the hot pixels), noise_share (of all events); and false_hot, the number of other
+    pixels taken for hot. By sensor, such as "640x480": mev_per_s, the `spread` over ``repeats`` in processor time, on
+    a moving blob with a fifth of noise in packets of 10,000 events.
     """
     signals = [_signal(GESTURES[index % len(GESTURES)], index) for index in range(people)]
     noises = {f"{noise_hz:g} Hz": _among(signals, noise_hz) for noise_hz in NOISE_HZ}
@@ -122,7 +129,7 @@ def bench_denoise(repeats: int, *, people: int = 10, n_events: int = 5_000_000) 
 
 
 def _signal(gesture: str, seed: int) -> Events:
-    """Return what a sensor without noise of its own sees of a person."""
+    """Return the events of a person seen by a sensor without noise."""
     shown = performance(gesture, seed, FILMED_S, use="show")
     quiet = replace(shown.scene.pixel, leak_hz=0.0, noise_hz=0.0, hot_fraction=0.0)
     scene = replace(shown.scene, pixel=quiet, scatter=Scatter(0.0, 1.0), lamp=None)
@@ -132,7 +139,7 @@ def _signal(gesture: str, seed: int) -> Events:
 
 
 def _noise(seed: int, noise_hz: float) -> tuple[Events, npt.NDArray[np.bool_]]:
-    """Return what a sensor sees of an even wall, and which of its pixels [H, W] are hot."""
+    """Return the events of an even wall, and which pixels [H, W] are hot."""
     shape = (RESOLUTION.height, RESOLUTION.width)
     rng = np.random.default_rng([seed, round(10 * noise_hz)])
     hot = rng.random(shape) < HOT_FRACTION
@@ -157,9 +164,7 @@ def _among(signals: Sequence[Events], noise_hz: float) -> dict[str, object]:
     for seed, signal in enumerate(signals):
         noise, hot = _noise(seed, noise_hz)
         events = np.concatenate([signal, noise])
-        events["p"] = (
-            np.arange(events.size) < signal.size
-        )  # no filter looks at the polarity: it carries the truth
+        events["p"] = np.arange(events.size) < signal.size  # the truth: no filter looks at the polarity
         events = events[np.argsort(events["t"], kind="stable")]
         state = DenoiseState(RESOLUTION)
         kept = np.concatenate([piece.events for piece in denoise(events, state, DenoiseSpec())])
@@ -195,11 +200,8 @@ def _speed(sensor: Resolution, repeats: int, n_events: int) -> dict[str, float]:
     return spread(rates[1:])  # the first compiles, or loads what was compiled
 
 
-SIMULATED_S = 10.0
-
-
 def bench_simulate(repeats: int) -> dict[str, dict[str, float]]:
-    """Time ``repeats`` people's first ten seconds, after one for the compiler; multiples of real time."""
+    """Time the first ten seconds of ``repeats`` people, after one for compiling; return multiples of real time."""
     return {"times_real_time": spread([_times_real_time(seed) for seed in range(repeats + 1)][1:])}
 
 

@@ -1,47 +1,23 @@
-"""`livesnn tables`: the paper's experiments, cell by cell, beside the paper's figures."""
+"""`livesnn tables`: the paper's experiments, one training a cell, beside the figures that the paper prints."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal
 
-from livesnn.bench import MeasuredName, TableOrFigure
-from livesnn.console import say
 from livesnn.errors import DataError, LivesnnError
-from livesnn.paper.cells import BudgetName, Cell, cells
-from livesnn.paper.figures import FIGURES, figure_page
-from livesnn.paper.measured import (
-    feature_maps_page,
-    gradients_page,
-    measure_feature_maps,
-    measure_gradients,
-    measure_state,
-    state_page,
-)
-from livesnn.paper.page import page
-from livesnn.paper.records import check_out
-from livesnn.paper.run import Folders, run_cell
-from livesnn.train.recipes import RecipeName
 
-__all__ = ["Folders", "run_all", "shown"]
+if TYPE_CHECKING:
+    from livesnn.paper.cells import BudgetName
+    from livesnn.paper.records import Folders
+    from livesnn.train.recipes import RecipeName
 
-_UNFIT = (ArithmeticError, LookupError, TypeError, ValueError)
-"""How drawing ends where JSON is of the right types, and lists of it aren't as long as they should be."""
-
-
-class Measured(NamedTuple):
-    """What has no cells: ``measure`` keeps it, ``page`` (out) shows it."""
-
-    measure: Callable[[Folders], object]
-    page: Callable[[Path], str]
-
-
-MEASURED: dict[MeasuredName, Measured] = {
-    "fig1": Measured(measure_feature_maps, feature_maps_page),
-    "fig2": Measured(measure_gradients, gradients_page),
-    "state": Measured(measure_state, state_page),
-}
+FigureName = Literal["fig6", "fig7", "fig8", "fig9", "curves", "reset", "operations"]
+"""Figures drawn from the cells of a table."""
+AnalysisName = Literal["fig1", "fig2", "state"]
+"""Analyses without cells: one measurement each."""
+TableOrFigure = Literal["table1", "table2", AnalysisName, FigureName]
 
 
 def run_all(
@@ -52,19 +28,27 @@ def run_all(
     seeds: int | None,
     folders: Folders,
 ) -> Iterator[dict[str, object]]:
-    """Run the cells that a table or figure shows, or those ``named``; yield a line of each.
+    """Run the cells of a table or figure, or those ``named`` METHOD:COLUMN; yield one line a cell.
 
     Raises
     ------
     LivesnnError
-        There is no such cell; and as `run_cell` does. Where the data of one of several cells aren't there, at the
-        end, after the others.
+        There is no such cell; also whatever `run_cell` raises. If the data of one of several cells are missing, the
+        others run first.
     """
+    from livesnn.paper.analyses import ANALYSES
+    from livesnn.paper.cells import cells
+    from livesnn.paper.figures import FIGURES
+    from livesnn.paper.records import check_writable
+    from livesnn.paper.run import run_each
+
     if what == "fig1" or what == "fig2" or what == "state":
         if named or seeds:
-            raise LivesnnError(f"{what} has no cells, and seeds of its own: leave --cell and --seeds out")
-        check_out(folders.out)
-        MEASURED[what].measure(folders)
+            raise LivesnnError(
+                f"{what} has no cells, and it sets its own seeds: leave --cell and --seeds out"
+            )
+        check_writable(folders.out)
+        ANALYSES[what].measure(folders)
         yield {"what": what, "kept_in": str(folders.out)}
         return
     if what == "table1" or what == "table2":
@@ -72,25 +56,7 @@ def run_all(
     else:
         figure = FIGURES[what]
         chosen = cells(figure.table, budget, recipe, named or figure.cells)
-    yield from _run_each(chosen, seeds, folders)
-
-
-def _run_each(chosen: Sequence[Cell], seeds: int | None, folders: Folders) -> Iterator[dict[str, object]]:
-    check_out(folders.out)
-    failed = 0
-    for number, cell in enumerate(chosen, 1):
-        say(f"cell {number} of {len(chosen)}: {cell.method}:{cell.column}, budget {cell.budget}")
-        try:
-            record = run_cell(cell, folders, seeds)
-        except DataError as error:
-            if len(chosen) == 1:
-                raise
-            say(f"{cell.method}:{cell.column} isn't run: {error}")
-            failed += 1
-            continue
-        yield {**cell._asdict(), "mean": record.mean, "sd": record.sd, "seeds": len(record.runs)}
-    if failed:
-        raise DataError(f"{failed} of {len(chosen)} cells aren't run: see above")
+    yield from run_each(chosen, seeds, folders)
 
 
 def shown(what: TableOrFigure, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
@@ -99,15 +65,24 @@ def shown(what: TableOrFigure, out: Path, budget: BudgetName, recipe: RecipeName
     Raises
     ------
     DataError
-        What is kept is damaged.
+        The saved results are damaged.
     """
+    from livesnn.paper.analyses import ANALYSES
+    from livesnn.paper.figures import figure_page
+    from livesnn.paper.page import page
+
     try:
         if what == "fig1" or what == "fig2" or what == "state":
-            return MEASURED[what].page(out)
+            return ANALYSES[what].page(out)
         if what == "table1" or what == "table2":
             return page(what, out, budget, recipe)
         return figure_page(what, out, budget, recipe)
-    except _UNFIT as error:
+    except (
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:  # valid JSON of inconsistent lengths
         raise DataError(
-            f"what is kept in {out} for {what} doesn't fit together ({error!r}): put its files back (git checkout)"
+            f"the results in {out} for {what} are inconsistent ({error!r}): restore its files (git checkout)"
         ) from error

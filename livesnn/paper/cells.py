@@ -1,4 +1,4 @@
-"""The paper's tables as they are printed, in one place. Not here: ours (cells.py)."""
+"""The paper's printed tables, the cells that repeat them, and the training that each cell is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from livesnn.train.recipes import RecipeName, recipe
 
 
 class PublishedMethod(NamedTuple):
-    """A method of Table 1: what it is called, and its configuration."""
+    """A method of the paper's Table 1."""
 
     label: str
     configuration: str
@@ -47,7 +47,7 @@ TABLE1_COLUMNS = ("MNIST", "Seq 1", "Seq 2", "Seq 3", "Seq 4", "Seq 5")
 
 
 class Published(NamedTuple):
-    """A row of Table 2: percent; ``network`` where it is one of ours."""
+    """A row of the paper's Table 2. ``network`` is ours where we have it."""
 
     model: str
     dataset: str
@@ -78,7 +78,7 @@ TABLE2 = (
 """The numbers in brackets are the paper's references."""
 
 EPOCHS, SEEDS, DIGITS = 100, 10, 60_000
-"""The paper trains at least so many epochs, ten times, on all of MNIST."""
+"""The paper trains for at least 100 epochs, ten times, on all of MNIST."""
 
 
 TableName = Literal["table1", "table2", "fig7"]
@@ -91,11 +91,22 @@ SEQ5 = "the paper leaves its task open, and this is one reading of it: the paper
 
 
 class Column(NamedTuple):
-    """A data set of a table. ``beside``: the paper's column or data set; ``note``: what sets it apart from that.
+    """A data set of a table.
 
-    ``clips``: what training and validation have together, where a part is meant. ``by_window``: a decision counts a
-    window, not a recording. ``folder``: in --data, of a data set without a name of its own. ``settings``: fields of
-    `TrainConfig` by the best recipe.
+    Attributes
+    ----------
+    beside
+        The column or data set of the paper that it stands beside.
+    note
+        How it differs from the paper's.
+    clips
+        Number of training and validation clips, if the column takes only a part of a data set.
+    by_window
+        A decision counts per window, not per recording.
+    folder
+        Folder in --data of a data set that has no name of its own.
+    settings
+        Fields of `TrainConfig` that the best recipe gets.
     """
 
     label: str
@@ -110,7 +121,7 @@ class Column(NamedTuple):
 
 
 class Method(NamedTuple):
-    """A row: a network, and what is set for it whatever the recipe."""
+    """A row: a network, and the fields of `TrainConfig` that it gets with any recipe."""
 
     label: str
     network: NetworkName
@@ -132,7 +143,6 @@ _OBJECTS = Column(
         "augmentation": Augmentation(rotate_degrees=180.0, shift_pixels=6.0, scale=0.15),
     },
 )  # fmt: skip
-"""Settings as in models/README.md."""
 _VIDEO = {
     "windows": 3, "batch": 16, "validation": 0.2, "burn_in": 0,
     "augmentation": Augmentation(mirror=0.5, gain=0.3, scale=0.3, shift_pixels=8.0, drop=0.5),
@@ -141,7 +151,7 @@ _VIDEO_BLOCKS = {
     "analog_epochs": 1, "alpha": 0.8, "widths": (64, 128, 128, 128), "strides": (1, 2, 1, 1),
     "sub_blocks": (1, 1, 1, 1), "final_pool": 8,
 }  # fmt: skip
-"""STS-ResNet's; both as in models/README.md: windows from zero state, as an ANN has none to carry."""
+"""For STS-ResNet. Windows start from zero state, since an ANN has no state to carry."""
 _TEN_LAYERS = "STS-ResNet of ten layers, from zero state"
 
 COLUMNS: dict[TableName, dict[str, Column]] = {
@@ -183,14 +193,14 @@ ROWS: dict[TableName, dict[str, Method]] = {
         "no_reset": Method("hybrid, reset off", "sts_resnet", {"analog_epochs": 5, "reset": False}),
     },
 }  # fmt: skip
-"""Table 1's small ANNs take as many operations as ConvSNN (47.1 million a clip of Seq 2; 47.1 and 46.1)."""
+"""Table 1's small ANNs take as many operations as ConvSNN: 47.1 and 46.1 million a clip of Seq 2, against 47.1."""
 
 _SMALL = {
     "epochs": 2, "batch": 10, "width": 8, "compile": False, "precision": "32-true", "burn_in": 0,
     "measured_norms": False,
 }  # fmt: skip
 _SEQUENCES = {"augmentation": STILL, "burn_in": 0}
-"""No augmentation: 60,000 digits in a few epochs need none. No burn-in: each clip is decided from zero state."""
+"""No augmentation, which 60,000 digits in few epochs don't need. No burn-in: each clip starts from zero state."""
 _CPU: dict[str, dict[str, Any] | None] = {
     "conv_snn": {"epochs": 4, "analog_epochs": 1},
     "cnn": {"epochs": 2},
@@ -201,10 +211,10 @@ _CPU: dict[str, dict[str, Any] | None] = {
     "cnn_small": {"epochs": 2},
     "cnn_lstm_small": {"epochs": 2},
 }
-"""By method, what a core does of an MNIST column in one to four hours; None: left out, a step is timed alone.
+"""What one core trains of an MNIST column in one to four hours. None: too slow, only a step is timed.
 
-Of so few epochs the recipe's three analog ones would be half, and short trainings learn faster with fewer
-(models/README.md): one, so that the method is still the hybrid one. No dropout: so few epochs learn nothing by heart.
+One analog epoch keeps the method hybrid. The recipe's three would be half of so short a training, which learns faster
+with fewer. No dropout: so few epochs don't overfit.
 """
 _OTHERWISE = {
     ("conv_snn", "mnist"): {"epochs": 8},
@@ -218,17 +228,17 @@ _OTHERWISE = {
     ("cnn_lstm", "seq5-total"): {"digits": 10_000},
     ("cnn_lstm", "seq5-sorted"): {"digits": 10_000},
 }
-"""MNIST and Seq 4 have half as many clips; of Seq 5 there is no figure of the paper's to come near to; CNN+LSTM takes
-twice as long as the rest."""
+"""MNIST and Seq 4 have half as many clips. Seq 5 can't be compared closely with the paper. CNN+LSTM takes twice as
+long as the rest."""
 _CPU_EPOCHS = {"nmnist-1000": 40, "fig7": 20}
-"""Of other columns, or figures; else 16."""
+"""Epochs of the other columns or figures; 16 where nothing is given."""
 _SEEDS: dict[BudgetName, int] = {"small": 1, "cpu": 1, "paper": SEEDS}
 _TRIES = 3
-"""Of Figure 7."""
+"""Trainings of each cell of Figure 7."""
 
 
 class Cell(NamedTuple):
-    """One cell of a table, by a recipe, at a budget."""
+    """One cell of a table, with its budget and recipe."""
 
     table: TableName
     method: str
@@ -238,27 +248,27 @@ class Cell(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return what its files are called."""
+        """Return the name of its files."""
         return "-".join(self)
 
     @property
     def where(self) -> Column:
-        """Return its column."""
+        """Return its column's data set."""
         return COLUMNS[self.table][self.column]
 
     @property
     def how(self) -> Method:
-        """Return its row."""
+        """Return its row's network."""
         return ROWS[self.table][self.method]
 
     @property
     def seeds(self) -> int:
-        """Return how many trainings it takes at least."""
+        """Return the least number of trainings."""
         return max(_SEEDS[self.budget], _TRIES if self.table == "fig7" else 1)
 
     @property
     def out_of_reach(self) -> bool:
-        """Whether its budget doesn't suffice for anything."""
+        """Whether its budget is too small for a training."""
         return self._sequences and self.budget == "cpu" and _CPU[self.method] is None
 
     @property
@@ -270,7 +280,7 @@ class Cell(NamedTuple):
         return self.where.dataset in ("ucf101", "hmdb51")
 
     def settings(self) -> dict[str, Any]:
-        """Return the fields of `TrainConfig` that differ from the recipe's."""
+        """Return the fields of `TrainConfig` that differ from those of the recipe."""
         default = self._default()
         changed = self._of_column() | self._of_budget() | self.how.settings
         refused = NETWORKS[self.how.network].refused
@@ -299,7 +309,7 @@ class Cell(NamedTuple):
         return {"epochs": _CPU_EPOCHS.get(self.table, _CPU_EPOCHS.get(self.column, 16))}
 
     def config(self, seed: int, data: Path, runs: Path) -> TrainConfig:
-        """Return the training of one seed."""
+        """Return the configuration of the training with one seed."""
         changed = self.settings()
         if "simulated" in changed:
             changed["mnist"] = inner if (inner := data / "mnist").is_dir() else data
@@ -307,14 +317,14 @@ class Cell(NamedTuple):
         return replace(self._default(), **changed, seed=seed, data=data, out=runs, name=f"{self.name}-{seed}")
 
     def command(self, seeds: int) -> str:
-        """Return the command that fills the cell with so many seeds."""
+        """Return the command that runs the cell with so many seeds."""
         recipe = ["--recipe", self.recipe] * (self.recipe != "best")
         more = ["--seeds", str(seeds)] * (seeds != self.seeds)
         cell = ["--cell", f"{self.method}:{self.column}", "--budget", self.budget]
         return shlex.join(["livesnn", "tables", self.table, *cell, *recipe, *more, "--data", "DIR"])
 
     def trainings(self, seeds: int) -> tuple[str, ...]:
-        """Return the same trainings one by one, as `livesnn train` does them."""
+        """Return the `livesnn train` command of each training."""
         config, default = self.config(0, Path("DIR"), Path("runs")), self._default()
         now, before = (as_flags(asdict(replace(each, out=Path(), name=""))) for each in (config, default))
         chosen = f"--recipe {self.recipe} --network {self.how.network} --dataset {self.where.dataset}"
@@ -328,7 +338,7 @@ class Cell(NamedTuple):
 def cells(
     table: TableName, budget: BudgetName, recipe: RecipeName, named: tuple[str, ...] = ()
 ) -> list[Cell]:
-    """Return the cells of a table, or those ``named`` METHOD:COLUMN; raises LivesnnError on others."""
+    """Return the cells of a table, or those ``named`` METHOD:COLUMN; raises LivesnnError for an unknown one."""
     rows, columns = ROWS[table], COLUMNS[table]
     if not named:
         named = _usual(table)
@@ -345,7 +355,7 @@ def cells(
 
 
 def _usual(table: TableName) -> tuple[str, ...]:
-    """Return the cells that are run where none is named: the paper's."""
+    """Return the cells that are run when none is named: those of the paper."""
     columns = COLUMNS[table]
     if table == "table2":
         return tuple(

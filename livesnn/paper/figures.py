@@ -1,4 +1,4 @@
-"""The paper's figures, PNG, from what is kept of cells. Not here: running those (run.py), tables (page.py)."""
+"""The figures that are drawn from the results of cells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
 from matplotlib.ticker import MaxNLocator
 
-from livesnn.bench import FigureName
+from livesnn.paper import FigureName
 from livesnn.paper.cells import COLUMNS, ROWS, TABLE1, TABLE1_COLUMNS, BudgetName, TableName, cells
 from livesnn.paper.page import Records, details, empty_cells, notes
 from livesnn.paper.records import Record, best_records
@@ -23,9 +23,9 @@ LARGE = {"figsize": (7, 4.5), "layout": "constrained", "dpi": 110}
 
 
 class Figure(NamedTuple):
-    """A figure that is drawn of cells, given as METHOD:COLUMN; () of the usual ones of a table.
+    """A figure drawn from cells METHOD:COLUMN of a table; () are the table's usual cells.
 
-    ``detailed``: whether it says what its cells are, which no table does.
+    ``detailed`` adds the details of its cells, if no table shows them.
     """
 
     title: str
@@ -36,7 +36,7 @@ class Figure(NamedTuple):
 
 
 def figure_page(name: FigureName, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
-    """Draw a figure beside the cells, as far as they are there; return it as Markdown, with what is missing."""
+    """Draw a figure from the cells that have results; return it as Markdown, with the missing cells."""
     figure = FIGURES[name]
     wanted = cells(figure.table, budget, recipe, figure.cells)
     records = best_records(out, wanted)
@@ -82,7 +82,7 @@ def _accuracy_by_operations(records: Records) -> Picture:
 
 
 def _confusions(records: Records) -> Picture:
-    """Draw Figures 8 and 9: confusion matrices side by side, as dark as the share of their row."""
+    """Draw Figures 8 and 9: confusion matrices side by side, shaded by the share of each row."""
     shown = sorted(records.items())
     picture = Picture(figsize=(6.5 * len(shown), 7.0), layout="constrained", dpi=110)
     for axes, ((_, column), record) in zip(
@@ -96,7 +96,7 @@ def _confusions(records: Records) -> Picture:
 
 
 def _tries(records: Records) -> Picture:
-    """Draw Figure 7: training accuracy by epoch, a panel a data set, a line a try."""
+    """Draw Figure 7: training accuracy by epoch, a panel per data set, a line per training."""
     methods, columns = (sorted({key[place] for key in records}) for place in (0, 1))
     picture = Picture(figsize=(1.5 + 5.5 * len(columns), 4.5), layout="constrained", dpi=110)
     panels = np.atleast_1d(picture.subplots(1, len(columns), sharey=True))
@@ -120,7 +120,7 @@ def _tries_of(axes: Axes, record: Record, colour: str) -> None:
 
 
 def _curves(records: Records) -> Picture:
-    """Draw training accuracy by epoch, a panel a method, a line a column, and at its end test accuracy."""
+    """Draw training accuracy by epoch, a panel per method, a line per column, with test accuracy at its end."""
     methods, columns = (list(dict.fromkeys(key[place] for key in records)) for place in (0, 1))
     picture = Picture(figsize=(5.5 * len(methods), 4.5), layout="constrained", dpi=110)
     panels = np.atleast_1d(picture.subplots(1, len(methods), sharey=True))

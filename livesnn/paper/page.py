@@ -1,4 +1,4 @@
-"""Tables as Markdown, beside the paper's figures. Not here: running cells (run.py), pictures (figures.py)."""
+"""The tables as Markdown, our figures beside the paper's."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Records = dict[tuple[str, str], Record]
 
 
 def page(table: Literal["table1", "table2"], out: Path, budget: BudgetName, recipe: RecipeName) -> str:
-    """Return a table as Markdown: cells that are kept at this budget or a larger one, and what fills the others."""
+    """Return a table as Markdown: results with this budget or a larger one, and commands for empty cells."""
     names = tuple(f"{row}:{column}" for row in ROWS[table] for column in COLUMNS[table])
     every = cells(table, budget, recipe, names)
     records = best_records(out, every)
@@ -52,13 +52,13 @@ def _filled(record: Record | None) -> bool:
 
 
 def below_paper(record: Record) -> bool:
-    """Whether a cell took less than the paper's budget: epochs, seeds, or digits."""
+    """Whether a cell had fewer epochs, seeds or digits than the paper."""
     digits = record.dataset.startswith("mnist-") and any("--digits" in each for each in record.trainings)
     return digits or record.epochs < EPOCHS or len(record.runs) < SEEDS
 
 
 def _percent(record: Record | None, beside: float | None) -> str:
-    """Return a cell: ours and its marks, the paper's in brackets."""
+    """Return a cell: our figure with its marks, the paper's in brackets."""
     printed = f" ({beside:g})" if beside is not None else ""
     if record is None or record.mean is None:
         return EMPTY + printed
@@ -94,7 +94,7 @@ def _of_method(records: Records, method: str) -> list[Record]:
 
 
 def _size(label: str, records: Sequence[Record]) -> list[str]:
-    """Return what a method's network takes; of the largest, as the number of classes changes it by a little."""
+    """Return the size of a method's network. It varies a little with the number of classes; the largest is given."""
     if not records:
         return [label, EMPTY, EMPTY, EMPTY]
     parameters, macs = max(record.parameters for record in records), max(record.macs for record in records)
@@ -102,7 +102,7 @@ def _size(label: str, records: Sequence[Record]) -> list[str]:
 
 
 def _synops(records: Sequence[Record]) -> str:
-    """Return the least and the most of all runs; of none what fresh weights take, where that was counted."""
+    """Return the range of synaptic operations of all runs, or of fresh weights without a run."""
     counts = [run.synops for record in records for run in record.runs]
     fresh = [record.synops for record in records if record.synops is not None]
     known = counts or fresh
@@ -130,14 +130,14 @@ def _table2(records: Records) -> str:
 
 
 def _of_key(records: Records, method: str | None, key: str) -> str:
-    """Return one of our cells with the name of what it was measured on, where that isn't the paper's data set."""
+    """Return one of our cells, with the name of its data set if that isn't the paper's."""
     column = COLUMNS["table2"][key]
     name = "" if column.label == column.beside else f"{column.label}: "
     return name + _percent(records.get((method or "", key)), None)
 
 
 def notes(table: TableName, records: Records) -> str:
-    """Say what the marks mean, and what each column of cells is that isn't the paper's."""
+    """Return what the marks mean, and how columns differ from the paper's."""
     notes = []
     if any(_filled(record) and below_paper(record) for record in records.values()):
         digits = f", {DIGITS:,} digits; a tenth of them kept for validation here" if table == "table1" else ""
@@ -151,7 +151,7 @@ def notes(table: TableName, records: Records) -> str:
 
 
 def details(records: Sequence[Record]) -> str:
-    """Say what cells are, a row each."""
+    """Return a table with a row of details for each cell."""
     if not records:
         return ""
     head = [
@@ -180,12 +180,12 @@ def details(records: Sequence[Record]) -> str:
 
 
 def _counts(record: Record) -> str:
-    """Return of how many decisions the accuracies are: with groups kept by seed, each run has its own number."""
+    """Return the number of decisions. It may differ from run to run, where the seed chooses the validation groups."""
     return " and ".join(dict.fromkeys(f"{run.decisions:,}" for run in record.runs))
 
 
 def _wall_time(record: Record) -> str:
-    """Return how long all runs took; of one that was gone on with only the last part is known."""
+    """Return the duration of all runs. Of a resumed run only the last part is known."""
     resumed = any(run.resumed_epochs for run in record.runs)
     return "more than " * resumed + _duration(sum(run.wall_s for run in record.runs))
 
@@ -202,7 +202,7 @@ def _mean(form: str, values: Iterable[float | None], times: float = 1.0) -> str:
 
 
 def empty_cells(missing: Sequence[Cell], records: Records) -> str:
-    """Say what fills each empty cell, and why it is empty where that is known."""
+    """Return a table of empty cells: the reason if known, and the command that fills it."""
     if not missing:
         return ""
     rows = []

@@ -1,4 +1,4 @@
-"""What is kept of a cell, as one JSON file. Not here: running it (run.py), showing it (page.py)."""
+"""The result of a cell, and how results are saved as JSON files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -18,21 +18,81 @@ from livesnn.paper.cells import BUDGETS, BudgetName, Cell, TableName
 from livesnn.train.networks import NetworkName
 from livesnn.train.recipes import RecipeName
 
+T = TypeVar("T")
 Share = Annotated[float, Meta(ge=0, le=1)]
 Amount = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 
 
+def save(file: Path, measured: object) -> None:
+    """Write a value as JSON, all of it or nothing; raises DataError if it can't be written."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, _as_json(measured).encode())
+    except OSError as error:
+        raise DataError(f"{file} can't be written: {error.strerror or error}: give another --out") from error
+
+
+def _as_json(measured: object) -> str:
+    """Return indented JSON with each row of numbers on one line."""
+    text = msgspec.json.format(msgspec.json.encode(measured), indent=1).decode()
+    return re.sub(r"\[[\d\s.,eE+-]+\]", lambda row: f"[{' '.join(row[0][1:-1].split())}]", text)
+
+
+def load(file: Path, kind: type[T]) -> T | None:
+    """Return what `save` wrote, or None without a file; raises DataError if the file is damaged."""
+    if not file.exists():
+        return None
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(
+            f"{file} is damaged ({error}): restore it (git checkout), or delete it and run its command again"
+        ) from error
+
+
+def check_writable(out: Path) -> None:
+    """Raise DataError if a folder can't be written to, before hours of training."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise DataError(f"{out} can't be written: {error.strerror or error}: give another --out") from error
+
+
+class Folders(NamedTuple):
+    """Where the data sets, the trainings and the results are."""
+
+    data: Path
+    runs: Path
+    out: Path
+
+
 @dataclass(frozen=True)
 class Run:
-    """One training, and what it ended with on the test part (or what the record's `split` says). Fractions 0..1.
+    """One training and its accuracy (0..1) on the test part, or on the record's ``split``.
 
-    ``accuracy``: one decision a clip, from zero state; ``accuracy_carried``: as one stream, of spiking networks;
-    ``accuracy_recordings``: one decision a recording or video, where clips are parts of such and those count.
-    ``confusion``: rows true, columns decided, of the same decisions as ``accuracy``. ``density``: spikes a hidden
-    neuron a step. ``synops``: of a clip, the mean of some. ``wall_s``: since the last start, which went on after
-    ``resumed_epochs``. ``curve``: training accuracy by epoch, None
-    where a stop lost it. ``commit``: of the last start; "": not known.
+    Attributes
+    ----------
+    accuracy
+        One decision a clip, from zero state.
+    accuracy_carried
+        With the state carried from clip to clip; only of spiking networks.
+    accuracy_recordings
+        One decision a recording or video, if clips are parts of these and whole ones count.
+    confusion
+        Rows true, columns decided, of the decisions of ``accuracy``.
+    density
+        Spikes a hidden neuron and step.
+    synops
+        Synaptic operations a clip, the mean of some clips.
+    wall_s
+        Duration since the last start, which resumed after ``resumed_epochs``.
+    curve
+        Training accuracy by epoch; None where an interruption lost it.
+    commit
+        Commit of the last start; "" if unknown.
     """
 
     seed: int
@@ -53,18 +113,18 @@ class Run:
 
     @property
     def published(self) -> float:
-        """Return the accuracy that the paper's stands for: of recordings or videos, or of clips."""
+        """Return the accuracy to compare with the paper's: that of recordings or videos, else that of clips."""
         return self.accuracy if self.accuracy_recordings is None else self.accuracy_recordings
 
     @property
     def decisions(self) -> int:
-        """Return of how many decisions that is the share."""
+        """Return the number of decisions behind ``published``."""
         return self.n if self.accuracy_recordings is None else self.recordings
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of a training step of ``batch`` clips, the median of ``n``, and how many steps an epoch has."""
+    """Seconds of a training step of ``batch`` clips, the median of ``n`` steps, and the steps of an epoch."""
 
     seconds: float
     batch: int
@@ -142,13 +202,13 @@ def record_file(out: Path, cell: Cell) -> Path:
 
 def write_record(out: Path, record: Record) -> None:
     """Keep a cell; raises DataError when it can't be written."""
-    keep(record_file(out, record.cell), record)
+    save(record_file(out, record.cell), record)
 
 
 def read_record(out: Path, cell: Cell) -> Record | None:
     """Return what is kept of a cell, if anything; raises DataError where it is damaged, or another cell."""
     file = record_file(out, cell)
-    record = kept(file, Record)
+    record = load(file, Record)
     if record is not None and record.cell != cell:
         raise DataError(f"{file} is the cell {record.cell.name}: give it its name back, or delete it")
     return record
@@ -163,43 +223,3 @@ def best_records(out: Path, wanted: list[Cell]) -> dict[tuple[str, str], Record]
             if record is not None and (record.runs or (cell.method, cell.column) not in found):
                 found[cell.method, cell.column] = record
     return found
-
-
-T = TypeVar("T")
-
-
-def keep(file: Path, measured: object) -> None:
-    """Write a value, whole or not at all; raises DataError where it can't be written."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, _as_json(measured).encode())
-    except OSError as error:
-        raise DataError(f"{file} can't be written: {error.strerror or error}: give another --out") from error
-
-
-def _as_json(measured: object) -> str:
-    """Return indented JSON, a row of numbers on one line."""
-    text = msgspec.json.format(msgspec.json.encode(measured), indent=1).decode()
-    return re.sub(r"\[[\d\s.,eE+-]+\]", lambda row: f"[{' '.join(row[0][1:-1].split())}]", text)
-
-
-def kept(file: Path, kind: type[T]) -> T | None:
-    """Return what `keep` wrote, if anything; raises DataError where it is damaged."""
-    if not file.exists():
-        return None
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(
-            f"{file} is damaged ({error}): put it back (git checkout), or delete it and run what it keeps again"
-        ) from error
-
-
-def check_out(out: Path) -> None:
-    """Raise DataError where nothing can be kept, before hours are spent on what would be."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise DataError(f"{out} can't be written: {error.strerror or error}: give another --out") from error

@@ -1,11 +1,11 @@
-"""Running a cell: trainings, then the test part; what is done isn't done again. Not here: which cells (cells.py)."""
+"""Run a cell: train, measure on the test part, and count operations. Finished work isn't repeated."""
 
 from __future__ import annotations
 
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -17,12 +17,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from livesnn.bench import machine
+from livesnn.bench.report import machine
 from livesnn.console import say
 from livesnn.errors import DataError, StoppedError, TrainError
 from livesnn.infer.model import load_model
 from livesnn.paper.cells import Cell
-from livesnn.paper.records import Record, Run, StepTime, read_record, record_file, write_record
+from livesnn.paper.records import (
+    Folders,
+    Record,
+    Run,
+    StepTime,
+    check_writable,
+    read_record,
+    record_file,
+    write_record,
+)
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
@@ -37,40 +46,50 @@ from livesnn.train.recipes import completed
 from livesnn.train.run_folder import LAST, kept_epochs, logged
 from livesnn.train.trainer import train
 
+_COUNTED_LAYERS = (nn.Conv2d, nn.Conv3d, nn.Linear, nn.LSTM)
 COUNTED = 20
-"""Clips on which synaptic operations are counted."""
+"""Clips whose synaptic operations are counted."""
 TIMED = 3
-"""Training steps that are timed, after one that isn't."""
+"""Training steps that are timed after a first one that isn't."""
 FEW = 10
-"""Clips of a step that is timed alone: more of ConvLSTM's take more memory than many machines have."""
-
-
+"""Clips of a step that is only timed. More of ConvLSTM's would need more memory than many machines have."""
 FEW_MEASURED = 500
-"""Clips that a test of the command measures."""
+"""Clips measured with the budget "small"."""
 
 
-class Folders(NamedTuple):
-    """Where the data are, where trainings go, and where cells are kept."""
-
-    data: Path
-    runs: Path
-    out: Path
+def run_each(chosen: Sequence[Cell], seeds: int | None, folders: Folders) -> Iterator[dict[str, object]]:
+    """Run cells one by one and yield a line of each; raises DataError at the end if the data of one are missing."""
+    check_writable(folders.out)
+    failed = 0
+    for number, cell in enumerate(chosen, 1):
+        say(f"cell {number} of {len(chosen)}: {cell.method}:{cell.column}, budget {cell.budget}")
+        try:
+            record = run_cell(cell, folders, seeds)
+        except DataError as error:
+            if len(chosen) == 1:
+                raise
+            say(f"{cell.method}:{cell.column} isn't run: {error}")
+            failed += 1
+            continue
+        yield {**cell._asdict(), "mean": record.mean, "sd": record.sd, "seeds": len(record.runs)}
+    if failed:
+        raise DataError(f"{failed} of {len(chosen)} cells aren't run: see above")
 
 
 def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
-    """Run what is missing of a cell and return it; every training that ends is kept at once.
+    """Run the missing trainings of a cell and return its record. Each training is saved as it ends.
 
     Parameters
     ----------
     seeds
-        How many trainings; default: the cell's own number. What has more already stays as it is.
+        Number of trainings; default: the cell's own. A cell that has more keeps them.
 
     Raises
     ------
     DataError
-        The data aren't there or aren't what the column means, or the cell was begun with other flags.
+        The data are missing or not those of the column, or the cell was begun with other flags.
     TrainError
-        A training failed, or was stopped: the same call goes on with it.
+        A training failed or was stopped. The same call resumes it.
     """
     record = read_record(folders.out, cell)
     wanted = max(seeds or cell.seeds, len(record.runs) if record else 0)
@@ -81,13 +100,11 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
         write_record(folders.out, record)
     elif record.trainings[:1] != cell.trainings(1) and not record.out_of_reach and len(record.runs) < wanted:
         raise DataError(
-            f"{cell.name} was begun with other flags: delete its file in {folders.out} and its runs"
+            f"{cell.name} was begun with other flags: delete its file in {folders.out} and its run folders"
         )
     elif record.runs and record.trainings != cell.trainings(record.seeds):
         file = record_file(folders.out, cell)
-        say(
-            f"{cell.name} is kept as it was trained, with other flags than it has now: to train anew delete {file}"
-        )
+        say(f"{cell.name} was trained with other flags and is kept: delete {file} to train it again")
     record = replace(record, seeds=wanted, command=cell.command(wanted), trainings=cell.trainings(wanted))
     missing = range(len(record.runs), 0 if record.out_of_reach else wanted)
     if missing and not fresh:
@@ -99,7 +116,7 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
 
 
 def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
-    """Return the record before any training: what the cell is, its size and the time of a step."""
+    """Return the record before any training: what the cell is, its size, and the time of a step."""
     config = completed(cell.config(0, folders.data, folders.runs))
     parts = data_set(config.dataset).load_parts(config)
     torch.manual_seed(config.seed)
@@ -130,7 +147,7 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
 
 
 def _check_data(cell: Cell, folders: Folders) -> None:
-    """Raise DataError where the data aren't what the column means; they may have changed since the last training."""
+    """Raise DataError if the data aren't those of the column, or no longer."""
     config = completed(cell.config(0, folders.data, folders.runs))
     if cell.where.split == "test" and cell.budget != "small":
         _check_whole(cell, config.data)
@@ -140,24 +157,24 @@ def _check_data(cell: Cell, folders: Folders) -> None:
     own = len(parts.training) + len(parts.validation)
     if own != cell.where.clips:
         raise DataError(
-            f"{cell.where.label} has {cell.where.clips} clips, but there are {own}: keep what the column means alone "
-            f"in another --data folder"
+            f"{cell.where.label} has {cell.where.clips} clips, but {config.data} has {own}: give a --data folder "
+            f"with only these clips"
         )
 
 
 def _check_whole(cell: Cell, data: Path) -> None:
-    """Raise DataError where the figure of a part would stand for the whole data set."""
+    """Raise DataError if a part of the data set would stand for the whole."""
     dataset = cell.where.dataset
     lacking = [finding for finding in data_set(dataset).check(data) if finding.state != "complete"]
     if lacking:
         raise DataError(
-            f"{cell.where.label} isn't whole in {data} ({lacking[0].what}): see livesnn data check {dataset} "
+            f"{cell.where.label} is incomplete in {data} ({lacking[0].what}): see livesnn data check {dataset} "
             f"--data {data}"
         )
 
 
 def _time_step(net: Network, config: TrainConfig, parts: Parts) -> StepTime:
-    """Time training steps, data and all, as the training does them; ``net`` is changed by them."""
+    """Time training steps with data loading, as the training does them; this changes ``net``."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batches = Loaders(parts, config.batch, config.seed).batches()
     drawn = Drawn(parts.training, parts.extra)
@@ -180,7 +197,7 @@ def _time_step(net: Network, config: TrainConfig, parts: Parts) -> StepTime:
 
 
 def _run(cell: Cell, folders: Folders, seed: int) -> Run:
-    """Train with one seed, or go on with that, and measure."""
+    """Train with one seed, or resume that, and measure."""
     config, commit = cell.config(seed, folders.data, folders.runs), own_commit()
     run = config.out / config.run_name
     resumed = (run / LAST).exists()
@@ -189,10 +206,10 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
         epochs_before = kept_epochs(run / LAST) if resumed else 0
         trained = train(replace(config, resume=resumed))
     except StoppedError as error:
-        raise StoppedError(f"{cell.name}: stopped; the same command goes on with it") from error
+        raise StoppedError(f"{cell.name}: stopped; run the same command to resume it") from error
     except TrainError as error:
         raise TrainError(_advised(str(error), run)) from error
-    assert trained is not None  # one process alone
+    assert trained is not None  # only None in the helper processes of several devices
     wall_s = time.perf_counter() - begun_s
     net = trained.network
     clips = data_set(config.dataset).load_split(config.data, cell.where.split, net.card)
@@ -224,7 +241,7 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
 
 
 def _advised(error: str, run: Path) -> str:
-    """Return what a training says with options that there are here in place of its own."""
+    """Return a training's error with the flags of `livesnn tables` in place of those of `livesnn train`."""
     error = re.sub(r"(resume with its .*|choose another --name)", "give another --runs", error)
     return error.replace("start again under another --name", f"delete {run} and run the same command again")
 
@@ -236,21 +253,19 @@ def _some(clips: Clips, net: Network) -> torch.Tensor:
 
 
 def training_curve(run: Path) -> tuple[float | None, ...]:
-    """Return the training accuracy of each epoch of a run folder; None where a stop lost it."""
+    """Return the training accuracy of each epoch of a run folder; None where an interruption lost it."""
     found = logged(run, "accuracy")
     return tuple(found.get(epoch) for epoch in range(max(found, default=-1) + 1))
 
 
-_COUNTED = (nn.Conv2d, nn.Conv3d, nn.Linear, nn.LSTM)
-
-
 class Operations(NamedTuple):
-    """Trainable parameters; and what one clip of T frames takes, the mean of those that were counted.
+    """Trainable parameters, and the mean number of operations of one clip of T frames.
 
-    ``macs``: multiply-accumulates of all convolutions, fully connected layers and LSTMs, a padded border's too, as is
-    usual. ``synops``: those of them whose input isn't zero; of an LSTM's hidden state and of an input picture as well
-    ("effective synaptic operations", NeuroBench, Yik et al. 2023). Norms fold away; pools, biases and the neurons'
-    own arithmetic aren't counted. `livesnn.infer.operations` counts a spike's synapses instead, through the pools.
+    ``macs`` counts the multiply-accumulates of all convolutions, fully connected layers and LSTMs, with those of a
+    padded border, as is usual. ``synops`` counts those of them whose input isn't zero, an LSTM's hidden state and an
+    input picture included ("effective synaptic operations", NeuroBench, Yik et al. 2023). Norms fold away. Pools,
+    biases and the neurons' own arithmetic aren't counted. `livesnn.infer.operations` counts each spike's synapses
+    instead, through the pools.
     """
 
     parameters: int
@@ -261,7 +276,7 @@ class Operations(NamedTuple):
 def count_operations(net: Network, frames: Tensor) -> Operations:
     """Count on clips uint8 [B, T, C, H, W], each from zero state."""
     totals = [0, 0.0]
-    state = net.initial_state(len(frames))  # which runs a spiking network once, for its shapes
+    state = net.initial_state(len(frames))  # runs a spiking network once, for its shapes
     with eval_mode(net), torch.no_grad(), _hooked(net, totals):
         net.forward_rates(frames.transpose(0, 1), state)
     parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
@@ -270,13 +285,13 @@ def count_operations(net: Network, frames: Tensor) -> Operations:
 
 @contextmanager
 def _hooked(net: nn.Module, totals: list[float]) -> Iterator[None]:
-    """Add each counted layer's MACs and synops to ``totals`` while open."""
+    """Add each counted layer's MACs and synops to ``totals`` inside the with block."""
 
     def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         for k, count in enumerate(_of_layer(layer, inputs[0], output)):
             totals[k] += count
 
-    layers = [layer for layer in net.modules() if isinstance(layer, _COUNTED)]
+    layers = [layer for layer in net.modules() if isinstance(layer, _COUNTED_LAYERS)]
     handles = [layer.register_forward_hook(add) for layer in layers]
     try:
         yield
@@ -302,7 +317,7 @@ def _of_layer(layer: nn.Module, x: Tensor, output: object) -> tuple[int, float]:
 
 
 def _of_lstm(layer: nn.LSTM, x: Tensor, output: object) -> tuple[int, float]:
-    """Count a single layer, time first: its input and its hidden state meet the weights of four gates."""
+    """Count one LSTM layer, time first: input and hidden state are multiplied by the weights of four gates."""
     assert isinstance(output, tuple)
     assert (layer.num_layers, layer.bidirectional, layer.batch_first) == (1, False, False)
     hidden: Tensor = output[0]

@@ -1,6 +1,6 @@
-"""Renews models/results/tables/README.md: what stands between its marks is what `livesnn tables WHAT --print` says.
+"""Renew models/results/tables/README.md: the text between its marks is that of `livesnn tables WHAT --print`.
 
-The sentences around them are written by hand.
+The sentences around the marks are written by hand. Run `python tests/benchmarks/paper_page.py` after each new result.
 """
 
 from __future__ import annotations
@@ -9,17 +9,15 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from livesnn.bench.tables import shown
+from livesnn.paper import TableOrFigure, shown
 
-from livesnn.bench import TableOrFigure
-
-FOLDER = Path(__file__).parents[1] / "models" / "results" / "tables"
+FOLDER = Path(__file__).parents[2] / "models" / "results" / "tables"
 
 
 def renewed(text: str, folder: Path) -> str:
-    """Return the page with each part as it is now; figures are drawn into ``folder``.
+    """Return the page with each part renewed, and draw the figures into ``folder``.
 
-    Raises ValueError where a part has no mark.
+    Raises ValueError if the page lacks the marks of a part.
     """
     for what in get_args(TableOrFigure):
         part = re.compile(rf"(<!-- {what}: begin -->\n).*?(<!-- {what}: end -->)", re.DOTALL)

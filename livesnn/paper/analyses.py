@@ -1,11 +1,13 @@
-"""Figure 1: what ConvSNN and CNN+LSTM make of a digit that turns, before and after it has. Not here: training them.
+"""Figures 1 and 2 and the value of the state: analyses of one measurement each, without the cells of a table.
 
-Half-way round a digit stands on its head whichever way it turned, after as many frames: what differs there between
-the two directions has been kept from the frames before.
+Figure 1 shows the feature maps of a turning digit. Half-way round it stands on its head, whichever way it turned.
+What differs there between the two directions was remembered from earlier frames. Figure 2 shows how gradients vanish
+with depth. `measure_state` measures shipped models with their frames shuffled and their state zeroed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -22,9 +24,9 @@ from livesnn.card import ModelCard
 from livesnn.errors import DataError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import Model, State, load_model
+from livesnn.paper import AnalysisName
 from livesnn.paper.cells import ROWS, Cell
-from livesnn.paper.records import keep, kept
-from livesnn.paper.run import Folders
+from livesnn.paper.records import Folders, load, save
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
@@ -39,26 +41,54 @@ from livesnn.train.recipes import RECIPES, completed, recipe
 from livesnn.train.run_folder import BEST, load_best
 from livesnn.train.switch import measure_switch
 
+DATASET: Literal["mnist-seq2"] = "mnist-seq2"
+"""Data set of Figures 1 and 2."""
+
+# Figure 1
 FOLLOWING = {"cnn_lstm_small": "lstm", "conv_snn": "hidden"}
-"""The methods, which take as many operations, and what reads their second convolution's maps."""
+"""The two methods, which take as many operations, and the layer that reads their second convolution's maps."""
 COLUMN = "seq2"
-FEATURE_MAPS_DATASET: Literal["mnist-seq2"] = "mnist-seq2"
 HALF_WAY = 5
 """The frame in which the digit stands on its head."""
 SHOWN_CHANNELS, MOST_DIGITS, AT_ONCE = 6, 500, 20
 FEATURE_MAPS_FILE = "fig1.json"
 FEATURE_MAPS_COMMAND = "livesnn tables fig1 --data DIR --runs RUNS"
 
+# Figure 2
+GRADIENT_CLIPS, GRADIENT_SEEDS = 50, 3
+GRADIENTS_FILE = "fig2.json"
+GRADIENTS_COMMAND = "livesnn tables fig2 --data DIR"
+
+# The state
+MOST_CLIPS = 1100
+STATE_FILE = "state.json"
+STATE_COMMAND = "livesnn tables state --data DIR"
+How = Literal["carried", "reset", "shuffled", "forgotten"]
+SHOWN: dict[How, str] = {
+    "carried": "as it runs: the state carried",
+    "reset": "zeroed before each clip",
+    "shuffled": "… and the frames of each clip in random order",
+    "forgotten": "zeroed before each frame",
+}
+
 Maps = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class FeatureMaps:
-    """How much of a turn's direction is in each layer's map half-way round, by method.
+    """How far the maps of the two directions differ half-way round, by method and layer.
 
-    ``differences``: mean of Σ|clockwise − counter-clockwise| / Σ(clockwise + counter-clockwise) over ``n`` digits, of
-    the frame itself, and of the first and the second convolution's maps as the next layer reads them. ``shown``: the
-    first digit's first maps [direction, channel, H, W], of the channels that are most active, and ``frame`` [H, W].
+    Attributes
+    ----------
+    n
+        Number of digits.
+    differences
+        Mean of Σ|clockwise − counter-clockwise| / Σ(clockwise + counter-clockwise), of the frame itself and of the
+        maps of both convolutions as the next layer reads them.
+    frame
+        The first digit half-way round [H, W].
+    shown
+        Its first maps [direction, channel, H, W], the most active channels only.
     """
 
     n: int
@@ -70,19 +100,19 @@ class FeatureMaps:
 
 
 def measure_feature_maps(folders: Folders) -> FeatureMaps:
-    """Run both trained networks on test digits, and keep what their maps say; DataError where one isn't trained."""
+    """Measure both trained networks on test digits and save the result; raises DataError if one isn't trained."""
     wanted = [Cell("table1", method, COLUMN) for method in FOLLOWING]
     missing = [cell for cell in wanted if not (_run(cell, folders) / BEST).exists()]
     if missing:
         commands = " and ".join(f"`{cell.command(1)}`" for cell in missing)
         raise DataError(
-            f"{folders.runs} has no trained network for figure 1: first run {commands} with this --runs (half an "
-            f"hour each)"
+            f"{folders.runs} has no trained network for figure 1: first run {commands} with this --runs folder (half "
+            f"an hour each)"
         )
     nets = {cell.method: _trained(cell, folders) for cell in wanted}
     differences: dict[str, dict[str, float]] = {}
     shown: dict[str, Any] = {}
-    clips = data_set(FEATURE_MAPS_DATASET).load_split(folders.data, "test", next(iter(nets.values())).card)
+    clips = data_set(DATASET).load_split(folders.data, "test", next(iter(nets.values())).card)
     frames = _both_ways(clips)
     half_way = frames[:, :, HALF_WAY].astype(np.float32)
     zero = int(np.flatnonzero(clips.labels[::2] == 0)[0])
@@ -97,7 +127,7 @@ def measure_feature_maps(folders: Folders) -> FeatureMaps:
         shown[method] = np.round(first[zero][:, busiest], 4).tolist()
     frame = tuple(map(tuple, frames[zero, 0, HALF_WAY, 0].tolist()))
     measured = FeatureMaps(len(frames), differences, frame, shown, own_commit(), FEATURE_MAPS_COMMAND)
-    keep(folders.out / FEATURE_MAPS_FILE, measured)
+    save(folders.out / FEATURE_MAPS_FILE, measured)
     return measured
 
 
@@ -114,9 +144,10 @@ def _run(cell: Cell, folders: Folders) -> Path:
 
 
 def _both_ways(clips: Clips) -> npt.NDArray[np.uint8]:
-    """Return frames [N, 2 directions, 6, C, H, W] of as many digits, upright first, on their heads last.
+    """Return frames [N, 2 directions, 6, C, H, W] of digits, the first frame upright, the last upside down.
 
-    A digit's two clips lie one after the other, the second is the first played backwards: 324° first, upright last.
+    The two clips of a digit follow each other. The second is the first played backwards: it starts at 324° and ends
+    upright.
     """
     frames = clips.frames[: 2 * MOST_DIGITS]
     clockwise, backwards = frames[::2, : HALF_WAY + 1], np.roll(frames[1::2], 1, axis=1)[:, : HALF_WAY + 1]
@@ -125,10 +156,10 @@ def _both_ways(clips: Clips) -> npt.NDArray[np.uint8]:
 
 @torch.no_grad()
 def _maps(net: Network, following: str, frames: npt.NDArray[np.uint8]) -> tuple[Maps, Maps]:
-    """Return what the second convolution and what follows it read half-way, [N, 2, C, H, W] and [N, 2, features]."""
+    """Return the half-way inputs of the second convolution [N, 2, C, H, W] and of the next layer [N, 2, features]."""
     read: list[Tensor] = []
     maps: tuple[list[Maps], list[Maps]] = ([], [])
-    net.initial_state()  # tries the layers, which isn't to be seen below
+    net.initial_state()  # runs the layers once, before the hooks are set
     layers = [net.get_submodule(name) for name in ("second", following)]
     hooks = [layer.register_forward_pre_hook(lambda _, given: read.append(given[0])) for layer in layers]
     with eval_mode(net):
@@ -145,12 +176,12 @@ def _maps(net: Network, following: str, frames: npt.NDArray[np.uint8]) -> tuple[
 
 
 def _of_one(maps: Tensor) -> tuple[int, ...]:
-    """Return the shape of one frame's maps, of [T · B, C, H, W], [T · B, features] or [T, B, features]."""
+    """Return the shape of one frame's maps, given [T · B, C, H, W], [T · B, features] or [T, B, features]."""
     return tuple(maps.shape[2:] if maps.ndim == 3 else maps.shape[1:])
 
 
 def _difference(maps: Maps) -> float:
-    """Return how far the two directions of [N, 2, …] are apart, 0 for the same and 1 for nothing in common."""
+    """Return the difference between the two directions of [N, 2, …]: 0 is equal, 1 nothing in common."""
     one, other = (maps[:, way].reshape(len(maps), -1) for way in (0, 1))
     sums = np.abs(one).sum(1) + np.abs(other).sum(1)
     return float((np.abs(one - other).sum(1) / np.maximum(sums, 1e-9)).mean())
@@ -158,7 +189,7 @@ def _difference(maps: Maps) -> float:
 
 def feature_maps_page(out: Path) -> str:
     """Return Figure 1 as Markdown, drawn into ``out``."""
-    measured = kept(out / FEATURE_MAPS_FILE, FeatureMaps)
+    measured = load(out / FEATURE_MAPS_FILE, FeatureMaps)
     if measured is None:
         return f"Figure 1 isn't measured yet: `{FEATURE_MAPS_COMMAND}`"
     _draw(measured).savefig(out / "fig1.png")
@@ -181,7 +212,7 @@ def feature_maps_page(out: Path) -> str:
 
 
 def _draw(measured: FeatureMaps) -> Picture:
-    """Draw the busiest maps of a 0 half-way round: a row a direction, and how they differ."""
+    """Draw the most active maps of a 0 half-way round: a row for each direction, and one for the difference."""
     ways = ("clockwise", "counter-cl.", "difference")
     picture = Picture(figsize=(1.1 * (SHOWN_CHANNELS + 1), 7.2), layout="constrained", dpi=110)
     axes = picture.subplots(len(measured.shown) * 3, SHOWN_CHANNELS + 1)
@@ -207,17 +238,11 @@ def _image(axes: Axes, image: npt.NDArray[np.generic], most: float) -> None:
     axes.set_yticks([])
 
 
-GRADIENTS_DATASET: Literal["mnist-seq2"] = "mnist-seq2"
-CLIPS, SEEDS = 50, 3
-GRADIENTS_FILE = "fig2.json"
-GRADIENTS_COMMAND = "livesnn tables fig2 --data DIR"
-
-
 @dataclass(frozen=True)
 class Gradients:
-    """The norm of the loss's gradient by each convolution's weights, from the input to the output, one list a seed.
+    """Norms of the loss's gradient with respect to each convolution's weights, from input to output, a tuple a seed.
 
-    ``norms``: by recipe, then "analog" (leaky ReLU) or "spiking" (the step and its surrogate).
+    ``norms`` is by recipe, then "analog" (leaky ReLU) or "spiking" (the step function and its surrogate).
     """
 
     dataset: str
@@ -229,26 +254,26 @@ class Gradients:
 
 
 def measure_gradients(folders: Folders) -> Gradients:
-    """Measure STS-ResNet by both recipes, on both sides of the change of phase, and keep it.
+    """Measure STS-ResNet with both recipes, before and after the switch from analog to spiking, and save the result.
 
-    Both sides have the norm statistics of the spiking one. With its own the leaky ReLU's gradients hardly differ: by
-    the best recipe the first layer's is 0.015 of the last hidden one's in place of 0.013 (20 clips).
+    Both sides use the norm statistics of the spiking network. With statistics of its own the leaky ReLU's gradients
+    hardly differ: with the best recipe the first layer's is 0.015 of the last hidden one's, not 0.013 (20 clips).
     """
     norms: dict[str, dict[str, list[tuple[float, ...]]]] = {}
     layers: tuple[str, ...] = ()
     clips = 0
     for name in RECIPES:
         sides = norms.setdefault(name, {"analog": [], "spiking": []})
-        for seed in range(SEEDS):
-            config = recipe(name, "sts_resnet", GRADIENTS_DATASET)  # type: ignore[arg-type]
+        for seed in range(GRADIENT_SEEDS):
+            config = recipe(name, "sts_resnet", DATASET)  # type: ignore[arg-type]
             config = replace(config, data=folders.data, seed=seed, compile=False, digits=1000)
-            validation = data_set(GRADIENTS_DATASET).load_parts(completed(config)).validation.shuffled(seed)
+            validation = data_set(DATASET).load_parts(completed(config)).validation.shuffled(seed)
             torch.manual_seed(seed)
             net = build(config, validation.classes)
             assert isinstance(net, SpikingNetwork)
             frames, labels = (
-                torch.from_numpy(validation.frames[:CLIPS]),
-                torch.from_numpy(validation.labels[:CLIPS]),
+                torch.from_numpy(validation.frames[:GRADIENT_CLIPS]),
+                torch.from_numpy(validation.labels[:GRADIENT_CLIPS]),
             )
             measure_norms(net, [frames], from_zero=1.0)
             found = measure_switch(net, frames, labels, HybridModule(net, config, 1).loss)
@@ -257,14 +282,14 @@ def measure_gradients(folders: Folders) -> Gradients:
             clips = len(frames)
             layers = tuple(found["spiking"]["gradient_norms"])
     norms_kept = {name: {side: tuple(each) for side, each in sides.items()} for name, sides in norms.items()}
-    measured = Gradients(GRADIENTS_DATASET, clips, layers, norms_kept, own_commit(), GRADIENTS_COMMAND)
-    keep(folders.out / GRADIENTS_FILE, measured)
+    measured = Gradients(DATASET, clips, layers, norms_kept, own_commit(), GRADIENTS_COMMAND)
+    save(folders.out / GRADIENTS_FILE, measured)
     return measured
 
 
 def gradients_page(out: Path) -> str:
     """Return Figure 2 as Markdown, drawn into ``out``."""
-    measured = kept(out / GRADIENTS_FILE, Gradients)
+    measured = load(out / GRADIENTS_FILE, Gradients)
     if measured is None:
         return f"Figure 2 isn't measured yet: `{GRADIENTS_COMMAND}`"
     _draw_gradients(measured).savefig(out / "fig2.png")
@@ -272,7 +297,7 @@ def gradients_page(out: Path) -> str:
 
 
 def _draw_gradients(measured: Gradients) -> Picture:
-    """Draw Figure 2: a line a recipe and side, the range of the seeds around it; gradients of zero aren't drawn."""
+    """Draw Figure 2: a line per recipe and side, the range of seeds around it. Gradients of zero aren't drawn."""
     picture = Picture(figsize=(7, 4.5), layout="constrained", dpi=110)
     axes = picture.add_subplot()
     depth = np.arange(1, len(measured.layers) + 1)
@@ -290,7 +315,7 @@ def _draw_gradients(measured: Gradients) -> Picture:
 
 
 def _words(measured: Gradients) -> str:
-    """Return the first two layers' gradients in shares of the last hidden one's, and where the numbers come from."""
+    """Return the gradients of the first two layers relative to the last hidden one, and their origin, as Markdown."""
     words = []
     for name, sides in measured.norms.items():
         for side, norms in sides.items():
@@ -308,20 +333,8 @@ def _words(measured: Gradients) -> str:
     )
 
 
-STATE_FILE = "state.json"
-MOST_CLIPS = 1100
-STATE_COMMAND = "livesnn tables state --data DIR"
-How = Literal["carried", "reset", "shuffled", "forgotten"]
-SHOWN: dict[How, str] = {
-    "carried": "as it runs: the state carried",
-    "reset": "zeroed before each clip",
-    "shuffled": "… and the frames of each clip in random order",
-    "forgotten": "zeroed before each frame",
-}
-
-
 class Subject(NamedTuple):
-    """A shipped model, and the data set whose test part it is measured on."""
+    """A shipped model, and the data set on whose test part it is measured."""
 
     model: str
     dataset: Name
@@ -331,8 +344,8 @@ SUBJECTS = (Subject("mnist-seq2", "mnist-seq2"), Subject("gestures", "gestures-s
 
 
 @dataclass(frozen=True)
-class Worth:
-    """Accuracies 0..1 of ``n`` test clips, by the names in `SHOWN`."""
+class Ablation:
+    """Accuracies 0..1 of one model on ``n`` test clips, by the names in `SHOWN`."""
 
     model: str
     dataset: str
@@ -343,16 +356,16 @@ class Worth:
 
 
 @dataclass(frozen=True)
-class Worths:
-    """What is kept."""
+class Ablations:
+    """What is saved."""
 
-    models: tuple[Worth, ...]
+    models: tuple[Ablation, ...]
     commit: str
     command: str
 
 
-class Forgetful:
-    """A Model that begins each step from zero state."""
+class Stateless:
+    """A Model that starts each step from zero state."""
 
     def __init__(self, model: Model) -> None:
         self.card: ModelCard = model.card
@@ -360,43 +373,43 @@ class Forgetful:
         self._model = model
 
     def initial_state(self) -> State:
-        """Return the other's."""
+        """Return the model's zero state."""
         return self._model.initial_state()
 
     def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
-        """Step the other from zero."""
+        """Return the model's step from zero state."""
         return self._model.step(frame, self._model.initial_state())
 
 
-def measure_state(folders: Folders) -> Worths:
-    """Measure the shipped models, and keep it."""
-    measured = Worths(
+def measure_state(folders: Folders) -> Ablations:
+    """Measure the shipped models and save the result."""
+    measured = Ablations(
         tuple(_measure(subject, folders.data) for subject in SUBJECTS), own_commit(), STATE_COMMAND
     )
-    keep(folders.out / STATE_FILE, measured)
+    save(folders.out / STATE_FILE, measured)
     return measured
 
 
-def _measure(subject: Subject, data: Path) -> Worth:
+def _measure(subject: Subject, data: Path) -> Ablation:
     model = load_model(subject.model, "onnx")
     clips = data_set(subject.dataset).load_split(data, "test", model.card)
-    # Drawn, not every so-manieth: a data set's classes may come by turns.
+    # Drawn at random, not every nth: a data set's classes may alternate.
     clips = clips.subset(np.sort(np.random.default_rng(0).permutation(len(clips))[:MOST_CLIPS]))
     whole = evaluate(model, clips)
-    return Worth(
+    return Ablation(
         subject.model, subject.dataset, len(clips), clips.frames.shape[1],
         {
             "carried": whole.accuracy_carried,
             "reset": whole.accuracy_reset,
             "shuffled": evaluate(model, shuffled(clips)).accuracy_reset,
-            "forgotten": evaluate(Forgetful(model), clips).accuracy_reset,
+            "forgotten": evaluate(Stateless(model), clips).accuracy_reset,
         },
         model.card.command,
     )  # fmt: skip
 
 
 def shuffled(clips: Clips) -> Clips:
-    """Return the clips, the frames of each in an order of its own."""
+    """Return the clips with each clip's frames in random order."""
     steps = clips.frames.shape[1]
     orders = [clip_random("order", 0, 0, number).permutation(steps) for number in range(len(clips))]
     mixed = np.stack([clip[order] for clip, order in zip(clips.frames, orders, strict=True)])
@@ -404,8 +417,8 @@ def shuffled(clips: Clips) -> Clips:
 
 
 def state_page(out: Path) -> str:
-    """Return what was measured as Markdown, drawn into ``out``."""
-    measured = kept(out / STATE_FILE, Worths)
+    """Return the state's value as Markdown, drawn into ``out``."""
+    measured = load(out / STATE_FILE, Ablations)
     if measured is None:
         return f"Not measured yet: `{STATE_COMMAND}`"
     _draw_state(measured).savefig(out / "state.png")
@@ -419,7 +432,7 @@ def state_page(out: Path) -> str:
     return "\n".join(["![Does the state matter?](state.png)", "", head, *rows, "", origin])
 
 
-def _draw_state(measured: Worths) -> Picture:
+def _draw_state(measured: Ablations) -> Picture:
     picture = Picture(figsize=(7, 3.2), layout="constrained", dpi=110)
     axes = picture.add_subplot()
     places = np.arange(len(measured.models))
@@ -431,3 +444,17 @@ def _draw_state(measured: Worths) -> Picture:
     axes.set(ylabel="accuracy, %", ylim=(0, 109))
     axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
     return picture
+
+
+class Analysis(NamedTuple):
+    """``measure`` measures and saves; ``page`` returns Markdown and draws into a folder."""
+
+    measure: Callable[[Folders], object]
+    page: Callable[[Path], str]
+
+
+ANALYSES: dict[AnalysisName, Analysis] = {
+    "fig1": Analysis(measure_feature_maps, feature_maps_page),
+    "fig2": Analysis(measure_gradients, gradients_page),
+    "state": Analysis(measure_state, state_page),
+}
