@@ -174,7 +174,7 @@ def _bench_engine(
         seconds=seconds,
         cores=CORES,
     )
-    ramp = _ramp(rates, partial(_play, events, order, folder))
+    ramp = measure_ramp(rates, partial(_play, events, order, folder))
     sustained = [measured.asked_events_per_s for measured in ramp if measured.sustained]
     return {
         "threads": order.threads,
@@ -207,7 +207,7 @@ def _whole_frames() -> tuple[Events, Resolution]:
     return events, resolution
 
 
-def _ramp(rates: Sequence[int], play: Callable[[int], Measured]) -> list[Measured]:
+def measure_ramp(rates: Sequence[int], play: Callable[[int], Measured]) -> list[Measured]:
     """Measure at rising rates up to one that isn't sustained. If none is, go down to one that is."""
     ramp = []
     for rate in sorted(rates):
@@ -227,10 +227,10 @@ def _play(events: Events, order: Order, folder: Path, rate: int) -> Measured:
     even["t"] = np.arange(events.size) * 1_000_000 // rate
     np.save(order.events, even)
     duration_us = events.size * 1_000_000 // rate
-    return _measure(replace(order, duration_us=duration_us, events_per_s=rate), folder)
+    return measure_window(replace(order, duration_us=duration_us, events_per_s=rate), folder)
 
 
-def _measure(order: Order, folder: Path) -> Measured:
+def measure_window(order: Order, folder: Path) -> Measured:
     """Measure the window in its own process."""
     asked, report = folder / "order.json", folder / "report.json"
     asked.write_bytes(msgspec.json.encode(order))

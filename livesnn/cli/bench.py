@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import fields, make_dataclass
 from difflib import get_close_matches
@@ -10,7 +11,7 @@ from typing import Any
 
 import tyro
 
-from livesnn.bench.measurements import DEFAULT, MEASUREMENTS, MOVED, measure
+from livesnn.bench.measurements import DEFAULT, MEASUREMENTS, MOVED, Measurement, measure
 from livesnn.bench.report import machine
 from livesnn.console import say, write_json
 
@@ -18,19 +19,28 @@ from livesnn.console import say, write_json
 def bench(arguments: Sequence[str]) -> int:
     """Measure this machine, and print the figures as JSON.
 
-    ``arguments`` are names of `MEASUREMENTS`, or none for `DEFAULT`, and their options. Measurements that are made
-    together share their options.
+    ``arguments`` are names of `MEASUREMENTS`, or none for `DEFAULT`, and their options.
+    """
+    figures = {name: measure(options) for name, options in parse(arguments).items()}
+    write_json({"machine": machine()} | figures)
+    return 0
+
+
+def parse(arguments: Sequence[str]) -> dict[str, Measurement]:
+    """Return the measurements asked for, by name, with their options. Bad usage exits with 2.
+
+    Measurements that are made together share their options.
     """
     names = tuple(takewhile(MEASUREMENTS.__contains__, arguments))
     rest = [argument for argument in arguments[len(names) :] if argument != "--json"]  # always JSON
     if rest and not rest[0].startswith("-"):
         say(f"livesnn bench: {_unknown(rest[0])}")
-        return 2
+        sys.exit(2)
     prog, chosen = " ".join(("livesnn bench", *names)), names or DEFAULT
-    options: Any = tyro.cli(options_of(chosen), args=rest, prog=prog, description=None if names else _overview())
-    figures = {name: measure(_part(options, name)) for name in dict.fromkeys(chosen)}
-    write_json({"machine": machine()} | figures)
-    return 0
+    options: Any = tyro.cli(
+        options_of(chosen), args=rest, prog=prog, description=None if names else _overview()
+    )
+    return {name: _part(options, name) for name in dict.fromkeys(chosen)}
 
 
 def options_of(names: Sequence[str]) -> type[Any]:
@@ -50,7 +60,9 @@ def _part(options: Any, name: str) -> Any:
 def _overview() -> str:
     """Return the measurements and what they are, a line each."""
     width = max(map(len, MEASUREMENTS))
-    lines = (f"  {name:<{width}}  {(kind.__doc__ or '').splitlines()[0]}" for name, kind in MEASUREMENTS.items())
+    lines = (
+        f"  {name:<{width}}  {(kind.__doc__ or '').splitlines()[0]}" for name, kind in MEASUREMENTS.items()
+    )
     return "\n".join(
         [
             "Measure this machine, and print the figures as JSON.",

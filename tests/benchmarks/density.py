@@ -1,4 +1,7 @@
-"""The spike-driven engine beside ONNX Runtime at any density of spikes. Not here: networks of a density."""
+"""The spike-driven engine beside ONNX Runtime at any density of spikes: `python tests/benchmarks/density.py`.
+
+It also measures how fast memory is read, which bounds a spike-driven step. density_table.py makes tables of it.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,14 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
+import tyro
 from numba import njit
 
 from livesnn.bench.levelled_network import SETTLING, SLICE, card_of, write_levelled
-from livesnn.bench.report import spread
+from livesnn.bench.report import machine, spread
 from livesnn.bench.step import INT8, THREADS, Times, best_float32, by_turns, onnx_ways, times_as_fast
 from livesnn.card import ModelCard
+from livesnn.console import write_json
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.decide import Percentiles
@@ -31,12 +36,31 @@ from livesnn.threads import Worker, usable_processors
 CLIP = "arm_roll.aedat4"
 TARGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 GOALS = {0.02: 10.0, 0.05: 8.0, 0.1: 5.0}
-"""Times ONNX Runtime's speed that are wanted at a density; at all others `NEVER_BELOW`."""
+"""Goal at some densities, in times ONNX Runtime's speed. At all others it is `NEVER_BELOW`."""
 NEVER_BELOW = 0.9
 TOLERANCE = 0.1
-"""Of a layer's density, of the target."""
+"""Relative error of a layer's density that is tolerated."""
 N_FRAMES = 60
-"""Behind those in which the network, and the other engine's threads, come to rest (`SETTLING`)."""
+"""Frames after the first `SETTLING`, in which membranes and the other engine's threads settle."""
+
+
+SIZES = {"16 KiB": 1 << 14, "256 KiB": 1 << 18, "6 MiB": 6 << 20, "128 MiB": 1 << 27}
+"""Bytes that a thread reads repeatedly. On most processors they fit into the first, second, third and no cache."""
+READ_BYTES = 1 << 30
+"""Bytes that each thread reads in total."""
+
+Speeds = dict[str, dict[str, dict[str, float]]]
+"""GB/s (10⁹ bytes) of all threads by "1 thread" and "2 threads", then by the names of `SIZES`: median, min, max."""
+
+
+class Limit(TypedDict):
+    """The MB (10⁶ bytes) that a step touches, and the time to read as much."""
+
+    weights_mb: float
+    state_mb: float
+    weights_ms: float
+    state_ms: float
+    ms: float
 
 
 def bench_density(
@@ -48,17 +72,17 @@ def bench_density(
     side: int = 128,
     width: int = 64,
 ) -> dict[str, object]:
-    """Time a step of an STS-ResNet whose layers all spike as often as the target says, engines by turns.
+    """Time a step of an STS-ResNet whose layers all have the target density, engines by turns.
 
     Parameters
     ----------
     source
-        A recording, whose first frames of a thousand events are taken; default: `CLIP`, shipped.
+        A recording whose first frames of a thousand events are taken; default: the shipped `CLIP`.
 
     Returns
     -------
-    What was run (frames, repeats, threads, clip), read_gb_per_s (`bandwidth.Speeds`), and by the bits of the blocks'
-    kernels, by the target in percent: what `_measure` returns.
+    What was run (frames, repeats, threads, clip), read_gb_per_s (`Speeds`), and what `_measure` returns, by the bits
+    of the blocks' kernels and by the target in percent.
 
     Raises
     ------
@@ -95,13 +119,13 @@ def _inputs(source: str, card: ModelCard) -> list[Frame]:
         inputs = list(islice(frames(opened, card.input.slice, card.input), SETTLING + N_FRAMES))
     if len(inputs) <= SETTLING:
         raise DataError(
-            f"{source} has {len(inputs)} frames of a thousand events: give a longer one, {SETTLING + 1} at least"
+            f"{source} has {len(inputs)} frames of a thousand events: give one with {SETTLING + 1} at least"
         )
     return inputs
 
 
 def _models(folder: Path, inputs: Sequence[Frame]) -> dict[str, Model]:
-    """Return the same network on each engine, ONNX Runtime's first."""
+    """Return the network on each engine, ONNX Runtime first."""
     spike = load_model(folder, "spike", threads=THREADS)
     return {**onnx_ways(folder, inputs, threads=THREADS), "spike": spike}
 
@@ -117,10 +141,10 @@ def _measure(
 
     Returns
     -------
-    density, density_min and density_max (of layers), layers_off (those off the target by more than `TOLERANCE`);
-    synops; agreement: share of frames with the same winner in float32 on ONNX Runtime and on the spike-driven one;
-    spike_steps: share of steps that this one didn't leave to ONNX Runtime; what `_compared` returns; goal, and met:
-    by the median ratio; limit: `bandwidth.Limit`, and ``times``, the spike-driven step's median over it.
+    density; density_min and density_max of the layers; layers_off, those off the target by more than `TOLERANCE`;
+    synops; agreement, the share of frames with the same argmax on ONNX Runtime in float32 and on the spike-driven
+    engine; spike_steps, the share of steps that the latter ran itself; what `_compared` returns; goal, and met, by
+    the median ratio; limit, a `Limit` and ``times``, the spike-driven step's median over it.
     """
     card = models["onnx"].card
     density = _density(models["onnx"], inputs)
@@ -146,10 +170,10 @@ def _measure(
 
 
 def _compared(timed: Mapping[str, Sequence[Times]]) -> dict[str, Any]:
-    """Return engines (ms_p50, ms_p95, ms_p99 of each), best, and ratio, median, min and max over the repeats.
+    """Return engines (ms_p50, ms_p95, ms_p99 of each), best, and ratio as median, min and max over the repeats.
 
-    ratio: how many times as fast the spike-driven engine is as ``best``, the faster of ONNX Runtime's ways to run
-    float32; ratio_int8: as its 8 bits, where they are there.
+    ratio says how many times as fast the spike-driven engine is as ``best``, the faster of ONNX Runtime's ways in
+    float32; ratio_int8 compares it with ONNX Runtime's 8-bit kernels, if there are any.
     """
     engines = {name: Percentiles.of(np.concatenate(passes)).named() for name, passes in timed.items()}
     best = best_float32(engines)
@@ -158,31 +182,12 @@ def _compared(timed: Mapping[str, Sequence[Times]]) -> dict[str, Any]:
 
 
 def _density(model: Model, inputs: Sequence[Frame]) -> FloatArray:
-    """Return the spikes a neuron and step of each hidden layer [layers − 1]."""
+    """Return the spikes per neuron and step of each hidden layer [layers − 1]."""
     state, seen = model.initial_state(), []
     for frame in inputs:
         _, state = model.step(frame, state)
         seen.append(density_and_mean(state, model.card.neuron.threshold)[0][:-1])
     return np.mean(seen[SETTLING:], axis=0)
-
-
-SIZES = {"16 KiB": 1 << 14, "256 KiB": 1 << 18, "6 MiB": 6 << 20, "128 MiB": 1 << 27}
-"""Bytes that a thread reads again and again: what fits into the first, second and third cache of most processors."""
-READ_BYTES = 1 << 30
-"""In all, a thread."""
-
-Speeds = dict[str, dict[str, dict[str, float]]]
-"""By "1 thread", "2 threads", by the names of `SIZES`: GB/s (10⁹ bytes) of all threads, median, min and max."""
-
-
-class Limit(TypedDict):
-    """What a step touches in MB (10⁶ bytes), and how long reading as much takes."""
-
-    weights_mb: float
-    state_mb: float
-    weights_ms: float
-    state_ms: float
-    ms: float
 
 
 def threads_name(threads: int) -> str:
@@ -191,7 +196,7 @@ def threads_name(threads: int) -> str:
 
 
 def bench_bandwidth(repeats: int) -> Speeds:
-    """Sum arrays of each of `SIZES` on one thread, and on two where there are two processors."""
+    """Time sums of arrays of each of `SIZES` on one thread, and on two if there are two processors."""
     measured: Speeds = {}
     for threads in sorted({1, min(2, usable_processors())}):
         by_size = {}
@@ -204,19 +209,19 @@ def bench_bandwidth(repeats: int) -> Speeds:
 def limit(
     card: ModelCard, density: FloatArray, counts: float, speeds: Mapping[str, Mapping[str, float]]
 ) -> Limit:
-    """Return the least time of a step that reads a weight a synaptic operation, and all membranes, and writes them.
+    """Return the least time of a step that reads a weight per synaptic operation, and reads and writes all membranes.
 
-    Lists of spikes and sums aren't counted, writing counts as reading does, and nothing overlaps. Weights come from
-    where a layer's kernel fits, membranes from where a thread's share of those before and after does.
+    Lists of spikes and sums aren't counted, writing counts like reading, and nothing overlaps. Weights come from the
+    cache in which a layer's kernel fits, membranes from that in which a thread's share of old and new ones fits.
 
     Parameters
     ----------
     density
         Of each hidden layer [layers − 1].
     counts
-        Mean number of the frame's values that aren't zero.
+        Mean number of nonzero values of a frame.
     speeds
-        Of two threads, or of one where there is one processor: see `Speeds`.
+        `Speeds` of two threads, or of one if there is one processor.
     """
     network, threads = card.network, min(2, usable_processors())
     weight_bytes = network.weight_bits // 8
@@ -237,7 +242,7 @@ def limit(
 
 
 def _bytes_per_s(size: float, speeds: Mapping[str, Mapping[str, float]]) -> float:
-    """Return the speed at which so many bytes are read that a thread comes back to."""
+    """Return the speed at which a thread reads so many bytes repeatedly."""
     fits = next((name for name, most in SIZES.items() if size <= most), list(SIZES)[-1])
     return 1e9 * speeds[fits]["median"]
 
@@ -267,15 +272,37 @@ def _speed(size: int, threads: int) -> float:
         together.wait()
     except threading.BrokenBarrierError:
         why = next(worker.error for worker in workers if worker.error is not None)
-        raise LivesnnError(f"{threads} × {size:,} octets can't be read again and again ({why!r})") from why
+        raise LivesnnError(f"{threads} threads can't read {size:,} bytes ({why!r})") from why
     return threads * (READ_BYTES // size) * size / 1e9 / (max(ended_s) - min(begun_s))
 
 
 @njit(nogil=True, cache=True)
 def _sum(numbers, times):  # type: ignore[no-untyped-def]
-    """Return the sum of int64 numbers read so often: whole numbers, whose sums don't wait for each other."""
+    """Return the sum of int64 numbers, read ``times`` times. Integer sums don't wait for each other."""
     total = 0
     for _ in range(times):
         for i in range(numbers.size):
             total += numbers[i]
     return total
+
+
+def main(repeats: int = 5, source: str = "", bandwidth: bool = False) -> None:
+    """Time the engines at densities of 1 to 100 %, and print the figures as JSON. It takes ten minutes.
+
+    Parameters
+    ----------
+    repeats
+        Runs of each engine.
+    source
+        Recording whose frames are taken; a shipped one if not given.
+    bandwidth
+        Only measure how fast memory is read.
+    """
+    figures = (
+        {"bandwidth": bench_bandwidth(repeats)} if bandwidth else {"density": bench_density(repeats, source)}
+    )
+    write_json({"machine": machine()} | figures)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,6 +1,6 @@
-"""Writes the tables of this folder's README.md from what `livesnn bench density` measured.
+"""Write the tables of docs/experiments/engine.md from the figures of density.py.
 
-livesnn bench density > density.json && python packaging/engine/table.py density.json
+python tests/benchmarks/density.py > density.json && python tests/benchmarks/density_table.py density.json
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).parent / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "experiments" / "engine.md"
 BEGIN, END = "<!-- tables: begin -->\n", "<!-- tables: end -->\n"
 
 
 def tables(report: Mapping[str, Any]) -> str:
-    """Return what was measured as Markdown."""
+    """Return the figures as Markdown."""
     machine, measured = report["machine"], report["density"]
     versions = ", ".join(f"{name} {machine['versions'][name]}" for name in ("numba", "onnxruntime"))
     lines = [
@@ -81,11 +81,11 @@ def _row(cells: list[str]) -> str:
 
 
 def main() -> None:
-    """Put the tables of the file named in place of those there."""
-    before, _, rest = README.read_text().partition(BEGIN)
+    """Replace the tables of the page by those of the file given."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     report = json.loads(Path(sys.argv[1]).read_text())
-    README.write_text(before + BEGIN + tables(report) + END + after)
+    PAGE.write_text(before + BEGIN + tables(report) + END + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""What a part of the simulator brings: trains on people of whom that part is left out, and measures with it.
+"""What a part of the simulator contributes: train on people simulated without it, and validate with it.
 
-    python packaging/simulator/leave_out.py PART FLAG...
+    python tests/benchmarks/leave_out.py PART FLAG...
 
-The flags are those of ``livesnn train --dataset gestures-sim``. Left out: each value at the mean of
-those drawn, noise next to none, no lamps. Validation has all parts, always; the model is called without-PART.
+The flags are those of ``livesnn train --dataset gestures-sim``. Without a part, its values are the means of the usual
+ones, noise is almost zero, or there are no lamps. Validation always has all parts. The model's name is without-PART.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -25,26 +26,26 @@ from livesnn.simulate.scene import Scatter, Scene, draw_scene
 from livesnn.train.datasets import gestures_sim
 
 LEFT_OUT = "LIVESNN_LEFT_OUT"
-"""Environment variable: the part."""
+"""Environment variable with the name of the part."""
 
 _SIZES = ("half_shoulders", "upper_arm", "forearm", "hand", "arm_radius", "wrist_radius", "head_radius")
 
 
 def _texture(scene: Scene) -> Scene:
-    """Cloth and skin all alike, before a plain wall."""
+    """Give cloth and skin one texture, and make the wall plain."""
     plain = np.full_like(scene.background, scene.body.wall)
     return replace(scene, body=replace(scene.body, texture=0.32, texture_period=5.0), background=plain)
 
 
 def _light(scene: Scene) -> Scene:
-    """Skin, hair, shirt and wall of one brightness each, lit from one side; no lamp."""
+    """Give skin, hair, shirt and wall one brightness each and light from one side, without a lamp."""
     wall = scene.background * np.float32(0.6 / scene.body.wall)
     body = replace(scene.body, skin=0.5, hair=0.22, shirt=0.35, wall=0.6, shading=0.28, light=0.0)
     return replace(scene, body=body, background=wall, lamp=None)
 
 
 def _framing(scene: Scene) -> Scene:
-    """All as far away, in the middle."""
+    """Place everybody in the middle, at one distance."""
     larger = 21.0 / scene.body.half_shoulders
     sizes = {name: larger * getattr(scene.body, name) for name in _SIZES}
     return replace(
@@ -53,19 +54,19 @@ def _framing(scene: Scene) -> Scene:
 
 
 def _sensor(scene: Scene) -> Scene:
-    """One sensor: thresholds, mismatch, low pass, refractory time, dark current."""
+    """Give everybody the same sensor: thresholds, mismatch, low pass, refractory time, dark current."""
     of_all = {"threshold_on": 0.14, "threshold_off": 0.14, "mismatch": 0.01, "refractory_us": 850.0}
     return replace(scene, pixel=replace(scene.pixel, cutoff_hz=71.0, dark_luminance=0.05, **of_all))
 
 
 def _noise(scene: Scene) -> Scene:
-    """As little shot noise as the quietest sensor has (an empty scene gives no frame without), and no other."""
+    """Leave only the shot noise of the quietest sensor; without any, an empty scene gives no frame."""
     quiet = replace(scene.pixel, noise_hz=0.02, leak_hz=0.0, hot_fraction=0.0)
     return replace(scene, pixel=quiet, scatter=Scatter(0.0, scene.scatter.pixels))
 
 
 def _still(limbs: Limbs) -> Limbs:
-    """Trunk and head neither sway nor turn."""
+    """Keep trunk and head still."""
     return limbs._replace(trunk=np.zeros_like(limbs.trunk), head=np.zeros_like(limbs.head))
 
 
@@ -90,8 +91,9 @@ PARTS: dict[str, Any] = {
 }
 
 
-def leave_out(part: str) -> None:
-    """Leave a part out of all clips that are trained on, in this process, and cache them under its name."""
+@contextmanager
+def left_out(part: str) -> Iterator[None]:
+    """Leave a part out of all training clips of this process, and cache these under its name."""
     settings = gestures_sim._settings
 
     def clips_without(name: str, seed: int, spec: Any, use: gestures.Use, windows: int = 1) -> Any:
@@ -104,18 +106,22 @@ def leave_out(part: str) -> None:
         usual = settings(clips, spec, use, windows)
         return (usual, f"without {part}") if use == "train" else usual
 
-    patch.object(gestures_sim, "clip_frames", clips_without).start()
-    patch.object(gestures_sim, "_settings", settings_without).start()
+    with (
+        patch.object(gestures_sim, "clip_frames", clips_without),
+        patch.object(gestures_sim, "_settings", settings_without),
+    ):
+        yield
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in PARTS:
-        sys.exit(f"which part is left out? {', '.join(PARTS)}")
+        sys.exit(f"give the part to leave out: {', '.join(PARTS)}")
     os.environ[LEFT_OUT] = sys.argv[1]
     name = f"without-{sys.argv[1]}"
-    # The last of a flag counts; another device's process would leave nothing out.
+    # The last value of a flag counts. With more devices, another device's process would leave nothing out.
     sys.argv[1:] = ["train", "--dataset", "gestures-sim", "--name", name, *sys.argv[2:], "--devices", "1"]
-if __name__ in ("__main__", "__mp_main__"):  # the processes that simulate leave it out, too
-    leave_out(os.environ[LEFT_OUT])
+if __name__ in ("__main__", "__mp_main__"):  # also in the processes that simulate
+    until_the_end = ExitStack()
+    until_the_end.enter_context(left_out(os.environ[LEFT_OUT]))
 if __name__ == "__main__":
     sys.exit(main())

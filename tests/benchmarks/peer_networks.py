@@ -1,4 +1,4 @@
-"""STS-ResNet of other frameworks' layers, to be measured beside ours. Not here: theirs (peer_networks.py), timing."""
+"""STS-ResNet in SpikingJelly, snnTorch and Norse, to be measured beside ours (step_peers.py, train_peers.py)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from livesnn.snn.surrogate import Surrogate
 
 
 class Framework(NamedTuple):
-    """What a framework builds a network of; each makes one layer. ``norm`` takes the channels."""
+    """The layers of a framework: each function makes one. ``norm`` takes the channels."""
 
     convolution: Callable[..., nn.Module]
     norm: Callable[[int], nn.Module]
@@ -26,15 +26,15 @@ class Framework(NamedTuple):
 
 
 def check_card(card: ModelCard) -> None:
-    """Raise LivesnnError for a network that isn't written here: the peers have the default one, of any width."""
+    """Raise LivesnnError unless the network is the default STS-ResNet, of any width."""
     spec = card.network
     plain = len(set(spec.widths)) == 1 and set(spec.strides) == {1}
     if not (spec.kind == "sts_resnet" and plain and card.readout == "membrane" and card.neuron.reset):
-        raise LivesnnError("peers are measured on the default STS-ResNet alone: one width, strides of 1")
+        raise LivesnnError("peers can only be measured on the default STS-ResNet: one width, strides of 1")
 
 
 class ConvNorm(nn.Module):
-    """Convolution and batch norm, named as ours; without a norm, a convolution with a bias."""
+    """Convolution and batch norm, named like ours; without norm, a convolution with bias."""
 
     def __init__(
         self, make: Framework, channels: int, width: int, kernel: int, stride: int, *, norm: bool
@@ -63,9 +63,9 @@ class SubBlock(nn.Module):
 
 
 class Peer(nn.Module):
-    """The layers up to the read-out's current; weights are named as ours, so that ours can be loaded.
+    """The layers up to the read-out's current. Weights are named like ours, so that ours can be loaded.
 
-    The layers run on one step [B, C, H, W] or on all [T, B, C, H, W], as the framework's do.
+    The layers take one step [B, C, H, W] or all [T, B, C, H, W], as the framework does.
     """
 
     def __init__(self, card: ModelCard, make: Framework) -> None:
@@ -96,7 +96,7 @@ class Peer(nn.Module):
         return self.classify(torch.cat([self.final_pool(tap).flatten(-3) for tap in taps[-2:]], dim=-1))
 
     def scale_input(self, frames: Tensor) -> Tensor:
-        """Clip counts and scale them: uint8 to float32, as ours."""
+        """Clip counts and scale them, uint8 to float32, like ours."""
         scaled = frames.float().clamp(max=self.card.input.count_max) * self.card.input.scale
         if not self.channels_last:
             return scaled
@@ -118,7 +118,7 @@ class Peer(nn.Module):
 
     @contextmanager
     def counted(self) -> Iterator[list[tuple[float, int]]]:
-        """Count spikes: the list gets (spikes, neurons times steps) of every call of a neuron layer."""
+        """Count spikes: each call of a neuron layer adds (spikes, neurons times steps) to the list."""
         counts: list[tuple[float, int]] = []
 
         def count(layer: nn.Module, inputs: Any, spikes: Tensor) -> None:
@@ -135,8 +135,8 @@ class Peer(nn.Module):
 def build_peer(name: str, card: ModelCard, surrogate: Surrogate) -> Peer:
     """Build a card's STS-ResNet in "spikingjelly", "snntorch" or, for evaluation, "norse", with fresh weights.
 
-    "-channels-last" behind it: with PyTorch's other memory layout, which its documentation recommends for
-    convolutions. What each is worth is in the README.
+    A name that ends in "-channels-last" gets the memory layout that PyTorch's documentation recommends for
+    convolutions.
     """
     check_card(card)
     framework, _, layout = name.partition("-")
@@ -153,8 +153,8 @@ def build_peer(name: str, card: ModelCard, surrogate: Surrogate) -> Peer:
 class SpikingJellyNetwork(Peer):
     """Multi-step layers: [T, B, ...] goes through each layer at once.
 
-    The surrogate is its `Erf`, a Gaussian with ours' peak: its own runs by a gradient written by hand where a custom
-    one doesn't. Width and peak are tied: its σ is 0.41 by a training's defaults, 1.36 times ours.
+    The surrogate is its `Erf`, a Gaussian with our peak, since a custom one would run slower. Its width follows from
+    its peak: σ is 0.41 with the defaults of a training, 1.36 times ours.
     """
 
     def __init__(self, card: ModelCard, surrogate: Surrogate) -> None:
@@ -205,9 +205,9 @@ class SpikingJellyNetwork(Peer):
 
 
 class SnnTorchNetwork(Peer):
-    """Leaky neurons in a loop over time; batch norm thus has the statistics of a step.
+    """Leaky neurons in a loop over time, so that batch norm has the statistics of one step.
 
-    The surrogate is ours, by its `custom_surrogate`.
+    The surrogate is ours, through `custom_surrogate`.
     """
 
     def __init__(self, card: ModelCard, surrogate: Surrogate) -> None:
@@ -237,7 +237,7 @@ class SnnTorchNetwork(Peer):
         self.dropouts = [m for m in self.modules() if isinstance(m, WindowDropout)]
 
     def clear(self) -> None:
-        """Set all membranes to zero, and draw new masks of dropout."""
+        """Set all membranes to zero, and draw new dropout masks."""
         for layer in self.stateful:
             layer.reset_mem()
         for dropout in self.dropouts:
@@ -254,9 +254,9 @@ class SnnTorchNetwork(Peer):
 
 
 class NorseNetwork(Peer):
-    """Norse's neurons without synaptic current, in a loop over time; for evaluation: no surrogate of ours is set.
+    """Norse's neurons without synaptic current, in a loop over time, only for evaluation: our surrogate isn't set.
 
-    Its neurons weigh the current by 1 − α, so that membranes and thresholds are 1 − α times ours.
+    Its neurons multiply the current by 1 − α, so membranes and thresholds are 1 − α times ours.
     """
 
     def __init__(self, card: ModelCard, surrogate: Surrogate) -> None:
@@ -286,7 +286,7 @@ class NorseNetwork(Peer):
 
 
 class Held(nn.Module):
-    """A cell of Norse's, whose state is held here."""
+    """A cell of Norse, with its state."""
 
     def __init__(self, cell: nn.Module) -> None:
         super().__init__()
@@ -300,7 +300,7 @@ class Held(nn.Module):
 
 
 class WindowDropout(nn.Module):
-    """Dropout with one mask until ``mask`` is set to None. snnTorch has none; a mask a step would cost it time."""
+    """Dropout with one mask until ``mask`` is None. snnTorch has none, and a mask per step would cost time."""
 
     def __init__(self, p: float) -> None:
         super().__init__()

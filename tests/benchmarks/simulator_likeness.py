@@ -1,4 +1,4 @@
-"""Simulated people beside real ones: Markdown and pictures. Not here: the statistics (fingerprint.py)."""
+"""How like real people the simulated ones are: `python tests/benchmarks/simulator_likeness.py` writes a report."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import tyro
 
 from livesnn.bench.accuracy import find_clips, label_of, read_clip
+from livesnn.bench.report import machine
 from livesnn.card import InputSpec, SliceRule
+from livesnn.console import write_json
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.slicer import stack_clip
@@ -18,15 +21,22 @@ from livesnn.simulate.gestures import RESOLUTION, VERSION, gesture_clip
 SHOWN, FRAMES = 3, 8
 """Simulated people beside each real one, and frames of each."""
 LOW, HIGH = 0.02, 0.98
-"""A real value below or above these shares of the simulated ones lies outside."""
+"""A real value is outside if its rank among the simulated ones is below or above these."""
 PICTURE = InputSpec(RESOLUTION.width, RESOLUTION.height, SliceRule(delta_t_us=50_000), count_max=8)
 
+Array = npt.NDArray[np.float64]
+
+BIN_US = 20_000
+FEWEST = 50
+"""Fewest events of a bin whose centre is used."""
+BLOCK = 8
+"""Side in pixels of the blocks, of which the quieter half is the background."""
 
 _TITLE = "# Simulated people beside real ones"
 
 
 class Compared(NamedTuple):
-    """One statistic of a real clip, among those of simulated ones."""
+    """One statistic of a real clip and its rank among simulated ones."""
 
     real: float
     low: float
@@ -36,16 +46,16 @@ class Compared(NamedTuple):
 
     @property
     def inside(self) -> bool:
-        """Whether the real value lies in the simulator's distribution."""
+        """Whether the real value is inside the simulator's distribution."""
         return LOW <= self.rank <= HIGH
 
 
 def bench_simulator(clips: Path, out: Path, people: int) -> dict[str, object]:
-    """Compare each real clip NN_GESTURE.npz in a folder with so many simulated people; write README.md and PNGs.
+    """Compare each real clip NN_GESTURE.npz of a folder with simulated people; write README.md and PNGs.
 
     Returns
     -------
-    For each clip how many statistics lie inside the simulator's distribution, of how many, and the names of others.
+    For each clip the number of statistics inside the simulator's distribution, their total, and the names of others.
 
     Raises
     ------
@@ -60,7 +70,7 @@ def bench_simulator(clips: Path, out: Path, people: int) -> dict[str, object]:
         raise DataError(f"{clips} has several clips of one gesture: give a folder with one of each")
     page = out / "README.md"
     if page.exists() and not page.read_text(encoding="utf-8", errors="replace").startswith(_TITLE):
-        raise LivesnnError(f"{page} is something else's: give another --out")
+        raise LivesnnError(f"{page} is another file's name already: give another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)
         compared = {name: _compare(name, path, people, out / f"{name}.png") for name, path in files.items()}
@@ -128,9 +138,10 @@ def _coloured(frame: np.ndarray) -> np.ndarray:
 def _report(compared: dict[str, dict[str, Compared]], people: int) -> str:
     parts = [
         f"{_TITLE}\n",
-        f"`livesnn bench simulator`: each real clip, and {people} people of the simulator's validation (version "
-        f"{VERSION} of its events) performing the same gesture for as long. *Rank*: the share of simulated values "
-        f"below the real one; bold where that is below {LOW} or above {HIGH}. "
+        "`python tests/benchmarks/simulator_likeness.py` compares each real clip with "
+        f"{people} people of the simulator's validation (version {VERSION} of its events), who perform the same "
+        "gesture for as long. *Rank* is the share of simulated values below the real one. "
+        f"It is bold below {LOW} and above {HIGH}. "
         "The real clips are of DVS-Gesture (Amir et al. 2017, CC BY 4.0).\n",
     ]
     for gesture, found in compared.items():
@@ -145,30 +156,22 @@ def _report(compared: dict[str, dict[str, Compared]], people: int) -> str:
     return "\n".join(parts)
 
 
-Array = npt.NDArray[np.float64]
-
-BIN_US = 20_000
-FEWEST = 50
-"""Events of a bin that has a centre."""
-BLOCK = 8
-"""Edge in pixels of the blocks of which the quieter half is the background."""
-
-
 def fingerprint(events: Events, resolution: Resolution) -> dict[str, float]:
-    """Return the statistics of a clip of a moving person.
+    """Return statistics of a clip of a moving person.
 
     Returns
     -------
-    Of all events ``rate_kev_s`` and its coefficient of variation over bins of 20 ms ``rate_cv``; ``on_share``; of the
-    quieter half of blocks of 8×8 pixels ``background_hz`` a pixel; ``busiest_share``, the events of the busiest 5 %
-    of pixels; in pixels the centre ``centre_x``, ``centre_y`` and standard deviation ``spread_x``, ``spread_y``; the
-    median ``speed_px_s`` of the centre of a bin; between events of a pixel ``interval_ms`` (median),
-    ``short_share`` (below 5 ms) and ``same_polarity`` (share that repeat the polarity).
+    ``rate_kev_s`` of all events, and ``rate_cv``, its coefficient of variation over bins of 20 ms; ``on_share``;
+    ``background_hz``, the rate of a pixel in the quieter half of blocks of 8×8 pixels; ``busiest_share``, the share
+    of events in the busiest 5 % of pixels; the centre (``centre_x``, ``centre_y``) and standard deviation
+    (``spread_x``, ``spread_y``) in pixels; ``speed_px_s``, the median speed of the centre of a bin; and, between
+    successive events of a pixel, ``interval_ms`` (median), ``short_share`` (below 5 ms) and ``same_polarity`` (share
+    of equal polarity).
 
     Raises
     ------
     DataError
-        There are too few events to say anything.
+        There are too few events.
     """
     duration_us = int(events["t"][-1] - events["t"][0]) if len(events) else 0
     if duration_us < 5 * BIN_US or len(events) < 10 * FEWEST:
@@ -236,3 +239,24 @@ def _intervals(events: Events, resolution: Resolution) -> dict[str, float]:
         "short_share": float((interval_ms < 5).mean()),
         "same_polarity": float(repeated.mean()),
     }
+
+
+def main(data: Path = Path("data"), out: Path = Path("simulator"), people: int = 100) -> None:
+    """Compare real clips with simulated people, and print the figures as JSON.
+
+    Parameters
+    ----------
+    data
+        Folder of the real clips, NN_GESTURE.npz.
+    out
+        Folder of the report: README.md and pictures.
+    people
+        Simulated people for each gesture.
+    """
+    if people < 10:
+        raise SystemExit(f"{people} people are too few for a distribution: give --people 10 or more")
+    write_json({"machine": machine(), "simulator": bench_simulator(data, out, people)})
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

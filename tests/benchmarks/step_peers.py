@@ -1,6 +1,7 @@
-"""A model's network in other frameworks, frame by frame, each as a Model. Not here: timing them (step.py).
+"""One step of a model beside other frameworks: `python tests/benchmarks/step_peers.py`, or `make peers`.
 
-Imports torch, as they do: imported on request only.
+The same network runs with torch.compile and in OpenVINO, SpikingJelly, snnTorch and Norse, as far as they are
+installed. `make peers` installs them in an environment of their own.
 """
 
 from __future__ import annotations
@@ -15,11 +16,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+import tyro
 
+from livesnn.bench.measurements import EngineName
+from livesnn.bench.report import machine
+from livesnn.bench.step import THREADS, bench_step
 from livesnn.card import ModelCard
+from livesnn.console import write_json
 from livesnn.errors import LivesnnError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import Model, State, zero_state
+from livesnn.infer.model import Model, State, model_folder, zero_state
 from livesnn.infer.onnx_engine import feeds
 from livesnn.snn.checkpoint import load_network, without_norm
 from livesnn.snn.surrogate import Surrogate
@@ -30,9 +36,9 @@ FloatArray = npt.NDArray[np.float32]
 
 
 def build_peers(folder: Path, *, threads: int) -> Iterator[tuple[str, Model | str]]:
-    """Yield each peer's name, and the model of the folder in it, or why it is left out and what to do about it.
+    """Yield each peer's name, and the model in it, or the reason why it is left out.
 
-    torch's threads are the whole process's: ``threads`` of them.
+    This sets torch's threads for the whole process.
     """
     torch.set_num_threads(threads)
     for name, (package, build) in BUILDERS.items():
@@ -46,7 +52,7 @@ def build_peers(folder: Path, *, threads: int) -> Iterator[tuple[str, Model | st
 
 
 class CompiledModel:
-    """Our own network in PyTorch, its step compiled by torch.compile, kernels packed at compilation."""
+    """Our own network in PyTorch, its step compiled by torch.compile with frozen weights."""
 
     engine = "torch-compile"
 
@@ -70,9 +76,9 @@ class CompiledModel:
 
 
 class OpenVinoModel:
-    """The exported graph in OpenVINO, in 32 bits as ours, hinted to be fast for one frame at a time.
+    """The exported graph in OpenVINO, in 32 bits like ours, with the hint for low latency.
 
-    Two requests take turns, so that one's outputs are the other's inputs: nothing is copied, and a state holds for
+    Two requests alternate, so that one's outputs are the other's inputs. Nothing is copied, and a state is valid for
     one more step only.
     """
 
@@ -98,7 +104,7 @@ class OpenVinoModel:
         return zero_state(self.card)
 
     def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Return the output [K] and the next state, which hold until the next step but one."""
+        """Return the output [K] and the next state, valid until the step after the next."""
         self._requests.reverse()
         results = self._requests[0].infer(
             feeds(self.card, frame, state), share_inputs=True, share_outputs=True
@@ -108,7 +114,7 @@ class OpenVinoModel:
 
 
 class FrameworkModel:
-    """The network as a framework writes it, batch norm folded as ours; the framework holds the state."""
+    """The network in a framework, with batch norm folded like ours. The framework holds the state."""
 
     def __init__(self, folder: Path, threads: int, *, engine: str) -> None:
         self.engine = engine
@@ -122,11 +128,11 @@ class FrameworkModel:
         lacking = set(missing) & {name for name, _ in self._net.named_parameters()}
         if lacking or extra:
             raise LivesnnError(
-                f"its network is not ours: {sorted(lacking)} and {extra} are in one of them alone"
+                f"its network differs from ours: only one of them has {sorted(lacking)} and {extra}"
             )
 
     def initial_state(self) -> State:
-        """Set the state that is held to zero; return none."""
+        """Set the framework's state to zero; return an empty one."""
         self._net.clear()
         return ()
 
@@ -147,4 +153,41 @@ BUILDERS: dict[str, tuple[str, Callable[[Path, int], Model]]] = {
         for layout in ("", "-channels-last")
     },
 }
-"""By name: the package that is needed, and what makes the model; frameworks in both memory layouts of PyTorch."""
+"""By name: the package that is needed, and the model's class; frameworks in both memory layouts of PyTorch."""
+
+
+def bench_step_peers(
+    model: str, repeats: int, source: str = "", engines: tuple[EngineName, ...] = ()
+) -> dict[str, object]:
+    """Return the figures of `bench_step`, peers among them, and peers_left_out."""
+    peers: dict[str, Model] = {}
+    left_out: dict[str, str] = {}
+    for name, peer in build_peers(model_folder(model), threads=THREADS):
+        if isinstance(peer, str):
+            left_out[name] = peer
+        else:
+            peers[name] = peer
+    return bench_step(model, repeats, source, engines=engines, peers=peers) | {"peers_left_out": left_out}
+
+
+def main(
+    model: str = "gestures", repeats: int = 5, source: str = "", engines: tuple[EngineName, ...] = ()
+) -> None:
+    """Time one step of a model on each engine and in each framework, and print the figures as JSON.
+
+    Parameters
+    ----------
+    model
+        Shipped model or model folder.
+    repeats
+        Runs of each.
+    source
+        Recording whose frames are taken; a moving blob if not given.
+    engines
+        Engines to time; all that are installed and can run the model if not given.
+    """
+    write_json({"machine": machine(), "step": bench_step_peers(model, repeats, source, engines)})
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
