@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from math import sqrt
 from pathlib import Path
@@ -17,13 +18,13 @@ import numpy.typing as npt
 from livesnn.card import InputSpec
 from livesnn.console import say
 from livesnn.errors import DataError
-from livesnn.events.packet import Events, EventSource, Resolution
+from livesnn.events.packet import Events, EventSource, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer, stack_clip
 from livesnn.infer.model import Model, load_model
-from livesnn.infer.run import run
+from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import RESOLUTION, gesture_clip, gesture_pictures, gesture_stream
 from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, mirrored
-from livesnn.sources import open_source
+from livesnn.sources import event_source, open_source
 from livesnn.teach.clips import clips_of
 from livesnn.teach.learn import teach
 from livesnn.train.datasets.clips import Clips, Frames
@@ -158,7 +159,7 @@ def _on_clips(
 
 def _decisions(model: Model, events: Events, resolution: Resolution) -> Iterator[str]:
     spec = model.card.input
-    for result in run(Slicer(spec.slice, resolution, spec).push(events), model):
+    for result in run_frames(Slicer(spec.slice, resolution, spec).push(Packet(events)), model):
         if result.window_seen:
             yield result.decision or ""
 
@@ -191,8 +192,8 @@ class RealClip(NamedTuple):
 
 def read_clip(path: Path) -> RealClip:
     """Return a clip; raises DataError if it has no events."""
-    with open_source(path) as source:
-        packets = list(source)
+    with closing(event_source(open_source(path))) as source:
+        packets = [packet.events for packet in source]
         if not packets:
             raise DataError(f"{path} has no events: remove it from the folder")
         return RealClip(np.concatenate(packets), source.resolution, tuple(_warnings(path, source)))
@@ -330,14 +331,14 @@ def _stream(
     """Yield the frames of one person's movements, one after another."""
     slicer = Slicer(spec.slice, RESOLUTION, spec)
     for take in gesture_stream(seed, use="show", gestures=movements, segment_s=way_s):
-        yield from slicer.push(take.events)
+        yield from slicer.push(Packet(take.events))
         if take.end_us >= seconds * 1e6:
             break
 
 
 def _share(model: Model, stream: Iterator[Frame] | list[Frame], movement: str) -> float:
     """Return the share of a stream's windows that are decided as ``movement``."""
-    decisions = [result.decision for result in run(stream, model) if result.window_end]
+    decisions = [result.decision for result in run_frames(stream, model) if result.window_end]
     return decisions.count(movement) / len(decisions)
 
 

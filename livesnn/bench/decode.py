@@ -55,7 +55,7 @@ def by_livesnn(path: Path, format_name: str) -> Iterator[Columns]:
     """Open and read a recording with livesnn, packet by packet."""
     with open_recording(path) as recording:
         for packet in recording:
-            yield columns(packet, "t", "x", "y", "p")
+            yield columns(packet.events, "t", "x", "y", "p")
 
 
 def by_dv_processing(path: Path, format_name: str) -> Iterator[Columns]:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.util import find_spec
@@ -27,17 +28,17 @@ from livesnn.bench.step import SENSOR
 from livesnn.bench.throughput import moving_blob
 from livesnn.card import InputSpec
 from livesnn.errors import LivesnnError
-from livesnn.events.memory_source import PACKET_US, Paced
+from livesnn.events.memory_source import PACKET_US, MemorySource
 from livesnn.events.packet import Events, Resolution
-from livesnn.events.pipeline import Buffered
+from livesnn.events.pipeline import open_pipeline
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer import onnx_engine, spike_engine
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Engine, load_model
-from livesnn.infer.run import run
+from livesnn.infer.run import run_frames
 from livesnn.paths import recordings_dir
 from livesnn.session.sustained import Measured, Order
-from livesnn.sources import open_source
+from livesnn.sources import event_source, open_source
 
 STARTUP_LIMIT_S = 120
 
@@ -68,9 +69,9 @@ def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, fl
     for events_per_s in (100_000, 1_000_000):
         duration_us = int(seconds * 1e6)
         events = moving_blob(int(events_per_s * seconds), SENSOR, seed=2, duration_us=duration_us)
-        paced = Paced(events, SENSOR, duration_us=duration_us)
-        with Buffered(paced, policy="drop_oldest") as source:
-            results = list(run(frames(source, loaded.card.input.slice, loaded.card.input), loaded))
+        paced = MemorySource(events, SENSOR, duration_us=duration_us)
+        with open_pipeline(paced) as source:
+            results = list(run_frames(frames(source, loaded.card.input.slice, loaded.card.input), loaded))
         late = np.array([result.latency.total_ms for result in results if result.t > 1_000_000])
         measured[f"{events_per_s:.0e} ev/s"] = {
             **Percentiles.of(late).named(),
@@ -194,14 +195,14 @@ def calibrated(folder: Path, density: float, *, weight_bits: int = 32) -> Path:
 
 def _frames(spec: InputSpec) -> list[Frame]:
     events, resolution = _whole_frames()
-    source = Paced(events, resolution, duration_us=int(events["t"][-1]) + 1, paced=False)
+    source = MemorySource(events, resolution, duration_us=int(events["t"][-1]) + 1, paced=False)
     return list(islice(frames(source, spec.slice, spec), LEVELLED_FRAMES))
 
 
 def _whole_frames() -> tuple[Events, Resolution]:
     """Return the events of the recording's whole frames, from time 0, and its sensor."""
-    with open_source(recordings_dir() / RECORDING) as source:
-        events, resolution = np.concatenate(list(source)), source.resolution
+    with closing(event_source(open_source(recordings_dir() / RECORDING))) as source:
+        events, resolution = np.concatenate([packet.events for packet in source]), source.resolution
     events = events[: events.size // EVENTS_PER_FRAME * EVENTS_PER_FRAME].copy()
     events["t"] -= events["t"][0]
     return events, resolution

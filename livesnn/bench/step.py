@@ -6,6 +6,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -20,15 +21,15 @@ from livesnn.bench.report import spread
 from livesnn.bench.throughput import moving_blob
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, LivesnnError, ModelError
-from livesnn.events.memory_source import Paced
+from livesnn.events.memory_source import MemorySource
 from livesnn.events.packet import Resolution
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Model, State, load_model, model_folder, zero_state
 from livesnn.infer.onnx_engine import feeds, session_options
 from livesnn.infer.operations import mean_density
-from livesnn.infer.run import run
-from livesnn.sources import open_source
+from livesnn.infer.run import run_frames
+from livesnn.sources import event_source, open_source
 from livesnn.threads import usable_processors
 
 SENSOR = Resolution(346, 260)
@@ -86,7 +87,7 @@ def bench_step(
         raise LivesnnError(f"--engines {' '.join(engines)} names an engine twice: give each once")
     onnx = load_model(model, "onnx")
     inputs = _inputs(onnx.card, source, n_frames)
-    densities = [result.density for result in run(iter(inputs), onnx)]
+    densities = [result.density for result in run_frames(inputs, onnx)]
     models, left_out = _models(model, engines, inputs)
     passes = by_turns({**models, **(peers or {})}, inputs, repeats)
     times = {name: _times(passes[name]) for name in models}
@@ -185,12 +186,12 @@ def _inputs(card: ModelCard, source: str, most: int) -> list[Frame]:
 def _frames(card: ModelCard, source: str, most: int) -> Iterator[Frame]:
     """Yield the first frames of a source, or of a moving blob."""
     if source:
-        with open_source(source) as opened:
+        with closing(event_source(open_source(source))) as opened:
             yield from islice(frames(opened, card.input.slice, card.input), most)
         return
     duration_us = 12_000_000
     events = moving_blob(400_000, SENSOR, seed=1, duration_us=duration_us)
-    blob = Paced(events, SENSOR, duration_us=duration_us, paced=False)
+    blob = MemorySource(events, SENSOR, duration_us=duration_us, paced=False)
     yield from islice(frames(blob, card.input.slice, card.input), most)
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from livesnn.bench.report import spread
 from livesnn.card import InputSpec, SliceRule
 from livesnn.events.denoise import DenoiseSpec, DenoiseState, denoise
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, gesture_stream, performance
 from livesnn.simulate.motions import GESTURES
@@ -89,7 +89,7 @@ def _bench_case(sensor: Resolution, side: int, repeats: int, n_events: int) -> d
     events = moving_blob(n_events, sensor, seed=0)
     rule = SliceRule(delta_t_us=30_000)
     spec = InputSpec(side, side, rule)
-    Slicer(rule, sensor, spec).push(events[:PACKET_EVENTS])  # compiles, or loads what was compiled
+    Slicer(rule, sensor, spec).push(Packet(events[:PACKET_EVENTS]))  # compiles, or loads what was compiled
     rates = []
     for _ in range(repeats):
         slicer = Slicer(rule, sensor, spec)
@@ -97,7 +97,7 @@ def _bench_case(sensor: Resolution, side: int, repeats: int, n_events: int) -> d
         ended = [
             frame
             for first in range(0, n_events, PACKET_EVENTS)
-            for frame in slicer.push(events[first : first + PACKET_EVENTS])
+            for frame in slicer.push(Packet(events[first : first + PACKET_EVENTS]))
         ]
         rates.append(n_events / (time.perf_counter() - began_s) / 1e6)
     return {
@@ -167,7 +167,7 @@ def _among(signals: Sequence[Events], noise_hz: float) -> dict[str, object]:
         events["p"] = np.arange(events.size) < signal.size  # the truth: no filter looks at the polarity
         events = events[np.argsort(events["t"], kind="stable")]
         state = DenoiseState(RESOLUTION)
-        kept = np.concatenate([piece.events for piece in denoise(events, state, DenoiseSpec())])
+        kept = np.concatenate([piece for piece, _ in denoise(events, state, DenoiseSpec())])
         kept_signal = np.count_nonzero(kept["p"])
         false_hot += int(np.count_nonzero(state.hot & ~hot))
         measured.append(

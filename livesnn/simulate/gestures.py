@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec
 from livesnn.errors import DataError, SourceError
-from livesnn.events.packet import Events, Resolution
+from livesnn.events.packet import Events, Packet, Resolution
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.body import Limbs
 from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, NOTHING, PEOPLE, perform
@@ -200,7 +200,7 @@ def clip_frames(name: str, seed: int, spec: InputSpec, use: Use, windows: int = 
             if name in NOTHING
             else gesture_clip(name, seed, seconds, use=use)
         )
-        frames = Slicer(spec.slice, RESOLUTION, spec).push(events)
+        frames = Slicer(spec.slice, RESOLUTION, spec).push(Packet(events))
         if len(frames) >= count:
             return np.stack([frame.data for frame in frames[:count]])
         seconds *= 2

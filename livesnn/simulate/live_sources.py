@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
-from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import Closing, EventSource, Packet, Resolution, SourceCounters
 from livesnn.events.slicer import Frame
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
 from livesnn.simulate.digits import SIZE, draw_digit
 from livesnn.simulate.gestures import RESOLUTION, Segment, Use, gesture_stream
 from livesnn.simulate.motions import GESTURES, PEOPLE
 from livesnn.simulate.scene import LAMP_SHARE
-from livesnn.video.frame_source import VideoSource
+from livesnn.video.frame_source import FrameSource
 from livesnn.video.video_file import check_takes_video, fit
 
 _SEEDS = {GESTURES_URI: 19, DIGITS_URI: 1}
@@ -37,7 +37,7 @@ WAYS = ("clockwise", "counter-clockwise")
 Bytes = npt.NDArray[np.uint8]
 
 
-def open_simulation(uri: str) -> EventSource:
+def open_simulation(uri: str) -> EventSource | FrameSource:
     """Open "simulate:gestures", "simulate:digits" or "simulate:NAME", NAME one of `PEOPLE`; each may end in ":SEED".
 
     Raises
@@ -57,8 +57,8 @@ def open_simulation(uri: str) -> EventSource:
     return SimulatedPerson(seed) if found[1] == GESTURES_URI else SimulatedPerson(seed, gestures=(found[2],))
 
 
-class SimulatedPerson(EventSource):
-    """One person performing one gesture after another.
+class SimulatedPerson(Closing):
+    """A live `EventSource`: one person performing one gesture after another.
 
     Parameters
     ----------
@@ -84,6 +84,10 @@ class SimulatedPerson(EventSource):
         What has been performed so far and when, the current gesture last.
     """
 
+    live = True
+    name = ""
+    warnings = ()
+
     def __init__(
         self,
         seed: int,
@@ -96,7 +100,6 @@ class SimulatedPerson(EventSource):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.segments: list[Segment] = []
-        self.now_us: int | None = 0
         self._events = 0
         self._stream = gesture_stream(seed, use=use, gestures=gestures, lamp_share=lamp_share)
         self._duration_us = duration_us
@@ -114,7 +117,7 @@ class SimulatedPerson(EventSource):
         """Events so far. None is ever lost."""
         return SourceCounters(events=self._events)
 
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
         """Yield a packet each 10 ms of the person's time until `close`. A source can be iterated once."""
         begun_s: float | None = None
         begun_us = 0
@@ -130,8 +133,7 @@ class SimulatedPerson(EventSource):
                 if self._closed.wait(max(left_s, 0.0)):
                     return
                 self._events += packet.size
-                self.now_us = min(int(end_us), take.end_us)
-                yield packet
+                yield Packet(packet, time.perf_counter(), min(int(end_us), take.end_us))
             begun_us = take.end_us
             if self._duration_us is not None and begun_us >= self._duration_us:
                 return
@@ -148,7 +150,7 @@ class Turn(NamedTuple):
     label: str
 
 
-class TurningDigits(VideoSource):
+class TurningDigits(FrameSource):
     """One digit after another, each turning three times about its middle: the paper's task Seq 2 as a live source.
 
     Parameters
@@ -182,7 +184,6 @@ class TurningDigits(VideoSource):
         clock: Callable[[], float] = time.monotonic,
         closed: threading.Event | None = None,
     ) -> None:
-        super().__init__()
         self.name = "simulate:digits"
         self.turns: list[Turn] = []
         self._seed = seed
@@ -191,7 +192,7 @@ class TurningDigits(VideoSource):
         self._clock = clock
         self._closed = closed or threading.Event()
 
-    def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
+    def frames(self, rule: SliceRule, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
         """Yield a frame each Δt until `close`, each turned by a tenth; a turn begins or ends upright."""
         delta_t_us = check_takes_video(input, self.name, "choose mnist-seq2")
         begun_s = self._clock()

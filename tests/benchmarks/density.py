@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from math import prod
@@ -30,7 +31,7 @@ from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Model, density_and_mean, load_model
 from livesnn.infer.operations import FloatArray, mean_density, synops
 from livesnn.paths import recordings_dir
-from livesnn.sources import open_source
+from livesnn.sources import event_source, open_source
 from livesnn.threads import Worker, usable_processors
 
 CLIP = "arm_roll.aedat4"
@@ -115,7 +116,7 @@ def bench_density(
 
 
 def _inputs(source: str, card: ModelCard) -> list[Frame]:
-    with open_source(source) as opened:
+    with closing(event_source(open_source(source))) as opened:
         inputs = list(islice(frames(opened, card.input.slice, card.input), SETTLING + N_FRAMES))
     if len(inputs) <= SETTLING:
         raise DataError(

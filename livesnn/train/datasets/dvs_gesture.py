@@ -14,7 +14,7 @@ import numpy as np
 
 from livesnn.card import ModelCard, Split
 from livesnn.errors import DAMAGED_ARRAY, DataError, LivesnnError, SourceError
-from livesnn.events.packet import EVENTS_DTYPE, Events
+from livesnn.events.packet import EVENTS_DTYPE, Events, Packet
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.gestures import Segment as Performed
@@ -175,7 +175,7 @@ def _windows(recording: Recording, spec: InputSpec) -> Frames:
     events = (
         _copy(recording.path) if recording.part_us is None else _segment(recording.path, recording.part_us)
     )
-    return windows_of(Slicer(spec.slice, SENSOR, spec).push(events), spec)
+    return windows_of(Slicer(spec.slice, SENSOR, spec).push(Packet(events)), spec)
 
 
 def _segment(path: Path, part_us: tuple[int, int]) -> Events:

@@ -188,7 +188,7 @@ def _cut(
     parts: list[Events] = []
     done, newest_us = 0, 0
     for packet in recording:
-        t = packet["t"]
+        t = packet.events["t"]
         if t[0] < newest_us and (done or parts):
             raise DataError(
                 f"{trial.recording}: time jumps back from {newest_us:,} to {int(t[0]):,} µs between gestures: "
@@ -197,7 +197,7 @@ def _cut(
         newest_us = int(t[-1])
         while True:
             first, last = np.searchsorted(t, segments[done][1:])
-            parts += [packet[first:last]] if last > first else []
+            parts += [packet.events[first:last]] if last > first else []
             if last == t.size or not (
                 done or parts
             ):  # the rest comes later, maybe when the clock is set to zero
