@@ -313,7 +313,7 @@ def _bits(values: list[int], bits: int, word_bytes: int) -> bytes:
     """Pack four numbers into three words."""
     values = values + [0] * (-len(values) % 4)
     words = []
-    part = bits // 3  # 8 of 24, or 4 of 12: each next number gives so many more low bits to the word before
+    part = bits // 3  # 8 of 24, or 4 of 12: bits that each number gives to the word before
     for a, b, c, d in zip(*(values[i::4] for i in range(4)), strict=True):
         low = [(1 << part) - 1, (1 << 2 * part) - 1]
         words += [a << part | b & low[0], b >> part << 2 * part | c & low[1], c >> 2 * part << bits | d]

@@ -48,8 +48,10 @@ SIDE = 128
 EVENTS_PER_FRAME = 1000
 DENSITY = 0.05
 LEVELLED_FRAMES = 70
+"""Frames on which the layers' density is set."""
 RATES = (250_000, 500_000, 750_000, 1_000_000, 1_500_000, 2_000_000)
 LEAST_RATE = 10_000
+"""Rate below which no lower one is tried."""
 SECONDS = 20.0
 WARM_UP_S = 3.0
 CORES = 2
@@ -113,8 +115,8 @@ def run_window(command: Sequence[str], limit_s: float, **environment: str) -> tu
         )
     except subprocess.TimeoutExpired as error:
         raise LivesnnError(f"the window took longer than {limit_s:.0f} s: try it with livesnn gui") from error
-    said = done.stderr.strip().splitlines()
-    return done.stdout, said[-1] if said else f"exit code {done.returncode}"
+    errors = done.stderr.strip().splitlines()
+    return done.stdout, errors[-1] if errors else f"exit code {done.returncode}"
 
 
 def bench_sustained(

@@ -252,12 +252,12 @@ class Cell(NamedTuple):
         return "-".join(self)
 
     @property
-    def where(self) -> Column:
+    def data_column(self) -> Column:
         """Return its column's data set."""
         return COLUMNS[self.table][self.column]
 
     @property
-    def how(self) -> Method:
+    def row(self) -> Method:
         """Return its row's network."""
         return ROWS[self.table][self.method]
 
@@ -273,17 +273,17 @@ class Cell(NamedTuple):
 
     @property
     def _sequences(self) -> bool:
-        return self.where.dataset.startswith("mnist-")
+        return self.data_column.dataset.startswith("mnist-")
 
     @property
     def _video(self) -> bool:
-        return self.where.dataset in ("ucf101", "hmdb51")
+        return self.data_column.dataset in ("ucf101", "hmdb51")
 
     def settings(self) -> dict[str, Any]:
         """Return the fields of `TrainConfig` that differ from those of the recipe."""
         default = self._default()
-        changed = self._of_column() | self._of_budget() | self.how.settings
-        refused = NETWORKS[self.how.network].refused
+        changed = self._of_column() | self._of_budget() | self.row.settings
+        refused = NETWORKS[self.row.network].refused
         return {
             name: value
             for name, value in changed.items()
@@ -295,8 +295,8 @@ class Cell(NamedTuple):
             return {"only": UCF6} if self.column == "ucf6" else {}
         if self._sequences:
             return _SEQUENCES
-        blocks = _VIDEO_BLOCKS if self._video and self.how.network == "sts_resnet" else {}
-        return self.where.settings | blocks
+        blocks = _VIDEO_BLOCKS if self._video and self.row.network == "sts_resnet" else {}
+        return self.data_column.settings | blocks
 
     def _of_budget(self) -> dict[str, Any]:
         if self.budget == "paper":
@@ -313,11 +313,11 @@ class Cell(NamedTuple):
         changed = self.settings()
         if "simulated" in changed:
             changed["mnist"] = inner if (inner := data / "mnist").is_dir() else data
-        data = data / self.where.folder
+        data = data / self.data_column.folder
         return replace(self._default(), **changed, seed=seed, data=data, out=runs, name=f"{self.name}-{seed}")
 
     def command(self, seeds: int) -> str:
-        """Return the command that runs the cell with so many seeds."""
+        """Return the command that runs the cell with this number of seeds."""
         recipe = ["--recipe", self.recipe] * (self.recipe != "best")
         more = ["--seeds", str(seeds)] * (seeds != self.seeds)
         cell = ["--cell", f"{self.method}:{self.column}", "--budget", self.budget]
@@ -327,12 +327,12 @@ class Cell(NamedTuple):
         """Return the `livesnn train` command of each training."""
         config, default = self.config(0, Path("DIR"), Path("runs")), self._default()
         now, before = (as_flags(asdict(replace(each, out=Path(), name=""))) for each in (config, default))
-        chosen = f"--recipe {self.recipe} --network {self.how.network} --dataset {self.where.dataset}"
+        chosen = f"--recipe {self.recipe} --network {self.row.network} --dataset {self.data_column.dataset}"
         changed = " ".join(flag for name, flag in now.items() if before.get(name) != flag)
         return tuple(f"livesnn train {chosen} {changed} --seed {seed}" for seed in range(seeds))
 
     def _default(self) -> TrainConfig:
-        return recipe(self.recipe, self.how.network, self.where.dataset)
+        return recipe(self.recipe, self.row.network, self.data_column.dataset)
 
 
 def cells(

@@ -65,7 +65,7 @@ def _accuracy_by_operations(records: Records) -> Picture:
         if known:
             right, top = known[0].macs / 1e6, max(100 * (record.mean or 0) for record in known)
             axes.annotate(
-                known[0].cell.how.label,
+                known[0].cell.row.label,
                 (right, top),
                 (0, 6),
                 textcoords="offset points",
@@ -90,7 +90,7 @@ def _confusions(records: Records) -> Picture:
     ):
         shade_confusion(axes, np.sum([run.confusion for run in record.runs], axis=0), record.classes)
         axes.tick_params(labelsize=7)
-        what = f"{record.cell.how.label}, {COLUMNS['table1'][column].label}"
+        what = f"{record.cell.row.label}, {COLUMNS['table1'][column].label}"
         axes.set(title=f"{what}: {100 * (record.mean or 0):.2f} %")
     return picture
 
@@ -115,7 +115,7 @@ def _tries(records: Records) -> Picture:
 def _tries_of(axes: Axes, record: Record, colour: str) -> None:
     for number, run in enumerate(record.runs):
         y = [np.nan if value is None else 100 * value for value in run.curve]
-        label = record.cell.how.label if number == 0 else ""
+        label = record.cell.row.label if number == 0 else ""
         axes.plot(range(1, len(y) + 1), y, color=colour, alpha=0.8, label=label)
 
 
@@ -140,7 +140,7 @@ def _curves(records: Records) -> Picture:
 
 def _curve(axes: Axes, record: Record, number: int) -> None:
     colour = f"C{number}"
-    run, column = record.runs[0], record.cell.where
+    run, column = record.runs[0], record.cell.data_column
     printed = TABLE1[record.network][TABLE1_COLUMNS.index(column.beside)]
     y = [np.nan if value is None else 100 * value for value in run.curve]
     axes.plot(range(1, len(y) + 1), y, color=colour, label=f"{column.label}, training")

@@ -134,11 +134,20 @@ class StepTime:
 
 @dataclass(frozen=True)
 class Record:
-    """A cell: what it is, what it took, and its runs; none of a cell that is out of reach.
+    """A cell, its runs, and the time and size of its training. A cell out of reach has no runs.
 
-    ``training_samples``: clips an epoch. ``macs``: of a clip; ``synops``: with fresh weights, where nothing is
-    trained (else see `Run`). ``mean``, ``sd``: of the runs' `published` accuracy; the deviation of one is unknown.
-    ``commit``, ``device``, ``machine`` and ``step`` are those of the beginning.
+    Attributes
+    ----------
+    training_samples
+        Clips of an epoch.
+    macs
+        Multiply-accumulates of a clip.
+    synops
+        Synaptic operations of a clip with fresh weights, if nothing is trained; otherwise see `Run`.
+    mean, sd
+        Mean and standard deviation of the runs' ``published`` accuracy. One run has no deviation.
+    commit, device, machine, step
+        Those of the first start.
     """
 
     table: TableName
@@ -169,7 +178,7 @@ class Record:
     sd: Amount | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError where what is said of the runs isn't of these."""
+        """Raise ValueError if the mean or a confusion matrix doesn't fit the runs."""
         mean = statistics.mean(run.published for run in self.runs) if self.runs else None
         if (mean is None) != (self.mean is None) or abs((mean or 0) - (self.mean or 0)) > 1e-9:
             raise ValueError(f"mean {self.mean} isn't that of its {len(self.runs)} runs")
@@ -179,16 +188,16 @@ class Record:
 
     @property
     def commits(self) -> tuple[str, ...]:
-        """Return the commits whose code it is of, that of the beginning first."""
+        """Return the commits of the first start and of each run, in order."""
         return tuple(dict.fromkeys((self.commit, *(run.commit for run in self.runs if run.commit))))
 
     @property
     def cell(self) -> Cell:
-        """Return which cell it is."""
+        """Return the cell."""
         return Cell(self.table, self.method, self.column, self.budget, self.recipe)
 
     def with_run(self, run: Run) -> Record:
-        """Return this with one run more, and the mean and deviation of all."""
+        """Return the record with one more run, and the mean and deviation of all runs."""
         runs = (*self.runs, run)
         accuracies = [each.published for each in runs]
         sd = statistics.stdev(accuracies) if len(runs) > 1 else None
@@ -196,26 +205,26 @@ class Record:
 
 
 def record_file(out: Path, cell: Cell) -> Path:
-    """Return where a cell is kept."""
+    """Return the file of a cell's record."""
     return out / f"{cell.name}.json"
 
 
 def write_record(out: Path, record: Record) -> None:
-    """Keep a cell; raises DataError when it can't be written."""
+    """Save a cell's record; raises DataError if it can't be written."""
     save(record_file(out, record.cell), record)
 
 
 def read_record(out: Path, cell: Cell) -> Record | None:
-    """Return what is kept of a cell, if anything; raises DataError where it is damaged, or another cell."""
+    """Return a cell's record or None; raises DataError if the file is damaged or belongs to another cell."""
     file = record_file(out, cell)
     record = load(file, Record)
     if record is not None and record.cell != cell:
-        raise DataError(f"{file} is the cell {record.cell.name}: give it its name back, or delete it")
+        raise DataError(f"{file} is the cell {record.cell.name}: rename it to that, or delete it")
     return record
 
 
 def best_records(out: Path, wanted: list[Cell]) -> dict[tuple[str, str], Record]:
-    """Return, by method and column, the record of the largest budget from that of ``wanted`` on; of none, nothing."""
+    """Return the records by method and column, each of the largest budget that is at least that of ``wanted``."""
     found = {}
     for cell in wanted:
         for budget in BUDGETS[BUDGETS.index(cell.budget) :]:

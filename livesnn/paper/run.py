@@ -125,10 +125,10 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
     operations = count_operations(net, frames)
     return Record(
         **cell._asdict(),
-        network=cell.how.network,
+        network=cell.row.network,
         dataset=config.dataset,
-        split=cell.where.split,
-        note=cell.where.note,
+        split=cell.data_column.split,
+        note=cell.data_column.note,
         epochs=config.epochs,
         seeds=seeds,
         training_samples=len(parts.training) + parts.extra_per_epoch,
@@ -149,26 +149,26 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
 def _check_data(cell: Cell, folders: Folders) -> None:
     """Raise DataError if the data aren't those of the column, or no longer."""
     config = completed(cell.config(0, folders.data, folders.runs))
-    if cell.where.split == "test" and cell.budget != "small":
+    if cell.data_column.split == "test" and cell.budget != "small":
         _check_whole(cell, config.data)
-    if cell.where.clips is None:
+    if cell.data_column.clips is None:
         return
     parts = data_set(config.dataset).load_parts(config)
     own = len(parts.training) + len(parts.validation)
-    if own != cell.where.clips:
+    if own != cell.data_column.clips:
         raise DataError(
-            f"{cell.where.label} has {cell.where.clips} clips, but {config.data} has {own}: give a --data folder "
-            f"with only these clips"
+            f"{cell.data_column.label} has {cell.data_column.clips} clips, but {config.data} has {own}: "
+            "give a --data folder with only these clips"
         )
 
 
 def _check_whole(cell: Cell, data: Path) -> None:
     """Raise DataError if a part of the data set would stand for the whole."""
-    dataset = cell.where.dataset
+    dataset = cell.data_column.dataset
     lacking = [finding for finding in data_set(dataset).check(data) if finding.state != "complete"]
     if lacking:
         raise DataError(
-            f"{cell.where.label} is incomplete in {data} ({lacking[0].what}): see livesnn data check {dataset} "
+            f"{cell.data_column.label} is incomplete in {data} ({lacking[0].what}): see livesnn data check {dataset} "
             f"--data {data}"
         )
 
@@ -212,7 +212,7 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
     assert trained is not None  # only None in the helper processes of several devices
     wall_s = time.perf_counter() - begun_s
     net = trained.network
-    clips = data_set(config.dataset).load_split(config.data, cell.where.split, net.card)
+    clips = data_set(config.dataset).load_split(config.data, cell.data_column.split, net.card)
     if cell.budget == "small":
         clips = clips.shuffled(0).subset(np.arange(min(len(clips), FEW_MEASURED)))
     say(f"measuring {len(clips):,} clips")
@@ -225,7 +225,7 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
         seed=seed,
         accuracy=measured.accuracy_reset,
         accuracy_carried=measured.accuracy_carried if isinstance(measured, Evaluation) else None,
-        accuracy_recordings=None if cell.where.by_window else measured.accuracy_recordings,
+        accuracy_recordings=None if cell.data_column.by_window else measured.accuracy_recordings,
         n=measured.n,
         recordings=measured.recordings,
         validation_accuracy=trained.validation.accuracy_reset,

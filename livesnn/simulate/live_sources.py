@@ -219,7 +219,7 @@ class TurningDigits(FrameSource):
             digit = (digit + int(rng.integers(1, 10))) % 10
 
     def limited(self, seconds: float, stop: threading.Event) -> TurningDigits:
-        """Return the same source, ended after so many seconds or when ``stop`` is set."""
+        """Return the same source, which ends after ``seconds`` or when ``stop`` is set."""
         return TurningDigits(self._seed, seconds=seconds, paced=self._paced, clock=self._clock, closed=stop)
 
     def close(self) -> None:

@@ -243,13 +243,13 @@ def limit(
 
 
 def _bytes_per_s(size: float, speeds: Mapping[str, Mapping[str, float]]) -> float:
-    """Return the speed at which a thread reads so many bytes repeatedly."""
+    """Return the bytes a second at which a thread reads ``size`` bytes repeatedly."""
     fits = next((name for name, most in SIZES.items() if size <= most), list(SIZES)[-1])
     return 1e9 * speeds[fits]["median"]
 
 
 def _speed(size: int, threads: int) -> float:
-    """Return GB/s of so many threads, each reading an array of its own."""
+    """Return the GB/s of all threads, each reading its own array."""
     together = threading.Barrier(threads + 1)
     begun_s, ended_s = [0.0] * threads, [0.0] * threads
 

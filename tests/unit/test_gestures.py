@@ -92,7 +92,7 @@ def path_of_events(events: Events) -> np.ndarray:
 
 def test_the_real_clip_of_class_four_turns_as_the_simulated_ones(data_dir: Path) -> None:
     recording = open_recording(data_dir / "dvs_gesture" / "05_right_arm_counter_clockwise.npz")
-    real = np.concatenate(list(recording))
+    real = np.concatenate([packet.events for packet in recording])
     simulated = gesture_clip("right_arm_counter_clockwise", 1, 1.45, use="test")
     assert turning(path_of_events(real)) > 0 < turning(path_of_events(simulated))
 
@@ -197,11 +197,12 @@ def test_a_live_person_comes_at_their_own_pace_until_closed() -> None:
     for packet in person:
         now_s[0] = 1e6  # late from now on: nothing has to be waited for
         seen.append(packet)
-        assert packet.size == 0 or packet["t"][-1] <= person.now_us
-        if person.now_us >= 500_000:
+        assert packet.now_us is not None
+        assert packet.events["t"].max(initial=0) <= packet.now_us
+        if packet.now_us >= 500_000:
             person.close()
     assert len(seen) == 50
-    assert person.counters.events == sum(map(len, seen)) > 1000
+    assert person.counters.events == sum(packet.events.size for packet in seen) > 1000
     assert person.segments[-1].gesture in GESTURES
 
 
@@ -259,8 +260,10 @@ def test_somebody_who_walks_by_crosses_the_picture() -> None:
 
 @pytest.mark.parametrize("movement", EVERYDAY)
 def test_a_movement_that_no_model_knows_can_be_watched_and_written(movement: str) -> None:
-    with open_simulation(f"simulate:{movement}:2") as person:
+    person = open_simulation(f"simulate:{movement}:2")
+    assert isinstance(person, SimulatedPerson)
+    with person:
         first = next(iter(person))
     assert person.segments[0].gesture == movement
-    assert first["t"].max(initial=0) <= 10_000
+    assert first.events["t"].max(initial=0) <= 10_000
     assert sum(events.size for events in simulate_scene(movement, seed=2, seconds=0.3)) > 1000

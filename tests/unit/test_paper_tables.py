@@ -76,8 +76,8 @@ def a_run(seed: int, accuracy: float) -> Run:
 
 def a_record(cell: Cell, *accuracies: float) -> Record:
     record = Record(
-        **cell._asdict(), network=cell.how.network, dataset=cell.where.dataset, split=cell.where.split,
-        note=cell.where.note, epochs=cell.config(0, Path("d"), Path("r")).epochs, seeds=len(accuracies) or 1,
+        **cell._asdict(), network=cell.row.network, dataset=cell.data_column.dataset, split=cell.data_column.split,
+        note=cell.data_column.note, epochs=cell.config(0, Path("d"), Path("r")).epochs, seeds=len(accuracies) or 1,
         training_samples=108_000, classes=("a", "b"), parameters=323_000, macs=47e6,
         step=StepTime(0.5, 50, 2160, 3), device="cpu", machine={"processor": "P", "threads": 1}, commit="abc",
         command=cell.command(1), trainings=cell.trainings(1), out_of_reach=cell.out_of_reach,
@@ -311,7 +311,7 @@ def test_figure_7_counts_windows_of_recordings_of_objects_which_lie_in_a_folder_
     assert {each.column for each in cells("fig7", "cpu", "best")} == {"nmnist-1000", "objects"}
     assert cell.config(0, Path("DIR"), Path("runs")).data == Path("DIR/dvs128_objects")
     assert "--data DIR/dvs128_objects " in cell.trainings(1)[0]
-    assert cell.where.by_window
+    assert cell.data_column.by_window
     run = replace(a_run(0, 0.9), n=117, recordings=7)
     assert (
         replace(run, accuracy_recordings=1.0).published,
