@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from dataclasses import fields, make_dataclass
+from dataclasses import fields, make_dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from itertools import takewhile
 from typing import Any
 
@@ -13,34 +13,60 @@ import tyro
 
 from livesnn.bench.measurements import DEFAULT, MEASUREMENTS, MOVED, Measurement, measure
 from livesnn.bench.report import machine
-from livesnn.console import say, write_json
+from livesnn.cli.usage import OPTIONS, Argument, UsageError, arguments_of, plain_refusal
+from livesnn.console import write_json
 
 
 def bench(arguments: Sequence[str]) -> int:
-    """Measure this machine, and print the figures as JSON.
+    """Measure how fast livesnn runs on this machine.
 
-    ``arguments`` are names of `MEASUREMENTS`, or none for `DEFAULT`, and their options.
+    It prints the figures as JSON. `livesnn bench NAME --help` shows the options of one measurement:
+
+      decode     .aedat4 to numpy, beside other libraries
+      slicer     events to frames
+      step       one step of a model on each engine
+      latency    from an event to its decision
+      startup    from the start to the first picture
+      simulate   simulated people, in multiples of real time
+      denoise    what the noise filter drops and keeps
+      formats    every format to numpy, on one core
+      sustained  the most events a second that the window takes
+      sensors    gestures on sensors of other sizes
+      transfer   gestures of real people
+      teach      movements taught by simulated people
     """
     figures = {name: measure(options) for name, options in parse(arguments).items()}
     write_json({"machine": machine()} | figures)
     return 0
 
 
+def bench_arguments(line: Sequence[str]) -> list[Argument]:
+    """Return what the command takes: names, and the options of the measurements that a line names."""
+    names = _names(line)
+    what = " ".join((MEASUREMENTS[name].__doc__ or "").splitlines()[0] for name in names)
+    usual = f"Measurements; {', '.join(DEFAULT)} if not given."
+    name = Argument("NAME", what or usual, OPTIONS, "NAME", (str,), many=True, choices=tuple(MEASUREMENTS))
+    flags = arguments_of(options_of(names or DEFAULT))
+    return [name, *(replace(flag, group=OPTIONS) for flag in flags)]
+
+
 def parse(arguments: Sequence[str]) -> dict[str, Measurement]:
-    """Return the measurements asked for, by name, with their options. Bad usage exits with 2.
+    """Return the measurements asked for, by name, with their options; raises UsageError.
 
     Measurements that are made together share their options.
     """
-    names = tuple(takewhile(MEASUREMENTS.__contains__, arguments))
+    names = _names(arguments)
     rest = [argument for argument in arguments[len(names) :] if argument != "--json"]  # always JSON
     if rest and not rest[0].startswith("-"):
-        say(f"livesnn bench: {_unknown(rest[0])}")
-        sys.exit(2)
+        raise UsageError(_unknown(rest[0]))
     prog, chosen = " ".join(("livesnn bench", *names)), names or DEFAULT
-    options: Any = tyro.cli(
-        options_of(chosen), args=rest, prog=prog, description=None if names else _overview()
-    )
+    with plain_refusal(rest, prog, partial(bench_arguments, arguments)):
+        options: Any = tyro.cli(options_of(chosen), args=rest, prog=prog)
     return {name: _part(options, name) for name in dict.fromkeys(chosen)}
+
+
+def _names(line: Sequence[str]) -> tuple[str, ...]:
+    return tuple(takewhile(MEASUREMENTS.__contains__, line))
 
 
 def options_of(names: Sequence[str]) -> type[Any]:
@@ -57,27 +83,9 @@ def _part(options: Any, name: str) -> Any:
     return kind(**{field.name: getattr(options, field.name) for field in fields(kind)})
 
 
-def _overview() -> str:
-    """Return the measurements and what they are, a line each."""
-    width = max(map(len, MEASUREMENTS))
-    lines = (
-        f"  {name:<{width}}  {(kind.__doc__ or '').splitlines()[0]}" for name, kind in MEASUREMENTS.items()
-    )
-    return "\n".join(
-        [
-            "Measure this machine, and print the figures as JSON.",
-            "",
-            f"Give the names of measurements first, or none for {', '.join(DEFAULT)}.",
-            "`livesnn bench NAME --help` shows the options of one. The measurements:",
-            "",
-            *lines,
-        ]
-    )
-
-
 def _unknown(name: str) -> str:
     if name in MOVED:
         return f"{name} is now in the repository: python tests/benchmarks/{MOVED[name]}"
     near = get_close_matches(name, MEASUREMENTS, 1)
-    hint = f": did you mean {near[0]}?" if near else f": give one of {', '.join(MEASUREMENTS)}"
-    return f"no measurement {name!r}{hint}"
+    hint = f"did you mean {near[0]}?" if near else f"give one of {', '.join(MEASUREMENTS)}"
+    return f"no measurement {name!r}: {hint}"

@@ -28,7 +28,7 @@ def tables(
     out: Path = Path("models/results/tables"),
     show: Annotated[bool, tyro.conf.arg(name="print")] = False,
 ) -> int:
-    """Repeat the paper's experiments, or show the results beside the paper's figures.
+    """Run the paper's experiments, or show their results beside the paper's.
 
     A cell is one network on one data set. Finished cells aren't run again, and interrupted ones are resumed. A cell
     whose data are missing is skipped with a message. Each cell prints one line of JSON. fig1, fig2 and state have no

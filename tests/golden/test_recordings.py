@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from livesnn.cli.words import describe_recording
+from livesnn.cli.recordings import describe_recording
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.recording import Recording, describe, open_recording
 from livesnn.sources import open_source
@@ -101,7 +101,7 @@ def test_two_cameras_in_one_file_are_two_streams_to_choose_from(recordings: Path
 
 def test_info_says_which_size_is_assumed(recordings: Path) -> None:
     text = describe_recording(describe(recordings / "dat/tonic_sample_ncars.dat"))
-    assert "unknown size (78×42 holds all events, and is assumed)" in text
+    assert "unknown size (78×42 is assumed, which holds all events)" in text
 
 
 @pytest.mark.parametrize("name", AEDAT4_FILES)

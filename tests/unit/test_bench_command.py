@@ -41,7 +41,7 @@ def test_the_help_of_a_measurement_shows_its_options_and_no_others(
 def test_the_help_without_a_name_lists_the_measurements(capsys: pytest.CaptureFixture[str]) -> None:
     code, text, _ = run(capsys, "--help")
     assert code == 0
-    assert all(f"  {name} " in text for name in MEASUREMENTS)
+    assert all(f" {name} " in text for name in MEASUREMENTS)
 
 
 @pytest.mark.parametrize(

@@ -379,7 +379,7 @@ def test_the_command_ends_with_a_line_of_json_and_says_warnings(
     assert main(["convert", str(path), str(out)]) == 1
     assert main(["convert", str(path), str(out), "--overwrite"]) == 0
     assert main(["convert", "camera", str(out)]) == 1
-    assert "convert reads files" in capfd.readouterr().err
+    assert "convert only reads files" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("after", SUFFIXES)

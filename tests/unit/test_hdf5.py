@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.bench.format_files import ECF_CHUNK_EVENTS, ECF_STYLES, encode_ecf, write_ecf
-from livesnn.cli.words import describe_recording
+from livesnn.cli.recordings import describe_recording
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.hdf5 import BLOCK_EVENTS
 from livesnn.events.formats.hdf5_attributes import Attributes, WatchedFile
@@ -191,7 +191,7 @@ def test_streams_of_one_camera_are_to_be_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no event stream called ''; it has left, right"):
         open_recording(path, stream="")
     text = describe_recording(describe(path))
-    assert "unknown size (10×10 for left, 100×100 for right holds all events, and is assumed)" in text
+    assert "unknown size (10×10 for left, 100×100 for right is assumed, which holds all events)" in text
     assert text.count("µs assumed") == 1
 
 

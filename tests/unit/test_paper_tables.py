@@ -18,7 +18,7 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 import torch
 
 from livesnn.__main__ import main
-from livesnn.cli.lab import _recipe
+from livesnn.cli.models import _recipe
 from livesnn.errors import DataError, LivesnnError, StoppedError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from livesnn.card import Accuracy, InputSpec, SliceRule
-from livesnn.cli.lab import _spreads
+from livesnn.cli.models import spreads
 from livesnn.errors import DataError, TrainError
 from livesnn.infer.model import State, load_model
 from livesnn.snn import build_network
@@ -727,6 +727,6 @@ def test_what_not_every_run_has_measured_has_no_mean() -> None:
         accuracy_reset: float
         accuracy_recordings: float | None
 
-    spreads = _spreads([Run(0.5, 0.25), Run(0.75, None)])
-    assert spreads.keys() == {"accuracy_reset"}
-    assert spreads["accuracy_reset"]["mean"] == 0.625
+    found = spreads([Run(0.5, 0.25), Run(0.75, None)])
+    assert found.keys() == {"accuracy_reset"}
+    assert found["accuracy_reset"]["mean"] == 0.625
