@@ -392,7 +392,7 @@ def _tell(line: str) -> None:
 
 
 def _check_sources(gesture: str, sources: tuple[str, ...], others: tuple[str, ...]) -> None:
-    from livesnn.events.formats import asked
+    from livesnn.events.formats.registry import parse_recording_path
     from livesnn.events.labels import labels_file
     from livesnn.sources import is_live
 
@@ -402,7 +402,7 @@ def _check_sources(gesture: str, sources: tuple[str, ...], others: tuple[str, ..
     for number, source in enumerate(sources):
         if source in sources[:number]:
             raise SourceError(f"{source} is given twice: give each source once")
-        if source in others and not labels_file(asked(expanded(source)).file).exists():
+        if source in others and not labels_file(parse_recording_path(expanded(source)).file).exists():
             raise SourceError(
                 f"{source} is also among --others: give it once, or label where it shows {gesture}"
             )

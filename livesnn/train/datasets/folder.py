@@ -23,7 +23,7 @@ import numpy as np
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
-from livesnn.events.formats import FORMATS
+from livesnn.events.formats.registry import FORMATS
 from livesnn.sources import open_source
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
 from livesnn.train.datasets.asked import Asked
