@@ -25,7 +25,7 @@ from livesnn.app.player import GESTURES, Demo, demo, turning_demo
 from livesnn.app.settings import ThemeName
 from livesnn.events.slicer import frames
 from livesnn.infer.model import read_card
-from livesnn.simulate.live import SimulatedPerson
+from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.teach.clips import clips_of
 from livesnn.teach.learn import teach
 

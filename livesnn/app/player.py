@@ -21,11 +21,11 @@ from livesnn.session.camera_settings import HotPixelFiles, Mounting, camera_name
 from livesnn.session.control import Choices
 from livesnn.session.playback import Opened
 from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
-from livesnn.simulate import open_simulation
+from livesnn.simulate import DIGITS_URI, GESTURES_URI
 
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
 LAST_PATIENCE_S = 4.0  # the window has closed
-SIMULATION, TURNING = open_simulation.GESTURES, open_simulation.DIGITS
+SIMULATION, TURNING = GESTURES_URI, DIGITS_URI
 GESTURES = "gestures"
 DIGITS, TURNING_DIGITS = "nmnist", "mnist-seq2"
 DIGIT_CLIP = "digit-3.aedat4"

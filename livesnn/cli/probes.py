@@ -265,11 +265,11 @@ def _sha256(file: Path) -> str:
 
 def spike_engine() -> Findings:
     """Check that the spike-driven engine is compiled for the model that the window starts with."""
-    from livesnn.infer.spike_engine import is_compiled
+    from livesnn.infer.spike_engine import SpikeNetwork
 
     name, folder = "spike engine", models_dir() / "gestures"
     try:
-        compiled = is_compiled(folder)
+        compiled = SpikeNetwork.read(folder).is_compiled()
     except LivesnnError as error:
         return Findings((failed(name, "warning", error),))
     if compiled:

@@ -21,8 +21,8 @@ from livesnn.app.settings import SettingsFile
 from livesnn.errors import FormatError, ModelError
 from livesnn.events.labels import Label, keep_labels, labels_file
 from livesnn.events.packet import Resolution
-from livesnn.infer.model import load_model
-from livesnn.infer.switching_engine import PREPARING, AutoModel
+from livesnn.infer.onnx_engine import OnnxModel
+from livesnn.infer.switching_engine import PREPARING, SwitchingModel
 from livesnn.paths import recordings_dir
 from livesnn.session.view import Picture
 from tests.fake_source import FakeSource
@@ -79,7 +79,9 @@ def test_what_is_prepared_is_shown_and_why_it_failed(
             pass
         raise ModelError("there is no compiler")
 
-    window = MainWindow(AutoModel(load_model(model_folder, "onnx"), prepare), settings=SettingsFile())
+    window = MainWindow(
+        SwitchingModel(OnnxModel.load(model_folder / "model.onnx"), prepare), settings=SettingsFile()
+    )
     qtbot.addWidget(window)
     window.show()
     window.open(str(recording))
