@@ -121,7 +121,7 @@ def _nothing() -> None:
 
 def window() -> Findings:
     """Open Qt's platform as the window does."""
-    from livesnn.app.screen import PLATFORM, WITHOUT_SCREEN, check_screen, opened_screen
+    from livesnn.app.application import PLATFORM, WITHOUT_SCREEN, check_screen, open_screen
 
     if importlib.util.find_spec("PySide6") is None:
         do = "pip install PySide6-Essentials"
@@ -136,7 +136,7 @@ def window() -> Findings:
     except LivesnnError as error:  # everything but the window works on a server
         state: State = "warning" if bare and str(error).startswith("no screen") else "problem"
         return Findings((failed("window", state, error),))
-    found = opened_screen()
+    found = open_screen()
     what = f"Qt {found.qt} draws with {found.platform} on {found.size or 'no screen'}"
     hidden = found.platform in WITHOUT_SCREEN
     do = f"unset {PLATFORM} to see the window" if hidden else ""
@@ -265,11 +265,11 @@ def _sha256(file: Path) -> str:
 
 def spike_engine() -> Findings:
     """Check that the spike-driven engine is compiled for the model that the window starts with."""
-    from livesnn.infer.spike_engine import is_compiled
+    from livesnn.infer.spike_engine import SpikeNetwork
 
     name, folder = "spike engine", models_dir() / "gestures"
     try:
-        compiled = is_compiled(folder)
+        compiled = SpikeNetwork.read(folder).is_compiled()
     except LivesnnError as error:
         return Findings((failed(name, "warning", error),))
     if compiled:

@@ -13,7 +13,7 @@ def fast_precision() -> Precision:
     """Return "bf16-mixed" where the GPU, or else the processor (Intel's, AMD's), multiplies bf16, else "32-true".
 
     Without such instructions torch goes through bf16 number by number: a step of STS-ResNet took eleven times as
-    long as in float32 on an AMD EPYC of AVX2 alone (`livesnn bench train`: 1.8 and 20.3 samples/s).
+    long as in float32 on an AMD EPYC of AVX2 alone (tests/benchmarks/train_peers.py: 1.8 and 20.3 samples/s).
     """
     import torch  # takes seconds, and flags are made of what is here
 

@@ -269,7 +269,7 @@ def changed(card: ModelCard, **network: object) -> ModelCard:
         (lambda w, card: (w | {"classify.bias": w["classify.bias"][:1]}, card), "classify.bias is"),
         (
             lambda w, card: (w | {"classify.bias": w["classify.bias"] * np.nan}, card),
-            "holds what is no number",
+            "holds NaN or infinity",
         ),
         (lambda w, card: (w, changed(card, final_pool=4000)), "classify.weight is"),
         (lambda w, card: (w, changed(card, sub_blocks=(1, 2, 2, 2))), "names a layer block1.2.first"),

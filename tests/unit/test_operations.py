@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 
 import torch
 
-from livesnn.bench.operations import Operations, count_operations
+from livesnn.paper.run import Operations, count_operations
 from livesnn.train.build import build
 from livesnn.train.config import TrainConfig
 from livesnn.train.networks import NetworkName

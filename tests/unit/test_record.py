@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livesnn.bench.slicer import moving_blob
+from livesnn.bench.throughput import moving_blob
 from livesnn.errors import SourceError
 from livesnn.events.cameras.discovery import open_camera
 from livesnn.events.formats.aedat4_writer import Aedat4Writer

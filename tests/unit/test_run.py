@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pytest
+from livesnn.simulate.live_sources import TurningDigits
 
 import livesnn
 from livesnn.card import InputSpec, ModelCard, NeuronSpec, SliceRule
@@ -24,7 +25,6 @@ from livesnn.infer.decide import Decider
 from livesnn.infer.model import State, read_card
 from livesnn.infer.run import Result, StateMode, run_frames
 from livesnn.paths import recordings_dir
-from livesnn.simulate.turning import TurningDigits
 from tests.fake_source import SMALL, FakeSource
 from tests.gui.synthetic import moving_bar, write_model, write_recording
 

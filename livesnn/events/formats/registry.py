@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 from livesnn.errors import FormatError
 from livesnn.events.packet import Events, Resolution, SourceCounters
 from livesnn.files import file_head
-from livesnn.machine_code import forget_stale
+from livesnn.numba_cache import forget_stale
 from livesnn.progress import Progress, untold
 
 HEAD_BYTES = 64

@@ -11,9 +11,17 @@ import numpy as np
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
-from livesnn.simulate.clips import LAMP_SHARE, POSE_S, clip_frames
-from livesnn.simulate.gestures import RESOLUTION, VERSION, WARM_UP_US, Use
-from livesnn.simulate.live import SimulatedPerson
+from livesnn.events.slicer import count_gain
+from livesnn.simulate.gestures import (
+    IDLE_LAMP_SHARE,
+    POSE_S,
+    RESOLUTION,
+    VERSION,
+    WARM_UP_US,
+    Use,
+    clip_frames,
+)
+from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.simulate.motions import GESTURES, IDLE, MIRRORED, NOBODY, NOTHING, WALKING
 from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
 from livesnn.train.datasets.asked import Asked
@@ -74,7 +82,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
 
 
 UNCUT = {
-    "idle": (IDLE, LAMP_SHARE, 1.0),
+    "idle": (IDLE, IDLE_LAMP_SHARE, 1.0),
     "walking": (WALKING, 0.0, 0.2),
     "noise": (NOBODY, 0.0, 0.2),
     "lamp": (NOBODY, 1.0, 0.2),
@@ -151,8 +159,8 @@ def _fill(make: Callable[[list[_Clip]], Frames], clips: list[_Clip]) -> None:
 
 
 def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> object:
-    poses = (*POSE_S, LAMP_SHARE, WARM_UP_US) if clips[0][0] in NOTHING else ()
-    gain = spec.gain(*RESOLUTION)
+    poses = (*POSE_S, IDLE_LAMP_SHARE, WARM_UP_US) if clips[0][0] in NOTHING else ()
+    gain = count_gain(spec, *RESOLUTION)
     scaled = (gain,) * (gain != 1.0)  # 1 for all models of simulated people alone
     steady = ("without flicker",) * spec.without_flicker
     frames = spec.width, spec.height, spec.slice, spec.window
