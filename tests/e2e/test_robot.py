@@ -240,8 +240,14 @@ def test_what_is_published_is_decided_on_elsewhere_until_the_first_interrupt() -
         ((CLIP, "--host", "192.0.2.1"), "a host of this machine"),
         (("simulate:digits", "--events-port", "0"), "a video has no events"),
         ((CLIP, "--seconds", "0"), "give more than 0"),
-        ((CLIP, "--events-port", "0", "--model", "nmnist"), "add --decisions-port, or leave out --model"),
-        ((CLIP, "--events-port", "0", "--threshold", "0.7"), "add --decisions-port, or leave out --model"),
+        (
+            (CLIP, "--events-port", "0", "--model", "nmnist"),
+            "publishes only events: add it, or leave out --model",
+        ),
+        (
+            (CLIP, "--events-port", "0", "--threshold", "0.7"),
+            "publishes only events: add it, or leave out --model",
+        ),
     ],
 )
 def test_what_cannot_be_published_is_an_error_of_one_line(
