@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from livesnn.snn.network import eval_mode
-from livesnn.train.build import Network
+from livesnn.train.start import Network
 
 _COUNTED = (nn.Conv2d, nn.Conv3d, nn.Linear, nn.LSTM)
 

@@ -15,8 +15,8 @@ from livesnn.infer.model import Model, load_model
 from livesnn.infer.run import run
 from livesnn.simulate.gestures import RESOLUTION, gesture_stream
 from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE
+from livesnn.teach.add_class import teach
 from livesnn.teach.clips import clips_of
-from livesnn.teach.learn import teach
 
 TAUGHT_S, ASKED_S = 10.0, 20.0
 OTHERS = 2

@@ -13,8 +13,7 @@ import numpy as np
 
 from livesnn.bench.spread import spread
 from livesnn.errors import LivesnnError
-from livesnn.train.config import TrainConfig
-from livesnn.train.precision import Precision
+from livesnn.train.configuration import Precision, TrainConfig
 
 PRECISIONS: tuple[Precision, ...] = ("32-true", "bf16-mixed")
 PEERS = ("spikingjelly", "snntorch")

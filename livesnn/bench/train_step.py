@@ -18,9 +18,9 @@ from livesnn.bench.peer_networks import build_peer
 from livesnn.bench.peers import Peer
 from livesnn.snn.network import eval_mode
 from livesnn.snn.surrogate import Surrogate
-from livesnn.train.build import Network, build
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import TrainConfig
 from livesnn.train.hybrid import hidden_density
+from livesnn.train.start import Network, build
 
 Weights = dict[str, npt.NDArray[np.generic]]
 

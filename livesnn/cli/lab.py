@@ -17,11 +17,11 @@ from livesnn.cli.deciding import AS_USUAL, Decisions
 from livesnn.console import one_line, say, write, write_json
 from livesnn.errors import DataError
 from livesnn.train.datasets import Name as DataSetName
-from livesnn.train.memory import keep_freed_memory
+from livesnn.train.processes import keep_freed_memory
 
 if TYPE_CHECKING:  # it imports torch
     from livesnn.train.baselines import Measured
-    from livesnn.train.config import TrainConfig
+    from livesnn.train.configuration import TrainConfig
     from livesnn.train.evaluate import Evaluation
     from livesnn.train.trainer import Trained
 
@@ -32,8 +32,7 @@ MOST_MISSING = 5
 
 def train(arguments: list[str]) -> int:
     """Train a model from a data set in its official layout: livesnn train --dataset nmnist --data DIR."""
-    from livesnn.train.config import TrainConfig  # without torch
-    from livesnn.train.networks import NETWORKS
+    from livesnn.train.configuration import NETWORKS, TrainConfig
 
     config = tyro.cli(TrainConfig, args=arguments, default=_recipe(arguments), prog="livesnn train")
     from livesnn.train.trainer import train_all
@@ -59,9 +58,8 @@ def train(arguments: list[str]) -> int:
 
 def _recipe(arguments: list[str]) -> TrainConfig:
     """Return the defaults of all other flags; what these three get wrong is for the parser of all to say."""
-    from livesnn.train.config import TrainConfig
-    from livesnn.train.networks import NETWORKS
-    from livesnn.train.recipes import RECIPES, recipe
+    from livesnn.train.configuration import NETWORKS, TrainConfig
+    from livesnn.train.resolve import RECIPES, recipe
 
     known = {"recipe": tuple(RECIPES), "network": tuple(NETWORKS), "dataset": get_args(DataSetName)}
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -153,9 +151,9 @@ def evaluate(
     from livesnn.infer.decide import Decider
     from livesnn.infer.model import load_model, model_folder
     from livesnn.train.datasets import data_set, uncut_streams
+    from livesnn.train.evaluate import describe_stream, explain
     from livesnn.train.evaluate import evaluate as measure
-    from livesnn.train.explain import describe_stream, explain
-    from livesnn.train.stream import evaluate_stream
+    from livesnn.train.evaluate_stream import evaluate_stream
 
     if seed < 0:
         raise DataError(f"{seed} is no seed: give 0 or more")

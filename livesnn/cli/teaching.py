@@ -57,8 +57,8 @@ def teach(
         As JSON.
     """
     from livesnn.teach import check_lesson, check_out, own_folder
+    from livesnn.teach.add_class import teach as learn
     from livesnn.teach.clips import Clip, read_clips
-    from livesnn.teach.learn import teach as learn
 
     card = check_lesson(gesture, model, others=bool(others))
     folder = own_folder(model, gesture) if out is None else expanded(out)

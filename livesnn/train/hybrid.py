@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import cos, pi
+from pathlib import Path
 from typing import Any, cast
 
 import lightning
+import msgspec
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from livesnn.errors import TrainError
 from livesnn.snn.network import SpikingNetwork, State, eval_mode
-from livesnn.train.augment import augment, mirror
-from livesnn.train.build import Network
-from livesnn.train.config import TrainConfig
+from livesnn.train.batches import AT_ONCE, Batch, augment, mirror
+from livesnn.train.configuration import TrainConfig
+from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import clip_random
-from livesnn.train.loading import AT_ONCE, Batch
-from livesnn.train.switch import measure_switch, write_switch
-from livesnn.train.teacher import Teacher
+from livesnn.train.distillation import Teacher
+from livesnn.train.start import Network
 
 
 class HybridModule(lightning.LightningModule):
@@ -242,3 +246,75 @@ def hidden_density(rates: Tensor, net: Network) -> Tensor:
     sizes = [torch.Size(shape).numel() for shape in net.state_shapes().values()][:-1]
     weights = torch.tensor(sizes, dtype=torch.float32, device=rates.device)
     return (rates * weights).sum() / weights.sum().clamp(min=1)
+
+
+def class_weights(parts: Parts, mirror: float = 0.0, mirrored: Sequence[int] | None = None) -> Tensor:
+    """Return float32 [K]: inverse to the clips that an epoch has of each class, 1 where all have as many.
+
+    Parameters
+    ----------
+    mirror, mirrored
+        The share of clips that are mirrored, and the label that each class then has.
+    """
+    classes = len(parts.training.classes)
+    counts = _counts(parts.training.labels, classes)
+    if parts.extra is not None and len(parts.extra):
+        counts += _counts(parts.extra.labels, classes) * parts.extra_per_epoch / len(parts.extra)
+    if mirrored is not None:
+        counts = (1 - mirror) * counts + mirror * counts[list(mirrored)]
+    weights = counts.sum() / (np.maximum(counts, 1e-9) * classes)
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def _counts(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float64]:
+    return np.bincount(labels[labels >= 0], minlength=classes).astype(np.float64)
+
+
+SWITCH_FILE = "switch.json"
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def measure_switch(net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Loss) -> dict[str, Any]:
+    """Return {"analog": …, "spiking": …}, each with loss, rates by layer and gradient_norms by parameter.
+
+    The network is measured in eval mode (running statistics, no dropout) and left as it was.
+
+    Parameters
+    ----------
+    frames, labels
+        uint8 [B, T, C, H, W] and int64 [B].
+    loss
+        Of outputs [T, B, K] and labels.
+    """
+    analog, sides = net.analog, {}
+    try:
+        with eval_mode(net), torch.enable_grad():
+            for name in ("analog", "spiking"):
+                net.analog = name == "analog"
+                sides[name] = _side(net, frames, labels, loss)
+    finally:
+        net.zero_grad()
+        net.analog = analog
+    return sides
+
+
+def _side(net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Loss) -> dict[str, Any]:
+    net.zero_grad()
+    outputs, _, rates = net.forward_rates(frames.transpose(0, 1), net.initial_state(len(frames)))
+    value = loss(outputs, labels)
+    value.backward()
+    norms = {n: p.grad.norm().item() for n, p in net.named_parameters() if p.grad is not None}
+    return {
+        "loss": value.item(),
+        "rates": dict(zip(net.layer_names()[:-1], rates.tolist(), strict=True)),
+        "gradient_norms": {
+            n: norm for n, norm in norms.items() if n.endswith(("conv.weight", "classify.weight"))
+        },
+    }
+
+
+def write_switch(folder: Path, epoch: int, sides: dict[str, Any]) -> None:
+    """Keep the measurement as switch.json beside the log."""
+    text = msgspec.json.encode({"epoch": epoch, **sides})
+    (folder / SWITCH_FILE).write_bytes(msgspec.json.format(text, indent=1))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import onnx
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from livesnn.card import BY_TABLE, Accuracy, ModelCard, Split
 from livesnn.infer.model import load_model
@@ -14,7 +20,7 @@ from livesnn.snn.export import onnx_step
 from livesnn.snn.network import SpikingNetwork
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
-from livesnn.train.plots import CONFUSION, CURVE, draw_confusion, draw_learning_curve
+from livesnn.train.run_folder import logged
 from livesnn.weights import load_weights, save_weights, write_graph
 
 _TEST_TITLE = "## On the test part"
@@ -152,3 +158,60 @@ Density by layer: {", ".join(f"{name} {value:.3f}" for name, value in measured.d
 
 ![Learning curve]({CURVE})
 """
+
+
+CONFUSION, CURVE = "confusion.png", "learning-curve.png"
+
+
+def draw_confusion(confusion: Sequence[Sequence[int]], classes: tuple[str, ...], path: Path) -> None:
+    """Draw a matrix [K, K] of counts, and up to thirty classes' numbers in its cells; see `shade_confusion`."""
+    counts = np.array(confusion)
+    size = 2.0 + 0.42 * len(classes)
+    figure = Figure(figsize=(size + 1, size), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    shares = shade_confusion(axes, counts, classes)
+    axes.tick_params("x", rotation=60)
+    for label in axes.get_xticklabels():
+        label.set(ha="right", rotation_mode="anchor")
+    for (row, column), count in np.ndenumerate(counts):
+        if count and len(classes) <= 30:
+            colour = "white" if shares[row, column] > 0.6 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+    figure.savefig(path)
+
+
+def shade_confusion(
+    axes: Axes, counts: npt.NDArray[np.int64], classes: tuple[str, ...]
+) -> npt.NDArray[np.float64]:
+    """Draw a matrix [K, K], rows true, columns decided; return each cell's share of its row, by which it is dark."""
+    shares: npt.NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(classes)), classes, rotation=90)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set(xlabel="decided", ylabel="true")
+    return shares
+
+
+def draw_learning_curve(run: Path, path: Path) -> None:
+    """Draw loss, accuracies and density of a run folder by epoch; the analog epochs are shaded."""
+    figure = Figure(figsize=(7, 4.5), layout="constrained", dpi=110)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    for axes, name, label in (
+        (upper, "val_accuracy_reset", "accuracy, reset"),
+        (upper, "val_accuracy_carried", "accuracy, carried"),
+        (upper, "val_density", "density"),
+        (lower, "loss", "loss, training"),
+        (lower, "val_loss", "loss, validation"),
+    ):
+        values = logged(run, name)
+        axes.plot([epoch + 1 for epoch in values], list(values.values()), marker=".", label=label)
+    end = max((epoch for epoch, analog in logged(run, "analog").items() if analog), default=None)
+    for axes in (upper, lower):
+        if end is not None:
+            axes.axvspan(0.5, end + 1.5, color="0.9", label="analog phase" if axes is upper else None)
+        axes.legend(loc="best", fontsize=8)
+        axes.grid(alpha=0.3)
+    upper.set(ylim=(0, 1.02))
+    lower.set(xlabel="epoch", xlim=(0.5, max(logged(run, "loss"), default=0) + 1.5))
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.savefig(path)

@@ -16,18 +16,17 @@ import msgspec
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from livesnn.errors import TrainError
-from livesnn.train.config import OF_MODEL, TrainConfig
+from livesnn.train.configuration import NETWORKS, OF_MODEL, TrainConfig, as_flags
 from livesnn.train.datasets import Parts, Samples
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.flags import as_flags
-from livesnn.train.launched import shares_another
-from livesnn.train.networks import NETWORKS
+from livesnn.train.processes import shares_another
 
 _DAMAGED = (OSError, EOFError, LookupError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError)
 CONFIG_FILE, LAST, BEST, LOCK = "config.json", "last.ckpt", "best.ckpt", "lock"
-CLIPS, AT_ONCE = "clips.blake2b", 256
+CLIPS_FILE, CLIPS_AT_ONCE = "clips.blake2b", 256
 
 
 def check_run_folder(config: TrainConfig) -> None:
@@ -91,7 +90,7 @@ def keep_clips(run: Path, parts: Parts, *, resumed: bool = False) -> None:
     if shares_another():
         return
     digest = _digest(parts.training, parts.validation)
-    record = run / CLIPS
+    record = run / CLIPS_FILE
     if resumed and record.exists() and record.read_bytes() != digest.encode():
         raise TrainError(
             f"{run} was begun with other recordings or frames: put them back as they were, or start again under "
@@ -107,8 +106,8 @@ def _digest(*parts: Samples) -> str:
         digest.update(samples.labels.tobytes())
         if isinstance(samples, Clips):
             digest.update(repr((samples.names, samples.frames.shape)).encode())
-            for first in range(0, len(samples), AT_ONCE):
-                digest.update(np.ascontiguousarray(samples.frames[first : first + AT_ONCE]).data)
+            for first in range(0, len(samples), CLIPS_AT_ONCE):
+                digest.update(np.ascontiguousarray(samples.frames[first : first + CLIPS_AT_ONCE]).data)
     return digest.hexdigest()
 
 
@@ -140,7 +139,7 @@ def _resumed(run: Path, config: TrainConfig) -> Path:
 
 def has_clips(run: Path, parts: Parts) -> bool:
     """Whether a training had these clips, to train on and for validation; raises TrainError if it doesn't say."""
-    record = run / CLIPS
+    record = run / CLIPS_FILE
     if not record.exists():
         raise TrainError("it doesn't say which clips it was trained on: train it again")
     return record.read_bytes() == _digest(parts.training, parts.validation).encode()
@@ -247,3 +246,20 @@ def _lock(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all, within its folder.
+
+    Lightning's own writes to /tmp and moves: where that is another file system, a full disk or a killed process left
+    a torn file in place of the best epoch (Lightning 2.6).
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write it; raises OSError."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f"{path.name}.new")
+        with new.open("wb") as file:  # torch's own errors name no file
+            torch.save(checkpoint, file)
+        new.replace(path)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+
 from livesnn.card import BY_TABLE, ModelCard, NetworkSpec
 from livesnn.console import say
 from livesnn.errors import ModelError, TrainError
 from livesnn.infer.model import model_folder
-from livesnn.snn import SpikingNetwork
+from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import weights_of, with_weights
-from livesnn.train.config import OF_MODEL, TrainConfig
+from livesnn.snn.lif import compiled_kernels
+from livesnn.snn.surrogate import Surrogate
+from livesnn.train.baselines import Baseline, build_baseline
+from livesnn.train.configuration import NETWORKS, OF_MODEL, TrainConfig, as_flags, flag
 from livesnn.train.datasets import Parts
-from livesnn.train.flags import as_flags
-from livesnn.train.launched import shares_another
-from livesnn.train.recipes import recipe
+from livesnn.train.processes import shares_another
+from livesnn.train.resolve import recipe
+from livesnn.train.spike_conv import convolve_spikes
 from livesnn.weights import Weights, load_weights
 
 HEAD = "classify."
@@ -147,3 +153,44 @@ def _head(theirs: Weights, known: Sequence[str], fresh: Weights, wanted: Sequenc
             if label in known:
                 rows[row] = theirs[name][known.index(label)]
     return head
+
+
+Network = SpikingNetwork | Baseline
+"""What `HybridModule` trains."""
+
+
+def build(config: TrainConfig, classes: tuple[str, ...]) -> Network:
+    """Build the network with fresh weights, its neuron as the configuration has it.
+
+    Raises
+    ------
+    TrainError
+        It doesn't fit its input.
+    """
+    card = config.card(classes)
+    if not NETWORKS[config.network].spiking:
+        return build_baseline(config.network, card)
+    try:
+        net = build_network(card)
+    except RuntimeError as error:
+        given = [
+            flag(name)
+            for name in ("strides", "final_pool")
+            if getattr(config, name) != getattr(TrainConfig, name)
+        ]
+        if not given:
+            raise
+        reason = str(error).partition("\n")[0]
+        raise TrainError(f"{' or '.join(given)} is too large for this input: {reason}") from error
+    net.analog_slope, net.analog_ceiling = config.analog_slope, config.analog_ceiling
+    if config.compile:
+        convolve_spikes(net)
+    if _compiles(config):
+        net.kernels = compiled_kernels()
+    net.surrogate = Surrogate(config.surrogate, config.surrogate_width, config.surrogate_peak)
+    return net
+
+
+def _compiles(config: TrainConfig) -> bool:
+    """Whether the neuron is to be compiled, and can be."""
+    return config.compile and (torch.cuda.is_available() or shutil.which("c++") is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
@@ -23,32 +24,37 @@ from livesnn.console import say
 from livesnn.errors import ModelError, StoppedError
 from livesnn.snn import SpikingNetwork
 from livesnn.subprocesses import own_commit
-from livesnn.train.averaging import KeepLastEpochs, load_final
-from livesnn.train.balance import class_weights
+from livesnn.train.averaging import KeepLastEpochs, MeasuredNorms, load_final
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
-from livesnn.train.build import Network, build
-from livesnn.train.checkpoints import WholeFiles
-from livesnn.train.config import TrainConfig
+from livesnn.train.batches import Loaders
+from livesnn.train.configuration import TrainConfig
 from livesnn.train.datasets import Parts, check_parts, data_set
+from livesnn.train.distillation import Teacher, read_teacher
 from livesnn.train.evaluate import Evaluation
-from livesnn.train.hybrid import HybridModule
-from livesnn.train.launched import end_with_launcher
-from livesnn.train.loading import Loaders
+from livesnn.train.hybrid import HybridModule, class_weights
 from livesnn.train.model_folder import write_model_folder
-from livesnn.train.norms import MeasuredNorms
-from livesnn.train.progress import progress
-from livesnn.train.recipes import completed
+from livesnn.train.processes import end_with_launcher
+from livesnn.train.resolve import completed
 from livesnn.train.run_folder import (
     BEST,
     LAST,
+    WholeFiles,
     as_begun,
     check_run_folder,
     keep_clips,
     kept_epochs,
     run_folder,
 )
-from livesnn.train.start import Start, as_start, read_start, say_kept, start_from, trained_before
-from livesnn.train.teacher import Teacher, read_teacher
+from livesnn.train.start import (
+    Network,
+    Start,
+    as_start,
+    build,
+    read_start,
+    say_kept,
+    start_from,
+    trained_before,
+)
 from livesnn.weights import load_weights
 
 FEW_STEPS = 10
@@ -274,3 +280,39 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def progress() -> Callback:
+    """Return what tells how far the training is, on stderr."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        return RichProgressBar(console_kwargs={"stderr": True})
+    return EpochLines()
+
+
+class EpochLines(Callback):
+    """One line an epoch, for a log."""
+
+    def __init__(self) -> None:
+        self._begun_s = 0.0
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Take the time."""
+        self._begun_s = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Say what the epoch came to."""
+        if not trainer.is_global_zero:
+            return
+        known = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        words = [f"{label} {known[name]:{form}}" for name, label, form in _SAID if name in known]
+        took_s = time.monotonic() - self._begun_s
+        say(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, {took_s:.0f} s: {', '.join(words)}")
+
+
+_SAID = (
+    ("loss", "loss", ".4f"),
+    ("val_accuracy_reset", "validation with the state reset", ".1%"),
+    ("val_accuracy_carried", "carried", ".1%"),
+    ("val_density", "density", ".3f"),
+)
+"""Metric, what it is called, how it is written."""

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from livesnn.card import Accuracy
 from livesnn.errors import TrainError
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import TrainConfig
 from livesnn.train.run_folder import run_folder
 from livesnn.weights import load_weights, save_weights
 from tests import trees

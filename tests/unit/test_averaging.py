@@ -14,11 +14,11 @@ import torch
 from livesnn.errors import StoppedError, TrainError
 from livesnn.train import trainer
 from livesnn.train.averaging import KeepLastEpochs, load_final, mean_of
-from livesnn.train.build import build
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import TrainConfig
 from livesnn.train.datasets import data_set
-from livesnn.train.recipes import completed, recipe
+from livesnn.train.resolve import completed, recipe
 from livesnn.train.run_folder import kept_epoch, load_checkpoint, recorded_config
+from livesnn.train.start import build
 from livesnn.train.trainer import Trained, train
 from livesnn.weights import load_weights
 from tests import trees

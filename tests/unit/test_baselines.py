@@ -13,13 +13,12 @@ from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import TrainError
 from livesnn.snn.network import channels_last
 from livesnn.train.baselines import Baseline, build_baseline, measure_baseline
-from livesnn.train.build import build
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import NETWORKS, NetworkName, TrainConfig
 from livesnn.train.datasets import data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.hybrid import HybridModule
-from livesnn.train.networks import NETWORKS, NetworkName
-from livesnn.train.recipes import RECIPES, completed, recipe
+from livesnn.train.resolve import RECIPES, completed, recipe
+from livesnn.train.start import build
 from livesnn.train.trainer import train
 from tests import trees
 

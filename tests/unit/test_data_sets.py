@@ -17,15 +17,14 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.slicer import Frame
 from livesnn.paths import cache_dir
-from livesnn.train.augmentation import Augmentation
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import Augmentation, TrainConfig
 from livesnn.train.datasets import Name, Parts, check_parts, data_set, mirrored_labels
 from livesnn.train.datasets.cifar10_dvs import CLASSES
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.datasets.folder_layout import find_recordings
-from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, simulated_digits
+from livesnn.train.datasets.folder import find_recordings
+from livesnn.train.datasets.nmnist import FIRST_UNSEEN, simulated_digits
 from livesnn.train.datasets.recorded import Recording, load_recordings, read_windows, windows_of
-from livesnn.train.recipes import completed
+from livesnn.train.resolve import completed
 from tests import trees
 
 

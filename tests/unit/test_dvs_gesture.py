@@ -14,10 +14,10 @@ from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import State
 from livesnn.simulate.motions import GESTURES
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import TrainConfig
 from livesnn.train.datasets import data_set, uncut_streams
-from livesnn.train.recipes import completed
-from livesnn.train.stream import evaluate_stream
+from livesnn.train.evaluate_stream import evaluate_stream
+from livesnn.train.resolve import completed
 from tests import trees
 from tests.aedat3_writer import RESET, header, polarity, special
 

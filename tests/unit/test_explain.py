@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from livesnn.card import ModelCard
-from livesnn.train.config import TrainConfig
-from livesnn.train.evaluate import Evaluation, Mistake
-from livesnn.train.explain import doubts, explain
+from livesnn.train.configuration import TrainConfig
+from livesnn.train.evaluate import Evaluation, Mistake, doubts, explain
 
 GOOD = Evaluation(
     n=40,

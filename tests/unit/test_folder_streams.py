@@ -16,9 +16,9 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import State
 from livesnn.train.datasets import Uncut, uncut_streams
-from livesnn.train.datasets.folder_layout import find_recordings
-from livesnn.train.explain import describe_stream
-from livesnn.train.stream import StreamEvaluation, evaluate_stream
+from livesnn.train.datasets.folder import find_recordings
+from livesnn.train.evaluate import describe_stream
+from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
 from tests import trees
 
 CLASSES = ("down", "up")

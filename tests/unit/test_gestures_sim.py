@@ -18,7 +18,7 @@ from livesnn.simulate.gestures import Segment
 from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES
 from livesnn.snn import build_network
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import TrainConfig
 from livesnn.train.datasets import Uncut, gestures_sim, uncut_streams
 from livesnn.train.datasets.gestures_sim import (
     INPUT,
@@ -27,8 +27,8 @@ from livesnn.train.datasets.gestures_sim import (
     load_gestures,
     load_nothing,
 )
+from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
 from livesnn.train.hybrid import HybridModule
-from livesnn.train.stream import StreamEvaluation, evaluate_stream
 
 SHORT = replace(INPUT, window=2)
 

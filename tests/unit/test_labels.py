@@ -19,9 +19,9 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.labels import Label, LabelWriter, has_labels, keep_labels, labels_file, read_labels
 from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.recording import describe
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import TrainConfig
 from livesnn.train.datasets import data_set
-from livesnn.train.recipes import completed
+from livesnn.train.resolve import completed
 from tests.trees import SENSOR, some_events
 
 

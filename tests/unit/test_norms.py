@@ -10,8 +10,8 @@ import torch
 
 from livesnn.card import ModelCard
 from livesnn.snn import SpikingNetwork, build_network
-from livesnn.train.config import TrainConfig
-from livesnn.train.norms import measure_norms
+from livesnn.train.averaging import measure_norms
+from livesnn.train.configuration import TrainConfig
 
 
 def network() -> SpikingNetwork:

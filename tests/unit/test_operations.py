@@ -11,10 +11,9 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 import torch
 
 from livesnn.bench.operations import Operations, count_operations
-from livesnn.train.build import build
-from livesnn.train.config import TrainConfig
-from livesnn.train.networks import NetworkName
-from livesnn.train.recipes import recipe
+from livesnn.train.configuration import NetworkName, TrainConfig
+from livesnn.train.resolve import recipe
+from livesnn.train.start import build
 
 CLASSES = tuple("ab")
 WIDTH, HEAD = 3, 128

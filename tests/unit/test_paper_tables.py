@@ -35,12 +35,12 @@ from livesnn.cli.lab import _recipe
 from livesnn.errors import DataError, LivesnnError, StoppedError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
-from livesnn.train.build import build
+from livesnn.train.averaging import measure_norms
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.sequences import classes_of
-from livesnn.train.norms import measure_norms
-from livesnn.train.recipes import RECIPES, completed
+from livesnn.train.resolve import RECIPES, completed
 from livesnn.train.run_folder import BEST, LAST
+from livesnn.train.start import build
 from tests import trees
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +94,7 @@ def test_the_papers_figures_are_those_of_its_tables() -> None:
 def test_every_cell_is_a_training_that_its_command_line_repeats(table: TableName, budget, recipe) -> None:
     import tyro
 
-    from livesnn.train.config import TrainConfig
+    from livesnn.train.configuration import TrainConfig
 
     names = tuple(f"{method}:{column}" for method in ROWS[table] for column in COLUMNS[table])
     for cell in cells(table, budget, recipe, names[::3]):  # of every method and column some

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from livesnn.errors import DataError
-from livesnn.train.datasets.processes import in_processes
+from livesnn.train.processes import in_processes
 
 
 def test_what_is_made_comes_in_order() -> None:

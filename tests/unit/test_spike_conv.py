@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 import livesnn.train.spike_conv as spike_conv_module
 from livesnn.snn.network import eval_mode
-from livesnn.train.build import build
-from livesnn.train.config import TrainConfig
-from livesnn.train.recipes import completed
+from livesnn.train.configuration import TrainConfig
+from livesnn.train.resolve import completed
 from livesnn.train.spike_conv import DENSEST, SpikeConv2d, convolve_spikes
+from livesnn.train.start import build
 
 GESTURES = completed(TrainConfig(dataset="gestures-sim", width=16))
 
@@ -234,7 +234,7 @@ def test_a_network_that_is_built_for_training_computes_what_it_did(
     spread: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "livesnn.train.build._compiles", lambda config: False
+        "livesnn.train.start._compiles", lambda config: False
     )  # the neuron: takes half a minute
     config = replace(GESTURES, dropout=0.0)
     dense, sparse = (build(replace(config, compile=compiles), ("a", "b")) for compiles in (False, True))

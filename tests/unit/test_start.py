@@ -14,10 +14,10 @@ from livesnn.card import BY_TABLE, InputSpec, ModelCard, NetworkSpec, NeuronSpec
 from livesnn.errors import TrainError
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import save_network, weights_of
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import TrainConfig
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.recipes import completed
+from livesnn.train.resolve import completed
 from livesnn.train.run_folder import CONFIG_FILE, as_begun
 from livesnn.train.start import Start, as_start, read_start, say_kept, start_from, trained_before
 

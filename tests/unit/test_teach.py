@@ -20,13 +20,11 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, read_card, shipped_models
 from livesnn.infer.run import run
 from livesnn.paths import models_dir
-from livesnn.teach import AT_REST, MOST_SIGNS, NOISE, Lesson, describe_lesson, known, own_folder
+from livesnn.teach import AT_REST, MOST_SIGNS, NOISE, Lesson, describe_lesson, own_folder
+from livesnn.teach import readout as known
+from livesnn.teach.add_class import LEAST_WINDOWS, rows_of, taught_before, teach
 from livesnn.teach.clips import MOVES, Clip, Ready, moved, movement, read_clips
-from livesnn.teach.features import window_features
-from livesnn.teach.known import known_people
-from livesnn.teach.learn import LEAST_WINDOWS, teach
-from livesnn.teach.row import fit_row, probability
-from livesnn.teach.taught import rows_of, taught_before
+from livesnn.teach.readout import fit_row, known_people, probability, window_features
 from livesnn.weights import load_weights
 from tests.networks import write_network
 

@@ -12,15 +12,14 @@ import pytest
 import torch
 
 from livesnn.errors import TrainError
-from livesnn.train.build import build
-from livesnn.train.config import TrainConfig
+from livesnn.train.batches import Batch
+from livesnn.train.configuration import NetworkName, TrainConfig
 from livesnn.train.datasets import Parts, data_set
+from livesnn.train.distillation import Teacher, read_teacher
 from livesnn.train.hybrid import HybridModule
-from livesnn.train.loading import Batch
-from livesnn.train.networks import NetworkName
-from livesnn.train.recipes import completed, recipe
+from livesnn.train.resolve import completed, recipe
 from livesnn.train.run_folder import recorded_config, run_folder
-from livesnn.train.teacher import Teacher, read_teacher
+from livesnn.train.start import build
 from livesnn.train.trainer import Trained, train
 from tests import trees
 

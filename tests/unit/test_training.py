@@ -18,22 +18,17 @@ from livesnn.infer.model import State, load_model
 from livesnn.snn import build_network
 from livesnn.snn.checkpoint import save_network
 from livesnn.train import trainer
-from livesnn.train.augment import augment, mirror
-from livesnn.train.augmentation import STILL, Augmentation
-from livesnn.train.balance import class_weights
-from livesnn.train.build import build
-from livesnn.train.checkpoints import WholeFiles
-from livesnn.train.config import TrainConfig
+from livesnn.train.batches import Batch, EpochBatches, augment, mirror
+from livesnn.train.configuration import STILL, Augmentation, TrainConfig
 from livesnn.train.datasets import Parts, data_set
 from livesnn.train.datasets.clips import Clips, Stack, clip_random, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
-from livesnn.train.hybrid import HybridModule, hidden_density
-from livesnn.train.loading import Batch, EpochBatches
+from livesnn.train.hybrid import HybridModule, class_weights, hidden_density
 from livesnn.train.model_folder import keep_test, write_model_folder
-from livesnn.train.recipes import RECIPES, completed
-from livesnn.train.run_folder import as_begun, keep_clips, recorded_config, run_folder
-from livesnn.train.start import Start, read_start
+from livesnn.train.resolve import RECIPES, completed
+from livesnn.train.run_folder import WholeFiles, as_begun, keep_clips, recorded_config, run_folder
+from livesnn.train.start import Start, build, read_start
 from livesnn.train.trainer import _Best, _fed_as, announce
 from livesnn.weights import load_weights
 from tests import trees

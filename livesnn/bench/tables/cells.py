@@ -9,12 +9,9 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from livesnn.bench.tables.paper import EPOCHS, METHODS, SEEDS, TABLE1, TABLE2
 from livesnn.errors import LivesnnError
-from livesnn.train.augmentation import STILL, Augmentation
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import NETWORKS, STILL, Augmentation, NetworkName, TrainConfig, as_flags
 from livesnn.train.datasets import Name, SplitName
-from livesnn.train.flags import as_flags
-from livesnn.train.networks import NETWORKS, NetworkName
-from livesnn.train.recipes import RecipeName, recipe
+from livesnn.train.resolve import RecipeName, recipe
 
 TableName = Literal["table1", "table2", "fig7"]
 BudgetName = Literal["small", "cpu", "paper"]

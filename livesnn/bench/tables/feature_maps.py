@@ -23,12 +23,12 @@ from livesnn.bench.tables.run import Folders
 from livesnn.errors import DataError
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
-from livesnn.train.build import Network, build
 from livesnn.train.datasets import data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.sequences import classes_of
-from livesnn.train.recipes import completed
+from livesnn.train.resolve import completed
 from livesnn.train.run_folder import BEST, load_best
+from livesnn.train.start import Network, build
 
 FOLLOWING = {"cnn_lstm_small": "lstm", "conv_snn": "hidden"}
 """The methods, which take as many operations, and what reads their second convolution's maps."""

@@ -15,12 +15,11 @@ from livesnn.bench.tables.keeping import keep, kept
 from livesnn.bench.tables.run import Folders
 from livesnn.snn import SpikingNetwork
 from livesnn.subprocesses import own_commit
-from livesnn.train.build import build
+from livesnn.train.averaging import measure_norms
 from livesnn.train.datasets import data_set
-from livesnn.train.hybrid import HybridModule
-from livesnn.train.norms import measure_norms
-from livesnn.train.recipes import RECIPES, completed, recipe
-from livesnn.train.switch import measure_switch
+from livesnn.train.hybrid import HybridModule, measure_switch
+from livesnn.train.resolve import RECIPES, completed, recipe
+from livesnn.train.start import build
 
 DATASET: Literal["mnist-seq2"] = "mnist-seq2"
 CLIPS, SEEDS = 50, 3

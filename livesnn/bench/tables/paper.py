@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from livesnn.train.networks import NetworkName
+from livesnn.train.configuration import NetworkName
 
 
 class Method(NamedTuple):

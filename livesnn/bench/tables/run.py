@@ -22,15 +22,15 @@ from livesnn.errors import DataError, StoppedError, TrainError
 from livesnn.infer.model import load_model
 from livesnn.subprocesses import own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
-from livesnn.train.build import Network, build
-from livesnn.train.config import TrainConfig
+from livesnn.train.batches import Batch, Drawn, Loaders
+from livesnn.train.configuration import TrainConfig
 from livesnn.train.datasets import Parts, data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.hybrid import HybridModule
-from livesnn.train.loading import Batch, Drawn, Loaders
-from livesnn.train.recipes import completed
+from livesnn.train.resolve import completed
 from livesnn.train.run_folder import LAST, kept_epochs, logged
+from livesnn.train.start import Network, build
 from livesnn.train.trainer import train
 
 COUNTED = 20

@@ -177,7 +177,7 @@ class DataSet(Protocol):
 def data_set(name: str) -> DataSet:
     """Return the data set of that `Name`."""
     if name in get_args(SequenceName):
-        from livesnn.train.datasets.sequence_sets import SequenceSet
+        from livesnn.train.datasets.mnist import SequenceSet
 
         return SequenceSet(name)
     return cast(DataSet, import_module(f"livesnn.train.datasets.{name.replace('-', '_')}"))

@@ -19,7 +19,7 @@ from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
 from livesnn.train.datasets.asked import Asked
 from livesnn.train.datasets.cache import cache_file, cached
 from livesnn.train.datasets.clips import Clips, Frames
-from livesnn.train.datasets.processes import in_processes
+from livesnn.train.processes import in_processes
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 SENSOR = RESOLUTION

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.card import InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DAMAGED_ARRAY, DataError
+from livesnn.train.datasets import Finding, Parts, SplitName, counted
+from livesnn.train.datasets.asked import Asked
+from livesnn.train.datasets.clips import Clips, Frames, Index, clip_random, stratified_split, wanted_split
 
 _Arrays = dict[str, npt.NDArray[np.uint8]]
 
@@ -61,3 +66,135 @@ def _fault(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> str:
     if not len(labels) or labels.min() < 0 or labels.max() > 9:
         return "labels other than 0 to 9" if len(labels) else "no images"
     return ""
+
+
+MEASURED_DIGITS = 1000
+"""Most digits of a validation part: more cost minutes an epoch and change the choice of the epoch little."""
+
+_FIXED = 1 << 31  # the epoch of what never changes: validation, test
+
+
+@dataclass(frozen=True)
+class SequenceSamples:
+    """Sequences of some digits, each in every direction its kind has; anew in every epoch where chance plays a part.
+
+    Attributes
+    ----------
+    digits, digit_labels
+        uint8 [N, 28, 28] and int64 [N].
+    seed
+        Of chance, together with the epoch and a sample's index.
+    """
+
+    kind: str
+    digits: Frames
+    digit_labels: Index
+    seed: int
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        from livesnn.train.datasets.sequences import classes_of
+
+        return classes_of(self.kind)
+
+    @property
+    def labels(self) -> Index:
+        """int64 [N · directions]: digit + 10 · direction, a digit's directions one after the other."""
+        directions = len(self.classes) // 10
+        return (self.digit_labels[:, None] + 10 * np.arange(directions)).reshape(-1)
+
+    def __len__(self) -> int:
+        return len(self.digits) * len(self.classes) // 10
+
+    def take(self, index: Index, epoch: int) -> Frames:
+        """Return the sequences at ``index`` in an epoch, uint8 [B, 10, 1, 28, 28]."""
+        import torch
+
+        from livesnn.train.datasets.sequences import make_sequences, randoms_needed
+
+        directions = len(self.classes) // 10
+        count = randoms_needed(self.kind)
+        random = np.zeros((len(index), count), np.float32)
+        if count:
+            for row, i in enumerate(index.tolist()):
+                random[row] = clip_random("sequence", self.seed, epoch, i).random(count, np.float32)
+        digits = torch.from_numpy(self.digits[index // directions])
+        turned = torch.from_numpy(index % directions)
+        made: Frames = make_sequences(self.kind, digits, turned, torch.from_numpy(random)).numpy()
+        return made
+
+    def fixed(self, name: str) -> Clips:
+        """Return all of them as they are in no epoch of a training."""
+        every = np.arange(len(self))
+        chunks = [self.take(some, _FIXED) for some in np.array_split(every, -(-len(self) // 1000))]
+        names = tuple(f"{name}/{i}" for i in range(len(self)))
+        return Clips(np.concatenate(chunks), self.labels, names, self.classes)
+
+
+@dataclass(frozen=True)
+class SequenceSet:
+    """One kind of sequences as a `DataSet`."""
+
+    kind: str
+    INPUT = InputSpec(
+        28, 28, SliceRule(delta_t_us=100_000), kind="video", channels=1, count_max=255, scale=1 / 255
+    )
+    SENSOR = None
+    MIRRORED = None
+    TAKES = ""
+    PROTOCOLS: tuple[str, ...] = ("",)
+
+    def load_parts(self, asked: Asked, before: ModelCard | None = None) -> Parts:
+        """Return sequences of the training digits but a fraction, which is kept for validation by seed."""
+        mnist = _mnist(asked.data)
+        split = wanted_split(asked, before)
+        train, validation = _split(mnist, split)
+        train = train[: asked.digits]
+        samples = self._samples(mnist.train_images[train], mnist.train_labels[train], asked.seed)
+        return Parts(samples, self._validation(mnist, validation), split=split)
+
+    def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
+        """Return sequences of MNIST's test digits by seed 0, or of training digits as the card's split has them."""
+        mnist = _mnist(data)
+        if split == "test":
+            return self._samples(mnist.test_images, mnist.test_labels, 0).fixed("test")
+        if card.split is None:
+            raise DataError(f"the card of {card.name} doesn't say which digits were kept: add --split test")
+        train, validation = _split(mnist, card.split)
+        if split == "validation":
+            return self._validation(mnist, validation)
+        train = train[:MEASURED_DIGITS]
+        return self._samples(mnist.train_images[train], mnist.train_labels[train], card.split.seed).fixed(
+            "train"
+        )
+
+    def check(self, data: Path) -> list[Finding]:
+        """Say whether mnist.npz is there and whole."""
+        mnist = _mnist(data)
+        return [
+            counted("training", len(mnist.train_images), 60_000, "digits"),
+            counted("test", len(mnist.test_images), 10_000, "digits"),
+        ]
+
+    def _samples(self, digits: Frames, labels: Index, seed: int) -> SequenceSamples:
+        return SequenceSamples(self.kind, digits, labels, seed)
+
+    def _validation(self, mnist: Mnist, index: Index) -> Clips:
+        if not len(index):
+            raise DataError(
+                "too few digits to keep some for validation: give a larger --validation, or all of MNIST"
+            )
+        index = index[:: -(-len(index) // MEASURED_DIGITS)]
+        return self._samples(mnist.train_images[index], mnist.train_labels[index], 0).fixed("validation")
+
+
+def _split(mnist: Mnist, split: Split) -> tuple[Index, Index]:
+    return stratified_split(mnist.train_labels, split.fraction, split.seed)
+
+
+def _mnist(data: Path) -> Mnist:
+    """Read mnist.npz in ``data`` or in its folder mnist."""
+    inner = data / "mnist"
+    return load_mnist(inner if inner.is_dir() else data)

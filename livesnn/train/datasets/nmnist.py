@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,12 @@ from livesnn.errors import DataError, LivesnnError
 from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.packet import Resolution
 from livesnn.events.slicer import stack_clip
+from livesnn.simulate.saccades import MOVES, NMNIST, RESOLUTION, simulated_digit
 from livesnn.train.datasets import Finding, Parts, SplitName, counted
 from livesnn.train.datasets.asked import Asked
+from livesnn.train.datasets.cache import cached
 from livesnn.train.datasets.clips import Clips, check_drawn, stratified_split, wanted_split
-from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, simulated_digits
+from livesnn.train.datasets.mnist import load_mnist
 
 TAKES = "Train.zip and Test.zip from data.mendeley.com/datasets/468j46mzdv, unpacked to {data}/Train and Test"
 PROTOCOLS = ("",)
@@ -136,3 +139,40 @@ def _read_clip(path: Path, input_spec: InputSpec) -> npt.NDArray[np.uint8]:
     if events.size and (events["x"].max() >= SENSOR.width or events["y"].max() >= SENSOR.height):
         raise DataError(f"{path} is not of N-MNIST: it has events outside of 34×34 pixels")
     return stack_clip(events, input_spec.slice, SENSOR, input_spec, input_spec.window)
+
+
+FIRST_UNSEEN = 1000
+"""MNIST's first thousand training digits are those of N-MNIST's first thousand recordings: left out, so that no
+validation recording's digit is ever trained on."""
+VERSION = 1
+"""Of what is made of a digit: raise it with every change that its settings don't show, so that nothing cached is
+mistaken."""
+SEED = 0
+
+
+def simulated_digits(
+    mnist: Path, input_spec: InputSpec, count: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return frames uint8 [N, window, C, H, W] and labels [N] of MNIST's training digits; test digits are never used.
+
+    Raises
+    ------
+    DataError
+        See `load_mnist`.
+    """
+    digits = load_mnist(mnist)
+    images, labels = digits.train_images, digits.train_labels
+    images, labels = images[FIRST_UNSEEN:][:count], labels[FIRST_UNSEEN:][:count]
+    settings = (VERSION, hashlib.sha256(images.tobytes()).hexdigest(), input_spec, NMNIST, MOVES)
+    frames = cached("nmnist-simulated", settings, lambda: _simulate(images, input_spec))
+    return frames, labels
+
+
+def _simulate(images: npt.NDArray[np.uint8], input_spec: InputSpec) -> npt.NDArray[np.uint8]:
+    """Return uint8 [N, window, C, H, W]."""
+    recordings = (simulated_digit(images, index, seed=SEED) for index in range(len(images)))
+    clips = [
+        stack_clip(events, input_spec.slice, RESOLUTION, input_spec, input_spec.window)
+        for events in recordings
+    ]
+    return np.stack(clips)

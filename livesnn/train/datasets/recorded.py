@@ -23,7 +23,7 @@ from livesnn.train.datasets import SplitName
 from livesnn.train.datasets.cache import cache_file, keep
 from livesnn.train.datasets.clips import Clips, Frames, OnDisk, Stack
 from livesnn.train.datasets.clips import Index as ClipIndex
-from livesnn.train.datasets.processes import in_processes
+from livesnn.train.processes import in_processes
 
 VERSION = 3
 """Of what is made of a file: raise it with every change, so that nothing cached is mistaken."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import msgspec
+from llvmlite import binding
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import TrainError
-from livesnn.train.augmentation import Augmentation
 from livesnn.train.datasets import Name, data_set, mirrored_labels
-from livesnn.train.flags import OF_SOME_SETS, RANGES, flag
-from livesnn.train.networks import NETWORKS, NetworkName
-from livesnn.train.precision import Precision
 
 OF_MODEL = ("widths", "strides", "sub_blocks", "final_pool", "norm", "alpha", "threshold", "reset", "readout")
 """What a model has, and a training that starts from it."""
@@ -291,3 +291,174 @@ def _check_limits(config: TrainConfig) -> None:
         given = getattr(config, name) != TrainConfig.__dataclass_fields__[name].default
         if given and not config.dataset.startswith(sets):
             raise TrainError(f"{flag(name)} is of {', '.join(sets)}, not of {config.dataset}: leave it out")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What may happen to a clip of the training: ranges drawn from uniformly, once a clip; 0 turns one off."""
+
+    shift_pixels: float = 2.0
+    """Moved by up to so many pixels of the input, either way and along either side."""
+    rotate_degrees: float = 10.0
+    """Turned by up to so many degrees, either way."""
+    scale: float = 0.1
+    """Larger or smaller by up to this fraction, along either side."""
+    shear: float = 0.1
+    """Sheared by up to this fraction of the picture's width."""
+    drop: float = 0.2
+    """Up to this fraction of the events, or of a video's brightness, is taken away."""
+    gain: float = 0.0
+    """Each channel, a video's colours or the events' polarities, brighter or darker by up to this fraction."""
+    mirror: float = 0.0
+    """Share of clips that are mirrored left to right, and labelled as what they then show."""
+
+    def __post_init__(self) -> None:
+        largest = {
+            "shift_pixels": 1e3,
+            "rotate_degrees": 360,
+            "scale": 0.99,
+            "shear": 10,
+            "drop": 1,
+            "gain": 1,
+            "mirror": 1,
+        }
+        for name, high in largest.items():
+            if not 0 <= getattr(self, name) <= high:
+                flag = f"--augmentation.{name.replace('_', '-')}"
+                raise TrainError(f"{flag} is {getattr(self, name)}: give a number from 0 to {high:g}")
+
+
+STILL = Augmentation(0, 0, 0, 0, 0)
+"""Nothing is moved, nothing dropped."""
+
+
+NetworkName = Literal[
+    "sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18", "resnet18_stacked"
+]
+
+_OF_BLOCKS = ("strides", "sub_blocks", "final_pool", "weight_bits")
+_OF_SPIKES = (
+    "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate", "surrogate_width",
+    "surrogate_peak", "readout", "reset", "alpha", "threshold", *_OF_BLOCKS,
+)  # fmt: skip
+
+
+class Kind(NamedTuple):
+    """One network: ``spiking`` ones have a state and make a model folder.
+
+    ``blocks``: how many numbers --widths takes. ``width``: the paper's channels, the default of --width.
+    ``refused``: fields of `TrainConfig` that mean nothing to it, and so may not be given. Others do nothing either,
+    but a pair of commands may share them.
+    """
+
+    spiking: bool = False
+    blocks: int = 2
+    width: int = 256
+    refused: tuple[str, ...] = _OF_SPIKES
+
+
+_RESNET = Kind(blocks=4, width=64, refused=(*_OF_SPIKES, "width", "widths", "norm", "dropout"))
+NETWORKS: dict[NetworkName, Kind] = {
+    "sts_resnet": Kind(spiking=True, blocks=4, width=64, refused=()),
+    "conv_snn": Kind(spiking=True, width=48, refused=(*_OF_BLOCKS, "dropout")),
+    "cnn": Kind(),
+    "cnn_lstm": Kind(),
+    "conv_lstm": Kind(),
+    "c3d": Kind(),
+    "resnet18": _RESNET,
+    "resnet18_stacked": _RESNET,
+}
+
+
+Precision = Literal["bf16-mixed", "32-true"]
+
+
+def fast_precision() -> Precision:
+    """Return "bf16-mixed" where the GPU, or else the processor (Intel's, AMD's), multiplies bf16, else "32-true".
+
+    Without such instructions torch goes through bf16 number by number: a step of STS-ResNet took eleven times as
+    long as in float32 on an AMD EPYC of AVX2 alone (`livesnn bench train`: 1.8 and 20.3 samples/s).
+    """
+    import torch  # takes seconds, and flags are made of what is here
+
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    features = binding.get_host_cpu_features()
+    return "bf16-mixed" if features.get("avx512bf16") or features.get("amx-bf16") else "32-true"
+
+
+RANGES = {
+    "epochs": (1, 1_000_000),
+    "average_epochs": (1, 1000),
+    "analog_epochs": (0, 1_000_000),
+    "analog_slope": (-10, 10),
+    "analog_ceiling": (1e-3, float("inf")),
+    "batch": (1, 1_000_000),
+    "learning_rate": (1e-9, 10),
+    "alpha": (0, 1),
+    "threshold": (1e-3, 1e3),
+    "width": (1, 4096),
+    "final_pool": (1, 4096),
+    "dropout": (0, 0.95),
+    "unknown_weight": (0, 1e3),
+    "rate_target": (0, 1),
+    "rate_weight": (0, 1e6),
+    "burn_in": (0, 10_000),
+    "from_zero": (0, 1),
+    "teacher_share": (0.01, 1),
+    "simulated": (0, 1_000_000),
+    "simulated_pool": (1, 59_000),
+    "people": (1, 1_000_000),
+    "digits": (10, 60_000),
+    "windows": (1, 100_000),
+    "runs": (1, 1000),
+    "devices": (1, 1024),
+    "num_nodes": (1, 100_000),
+    "delta_t_us": (1, 10_000_000),
+    "n_events": (1, 10_000_000),
+    "cell_pixels": (1e-3, 1e7),
+    "validation": (0.01, 0.9),
+    "seed": (0, 2**31),
+    "gradient_clip": (0, 1e9),
+    "surrogate_width": (1e-3, 1e3),
+    "surrogate_peak": (1e-3, 1e3),
+}
+"""Lowest and highest of each number, both allowed."""
+
+_EVENT_SETS = ("nmnist", "dvs-gesture", "cifar10-dvs", "gestures-sim", "folder")
+OF_SOME_SETS = {
+    "people": ("gestures-sim",),
+    "unknown_weight": ("gestures-sim",),
+    "simulated": ("nmnist",),
+    "simulated_pool": ("nmnist",),
+    "digits": ("mnist-",),
+    "only": ("ucf101", "hmdb51"),
+    "n_events": _EVENT_SETS,
+    "cell_pixels": _EVENT_SETS,
+    "light_flicker": _EVENT_SETS,
+    "delta_t_us": (*_EVENT_SETS, "ucf101", "hmdb51"),
+    "windows": ("ucf101", "hmdb51", "cifar10-dvs", "dvs-gesture", "folder"),
+    "validation": ("nmnist", "dvs-gesture", "cifar10-dvs", "ucf101", "hmdb51", "folder", "mnist-"),
+}
+"""Options that mean something for some data sets alone, by how their names begin."""
+
+
+def flag(name: str) -> str:
+    """Return a field of `TrainConfig` as it is given on the command line."""
+    return f"--{name.replace('_', '-')}"
+
+
+def as_flags(values: Mapping[str, object], before: str = "") -> dict[str, str]:
+    """Return fields of `TrainConfig` as flags, by name: "--alpha 0.5", "--no-compile"; None isn't given."""
+    flags: dict[str, str] = {}
+    for name, value in msgspec.to_builtins(dict(values), enc_hook=str).items():
+        dashed = before + name.replace("_", "-")
+        if isinstance(value, dict):
+            flags |= as_flags(value, f"{dashed}.")
+        elif isinstance(value, bool):
+            flags[f"--{dashed}"] = f"--{dashed}" if value else f"--no-{dashed}"
+        elif isinstance(value, list | tuple):
+            flags[f"--{dashed}"] = " ".join([f"--{dashed}", *map(str, value)])
+        elif value is not None:
+            flags[f"--{dashed}"] = f"--{dashed} {value}"
+    return flags

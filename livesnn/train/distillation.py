@@ -13,10 +13,10 @@ from torch import Tensor
 from livesnn.card import ModelCard
 from livesnn.errors import TrainError
 from livesnn.train.averaging import load_final
-from livesnn.train.build import Network, build
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import TrainConfig
 from livesnn.train.datasets import Parts
 from livesnn.train.run_folder import LAST, has_clips, kept_epochs, recorded_config
+from livesnn.train.start import Network, build
 
 
 class Teacher:

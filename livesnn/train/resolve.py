@@ -6,12 +6,8 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from livesnn.errors import TrainError
-from livesnn.train.augmentation import STILL
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import NETWORKS, STILL, NetworkName, TrainConfig, fast_precision, flag
 from livesnn.train.datasets import Name, data_set
-from livesnn.train.flags import flag
-from livesnn.train.networks import NETWORKS, NetworkName
-from livesnn.train.precision import fast_precision
 
 RecipeName = Literal["best", "paper"]
 

@@ -1,0 +1,165 @@
+"""What the read-out of a network is given, a window at a time. Not here: the network, what a row makes of it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import suppress
+from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.card import ModelCard
+from livesnn.errors import DAMAGED_ARRAY
+from livesnn.events.slicer import Frame
+from livesnn.files import replace_file
+from livesnn.infer.model import Model, State
+from livesnn.paths import cache_dir
+from livesnn.progress import Progress
+from livesnn.simulate.clips import clip_frames
+from livesnn.simulate.gestures import VERSION, Use
+from livesnn.simulate.motions import GESTURES, IDLE, WALKING
+from livesnn.teach import tapped_layers
+from livesnn.teach.clips import Clip
+from livesnn.weights import Weights
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def window_features(model: Model, clip: Clip) -> FloatArray:
+    """Return float32 [N, F + 1] of a clip's N whole windows, the state carried through it from zero.
+
+    The output layer's membrane is U_t = α U_{t-1} + W s_t + b (SPEC, Eq. 1), s_t being the pooled spikes of blocks 3
+    and 4; so the window's mean output of a class is its row of [W | b] times the mean of x_t = α x_{t-1} + [s_t, 1].
+    """
+    card, state = model.card, model.initial_state()
+    alpha, window = np.float32(card.neuron.alpha), card.input.window
+    x, features = np.zeros(1, np.float32), []
+    for data in clip[: len(clip) // window * window]:
+        _, state = model.step(Frame(0, data, 0), state)
+        x = alpha * x + np.append(_pooled_spikes(card, state), np.float32(1))
+        features.append(x)
+    if not features:
+        return np.zeros((0, 0), np.float32)
+    return np.array(features, np.float32).reshape(-1, window, len(features[0])).mean(1)
+
+
+def _pooled_spikes(card: ModelCard, state: State) -> FloatArray:
+    """Return float32 [F]: the share of spikes in each cell of the last pools, as `STSResNet` concatenates them."""
+    size, names = card.network.final_pool, list(card.states)
+    parts = []
+    for layer in tapped_layers(card):
+        spikes = np.asarray(state[names.index(layer)]) >= np.float32(card.neuron.threshold)
+        channels, rows, columns = len(spikes), spikes.shape[1] // size, spikes.shape[2] // size
+        cells = spikes[:, : rows * size, : columns * size].reshape(channels, rows, size, columns, size)
+        parts.append(cells.mean((2, 4), dtype=np.float32).ravel())
+    return np.concatenate(parts)
+
+
+def joined(parts: Sequence[FloatArray]) -> FloatArray:
+    """Return the windows of all parts, of which some may have none."""
+    return np.concatenate([part for part in parts if len(part)] or [np.zeros((0, 0), np.float32)])
+
+
+PEOPLE, KEPT_ASIDE_PEOPLE = 25, 8
+"""People of each gesture, of idle and of walking by, to learn beside, and others to measure with."""
+
+CLIP_WINDOWS = 2
+
+
+class Known(NamedTuple):
+    """Windows float32 [N, F + 1] to learn beside, and of others to measure with."""
+
+    learned: FloatArray
+    kept_aside: FloatArray
+
+
+def known_people(model: Model, weights: Weights, progress: Progress) -> Known:
+    """Return windows of simulated people who perform all that ``model``, of these weights, was trained on.
+
+    ``progress`` is told how much has been simulated; that takes some 30 s, unless it was done before.
+    """
+    file = cache_dir() / f"known-{_key(model.card, weights)}.npz"
+    with suppress(*DAMAGED_ARRAY), file.open("rb") as octets, np.load(octets, allow_pickle=False) as kept:
+        return Known(kept["learned"].astype(np.float32), kept["kept_aside"].astype(np.float32))
+    share = PEOPLE / (PEOPLE + KEPT_ASIDE_PEOPLE)
+    known = Known(
+        _people(model, PEOPLE, "train", lambda done: progress(share * done)),
+        _people(model, KEPT_ASIDE_PEOPLE, "validation", lambda done: progress(share + (1 - share) * done)),
+    )
+    made = io.BytesIO()
+    np.savez(made, **{name: part.astype(np.float16) for name, part in known._asdict().items()})
+    with suppress(OSError):  # a cache that can't be written is made again
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, made.getvalue())
+    return known
+
+
+def _key(card: ModelCard, weights: Weights) -> str:
+    """Return what is the same for all models of the same network, whatever their read-outs were taught."""
+    simulated = (VERSION, PEOPLE, KEPT_ASIDE_PEOPLE, CLIP_WINDOWS)
+    key = blake2b(repr((simulated, card.input, card.network, card.neuron)).encode(), digest_size=8)
+    for name in sorted(weights):
+        if not name.startswith("classify."):
+            key.update(name.encode() + weights[name].tobytes())
+    return key.hexdigest()
+
+
+def _people(model: Model, people: int, use: Use, progress: Progress) -> FloatArray:
+    spec, windows = model.card.input, []
+    # Frames of so many events may never come of who walks by.
+    nothing = (IDLE, WALKING) if spec.slice.delta_t_us else (IDLE,)
+    for seed in range(people):
+        for name in (*GESTURES, nothing[seed % len(nothing)]):
+            windows.append(window_features(model, clip_frames(name, seed, spec, use, CLIP_WINDOWS)))
+        progress((seed + 1) / people)
+    return np.concatenate(windows)
+
+
+DECAY = 1.0
+"""Weight of the row's squared norm; from 0.3 to 10 nothing changed but the last window in thirty."""
+MOST_STEPS, STILL = 500, 1e-3
+
+
+def fit_row(taught: FloatArray, known: FloatArray, rows: FloatArray, temperature: float) -> FloatArray:
+    """Return float32 [F + 1]: weights and bias of a class that is likely for ``taught`` and not for ``known``.
+
+    The other classes' rows stay as they are, so P(new) = σ(z − log Σ exp z_k) with z = x·row / temperature. Minimised
+    is the cross-entropy of that, the taught windows together counting as those of one class of the known ones, plus
+    the row's norm; by steps on a quadratic bound of it, which never go too far (Böhning & Lindsay 1988,
+    "Monotonicity of quadratic-approximation algorithms"), in as many unknowns as there are windows.
+
+    Parameters
+    ----------
+    taught, known
+        float32 [N, F + 1] and [M, F + 1], as `window_features` returns them.
+    rows
+        float32 [K, F + 1], the classes that are there.
+    """
+    x = np.concatenate([known, taught]).astype(np.float64)
+    others = np.logaddexp.reduce(x @ rows.T.astype(np.float64) / temperature, axis=1)
+    is_taught = np.arange(len(x)) >= len(known)
+    weight = np.where(is_taught, len(known) / len(rows) / len(taught), 1.0)
+    gram = x @ x.T
+    solve = np.linalg.inv(gram + np.diag(DECAY * 4 / weight))
+    shares = np.zeros(len(x))
+    z = gram @ shares
+    for _ in range(MOST_STEPS):
+        shares = solve @ (z + 4 * (is_taught - sigmoid(z - others)))
+        before, z = z, gram @ shares
+        if np.abs(z - before).max() < STILL:
+            break
+    return (x.T @ shares * temperature).astype(np.float32)
+
+
+def probability(x: FloatArray, row: FloatArray, rows: FloatArray, temperature: float) -> FloatArray:
+    """Return float32 [N]: how probable the class of ``row`` is beside those of ``rows`` in windows x [N, F + 1]."""
+    others = np.logaddexp.reduce((x @ rows.T).astype(np.float64) / temperature, axis=1)
+    return sigmoid((x @ row) / temperature - others).astype(np.float32)
+
+
+def sigmoid(z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return 1 / (1 + exp(−z)), for any z."""
+    return 0.5 * (1 + np.tanh(z / 2))
