@@ -13,13 +13,13 @@ import numpy as np
 
 from livesnn.bench.spread import spread
 from livesnn.errors import LivesnnError
-from livesnn.train.configuration import Precision, TrainConfig
+from livesnn.train.configuration import Configuration, Precision
 
 PRECISIONS: tuple[Precision, ...] = ("32-true", "bf16-mixed")
 PEERS = ("spikingjelly", "snntorch")
 CONTESTANTS = tuple(f"{peer}{layout}" for peer in PEERS for layout in ("", "-channels-last"))
 """Each peer in both memory layouts: the faster is its best."""
-CONFIG = TrainConfig(dataset="nmnist", batch=25)
+CONFIG = Configuration(dataset="nmnist", batch=25)
 STEPS = 4
 """Training steps a repeat and framework, one after the other, before it is the next framework's turn."""
 TOLERANCE = 1e-4
@@ -29,7 +29,7 @@ def bench_train(
     repeats: int,
     *,
     peers: bool,
-    config: TrainConfig = CONFIG,
+    config: Configuration = CONFIG,
     precisions: tuple[Precision, ...] = PRECISIONS,
 ) -> dict[str, object]:
     """Measure samples a second and peak memory of STS-ResNet's training step on N-MNIST's input, drawn at random.
@@ -66,7 +66,7 @@ def _need(packages: tuple[str, ...], install: str) -> None:
             raise LivesnnError(f"this measurement needs {package}: pip install {install}")
 
 
-def _measure(frameworks: tuple[str, ...], config: TrainConfig, repeats: int) -> dict[str, object]:
+def _measure(frameworks: tuple[str, ...], config: Configuration, repeats: int) -> dict[str, object]:
     with ExitStack() as stack:
         workers = [stack.enter_context(closing(_Worker(name, config))) for name in frameworks]
         weights = workers[0]("weights")
@@ -108,7 +108,7 @@ def _agreement(ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any]) -> dict
 class _Worker:
     """A framework's process: called with the name of a `Trainee`'s method and its arguments, returns what it does."""
 
-    def __init__(self, framework: str, config: TrainConfig) -> None:
+    def __init__(self, framework: str, config: Configuration) -> None:
         from livesnn.bench.train_step import serve
 
         context = multiprocessing.get_context("spawn")

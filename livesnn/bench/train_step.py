@@ -18,7 +18,7 @@ from livesnn.bench.peer_networks import build_peer
 from livesnn.bench.peers import Peer
 from livesnn.snn.network import eval_mode
 from livesnn.snn.surrogate import Surrogate
-from livesnn.train.configuration import TrainConfig
+from livesnn.train.configuration import Configuration
 from livesnn.train.hybrid import hidden_density
 from livesnn.train.start import Network, build
 
@@ -40,7 +40,7 @@ class Check(TypedDict):
     density: float
 
 
-def serve(connection: Connection, framework: str, config: TrainConfig) -> None:
+def serve(connection: Connection, framework: str, config: Configuration) -> None:
     """Call the `Trainee`'s methods that are asked for, until the other side closes."""
     trainee = Trainee(framework, config)
     while True:
@@ -58,7 +58,7 @@ class Trainee:
     on firing rates is in our step alone.
     """
 
-    def __init__(self, framework: str, config: TrainConfig) -> None:
+    def __init__(self, framework: str, config: Configuration) -> None:
         self.config = config
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         random = torch.Generator().manual_seed(config.seed)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -21,7 +20,6 @@ from livesnn.train.processes import keep_freed_memory
 
 if TYPE_CHECKING:  # it imports torch
     from livesnn.train.baselines import Measured
-    from livesnn.train.configuration import TrainConfig
     from livesnn.train.evaluate import Evaluation
     from livesnn.train.trainer import Trained
 
@@ -32,9 +30,10 @@ MOST_MISSING = 5
 
 def train(arguments: list[str]) -> int:
     """Train a model from a data set in its official layout: livesnn train --dataset nmnist --data DIR."""
-    from livesnn.train.configuration import NETWORKS, TrainConfig
+    from livesnn.train.configuration import NETWORKS  # without torch
+    from livesnn.train.resolve import configure, given_flags
 
-    config = tyro.cli(TrainConfig, args=arguments, default=_recipe(arguments), prog="livesnn train")
+    config = configure(given_flags(arguments))
     from livesnn.train.trainer import train_all
 
     keep_freed_memory()
@@ -54,22 +53,6 @@ def train(arguments: list[str]) -> int:
     elif rows:  # none on a machine that shares another's training
         write_json(rows[0])
     return 0
-
-
-def _recipe(arguments: list[str]) -> TrainConfig:
-    """Return the defaults of all other flags; what these three get wrong is for the parser of all to say."""
-    from livesnn.train.configuration import NETWORKS, TrainConfig
-    from livesnn.train.resolve import RECIPES, recipe
-
-    known = {"recipe": tuple(RECIPES), "network": tuple(NETWORKS), "dataset": get_args(DataSetName)}
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in known:
-        first.add_argument(f"--{name}", nargs="?")
-    given = vars(first.parse_known_args(arguments)[0])
-    chosen = {
-        name: given[name] if given[name] in known[name] else getattr(TrainConfig, name) for name in known
-    }
-    return recipe(chosen["recipe"], chosen["network"], chosen["dataset"])
 
 
 def _accuracy(measured: Evaluation | Measured) -> str:
@@ -151,9 +134,9 @@ def evaluate(
     from livesnn.infer.decide import Decider
     from livesnn.infer.model import load_model, model_folder
     from livesnn.train.datasets import data_set, uncut_streams
-    from livesnn.train.evaluate import describe_stream, explain
     from livesnn.train.evaluate import evaluate as measure
-    from livesnn.train.evaluate_stream import evaluate_stream
+    from livesnn.train.evaluate import explain
+    from livesnn.train.evaluate_stream import describe_stream, evaluate_stream
 
     if seed < 0:
         raise DataError(f"{seed} is no seed: give 0 or more")

@@ -1,6 +1,7 @@
-"""Which weights a finished training gives: of its best epoch, or the mean of its last ones.
+"""The weights that a finished training gives: of its best epoch, or the mean of its last epochs; and its batch norms.
 
-Source: stochastic weight averaging (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima").
+Sources: stochastic weight averaging (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima and Better
+Generalization"); precise batch norm (Wu & Johnson 2021, "Rethinking Batch in BatchNorm").
 """
 
 from __future__ import annotations
@@ -19,15 +20,13 @@ from livesnn.snn import SpikingNetwork
 from livesnn.snn.lif import EAGER
 from livesnn.snn.network import eval_mode
 from livesnn.train.batches import AT_ONCE
-from livesnn.train.configuration import TrainConfig
+from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Samples
-from livesnn.train.run_folder import (
-    kept_epoch,
-    load_best,
-    load_checkpoint,
-    load_weights_of_run,
-)
+from livesnn.train.run_folder import kept_epoch, load_best, load_checkpoint, load_weights_of_run
 from livesnn.train.start import Network
+
+MEASURED_CLIPS = 500
+"""Largest number of training clips on which batch norms are measured."""
 
 
 class KeepLastEpochs(Callback):
@@ -37,22 +36,22 @@ class KeepLastEpochs(Callback):
         self._run, self._epochs = run, epochs
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Keep this epoch's, before the checkpoint is written that a training goes on from."""
+        """Keep this epoch's weights before the checkpoint is written that a training resumes from."""
         epoch = trainer.current_epoch + 1
         if epoch in self._epochs:
-            # What is logged is added up by all processes together, when it is first asked for: by the first one alone
-            # where that shows progress, while the others waited for it at the checkpoint (Lightning 2.6).
+            # Logged values are summed over all processes when they are first asked for. Where only the first process
+            # shows progress, it asked while the others waited for it at the checkpoint (Lightning 2.6).
             _ = trainer.callback_metrics
             trainer.save_checkpoint(kept_epoch(self._run, epoch), weights_only=True)
 
 
-def load_final(net: Network, run: Path, config: TrainConfig, training: Samples) -> None:
-    """Give a network, on the processor, the weights that a finished training's has; it isn't trained any more.
+def load_final(net: Network, run: Path, config: Configuration, training: Samples) -> None:
+    """Load the final weights of a finished training into a network on the processor; it can't be trained further.
 
     Parameters
     ----------
     training
-        The clips it was trained on: batch norms of a mean of weights are measured anew, on some of them.
+        The clips it was trained on: batch norms of mean weights are measured on some of them.
 
     Raises
     ------
@@ -60,7 +59,7 @@ def load_final(net: Network, run: Path, config: TrainConfig, training: Samples) 
         A checkpoint is missing, damaged or of another network.
     """
     if isinstance(net, SpikingNetwork):
-        net.analog, net.kernels = False, EAGER  # compiled ones may be of another device
+        net.analog, net.kernels = False, EAGER  # compiled ones may be for another device
     kept = [kept_epoch(run, epoch) for epoch in config.averaged]
     if not kept:
         load_best(net, run)
@@ -71,12 +70,12 @@ def load_final(net: Network, run: Path, config: TrainConfig, training: Samples) 
 
 
 def mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
-    """Return the mean weights of checkpoints by name; of whole numbers, which count batches, the last ones.
+    """Return the mean weights of checkpoints by name; of integers, which count batches, the last one's.
 
     Raises
     ------
     TrainError
-        One is missing, damaged, or of another network than the first.
+        A checkpoint is missing, damaged, or of another network than the first.
     """
     mean = load_checkpoint(checkpoints[0])
     for number, path in enumerate(checkpoints[1:], 2):
@@ -89,21 +88,17 @@ def mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
     return mean
 
 
-CLIPS = 500
-"""Training clips that are measured, at most."""
-
-
 class MeasuredNorms(Callback):
-    """Gives every batch norm the mean and variance of its currents on training clips as they are, not augmented.
+    """Measures the mean and variance of every batch norm on unaugmented training clips, before each validation.
 
-    A training leaves moving averages over its last batches: of augmented clips, of weights that still moved, and of
-    few clips where batches are small.
+    Training only leaves moving averages over its last batches. These are of augmented clips, of weights that still
+    moved, and of few clips if batches are small.
     """
 
     def __init__(self, samples: Samples, seed: int, from_zero: float) -> None:
         random = np.random.default_rng([*b"norms", seed])
         self._samples, self._from_zero = samples, from_zero
-        self._chosen = random.permutation(len(samples))[:CLIPS]
+        self._chosen = random.permutation(len(samples))[:MEASURED_CLIPS]
 
     def on_validation_epoch_start(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
@@ -114,7 +109,7 @@ class MeasuredNorms(Callback):
         self.measure(net, trainer.current_epoch, pl_module.device)
 
     def measure(self, net: Network, epoch: int, device: torch.device) -> None:
-        """Measure, in float32, as the exported model runs; ``epoch``: of clips that are made anew in each."""
+        """Measure in float32, as the exported model runs; ``epoch`` matters to clips that are made anew in each."""
         parts = np.array_split(self._chosen, -(-len(self._chosen) // AT_ONCE))
         clips = [torch.from_numpy(self._samples.take(part, epoch)).to(device) for part in parts]
         with torch.autocast(device.type, enabled=False):
@@ -123,11 +118,11 @@ class MeasuredNorms(Callback):
 
 @torch.no_grad()
 def measure_norms(net: Network, clips: list[Tensor], from_zero: float) -> None:
-    """Set the running statistics of ``net``'s batch norms to those of clips uint8 [B, T, C, H, W].
+    """Set the running statistics of the batch norms of ``net`` to those of clips uint8 [B, T, C, H, W].
 
-    A share ``from_zero`` of the clips starts from zero state, the rest from that of the clips before, the first part
-    of them all from zero. All the layers
-    are measured at once: each on what the batch's own statistics let through of the layer before.
+    In every part a share ``from_zero`` of the clips starts from zero state, the rest from the state that the part
+    before left; the first part starts from zero. All layers are measured at once: each on what the layer before lets
+    through with the batch's own statistics.
     """
     norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d)]
     if not norms:

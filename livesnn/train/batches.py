@@ -1,4 +1,4 @@
-"""Samples as batches, in an order that only (seed, epoch) decides. Not here: reading data sets (datasets/)."""
+"""Training batches: clips in an order that only (seed, epoch) decides, moved, thinned and mirrored at random."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from livesnn.train.configuration import STILL, Augmentation
+from livesnn.train.configuration import NO_AUGMENTATION, Augmentation
 from livesnn.train.datasets import Parts, Samples
 from livesnn.train.datasets.clips import Clips
 
 AT_ONCE = 50
-"""Clips that run without gradients, so that any number fits into memory (50 of 64×64 pixels take 3 GB with them)."""
+"""Clips that run at once without gradients, so that any number fits into memory (50 of 64×64 pixels take 3 GB)."""
 
 
 class Batch(NamedTuple):
@@ -29,14 +29,14 @@ class Batch(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """Which samples make one batch, in which epoch."""
+    """The numbers of the samples that make one batch, and its epoch."""
 
     epoch: int
     numbers: list[int]
 
 
-class Drawn(Dataset[Batch]):
-    """Samples, and more of them behind; an item is a whole batch."""
+class BatchDataset(Dataset[Batch]):
+    """Samples, followed by the extra ones; an item is a whole batch."""
 
     def __init__(self, samples: Samples, extra: Samples | None = None) -> None:
         self._parts = [samples] if extra is None else [samples, extra]
@@ -62,10 +62,10 @@ class Drawn(Dataset[Batch]):
 
 
 class EpochBatches(Sampler[Draw]):
-    """Batches: all ``real`` samples and ``extra_per_epoch`` of the ``extra`` ones behind them, shuffled.
+    """Shuffles all ``real`` samples and ``extra_per_epoch`` of the ``extra`` ones that follow them into batches.
 
-    Whole batches only; what is left over comes in another epoch. Of each batch, worker ``rank`` of ``workers`` gets
-    its share: together they draw what one worker would.
+    Batches are whole; what is left over comes in another epoch. Worker ``rank`` of ``workers`` gets its share of each
+    batch: together they draw what one worker would.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class EpochBatches(Sampler[Draw]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch."""
+        """Set the epoch; Lightning calls this before each one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -104,14 +104,14 @@ class EpochBatches(Sampler[Draw]):
 
 
 class Loaders(lightning.LightningDataModule):
-    """Both loaders of a training; the data is in memory or mapped, so no worker processes."""
+    """Loads training and validation batches; without worker processes, as the data is in memory or mapped."""
 
     def __init__(self, parts: Parts, batch: int, seed: int) -> None:
         super().__init__()
         self._parts, self._batch, self._seed = parts, batch, seed
 
     def batches(self, *, rank: int = 0, workers: int = 1) -> EpochBatches:
-        """Return what one worker draws."""
+        """Return the batches that one worker draws."""
         parts = self._parts
         return EpochBatches(
             len(parts.training), len(parts.extra or ()), parts.extra_per_epoch, self._batch, self._seed,
@@ -119,31 +119,33 @@ class Loaders(lightning.LightningDataModule):
         )  # fmt: skip
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Return the training's batches."""
+        """Return a loader of training batches."""
         sampler = self.batches(rank=self.trainer.global_rank, workers=self.trainer.world_size)
-        return DataLoader(Drawn(self._parts.training, self._parts.extra), sampler=sampler, batch_size=None)
+        return DataLoader(
+            BatchDataset(self._parts.training, self._parts.extra), sampler=sampler, batch_size=None
+        )
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Return the validation clips in the order of a stream, as one batch."""
+        """Return a loader of one batch with all validation clips, in the order of a stream."""
         return whole(self._parts.validation.shuffled(self._seed))
 
 
 def whole(clips: Clips) -> DataLoader[Batch]:
-    """Return a loader of one batch: all clips in their order."""
-    return DataLoader(Drawn(clips), sampler=[Draw(0, list(range(len(clips))))], batch_size=None)
+    """Return a loader of one batch with all clips in their order."""
+    return DataLoader(BatchDataset(clips), sampler=[Draw(0, list(range(len(clips))))], batch_size=None)
 
 
 def augment(frames: Tensor, how: Augmentation, randoms: Sequence[np.random.Generator]) -> Tensor:
-    """Return moved and thinned clips.
+    """Return randomly moved and thinned clips.
 
     Parameters
     ----------
     frames
         uint8 [B, T, C, H, W].
     randoms
-        One a clip; used up.
+        One generator for each clip; they are advanced.
     """
-    if how == STILL:
+    if how == NO_AUGMENTATION:
         return frames
     clips, steps, channels, height, width = frames.shape
     uniform = torch.from_numpy(np.stack([random.random(7, np.float32) for random in randoms], axis=1))
@@ -156,7 +158,7 @@ def augment(frames: Tensor, how: Augmentation, randoms: Sequence[np.random.Gener
         keep = (keep * (1 + how.gain * (2 * each - 1))).repeat(1, steps)
     keep = keep.view(clips, -1, 1, 1)
     noise = np.stack([random.random(counts.shape[1:], np.float32) for random in randoms])
-    # Cut off, so that a count is rounded up as often as its fraction says.
+    # Truncating the sum rounds a count up with a probability of its fraction.
     thinned = counts * keep.to(counts.device) + torch.from_numpy(noise).to(counts.device)
     return thinned.clamp_(max=255).to(torch.uint8).view(frames.shape)
 
@@ -168,16 +170,16 @@ def mirror(
     randoms: Sequence[np.random.Generator],
     mirrored: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
-    """Return the clips with a share of them mirrored left to right, and their labels int64 [B].
+    """Return the clips, a share of them mirrored left to right, and their labels int64 [B].
 
     Parameters
     ----------
     frames
         uint8 [B, T, C, H, W].
     randoms
-        One a clip; one number of each is used up.
+        One generator for each clip, of which one number is drawn.
     mirrored
-        The label that each class has in a mirror; a negative label stays what it is.
+        Label of each class in a mirror; negative labels stay as they are.
     """
     chosen = torch.tensor([random.random() < share for random in randoms], device=frames.device)
     becomes = torch.tensor(mirrored, device=labels.device)[labels.clamp(min=0)]

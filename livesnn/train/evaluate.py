@@ -1,4 +1,4 @@
-"""evaluate: a model on labelled clips, the way it runs live: step by step, state reset and state carried (SPEC)."""
+"""A model measured on labelled clips, step by step as it runs live; and what its figures mean, in words."""
 
 from __future__ import annotations
 
@@ -20,14 +20,23 @@ from livesnn.infer.model import Model
 from livesnn.infer.operations import costs, mean_density
 from livesnn.infer.run import run
 from livesnn.train.datasets.clips import Clips, Index
-from livesnn.train.evaluate_stream import StreamEvaluation
 
 MISTAKES = 50
-"""Most that are listed."""
+"""Largest number of mistakes that are listed."""
+TEMPERATURES = np.geomspace(1, 10, 101)
+"""None is below 1: a model that has learned to doubt would lose that, and name gestures of people who stand idle."""
+BINS = 15
+"""Bins of confidence, for the calibration error."""
+SHOWN = 5
+"""Confusions and mistakes that are put in words."""
+ONE_SIDED = 0.8
+"""Share of all decisions that one class of several shouldn't have."""
+FAR = 2.0
+"""Ratio of events to those in training, either way, that makes a result doubtful."""
 
 
 class Mistake(NamedTuple):
-    """A clip of a recording decided wrongly with the state reset, and how sure of it the model was, 0..1."""
+    """A clip that is decided wrongly with the state reset, and the model's confidence 0 to 1."""
 
     clip: str
     true: str
@@ -38,16 +47,29 @@ class Mistake(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `livesnn eval` prints. Accuracies are fractions 0..1 over ``n`` clips.
+    """What `livesnn eval` prints. Accuracies are fractions 0 to 1.
 
-    ``accuracy_recordings``: one decision a recording or video, by the mean rates of its clips, each from zero state;
-    None where each clip is a recording of its own. ``density``: spikes a neuron a step over all hidden neurons, in
-    the carried run; ``densities``: by layer; ``synops_per_frame`` and the two behind it: see `Costs`. ``confusion``:
-    rows are true classes, columns decisions, of the carried run; ``confusion_reset``: of the other.
-    ``calibration_error``: between confidence and accuracy, 0..1, and the ``temperature`` that would suit these clips;
-    both of the carried run. ``mistakes``: the surest `MISTAKES` of the other. ``mean_count``: of a pixel;
-    ``saturated``: the share of pixels with events (of video: of all) at the model's maximum count or above;
-    ``empty``: of frames with nothing in them.
+    Attributes
+    ----------
+    n
+        Clips.
+    accuracy_reset, confusion_reset, mistakes
+        With zero state at the beginning of each clip; ``mistakes`` are the `MISTAKES` most confident ones.
+    accuracy_carried, confusion, calibration_error, temperature, density, densities
+        With the state carried through all clips as one stream. In a confusion matrix rows are true classes and
+        columns decisions. ``temperature`` would suit these clips best. ``density`` is spikes per neuron and step over
+        all hidden neurons, ``densities`` by layer.
+    accuracy_recordings
+        One decision for each recording or video, by the mean rates of its clips, each from zero state; None where
+        each clip is a recording of its own.
+    synops_per_frame, macs_per_frame, energy_estimate_uj_per_frame
+        See `Costs`.
+    mean_count
+        Mean count of a pixel.
+    saturated
+        Share of the pixels with events (in a video, of all pixels) at the model's maximum count or above.
+    empty
+        Share of the frames that have nothing in them.
     """
 
     n: int
@@ -73,12 +95,12 @@ class Evaluation:
 
 
 def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
-    """Run each clip from zero state, then all of them in an order shuffled by ``seed`` as one stream.
+    """Run each clip from zero state, then all clips as one stream in an order shuffled by ``seed``.
 
     Raises
     ------
     DataError
-        The clips' classes are not the model's.
+        There are no clips, or they don't fit the model's classes or window.
     """
     card = model.card
     _check(card, clips)
@@ -125,7 +147,7 @@ def _check(card: ModelCard, clips: Clips) -> None:
 
 
 class _Clip(NamedTuple):
-    """What was decided on a clip, never "nothing", and how surely; its mean rates [K] and density [hidden layers]."""
+    """The decision on a clip, never "nothing", its confidence, the mean rates [K] and density [hidden layers]."""
 
     decision: str
     confidence: float
@@ -154,7 +176,7 @@ class _Counts(TypedDict):
 
 
 def _counts(clips: Clips, spec: InputSpec) -> tuple[_Counts, float]:
-    """Return these, and the mean number of a frame's values that aren't 0."""
+    """Return these, and the mean number of values in a frame that aren't 0."""
     total, active, full, empty = 0.0, 0, 0, 0
     for clip in clips.frames:
         total += float(clip.mean())
@@ -170,9 +192,9 @@ def _counts(clips: Clips, spec: InputSpec) -> tuple[_Counts, float]:
 
 
 def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> Iterator[_Clip]:
-    """Yield each clip's decision: of its windows' labels the one with the highest rate over all of them.
+    """Yield the decision on each clip: of its windows' decisions the one with the highest rate over all windows.
 
-    "reset" zeroes the state at the beginning of each clip.
+    "reset" sets the state to zero at the beginning of each clip.
     """
     length, window = clips.frames.shape[1], model.card.input.window
     position = 0
@@ -202,18 +224,18 @@ def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> It
 
 
 def confusion(labels: Index, decided: Index, classes: int) -> tuple[tuple[int, ...], ...]:
-    """Return how often each class, a row, was decided to be which, a column; of indices of classes, int64 [N]."""
+    """Return how often each true class (row) was decided as each class (column); labels are int64 [N]."""
     pairs = np.bincount(labels * classes + decided, minlength=classes**2)
     return tuple(map(tuple, pairs.reshape(classes, classes).tolist()))
 
 
 def count_recordings(clips: Clips) -> int:
-    """Return how many recordings the clips are of: where none are named, each is one."""
+    """Return the number of recordings; where none are named, each clip is one."""
     return len(set(clips.recordings)) or len(clips)
 
 
 def accuracy_recordings(clips: Clips, outputs: npt.NDArray[np.float32]) -> float | None:
-    """Return the share of recordings whose clips' outputs, [N, K], together are highest for the true class.
+    """Return the share of recordings whose clips' outputs [N, K], summed, are highest for the true class.
 
     None where each clip is a recording.
     """
@@ -225,13 +247,8 @@ def accuracy_recordings(clips: Clips, outputs: npt.NDArray[np.float32]) -> float
     return float(np.mean(totals.argmax(1) == clips.labels[first]))
 
 
-TEMPERATURES = np.geomspace(1, 10, 101)
-"""None below 1: a model that was taught doubt would lose it, and name gestures of people who stand idle."""
-BINS = 15
-
-
 def fit_temperature(rates: Sequence[FloatArray], labels: npt.NDArray[np.int64], card: ModelCard) -> float:
-    """Return the temperature of `TEMPERATURES` under which clips' ``rates`` [K] make their labels likeliest.
+    """Return the temperature in `TEMPERATURES` under which the clips' ``rates`` [K] make their labels most likely.
 
     Source: temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks", ICML).
     """
@@ -243,7 +260,7 @@ def fit_temperature(rates: Sequence[FloatArray], labels: npt.NDArray[np.int64], 
 
 
 def calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> float:
-    """Return the mean distance between confidence and accuracy over bins of confidence (ECE; Guo et al. 2017)."""
+    """Return the expected calibration error: the mean gap between confidence and accuracy (Guo et al. 2017)."""
     sure, correct = np.array(confidences), np.array(right, float)
     number = np.minimum((sure * BINS).astype(int), BINS - 1)
     gaps = np.abs(np.bincount(number, sure - correct, BINS))
@@ -257,17 +274,10 @@ def _of_labels(
     return likely[np.arange(len(labels)), labels]
 
 
-SHOWN = 5
-ONE_SIDED = 0.8
-"""Share of all decisions that one class of several shouldn't have."""
-FAR = 2.0
-"""Times more or fewer events than in training that make a model doubtful."""
-
-
 def explain(measured: Evaluation, card: ModelCard, sensor: tuple[int, int] | None = None) -> Iterator[str]:
-    """Yield lines for a person: each class, what is taken for what, the worst clips, and what may be the cause.
+    """Yield lines for a person: each class, the confusions, the worst clips, and possible causes.
 
-    ``sensor``: width and height of the camera of the data measured on, where it is known.
+    ``sensor`` is the width and height of the camera that recorded the clips, if known.
     """
     yield from _classes(measured)
     yield from _confusions(measured)
@@ -279,7 +289,7 @@ def explain(measured: Evaluation, card: ModelCard, sensor: tuple[int, int] | Non
 
 
 def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:
-    """Yield what of the data or the model may be the cause of a bad result."""
+    """Yield possible causes of a bad result in the data or the model."""
     rule, window = card.input.slice, card.input.window
     long = f"{rule.delta_t_us / 1000:g} ms" if rule.delta_t_us else f"{rule.n_events} events"
     yield f"a window is {window} frames of {long}"
@@ -299,7 +309,7 @@ def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:
                 "train with --init on such recordings"
             )
     if measured.density < 0.005:
-        yield f"the network hardly fires (density {measured.density:.2%}): its input is too weak, or it hasn't learnt"
+        yield f"the network hardly fires (density {measured.density:.2%}): its input is too weak, or it isn't trained"
     if measured.density > 0.4:
         yield f"the network fires all the time (density {measured.density:.0%}): --rate-weight was too low"
     if measured.accuracy_carried < measured.accuracy_reset - 0.05:
@@ -315,10 +325,10 @@ def _classes(measured: Evaluation) -> Iterator[str]:
 
 
 def _favourite(measured: Evaluation) -> Iterator[str]:
-    """Say so when nearly everything is taken for one class."""
+    """Yield a line if nearly everything is taken for one class."""
     for name, decided in zip(measured.classes, zip(*measured.confusion, strict=True), strict=True):
         if sum(decided) > ONE_SIDED * measured.n and len(measured.classes) > 2:
-            yield f"nearly everything is taken for {name}: the model has learnt little else; train longer"
+            yield f"nearly everything is taken for {name}: the model has learned little else; train longer"
 
 
 def _confusions(measured: Evaluation) -> Iterator[str]:
@@ -333,26 +343,7 @@ def _confusions(measured: Evaluation) -> Iterator[str]:
 
 
 def _worst(measured: Evaluation) -> Iterator[str]:
-    """Yield the worst clip of each of a few recordings."""
+    """Yield the most confident mistake in each of a few recordings."""
     worst = {mistake.recording or mistake.clip: mistake for mistake in reversed(measured.mistakes)}
     for mistake in sorted(worst.values(), key=lambda mistake: (-mistake.confidence, mistake.clip))[:SHOWN]:
         yield f"{mistake.clip}: {mistake.decided} with {mistake.confidence:.0%}, but it is {mistake.true}"
-
-
-def describe_stream(measured: StreamEvaluation) -> Iterator[str]:
-    """Yield what was measured that isn't one number, in words."""
-    late = measured.latency_ms
-    yield (
-        f"decided right {late['p50']:.0f} ms after the change to a gesture was complete (median of "
-        f"{late['n']:.0f}; 90 %: {late['p90']:.0f} ms; never: {late['missed']:.1%})"
-    )
-    after = [f"{share:.0%} {ms} ms" for ms, share in measured.accuracy_after_ms.items()]
-    yield f"right so long after the onset: {', '.join(after)}"
-    rates = measured.false_decisions_a_minute.items()
-    false = [f"{name} {'– (too short)' if np.isnan(rate) else f'{rate:.1f}'}" for name, rate in rates]
-    yield f"false decisions a minute: {', '.join(false)}"
-    if measured.unmeasured:
-        short = ", ".join(f"{count} of {name}" for name, count in measured.unmeasured.items())
-        yield f"no frame counts of these gestures, shorter than a window, cut off or without events: {short}"
-    yield from measured.warnings
-    yield "right by class: " + ", ".join(f"{name} {share:.0%}" for name, share in measured.recall.items())

@@ -1,4 +1,4 @@
-"""Writing a model folder: model.safetensors, model.onnx, and README.md, the card for people."""
+"""Writes a model folder: model.safetensors, model.onnx, README.md (the card for people) and its two figures."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.run_folder import logged
 from livesnn.weights import load_weights, save_weights, write_graph
 
+CONFUSION, CURVE = "confusion.png", "learning-curve.png"
 _TEST_TITLE = "## On the test part"
 
 
 def write_model_folder(
     net: SpikingNetwork, folder: Path, card: ModelCard, validation: Clips, run: Path, *, chosen: bool = True
 ) -> Evaluation:
-    """Export a network, measure what was exported on validation, and record it in the card.
+    """Export a network, measure the exported model on validation, and record the result in its card.
 
     Parameters
     ----------
     card
-        As the training knows it: commit, command, seeds. States, accuracy and density are filled in here.
+        With commit, command and seeds. States, accuracy and density are filled in here.
     run
         The training's folder, for its learning curve.
     chosen
@@ -65,12 +66,12 @@ def write_model_folder(
 
 
 def keep_test(folder: Path, measured: Evaluation) -> None:
-    """Record a measurement on the test part in a model folder: in the card of both files, and for people.
+    """Record a measurement on the test part in a model folder: in the card of both files and in README.md.
 
     Raises
     ------
     ModelError
-        It isn't a model folder with its weights.
+        It is no model folder with its weights.
     """
     weights, card = load_weights(folder / "model.safetensors")
     graph, page = onnx.load(folder / "model.onnx"), folder / "README.md"
@@ -94,7 +95,7 @@ the state reset a clip, {measured.accuracy_carried:.4f} carried (n = {measured.n
 
 
 def _confusion(measured: Evaluation) -> str:
-    """Return the confusion matrix as a table: rows true, columns decided, state carried."""
+    """Return the confusion matrix of the carried run as a table; rows are true, columns decided."""
     rows = "\n".join(
         f"| **{name}** | " + " | ".join(str(count) if count else "·" for count in row) + " |"
         for name, row in zip(measured.classes, measured.confusion, strict=True)
@@ -103,7 +104,7 @@ def _confusion(measured: Evaluation) -> str:
 
 
 def _validation(split: Split | None) -> str:
-    """Return what the validation clips are."""
+    """Say what the validation clips are."""
     if split is None:
         return "clips of its own"
     if split.protocol == BY_TABLE:
@@ -160,11 +161,8 @@ Density by layer: {", ".join(f"{name} {value:.3f}" for name, value in measured.d
 """
 
 
-CONFUSION, CURVE = "confusion.png", "learning-curve.png"
-
-
 def draw_confusion(confusion: Sequence[Sequence[int]], classes: tuple[str, ...], path: Path) -> None:
-    """Draw a matrix [K, K] of counts, and up to thirty classes' numbers in its cells; see `shade_confusion`."""
+    """Draw a matrix [K, K] of counts, which stand in the cells for up to thirty classes; see `shade_confusion`."""
     counts = np.array(confusion)
     size = 2.0 + 0.42 * len(classes)
     figure = Figure(figsize=(size + 1, size), layout="constrained", dpi=110)
@@ -183,7 +181,7 @@ def draw_confusion(confusion: Sequence[Sequence[int]], classes: tuple[str, ...],
 def shade_confusion(
     axes: Axes, counts: npt.NDArray[np.int64], classes: tuple[str, ...]
 ) -> npt.NDArray[np.float64]:
-    """Draw a matrix [K, K], rows true, columns decided; return each cell's share of its row, by which it is dark."""
+    """Draw a matrix [K, K], rows true, columns decided, shaded by each cell's share of its row; return the shares."""
     shares: npt.NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(classes)), classes, rotation=90)
@@ -193,7 +191,7 @@ def shade_confusion(
 
 
 def draw_learning_curve(run: Path, path: Path) -> None:
-    """Draw loss, accuracies and density of a run folder by epoch; the analog epochs are shaded."""
+    """Draw loss, accuracies and density of a run by epoch, with the analog epochs shaded."""
     figure = Figure(figsize=(7, 4.5), layout="constrained", dpi=110)
     upper, lower = figure.subplots(2, 1, sharex=True)
     for axes, name, label in (

@@ -1,4 +1,4 @@
-"""One of several processes of a training: whether this is one, and how it ends. Not here: sharing the work."""
+"""The processes of a training: those that share its batches, those that read its data, and their memory."""
 
 from __future__ import annotations
 
@@ -7,20 +7,30 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children, get_context, parent_process
 from typing import TypeVar
 
+from rich.console import Console
+from rich.progress import track
+
+from livesnn.console import say
 from livesnn.errors import DataError
 from livesnn.threads import usable_processors
-from livesnn.train.datasets.cache import tracked
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 LAUNCHER = "LIVESNN_LAUNCHER"
-"""Environment: the process that Lightning starts the others from."""
+"""Environment variable with the process that Lightning starts the others from."""
 PR_SET_PDEATHSIG = 1
-"""linux/prctl.h: what is sent to a process when its parent ends."""
+"""From linux/prctl.h: the signal that a process is sent when its parent ends."""
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""From glibc's malloc.h."""
+MOST_PROCESSES = 61
+"""Windows can't wait for more."""
 
 
 def shares_another() -> bool:
@@ -29,10 +39,10 @@ def shares_another() -> bool:
 
 
 def end_with_launcher() -> None:
-    """End this process when the one is killed that Lightning started it from; on Linux alone.
+    """End this process when the one that Lightning started it from is killed; only on Linux.
 
-    It would wait for the others for half an hour, the time-out of torch's process groups. torchrun and SLURM look
-    after their own.
+    Otherwise it would wait for the others for half an hour, the time-out of torch's process groups. torchrun and
+    SLURM look after their own processes.
     """
     if not shares_another():
         os.environ[LAUNCHER] = str(os.getpid())
@@ -43,7 +53,7 @@ def end_with_launcher() -> None:
 
 
 def end_with(parent: int) -> None:
-    """End this process when the one that started it is killed, whose number is given; on Linux alone."""
+    """End this process when its parent with this process number is killed; only on Linux."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -51,15 +61,11 @@ def end_with(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-"""Of glibc's malloc.h."""
-
-
 def keep_freed_memory() -> None:
-    """Let glibc keep what is freed for what comes next, where it is what allocates; nothing elsewhere.
+    """Make glibc keep freed memory for later use; nothing happens with another allocator.
 
-    It takes blocks above 32 MB from the kernel each time, which zeroes them page by page: more than half of ConvSNN's
-    step on MNIST's sequences (125 and 275 clips/s without and with this; 50 clips, bf16, one thread, AMD EPYC).
+    glibc gets blocks above 32 MB from the kernel each time, which zeroes them page by page. That was more than half
+    of ConvSNN's step on MNIST's sequences: 125 clips/s without and 275 with this (50 clips, bf16, one thread).
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -68,32 +74,34 @@ def keep_freed_memory() -> None:
     allocator.mallopt(M_TRIM_THRESHOLD, -1)
 
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-MOST = 61
-"""Processes that Windows can wait for."""
-
-
 def in_processes(make: Callable[[T], R], items: Sequence[T], doing: str, *, at_once: int = 1) -> list[R]:
-    """Return what ``make``, which must be importable by name, makes of each item; progress is shown as ``doing``.
+    """Return the result of ``make`` for each item, computed by several processes that end with this one.
+
+    Parameters
+    ----------
+    make
+        Importable by name. What it raises is raised here too, and ends the other processes.
+    doing
+        Shown with the progress.
+    at_once
+        Items that a process gets at a time.
 
     Raises
     ------
     DataError
-        One of the processes was killed. What ``make`` raises is raised too, and ends the others.
+        One of the processes was killed.
     """
-    processes = min(MOST, usable_processors(), len(items))
+    processes = min(MOST_PROCESSES, usable_processors(), len(items))
     others = {*active_children()}
     pool = ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent)
     try:
         parts = [items[first : first + at_once] for first in range(0, len(items), at_once)]
         futures = [pool.submit(_each, make, part) for part in parts]
-        return list(tracked((made for future in futures for made in future.result()), doing, len(items)))
+        return list(_tracked((made for future in futures for made in future.result()), doing, len(items)))
     except BrokenProcessPool as error:
         raise DataError(
-            f"{doing}: one of {processes} processes was killed, for want of memory maybe: free some and start again, "
-            "what is done is kept"
+            f"{doing}: one of {processes} processes was killed, maybe for lack of memory: free some and start again, "
+            "finished work is kept"
         ) from error
     finally:
         for process in {*active_children()} - others:  # they would finish what they have begun
@@ -109,3 +117,11 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None and parent.pid is not None:
         end_with(parent.pid)
+
+
+def _tracked(items: Iterable[T], doing: str, count: int) -> Iterable[T]:
+    """Yield the items; show the progress on stderr, as a bar on a terminal and as a line elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        say(f"{doing}: {count}")
+    return track(items, doing, count, console=console, disable=not console.is_terminal)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 pytest.importorskip("torch", reason="needs livesnn[train]")
@@ -11,17 +9,19 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 import torch
 
 from livesnn.bench.operations import Operations, count_operations
-from livesnn.train.configuration import NetworkName, TrainConfig
-from livesnn.train.resolve import recipe
+from livesnn.train.configuration import Configuration, NetworkName
 from livesnn.train.start import build
+from tests.trees import configured
 
 CLASSES = tuple("ab")
 WIDTH, HEAD = 3, 128
 FLAT = WIDTH * 7 * 7
 
 
-def config_of(network: NetworkName, **changes: object) -> TrainConfig:
-    return replace(recipe("paper", network, "mnist-seq1"), width=WIDTH, compile=False, **changes)
+def config_of(network: NetworkName, **changes: object) -> Configuration:
+    return configured(
+        recipe="paper", network=network, dataset="mnist-seq1", width=WIDTH, compile=False, **changes
+    )
 
 
 def operations(network: NetworkName, frames: torch.Tensor, **changes: object) -> Operations:

@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 import livesnn.train.spike_conv as spike_conv_module
 from livesnn.snn.network import eval_mode
-from livesnn.train.configuration import TrainConfig
-from livesnn.train.resolve import completed
 from livesnn.train.spike_conv import DENSEST, SpikeConv2d, convolve_spikes
 from livesnn.train.start import build
+from tests.trees import configured
 
-GESTURES = completed(TrainConfig(dataset="gestures-sim", width=16))
+GESTURES = configured(dataset="gestures-sim", width=16)
 
 
 each_shape = pytest.mark.parametrize(

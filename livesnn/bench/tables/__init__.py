@@ -17,7 +17,7 @@ from livesnn.bench.tables.run import Folders, run_cell
 from livesnn.bench.tables.state import measure_state, state_page
 from livesnn.console import say
 from livesnn.errors import DataError, LivesnnError
-from livesnn.train.resolve import RecipeName
+from livesnn.train.configuration import RecipeName
 
 __all__ = ["Folders", "run_all", "shown"]
 

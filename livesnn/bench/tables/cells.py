@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from livesnn.bench.tables.paper import EPOCHS, METHODS, SEEDS, TABLE1, TABLE2
 from livesnn.errors import LivesnnError
-from livesnn.train.configuration import NETWORKS, STILL, Augmentation, NetworkName, TrainConfig, as_flags
+from livesnn.train.configuration import (
+    NETWORKS,
+    NO_AUGMENTATION,
+    Augmentation,
+    Configuration,
+    NetworkName,
+    RecipeName,
+    as_flags,
+)
 from livesnn.train.datasets import Name, SplitName
-from livesnn.train.resolve import RecipeName, recipe
+from livesnn.train.resolve import recipe, resolve
 
 TableName = Literal["table1", "table2", "fig7"]
 BudgetName = Literal["small", "cpu", "paper"]
@@ -27,7 +34,7 @@ class Column(NamedTuple):
 
     ``clips``: what training and validation have together, where a part is meant. ``by_window``: a decision counts a
     window, not a recording. ``folder``: in --data, of a data set without a name of its own. ``settings``: fields of
-    `TrainConfig` by the best recipe.
+    `Configuration` by the best recipe.
     """
 
     label: str
@@ -121,7 +128,7 @@ _SMALL = {
     "epochs": 2, "batch": 10, "width": 8, "compile": False, "precision": "32-true", "burn_in": 0,
     "measured_norms": False,
 }  # fmt: skip
-_SEQUENCES = {"augmentation": STILL, "burn_in": 0}
+_SEQUENCES = {"augmentation": NO_AUGMENTATION, "burn_in": 0}
 """No augmentation: 60,000 digits in a few epochs need none. No burn-in: each clip is decided from zero state."""
 _CPU: dict[str, dict[str, Any] | None] = {
     "conv_snn": {"epochs": 4, "analog_epochs": 1},
@@ -202,7 +209,7 @@ class Cell(NamedTuple):
         return self.where.dataset in ("ucf101", "hmdb51")
 
     def settings(self) -> dict[str, Any]:
-        """Return the fields of `TrainConfig` that differ from the recipe's."""
+        """Return the fields of `Configuration` that differ from the recipe's."""
         default = self._default()
         changed = self._of_column() | self._of_budget() | self.how.settings
         refused = NETWORKS[self.how.network].refused
@@ -230,13 +237,17 @@ class Cell(NamedTuple):
             return (_CPU[self.method] or {}) | _OTHERWISE.get((self.method, self.column), {})
         return {"epochs": _CPU_EPOCHS.get(self.table, _CPU_EPOCHS.get(self.column, 16))}
 
-    def config(self, seed: int, data: Path, runs: Path) -> TrainConfig:
+    def config(self, seed: int, data: Path, runs: Path) -> Configuration:
         """Return the training of one seed."""
+        return resolve({**self._given(data), "seed": seed, "out": runs, "name": f"{self.name}-{seed}"})
+
+    def _given(self, data: Path) -> dict[str, Any]:
+        """Return what flags have to say."""
         changed = self.settings()
         if "simulated" in changed:
             changed["mnist"] = inner if (inner := data / "mnist").is_dir() else data
-        data = data / self.where.folder
-        return replace(self._default(), **changed, seed=seed, data=data, out=runs, name=f"{self.name}-{seed}")
+        names = {"recipe": self.recipe, "network": self.how.network, "dataset": self.where.dataset}
+        return {**names, **changed, "data": data / self.where.folder}
 
     def command(self, seeds: int) -> str:
         """Return the command that fills the cell with so many seeds."""
@@ -247,13 +258,12 @@ class Cell(NamedTuple):
 
     def trainings(self, seeds: int) -> tuple[str, ...]:
         """Return the same trainings one by one, as `livesnn train` does them."""
-        config, default = self.config(0, Path("DIR"), Path("runs")), self._default()
-        now, before = (as_flags(asdict(replace(each, out=Path(), name=""))) for each in (config, default))
+        now, before = as_flags(self._given(Path("DIR"))), as_flags(vars(self._default()))
         chosen = f"--recipe {self.recipe} --network {self.how.network} --dataset {self.where.dataset}"
         changed = " ".join(flag for name, flag in now.items() if before.get(name) != flag)
         return tuple(f"livesnn train {chosen} {changed} --seed {seed}" for seed in range(seeds))
 
-    def _default(self) -> TrainConfig:
+    def _default(self) -> Configuration:
         return recipe(self.recipe, self.how.network, self.where.dataset)
 
 

@@ -26,7 +26,6 @@ from livesnn.subprocesses import own_commit
 from livesnn.train.datasets import data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.sequences import classes_of
-from livesnn.train.resolve import completed
 from livesnn.train.run_folder import BEST, load_best
 from livesnn.train.start import Network, build
 
@@ -93,7 +92,7 @@ def measure_feature_maps(folders: Folders) -> FeatureMaps:
 
 
 def _trained(cell: Cell, folders: Folders) -> Network:
-    config = replace(completed(cell.config(0, folders.data, folders.runs)), compile=False)
+    config = replace(cell.config(0, folders.data, folders.runs), compile=False)
     net = build(config, classes_of(config.dataset))
     load_best(net, _run(cell, folders))
     return net

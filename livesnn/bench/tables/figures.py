@@ -16,8 +16,8 @@ from livesnn.bench.tables.cells import COLUMNS, ROWS, BudgetName, TableName, cel
 from livesnn.bench.tables.page import Records, details, empty_cells, notes
 from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS
 from livesnn.bench.tables.record import Record, best_records
+from livesnn.train.configuration import RecipeName
 from livesnn.train.model_folder import shade_confusion
-from livesnn.train.resolve import RecipeName
 
 SEQ5 = ("seq5-total", "seq5-sorted")
 LARGE = {"figsize": (7, 4.5), "layout": "constrained", "dpi": 110}

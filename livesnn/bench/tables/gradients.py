@@ -18,7 +18,7 @@ from livesnn.subprocesses import own_commit
 from livesnn.train.averaging import measure_norms
 from livesnn.train.datasets import data_set
 from livesnn.train.hybrid import HybridModule, measure_switch
-from livesnn.train.resolve import RECIPES, completed, recipe
+from livesnn.train.resolve import RECIPES, resolve
 from livesnn.train.start import build
 
 DATASET: Literal["mnist-seq2"] = "mnist-seq2"
@@ -54,9 +54,9 @@ def measure_gradients(folders: Folders) -> Gradients:
     for name in RECIPES:
         sides = norms.setdefault(name, {"analog": [], "spiking": []})
         for seed in range(SEEDS):
-            config = recipe(name, "sts_resnet", DATASET)  # type: ignore[arg-type]
+            config = resolve({"recipe": name, "dataset": DATASET})
             config = replace(config, data=folders.data, seed=seed, compile=False, digits=1000)
-            validation = data_set(DATASET).load_parts(completed(config)).validation.shuffled(seed)
+            validation = data_set(DATASET).load_parts(config).validation.shuffled(seed)
             torch.manual_seed(seed)
             net = build(config, validation.classes)
             assert isinstance(net, SpikingNetwork)

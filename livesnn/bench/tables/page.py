@@ -9,7 +9,7 @@ from typing import Literal
 from livesnn.bench.tables.cells import COLUMNS, ROWS, BudgetName, Cell, TableName, cells
 from livesnn.bench.tables.paper import DIGITS, EPOCHS, METHODS, SEEDS, TABLE1, TABLE1_COLUMNS, TABLE2
 from livesnn.bench.tables.record import Record, best_records
-from livesnn.train.resolve import RecipeName
+from livesnn.train.configuration import RecipeName
 
 BELOW, OTHER, EMPTY = "†", "‡", "–"
 

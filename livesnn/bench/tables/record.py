@@ -12,8 +12,7 @@ from msgspec import Meta
 from livesnn.bench.tables.cells import BUDGETS, BudgetName, Cell, TableName
 from livesnn.bench.tables.keeping import keep, kept
 from livesnn.errors import DataError
-from livesnn.train.configuration import NetworkName
-from livesnn.train.resolve import RecipeName
+from livesnn.train.configuration import NetworkName, RecipeName
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Amount = Annotated[float, Meta(ge=0)]

@@ -93,7 +93,7 @@ def measure_state(folders: Folders) -> Worths:
 def _measure(subject: Subject, data: Path) -> Worth:
     model = load_model(subject.model, "onnx")
     clips = data_set(subject.dataset).load_split(data, "test", model.card)
-    # Drawn, not every so-manieth: a data set's classes may come by turns.
+    # BatchDataset, not every so-manieth: a data set's classes may come by turns.
     clips = clips.subset(np.sort(np.random.default_rng(0).permutation(len(clips))[:MOST_CLIPS]))
     whole = evaluate(model, clips)
     return Worth(
