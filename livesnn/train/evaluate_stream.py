@@ -20,7 +20,7 @@ from livesnn.infer.model import Model
 from livesnn.infer.operations import mean_density
 from livesnn.infer.run import run
 from livesnn.simulate.gestures import Segment
-from livesnn.train.datasets import Uncut
+from livesnn.train.datasets import UncutStream
 
 MINUTE_US = 60_000_000
 OBSERVED_MS = (100, 200, 300, 400, 500, 750, 1000, 1500, 2000)
@@ -113,7 +113,7 @@ class _Rest(NamedTuple):
 
 def evaluate_stream(
     model: Model,
-    streams: Iterable[Uncut],
+    streams: Iterable[UncutStream],
     decider: Decider = Decider(),  # noqa: B008 (frozen)
 ) -> StreamEvaluation:
     """Run streams one after the other, each from zero state.
@@ -158,7 +158,9 @@ def evaluate_stream(
     )
 
 
-def _decide(model: Model, stream: Uncut, decider: Decider, played_us: int) -> tuple[int, list[_Decided]]:
+def _decide(
+    model: Model, stream: UncutStream, decider: Decider, played_us: int
+) -> tuple[int, list[_Decided]]:
     """Return when a stream begins by its own clock, and its frames as if it began at ``played_us``.
 
     A stream whose clock is set back begins anew; some recordings do so at their beginning.

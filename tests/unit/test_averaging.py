@@ -16,7 +16,8 @@ from livesnn.train import trainer
 from livesnn.train.averaging import KeepLastEpochs, load_final, mean_of
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import data_set
-from livesnn.train.run_folder import kept_epoch, load_checkpoint, recorded_config
+from livesnn.train.resolve import recorded_config
+from livesnn.train.run_folder import kept_epoch, load_checkpoint
 from livesnn.train.start import build
 from livesnn.train.trainer import Trained, train
 from livesnn.weights import load_weights

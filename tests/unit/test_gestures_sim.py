@@ -19,7 +19,7 @@ from livesnn.simulate.live import SimulatedPerson
 from livesnn.simulate.motions import GESTURES
 from livesnn.snn import build_network
 from livesnn.train.configuration import Configuration
-from livesnn.train.datasets import Uncut, gestures_sim, uncut_streams
+from livesnn.train.datasets import UncutStream, gestures_sim, uncut_streams
 from livesnn.train.datasets.gestures_sim import (
     INPUT,
     NOTHING_WINDOWS,
@@ -138,7 +138,7 @@ def test_how_late_and_how_steady_decisions_are_is_counted_from_the_onset() -> No
     late = _Late(replace(card, input=replace(card.input, window=1)), "arm_roll", 30)
     performs = SimulatedPerson(1, use="test", gestures=("arm_roll",), duration_us=2_900_000, paced=False)
     onset = Segment("arm_roll", 1_000_000, 2_500_000)
-    measured = evaluate_stream(late, [Uncut("one", performs, [onset], rests=True)])
+    measured = evaluate_stream(late, [UncutStream("one", performs, [onset], rests=True)])
     assert measured.latency_ms["p50"] == pytest.approx(550, abs=51)  # the 31st frame of 50 ms ends at 1.55 s
     assert measured.latency_ms["missed"] == 0
     assert measured.accuracy_after_ms["500"] == 0

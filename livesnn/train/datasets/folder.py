@@ -1,15 +1,15 @@
-"""folder: a lab's own recordings, one folder a class, or uncut recordings with labels.csv. Any format livesnn reads.
+"""Your own recordings, in a folder for each class or with tables of labels, in any format that livesnn reads.
 
-    DIR/<class>/<session>/…, or DIR/<class>/FILE          a recording is of its folder's class
-    DIR/labels.csv, or another FILE.csv:                  a line a stretch of a recording
-    DIR/[<session>/…/]*.labels.csv                        the same, as the window writes it beside each recording
-        file,start,end,label,session[,split]              seconds from its first event; files from the table's folder
+    DIR/<class>/<session>/…, or DIR/<class>/FILE          a recording of the class that the folder names
+    DIR/labels.csv, or another FILE.csv                   a table with one line for each stretch of a recording
+    DIR/[<session>/…/]*.labels.csv                        the same, as the window writes it beside a recording
+        file,start,end,label,session[,split]              times in seconds from the recording's first event
 
-A session is who or what was recorded, when: all of one goes to training, or all to validation; of a class with one
-session its last clips. Where none is given, each file is one, or of `*.labels.csv` in folders each folder. A column
-split (train, validation, test) decides instead.
-Files and folders whose names start with "." or "_" are left out. The test part is DIR/test, laid out like DIR, or
-what the table says.
+A session is all that was recorded of a person or thing at a time. It goes to training or validation as a whole; if a
+class has only one session, its last clips go to validation. Without a name each file is a session, or each folder with
+`*.labels.csv`. A column split (train, validation, test) decides instead.
+Files and folders whose names begin with "." or "_" are ignored. The test part is DIR/test, laid out like DIR, or what
+the table says.
 """
 
 from __future__ import annotations
@@ -32,9 +32,8 @@ from livesnn.events.recording import Recording as Opened
 from livesnn.events.recording import open_recording
 from livesnn.simulate.gestures import Segment
 from livesnn.sources import open_source
-from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
-from livesnn.train.datasets.asked import Asked
-from livesnn.train.datasets.clips import Clips, kept_groups, wanted_split
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
+from livesnn.train.datasets.clips import Clips, requested_split, validation_groups
 from livesnn.train.datasets.recorded import Recording, as_opened, left_out, load_recordings
 
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True)
@@ -42,18 +41,27 @@ SENSOR = None
 MIRRORED = None
 TAKES = "your own recordings, {data}/<class>/<session>/FILE, or {data}/labels.csv"
 PROTOCOLS = ("",)
+LABELS = "labels.csv"
+TEST = "test"
+HIDDEN = (".", "_")
+REST = "unlabelled"
+"""Name of rest in a measurement."""
+
+Span = tuple[int, int]
 
 
-def load_parts(asked: Asked, before: ModelCard | None = None) -> Parts:
-    """Return what is for training and for validation: all sessions but a fraction by seed, unless a table says."""
-    recordings, classes = find_recordings(asked.data)
+def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
+    """Return the clips; a fraction of the sessions is kept for validation by seed, unless a table says which."""
+    recordings, classes = find_recordings(request.data)
     recordings = [recording for recording in recordings if recording.use != "test"]
-    clips = _load(recordings, classes, asked.input, asked.windows)
+    clips = _load(recordings, classes, request.input, request.windows)
     if any(recording.use for recording in recordings):
-        split = Split(asked.validation, asked.seed, BY_TABLE, windows=asked.windows)
+        split = Split(request.validation, request.seed, BY_TABLE, windows=request.windows)
     else:
-        before = before if before and _has_kept(clips, before.split) else None  # else it is of another folder
-        split = clips.draw(wanted_split(asked, before), before.classes if before else ())
+        before = (
+            before if before and _has_kept(clips, before.split) else None
+        )  # otherwise it knows another folder
+        split = clips.draw(requested_split(request, before), before.classes if before else ())
     training, validation = _parts(recordings, clips, split)
     return Parts(training, validation, split=split)
 
@@ -63,7 +71,7 @@ def _has_kept(clips: Clips, split: Split | None) -> bool:
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return the test part, or what the card's split kept or left; a model of another data set sees all of DIR."""
+    """Return the test part, or what the card's split kept or left; for a model of another data set, all of DIR."""
     recordings = _part(data, split, card)
     if split == "test" or card.dataset != "folder" or card.split is None:
         return _load(recordings, card.classes, card.input)
@@ -71,13 +79,13 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     return _parts(recordings, clips, card.split)[split == "validation"]
 
 
-def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
+def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[UncutStream]:
     """Yield whole recordings with labelled stretches of that part, in order, until so many minutes are played.
 
-    Between the first and the last label of a recording, of whatever part, a stretch without one counts as rest:
-    whoever labelled it has seen it, and named none of the classes. Where a table names a few good examples alone that
-    is wrong: false decisions come out too many, and all else holds. What is before the first label, behind the last
-    one, or labelled for another part counts nowhere. ``seed`` decides nothing.
+    Between the first and the last label of a recording, a stretch without a label counts as rest: the person who
+    labelled it saw none of the classes there. If a table only names a few good examples, there are too many false
+    decisions, and all other figures hold. What is before the first label, after the last one, or labelled for another
+    part doesn't count. ``seed`` is ignored.
     """
     recordings = _part(data, split, card)
     if split != "test" and card.dataset == "folder" and card.split is not None:
@@ -86,7 +94,7 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
 
 
 def _part(data: Path, split: SplitName, card: ModelCard) -> list[Recording]:
-    """Return the test part, or all that may be of the others, its labels those of the card."""
+    """Return the test part, or the recordings of the other parts, with labels as in the card."""
     recordings, classes = find_recordings(data)
     if split == "test":
         recordings, classes = _test_part(data, recordings, classes)
@@ -122,7 +130,7 @@ def _test_part(
 
 
 def check(data: Path) -> list[Finding]:
-    """Say how many recordings each class has, those to test on too, and what is too short, unknown or damaged."""
+    """Count the recordings of each class, also of the test part, and name those that are too short or damaged."""
     recordings, classes = find_recordings(data)
     findings = _check(recordings, classes)
     if (data / TEST).is_dir() and not any(recording.use == "test" for recording in recordings):
@@ -138,7 +146,7 @@ def _check(recordings: list[Recording], classes: tuple[str, ...], before: str = 
     for path in dict.fromkeys(recording.path for recording in recordings):
         with suppress(LivesnnError), open_source(str(path)) as source:
             findings += [Finding("damaged", f"{path}: {line}") for line in source.warnings]
-    # A text that is no table of events is somebody's notes.
+    # A text that is no table of events may be somebody's notes.
     suffixes = {suffix for known in FORMATS if known.name != "csv" for suffix in known.suffixes}
     for recording, why, unread in left_out("folder", recordings, INPUT):
         damaged = unread and recording.path.suffix.lower() in suffixes
@@ -164,13 +172,8 @@ def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Cli
     return clips.split_by_group(split)
 
 
-LABELS = "labels.csv"
-TEST = "test"
-HIDDEN = (".", "_")
-
-
 def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
-    """Return the recordings and the classes, by name; raises DataError when there are none, or one class alone."""
+    """Return the recordings and the sorted names of the classes; raises DataError with fewer than two classes."""
     if not data.exists():
         raise DataError(
             f"no folder {data}: give --data a folder with one folder a class, or a table like {LABELS}"
@@ -189,7 +192,7 @@ def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
 
 
 def _refuse_twice(recordings: Iterable[Recording]) -> None:
-    """Raise DataError if a stretch of a file is there twice, under whatever names."""
+    """Raise DataError if a stretch of a file is there twice, even under different names."""
     seen: dict[object, str] = {}
     for recording in recordings:
         stretch = recording.path.resolve(), recording.part_us
@@ -199,7 +202,7 @@ def _refuse_twice(recordings: Iterable[Recording]) -> None:
 
 
 def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
-    """Raise DataError if two sessions share a part of a file, or one class's part lies within another's."""
+    """Raise DataError if two sessions share a part of a file, or a part lies within another class's."""
     stretches = [
         (recording.path.resolve(), *(recording.part_us or (0, TIME_LIMIT_US)), recording)
         for recording in recordings
@@ -222,7 +225,7 @@ def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
 
 
 def _side(recording: Recording, by_table: bool) -> object:
-    """Return what decides where a recording goes."""
+    """Return what decides on which side of the split a recording goes."""
     return (recording.use or "train") if by_table else (recording.use, recording.group)
 
 
@@ -239,12 +242,12 @@ def _from_folders(data: Path) -> list[tuple[str, Recording]]:
 
 
 def _labelled_beside(data: Path) -> list[tuple[str, Recording]]:
-    """Return what the tables beside recordings in a folder say, or else those in the folders below it.
+    """Return what the tables beside the recordings in a folder say, or else those in the folders below it.
 
     Raises
     ------
     DataError
-        There, a recording has no labels where others have: it would be neither of a class, nor left out knowingly.
+        A recording has no labels although others have some: it is unclear whether to leave it out.
     """
     if tables := sorted(data.glob(f"*{SUFFIX}")):
         return [row for table in tables for row in _from_table(table)]
@@ -262,7 +265,7 @@ def _labelled_beside(data: Path) -> list[tuple[str, Recording]]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return all files in a folder and those below it, through links too, each folder once; none of hidden names."""
+    """Return all files in a folder and below it, except hidden ones; links are followed, each folder once."""
     found: list[Path] = []
     seen: set[Path] = set()
     for root, folders, names in os.walk(folder, followlinks=True):
@@ -278,7 +281,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _from_table(table: Path, below: Path = Path()) -> list[tuple[str, Recording]]:
-    """Return what a table says; ``below``: the folder it lies in, from that of the data set."""
+    """Return what a table says; ``below`` is its folder, relative to the data set's."""
     header, rows = read_table(table)
     known = (*COLUMNS, "split")
     if odd := [name for name in header if name not in known and name.strip().lower() in known]:
@@ -296,7 +299,7 @@ def _row(table: Path, below: Path, number: int, row: Row) -> tuple[str, Recordin
         )
     file, start, end, label, session = values
     path = table.parent / file
-    if not os.path.isfile(path):  # False for a name too long to be one, where pathlib raises
+    if not os.path.isfile(path):  # False for a name that is too long, where pathlib raises
         raise DataError(f"{where}: no file {path}: correct the name, or put it there")
     try:
         first_us, last_us = round(float(start) * 1e6), round(float(end) * 1e6)
@@ -317,38 +320,32 @@ def _row(table: Path, below: Path, number: int, row: Row) -> tuple[str, Recordin
     return label, Recording(path, 0, stretch, session, (first_us, last_us), cast(SplitName | None, use))
 
 
-NAME = "unlabelled"
-"""Of what counts as rest."""
-
-Span = tuple[int, int]
-
-
 def labelled_streams(
-    asked: Sequence[Recording], rows: Sequence[Recording], classes: tuple[str, ...], minutes: float
-) -> Iterator[Uncut]:
-    """Yield whole recordings, in the order of ``asked``, until so many minutes of them are played.
+    judged: Sequence[Recording], rows: Sequence[Recording], classes: tuple[str, ...], minutes: float
+) -> Iterator[UncutStream]:
+    """Yield whole recordings, in the order of ``judged``, until so many minutes of them are played.
 
     Parameters
     ----------
-    asked
-        The labelled stretches that are judged, of the classes by number; those without times are left out.
+    judged
+        Labelled stretches to measure on; those without times are left out.
     rows
-        All that the tables say, of any class and part of the split.
+        All stretches in the tables, of any class and part of the split.
 
     Raises
     ------
     DataError
-        No stretch is labelled, or one begins behind its recording's end.
+        No stretch is labelled, or one begins after its recording's end.
     LivesnnError
         A recording can't be read.
     """
     files: dict[Path, list[Recording]] = {}
-    for stretch in asked:
+    for stretch in judged:
         if stretch.part_us is not None:
             files.setdefault(stretch.path.resolve(), []).append(stretch)
     if not files:
         raise DataError(
-            "none of these recordings is uncut: --stream needs labels.csv or NAME.labels.csv, which say from when to "
+            "none of these recordings is uncut: --stream needs labels.csv or REST.labels.csv, which say from when to "
             "when what is performed"
         )
     left_us = minutes * 60e6
@@ -369,17 +366,17 @@ def whole_side(
     Raises
     ------
     DataError
-        It kept the ends of recordings, or there are none.
+        The split kept the ends of recordings, or no recording is there.
     """
     if split.clips:
         raise DataError(
-            f"{card.name} was validated on the ends of recordings that it trained on, so none is left whole: add "
-            "--split test, for recordings of their own"
+            f"{card.name} was validated on the ends of recordings that it trained on, so no whole recording is left: "
+            "add --split test, for separate recordings"
         )
     labels = np.array([recording.label for recording in recordings], np.int64)
     groups = [recording.group for recording in recordings]
     by_table = split.protocol == BY_TABLE
-    kept = () if by_table else split.groups or kept_groups(groups, labels, split.fraction, split.seed)
+    kept = () if by_table else split.groups or validation_groups(groups, labels, split.fraction, split.seed)
     side = [
         recording
         for recording in recordings
@@ -395,7 +392,7 @@ def whole_side(
 
 def _stream(
     recording: Opened, stretches: Sequence[Recording], spans: Sequence[Span], classes: tuple[str, ...]
-) -> Uncut:
+) -> UncutStream:
     begins_us = recording.labels_start
     performed = [
         Segment(classes[label], begins_us + start_us, begins_us + end_us)
@@ -404,18 +401,18 @@ def _stream(
     for stretch in stretches:
         if stretch.part_us and begins_us + stretch.part_us[0] > recording.t_end:
             raise DataError(
-                f"{stretch.name} begins behind the recording's end: give seconds from its first event"
+                f"{stretch.name} begins after the recording's end: give seconds from its first event"
             )
     first_us, last_us = min(start for start, _ in spans), max(end for _, end in spans)
     unknown = [(-TIME_LIMIT_US, first_us), *spans, (last_us, TIME_LIMIT_US)]
     known_not = tuple((begins_us + start_us, begins_us + end_us) for start_us, end_us in unknown)
-    return Uncut(NAME, recording, performed, rests=True, unknown=known_not)
+    return UncutStream(REST, recording, performed, rests=True, unknown=known_not)
 
 
 def _in_order(stretches: Sequence[Recording]) -> list[tuple[int, int, int]]:
-    """Return (label, start, end), none overlapping, as a stream has one decision at a time.
+    """Return (label, start, end) in order and without overlaps, as a stream has one decision at a time.
 
-    Stretches of one class that touch are one, since nothing begins anew; one ends where one of another class begins.
+    Stretches of one class that touch are joined; a stretch ends where one of another class begins.
     """
     ordered: list[tuple[int, int, int]] = []
     for stretch in sorted(stretches, key=lambda each: each.part_us or (0, 0)):
