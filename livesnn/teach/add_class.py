@@ -1,4 +1,4 @@
-"""teach: clips of a gesture in, a model folder that knows it out. Not here: reading clips, fitting a row."""
+"""Adds a class to a trained model: clips of a gesture in, a new model folder that knows it out."""
 
 from __future__ import annotations
 
@@ -33,14 +33,20 @@ from livesnn.teach.readout import (
 )
 from livesnn.weights import Weights, load_weights, save_weights, write_graph
 
+TAUGHT = "taught.safetensors"
+"""File with the windows that each taught class was learned from, float16 [N, F + 1]. A class that is taught later is
+learned against them."""
+KEY = "class: "
+"""Prefix of each name in it, since safetensors has a name of its own."""
+WEIGHT, BIAS = "classify.weight", "classify.bias"
 LEAST_WINDOWS = 8
-"""Of a gesture: four seconds, of which a quarter is kept aside at first."""
+"""Least number of windows of a gesture: four seconds, of which a quarter is held out at first."""
 
 KEPT_ASIDE = 4
-"""Of so many windows one, the last ones of each clip."""
+"""One in so many windows is held out at first: the last ones of each clip."""
 
 MOST_OTHERS = 2000
-"""Windows of ``others`` that are learned beside, evenly drawn: what is learned takes memory by their square."""
+"""Largest number of windows of ``others``, evenly drawn; memory grows with the square of the number."""
 
 
 def teach(
@@ -52,26 +58,26 @@ def teach(
     others: Sequence[Clip] = (),
     progress: Progress = untold,
 ) -> Lesson:
-    """Write a model that knows one class more, or more of one that it was taught, into the new folder ``out``.
+    """Write a model with one more class, or with more of a taught class, into the new folder ``out``.
 
-    Learned is its row of the read-out alone: the network, and what it makes of all else, stay as they are. First
-    without the last quarter of each clip, to measure; then with all.
+    Only the row of the class in the read-out is learned; the network and the other rows stay as they are. It is
+    learned first without the last quarter of each clip, to measure it, and then from all windows.
 
     Parameters
     ----------
     clips
-        Frames uint8 [T, C, H, W] of the model's input, of somebody who performs the gesture all the time.
+        Frames uint8 [T, C, H, W] for the model, of someone who performs the gesture all the time.
     others
-        The same of whatever isn't the gesture; needed by models that weren't trained on simulated people.
+        The same of anything else; models that weren't trained on simulated people need it.
     progress
-        Told how much of what the model knows has been simulated.
+        Told how much of the simulated people is done.
 
     Raises
     ------
     ModelError
         See `check_lesson`; or ``out`` is there already, or can't be written.
     DataError
-        The clips or ``others`` are too short, or there is nothing to be seen.
+        The clips or ``others`` are too short, or nothing can be seen in them.
     """
     out, folder = Path(out), model_folder(model)
     check_out(out)
@@ -89,7 +95,7 @@ def teach(
     moving = _movement(clips, gesture, card)
     copies = [joined(list(copy)) for copy in zip(*(_copies(loaded, clip) for clip in clips), strict=True)]
     known = _known(loaded, weights, others, before, progress)
-    # Of what it was taught before there are no copies: each window stands for its own.
+    # Windows that were taught earlier have no shifted copies: each is repeated instead.
     shown = np.repeat(_drawn(earlier, MOST_OTHERS // (1 + len(MOVES))), 1 + len(MOVES), axis=0)
     fit = partial(fit_row, rows=others_rows, temperature=card.temperature)
     trial = fit(joined([shown, taught[~aside], *(copy[~aside] for copy in copies)]), known.learned)
@@ -116,7 +122,7 @@ def _copies(model: Model, clip: Clip) -> list[FloatArray]:
 
 
 def _kept_aside(lengths: Sequence[int]) -> npt.NDArray[np.bool_]:
-    """Return which windows are kept aside, of clips of so many: the last of each; of short ones, the last of all."""
+    """Return which windows to hold out of clips with so many: the last of each clip, or of all if they are short."""
     last = [np.arange(length) >= length - length // KEPT_ASIDE for length in lengths]
     kept = np.concatenate(last or [np.zeros(0, bool)])
     return kept if kept.any() else np.arange(len(kept)) >= len(kept) - max(1, len(kept) // KEPT_ASIDE)
@@ -138,7 +144,7 @@ def _known(
     before: Mapping[str, FloatArray],
     progress: Progress,
 ) -> Known:
-    """Return all that the new class must not be taken for: what was trained, what was taught, and ``others``."""
+    """Return what the new class must not be confused with: trained classes, taught classes, and ``others``."""
     parts = [known_people(model, weights, progress)] if model.card.dataset == SIMULATED else []
     shown = [window_features(model, clip) for clip in others]
     for windows in (joined(shown), *before.values()):
@@ -147,7 +153,7 @@ def _known(
         parts.append(Known(drawn[~aside], drawn[aside]))
     known = Known(joined([part.learned for part in parts]), joined([part.kept_aside for part in parts]))
     if not len(known.learned):
-        raise DataError("there are no two whole windows in --others: give longer recordings")
+        raise DataError("--others has fewer than two whole windows: give longer recordings")
     return known
 
 
@@ -159,24 +165,24 @@ def _decided(windows: FloatArray, row: FloatArray, rows: FloatArray, card: Model
 
 
 def _drawn(windows: FloatArray, most: int) -> FloatArray:
-    """Return at most so many windows, evenly drawn."""
+    """Return at most so many of the windows, evenly drawn."""
     return windows[np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(int)]
 
 
 def _movement(clips: Sequence[Clip], gesture: str, card: ModelCard) -> float:
-    """Return the movement of the clip that has least, half of its windows more; raises DataError if that is none."""
+    """Return the median movement of the clip with the least; raises DataError if nothing moves in it."""
     windows = [movement(clip, card.input.window) for clip in clips]
     least = min(float(np.median(each)) for each in windows if len(each))
     if least < (NOISE if card.dataset == SIMULATED else np.nextafter(0, 1)):
         which = " in one of its clips" if len(clips) > 1 else ""
         raise DataError(
-            f"there is nothing to see of {gesture}{which}: is the lens cap on, is anybody in the picture?"
+            f"nothing can be seen of {gesture}{which}: take off the lens cap, or step into the picture"
         )
     return least
 
 
 def _resembles(windows: FloatArray, rows: FloatArray, card: ModelCard) -> tuple[str, int]:
-    """Return as which class most windows were decided, and how many; "", 0: none was."""
+    """Return the class as which most windows are decided, and their number; "" and 0 if none is."""
     likely = np.array([probabilities(out, card, temperature=card.temperature) for out in windows @ rows.T])
     decided = np.argmax(likely, axis=1)[likely.max(axis=1) >= THRESHOLD]
     if not len(decided):
@@ -185,58 +191,47 @@ def _resembles(windows: FloatArray, rows: FloatArray, card: ModelCard) -> tuple[
     return card.classes[best], times
 
 
-TAUGHT = "taught.safetensors"
-"""The windows that each taught class was learned from, float16 [N, F + 1], so that a later one isn't taken for it."""
-
-KEY = "class: "
-"""Before each name: safetensors has one of its own."""
-
-WEIGHT, BIAS = "classify.weight", "classify.bias"
-
-
 def rows_of(weights: Weights) -> FloatArray:
-    """Return float32 [K, F + 1]: the read-out's weights, and its biases behind them."""
+    """Return float32 [K, F + 1]: the weights of the read-out, followed by its biases."""
     return np.concatenate([weights[WEIGHT], weights[BIAS][:, None]], axis=1)
 
 
 def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, FloatArray]:
-    """Return the windows float32 [N, ``features``] of the classes that a model was taught already, by class.
+    """Return the windows float32 [N, ``features``] of each class that a model was taught earlier.
 
     Raises
     ------
     ModelError
-        Their file is damaged or missing: a class more would be taken for them.
+        Their file is damaged or missing, and a new class would be confused with them.
     """
     file = folder / TAUGHT
     try:
         kept = load_file(file) if card.taught else {}
     except (SafetensorError, OSError) as error:
         raise ModelError(
-            f"{file} can't be read ({error}): copy it again, or teach the model before"
+            f"{file} can't be read ({error}): copy it again, or teach the model it was made from"
         ) from error
     if missing := {name for name in card.taught if KEY + name not in kept}:
         raise ModelError(
-            f"{file} lacks {', '.join(sorted(missing))}: copy it again, or teach the model before"
+            f"{file} lacks {', '.join(sorted(missing))}: copy it again, or teach the model it was made from"
         )
     taught = {name: kept[KEY + name].astype(np.float32) for name in card.taught}
     if any(windows.ndim != 2 or windows.shape[1] != features for windows in taught.values()):
-        raise ModelError(f"{file} is of another network: copy it again, or teach the model before")
+        raise ModelError(f"{file} is of another network: copy it again, or teach the model it was made from")
     return taught
 
 
 def write_taught(
     base: Path, out: Path, gesture: str, row: FloatArray, taught: Mapping[str, FloatArray]
 ) -> ModelCard:
-    """Write the model of folder ``base``, with a class more or another row of one, into a new folder ``out``.
-
-    Returns its card.
+    """Write the model in ``base`` with one more class, or a new row of a class, into a new folder; return its card.
 
     Parameters
     ----------
     row
         float32 [F + 1], as `fit_row` returns it.
     taught
-        Windows of each class that was taught, with this one.
+        Windows of each taught class, including this one.
     """
     weights, card = load_weights(base / WEIGHTS)
     classes = card.classes if gesture in card.classes else (*card.classes, gesture)
@@ -250,7 +245,7 @@ def write_taught(
         classes=classes,
         states=card.states | {readout: (len(rows),)},
         taught={name: len(windows) for name, windows in taught.items()},
-        accuracy=None,  # of other classes
+        accuracy=None,  # measured with other classes
         test=None,
         command=shlex.join(["livesnn", "teach", gesture, "--model", card.name]),
     )
@@ -260,7 +255,7 @@ def write_taught(
             folder = Path(made) / out.name
             folder.mkdir()
             _write(base, folder, weights, rows, taught, card)
-            load_model(folder, engine="onnx")  # that it can be
+            load_model(folder, engine="onnx")  # to be sure that it works
             check_out(out)
             if out.exists():
                 out.rmdir()  # it is empty
@@ -287,7 +282,7 @@ def _write(
 
 
 def _write_graph(base: Path, path: Path, rows: FloatArray, card: ModelCard) -> None:
-    """Write a model.onnx with these rows in its read-out, and another card; ``base`` has been run before."""
+    """Write a model.onnx with these rows in its read-out and another card."""
     import onnx  # half a second
 
     model = onnx.load(base)
@@ -299,7 +294,7 @@ def _write_graph(base: Path, path: Path, rows: FloatArray, card: ModelCard) -> N
             tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
     if values:
         raise ModelError(f"{base} has no {' and no '.join(values)}: copy the model again")
-    del graph.value_info[:]  # shapes between, which nobody needs
+    del graph.value_info[:]  # intermediate shapes, which nobody needs
     for tensor in (*graph.input, *graph.output):
         if tensor.name in ("output", readout, f"{readout}.next"):
             tensor.type.tensor_type.shape.dim[-1].dim_value = len(rows)
@@ -314,11 +309,11 @@ def _describe(card: ModelCard) -> str:
 
 {len(card.classes)} classes: {", ".join(card.classes)}.
 
-Made by `{card.command}`: the network is as it was, with a row more in its read-out for each class it was taught.
+Made by `{card.command}`: the network is unchanged, with one more row in its read-out for each taught class.
 
 | class | windows it was learned from |
 |---|---|
 {lessons}
 
-What it makes of people other than those who taught it hasn't been measured.
+How well it works for other people than those who taught it hasn't been measured.
 """

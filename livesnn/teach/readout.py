@@ -1,4 +1,4 @@
-"""What the read-out of a network is given, a window at a time. Not here: the network, what a row makes of it."""
+"""Windows as features of the read-out, those of simulated people, and the row of a new class fitted to them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,22 @@ from livesnn.weights import Weights
 
 FloatArray = npt.NDArray[np.float32]
 
+PEOPLE, KEPT_ASIDE_PEOPLE = 25, 8
+"""People for each gesture, for idle and for walking by, to learn from; and other people to measure with."""
+CLIP_WINDOWS = 2
+"""Windows in the clip of each person."""
+DECAY = 1.0
+"""Weight of the row's squared norm; from 0.3 to 10 only the last window in thirty changed."""
+MOST_STEPS, STILL = 500, 1e-3
+"""Largest number of steps of the fit, and the change of the outputs at which it ends."""
+
 
 def window_features(model: Model, clip: Clip) -> FloatArray:
-    """Return float32 [N, F + 1] of a clip's N whole windows, the state carried through it from zero.
+    """Return float32 [N, F + 1] for the N whole windows of a clip, with the state carried through it from zero.
 
-    The output layer's membrane is U_t = α U_{t-1} + W s_t + b (SPEC, Eq. 1), s_t being the pooled spikes of blocks 3
-    and 4; so the window's mean output of a class is its row of [W | b] times the mean of x_t = α x_{t-1} + [s_t, 1].
+    The membrane of the output layer is U[t] = α · U[t−1] + W · s[t] + b (paper, Eq. 1), where s[t] are the pooled
+    spikes of blocks 3 and 4. So the mean output of a class over a window is its row of [W | b] times the mean of
+    x[t] = α · x[t−1] + [s[t], 1], which is returned.
     """
     card, state = model.card, model.initial_state()
     alpha, window = np.float32(card.neuron.alpha), card.input.window
@@ -47,7 +57,7 @@ def window_features(model: Model, clip: Clip) -> FloatArray:
 
 
 def _pooled_spikes(card: ModelCard, state: State) -> FloatArray:
-    """Return float32 [F]: the share of spikes in each cell of the last pools, as `STSResNet` concatenates them."""
+    """Return float32 [F]: the share of spikes in each cell of the last pools, in the order of `STSResNet`."""
     size, names = card.network.final_pool, list(card.states)
     parts = []
     for layer in tapped_layers(card):
@@ -59,27 +69,21 @@ def _pooled_spikes(card: ModelCard, state: State) -> FloatArray:
 
 
 def joined(parts: Sequence[FloatArray]) -> FloatArray:
-    """Return the windows of all parts, of which some may have none."""
+    """Return the windows of all parts; some parts may have none."""
     return np.concatenate([part for part in parts if len(part)] or [np.zeros((0, 0), np.float32)])
 
 
-PEOPLE, KEPT_ASIDE_PEOPLE = 25, 8
-"""People of each gesture, of idle and of walking by, to learn beside, and others to measure with."""
-
-CLIP_WINDOWS = 2
-
-
 class Known(NamedTuple):
-    """Windows float32 [N, F + 1] to learn beside, and of others to measure with."""
+    """Windows float32 [N, F + 1] of known classes, to learn from and to measure with."""
 
     learned: FloatArray
     kept_aside: FloatArray
 
 
 def known_people(model: Model, weights: Weights, progress: Progress) -> Known:
-    """Return windows of simulated people who perform all that ``model``, of these weights, was trained on.
+    """Return windows of simulated people who perform everything that ``model`` was trained on.
 
-    ``progress`` is told how much has been simulated; that takes some 30 s, unless it was done before.
+    They are cached for its weights. Simulating them takes some 30 s, of which ``progress`` is told.
     """
     file = cache_dir() / f"known-{_key(model.card, weights)}.npz"
     with suppress(*DAMAGED_ARRAY), file.open("rb") as octets, np.load(octets, allow_pickle=False) as kept:
@@ -91,14 +95,14 @@ def known_people(model: Model, weights: Weights, progress: Progress) -> Known:
     )
     made = io.BytesIO()
     np.savez(made, **{name: part.astype(np.float16) for name, part in known._asdict().items()})
-    with suppress(OSError):  # a cache that can't be written is made again
+    with suppress(OSError):  # without a cache they are simulated again
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, made.getvalue())
     return known
 
 
 def _key(card: ModelCard, weights: Weights) -> str:
-    """Return what is the same for all models of the same network, whatever their read-outs were taught."""
+    """Return a key that is the same for all models with the same network, whatever their read-outs were taught."""
     simulated = (VERSION, PEOPLE, KEPT_ASIDE_PEOPLE, CLIP_WINDOWS)
     key = blake2b(repr((simulated, card.input, card.network, card.neuron)).encode(), digest_size=8)
     for name in sorted(weights):
@@ -109,7 +113,7 @@ def _key(card: ModelCard, weights: Weights) -> str:
 
 def _people(model: Model, people: int, use: Use, progress: Progress) -> FloatArray:
     spec, windows = model.card.input, []
-    # Frames of so many events may never come of who walks by.
+    # Someone who walks by may never cause that many events.
     nothing = (IDLE, WALKING) if spec.slice.delta_t_us else (IDLE,)
     for seed in range(people):
         for name in (*GESTURES, nothing[seed % len(nothing)]):
@@ -118,25 +122,23 @@ def _people(model: Model, people: int, use: Use, progress: Progress) -> FloatArr
     return np.concatenate(windows)
 
 
-DECAY = 1.0
-"""Weight of the row's squared norm; from 0.3 to 10 nothing changed but the last window in thirty."""
-MOST_STEPS, STILL = 500, 1e-3
-
-
 def fit_row(taught: FloatArray, known: FloatArray, rows: FloatArray, temperature: float) -> FloatArray:
     """Return float32 [F + 1]: weights and bias of a class that is likely for ``taught`` and not for ``known``.
 
-    The other classes' rows stay as they are, so P(new) = σ(z − log Σ exp z_k) with z = x·row / temperature. Minimised
-    is the cross-entropy of that, the taught windows together counting as those of one class of the known ones, plus
-    the row's norm; by steps on a quadratic bound of it, which never go too far (Böhning & Lindsay 1988,
-    "Monotonicity of quadratic-approximation algorithms"), in as many unknowns as there are windows.
+    The rows of the other classes stay as they are, so this is a logistic regression::
+
+        P(new) = σ(z − log Σ_k exp z_k),    z = x · row / temperature
+
+    Its cross-entropy plus `DECAY` times the row's squared norm is minimised; all taught windows together weigh as
+    much as those of one known class. The steps minimise a quadratic upper bound, so they can't go too far (Böhning &
+    Lindsay 1988, "Monotonicity of quadratic-approximation algorithms"). There are as many unknowns as windows.
 
     Parameters
     ----------
     taught, known
         float32 [N, F + 1] and [M, F + 1], as `window_features` returns them.
     rows
-        float32 [K, F + 1], the classes that are there.
+        float32 [K, F + 1], of the known classes.
     """
     x = np.concatenate([known, taught]).astype(np.float64)
     others = np.logaddexp.reduce(x @ rows.T.astype(np.float64) / temperature, axis=1)
@@ -155,7 +157,7 @@ def fit_row(taught: FloatArray, known: FloatArray, rows: FloatArray, temperature
 
 
 def probability(x: FloatArray, row: FloatArray, rows: FloatArray, temperature: float) -> FloatArray:
-    """Return float32 [N]: how probable the class of ``row`` is beside those of ``rows`` in windows x [N, F + 1]."""
+    """Return the probability of the class of ``row`` beside those of ``rows``, float32 [N], for x [N, F + 1]."""
     others = np.logaddexp.reduce((x @ rows.T).astype(np.float64) / temperature, axis=1)
     return sigmoid((x @ row) / temperature - others).astype(np.float32)
 

@@ -34,8 +34,8 @@ LANES = (32, 16)
 DENSEST = {torch.float32: 0.2, torch.bfloat16: 0.03}
 """Share of non-zero inputs above which torch's convolution is used. Both are equally fast at 0.25 to 0.3 in float32
 (64 channels, 7×7 and 32×32, one thread of an AMD EPYC with AVX2) and at 0.1 in bfloat16 (64 and 128 channels, 8×8 to
-16×16, one thread of an AMD EPYC with AVX512-BF16). With two threads and small images the limit is far lower: a step on
-N-MNIST with a density of 0.065 took an eighth longer with 0.08 than with 0.03."""
+16×16, one thread of an AMD EPYC with AVX512-BF16). With two threads and small images the limit is far lower: a step
+on N-MNIST with a density of 0.065 took an eighth longer with 0.08 than with 0.03."""
 SAMPLED = 8
 """The share is counted on every eighth image."""
 PARTS, MOST_PARTS = 4, 32
@@ -173,10 +173,10 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
 
 @cache
 def _spread(lanes: int, forward: bool, halves: bool) -> Callable[..., None]:
-    """Return the function that spreads spikes so many channels at a time; compiling takes a second, once a process.
+    """Return the function that spreads spikes so many channels at a time; it compiles in a second, once a process.
 
-    With ``halves`` inputs are bfloat16, and each image is converted to float32 in memory at ``image``. The caller owns
-    that memory: numba frees an array after the last line that names it, even if its address is in use.
+    With ``halves`` inputs are bfloat16, and each image is converted to float32 in memory at ``image``. The caller
+    owns that memory: numba frees an array after the last line that names it, even if its address is in use.
     """
     of_pixels = _of_pixels(lanes, forward)
 

@@ -17,8 +17,7 @@ from livesnn.infer.decide import Decider
 from livesnn.infer.model import State
 from livesnn.train.datasets import UncutStream, uncut_streams
 from livesnn.train.datasets.folder import find_recordings
-from livesnn.train.evaluate import describe_stream
-from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
+from livesnn.train.evaluate_stream import StreamEvaluation, describe_stream, evaluate_stream
 from tests import trees
 
 CLASSES = ("down", "up")

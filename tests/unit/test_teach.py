@@ -260,7 +260,7 @@ def test_nothing_to_be_seen_is_refused(base: Path, tmp_path: Path) -> None:
 def test_models_of_anything_but_simulated_people_need_others(base: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--others"):
         teach("right", [clip(RIGHT)], base, tmp_path / "taught")
-    with pytest.raises(DataError, match="no two whole windows in --others"):
+    with pytest.raises(DataError, match="--others has fewer than two whole windows"):
         teach("right", [clip(RIGHT)], base, tmp_path / "taught", others=[clip(LEFT, frames=19)])
 
 
@@ -344,7 +344,7 @@ def test_the_command_teaches_by_recordings_and_says_how_well(
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert rows[-1]["summary"]["majority"] == "to the right"
     assert main(command) == 0
-    assert "kept aside at first, were decided right" in capsys.readouterr().out
+    assert "windows, first held out, were decided right" in capsys.readouterr().out
     assert len(list((tmp_path / "own").iterdir())) == 2  # another folder, nothing overwritten
 
 

@@ -44,8 +44,8 @@ def keep(file: Path, made: Frames) -> None:
         with suppress(OSError):
             partly.unlink()
         raise DataError(
-            f"{file.parent} can't be written ({error.strerror or error}): free some space there, or set LIVESNN_CACHE to "
-            "another folder"
+            f"{file.parent} can't be written ({error.strerror or error}): free some space there, or set "
+            "LIVESNN_CACHE to another folder"
         ) from error
 
 

@@ -140,9 +140,10 @@ class Clips:
         )
 
     def draw(self, split: Split, known: Sequence[str] = ()) -> Split:
-        """Return a split that names the groups it keeps for validation, and clips of classes without one; see `Split`.
+        """Return a split that names the groups it keeps for validation, or clips where a class has one group.
 
-        A split that names some already is only extended for classes that a model to start from doesn't know: it may have been trained on any other group or clip of its ``known`` classes.
+        A split that names some already is only extended for classes that a model to start from doesn't know: it may
+        have been trained on any other group or clip of its ``known`` classes.
         """
         named = bool(split.groups or split.clips)
         if named and not known:
@@ -194,7 +195,7 @@ def check_drawn_from(split: Split, there: int, otherwise: str = "add --split tes
     """Raise DataError if a split was drawn from another number of recordings than there are."""
     if split.drawn_from not in (None, there):
         raise DataError(
-            f"validation was drawn from {split.drawn_from:,} recordings, and {there:,} are there, from which the same "
+            f"validation was drawn from {split.drawn_from:,} recordings, and {there:,} are there, of which the same "
             f"draw keeps others: give --data with the same recordings, or {otherwise}"
         )
 

@@ -19,8 +19,8 @@ def download(name: str, data: Path) -> Path | None:
     Raises
     ------
     DataError
-        A program can't download it (the message says what to put where), the file there is damaged, the server can't be
-        reached or sends something else, or the folder can't be written.
+        A program can't download it (the message says what to put where), the file there is damaged, the server can't
+        be reached or sends something else, or the folder can't be written.
     """
     takes = data_set(name).TAKES
     if takes is None:

@@ -4,10 +4,10 @@
     DvsGesture/userNN_LIGHT.aedat                         AEDAT 3.1 of a DVS128: the gestures of one person
     DvsGesture/userNN_LIGHT_labels.csv                    class (1 to 11), start and end on the recording's clock, µs
 
-Every labelled segment of the archive is a recording: 1,176 for training (users 1 to 23) and 288 for testing (24 to 29).
-The copies hold 1,077 and 264, with times in whole milliseconds, so figures on one can't be compared with the other.
-IBM's errata.txt is said to call user02_lab and user12_fluorescent_led damaged; a recording that can't be cut is left
-out with a message. gesture_mapping.csv isn't read: its names are GESTURES, in that order.
+Every labelled segment of the archive is a recording: 1,176 for training (users 1 to 23) and 288 for testing (24 to
+29). The copies hold 1,077 and 264, with times in whole milliseconds, so figures on one can't be compared with the
+other. IBM's errata.txt is said to call user02_lab and user12_fluorescent_led damaged; a recording that can't be cut
+is left out with a message. gesture_mapping.csv isn't read: its names are GESTURES, in that order.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Part = Literal["train", "test"]
 SENSOR = Resolution(128, 128)
 COLUMNS = "class,startTime_usec,endTime_usec"
 MOST_MISSING_US = 1_000_000
-"""Longest time before a segment's end at which its recording may end, as nothing moves; otherwise it was cut short."""
+"""A recording may end so long before its last segment does, as nothing moves; if longer, it was cut short."""
 _NAME = re.compile(r"(user(\d{1,4})_\w+)\.aedat", re.ASCII)
 _AGAIN = "unpack DvsGesture.tar.gz again"
 TAKES = "DvsGesture.tar.gz from ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8, unpacked in {data}"

@@ -6,10 +6,9 @@
         file,start,end,label,session[,split]              times in seconds from the recording's first event
 
 A session is all that was recorded of a person or thing at a time. It goes to training or validation as a whole; if a
-class has only one session, its last clips go to validation. Without a name each file is a session, or each folder with
-`*.labels.csv`. A column split (train, validation, test) decides instead.
-Files and folders whose names begin with "." or "_" are ignored. The test part is DIR/test, laid out like DIR, or what
-the table says.
+class has only one session, its last clips go to validation. Without a name each file is a session, or each folder
+with `*.labels.csv`. A column split (train, validation, test) decides instead. Files and folders whose names begin
+with "." or "_" are ignored. The test part is DIR/test, laid out like DIR, or what the table says.
 """
 
 from __future__ import annotations
