@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QLineEdit, QProgressBar, QWidget
 from livesnn.app.dialogs import Dialog
 from livesnn.app.look import style
 from livesnn.app.widgets.parts import label
-from livesnn.teach import MOST_SIGNS
+from livesnn.teach import LONGEST_NAME
 
 HINT = (
     "Name the gesture, press Start, and perform it again and again for {seconds:g} seconds, as you will later. "
@@ -32,7 +32,7 @@ class TeachDialog(Dialog):
         self.name.setFont(style.text_font(15))
         self.name.setPlaceholderText("thumbs up")
         self.name.setAccessibleName("Name of the gesture")
-        self.name.setMaxLength(MOST_SIGNS)
+        self.name.setMaxLength(LONGEST_NAME)
         self.words = label(HINT.format(seconds=seconds), style.text_font(14), "soft", wrap=True)
         self.now = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
         self.share = QProgressBar()

@@ -1,5 +1,4 @@
-"""Teaching a trained model a new class from seconds of it: what can be taught, and the result. add_class.py does
-it."""
+"""Teaching a trained model a new class: which models and names are allowed, and what was learned."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ CLIP_WINDOWS = 2
 """Windows in the clip of each person."""
 DECAY = 1.0
 """Weight of the row's squared norm; from 0.3 to 10 only the last window in thirty changed."""
-MOST_STEPS, STILL = 500, 1e-3
+MOST_STEPS, CONVERGED = 500, 1e-3
 """Largest number of steps of the fit, and the change of the outputs at which it ends."""
 
 
@@ -151,7 +151,7 @@ def fit_row(taught: FloatArray, known: FloatArray, rows: FloatArray, temperature
     for _ in range(MOST_STEPS):
         shares = solve @ (z + 4 * (is_taught - sigmoid(z - others)))
         before, z = z, gram @ shares
-        if np.abs(z - before).max() < STILL:
+        if np.abs(z - before).max() < CONVERGED:
             break
     return (x.T @ shares * temperature).astype(np.float32)
 

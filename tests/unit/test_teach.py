@@ -20,7 +20,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, read_card, shipped_models
 from livesnn.infer.run import run
 from livesnn.paths import models_dir
-from livesnn.teach import AT_REST, MOST_SIGNS, NOISE, Lesson, describe_lesson, own_folder
+from livesnn.teach import AT_REST, LONGEST_NAME, NOISE, Lesson, describe_lesson, own_folder
 from livesnn.teach import readout as known
 from livesnn.teach.add_class import LEAST_WINDOWS, rows_of, taught_before, teach
 from livesnn.teach.clips import MOVES, Clip, Ready, moved, movement, read_clips
@@ -232,7 +232,7 @@ def test_copies_are_moved_and_keep_their_counts_on_the_whole() -> None:
         assert copy.sum() == pytest.approx(shown.sum() * size**2, rel=0.2)
 
 
-@pytest.mark.parametrize("name", ["up", "UP", "None", " ", "", "a\nb", " left", "x" * (MOST_SIGNS + 1)])
+@pytest.mark.parametrize("name", ["up", "UP", "None", " ", "", "a\nb", " left", "x" * (LONGEST_NAME + 1)])
 def test_a_class_that_is_there_and_what_is_no_name_are_refused(base: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelError, match=r"already|can't name|of at most"):
         lesson(base, tmp_path / "taught", name)
