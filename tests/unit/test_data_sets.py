@@ -66,7 +66,7 @@ def test_a_mirror_swaps_right_and_left_and_the_turn_of_an_arm_but_makes_nonsense
 
 
 def test_what_does_not_go_with_a_data_set_is_refused() -> None:
-    with pytest.raises(TrainError, match=r"--validation is of nmnist, .*, not of gestures-sim: leave it out"):
+    with pytest.raises(TrainError, match=r"--validation only applies to nmnist, .*, not to gestures-sim: leave it out"):
         Configuration(dataset="gestures-sim", validation=0.2)
     with pytest.raises(TrainError, match="--burn-in 15 isn't whole windows: give a multiple of 10"):
         configured(burn_in=15)

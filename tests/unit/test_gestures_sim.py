@@ -69,7 +69,7 @@ def test_a_clip_of_frames_of_so_many_events_is_as_long_as_it_takes(rule: SliceRu
 
 
 def test_an_option_of_another_data_set_is_refused_and_two_rules_for_a_frame_too() -> None:
-    with pytest.raises(TrainError, match="--people is of gestures-sim, not of nmnist: leave it out"):
+    with pytest.raises(TrainError, match="--people only applies to gestures-sim, not to nmnist: leave it out"):
         Configuration(people=5)
     with pytest.raises(TrainError, match="--simulated is of nmnist"):
         Configuration(dataset="gestures-sim", simulated=5)

@@ -128,7 +128,7 @@ def test_a_gesture_that_was_taught_learns_more_from_another_person(base: Path, t
     for quarter in (ABOVE, UNDER):
         assert set(decisions(tmp_path / "three", clip(quarter, seed=7))) == {"mine"}
     assert "mine" not in decisions(tmp_path / "three", clip(LEFT, seed=7))
-    with pytest.raises(ModelError, match=r"knows mine already.* or write it mine to teach more of that"):
+    with pytest.raises(ModelError, match=r"knows mine already.* or write it mine to teach more of it"):
         teach("Mine", [clip(UNDER)], tmp_path / "three", tmp_path / "four", others=others)
 
 
@@ -151,7 +151,7 @@ def test_what_a_model_decided_as_something_else_is_said_to_be_that(base: Path, t
     more = teach("right", [clip(RIGHT, seed=4)], tmp_path / "one", tmp_path / "three", others=[clip(LEFT)])
     assert (more.resembles, more.resembling) == ("right", 12)
     assert "before, " not in " ".join(describe_lesson(more))
-    assert "before, 12 of the 12 were decided as right" in " ".join(describe_lesson(again))
+    assert "before, 12 of the 12 windows were decided as right" in " ".join(describe_lesson(again))
 
 
 @pytest.mark.parametrize("side", [64, 34, 100])
@@ -249,7 +249,7 @@ def test_too_little_is_refused(base: Path, tmp_path: Path) -> None:
 
 def test_nothing_to_be_seen_is_refused(base: Path, tmp_path: Path) -> None:
     dark = np.zeros_like(clip(RIGHT))
-    with pytest.raises(DataError, match="nothing to see of dark:"):
+    with pytest.raises(DataError, match="nothing can be seen of dark:"):
         teach("dark", [dark], base, tmp_path / "taught", others=[clip(LEFT)])
     with pytest.raises(DataError, match="nothing to see of dark in one of its clips"):
         teach(
@@ -280,7 +280,7 @@ def test_nothing_is_overwritten(base: Path, tmp_path: Path) -> None:
 
 def test_a_model_that_reads_out_spikes_cant_be_taught(tmp_path: Path) -> None:
     folder = write_network(tmp_path, replace(CARD, readout="spikes"))
-    with pytest.raises(ModelError, match="reads out spikes: only an sts_resnet"):
+    with pytest.raises(ModelError, match="reads out its spikes: only an sts_resnet"):
         lesson(folder, tmp_path / "taught")
 
 
@@ -388,7 +388,7 @@ def test_a_model_that_lacks_a_file_is_named_before_anything_is_read(
 ) -> None:
     shutil.copytree(base, tmp_path / "part")
     (tmp_path / "part" / file).unlink()
-    with pytest.raises(ModelError, match=f"{file} is missing: a model is taught that has both"):
+    with pytest.raises(ModelError, match=f"{file} is missing: a model needs both"):
         lesson(tmp_path / "part", tmp_path / "taught")
 
 

@@ -26,14 +26,16 @@ from livesnn.events.recording import Recording as OpenRecording
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.gestures import Segment as Performed
-from livesnn.simulate.motions import GESTURES
+from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
 from livesnn.train.datasets.clips import Clips, Frames, requested_split, validation_groups
+from livesnn.train.datasets.gestures_sim import INPUT
 from livesnn.train.datasets.recorded import Recording, load_recordings, windows_of
 
 if TYPE_CHECKING:
     from livesnn.card import InputSpec
 
+__all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "TAKES", "check", "load_parts", "load_split", "uncut"]
 Part = Literal["train", "test"]
 SENSOR = Resolution(128, 128)
 COLUMNS = "class,startTime_usec,endTime_usec"
