@@ -6,7 +6,7 @@ SOURCE ?=
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --editable
 
-.PHONY: run test check bench peers screenshots bundle clean
+.PHONY: run test check bench peers docs screenshots bundle clean
 
 # The app alone, without PyTorch.
 .venv/app: pyproject.toml packaging/constraints.txt
@@ -23,6 +23,10 @@ INSTALL := $(BIN)/pip install --quiet --constraint packaging/constraints.txt --e
 	$(INSTALL) '.[all]'
 	touch $@
 
+.venv/docs: .venv/app
+	$(INSTALL) '.[docs]'
+	touch $@
+
 run: .venv/app
 	$(BIN)/livesnn gui $(if $(SOURCE),"$(SOURCE)") $(if $(MODEL),--model "$(MODEL)")
 
@@ -30,8 +34,8 @@ test: .venv/all
 	$(PYTEST)
 
 check: .venv/all
-	$(BIN)/ruff format --check livesnn tests packaging
-	$(BIN)/ruff check livesnn tests packaging
+	$(BIN)/ruff format --check livesnn tests packaging docs
+	$(BIN)/ruff check livesnn tests packaging docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST)
@@ -48,6 +52,10 @@ bench: .venv/all
 peers: .venv-peers/all
 	.venv-peers/bin/livesnn bench step --peers --model $(or $(MODEL),gestures) --source $(or $(SOURCE),recordings/arm_roll.aedat4)
 
+# The documentation as a site with search: docs/_build/html/index.html. A warning is an error.
+docs: .venv/docs
+	$(BIN)/sphinx-build --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
+
 screenshots: .venv/all
 	$(BIN)/python packaging/screenshots.py
 
@@ -57,4 +65,4 @@ bundle: .venv/app
 	$(BIN)/pyinstaller --noconfirm --log-level WARN --workpath build packaging/bundle/livesnn.spec
 
 clean:
-	rm -rf .venv .venv-peers dist build
+	rm -rf .venv .venv-peers dist build docs/_build

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from livesnn.infer.model import load_model
-    from livesnn.infer.run import run
+    from livesnn.infer.run import frames, run
     from livesnn.sources import open_source
 
-__all__ = ["__version__", "load_model", "open_source", "run"]
+__all__ = ["__version__", "frames", "load_model", "open_source", "run"]
 __version__ = "0.1.0"
 
 # ONNX Runtime 1.32 keeps a number of this device in ~/.cache/Microsoft, to send it with what is run, unless it finds
 # this when it is imported, by whichever module.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-_PLACES = {"load_model": "livesnn.infer.model", "open_source": "livesnn.sources", "run": "livesnn.infer.run"}
+_PLACES = {
+    "load_model": "livesnn.infer.model",
+    "open_source": "livesnn.sources",
+    "frames": "livesnn.infer.run",
+    "run": "livesnn.infer.run",
+}
 
 
 def __getattr__(name: str) -> object:

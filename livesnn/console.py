@@ -31,7 +31,7 @@ def accept_any_text() -> None:
 
 
 def write(text: str) -> None:
-    """Write to stdout; raises LivesnnError if it takes no more, BrokenPipeError if nobody reads it any longer."""
+    """Write to stdout; raises LivesnnError if it can't be written, BrokenPipeError if its reader is gone."""
     try:
         print(text, flush=True)  # noqa: T201
     except BrokenPipeError:
@@ -75,7 +75,7 @@ def share_done(
     Parameters
     ----------
     after_s
-        Nothing is shown of what is done so soon after it was first told of.
+        Nothing is shown in this time after the first report.
     """
     begun_s: float | None = None
     show: Progress | None = None
@@ -119,7 +119,7 @@ def discard_output() -> None:
 
 
 def say(message: str) -> None:
-    """Write one line to stderr; where that can't be written, there is nobody to tell."""
+    """Write one line to stderr, if that can be written."""
     if sys.stderr is None:  # closed by the shell
         return
     with contextlib.suppress(OSError):

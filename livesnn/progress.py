@@ -1,15 +1,16 @@
-"""How much of a long piece of work is done, told to whoever waits for it. Not here: showing it (report.py, app)."""
+"""Reports of how much of a long piece of work is done. console.py and the window show them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[float], None]
-"""Told again and again how much is done, 0 to 1; of work in two parts, twice. What it raises ends the work."""
+"""Called again and again with the share that is done, 0 to 1; work in two parts counts twice. What it raises ends the
+work."""
 
 
 def untold(share: float) -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
 def share_of_time(t_us: int, start_us: int, end_us: int) -> float:

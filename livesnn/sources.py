@@ -1,10 +1,11 @@
-"""open_source: the SOURCE of the command line becomes an event source. Not here: the sources themselves."""
+"""`open_source`: what a SOURCE of the command line names, opened."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.cameras.driver import Device
@@ -12,6 +13,12 @@ from livesnn.events.cameras.reconnecting import Notify, ignore
 from livesnn.events.packet import EventSource
 from livesnn.files import expanded
 from livesnn.progress import Progress, untold
+from livesnn.video.frame_source import FrameSource
+
+if TYPE_CHECKING:  # modules that take long to import
+    from livesnn.events.recording import Recording, RecordingInfo
+
+Source = EventSource | FrameSource
 
 _LIVE = ("camera:", "webcam:", "tcp://", "simulate:")
 _FIRST = ("camera", "webcam")
@@ -35,7 +42,7 @@ def discover(tell: Callable[[str], None]) -> list[Device]:
     return [*found, *webcams()]
 
 
-def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress = untold) -> EventSource:
+def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress = untold) -> Source:
     """Open a SOURCE of the command line: the path of a recording or a video, or a live source.
 
     Parameters
@@ -44,9 +51,9 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
         A path; ``camera``, ``camera:SERIAL``; ``webcam``, ``webcam:NUMBER``; ``tcp://HOST:PORT``;
         ``simulate:gestures[:SEED]``, ``simulate:digits[:SEED]`` (frames, for a model of video).
     notify
-        Told when a live source is lost and when it is back; called in the thread that iterates.
+        Gets a line when a live source is lost and when it is back; called in the thread that iterates.
     progress
-        Told how much of a recording has been read where all of it must be, to open it.
+        Reports how much of a recording has been read, where opening it takes reading all of it.
 
     Raises
     ------
@@ -64,30 +71,70 @@ def open_source(uri: str | Path, *, notify: Notify = ignore, progress: Progress 
         return _open_live(name, notify)
     if name.startswith(("unix://", "http://", "https://", "rtsp://")):
         raise SourceError(
-            f"{name}: {name.split(':')[0]} sources are not supported yet: give a recording or camera"
+            f"{name}: {name.split(':')[0]} sources are not supported: give a recording or a camera"
         )
     if name.startswith("file://"):
-        raise SourceError(f"{name}: addresses of files are not read: give the path alone, without file://")
+        raise SourceError(f"{name}: file:// addresses are not read: give the path without file://")
     return _open_file(expanded(name), progress)
 
 
-def _open_file(path: Path, progress: Progress) -> EventSource:
+def open_events(path: Path, *, stream: str | None = None, progress: Progress = untold) -> Recording:
+    """Open a recording as `open_recording` does; of a video, events that are made of its pictures."""
+    from livesnn.events.recording import open_recording
+
+    try:
+        return open_recording(path, stream=stream, progress=progress)
+    except FormatError:
+        if not _is_video(path):
+            raise
+    from livesnn.video.emulate import open_video_events
+
+    return open_video_events(path, stream, progress)
+
+
+def describe(path: Path, progress: Progress = untold) -> RecordingInfo:
+    """Read a whole recording or video and return what is in it; raises as `open_source` does, and as ``progress``."""
+    from livesnn.events import recording
+
+    try:
+        return recording.describe(path, progress)
+    except FormatError:
+        if not _is_video(path):
+            raise
+    from livesnn.video.video_file import describe_video
+
+    return describe_video(path, progress)
+
+
+def event_source(source: Source) -> EventSource:
+    """Return a source of events; raises SourceError, and closes it, where it is a video."""
+    if isinstance(source, FrameSource):
+        source.close()
+        raise source.no_events()
+    return source
+
+
+def _is_video(path: Path) -> bool:
+    from livesnn.video.video_file import is_video
+
+    return is_video(path)
+
+
+def _open_file(path: Path, progress: Progress) -> Source:
     """Open a recording of events or, where it isn't one, a video."""
     from livesnn.events.recording import open_recording
 
     try:
         return open_recording(path, progress=progress)
     except FormatError:
-        from livesnn.video.video_file import is_video, open_video
-
-        if not is_video(path):
+        if not _is_video(path):
             raise
-    from livesnn.video.frame_source import RecordedVideo
+    from livesnn.video.video_file import RecordedVideo, open_video
 
     return RecordedVideo(open_video(path), progress=progress)
 
 
-def _open_live(name: str, notify: Notify) -> EventSource:
+def _open_live(name: str, notify: Notify) -> Source:
     if name.startswith("tcp://"):
         from livesnn.events.cameras.network import open_stream
 

@@ -1,9 +1,7 @@
-"""All the concurrency there is: Latest (mailbox), PacketQueue (bounded), Worker (a thread), pools, how much may be.
+"""Threads and what they share: a mailbox (Latest), a bounded queue, a worker, pools, and Ctrl-C as an event.
 
-Not here: Qt, Ctrl-C (signals.py), and a source that is read ahead (events/buffered.py).
-
-Every thread is named, has a stop event and a bounded join (a pool's end with the process); every queue has a bound
-and a stated drop policy.
+Every thread is named, has a stop event and a bounded join (a pool's threads end with the process). Every queue has a
+bound and a stated drop policy.
 """
 
 from __future__ import annotations
@@ -16,20 +14,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from types import FrameType
 from typing import Any, Generic, Literal, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 T = TypeVar("T")
-Packet = npt.NDArray[np.void]
 Policy = Literal["drop_oldest", "block"]
 
 WAKE_S = 0.2  # a wait without end can't be interrupted by Ctrl-C on Windows
-_PACKET_OVERHEAD_BYTES = 256  # so that a queue of empty packets is bounded too
 
 
 def usable_processors() -> int:
@@ -119,39 +111,30 @@ class Worker:
             self._on_error(error)
 
 
-@dataclass(frozen=True)
-class Queued:
-    """A packet and what was known when it came."""
-
-    packet: Packet
-    arrived_s: float
-    now_us: int | None
-    connection: int
-
-    @property
-    def cost(self) -> int:
-        """Bytes it counts for against the bound."""
-        return self.packet.nbytes + _PACKET_OVERHEAD_BYTES
-
-
-class PacketQueue:
-    """A queue for one thread that puts and one that takes: events put = taken + dropped + unread, exactly.
+class BoundedQueue(Generic[T]):
+    """A queue for one thread that puts and one that takes: what was put = taken + dropped + unread, exactly.
 
     Parameters
     ----------
     policy
         When it is full: "drop_oldest" makes room, "block" lets `put` wait for room.
     max_bytes
-        One packet is always let in, however large.
+        One item is always let in, however large.
+    size
+        Returns an item's size in bytes.
+    count
+        Returns how much an item adds to `taken`, `dropped` and `unread`, such as its events.
+    arrived_s
+        Returns when an item arrived, for ``max_age_s``.
     max_age_s
-        A packet that waited longer is dropped instead of taken.
+        An item that arrived longer ago is dropped instead of taken.
     clock
-        Seconds; stamps arrivals.
+        Seconds, as ``arrived_s``.
 
     Attributes
     ----------
     taken, dropped
-        Events so far.
+        Counts so far.
     """
 
     def __init__(
@@ -159,32 +142,32 @@ class PacketQueue:
         *,
         policy: Policy,
         max_bytes: int,
+        size: Callable[[T], int],
+        count: Callable[[T], int] = lambda item: 1,
+        arrived_s: Callable[[T], float] = lambda item: float("inf"),
         max_age_s: float = float("inf"),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.taken = self.dropped = 0
         self._blocks = policy == "block"
         self._max_bytes = max_bytes
+        self._size, self._count, self._arrived_s = size, count, arrived_s
         self._max_age_s = max_age_s
         self._clock = clock
-        self._queue: deque[Queued] = deque()
+        self._queue: deque[T] = deque()
         self._queued_bytes = 0
         self._changed = threading.Condition()
         self._ended = self._closed = False
 
     @property
     def unread(self) -> int:
-        """Events waiting; after `close`, events nobody will take."""
+        """What waits; after `close`, what nobody will take."""
         with self._changed:
-            return sum(len(queued.packet) for queued in self._queue)
+            return sum(map(self._count, self._queue))
 
-    def put(self, packet: Packet, now_us: int | None = None, connection: int = 0) -> None:
-        """Leave a packet, after making room or waiting for it; once ended, it is neither kept nor counted."""
-        self.put_queued(Queued(packet, self._clock(), now_us, connection))
-
-    def put_queued(self, queued: Queued) -> None:
-        """Leave a packet that arrived before now, as `put` does."""
-        room = self._max_bytes - queued.cost
+    def put(self, item: T) -> None:
+        """Leave an item, after making room or waiting for it. Once ended, it is neither kept nor counted."""
+        room = self._max_bytes - self._size(item)
         with self._changed:
             while self._waits(room):
                 self._changed.wait(WAKE_S)
@@ -192,8 +175,8 @@ class PacketQueue:
                 return
             if not self._blocks:
                 self._drop_while(lambda: self._queued_bytes > room)
-            self._queue.append(queued)
-            self._queued_bytes += queued.cost
+            self._queue.append(item)
+            self._queued_bytes += self._size(item)
             self._changed.notify_all()
 
     def wait(self, timeout_s: float) -> bool:
@@ -201,14 +184,19 @@ class PacketQueue:
         with self._changed:
             return self._changed.wait_for(lambda: bool(self._queue) or self._ended or self._closed, timeout_s)
 
-    def take(self) -> Queued | None:
-        """Wait for a packet; None when it has ended and is empty, or is closed."""
+    def has_room(self, item: T) -> bool:
+        """Return whether an item fits without dropping another."""
+        with self._changed:
+            return not self._queue or self._queued_bytes + self._size(item) <= self._max_bytes
+
+    def take(self) -> T | None:
+        """Wait for an item; None when the queue has ended and is empty, or is closed."""
         with self._changed:
             while not self._closed:
-                self._drop_while(lambda: self._clock() - self._queue[0].arrived_s > self._max_age_s)
+                self._drop_while(lambda: self._clock() - self._arrived_s(self._queue[0]) > self._max_age_s)
                 if self._queue:
                     taken = self._remove_oldest()
-                    self.taken += len(taken.packet)
+                    self.taken += self._count(taken)
                     return taken
                 if self._ended:
                     break
@@ -222,7 +210,7 @@ class PacketQueue:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Let nothing more out, and nobody wait. Safe to call twice, from any thread."""
+        """Let nothing more out, and end every wait. Safe to call twice, from any thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -233,11 +221,11 @@ class PacketQueue:
 
     def _drop_while(self, unwanted: Callable[[], bool]) -> None:
         while self._queue and unwanted():
-            self.dropped += len(self._remove_oldest().packet)
+            self.dropped += self._count(self._remove_oldest())
 
-    def _remove_oldest(self) -> Queued:
+    def _remove_oldest(self) -> T:
         self._changed.notify_all()
-        self._queued_bytes -= self._queue[0].cost
+        self._queued_bytes -= self._size(self._queue[0])
         return self._queue.popleft()
 
 
@@ -260,7 +248,7 @@ def usual_handlers() -> dict[int, Any]:
 def ending_sets(stop: threading.Event) -> Iterator[None]:
     """Let the first of the `ENDING` signals only set ``stop``, so that what is under way is finished.
 
-    A second one is as usual. Only in the main thread, which alone gets signals; nothing happens in another.
+    A second one is as usual. Only the main thread gets signals; in another nothing happens.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,6 +1,6 @@
-"""Make the README's screenshots without a screen: python packaging/screenshots.py [SOURCE] [--model M].
+"""Make the screenshots of README and docs/ without a screen: python packaging/screenshots.py [SOURCE] [--model M].
 
-Writes packaging/screenshots/*.png, each in a process of its own: Qt reads its scale once. Run it again whenever the
+Writes docs/images/*.png, each in a process of its own: Qt reads its scale once. Run it again whenever the
 window changes.
 """
 
@@ -29,7 +29,7 @@ from livesnn.simulate.live import SimulatedPerson
 from livesnn.teach.add_class import teach
 from livesnn.teach.clips import clips_of
 
-FOLDER = Path(__file__).resolve().parent / "screenshots"
+FOLDER = Path(__file__).resolve().parents[1] / "docs/images"
 SETTLED_S = 4.0
 GIVE_UP_S = 60.0
 TEACHER = 3
@@ -54,8 +54,7 @@ class Shot(NamedTuple):
 SHOTS = {
     "window-1280x800": Shot(1280, 800, "dark"),
     "window-1920x1080": Shot(1920, 1080, "dark"),
-    "window-1280x800-light": Shot(1280, 800, "light"),
-    "window-1280x800-2x": Shot(1280, 800, "light", 2),
+    "window-1280x800-light-2x": Shot(1280, 800, "light", 2),
     "taught-1280x800": Shot(1280, 800, "dark", taught="flap"),
     "flicker-1280x800": Shot(1280, 800, "dark", played=Demo(FLICKER, GESTURES)),
     "digits-1280x800": Shot(1280, 800, "dark", played=turning_demo()),

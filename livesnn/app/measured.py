@@ -18,7 +18,7 @@ from livesnn.app.run import make_application
 from livesnn.app.screen import check_screen
 from livesnn.app.settings import Settings
 from livesnn.errors import LivesnnError
-from livesnn.events.memory_source import Paced
+from livesnn.events.memory_source import MemorySource
 from livesnn.events.packet import Resolution
 from livesnn.infer.model import load_model
 from livesnn.session.sustained import Look, Measured, Order, Timed, sum_up
@@ -41,7 +41,7 @@ def measure_window(order: Order) -> Measured:
     settings = Settings()
     application = make_application(settings)
     events, resolution = np.load(order.events), Resolution(*order.resolution)
-    source = Paced(events, resolution, duration_us=order.duration_us, repeated=True)
+    source = MemorySource(events, resolution, duration_us=order.duration_us, repeated=True)
     model = Timed(load_model(order.model, order.engine, threads=order.threads))
     window = MainWindow(model, settings=settings)
     window.show()
@@ -65,7 +65,7 @@ def _use_cores(number: int) -> int | None:
     return len(usable)
 
 
-def _look_and_close(window: MainWindow, source: Paced, order: Order, looks: list[Look]) -> None:
+def _look_and_close(window: MainWindow, source: MemorySource, order: Order, looks: list[Look]) -> None:
     """Leave a look after the warm-up, which begins with the first picture, and one at the end; then close."""
     from PySide6.QtCore import QTimer
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, NotRequired, TypedDict
 from livesnn.app.settings import Settings
 from livesnn.errors import ModelError
 from livesnn.events.filters import Orientation
-from livesnn.events.recorder import Tape
+from livesnn.events.recorder import Recorder as Tape
 from livesnn.infer.decide import Tally
 from livesnn.infer.model import Engine, Model, model_folder, read_card, shipped_models
 from livesnn.infer.switching_engine import end_preparing
@@ -140,7 +140,7 @@ class Player:
             picture_every_s=self._picture_every_s,
             hot_pixels=HotPixels(self._settings.folder),
         )
-        self.session.control.use_tape(self.tape)
+        self.session.control.use_recorder(self.tape)
         self.session.start()
 
     def newly_opened(self) -> Opened | None:
@@ -245,7 +245,7 @@ class Player:
         """Record nothing more; the file is finished soon."""
         if self.tape is not None:
             if self.session is not None:
-                self.session.control.use_tape(None)
+                self.session.control.use_recorder(None)
             self.tape.stop()
             self.tape = None
 
@@ -262,7 +262,7 @@ class Player:
         """End the session, and count what it did; one that hangs in its source is left to end by itself."""
         if self.session is None:
             return
-        self.session.control.use_tape(None)  # one that hangs may go on later
+        self.session.control.use_recorder(None)  # one that hangs may go on later
         self._hanging = [session for session in self._hanging if not session.stop(0)]
         if not self.session.stop(PATIENCE_S):
             self._hanging.append(self.session)

@@ -16,7 +16,8 @@ from livesnn.app.dialogs import RecordingDialog
 from livesnn.app.layout import WindowLayout
 from livesnn.app.player import Player
 from livesnn.app.settings import Settings
-from livesnn.events.recorder import Tape, in_bytes, with_kept
+from livesnn.events.recorder import Recorder as Tape
+from livesnn.events.recorder import in_bytes, with_kept
 from livesnn.session.session import in_words
 
 SUFFIX = ".aedat4"

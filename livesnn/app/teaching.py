@@ -195,14 +195,14 @@ class Teaching:
                 if session.control.lost:
                     raise LivesnnError(LOST_SINCE)
                 yield Step(gesture, share, f"Perform it again and again: {left_s} s more.")
-            session.control.use_tape(None)
+            session.control.use_recorder(None)
             tape.stop()
             while not tape.finished:
                 yield Step("Writing …", None)
             if tape.error is not None:
                 raise LivesnnError(in_words(tape.error))
         except BaseException:  # given up, or failed, here as below: nobody asked for the file
-            session.control.use_tape(None)
+            session.control.use_recorder(None)
             tape.close()
             _forget(path)
             raise

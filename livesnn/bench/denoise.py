@@ -89,7 +89,7 @@ def _among(signals: Sequence[Events], noise_hz: float) -> dict[str, object]:
         )  # no filter looks at the polarity: it carries the truth
         events = events[np.argsort(events["t"], kind="stable")]
         state = DenoiseState(RESOLUTION)
-        kept = np.concatenate([piece.events for piece in denoise(events, state, DenoiseSpec())])
+        kept = np.concatenate([piece for piece, _ in denoise(events, state, DenoiseSpec())])
         kept_signal = np.count_nonzero(kept["p"])
         false_hot += int(np.count_nonzero(state.hot & ~hot))
         measured.append(

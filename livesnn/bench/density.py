@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Model, density_and_mean, load_model
 from livesnn.infer.operations import FloatArray, mean_density, synops
 from livesnn.paths import recordings_dir
-from livesnn.sources import open_source
+from livesnn.sources import event_source, open_source
 
 CLIP = "arm_roll.aedat4"
 TARGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
@@ -86,7 +87,7 @@ def bench_density(
 
 
 def _inputs(source: str, card: ModelCard) -> list[Frame]:
-    with open_source(source) as opened:
+    with closing(event_source(open_source(source))) as opened:
         inputs = list(islice(frames(opened, card.input.slice, card.input), SETTLING + N_FRAMES))
     if len(inputs) <= SETTLING:
         raise DataError(

@@ -67,7 +67,7 @@ def by_livesnn(path: Path, format_name: str) -> Iterator[Columns]:
     """Open and read it, packet by packet."""
     with open_recording(path) as recording:
         for packet in recording:
-            yield _fields(packet, "t", "x", "y", "p")
+            yield _fields(packet.events, "t", "x", "y", "p")
 
 
 def _by_dv_processing(path: Path, format_name: str) -> Iterator[Columns]:
@@ -81,7 +81,7 @@ def _by_dv_processing(path: Path, format_name: str) -> Iterator[Columns]:
 def _by_aedat(path: Path, format_name: str) -> Iterator[Columns]:
     for packet in import_module("aedat").Decoder(str(path)):
         if "events" in packet:
-            yield _fields(packet["events"], "t", "x", "y", "on")
+            yield _fields(packet.events["events"], "t", "x", "y", "on")
 
 
 def _by_expelliarmus(path: Path, format_name: str) -> Iterator[Columns]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 from livesnn.errors import DataError
 from livesnn.events.packet import Events, EventSource, Resolution
 from livesnn.simulate.motions import GESTURES
-from livesnn.sources import open_source
+from livesnn.sources import event_source, open_source
 
 
 def find_clips(folder: Path) -> list[Path]:
@@ -42,8 +43,8 @@ class RealClip(NamedTuple):
 
 def read_clip(path: Path) -> RealClip:
     """Return a clip; raises DataError when it has no events."""
-    with open_source(path) as source:
-        packets = list(source)
+    with closing(event_source(open_source(path))) as source:
+        packets = [packet.events for packet in source]
         if not packets:
             raise DataError(f"{path} holds no events: leave it out")
         return RealClip(np.concatenate(packets), source.resolution, tuple(_warnings(path, source)))

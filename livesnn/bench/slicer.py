@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from livesnn.bench.spread import spread
 from livesnn.card import InputSpec, SliceRule
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.slicer import Slicer
 
 CASES = ((Resolution(640, 480), 64), (Resolution(346, 260), 34), (Resolution(128, 128), 128))
@@ -70,7 +70,7 @@ def _bench_case(sensor: Resolution, side: int, repeats: int, n_events: int) -> d
     events = moving_blob(n_events, sensor, seed=0)
     rule = SliceRule(delta_t_us=30_000)
     spec = InputSpec(side, side, rule)
-    Slicer(rule, sensor, spec).push(events[:PACKET_EVENTS])  # compiles, or loads what was compiled
+    Slicer(rule, sensor, spec).push(Packet(events[:PACKET_EVENTS]))  # compiles, or loads what was compiled
     rates = []
     for _ in range(repeats):
         slicer = Slicer(rule, sensor, spec)
@@ -78,7 +78,7 @@ def _bench_case(sensor: Resolution, side: int, repeats: int, n_events: int) -> d
         ended = [
             frame
             for first in range(0, n_events, PACKET_EVENTS)
-            for frame in slicer.push(events[first : first + PACKET_EVENTS])
+            for frame in slicer.push(Packet(events[first : first + PACKET_EVENTS]))
         ]
         rates.append(n_events / (time.perf_counter() - began_s) / 1e6)
     return {

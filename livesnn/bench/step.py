@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from importlib.util import find_spec
 from itertools import islice
 
@@ -20,15 +21,15 @@ from livesnn.bench.turns import THREADS, Pass, by_turns, times_as_fast
 from livesnn.bench.window import run_window
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, LivesnnError, ModelError
-from livesnn.events.memory_source import Paced
+from livesnn.events.memory_source import MemorySource
 from livesnn.events.packet import Resolution
-from livesnn.events.pipeline import Buffered
+from livesnn.events.pipeline import open_pipeline
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Model, load_model, model_folder
 from livesnn.infer.operations import mean_density
-from livesnn.infer.run import run
-from livesnn.sources import open_source
+from livesnn.infer.run import run_frames
+from livesnn.sources import event_source, open_source
 
 SENSOR = Resolution(346, 260)
 STARTUP_LIMIT_S = 120
@@ -63,7 +64,7 @@ def bench_step(
     """
     onnx = load_model(model, "onnx")
     inputs = _inputs(onnx.card, source, n_frames)
-    densities = [result.density for result in run(iter(inputs), onnx)]
+    densities = [result.density for result in run_frames(inputs, onnx)]
     models, left_out = _models(model, engines, inputs)
     others, no_peers = _peers(model) if peers else ({}, {})
     passes = by_turns({**models, **others}, inputs, repeats)
@@ -187,12 +188,12 @@ def _inputs(card: ModelCard, source: str, most: int) -> list[Frame]:
 def _frames(card: ModelCard, source: str, most: int) -> Iterator[Frame]:
     """Yield the first frames of a source, or of a blob that moves."""
     if source:
-        with open_source(source) as opened:
+        with closing(event_source(open_source(source))) as opened:
             yield from islice(frames(opened, card.input.slice, card.input), most)
         return
     duration_us = 12_000_000
     events = moving_blob(400_000, SENSOR, seed=1, duration_us=duration_us)
-    blob = Paced(events, SENSOR, duration_us=duration_us, paced=False)
+    blob = MemorySource(events, SENSOR, duration_us=duration_us, paced=False)
     yield from islice(frames(blob, card.input.slice, card.input), most)
 
 
@@ -206,9 +207,9 @@ def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, fl
     for events_per_s in (100_000, 1_000_000):
         duration_us = int(seconds * 1e6)
         events = moving_blob(int(events_per_s * seconds), SENSOR, seed=2, duration_us=duration_us)
-        paced = Paced(events, SENSOR, duration_us=duration_us)
-        with Buffered(paced, policy="drop_oldest") as source:
-            results = list(run(frames(source, loaded.card.input.slice, loaded.card.input), loaded))
+        paced = MemorySource(events, SENSOR, duration_us=duration_us)
+        with open_pipeline(paced) as source:
+            results = list(run_frames(frames(source, loaded.card.input.slice, loaded.card.input), loaded))
         late = np.array([result.latency.total_ms for result in results if result.t > 1_000_000])
         measured[f"{events_per_s:.0e} ev/s"] = {
             **Percentiles.of(late).named(),

@@ -20,7 +20,7 @@ from livesnn.bench.real_clips import read_clip
 from livesnn.bench.window import run_window
 from livesnn.card import InputSpec
 from livesnn.errors import LivesnnError
-from livesnn.events.memory_source import PACKET_US, Paced
+from livesnn.events.memory_source import PACKET_US, MemorySource
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer import onnx_engine, spike_engine
@@ -132,7 +132,7 @@ def calibrated(folder: Path, density: float, *, weight_bits: int = 32) -> Path:
 
 def _frames(spec: InputSpec) -> list[Frame]:
     events, resolution = _whole_frames()
-    source = Paced(events, resolution, duration_us=int(events["t"][-1]) + 1, paced=False)
+    source = MemorySource(events, resolution, duration_us=int(events["t"][-1]) + 1, paced=False)
     return list(islice(frames(source, spec.slice, spec), LEVELLED_FRAMES))
 
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from livesnn.card import InputSpec
 from livesnn.console import say
+from livesnn.events.packet import Packet
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.model import Model, load_model
-from livesnn.infer.run import run
+from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import RESOLUTION, gesture_stream
 from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE
 from livesnn.teach.add_class import teach
@@ -79,14 +80,14 @@ def _stream(
     """Yield the frames of one person's movements, one after the other."""
     slicer = Slicer(spec.slice, RESOLUTION, spec)
     for take in gesture_stream(seed, use="show", gestures=movements, segment_s=way_s):
-        yield from slicer.push(take.events)
+        yield from slicer.push(Packet(take.events))
         if take.end_us >= seconds * 1e6:
             break
 
 
 def _share(model: Model, stream: Iterator[Frame] | list[Frame], movement: str) -> float:
     """Return the share of a stream's windows that are decided as the movement."""
-    decisions = [result.decision for result in run(stream, model) if result.window_end]
+    decisions = [result.decision for result in run_frames(stream, model) if result.window_end]
     return decisions.count(movement) / len(decisions)
 
 

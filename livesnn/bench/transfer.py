@@ -12,10 +12,10 @@ import numpy as np
 from livesnn.bench.real_clips import RealClip, find_clips, label_of, read_clip
 from livesnn.console import say
 from livesnn.errors import DataError
-from livesnn.events.packet import Events, Resolution
+from livesnn.events.packet import Events, Packet, Resolution
 from livesnn.events.slicer import Slicer
 from livesnn.infer.model import Model, load_model
-from livesnn.infer.run import run
+from livesnn.infer.run import run_frames
 from livesnn.simulate.motions import GESTURES, mirrored
 
 Change = Callable[[Events, Resolution], Events]
@@ -132,7 +132,7 @@ def _measured(
 
 def _decisions(model: Model, events: Events, resolution: Resolution) -> Iterator[str]:
     spec = model.card.input
-    for result in run(Slicer(spec.slice, resolution, spec).push(events), model):
+    for result in run_frames(Slicer(spec.slice, resolution, spec).push(Packet(events)), model):
         if result.window_seen:
             yield result.decision or ""
 

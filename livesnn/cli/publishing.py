@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from typing import TYPE_CHECKING, Literal, Self
 
 from livesnn.cli.deciding import AS_USUAL, Decisions
 from livesnn.cli.streams import Source, described, notice, reading
 from livesnn.cli.turned import AS_IT_COMES, Turned
 from livesnn.console import say, write, write_json
-from livesnn.errors import LivesnnError, SourceError
+from livesnn.errors import SourceError
 
 if TYPE_CHECKING:
     from livesnn.events.filters import Orientation
     from livesnn.events.packet import EventSource
+    from livesnn.events.pipeline import See
     from livesnn.outputs.lines import Row, Summary
     from livesnn.outputs.tcp import PublishedDecisions
+    from livesnn.video.frame_source import FrameSource
 
 DECISIONS_PORT = 7780
 
@@ -74,9 +76,10 @@ def publish(
                 "--events-port alone publishes events as they come, and nothing is decided: add --decisions-port, or "
                 "leave out --model, --engine, --denoise and what says when there is a decision"
             )
-        return _events_alone(source, _Publisher(source, host, events_port, turned.orientation), seconds, json)
+        with _Publisher(source, host, events_port, turned.upright) as publisher:
+            return _events_alone(source, publisher, turned.upright, seconds, json)
     name = model or own_model(source) or GESTURES
-    with _Publisher(source, host, events_port, turned.orientation, name, decisions_port) as publisher:
+    with _Publisher(source, host, events_port, turned.upright, name, decisions_port) as publisher:
         rows = decide_all(
             source,
             name,
@@ -85,7 +88,9 @@ def publish(
             decider=decisions.wanted.decider(Decider()),
             seconds=seconds,
             denoise=denoise,
-            around=publisher.around,
+            orientation=turned.upright,
+            paced=True,
+            listen=publisher.listen,
             notify=publisher.notify,
             reading=reading("publish", source),
         )
@@ -106,7 +111,7 @@ class _Publisher:
         name: str,
         host: str,
         events_port: int | None,
-        orientation: Orientation | None,
+        orientation: Orientation,
         model: str | None = None,
         decisions_port: int | None = None,
     ) -> None:
@@ -115,38 +120,35 @@ class _Publisher:
         self._events_port = events_port
         self._decisions_port = DECISIONS_PORT if decisions_port is None else decisions_port
         self._decisions: PublishedDecisions | None = None
+        self._servers = ExitStack()
 
-    def around(self, source: EventSource) -> EventSource:
-        """Listen for programs; return the source upright, and a recording in its own time."""
-        from livesnn.events.cameras.server import Address, Served
-        from livesnn.events.filters import Orientation, Upright
-        from livesnn.events.playback_clock import Replay
+    def listen(self, source: EventSource | FrameSource) -> See | None:
+        """Listen for programs; return what sends them each packet of events, or None."""
+        from livesnn.events.cameras.server import Address, EventServer
         from livesnn.events.recording import Recording
         from livesnn.infer.model import read_card
         from livesnn.outputs.tcp import PublishedDecisions
+        from livesnn.sources import event_source
 
-        if source.video is not None and not source.live:
-            source.close()
+        if not source.live and not isinstance(source, Recording):
             raise SourceError(
                 f"{self._name}: a video file can't be published: give a camera, a stream or a recording of events"
             )
         if isinstance(source, Recording) and source.empty:
-            source.close()
             raise SourceError(f"{self._name}: it has no events: give another recording")
-        timely = Replay(source) if isinstance(source, Recording) else source
-        through: EventSource = Upright(timely, self._orientation or Orientation())
+        send: See | None = None
         if self._events_port is not None:
-            through = served = Served(through, Address(self._host, self._events_port))
-            say(f"livesnn publish: events at {served.address}")
+            events = event_source(source)
+            resolution = self._orientation.resolution(events.resolution)
+            server = EventServer(Address(self._host, self._events_port), resolution, events.name)
+            self._servers.enter_context(server)
+            send = server.send
+            say(f"livesnn publish: events at {server.address}")
         if self._model is not None:
             address = Address(self._host, self._decisions_port)
-            try:
-                self._decisions = PublishedDecisions(address, self._name, read_card(self._model))
-            except LivesnnError:
-                through.close()
-                raise
+            self._decisions = PublishedDecisions(address, self._name, read_card(self._model))
             say(f"livesnn publish: decisions at {self._decisions.address}")
-        return through
+        return send
 
     def notify(self, line: str) -> None:
         """Tell a person and the programs that a live source is lost, or back."""
@@ -163,28 +165,40 @@ class _Publisher:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._decisions is not None:
-            with self._decisions:
-                if error is not None:
-                    self._decisions.fail(error)
+        with self._servers:
+            if self._decisions is not None:
+                with self._decisions:
+                    if error is not None:
+                        self._decisions.fail(error)
 
 
-def _events_alone(source: str, publisher: _Publisher, seconds: float | None, json: bool) -> int:
+def _events_alone(
+    source: str, publisher: _Publisher, orientation: Orientation, seconds: float | None, json: bool
+) -> int:
     """Publish events until there are no more, or Ctrl-C."""
-    from livesnn.events.filters import Limited
+    from livesnn.events.pipeline import open_pipeline
+    from livesnn.events.playback_clock import PlaybackClock
     from livesnn.events.recording import Recording
-    from livesnn.sources import open_source
+    from livesnn.sources import event_source, open_source
     from livesnn.threads import ending_sets
 
     with reading("publish", source) as progress:
-        opened = open_source(source, notify=publisher.notify, progress=progress)
+        opened = event_source(open_source(source, notify=publisher.notify, progress=progress))
     stop = threading.Event()
-    ended = ending_sets(stop) if opened.live else nullcontext()
-    with Limited(publisher.around(opened), seconds, stop) as limited, ended:
-        for _ in limited:
+    with closing(opened), ending_sets(stop) if opened.live else nullcontext():
+        pipeline = open_pipeline(
+            opened,
+            clock=None if opened.live else PlaybackClock(),
+            seconds=seconds,
+            stop=stop,
+            orientation=orientation,
+            record=publisher.listen(opened),
+            policy=None,
+        )
+        for _ in pipeline:
             pass
         others = opened.streams_left_out() if isinstance(opened, Recording) else []
-        counted, warnings = limited.counters, (*others, *limited.warnings)
+        counted, warnings = pipeline.counters, (*others, *opened.warnings)
     for warning in warnings:
         say(f"livesnn publish: {warning}")
     if json:

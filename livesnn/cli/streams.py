@@ -78,7 +78,7 @@ def run(
         decider=decisions.wanted.decider(Decider()),
         seconds=seconds,
         denoise=denoise,
-        orientation=turned.orientation,
+        orientation=turned.upright,
         notify=notice("run"),
         reading=reading("run", source),
     )
@@ -122,18 +122,16 @@ def record(
     seconds
         Of a live source, by the clock; of a recording, of its own time.
     """
-    from livesnn.events.filters import Upright
     from livesnn.events.recorder import record as capture
     from livesnn.events.recording import Recording
-    from livesnn.sources import open_source
+    from livesnn.sources import event_source, open_source
 
-    orientation = turned.orientation
+    orientation = turned.upright
     with reading("record", source) as progress:
-        opened = open_source(source, notify=notice("record"), progress=progress)
+        opened = event_source(open_source(source, notify=notice("record"), progress=progress))
     left_out = opened.streams_left_out() if isinstance(opened, Recording) else []
-    upright = opened if orientation is None else Upright(opened, orientation)
     begun_s = time.perf_counter()
-    done = capture(upright, expanded(out), seconds=seconds)
+    done = capture(opened, expanded(out), seconds=seconds, orientation=orientation)
     for warning in (*left_out, *opened.warnings):
         say(f"livesnn record: {warning}")
     clock = f" ({time.perf_counter() - begun_s:.1f} s by the clock)" if opened.live else ""
@@ -179,8 +177,7 @@ def info(file: tyro.conf.Positional[str], /, *, json: bool = False) -> int:
         As JSON.
     """
     from livesnn.cli.words import describe_recording
-    from livesnn.events.recording import describe
-    from livesnn.sources import is_live
+    from livesnn.sources import describe, is_live
 
     if is_live(file):
         raise SourceError(f"{file}: info reads files: give a recording, or try livesnn run {file}")
@@ -220,7 +217,7 @@ def convert(
         Leave out its noise, as livesnn run --denoise does; the JSON says how much.
     """
     from livesnn.events.convert import convert as write_as
-    from livesnn.sources import is_live
+    from livesnn.sources import is_live, open_events
 
     if is_live(recording):
         raise SourceError(f"{recording}: convert reads files: give a recording, or try livesnn record")
@@ -232,6 +229,7 @@ def convert(
             overwrite=overwrite,
             denoise=denoise,
             progress=progress,
+            opener=open_events,
         )
     for warning in done.warnings:
         say(f"livesnn convert: {warning}")

@@ -37,6 +37,13 @@ class _Flags:
             )
         return Orientation(degrees // 90, self.mirror)
 
+    @property
+    def upright(self) -> Orientation:
+        """What makes the source upright; where nobody has said, nothing is done."""
+        from livesnn.events.filters import Orientation
+
+        return self.orientation or Orientation()
+
 
 Turned = Annotated[_Flags, tyro.conf.arg(name="")]
 AS_IT_COMES = _Flags()

@@ -69,7 +69,7 @@ def _engines(summary: Summary) -> str:
 
 def describe_recording(info: RecordingInfo) -> str:
     """Return what is in a recording, a line a property."""
-    from livesnn.events.recording import VideoInfo
+    from livesnn.video.video_file import VideoInfo
 
     lines = {"format": info.format, "camera": f"{info.camera or 'unknown'}, {_size(info)}"}
     rate = f" at {info.fps:g} frames/s" if isinstance(info, VideoInfo) else ""

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -16,12 +16,12 @@ from typing import IO
 import numpy as np
 
 from livesnn.errors import DataError, FormatError, SourceError
-from livesnn.events.denoise import DenoiseCounts, Denoised
+from livesnn.events.denoise import DenoiseCounts, DenoiseState, denoise_packets
 from livesnn.events.formats import asked
 from livesnn.events.formats.aedat4_writer import Aedat4Writer, storable
 from livesnn.events.formats.columns import AXES, MAX_COORDINATE
 from livesnn.events.labels import Label, has_labels, keep_labels, labels_file, moved, read_labels
-from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.recording import Recording, open_recording
 from livesnn.progress import Progress, share_of_time, untold
 
@@ -100,10 +100,10 @@ def convert(
     overwrite: bool = False,
     denoise: bool = False,
     progress: Progress = untold,
+    opener: Callable[..., Recording] = open_recording,
 ) -> Converted:
     """Write one event stream of a recording to ``out``: its events in their order, the sensor's size, the camera.
 
-    Of a video, events that are made of its pictures (`video_events`).
     The labels beside the recording are written beside ``out`` too, at the times they have there. Memory is bounded.
     ``out`` appears when it is complete, and not at all after an error or Ctrl-C; until then a file beside it,
     .livesnn-…, is written; see `write_npz` for its need of space.
@@ -117,7 +117,9 @@ def convert(
     denoise
         Whether to leave out the noise.
     progress
-        Told how much has been read to open ``source``, where that takes reading, then how much is written.
+        Reports how much has been read, where opening ``source`` takes reading, then how much is written.
+    opener
+        Opens ``source``, as `open_recording`; `sources.open_events` also makes events of a video.
 
     Raises
     ------
@@ -135,9 +137,10 @@ def convert(
     labels, notes = _labels(source, out, overwrite=overwrite)
     kept: tuple[Label, ...] = ()
     part = out.with_name(f".livesnn-{secrets.token_hex(6)}{out.suffix}")
-    with _open(source, stream, progress) as recording:
-        denoised = Denoised(recording) if denoise else None
-        tally = _Tally(recording, denoised or recording, progress)
+    with opener(source, stream=stream, progress=progress) as recording:
+        noise = DenoiseState(recording.resolution) if denoise else None
+        packets = recording if noise is None else denoise_packets(recording, noise)
+        tally = _Tally(recording, packets, progress)
         try:
             _write(part, tally, recording)
             notes += _warnings(recording, tally.jumps if suffix == ".npz" else 0)
@@ -155,13 +158,13 @@ def convert(
         finally:
             with contextlib.suppress(OSError):
                 part.unlink()
-    counts = None if denoised is None else denoised.counts
+    counts = None if noise is None else noise.counts
     duration_us = tally.last_us - tally.first_us
     return Converted(tally.events, duration_us, suffix[1:], out, tuple(notes), counts, len(kept))
 
 
 def _labels(source: Path, out: Path, *, overwrite: bool) -> tuple[tuple[Label, ...], list[str]]:
-    """Return (the recording's labels, what is to be said of them); their session is at least the recording."""
+    """Return the recording's labels and warnings about them; a label without a session gets the recording's name."""
     try:
         labels = read_labels(source)
     except DataError as error:
@@ -203,44 +206,32 @@ def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:
         raise SourceError(f"{out} exists already: choose another name, or add --overwrite")
 
 
-def _open(source: Path, stream: str | None, progress: Progress) -> Recording:
-    try:
-        return open_recording(source, stream=stream, progress=progress)
-    except FormatError:
-        from livesnn.video.video_file import is_video
-
-        if not is_video(source):
-            raise
-        from livesnn.video.emulate import open_video_events
-
-        return open_video_events(source, stream, progress)
-
-
 class _Tally:
     """A recording's packets, one iteration; what has passed is added up."""
 
-    def __init__(self, recording: Recording, source: EventSource, progress: Progress) -> None:
+    def __init__(self, recording: Recording, packets: Iterable[Packet], progress: Progress) -> None:
         self.events = 0
         self.first_us = self.last_us = 0
         self.jumps = 0
         self._recording = recording
-        self._source = source
+        self._packets = packets
         self._progress = progress
 
     def __iter__(self) -> Iterator[Events]:
         start_us, end_us = self._recording.t_start, self._recording.t_end
         newest_us: int | None = None
-        for packet in self._source:
-            if not packet.size:
+        for packet in self._packets:
+            events = packet.events
+            if not events.size:
                 continue
-            first_us, last_us = int(packet["t"][0]), int(packet["t"][-1])
+            first_us, last_us = int(events["t"][0]), int(events["t"][-1])
             if newest_us is None:
                 newest_us = self.first_us = self.last_us = first_us
             self.jumps += first_us < newest_us
             self.first_us, self.last_us = min(self.first_us, first_us), max(self.last_us, last_us)
-            self.events += packet.size
+            self.events += events.size
             newest_us = last_us
-            yield packet
+            yield events
             self._progress(share_of_time(last_us, start_us, end_us))
 
 
@@ -256,7 +247,7 @@ def _warnings(recording: Recording, jumps: int) -> Iterator[str]:
 
 def _write(part: Path, packets: Iterable[Events], recording: Recording) -> None:
     if part.suffix.lower() == ".npz":
-        return write_npz(part, packets, recording.resolution, recording.camera)
-    with Aedat4Writer(part, recording.resolution, recording.camera) as writer:
+        return write_npz(part, packets, recording.resolution, recording.name)
+    with Aedat4Writer(part, recording.resolution, recording.name) as writer:
         for packet in packets:
             writer.write(packet)

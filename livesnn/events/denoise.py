@@ -1,8 +1,8 @@
-"""What becomes of each event of a packet, as machine code. Not here: what it is kept in, and why (denoise.py)."""
+"""The noise filter: hot pixels, a refractory time, and background activity."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
@@ -16,8 +16,7 @@ from livesnn.events.packet import (
     EVENTS_DTYPE,
     TIME_LIMIT_US,
     Events,
-    EventSource,
-    Relay,
+    Packet,
     Resolution,
     as_events,
     require_usual_size,
@@ -27,7 +26,7 @@ INTERVAL_US = 125_000
 """In which a pixel's events are counted while hot ones are learned."""
 
 TICK_US = 10_000
-"""Whoever gets the kept events is told at least this often how the time goes by while none is kept."""
+"""The reader of the kept events learns at least this often how much time has passed while none is kept."""
 
 NEVER = -TIME_LIMIT_US
 NEWEST, TOLD, INTERVAL_END, INTERVALS_LEFT = range(4)
@@ -52,7 +51,7 @@ def _filter(  # type: ignore[no-untyped-def]
             continue
         jumps = newest - t > DISORDER_US
         if newest > told and (jumps or t - told > TICK_US):
-            break  # so that the time of the event before is told
+            break  # so that the time of the event before is reported
         begins = jumps or newest == NEVER
         if begins:
             newest = t
@@ -263,126 +262,61 @@ class DenoiseState:
         self._clock[INTERVAL_END] = t_us + INTERVAL_US
 
 
-class Kept(NamedTuple):
-    """What is left of a piece of a packet.
+def denoise(events: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[tuple[Events, int]]:
+    """Yield the events that are kept, with the stream time that has passed (`Packet.now_us`).
 
-    Attributes
-    ----------
-    events
-        EVENTS_DTYPE, maybe none.
-    came
-        How many events the piece had.
-    now_us
-        Stream time that has passed with it, for `Slicer.push`; None before the first event.
-    """
+    There is one piece, or more where TICK_US went by without an event to keep. How a stream was split into packets
+    changes no event. With the pieces' times it changes no frame either, of models whose window is longer than
+    TICK_US. Without the times, a scene with nothing but noise would be a jump in time.
 
-    events: Events
-    came: int
-    now_us: int | None
-
-
-def denoise(packet: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[Kept]:
-    """Yield what is left of a packet, in one piece, or in more where TICK_US went by without an event to keep.
-
-    How a stream was split into packets changes no event. With the pieces' times it changes no frame either, of
-    models whose window is longer than TICK_US; without them a scene with nothing but noise would be a jump in time.
-
-    The first event is always kept, as is the first after time has jumped back (as the `Slicer` sees it): there
-    frames begin, with the filters as without. Until they are learned, no pixel is hot. Kept events have the times
-    they came with; an event out of order is judged as if it came at the newest one's.
+    The first event is always kept, as is the first after a jump back in time (as the `Slicer` sees it): frames begin
+    there, with the filter as without. Until hot pixels are learned, no pixel is hot. Kept events have the times they
+    came with. An event out of order is judged as if it came at the newest one's time.
 
     Parameters
     ----------
-    packet
+    events
         EVENTS_DTYPE [N], maybe empty, or what `as_events` makes one of; raises SourceError when it isn't.
     state
         Of the stream so far; changed.
     """
-    packet = as_events(packet)
+    events = as_events(events)
     position = 0
-    while position < packet.size:
-        kept = np.empty(packet.size - position, EVENTS_DTYPE)
-        stopped, count = state.read(packet, position, kept, spec)
+    while position < events.size:
+        kept = np.empty(events.size - position, EVENTS_DTYPE)
+        position, count = state.read(events, position, kept, spec)
         kept.resize(count, refcheck=False)  # in place: what isn't needed is given back
-        came, position = stopped - position, stopped
-        yield Kept(kept, came, state.now_us)
+        assert state.now_us is not None  # an event has been read
+        yield kept, state.now_us
 
 
 SPEC = DenoiseSpec()
 
 
-class Denoised(Relay):
-    """Another source's events without its noise; its counters are still those of all events.
+def denoise_packets(
+    packets: Iterable[Packet], state: DenoiseState, *, wanted: Callable[[], bool] = lambda: True
+) -> Iterator[Packet]:
+    """Yield packets without their noise.
 
-    A packet may come in several pieces, and empty ones come too: `now_us` says that time goes by.
+    A packet may come in several pieces, and empty ones come too: their `now_us` tells that time goes by.
 
     Parameters
     ----------
-    source
-        Owned from now on; a video, or a sensor larger than any, raises SourceError, and is closed.
     state
-        To go on with; None: a new one.
+        Of the filter; changed.
     wanted
-        Asked once a packet: False lets it pass as it is. Called in the thread that iterates.
-
-    Attributes
-    ----------
-    state
-        Of the filters: what is hot, what was dropped.
-    came
-        Events of the source that the piece just yielded was made of.
+        Asked once a packet; False lets it pass as it is. Called in the thread that iterates.
     """
-
-    def __init__(
-        self,
-        source: EventSource,
-        *,
-        state: DenoiseState | None = None,
-        wanted: Callable[[], bool] = lambda: True,
-    ) -> None:
-        super().__init__(source)
-        if source.video is not None:
-            source.close()
-            raise source.video.no_events()
-        try:
-            self.state = state or DenoiseState(source.resolution)
-        except SourceError:
-            source.close()
-            raise
-        self.came = 0
-        self._wanted = wanted
-        self._now_us: int | None = None
-
-    @property
-    def counts(self) -> DenoiseCounts:
-        """Where the events went."""
-        return self.state.counts
-
-    @property
-    def now_us(self) -> int | None:
-        """Stream time that has passed with the piece just yielded."""
-        return self._now_us
-
-    def __iter__(self) -> Iterator[Events]:
-        """Yield what is left of each packet."""
-        connection = self._source.connection
-        for packet in self._source:
-            if connection != (connection := self._source.connection):
-                self.state.forget()
-            *pieces, last = self._pieces(packet)
-            for piece in pieces:
-                yield self._hand_on(piece)
-            yield self._hand_on(last._replace(now_us=_later(last.now_us, self._source.now_us)))
-
-    def _pieces(self, packet: Events) -> list[Kept]:
-        if packet.size and self._wanted():
-            return [*denoise(packet, self.state, SPEC)]
-        return [Kept(packet, packet.size, None)]
-
-    def _hand_on(self, piece: Kept) -> Events:
-        self.came, self._now_us = piece.came, piece.now_us
-        return piece.events
-
-
-def _later(one: int | None, other: int | None) -> int | None:
-    return max((t for t in (one, other) if t is not None), default=None)
+    epoch: int | None = None
+    for packet in packets:
+        if epoch != (epoch := packet.epoch):
+            state.forget()
+        if not packet.events.size or not wanted():
+            yield packet
+            continue
+        *pieces, (last, now_us) = denoise(packet.events, state, SPEC)
+        for events, passed_us in pieces:
+            yield packet._replace(events=events, now_us=passed_us)
+        yield packet._replace(
+            events=last, now_us=max(now_us, now_us if packet.now_us is None else packet.now_us)
+        )

@@ -1,8 +1,7 @@
-"""Events of a camera that isn't upright, or that looks into a mirror, as an upright one would see them.
+"""Filters of packets: orientation and a time limit. They are generator functions, from packets to packets.
 
-This is what the NETWORK sees: left and right, clockwise and counter-clockwise keep their meaning. Not here: the
-window's mirrored picture (app/widgets/event_view.py), which shows people themselves as a mirror does and
-changes no decision.
+Orientation is what the NETWORK sees: left and right, clockwise and counter-clockwise keep their meaning. The window's
+mirrored picture (app/widgets/event_view.py) changes no decision. The noise filter is in denoise.py.
 """
 
 from __future__ import annotations
@@ -10,17 +9,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events.packet import TIME_LIMIT_US, Events, EventSource, Relay, Resolution, SourceCounters
-
-if TYPE_CHECKING:
-    from livesnn.video.frame_source import VideoSource
+from livesnn.events.packet import TIME_LIMIT_US, Events, Packet, Resolution
 
 
 @dataclass(frozen=True)
@@ -56,6 +51,12 @@ class Orientation:
         """What a person reads: "turned 180°, mirrored"; "" where nothing is done."""
         turned = [f"turned {90 * self.quarter_turns}°"] * bool(self.quarter_turns)
         return ", ".join(turned + ["mirrored"] * self.mirrored)
+
+    def after(self, other: Orientation) -> Orientation:
+        """Return what makes a picture so that was already oriented as ``other`` says."""
+        mirrored = self.mirrored != other.mirrored
+        turns = self.quarter_turns + (other.quarter_turns if mirrored else -other.quarter_turns)
+        return Orientation(turns % 4, mirrored)
 
     def resolution(self, sensor: Resolution) -> Resolution:
         """Return the size of the upright picture."""
@@ -96,101 +97,56 @@ def orient(events: Events, resolution: Resolution, orientation: Orientation) -> 
     return oriented
 
 
-class Upright(Relay):
-    """Another source's events as an upright camera would see them.
+def orient_packets(
+    packets: Iterable[Packet], sensor: Resolution, orientation: Orientation
+) -> Iterator[Packet]:
+    """Yield packets with coordinates of ``sensor`` as an upright camera would see them."""
+    for packet in packets:
+        yield packet._replace(events=orient(packet.events, sensor, orientation))
+
+
+def check_seconds(seconds: float | None) -> None:
+    """Raise SourceError where a time limit isn't above 0."""
+    if seconds is not None and not seconds > 0:
+        raise SourceError(
+            f"a source can't be read for {seconds:g} s: give more than 0, or none to go on until it ends"
+        )
+
+
+def take_seconds(
+    packets: Iterable[Packet],
+    seconds: float | None,
+    *,
+    live: bool,
+    stop: threading.Event | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Packet]:
+    """Yield the first seconds of a source; the last packet may be cut.
 
     Parameters
     ----------
-    source
-        Owned from now on; a video that is to be turned raises SourceError, and is closed.
-    orientation
-        What makes them upright.
-    """
-
-    def __init__(self, source: EventSource, orientation: Orientation) -> None:
-        super().__init__(source)
-        if source.video is not None and orientation != Orientation():
-            source.close()
-            raise source.video.not_turned()
-        self._orientation = orientation
-
-    @property
-    def resolution(self) -> Resolution:
-        """Of the upright picture."""
-        return self._orientation.resolution(self._source.resolution)
-
-    def __iter__(self) -> Iterator[Events]:
-        """Yield each packet, turned."""
-        sensor = self._source.resolution
-        for packet in self._source:
-            yield orient(packet, sensor, self._orientation)
-
-
-class Limited(Relay):
-    """The first seconds of a source: by the clock of a live one, from its first packet on; otherwise of its own time.
-
-    Parameters
-    ----------
-    source
-        Owned from now on. A live one yields empty packets when there is nothing: only at a packet can it end.
+    packets
+        A live source yields empty packets when nothing comes, so that it can end between events.
     seconds
-        Above 0; None: to its end.
+        Above 0; None: to the end of the source.
+    live
+        Whether the time is the clock's, from the first packet on, or the events' own.
     stop
         Ends it after the packet just yielded.
     clock
         Seconds.
-
-    Raises
-    ------
-    SourceError
-        When ``seconds`` aren't above 0; the source is closed then.
     """
-
-    def __init__(
-        self,
-        source: EventSource,
-        seconds: float | None,
-        stop: threading.Event,
-        *,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        super().__init__(source)
-        if seconds is not None and not seconds > 0:
-            source.close()
-            raise SourceError(
-                f"a source can't be read for {seconds:g} s: give more than 0, or none to go on until it ends"
-            )
-        self._seconds = math.inf if seconds is None or seconds > TIME_LIMIT_US / 1e6 else seconds
-        self._stop = stop
-        self._clock = clock
-        self._cut = 0  # events of the last packet that lie behind the end
-
-    @property
-    def counters(self) -> SourceCounters:
-        """Events let through and lost so far, without those behind the end."""
-        counted = self._source.counters
-        return replace(counted, events=counted.events - self._cut)
-
-    @property
-    def video(self) -> VideoSource | None:
-        """The video's first seconds."""
-        video = self._source.video
-        return None if video is None else video.limited(self._seconds, self._stop)
-
-    def __iter__(self) -> Iterator[Events]:
-        """Yield the packets, the last one maybe cut."""
-        end_s = end_us = math.inf
-        timed = not self.live and self._seconds < math.inf
-        for packet in self._source:
-            if self.live and end_s == math.inf:  # what gets ready until then isn't counted
-                end_s = self._clock() + self._seconds
-            if timed and packet.size and end_us == math.inf:
-                end_us = int(packet["t"][0]) + round(self._seconds * 1e6)
-            if packet.size and int(packet["t"][-1]) >= end_us:
-                kept = int(np.searchsorted(packet["t"], end_us))
-                self._cut = packet.size - kept
-                yield packet[:kept]
-                return
-            yield packet
-            if self._stop.is_set() or (self.live and self._clock() >= end_s):
-                return
+    limit_s = math.inf if seconds is None or seconds > TIME_LIMIT_US / 1e6 else seconds
+    end_s = end_us = math.inf
+    for packet in packets:
+        events = packet.events
+        if live and end_s == math.inf:  # getting ready until the first packet doesn't count
+            end_s = clock() + limit_s
+        if not live and limit_s < math.inf and events.size and end_us == math.inf:
+            end_us = int(events["t"][0]) + round(limit_s * 1e6)
+        if events.size and int(events["t"][-1]) >= end_us:
+            yield packet._replace(events=events[: int(np.searchsorted(events["t"], end_us))])
+            return
+        yield packet
+        if (stop is not None and stop.is_set()) or (live and clock() >= end_s):
+            return

@@ -1,4 +1,4 @@
-"""Paced: events in memory, given as a camera gives them. Not here: recordings (replay.py)."""
+"""Events in memory, played as a camera would give them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from itertools import count
 
 import numpy as np
 
-from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters
 
 PACKET_US = 1000
 
 
-class Paced(EventSource):
-    """Events as a camera gives them, a packet a millisecond.
+class MemorySource(Closing):
+    """Events in memory as a live `EventSource`, in packets of a millisecond.
 
     Parameters
     ----------
@@ -24,10 +24,14 @@ class Paced(EventSource):
     duration_us
         Until the last packet, or until they begin again.
     paced
-        In real time: whoever is late gets the packets one after another, none is left out. Otherwise at once.
+        In real time. A late reader gets every packet, one after another. Otherwise all come at once.
     repeated
         Again and again, until `close`, the time going on; otherwise once.
     """
+
+    live = True
+    name = ""
+    warnings = ()
 
     def __init__(
         self,
@@ -47,7 +51,8 @@ class Paced(EventSource):
         self._rounds = count() if repeated else range(1)
         self._closed = threading.Event()
 
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
+        """Yield packets until the events end, or until `close`."""
         begun_s = time.perf_counter()
         for number in self._rounds:
             begun_us = number * self._duration_us
@@ -56,7 +61,7 @@ class Paced(EventSource):
                 if self._closed.wait(max(0.0, due_s - time.perf_counter())):
                     return
                 self.counters.events += events.size
-                yield _later(events, begun_us)
+                yield Packet(_later(events, begun_us), time.perf_counter())
 
     def close(self) -> None:
         """End the iteration, from any thread; safe to call twice."""

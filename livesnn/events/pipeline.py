@@ -1,111 +1,242 @@
-"""Buffered: a source read ahead by a thread of its own. Not here: the queue and the thread (threads.py)."""
+"""The one chain from a source to the network, for the window, run, serve, record and teach: `open_pipeline`.
+
+source → pace → time limit → orient → record → gate → denoise → show → buffer
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from livesnn.errors import SourceError
-from livesnn.events.packet import Events, EventSource, Relay, SourceCounters
-from livesnn.threads import PacketQueue, Policy, Queued, Worker
+from livesnn.events.denoise import DenoiseState, denoise_packets
+from livesnn.events.filters import Orientation, check_seconds, orient_packets, take_seconds
+from livesnn.events.packet import Closing, EventSource, Packet, Resolution, SourceCounters
+from livesnn.events.playback_clock import PlaybackClock, paced
+from livesnn.threads import BoundedQueue, Policy, Worker
+
+Stage = Callable[[Iterable[Packet]], Iterator[Packet]]
+"""A generator function from packets to packets."""
+
+See = Callable[[Packet], None]
+"""Looks at a packet on its way, in the thread that reads the source. It must be quick."""
+
+LIVE_BUFFER_BYTES = 16_000_000
+LIVE_MAX_AGE_S = 0.1
+"""A live packet that waited longer for the network is dropped: a late decision is worse than a missing event."""
 
 
-class Buffered(Relay):
-    """An event source read ahead by its own thread into a bounded queue; itself an event source.
+def packet_bytes(packet: Packet) -> int:
+    """Return the memory that a packet takes, in bytes; more than 0, so that a queue of empty ones is bounded too."""
+    return packet.events.nbytes + 256
 
-    Events put = yielded + dropped + unread, exactly, and in order. An error of the source is raised after the
-    packets before it, at this pull and every later one: timing must not decide what a damaged file gives.
-    One consumer at a time; the thread starts with the first iteration.
+
+def event_count(packet: Packet) -> int:
+    """Return how many events a packet has."""
+    return packet.events.size
+
+
+def arrival_s(packet: Packet) -> float:
+    """Return when a packet arrived."""
+    return packet.arrived_s
+
+
+def open_pipeline(
+    source: EventSource,
+    *,
+    clock: PlaybackClock | None = None,
+    seconds: float | None = None,
+    stop: threading.Event | None = None,
+    orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+    record: See | None = None,
+    gate: Stage | None = None,
+    arrived: See | None = None,
+    noise: DenoiseState | None = None,
+    denoise: Callable[[], bool] = lambda: True,
+    show: See | None = None,
+    policy: Policy | None = "drop_oldest",
+    max_bytes: int = LIVE_BUFFER_BYTES,
+    max_age_s: float = LIVE_MAX_AGE_S,
+    owns_source: bool = True,
+) -> Pipeline:
+    """Return the packets of a source as the network gets them.
 
     Parameters
     ----------
-    source
-        Iterated in the thread; closed by `close`.
+    clock
+        Plays a recording in its own time; None: as fast as it is asked for.
+    seconds, stop
+        End after so long, or when ``stop`` is set; see `take_seconds`.
+    orientation
+        What makes the events upright.
+    record
+        Sees each upright packet, noise included.
+    gate
+        Lets packets through or not, as for a pause.
+    arrived
+        Sees each packet that the gate lets through, noise included.
+    noise
+        State of the noise filter, of the upright picture's size; None: noise stays.
+    denoise
+        Asked once a packet whether the filter is on.
+    show
+        Sees each packet that is left for the network.
     policy
-        "drop_oldest" for what can't wait: cameras, streams. "block" for recordings: the source waits, nothing
-        is dropped, ``max_age_s`` doesn't apply.
-    max_bytes
-        Of the queue; one packet is always let in, however large.
-    max_age_s
-        A packet that waited longer is dropped instead of yielded.
+        A thread of its own reads the source ahead into a bounded queue: "drop_oldest" for a live source, "block"
+        for a recording that is paced. None: no thread; each packet is read when it is asked for.
+    max_bytes, max_age_s
+        Of the queue; a packet that waited longer is dropped, unless the policy is "block".
+    owns_source
+        Whether closing the pipeline closes the source.
+
+    Raises
+    ------
+    SourceError
+        ``seconds`` isn't above 0. The source is closed then, if it is owned.
+    """
+    try:
+        check_seconds(seconds)
+    except SourceError:
+        if owns_source:
+            source.close()
+        raise
+    arrivals = _EventCount()
+    packets: Iterable[Packet] = source if clock is None else paced(source, clock)
+    if seconds is not None or stop is not None:
+        packets = take_seconds(packets, seconds, live=source.live, stop=stop)
+    packets = orient_packets(packets, source.resolution, orientation)
+    if record is not None:
+        packets = seen(packets, record)
+    if gate is not None:
+        packets = gate(packets)
+    packets = seen(packets, arrivals.add)
+    if arrived is not None:
+        packets = seen(packets, arrived)
+    if noise is not None:
+        packets = denoise_packets(packets, noise, wanted=denoise)
+    if show is not None:
+        packets = seen(packets, show)
+    queue = policy and BoundedQueue(
+        policy=policy,
+        max_bytes=max_bytes,
+        max_age_s=float("inf") if policy == "block" else max_age_s,
+        size=packet_bytes,
+        count=event_count,
+        arrived_s=arrival_s,
+    )
+    resolution = orientation.resolution(source.resolution)
+    return Pipeline(packets, source, arrivals, queue or None, resolution, noise, owns_source=owns_source)
+
+
+def seen(packets: Iterable[Packet], see: See) -> Iterator[Packet]:
+    """Yield packets after ``see`` has looked at each."""
+    for packet in packets:
+        see(packet)
+        yield packet
+
+
+class _EventCount:
+    """How many events came by."""
+
+    def __init__(self) -> None:
+        self.events = 0
+
+    def add(self, packet: Packet) -> None:
+        """Count a packet's events."""
+        self.events += packet.events.size
+
+
+class Pipeline(Closing):
+    """The packets of a source as the network gets them; `open_pipeline` makes it.
+
+    One iteration, from one thread. An error of the source is raised after the packets before it, at this pull and
+    every later one: timing must not decide what a damaged file gives. The thread, where there is one, starts with the
+    iteration.
+
+    Attributes
+    ----------
+    source
+        What is read.
+    resolution
+        Of the upright picture.
+    noise
+        State of the noise filter; None: there is none.
     """
 
     def __init__(
         self,
+        packets: Iterable[Packet],
         source: EventSource,
+        arrivals: _EventCount,
+        queue: BoundedQueue[Packet] | None,
+        resolution: Resolution,
+        noise: DenoiseState | None,
         *,
-        policy: Policy,
-        max_bytes: int = 16_000_000,
-        max_age_s: float = 0.1,
+        owns_source: bool,
     ) -> None:
-        super().__init__(source)
-        self._queue = PacketQueue(
-            policy=policy,
-            max_bytes=max_bytes,
-            max_age_s=float("inf") if policy == "block" else max_age_s,
-        )
-        self._last: Queued | None = None
-        self._worker = Worker("capture", self._capture, on_error=lambda error: self._queue.end())
+        self.source = source
+        self.resolution = resolution
+        self.noise = noise
+        self._packets = packets
+        self._arrivals = arrivals  # through the gate, noise included
+        self._queue = queue
+        self._owns_source = owns_source
+        self._worker = Worker("capture", self._capture, on_error=lambda error: self._end())
 
     @property
     def counters(self) -> SourceCounters:
-        """The source's, with `events` those yielded here, and `dropped` both the source's and ours."""
-        counters, queue = self._source.counters, self._queue
-        return replace(counters, events=queue.taken, dropped=counters.dropped + queue.dropped)
+        """Events that came and weren't lost, noise included; and those lost, in the source or on the way here."""
+        counters = self.source.counters
+        lost = 0 if self._queue is None else self._queue.dropped
+        events = self._arrivals.events - lost - self.unread
+        return replace(counters, events=events, dropped=counters.dropped + lost)
 
     @property
     def unread(self) -> int:
-        """Events waiting in the queue; after `close`, events nobody will read."""
-        return self._queue.unread
+        """Events waiting for the network; after `close`, events that nobody will read."""
+        return 0 if self._queue is None else self._queue.unread
 
-    @property
-    def arrived_s(self) -> float:
-        """When the packet just yielded came from the source, by `time.perf_counter`; 0 before the first."""
-        return 0.0 if self._last is None else self._last.arrived_s
-
-    @property
-    def now_us(self) -> int | None:
-        """The source's after the packet just yielded; None before the first."""
-        return None if self._last is None else self._last.now_us
-
-    @property
-    def connection(self) -> int:
-        """The source's at the packet just yielded; 0 before the first."""
-        return 0 if self._last is None else self._last.connection
-
-    def __iter__(self) -> Generator[Events, None, None]:
+    def __iter__(self) -> Iterator[Packet]:
         """Yield packets until the source ends or `close` is called. Raises what the source raised."""
+        if self._queue is None:
+            yield from self._packets
+            return
         self._worker.start()
-        while (queued := self._queue.take()) is not None:
-            self._last = queued
-            yield queued.packet
+        while (packet := self._queue.take()) is not None:
+            yield packet
         if self._worker.error is not None and not self._worker.stop.is_set():
             raise self._worker.error
 
     def interrupt(self) -> None:
-        """End the iteration soon, without waiting; whoever iterates then closes it."""
+        """End the iteration soon, without waiting. Whoever iterates then closes the pipeline."""
         self._worker.stop.set()
-        self._queue.close()
+        if self._queue is not None:
+            self._queue.close()
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """Stop reading and close the source; safe to call twice, and from any thread.
+        """Stop reading, and close the source if it is owned. Safe to call twice, and from any thread.
 
-        Raises SourceError when the source doesn't let go in time; its thread is left behind.
+        Raises SourceError when the source doesn't stop in time; its thread is left behind.
         """
         self.interrupt()
         ended = self._worker.close(timeout_s / 2)  # first: a driver closed while it reads may crash
-        self._source.close()
+        if self._owns_source:
+            self.source.close()
         if not ended and not self._worker.close(timeout_s / 2):
             raise SourceError(f"the source didn't stop within {timeout_s:g} s: unplug it and start again")
 
     def _capture(self, stop: threading.Event) -> None:
         """Run in the thread: read the source to its end."""
-        source = self._source
-        for packet in source:
-            arrived_s = source.arrived_s or time.perf_counter()
-            self._queue.put_queued(Queued(packet, arrived_s, source.now_us, source.connection))
+        assert self._queue is not None
+        for packet in self._packets:
+            arrived_s = packet.arrived_s or time.perf_counter()
+            self._queue.put(packet._replace(arrived_s=arrived_s))
             if stop.is_set():
                 break
-        self._queue.end()
+        self._end()
+
+    def _end(self) -> None:
+        if self._queue is not None:
+            self._queue.end()

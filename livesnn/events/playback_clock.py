@@ -1,23 +1,22 @@
-"""Pace: when a recording's own time is due by the clock. Not here: what is played then (replay.py)."""
+"""Playing a recording at a multiple of its own time: `PlaybackClock`, and `paced`, which waits by it."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events.packet import Events, Relay
-from livesnn.events.recording import Recording
+from livesnn.events.packet import Events, Packet
 from livesnn.threads import WAKE_S
 
 _MAX_LAG_S = 0.25  # what is later than this goes on from where it is, instead of catching up
 
 
-class Pace:
+class PlaybackClock:
     """A multiple of real time, or a pause. Every method may be called from any thread.
 
     Parameters
@@ -26,18 +25,13 @@ class Pace:
         None or infinity: as fast as possible.
     clock
         Monotonic seconds.
-
-    Attributes
-    ----------
-    changed
-        Held while something changes; whoever waits looks again after `restart`.
     """
 
     def __init__(self, speed: float | None = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self.changed = threading.Condition()
+        self._changed = threading.Condition()
         self._clock = clock
         self._speed = _checked(speed)
-        self._paused = False
+        self._paused = self._closed = False
         self._anchor: tuple[float, int] | None = None  # clock and stream time that belong together
 
     @property
@@ -53,39 +47,46 @@ class Pace:
     def set_speed(self, speed: float | None) -> None:
         """Go at another multiple of real time from now on; None or infinity: as fast as possible."""
         speed = _checked(speed)
-        with self.changed:
+        with self._changed:
             self._speed = speed
             self.restart()
 
     def pause(self) -> None:
         """Let nothing be due until `resume`."""
-        with self.changed:
+        with self._changed:
             self._paused = True
             self.restart()
 
     def resume(self) -> None:
         """Go on from where it was paused."""
-        with self.changed:
+        with self._changed:
             self._paused = False
             self.restart()
 
     def restart(self) -> None:
-        """Take what comes next for due now, and make whoever waits look again."""
-        with self.changed:
+        """Treat what comes next as due now, and wake a waiting thread."""
+        with self._changed:
             self._anchor = None
-            self.changed.notify_all()
+            self._changed.notify_all()
 
-    def wait(self, t_us: int, first_us: int, wanted: Callable[[], bool]) -> bool:
-        """Wait until ``t_us`` is due; after a restart ``first_us`` is due at once. False: it isn't wanted any more.
+    def close(self) -> None:
+        """End every wait, now and later."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
-        ``wanted`` is asked with `changed` held, whenever something may have changed.
+    def wait(self, t_us: int, first_us: int, wanted: Callable[[], bool] = lambda: True) -> bool:
+        """Wait until ``t_us`` is due; after a restart ``first_us`` is due at once.
+
+        Returns False once the clock is closed or ``wanted`` returns False. ``wanted`` is called whenever something
+        may have changed.
         """
-        with self.changed:
-            while wanted():
+        with self._changed:
+            while wanted() and not self._closed:
                 left_s = self._seconds_left(t_us, first_us)
                 if left_s is not None and left_s <= 0:
                     return True
-                self.changed.wait(None if left_s is None else min(left_s, WAKE_S))
+                self._changed.wait(None if left_s is None else min(left_s, WAKE_S))
             return False
 
     def _seconds_left(self, t_us: int, first_us: int) -> float | None:
@@ -114,98 +115,35 @@ def _checked(speed: float | None) -> float | None:
 
 
 PACED_PACKET_US = 10_000
-"""Longest packet of a paced replay, in event time at 1× or faster: a picture every 10 ms."""
+"""Longest packet of a paced recording, in event time at 1× or faster: a picture every 10 ms."""
 
 _MIN_PACKET_US = 500
 
 
-class Replay(Relay):
-    """A recording paced by its own time, as an EventSource. Every method may be called from any thread.
+def paced(packets: Iterable[Packet], clock: PlaybackClock) -> Iterator[Packet]:
+    """Yield packets when their last event is due, cut so short that pictures come smoothly.
 
-    A packet comes when its last event is due, and none is ever dropped: a consumer that is late by more than
-    250 ms shifts the rest. While paused an iteration waits, and `close` ends it at once.
-
-    Parameters
-    ----------
-    recording
-        Owned by the replay from now on.
-    speed
-        Multiple of real time; None or infinity: as fast as the packets are asked for.
-    clock
-        Monotonic seconds.
+    None is ever dropped: a consumer that is late by more than 250 ms shifts the rest. While paused, the iteration
+    waits. It ends when the clock is closed. `Packet.arrived_s` is when the packet was due; it stays 0 where packets
+    come as fast as they are asked for.
     """
+    for packet in packets:
+        events, first = packet.events, 0
+        if not events.size:
+            yield packet
+        while first < events.size:
+            last = _piece_end(events, first, clock.speed)
+            if not clock.wait(int(events["t"][last - 1]), int(events["t"][first])):
+                return
+            arrived_s = 0.0 if clock.speed is None else time.perf_counter()
+            yield packet._replace(events=events[first:last], arrived_s=arrived_s)
+            first = last
 
-    def __init__(
-        self,
-        recording: Recording,
-        *,
-        speed: float | None = 1.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(recording)
-        self.recording = recording
-        self.pace = Pace(speed, clock)
-        self._closed = False
-        self._target_us: int | None = None  # sought, but not yet by the iteration
 
-    @property
-    def arrived_s(self) -> float:
-        """Now, when it is due; 0 where packets come as fast as they are asked for."""
-        return 0.0 if self.pace.speed is None else time.perf_counter()
-
-    def seek(self, t_us: int) -> None:
-        """Go on at ``t_us`` (clipped to the recording), paused or not."""
-        with self.pace.changed:
-            self._target_us = min(max(t_us, self.recording.t_start), self.recording.t_end)
-            self.pace.restart()
-
-    def close(self) -> None:
-        """End the iteration, wherever it waits; the file is released by then. Safe to call twice."""
-        with self.pace.changed:
-            self._closed = True
-            self.pace.restart()
-        self.recording.close()
-
-    def __iter__(self) -> Iterator[Events]:
-        """Yield packets, each when it is due, from the place last sought, otherwise from the start."""
-        self.pace.restart()
-        again = True
-        while again:
-            yield from self._once()
-            with self.pace.changed:
-                again = not self._closed and self._target_us is not None
-                self.pace.restart()
-
-    def _once(self) -> Iterator[Events]:
-        """Play from the place last sought, or from the start, to the end."""
-        packets = iter(self.recording)
-        while (packet := self._next(packets)) is not None:
-            first = 0
-            while first < packet.size:
-                last = self._cut(packet, first)
-                if not self.pace.wait(int(packet["t"][last - 1]), int(packet["t"][first]), self._goes_on):
-                    break
-                yield packet[first:last]
-                first = last
-
-    def _goes_on(self) -> bool:
-        return not self._closed and self._target_us is None
-
-    def _next(self, packets: Iterator[Events]) -> Events | None:
-        """Return the recording's next packet, from the place last sought; None at the end."""
-        with self.pace.changed:
-            target_us, self._target_us = self._target_us, None
-            if self._closed:
-                return None
-        if target_us is not None:
-            self.recording.seek(target_us)
-        return next(packets, None)
-
-    def _cut(self, packet: Events, first: int) -> int:
-        """Return where the piece ends that starts at ``first``: short enough for a smooth view."""
-        speed = self.pace.speed
-        if speed is None:
-            return packet.size
-        longest_us = max(int(PACED_PACKET_US * min(speed, 1.0)), _MIN_PACKET_US)
-        times = packet["t"][first:]
-        return first + int(np.searchsorted(times, times[0] + longest_us))
+def _piece_end(events: Events, first: int, speed: float | None) -> int:
+    """Return where the piece ends that starts at ``first``."""
+    if speed is None:
+        return events.size
+    longest_us = max(int(PACED_PACKET_US * min(speed, 1.0)), _MIN_PACKET_US)
+    times = events["t"][first:]
+    return first + int(np.searchsorted(times, times[0] + longest_us))

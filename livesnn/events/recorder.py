@@ -1,7 +1,8 @@
-"""Room on the disk of a recording. Not here: who asks, and when (tape.py)."""
+"""Recording a source to an .aedat4 file, with labels and with what came just before."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 import time
@@ -11,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from livesnn.errors import LivesnnError, SourceError
-from livesnn.events.filters import Limited, Orientation, orient
+from livesnn.events.filters import Orientation, check_seconds, orient, orient_packets, take_seconds
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.labels import LabelWriter
-from livesnn.events.packet import DISORDER_US, Events, EventSource, Resolution
-from livesnn.threads import WAKE_S, PacketQueue, Policy, Queued, Worker, ending_sets
+from livesnn.events.packet import DISORDER_US, Events, EventSource, Packet, Resolution
+from livesnn.events.pipeline import arrival_s, event_count, packet_bytes
+from livesnn.threads import WAKE_S, BoundedQueue, Policy, Worker, ending_sets
 
 LEFT_FREE_BYTES = 200_000_000
 """Of a disk's room, recordings leave this much, or a fiftieth of a small disk: a full disk harms other programs."""
@@ -60,53 +62,53 @@ SAME_CLOCK_US = 5_000_000
 """A camera that was away for a while is at most so far from the computer's clock, if it went on counting."""
 
 
-class Timing:
-    """The times of what is recorded, going on where ``goes_on``.
+class RecordingTimeline:
+    """The times of what is recorded, without jumps back where they are ``continuous``.
 
-    A camera that comes back, or a stream that begins anew, may count from another zero than before: where time
-    jumps back, or another connection's is far from where the clock says, all times from there on are moved, so that
-    they go on after the last event as the clock did.
+    A camera that comes back, or a stream that begins anew, may count from another zero than before. Where time jumps
+    back, or another epoch's is far from what the clock says, all later times are shifted: they go on after the last
+    event as the clock did.
     """
 
-    def __init__(self, *, goes_on: bool) -> None:
-        self._goes_on = goes_on
-        self._moved_us = 0
+    def __init__(self, *, continuous: bool) -> None:
+        self._continuous = continuous
+        self._shift_us = 0
         self._first_us: int | None = None
         self._last_us = 0
         self._last_arrived_s = 0.0
-        self._connection = 0  # of the last packet
+        self._epoch = 0  # of the last packet
 
     @property
     def seconds(self) -> float:
         """From the first event to the last."""
         return 0.0 if self._first_us is None else (self._last_us - self._first_us) / 1e6
 
-    def put_right(self, queued: Queued) -> Events:
-        """Return the next packet, or a copy of it with other times."""
-        packet = queued.packet
-        if not packet.size:
-            return packet
-        first_us = int(packet["t"][0])
+    def shifted(self, packet: Packet) -> Events:
+        """Return the next packet's events, or a copy with shifted times."""
+        events = packet.events
+        if not events.size:
+            return events
+        first_us = int(events["t"][0])
         if self._first_us is None:
             self._first_us = self._last_us = first_us
-            self._connection = queued.connection
-        elif not self._goes_on:
+            self._epoch = packet.epoch
+        elif not self._continuous:
             self._first_us = min(self._first_us, first_us)
-        elif self._begins_anew(queued, first_us + self._moved_us):
-            self._moved_us = self._last_us + self._gap_us(queued.arrived_s) - first_us
-        if self._moved_us:
-            packet = packet.copy()
-            packet["t"] += self._moved_us
-        self._last_us = max(self._last_us, int(packet["t"][-1]))
-        self._last_arrived_s = queued.arrived_s
-        self._connection = queued.connection
-        return packet
+        elif self._begins_anew(packet, first_us + self._shift_us):
+            self._shift_us = self._last_us + self._gap_us(packet.arrived_s) - first_us
+        if self._shift_us:
+            events = events.copy()
+            events["t"] += self._shift_us
+        self._last_us = max(self._last_us, int(events["t"][-1]))
+        self._last_arrived_s = packet.arrived_s
+        self._epoch = packet.epoch
+        return events
 
-    def _begins_anew(self, queued: Queued, t_us: int) -> bool:
+    def _begins_anew(self, packet: Packet, t_us: int) -> bool:
         if t_us < self._last_us - DISORDER_US:
             return True
-        late_us = t_us - self._last_us - self._gap_us(queued.arrived_s)
-        return queued.connection != self._connection and abs(late_us) > SAME_CLOCK_US
+        late_us = t_us - self._last_us - self._gap_us(packet.arrived_s)
+        return packet.epoch != self._epoch and abs(late_us) > SAME_CLOCK_US
 
     def _gap_us(self, at_s: float) -> int:
         """Return the time between the last packet's arrival and a moment of the clock."""
@@ -122,8 +124,8 @@ class Timing:
 BUFFER_BYTES = 256_000_000
 """20 million events, a second of the fastest camera."""
 
-KEPT_BACK_S = 0.02
-"""Nothing that has come waits longer before it is in the file, unless the disk is late: what a kill can lose."""
+FLUSH_S = 0.02
+"""Nothing waits longer before it is in the file, unless the disk is late: what a kill can lose."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,8 @@ class Recorded:
     labels: int = 0
 
 
-class Tape:
-    """Writes the packets put into a new .aedat4 file, in a thread of its own, until `stop`.
+class Recorder:
+    """Writes packets to a new .aedat4 file, in a thread of its own, until `stop`.
 
     Events in the file + dropped = events put from the start to `stop`, exactly. After an error, such as a full disk,
     the file has what had reached it, and `put` does nothing.
@@ -149,11 +151,11 @@ class Tape:
     Parameters
     ----------
     path
-        A new file, of suffix .aedat4; opened in the thread, so that what is wrong with it is in `error`.
-    resolution, camera
-        Of the events that are put; the camera's name for the file.
+        A new file, of suffix .aedat4; opened in the thread, so that a failure is in `error`.
+    resolution, name
+        Of the packets' sensor.
     orientation
-        What has made them upright: for whoever puts others.
+        What has made them upright.
     policy
         "drop_oldest" for what can't wait, "block" for a recording: `put` waits for the disk, and times that jump
         back stay as they are.
@@ -176,12 +178,12 @@ class Tape:
         self,
         path: Path,
         resolution: Resolution,
-        camera: str,
+        name: str,
         *,
         orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
         policy: Policy = "drop_oldest",
         buffer_bytes: int = BUFFER_BYTES,
-        before: Iterable[Queued] = (),
+        before: Iterable[Packet] = (),
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.path = path
@@ -190,16 +192,18 @@ class Tape:
         self.room_bytes = PLENTY
         self.recorded = Recorded(path, events=0, dropped=0, seconds=0.0)
         self._resolution = resolution
-        self._camera = camera or "livesnn"
+        self._name = name or "livesnn"
         self._clock = clock
-        self._timing = Timing(goes_on=policy == "drop_oldest")
+        self._timeline = RecordingTimeline(continuous=policy == "drop_oldest")
         self._labels: deque[tuple[float, str | None]] = deque()  # from when on, not yet written
-        self._queue = PacketQueue(policy=policy, max_bytes=buffer_bytes, clock=clock)
+        self._queue: BoundedQueue[Packet] = BoundedQueue(
+            policy=policy, max_bytes=buffer_bytes, size=packet_bytes, count=event_count, arrived_s=arrival_s
+        )
         earlier = tuple(before)
         self._begun_s = earlier[0].arrived_s if earlier else clock()
-        for queued in earlier:
-            self._queue.put_queued(queued)
-        self._worker = Worker("tape", self._write, on_error=lambda error: self._queue.end()).start()
+        for packet in earlier:
+            self._queue.put(packet)
+        self._worker = Worker("recorder", self._write, on_error=lambda error: self._queue.end()).start()
 
     @property
     def seconds(self) -> float:
@@ -221,12 +225,9 @@ class Tape:
         """Whether nothing more will be written."""
         return not self._worker.running
 
-    def put(self, packet: Events, connection: int = 0) -> None:
-        """Record a packet, EVENTS_DTYPE [N] in order of time, which nobody may change any more.
-
-        ``connection``: of its source, see `EventSource.connection`.
-        """
-        self._queue.put(packet, connection=connection)
+    def put(self, packet: Packet) -> None:
+        """Record a packet. One without an arrival time arrives now."""
+        self._queue.put(packet if packet.arrived_s else packet._replace(arrived_s=self._clock()))
 
     def label(self, label: str | None) -> None:
         """Say what happens from now on; None: nothing that has a label."""
@@ -255,7 +256,7 @@ class Tape:
         """Run in the thread, until there is nothing more: `stop` alone would lose what waits."""
         self.room_bytes = require_room(self.path)
         with LabelWriter(self.path) as labels:
-            writer = Aedat4Writer(self.path, self._resolution, self._camera)
+            writer = Aedat4Writer(self.path, self._resolution, self._name)
             try:
                 with writer:
                     self._follow(writer, labels)
@@ -266,36 +267,36 @@ class Tape:
                 self._look()
 
     def _follow(self, writer: Aedat4Writer, labels: LabelWriter) -> None:
-        """Write what comes, and nothing later than KEPT_BACK_S after it came."""
+        """Write what comes, and nothing later than FLUSH_S after it came."""
         due_s = self._clock()
         while True:
-            queued = None
-            if self._queue.wait(KEPT_BACK_S) and (queued := self._queue.take()) is None:
+            packet = None
+            if self._queue.wait(FLUSH_S) and (packet := self._queue.take()) is None:
                 break
-            now_s = self._clock() if queued is None else queued.arrived_s
+            now_s = self._clock() if packet is None else packet.arrived_s
             self._apply_labels(labels, now_s)
-            if queued is not None:
-                writer.write(self._timing.put_right(queued))
+            if packet is not None:
+                writer.write(self._timeline.shifted(packet))
                 self._count(self._queue.taken, self.dropped, labels)
             if self._clock() >= due_s:
-                due_s = self._clock() + KEPT_BACK_S
+                due_s = self._clock() + FLUSH_S
                 self._keep_up(writer, labels, now_s)
         self._apply_labels(labels, self._clock())
 
     def _apply_labels(self, labels: LabelWriter, until_s: float) -> None:
         while self._labels and self._labels[0][0] <= until_s:
             from_s, label = self._labels.popleft()
-            labels.begin(label, self._timing.since_start_us(from_s))
+            labels.begin(label, self._timeline.since_start_us(from_s))
 
     def _keep_up(self, writer: Aedat4Writer, labels: LabelWriter, now_s: float) -> None:
         """Make sure that a kill from now on loses nothing, and that there is room."""
         writer.flush()
-        labels.reach(self._timing.since_start_us(now_s))
+        labels.reach(self._timeline.since_start_us(now_s))
         self.room_bytes = require_room(self.path, writer.table_bytes)
         self._look()
 
     def _count(self, events: int, dropped: int, labels: LabelWriter) -> None:
-        self.recorded = Recorded(self.path, events, dropped, self._timing.seconds, labels.count)
+        self.recorded = Recorded(self.path, events, dropped, self._timeline.seconds, labels.count)
 
     def _look(self) -> None:
         try:
@@ -306,32 +307,34 @@ class Tape:
             ) from error
 
 
-def with_kept(error: str, tape: Tape) -> str:
+def with_kept(error: str, recorder: Recorder) -> str:
     """Return what an error says, and what of the recording is kept, if anything is."""
-    if not tape.recorded.events or not tape.path.exists():
+    if not recorder.recorded.events or not recorder.path.exists():
         return error
-    kept = f"{tape.recorded.events:,} events until then are in {tape.path}"
+    kept = f"{recorder.recorded.events:,} events until then are in {recorder.path}"
     return f"{error}; {kept}" if error else kept
 
 
 LONGEST_S = 60.0
 KEPT_BYTES = 128_000_000
-"""10 million events, 5 s of 2 million a second: half of what a tape lets wait for the disk."""
+"""10 million events, 5 s of 2 million a second: half of what may wait for the disk."""
 
 
-class PreRoll:
-    """The last seconds of a live source. May be used from any thread; packets come from one.
+class RingBuffer:
+    """The last seconds of a live source's packets, for the beginning of the next recording.
+
+    May be used from any thread; packets come from one.
 
     Parameters
     ----------
     source
         Whose packets these are, for the file.
     orientation
-        What makes them upright.
-    kept_bytes
-        At most; the oldest go first.
+        What has made them upright.
+    max_bytes
+        The oldest packets go first.
     clock
-        Monotonic seconds.
+        Monotonic seconds, as `Packet.arrived_s`.
     """
 
     def __init__(
@@ -339,35 +342,33 @@ class PreRoll:
         source: EventSource,
         orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
         *,
-        kept_bytes: int = KEPT_BYTES,
+        max_bytes: int = KEPT_BYTES,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._source = source
         self._orientation = orientation
-        self._kept_bytes = kept_bytes
+        self._resolution = orientation.resolution(source.resolution)
+        self._max_bytes = max_bytes
         self._clock = clock
         self._lock = threading.Lock()  # guards what follows; nobody waits for a disk while holding it
         self._seconds = 0.0
-        self._recent: deque[Queued] = deque()
+        self._recent: deque[Packet] = deque()
         self._recent_bytes = 0
-        self._tape: Tape | None = None
+        self._recorder: Recorder | None = None
 
-    def put(self, packet: Events) -> None:
-        """Keep a packet as it comes, EVENTS_DTYPE [N], which nobody may change any more, and put it on the tape.
+    def put(self, packet: Packet) -> None:
+        """Keep an upright packet, and record it if there is a recorder.
 
-        A tape that began when the source was turned otherwise goes on as it began.
+        A recorder that began when the source was turned otherwise goes on as it began.
         """
-        sensor = self._source.resolution
-        upright = orient(packet, sensor, self._orientation)
-        queued = Queued(upright, self._clock(), None, self._source.connection)
         with self._lock:
-            if (tape := self._tape) is not None:
-                as_begun = tape.orientation == self._orientation
-                tape.put(upright if as_begun else orient(packet, sensor, tape.orientation), queued.connection)
-            if packet.size and self._seconds:
-                self._recent.append(queued)
-                self._recent_bytes += queued.cost
-            self._forget(queued.arrived_s)
+            if (recorder := self._recorder) is not None:
+                turn = recorder.orientation.after(self._orientation)
+                recorder.put(packet._replace(events=orient(packet.events, self._resolution, turn)))
+            if packet.events.size and self._seconds:
+                self._recent.append(packet)
+                self._recent_bytes += packet_bytes(packet)
+            self._forget(packet.arrived_s)
 
     def keep(self, seconds: float) -> None:
         """Keep what arrived in so many seconds, from now on; 0: nothing."""
@@ -375,30 +376,30 @@ class PreRoll:
             self._seconds = min(seconds, LONGEST_S)
             self._forget(self._clock())
 
-    def use(self, tape: Tape | None) -> None:
-        """Put what arrives from now on on this tape; None: on none."""
+    def use(self, recorder: Recorder | None) -> None:
+        """Record what arrives from now on there; None: nowhere."""
         with self._lock:
-            self._tape = tape
+            self._recorder = recorder
 
-    def new_tape(self, path: Path) -> Tape:
-        """Return a tape with what is kept, which goes on with what arrives next: no packet is missing or twice."""
+    def record(self, path: Path) -> Recorder:
+        """Return a recorder of what is kept and of what arrives next; no packet is missing or there twice."""
         with self._lock:
             self._forget(self._clock())
-            self._tape = Tape(
+            self._recorder = Recorder(
                 path,
-                self._orientation.resolution(self._source.resolution),
-                self._source.camera,
+                self._resolution,
+                self._source.name,
                 orientation=self._orientation,
                 before=self._recent,
                 clock=self._clock,
             )
-            return self._tape
+            return self._recorder
 
     def _forget(self, now_s: float) -> None:
         while self._recent and (
-            self._recent_bytes > self._kept_bytes or now_s - self._recent[0].arrived_s >= self._seconds
+            self._recent_bytes > self._max_bytes or now_s - self._recent[0].arrived_s >= self._seconds
         ):
-            self._recent_bytes -= self._recent.popleft().cost
+            self._recent_bytes -= packet_bytes(self._recent.popleft())
 
 
 def record(
@@ -406,13 +407,14 @@ def record(
     out: Path,
     *,
     seconds: float | None = None,
+    orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
     buffer_bytes: int = BUFFER_BYTES,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Recorded:
     """Write a source to a new .aedat4 file until it ends, or Ctrl-C; the file is then complete.
 
     A live source is recorded at its own pace: what the disk can't take in time is dropped and counted. Nothing of
-    a recording is. The first Ctrl-C (or SIGTERM, SIGHUP) only stops; a second one is as usual.
+    a recording is dropped. The first Ctrl-C (or SIGTERM, SIGHUP) only stops; a second one is as usual.
 
     Parameters
     ----------
@@ -422,41 +424,45 @@ def record(
         A new file, of suffix .aedat4.
     seconds
         Of a live source, by the clock; of a recording, of its time.
+    orientation
+        What makes the events upright.
     buffer_bytes
         What may wait for the disk.
 
     Raises
     ------
     SourceError
-        When the source is a video, the file exists or can't be written, or the source fails; what was written
-        until then is kept, and the message says so.
+        When the file exists or can't be written, or the source fails. What was written until then is kept, and the
+        message says so.
     KeyboardInterrupt
         Of a second Ctrl-C; with what was kept as its message.
     """
     stop = threading.Event()
-    with ending_sets(stop), Limited(source, seconds, stop, clock=clock) as limited:
-        if limited.video is not None:
-            raise limited.video.no_events()
+    with ending_sets(stop), contextlib.closing(source):
+        check_seconds(seconds)
+        packets = take_seconds(source, seconds, live=source.live, stop=stop, clock=clock)
+        upright = orient_packets(packets, source.resolution, orientation)
         policy: Policy = "drop_oldest" if source.live else "block"
-        tape = Tape(out, source.resolution, source.camera, policy=policy, buffer_bytes=buffer_bytes)
+        resolution = orientation.resolution(source.resolution)
+        recorder = Recorder(out, resolution, source.name, policy=policy, buffer_bytes=buffer_bytes)
         try:
-            _write(limited, tape)
+            _write(upright, recorder)
         except (LivesnnError, KeyboardInterrupt) as error:
-            tape.close()
-            raise type(error)(with_kept(str(error), tape)) from error
+            recorder.close()
+            raise type(error)(with_kept(str(error), recorder)) from error
         finally:
-            tape.close()
-    if tape.error is not None:
-        raise SourceError(with_kept(str(tape.error), tape)) from tape.error
-    return replace(tape.recorded, dropped=tape.recorded.dropped + source.counters.dropped)
+            recorder.close()
+    if recorder.error is not None:
+        raise SourceError(with_kept(str(recorder.error), recorder)) from recorder.error
+    return replace(recorder.recorded, dropped=recorder.recorded.dropped + source.counters.dropped)
 
 
-def _write(source: EventSource, tape: Tape) -> None:
-    """Return when all of it is written, or the tape has failed."""
-    for packet in source:
-        tape.put(packet, source.connection)
-        if tape.finished:  # by an error
+def _write(packets: Iterable[Packet], recorder: Recorder) -> None:
+    """Return when all of it is written, or the recorder has failed."""
+    for packet in packets:
+        recorder.put(packet)
+        if recorder.finished:  # by an error
             return
-    tape.stop()
-    while not tape.wait(WAKE_S):
+    recorder.stop()
+    while not recorder.wait(WAKE_S):
         pass

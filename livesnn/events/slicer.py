@@ -1,11 +1,14 @@
-"""The slicer's inner loop: events counted into a slice until it ends. Not here: what slices are (frames.py)."""
+"""The slicer: THE one way events become frames, live and in training.
+
+Clipping and scaling of the counts happen in the network (`ModelCard.input`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +20,259 @@ from livesnn.events.packet import (
     EVENTS_DTYPE,
     TIME_LIMIT_US,
     Events,
-    EventSource,
+    Packet,
     Resolution,
     as_events,
 )
+
+GAP_FIXED_COUNT_US = 1_000_000
+"""Fixed count: silence longer than this ends the stream. (Fixed Δt: longer than a window.)"""
+
+SEEN_FLICKER = 0.05
+"""Counts of it a pixel and frame, mean of many frames, that are worth a word: less is a frame now and then."""
 
 NEVER = int(np.iinfo(np.int64).max)
 READ_ALL, SLICE_ENDED, TIME_JUMPED = 0, 1, 2
 
 
-def fill(
+@dataclass(frozen=True)
+class Frame:
+    """The histogram of one slice.
+
+    Attributes
+    ----------
+    t
+        Stream time at which the frame is complete, µs: the end of its slice, or when a video's picture is shown.
+    data
+        uint8 [C, H, W], saturating; channel 0 = OFF, 1 = ON; scaled by area to the model's own sensor
+        (`Slicer`). Of a video: RGB, or grey.
+    n_events
+        Events in the slice that fell inside the crop, a light's flicker too.
+    arrived_s
+        `time.perf_counter()` when the packet that ended the slice arrived; 0 when unknown.
+    start
+        True when the frame doesn't follow on from the one before (first frame, time jump). The
+        state of a network is reset then.
+    light_flicker
+        What was taken from each pixel's counts as a flickering light's, OFF and ON together (`without_flicker`); 0
+        where the model's input keeps it.
+    epoch
+        Of the packet that ended the slice (`Packet.epoch`).
+    """
+
+    t: int
+    data: npt.NDArray[np.uint8]
+    n_events: int
+    arrived_s: float = 0.0
+    start: bool = False
+    light_flicker: int = 0
+    epoch: int = 0
+
+    def __repr__(self) -> str:
+        shape = "×".join(map(str, self.data.shape))
+        return f"Frame(t={self.t} µs, {shape}, {self.n_events:,} events{', start' * self.start})"
+
+
+class Slicer:
+    """Cuts a stream of packets into frames, causally; how the packets were split changes nothing.
+
+    Fixed Δt: slices are [t0 + k·Δt, t0 + (k+1)·Δt), t0 the time of the first event (inside the crop or not).
+    A slice ends with the first event at or after its end, or when a packet says that the time has passed.
+    Silence of at most a window (``input.window``·Δt) becomes empty frames. Fixed count: a slice ends with its
+    n-th event inside the crop, whose time is the frame's; events outside the crop are not counted.
+
+    Order: an event older than the newest one by at most `DISORDER_US` is read as if it came at the newest's
+    time, so it is counted in the current slice. An event older than that, or later than the newest by more
+    than a window (fixed Δt) or `GAP_FIXED_COUNT_US` (fixed count), ends the stream: the unfinished slice is
+    dropped, the event is the first of a new stream, and the next frame has ``start`` True. The unfinished
+    slice at the end of a recording is never a frame.
+
+    Parameters
+    ----------
+    rule
+        Where slices end.
+    sensor
+        Resolution of the packets' coordinates. Its largest centred rectangle of the model's aspect is
+        rescaled to the model's input in integers, ``(x - left) * width // crop_width`` and likewise for y.
+        Events outside it, or outside the sensor, only move the time on. Raises SourceError where it can't be.
+        Fixed Δt: counts are scaled by area, as many pixels as ``input.cell_pixels`` a cell, and rounded
+        (why: docs/models.md#other-sensors).
+    input
+        Width, height and window of the model, and whether a light's flicker is taken away, from what was scaled
+        and before it saturates; raises ModelError when its channels aren't OFF and ON, or with
+        the rule it makes no slices.
+    """
+
+    def __init__(self, rule: SliceRule, sensor: Resolution, input: InputSpec) -> None:  # noqa: A002 (the card's name)
+        if input.kind != "events" or input.channels != 2:
+            raise ModelError(
+                f"the model takes {input.channels} channel(s) of {input.kind}, events make 2 (OFF, ON): "
+                f"choose a model for events"
+            )
+        longest_us = input.window * (rule.delta_t_us or 0)
+        impossible = min(input.width, input.height, input.window) < 1
+        if impossible or max(longest_us, rule.n_events or 0) >= TIME_LIMIT_US:
+            raise ModelError(f"no slices can be made of {input} with {rule}: correct the model's card")
+        if not 1 <= min(sensor) <= max(sensor) <= 1 << 16:
+            raise SourceError(f"a sensor can't be {sensor[0]}×{sensor[1]}: check the recording's resolution")
+        self._shape = (2, input.height, input.width)
+        self._columns, self._rows = _lookup_tables(sensor, input)
+        self._delta_t_us = rule.delta_t_us
+        self._count = NEVER if rule.n_events is None else rule.n_events
+        self._longest_gap_us = GAP_FIXED_COUNT_US if rule.delta_t_us is None else longest_us
+        self._gain = 1.0 if rule.delta_t_us is None else input.gain(*sensor)
+        self._without_flicker = input.without_flicker
+        self._n_events = 0
+        self._epoch = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Drop the unfinished slice, as after a seek; the next event is the first of a new stream."""
+        self._running = False  # an event has been seen since
+        self._start = True  # no frame has come out since
+        self._newest_us = 0
+        self._end_us = NEVER
+        self._clear()
+
+    def push(self, packet: Packet) -> list[Frame]:
+        """Return the frames that end in ``packet``, oldest first.
+
+        Its events may also be what `as_events` makes one of; raises SourceError when they aren't, and when a time
+        is beyond TIME_LIMIT_US. Another epoch than the last packet's ends the stream.
+
+        With fixed Δt, ``packet.now_us`` ends slices without an event, in a quiet scene. A jump forward by more than a
+        window ends the stream, as an event's would; an older time changes nothing. It never starts a stream. Fixed
+        count ignores it.
+        """
+        if packet.epoch != self._epoch:
+            self._epoch = packet.epoch
+            self.reset()
+        events = as_events(packet.events)
+        ended: list[Frame] = []
+        position = 0
+        while position < events.size:
+            position, why = self._read(events, position)
+            if why == SLICE_ENDED:
+                ended.append(self._finish(packet))
+            elif why == TIME_JUMPED:
+                self.reset()
+        if packet.now_us is not None and self._running and self._delta_t_us is not None:
+            self._pass_time(packet.now_us)
+            while self._newest_us >= self._end_us:
+                ended.append(self._finish(packet))
+        return ended
+
+    def _read(self, events: Events, position: int) -> tuple[int, int]:
+        if not self._running:
+            first_us = int(events["t"][position])
+            if abs(first_us) >= TIME_LIMIT_US:  # no later event gets there but by a jump, and so through here
+                raise SourceError(
+                    f"an event's time of {first_us} µs can't be: check where the events come from"
+                )
+            self._running = True
+            self._newest_us = first_us
+            if self._delta_t_us is not None:
+                self._end_us = self._newest_us + self._delta_t_us
+        position, why, self._newest_us, self._n_events = _kernel()(
+            events, position, self._columns, self._rows, self._counts,
+            self._newest_us, self._end_us, self._longest_gap_us, self._n_events, self._count,
+        )  # fmt: skip
+        return position, why
+
+    def _pass_time(self, now_us: int) -> None:
+        if now_us - self._newest_us > self._longest_gap_us:
+            self.reset()
+        else:
+            self._newest_us = max(self._newest_us, now_us)
+
+    def _finish(self, packet: Packet) -> Frame:
+        t = self._newest_us if self._delta_t_us is None else self._end_us
+        counts = self._counts.reshape(self._shape)
+        scaled = counts if self._gain == 1.0 else np.rint(counts * self._gain)
+        flicker = 0
+        if self._without_flicker:
+            scaled, taken = without_flicker(scaled)
+            flicker = int(taken.sum())
+        data = np.minimum(scaled, 255).astype(np.uint8)
+        frame = Frame(t, data, self._n_events, packet.arrived_s, self._start, flicker, packet.epoch)
+        if self._delta_t_us is not None:
+            self._end_us += self._delta_t_us
+        self._start = False
+        self._clear()
+        return frame
+
+    def _clear(self) -> None:
+        self._counts = np.zeros(self._shape[0] * self._shape[1] * self._shape[2], np.uint16)
+        self._n_events = 0
+
+
+class PacketStream(Protocol):
+    """Packets of one resolution: an `EventSource`, or what `open_pipeline` makes of one."""
+
+    @property
+    def resolution(self) -> Resolution:
+        """Of the packets' coordinates."""
+        ...
+
+    def __iter__(self) -> Iterator[Packet]:
+        """Yield packets in order of time."""
+        ...
+
+
+def frames(packets: PacketStream, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
+    """Yield the frames of packets until they end. The last, unfinished slice is dropped."""
+    slicer = Slicer(rule, packets.resolution, input)
+    for packet in packets:
+        yield from slicer.push(packet)
+
+
+def stack_clip(
+    events: Events,
+    rule: SliceRule,
+    sensor: Resolution,
+    input: InputSpec,  # noqa: A002
+    n_frames: int,
+) -> npt.NDArray[np.uint8]:
+    """Return the first frames of a clip as one array, for training: the same frames as live.
+
+    Parameters
+    ----------
+    events
+        EVENTS_DTYPE [N], the whole clip.
+    rule, sensor, input
+        As for `Slicer`.
+    n_frames
+        Frames returned: a longer clip is cut, a shorter one is followed by empty frames. The clip's last,
+        unfinished slice is dropped as everywhere.
+
+    Returns
+    -------
+    uint8 [n_frames, C, H, W]
+    """
+    slicer = Slicer(rule, sensor, input)
+    stack = np.zeros((n_frames, input.channels, input.height, input.width), np.uint8)
+    for index, frame in enumerate(slicer.push(Packet(events))[:n_frames]):
+        stack[index] = frame.data
+    return stack
+
+
+def _lookup_tables(
+    sensor: Resolution, spec: InputSpec
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Return each x's column [sensor.width] and each y's row × width [sensor.height]; -1 outside the crop."""
+    crop_width, crop_height = spec.cropped(sensor.width, sensor.height)
+    columns = _scale_axis(sensor.width, crop_width, spec.width)
+    rows = _scale_axis(sensor.height, crop_height, spec.height)
+    return columns, np.where(rows < 0, -1, rows * spec.width).astype(np.int32)
+
+
+def _scale_axis(sensor_size: int, crop_size: int, size: int) -> npt.NDArray[np.int32]:
+    offset = np.arange(sensor_size) - (sensor_size - crop_size) // 2
+    inside = (offset >= 0) & (offset < crop_size)
+    return np.where(inside, offset * size // crop_size, -1).astype(np.int32)
+
+
+def _fill(
     events: Events,
     position: int,
     columns: npt.NDArray[np.int32],
@@ -66,8 +312,8 @@ def fill(
 
 
 @cache
-def kernel() -> Callable[..., tuple[int, int, int, int]]:
-    """Compile `fill` on first use, for any packet, strided or read-only too; it releases the GIL."""
+def _kernel() -> Callable[..., tuple[int, int, int, int]]:
+    """Compile `_fill` on first use, for any packet, strided or read-only too; it releases the GIL."""
     import numba
 
     packet = numba.types.Array(numba.from_dtype(EVENTS_DTYPE), 1, "A", readonly=True)
@@ -76,11 +322,8 @@ def kernel() -> Callable[..., tuple[int, int, int, int]]:
     signature = numba.types.UniTuple(whole, 4)(
         packet, whole, table, table, numba.uint16[::1], whole, whole, whole, whole, whole
     )
-    return numba.njit(signature, nogil=True, cache=True)(fill)
+    return numba.njit(signature, nogil=True, cache=True)(_fill)
 
-
-SEEN_FLICKER = 0.05
-"""Counts of it a pixel and frame, mean of many frames, that are worth a word: less is a frame now and then."""
 
 Count = TypeVar("Count", np.uint8, np.uint16, np.float64)
 
@@ -111,231 +354,3 @@ def without_flicker(counts: npt.NDArray[Count]) -> tuple[npt.NDArray[Count], npt
         taken[lit] = np.partition(planes[lit], middle, axis=1)[:, middle]
         counts = (planes - np.minimum(planes, taken[:, None])).reshape(counts.shape)
     return counts, taken.reshape(counts.shape[:-2])
-
-
-GAP_FIXED_COUNT_US = 1_000_000
-"""Fixed count: silence longer than this ends the stream. (Fixed Δt: longer than a window.)"""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The histogram of one slice.
-
-    Attributes
-    ----------
-    t
-        End of the slice, µs.
-    data
-        uint8 [C, H, W], saturating; channel 0 = OFF, 1 = ON; scaled by area to the model's own sensor
-        (`Slicer`). Of a video: RGB, or grey.
-    n_events
-        Events in the slice that fell inside the crop, a light's flicker too.
-    arrived_s
-        `time.perf_counter()` when the packet that ended the slice arrived; 0 when unknown.
-    start
-        True when the frame doesn't follow on from the one before (first frame, time jump): whoever carries a
-        state resets it.
-    light_flicker
-        What was taken from each pixel's counts as a flickering light's, OFF and ON together (`without_flicker`); 0
-        where the model's input keeps it.
-    """
-
-    t: int
-    data: npt.NDArray[np.uint8]
-    n_events: int
-    arrived_s: float = 0.0
-    start: bool = False
-    light_flicker: int = 0
-
-
-class Slicer:
-    """Cuts a stream of packets into frames, causally; how the packets were split changes nothing.
-
-    Fixed Δt: slices are [t0 + k·Δt, t0 + (k+1)·Δt), t0 the time of the first event (inside the crop or not).
-    A slice ends with the first event at or after its end, or when `push` is told that the time has passed.
-    Silence of at most a window (``input.window``·Δt) becomes empty frames. Fixed count: a slice ends with its
-    n-th event inside the crop, whose time is the frame's; events outside the crop are not counted.
-
-    Order: an event older than the newest one by at most `DISORDER_US` is read as if it came at the newest's
-    time, so it is counted in the current slice. An event older than that, or later than the newest by more
-    than a window (fixed Δt) or `GAP_FIXED_COUNT_US` (fixed count), ends the stream: the unfinished slice is
-    dropped, the event is the first of a new stream, and the next frame has ``start`` True. The unfinished
-    slice at the end of a recording is never a frame.
-
-    Parameters
-    ----------
-    rule
-        Where slices end.
-    sensor
-        Resolution of the packets' coordinates. Its largest centred rectangle of the model's aspect is
-        rescaled to the model's input in integers, ``(x - left) * width // crop_width`` and likewise for y.
-        Events outside it, or outside the sensor, only move the time on. Raises SourceError where it can't be.
-        Fixed Δt: counts are scaled by area, as many pixels as ``input.cell_pixels`` a cell, and rounded
-        (why: models/README.md, "Other sensors").
-    input
-        Width, height and window of the model, and whether a light's flicker is taken away, from what was scaled
-        and before it saturates; raises ModelError when its channels aren't OFF and ON, or with
-        the rule it makes no slices.
-    """
-
-    def __init__(self, rule: SliceRule, sensor: Resolution, input: InputSpec) -> None:  # noqa: A002 (the card's name)
-        if input.kind != "events" or input.channels != 2:
-            raise ModelError(
-                f"the model takes {input.channels} channel(s) of {input.kind}, events make 2 (OFF, ON): "
-                f"choose a model for events"
-            )
-        longest_us = input.window * (rule.delta_t_us or 0)
-        impossible = min(input.width, input.height, input.window) < 1
-        if impossible or max(longest_us, rule.n_events or 0) >= TIME_LIMIT_US:
-            raise ModelError(f"no slices can be made of {input} with {rule}: correct the model's card")
-        if not 1 <= min(sensor) <= max(sensor) <= 1 << 16:
-            raise SourceError(f"a sensor can't be {sensor[0]}×{sensor[1]}: check the recording's resolution")
-        self._shape = (2, input.height, input.width)
-        self._columns, self._rows = _lookup_tables(sensor, input)
-        self._delta_t_us = rule.delta_t_us
-        self._count = NEVER if rule.n_events is None else rule.n_events
-        self._longest_gap_us = GAP_FIXED_COUNT_US if rule.delta_t_us is None else longest_us
-        self._gain = 1.0 if rule.delta_t_us is None else input.gain(*sensor)
-        self._without_flicker = input.without_flicker
-        self._n_events = 0
-        self.reset()
-
-    def reset(self) -> None:
-        """Drop the unfinished slice, as after a seek; the next event is the first of a new stream."""
-        self._running = False  # an event has been seen since
-        self._start = True  # no frame has come out since
-        self._newest_us = 0
-        self._end_us = NEVER
-        self._clear()
-
-    def push(self, packet: Events, arrived_s: float = 0.0, *, now_us: int | None = None) -> list[Frame]:
-        """Return the frames that end in ``packet``, oldest first.
-
-        Parameters
-        ----------
-        packet
-            EVENTS_DTYPE [N], maybe empty, or what `as_events` makes one of; raises SourceError when it isn't,
-            and when its times are beyond TIME_LIMIT_US.
-        arrived_s
-            Stamped on these frames.
-        now_us
-            Stream time that has passed: every event before it has been pushed. With fixed Δt it ends slices
-            without an event, in a quiet scene; a jump forward by more than a window ends the stream, as an
-            event's would; an older time changes nothing. It never starts a stream; fixed count ignores it.
-        """
-        events = as_events(packet)
-        ended: list[Frame] = []
-        position = 0
-        while position < events.size:
-            position, why = self._read(events, position)
-            if why == SLICE_ENDED:
-                ended.append(self._finish(arrived_s))
-            elif why == TIME_JUMPED:
-                self.reset()
-        if now_us is not None and self._running and self._delta_t_us is not None:
-            self._pass_time(now_us)
-            while self._newest_us >= self._end_us:
-                ended.append(self._finish(arrived_s))
-        return ended
-
-    def _read(self, events: Events, position: int) -> tuple[int, int]:
-        if not self._running:
-            first_us = int(events["t"][position])
-            if abs(first_us) >= TIME_LIMIT_US:  # no later event gets there but by a jump, and so through here
-                raise SourceError(
-                    f"an event's time of {first_us} µs can't be: check where the events come from"
-                )
-            self._running = True
-            self._newest_us = first_us
-            if self._delta_t_us is not None:
-                self._end_us = self._newest_us + self._delta_t_us
-        position, why, self._newest_us, self._n_events = kernel()(
-            events, position, self._columns, self._rows, self._counts,
-            self._newest_us, self._end_us, self._longest_gap_us, self._n_events, self._count,
-        )  # fmt: skip
-        return position, why
-
-    def _pass_time(self, now_us: int) -> None:
-        if now_us - self._newest_us > self._longest_gap_us:
-            self.reset()
-        else:
-            self._newest_us = max(self._newest_us, now_us)
-
-    def _finish(self, arrived_s: float) -> Frame:
-        t = self._newest_us if self._delta_t_us is None else self._end_us
-        counts = self._counts.reshape(self._shape)
-        scaled = counts if self._gain == 1.0 else np.rint(counts * self._gain)
-        flicker = 0
-        if self._without_flicker:
-            scaled, taken = without_flicker(scaled)
-            flicker = int(taken.sum())
-        data = np.minimum(scaled, 255).astype(np.uint8)
-        frame = Frame(t, data, self._n_events, arrived_s, self._start, flicker)
-        if self._delta_t_us is not None:
-            self._end_us += self._delta_t_us
-        self._start = False
-        self._clear()
-        return frame
-
-    def _clear(self) -> None:
-        self._counts = np.zeros(self._shape[0] * self._shape[1] * self._shape[2], np.uint16)
-        self._n_events = 0
-
-
-def frames(source: EventSource, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
-    """Yield the frames of any source until it ends; its last, unfinished slice is dropped. A video has its own."""
-    if source.video is not None:
-        yield from source.video.frames(rule, input)
-        return
-    slicer = Slicer(rule, source.resolution, input)
-    connection = 0
-    for packet in source:
-        if connection != (connection := source.connection):
-            slicer.reset()
-        yield from slicer.push(packet, source.arrived_s, now_us=source.now_us)
-
-
-def stack_clip(
-    events: Events,
-    rule: SliceRule,
-    sensor: Resolution,
-    input: InputSpec,  # noqa: A002
-    n_frames: int,
-) -> npt.NDArray[np.uint8]:
-    """Return the first frames of a clip as one array, for training: the same frames as live.
-
-    Parameters
-    ----------
-    events
-        EVENTS_DTYPE [N], the whole clip.
-    rule, sensor, input
-        As for `Slicer`.
-    n_frames
-        Frames returned: a longer clip is cut, a shorter one is followed by empty frames. The clip's last,
-        unfinished slice is dropped as everywhere.
-
-    Returns
-    -------
-    uint8 [n_frames, C, H, W]
-    """
-    slicer = Slicer(rule, sensor, input)
-    stack = np.zeros((n_frames, input.channels, input.height, input.width), np.uint8)
-    for index, frame in enumerate(slicer.push(events)[:n_frames]):
-        stack[index] = frame.data
-    return stack
-
-
-def _lookup_tables(
-    sensor: Resolution, spec: InputSpec
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Return each x's column [sensor.width] and each y's row × width [sensor.height]; -1 outside the crop."""
-    crop_width, crop_height = spec.cropped(sensor.width, sensor.height)
-    columns = _scale_axis(sensor.width, crop_width, spec.width)
-    rows = _scale_axis(sensor.height, crop_height, spec.height)
-    return columns, np.where(rows < 0, -1, rows * spec.width).astype(np.int32)
-
-
-def _scale_axis(sensor_size: int, crop_size: int, size: int) -> npt.NDArray[np.int32]:
-    offset = np.arange(sensor_size) - (sensor_size - crop_size) // 2
-    inside = (offset >= 0) & (offset < crop_size)
-    return np.where(inside, offset * size // crop_size, -1).astype(np.int32)

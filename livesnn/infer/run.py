@@ -1,20 +1,31 @@
-"""run(frames, model): frames in, Results out; single-threaded, deterministic. Not here: threads, sources."""
+"""A source or its frames through a model: `run`, `frames`, and the loop over frames with the state carried."""
 
 from __future__ import annotations
 
+import math
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import ModelCard
+from livesnn.card import InputSpec, ModelCard
 from livesnn.errors import ModelError
+from livesnn.events.denoise import DenoiseCounts, DenoiseState
+from livesnn.events.filters import Orientation, check_seconds
+from livesnn.events.packet import Closing, EventSource, Resolution, SourceCounters
+from livesnn.events.pipeline import Pipeline, See, Stage, open_pipeline
+from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.slicer import Frame
+from livesnn.events.slicer import frames as slice_packets
 from livesnn.infer.decide import UNDECIDED, Decider, Decision
-from livesnn.infer.model import Model, density_and_mean
+from livesnn.infer.model import Engine, Model, density_and_mean, load_model, read_card
+from livesnn.sources import open_source
+from livesnn.video.frame_source import FrameSource
 
 StateMode = Literal["carry", "reset"]
 """Whether the state lives for ever, or is zeroed at the beginning of each window as well."""
@@ -46,7 +57,7 @@ class Result:
     frame_in_window
         Frames of that window so far, with this one: from 1.
     rates
-        float32 [K]: mean output over the last `window` frames (SPEC, read-out), or over those since the
+        float32 [K]: mean output over the last `window` frames (the read-out), or over those since the
         start or the reset while they are fewer.
     decision
         Class label, or None: nothing is confident enough, or the first window isn't full yet.
@@ -87,13 +98,177 @@ class Result:
     membrane: npt.NDArray[np.float32]
     carried: int
 
+    def __repr__(self) -> str:
+        decision = self.decision or "no decision"
+        return f"Result(t={self.t} µs, {decision}, confidence {self.confidence:.2f}, window {self.window})"
+
     @property
     def window_seen(self) -> bool:
         """Whether a whole window has gone by since the start or the last (unplanned) reset."""
         return self.window > 0 or self.window_end
 
 
+class FrameStream(Closing):
+    """The frames of an open source: of events, through `open_pipeline`; of a video, its own.
+
+    Parameters
+    ----------
+    source
+        Owned from now on.
+    spec
+        The input of the model that takes the frames.
+    seconds, stop
+        End after so long, or when ``stop`` is set; see `take_seconds`.
+    orientation
+        What makes the events upright.
+    denoise
+        Whether noise is filtered.
+    clock, record, gate
+        See `open_pipeline`.
+
+    Raises
+    ------
+    SourceError
+        A video is to be turned or filtered, the sensor is too large for the noise filter, or ``seconds`` isn't above
+        0. The source is closed then.
+    """
+
+    def __init__(
+        self,
+        source: EventSource | FrameSource,
+        spec: InputSpec,
+        *,
+        seconds: float | None = None,
+        stop: threading.Event | None = None,
+        orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+        denoise: bool = False,
+        clock: PlaybackClock | None = None,
+        record: See | None = None,
+        gate: Stage | None = None,
+    ) -> None:
+        self.source = source
+        self._spec = spec
+        self._pipeline: Pipeline | None = None
+        try:
+            check_seconds(seconds)
+            if isinstance(source, FrameSource):
+                if denoise or record is not None:
+                    raise source.no_events()
+                if orientation != Orientation():
+                    raise source.not_turned()
+                limit_s = math.inf if seconds is None else seconds
+                self._video = source.limited(limit_s, stop or threading.Event())
+            else:
+                self._pipeline = open_pipeline(
+                    source,
+                    clock=clock,
+                    seconds=seconds,
+                    stop=stop,
+                    orientation=orientation,
+                    record=record,
+                    gate=gate,
+                    noise=DenoiseState(orientation.resolution(source.resolution)) if denoise else None,
+                    policy="drop_oldest" if source.live else None,
+                )
+        except BaseException:
+            source.close()
+            raise
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames until the source ends; one iteration."""
+        spec = self._spec
+        if self._pipeline is None:
+            return self._video.frames(spec.slice, spec)
+        return slice_packets(self._pipeline, spec.slice, spec)
+
+    @property
+    def resolution(self) -> Resolution | None:
+        """Of the upright events; None of a video."""
+        return None if self._pipeline is None else self._pipeline.resolution
+
+    @property
+    def counters(self) -> SourceCounters:
+        """Of the events so far; see `Pipeline.counters`."""
+        return SourceCounters() if self._pipeline is None else self._pipeline.counters
+
+    @property
+    def noise(self) -> DenoiseCounts | None:
+        """Where the events went in the noise filter; None: nothing is filtered."""
+        pipeline = self._pipeline
+        return None if pipeline is None or pipeline.noise is None else pipeline.noise.counts
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Of the source, so far."""
+        return self.source.warnings if self._pipeline is not None else self._video.warnings
+
+    def close(self) -> None:
+        """Stop reading, and close the source. Safe to call twice."""
+        if self._pipeline is None:
+            self._video.close()
+            self.source.close()
+        else:
+            self._pipeline.close()
+
+
 def run(
+    source: str | Path | EventSource | FrameSource,
+    model: str | Path | Model,
+    *,
+    engine: Engine = "auto",
+    state: StateMode = "carry",
+    decider: Decider = Decider(),  # noqa: B008 (frozen)
+    seconds: float | None = None,
+    denoise: bool = False,
+    orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+) -> Iterator[Result]:
+    """Yield what a network says after each frame of a source.
+
+    A recording is read as fast as possible. Of a live source, what the network can't take in time is dropped. The
+    source is closed at the end, also one that was given open.
+
+    Parameters
+    ----------
+    source
+        The path of a recording or a video, any other SOURCE of the command line ("camera", "simulate:gestures"), or
+        an open source.
+    model
+        The name of a model, its folder, or a loaded model.
+    engine
+        What runs a model that isn't loaded yet; see `load_model`.
+    state
+        "carry": membrane potentials live for ever. "reset": they are zeroed at the beginning of each window.
+    decider
+        When there is a decision.
+    seconds
+        End after so long: in a recording's own time, or in real time.
+    denoise
+        Whether noise is filtered.
+    orientation
+        What makes the events upright.
+
+    Raises
+    ------
+    LivesnnError
+        The source or the model can't be opened, they don't fit, or the source fails on the way.
+    """
+    loaded = load_model(model, engine) if isinstance(model, str | Path) else model
+    decider.check(loaded.card)
+    opened = open_source(source) if isinstance(source, str | Path) else source
+    filters = {"seconds": seconds, "denoise": denoise, "orientation": orientation}
+    with FrameStream(opened, loaded.card.input, **filters) as stream:  # type: ignore[arg-type]
+        yield from run_frames(stream, loaded, state=state, decider=decider)
+
+
+def frames(source: str | Path | EventSource | FrameSource, model: str | Path | Model) -> Iterator[Frame]:
+    """Yield the frames of a source as a model takes them; parameters and errors as for `run`."""
+    card = read_card(model) if isinstance(model, str | Path) else model.card
+    opened = open_source(source) if isinstance(source, str | Path) else source
+    with FrameStream(opened, card.input) as stream:
+        yield from stream
+
+
+def run_frames(
     frames: Iterable[Frame],
     model: Model,
     *,

@@ -1,4 +1,4 @@
-"""A source through a model without a window, as rows for `livesnn run`. Not here: printing them (cli/streams.py)."""
+"""Decisions as lines: what `livesnn run` prints, and what programs get that follow it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from typing import Literal
 import numpy as np
 
 from livesnn.events.cameras.reconnecting import Notify, ignore
-from livesnn.events.denoise import DenoiseCounts, Denoised
-from livesnn.events.filters import Limited, Orientation, Upright
+from livesnn.events.filters import Orientation
 from livesnn.events.packet import EventSource
-from livesnn.events.pipeline import Buffered
+from livesnn.events.pipeline import See
+from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recording import Recording
-from livesnn.events.slicer import SEEN_FLICKER, frames
+from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.decide import Decider, Percentiles, Tally
 from livesnn.infer.model import Engine, Model, load_model, model_folder, shipped_for
 from livesnn.infer.operations import costs, energy_constants, mean_density
-from livesnn.infer.run import Latency, Result, StateMode, run
+from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames
 from livesnn.infer.spike_engine import is_compiled
 from livesnn.infer.switching_engine import PREPARING, note_of, preparing
 from livesnn.progress import Progress, untold
 from livesnn.sources import open_source
 from livesnn.threads import ending_sets
+from livesnn.video.frame_source import FrameSource
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Row:
     """One line of `livesnn run`: see `Result`; rates by label.
 
     ``reset``: the state was, since the line before. ``dropped``: events that were, since then. ``network_ms``,
-    ``total_ms``: see `Latency`; None of a recording, which waits for nobody: its rows are the same each time.
+    ``total_ms``: see `Latency`; None for a recording, so that its rows are the same each time.
     """
 
     t: int
@@ -96,28 +97,31 @@ def decide_all(
     decider: Decider = Decider(),  # noqa: B008 (frozen)
     seconds: float | None = None,
     denoise: bool = False,
-    orientation: Orientation | None = None,
-    around: Callable[[EventSource], EventSource] = lambda source: source,
+    orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
+    paced: bool = False,
+    listen: Callable[[EventSource | FrameSource], See | None] = lambda source: None,
     notify: Notify = ignore,
     reading: AbstractContextManager[Progress] = nullcontext(untold),  # noqa: B008 (has no state)
 ) -> Iterator[Row | Summary]:
     """Yield a row a window (or a frame, once the first window is full), then the summary.
 
-    A recording is read as fast as it can be. A live source waits for nobody: what the network can't take in time
-    is dropped and counted. Ctrl-C ends it as ``seconds`` does; pressed again, at once.
+    A recording is read as fast as possible. Of a live source, what the network can't take in time is dropped and
+    counted. Ctrl-C ends it as ``seconds`` does; pressed again, at once.
 
     Parameters
     ----------
     seconds
         End after so long: in a recording's own time, or in real time.
     denoise
-        Whether noise is filtered before the frames are made; a video raises SourceError.
+        Whether noise is filtered; a video raises SourceError.
     orientation
-        What makes the source upright, after that; a video raises SourceError; None: it is.
-    around
-        What the source as it was opened is read through; closes it where it raises.
+        What makes the events upright; a video that is to be turned raises SourceError.
+    paced
+        Play a recording in its own time.
+    listen
+        Called once the source is open; returns what sees each upright packet (`open_pipeline`'s ``record``), or None.
     notify
-        Told when a live source is lost and when it is back, and what takes long.
+        Gets a line when a live source is lost, when it is back, and when something takes long.
     reading
         Around the opening of a recording; told how much of it has been read where all of it must be.
 
@@ -133,28 +137,36 @@ def decide_all(
         decider.check(loaded.card)
         with reading as progress:
             opened = open_source(source, notify=notify, progress=progress)
+        try:
+            record = listen(opened)
+        except BaseException:
+            opened.close()
+            raise
         stop = threading.Event()
         totals = _Totals(loaded)
         ended = ending_sets(stop) if opened.live else nullcontext()
-        limited = Limited(_in_real_time(around(opened)), seconds, stop)
-        timely = Denoised(limited) if denoise else limited
-        with Upright(timely, orientation or Orientation()) as upright, ended:
-            stream = frames(upright, loaded.card.input.slice, loaded.card.input)
+        stream = FrameStream(
+            opened,
+            loaded.card.input,
+            seconds=seconds,
+            stop=stop,
+            orientation=orientation,
+            denoise=denoise,
+            clock=PlaybackClock() if paced and not opened.live else None,
+            record=record,
+        )
+        with stream, ended:
             reset, dropped = False, 0  # since the row before, and until then
-            for result in run(stream, loaded, state=state, decider=decider):
+            for result in run_frames(stream, loaded, state=state, decider=decider):
                 totals.add(result)
                 reset |= result.reset
                 if result.window_end or (every == "frame" and result.window_seen):
-                    now_dropped = upright.counters.dropped  # more may be while the row is being read
+                    now_dropped = stream.counters.dropped  # more may be while the row is being read
                     latency = result.latency if opened.live else Latency(nan, nan, nan)
                     yield _row(result, loaded, reset, now_dropped - dropped, latency)
                     reset, dropped = False, now_dropped
             others = opened.other_streams if isinstance(opened, Recording) else ()
-            yield totals.end(upright, others, timely.counts if isinstance(timely, Denoised) else None)
-
-
-def _in_real_time(source: EventSource) -> EventSource:
-    return Buffered(source, policy="drop_oldest") if source.live else source
+            yield totals.end(stream, others)
 
 
 def _row(result: Result, model: Model, reset: bool, dropped: int, latency: Latency) -> Row:
@@ -209,16 +221,16 @@ class _Totals:
     def _frames(self) -> int:
         return sum(self._engines.values())
 
-    def end(self, source: EventSource, other_streams: Sequence[str], noise: DenoiseCounts | None) -> Summary:
-        card = self._model.card
+    def end(self, stream: FrameStream, other_streams: Sequence[str]) -> Summary:
+        card, counters = self._model.card, stream.counters
         frames = max(self._frames, 1)
         density = self._densities / frames
         return Summary(
             frames=self._frames,
             windows=self._tally.windows,
             majority=self._tally.majority,
-            events=source.counters.events,
-            dropped=source.counters.dropped,
+            events=counters.events,
+            dropped=counters.dropped,
             engine=self._model.engine,
             engine_frames=self._engines,
             engine_switched_at_frame=self._switched,
@@ -227,19 +239,19 @@ class _Totals:
             **costs(density, self._active / frames, card),
             energy_constants=energy_constants(card),
             seconds=time.perf_counter() - self._begun_s,
-            warnings=(*source.warnings, *self._doubts(source, other_streams)),
-            out_of_order=source.counters.out_of_order,
-            out_of_bounds=source.counters.out_of_bounds,
-            denoise=None if noise is None else noise.summary(),
+            warnings=(*stream.warnings, *self._doubts(stream, other_streams)),
+            out_of_order=counters.out_of_order,
+            out_of_bounds=counters.out_of_bounds,
+            denoise=None if stream.noise is None else stream.noise.summary(),
             light_flicker_per_pixel=self._flicker / frames,
         )
 
-    def _doubts(self, source: EventSource, other_streams: Sequence[str]) -> Iterator[str]:
-        if source.counters.dropped:
-            yield f"{source.counters.dropped:,} events were dropped: they came faster than they could be decided on"
+    def _doubts(self, stream: FrameStream, other_streams: Sequence[str]) -> Iterator[str]:
+        if dropped := stream.counters.dropped:
+            yield f"{dropped:,} events were dropped: they came faster than they could be decided on"
         if other_streams:
             others = ", ".join(other_streams)
-            yield f"decided on one event stream alone, and not on {others}: FILE?stream=NAME takes another"
+            yield f"only one event stream was read, and not {others}: FILE?stream=NAME reads another"
         if (flicker := self._flicker / max(self._frames, 1)) >= SEEN_FLICKER:
             yield (
                 f"most pixels have events, of a light that flickers or of noise: {flicker:.1f} a pixel of the "
@@ -250,6 +262,7 @@ class _Totals:
             yield f"no decision: {self._frames} whole frames are less than one window of {window}"
         if (note := note_of(self._model)) and note != PREPARING:
             yield note
-        if source.video is None and (said := self._model.card.on_another_sensor(*source.resolution)):
-            fitting = shipped_for((source.resolution.width, source.resolution.height))
+        size = stream.resolution
+        if size is not None and (said := self._model.card.on_another_sensor(*size)):
+            fitting = shipped_for((size.width, size.height))
             yield said + (f"; trained with this size: {', '.join(fitting)} (--model)" if fitting else "")

@@ -15,7 +15,7 @@ QUIET_S = 1.0
 
 
 class PublishedDecisions(Closing):
-    """Tells what is decided to whoever is connected; nobody is waited for.
+    """Sends each decision to every program that is connected, and waits for none of them.
 
     Lines are those of `livesnn run --json`, an object each, and these: ``{"source", "model", "classes", "frame_us",
     "window"}`` first; ``{"notice"}`` when the source is lost, when it is back, and of what takes long;

@@ -1,4 +1,4 @@
-"""Packets become pictures in a mailbox, at most so many a second. Not here: how they look (accumulator.py)."""
+"""What a person wants of a session (pause, seek, step, reset, record), and the pictures it shows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.events.packet import Events, Resolution
-from livesnn.events.recorder import Tape
+from livesnn.events.pipeline import See
+from livesnn.events.recorder import Recorder
 from livesnn.events.slicer import Frame
-from livesnn.session.playback import Pass, Playback
-from livesnn.session.tap import See
+from livesnn.session.playback import EventPlayback, LivePlayback, Playback
 from livesnn.session.values import RUNNING, Choices, Picture, SessionState
 from livesnn.session.view import Accumulator, ViewSpec
 from livesnn.threads import WAKE_S, Latest
@@ -105,9 +105,8 @@ PLACES = 1000
 
 
 class Begun(NamedTuple):
-    """A pass, where it begins (µs after the start), why, and a person's resets and jumps up to then."""
+    """Where a pass begins (µs after the start), why, and a person's resets and jumps up to then."""
 
-    current: Pass
     from_us: int
     why: str
     resets: int
@@ -134,7 +133,7 @@ class Control:
         self._state: SessionState = "opening"
         self._playback: Playback | None = None
         self._display: Display | None = None
-        self._tape: Tape | None = None
+        self._recorder: Recorder | None = None
         self._next_pass: str | None = ""  # why somebody wants one, from the last place on
         # From where a pass shows each frame, µs after the start. The last one is shown now, or the next to be.
         self._places = deque([0], PLACES)
@@ -203,7 +202,7 @@ class Control:
 
     def learn_hot_pixels(self) -> None:
         """Learn again which pixels are hot, while noise is filtered."""
-        if self._playback is not None:
+        if isinstance(self._playback, EventPlayback):
             self._playback.noise.learn_again()
 
     def apply(self, choices: Choices) -> None:
@@ -215,19 +214,19 @@ class Control:
         if display is not None and choices.view != before.view:
             display.set_view(choices.view)
 
-    def record(self, path: Path) -> Tape | None:
+    def record(self, path: Path) -> Recorder | None:
         """Record what arrives from now on; None: nothing that is live is open."""
         with self._changed:
-            if self._playback is None or self._recorded or self._state in ("ended", "failed"):
+            if not isinstance(self._playback, LivePlayback) or self._state in ("ended", "failed"):
                 return None
-            self._tape = self._playback.new_tape(path)
+            self._recorder = self._playback.ring_buffer.record(path)
             self._follow()
-            return self._tape
+            return self._recorder
 
-    def use_tape(self, tape: Tape | None) -> None:
-        """Record on this tape from now on, or as soon as the source is open; None: on none."""
+    def use_recorder(self, recorder: Recorder | None) -> None:
+        """Record there from now on, or as soon as the source is open; None: nowhere."""
         with self._changed:
-            self._tape = tape
+            self._recorder = recorder
             self._follow()
 
     def interrupt(self) -> None:
@@ -265,12 +264,14 @@ class Control:
         """Make the playback do what the state says."""
         if self._playback is not None:
             paused = self._state == "paused"
-            self._playback.denoise = self.choices.denoise
             self._playback.follow(
                 speed=STEP_SPEED if paused else self.choices.speed,
                 paused=paused and not self._steps,
             )
-            self._playback.record(tape=self._tape, pre_roll_s=self.choices.pre_roll_s)
+        if isinstance(self._playback, EventPlayback):
+            self._playback.denoise = self.choices.denoise
+            self._playback.ring_buffer.use(self._recorder)
+            self._playback.ring_buffer.keep(self.choices.pre_roll_s)
         self._changed.notify_all()
 
     # For the pipeline's thread
@@ -292,7 +293,7 @@ class Control:
         if self._state == "paused" and self._display is not None:
             self._display.show()
 
-    def begin(self, playback: Playback, see: See, stop: threading.Event) -> Begun | None:
+    def begin(self, playback: Playback, arrived: See, show: See, stop: threading.Event) -> Begun | None:
         """Begin the next pass, once somebody wants one; None: nobody will."""
         with self._changed:
             while self._next_pass is None and not stop.is_set():
@@ -308,7 +309,8 @@ class Control:
                 return None
             why, self._next_pass, self._shown = self._next_pass, None, False
             from_us = self._frame_us = self._places[-1]
-            return Begun(playback.begin(from_us, see), from_us, why, self.resets, self.jumps)
+            playback.begin(from_us, arrived, show)
+            return Begun(from_us, why, self.resets, self.jumps)
 
     def let(self, frame: Frame, playback: Playback, stop: threading.Event) -> Frame | None:
         """Hold a recording's frame while paused, then return it; None: the pass is over."""

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import DataError
-from livesnn.events.packet import Resolution
+from livesnn.events.filters import Orientation, orient
+from livesnn.events.packet import EVENTS_DTYPE, Resolution
 from livesnn.files import replace_file
 
 FOLDER = "hot-pixels"
@@ -39,8 +40,8 @@ class HotPixels:
     def __init__(self, folder: Path | None) -> None:
         self._folder = None if folder is None else folder / FOLDER
 
-    def of(self, serial: str, sensor: Resolution) -> npt.NDArray[np.bool_] | None:
-        """Return which pixels of a camera are hot, bool [H, W]; None where nothing is known.
+    def of(self, serial: str, sensor: Resolution, orientation: Orientation) -> npt.NDArray[np.bool_] | None:
+        """Return which pixels of the upright picture are hot, bool [H, W]; None where nothing is known.
 
         Raises
         ------
@@ -61,12 +62,13 @@ class HotPixels:
         hot = np.zeros((sensor.height, sensor.width), np.bool_)
         for x, y in known.hot:
             hot[y, x] = True
-        return hot
+        return oriented(hot, orientation)
 
-    def keep(self, serial: str, hot: npt.NDArray[np.bool_]) -> None:
-        """Know these, bool [H, W], from now on; a disk that can't be written is no error here."""
+    def keep(self, serial: str, hot: npt.NDArray[np.bool_], orientation: Orientation) -> None:
+        """Remember these of the upright picture, bool [H, W]. A disk that can't be written is no error here."""
         if self._folder is None or not serial:
             return
+        hot = oriented(hot, Orientation().after(orientation))  # as the sensor has them
         height, width = hot.shape
         known = _Known(width, height, [(x, y) for y, x in np.argwhere(hot).tolist()])
         with suppress(OSError):
@@ -76,3 +78,15 @@ class HotPixels:
     def _file(self, serial: str) -> Path:
         assert self._folder is not None
         return self._folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', serial)}.json"
+
+
+def oriented(pixels: npt.NDArray[np.bool_], orientation: Orientation) -> npt.NDArray[np.bool_]:
+    """Return a map of pixels, bool [H, W], oriented as `orient` does with events."""
+    height, width = pixels.shape
+    events = np.zeros(np.count_nonzero(pixels), EVENTS_DTYPE)
+    events["y"], events["x"] = np.nonzero(pixels)
+    events = orient(events, Resolution(width, height), orientation)
+    upright = orientation.resolution(Resolution(width, height))
+    turned = np.zeros((upright.height, upright.width), np.bool_)
+    turned[events["y"], events["x"]] = True
+    return turned

@@ -1,126 +1,52 @@
-"""Pass: one run through a part of a source. Not here: when it begins and is cut short (playback.py, control.py)."""
+"""An open source, played in passes: a recording, a live source, or a video."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import DataError, SourceError
+from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import Label, moved, read_labels
-from livesnn.events.packet import Events, EventSource, Relay, Resolution
-from livesnn.events.pipeline import Buffered
-from livesnn.events.playback_clock import Pace, Replay
-from livesnn.events.recorder import PreRoll, Tape
+from livesnn.events.packet import EventSource, Packet, Resolution, SourceCounters
+from livesnn.events.pipeline import Pipeline, See, open_pipeline
+from livesnn.events.playback_clock import PlaybackClock
+from livesnn.events.recorder import RingBuffer
 from livesnn.events.recording import Recording
-from livesnn.events.slicer import Frame, frames
+from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.model import Model
 from livesnn.progress import Progress, untold
 from livesnn.session.statistics import Counts
-from livesnn.session.tap import See, Tap
 from livesnn.session.values import Opened
-from livesnn.sources import is_live, open_source
-from livesnn.video.frame_source import RecordedVideo, VideoSource
-
-
-class Pass(Relay):
-    """One run through a part of the source.
-
-    Attributes
-    ----------
-    cut
-        Whether whoever pulls should stop pulling.
-    read_to_end
-        Whether it has ended, and nobody has cut it short.
-    events_before
-        How many the passes before have taken.
-    """
-
-    def __init__(self, source: EventSource, events_before: int = 0) -> None:
-        super().__init__(source)
-        self.cut = False
-        self.read_to_end = False
-        self.events_before = events_before
-
-    def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
-        """Yield its frames to the end, or until the pass is cut."""
-        return frames(self, rule, input)
-
-    @property
-    def unread(self) -> int:
-        """Events that wait to be pulled."""
-        return 0
-
-    def wake(self) -> None:
-        """Make whoever pulls look at `cut`, whatever the source does."""
-
-
-class BufferedPass(Pass):
-    """One that is captured in a thread of its own.
-
-    Parameters
-    ----------
-    buffer
-        Owned by the pass.
-    events_before
-        How many the passes before have taken.
-    interrupt
-        Makes the buffer's thread end soon, wherever it waits.
-    """
-
-    def __init__(self, buffer: Buffered, events_before: int, interrupt: Callable[[], None]) -> None:
-        super().__init__(buffer, events_before)
-        self._buffer = buffer
-        self._interrupt = interrupt
-
-    @property
-    def unread(self) -> int:
-        """Events in the buffer."""
-        return self._buffer.unread
-
-    def __iter__(self) -> Iterator[Events]:
-        """Yield packets to the end, or until the pass is cut."""
-        for packet in self._buffer:
-            yield packet
-            if self.cut:
-                return
-        self.read_to_end = not self.cut
-
-    def wake(self) -> None:
-        """End the buffer."""
-        self._buffer.interrupt()
-
-    def close(self) -> None:
-        """End the buffer's thread."""
-        self._interrupt()
-        self._buffer.close()
-
+from livesnn.sources import Source, is_live, open_source
+from livesnn.video.frame_source import FrameSource
 
 RECORDING_BUFFER_BYTES = 256_000  # what a pause or a seek at full speed has to throw away or hold back
 PAUSING, RECONNECTING = "pausing", "reconnecting"
-NO_SENSOR = Resolution(1, 1)
-"""Of a video's events, which there are none of: it may be larger than any sensor."""
 
 
 class Playback(ABC):
-    """An open source. A `Pass` is for one thread; the rest may be called from any.
+    """An open source, played in passes.
+
+    `begin` and `frames` are for one thread. The rest may be called from any.
 
     Parameters
     ----------
     source
         Owned by the playback from now on.
-    orientation
-        What makes its events upright.
 
     Attributes
     ----------
-    resolution
-        Upright, as all that is played.
+    cut
+        Whether the current pass is to end.
+    read_to_end
+        Whether the current pass has come to the source's end.
     start_us
         Time of the recording's first event, or of the first event that has come.
     duration_us, path
@@ -130,23 +56,18 @@ class Playback(ABC):
     labels
         Beside a recording, from its first event on.
     notes
-        What is to be said beside the source's warnings.
+        Warnings beside the source's own.
     skipped
-        Events thrown away.
+        Events thrown away while a live source was paused.
     breaks
-        Why a live source's packets didn't follow on, one after another; `Pass.connection` says how many of these
-        came before a packet.
-    denoise
-        Whether noise is filtered; may be set at any time.
-    noise
-        What the filters have learned and dropped.
+        Why a live source's packets didn't follow on, one after another. `Frame.epoch` says how many of these came
+        before a frame.
     """
 
     has_events = True
 
-    def __init__(self, source: EventSource, orientation: Orientation) -> None:
-        self.resolution = orientation.resolution(source.resolution)
-        self.orientation = orientation
+    def __init__(self, source: Source) -> None:
+        self.cut = self.read_to_end = False
         self.start_us = 0
         self.duration_us: int | None = None
         self.path: Path | None = None
@@ -154,11 +75,9 @@ class Playback(ABC):
         self.notes: tuple[str, ...] = ()
         self.skipped = 0
         self.breaks: list[str] = []
-        self.denoise = False
-        self.noise = DenoiseState(source.resolution if self.has_events else NO_SENSOR)
-        self._source = source
-        self._pre_roll = PreRoll(source, orientation)
-        self._current: Pass | None = None
+        self.resolution: Resolution = source.resolution
+        self.orientation = Orientation()
+        self.source = source
 
     @property
     def live(self) -> bool:
@@ -167,38 +86,26 @@ class Playback(ABC):
 
     @property
     def serial(self) -> str:
-        """See `EventSource.serial`."""
-        return self._source.serial
+        """Serial number of a camera; "" of anything else."""
+        return self.source.serial if isinstance(self.source, ReconnectingSource) else ""
 
     @property
     def lost(self) -> str:
-        """Why nothing comes, see `EventSource.lost`."""
-        return self._source.lost
+        """Why nothing comes from a live source, in one line that says what to do; "" otherwise."""
+        return self.source.lost if isinstance(self.source, ReconnectingSource) else ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """See `EventSource.warnings`; with the notes."""
-        return (*self._source.warnings, *self.notes)
+        """The source's, and the notes."""
+        return (*self.source.warnings, *self.notes)
 
     @property
     def counts(self) -> Counts:
         """Where the events went."""
-        current = self._current
-        if current is None:
-            return Counts(dropped=self._source.counters.dropped)
-        counters = current.counters
-        return Counts(
-            events=current.events_before + counters.events,
-            dropped=counters.dropped,
-            skipped=self.skipped,
-            unread=current.unread,
-            noise=self.noise.counts,
-            out_of_order=counters.out_of_order,
-            out_of_bounds=counters.out_of_bounds,
-        )
+        return Counts()
 
     def opened(self, name: str, model: Model) -> Opened:
-        """Return what is known of it, as it is called, and played to this model."""
+        """Return what is known of it, under a name, and played to this model."""
         return Opened(
             name=name,
             model=model,
@@ -211,54 +118,106 @@ class Playback(ABC):
             serial=self.serial,
         )
 
-    @property
-    def cut(self) -> bool:
-        """Whether the current pass should end."""
-        return self._current is not None and self._current.cut
-
     @abstractmethod
     def follow(self, *, speed: float, paused: bool) -> None:
         """Play a recording at this multiple of real time, or hold it; listen to a live source or not."""
 
     @abstractmethod
-    def begin(self, from_us: int, see: See) -> Pass:
-        """Return the pass from ``from_us`` after the start, once the one before is closed.
+    def begin(self, from_us: int, arrived: See, show: See) -> None:
+        """Begin a pass from ``from_us`` after the start, once the one before has ended.
 
-        ``see`` is called in the capturing thread with each packet as it arrives.
+        ``arrived`` and ``show`` are called in the capturing thread, as `open_pipeline` says.
         """
 
-    def heard(self, packets: EventSource) -> Iterator[Events]:
-        """Yield those packets that somebody wants; for the capturing thread."""
-        raise NotImplementedError  # of a source without packets
+    @abstractmethod
+    def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
+        """Yield the pass's frames to the end, or until it is cut."""
+
+    def end_pass(self) -> None:  # noqa: B027 (a video has nothing to stop)
+        """Stop what the current pass has begun."""
 
     def interrupt(self) -> None:
         """Make the current pass end soon, wherever it waits."""
-        if self._current is not None:
-            self._current.cut = True
-
-    def record(self, *, tape: Tape | None, pre_roll_s: float) -> None:
-        """Put a live source's events on this tape, if there is one, and keep those of the last seconds."""
-        self._pre_roll.use(tape)
-        self._pre_roll.keep(pre_roll_s)
-
-    def new_tape(self, path: Path) -> Tape:
-        """Return a tape with the events that are kept, on which those that come go: upright, with their noise."""
-        return self._pre_roll.new_tape(path)
+        self.cut = True
 
     def close(self) -> None:
         """End the current pass and release the source. Safe to call twice."""
         self.interrupt()
-        if self._current is not None:
-            self._current.close()
-        self._source.close()
+        self.end_pass()
+        self.source.close()
 
 
-class RecordedPlayback(Playback):
+class EventPlayback(Playback):
+    """A source of events.
+
+    Parameters
+    ----------
+    orientation
+        What makes its events upright.
+
+    Attributes
+    ----------
+    resolution
+        Upright, as all that is played.
+    denoise
+        Whether noise is filtered; may be set at any time.
+    noise
+        What the filter has learned and dropped.
+    """
+
+    def __init__(self, source: EventSource, orientation: Orientation) -> None:
+        super().__init__(source)
+        self.resolution = orientation.resolution(source.resolution)
+        self.orientation = orientation
+        self.denoise = False
+        self.noise = DenoiseState(self.resolution)
+        self.ring_buffer = RingBuffer(source, orientation)
+        self._events = source
+        self._pipeline: Pipeline | None = None
+        self._events_before = 0  # of earlier passes
+
+    @property
+    def counts(self) -> Counts:
+        """Where the events went."""
+        pipeline = self._pipeline
+        counters = self._counters()
+        return Counts(
+            events=self._events_before + counters.events,
+            dropped=counters.dropped,
+            skipped=self.skipped,
+            unread=0 if pipeline is None else pipeline.unread,
+            noise=self.noise.counts,
+            out_of_order=counters.out_of_order,
+            out_of_bounds=counters.out_of_bounds,
+        )
+
+    def _counters(self) -> SourceCounters:
+        if self._pipeline is None:
+            return replace(self._events.counters, events=0)
+        return self._pipeline.counters
+
+    def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
+        """Yield the pass's frames to the end, or until it is cut."""
+        assert self._pipeline is not None  # begun
+        slicer = Slicer(rule, self.resolution, input)
+        for packet in self._pipeline:
+            yield from slicer.push(packet)
+            if self.cut:
+                return
+        self.read_to_end = not self.cut
+
+    def end_pass(self) -> None:
+        """Stop the capturing thread. Of a live source this ends the source, too."""
+        if self._pipeline is not None:
+            self.interrupt()
+            self._pipeline.close()
+
+
+class RecordedPlayback(EventPlayback):
     """A recording: it waits, goes at any speed, and begins anywhere."""
 
     def __init__(self, recording: Recording, orientation: Orientation) -> None:
-        self._replay = Replay(recording)
-        super().__init__(self._replay, orientation)
+        super().__init__(recording, orientation)
         self.start_us, self.duration_us, self.path = recording.t_start, recording.duration_us, recording.path
         self.notes = tuple(recording.streams_left_out())
         try:
@@ -266,40 +225,53 @@ class RecordedPlayback(Playback):
             self.labels = moved(read_labels(recording.path), before_s)
         except DataError as error:
             self.notes = (*self.notes, f"no labels: {error}")
+        self._recording = recording
+        self._clock = PlaybackClock()
         self._speed, self._paused = 1.0, False
 
     def follow(self, *, speed: float, paused: bool) -> None:
         """Play at this multiple of real time, inf being as fast as possible, or hold it."""
         self._speed, self._paused = speed, paused
         if not self.cut:
-            self._replay.pace.set_speed(speed)
-            (self._replay.pace.pause if paused else self._replay.pace.resume)()
+            self._clock.set_speed(speed)
+            (self._clock.pause if paused else self._clock.resume)()
 
-    def begin(self, from_us: int, see: See) -> Pass:
-        """Return the pass from ``from_us`` after the start."""
-        before = self.counts.events
+    def begin(self, from_us: int, arrived: See, show: See) -> None:
+        """Begin a pass from ``from_us`` after the start."""
+        self._events_before = self.counts.events
         self.noise.forget()
-        self._replay.seek(self.start_us + from_us)
-        buffer = Buffered(Tap(self._replay, self, see), policy="block", max_bytes=RECORDING_BUFFER_BYTES)
-        self._current = BufferedPass(buffer, before, self.interrupt)
+        self._recording.seek(self.start_us + from_us)
+        self._pipeline = open_pipeline(
+            self._recording,
+            clock=self._clock,
+            orientation=self.orientation,
+            gate=self._until_cut,
+            arrived=arrived,
+            noise=self.noise,
+            denoise=lambda: self.denoise,
+            show=show,
+            policy="block",
+            max_bytes=RECORDING_BUFFER_BYTES,
+            owns_source=False,
+        )
+        self.cut = self.read_to_end = False
+        self._clock.restart()
         self.follow(speed=self._speed, paused=self._paused)
-        return self._current
 
-    def heard(self, packets: EventSource) -> Iterator[Events]:
-        """Yield the packets until the pass is cut."""
+    def _until_cut(self, packets: Iterable[Packet]) -> Iterator[Packet]:
         for packet in packets:
             if self.cut:
                 return
-            yield packet
+            yield packet._replace(arrived_s=time.perf_counter())
 
     def interrupt(self) -> None:
         """Let the next packet come at once; nobody sees it."""
         super().interrupt()
-        self._replay.pace.set_speed(None)
-        self._replay.pace.resume()
+        self._clock.set_speed(None)
+        self._clock.resume()
 
 
-class LivePlayback(Playback):
+class LivePlayback(EventPlayback):
     """A camera, a stream, a simulation: while it is paused, what comes is recorded and counted, and nothing else."""
 
     def __init__(self, source: EventSource, orientation: Orientation) -> None:
@@ -309,47 +281,52 @@ class LivePlayback(Playback):
         self._begun = False  # an event has come
 
     def follow(self, *, speed: float, paused: bool) -> None:
-        """Listen, or not; what comes is recorded, heard or not. The speed is the source's own."""
+        """Listen, or not; what comes is recorded either way. The speed is the source's own."""
         self._pauses += paused and not self._paused
         self._paused = paused
 
-    def begin(self, from_us: int, see: See) -> Pass:
-        """Return the one pass there is."""
-        buffer = Buffered(Tap(self._source, self, see), policy="drop_oldest")
-        self._current = BufferedPass(buffer, 0, self.interrupt)
-        return self._current
+    def begin(self, from_us: int, arrived: See, show: See) -> None:
+        """Begin the one pass there is."""
+        self._pipeline = open_pipeline(
+            self._events,
+            orientation=self.orientation,
+            record=self.ring_buffer.put,
+            gate=self._unless_paused,
+            arrived=arrived,
+            noise=self.noise,
+            denoise=lambda: self.denoise,
+            show=show,
+        )
 
-    def heard(self, packets: EventSource) -> Iterator[Events]:
+    def _unless_paused(self, packets: Iterable[Packet]) -> Iterator[Packet]:
         """Yield the packets between the pauses, and note where they don't follow on."""
-        connection, pauses = packets.connection, self._pauses
+        epoch, pauses = 0, self._pauses
         for packet in packets:
-            self._pre_roll.put(packet)
-            if connection != (connection := packets.connection):
+            if epoch != (epoch := packet.epoch):
                 self.breaks.append(RECONNECTING)
-            if not self._paused:
-                if pauses != (pauses := self._pauses):
-                    self.breaks.append(PAUSING)
-                self._note_start(packet)
-                yield packet  # even when the pass is cut: it is counted
-            elif not self._skip(packet):
-                return
+            if self._paused:
+                self.skipped += packet.events.size
+                if self.cut:
+                    return
+                continue
+            if pauses != (pauses := self._pauses):
+                self.breaks.append(PAUSING)
+            self._note_start(packet)
+            # Even when the pass is cut: it is counted.
+            arrived_s = packet.arrived_s or time.perf_counter()
+            yield packet._replace(epoch=len(self.breaks), arrived_s=arrived_s)
 
-    def _skip(self, packet: Events) -> bool:
-        """Throw a packet away; return whether the pass goes on."""
-        self.skipped += packet.size
-        return not self.cut
-
-    def _note_start(self, packet: Events) -> None:
-        if packet.size:
-            first_us = int(packet["t"][0])
+    def _note_start(self, packet: Packet) -> None:
+        if packet.events.size:
+            first_us = int(packet.events["t"][0])
             self.start_us = min(self.start_us, first_us) if self._begun else first_us
             self._begun = True
 
     def interrupt(self) -> None:
-        """End the buffer, whatever the source does."""
+        """End the pass, whatever the source does."""
         super().interrupt()
-        if self._current is not None:
-            self._current.wake()
+        if self._pipeline is not None:
+            self._pipeline.interrupt()
 
 
 LAST_US = 1_000_000
@@ -361,67 +338,53 @@ class VideoPlayback(Playback):
 
     has_events = False
 
-    def __init__(self, source: VideoSource) -> None:
-        super().__init__(source, Orientation())
+    def __init__(self, source: FrameSource) -> None:
+        super().__init__(source)
         self.duration_us = source.duration_us
-        self.path = source.file.path if isinstance(source, RecordedVideo) else None
-        self.pace = Pace()
+        self.path = None if source.live else Path(source.name)
+        self._clock = PlaybackClock()
         self._video = source
+        self._from_us = 0
 
     def follow(self, *, speed: float, paused: bool) -> None:
         """Play a recorded video at this multiple of real time, or hold it; look at another or not."""
-        self.pace.set_speed(speed)
-        (self.pace.pause if paused else self.pace.resume)()
+        self._clock.set_speed(speed)
+        (self._clock.pause if paused else self._clock.resume)()
 
-    def begin(self, from_us: int, see: See) -> Pass:
-        """Return the pass from ``from_us`` on; nothing is seen but its frames."""
-        self._current = VideoPass(self._video, self, from_us)
-        return self._current
+    def begin(self, from_us: int, arrived: See, show: See) -> None:
+        """Begin a pass from ``from_us`` on; nothing is seen but its frames."""
+        self.cut = self.read_to_end = False
+        self._from_us = from_us
+
+    def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
+        """Yield the frames to the end, or until the pass is cut, each when it is due."""
+        if self.live:
+            yield from self._unless_paused(self._video.frames(rule, input))
+        else:
+            yield from self._due(self._sought(rule, input))
+        self.read_to_end = not self.cut
 
     def interrupt(self) -> None:
         """Make the current pass end before its next frame."""
         super().interrupt()
         if self.live:
             self._video.close()  # which may be waiting for its next frame
-        self.pace.restart()
-
-
-class VideoPass(Pass):
-    """The frames from ``from_us`` on, each when it is due."""
-
-    def __init__(self, video: VideoSource, playback: VideoPlayback, from_us: int) -> None:
-        super().__init__(video)
-        self._video = video
-        self._playback = playback
-        self._from_us = from_us
-
-    @property
-    def connection(self) -> int:
-        """How often it has been paused, where what came then is lost."""
-        return len(self._playback.breaks)
-
-    def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
-        """Yield the frames to the end, or until the pass is cut."""
-        if isinstance(self._video, RecordedVideo):
-            yield from self._due(self._sought(self._video, rule, input))
-        else:
-            yield from self._heard(self._video.frames(rule, input))
-        self.read_to_end = not self.cut
+        self._clock.restart()
 
     def _due(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:
-            if not self._playback.pace.wait(frame.t, frame.t, lambda: not self.cut):
+            if not self._clock.wait(frame.t, frame.t, lambda: not self.cut):
                 return
             yield replace(frame, arrived_s=time.perf_counter())
 
-    def _sought(self, video: RecordedVideo, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
+    def _sought(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
         """Yield the frames from ``from_us`` on; where there are none, the last one."""
-        frames = video.frames(rule, input, self._from_us)
+        frames = self._video.frames(rule, input, self._from_us)
         first = next(frames, None)
         near_us = self._from_us - max(LAST_US, 2 * (rule.delta_t_us or 0))
         for from_us in (near_us, 0):
             if first is None:
-                first = self._last(video.frames(rule, input, from_us))
+                first = self._last(self._video.frames(rule, input, from_us))
         if first is not None:
             yield replace(first, start=True)
         yield from frames
@@ -435,44 +398,36 @@ class VideoPass(Pass):
                 break
         return newest
 
-    def _heard(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+    def _unless_paused(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         missed = False
         for frame in frames:
             if self.cut:
                 return
-            if self._playback.pace.paused:
+            if self._clock.paused:
                 missed = True
                 continue
             if missed:
-                self._playback.breaks.append(PAUSING)
-            yield replace(frame, start=frame.start or missed)
+                self.breaks.append(PAUSING)
+            yield replace(frame, start=frame.start or missed, epoch=len(self.breaks))
             missed = False
 
-    def close(self) -> None:
-        """Do nothing: the video is still needed."""
 
-
-def open_playback(
-    source: str | Path | EventSource, mounting: Mounting, progress: Progress = untold
-) -> Playback:
-    """Open a SOURCE (sources.open_source, which says what it raises), or take over an open one.
+def open_playback(source: str | Path | Source, mounting: Mounting, progress: Progress = untold) -> Playback:
+    """Open a SOURCE (`open_source` says what it raises), or take over an open one.
 
     A video that a person wants turned raises SourceError.
     """
     opened = open_source(source, progress=progress) if isinstance(source, str | Path) else source
     orientation = mounting.of(opened, source)
-    if opened.video is not None:
-        if orientation != Orientation():
-            opened.close()
-            raise opened.video.not_turned()
-        pass
-
-        return VideoPlayback(opened.video)
     try:
+        if isinstance(opened, FrameSource):
+            if orientation != Orientation():
+                raise opened.not_turned()
+            return VideoPlayback(opened)
         if isinstance(opened, Recording):
             return RecordedPlayback(opened, orientation)
         return LivePlayback(opened, orientation)
-    except SourceError:  # a sensor larger than any
+    except SourceError:  # such as a sensor larger than any
         opened.close()
         raise
 
@@ -495,11 +450,12 @@ class Mounting:
     wanted: Orientation | None = None
     remembered: Mapping[str, Orientation] = field(default_factory=dict)
 
-    def of(self, opened: EventSource, source: object) -> Orientation:
+    def of(self, opened: Source, source: object) -> Orientation:
         """Return it once the source is open; ``source`` is what a person called it."""
         if self.wanted is not None:
             return self.wanted
-        return self.remembered.get(camera_name(source, opened.serial), Orientation())
+        serial = opened.serial if isinstance(opened, ReconnectingSource) else ""
+        return self.remembered.get(camera_name(source, serial), Orientation())
 
 
 def camera_name(source: object, serial: str) -> str:

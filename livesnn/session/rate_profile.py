@@ -146,7 +146,7 @@ def _read(recording: Recording, bins: int, go_on: Progress) -> Iterator[RateProf
     counts = np.zeros(recording.duration_us // bin_us + 1, np.int64)
     known = shown = 0
     for packet in recording:
-        known = max(known, _count(packet, start_us, bin_us, counts))
+        known = max(known, _count(packet.events, start_us, bin_us, counts))
         if known - shown > len(counts) / _REFINEMENTS:
             shown = known
             yield RateProfile(bin_us, counts[:known].copy())

@@ -14,15 +14,14 @@ import numpy as np
 
 from livesnn.errors import DataError, LivesnnError, ModelError
 from livesnn.events.formats import asked
-from livesnn.events.packet import EVENTS_DTYPE, EventSource
+from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.model import Engine, Model, density_and_mean, load_model
-from livesnn.infer.run import Result, run
+from livesnn.infer.run import Result, run_frames
 from livesnn.session.control import SEEKING, Control, Display
 from livesnn.session.hot_pixels import HotPixels
-from livesnn.session.playback import NO_SENSOR, Mounting, Pass, Playback, open_playback
+from livesnn.session.playback import EventPlayback, Mounting, Playback, open_playback
 from livesnn.session.statistics import Counts, RollingStatistics, Statistics
-from livesnn.session.tap import Seen
 from livesnn.session.values import (
     Answer,
     AnswerBuilder,
@@ -33,7 +32,7 @@ from livesnn.session.values import (
     without_windows,
 )
 from livesnn.session.view import Accumulator
-from livesnn.sources import is_live
+from livesnn.sources import Source, is_live
 from livesnn.threads import Latest, Worker
 
 
@@ -44,7 +43,7 @@ def in_words(error: BaseException) -> str:
     return f"{type(error).__name__}: {error} (a fault of livesnn: report it)"
 
 
-SourceLike = str | Path | EventSource
+SourceLike = str | Path | Source
 PICTURE_EVERY_S = 0.012  # a little faster than the window polls
 # A network that can't keep up lets the other threads go first: it will drop events anyway, and must not make the
 # capture late. Measured at 20 Mev/s in frames of 1,000 events, two busy cores: pictures 1 s late without, 30 ms with.
@@ -169,7 +168,7 @@ class Session:
             if stop.is_set():  # by now another session may step that model
                 raise _Left
             display = self._open(playback, model)
-            for result in run(
+            for result in run_frames(
                 self._frames(playback, model, display, stop),
                 model,
                 state=lambda: self.control.choices.state_mode,
@@ -187,8 +186,10 @@ class Session:
         self.reading = share
 
     def _know_hot_pixels(self, playback: Playback) -> None:
+        if not isinstance(playback, EventPlayback):
+            return
         try:
-            known = self._hot_pixels.of(playback.serial, playback.noise.resolution)
+            known = self._hot_pixels.of(playback.serial, playback.source.resolution, playback.orientation)
         except DataError as error:
             playback.notes = (*playback.notes, str(error))
             return
@@ -196,13 +197,17 @@ class Session:
             playback.noise.know(known)
 
     def _keep_hot_pixels(self, playback: Playback) -> None:
+        if not isinstance(playback, EventPlayback):
+            return
         if (times := playback.noise.times_learned) > self._times_learned:
             self._times_learned = times
-            self._hot_pixels.keep(playback.serial, playback.noise.hot)
+            self._hot_pixels.keep(playback.serial, playback.noise.hot, playback.orientation)
 
     def _open(self, playback: Playback, model: Model) -> Display:
         _warm_up(model, playback)
-        sensor = playback.resolution if playback.has_events else NO_SENSOR
+        sensor = (
+            playback.resolution if playback.has_events else Resolution(1, 1)
+        )  # a video's may be too large
         display = Display(sensor, self.pictures, every_s=self._picture_every_s)
         self._playback = playback
         self.warnings = playback.warnings
@@ -222,32 +227,35 @@ class Session:
     ) -> Iterator[Frame]:
         """Yield the frames of every pass; each begins with Frame.start, so that run() resets the state."""
 
-        def see(seen: Seen) -> None:
-            self._rolling.add_seen(seen, connection=len(playback.breaks))
-            if seen.events.size or playback.live:  # a recording of noise alone doesn't fade by the clock
-                display.add(seen.events, seen.arrived_s, playback.start_us)
+        def show(packet: Packet) -> None:
+            self._rolling.kept.add(packet)
+            if (
+                packet.events.size or playback.live
+            ):  # a recording with nothing but noise doesn't fade by the clock
+                display.add(packet.events, packet.arrived_s, playback.start_us)
 
-        while (begun := self.control.begin(playback, see, stop)) is not None:
+        arrived = self._rolling.arrived.add
+        while (begun := self.control.begin(playback, arrived, show, stop)) is not None:
             display.begin(begun.jumps)
             self._rolling.forget_packets()
             self._answering.begin_pass(begun.why)
             if begun.why == SEEKING:
                 self._answering.reset(begun.resets, begun.why)
-            yield from self._frames_of(begun.current, playback, model, display, stop)
+            yield from self._frames_of_pass(playback, model, display, stop)
             self.warnings = playback.warnings
-            if begun.current.read_to_end:
+            if playback.read_to_end:
                 display.show()
                 self._note(playback, model, whole=begun.from_us == 0)
 
-    def _frames_of(
-        self, current: Pass, playback: Playback, model: Model, display: Display, stop: threading.Event
+    def _frames_of_pass(
+        self, playback: Playback, model: Model, display: Display, stop: threading.Event
     ) -> Iterator[Frame]:
         spec = model.card.input
-        connection = current.connection
-        with current:
-            for frame in current.frames(spec.slice, spec):
-                if connection != (connection := current.connection):
-                    self._answering.reset(self.control.resets, playback.breaks[connection - 1])
+        epoch = len(playback.breaks)
+        try:
+            for frame in playback.frames(spec.slice, spec):
+                if epoch != (epoch := frame.epoch):
+                    self._answering.reset(self.control.resets, playback.breaks[epoch - 1])
                 if (passed := self.control.let(frame, playback, stop)) is None:
                     return
                 if playback.live and time.perf_counter() - passed.arrived_s > LATE_S:
@@ -255,13 +263,12 @@ class Session:
                 if not playback.has_events:
                     display.show_frame(passed, playback.start_us)
                 yield passed
+        finally:
+            playback.end_pass()
 
     def _note(self, playback: Playback, model: Model, *, whole: bool) -> None:
         if whole and not self._answering.this_pass.windows:
-            duration_us, events = (
-                playback.duration_us or 0,
-                playback.counts.events + playback.counts.noise.dropped,
-            )
+            duration_us, events = playback.duration_us or 0, playback.counts.events
             self.note = without_windows(model.card.input, events=events, duration_us=duration_us)
 
     def _reset_requested(self) -> bool:
@@ -291,7 +298,7 @@ def _warm_up(model: Model, playback: Playback) -> None:
         accumulator = Accumulator(playback.resolution)
         accumulator.add(event)
         accumulator.picture(0)
-        Slicer(card.slice, playback.resolution, card).push(event)
+        Slicer(card.slice, playback.resolution, card).push(Packet(event))
     blank = np.zeros((card.channels, card.height, card.width), np.uint8)
     _, state = model.step(Frame(0, blank, 0), model.initial_state())
     density_and_mean(tuple(state), model.card.neuron.threshold)  # another engine's may not have counted

@@ -1,7 +1,4 @@
-"""Rolling statistics of a running session: percentiles, rates, means. Plain values; no Qt.
-
-Not here: what was counted by whom (playback.py, session.py).
-"""
+"""Rolling statistics of a running session: percentiles, rates and means."""
 
 from __future__ import annotations
 
@@ -16,10 +13,10 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard
 from livesnn.events.denoise import DenoiseCounts
+from livesnn.events.packet import Packet
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.operations import dense_synops, energy_estimate_uj, macs, mean_density
 from livesnn.infer.run import Result
-from livesnn.session.tap import Seen
 
 LAST_RESULTS = 200  # percentiles are over so many
 RATE_S = 2.0  # rates are means over so long
@@ -30,13 +27,13 @@ _CLOCKS_APART_US = 100_000  # between packets, the computer's and a source's: no
 class Counts:
     """Where the events went since the source was opened.
 
-    Of a live source, what it gave and dropped itself = events + dropped + skipped + unread + noise.dropped: exactly,
-    once the session has stopped; but for what is on its way between two threads, before.
+    What a live source yielded and dropped itself = events + dropped + skipped + unread. This holds exactly once the
+    session has stopped. Before that, some events are on their way between two threads.
 
     Attributes
     ----------
     events
-        Taken by the network.
+        Reached the noise filter and then the network.
     dropped
         Lost, by the source or because the network was late.
     skipped
@@ -44,9 +41,9 @@ class Counts:
     unread
         Waiting for the network, or left when it stopped.
     noise
-        What became of the events that went through the noise filters.
+        Where the events went that reached the noise filter.
     out_of_order, out_of_bounds
-        Put in order of time, and left out since they lie outside the sensor.
+        Put in order of time, and left out because they lie outside the sensor.
     """
 
     events: int = 0
@@ -114,6 +111,63 @@ class _Spent(NamedTuple):
     energy_estimate_uj: float = float("nan")
 
 
+class EventRate:
+    """Events a second of stream time, over the last `RATE_S`. From any thread."""
+
+    def __init__(self) -> None:
+        self._packets: deque[tuple[int, int]] = deque()  # end of the packet µs, events
+        self._events = 0  # of these packets
+        self._epoch, self._arrived_s = 0, 0.0  # of the last one
+        self._lock = threading.Lock()  # held for microseconds
+
+    def add(self, packet: Packet) -> None:
+        """Take in a packet, also an empty one: time goes by.
+
+        Where a packet doesn't tell its time, time goes by as the clock does. Another epoch begins again.
+        """
+        events, t_us = packet.events, packet.now_us
+        if events.size:
+            t_us = int(events["t"][-1])
+        with self._lock:
+            if packet.epoch != self._epoch:
+                self._forget()
+                self._epoch = packet.epoch
+            if self._packets:
+                newest_us = self._packets[-1][0]
+                if t_us is None:
+                    t_us = newest_us + max(round((packet.arrived_s - self._arrived_s) * 1e6), 0)
+                elif newest_us - _CLOCKS_APART_US < t_us:
+                    t_us = max(t_us, newest_us)
+                else:  # a jump back
+                    self._forget()
+            if t_us is None:
+                return
+            self._arrived_s = packet.arrived_s
+            self._packets.append((t_us, events.size))
+            self._events += events.size
+            while self._packets[0][0] < t_us - RATE_S * 1e6:
+                self._events -= self._packets.popleft()[1]
+
+    def forget(self) -> None:
+        """Begin again."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        self._packets.clear()
+        self._events = 0
+
+    @property
+    def per_s(self) -> float:
+        """Events a second; nan while unknown."""
+        with self._lock:
+            if len(self._packets) < 2 or self._packets[-1][0] <= self._packets[0][0]:
+                return float("nan")
+            begun_us, first = self._packets[0]
+            # The first packet's events lie before its end, where the time begins.
+            return (self._events - first) * 1e6 / (self._packets[-1][0] - begun_us)
+
+
 class RollingStatistics:
     """Collects what happens, and makes a Statistics on request. From any thread."""
 
@@ -124,55 +178,15 @@ class RollingStatistics:
         self._flickers: deque[int] = deque(maxlen=LAST_RESULTS)
         self._card: ModelCard | None = None  # of the last result's network
         self._work: _Work | None = None  # of that network
-        self._packets: deque[tuple[int, int, int]] = deque()  # end of the packet µs, events, events kept
-        self._n_events = self._n_kept = 0  # of these packets
-        self._connection, self._arrived_s = 0, 0.0  # of the last one
+        self.arrived = EventRate()  # of all events
+        self.kept = EventRate()  # of those that the noise filter lets through
         self._answered_s: deque[float] = deque()
         self._lock = threading.Lock()  # held for microseconds
 
-    def add_seen(self, seen: Seen, *, connection: int = 0) -> None:
-        """Take in a packet as it came, also an empty one: time goes by.
-
-        Of a source that doesn't say how much, it goes by as the clock does.
-        """
-        t_us = int(seen.events["t"][-1]) if seen.events.size else seen.now_us
-        if self._packets:
-            newest_us = self._packets[-1][0]
-            if t_us is None:
-                t_us = newest_us + max(round((seen.arrived_s - self._arrived_s) * 1e6), 0)
-            elif newest_us - _CLOCKS_APART_US < t_us:
-                t_us = max(t_us, newest_us)
-        if t_us is not None:
-            self.add_packet(seen.came, t_us, n_kept=seen.events.size, connection=connection)
-            self._arrived_s = seen.arrived_s
-
-    def add_packet(self, n_events: int, t_us: int, *, n_kept: int | None = None, connection: int = 0) -> None:
-        """Take in that a packet has arrived, whose last event is at ``t_us``; None: all of it was kept.
-
-        With another ``connection`` it doesn't follow on: what lies between is no time in which events could come.
-        """
-        n_kept = n_events if n_kept is None else n_kept
-        with self._lock:
-            jumped_back = self._packets and t_us < self._packets[-1][0]
-            if jumped_back or connection != self._connection:
-                self._forget_packets()
-            self._connection = connection
-            self._packets.append((t_us, n_events, n_kept))
-            self._n_events += n_events
-            self._n_kept += n_kept
-            while self._packets[0][0] < t_us - RATE_S * 1e6:
-                _, old_events, old_kept = self._packets.popleft()
-                self._n_events -= old_events
-                self._n_kept -= old_kept
-
     def forget_packets(self) -> None:
-        """Begin the rate of events again: the next packet is from elsewhere."""
-        with self._lock:
-            self._forget_packets()
-
-    def _forget_packets(self) -> None:
-        self._packets.clear()
-        self._n_events = self._n_kept = 0
+        """Begin the rates of events again: the next packet is from elsewhere."""
+        self.arrived.forget()
+        self.kept.forget()
 
     def add_result(self, result: Result, card: ModelCard, now_s: float) -> None:
         """Take in a network's result, finished at ``now_s`` (`time.perf_counter`)."""
@@ -193,7 +207,6 @@ class RollingStatistics:
             latencies, answered_s = list(self._latencies), list(self._answered_s)
             densities, active, card = list(self._densities), list(self._active), self._card
             flicker = sum(self._flickers) / max(len(self._flickers), 1)
-            events_per_s, kept_per_s = self._per_s()
         spent = _Spent()
         if card is not None:
             spent = self._spent(np.mean(densities, axis=0), float(np.mean(active)), card)
@@ -204,8 +217,8 @@ class RollingStatistics:
             slice_ms=slice_ms,
             network_ms=network_ms,
             total_ms=total_ms,
-            events_per_s=events_per_s,
-            kept_per_s=kept_per_s,
+            events_per_s=self.arrived.per_s,
+            kept_per_s=self.kept.per_s,
             frames_per_s=_rate(answered_s, now_s),
             density=spent.density,
             synops=spent.synops,
@@ -230,14 +243,6 @@ class RollingStatistics:
     def _forget_answers(self, now_s: float) -> None:
         while self._answered_s and self._answered_s[0] < now_s - RATE_S:
             self._answered_s.popleft()
-
-    def _per_s(self) -> tuple[float, float]:
-        if len(self._packets) < 2 or self._packets[-1][0] <= self._packets[0][0]:
-            return float("nan"), float("nan")
-        begun_us, first_events, first_kept = self._packets[0]
-        seconds = (self._packets[-1][0] - begun_us) / 1e6
-        # The first packet's events lie before its end, where the time begins.
-        return (self._n_events - first_events) / seconds, (self._n_kept - first_kept) / seconds
 
 
 class ShowLatency:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from livesnn.card import InputSpec
 from livesnn.errors import DataError
-from livesnn.events.packet import Events
+from livesnn.events.packet import Events, Packet
 from livesnn.events.slicer import Slicer
 from livesnn.simulate.gestures import RESOLUTION, WARM_UP_US, Use, gesture_clip, gesture_stream
 from livesnn.simulate.motions import IDLE, NOTHING
@@ -35,7 +35,7 @@ def clip_frames(name: str, seed: int, spec: InputSpec, use: Use, windows: int = 
             if name in NOTHING
             else gesture_clip(name, seed, seconds, use=use)
         )
-        frames = Slicer(spec.slice, RESOLUTION, spec).push(events)
+        frames = Slicer(spec.slice, RESOLUTION, spec).push(Packet(events))
         if len(frames) >= count:
             return np.stack([frame.data for frame in frames[:count]])
         seconds *= 2

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import Closing, Packet, Resolution, SourceCounters
 from livesnn.simulate.gestures import RESOLUTION, Segment, Use, gesture_stream
 from livesnn.simulate.motions import GESTURES
 from livesnn.simulate.scene import LAMP_SHARE
@@ -16,8 +16,8 @@ from livesnn.simulate.scene import LAMP_SHARE
 PACKET_US = 10_000
 
 
-class SimulatedPerson(EventSource):
-    """One person performing one gesture after another.
+class SimulatedPerson(Closing):
+    """A live `EventSource`: one person performing one gesture after another.
 
     Parameters
     ----------
@@ -43,6 +43,10 @@ class SimulatedPerson(EventSource):
         What has been performed when so far, and what is now.
     """
 
+    live = True
+    name = ""
+    warnings = ()
+
     def __init__(
         self,
         seed: int,
@@ -55,7 +59,6 @@ class SimulatedPerson(EventSource):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.segments: list[Segment] = []
-        self.now_us: int | None = 0
         self._events = 0
         self._stream = gesture_stream(seed, use=use, gestures=gestures, lamp_share=lamp_share)
         self._duration_us = duration_us
@@ -73,7 +76,7 @@ class SimulatedPerson(EventSource):
         """Events so far; none is ever lost."""
         return SourceCounters(events=self._events)
 
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
         """Yield a packet every 10 ms of their time, until `close`; once."""
         begun_s: float | None = None
         begun_us = 0
@@ -89,8 +92,7 @@ class SimulatedPerson(EventSource):
                 if self._closed.wait(max(left_s, 0.0)):
                     return
                 self._events += packet.size
-                self.now_us = min(int(end_us), take.end_us)
-                yield packet
+                yield Packet(packet, time.perf_counter(), min(int(end_us), take.end_us))
             begun_us = take.end_us
             if self._duration_us is not None and begun_us >= self._duration_us:
                 return

@@ -7,13 +7,14 @@ import re
 from livesnn.errors import SourceError
 from livesnn.events.packet import EventSource
 from livesnn.simulate.motions import PEOPLE
+from livesnn.video.frame_source import FrameSource
 
 GESTURES, DIGITS = "simulate:gestures", "simulate:digits"
 _SEEDS = {GESTURES: 19, DIGITS: 1}
 """Of the demos: somebody well lit, who is recognised; who performs one movement alone is the first one."""
 
 
-def open_simulation(uri: str) -> EventSource:
+def open_simulation(uri: str) -> EventSource | FrameSource:
     """Open "simulate:gestures", "simulate:digits" or "simulate:" and one of `PEOPLE`, with ":SEED" behind or without.
 
     Raises

@@ -18,7 +18,7 @@ from livesnn.card import InputSpec, SliceRule
 from livesnn.events.packet import Resolution
 from livesnn.events.slicer import Frame
 from livesnn.simulate.digits import SIZE, draw_digit
-from livesnn.video.frame_source import VideoSource
+from livesnn.video.frame_source import FrameSource
 from livesnn.video.video_file import check_takes_video, fit
 
 STEPS = 10
@@ -37,7 +37,7 @@ class Turn(NamedTuple):
     label: str
 
 
-class TurningDigits(VideoSource):
+class TurningDigits(FrameSource):
     """One digit after another, each three times around, in real time: who is late gets the frames one after another.
 
     Parameters
@@ -70,7 +70,6 @@ class TurningDigits(VideoSource):
         clock: Callable[[], float] = time.monotonic,
         closed: threading.Event | None = None,
     ) -> None:
-        super().__init__()
         self.name = "simulate:digits"
         self.turns: list[Turn] = []
         self._seed = seed
@@ -79,7 +78,7 @@ class TurningDigits(VideoSource):
         self._clock = clock
         self._closed = closed or threading.Event()
 
-    def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
+    def frames(self, rule: SliceRule, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
         """Yield a frame each Δt, a tenth of a turn on each time; each turn begins or ends upright. Until `close`."""
         delta_t_us = check_takes_video(input, self.name, "choose mnist-seq2")
         begun_s = self._clock()

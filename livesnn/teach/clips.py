@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import InputSpec
 from livesnn.errors import DataError
-from livesnn.events.denoise import Denoised
-from livesnn.events.filters import Limited, Orientation, Upright
+from livesnn.events.filters import Orientation
 from livesnn.events.labels import Label, has_labels, read_labels
-from livesnn.events.packet import Events, EventSource, Relay
+from livesnn.events.packet import Packet
 from livesnn.events.recording import Recording
-from livesnn.events.slicer import Frame, frames
+from livesnn.events.slicer import Frame
+from livesnn.infer.run import FrameStream
 from livesnn.sources import open_source
 
 Clip = npt.NDArray[np.uint8]
@@ -52,13 +53,13 @@ def read_clips(
     Parameters
     ----------
     seconds
-        End after so long: of a live source by the clock, from when it begins (`Ready`).
+        End after so long: of a live source by the clock, from when it begins (`once_ready`).
     label
         Of a recording that has labels, whatever its length: only where this one holds.
     unless
         Of such a recording: only where this one doesn't hold.
     denoise
-        Drop noise first (`Denoised`).
+        Drop noise first.
     tell
         Told when to get ready for a live source, when it begins, and when it is lost and back; afterwards of what
         was damaged or lost.
@@ -68,60 +69,48 @@ def read_clips(
     LivesnnError
         It can't be read, or has labels of which none is ``label``, or none of that holds for a window.
     """
-    with open_source(source, notify=tell) as opened:
+    with closing(open_source(source, notify=tell)) as opened:
         labelled = isinstance(opened, Recording) and bool(label) and has_labels(opened.path)
         ready_s = READY_S * opened.live
-        limited = Limited(
-            opened, None if labelled or seconds is None else ready_s + seconds, threading.Event()
+        stream = FrameStream(
+            opened,
+            spec,
+            seconds=None if labelled or seconds is None else ready_s + seconds,
+            orientation=orientation or Orientation(),
+            gate=partial(once_ready, tell=tell) if opened.live else None,
+            denoise=denoise,
         )
-        timely = Ready(limited, tell) if opened.live else limited
-        upright = Upright(Denoised(timely) if denoise else timely, orientation or Orientation())
-        stream = frames(upright, spec.slice, spec)
+        wanted: Iterable[Frame] = stream
         if isinstance(opened, Recording):
-            stream = _labelled(stream, spec, opened, label, unless)
-        clips = clips_of(stream)
-        for warning in upright.warnings:
+            wanted = _labelled(stream, spec, opened, label, unless)
+        clips = clips_of(wanted)
+        for warning in stream.warnings:
             tell(f"{source}: {warning}")
     if labelled and not any(len(clip) >= spec.window for clip in clips):
         raise DataError(f"{source}: its label {label} holds for no whole window of {spec.window} frames")
     return clips
 
 
-class Ready(Relay):
-    """Another source, live, from some seconds after its first packet on; whoever is to perform is told of both.
+def once_ready(
+    packets: Iterable[Packet],
+    tell: Callable[[str], None],
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Iterator[Packet]:
+    """Yield the packets of a live source from some seconds after the first one on.
 
-    Parameters
-    ----------
-    source
-        Owned from now on.
-    tell
-        Told in words.
-    clock
-        Seconds.
+    ``tell`` gets a line when to get ready, and one when to perform. ``clock`` returns seconds.
     """
-
-    def __init__(
-        self,
-        source: EventSource,
-        tell: Callable[[str], None],
-        *,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        super().__init__(source)
-        self._tell, self._clock = tell, clock
-
-    def __iter__(self) -> Iterator[Events]:
-        """Yield what comes once it has begun."""
-        begins_s, begun = math.inf, False
-        for packet in self._source:  # empty ones come too
-            if begins_s == math.inf:
-                begins_s = self._clock() + READY_S
-                self._tell(f"get ready: it begins in {READY_S:g} s")
-            if not begun and self._clock() >= begins_s:
-                begun = True
-                self._tell("perform it now, again and again")
-            if begun:
-                yield packet
+    begins_s, begun = math.inf, False
+    for packet in packets:  # empty ones come too
+        if begins_s == math.inf:
+            begins_s = clock() + READY_S
+            tell(f"get ready: it begins in {READY_S:g} s")
+        if not begun and clock() >= begins_s:
+            begun = True
+            tell("perform it now, again and again")
+        if begun:
+            yield packet
 
 
 def clips_of(stream: Iterable[Frame]) -> list[Clip]:

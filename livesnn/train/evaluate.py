@@ -18,7 +18,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider, FloatArray, probabilities
 from livesnn.infer.model import Model
 from livesnn.infer.operations import costs, mean_density
-from livesnn.infer.run import run
+from livesnn.infer.run import run_frames
 from livesnn.train.datasets.clips import Clips, Index
 
 MISTAKES = 50
@@ -199,7 +199,7 @@ def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> It
     length, window = clips.frames.shape[1], model.card.input.window
     position = 0
     frames = (Frame(0, data, 0) for clip in clips.frames for data in clip)
-    results = run(
+    results = run_frames(
         frames,
         model,
         reset_requested=lambda: state == "reset" and position == 0,

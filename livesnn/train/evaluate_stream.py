@@ -18,7 +18,7 @@ from livesnn.events.slicer import frames
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import Model
 from livesnn.infer.operations import mean_density
-from livesnn.infer.run import run
+from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import Segment
 from livesnn.train.datasets import UncutStream
 
@@ -169,7 +169,7 @@ def _decide(
     ends_us: deque[int] = deque(maxlen=window + 1)  # of a window's frames, and of the one before
     stream_us = newest_us = 0
     decided: list[_Decided] = []
-    for result in run(frames(stream.source, rule, model.card.input), model, decider=decider):
+    for result in run_frames(frames(stream.source, rule, model.card.input), model, decider=decider):
         frame_us = result.t - (rule.delta_t_us or 0)
         if not decided or result.t < newest_us:
             decided, stream_us = [], frame_us

@@ -1,4 +1,4 @@
-"""Pictures of an ordinary camera become events, as a DVS in its place might have seen them. Not here: the camera.
+"""Events from the pictures of an ordinary camera, as a DVS in its place might have seen them.
 
 After v2e (Hu et al. 2021, "v2e: From Video Frames to Realistic DVS Events", CVPRW), without its interpolation of
 movements: between two pictures each pixel's logarithm goes in a line, which for frames of 50 ms is enough
@@ -20,15 +20,14 @@ from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounte
 from livesnn.events.recording import Recording
 from livesnn.progress import Progress
 from livesnn.video.dvs_pixel import DvsPixels, DvsPixelSpec, DvsState, FloatImage
-from livesnn.video.frame_source import RecordedVideo
-from livesnn.video.video_file import Video, open_video
+from livesnn.video.video_file import RecordedVideo, Video, open_video
 
 RESOLUTION = Resolution(128, 128)
 PIXEL = DvsPixelSpec(threshold_on=0.15, threshold_off=0.15, leak_hz=0.0, noise_hz=0.0)
 """Of a DVS without noise of its own: the camera has some."""
 
 LONGEST_US = 500_000
-"""A picture that comes so long after the last one begins anew: nobody knows what was between."""
+"""A picture that comes so long after the last one begins a new stream: what was between is unknown."""
 
 _MOST_EXPOSURE = 20.0  # beyond, or below its inverse, it begins anew too
 _BLACK, _CLIPPED = np.float32(1e-3), np.float32(0.98)  # beyond them a pixel says nothing of the exposure
@@ -100,12 +99,12 @@ STREAM = "emulated"
 def open_video_events(path: Path, stream: str | None, progress: Progress) -> Recording:
     """Open a video as its events: the stream `STREAM`, of a sensor of 128×128.
 
-    ``progress`` is told while all of it is read for its duration, where the file doesn't say that.
+    ``progress`` reports while all of it is read for its duration, where the file doesn't give it.
 
     Raises
     ------
     SourceError
-        There is no such file, another stream is wanted, or it has too few pictures a second.
+        There is no such file, another stream is asked for, or it has too few pictures a second.
     FormatError
         It isn't a video that can be decoded.
     """
@@ -141,7 +140,7 @@ class VideoReader:
         return [made, *self._video.warnings]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        """Yield the events of each picture, from the first at or after ``start_us``; none is put right."""
+        """Yield the events of each picture, from the first at or after ``start_us``; none needs repair."""
         emulator = Emulator()
         for t_us, picture in self._video.pictures():
             events = emulator.push(picture, t_us)

@@ -1,15 +1,15 @@
-"""A video file as OpenCV reads it: what container it is, and its frames one after another.
-
-Not here: which of them are wanted (video.py).
-"""
+"""Video files: open one, read its frames, sample them for a model, and describe it."""
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +17,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.card import InputSpec
+from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import FormatError, ModelError, SourceError
+from livesnn.events.packet import Resolution
+from livesnn.events.recording import RecordingInfo
+from livesnn.events.slicer import Frame
 from livesnn.files import file_head
 from livesnn.progress import Progress, untold
+from livesnn.video.frame_source import FrameSource
 
 Picture = npt.NDArray[np.uint8]
 
@@ -34,9 +38,9 @@ _FIRST = 3  # frames that tell how late by their own time all are: those of UCF-
 
 
 class Reading:
-    """One reading of a video, from its first frame or another on: OpenCV, by FFmpeg alone and in one thread.
+    """One reading of a video, from any frame on: OpenCV, only by FFmpeg and in one thread.
 
-    By FFmpeg alone: others take "%" in a name for a row of pictures. In one thread: with more, what is decoded
+    Only by FFmpeg: others take "%" in a name for a row of pictures. In one thread: with more, what is decoded
     before damage depends on how many; and it is as fast (1080p: 1.4 ms MPEG-4, 4.2 ms VP9 a frame).
     """
 
@@ -79,7 +83,7 @@ class Reading:
         return own_ms if 0 < own_ms < _LATEST_MS else 0.0
 
     def retrieve(self) -> Picture | None:
-        """Return the frame just grabbed, BGR [H, W, 3], upright; None when it can't be had."""
+        """Return the frame just grabbed, BGR [H, W, 3], upright; None when it can't be decoded."""
         try:
             done, image = self._capture.retrieve()
         except cv2.error:  # such as too little memory
@@ -229,7 +233,7 @@ class Video:
     def count_frames(self, progress: Progress = untold) -> int:
         """Read the whole video and return how many frames it has.
 
-        ``progress`` is told again and again that there is no telling how much is done: 0.
+        ``progress`` gets 0 again and again: how much is done can't be known.
         """
         count = 0
         for _ in self._whole_frames(lambda frame: False):
@@ -389,3 +393,86 @@ def _check_size(width: float, height: float, path: Path) -> None:
         raise FormatError(
             f"{path}: frames of {width:g}×{height:g} pixels can't be read: it is damaged, or {REWRITE}"
         )
+
+
+class RecordedVideo(FrameSource):
+    """A video file, read as fast as its frames are asked for; never dropped. No file is held open between iterations.
+
+    Parameters
+    ----------
+    file
+        Read anew by each iteration over `frames`.
+    end_us
+        Frames at or after this time aren't yielded; None: to the end.
+    progress
+        Reports while all of it is read for its duration, see `Video.count_frames`.
+    """
+
+    live = False
+
+    def __init__(self, file: Video, *, end_us: int | None = None, progress: Progress = untold) -> None:
+        self.file = file
+        self.name = str(file.path)
+        self.resolution = Resolution(file.width, file.height)
+        self._end_us = end_us
+        self._progress = progress
+
+    @property
+    def duration_us(self) -> int:
+        """Of its frames."""
+        return self._duration_us
+
+    @cached_property
+    def _duration_us(self) -> int:
+        """As the file says; where it doesn't, or says more frames than it has bytes, all of it is read."""
+        claimed = self.file.claimed
+        believable = 0 < claimed <= self.file.path.stat().st_size
+        return self.file.time_us(claimed if believable else self.file.count_frames(self._progress))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What is damaged or was assumed, once the video has been read to its end."""
+        return self.file.warnings
+
+    def frames(
+        self,
+        rule: SliceRule,
+        input: InputSpec,  # noqa: A002 (the card's name)
+        from_us: int = 0,
+    ) -> Iterator[Frame]:
+        """Yield a frame each Δt, see `Video.samples`; data that is shown for longer is shared."""
+        for t, picture in self.file.samples(replace(input, slice=rule), from_us):
+            if self._end_us is not None and t >= self._end_us:
+                return
+            yield Frame(t, picture, 0, start=t == 0)
+
+    def limited(self, seconds: float, stop: threading.Event) -> RecordedVideo:
+        """Return the first seconds of it, of its own time."""
+        return self if math.isinf(seconds) else RecordedVideo(self.file, end_us=round(seconds * 1e6))
+
+
+@dataclass(frozen=True)
+class VideoInfo(RecordingInfo):
+    """What is in a video: no streams, and ``frames`` at ``fps`` a second, which together last ``duration_us``."""
+
+    fps: float
+
+
+def describe_video(path: Path, progress: Progress = untold) -> VideoInfo:
+    """Read a whole video and return what is in it; raises as `open_video` does, and as ``progress``."""
+    video = open_video(path)
+    count = video.count_frames(progress)
+    return VideoInfo(
+        format=video.format,
+        camera="",
+        resolution=(video.width, video.height),
+        duration_us=video.time_us(count),
+        streams={},
+        orientation="upright: x to the right, y down",
+        frames=count,
+        imu=0,
+        triggers=0,
+        labels=(),
+        warnings=list(video.warnings),
+        fps=float(video.fps),
+    )

@@ -1,4 +1,4 @@
-"""An ordinary webcam by OpenCV, whose pictures become events. Not here: how (emulate.py), coming back (live.py)."""
+"""An ordinary webcam, by OpenCV, as an event camera: emulate.py makes events of its pictures."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device
-from livesnn.events.cameras.reconnecting import Live, Notify, SourceLost, ignore
-from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.cameras.reconnecting import Notify, ReconnectingSource, SourceLost, ignore
+from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 from livesnn.video.emulate import RESOLUTION, Emulator
 from livesnn.video.video_file import silence
 
@@ -41,7 +41,7 @@ class Capture(Protocol):
         ...
 
     def release(self) -> None:
-        """Let go of the camera."""
+        """Close the camera."""
         ...
 
 
@@ -80,7 +80,7 @@ def open_webcam(
     if named is None:
         raise SourceError(f"{uri}: give webcam, or webcam:0 and up")
     number, opened = int(named[1] or 0), capture or _capture
-    return Live(lambda: WebcamConnection(number, opened(number)), notify=notify)
+    return ReconnectingSource(lambda: WebcamConnection(number, opened(number)), notify=notify)
 
 
 class WebcamConnection:
@@ -109,7 +109,7 @@ class WebcamConnection:
         self._clock, self._opened_s = clock, clock()
         self._emulator = Emulator()
         self._counters = SourceCounters()
-        self.now_us: int | None = None
+        self._now_us: int | None = None
 
     @property
     def resolution(self) -> Resolution:
@@ -121,8 +121,8 @@ class WebcamConnection:
         """Since the webcam was opened; pictures that the system loses aren't told."""
         return replace(self._counters)
 
-    def read(self, timeout_s: float) -> Events | None:
-        """Wait for the next picture, however long it takes, and return its events; None: it isn't there yet.
+    def read(self, timeout_s: float) -> tuple[Events, int | None]:
+        """Wait for the next picture, however long it takes, and return its events and time.
 
         Raises
         ------
@@ -137,9 +137,9 @@ class WebcamConnection:
             came, picture = self._capture.read()
         except cv2.error as error:
             raise SourceLost(f"{self.name} is lost ({_reason(error)}): plug it in again") from error
-        if not came and self.now_us is None and self._clock() - self._opened_s < FIRST_PICTURE_S:
+        if not came and self._now_us is None and self._clock() - self._opened_s < FIRST_PICTURE_S:
             time.sleep(timeout_s)
-            return None
+            return NO_EVENTS, None
         if not came or picture is None:
             raise SourceLost(f"{self.name} is lost (unplugged, or another program took it): plug it in again")
         if picture.ndim == 2:
@@ -154,13 +154,13 @@ class WebcamConnection:
                 f"{self.name} gives pictures of an unknown kind ({_kind(picture)}): choose another"
             )
         now_us = round((self._clock() - self._opened_s) * 1e6)
-        self.now_us = now_us if self.now_us is None else max(now_us, self.now_us + 1)
-        events = self._emulator.push(picture, self.now_us)
+        self._now_us = now_us if self._now_us is None else max(now_us, self._now_us + 1)
+        events = self._emulator.push(picture, self._now_us)
         self._counters.events += events.size
-        return events
+        return events, self._now_us
 
     def close(self) -> None:
-        """Let go of the webcam; safe to call twice."""
+        """Close the webcam. Safe to call twice."""
         if self._capture is not None:
             self._capture.release()
         self._capture = None
@@ -172,7 +172,7 @@ def _kind(picture: npt.NDArray[np.generic]) -> str:
 
 def _capture(number: int) -> Capture:
     silence()
-    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")  # s; a webcam that hangs is let go sooner
+    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")  # s; a webcam that hangs is closed sooner
     return cast(Capture, cv2.VideoCapture(number))  # its `read` takes more, and its stub says less
 
 

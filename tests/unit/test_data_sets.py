@@ -66,7 +66,9 @@ def test_a_mirror_swaps_right_and_left_and_the_turn_of_an_arm_but_makes_nonsense
 
 
 def test_what_does_not_go_with_a_data_set_is_refused() -> None:
-    with pytest.raises(TrainError, match=r"--validation only applies to nmnist, .*, not to gestures-sim: leave it out"):
+    with pytest.raises(
+        TrainError, match=r"--validation only applies to nmnist, .*, not to gestures-sim: leave it out"
+    ):
         Configuration(dataset="gestures-sim", validation=0.2)
     with pytest.raises(TrainError, match="--burn-in 15 isn't whole windows: give a multiple of 10"):
         configured(burn_in=15)
@@ -253,7 +255,7 @@ def test_hmdb51_of_one_film_a_class_is_split_in_time_and_a_class_without_one_lef
     config = configured(dataset="hmdb51", data=data, windows=None)
     parts = data_set("hmdb51").load_parts(config)
     assert parts.training.classes == ("golf", "wave")
-    assert any(line.startswith("jump: no video of it") for line in parts.training.skipped)
+    assert any(line.startswith("jump: none of its listed videos") for line in parts.training.skipped)
     assert {*parts.validation.recordings} == {*parts.training.recordings}  # type: ignore[attr-defined]
     card = card_of(config, parts.training.classes, parts.split)
     assert data_set("hmdb51").load_split(data, "validation", card).names == parts.validation.names

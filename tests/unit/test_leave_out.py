@@ -1,4 +1,4 @@
-"""packaging/simulator/leave_out.py: each part that is left out changes what is simulated, and only in training."""
+"""docs/experiments/simulator/leave_out.py: a part that is left out changes what is simulated, in training only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHANGING = ("texture", "light", "framing", "sensor", "noise", "trunk", "tempo")
 
 def program() -> ModuleType:
     found = spec_from_file_location(
-        "leave_out", Path(__file__).parents[2] / "packaging/simulator/leave_out.py"
+        "leave_out", Path(__file__).parents[2] / "docs/experiments/simulator/leave_out.py"
     )
     assert found
     assert found.loader

@@ -111,8 +111,7 @@ class NumbersPanel(Card):
 def _notes(statistics: Statistics, constants: str) -> dict[str, str]:
     """Return what more there is to say of a number, by its row."""
     noise, out_of_order, outside = statistics.noise, statistics.out_of_order, statistics.out_of_bounds
-    taken = statistics.events + statistics.unread + noise.dropped
-    came = max(taken + statistics.dropped + statistics.skipped, 1)
+    came = max(statistics.events + statistics.unread + statistics.dropped + statistics.skipped, 1)
     notes = {
         name: f"{count:,} events, {100 * count / came:.1f} % of all"
         for name, count in (("dropped", statistics.dropped), ("skipped", statistics.skipped))

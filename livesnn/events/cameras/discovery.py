@@ -1,4 +1,4 @@
-"""Event cameras of any vendor: looking for them, opening one. Not here: drivers (inivation.py, prophesee.py)."""
+"""Event cameras of any vendor: find them, open one, and keep its events in order."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Cameras, Device, Driver
 from livesnn.events.cameras.inivation import InivationCameras
 from livesnn.events.cameras.prophesee import PropheseeCameras
-from livesnn.events.cameras.reconnecting import Live, Notify, QuietTime, SourceLost, ignore
+from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingSource, SourceLost, ignore
 from livesnn.events.formats.tidy import tidy
-from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 
 DELIVERED_US = 100_000
 """Of `QuietTime`: a driver delivers every 10 ms, and a busy computer may hold it up."""
@@ -77,7 +77,7 @@ def open_camera(uri: str, *, notify: Notify = ignore, cameras: Cameras | None = 
     """
     looked_at = EveryVendor() if cameras is None else cameras
     serial = uri.partition(":")[2] or _first(looked_at.discover()).serial
-    return Live(lambda: _connect(looked_at, serial), notify=notify, serial=serial)
+    return ReconnectingSource(lambda: _connect(looked_at, serial), notify=notify, serial=serial)
 
 
 def _first(found: list[Device]) -> Device:
@@ -137,13 +137,8 @@ class CameraConnection:
         """Since the camera was opened; what the driver itself loses isn't told."""
         return replace(self._counters)
 
-    @property
-    def now_us(self) -> int | None:
-        """Time up to which, the scene being quiet, there are no more events; None before, and while they come."""
-        return self._quiet.now_us
-
-    def read(self, timeout_s: float) -> Events | None:
-        """Return the next packet; None when none has come in the time.
+    def read(self, timeout_s: float) -> tuple[Events, int | None]:
+        """Return the next packet's events, none when none have come in the time; see `Connection.read`.
 
         Raises
         ------
@@ -154,12 +149,12 @@ class CameraConnection:
         while (packet := self._poll()) is None or not packet.size:  # an empty one is no news
             if self._clock() >= deadline_s:
                 self._quiet.go_on(timeout_s)
-                return None
+                return NO_EVENTS, self._quiet.now_us
             time.sleep(_POLL_S)
-        return self._put_right(packet)
+        return self._ordered(packet), self._quiet.now_us
 
     def close(self) -> None:
-        """Let go of the camera; safe to call twice."""
+        """Close the camera. Safe to call twice."""
         if self._driver is not None:
             self._driver.close()
         self._driver = None
@@ -169,10 +164,10 @@ class CameraConnection:
             raise SourceLost(f"{self._name} is closed: open it again")
         return self._driver.poll()
 
-    def _put_right(self, packet: Events) -> Events:
+    def _ordered(self, packet: Events) -> Events:
         packet = tidy(packet, self._resolution, self._newest_us, self._counters)
         if packet.size:
             self._newest_us = int(packet["t"][-1])
-            self._quiet.hear(self._newest_us)
+            self._quiet.note_packet(self._newest_us)
             self._counters.events += packet.size
         return packet

@@ -1,4 +1,4 @@
-"""What a vendor's driver is asked for: cameras that are plugged in, an open one. Not here: drivers (cameras.py)."""
+"""What a vendor's driver offers: `Cameras`, which are plugged in, and `Driver`, an open one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Driver(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the camera; safe to call twice."""
+        """Close the camera. Safe to call twice."""
         ...
 
 

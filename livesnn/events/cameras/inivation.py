@@ -1,4 +1,4 @@
-"""iniVation's cameras by dv-processing, imported when one is looked for. Not here: reading on (cameras.py)."""
+"""iniVation's cameras, by dv-processing, which is imported when one is looked for."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class InivationDriver:
         return None
 
     def close(self) -> None:
-        """Let go of the camera; safe to call twice."""
+        """Close the camera. Safe to call twice."""
         self._camera = None  # its destructor closes it
 
 

@@ -1,4 +1,4 @@
-"""A stream of dv-processing's NetworkWriter over TCP. Not here: coming back (live.py), serving (served.py).
+"""Reading the stream of a dv-processing NetworkWriter over TCP. Serving one is in server.py.
 
 The stream is that of an .aedat4 file without its first line and its table: the header, size-prefixed, then
 packets. Read by a socket of our own: dv-processing 2.0.4's NetworkReader waits for ever, and holds the GIL, on a
@@ -13,13 +13,19 @@ from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.reconnecting import Live, Notify, NotUnderstood, QuietTime, SourceLost
+from livesnn.events.cameras.reconnecting import (
+    Notify,
+    NotUnderstood,
+    QuietTime,
+    ReconnectingSource,
+    SourceLost,
+)
 from livesnn.events.cameras.server import Address, Incoming, open_socket, reason_of
 from livesnn.events.formats.aedat4 import decode_events
 from livesnn.events.formats.aedat4_layout import MAX_HEADER_BYTES, PACKET_HEADER, Header, parse_header
 from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, PackedError, Unpacker
 from livesnn.events.formats.flat import FlatError
-from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 
 CONNECT_S = 5.0
 STALL_S = 5.0
@@ -36,10 +42,10 @@ def open_stream(uri: str, *, notify: Notify) -> EventSource:
     Raises
     ------
     SourceError
-        When the address can't be one, nobody answers there, or what answers isn't a stream of events.
+        When the address isn't valid, no server answers there, or it doesn't send a stream of events.
     """
     address = parse_address(uri)
-    return Live(lambda: connect(address), notify=notify)
+    return ReconnectingSource(lambda: connect(address), notify=notify)
 
 
 def parse_address(uri: str) -> Address:
@@ -84,7 +90,7 @@ def connect(address: Address, *, connect_s: float = CONNECT_S, stall_s: float = 
     Raises
     ------
     SourceError
-        When nobody answers at the address, or what answers isn't a stream of events.
+        When no server answers at the address, or it doesn't send a stream of events.
     """
     incoming = Incoming(open_socket(address, connect_s))
     try:
@@ -172,17 +178,12 @@ class StreamConnection:
         self._quiet = QuietTime(DELIVERED_US)
 
     @property
-    def now_us(self) -> int | None:
-        """Time up to which, the scene being quiet, there are no more events; None before, and while they come."""
-        return self._quiet.now_us
-
-    @property
     def counters(self) -> SourceCounters:
-        """Events let through and put right, since the connection was opened; nothing is dropped here."""
+        """Events yielded and repaired since the connection was opened; nothing is dropped here."""
         return replace(self._counters)
 
-    def read(self, timeout_s: float) -> Events | None:
-        """Return the next packet; None when none has come whole in the time.
+    def read(self, timeout_s: float) -> tuple[Events, int | None]:
+        """Return the next packet's events, none when none has come whole in the time; see `Connection.read`.
 
         Raises
         ------
@@ -195,10 +196,10 @@ class StreamConnection:
         except OSError as error:
             self._lose(f"the server is gone ({reason_of(error)}): {_RESTART}, or check the network", error)
         if content is not None:
-            return self._decode(content)
+            return self._decode(content), self._quiet.now_us
         if self._begun is None and not self._incoming.filled:  # else one is on its way
             self._quiet.go_on(timeout_s)
-        return None
+        return NO_EVENTS, self._quiet.now_us
 
     def _next_content(self, deadline_s: float) -> memoryview | None:
         """Return the next packet of events as it came; None at the deadline."""
@@ -239,7 +240,7 @@ class StreamConnection:
             self._lose(f"a damaged packet came ({error}): {_RESTART}", error)
         if packet.size:
             self._newest_us = int(packet["t"][-1])
-            self._quiet.hear(self._newest_us)
+            self._quiet.note_packet(self._newest_us)
             self._counters.events += packet.size
         return packet
 

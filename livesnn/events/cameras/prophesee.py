@@ -1,4 +1,4 @@
-"""Prophesee's cameras by neuromorphic-drivers, imported when one is looked for. Not here: reading on (cameras.py)."""
+"""Prophesee's cameras, by neuromorphic-drivers, which is imported when one is looked for."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class OpenDevice(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the camera."""
+        """Close the camera."""
         ...
 
 
@@ -69,7 +69,7 @@ class PropheseeDriver:
         raise SourceLost(lost.format("it has ended"))
 
     def close(self) -> None:
-        """Let go of the camera; safe to call twice."""
+        """Close the camera. Safe to call twice."""
         if self._device is not None:
             self._device.close()
         self._device = None

@@ -1,4 +1,4 @@
-"""A source that can be lost and comes back: Live, and what it connects to. Not here: cameras, network."""
+"""A live source that may be lost and comes back: `ReconnectingSource`, and the `Connection` that it opens again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
 from livesnn.errors import SourceError
 from livesnn.events.formats.tidy import notes_on
-from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import NO_EVENTS, Closing, Events, Packet, Resolution, SourceCounters
 from livesnn.threads import Latest, Worker
 
 Notify = Callable[[str], None]
@@ -21,19 +19,19 @@ Notify = Callable[[str], None]
 
 
 def ignore(line: str) -> None:
-    """Tell nobody."""
+    """Do nothing."""
 
 
-class SourceLost(SourceError):  # noqa: N818 (not always one: it may come back)
-    """The camera was unplugged, the server went away: it may come back. In words: what, why, what to do."""
+class SourceLost(SourceError):  # noqa: N818 (it may come back)
+    """The camera was unplugged, or the server is gone; it may come back. In words: what, why, what to do."""
 
 
 class NotUnderstood(SourceError):  # noqa: N818 (as SourceLost)
-    """Something is there, but what it sends isn't events: waiting for it alone won't help."""
+    """Something is there, but it doesn't send events: waiting won't help."""
 
 
 class QuietTime:
-    """A stream's time while nothing comes, since a quiet scene has its time too.
+    """A stream's time while nothing comes: time goes by in a quiet scene, too.
 
     Parameters
     ----------
@@ -48,19 +46,19 @@ class QuietTime:
         self._late_us = late_us
         self._clock = clock
         self._newest_us: int | None = None
-        self._heard_at_s = 0.0
+        self._noted_s = 0.0
         self.now_us: int | None = None
         """Up to which, the scene being quiet, there are no more events; None before, and while they come."""
 
-    def hear(self, newest_us: int) -> None:
-        """Take note of a packet, by its last event's time."""
-        self._newest_us, self._heard_at_s, self.now_us = newest_us, self._clock(), None
+    def note_packet(self, newest_us: int) -> None:
+        """Note that a packet has come, by its last event's time."""
+        self._newest_us, self._noted_s, self.now_us = newest_us, self._clock(), None
 
     def go_on(self, waited_s: float) -> None:
-        """Go on, a little at a time: whoever was busy elsewhere for longer must not see a jump in time."""
+        """Advance a little at a time: a reader that was busy elsewhere for longer must not see a jump in time."""
         if self._newest_us is not None:
             passed_us = self._newest_us if self.now_us is None else self.now_us
-            quiet_us = round((self._clock() - self._heard_at_s) * 1e6) - self._late_us
+            quiet_us = round((self._clock() - self._noted_s) * 1e6) - self._late_us
             self.now_us = min(self._newest_us + max(quiet_us, 0), passed_us + round(2e6 * waited_s))
 
 
@@ -82,34 +80,32 @@ class Connection(Protocol):
         """Since the connection was opened."""
         ...
 
-    @property
-    def now_us(self) -> int | None:
-        """Stream time that has passed, as for `EventSource.now_us`."""
-        ...
+    def read(self, timeout_s: float) -> tuple[Events, int | None]:
+        """Return the next events and the stream time that has passed (`Packet.now_us`).
 
-    def read(self, timeout_s: float) -> Events | None:
-        """Return the next packet; None when none has come in the time. Raises SourceLost, for good."""
+        There are no events when none have come in the time. Raises SourceLost, for good.
+        """
         ...
 
     def close(self) -> None:
-        """Let go of the device; safe to call twice."""
+        """Release the device. Safe to call twice."""
         ...
 
 
 _READ_S = 0.02  # of a read: how late `close` can be
 _PAUSE_S = 0.05  # between two empty packets while lost
-_LET_GO_S = 0.5  # for a read or a connect in another thread, before `close` leaves the device to it
+_RELEASE_S = 0.5  # for a read or a connect in another thread, before `close` leaves the device to it
 
 
 class _Held(NamedTuple):
     """What is counted: one value, so that a reader in another thread can't see half a change."""
 
-    before: SourceCounters  # of the connections let go
+    before: SourceCounters  # of earlier connections
     connection: Connection | None
 
 
-class Live(EventSource):
-    """One connection after another: lost, it waits, connects again and goes on.
+class ReconnectingSource(Closing):
+    """An `EventSource` over one connection after another: once lost, it waits, connects again and goes on.
 
     One iteration at a time; the rest may be called from any thread.
 
@@ -121,8 +117,15 @@ class Live(EventSource):
     notify
         Called in the iterating thread at each loss and each return.
     serial
-        See `EventSource.serial`.
+        The camera's serial number; "" of anything else.
+
+    Attributes
+    ----------
+    lost
+        Why nothing comes, in one line that says what to do; "" while connected.
     """
+
+    live = True
 
     def __init__(
         self,
@@ -142,11 +145,14 @@ class Live(EventSource):
         self._found: Latest[Connection | SourceError] = Latest()  # by the attempt
         self._why = ""  # it was lost
         self.lost = ""
-        self.connection = 0
+        self._epoch = 0
         opened = connect()
         self.resolution = opened.resolution
-        self.camera, self.serial = opened.name, serial
+        self.name, self.serial = opened.name, serial
         self._held = _Held(SourceCounters(), opened)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.resolution.width}×{self.resolution.height})"
 
     @property
     def counters(self) -> SourceCounters:
@@ -156,17 +162,13 @@ class Live(EventSource):
 
     @property
     def warnings(self) -> list[str]:
-        """What was put right or left out of what came; one line each."""
-        return notes_on(self.camera, self.counters, SourceCounters())
+        """What was repaired or left out so far, one line each."""
+        return notes_on(self.name, self.counters, SourceCounters())
 
-    @property
-    def now_us(self) -> int | None:
-        """The connection's; None while lost."""
-        connection = self._held.connection
-        return None if connection is None else connection.now_us
-
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
         """Yield packets, empty ones at least every 50 ms while nothing comes, until `close`.
+
+        Another epoch begins where the source is lost.
 
         Raises
         ------
@@ -181,40 +183,44 @@ class Live(EventSource):
                 else:
                     yield self._read(connection)
         finally:
-            if self._stop.is_set():  # whoever iterates may have stopped in the middle, too
-                self._let_go()
+            if self._stop.is_set():  # the reader may have stopped in the middle, too
+                self._release()
 
     def close(self) -> None:
-        """End the iteration and let go of the device, from any thread; safe to call twice."""
+        """End the iteration and release the device, from any thread. Safe to call twice."""
         self._stop.set()
         self._give_up()
-        if self._lock.acquire(timeout=_LET_GO_S):  # otherwise a driver hangs, and the iteration lets go
+        if self._lock.acquire(timeout=_RELEASE_S):  # otherwise a driver hangs, and the iteration releases it
             self._lock.release()
-            self._let_go()
+            self._release()
 
-    def _read(self, connection: Connection) -> Events:
-        """Return the next packet; an empty one when none has come in the time, and when it is lost."""
-        packet: Events | None = None
+    def _read(self, connection: Connection) -> Packet:
+        """Return the next packet; an empty one when none has come in the time, and when the source is lost."""
+        events, now_us = NO_EVENTS, None
         try:
             with self._lock:
                 if not self._stop.is_set():
-                    packet = connection.read(_READ_S)
+                    events, now_us = connection.read(_READ_S)
         except SourceLost as error:
-            self._let_go()
+            self._release()
+            self._epoch += 1
             self._why = str(error)
             self.lost = f"{error}; waiting for it, and going on when it is back"
             self._notify(self.lost)
-        return _nothing() if packet is None else packet
+        return self._packet(events, now_us)
 
-    def _wait(self) -> Iterator[Events]:
+    def _packet(self, events: Events = NO_EVENTS, now_us: int | None = None) -> Packet:
+        return Packet(events, time.perf_counter(), now_us, self._epoch)
+
+    def _wait(self) -> Iterator[Packet]:
         """Yield empty packets until an attempt to connect has ended, or it is closed."""
         for _ in range(self._pauses):
             if self._stop.wait(self._pause_s):
                 return
-            yield _nothing()
+            yield self._packet()
         attempt = self._attempt = Worker("reconnect", self._try_again).start()  # it may take seconds
         while attempt.running:
-            yield _nothing()
+            yield self._packet()
             if self._stop.wait(_PAUSE_S):
                 self._give_up(0.0)
                 return
@@ -229,7 +235,7 @@ class Live(EventSource):
             self._found.put(self._connect())
         except SourceError as error:
             self._found.put(error)
-        if stop.is_set():  # and nobody waits any more
+        if stop.is_set():  # nobody waits for it any more
             self._discard()
 
     def _adopt(self, found: Connection | SourceError) -> None:
@@ -250,13 +256,12 @@ class Live(EventSource):
                 found.close()
                 return
             self._held = self._held._replace(connection=found)
-        self.connection += 1
         self.lost = ""
-        self.camera = found.name
-        self._notify(f"{self.camera} is back: going on")
+        self.name = found.name
+        self._notify(f"{self.name} is back: going on")
 
-    def _give_up(self, timeout_s: float = _LET_GO_S) -> None:
-        """End an attempt to connect, and let go of what it has found, or will find."""
+    def _give_up(self, timeout_s: float = _RELEASE_S) -> None:
+        """End an attempt to connect, and close what it has found or will find."""
         if self._attempt is not None:
             self._attempt.close(timeout_s)
         self._discard()
@@ -266,16 +271,12 @@ class Live(EventSource):
         if found is not None and not isinstance(found, SourceError):
             found.close()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         with self._lock:
             before, connection = self._held
             if connection is not None:
                 connection.close()
                 self._held = _Held(_sum(before, connection.counters), None)
-
-
-def _nothing() -> Events:
-    return np.empty(0, EVENTS_DTYPE)
 
 
 def _sum(one: SourceCounters, other: SourceCounters) -> SourceCounters:

@@ -1,4 +1,4 @@
-"""TCP: connecting to a server, and what comes from it in pieces. Not here: what they mean (network.py), being one."""
+"""TCP: a connection that is read in pieces, a server of messages to many programs, and one of events."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import selectors
 import socket
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +16,8 @@ from livesnn.errors import SourceError
 from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, build_events, build_header
 from livesnn.events.formats.aedat4_writer import storable
 from livesnn.events.formats.compression import Compression, pack
-from livesnn.events.packet import Closing, Events, EventSource, Relay
-from livesnn.threads import WAKE_S, Worker
+from livesnn.events.packet import Closing, Packet, Resolution
+from livesnn.threads import WAKE_S, BoundedQueue, Worker
 
 _LEAST_WAIT_S = 0.001  # a socket's timeout of 0 means something else
 # A computer that is switched off, or a cable pulled, is noticed after 5 s of silence and 3 × 2 s without an answer.
@@ -58,7 +57,7 @@ def keep_alive(connected: socket.socket) -> None:
 
 
 class Incoming:
-    """What comes over a socket, owned from now on, taken in pieces of a wanted size, each in memory of its own.
+    """Reads a socket, which it owns from now on, in pieces of a given size, each in memory of its own.
 
     Attributes
     ----------
@@ -114,8 +113,8 @@ def reason_of(error: Exception) -> str:
 
 MOST_LISTENERS = 32
 STUCK_S = 10.0
-"""A listener that takes nothing for so long, while something waits for it, is let go: it keeps another one out."""
-LAST_WORDS_S = 0.5
+"""A listener that takes nothing for so long, while something waits for it, is disconnected: it takes up a place."""
+FLUSH_S = 0.5
 """What waits for a listener when the server closes has so long to be sent."""
 
 _BREATH_S = 0.01
@@ -127,8 +126,8 @@ _LAST_PORT = 65_535
 class TcpServer(Closing):
     """Sends each message to every program that is connected, in a thread of its own.
 
-    A listener that reads too slowly loses its oldest messages, whole ones, or is let go. What listeners send isn't
-    read.
+    A listener that reads too slowly loses its oldest messages, whole ones, or is disconnected. What listeners send
+    isn't read.
 
     Parameters
     ----------
@@ -139,7 +138,7 @@ class TcpServer(Closing):
     most_bytes
         Of messages that may wait for one listener; one is always let in, however large.
     missed
-        What a listener gets where so many messages, given, are missing; None: it is let go instead.
+        What a listener gets where so many messages, given, are missing; None: it is disconnected instead.
     buffer_bytes
         What the system may hold for one listener beside those; None: as it likes, which may be megabytes.
     quiet, quiet_s
@@ -191,32 +190,32 @@ class TcpServer(Closing):
         Raises
         ------
         SourceError
-            The thread has failed: nobody gets anything any more.
+            The thread has failed, and sends nothing more.
         """
         if (error := self._worker.error) is not None:
             raise SourceError(f"{self.address}: sends no more ({error}): start again") from error
         with self._lock:
             for listener in self._listeners.values():
-                listener.put(message, self._most_bytes, drops=self._missed is not None)
-        self._look()
+                listener.put(message, drops=self._missed is not None)
+        self._notify()
 
     def hang_up(self) -> None:
-        """Let go of everyone who is connected, once what waits for them has been sent: who comes back is new."""
+        """Disconnect everyone, once what waits for them has been sent."""
         with self._lock:
             for listener in self._listeners.values():
                 listener.leaving = True
-        self._look()
+        self._notify()
 
     def close(self) -> None:
         """Send what waits, for half a second at most, and listen no more; safe to call twice."""
         self.hang_up()
         self._worker.stop.set()
-        self._look()
+        self._notify()
         self._worker.close()
         for each in (self._listening, self._wake, self._woken):
             each.close()
 
-    def _look(self) -> None:
+    def _notify(self) -> None:
         """Wake the thread."""
         with contextlib.suppress(OSError):  # it is full, and so it will wake; or closed
             self._wake.send(b"\0")
@@ -230,7 +229,7 @@ class TcpServer(Closing):
                 while not stop.is_set():
                     self._turn(ready)
                 ready.unregister(self._listening)
-                deadline_s = time.monotonic() + LAST_WORDS_S
+                deadline_s = time.monotonic() + FLUSH_S
                 while self._listeners and time.monotonic() < deadline_s:
                     self._turn(ready)
             finally:
@@ -253,7 +252,7 @@ class TcpServer(Closing):
         """Send a listener what it can take, and wait for it where there is more."""
         with self._lock:
             if self._quiet and not listener.waiting and now_s - listener.sent_s >= self._quiet_s:
-                listener.put(self._quiet, self._most_bytes)
+                listener.put(self._quiet)
             there = listener.send(self._missed, now_s)
         stuck = listener.waiting and now_s - listener.sent_s > STUCK_S
         if not there or stuck or (listener.leaving and not listener.waiting):
@@ -281,7 +280,7 @@ class TcpServer(Closing):
                 connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._buffer_bytes)
         keep_alive(connected)
         with self._lock:
-            self._listeners[connected] = _Listener(connected, self._greeting)
+            self._listeners[connected] = _Listener(connected, self._greeting, self._most_bytes)
 
     def _forget(self, listener: _Listener, ready: selectors.BaseSelector) -> None:
         _watch(listener.socket, 0, ready)
@@ -297,74 +296,67 @@ class TcpServer(Closing):
 class _Listener:
     """A program that is connected, and what waits for it.
 
-    ``leaving``: it gets no more than that. ``sent_s``: when it last took something, or had to.
+    ``leaving``: it gets no more than that. ``sent_s``: when it last took something, or something began to wait.
     """
 
-    def __init__(self, connected: socket.socket, greeting: bytes) -> None:
+    def __init__(self, connected: socket.socket, greeting: bytes, most_bytes: int) -> None:
         self.socket = connected
         self.leaving = False
         self.sent_s = time.monotonic()
-        self._queue = deque([greeting])
-        self._bytes = len(greeting)
-        self._begun = 0  # octets of the first message that are sent
-        self._missed = 0
+        self._most_bytes = most_bytes
+        self._current = memoryview(greeting)  # what is being sent, without what is sent already
+        self._queue = self._empty_queue()
+        self._told = 0  # messages dropped that the listener has been told of
+
+    def _empty_queue(self) -> BoundedQueue[bytes]:
+        return BoundedQueue(policy="drop_oldest", max_bytes=self._most_bytes, size=len)
 
     @property
     def waiting(self) -> bool:
         """Whether there is something to send."""
-        return bool(self._queue)
+        return bool(self._current) or self._queue.wait(0.0)
 
-    def put(self, message: bytes, most_bytes: int, *, drops: bool = True) -> None:
-        """Leave a message; where there is no room let the oldest go, but the first, which may be on its way.
-
-        ``drops`` False: then it gets none of them, and no more.
-        """
+    def put(self, message: bytes, *, drops: bool = True) -> None:
+        """Leave a message. Where there is no room, drop the oldest or, with ``drops`` False, all and the listener."""
         if self.leaving:
             return
-        if not drops and self.waiting and self._bytes + len(message) > most_bytes:
+        if not drops and not self._queue.has_room(message):
             self.leaving = True
-            while len(self._queue) > 1:
-                self._bytes -= len(self._queue.pop())
+            self._queue = self._empty_queue()
             return
-        while len(self._queue) > 1 and self._bytes + len(message) > most_bytes:
-            self._bytes -= len(self._queue[1])
-            del self._queue[1]
-            self._missed += 1
-        if not self._queue:
+        if not self.waiting:
             self.sent_s = time.monotonic()
-        self._queue.append(message)
-        self._bytes += len(message)
+        self._queue.put(message)
 
     def send(self, missed: Callable[[int], bytes] | None, now_s: float) -> bool:
-        """Send what it takes without waiting; return whether it is still there."""
+        """Send what the listener takes without waiting; return whether it is still connected."""
         for _ in range(_AT_ONCE):
-            if not self._queue:
+            if not self._current:
+                self._current = self._next(missed)
+            if not self._current:
                 break
             try:
-                count = self.socket.send(memoryview(self._queue[0])[self._begun :])
+                count = self.socket.send(self._current)
             except BlockingIOError:
                 return True
             except OSError:
                 return False
             self.sent_s = now_s
-            self._begun += count
-            if self._begun == len(self._queue[0]):
-                self._bytes -= len(self._queue.popleft())
-                self._begun = 0
-                self._own_up(missed)
+            self._current = self._current[count:]
         return True
 
-    def _own_up(self, missed: Callable[[int], bytes] | None) -> None:
-        """Put first what says that messages are missing here, if some are."""
-        if self._missed and missed is not None:
-            words = missed(self._missed)
-            self._queue.appendleft(words)
-            self._bytes += len(words)
-        self._missed = 0
+    def _next(self, missed: Callable[[int], bytes] | None) -> memoryview:
+        """Return the next message, or first what tells that some are missing before it; empty: nothing waits."""
+        dropped = self._queue.dropped
+        if missed is not None and dropped > self._told:
+            message = missed(dropped - self._told)
+            self._told = dropped
+            return memoryview(message)
+        return memoryview((self._queue.take() if self._queue.wait(0.0) else None) or b"")
 
 
 def _has_hung_up(connected: socket.socket) -> bool:
-    """Return whether the other side of a socket that doesn't block says no more."""
+    """Return whether the other side has closed a non-blocking socket."""
     try:
         return not connected.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
@@ -373,15 +365,15 @@ def _has_hung_up(connected: socket.socket) -> bool:
         return True
 
 
-def _watch(connected: socket.socket, wanted: int, ready: selectors.BaseSelector) -> None:
-    """Watch a socket for what is wanted, whatever it has been watched for until now; 0: for nothing."""
+def _watch(connected: socket.socket, events: int, ready: selectors.BaseSelector) -> None:
+    """Watch a socket for these events from now on; 0: for none."""
     known = ready.get_map().get(connected)
-    if known is None and wanted:
-        ready.register(connected, wanted)
-    elif known is not None and not wanted:
+    if known is None and events:
+        ready.register(connected, events)
+    elif known is not None and not events:
         ready.unregister(connected)
-    elif known is not None and known.events != wanted:
-        ready.modify(connected, wanted)
+    elif known is not None and known.events != events:
+        ready.modify(connected, events)
 
 
 def _listen(address: Address) -> socket.socket:
@@ -397,40 +389,33 @@ def _listen(address: Address) -> socket.socket:
         ) from error
 
 
-KEPT_BYTES = 16_000_000
+WAITING_BYTES = 16_000_000
 """Of packets that may wait for one program: some million events."""
 
 
-class Served(Relay):
-    """Another source's packets, which every program that connects gets too, as from dv-processing's NetworkWriter.
+class EventServer(Closing):
+    """Sends packets to every program that connects, as dv-processing's NetworkWriter does.
 
-    Nobody is waited for: who reads too slowly is let go, to connect again, and so is everyone where the source is
-    lost, and where it begins anew: else all of them would take that for a scene in which nothing moves.
+    Nobody is waited for. A program that reads too slowly is disconnected, to connect again. So is everyone where
+    another epoch begins, or they would take that for a scene in which nothing moves.
 
     Parameters
     ----------
-    source
-        Owned from now on.
     address
         Where to listen; port 0: any that is free.
+    resolution, name
+        Of the packets' sensor.
 
     Raises
     ------
     SourceError
-        It can't listen there, or the source is a video, which has no events; the source is closed then.
+        It can't listen there.
     """
 
-    def __init__(self, source: EventSource, address: Address) -> None:
-        super().__init__(source)
-        try:
-            if source.video is not None:
-                raise source.video.no_events()
-            header, _ = build_header(Compression.LZ4, source.resolution, storable(source.camera or "livesnn"))
-            self._server = TcpServer(address, header[len(MAGIC) :], most_bytes=KEPT_BYTES)
-        except BaseException:
-            source.close()
-            raise
-        self._before = self._now()
+    def __init__(self, address: Address, resolution: Resolution, name: str) -> None:
+        header, _ = build_header(Compression.LZ4, resolution, storable(name or "livesnn"))
+        self._server = TcpServer(address, header[len(MAGIC) :], most_bytes=WAITING_BYTES)
+        self._epoch: int | None = None
 
     @property
     def address(self) -> Address:
@@ -439,27 +424,19 @@ class Served(Relay):
 
     @property
     def listeners(self) -> int:
-        """How many are connected."""
+        """How many programs are connected."""
         return self._server.listeners
 
-    def __iter__(self) -> Iterator[Events]:
-        """Yield each packet, after it has been left for those who are connected."""
-        for packet in self._source:
-            if (now := self._now()) != self._before:
-                self._before = now
+    def send(self, packet: Packet) -> None:
+        """Leave a packet for those who are connected; never waits for one of them."""
+        if self._epoch != packet.epoch:
+            if self._epoch is not None:
                 self._server.hang_up()
-            if packet.size and self._server.listeners:
-                packed = pack(build_events(packet), Compression.LZ4)
-                self._server.send(PACKET_HEADER.pack(0, len(packed)) + packed)
-            yield packet
+            self._epoch = packet.epoch
+        if packet.events.size and self._server.listeners:
+            packed = pack(build_events(packet.events), Compression.LZ4)
+            self._server.send(PACKET_HEADER.pack(0, len(packed)) + packed)
 
     def close(self) -> None:
-        """Close the source, and let everyone go."""
-        try:
-            self._source.close()
-        finally:
-            self._server.close()
-
-    def _now(self) -> tuple[int, bool]:
-        """Return which connection it is, and whether that is lost."""
-        return self._source.connection, bool(self._source.lost)
+        """Send what waits, and disconnect everyone."""
+        self._server.close()

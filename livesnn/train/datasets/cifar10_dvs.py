@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def check(data: Path) -> list[Finding]:
         of_class = [recording for recording in recordings if recording.label == label]
         for recording in of_class:
             try:
-                with open_source(str(recording.path)) as source:
+                with closing(open_source(str(recording.path))) as source:
                     findings += [Finding("damaged", f"{recording.name}: {line}") for line in source.warnings]
             except LivesnnError as error:
                 findings.append(Finding("damaged", str(error)))

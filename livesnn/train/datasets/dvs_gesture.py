@@ -21,7 +21,7 @@ import numpy as np
 
 from livesnn.card import ModelCard, Split
 from livesnn.errors import DAMAGED_ARRAY, DataError, FormatError, LivesnnError, SourceError
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.recording import Recording as OpenRecording
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Slicer
@@ -180,7 +180,7 @@ def _windows(recording: Recording, spec: InputSpec) -> Frames:
         if recording.part_us is None
         else _events_of(recording.path, recording.part_us)
     )
-    return windows_of(Slicer(spec.slice, SENSOR, spec).push(events), spec)
+    return windows_of(Slicer(spec.slice, SENSOR, spec).push(Packet(events)), spec)
 
 
 def _events_of(path: Path, part_us: tuple[int, int]) -> Events:
@@ -362,7 +362,7 @@ def _cut(
     parts: list[Events] = []
     done, newest_us = 0, 0
     for packet in recording:
-        t = packet["t"]
+        t = packet.events["t"]
         if t[0] < newest_us and (done or parts):
             raise DataError(
                 f"{trial.recording}: time jumps back from {newest_us:,} to {int(t[0]):,} µs between gestures: "
@@ -371,7 +371,7 @@ def _cut(
         newest_us = int(t[-1])
         while True:
             first, last = np.searchsorted(t, segments[done][1:])
-            parts += [packet[first:last]] if last > first else []
+            parts += [packet.events[first:last]] if last > first else []
             if last == t.size or not (
                 done or parts
             ):  # the rest comes later, maybe when the clock is set to zero

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
@@ -143,7 +143,7 @@ def check(data: Path) -> list[Finding]:
 def _check(recordings: list[Recording], classes: tuple[str, ...], before: str = "") -> list[Finding]:
     findings = []
     for path in dict.fromkeys(recording.path for recording in recordings):
-        with suppress(LivesnnError), open_source(str(path)) as source:
+        with suppress(LivesnnError), closing(open_source(str(path))) as source:
             findings += [Finding("damaged", f"{path}: {line}") for line in source.warnings]
     # A text that is no table of events may be somebody's notes.
     suffixes = {suffix for known in FORMATS if known.name != "csv" for suffix in known.suffixes}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -174,7 +174,7 @@ def as_opened(recordings: Sequence[Recording]) -> tuple[tuple[int, int] | None, 
     """
     sensors, warnings = set(), []
     for path, name in {recording.path: recording.name for recording in recordings}.items():
-        with suppress(LivesnnError, OSError), open_source(str(path)) as source:
+        with suppress(LivesnnError, OSError), closing(open_source(str(path))) as source:
             sensors.add((source.resolution.width, source.resolution.height))
             warnings += [f"{name}: {line}" for line in source.warnings]
     return sensors.pop() if len(sensors) == 1 else None, tuple(warnings)

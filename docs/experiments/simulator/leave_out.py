@@ -1,6 +1,6 @@
 """What a part of the simulator brings: trains on people of whom that part is left out, and measures with it.
 
-    python packaging/simulator/leave_out.py PART FLAG...
+    python docs/experiments/simulator/leave_out.py PART FLAG...
 
 The flags are those of ``livesnn train --dataset gestures-sim``. Left out: each value at the mean of
 those drawn, noise next to none, no lamps. Validation has all parts, always; the model is called without-PART.

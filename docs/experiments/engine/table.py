@@ -1,6 +1,6 @@
-"""Writes the tables of this folder's README.md from what `livesnn bench density` measured.
+"""Write the tables of ../engine.md from what `livesnn bench density` measured.
 
-livesnn bench density > density.json && python packaging/engine/table.py density.json
+livesnn bench density > density.json && python docs/experiments/engine/table.py density.json
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).parent / "README.md"
+PAGE = Path(__file__).parents[1] / "engine.md"
 BEGIN, END = "<!-- tables: begin -->\n", "<!-- tables: end -->\n"
 
 
@@ -81,11 +81,11 @@ def _row(cells: list[str]) -> str:
 
 
 def main() -> None:
-    """Put the tables of the file named in place of those there."""
-    before, _, rest = README.read_text().partition(BEGIN)
+    """Replace the tables of the page by those of the file that is named."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     report = json.loads(Path(sys.argv[1]).read_text())
-    README.write_text(before + BEGIN + tables(report) + END + after)
+    PAGE.write_text(before + BEGIN + tables(report) + END + after)
 
 
 if __name__ == "__main__":

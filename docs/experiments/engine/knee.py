@@ -1,4 +1,4 @@
-"""Draws how right and how fast `gestures` is by how often it fires: knee.json into knee.png (see README.md)."""
+"""Draw the accuracy and the speed of `gestures` by how often it fires, from knee.json into knee.png."""
 
 from __future__ import annotations
 
