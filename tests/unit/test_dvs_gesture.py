@@ -67,7 +67,7 @@ def test_a_model_of_other_data_is_measured_on_the_test_users_alone(tmp_path: Pat
 def set_clock_after(recording: Path, later_us: int) -> None:
     """Put events of another clock, which is then set to zero, before a recording; its own begin later."""
     with open_recording(recording) as opened:
-        events = np.concatenate([*opened])
+        events = np.concatenate([packet.events for packet in opened])
     events["t"] += later_us
     early = events[:1000].copy()
     early["t"] = later_us + np.arange(50_000_000, 50_600_000, 600)

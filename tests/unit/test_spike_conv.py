@@ -232,9 +232,7 @@ def test_convolutions_of_spikes_keep_their_weights_and_names() -> None:
 def test_a_network_that_is_built_for_training_computes_what_it_did(
     spread: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "livesnn.train.start._compiles", lambda config: False
-    )  # the neuron: takes half a minute
+    monkeypatch.setattr("shutil.which", lambda name: None)  # else the neuron is compiled for half a minute
     config = replace(GESTURES, dropout=0.0)
     dense, sparse = (build(replace(config, compile=compiles), ("a", "b")) for compiles in (False, True))
     sparse.load_state_dict(dense.state_dict())

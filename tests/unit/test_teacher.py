@@ -109,7 +109,7 @@ def test_a_spiking_network_learns_from_it_and_keeps_nothing_of_it(taught_by: Tra
     [
         ("best.ckpt", b"torn", r"best\.ckpt is damaged or not a checkpoint: train it again, or give another"),
         ("clips.blake2b", b"\xff\xfe", "trained on other clips"),
-        ("clips.blake2b", None, "doesn't say which clips it was trained on: train it again"),
+        ("clips.blake2b", None, "it has no record of the clips it was trained on: train it again"),
     ],
 )
 def test_a_damaged_teacher_is_said_to_be_the_teacher(
@@ -128,12 +128,12 @@ def test_a_teacher_whose_weights_are_no_numbers_is_refused(taught_by: Trained, t
     next(iter(kept["state_dict"].values())).fill_(float("nan"))
     torch.save(kept, run / "best.ckpt")
     config = pupil(taught_by)
-    with pytest.raises(TrainError, match="its weights aren't numbers"):
+    with pytest.raises(TrainError, match="its weights aren't finite"):
         Teacher(run, config.card(taught_by.network.card.classes), parts_of(config))
 
 
 def test_runs_of_other_seeds_have_other_clips_than_the_teacher(taught_by: Trained) -> None:
-    with pytest.raises(TrainError, match="--runs of other seeds"):
+    with pytest.raises(TrainError, match="--runs uses other seeds"):
         pupil(taught_by, runs=2)
     assert Configuration(dataset="gestures-sim", teacher=taught_by.folder, runs=3).runs == 3
 
