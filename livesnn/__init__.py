@@ -1,4 +1,8 @@
-"""Real-time event-camera recognition with a stateful spiking network. Imports neither torch nor Qt."""
+"""Real-time event-camera recognition with a stateful spiking network.
+
+`open_source` opens a camera, a stream or a file, and `load_model` loads a model. `frames` yields what a model is fed
+from a source, and `run` what the model says after each frame. Nothing here imports torch or Qt.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +18,25 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "frames", "load_model", "open_source", "run"]
 __version__ = "0.1.0"
 
-# ONNX Runtime 1.32 keeps a number of this device in ~/.cache/Microsoft, to send it with what is run, unless it finds
-# this when it is imported, by whichever module.
+# ONNX Runtime 1.32 keeps a number that identifies this device in ~/.cache/Microsoft and sends it, unless this is set
+# before it is imported, by whichever module.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-_PLACES = {
+_MODULES = {
+    "frames": "livesnn.infer.run",
     "load_model": "livesnn.infer.model",
     "open_source": "livesnn.sources",
-    "frames": "livesnn.infer.run",
     "run": "livesnn.infer.run",
 }
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for: the command line has to start before numpy does."""
-    if name not in _PLACES:
+    """Import a public name when it is first used: the command line starts before numpy is imported."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'livesnn' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return [*__all__]

@@ -1,4 +1,4 @@
-"""The command line: finds the command, and makes one line of its errors. Not here: the commands (cli/)."""
+"""The command line: finds the command (cli/), runs it, and turns each error into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -113,46 +114,34 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _run_command(name: str, arguments: list[str]) -> int:
-    """Run the command of that name; bad usage of one exits with 2."""
-    import tyro
+    """Run the command of that name; returns 2 where there is none, or where it doesn't take these arguments."""
+    from livesnn.cli import COMMANDS, GROUPS
+    from livesnn.cli.usage import HELP, UsageError, call, first_page, hint
+    from livesnn.console import say, write
 
-    from livesnn.cli import COMMANDS
-    from livesnn.cli.lab import train
-
-    if name != "gui":  # the window takes over when it is there
-        for number in usual_handlers():
-            signal.signal(number, _interrupt)
+    if name in (*HELP, "help"):
+        write(first_page(GROUPS))
+        return 0
     if name == "--version":
         from livesnn import __version__
-        from livesnn.console import write
 
         write(__version__)
         return 0
     if name not in COMMANDS:
-        return _usage(name)
+        there = (
+            f"to open a file, livesnn gui {name}" if Path(name).exists() else hint(name, COMMANDS, "livesnn")
+        )
+        say(f"livesnn: no command {name!r}: {there}")
+        return 2
+    if name != "gui":  # the window takes over when it is there
+        for number in usual_handlers():
+            signal.signal(number, _interrupt)
     command = COMMANDS[name]
-    return train(arguments) if command is train else tyro.cli(command, args=arguments, prog=f"livesnn {name}")
-
-
-def _usage(name: str) -> int:
-    """Print the commands: to stdout when asked for, else to stderr."""
-    from livesnn.cli import COMMANDS
-    from livesnn.console import say, write
-
-    asked = name in ("-h", "--help", "help")
-    lines = [
-        f"  {command:<8} {(function.__doc__ or '').splitlines()[0]}" for command, function in COMMANDS.items()
-    ]
-    text = "\n".join(
-        ["usage: livesnn [COMMAND [OPTIONS] [--debug]]   (without a command: the window)", "", *lines]
-    )
-    if asked:
-        write(text)
-        return 0
-    hint = f" (to open a file: livesnn gui {name})" if Path(name).exists() else ""
-    say(f"livesnn: no command {name!r}{hint}")
-    print(f"\n{text}", file=sys.stderr, flush=True)
-    return 2
+    try:
+        return call(command.load(), arguments, f"livesnn {name}", partial(command.takes, arguments))
+    except UsageError as error:
+        say(f"livesnn {name}: {error}")
+        return 2
 
 
 if __name__ == "__main__":

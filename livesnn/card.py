@@ -1,7 +1,4 @@
-"""The model card: everything a model folder records beside its weights, to and from JSON.
-
-Enough to build the network without torch. Not here: the weights (weights.py).
-"""
+"""The model card: everything a model folder records beside its weights, to and from JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from livesnn.errors import ModelError
 
 FORMAT = "livesnn-model/1"
 
-# What a card may say; msgspec checks it in `ModelCard.from_json`.
+# Limits that msgspec checks in `ModelCard.from_json`.
 _Size = Annotated[int, Meta(ge=1, le=4096)]
 _Sizes = Annotated[tuple[_Size, ...], Meta(min_length=1)]
 _SliceLength = Annotated[int, Meta(ge=1, le=10**9)]
@@ -25,7 +22,7 @@ _SliceLength = Annotated[int, Meta(ge=1, le=10**9)]
 class SliceRule:
     """Where one slice of events ends: after a fixed time, or after a fixed number of events.
 
-    Exactly one of the two is set. Both are causal: a slice never needs a later event.
+    Exactly one of the two is set. A slice never needs a later event.
     """
 
     delta_t_us: _SliceLength | None = None
@@ -42,35 +39,65 @@ class SliceRule:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The architecture (SPEC, STS-ResNet and ConvSNN).
+    """The architecture (Samadzadeh et al.: Fig. 5 for the STS-ResNet, Table 1 for the ConvSNN).
 
-    ``kind`` "sts_resnet": one width, stride and number of sub-blocks for each of the four blocks, and a stem
-    of ``stem_kernel`` / ``stem_stride`` followed by an average pool 3×3 of ``stem_pool_stride``.
-    ``kind`` "conv_snn": ``widths`` are the two convolutions', ``hidden`` the fully connected layer's.
+    Attributes
+    ----------
+    kind
+        "sts_resnet" or "conv_snn".
+    widths
+        Channels of each of the four blocks; of a ConvSNN's two convolutions.
+    strides, sub_blocks
+        Stride and number of sub-blocks of each block.
+    stem_kernel, stem_stride, stem_pool_stride
+        The stem is a convolution with an odd kernel, and an average pool of 3×3.
+    final_pool
+        Side of the classifier's average pools.
+    hidden
+        Width of a ConvSNN's hidden dense layer.
+    norm
+        Threshold-scaled batch norm in training, folded into the convolutions at export.
+    dropout
+        Share of units dropped in training.
+    weight_bits
+        Bits of the blocks' kernels, as every engine runs them. They are trained in 32.
     """
 
     kind: Literal["sts_resnet", "conv_snn"] = "sts_resnet"
     widths: _Sizes = (64, 64, 64, 64)
     strides: _Sizes = (1, 1, 1, 1)
     sub_blocks: _Sizes = (2, 2, 2, 2)
-    stem_kernel: _Size = 7  # odd
+    stem_kernel: _Size = 7
     stem_stride: _Size = 2
     stem_pool_stride: _Size = 2
     final_pool: _Size = 3
     hidden: _Size = 128
-    norm: bool = True  # threshold-scaled batch norm in training, folded into the convolutions at export
+    norm: bool = True
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
-    weight_bits: Literal[8, 32] = 32  # of the blocks' kernels, as every engine runs them; trained in 32
+    weight_bits: Literal[8, 32] = 32
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the network is fed: uint8 [channels, height, width], counts clipped at ``count_max``, times ``scale``.
+    """What the network is fed: uint8 [channels, height, width].
 
-    ``cell_pixels``: how many of the sensor's pixels made one of the input where the model was trained. With fixed Δt
-    a sensor with more of them counts as many times more events, so counts are scaled by area; None: as they come.
-    ``without_flicker``: each channel's median count is taken from a frame of events, and with it the flicker of a
-    light (`livesnn.events.slicer`).
+    Attributes
+    ----------
+    slice
+        Where a slice of events ends.
+    kind
+        "events", with the channels OFF and ON, or "video".
+    crop
+        Which part of a sensor is taken: the largest one in the centre that has the input's aspect.
+    count_max, scale
+        Counts are clipped at ``count_max`` and multiplied by ``scale``, inside the network.
+    window
+        Frames of a window.
+    cell_pixels
+        How many pixels of the training's sensor made one of the input, by which the slicer scales the counts of
+        other sensors (`livesnn.events.slicer.count_gain`); None: counts are never scaled.
+    without_flicker
+        Whether the slicer takes each channel's median count from a frame, and with it the flicker of a light.
     """
 
     width: _Size
@@ -97,16 +124,13 @@ class InputSpec:
         crop_width, crop_height = self.cropped(width, height)
         return crop_width * crop_height / (self.width * self.height)
 
-    def gain(self, width: int, height: int) -> float:
-        """Return what a sensor's counts are multiplied by."""
-        if self.cell_pixels is None or self.slice.delta_t_us is None:
-            return 1.0
-        return self.cell_pixels / self.pixels_a_cell(width, height)
-
 
 @dataclass(frozen=True)
 class NeuronSpec:
-    """LIF parameters of SPEC, Eq. 1-5, of all layers alike, not learned: decay, threshold, whether a spike resets."""
+    """Parameters of the LIF neuron (`livesnn.snn.lif`), the same for all layers and not learned.
+
+    ``alpha``: decay. ``threshold``: T. ``reset``: whether a spike sets the membrane to zero.
+    """
 
     alpha: Annotated[float, Meta(ge=0, le=1)] = 0.5
     threshold: Annotated[float, Meta(ge=1e-6, lt=1e6)] = 0.5
@@ -115,7 +139,7 @@ class NeuronSpec:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Fractions 0..1 over ``n`` clips; ``reset``: each from zero state, ``carried``: as one stream."""
+    """Fractions 0..1 over ``n`` clips; ``reset``: each clip from zero state, ``carried``: all as one stream."""
 
     reset: float
     carried: float
@@ -127,14 +151,23 @@ BY_TABLE = "table"
 
 @dataclass(frozen=True)
 class Split:
-    """How validation clips were kept from the training: a fraction, by seed. `livesnn eval` finds them again.
+    """Which clips were kept for validation, so that `livesnn eval` finds them again.
 
-    ``protocol``: which of the data set's published splits the training part is of; "" where it has one alone;
-    `BY_TABLE` where the data's own table says what is kept, and fraction and seed mean nothing.
-    ``groups``: the persons, sessions or groups of videos that were kept whole; ``clips``: of classes without one of
-    those, the names of each group's last clips. What was kept stays kept when recordings come or go. ``windows``:
-    most of a recording that were used; None: all. ``drawn_from``: how many recordings, where they were drawn one by
-    one: of others the same draw would keep others.
+    Attributes
+    ----------
+    fraction, seed
+        What share of the clips was drawn, with which seed.
+    protocol
+        Which of the data set's published splits the training part is of; "" if it has only one. `BY_TABLE` if the
+        data's own table says what is kept; fraction and seed then mean nothing.
+    groups
+        The persons, sessions or groups of videos that were kept whole.
+    clips
+        For classes that are in none of those groups: the names of each group's last clips.
+    windows
+        The most windows of a recording that were used; None: all.
+    drawn_from
+        From how many recordings the draw was made, if they were drawn one by one: from others it would keep others.
     """
 
     fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.1
@@ -148,7 +181,39 @@ class Split:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """Everything a model folder records beside its weights."""
+    """Everything a model folder records beside its weights. It is enough to build the network without torch.
+
+    Attributes
+    ----------
+    name, classes
+        The model's name, and its classes in the order of its output.
+    input, network, neuron
+        What it is fed, its architecture and its neurons.
+    readout
+        "spikes": rates of the output layer's spikes. "membrane": mean membranes of an output layer that never spikes.
+    states
+        Layer → shape [C, H, W] or [K] of its membranes, in order.
+    sensor
+        Width and height of the cameras it was trained with, if they were all the same.
+    dataset, split, seeds
+        What it was trained on. Without a split, validation has clips of its own.
+    accuracy
+        On validation clips, which chose the epoch if one was chosen.
+    test
+        On test clips, if measured.
+    density
+        Layer → mean spikes a neuron a step.
+    mean_count
+        Mean count of a pixel in a frame of the validation clips: what the model is used to.
+    saturated
+        Share of their pixels with events that are at the maximum count or above.
+    temperature
+        Of the probabilities, fitted on validation.
+    taught
+        Class → windows it was taught from, after the training.
+    commit, command
+        With what it was trained.
+    """
 
     name: str
     classes: Annotated[tuple[str, ...], Meta(min_length=1)]
@@ -156,37 +221,31 @@ class ModelCard:
     network: NetworkSpec = NetworkSpec()
     neuron: NeuronSpec = NeuronSpec()
     readout: Literal["spikes", "membrane"] = "membrane"
-    states: dict[str, tuple[Annotated[int, Meta(ge=1)], ...]] = field(
-        default_factory=dict
-    )  # layer → shape [C, H, W] or [K], in order
-    sensor: tuple[_Size, _Size] | None = (
-        None  # width, height of the cameras it was trained with, where all had one
-    )
+    states: dict[str, tuple[Annotated[int, Meta(ge=1)], ...]] = field(default_factory=dict)
+    sensor: tuple[_Size, _Size] | None = None
     dataset: str = ""
-    split: Split | None = None  # None: validation consists of clips of its own
-    accuracy: Accuracy | None = None  # on validation, which chose the epoch, if one was chosen
-    test: Accuracy | None = None  # on the test part, where it has been measured and kept
+    split: Split | None = None
+    accuracy: Accuracy | None = None
+    test: Accuracy | None = None
     seeds: tuple[int, ...] = ()
-    density: dict[str, float] = field(default_factory=dict)  # layer → mean spikes a neuron a step
-    mean_count: float | None = None  # of a pixel and frame of the validation clips: what the model is used to
-    saturated: float | None = None  # share of their pixels with events at the maximum count or above
-    temperature: Annotated[float, Meta(ge=1e-3, le=1e3)] = 1.0  # of the probabilities, fitted on validation
-    taught: dict[str, int] = field(
-        default_factory=dict
-    )  # class → windows it was learned from, after the training
+    density: dict[str, float] = field(default_factory=dict)
+    mean_count: float | None = None
+    saturated: float | None = None
+    temperature: Annotated[float, Meta(ge=1e-3, le=1e3)] = 1.0
+    taught: dict[str, int] = field(default_factory=dict)
     commit: str = ""
     command: str = ""
     format: str = FORMAT
 
     def trained_with(self, sensor: tuple[int, int] | None) -> ModelCard:
-        """Return the card with the sensor of the training's cameras, to which others' counts are scaled."""
+        """Return the card with the training cameras' sensor, to which the counts of others are scaled."""
         spec = self.input
         if sensor is not None and spec.kind == "events" and spec.cell_pixels is None:
             spec = replace(spec, cell_pixels=spec.pixels_a_cell(*sensor))
         return replace(self, sensor=sensor, input=spec)
 
     def on_another_sensor(self, width: int, height: int) -> str:
-        """Return what is to be known where a camera's sensor isn't of the training's size; "" where it is."""
+        """Return a warning for a sensor of another size than the training's; "" for one of the same size."""
         if self.sensor in (None, (width, height)):
             return ""
         scaled = self.input.cell_pixels is not None and self.input.slice.delta_t_us is not None
@@ -200,7 +259,7 @@ class ModelCard:
 
     @staticmethod
     def from_json(text: str | bytes, *, where: str = "the card") -> ModelCard:
-        """Read a card back; raises ModelError that names the file and the field when a value doesn't hold."""
+        """Read a card; raises ModelError that names ``where`` and the field with a wrong value."""
         try:
             card = msgspec.json.decode(text, type=ModelCard)
             if card.format == FORMAT:
@@ -215,7 +274,7 @@ class ModelCard:
 
 
 def _check(card: ModelCard) -> None:
-    """Raise ModelError on what one field's limits can't say."""
+    """Raise ModelError for what the limits of single fields can't express."""
     wrong = [label for label in card.classes if not label.strip() or not label.isprintable()]
     if wrong or len(set(card.classes)) < len(card.classes):
         raise ModelError(f"classes are not different, printable names: {list(card.classes)}")

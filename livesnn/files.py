@@ -1,15 +1,20 @@
-"""Looking at a file before it is read: only a regular one, and its first octets; replacing a small one whole.
-
-Not here: what is in it.
-"""
+"""Checking a file before it is opened, reading it through a buffer, and replacing a small one in one step."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
+import numpy as np
+
 from livesnn.errors import FormatError, SourceError
+from livesnn.progress import Progress, untold
+
+_READ_BYTES = 1 << 18
 
 
 def expanded(path: str | Path) -> Path:
@@ -18,7 +23,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def require_file(path: Path, what: str = "recording") -> int:
-    """Return a file's size, octets, before it is opened: opening a pipe or a device may wait for ever.
+    """Return a file's size in bytes, before it is opened: opening a pipe or a device may block for ever.
 
     Parameters
     ----------
@@ -45,7 +50,7 @@ def require_file(path: Path, what: str = "recording") -> int:
 
 
 def file_head(path: Path, count: int, what: str = "recording") -> bytes:
-    """Return a file's first octets, at most ``count``; raises as `require_file`, and FormatError when it is empty."""
+    """Return a file's first bytes, at most ``count``; raises as `require_file`, and FormatError when it is empty."""
     require_file(path, what)
     try:
         with open(path, "rb") as file:
@@ -65,6 +70,68 @@ def replace_file(path: Path, octets: bytes) -> None:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+def open_unbuffered(path: Path) -> FileIO:
+    """Open a file for reading; raises SourceError when that fails."""
+    try:
+        return open(path, "rb", buffering=0)
+    except OSError as error:
+        raise _closed(path, error) from error
+
+
+class BufferedFile:
+    """A file read through a buffer: packets that lie close together cost one read, and memory stays bounded.
+
+    A view is valid until the next call of `view`, or for as long as it is referred to if ``lasting`` is set.
+    """
+
+    def __init__(self, path: Path, progress: Progress = untold) -> None:
+        self._file = open_unbuffered(path)
+        self._progress = progress
+        self.path = path
+        self.size = os.fstat(self._file.fileno()).st_size
+        self._start = 0
+        self._buffer = memoryview(b"")
+        self._reused = np.empty(_READ_BYTES, np.uint8).data
+        self.lasting = False
+
+    def view(self, position: int, size: int, read_bytes: int = _READ_BYTES) -> memoryview:
+        """Return ``size`` bytes, fewer at the end of the file; raises FormatError if the file has become shorter."""
+        start = position - self._start
+        if start < 0 or start + size > len(self._buffer):
+            wanted = max(0, min(max(size, read_bytes), self.size - position))
+            fresh = self.lasting or wanted > len(self._reused)
+            buffer = np.empty(wanted, np.uint8).data if fresh else self._reused[:wanted]
+            try:
+                self._file.seek(position)
+                filled = self._file.readinto(buffer) or 0
+            except OSError as error:
+                raise SourceError(
+                    f"{self.path}: reading failed at byte {position} ({error.strerror}): check the disk"
+                ) from error
+            if filled < wanted:
+                raise FormatError(f"{self.path}: it became shorter while it was read: open it again")
+            self._buffer, self._start, start = buffer, position, 0
+        return self._buffer[start : start + size]
+
+    def passed(self, position: int) -> None:
+        """Report how much of the file has been looked through; passes on what the callback raises."""
+        self._progress(position / self.size)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+
+@contextmanager
+def closed_on_error(file: BufferedFile) -> Iterator[BufferedFile]:
+    """Close a file if what is done with it raises."""
+    try:
+        yield file
+    except BaseException:
+        file.close()
+        raise
 
 
 def _closed(path: Path, error: Exception) -> SourceError:

@@ -1,4 +1,4 @@
-"""Weights on disk (safetensors, ONNX), and folding batch norm into convolutions; without torch, for every engine."""
+"""Weights on disk (safetensors, ONNX), batch norm folded into convolutions, and kernels in 8 bits; without torch."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Rounded = tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]
 """A kernel [O, C, k, k] in 8 bits, and the scale [O] of each output channel."""
 
 CARD_KEY = "livesnn"
-_KINDS = ("F16", "F32", "F64")  # whether numpy has others depends on what else has been imported
+_KINDS = ("F16", "F32", "F64")  # numpy has others only if some other package adds them
 BATCH_NORM_EPSILON = 1e-5
-POOLED = 9
-"""Pixels under a window of the pool behind the stem, and how often a channel may count to what reads it."""
+STEM_POOL_PIXELS = 9
+"""Pixels under a window of the stem's pool: how often one channel may spike in what the pool's readers get."""
 POOL_READERS = ("blocks.0.0.first.conv.weight", "blocks.0.0.skip.conv.weight")
 
 
@@ -53,7 +53,7 @@ def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise ModelError(f"{path} is missing: train the model again, or use --engine onnx")
     try:
-        path.open("rb").close()  # safetensors' message doesn't tell why
+        path.open("rb").close()  # safetensors' message wouldn't say why it can't be read
         with safe_open(path, framework="numpy") as file:
             yield file
     except OSError as error:
@@ -77,12 +77,12 @@ def _read(file: Any, name: str, path: Path) -> npt.NDArray[np.float32]:
 
 
 def save_weights(weights: Weights, path: Path, card: ModelCard) -> None:
-    """Write a model.safetensors, whole or not at all; readable for whom the folder's other files are."""
+    """Write a model.safetensors, whole or not at all."""
     replace_file(path, save(weights, {CARD_KEY: card.to_json()}))
 
 
 def write_graph(model: Any, path: Path, card: ModelCard) -> None:
-    """Write an onnx.ModelProto with the card in its metadata, alone there; whole or not at all."""
+    """Write an onnx.ModelProto with the card as its only metadata, whole or not at all."""
     import onnx  # half a second
 
     del model.metadata_props[:]
@@ -91,7 +91,7 @@ def write_graph(model: Any, path: Path, card: ModelCard) -> None:
 
 
 def tensor(weights: Weights, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """Return a tensor of the shape that a card asks for; raises ModelError that names one missing or unfit."""
+    """Return a tensor of the shape that a card asks for; raises ModelError that names it if it's missing or unfit."""
     if name not in weights:
         raise ModelError(f"the tensor {name} is missing: the card doesn't fit the weights")
     if weights[name].shape != shape:
@@ -100,9 +100,9 @@ def tensor(weights: Weights, name: str, shape: tuple[int, ...]) -> npt.NDArray[n
 
 
 def weights_to_run(weights: Weights, network: NetworkSpec) -> Weights:
-    """Return what every engine runs: batch norm folded, and, where the card says 8 bits, the blocks' kernels rounded.
+    """Return what every engine runs: batch norm folded, and the blocks' kernels rounded if the card says 8 bits.
 
-    Raises ModelError that names a tensor which is missing, doesn't fit, or holds what is no number.
+    Raises ModelError that names a tensor which is missing, doesn't fit, or holds NaN or infinity.
     """
     folded = fold_batch_norm(weights)
     rounded = rounded_kernels(folded, network)
@@ -110,25 +110,28 @@ def weights_to_run(weights: Weights, network: NetworkSpec) -> Weights:
 
 
 def rounded_kernels(folded: Weights, network: NetworkSpec) -> dict[str, Rounded]:
-    """Return the kernels that a network has in 8 bits, by name: all but the stem's, or none."""
+    """Return the kernels that run in 8 bits, by name: all of the blocks', or none."""
     if network.weight_bits != 8:
         return {}
     names = [name for name in folded if name.startswith("blocks.") and name.endswith(".conv.weight")]
-    return {name: quantize(folded[name], times=POOLED if name in POOL_READERS else 1) for name in names}
+    return {
+        name: quantize(folded[name], times=STEM_POOL_PIXELS if name in POOL_READERS else 1) for name in names
+    }
 
 
 def quantize(kernel: npt.NDArray[np.float32], *, times: int = 1) -> Rounded:
     """Return a kernel [O, C, k, k] in 8 bits, -127..127, and the scale float32 [O] of each output channel.
 
-    Symmetric, by a channel's largest weight; coarser where its weights wouldn't fit into 16 bits together, or, where
-    an input may count several times, those of a row of the kernel so many times: sums of them never leave 16 bits.
+    kernel ≈ rounded · scale, symmetric about zero. An output channel's scale follows from its largest weight. It is
+    larger if the sum of the channel's weights wouldn't fit into 16 bits otherwise, so that sums never overflow. An
+    input may count several ``times``; then the sum of one row of the kernel so many times has to fit.
     """
     sizes = np.abs(kernel)
     together = sizes.sum((1, 2, 3)) if times == 1 else times * sizes.sum((1, 3)).max(1)
     most = np.iinfo(np.int16).max
     room = max(
         most - times * sizes[0].size // 2, most // 2
-    )  # a rounding adds at most a half, and at most doubles
+    )  # rounding adds at most a half to each weight, and at most doubles it
     least = np.maximum(sizes.max((1, 2, 3)) / np.float32(127), together / np.float32(room))
     scale = np.where(least > 0, least, np.float32(1)).astype(np.float32)
     return np.rint(kernel / scale[:, None, None, None]).astype(np.int8), scale
@@ -137,8 +140,8 @@ def quantize(kernel: npt.NDArray[np.float32], *, times: int = 1) -> Rounded:
 def fold_batch_norm(weights: Weights) -> Weights:
     """Return the weights of the same network without batch norm: each "<layer>.norm" goes into "<layer>.conv".
 
-    w' = w · γ/√(σ²+ε), b' = β − μ · γ/√(σ²+ε)  (Jacob et al. 2018). Computed in float64.
-    Raises ModelError that names a tensor which is missing, doesn't fit, or holds what is no number.
+    w' = w · γ/√(σ²+ε),  b' = β − μ · γ/√(σ²+ε)  (Jacob et al. 2018), computed in float64.
+    Raises ModelError that names a tensor which is missing, doesn't fit, or holds NaN or infinity.
     """
     folded = {name: array for name, array in weights.items() if ".norm." not in name}
     for name in [name for name in weights if name.endswith(".norm.weight")]:
@@ -150,12 +153,12 @@ def fold_batch_norm(weights: Weights) -> Weights:
             if weights[needed].shape[:1] != weights[name].shape:
                 raise ModelError(f"{needed} is {weights[needed].shape}, {name} {weights[name].shape}")
         gamma, beta, mean, variance = (weights[part].astype(np.float64) for part in parts)
-        with np.errstate(invalid="ignore"):  # of a variance below 0: that it's no number is said below
+        with np.errstate(invalid="ignore"):  # of a variance below 0, whose NaN raises below
             gain = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
         kernel = weights[f"{layer}.conv.weight"]
         folded[f"{layer}.conv.weight"] = (kernel * gain[:, None, None, None]).astype(np.float32)
         folded[f"{layer}.conv.bias"] = (beta - mean * gain).astype(np.float32)
     for name, array in folded.items():
         if not np.isfinite(array).all():
-            raise ModelError(f"{name} holds what is no number: its weights are damaged, train again")
+            raise ModelError(f"{name} holds NaN or infinity: its weights are damaged, train again")
     return folded

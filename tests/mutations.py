@@ -26,10 +26,11 @@ import numpy as np
 import psutil
 
 from livesnn.errors import LivesnnError
-from livesnn.events.packet import EVENTS_DTYPE, Events
+from livesnn.events.packet import Events
 from livesnn.events.recording import describe, open_recording
 from tests.damage import KINDS
 from tests.good_files import Good, good_files
+from tests.reading import all_events
 
 LIMIT_S = 5.0
 """Of a processor's time for one case: on a busy machine the clock says little; and of the clock, ten times that."""
@@ -93,7 +94,7 @@ def run_case(good: Good, case: Case, folder: Path, number: int = 0) -> Outcome:
 def read_and_seek(path: Path, stream: str) -> Events:
     """Return a stream's events, and read it from its middle on."""
     with open_recording(path, stream=stream) as recording:
-        events = np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])
+        events = all_events(recording)
         recording.seek((recording.t_start + recording.t_end) // 2)
         for _ in recording:
             pass

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events.packet import EVENTS_DTYPE, Events
+from livesnn.events.packet import EVENTS_DTYPE, NO_EVENTS, Events, Packet
 from livesnn.events.recording import RecordingInfo, describe, open_recording
 from tests.damage import damaged
 
@@ -24,7 +24,17 @@ def read(path: Path, seek_us: int | None = None, *, stream: str | None = None) -
     with open_recording(path, stream=stream) as recording:
         if seek_us is not None:
             recording.seek(seek_us)
-        return np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])
+        return all_events(recording)
+
+
+def packets_of(source: Iterable[Packet]) -> Iterator[Events]:
+    """Yield the events of each packet."""
+    return (packet.events for packet in source)
+
+
+def all_events(source: Iterable[Packet]) -> Events:
+    """Return the events of all packets."""
+    return np.concatenate([NO_EVENTS, *packets_of(source)])
 
 
 def events_at(times: object, size: tuple[int, int] = (640, 480)) -> Events:

@@ -12,7 +12,7 @@ from livesnn.app.dialogs import SCHEME, CameraDialog, StreamDialog
 from livesnn.app.layout import WindowLayout
 from livesnn.app.player import SIMULATION, TURNING, Demo, demo, turning_demo
 from livesnn.app.settings import Settings, with_recent
-from livesnn.events.formats import asked
+from livesnn.events.formats.registry import parse_recording_path
 from livesnn.files import expanded
 from livesnn.paths import recordings_dir
 from livesnn.sources import is_live
@@ -91,7 +91,7 @@ class SourceChooser:
 
     def visit(self, source: str) -> None:
         """Start the next file dialog where this source is."""
-        folder = asked(expanded(source)).file.absolute().parent
+        folder = parse_recording_path(expanded(source)).file.absolute().parent
         if not is_live(source) and folder.is_dir():
             self.folder = folder
 
@@ -113,6 +113,6 @@ def readable_source(source: str) -> str:
     """Return a source as a person knows it: a file by its name and folder."""
     if is_live(source):
         return source
-    recording = asked(Path(source))
+    recording = parse_recording_path(Path(source))
     folder = recording.file.parent
     return f"{recording.name}   ({folder.name or folder})"

@@ -1,38 +1,76 @@
-"""Every command, one short function each; heavy imports inside it. stdout carries results, stderr messages.
-
-Not here: finding the command and making one line of its errors (__main__.py).
-"""
+"""The commands, by group: where each is, and the first sentence of its help. None is imported before it is run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
 
-from livesnn.cli.bench import bench
-from livesnn.cli.exporting import export
-from livesnn.cli.lab import data, evaluate, train
-from livesnn.cli.machine import doctor, prepare
-from livesnn.cli.publishing import publish
-from livesnn.cli.streams import convert, devices, info, record, run, simulate
-from livesnn.cli.tables import tables
-from livesnn.cli.teaching import teach
-from livesnn.cli.window import gui
+if TYPE_CHECKING:
+    from livesnn.cli.usage import Argument
 
-COMMANDS: dict[str, Callable[..., int]] = {
-    "gui": gui,
-    "run": run,
-    "record": record,
-    "publish": publish,
-    "devices": devices,
-    "doctor": doctor,
-    "prepare": prepare,
-    "info": info,
-    "convert": convert,
-    "simulate": simulate,
-    "teach": teach,
-    "export": export,
-    "train": train,
-    "eval": evaluate,
-    "data": data,
-    "bench": bench,
-    "tables": tables,
+
+class Command(NamedTuple):
+    """Where a command's function is, and the first sentence of its docstring.
+
+    ``arguments``: a function of the same module that returns what the command takes, where its signature doesn't say;
+    it is given the command line.
+    """
+
+    module: str
+    function: str
+    summary: str
+    arguments: str = ""
+
+    def load(self) -> Callable[..., int]:
+        """Import the command's function."""
+        return getattr(import_module(f"livesnn.cli.{self.module}"), self.function)
+
+    def takes(self, line: Sequence[str] = ()) -> list[Argument]:
+        """Return what the command takes, in the order of its help page; ``line`` is what follows its name."""
+        from livesnn.cli.usage import arguments_of
+
+        if self.arguments:
+            return getattr(import_module(f"livesnn.cli.{self.module}"), self.arguments)(line)
+        return arguments_of(self.load())
+
+
+GROUPS: dict[str, dict[str, Command]] = {
+    "See and decide": {
+        "gui": Command("window", "gui", "Open the window."),
+        "run": Command("streams", "run", "Print decisions about a camera, a stream or a recording."),
+        "publish": Command(
+            "streams", "publish", "Send decisions, events or both to other programs over TCP."
+        ),
+    },
+    "Recordings": {
+        "record": Command("streams", "record", "Record a camera or a stream to an .aedat4 file."),
+        "info": Command("recordings", "info", "Show what a recording holds."),
+        "convert": Command("recordings", "convert", "Convert a recording to .aedat4 or .npz."),
+        "simulate": Command("recordings", "simulate", "Simulate a recording of gestures or of a digit."),
+    },
+    "Your own models": {
+        "teach": Command("models", "teach", "Teach a model a gesture of your own from a few seconds of it."),
+        "train": Command("models", "train", "Train a model on a data set.", "training_arguments"),
+        "eval": Command("models", "evaluate", "Measure a model on a data set."),
+        "data": Command("models", "data", "Download or check a data set."),
+        "export": Command("models", "export", "Export a model to one file for other programs and chips."),
+    },
+    "This machine": {
+        "devices": Command("machine", "devices", "List the cameras that are plugged in."),
+        "doctor": Command("machine", "doctor", "Check this machine and say how to fix what doesn't work."),
+        "prepare": Command("machine", "prepare", "Compile the spike-driven engine for a model."),
+        "completion": Command(
+            "completion", "completion", "Print a script that completes commands in your shell."
+        ),
+    },
+    "Measure": {
+        "bench": Command("bench", "bench", "Measure how fast livesnn runs on this machine."),
+        "tables": Command(
+            "tables",
+            "tables",
+            "Run the paper's experiments, or show their results beside the paper's.",
+        ),
+    },
 }
+COMMANDS = {name: command for commands in GROUPS.values() for name, command in commands.items()}

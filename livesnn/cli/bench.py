@@ -17,7 +17,7 @@ def bench(
     options: Annotated[Options, tyro.conf.arg(name="")] = Options(),  # noqa: B008 (frozen)
     json: bool = True,
 ) -> int:
-    """Measure this machine; JSON.
+    """Measure how fast livesnn runs on this machine.
 
     step: a frame on each engine, by turns; ONNX Runtime with IO binding and without, the faster of which is compared
     with ("best"), and of models with kernels in 8 bits by its own 8 bits too (needs livesnn[train]).

@@ -1,4 +1,4 @@
-"""The commands doctor, which runs probes in processes of their own, and prepare. Not here: the probes."""
+"""The commands for this machine: devices, doctor, prepare. What doctor looks at is in probes.py."""
 
 from __future__ import annotations
 
@@ -10,25 +10,50 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Annotated
 
 import msgspec
 import tyro
 
 from livesnn import __version__
 from livesnn import subprocesses as itself
-from livesnn.cli.findings import Check, Findings
-from livesnn.cli.probes import PROBES
+from livesnn.cli.probes import PROBES, Check, Findings
 from livesnn.console import one_line, say, write, write_json
 
 PROBE = "LIVESNN_DOCTOR_PROBE"
-"""Environment variable of the processes that doctor starts: the probe to run."""
+"""Environment variable that names the probe to run, in the processes that doctor starts."""
 
 LIMIT_S = 90.0
-"""For all probes but the last together, and for the last, which is timed and so runs alone."""
+"""Limit for all probes but the last together, and again for the last, which is timed and therefore runs by itself."""
 
-_KILLED_S = 2.0  # for a killed process to be gone; one that waits for a broken USB device may stay
+_KILLED_S = 2.0  # to wait for a killed process; one that is stuck in a broken USB device may stay
+
+
+def devices(*, json: bool = False) -> int:
+    """List the cameras that are plugged in.
+
+    Webcams are listed only on Linux. The exit code is 1 if livesnn can't look for one kind of camera.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    """
+    from livesnn.sources import discover
+
+    why: list[str] = []
+    found = discover(why.append)
+    for line in why:
+        say(f"livesnn devices: {line}")
+    if json:
+        write_json([asdict(device) for device in found])
+    elif found:
+        write("\n".join(f"{device.uri:<24} {device.name}" for device in found))
+    elif not why:
+        say("livesnn devices: no camera found: plug one in, and check its cable and USB permissions")
+    return int(bool(why))
 
 
 @dataclass(frozen=True)
@@ -42,12 +67,12 @@ class Diagnosis:
 
 
 def doctor(*, json: bool = False) -> int:
-    """Say what works on this machine, and what to do about what doesn't.
+    """Check this machine and say how to fix what doesn't work.
 
     Parameters
     ----------
     json
-        As JSON.
+        Print JSON.
     """
     if probe := os.environ.get(PROBE):
         write_json(PROBES[probe]())
@@ -65,19 +90,23 @@ def doctor(*, json: bool = False) -> int:
     return 0 if total.ok else 1
 
 
-def prepare(model: tyro.conf.Positional[str] = "gestures", /) -> int:
-    """Compile the spike-driven engine for a model, once, so that no start has to: 15 s.
+def prepare(
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")] = "gestures", /
+) -> int:
+    """Compile the spike-driven engine for a model.
+
+    That takes about 15 s once; every later start is faster.
 
     Parameters
     ----------
     model
-        Name of a shipped model, or a model folder.
+        Name of a model, or a model folder.
     """
     from livesnn.infer.model import model_folder
     from livesnn.infer.spike_engine import SpikeModel
 
     if hasattr(os, "nice"):
-        os.nice(5)  # whatever runs on ONNX Runtime meanwhile goes first
+        os.nice(5)  # a window that runs on ONNX Runtime meanwhile goes first
     SpikeModel.load(model_folder(model))
     say(f"livesnn prepare: the spike-driven engine is compiled for {model}")
     return 0
@@ -88,7 +117,7 @@ def _describe(check: Check) -> str:
 
 
 def _examine() -> Iterator[Findings]:
-    """Yield what the probes find, in order."""
+    """Yield what the probes find, in their order."""
     versions = {"livesnn": __version__, "python": platform.python_version(), "platform": platform.platform()}
     what = f"livesnn {__version__} on Python {versions['python']}, {versions['platform']}"
     yield Findings((Check("livesnn", "ok", what),), versions=versions)
@@ -98,7 +127,7 @@ def _examine() -> Iterator[Findings]:
 
 
 def run_all(starts: dict[str, Callable[[], subprocess.Popen[str]]], limit_s: float) -> Iterator[Findings]:
-    """Start a process for each name, and yield what each prints, or a problem: that it failed, crashed, or hung."""
+    """Start a process for each name and yield what each prints, or a problem if it fails, crashes or hangs."""
     deadline_s = time.monotonic() + limit_s
     running = {name: start() for name, start in starts.items()}
     try:
@@ -110,14 +139,14 @@ def run_all(starts: dict[str, Callable[[], subprocess.Popen[str]]], limit_s: flo
 
 
 def _start(name: str) -> subprocess.Popen[str]:
-    """Start this program again, for one probe."""
+    """Start this program again for one probe."""
     return start(itself.command("doctor"), **{PROBE: name})
 
 
 def start(command: list[str], **extra: str) -> subprocess.Popen[str]:
-    """Start a command in a session of its own, so that it can be killed with all that it has started.
+    """Start a command in its own session, so that it can be killed together with the processes that it starts.
 
-    ``extra``: environment variables of it alone.
+    ``extra``: more environment variables for it.
     """
     return subprocess.Popen(
         command,
@@ -132,18 +161,18 @@ def start(command: list[str], **extra: str) -> subprocess.Popen[str]:
 
 
 def _collect(name: str, process: subprocess.Popen[str], deadline_s: float) -> Findings:
-    """Return what the process prints in its last line, with a problem unless it ends well and in time."""
+    """Return what the process prints in its last line, and a problem unless it ends well and in time."""
     try:
         out, err = process.communicate(timeout=max(0.1, deadline_s - time.monotonic()))
     except subprocess.TimeoutExpired:
-        return Findings((Check(name, "problem", f"{name} gives no answer in time", _again(name)),))
+        return Findings((Check(name, "problem", f"{name} gives no answer in time", how_to_learn_more(name)),))
     found = _decode(out)
     if found is not None and process.returncode == 0:
         return found
-    said = one_line((err.strip().splitlines() or ["it said nothing"])[-1])[:300]
+    said = one_line((err.strip().splitlines() or ["it printed nothing"])[-1])[:300]
     said = said.removeprefix("livesnn doctor: ").removesuffix(" (run again with --debug and report it)")
     what = f"{name} {_ending(process.returncode)} ({said})"
-    return (found or Findings()) + Findings((Check(name, "problem", what, _again(name)),))
+    return (found or Findings()) + Findings((Check(name, "problem", what, how_to_learn_more(name)),))
 
 
 def _decode(out: str) -> Findings | None:
@@ -160,12 +189,14 @@ def _ending(code: int) -> str:
         return f"crashed with signal {-code}"
 
 
-def _again(name: str) -> str:
-    return f"mend the other problems first; if it stays, {PROBE}={shlex.quote(name)} livesnn doctor --debug says more"
+def how_to_learn_more(name: str) -> str:
+    """Return what to do about a probe that fails, crashes or hangs."""
+    command = f"{PROBE}={shlex.quote(name)} livesnn doctor --debug"
+    return f"fix the other problems first; if this one stays, {command} says more"
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    """End a process that still runs, with what it has started."""
+    """Kill a process that still runs, with the processes that it has started."""
     if process.poll() is not None:
         return
     with contextlib.suppress(ProcessLookupError):

@@ -1,4 +1,4 @@
-"""What `livesnn doctor` looks at, a function each, which may crash or hang. Not here: surviving that (machine.py)."""
+"""What `livesnn doctor` looks at, a function for each; any of them may crash or hang (machine.py survives that)."""
 
 from __future__ import annotations
 
@@ -6,23 +6,61 @@ import hashlib
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, fields
+from fnmatch import fnmatch
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from livesnn.cli.findings import Check, Findings, State, failed
-from livesnn.cli.usb import usb
 from livesnn.errors import LivesnnError, SourceError
-from livesnn.paths import cache_dir, models_dir, own_models_dir, recordings_dir
+from livesnn.paths import cache_dir, models_dir, own_models_dir, recordings_dir, udev_dir
 
 if TYPE_CHECKING:
     from livesnn.card import ModelCard
+
+State = Literal["ok", "warning", "problem"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One result: ``what`` was found, and what to ``do`` about it, if anything."""
+
+    name: str
+    state: State
+    what: str
+    do: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Checks, the sha256 of each file of each model, and the version of each library."""
+
+    checks: tuple[Check, ...] = ()
+    models: dict[str, dict[str, str]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def __add__(self, other: Findings) -> Findings:
+        return Findings(
+            self.checks + other.checks, self.models | other.models, self.versions | other.versions
+        )
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is a problem."""
+        return all(check.state != "problem" for check in self.checks)
+
+
+def failed(name: str, state: State, error: LivesnnError) -> Check:
+    """Return a check for an error, whose message ends with what to do."""
+    what, _, do = str(error).rpartition(": ")
+    return Check(name, state, what, do)
+
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _SELF_TEST_S = 2.0  # of the recording: 68 frames
@@ -35,7 +73,7 @@ _AGAIN = "install livesnn again"
 
 
 def library(module: str, package: str, *, without: State = "problem") -> Findings:
-    """Import a library; ``without`` is the state when that can't be done."""
+    """Import a library; ``without`` is the state if that fails."""
     try:
         version = _version(importlib.import_module(module), package)
     except ModuleNotFoundError as error:
@@ -57,16 +95,16 @@ def _version(loaded: ModuleType, package: str) -> str:
 
 
 def compiler() -> Findings:
-    """Import numba, and ask where it keeps compiled code: without such a place livesnn doesn't start."""
+    """Import numba, and ask where it keeps compiled code; without such a place livesnn doesn't start."""
     found = library("numba", "numba")
     return found + numba_cache(os.environ.get("NUMBA_CACHE_DIR", "")) if found.ok else found
 
 
 def numba_cache(wanted: str) -> Findings:
-    """Ask numba where it would keep a function's code; ``wanted`` is where it has been told to."""
+    """Ask numba where it keeps a function's code; ``wanted`` is the folder that the environment names."""
     import numba
 
-    name, do = "numba cache", "set NUMBA_CACHE_DIR in the environment to a folder that you may write"
+    name, do = "numba cache", "set NUMBA_CACHE_DIR in the environment to a folder that you can write to"
     try:
         path = str(numba.njit(cache=True)(_nothing).stats.cache_path)
     except RuntimeError as error:
@@ -78,26 +116,28 @@ def numba_cache(wanted: str) -> Findings:
 
 
 def _nothing() -> None:
-    """Be compiled, perhaps."""
+    """Do nothing; numba is asked where it would keep this."""
 
 
 def window() -> Findings:
-    """Open Qt's platform as the window would."""
+    """Open Qt's platform as the window does."""
     from livesnn.app.screen import PLATFORM, WITHOUT_SCREEN, check_screen, opened_screen
 
     if importlib.util.find_spec("PySide6") is None:
         do = "pip install PySide6-Essentials"
-        return Findings((Check("window", "problem", "PySide6 isn't installed: there is no window", do),))
+        return Findings(
+            (Check("window", "problem", "PySide6 isn't installed, so the window can't open", do),)
+        )
     bare = sys.platform.startswith("linux") and not any(
         os.environ.get(name) for name in (PLATFORM, "DISPLAY", "WAYLAND_DISPLAY")
     )
     try:
         check_screen()
-    except LivesnnError as error:  # a server is a good place for everything but the window
+    except LivesnnError as error:  # everything but the window works on a server
         state: State = "warning" if bare and str(error).startswith("no screen") else "problem"
         return Findings((failed("window", state, error),))
     found = opened_screen()
-    what = f"Qt {found.qt} draws by {found.platform} on {found.size or 'no screen'}"
+    what = f"Qt {found.qt} draws with {found.platform} on {found.size or 'no screen'}"
     hidden = found.platform in WITHOUT_SCREEN
     do = f"unset {PLATFORM} to see the window" if hidden else ""
     state = "warning" if hidden or not found.size else "ok"
@@ -109,8 +149,8 @@ def cameras() -> Findings:
     found = Findings()
     for module, package, vendor in DRIVERS:
         if importlib.util.find_spec(module) is None:
-            what = f"{package} isn't installed: no cameras of {vendor}, all else works"
-            do = f"pip install {package} (there is none for some computers)"
+            what = f"{package} isn't installed: {vendor} cameras can't be used; everything else works"
+            do = f"pip install {package} (it isn't available for every computer)"
             found += Findings((Check(package, "warning", what, do),))
         else:
             found += library(module, package, without="warning")
@@ -122,13 +162,13 @@ def cameras() -> Findings:
         names = [f"{device.name} ({device.uri})" for device in discover()]
     except SourceError as error:
         return found + Findings((failed("cameras", "warning", error),))
-    do = "" if names else "simulate:gestures works without"
+    do = "" if names else "simulate:gestures works without one"
     what = f"cameras: {', '.join(names)}" if names else "no event camera is plugged in"
     return found + Findings((Check("cameras", "ok", what, do),))
 
 
 def folders() -> Findings:
-    """Look whether livesnn's own folders can be written."""
+    """Check that livesnn's own folders can be written."""
     import platformdirs
 
     from livesnn.app.settings import FILE
@@ -144,16 +184,18 @@ def folders() -> Findings:
 
 
 def writable(name: str, folder: Path, variable: str, kind: str) -> Check:
-    """Say whether the folder can be written, or made: nothing is left behind."""
+    """Check that the folder can be written or made; nothing is left behind."""
     there = folder.absolute()
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     try:
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
-        what = f"the {name} {folder} can't be written ({there}: {error.strerror})"
-        return Check(name, "warning", what, f"set {variable} in the environment to {kind} that you may write")
-    return Check(name, "ok", f"the {name} {folder} can be written")
+        what = f"you can't write to the {name} {folder} ({there}: {error.strerror})"
+        return Check(
+            name, "warning", what, f"set {variable} in the environment to {kind} that you can write to"
+        )
+    return Check(name, "ok", f"you can write to the {name} {folder}")
 
 
 def models(folder: Path | None = None) -> Findings:
@@ -175,7 +217,7 @@ def taught() -> Findings:
 
 
 def _models_in(folder: Path, do: str) -> Findings:
-    """Load every model of a folder; ``do``: what to do about one that can't be, "{}" being its path."""
+    """Load every model of a folder; ``do`` says what to do if one fails, with "{}" for its path."""
     parts = ("README.md", "model.onnx", "model.safetensors")
     found = Findings()
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -185,7 +227,7 @@ def _models_in(folder: Path, do: str) -> Findings:
 
 
 def _model(path: Path, do: str) -> Findings:
-    """Load one model; say which file is damaged, or that the two are not of one model."""
+    """Load one model; say which file is damaged, or that the two files are of different models."""
     from livesnn.infer.onnx_engine import OnnxModel
     from livesnn.weights import load_weights
 
@@ -222,22 +264,22 @@ def _sha256(file: Path) -> str:
 
 
 def spike_engine() -> Findings:
-    """Ask whether the spike-driven engine is compiled for the model that the window starts with."""
-    from livesnn.infer.spike_engine import is_compiled
+    """Check that the spike-driven engine is compiled for the model that the window starts with."""
+    from livesnn.infer.spike_engine import SpikeNetwork
 
     name, folder = "spike engine", models_dir() / "gestures"
     try:
-        compiled = is_compiled(folder)
+        compiled = SpikeNetwork.read(folder).is_compiled()
     except LivesnnError as error:
         return Findings((failed(name, "warning", error),))
     if compiled:
         return Findings((Check(name, "ok", f"the spike-driven engine is compiled for {folder.name}"),))
-    what = f"the spike-driven engine isn't compiled for {folder.name} yet: the first start does it, in the background"
+    what = f"the spike-driven engine isn't compiled for {folder.name} yet; the first start does it in the background"
     return Findings((Check(name, "ok", what, "livesnn prepare does it now"),))
 
 
 def self_test() -> Findings:
-    """Run the shipped digit through its model."""
+    """Decide on the shipped digit with its model."""
     from livesnn.outputs.lines import Summary, decide_all
 
     clip, summary = recordings_dir() / "digit-3.aedat4", None
@@ -248,7 +290,7 @@ def self_test() -> Findings:
         return Findings((Check("self-test", "problem", f"the self-test failed: {error}", _AGAIN),))
     if summary is None or summary.majority != "3":
         decided = summary.majority if summary else None
-        what = f"the self-test took {clip.name} for {decided}"
+        what = f"the self-test decided {decided} for {clip.name}, not 3"
         return Findings(
             (Check("self-test", "problem", what, f"{_AGAIN}; then report `livesnn doctor --json`"),)
         )
@@ -256,23 +298,123 @@ def self_test() -> Findings:
     what = f"nmnist sees a 3 in {clip.name}: {step_ms:.2f} ms a step, {summary.windows} windows"
     if step_ms > _SELF_TEST_FRAME_MS:
         do = "close other programs: live decisions would come late"
-        return Findings((Check("self-test", "warning", f"{what}, slower than its frames come", do),))
+        return Findings((Check("self-test", "warning", f"{what}, which is slower than its frames come", do),))
     return Findings((Check("self-test", "ok", what),))
 
 
 def training() -> Findings:
-    """Look for what training needs, without importing it: that takes seconds."""
+    """Look for what training needs, without importing it, which takes seconds."""
     do = "pip install 'livesnn[train]'"
     missing = [name for name in ("torch", "lightning") if importlib.util.find_spec(name) is None]
     if missing:
-        what = f"training needs {' and '.join(missing)}; all else works without"
+        what = f"training needs {' and '.join(missing)}; everything else works without"
         return Findings((Check("training", "warning", what, do),))
     try:
         version = metadata.version("torch")
     except metadata.PackageNotFoundError:  # built by hand
         version = "of unknown version"
-    check = Check("training", "ok", f"PyTorch {version} is there for training")
+    check = Check("training", "ok", f"PyTorch {version} is installed for training")
     return Findings((check,), versions={"torch": version})
+
+
+CAMERAS = {
+    "iniVation": ("152a", tuple(f"84{second}{last:x}" for second in "01" for last in range(16))),
+    "Prophesee": ("04b4", ("00f4", "00f5")),
+    "CenturyArks": ("31f7", ("0003", "0004")),
+    "IDS": ("1409", ("8e00",)),
+}
+"""USB vendor and product numbers. Sound cards and programmable chips share some vendors' numbers."""
+
+RULE_FOLDERS = tuple(
+    Path(root, "udev/rules.d") for root in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
+)
+_USB, _USB_NODES = Path("/sys/bus/usb/devices"), Path("/dev/bus/usb")
+_JOIN = "over ssh, join the group of the rule: sudo usermod -aG plugdev $USER, and log in again"
+_RELOAD = "sudo udevadm control --reload && sudo udevadm trigger"
+
+
+def usb() -> Findings:
+    """On Linux, look for the udev rules that let users open a camera, and for cameras that they can't open."""
+    if not sys.platform.startswith("linux"):
+        return Findings()
+    if not _USB.is_dir():
+        return Findings(
+            (Check("udev rules", "ok", "this computer has no USB, so no camera needs a udev rule"),)
+        )
+    rules = udev_rules(RULE_FOLDERS)
+    return Findings((check_rules(rules), *usb_permissions(_USB, _USB_NODES, rules)))
+
+
+def udev_rules(folders: Sequence[Path]) -> dict[str, Path]:
+    """Return the first file with a rule for each maker's cameras, for the makers that have one."""
+    found: dict[str, Path] = {}
+    for file in (file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.rules"))):
+        for line in _text(file).splitlines():
+            for maker in CAMERAS:
+                if maker not in found and _is_for(line, maker):
+                    found[maker] = file
+    return found
+
+
+def _is_for(rule: str, maker: str) -> bool:
+    """Return whether a line of rules, in lower case, names one of a maker's cameras."""
+    if rule.lstrip().startswith("#"):
+        return False
+    vendors, products = (
+        [text for each in re.findall(rf'{key}\}}\s*==\s*"([^"]*)"', rule) for text in each.split("|")]
+        for key in ("idvendor", "idproduct")
+    )
+    vendor, cameras = CAMERAS[maker]
+    return vendor in vendors and any(fnmatch(camera, each) for each in products or "*" for camera in cameras)
+
+
+def check_rules(rules: dict[str, Path]) -> Check:
+    """Return a check of which makers' cameras have a udev rule, and in which file."""
+    if not rules:
+        what = "no udev rule lets you use an event camera without root rights"
+        return Check("udev rules", "warning", what, install_rules())
+    there = ", ".join(f"{maker}'s ({file})" for maker, file in rules.items())
+    missing = [f"{maker}'s" for maker in CAMERAS if maker not in rules]
+    none = f"; none for {', '.join(missing)}: for such a camera, {install_rules()}" if missing else ""
+    return Check("udev rules", "ok", f"udev rules exist for cameras of {there}{none}")
+
+
+def install_rules() -> str:
+    """Return the command that installs our rules."""
+    rules = udev_dir() / "65-event-cameras.rules"
+    return f"sudo cp '{rules}' /etc/udev/rules.d/ && {_RELOAD}"
+
+
+def usb_permissions(devices: Path, nodes: Path, rules: Collection[str]) -> list[Check]:
+    """Return a check for each event camera among the USB devices: whether the user can open it, and if not, how to.
+
+    ``rules``: the makers that have a rule.
+    """
+    checks = []
+    for device in sorted(devices.iterdir()):
+        vendor, product, bus, number = (
+            _text(device / name) for name in ("idVendor", "idProduct", "busnum", "devnum")
+        )
+        makers = [
+            name for name, (theirs, cameras) in CAMERAS.items() if vendor == theirs and product in cameras
+        ]
+        if not makers or not (bus.isdigit() and number.isdigit()):
+            continue
+        node = nodes / f"{int(bus):03}" / f"{int(number):03}"
+        what = f"the {makers[0]} camera {vendor}:{product} at {node}"
+        if not os.access(node, os.R_OK | os.W_OK):
+            do = f"{_JOIN if makers[0] in rules else install_rules()}; then plug it in again"
+            checks.append(Check("usb permission", "problem", f"you aren't allowed to open {what}", do))
+        else:
+            checks.append(Check("usb permission", "ok", f"you can open {what}"))
+    return checks
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace").strip().lower()
+    except OSError:  # not a device, just unplugged, or not readable by this user
+        return ""
 
 
 PROBES: dict[str, Callable[[], Findings]] = {
@@ -290,4 +432,4 @@ PROBES: dict[str, Callable[[], Findings]] = {
     "spike engine": spike_engine,
     "self-test": self_test,
 }
-"""In the order in which they are told."""
+"""In the order in which doctor prints them."""

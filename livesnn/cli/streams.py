@@ -1,69 +1,74 @@
-"""The commands for events and decisions, from run to simulate. Not here: the window (window.py), models (lab.py)."""
+"""The commands that decide on a source, record it, or pass it on: run, record, publish; and decisions in words."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from contextlib import ExitStack, closing, nullcontext
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import tyro
 
 from livesnn.cli.deciding import AS_USUAL, Decisions
-from livesnn.cli.turned import AS_IT_COMES, Turned
-from livesnn.console import say, share_done, write, write_json
+from livesnn.cli.options import AS_IT_COMES, Engine, Model, Mounting, Out, Port, Seconds, Source
+from livesnn.cli.recordings import reading, table
+from livesnn.console import say, write, write_json
 from livesnn.errors import SourceError
 from livesnn.files import expanded
-from livesnn.progress import Progress
 
 if TYPE_CHECKING:
+    from livesnn.events.filters import Orientation
+    from livesnn.events.packet import EventSource
+    from livesnn.events.pipeline import See
     from livesnn.outputs.lines import Row, Summary
+    from livesnn.outputs.tcp import PublishedDecisions
+    from livesnn.video.frame_source import FrameSource
 
-READING_S = 2.0  # that takes longer is shown
-
-Source = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
+DECISIONS_PORT = 7780
 
 
 def run(
     source: Source,
     /,
     *,
-    model: str | None = None,
-    engine: Literal["auto", "onnx", "spike", "torch"] = "auto",
+    model: Model = None,
+    engine: Engine = "auto",
     state: Literal["carry", "reset"] = "carry",
     every: Literal["window", "frame"] = "window",
     decisions: Decisions = AS_USUAL,
-    seconds: float | None = None,
+    seconds: Seconds = None,
     denoise: bool = False,
-    turned: Turned = AS_IT_COMES,
+    mounting: Mounting = AS_IT_COMES,
     json: bool = False,
 ) -> int:
-    """Decide without a window: one line a window (or frame), then a summary.
+    """Print decisions about a camera, a stream or a recording.
 
-    "–" stands for no decision, with the likeliest class behind it.
+    There is one line for each window, then a summary. "–" means no decision; the likeliest class follows it.
 
     Parameters
     ----------
     source
-        Recording, as fast as it can be read; or camera, camera:SERIAL, webcam (events are made of its pictures),
-        tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C.
+        A recording, which is read as fast as possible. Or a live source, which runs until Ctrl-C: camera,
+        camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits.
     model
-        Name of a shipped model, or a model folder; default: gestures, of simulate:digits mnist-seq2.
-    engine
-        What runs the network; auto: spike where it can and is compiled, else onnx; torch needs livesnn[train].
-    state
-        Carry the membranes from window to window, or reset them.
-    every
-        One line a window, or one a frame once the first window is full.
+        Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
     seconds
-        End after so long: in a recording's own time, or in real time.
+        Stop after this time: of the recording, or of the clock for a live source.
     denoise
-        Drop noise first: hot pixels (learned in the first second), a refractory time of 0.2 ms, and events without
-        a neighbour's in the last 10 ms. The summary says how many.
+        Drop noise first: hot pixels, events of a pixel within 0.2 ms, and events without a neighbour within 10 ms.
     json
-        JSON lines.
+        Print JSON lines.
+
+    Other Parameters
+    ----------------
+    every
+        Print a line for each window, or for each frame once the first window is full.
+    state
+        Carry the membrane potentials from window to window, or reset them.
+    engine
+        What runs the network. auto takes spike if that is compiled for the model, else onnx. torch needs
+        livesnn[train].
     """
     from livesnn.app.player import GESTURES, own_model
     from livesnn.infer.decide import Decider
@@ -78,18 +83,17 @@ def run(
         decider=decisions.wanted.decider(Decider()),
         seconds=seconds,
         denoise=denoise,
-        orientation=turned.upright,
+        orientation=mounting.upright,
         notify=notice("run"),
         reading=reading("run", source),
     )
     for row in rows:
-        described("run", row, json=json)
+        write_decision("run", row, json=json)
     return 0
 
 
-def described(command: str, row: Row | Summary, *, json: bool) -> None:
-    """Write a decision, or the summary, whose warnings go to stderr."""
-    from livesnn.cli.words import describe_row, describe_summary
+def write_decision(command: str, row: Row | Summary, *, json: bool) -> None:
+    """Write a decision or the summary to stdout, and the summary's warnings to stderr."""
     from livesnn.outputs.lines import Summary
 
     if isinstance(row, Summary):
@@ -102,31 +106,31 @@ def described(command: str, row: Row | Summary, *, json: bool) -> None:
 
 def record(
     source: Source,
-    out: tyro.conf.Positional[Path],
+    out: Out,
     /,
     *,
-    seconds: float | None = None,
-    turned: Turned = AS_IT_COMES,
+    seconds: Seconds = None,
+    mounting: Mounting = AS_IT_COMES,
 ) -> int:
-    """Write a camera, a stream or another recording to an .aedat4 file, until Ctrl-C or for so long.
+    """Record a camera or a stream to an .aedat4 file.
 
-    Always with its noise (livesnn convert --denoise makes a file without), and as it comes, unless it is turned here:
-    a file is upright, and is played as it is.
+    A recording keeps its noise (livesnn convert --denoise removes it) and is stored upright, as the flags for the
+    mounting say. A recording can be a source too.
 
     Parameters
     ----------
     source
         camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures, or a recording.
     out
-        The .aedat4 file to write; never one that exists.
+        The .aedat4 file to write. A file that exists is never replaced.
     seconds
-        Of a live source, by the clock; of a recording, of its own time.
+        Stop after this time, of the clock or of the recording. Default: until Ctrl-C.
     """
     from livesnn.events.recorder import record as capture
     from livesnn.events.recording import Recording
     from livesnn.sources import event_source, open_source
 
-    orientation = turned.upright
+    orientation = mounting.upright
     with reading("record", source) as progress:
         opened = event_source(open_source(source, notify=notice("record"), progress=progress))
     left_out = opened.streams_left_out() if isinstance(opened, Recording) else []
@@ -141,154 +145,253 @@ def record(
     return 0
 
 
-def devices(*, json: bool = False) -> int:
-    """List the cameras that are plugged in; webcams on Linux alone. The exit code is 1 where one can't be looked for.
-
-    Parameters
-    ----------
-    json
-        As JSON.
-    """
-    from livesnn.sources import discover
-
-    why: list[str] = []
-    found = discover(why.append)
-    for line in why:
-        say(f"livesnn devices: {line}")
-    if json:
-        write_json([asdict(device) for device in found])
-    elif found:
-        write("\n".join(f"{device.uri:<24} {device.name}" for device in found))
-    elif not why:
-        say("livesnn devices: no camera found: plug one in, and check its cable and USB permissions")
-    return int(bool(why))
-
-
-def info(file: tyro.conf.Positional[str], /, *, json: bool = False) -> int:
-    """Say what is in a recording: streams, counts, times, sums, warnings.
-
-    Parameters
-    ----------
-    file
-        Recording of any format that livesnn reads. What the columns of a text table are, and the unit of t, may stand
-        behind its name, here and wherever a recording is given: 'FILE?columns=t_us,x,y,p'. Where a file has several
-        event streams, other commands take the first, or that of 'FILE?stream=NAME'.
-    json
-        As JSON.
-    """
-    from livesnn.cli.words import describe_recording
-    from livesnn.sources import describe, is_live
-
-    if is_live(file):
-        raise SourceError(f"{file}: info reads files: give a recording, or try livesnn run {file}")
-    with reading("info", file) as progress:
-        described = describe(expanded(file), progress)
-    if json:
-        write_json(described)
-    else:
-        write(describe_recording(described))
-    return 0
-
-
-def convert(
-    recording: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IN")],
-    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")],
-    /,
-    *,
-    stream: str | None = None,
-    overwrite: bool = False,
-    denoise: bool = False,
-) -> int:
-    """Write a recording of any format as .aedat4 or .npz, with exactly its events; then a line of JSON.
-
-    The labels beside it, NAME.labels.csv, go along.
-
-    Parameters
-    ----------
-    recording
-        Recording of any format that livesnn reads; or a video, whose pictures are made events of, as of a webcam.
-    out
-        The file to write, of suffix .aedat4 or .npz.
-    stream
-        Name of the event stream, as livesnn info tells it, or of its camera; default: the first.
-    overwrite
-        Replace a file that exists, once the new one is complete, and its labels.
-    denoise
-        Leave out its noise, as livesnn run --denoise does; the JSON says how much.
-    """
-    from livesnn.events.convert import convert as write_as
-    from livesnn.sources import is_live, open_events
-
-    if is_live(recording):
-        raise SourceError(f"{recording}: convert reads files: give a recording, or try livesnn record")
-    with share_done(f"livesnn convert: {recording} to {out}") as progress:
-        done = write_as(
-            expanded(recording),
-            expanded(out),
-            stream=stream,
-            overwrite=overwrite,
-            denoise=denoise,
-            progress=progress,
-            opener=open_events,
-        )
-    for warning in done.warnings:
-        say(f"livesnn convert: {warning}")
-    noise = None if done.denoise is None else done.denoise.summary()
-    write_json(asdict(done) | {"out": str(done.out), "denoise": noise})
-    return 0
-
-
-def simulate(
-    out: tyro.conf.Positional[Path],
-    /,
-    *,
-    scene: str = "gestures",
-    sensor: Annotated[str, tyro.conf.arg(metavar="WxH")] = "",
-    seed: int = 0,
-    seconds: float = 5.0,
-) -> int:
-    """Make a recording without a camera: a drawn person's gestures, or a drawn digit in saccades.
-
-    Parameters
-    ----------
-    out
-        The .aedat4 file to write.
-    scene
-        "gestures" (one after another), one of them, such as "hand_clapping", one that no model knows yet ("flap",
-        "push", "wander", "wave_both", "circle_both"), "idle", "walking", "nobody", or "digit-0" to "digit-9".
-    sensor
-        Its width and height, such as 346x260, of a scene with people; default: 128x128. Pictures are 4 ms apart, in
-        which an edge moves by up to two pixels at the default, and by more the larger the sensor is.
-    seed
-        The same seed gives the same events.
-    seconds
-        How long.
-    """
-    from livesnn.events.formats.aedat4_writer import Aedat4Writer
-    from livesnn.simulate.scenes import check_scene, scene_resolution, simulate_scene
-
-    check_scene(scene, seed=seed, seconds=seconds)
-    resolution = scene_resolution(scene, sensor)
-    out = expanded(out)
-    count = 0
-    writer = Aedat4Writer(out, resolution, f"simulated {scene}, seed {seed}")
-    try:
-        with writer:
-            for events in simulate_scene(scene, seed=seed, seconds=seconds, resolution=resolution):
-                writer.write(events)
-                count += len(events)
-    except BaseException:  # such as Ctrl-C: an unfinished file would be in the way next time
-        out.unlink(missing_ok=True)
-        raise
-    say(f"{count} events of {scene} written to {out}")
-    return 0
-
-
 def notice(command: str) -> Callable[[str], None]:
-    """Return what tells a person that a live source is lost, or back."""
+    """Return a function that says when a live source is lost or comes back."""
     return lambda line: say(f"livesnn {command}: {line}")
 
 
-def reading(command: str, source: str) -> AbstractContextManager[Progress]:
-    """Return what shows how much of a recording has been read, once that takes long."""
-    return share_done(f"livesnn {command}: reading {source}", after_s=READING_S)
+def publish(
+    source: Source,
+    /,
+    *,
+    decisions_port: Port = None,
+    events_port: Port = None,
+    host: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = "127.0.0.1",
+    model: Model = None,
+    engine: Engine = "auto",
+    decisions: Decisions = AS_USUAL,
+    seconds: Seconds = None,
+    denoise: bool = False,
+    mounting: Mounting = AS_IT_COMES,
+    json: bool = False,
+) -> int:
+    """Send decisions, events or both to other programs over TCP.
+
+    The other program may be a robot, or a livesnn window on another computer.
+
+    Parameters
+    ----------
+    source
+        camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures or simulate:digits, until Ctrl-C; or a
+        recording of events, at its own speed.
+    model
+        Name of a model, or a model folder. Default: gestures; mnist-seq2 for simulate:digits.
+    decisions_port
+        Send one line of JSON for each frame here, the same as livesnn run --json --every frame prints. Default: 7780,
+        or none if only --events-port is given. Try it: nc localhost 7780
+    events_port
+        Send events here in dv-processing's network format; livesnn gui tcp://HOST:PORT shows them. Given without
+        --decisions-port, nothing is decided and no model is loaded.
+    host
+        Listen at this address of the computer. 0.0.0.0 or * lets any other computer connect.
+    seconds
+        Stop after this time.
+    denoise
+        Drop noise before deciding, as livesnn run --denoise does. The events that are sent keep their noise.
+    json
+        Print the summary at the end as JSON.
+
+    Other Parameters
+    ----------------
+    engine
+        What runs the network. auto takes spike if that is compiled for the model, else onnx. torch needs
+        livesnn[train].
+    """
+    from livesnn.app.player import GESTURES, own_model
+    from livesnn.infer.decide import Decider
+    from livesnn.outputs.lines import decide_all
+
+    if seconds is not None and not seconds > 0:  # before anybody is let in
+        raise SourceError(f"--seconds can't be {seconds:g}: give more than 0, or leave it out")
+    if events_port is not None and decisions_port is None:
+        if model is not None or engine != "auto" or denoise or decisions != AS_USUAL:
+            raise SourceError(
+                "--events-port without --decisions-port publishes only events: add it, or leave out --model, "
+                "--engine, --denoise and the flags for decisions"
+            )
+        with _Publisher(source, host, events_port, mounting.upright) as publisher:
+            return _publish_events(source, publisher, mounting.upright, seconds, json)
+    name = model or own_model(source) or GESTURES
+    with _Publisher(source, host, events_port, mounting.upright, name, decisions_port) as publisher:
+        rows = decide_all(
+            source,
+            name,
+            engine=engine,
+            every="frame",
+            decider=decisions.wanted.decider(Decider()),
+            seconds=seconds,
+            denoise=denoise,
+            orientation=mounting.upright,
+            paced=True,
+            listen=publisher.listen,
+            notify=publisher.notify,
+            reading=reading("publish", source),
+        )
+        for row in rows:
+            publisher.tell(row)
+    write_decision("publish", row, json=json)
+    return 0
+
+
+class _Publisher:
+    """What is published of a source once it is open; a context manager that tells programs how it ended.
+
+    ``model``: name of the model that decides; None publishes only events.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        host: str,
+        events_port: int | None,
+        orientation: Orientation,
+        model: str | None = None,
+        decisions_port: int | None = None,
+    ) -> None:
+        self._name, self._orientation, self._model = name, orientation, model
+        self._host = "0.0.0.0" if host == "*" else host
+        self._events_port = events_port
+        self._decisions_port = DECISIONS_PORT if decisions_port is None else decisions_port
+        self._decisions: PublishedDecisions | None = None
+        self._servers = ExitStack()
+
+    def listen(self, source: EventSource | FrameSource) -> See | None:
+        """Listen for programs; return what sends them each packet of events, or None."""
+        from livesnn.events.cameras.server import Address, EventServer
+        from livesnn.events.recording import Recording
+        from livesnn.infer.model import read_card
+        from livesnn.outputs.tcp import PublishedDecisions
+        from livesnn.sources import event_source
+
+        if not source.live and not isinstance(source, Recording):
+            raise SourceError(
+                f"{self._name}: a video file can't be published: give a camera, a stream or a recording of events"
+            )
+        if isinstance(source, Recording) and source.empty:
+            raise SourceError(f"{self._name}: the recording has no events: give another one")
+        send: See | None = None
+        if self._events_port is not None:
+            events = event_source(source)
+            resolution = self._orientation.resolution(events.resolution)
+            server = EventServer(Address(self._host, self._events_port), resolution, events.name)
+            self._servers.enter_context(server)
+            send = server.send
+            say(f"livesnn publish: events at {server.address}")
+        if self._model is not None:
+            address = Address(self._host, self._decisions_port)
+            self._decisions = PublishedDecisions(address, self._name, read_card(self._model))
+            say(f"livesnn publish: decisions at {self._decisions.address}")
+        return send
+
+    def notify(self, line: str) -> None:
+        """Say, and tell the programs, that a live source is lost or comes back."""
+        notice("publish")(line)
+        if self._decisions is not None:
+            self._decisions.notice(line)
+
+    def tell(self, row: Row | Summary) -> None:
+        """Send a decision or the summary to the programs."""
+        assert self._decisions is not None  # it is there before the first row
+        self._decisions.tell(row)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with self._servers:
+            if self._decisions is not None:
+                with self._decisions:
+                    if error is not None:
+                        self._decisions.fail(error)
+
+
+def _publish_events(
+    source: str, publisher: _Publisher, orientation: Orientation, seconds: float | None, json: bool
+) -> int:
+    """Publish only events, until they end or Ctrl-C."""
+    from livesnn.events.pipeline import open_pipeline
+    from livesnn.events.playback_clock import PlaybackClock
+    from livesnn.events.recording import Recording
+    from livesnn.sources import event_source, open_source
+    from livesnn.threads import ending_sets
+
+    with reading("publish", source) as progress:
+        opened = event_source(open_source(source, notify=publisher.notify, progress=progress))
+    stop = threading.Event()
+    with closing(opened), ending_sets(stop) if opened.live else nullcontext():
+        pipeline = open_pipeline(
+            opened,
+            clock=None if opened.live else PlaybackClock(),
+            seconds=seconds,
+            stop=stop,
+            orientation=orientation,
+            record=publisher.listen(opened),
+            policy=None,
+        )
+        for _ in pipeline:
+            pass
+        others = opened.streams_left_out() if isinstance(opened, Recording) else []
+        counted, warnings = pipeline.counters, (*others, *opened.warnings)
+    for warning in warnings:
+        say(f"livesnn publish: {warning}")
+    if json:
+        write_json({"summary": {"events": counted.events, "dropped": counted.dropped, "warnings": warnings}})
+    else:
+        write(f"{counted.events:,} events, {counted.dropped:,} dropped")
+    return 0
+
+
+def describe_row(row: Row) -> str:
+    """Return one decision as a line: time, class or likeliest class, confidence."""
+    likeliest = max(row.probabilities, key=row.probabilities.__getitem__)
+    decision = row.decision or f"– ({likeliest}?)"
+    notes = ["state reset"] * row.reset + [f"{row.dropped:,} events dropped"] * (row.dropped > 0)
+    return "  ".join([f"{row.t / 1e6:14.3f} s", f"{decision:<28} {row.confidence:6.1%}", *notes])
+
+
+def describe_summary(summary: Summary) -> str:
+    """Return the summary, one line for each figure."""
+    latency = summary.latency_ms
+    lines = {
+        "majority": summary.majority or "none",
+        "windows": f"{summary.windows}, in {summary.frames} frames",
+        "events": f"{summary.events:,}, {summary.dropped:,} dropped{_corrected(summary)}",
+        "noise": _noise(summary.denoise or {}),
+        "network": f"{latency['p50']:.2f} ms a frame (p95 {latency['p95']:.2f}, p99 {latency['p99']:.2f})",
+        "engine": _engines(summary),
+        "density": f"{summary.density:.1%} of hidden neurons spike in a step",
+        "operations": f"{summary.synops_per_frame / 1e6:.2f} million synaptic a frame"
+        f", {summary.macs_per_frame / 1e6:.2f} million MACs",
+        "energy": f"{summary.energy_estimate_uj_per_frame:.2f} µJ a frame, an estimate ({summary.energy_constants})",
+        "time": f"{summary.seconds:.2f} s",
+    }
+    if not summary.frames:
+        del lines["network"]
+    elif not summary.events and not summary.dropped:  # a video
+        del lines["events"]
+    if summary.denoise is None:
+        del lines["noise"]
+    return table(lines)
+
+
+def _corrected(summary: Summary) -> str:
+    ordered = f", {summary.out_of_order:,} sorted by time" if summary.out_of_order else ""
+    outside = f", {summary.out_of_bounds:,} outside the sensor ignored" if summary.out_of_bounds else ""
+    return ordered + outside
+
+
+def _noise(counts: dict[str, int]) -> str:
+    """Return what the noise filters have dropped; "" if there were none."""
+    if not counts:
+        return ""
+    reasons = ", ".join(f"{counts[reason]:,} {reason}" for reason in ("hot", "refractory", "isolated"))
+    share = (counts["events"] - counts["kept"]) / max(counts["events"], 1)
+    return f"{share:.1%} dropped ({reasons}), {counts['kept']:,} kept"
+
+
+def _engines(summary: Summary) -> str:
+    """Return the engine in use at the end, and when it replaced another one."""
+    if summary.engine_switched_at_frame is None:
+        return summary.engine
+    frames = ", ".join(f"{count:,} on {engine}" for engine, count in summary.engine_frames.items())
+    return f"{summary.engine} ({frames}; switched at frame {summary.engine_switched_at_frame})"

@@ -28,7 +28,7 @@ def tables(
     out: Path = Path("models/results/tables"),
     show: Annotated[bool, tyro.conf.arg(name="print")] = False,
 ) -> int:
-    """Run the paper's experiments cell by cell, or show what is there beside the paper's figures.
+    """Run the paper's experiments, or show their results beside the paper's.
 
     A cell that is done isn't run again; one that was interrupted goes on where it was; one whose data aren't there is
     said and left. One line of JSON a cell. What has no cells (fig1, fig2, state) is measured anew.

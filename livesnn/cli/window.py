@@ -1,43 +1,45 @@
-"""The command that opens the window. Not here: those without one (streams.py)."""
+"""The command that opens the window: gui."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
 import tyro
 
 from livesnn.cli.deciding import AS_USUAL, Decisions
-from livesnn.cli.turned import AS_IT_COMES, Turned
+from livesnn.cli.options import AS_IT_COMES, Engine, Model, Mounting, Seconds
 from livesnn.console import write_json
 
 
 def gui(
-    source: tyro.conf.Positional[str | None] = None,
+    source: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = None,
     /,
     *,
-    model: str | None = None,
-    engine: Literal["auto", "onnx", "spike", "torch"] | None = None,
+    model: Model = None,
+    engine: Engine | None = None,
     decisions: Decisions = AS_USUAL,
-    pre_roll: float | None = None,
-    turned: Turned = AS_IT_COMES,
+    pre_roll: Seconds = None,
+    mounting: Mounting = AS_IT_COMES,
 ) -> int:
     """Open the window.
+
+    Each choice that you leave out is the one you last made in the window.
 
     Parameters
     ----------
     source
-        Recording, camera, camera:SERIAL, webcam (events are made of its pictures), tcp://HOST:PORT,
-        simulate:gestures, or a video or simulate:digits for a model of video; default: the demo.
+        A recording or a video; camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures, or simulate:digits
+        for a model of video. Default: the demo.
     model
-        Name of a shipped model, or a model folder; default: the demo's, or the one chosen last in the window.
-    engine
-        What runs the network; default: what was chosen last, auto at first.
+        Name of a model, or a model folder.
     pre_roll
-        Seconds from before the button in what is recorded; default: what was chosen last, 0 at first.
+        Seconds from before the button press that a recording includes.
+    engine
+        What runs the network.
     """
     from livesnn.app.run import run_app
 
-    orientation, wanted = turned.orientation, decisions.wanted
+    orientation, wanted = mounting.orientation, decisions.wanted
     summary = run_app(
         source, model, engine=engine, decisions=wanted, pre_roll_s=pre_roll, orientation=orientation
     )

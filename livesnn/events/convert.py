@@ -1,78 +1,23 @@
-"""Writing .npz of t, x, y, p, width, height, camera, in bounded memory. Not here: reading it (formats/tables.py)."""
+"""Converting a recording to .aedat4 or .npz, with its labels."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
-import shutil
-import tempfile
-import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
-
-import numpy as np
 
 from livesnn.errors import DataError, FormatError, SourceError
 from livesnn.events.denoise import DenoiseCounts, DenoiseState, denoise_packets
-from livesnn.events.formats import asked
 from livesnn.events.formats.aedat4_writer import Aedat4Writer, storable
-from livesnn.events.formats.columns import AXES, MAX_COORDINATE
+from livesnn.events.formats.npz import write_npz
+from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.labels import Label, has_labels, keep_labels, labels_file, moved, read_labels
-from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
+from livesnn.events.packet import Events, Packet
 from livesnn.events.recording import Recording, open_recording
 from livesnn.progress import Progress, share_of_time, untold
-
-_COPY_BYTES = 1 << 20
-
-
-def write_npz(path: Path, packets: Iterable[Events], resolution: Resolution, camera: str) -> None:
-    """Write packets one after the other to a new file, in their order.
-
-    Each column is collected in a nameless file beside it first, because its length stands before it: what is
-    needed on the disk is twice 13 octets an event. Nothing is compressed, so that large files are read in blocks.
-
-    Raises
-    ------
-    FormatError
-        When the sensor is larger than what `open_npz` reads; no file is made then.
-    OSError
-        When the file exists, or can't be written; what is there of it stays.
-    """
-    width, height = resolution
-    if max(resolution) > MAX_COORDINATE + 1:
-        raise FormatError(f"{path}: .npz can't hold a sensor of {width}×{height}")
-    with contextlib.ExitStack() as stack:
-        columns = {axis: stack.enter_context(tempfile.TemporaryFile(dir=path.parent)) for axis in AXES}
-        for packet in packets:
-            for axis, column in columns.items():
-                column.write(packet[axis].tobytes())
-        file = stack.enter_context(open(path, "xb"))
-        archive = zipfile.ZipFile(file, "w")
-        try:
-            for axis, column in columns.items():
-                with archive.open(f"{axis}.npy", "w", force_zip64=True) as member:
-                    _copy_column(column, EVENTS_DTYPE[axis], member)
-            for name, value in {"width": width, "height": height, "camera": storable(camera)}.items():
-                with archive.open(f"{name}.npy", "w") as member:
-                    np.lib.format.write_array(member, np.array(value))
-        except BaseException:
-            archive.fp = None  # it isn't finished: close raises something else where Ctrl-C came within open
-            raise
-        archive.close()
-
-
-def _copy_column(column: IO[bytes], kind: np.dtype[np.generic], member: IO[bytes]) -> None:
-    about = {
-        "descr": np.lib.format.dtype_to_descr(kind),
-        "fortran_order": False,
-        "shape": (column.tell() // kind.itemsize,),
-    }
-    np.lib.format.write_array_header_1_0(member, about)
-    column.seek(0)
-    shutil.copyfileobj(column, member, _COPY_BYTES)
 
 
 @dataclass(frozen=True)
@@ -169,7 +114,7 @@ def _labels(source: Path, out: Path, *, overwrite: bool) -> tuple[tuple[Label, .
         labels = read_labels(source)
     except DataError as error:
         return (), [f"its labels are left out: {error}"]
-    table, name = labels_file(out), asked(source).file.name
+    table, name = labels_file(out), parse_recording_path(source).file.name
     if not labels:
         return (), [f"{table} stays: {name} has no labels"] if overwrite and os.path.exists(table) else []
     if has_labels(out) and not overwrite:
@@ -194,7 +139,7 @@ def _check_free(source: Path, out: Path, *, overwrite: bool) -> None:
             raise SourceError(f"{out}: there is no folder {out.parent}: make it first")
         return
     with contextlib.suppress(OSError):  # a link that points nowhere, or no source: told when it is opened
-        if os.path.samefile(asked(source).file, out):
+        if os.path.samefile(parse_recording_path(source).file, out):
             raise SourceError(f"{out}: is the recording itself: choose another name")
     if out.is_dir():
         raise SourceError(f"{out}: a folder: add the name of a file")
@@ -247,7 +192,7 @@ def _warnings(recording: Recording, jumps: int) -> Iterator[str]:
 
 def _write(part: Path, packets: Iterable[Events], recording: Recording) -> None:
     if part.suffix.lower() == ".npz":
-        return write_npz(part, packets, recording.resolution, recording.name)
+        return write_npz(part, packets, recording.resolution, storable(recording.name))
     with Aedat4Writer(part, recording.resolution, recording.name) as writer:
         for packet in packets:
             writer.write(packet)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from livesnn.errors import DataError, SourceError
-from livesnn.events.formats import asked
+from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.packet import Closing
 from livesnn.files import replace_file, require_file
 
@@ -50,7 +50,7 @@ def read_labels(recording: Path) -> tuple[Label, ...]:
         When the file can't be read, a line of it doesn't say from when to when what holds, or all lines are of
         recordings that are called otherwise, as after both files were renamed.
     """
-    recording = asked(recording).file
+    recording = parse_recording_path(recording).file
     table = labels_file(recording)
     _, lines = read_table(table)
     names = [row["file"] or "" for _, row in lines]
@@ -61,7 +61,7 @@ def read_labels(recording: Path) -> tuple[Label, ...]:
 
 def has_labels(recording: Path) -> bool:
     """Return whether a recording has labels; raises DataError when their file can't be read."""
-    recording = asked(recording).file
+    recording = parse_recording_path(recording).file
     _, lines = read_table(labels_file(recording))
     return any(row["file"] == recording.name for _, row in lines)
 

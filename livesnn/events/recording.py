@@ -11,8 +11,14 @@ from typing import Literal
 import numpy as np
 
 from livesnn.errors import DataError, SourceError
-from livesnn.events.formats import EventStream, OtherContent, Reader, asked, open_reader
-from livesnn.events.formats.tidy import notes_on
+from livesnn.events.formats.ordering import order_warnings
+from livesnn.events.formats.registry import (
+    EventStream,
+    OtherContent,
+    Reader,
+    open_reader,
+    parse_recording_path,
+)
 from livesnn.events.labels import Label, read_labels
 from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters
 from livesnn.progress import Progress, share_of_time, untold
@@ -40,7 +46,7 @@ def open_recording(path: str | Path, *, stream: str | None = None, progress: Pro
     """
     path = Path(path)
     reader = open_reader(path, progress)
-    stream = asked(path).stream if stream is None else stream
+    stream = parse_recording_path(path).stream if stream is None else stream
     chosen = choose_stream(reader, stream)
     if chosen is None:
         try:
@@ -154,8 +160,9 @@ class Recording(Closing):
 
     def streams_left_out(self) -> list[str]:
         """Return a warning for each of the file's other event streams."""
+        file = parse_recording_path(self.path).file
         return [
-            f"left out, since one event stream is taken: {name}: for it, give {asked(self.path).file}?stream={name}"
+            f"left out, since one event stream is taken: {name}: for it, give {file}?stream={name}"
             for name in self.other_streams
         ]
 
@@ -177,7 +184,7 @@ class Recording(Closing):
                     break
             more = self._interrupted() and not self._closed
         if whole and not self._closed:
-            self._repairs = notes_on(self.stream, self._counters, before)
+            self._repairs = order_warnings(self.stream, self._counters, before)
 
     def _next(self, pieces: Iterator[Events]) -> Events | None:
         with self._reading:
@@ -294,7 +301,7 @@ def _summarise(reader: Reader, stream: EventStream, notes: list[str], progress: 
         sums += (packet["x"].sum(dtype=np.int64), packet["y"].sum(dtype=np.int64))
         low = np.minimum(low, [packet[axis].min() for axis in ("t", "x", "y")])
         high = np.maximum(high, [packet[axis].max() for axis in ("t", "x", "y")])
-    notes.extend(notes_on(stream.name, counters, SourceCounters()))
+    notes.extend(order_warnings(stream.name, counters, SourceCounters()))
     for axis, mirrored in enumerate(stream.mirrored):
         if n and mirrored and stream.resolution is not None:  # back to the file's own orientation
             last = stream.resolution[axis] - 1

@@ -120,7 +120,7 @@ class Slicer:
         self._delta_t_us = rule.delta_t_us
         self._count = NEVER if rule.n_events is None else rule.n_events
         self._longest_gap_us = GAP_FIXED_COUNT_US if rule.delta_t_us is None else longest_us
-        self._gain = 1.0 if rule.delta_t_us is None else input.gain(*sensor)
+        self._gain = 1.0 if rule.delta_t_us is None else count_gain(input, *sensor)
         self._without_flicker = input.without_flicker
         self._n_events = 0
         self._epoch = 0
@@ -254,6 +254,16 @@ def stack_clip(
     for index, frame in enumerate(slicer.push(Packet(events))[:n_frames]):
         stack[index] = frame.data
     return stack
+
+
+def count_gain(spec: InputSpec, width: int, height: int) -> float:
+    """Return what the counts of a sensor are multiplied by: the training sensor's pixels a cell over this one's.
+
+    1 with slices of a fixed count, and where the card doesn't record the training's sensor.
+    """
+    if spec.cell_pixels is None or spec.slice.delta_t_us is None:
+        return 1.0
+    return spec.cell_pixels / spec.pixels_a_cell(width, height)
 
 
 def _lookup_tables(

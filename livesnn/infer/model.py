@@ -1,7 +1,4 @@
-"""How many neurons of each layer spiked, and how far the others are from it: counted by the step, or in one pass.
-
-Not here: what spikes cost (synops.py).
-"""
+"""`load_model`, the Model that it returns, and finding model folders; the engines themselves are `*_engine.py`."""
 
 from __future__ import annotations
 
@@ -22,65 +19,12 @@ from livesnn.weights import load_card
 
 FloatArray = npt.NDArray[np.float32]
 
-
-class Counted(Sequence[FloatArray]):
-    """A State whose step has counted what `density_and_mean` returns, and that is of a card's shapes."""
-
-    card: ModelCard
-    density: FloatArray
-    mean: FloatArray
-
-
-def density_and_mean(membranes: State, threshold: float) -> tuple[FloatArray, FloatArray]:
-    """Return two float32 [layers]: the share of neurons at or above the threshold, and the mean U; or as was counted.
-
-    Neurons at the threshold are those that spiked in the step that made this state.
-    """
-    if isinstance(membranes, Counted):
-        return membranes.density, membranes.mean
-    # A layer may be [C, H, W] in any order in memory; "K" takes it as it lies, without a copy. All in one call: each
-    # gives the interpreter's lock away, and must wait for it after.
-    figures = np.empty((len(membranes), 2))
-    _kernel(len(membranes))(tuple(u.ravel(order="K") for u in membranes), threshold, figures)
-    density, mean = (figures / np.array([u.size for u in membranes])[:, None]).astype(np.float32).T
-    return density, mean
-
-
-@cache
-def _kernel(layers: int) -> Callable[[tuple[FloatArray, ...], float, npt.NDArray[np.float64]], None]:
-    """Compile `_count_and_sum` on first use, for read-only arrays too; it releases the GIL."""
-    import numba
-
-    membranes = numba.types.UniTuple(numba.types.Array(numba.float32, 1, "C", readonly=True), layers)
-    signature = numba.void(membranes, numba.float32, numba.float64[:, ::1])
-    any_order = {"reassoc", "nsz"}  # of the sum: 16 numbers at once
-    return numba.njit(signature, nogil=True, cache=True, fastmath=any_order)(_count_and_sum)
-
-
-def _count_and_sum(
-    membranes: tuple[FloatArray, ...], threshold: np.float32, figures: npt.NDArray[np.float64]
-) -> None:
-    """Leave spikes and sum of each layer in ``figures`` [layers, 2]."""
-    for layer in range(len(membranes)):
-        u = membranes[layer]
-        spikes, total = np.int32(0), np.float32(0)
-        for index in range(u.size):
-            spikes += np.int32(u[index] >= threshold)
-            total += u[index]
-        figures[layer, 0], figures[layer, 1] = spikes, total
-
-
-State = Sequence[npt.NDArray[np.float32]]
+State = Sequence[FloatArray]
 """Membrane potentials U, one array a layer, in the order of `ModelCard.states`. Owned by the caller."""
 
 Engine = Literal["auto", "onnx", "torch", "spike"]
 
 _WEIGHTS = ("model.onnx", "model.safetensors")
-
-
-def zero_state(card: ModelCard) -> State:
-    """Return fresh arrays of zeros, float32, one a layer."""
-    return tuple(np.zeros(shape, np.float32) for shape in card.states.values())
 
 
 class Model(Protocol):
@@ -93,14 +37,14 @@ class Model(Protocol):
 
     @property
     def engine(self) -> str:
-        """What runs it, or ran its last step: "onnx", "spike", "torch"."""
+        """The engine that ran the last step, or will run the first: "onnx", "spike" or "torch"."""
         ...
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
         ...
 
-    def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
+    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
         """Advance by one frame; return the per-class output [K] of this step and the next state.
 
         ``state`` is not changed.
@@ -108,8 +52,40 @@ class Model(Protocol):
         ...
 
 
+class CheckedModel:
+    """A Model that checks frame and state before each step: the base of every engine."""
+
+    card: ModelCard
+    engine: str
+
+    def initial_state(self) -> State:
+        """Return the all-zero state."""
+        return zero_state(self.card)
+
+    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
+        """Return the output [K] and the next state; raises ModelError on a wrong shape."""
+        check_step(self.card, frame, state)
+        return self.advance(frame, state)
+
+    def advance(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
+        """Step without checking."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        spec = self.card.input
+        return (
+            f"Model {self.card.name}: {len(self.card.classes)} classes, "
+            f"{spec.width}×{spec.height} {spec.kind}, {self.engine} engine"
+        )
+
+
 def load_model(
-    name_or_folder: str | Path, engine: Engine = "auto", *, threads: int | None = None, wait: bool = True
+    name_or_folder: str | Path,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    *,
+    wait: bool = True,
+    notify: Callable[[str], None] | None = None,
 ) -> Model:
     """Load a shipped model by name, or any model folder by path.
 
@@ -117,20 +93,23 @@ def load_model(
     ----------
     name_or_folder
         "nmnist", or a folder with model.onnx, model.safetensors and README.md. "models/nmnist" means the
-        shipped model wherever no such folder lies below the working directory.
+        shipped model unless such a folder lies in the working directory.
     engine
-        "auto": "spike" where it runs the network, "onnx" elsewhere, and until "spike" is compiled (in another
-        process, once an installation: 15 s; `auto_engine.AutoModel`). "spike": our kernels for STS-ResNets, and ONNX
-        Runtime for steps of so many spikes that it is faster (`adaptive_engine`). "torch" needs livesnn[train].
+        "spike": our kernels for STS-ResNets, with ONNX Runtime for steps of so many spikes that it is faster.
+        "onnx": only ONNX Runtime. "torch": PyTorch, which needs livesnn[train]. "auto": "spike" if it can run the
+        network, else "onnx". Until "spike" is compiled, which takes another process 15 s once an installation,
+        "auto" steps on ONNX Runtime (`switching_engine`).
     threads
         Threads of one step, 1 or more; None: see `default_threads` of `onnx_engine` and `spike_engine`.
     wait
-        Of "spike": compile here and now, if need be; or go about it as "auto" does.
+        With "spike": compile here and now if need be; False: do as "auto" does.
+    notify
+        Called with a line of text before "spike" is compiled here.
 
     Raises
     ------
     ModelError
-        No such model, a damaged one, or an engine that can't run it.
+        There is no such model, it is damaged, or the engine can't run it.
     """
     if threads is not None and not (isinstance(threads, int) and threads >= 1):
         raise ModelError(f"{threads!r} threads can't run a model: give 1 or more")
@@ -153,7 +132,7 @@ def load_model(
     if engine == "spike":
         from livesnn.infer.switching_engine import load_spike
 
-        return load_spike(folder, threads=threads, wait=wait)
+        return load_spike(folder, threads=threads, wait=wait, notify=notify)
     raise ModelError(f"unknown engine {engine!r}: use 'auto', 'onnx', 'spike' or 'torch'")
 
 
@@ -165,21 +144,21 @@ def read_card(model: str | Path) -> ModelCard:
 
 
 def shipped_for(sensor: tuple[int, int]) -> tuple[str, ...]:
-    """Return which of the models that come with livesnn were trained with a sensor of this width and height."""
+    """Return the shipped models that were trained with a sensor of this width and height."""
     fitting = []
     for name in shipped_models():
-        with suppress(ModelError):  # one that is damaged says so when it is asked for
+        with suppress(ModelError):  # a damaged one says so when it is loaded
             fitting += [name] if read_card(name).sensor == sensor else []
     return tuple(fitting)
 
 
 def shipped_models() -> tuple[str, ...]:
-    """Return the names of the models that come with livesnn, in order; none where they are missing."""
+    """Return the names of the models that come with livesnn, in order; () if their folder is missing."""
     return _models_in(models_dir())
 
 
 def own_models() -> tuple[str, ...]:
-    """Return the names of the models that were taught here (`livesnn.teach`), in order."""
+    """Return the names of the models that were taught on this machine (`livesnn.teach`), in order."""
     return _models_in(own_models_dir())
 
 
@@ -198,9 +177,9 @@ def model_folder(name_or_folder: str | Path) -> Path:
 
 
 def _find(name_or_folder: str | Path) -> Path:
-    """Return the model's folder: the path as given, or the model in that run folder, or the one of that name.
+    """Return the path as given, the model in that run folder, or the model of that name.
 
-    Of a name, a shipped model comes before one that was taught here.
+    A shipped model comes before one of the same name that was taught here.
     """
     path = Path(name_or_folder).expanduser()
     for folder in (path, path / "model"):
@@ -220,20 +199,72 @@ def _find(name_or_folder: str | Path) -> Path:
 
 
 def _is_model(folder: Path) -> bool:
-    """Tell whether the folder holds weights."""
+    """Return whether the folder holds weights."""
     return any((folder / weights).is_file() for weights in _WEIGHTS)
 
 
+def zero_state(card: ModelCard) -> State:
+    """Return fresh arrays of zeros, float32, one a layer."""
+    return tuple(np.zeros(shape, np.float32) for shape in card.states.values())
+
+
+class CountedState(Sequence[FloatArray]):
+    """A State that has a card's shapes, and whose step has already counted what `density_and_mean` returns."""
+
+    card: ModelCard
+    density: FloatArray
+    mean: FloatArray
+
+
+def density_and_mean(state: State, threshold: float) -> tuple[FloatArray, FloatArray]:
+    """Return two float32 [layers]: the share of neurons at or above the threshold, and the mean U.
+
+    Neurons at the threshold are those that spiked in the step that made this state.
+    """
+    if isinstance(state, CountedState):
+        return state.density, state.mean
+    # A layer may be [C, H, W] in any order in memory; "K" takes it as it lies, without a copy. All layers are counted
+    # in one call: each call releases the interpreter's lock, and must wait for it afterwards.
+    figures = np.empty((len(state), 2))
+    _kernel(len(state))(tuple(u.ravel(order="K") for u in state), threshold, figures)
+    density, mean = (figures / np.array([u.size for u in state])[:, None]).astype(np.float32).T
+    return density, mean
+
+
+@cache
+def _kernel(layers: int) -> Callable[[tuple[FloatArray, ...], float, npt.NDArray[np.float64]], None]:
+    """Compile `_count_and_sum` on first use, for read-only arrays too; it releases the GIL."""
+    import numba
+
+    membranes = numba.types.UniTuple(numba.types.Array(numba.float32, 1, "C", readonly=True), layers)
+    signature = numba.void(membranes, numba.float32, numba.float64[:, ::1])
+    any_order = {"reassoc", "nsz"}  # lets LLVM sum 16 numbers at once
+    return numba.njit(signature, nogil=True, cache=True, fastmath=any_order)(_count_and_sum)
+
+
+def _count_and_sum(
+    membranes: tuple[FloatArray, ...], threshold: np.float32, figures: npt.NDArray[np.float64]
+) -> None:
+    """Write each layer's number of spikes and sum of U to ``figures`` [layers, 2]."""
+    for layer in range(len(membranes)):
+        u = membranes[layer]
+        spikes, total = np.int32(0), np.float32(0)
+        for index in range(u.size):
+            spikes += np.int32(u[index] >= threshold)
+            total += u[index]
+        figures[layer, 0], figures[layer, 1] = spikes, total
+
+
 def check_step(card: ModelCard, frame: Frame, state: State) -> None:
-    """Raise ModelError, saying which, if a frame or a state isn't of the card's shape and dtype."""
+    """Raise ModelError if the frame or a state doesn't have the card's shape and dtype."""
     wanted = (card.input.channels, card.input.height, card.input.width)
     data: object = frame.data if isinstance(frame, Frame) else frame
     if data is frame or not _is_array(data, np.uint8, wanted):
         raise ModelError(
-            f"model {card.name!r} takes a livesnn.events.frames.Frame of uint8 {list(wanted)}, this one is "
+            f"model {card.name!r} takes a livesnn.events.slicer.Frame of uint8 {list(wanted)}, this one is "
             f"{'a bare array of ' * (data is frame)}{_describe(data)}: slice with the model's own card"
         )
-    if isinstance(state, Counted) and state.card is card:
+    if isinstance(state, CountedState) and state.card is card:
         return
     several = isinstance(state, Sequence)
     if not several or len(state) != len(card.states):
@@ -250,16 +281,16 @@ def check_step(card: ModelCard, frame: Frame, state: State) -> None:
 
 
 def check_first_step(model: Model, where: str) -> None:
-    """Raise ModelError if one step from the zero state, of a frame without events, gives anything but numbers.
+    """Raise ModelError if a step on a blank frame from the zero state gives NaN or infinity.
 
-    Weights that are NaN or infinite show here: they stay so when multiplied by 0.
+    Damaged weights show here: NaN and infinity times 0 are NaN.
     """
     spec = model.card.input
     blank = Frame(0, np.zeros((spec.channels, spec.height, spec.width), np.uint8), 0)
     output, state = model.step(blank, model.initial_state())
     if not all(np.isfinite(array).all() for array in (output, *state)):
         raise ModelError(
-            f"{where} computes no numbers from a blank frame: its weights are damaged, train again"
+            f"{where} gives NaN or infinity on a blank frame: its weights are damaged, train again"
         )
 
 
@@ -268,5 +299,5 @@ def _is_array(value: object, dtype: type[np.generic], shape: tuple[int, ...]) ->
 
 
 def _describe(value: object) -> str:
-    """Return dtype and shape, or the type of what is no array."""
+    """Return an array's dtype and shape, or the type of anything else."""
     return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__

@@ -1,6 +1,7 @@
-"""A network as a graph of NIR, which other frameworks and neuromorphic chips read. Not here: ONNX (snn/export.py).
+"""A network as a NIR graph, which other frameworks and neuromorphic chips read. The ONNX export is snn/export.py.
 
-NIR: the Neuromorphic Intermediate Representation (Pedersen et al. 2024, Nature Communications 15, 8122).
+NIR is the Neuromorphic Intermediate Representation (Pedersen et al. 2024, Nature Communications 15, 8122). This needs
+no torch.
 """
 
 from __future__ import annotations
@@ -18,24 +19,24 @@ from livesnn.weights import Weights, tensor, weights_to_run
 
 
 def frame_s(card: ModelCard) -> float:
-    """Return the time of a frame in seconds; raises ModelError where frames are of so many events."""
+    """Return the time of a frame in seconds; raises ModelError if frames are slices of a fixed number of events."""
     delta_t_us = card.input.slice.delta_t_us
     if delta_t_us is None:
-        raise ModelError(f"frames of {card.name} are of so many events, and have no fixed time: give --dt")
+        raise ModelError(f"frames of {card.name} have a fixed number of events but no fixed time: give --dt")
     return delta_t_us / 1e6
 
 
 def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
     """Return the network as every engine runs it: batch norm folded, kernels of 8 bits rounded.
 
-    One step of Euler's method of ``dt_s`` seconds is one frame, exactly: τ dv/dt = −v + R·I with τ = dt / (1 − α) and
-    R = τ / dt is U[t] = α·U[t−1] + I (SPEC, Eq. 1-4). What NIR has no node for:
+    One frame is exactly one step of Euler's method of ``dt_s`` seconds: τ dv/dt = −v + R·I with τ = dt / (1 − α) and
+    R = τ / dt gives U[t] = α·U[t−1] + I, the neuron of `livesnn.snn.lif`. NIR has no node for three things:
 
-    - concatenation: the read-out is a dense node for each of the two taps, whose sums meet in its neurons;
-    - neurons that fire and don't reset: an integrator, then a threshold;
-    - scaling and clipping of counts: the scale is in the first kernel, the limit in the metadata, the caller's.
+    - Concatenation. The read-out has a dense node for each of its two taps, and its neurons add them up.
+    - Neurons that fire but don't reset. They are an integrator and a threshold.
+    - Scaling and clipping of counts. The scale is in the first kernel; the caller clips at the metadata's count_max.
 
-    NIR's neurons spike above their threshold, livesnn's at theirs, too: NIR's is the next smaller number of 32 bits.
+    NIR's neurons spike above their threshold, livesnn's also at it, so NIR's is the next smaller 32-bit float.
 
     Parameters
     ----------
@@ -44,14 +45,14 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
 
     Returns
     -------
-    Graph of "input" [C, H, W], "output" [K], and the layers by their names in the card, with _ for each dot; what
-    they read by the same names and _conv, _pool, _flat, _dense or, without reset, _membrane. Metadata: "dt" (s),
+    Graph of "input" [C, H, W], "output" [K], and the layers by their names in the card, with _ for each dot. What
+    they read has the same names with _conv, _pool, _flat, _dense or, without reset, _membrane. Metadata: "dt" (s),
     "count_max", "window", "readout", and the card as JSON under "livesnn".
 
     Raises
     ------
     ModelError
-        A tensor is missing, doesn't fit the card, or holds what is no number.
+        A tensor is missing, doesn't fit the card, or holds NaN or infinity.
     """
     graph = _Graph(card, weights_to_run(weights, card.network), dt_s)
     metadata = {
@@ -66,22 +67,22 @@ def nir_graph(card: ModelCard, weights: Weights, dt_s: float) -> nir.NIRGraph:
         graph.add("output", nir.Output(np.array([len(card.classes)])), scores)
         if more := [layer for layer in card.states if layer.replace(".", "_") not in graph.nodes]:
             raise ModelError(
-                f"the card names a layer {more[0]} that its network hasn't: train the model again"
+                f"the card names a layer {more[0]} that its network doesn't have: train the model again"
             )
         return nir.NIRGraph(graph.nodes, graph.edges, metadata=metadata)
-    except (ValueError, IndexError) as error:  # of nir: a layer's shape in the card is another
+    except (ValueError, IndexError) as error:  # from nir, if a layer has another shape in the card
         raise ModelError(f"the card doesn't fit its own network ({error}): train the model again") from error
 
 
 def nir_file(graph: nir.NIRGraph) -> bytes:
-    """Return what a .nir file of the graph holds (HDF5)."""
+    """Return the graph as the bytes of a .nir file (HDF5)."""
     made = io.BytesIO()
     nir.write(made, graph)
     return made.getvalue()
 
 
 class _Graph:
-    """Nodes and edges so far; each addition returns the name of what it adds."""
+    """The nodes and edges so far. Each method that adds a node returns its name."""
 
     def __init__(self, card: ModelCard, weights: Weights, dt_s: float) -> None:
         self.card, self.weights, self.dt_s = card, weights, dt_s
@@ -92,7 +93,7 @@ class _Graph:
         self.edges: list[tuple[str, str]] = []
 
     def add(self, name: str, node: nir.NIRNode, *before: str) -> str:
-        """Add a node that reads the sum of those before it."""
+        """Add a node that reads the sum of the nodes ``before``."""
         self.nodes[name] = node
         self.edges += [(each, name) for each in before]
         return name
@@ -112,7 +113,7 @@ class _Graph:
         stride: int = 1,
         gain: float = 1.0,
     ) -> str:
-        """Add the convolution "where.conv", padded so that its middle is on every pixel."""
+        """Add the convolution "where.conv", padded so that its centre falls on every pixel."""
         inputs, *size = self.shape(before)
         weight = tensor(self.weights, f"{where}.conv.weight", (outputs, inputs, kernel, kernel))
         bias = tensor(self.weights, f"{where}.conv.bias", (outputs,))
@@ -120,14 +121,14 @@ class _Graph:
             weight = weight * np.float32(gain)
         if not np.isfinite(weight).all():
             raise ModelError(
-                f"{where}.conv.weight times the input's scale, {gain:g}, is no number: train again"
+                f"{where}.conv.weight times the input's scale, {gain:g}, is infinite: train again"
             )
         padding = (kernel // 2, kernel // 2)
         node = nir.Conv2d(tuple(size), weight, stride, padding, dilation=1, groups=1, bias=bias)
         return self.add(name, node, before)
 
     def pool(self, name: str, before: str, size: int, *, stride: int, padding: int = 0) -> str:
-        """Add an average pool; what lies outside counts as zeros."""
+        """Add an average pool; pixels outside count as zeros."""
         node = nir.AvgPool2d(*(np.array([each, each]) for each in (size, stride, padding)))
         channels, *before_px = self.shape(before)
         after_px = [(length + 2 * padding - size) // stride + 1 for length in before_px]
@@ -136,11 +137,11 @@ class _Graph:
         return self.add(name, node, before)
 
     def flat(self, before: str) -> str:
-        """Add what makes a vector of a node's output."""
+        """Add a node that makes a vector of another's output."""
         return self.add(f"{before}_flat", nir.Flatten({"input": self.shape(before)}, start_dim=0), before)
 
     def neurons(self, layer: str, *before: str, fires: bool = True) -> str:
-        """Add the neurons of a layer of the card, which read the sum of what is before."""
+        """Add the neurons of a layer of the card, which read the sum of the nodes ``before``."""
         neuron, name, each = (
             self.card.neuron,
             layer.replace(".", "_"),
@@ -200,7 +201,7 @@ def _sub_block(graph: _Graph, block: int, i: int, before: str, stride: int) -> s
 
 
 def _classified(graph: _Graph, taps: list[str]) -> list[str]:
-    """Add a dense node for each tap, of its columns of the classifier's; the bias is the first one's."""
+    """Add a dense node for each tap, with its columns of the classifier's weights. The first one has the bias."""
     lengths = [int(np.prod(graph.shape(tap))) for tap in taps]
     classes = len(graph.card.classes)
     rows = tensor(graph.weights, "classify.weight", (classes, sum(lengths)))

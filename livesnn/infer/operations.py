@@ -1,7 +1,8 @@
-"""What a frame costs: mean density, synaptic operations, multiplications of the first layer; an energy estimate.
+"""What a frame costs: mean density, synaptic operations, the first layer's multiplications, and an energy estimate.
 
-NeuroBench's terms (Yik et al. 2023): an "effective AC" is one addition a spike and a synapse it reaches; an
-"effective MAC", of the first layer, one multiplication and addition an input that isn't 0 and a synapse it reaches.
+The terms are NeuroBench's (Yik et al. 2023). An effective AC is one addition, for each spike and each synapse that it
+reaches. An effective MAC of the first layer is one multiplication and addition, for each input other than 0 and each
+synapse that it reaches.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ FloatArray = npt.NDArray[np.floating]
 Shape = tuple[int, ...]
 
 PJ_PER_MAC = 4.6
-"""Of the first layer: a multiplication (3.7) and an addition (0.9) of 32-bit floats."""
+"""Energy of a MAC in pJ: a multiplication (3.7) and an addition (0.9) of 32-bit floats."""
 
 PJ_PER_AC = {32: 0.9, 8: 0.1}
-"""By the bits of the blocks' kernels: an addition of 32-bit floats, or of 32-bit whole numbers."""
+"""Energy of an AC in pJ, by the bits of the blocks' kernels: an addition of 32-bit floats, or of 32-bit integers."""
 
 ENERGY_SOURCE = (
-    "45 nm, 0.9 V (Horowitz, ISSCC 2014): the arithmetic alone, without memory and the neurons' updates"
+    "45 nm, 0.9 V (Horowitz, ISSCC 2014): only the arithmetic, without memory and the neurons' updates"
 )
-"""What the constants hold for: not this machine, but what others' estimates are made with."""
+"""What the constants hold for. That isn't this machine, but what estimates in the literature use."""
 
 
 def mean_density(density: FloatArray, card: ModelCard) -> float:
-    """Return spikes a neuron a step over all hidden neurons, from each hidden layer's density [layers − 1].
+    """Return the spikes a neuron a step over all hidden neurons, from each hidden layer's density [layers − 1].
 
-    A network without hidden layers has none: nan.
+    It is NaN for a network without hidden layers.
     """
     return float(np.average(density, weights=_hidden_neurons(card))) if density.size else float("nan")
 
@@ -48,7 +49,7 @@ def dense_synops(card: ModelCard) -> FloatArray:
 
 
 class Costs(TypedDict):
-    """What a frame takes: effective ACs, effective MACs of the first layer, and an estimate made from both, in µJ."""
+    """A frame's effective ACs, effective MACs of the first layer, and an energy estimate from both, in µJ."""
 
     synops_per_frame: float
     macs_per_frame: float
@@ -56,7 +57,15 @@ class Costs(TypedDict):
 
 
 def costs(density: FloatArray, active: float, card: ModelCard) -> Costs:
-    """Return what a frame takes, from the hidden layers' density [layers − 1] and how many of its values aren't 0."""
+    """Return a frame's costs.
+
+    Parameters
+    ----------
+    density
+        Of each hidden layer [layers − 1].
+    active
+        How many values of the frame aren't 0.
+    """
     acs, effective_macs = synops(density, card), macs(active, card)
     return Costs(
         synops_per_frame=acs,
@@ -66,7 +75,7 @@ def costs(density: FloatArray, active: float, card: ModelCard) -> Costs:
 
 
 def macs(active: float, card: ModelCard) -> float:
-    """Return the effective MACs of one frame of which so many values, of all channels and pixels, aren't 0."""
+    """Return the effective MACs of a frame in which ``active`` values, over all channels and pixels, aren't 0."""
     spec, first = card.input, next(iter(card.states.values()))
     if len(first) == 1:
         return active * first[0]
@@ -75,12 +84,12 @@ def macs(active: float, card: ModelCard) -> float:
 
 
 def energy_estimate_uj(effective_macs: float, effective_acs: float, card: ModelCard) -> float:
-    """Return what the arithmetic would take in µJ, by the constants above: an estimate, nothing is measured."""
+    """Return an estimate of the arithmetic's energy in µJ, from the constants above; nothing is measured."""
     return 1e-6 * (PJ_PER_MAC * effective_macs + PJ_PER_AC[card.network.weight_bits] * effective_acs)
 
 
 def energy_constants(card: ModelCard) -> str:
-    """Return in words what an energy estimate is made with."""
+    """Return in words which constants an energy estimate is made with."""
     return f"{PJ_PER_MAC} pJ a MAC, {PJ_PER_AC[card.network.weight_bits]} pJ an AC: {ENERGY_SOURCE}"
 
 
@@ -89,10 +98,10 @@ def _hidden_neurons(card: ModelCard) -> FloatArray:
 
 
 def fan_out(card: ModelCard) -> list[float]:
-    """Return the mean number of synapses a spike of each hidden layer reaches, borders taken into account.
+    """Return the mean number of synapses that a spike of each hidden layer reaches, borders taken into account.
 
-    Average pools belong to the layer that reads them (SPEC): a spike reaches what each pooled pixel it falls into
-    does, which may be several pixels, or none at a border that the pool leaves out. An identity skip is one synapse.
+    Average pools belong to the layer that reads them. A spike reaches what each pooled pixel that it falls into
+    reaches: several pixels, or none at a border that the pool leaves out. An identity skip is one synapse.
     """
     shapes = list(card.states.values())
     return _conv_snn(shapes) if card.network.kind == "conv_snn" else _sts_resnet(shapes, card)
@@ -106,7 +115,7 @@ def _conv_snn(shapes: list[Shape]) -> list[float]:
 
 def _sts_resnet(shapes: list[Shape], card: ModelCard) -> list[float]:
     spec, hidden, classes = card.network, shapes[:-1], shapes[-1][0]
-    block_ends = 2 * np.cumsum(spec.sub_blocks)  # index of each block's last layer; the stem is 0
+    block_ends = 2 * np.cumsum(spec.sub_blocks)  # index of each block's last layer; the stem's is 0
     reach = []
     for i, shape in enumerate(hidden):
         read, pooled = shape, 1.0
@@ -115,7 +124,7 @@ def _sts_resnet(shapes: list[Shape], card: ModelCard) -> list[float]:
             pooled = _pool(shape[1:], 3, spec.stem_pool_stride, 1)
         following = hidden[i + 1 : i + 3]
         total = _conv(read, following[0], 3) if following else 0.0
-        if i % 2 == 0 and following:  # the sub-block's skip, which ends two layers on
+        if i % 2 == 0 and following:  # the sub-block's skip ends two layers on
             total += 1.0 if following[1] == read else _conv(read, following[1], 1)
         if i in block_ends[-2:]:
             total += classes * _pool(shape[1:], spec.final_pool, spec.final_pool, 0)
@@ -133,7 +142,7 @@ def _conv(source: Shape, target: Shape, kernel: int) -> float:
 
 
 def _pool(sides: tuple[int, ...], kernel: int, stride: int, padding: int) -> float:
-    """Return into how many pooled pixels a pixel falls, on average."""
+    """Return into how many pooled pixels a pixel falls on average."""
     outs = ((size + 2 * padding - kernel) // stride + 1 for size in sides)
     return prod(
         _taps(size, out, kernel, stride, padding) / size for size, out in zip(sides, outs, strict=True)

@@ -1,4 +1,4 @@
-"""SpikeModel: an STS-ResNet on our own spike-driven step. Not here: the step (step.py)."""
+"""SpikeModel: an STS-ResNet on our own kernels (`livesnn.infer.spikes`), whose time grows with its spikes."""
 
 from __future__ import annotations
 
@@ -13,23 +13,56 @@ import numpy as np
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import Counted, State, check_first_step, check_step
-from livesnn.infer.spikes import crew
-from livesnn.infer.spikes.crew import Crew
-from livesnn.infer.spikes.lanes import FLOAT_BYTES
+from livesnn.infer.model import CheckedModel, CountedState, FloatArray, State, check_first_step
+from livesnn.infer.spikes import thread_team
+from livesnn.infer.spikes.intrinsics import FLOAT_BYTES
 from livesnn.infer.spikes.layout import LANES
-from livesnn.infer.spikes.memory import FloatArray, aligned, zeros
-from livesnn.infer.spikes.plan import Plan, plan
+from livesnn.infer.spikes.plan import Plan, aligned, plan, zeros
+from livesnn.infer.spikes.thread_team import Rule, ThreadTeam
 from livesnn.threads import usable_processors
 from livesnn.weights import fold_batch_norm, load_weights
 
 WEIGHTS = "model.safetensors"
 
 ON_TIME_S = 0.001
-"""A frame that has waited no longer is stepped by one thread alone: that takes longer, but ever the same time.
+"""A frame that has waited no longer than this is stepped by one thread: that takes longer, but always the same time.
 
 Where all threads of a machine have work, one of them is kept from it now and then for milliseconds.
 """
+
+
+class SpikeNetwork(NamedTuple):
+    """A model folder's network, read and planned once: for asking whether it is compiled, and for one SpikeModel."""
+
+    folder: Path
+    card: ModelCard
+    plan: Plan
+
+    @classmethod
+    def read(cls, folder: Path) -> SpikeNetwork:
+        """Read model.safetensors; raises ModelError as `SpikeModel.load`."""
+        path = folder / WEIGHTS
+        weights, card = load_weights(path)
+        if not runs(card):
+            raise ModelError(
+                f"{path}: engine 'spike' runs an sts_resnet with widths that are multiples of {LANES[-1]}, not "
+                f"{card.network.kind} with {list(card.network.widths)}: use --engine onnx"
+            )
+        try:
+            return cls(folder, card, plan(fold_batch_norm(weights), card))
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+
+    @property
+    def rule(self) -> Rule:
+        """What a step needs to know of the neurons and the read-out."""
+        neuron = self.card.neuron
+        fires = self.card.readout == "spikes"
+        return np.float32(neuron.alpha), np.float32(neuron.threshold), neuron.reset, fires
+
+    def is_compiled(self) -> bool:
+        """Return whether the machine code of its step is there, so that a SpikeModel is made in a moment."""
+        return thread_team.is_compiled(self.plan, self.rule)
 
 
 class _View(NamedTuple):
@@ -43,8 +76,8 @@ class _View(NamedTuple):
         return np.ndarray(self.shape, np.float32, together, self.offset, self.strides)
 
 
-class Membranes(Counted):
-    """A State in one array ``together`` float32 [·], in memory [H, W, C] a layer; views are made when asked for.
+class Membranes(CountedState):
+    """A State in one array ``together`` float32 [·], each layer [H, W, C] in memory; it makes views when asked.
 
     ``synops``: synaptic operations of the step that made it.
     """
@@ -68,21 +101,31 @@ class Membranes(Counted):
     @overload
     def __getitem__(self, index: slice) -> list[FloatArray]: ...
     def __getitem__(self, index: int | slice) -> FloatArray | list[FloatArray]:
-        """Return a layer's membranes, a view; of a slice, a list of them."""
+        """Return a layer's membranes, a view, or a list of them for a slice."""
         if isinstance(index, slice):
             return [view.of(self.together) for view in self._views[index]]
         return self._views[index].of(self.together)
 
 
-class SpikeModel:
-    """A Model (`livesnn.infer.Model`) whose time grows with the spikes; to be stepped from one thread at a time."""
+class SpikeModel(CheckedModel):
+    """A Model (`livesnn.infer.model`) whose time grows with the spikes; to be stepped from one thread at a time.
+
+    Parameters
+    ----------
+    network
+        For this model only: its steps write into the plan.
+    threads
+        None: `default_threads`.
+    """
 
     engine = "spike"
 
-    def __init__(self, network: Plan, card: ModelCard, threads: int) -> None:
-        self.card = card
-        self._crew = Crew(network, _rule(card), threads)
-        self._size, self._views = sum(map(prod, card.states.values())), list(_views(card.states.values()))
+    def __init__(self, network: SpikeNetwork, threads: int | None = None) -> None:
+        self.card = network.card
+        self.team = ThreadTeam(network.plan, network.rule, threads or default_threads())
+        shapes = self.card.states.values()
+        self._size, self._views = sum(map(prod, shapes)), list(_views(shapes))
+        check_first_step(self, str(network.folder / WEIGHTS))
 
     @classmethod
     def load(cls, folder: Path, *, threads: int | None = None) -> SpikeModel:
@@ -92,34 +135,26 @@ class SpikeModel:
         ------
         ModelError
             The file is missing or damaged, a tensor is missing or doesn't fit its card, its network isn't an
-            STS-ResNet with widths that are multiples of 16, or a step gives no numbers.
+            STS-ResNet with widths that are multiples of 16, or a step gives NaN or infinity.
         """
-        network, card = _read(folder)
-        model = cls(network, card, threads or default_threads())
-        check_first_step(model, str(folder / WEIGHTS))
-        return model
+        return cls(SpikeNetwork.read(folder), threads)
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
         return self._state(zeros(self._size, np.float32), np.zeros((2, len(self._views)), np.float32), 0.0)
 
-    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Return the output [K] and the next state; raises ModelError on a wrong shape."""
-        check_step(self.card, frame, state)
-        return self.advance(frame, state)
-
     def advance(self, frame: Frame, state: State) -> tuple[FloatArray, Membranes]:
-        """Step without a look at the shapes."""
+        """Step without checking."""
         before = self._together(state)
         after, output = aligned(self._size, np.float32), np.empty(len(self.card.classes), np.float32)
         shares_and_means = np.empty((2, len(self._views)), np.float32)
         late = time.perf_counter() - frame.arrived_s > ON_TIME_S  # or its arrival is unknown, 0
         data = np.ascontiguousarray(frame.data)
-        synops = self._crew.step(data, before, (after, output, shares_and_means), alone=not late)
+        synops = self.team.step(data, before, (after, output, shares_and_means), alone=not late)
         return output, self._state(after, shares_and_means, synops)
 
     def _together(self, state: State) -> FloatArray:
-        """Return all membranes in one array: a state's own, or another's copied into that order."""
+        """Return all membranes in one array: this engine's own, or a copy of another engine's in that order."""
         if isinstance(state, Membranes):
             return state.together
         together = aligned(self._size, np.float32)
@@ -132,43 +167,16 @@ class SpikeModel:
 
 
 def default_threads() -> int:
-    """Return the threads of one step: as many as there are logical processors for this process, one or two.
+    """Return the threads of one step: one or two, but no more than this process has logical processors.
 
-    Unlike ONNX Runtime's, the second one is called only to frames that are late, and waited for only in what it does.
+    The second one is called only to frames that are late, and only waited for once it has begun something.
     """
     return min(2, usable_processors())
 
 
 def runs(card: ModelCard) -> bool:
-    """Return whether this engine has what such a network needs."""
+    """Return whether this engine can run such a network."""
     return card.network.kind == "sts_resnet" and not any(width % LANES[-1] for width in card.network.widths)
-
-
-def is_compiled(folder: Path) -> bool:
-    """Return whether `SpikeModel.load` would take no more than a moment; raises as it does."""
-    network, card = _read(folder)
-    return crew.is_compiled(network, _rule(card))
-
-
-def _read(folder: Path) -> tuple[Plan, ModelCard]:
-    path = folder / WEIGHTS
-    weights, card = load_weights(path)
-    if not runs(card):
-        raise ModelError(
-            f"{path}: engine 'spike' runs an sts_resnet with widths that are multiples of {LANES[-1]}, not "
-            f"{card.network.kind} with {list(card.network.widths)}: use --engine onnx"
-        )
-    try:
-        return plan(fold_batch_norm(weights), card), card
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
-
-
-def _rule(card: ModelCard) -> crew.Rule:
-    neuron = card.neuron
-    alpha, threshold = np.float32(neuron.alpha), np.float32(neuron.threshold)
-    fires = card.readout == "spikes"
-    return alpha, threshold, neuron.reset, fires
 
 
 def _views(shapes: Iterable[tuple[int, ...]]) -> Iterator[_View]:

@@ -1,6 +1,6 @@
-"""Compiling the spike-driven engine in a process of its own, for this one. Not here: when (auto_engine.py).
+"""The engine that switches: ONNX Runtime until our spike engine is compiled, and for steps of very many spikes.
 
-A thread that compiles when its interpreter ends aborts the process: LLVM calls back into it.
+Both engines take each other's states, so a switch between two frames changes nothing but the time of a step.
 """
 
 from __future__ import annotations
@@ -17,257 +17,211 @@ from typing import Self
 
 import numpy as np
 
-from livesnn import subprocesses as itself
+from livesnn import subprocesses
 from livesnn.card import ModelCard
 from livesnn.errors import LivesnnError, ModelError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import Model, State, check_step
+from livesnn.infer.model import CheckedModel, FloatArray, Model, State
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.operations import fan_out
-from livesnn.infer.spike_engine import WEIGHTS, Membranes, SpikeModel, is_compiled, runs
-from livesnn.infer.spikes.memory import FloatArray
+from livesnn.infer.spike_engine import WEIGHTS, Membranes, SpikeModel, SpikeNetwork, runs
 from livesnn.threads import Latest, Worker
+
+ONNX = "model.onnx"
+PREPARING = "preparing the spike engine …"
+
+CROSSOVER = {8: 0.85, 32: 0.4}
+"""Density from which on ONNX Runtime takes the steps, by the bits of the blocks' kernels.
+
+These are constants because measuring takes 0.3 s at each load, and is off by a factor of 2 on a busy machine. They
+were measured on an AMD EPYC (Zen 5), where ONNX Runtime is at its fastest, with two threads and networks of 16, 64
+and 128 channels. There it was 1.3 to 1.8 times as fast at a density of 0.4 in 32 bits, and 1.4 to 1.8 times at 0.85
+in 8 bits (512 channels: 1.0).
+"""
+
+WIDE = 128
+"""Channels from which the crossover of 32-bit kernels falls: a core's second cache can't hold them (512: 9 MB)."""
+
+RETURN_BELOW = 0.8
+"""The spike engine takes over again below this part of the crossover: hysteresis, so that engines don't alternate."""
+
+COUNT_EVERY = 16
+"""Steps that ONNX Runtime takes before spikes are counted again. Counting takes 10 µs, a step of 16 channels 200."""
+
+PATIENCE_S = 1.0
+"""Work that ends sooner, such as a script on a short recording, starts no other process."""
 
 COMMAND = "prepare"
 LIMIT_S = 900.0  # compiling takes 15 s of a processor that it may have to share
 
-
+_ENDING_S = 5.0  # a load from numba's cache must not be cut off by the end of the process
 _ONE_AT_A_TIME = threading.Lock()
+_WORKERS: weakref.WeakSet[Worker] = weakref.WeakSet()  # also of models that nothing refers to
+
+Prepare = Callable[[threading.Event], SpikeModel | None]
 
 
-def compile_apart(folder: Path, stop: threading.Event) -> bool:
-    """Let another process compile what a model folder's step needs; return whether that is there now.
-
-    False: ``stop`` was set, which ends the other process.
-
-    Raises
-    ------
-    ModelError
-        It could not be started, failed, takes too long, or its code isn't found where this process looks for it.
-    """
-    while not _ONE_AT_A_TIME.acquire(timeout=itself.LOOK_S):
-        if stop.is_set():
-            return False
-    try:
-        if not is_compiled(folder):
-            _compile(folder, stop)
-        if not stop.is_set() and not is_compiled(folder):
-            raise ModelError("compiled code isn't kept: livesnn doctor says where numba looks for it")
-    finally:
-        _ONE_AT_A_TIME.release()
-    return not stop.is_set()
-
-
-def _compile(folder: Path, stop: threading.Event) -> None:
-    command = itself.command(COMMAND, str(folder.absolute()))
-    try:
-        itself.run_apart(command, stop, limit_s=LIMIT_S)
-    except LivesnnError as error:
-        raise ModelError(f"it can't be compiled: {error}") from error
-
-
-CROSSING = {8: 0.85, 32: 0.4}
-"""Density from which on ONNX Runtime takes the steps, by the bits of the blocks' kernels.
-
-Constants: a measurement at load takes 0.3 s, and is off by a factor of 2 where others are busy. On an AMD EPYC
-(Zen 5), where ONNX Runtime is at its fastest, two threads, networks of 16, 64 and 128 channels: 1.3 to 1.8 times as
-fast at 0.4 in 32 bits, 1.4 to 1.8 times at 0.85 in 8 bits (512 channels: 1.0).
-"""
-
-WIDE = 128
-"""Channels from which the crossing of 32-bit kernels falls: a core's second cache doesn't hold them (512: 9 MB)."""
-
-LOOK_EVERY = 16
-"""Steps that ONNX Runtime takes before spikes are counted again: a look takes 10 µs, a step of 16 channels 200."""
-
-BACK = 0.8
-"""Part of the crossing below which the spike-driven engine takes over again, so that it isn't to and fro."""
-
-
-class Dense(tuple[FloatArray, ...]):
-    """A State of ONNX Runtime's that says how many more steps it is to take before spikes are counted."""
+class DenseState(tuple[FloatArray, ...]):
+    """A State of ONNX Runtime's, with how many more steps it is to take before spikes are counted again."""
 
     steps_left: int
 
     def __new__(cls, state: Iterable[FloatArray], steps_left: int) -> Self:
-        """Return these membranes, to be stepped so often more."""
+        """Return these membranes with that number of steps."""
         dense = super().__new__(cls, state)
         dense.steps_left = steps_left
         return dense
 
 
-class AdaptiveModel:
-    """A Model (`livesnn.infer.Model`) that is never much slower than ONNX Runtime, at any density of spikes.
+class SwitchingModel(CheckedModel):
+    """A Model (`livesnn.infer.model`) that steps on our spike engine or on ONNX Runtime, whichever is faster.
 
-    What runs a step is told by the state alone: by its spikes, and by how long ago they were counted. Either engine
-    takes a state of the other's.
+    Once the spike engine is there, the state says which engine takes a step: by its spikes, and by how long ago they
+    were counted. Until then ONNX Runtime takes them all.
 
     Parameters
     ----------
-    spike, onnx
-        Of the same weights and card.
+    onnx
+        Of the same weights and card as the spike engine.
+    spike
+        The spike engine; or what prepares it, called in a thread with a stop event. It returns None once that is set,
+        and raises ModelError if there will be no spike engine: ONNX Runtime then goes on, and `note` says why.
 
     Attributes
     ----------
     engine
-        What ran the last step: "spike" or "onnx".
+        What ran the last step, or will run the first: "spike" or "onnx".
     """
 
-    def __init__(self, spike: SpikeModel, onnx: OnnxModel) -> None:
-        self.card = spike.card
-        self.engine = spike.engine
-        self._spike, self._onnx = spike, onnx
-        sizes = [prod(shape) for shape in self.card.states.values()][:-1]
-        reach = fan_out(self.card)
-        self._most = crossing(self.card) * float(np.dot(sizes, reach))
-        # Every fifth layer behind the stem stands for all: they are first and second layers of sub-blocks.
-        scale = np.dot(sizes[1:], reach[1:]) / np.dot(sizes[5::5], reach[5::5])
-        self._looks = [(0, reach[0]), *((i, reach[i] * scale) for i in range(5, len(reach), 5))]
-        self._threshold = np.float32(self.card.neuron.threshold)
-
-    @classmethod
-    def load(cls, folder: Path, onnx: OnnxModel, *, threads: int | None = None) -> AdaptiveModel:
-        """Add the spike-driven engine to a folder's ONNX model.
-
-        Raises
-        ------
-        ModelError
-            As `SpikeModel.load`, or the folder's two files are of different models.
-        """
-        spike = SpikeModel.load(folder, threads=threads)
-        if spike.card != onnx.card:
-            raise ModelError(
-                f"{folder / WEIGHTS} and model.onnx are not of the same model: copy the model again, or train it"
-            )
-        return cls(spike, onnx)
-
-    def initial_state(self) -> State:
-        """Return the all-zero state."""
-        return self._spike.initial_state()
-
-    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Return the output [K] and the next state; raises ModelError on a wrong shape."""
-        check_step(self.card, frame, state)
-        steps = self._dense_steps(state)
-        if not steps:
-            self.engine = self._spike.engine
-            return self._spike.advance(frame, state)
-        self.engine = self._onnx.engine
-        output, after = self._onnx.advance(frame, state)
-        return output, Dense(after, steps - 1)
-
-    def _dense_steps(self, state: State) -> int:
-        """Return how many steps from a state on are ONNX Runtime's, without another look; 0: none."""
-        if isinstance(state, Membranes):
-            return LOOK_EVERY * (state.synops > self._most)
-        if isinstance(state, Dense):
-            return state.steps_left or LOOK_EVERY * (self._synops(state) > self._most * BACK)
-        return LOOK_EVERY * (self._synops(state) > self._most)
-
-    def _synops(self, state: State) -> float:
-        """Return about how many synapses the spikes of the step that made a state have reached."""
-        return sum(np.count_nonzero(state[i] >= self._threshold) * reach for i, reach in self._looks)
-
-
-def crossing(card: ModelCard) -> float:
-    """Return the density from which on ONNX Runtime takes a network's steps."""
-    bits = card.network.weight_bits
-    return CROSSING[bits] * (min(1.0, WIDE / max(card.network.widths)) if bits == 32 else 1.0)
-
-
-ONNX = "model.onnx"
-PREPARING = "preparing the spike engine …"
-
-PATIENCE_S = 1.0
-"""What ends sooner, such as a script on a short recording, starts no other process."""
-
-_WORKERS: weakref.WeakSet[Worker] = weakref.WeakSet()  # also of models nobody holds
-_ENDING_S = 5.0  # for a load from numba's cache to end, which must not be cut off by the end of the process
-
-
-class AutoModel:
-    """A Model (`livesnn.infer.Model`) that goes over to a faster one between two steps, once that is ready.
-
-    Parameters
-    ----------
-    first
-        Runs the network until then.
-    prepare
-        Called in a thread with its stop event; returns the faster one, or raises ModelError: then the first one
-        stays. None: it has ended because of ``stop``.
-    """
-
-    def __init__(self, first: Model, prepare: Callable[[threading.Event], Model | None]) -> None:
-        self.card = first.card
-        self._model = first
-        self._ready: Latest[Model] = Latest()
-        self._worker = Worker("prepare", partial(_leave, prepare, self._ready)).start()
-        weakref.finalize(self, self._worker.stop.set)
-        if not _WORKERS:
-            atexit.unregister(end_preparing)
-            atexit.register(end_preparing)
-        _WORKERS.add(self._worker)
-
-    @property
-    def engine(self) -> str:
-        """What ran the last step."""
-        return self._model.engine
+    def __init__(self, onnx: OnnxModel, spike: SpikeModel | Prepare) -> None:
+        self.card, self.engine = onnx.card, onnx.engine
+        self._onnx = onnx
+        self._spike: SpikeModel | None = None
+        self._worker: Worker | None = None
+        self._ready: Latest[SpikeModel] = Latest()
+        if isinstance(spike, SpikeModel):
+            self.engine = spike.engine
+            self._use(spike)
+        else:
+            self._worker = _start(partial(_put_ready, spike, self._ready))
+            weakref.finalize(self, self._worker.stop.set)
 
     @property
     def note(self) -> str:
-        """What is being done about a faster engine, or why there is none; "" when all is done."""
+        """That the spike engine is being prepared, or why there is none; "" if there is nothing to say."""
+        if self._worker is None:
+            return ""
         if self._worker.error is not None:
             return f"the spike engine is not there, ONNX Runtime runs the network: {self._worker.error}"
         return PREPARING if self._worker.running else ""
 
     def initial_state(self) -> State:
         """Return the all-zero state."""
-        return self._model.initial_state()
+        return (self._onnx if self._spike is None else self._spike).initial_state()
 
-    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
-        """Return the output [K] and the next state; raises ModelError on a wrong shape."""
-        if (ready := self._ready.take()) is not None:
-            self._model = ready
-        return self._model.step(frame, state)
+    def advance(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
+        """Step without checking."""
+        if self._spike is None and (ready := self._ready.take()) is not None:
+            self._use(ready)
+        if self._spike is None:
+            return self._onnx.advance(frame, state)
+        steps = self._onnx_steps(state)
+        if not steps:
+            self.engine = self._spike.engine
+            return self._spike.advance(frame, state)
+        self.engine = self._onnx.engine
+        output, after = self._onnx.advance(frame, state)
+        return output, DenseState(after, steps - 1)
 
     def close(self) -> None:
-        """Prepare nothing more; steps go on as they are."""
-        self._worker.close(_ENDING_S)
+        """Stop preparing the spike engine; the model can still step."""
+        if self._worker is not None:
+            self._worker.close(_ENDING_S)
+
+    def _use(self, spike: SpikeModel) -> None:
+        """Let a spike engine take the steps from now on, up to the crossover."""
+        self._spike = spike
+        self.card = spike.card  # the same object, so that its own states need no check
+        sizes = [prod(shape) for shape in self.card.states.values()][:-1]
+        reach = fan_out(self.card)
+        self._most_synops = crossover_density(self.card) * float(np.dot(sizes, reach))
+        # Every fifth layer behind the stem stands for all: they are first and second layers of sub-blocks.
+        scale = np.dot(sizes[1:], reach[1:]) / np.dot(sizes[5::5], reach[5::5])
+        self._sampled = [(0, reach[0]), *((i, reach[i] * scale) for i in range(5, len(reach), 5))]
+        self._threshold = np.float32(self.card.neuron.threshold)
+
+    def _onnx_steps(self, state: State) -> int:
+        """Return how many steps from a state on ONNX Runtime takes before the next count."""
+        if isinstance(state, Membranes):
+            return COUNT_EVERY * (state.synops > self._most_synops)
+        if isinstance(state, DenseState):
+            return state.steps_left or COUNT_EVERY * (self._synops(state) > self._most_synops * RETURN_BELOW)
+        return COUNT_EVERY * (self._synops(state) > self._most_synops)
+
+    def _synops(self, state: State) -> float:
+        """Return an estimate of the synaptic operations of the step that made a state, from a part of its layers."""
+        return sum(np.count_nonzero(state[i] >= self._threshold) * reach for i, reach in self._sampled)
+
+
+def crossover_density(card: ModelCard) -> float:
+    """Return the density from which on ONNX Runtime takes a network's steps."""
+    bits = card.network.weight_bits
+    return CROSSOVER[bits] * (min(1.0, WIDE / max(card.network.widths)) if bits == 32 else 1.0)
 
 
 def load_auto(folder: Path, *, threads: int | None = None) -> Model:
-    """Load the adaptive engine where it runs the network, in use as soon as it is compiled; or ONNX Runtime.
+    """Load the engine that switches if it can run the network, else ONNX Runtime.
 
-    Raises ModelError as `OnnxModel.load`; where the weights for the spike-driven engine are damaged, that is a note.
+    Raises ModelError as `OnnxModel.load` does. Damaged weights of the spike engine only make a note.
     """
     onnx = OnnxModel.load(folder / ONNX, threads=threads)
     if not runs(onnx.card) or not (folder / WEIGHTS).is_file():
         return onnx
     try:
-        return _load(folder, onnx, threads)
+        return _with_spikes(onnx, _read(folder, onnx), threads)
     except ModelError as error:
-        return AutoModel(onnx, partial(_fail, error))
+        return SwitchingModel(onnx, partial(_fail, error))
 
 
-def load_spike(folder: Path, *, threads: int | None = None, wait: bool = True) -> Model:
-    """Load the spike-driven engine, with ONNX Runtime for steps of many spikes where its file is there.
+def load_spike(
+    folder: Path,
+    *,
+    threads: int | None = None,
+    wait: bool = True,
+    notify: Callable[[str], None] | None = None,
+) -> Model:
+    """Load the engine that switches, or only the spike engine if the folder has no model.onnx.
 
-    ``wait``: compile here, if need be; otherwise ONNX Runtime, if there, runs the network until another process has.
-    Raises ModelError as `SpikeModel.load` and `OnnxModel.load`.
+    ``wait``: compile here if need be; False: ONNX Runtime, if there, runs the network until another process has.
+    ``notify``: called before it is compiled here. Raises ModelError as `SpikeModel.load` and `OnnxModel.load`.
     """
-    if not (folder / ONNX).is_file():
-        return SpikeModel.load(folder, threads=threads)
-    onnx = OnnxModel.load(folder / ONNX, threads=threads)
-    return AdaptiveModel.load(folder, onnx, threads=threads) if wait else _load(folder, onnx, threads)
+    onnx = OnnxModel.load(folder / ONNX, threads=threads) if (folder / ONNX).is_file() else None
+    network = _read(folder, onnx)
+    if onnx is not None and not wait:
+        return _with_spikes(onnx, network, threads)
+    if notify is not None and not network.is_compiled():
+        notify("compiling the spike engine, once: some 15 s")
+    spike = SpikeModel(network, threads)
+    return spike if onnx is None else SwitchingModel(onnx, spike)
 
 
 def note_of(model: Model) -> str:
-    """Return what there is to be told of a model's engine; "" if nothing."""
-    return model.note if isinstance(model, AutoModel) else ""
+    """Return what there is to say about a model's engine; "" if nothing."""
+    return model.note if isinstance(model, SwitchingModel) else ""
+
+
+@contextmanager
+def preparing(model: Model) -> Iterator[None]:
+    """Stop preparing a model's spike engine at the end of this block."""
+    try:
+        yield
+    finally:
+        if isinstance(model, SwitchingModel):
+            model.close()
 
 
 def end_preparing() -> None:
-    """Leave no thread and no process behind that prepares an engine for any model, held or not."""
+    """End all threads and processes that prepare the spike engine for any model, whether it is in use or not."""
     workers = list(_WORKERS)
     for worker in workers:
         worker.stop.set()
@@ -275,36 +229,71 @@ def end_preparing() -> None:
         worker.close(_ENDING_S)
 
 
-@contextmanager
-def preparing(model: Model) -> Iterator[None]:
-    """Let another engine be prepared for a model within this block alone."""
-    try:
-        yield
-    finally:
-        if isinstance(model, AutoModel):
-            model.close()
+def _start(task: Callable[[threading.Event], None]) -> Worker:
+    """Start a thread that ends before the process does."""
+    worker = Worker("prepare", task).start()
+    if not _WORKERS:
+        atexit.unregister(end_preparing)
+        atexit.register(end_preparing)
+    _WORKERS.add(worker)
+    return worker
 
 
-def _load(folder: Path, onnx: OnnxModel, threads: int | None) -> Model:
-    if is_compiled(folder):
-        return AdaptiveModel.load(folder, onnx, threads=threads)
-    return AutoModel(onnx, partial(_prepare, folder, onnx, threads))
+def _read(folder: Path, onnx: OnnxModel | None) -> SpikeNetwork:
+    """Read the spike engine's network, and check that it is the same one as ONNX Runtime's."""
+    network = SpikeNetwork.read(folder)
+    if onnx is not None and network.card != onnx.card:
+        raise ModelError(
+            f"{folder / WEIGHTS} and {ONNX} are not of the same model: copy the model again, or train it"
+        )
+    return network
 
 
-def _prepare(folder: Path, onnx: OnnxModel, threads: int | None, stop: threading.Event) -> Model | None:
-    """Compile apart, then load what is compiled; None: ``stop`` was set."""
-    if stop.wait(PATIENCE_S) or not compile_apart(folder, stop):
-        return None
-    return AdaptiveModel.load(folder, onnx, threads=threads)
+def _with_spikes(onnx: OnnxModel, network: SpikeNetwork, threads: int | None) -> SwitchingModel:
+    """Return a model whose spike engine is there if it is compiled, or else will be."""
+    if network.is_compiled():
+        return SwitchingModel(onnx, SpikeModel(network, threads))
+    return SwitchingModel(onnx, partial(_prepare, network, threads))
+
+
+def _put_ready(prepare: Prepare, ready: Latest[SpikeModel], stop: threading.Event) -> None:
+    if (spike := prepare(stop)) is not None:
+        ready.put(spike)
 
 
 def _fail(error: ModelError, stop: threading.Event) -> None:
     raise error
 
 
-def _leave(
-    prepare: Callable[[threading.Event], Model | None], ready: Latest[Model], stop: threading.Event
-) -> None:
-    """Leave what is prepared in a mailbox."""
-    if (model := prepare(stop)) is not None:
-        ready.put(model)
+def _prepare(network: SpikeNetwork, threads: int | None, stop: threading.Event) -> SpikeModel | None:
+    """Compile in another process, then load the code; return None if ``stop`` was set."""
+    if stop.wait(PATIENCE_S) or not _compile_apart(network, stop):
+        return None
+    return SpikeModel(network, threads)
+
+
+def _compile_apart(network: SpikeNetwork, stop: threading.Event) -> bool:
+    """Let another process compile a network's step; return whether the code is there: False if ``stop`` was set.
+
+    A thread of this process can't compile. If the interpreter ended meanwhile, LLVM would call back and abort it.
+
+    Raises
+    ------
+    ModelError
+        It can't be started, fails, takes too long, or its code isn't found where this process looks for it.
+    """
+    while not _ONE_AT_A_TIME.acquire(timeout=subprocesses.LOOK_S):
+        if stop.is_set():
+            return False
+    try:
+        if not network.is_compiled():
+            command = subprocesses.command(COMMAND, str(network.folder.absolute()))
+            try:
+                subprocesses.run_apart(command, stop, limit_s=LIMIT_S)
+            except LivesnnError as error:
+                raise ModelError(f"it can't be compiled: {error}") from error
+        if not stop.is_set() and not network.is_compiled():
+            raise ModelError("compiled code isn't kept: livesnn doctor says where numba looks for it")
+    finally:
+        _ONE_AT_A_TIME.release()
+    return not stop.is_set()

@@ -1,29 +1,27 @@
-"""TorchModel: one step of a network in PyTorch, for comparison. Imported on request only."""
+"""TorchModel: one step of a network in PyTorch, for comparison. Only `load_model(…, "torch")` imports it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
-from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import State, check_first_step, check_step, zero_state
+from livesnn.infer.model import CheckedModel, FloatArray, State, check_first_step
 from livesnn.snn.checkpoint import load_network, without_norm
 from livesnn.snn.network import SpikingNetwork
 
 
-class TorchModel:
-    """A Model (`livesnn.infer.Model`) on PyTorch's CPU, batch norm folded as in the exported graph."""
+class TorchModel(CheckedModel):
+    """A Model (`livesnn.infer.model`) on PyTorch's CPU, batch norm folded as in the exported graph."""
 
     engine = "torch"
 
     def __init__(self, net: SpikingNetwork, where: str = "") -> None:
         self._net = without_norm(net, where)
-        self.card: ModelCard = net.with_states()
+        self.card = net.with_states()
 
     @classmethod
     def load(cls, folder: Path, *, threads: int | None = None) -> TorchModel:
@@ -32,7 +30,7 @@ class TorchModel:
         Raises
         ------
         ModelError
-            The file is missing or damaged, its tensors don't fit its card, or a step gives no numbers.
+            The file is missing or damaged, its tensors don't fit its card, or a step gives NaN or infinity.
         """
         path = folder / "model.safetensors"
         if threads is not None:
@@ -45,15 +43,10 @@ class TorchModel:
         check_first_step(model, str(path))
         return model
 
-    def initial_state(self) -> State:
-        """Return the all-zero state."""
-        return zero_state(self.card)
-
     @torch.no_grad()
-    def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
-        """Return the output [K] and the next state; raises ModelError on a wrong shape."""
-        check_step(self.card, frame, state)
-        # Copied: numpy arrays may be read-only, which PyTorch warns of.
+    def advance(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
+        """Step without checking."""
+        # Copied: PyTorch warns of numpy arrays that are read-only.
         membranes = tuple(torch.tensor(membrane[np.newaxis]) for membrane in state)
         output, after = self._net.step(torch.tensor(frame.data[np.newaxis]), membranes)
         return output[0].numpy(), tuple(membrane[0].numpy() for membrane in after)

@@ -21,10 +21,9 @@ from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.decide import Decider, Percentiles, Tally
-from livesnn.infer.model import Engine, Model, load_model, model_folder, shipped_for
+from livesnn.infer.model import Engine, Model, load_model, shipped_for
 from livesnn.infer.operations import costs, energy_constants, mean_density
 from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames
-from livesnn.infer.spike_engine import is_compiled
 from livesnn.infer.switching_engine import PREPARING, note_of, preparing
 from livesnn.progress import Progress, untold
 from livesnn.sources import open_source
@@ -130,9 +129,7 @@ def decide_all(
     LivesnnError
         The source or the model can't be opened, or fails on the way; ``decider`` names a class it hasn't.
     """
-    if engine == "spike" and not is_compiled(model_folder(model)):
-        notify("compiling the spike-driven engine, once: some 15 s")
-    loaded = load_model(model, engine)
+    loaded = load_model(model, engine, notify=notify)
     with preparing(loaded):
         decider.check(loaded.card)
         with reading as progress:

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import LivesnnError
-from livesnn.events.formats import asked, open_reader
-from livesnn.events.formats.aedat4 import Aedat4Reader
 from livesnn.events.formats.aedat4_layout import PacketTable
+from livesnn.events.formats.aedat4_reader import Aedat4Reader
+from livesnn.events.formats.registry import open_reader, parse_recording_path
 from livesnn.events.packet import Closing, Events
 from livesnn.events.recording import Recording, choose_stream
 from livesnn.progress import Progress
@@ -77,7 +77,7 @@ def profile(
     go_on = _pace(stop or threading.Event(), cpu_share)
     try:
         with closing(open_reader(Path(path), go_on)) as reader:
-            stream = choose_stream(reader, asked(Path(path)).stream)
+            stream = choose_stream(reader, parse_recording_path(Path(path)).stream)
             if stream is None:
                 return
             rows = reader.filled(stream.name) if isinstance(reader, Aedat4Reader) else None

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from livesnn.errors import DataError, LivesnnError, ModelError
-from livesnn.events.formats import asked
+from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.model import Engine, Model, density_and_mean, load_model
@@ -286,7 +286,11 @@ class Session:
 def _name(source: SourceLike) -> str:
     """Return what the window calls a source."""
     if isinstance(source, str | Path):
-        return str(source) if isinstance(source, str) and is_live(source) else asked(Path(source)).name
+        return (
+            str(source)
+            if isinstance(source, str) and is_live(source)
+            else parse_recording_path(Path(source)).name
+        )
     return type(source).__name__
 
 

@@ -1,4 +1,4 @@
-"""The network, in torch. Not here: running a model folder (infer/), training (train/)."""
+"""The spiking networks, in torch. A trained one runs without torch in infer/."""
 
 from __future__ import annotations
 

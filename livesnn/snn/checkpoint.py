@@ -1,4 +1,4 @@
-"""A network to and from model.safetensors. Not here: resume files of a training (train/)."""
+"""A torch network to and from model.safetensors, and with batch norm folded in, as it is exported."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def load_network(path: Path) -> SpikingNetwork:
 
 
 def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> SpikingNetwork:
-    """Put weights into a network and return it in eval mode; raises ModelError that names a wrong tensor."""
+    """Load weights into a network and return it in eval mode; raises ModelError that names a wrong tensor."""
     expected = weights_of(net)
     for name, array in expected.items():
         if name not in weights:
@@ -42,15 +42,15 @@ def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> Spikin
         if array.shape != weights[name].shape:
             raise ModelError(f"{where}: {name} is {weights[name].shape}, the card asks for {array.shape}")
     if extra := weights.keys() - expected.keys():
-        raise ModelError(f"{where} has a tensor that the card has no place for: {min(extra)}")
+        raise ModelError(f"{where} has a tensor that the card doesn't know: {min(extra)}")
     net.load_state_dict({name: torch.from_numpy(weights[name].copy()) for name in expected}, strict=False)
     return net.eval()
 
 
 def without_norm(net: SpikingNetwork, where: str = "") -> SpikingNetwork:
-    """Return the network that inference runs: batch norm folded into the convolutions, weights of the card's bits.
+    """Return the network that inference runs: batch norm folded into the convolutions, kernels in the card's bits.
 
-    Raises ModelError that says ``where``, default the card's name, and which tensor holds what is no number.
+    Raises ModelError that names ``where`` (default: the card's name) and the tensor that holds NaN or infinity.
     """
     where = where or net.card.name
     card = replace(net.card, network=replace(net.card.network, norm=False))

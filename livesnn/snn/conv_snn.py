@@ -1,4 +1,4 @@
-"""ConvSNN (paper, Table 1; SPEC): two convolutions, two fully connected layers."""
+"""ConvSNN, the smaller network of the paper (Samadzadeh et al., Table 1): two convolutions, two dense layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from livesnn.snn.network import ConvNorm, SpikingNetwork, Synapses
 
 
 class ConvSNN(SpikingNetwork):
-    """Conv3×3 → synapse → AvgPool2 → Conv3×3 → synapse → AvgPool2 → FC → synapse → FC → synapse."""
+    """Conv3×3 → synapse → AvgPool2 → Conv3×3 → synapse → AvgPool2 → FC → synapse → FC → synapse.
+
+    A synapse is what the paper calls the threshold layer of LIF neurons (lif.py).
+    """
 
     def __init__(self, card: ModelCard) -> None:
         super().__init__(card)

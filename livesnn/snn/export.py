@@ -1,4 +1,4 @@
-"""One step of a network as ONNX, states in and out. Not here: its file (weights.py), running it (infer)."""
+"""One step of a network as an ONNX graph, with its states as inputs and outputs. It is written by weights.py."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class _Step(nn.Module):
 
 
 def onnx_step(net: SpikingNetwork, states: list[str]) -> onnx.ModelProto:
-    """Return the graph of one step: batch 1, static shapes, its states named ``states``, without a card.
+    """Return the graph of one step: batch 1, static shapes, states named ``states``, and no card yet.
 
     Inputs: `frame` uint8 [1, C, H, W], then each state float32 [1, ...] by name. Outputs: `output` float32 [1, K],
-    then `<state>.next`.
+    then each `<state>.next`.
     """
     folded = without_norm(net).cpu()
     spec = net.card.input

@@ -1,4 +1,27 @@
-"""The LIF neuron (SPEC, Eq. 1-5): one step, and a sequence with its hand-written gradient. State is U alone."""
+"""The leaky integrate-and-fire (LIF) neuron: one step, and a sequence of steps with its hand-written gradient.
+
+For layer n at time step t, with decay α and threshold T (Samadzadeh et al., Sec. 3.1):
+
+    membrane update   U[t, n] = α · (1 − O[t−1, n]) · U[t−1, n] + g(O[t, n−1])      Eq. 1
+    spike             O[t, n] = 1 if U[t, n] ≥ T else 0                             Eq. 2 and 4
+    input current     g(O) = W · O, here a convolution or a dense layer, and bias   Eq. 3
+    read-out          y[t] = mean of O[k, N] over the last `window` steps k ≤ t     Eq. 5
+
+The factor (1 − O[t−1, n]) is the reset ("rest"): a neuron that spiked starts again from zero. Without reset it is
+left out. The state of a layer is only U, as O[t−1] = [U[t−1] ≥ T] follows from it. A membrane read-out never spikes
+or resets, and Eq. 5 then averages U[t, N] in place of O[t, N]. That mean is taken in infer/run.py.
+
+Backwards in time (BPTT), with f′ for dO/dU (surrogate.py) and L for the loss:
+
+    ∂L/∂U[t] = f′(U[t]) · ∂L/∂O[t] + α · (1 − O[t]) · ∂L/∂U[t+1]
+
+where the reset factor counts as a constant, the usual choice since Zenke & Vogels (2021).
+
+In the analog phase of the hybrid method (Sec. 4.1) nothing resets, and f is the shifted leaky ReLU with a small β:
+
+    U[t, n] = α · U[t−1, n] + g(O[t, n−1])                                          Eq. 6
+    O[t, n] = U[t, n] if U[t, n] ≥ T else −β · U[t, n]                              Eq. 7
+"""
 
 from __future__ import annotations
 
@@ -15,12 +38,23 @@ from livesnn.snn.surrogate import Surrogate
 
 @dataclass(frozen=True)
 class Synapse:
-    """How one layer turns membrane potentials into outputs.
+    """The activation f of one layer: how membrane potentials become outputs.
 
-    ``analog``: phase 1 of the hybrid method (Eq. 6-7): no reset, f(U) = U if U ≥ T else slope·U. The paper prints
-    slope = −β; the ordinary leaky ReLU has slope = +β. ``ceiling`` bounds f from above, which the paper doesn't:
-    along the skips the leak multiplies a constant input by 1/(1−α) a sub-block, 2⁸ for eight of them and α = 0.5.
-    ``fires`` False: a membrane read-out, whose output is U itself; it never resets.
+    Attributes
+    ----------
+    neuron
+        α, T and whether spikes reset.
+    surrogate
+        dO/dU of the spikes.
+    analog
+        The analog phase: f(U) = min(U, ceiling) if U ≥ T else slope · U. The caller turns the reset off.
+    slope
+        −β as the paper prints it in Eq. 7; +β is the ordinary leaky ReLU.
+    ceiling
+        An upper bound that the paper doesn't have. Along the skips the leak multiplies a constant input by 1/(1−α)
+        for each sub-block: by 2⁸ for eight of them and α = 0.5.
+    fires
+        False for a membrane read-out, whose output is U itself and which never resets.
     """
 
     neuron: NeuronSpec
@@ -45,7 +79,7 @@ class Synapse:
         return above.to(u.dtype)
 
     def derivative(self, u: Tensor) -> Tensor:
-        """Return df/dU: 1 for a membrane read-out, exact for the analog activation, else the surrogate's."""
+        """Return df/dU: 1 for a membrane read-out, exact in the analog phase, else the surrogate's."""
         if not self.fires:
             return torch.ones_like(u)
         if self.analog:
@@ -55,30 +89,32 @@ class Synapse:
 
 
 def lif_step(current: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor]:
-    """Advance one layer by one time step (Eq. 1-4).
+    """Advance one layer by one time step (Eq. 1, 2 and 4; Eq. 6 and 7 in the analog phase).
 
     Parameters
     ----------
-    current, u
-        Input current g(O) of this step and membrane potential U of the step before, both [B, ...].
+    current
+        Input current g(O[t, n−1]) of this step [B, ...].
+    u
+        Membrane potential U[t−1, n] [B, ...].
 
     Returns
     -------
-    Output O[t] and membrane U[t], both [B, ...].
+    Output O[t, n] and membrane potential U[t, n], both [B, ...].
     """
-    u = current.add(_kept(u, synapse, u), alpha=synapse.neuron.alpha)
+    u = current.add(_reset(u, synapse, u), alpha=synapse.neuron.alpha)
     return synapse.output(u), u
 
 
 class Kernels(NamedTuple):
-    """How a sequence is computed: `EAGER`, or what `compiled_kernels` returns."""
+    """The two directions of a sequence: `EAGER`, or `compiled_kernels()`."""
 
     advance: Callable[[Tensor, Tensor, Synapse], tuple[Tensor, Tensor, Tensor, Tensor]]
     propagate: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Synapse], tuple[Tensor, Tensor]]
 
 
 LONGEST = 10
-"""Steps of a sequence that is worth compiling for: its loop is unrolled."""
+"""Steps of the longest sequence that is compiled: its loop is unrolled."""
 
 
 def lif_sequence(
@@ -93,17 +129,13 @@ def lif_sequence(
     u
         float32 [B, ...], the membrane before the first step.
     kernels
-        For sequences of up to `LONGEST` steps. Default: `EAGER`.
+        Used for sequences of up to `LONGEST` steps. Default: `EAGER`.
 
     Returns
     -------
     Outputs [T, B, ...] in the dtype of ``currents``, the last membrane float32 [B, ...], and the mean of all outputs,
-    float32 []. All three carry gradients; the mean's costs nothing, where a `mean` of the outputs would cost as much
-    as the layer.
-
-    Notes
-    -----
-    The reset factor (1 − O[t−1]) is a constant for the gradient: the usual choice since Zenke & Vogels (2021).
+    float32 []. All three carry gradients. The mean's gradient costs nothing here; that of ``outputs.mean()`` would
+    cost as much as the layer.
     """
     if kernels is None or len(currents) > LONGEST:
         kernels = EAGER
@@ -115,7 +147,7 @@ def lif_sequence(
 
 
 class _LIFSequence(torch.autograd.Function):
-    """BPTT of a layer by hand. Saves membranes alone, as currents are: rounded, they only weigh the gradient."""
+    """BPTT of a layer by hand. It saves only membranes, rounded to the dtype of the currents: enough for f′."""
 
     @staticmethod
     def forward(
@@ -134,7 +166,10 @@ class _LIFSequence(torch.autograd.Function):
 
 
 def _advance(currents: Tensor, u: Tensor, synapse: Synapse) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return outputs and membranes [T, B, ...] in the dtype of ``currents``, the last membrane, the mean output."""
+    """Step through time; return outputs and membranes [T, B, ...], the last membrane and the mean output.
+
+    Outputs and membranes have the dtype of ``currents``.
+    """
     outputs, membranes = [], []
     for current in currents:
         output, u = lif_step(current.float(), u, synapse)
@@ -152,19 +187,19 @@ def _propagate(
     u: Tensor,
     synapse: Synapse,
 ) -> tuple[Tensor, Tensor]:
-    """Return the loss's gradients by the currents [T, B, ...] and by the membrane before them.
+    """Step back through time; return the gradients of the loss by the currents [T, B, ...] and by the membrane ``u``.
 
     Parameters
     ----------
     grad_outputs, grad_membrane, grad_mean
-        Of the loss, by the outputs, by the last membrane and by the mean output.
+        Gradients of the loss by the outputs, by the last membrane and by the mean output.
     """
     grads = []
     share = grad_mean / membranes.numel()
     for t in range(len(membranes) - 1, -1, -1):
         grad_u = synapse.derivative(membranes[t].float()) * (grad_outputs[t] + share) + grad_membrane
         grads.append(grad_u.to(grad_outputs.dtype))
-        grad_membrane = _kept(grad_u, synapse, membranes[t - 1] if t > 0 else u) * synapse.neuron.alpha
+        grad_membrane = _reset(grad_u, synapse, membranes[t - 1] if t > 0 else u) * synapse.neuron.alpha
     return torch.stack(grads[::-1]), grad_membrane
 
 
@@ -172,15 +207,16 @@ EAGER = Kernels(_advance, _propagate)
 
 
 def compiled_kernels() -> Kernels:
-    """Return both directions compiled by torch's inductor, which needs a C++ compiler on a processor.
+    """Return both directions compiled by torch's inductor, which needs a C++ compiler on a CPU.
 
-    Measured on one core with AMX, 50 clips of 10 frames of 64×16×16 in bf16: 18 + 37 ms a layer and step against
-    77 + 146. Each shape, dtype and phase is compiled for itself, 3-30 s; beyond 64 of them runs eager.
+    On one core with AMX, for 50 clips of 10 frames of 64×16×16 in bf16, a layer took 18 ms forward and 37 ms back,
+    against 77 and 146 ms. Each shape, dtype and phase is compiled on its own in 3 to 30 s; after 64 the rest runs
+    eagerly.
     """
     torch._dynamo.config.recompile_limit = 64
     return Kernels(torch.compile(_advance, dynamic=False), torch.compile(_propagate, dynamic=False))
 
 
-def _kept(x: Tensor, synapse: Synapse, u: Tensor) -> Tensor:
-    """Return x · (1 − O), O being the spikes of the membranes ``u``; x where nothing resets."""
+def _reset(x: Tensor, synapse: Synapse, u: Tensor) -> Tensor:
+    """Return x · (1 − O) for the spikes O = [u ≥ T]; x itself where nothing resets."""
     return x * (u < synapse.neuron.threshold) if synapse.resets else x

@@ -1,7 +1,7 @@
-"""What STS-ResNet and ConvSNN share: state by name, `step`, folded `forward`. Not here: their layers.
+"""What STS-ResNet and ConvSNN share: state by name, one `step`, and `forward` for T frames at once.
 
-A network is written once, as `layers(x, synapses)`: `step` runs it on one frame, `forward` on T frames with the
-time folded into the batch for everything but the synapses.
+A network is written once, as `layers(x, synapses)`. `step` runs it on one frame. `forward` runs it on T frames, with
+the time folded into the batch everywhere but in the synapses (the LIF neurons).
 """
 
 from __future__ import annotations
@@ -83,9 +83,10 @@ class _Folded:
 
 
 def _channels_behind(x: Tensor) -> Tensor:
-    """Return [N, H, W, C] of [N, C, H, W], contiguous; for torch's convolutions on processors want channels last.
+    """Return [N, C, H, W] as contiguous [N, H, W, C], copied only if need be.
 
-    A copy only where they aren't yet. Stacked over time as [T, N, C, H, W] they would come back channels first.
+    Torch's convolutions on a CPU are fastest with channels last. Stacked over time as [T, N, C, H, W] they would come
+    back channels first.
     """
     return x.movedim(1, -1).contiguous() if x.ndim == 4 else x
 
@@ -95,10 +96,10 @@ def _channels_first(x: Tensor) -> Tensor:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """Return x [N, C, H, W] in torch's channels-last layout, by its strides also where C is 1.
+    """Return x [N, C, H, W] in torch's channels-last layout, with the strides of it even where C is 1.
 
-    Without them torch takes a single channel for channels first, and so all that follows: convolutions, norms and
-    our copies for the neurons then took twice the time (ConvSNN on MNIST's sequences, AMD EPYC).
+    With other strides torch would take a single channel, and all that follows, for channels first. Convolutions,
+    norms and our copies for the neurons then took twice the time (ConvSNN on MNIST's sequences, AMD EPYC).
     """
     x = x.contiguous(memory_format=torch.channels_last)
     _, channels, height, width = x.shape
@@ -106,7 +107,7 @@ def channels_last(x: Tensor) -> Tensor:
 
 
 class ShapeProbe:
-    """Synapses that pass everything through and note the shape of each layer's current."""
+    """Synapses that pass everything through and record the shape of each layer's current."""
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
@@ -123,7 +124,7 @@ class ShapeProbe:
 
 @contextmanager
 def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Put a module into eval mode, and back into what it was in."""
+    """Put a module into eval mode, and back into its former mode at the end."""
     training = module.training
     module.eval()
     try:
@@ -138,7 +139,13 @@ class SpikingNetwork(nn.Module):
     Parameters
     ----------
     card
-        Network, input, neuron, read-out and classes (its `states` are filled in by `state_shapes`).
+        Network, input, neuron, read-out and classes; `with_states` fills in its `states`.
+
+    Attributes
+    ----------
+    analog
+        Whether the network is in the analog phase of the hybrid method, see lif.py; ``analog_slope`` and
+        ``analog_ceiling`` are that phase's.
     """
 
     def __init__(self, card: ModelCard) -> None:
@@ -146,7 +153,7 @@ class SpikingNetwork(nn.Module):
         self.card = card
         self.surrogate = Surrogate()
         self.kernels = EAGER
-        self.analog = False  # phase 1 of the hybrid method
+        self.analog = False
         self.analog_slope = -0.01
         self.analog_ceiling = float("inf")
         self._shapes: dict[str, tuple[int, ...]] = {}
@@ -156,13 +163,13 @@ class SpikingNetwork(nn.Module):
         raise NotImplementedError
 
     def synapse(self, *, output: bool) -> Synapse:
-        """Return the activation of a hidden or of the output layer, in the present phase."""
+        """Return the activation of a hidden layer or of the output layer, in the present phase."""
         neuron = replace(self.card.neuron, reset=False) if self.analog else self.card.neuron
         analog, fires = self.analog and not output, not (output and self.card.readout == "membrane")
         return Synapse(neuron, self.surrogate, analog, self.analog_slope, self.analog_ceiling, fires)
 
     def scale_input(self, frames: Tensor) -> Tensor:
-        """Clip counts and scale them: uint8 [..., C, H, W] to float32."""
+        """Return min(counts, count_max) · scale: uint8 [..., C, H, W] to float32."""
         return frames.float().clamp(max=self.card.input.count_max) * self.card.input.scale
 
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -204,7 +211,7 @@ class SpikingNetwork(nn.Module):
         return output, tuple(synapses.after)
 
     def forward(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
-        """Advance by T frames at once: as `step` in a loop, to 1e-5.
+        """Advance by T frames at once; equal to a loop of `step` within 1e-5.
 
         Parameters
         ----------
@@ -219,7 +226,7 @@ class SpikingNetwork(nn.Module):
         return outputs, state
 
     def forward_rates(self, frames: Tensor, state: State) -> tuple[Tensor, State, Tensor]:
-        """Return what `forward` does, and each hidden layer's mean output float32 [layers − 1]."""
+        """Return `forward`'s results and each hidden layer's mean output float32 [layers − 1]."""
         synapses = _Folded(self, state, len(frames))
         folded = channels_last(self.scale_input(frames).flatten(0, 1))
         output = self.layers(folded, synapses)
@@ -233,10 +240,10 @@ class SpikingNetwork(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """A convolution, and the threshold-scaled batch norm after it (tdBN, Zheng et al. 2021) unless folded.
+    """A convolution and, unless folded into it, threshold-scaled batch norm (tdBN, Zheng et al. 2021).
 
-    The norm is shared over time: a stream has no step index. Its scale starts at the threshold, so that currents
-    start with a standard deviation of T whatever the depth.
+    All time steps share the norm, as a stream has no step index. Its scale starts at the threshold T, so that at any
+    depth currents start with a standard deviation of T.
     """
 
     def __init__(

@@ -1,4 +1,11 @@
-"""STS-ResNet (paper, Fig. 5 and Sec. 4.2). Not here: state, step and forward (network.py)."""
+"""STS-ResNet, the paper's residual network (Samadzadeh et al., Fig. 5 and Sec. 4.2). Its steps are in network.py.
+
+    frame [C, H, W] → Conv7×7 → synapse → AvgPool3×3 → block 1..4 → concat(block 3, block 4), pooled → FC → synapse
+    block     = sub-blocks, two of them in the paper
+    sub-block = Conv3×3 → synapse → Conv3×3 → (+ skip) → synapse → dropout
+
+A synapse is a layer of LIF neurons (lif.py). Sizes and strides are in the card's `NetworkSpec`.
+"""
 
 from __future__ import annotations
 

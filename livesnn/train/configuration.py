@@ -188,8 +188,8 @@ class Configuration:
     """Number of last epochs whose mean weights make the model, with new batch-norm statistics; 1 takes the epoch that
     is best on validation."""
     analog_epochs: int = 3
-    """Epochs in phase 1 of the hybrid method, without spikes; 0 trains with STBP only. Left out, it is half of the
-    epochs, at most 3 with the best recipe, and 0 with --init."""
+    """Epochs in phase 1 of the hybrid method, without spikes; 0 trains with STBP only. Default: half of the
+    epochs, at most 3 with the best recipe; 0 with --init."""
     analog_slope: float = -0.01
     """Slope of the activation below the threshold in phase 1; the paper prints it as −β."""
     analog_ceiling: float = 1.0

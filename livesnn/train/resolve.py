@@ -85,28 +85,9 @@ def _open(kind: type) -> type:
             inner = _open(cast(type, hint))
             made.append((each.name, inner, field(default_factory=inner)))
         else:
-            usual = tyro.conf.arg(help_behavior_hint=_default_hint(each.name, each.default))
-            made.append((each.name, Annotated[hint | None, tyro.conf.DisallowNone, usual], None))
+            made.append((each.name, Annotated[hint | None, tyro.conf.DisallowNone], None))
     unchecked = {"__post_init__": lambda self: None}
     return make_dataclass(kind.__name__, made, bases=(kind,), namespace=unchecked, frozen=True)
-
-
-def _default_hint(name: str, best: object) -> str:
-    """Return what help says of a flag's default; nothing where its own text does."""
-    paper = _PAPER.get(name, best)
-    if best in (None, "", ()) or name in ("analog_epochs", "width"):
-        return ""
-    return (
-        f"(default: {_word(best)})" if paper == best else f"(default: {_word(best)}, paper: {_word(paper)})"
-    )
-
-
-def _word(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _given(parsed: object) -> dict[str, Any]:

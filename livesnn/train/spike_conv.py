@@ -17,16 +17,16 @@ import torch
 from numba import types
 from torch import Tensor, nn
 
-from livesnn.infer.spikes.lanes import (
+from livesnn.infer.spikes.intrinsics import (
     FLOAT_BYTES,
     SHORT_BYTES,
     add_times,
     float_at,
     marked_floats,
     narrow,
+    trailing_zeros,
     widen,
 )
-from livesnn.infer.spikes.words import lowest
 from livesnn.threads import pool
 
 LANES = (32, 16)
@@ -220,7 +220,7 @@ def _of_pixels(lanes: int, forward: bool) -> Callable[..., None]:
             for part in range(0, channels, lanes):
                 marks = marked_floats(lanes, pixel + part * FLOAT_BYTES)
                 while marks:
-                    channel = part + lowest(marks)
+                    channel = part + trailing_zeros(marks)
                     marks &= marks - types.uint64(1)
                     value = float_at(pixel + channel * FLOAT_BYTES)
                     of_channel = weights + channel * kernel * kernel * size

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.formats import EventStream, OtherContent
+from livesnn.events.formats.registry import EventStream, OtherContent
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.events.recording import Recording
 from livesnn.progress import Progress
@@ -120,7 +120,7 @@ def open_video_events(path: Path, stream: str | None, progress: Progress) -> Rec
 
 
 class VideoReader:
-    """A `livesnn.events.formats.Reader` of a video; its events are made anew by each reading, the same each time."""
+    """A `registry.Reader` of a video; its events are made anew by each reading, the same each time."""
 
     format = "video"
     camera = ""

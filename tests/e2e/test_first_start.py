@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 UNTIL_SPIKES = """
 import json, sys, time
-from livesnn.infer import load_model
-from livesnn.infer.auto_engine import PREPARING, note_of
-from livesnn.events.frames import Frame
+from livesnn.infer.model import load_model
+from livesnn.infer.switching_engine import PREPARING, note_of
+from livesnn.events.slicer import Frame
 import numpy as np
 
 model = load_model(sys.argv[1])
@@ -37,7 +37,7 @@ print(json.dumps([engines[0], engines[-1], note]))
 WHILE_COMPILING = """
 import sys, time
 import psutil
-from livesnn.infer import load_model
+from livesnn.infer.model import load_model
 
 model = load_model(sys.argv[1])
 while not (helpers := psutil.Process().children()):
@@ -79,7 +79,7 @@ def test_a_read_only_installation_starts_on_onnx_runtime_and_goes_over(installed
     done = run_python(UNTIL_SPIKES, installed, XDG_CACHE_HOME=str(cache))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == ["onnx", "spike", ""]
-    assert list(cache.rglob("step.lead*.nbi"))
+    assert list(cache.rglob("step.run_step*.nbi"))
     again = subprocess.run(
         [sys.executable, "-m", "livesnn", "run", recordings_dir() / "digit-3.aedat4", "--model", "nmnist", "--json"],
         env=os.environ | {"PYTHONPATH": str(installed), "XDG_CACHE_HOME": str(cache)},

@@ -42,7 +42,18 @@ def test_a_wheel_in_a_fresh_environment_loads_the_shipped_model(tmp_path: Path) 
     assert int(clips) > 0
 
 
-@pytest.mark.parametrize("module", ["livesnn", "livesnn.cli", "livesnn.app.run", "livesnn.outputs.lines"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "livesnn",
+        "livesnn.cli.machine",
+        "livesnn.cli.models",
+        "livesnn.cli.recordings",
+        "livesnn.cli.streams",
+        "livesnn.app.run",
+        "livesnn.outputs.lines",
+    ],
+)
 def test_the_app_and_the_live_path_load_no_torch(module: str) -> None:
     program = f"import {module}, sys; print([m for m in ('torch', 'lightning', 'onnx') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -203,7 +203,7 @@ def test_the_counterpart_is_trained_by_the_same_command_and_makes_no_model(tmp_p
     trained = json.loads(output)
     assert trained["n"] > 0
     assert trained["skipped"] == 1
-    assert any(line.startswith("left out: ") and unreadable.name in line for line in errors.splitlines())
+    assert any(line.startswith("skipped: ") and unreadable.name in line for line in errors.splitlines())
     assert 0 <= trained["accuracy_reset"] <= 1
     assert not list((tmp_path / "out").rglob("model.onnx"))
     assert "makes no model" in errors

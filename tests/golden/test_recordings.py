@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from livesnn.cli.words import describe_recording
+from livesnn.cli.recordings import describe_recording
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.recording import Recording, describe, open_recording
 from livesnn.sources import open_source
+from tests.reading import all_events, packets_of
 
 BESIDE_THE_TRUTH = {"aedat3/dvs128_polarity_plus_special.aedat": {"triggers": 6}}
 """What GROUND_TRUTH.json doesn't tell of a file's special events: counted by walking its packets by hand."""
@@ -90,8 +91,8 @@ def test_two_cameras_in_one_file_are_two_streams_to_choose_from(recordings: Path
     assert list(describe(path).streams) == ["LEFT_CAM/events", "RIGHT_CAM/events"]
     for right in (open_recording(path, stream=name), open_source(f"{path}?stream={name}")):
         assert isinstance(right, Recording)
-        assert right.camera == "RIGHT_CAM"
-        assert sum(packet.size for packet in right) == WHOLE_TONIC_SAMPLE
+        assert right.name == "RIGHT_CAM"
+        assert all_events(right).size == WHOLE_TONIC_SAMPLE
         right.close()
     with pytest.raises(
         SourceError, match=r"called 'UP'; it has LEFT_CAM/events, RIGHT_CAM/events: choose one"
@@ -101,7 +102,7 @@ def test_two_cameras_in_one_file_are_two_streams_to_choose_from(recordings: Path
 
 def test_info_says_which_size_is_assumed(recordings: Path) -> None:
     text = describe_recording(describe(recordings / "dat/tonic_sample_ncars.dat"))
-    assert "unknown size (78×42 holds all events, and is assumed)" in text
+    assert "unknown size (78×42 is assumed, which holds all events)" in text
 
 
 @pytest.mark.parametrize("name", AEDAT4_FILES)
@@ -110,7 +111,7 @@ def test_dv_processing_reads_the_same_events(
 ) -> None:
     theirs = read_by_dv_processing(recordings / name)
     recording = open_recording(recordings / name)
-    ours = np.concatenate(list(recording))
+    ours = all_events(recording)
     recording.close()
     for axis, their_axis in zip("txyp", ("timestamp", "x", "y", "polarity"), strict=True):
         assert np.array_equal(ours[axis], theirs[their_axis].astype(ours[axis].dtype)), axis
@@ -133,7 +134,7 @@ def test_dvs_gesture_tables_open_on_the_sensor_they_come_from(data_dir: Path) ->
         recording = open_recording(path)
         assert recording.resolution == (128, 128)
         with np.load(path) as table:
-            assert sum(packet.size for packet in recording) == len(table["t"])
+            assert sum(packet.size for packet in packets_of(recording)) == len(table["t"])
         assert any("128×128 assumed" in warning for warning in recording.warnings)
 
 
@@ -152,9 +153,9 @@ def test_aedat2_recordings_are_those_of_the_independent_readers_put_upright(
     truth = json.loads((recordings / "GROUND_TRUTH.json").read_text())[f"aedat2/{name}.aedat"]
     (known,) = truth["streams"]
     with open_recording(recordings / f"aedat2/{name}.aedat") as recording:
-        events = np.concatenate(list(recording))
+        events = all_events(recording)
         size = recording.resolution
-        assert recording.camera.startswith(truth["model"])
+        assert recording.name.startswith(truth["model"])
         assert (recording.t_start, recording.t_end) == (known["t0"], known["t1"])
         assert recording.counters.out_of_order == recording.counters.out_of_bounds == 0
     assert (events.size, np.count_nonzero(events["p"])) == (known["n"], known["on"])
@@ -174,10 +175,10 @@ def test_an_aedat3_recording_is_the_aedat2_recording_that_it_was_made_from_put_u
     recordings: Path,
 ) -> None:
     with open_recording(recordings / "aedat2/colleenpamchen_DVS128-2017-03-21-short.aedat") as recording:
-        before = np.concatenate(list(recording))
+        before = all_events(recording)
     with open_recording(recordings / "aedat3/dvs128_polarity_plus_special.aedat") as recording:
-        assert (recording.camera, recording.resolution) == ("DVS128", (128, 128))
-        assert np.array_equal(np.concatenate(list(recording)), before)
+        assert (recording.name, recording.resolution) == ("DVS128", (128, 128))
+        assert np.array_equal(all_events(recording), before)
         assert recording.warnings == []
 
 
@@ -193,12 +194,12 @@ def test_dvs128_objects_are_half_a_minute_each_on_a_dvs128(data_dir: Path) -> No
 
 def test_an_aedat2_file_that_is_cut_short_is_the_beginning_of_the_whole_one(recordings: Path) -> None:
     with open_recording(recordings / "aedat2/jaer_MovingDarkBox.aedat") as whole:
-        all_events = np.concatenate(list(whole))
+        whole_events = all_events(whole)
     with open_recording(recordings / "malformed/aedat2_trunc_event.aedat") as cut:
-        events = np.concatenate(list(cut))
+        events = all_events(cut)
         assert any("the last 5 bytes aren't a whole event" in warning for warning in cut.warnings)
     assert events.size == 12_473
-    assert np.array_equal(events, all_events[: events.size])
+    assert np.array_equal(events, whole_events[: events.size])
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ def test_both_orders_of_evt21_hold_the_first_events_of_the_same_recording(record
     read = []
     for name in ("scalar", "vectorised_little"):
         with open_recording(recordings / f"evt21/{name}.raw") as recording:
-            read.append(np.concatenate(list(recording)))
+            read.append(all_events(recording))
     assert (read[0].size, np.count_nonzero(read[0]["p"])) == (200_000, 95_965)
     assert np.array_equal(np.sort(read[0]), np.sort(read[1]))
 
@@ -251,26 +252,26 @@ def test_a_prophesee_file_that_is_cut_short_is_the_beginning_of_the_whole_one(
     recordings: Path, name: str, whole: str, events: int, stated: str
 ) -> None:
     with open_recording(recordings / whole) as recording:
-        all_events = np.concatenate(list(recording))
+        whole_events = all_events(recording)
     with open_recording(recordings / "malformed" / name) as cut:
-        found = np.concatenate(list(cut))
+        found = all_events(cut)
         assert [stated in warning for warning in cut.warnings if "size" not in warning] == [True] * bool(
             stated
         )
     assert found.size == events
-    assert np.array_equal(found, all_events[:events])
+    assert np.array_equal(found, whole_events[:events])
 
 
 def test_a_recording_that_starts_in_the_middle_of_a_stream_begins_with_its_first_time(
     recordings: Path,
 ) -> None:
     with open_recording(recordings / "evt3/expelliarmus_evt3_sample.raw") as recording:
-        all_events = np.concatenate(list(recording))
+        whole_events = all_events(recording)
     with open_recording(recordings / "malformed/evt3_starts_midstream.raw") as recording:
-        events = np.concatenate(list(recording))
+        events = all_events(recording)
         assert any("1,136 bytes before the first time are left out" in line for line in recording.warnings)
-    (places,) = np.nonzero(all_events == events[0])
-    assert any(np.array_equal(all_events[place : place + events.size], events) for place in places)
+    (places,) = np.nonzero(whole_events == events[0])
+    assert any(np.array_equal(whole_events[place : place + events.size], events) for place in places)
 
 
 @pytest.mark.timeout(5)
@@ -311,11 +312,11 @@ def test_a_damaged_file_gives_what_is_whole_and_says_what_is_lost(
 
 def test_what_is_left_of_a_truncated_file_is_the_beginning_of_the_whole_one(recordings: Path) -> None:
     with open_recording(recordings / "aedat4/tonic_sample.aedat4") as whole:
-        all_events = np.concatenate(list(whole))
+        whole_events = all_events(whole)
     with open_recording(recordings / "malformed/aedat4_truncated_midpacket_table_pos_dangling.aedat4") as cut:
-        events = np.concatenate(list(cut))
+        events = all_events(cut)
         assert cut.t_end == events["t"][-1]
-    assert np.array_equal(events, all_events[: events.size])
+    assert np.array_equal(events, whole_events[: events.size])
 
 
 PROPHESEE_FILES = (
@@ -330,24 +331,24 @@ PROPHESEE_FILES = (
 )
 def test_seeking_gives_the_events_from_that_time_on(recordings: Path, name: str) -> None:
     recording = open_recording(recordings / name)
-    events = np.concatenate(list(recording))
+    events = all_events(recording)
     assert (recording.t_start, recording.t_end) == (events["t"][0], events["t"][-1])
     for share in (0.0, 0.31, 0.5, 0.99, 1.0):
         sought = recording.t_start + int(share * recording.duration_us)
         recording.seek(sought)
-        assert np.array_equal(np.concatenate(list(recording)), events[events["t"] >= sought])
+        assert np.array_equal(all_events(recording), events[events["t"] >= sought])
     recording.close()
 
 
 def test_ecf_holds_the_events_of_the_recording_that_it_was_made_from(recordings: Path) -> None:
     name = "hdf5/ecf_refcodec_gen4_first300k.hdf5"
     with open_recording(recordings / "evt21/scalar.raw") as recording:
-        original = np.concatenate(list(recording))
+        original = all_events(recording)
     with open_recording(recordings / name) as recording:
         assert (recording.resolution, recording.warnings) == ((1280, 720), [])
-        events = np.concatenate(list(recording))
+        events = all_events(recording)
         recording.seek(500_000)
-        assert np.array_equal(np.concatenate(list(recording)), events[events["t"] >= 500_000])
+        assert np.array_equal(all_events(recording), events[events["t"] >= 500_000])
     assert events.size == 300_000
     events["t"] += SHIFT_US[name]
     assert np.array_equal(events[: original.size], original)
@@ -355,7 +356,7 @@ def test_ecf_holds_the_events_of_the_recording_that_it_was_made_from(recordings:
 
 def test_an_hdf5_file_with_seconds_is_told_by_their_fractions(recordings: Path) -> None:
     with open_recording(recordings / "hdf5/evl_event.hdf5") as recording:
-        events = np.concatenate(list(recording))
+        events = all_events(recording)
         assert "the file doesn't give the unit of its times: s assumed (fractions)" in recording.warnings
     assert events.size == 17
     assert events["t"].tolist()[:4] == [0, 780, 1706, 1724]
@@ -364,7 +365,12 @@ def test_an_hdf5_file_with_seconds_is_told_by_their_fractions(recordings: Path) 
 def test_an_event_stream_is_upright_and_one_of_generic_events_is_refused(recordings: Path) -> None:
     with open_recording(recordings / "es/dvs.es") as recording:
         assert (recording.resolution, recording.warnings) == ((320, 240), [])
-        assert next(iter(recording))[0].tolist() == (0, 0, 0, True)  # y is 239 in the file, from the bottom
+        assert next(packets_of(recording))[0].tolist() == (
+            0,
+            0,
+            0,
+            True,
+        )  # y is 239 in the file, from the bottom
     with pytest.raises(
         FormatError, match="it has generic events, no DVS events: give a DVS or ATIS recording"
     ):
@@ -374,6 +380,6 @@ def test_an_event_stream_is_upright_and_one_of_generic_events_is_refused(recordi
 def test_aestreams_table_is_told_without_a_header(recordings: Path) -> None:
     rows = np.loadtxt(recordings / "csv/aestream_sample.csv", delimiter=",", dtype=int)
     with open_recording(recordings / "csv/aestream_sample.csv") as recording:
-        events = np.concatenate(list(recording))
+        events = all_events(recording)
         assert "the file doesn't name its columns: t,x,y,p assumed" in recording.warnings
     assert np.array_equal(rows, np.stack([events[axis].astype(int) for axis in "txyp"], axis=1))

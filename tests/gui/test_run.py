@@ -156,7 +156,7 @@ def test_with_a_model_of_gestures_the_demo_is_the_simulated_person_else_a_digit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "gestures").mkdir()
-    monkeypatch.setattr("livesnn.infer.models_dir", lambda: tmp_path)
+    monkeypatch.setattr("livesnn.infer.model.models_dir", lambda: tmp_path)
     assert demo.default_model() == "nmnist"  # an empty folder is no model
     shown = demo.demo()
     assert shown is not None

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from livesnn.session.tap import Seen
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.events.packet import EVENTS_DTYPE
@@ -15,7 +16,6 @@ from livesnn.infer.decide import Percentiles
 from livesnn.infer.operations import costs, synops
 from livesnn.infer.run import Latency, Result
 from livesnn.session.statistics import LAST_RESULTS, Counts, RollingStatistics, ShowLatency
-from livesnn.session.tap import Seen
 
 FRAME = Frame(0, np.zeros((2, 1, 1), np.uint8), 0)
 LIT = Frame(0, np.array([[[3]], [[0]]], np.uint8), 3)

@@ -23,8 +23,9 @@ from livesnn.events.packet import Events, EventSource, Resolution, SourceCounter
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import frames
 from livesnn.infer.model import load_model
+from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.run import run
-from livesnn.infer.switching_engine import PREPARING, AutoModel
+from livesnn.infer.switching_engine import PREPARING, SwitchingModel
 from livesnn.paths import recordings_dir
 from livesnn.session.values import Picture
 
@@ -81,7 +82,9 @@ def test_what_is_prepared_is_shown_and_why_it_failed(
             pass
         raise ModelError("there is no compiler")
 
-    window = MainWindow(AutoModel(load_model(model_folder, "onnx"), prepare), settings=Settings())
+    window = MainWindow(
+        SwitchingModel(OnnxModel.load(model_folder / "model.onnx"), prepare), settings=Settings()
+    )
     qtbot.addWidget(window)
     window.show()
     window.open(str(recording))

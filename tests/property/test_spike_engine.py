@@ -14,16 +14,14 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import ModelError
-from livesnn.events.slicer import Frame, frames
+from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import Model, density_and_mean, load_model
 from livesnn.infer.operations import synops
 from livesnn.infer.run import run
 from livesnn.infer.spike_engine import Membranes, SpikeModel
-from livesnn.infer.spikes.layout import CALLED, EPOCH
-from livesnn.infer.spikes.step import lead
+from livesnn.infer.spikes.step import run_step
 from livesnn.paths import recordings_dir
-from livesnn.sources import open_source
 from livesnn.weights import load_weights, quantize, save_weights
 from tests.networks import CLOSE, agree, write_network
 
@@ -120,9 +118,10 @@ def test_any_density_is_computed(folder: Path, density: float) -> None:
 )
 def test_running_free_the_shipped_models_decide_as_on_onnx_runtime(name: str, clip: str) -> None:
     def decisions(model: Model) -> list[str | None]:
-        with open_source(recordings_dir() / f"{clip}.aedat4") as source:
-            stream = frames(source, model.card.input.slice, model.card.input)
-            return [result.decision for result in run(stream, model, decider=Decider(threshold=0.0))]
+        decider = Decider(threshold=0.0)
+        return [
+            result.decision for result in run(recordings_dir() / f"{clip}.aedat4", model, decider=decider)
+        ]
 
     onnx, spike = load_model(name, "onnx"), load_model(name, "spike")
     frame = frame_of(onnx.card, np.random.default_rng(0), 0.1)
@@ -179,13 +178,13 @@ def test_any_number_of_threads_computes_the_same_and_ends_with_its_model(folder:
 @pytest.mark.parametrize("folder", ["plain"], indirect=True)
 def test_a_frame_that_may_not_be_written_to_compiles_nothing_more(folder: Path) -> None:
     spike = SpikeModel.load(folder)
-    compiled = len(lead.signatures)
+    compiled = len(run_step.signatures)
     frame = frame_of(spike.card, np.random.default_rng(0), 0.3)
     kept, _ = spike.step(frame, spike.initial_state())
     frame.data.flags.writeable = False
     output, _ = spike.step(frame, spike.initial_state())
     np.testing.assert_array_equal(output, kept)
-    assert len(lead.signatures) == compiled
+    assert len(run_step.signatures) == compiled
 
 
 @pytest.mark.parametrize(
@@ -207,12 +206,12 @@ def test_a_state_knows_spikes_means_and_synaptic_operations_of_its_step(folder: 
 @pytest.mark.parametrize("folder", ["8 bits"], indirect=True)
 def test_a_frame_that_waits_for_nobody_is_stepped_by_one_thread_and_a_late_one_by_all(folder: Path) -> None:
     spike = SpikeModel.load(folder, threads=2)
-    frame, board = frame_of(spike.card, np.random.default_rng(0), 0.3), spike._crew._shared.board
-    steps, called = int(board[EPOCH]), int(board[CALLED])
+    frame, team = frame_of(spike.card, np.random.default_rng(0), 0.3), spike.team
+    steps, with_helpers = team.steps, team.last_with_helpers
     alone, _ = spike.step(replace(frame, arrived_s=NEVER_LATE), spike.initial_state())
-    assert (board[EPOCH], board[CALLED]) == (steps + 1, called)
+    assert (team.steps, team.last_with_helpers) == (steps + 1, with_helpers)
     together, _ = spike.step(frame, spike.initial_state())
-    assert (board[EPOCH], board[CALLED]) == (steps + 2, steps + 2)
+    assert (team.steps, team.last_with_helpers) == (steps + 2, steps + 2)
     np.testing.assert_array_equal(alone, together)
 
 

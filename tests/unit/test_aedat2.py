@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.word_stream import BLOCK_BYTES
+from livesnn.events.formats.shared_readers import BLOCK_BYTES
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import describe, open_recording
-from tests.reading import damaged_versions, events_at, read, recordings, write
+from tests.reading import damaged_versions, events_at, packets_of, read, recordings, write
 
 FIRST_LINE = b"#!AER-DAT2.0\r\n"
 RULES = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -165,7 +165,7 @@ def test_a_clock_set_to_zero_starts_a_new_packet_and_is_said(tmp_path: Path) -> 
     times = [900_000, 900_010, 5, 15, 25]
     path = write(tmp_path / "f.aedat", header("DVS128") + encode(make_events(times), "DVS128"))
     with open_recording(path) as recording:
-        assert [packet["t"].tolist() for packet in recording] == [times[:2], times[2:]]
+        assert [packet["t"].tolist() for packet in packets_of(recording)] == [times[:2], times[2:]]
         assert (recording.t_start, recording.t_end) == (5, 900_010)
         assert recording.counters.out_of_order == 0
         assert any("time jumps back 1 times" in line for line in recording.warnings)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.aedat3_index import STRETCH_EVENTS
+from livesnn.events.formats.aedat3 import SEGMENT_EVENTS
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import describe, open_recording
 from tests.aedat3_writer import (
@@ -31,6 +31,7 @@ from tests.aedat3_writer import (
     write_recording,
 )
 from tests.damage import damaged
+from tests.reading import all_events, packets_of
 
 RULES = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WRAP_US = 1 << 31
@@ -45,7 +46,7 @@ def read(path: Path, seek_us: int | None = None, stream: str | None = None) -> E
     with open_recording(path, stream=stream) as recording:
         if seek_us is not None:
             recording.seek(seek_us)
-        return np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])
+        return all_events(recording)
 
 
 def make_events(times: object) -> Events:
@@ -94,18 +95,18 @@ def test_what_is_read_is_what_was_written_however_it_is_packed_and_the_clock_wra
         assert np.array_equal(read(path, sought), events[events["t"] >= sought])
 
 
-@pytest.mark.parametrize("packet_events", [10, 700, 4096, STRETCH_EVENTS + 1, 10**9])
+@pytest.mark.parametrize("packet_events", [10, 700, 4096, SEGMENT_EVENTS + 1, 10**9])
 def test_packets_are_of_reasonable_size_whatever_they_are_in_the_file(
     tmp_path: Path, packet_events: int
 ) -> None:
-    events = make_events(WRAP_US - 400_000 + np.arange(3 * STRETCH_EVENTS + 7) * 20)
+    events = make_events(WRAP_US - 400_000 + np.arange(3 * SEGMENT_EVENTS + 7) * 20)
     path = write_recording(tmp_path / "f.aedat", events, packet_events)
     with open_recording(path) as recording:
-        sizes = [packet.size for packet in recording]
+        sizes = [packet.size for packet in packets_of(recording)]
     assert sum(sizes) == events.size
-    assert max(sizes) <= STRETCH_EVENTS
+    assert max(sizes) <= SEGMENT_EVENTS
     assert len(sizes) <= 9
-    for index in (0, 1, STRETCH_EVENTS - 1, STRETCH_EVENTS, 2 * STRETCH_EVENTS + 5, events.size - 1):
+    for index in (0, 1, SEGMENT_EVENTS - 1, SEGMENT_EVENTS, 2 * SEGMENT_EVENTS + 5, events.size - 1):
         assert np.array_equal(read(path, int(events["t"][index])), events[index:])
 
 
@@ -115,7 +116,7 @@ def test_a_packet_is_read_in_pieces_so_that_memory_is_bounded(tmp_path: Path) ->
     tracemalloc.start()
     try:
         with open_recording(path) as recording:
-            assert sum(packet.size for packet in recording) == 1 << 20
+            assert sum(packet.size for packet in packets_of(recording)) == 1 << 20
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -172,7 +173,7 @@ def test_invalid_events_are_left_out_and_counted_once(tmp_path: Path) -> None:
     )
     with open_recording(path) as recording:
         for _ in range(2):
-            assert np.array_equal(np.concatenate(list(recording)), events[~invalid])
+            assert np.array_equal(all_events(recording), events[~invalid])
             assert [line for line in recording.warnings if "invalid" in line] == [
                 "100 events that the recording software marked as invalid are left out"
             ]
@@ -199,10 +200,10 @@ def test_a_clock_set_to_zero_starts_a_new_packet_and_is_said(tmp_path: Path, mar
     reset = special([RESET]) if marked else b""
     path = write(tmp_path / "f.aedat", header(), polarity(before), reset, polarity(after))
     with open_recording(path) as recording:
-        assert [packet["t"].tolist() for packet in recording] == [[900_000, 900_010], [5, 15, 25]]
+        assert [packet["t"].tolist() for packet in packets_of(recording)] == [[900_000, 900_010], [5, 15, 25]]
         assert (recording.t_start, recording.t_end) == (5, 900_010)
         assert recording.counters.out_of_order == 0
-        assert recording.warnings == ["time jumps back 1 times, as when the camera's clock is set to zero"]
+        assert recording.warnings == ["time jumps back 1 times, as when the camera's clock is reset"]
 
 
 def test_a_clock_set_to_zero_right_after_the_start_is_not_taken_for_disorder(tmp_path: Path) -> None:
@@ -222,7 +223,11 @@ def test_time_that_jumps_back_inside_a_packet_cuts_it(tmp_path: Path) -> None:
     times = [900_000, 900_010, 5, 15, 700_000, 10]
     path = write(tmp_path / "f.aedat", header(), polarity(make_events(times)))
     with open_recording(path) as recording:
-        assert [packet["t"].tolist() for packet in recording] == [times[:2], times[2:5], times[5:]]
+        assert [packet["t"].tolist() for packet in packets_of(recording)] == [
+            times[:2],
+            times[2:5],
+            times[5:],
+        ]
 
 
 def test_events_outside_the_sensor_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -377,7 +382,7 @@ def test_what_cannot_be_read_is_an_error_of_one_line(
 def test_a_header_that_names_another_camera_than_the_events_are_of_is_an_error(tmp_path: Path) -> None:
     events = make_events(range(9))
     events["x"][2:] = 300
-    with pytest.raises(FormatError, match="7 of the first 9 events are outside of a DVS128's sensor"):
+    with pytest.raises(FormatError, match="7 of the first 9 events are outside a DVS128's sensor"):
         open_recording(write(tmp_path / "f.aedat", header(), polarity(events)))
 
 

@@ -11,10 +11,12 @@ import pytest
 import zstandard
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events.formats.aedat4 import Aedat4Reader
-from livesnn.events.formats.aedat4_index import MAX_TABLE_BYTES
 from livesnn.events.formats.aedat4_layout import (
+    MAX_PACKET_BYTES,
     PACKET_HEADER,
+    Compression,
+    DamageError,
+    Decompressor,
     PacketRow,
     build_events,
     build_header,
@@ -22,11 +24,11 @@ from livesnn.events.formats.aedat4_layout import (
     parse_table,
     table_of,
 )
+from livesnn.events.formats.aedat4_reader import MAX_TABLE_BYTES, Aedat4Reader
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, PackedError, Unpacker
-from livesnn.events.formats.flat import FlatError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.events.recording import Recording, describe, open_recording
+from tests.reading import all_events, packets_of
 
 SENSOR = Resolution(346, 260)
 
@@ -56,7 +58,7 @@ def write_raw(path: Path, *contents: bytes) -> Path:
 
 def read(recording: Recording) -> Events:
     with recording:
-        packets = list(recording)
+        packets = [*packets_of(recording)]
     return np.concatenate(packets) if packets else np.empty(0, EVENTS_DTYPE)
 
 
@@ -64,7 +66,7 @@ def test_without_compression_a_packet_is_a_view_of_what_was_read(tmp_path: Path)
     events = make_events(1_000)
     recording = open_recording(write(tmp_path / "f.aedat4", events, None))
     with recording:
-        packets = list(recording)
+        packets = [*packets_of(recording)]
     bases = {
         id(packet.base.obj if isinstance(packet.base, memoryview) else packet.base) for packet in packets
     }
@@ -80,7 +82,7 @@ def test_packets_stay_as_they_are_when_later_ones_are_read_and_belong_to_the_cal
     events = make_events(300_000)  # larger than the reader's window
     recording = open_recording(write(tmp_path / "f.aedat4", events, compression))
     with recording:
-        packets = list(recording)
+        packets = [*packets_of(recording)]
     assert np.array_equal(np.concatenate(packets), events)
     assert all(packet.flags.writeable for packet in packets)
 
@@ -113,19 +115,19 @@ def test_every_compression_of_the_format_is_read(tmp_path: Path, number: Compres
 def test_every_kind_of_lz4_frame_is_unpacked(options: dict[str, object]) -> None:
     content = build_events(make_events(20_000))
     packed = lz4.frame.compress(content, **options)
-    assert Unpacker(Compression.LZ4).unpack(memoryview(packed)) == content
+    assert Decompressor(Compression.LZ4).decompress(memoryview(packed)) == content
 
 
 def test_an_lz4_frame_whose_content_is_larger_than_it_says_of_itself_is_unpacked() -> None:
     content = build_events(make_events(5_000)) + b"padding" * 100
-    assert Unpacker(Compression.LZ4).unpack(memoryview(lz4.frame.compress(content))) == content
+    assert Decompressor(Compression.LZ4).decompress(memoryview(lz4.frame.compress(content))) == content
 
 
 @pytest.mark.parametrize("compression", [Compression.LZ4, Compression.ZSTD])
 def test_the_table_of_a_recording_of_a_day_is_larger_than_any_packet(compression: Compression) -> None:
     content = bytes(MAX_PACKET_BYTES + 1)
     packed = lz4.frame.compress(content) if compression is Compression.LZ4 else zstandard.compress(content)
-    unpacked = Unpacker(compression).unpack(memoryview(packed), MAX_TABLE_BYTES)
+    unpacked = Decompressor(compression).decompress(memoryview(packed), MAX_TABLE_BYTES)
     assert len(unpacked) == len(content)
 
 
@@ -135,8 +137,8 @@ def test_a_packet_that_would_unpack_to_gigabytes_is_refused(compression: Compres
     content = bytes(size)
     packed = lz4.frame.compress(content) if compression is Compression.LZ4 else zstandard.compress(content)
     assert len(packed) < size / 100
-    with pytest.raises(PackedError):
-        Unpacker(compression).unpack(memoryview(packed))
+    with pytest.raises(DamageError):
+        Decompressor(compression).decompress(memoryview(packed))
 
 
 def test_a_packet_that_claims_more_events_than_it_holds_is_left_out_and_named(tmp_path: Path) -> None:
@@ -217,7 +219,7 @@ def test_a_jump_back_in_time_is_said_and_the_file_is_as_long_as_all_of_it(tmp_pa
     recording = open_recording(write_raw(tmp_path / "f.aedat4", build_events(later), build_events(earlier)))
     assert (recording.t_start, recording.t_end) == (int(earlier["t"][0]), int(later["t"][-1]))
     recording.seek(recording.t_start)
-    assert np.array_equal(np.concatenate(list(recording)), np.concatenate([later, earlier]))
+    assert np.array_equal(all_events(recording), np.concatenate([later, earlier]))
     assert [line for line in recording.warnings if "time jumps back 1 times" in line]
     list(recording)
     assert len([line for line in recording.warnings if "time jumps back" in line]) == 1
@@ -241,12 +243,12 @@ def test_a_recording_says_what_it_put_right_once_it_is_read(tmp_path: Path) -> N
     path = write_raw(tmp_path / "f.aedat4", build_events(events))
     with open_recording(path) as recording:
         before = recording.warnings
-        assert sum(packet.size for packet in recording) == 999
+        assert sum(packet.size for packet in packets_of(recording)) == 999
         after = recording.warnings
-        assert sum(packet.size for packet in recording) == 999
+        assert sum(packet.size for packet in packets_of(recording)) == 999
         assert recording.warnings == after == describe(path).warnings
     assert len(after) == len(before) + 2
-    assert any("out of order of time" in line for line in after)
+    assert any("were out of order" in line for line in after)
 
 
 def test_what_was_put_right_is_of_one_whole_reading(tmp_path: Path) -> None:
@@ -262,7 +264,7 @@ def test_what_was_put_right_is_of_one_whole_reading(tmp_path: Path) -> None:
     list(recording)
     list(recording)
     assert [line for line in recording.warnings if "outside" in line] == [
-        f"{recording.stream}: 2 events outside the sensor, or of no usable time, are left out"
+        f"{recording.stream}: 2 events outside the sensor, or without a usable time, are left out"
     ]
     recording.close()
 
@@ -342,7 +344,7 @@ def test_a_damaged_table_leads_nowhere_outside(octet: int) -> None:
     content[octet + 1] ^= 0xFF
     try:
         table = parse_table(memoryview(bytes(content)))
-    except FlatError:
+    except DamageError:
         return
     assert len(table.offset) <= 3
 

@@ -8,6 +8,7 @@ import pytest
 
 from livesnn.card import Accuracy, InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule, Split
 from livesnn.errors import ModelError
+from livesnn.events.slicer import count_gain
 
 CARD = ModelCard(
     "m",
@@ -31,16 +32,16 @@ def test_counts_of_another_sensor_are_scaled_by_area_to_the_training_s() -> None
     card = ModelCard("m", ("a", "b"), spec).trained_with((128, 128))
     assert (card.sensor, card.input.cell_pixels) == ((128, 128), 4.0)
     assert ModelCard.from_json(card.to_json()) == card
-    assert card.input.gain(128, 128) == 1.0
-    assert card.input.gain(640, 480) == pytest.approx(128**2 / 480**2)
+    assert count_gain(card.input, 128, 128) == 1.0
+    assert count_gain(card.input, 640, 480) == pytest.approx(128**2 / 480**2)
     assert "counts are scaled" in card.on_another_sensor(640, 480)
     assert card.on_another_sensor(128, 128) == ""
-    assert replace(card.input, slice=SliceRule(n_events=1000)).gain(640, 480) == 1.0
+    assert count_gain(replace(card.input, slice=SliceRule(n_events=1000)), 640, 480) == 1.0
 
 
 def test_where_the_training_s_sensor_isn_t_known_counts_are_as_they_come() -> None:
     assert CARD.trained_with(None) == CARD
-    assert CARD.input.gain(640, 480) == 1.0
+    assert count_gain(CARD.input, 640, 480) == 1.0
     assert CARD.on_another_sensor(640, 480) == ""
     video = ModelCard("m", ("a", "b"), InputSpec(64, 64, SliceRule(40_000), kind="video", channels=3))
     assert video.trained_with((640, 480)).input == video.input

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livesnn.events.formats.columns import MAX_COORDINATE, MICROSECONDS, UNUSABLE, events_of_columns
+from livesnn.events.formats.table_columns import MAX_COORDINATE, MICROSECONDS, UNUSABLE, columns_to_events
 
 COLUMNS = {
     "t": [5, 6, 6, 4_000_000_000],
@@ -28,7 +28,7 @@ COLUMNS = {
 def test_the_type_of_the_numbers_makes_no_difference(t: str, pixel: str, polarity: str) -> None:
     kinds = {"t": t, "x": pixel, "y": pixel, "p": polarity}
     columns = {axis: np.array(values).astype(kinds[axis]) for axis, values in COLUMNS.items()}
-    events = events_of_columns(columns, MICROSECONDS, offset_us=10)
+    events = columns_to_events(columns, MICROSECONDS, offset_us=10)
     assert events["t"].tolist() == [15, 16, 16, 4_000_000_010]
     assert events["x"].tolist() == [0, MAX_COORDINATE, UNUSABLE, UNUSABLE]
     assert events["y"][:3].tolist() == [1, 2, 3]
@@ -39,4 +39,4 @@ def test_a_polarity_of_neither_kind_is_no_event() -> None:
     columns = {
         axis: np.array([7], kind) for axis, kind in {"t": "<u4", "x": "<u2", "y": "<u2", "p": "u1"}.items()
     }
-    assert events_of_columns(columns, MICROSECONDS)["x"].tolist() == [UNUSABLE]
+    assert columns_to_events(columns, MICROSECONDS)["x"].tolist() == [UNUSABLE]

@@ -14,12 +14,13 @@ import pytest
 
 from livesnn.__main__ import main
 from livesnn.errors import FormatError, LivesnnError, SourceError
-from livesnn.events.convert import convert, write_npz
-from livesnn.events.denoise import Denoised
+from livesnn.events.convert import convert
+from livesnn.events.denoise import DenoiseState, denoise_packets
 from livesnn.events.formats.aedat4_writer import Aedat4Writer, storable
-from livesnn.events.formats.tables import LARGE_EVENTS
+from livesnn.events.formats.npz import LARGE_EVENTS, write_npz
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution
 from livesnn.events.recording import open_recording
+from tests.reading import all_events, packets_of
 
 SUFFIXES = [".aedat4", ".npz"]
 WIDEST = Resolution(1 << 15, 1 << 15)
@@ -72,8 +73,8 @@ def write(path: Path, events: Events, sensor: Resolution, camera: str = "DVX µ 
 
 def read(path: Path, stream: str | None = None) -> tuple[Events, Resolution, str]:
     with open_recording(path, stream=stream) as recording:
-        events = np.concatenate([np.empty(0, EVENTS_DTYPE), *recording])
-        return events, recording.resolution, storable(recording.camera)
+        events = all_events(recording)
+        return events, recording.resolution, storable(recording.name)
 
 
 def assert_same(path: Path, events: Events, sensor: Resolution, camera: str) -> None:
@@ -145,7 +146,7 @@ def test_what_its_reader_says_of_a_recording_is_said_of_the_conversion(
 ) -> None:
     path = data_dir / "recordings" / "malformed" / damage
     with open_recording(path) as recording:
-        assert sum(packet.size for packet in recording) > 0
+        assert sum(packet.size for packet in packets_of(recording)) > 0
         assert recording.warnings
         assert set(recording.warnings) <= {*convert(path, tmp_path / "out.npz").warnings}
 
@@ -379,7 +380,7 @@ def test_the_command_ends_with_a_line_of_json_and_says_warnings(
     assert main(["convert", str(path), str(out)]) == 1
     assert main(["convert", str(path), str(out), "--overwrite"]) == 0
     assert main(["convert", "camera", str(out)]) == 1
-    assert "convert reads files" in capfd.readouterr().err
+    assert "convert only reads files" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("after", SUFFIXES)
@@ -388,7 +389,7 @@ def test_without_noise_a_conversion_has_what_the_filters_keep(tmp_path: Path, af
     path = write(tmp_path / "a.aedat4", events, Resolution(34, 34))
     done = convert(path, tmp_path / f"b{after}", denoise=True)
     with open_recording(path) as recording:
-        expected = np.concatenate([np.empty(0, EVENTS_DTYPE), *Denoised(recording)])
+        expected = all_events(denoise_packets(recording, DenoiseState(recording.resolution)))
     assert_same(done.out, expected, Resolution(34, 34), "DVX µ <7>")
     assert done.denoise is not None
     assert (done.denoise.events, done.denoise.kept) == (events.size, expected.size)

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.word_stream import BLOCK_BYTES
+from livesnn.events.formats.shared_readers import BLOCK_BYTES
 from livesnn.events.packet import Events
 from livesnn.events.recording import describe, open_recording
-from tests.reading import damaged_versions, events_at, read, recordings, write
+from tests.reading import damaged_versions, events_at, packets_of, read, recordings, write
 
 RULES = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FIRST_LINES = b"% Data file containing CD events\n% Version 2\n"
@@ -104,7 +104,7 @@ def test_a_clock_set_to_zero_starts_a_new_packet_and_is_said(tmp_path: Path) -> 
     times = [900_000, 900_010, 5, 15, 25]
     path = write(tmp_path / "f.dat", FIRST_LINES + KIND + encode(events_at(times)))
     with open_recording(path) as recording:
-        assert [packet["t"].tolist() for packet in recording] == [times[:2], times[2:]]
+        assert [packet["t"].tolist() for packet in packets_of(recording)] == [times[:2], times[2:]]
         assert (recording.t_start, recording.t_end) == (5, 900_010)
         assert any("time jumps back 1 times" in line for line in recording.warnings)
 
@@ -129,7 +129,7 @@ def test_a_file_cut_anywhere_gives_its_whole_events_and_says_so(tmp_path: Path) 
         (FIRST_LINES.replace(b"2", b"1") + KIND, "DAT version '1' isn't supported"),
         (
             FIRST_LINES + b"% Width 2\n% Height 2\n" + KIND + encode(events_at(range(9)))[16:],
-            "outside of the sensor",
+            "outside the sensor",
         ),
         (bytes(range(256)), "not a recording of a known format"),
     ],

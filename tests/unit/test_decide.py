@@ -169,7 +169,7 @@ def test_a_label_the_model_lacks_is_refused(label: str) -> None:
 
 @pytest.mark.parametrize("command", ["run", "eval", "gui"])
 def test_the_commands_decide_as_usual_unless_they_are_told(command: str) -> None:
-    flags = inspect.signature(COMMANDS[command]).parameters["decisions"].default
+    flags = inspect.signature(COMMANDS[command].load()).parameters["decisions"].default
     assert flags.wanted.decider(Decider()) == Decider()
 
 

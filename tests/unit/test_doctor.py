@@ -15,10 +15,22 @@ from pathlib import Path
 import pytest
 
 from livesnn.__main__ import main
-from livesnn.cli.findings import Check, Findings
-from livesnn.cli.machine import PROBE, _again, run_all, start
-from livesnn.cli.probes import PROBES, library, models, numba_cache, taught, writable
-from livesnn.cli.usb import CAMERAS, _told, install_rules, udev_rules, usb_permissions
+from livesnn.cli.machine import PROBE, how_to_learn_more, run_all, start
+from livesnn.cli.probes import (
+    CAMERAS,
+    PROBES,
+    Check,
+    Findings,
+    check_rules,
+    install_rules,
+    library,
+    models,
+    numba_cache,
+    taught,
+    udev_rules,
+    usb_permissions,
+    writable,
+)
 from livesnn.paths import models_dir
 from livesnn.weights import load_weights, save_weights
 
@@ -162,7 +174,7 @@ def test_a_crash_is_a_problem_with_its_signal() -> None:
 
 @pytest.mark.parametrize("name", PROBES)
 def test_the_command_that_says_more_about_a_probe_can_be_run(name: str) -> None:
-    command = next(word for word in shlex.split(_again(name)) if word.startswith(PROBE))
+    command = next(word for word in shlex.split(how_to_learn_more(name)) if word.startswith(PROBE))
     assert command == f"{PROBE}={name}"
 
 
@@ -208,12 +220,12 @@ def test_rules_for_cameras_are_found_by_maker(tmp_path: Path, rules: str, makers
 
 
 def test_what_there_is_no_rule_for_is_told_with_the_command() -> None:
-    assert (_told({}).state, _told({}).do) == ("warning", install_rules())
-    some = _told({"iniVation": Path("/etc/a.rules")})
+    assert (check_rules({}).state, check_rules({}).do) == ("warning", install_rules())
+    some = check_rules({"iniVation": Path("/etc/a.rules")})
     assert some.state == "ok"
     assert "of iniVation's (/etc/a.rules)" in some.what
-    assert "none for Prophesee's, CenturyArks's, IDS's: if yours is one, sudo cp" in some.what
-    assert "none" not in _told(dict.fromkeys(CAMERAS, Path("/etc/a.rules"))).what
+    assert "none for Prophesee's, CenturyArks's, IDS's: for such a camera, sudo cp" in some.what
+    assert "none" not in check_rules(dict.fromkeys(CAMERAS, Path("/etc/a.rules"))).what
 
 
 def test_the_command_installs_rules_for_every_maker(tmp_path: Path) -> None:

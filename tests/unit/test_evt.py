@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.word_stream import BLOCK_BYTES, PACKET_EVENTS
+from livesnn.events.formats.shared_readers import BLOCK_BYTES, PACKET_EVENTS
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import describe, open_recording
-from tests.reading import damaged_versions, events_at, read, write
+from tests.reading import all_events, damaged_versions, events_at, packets_of, read, write
 
 RULES = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SIZE = "% geometry 1280x720\n"
@@ -195,7 +195,7 @@ def test_vectors_at_the_end_of_a_packet_go_into_the_next_one(tmp_path: Path, ver
     events["x"] = np.tile(np.arange(columns), rows) + 3
     path = write(tmp_path / "f.raw", octets_of(version, version.encode(events)))
     with open_recording(path) as recording:
-        packets = [*recording]
+        packets = [*packets_of(recording)]
     assert np.array_equal(np.concatenate(packets), events)
     assert PACKET_EVENTS - 32 <= max(packet.size for packet in packets) <= PACKET_EVENTS
 
@@ -360,7 +360,7 @@ def test_events_before_the_first_whole_time_are_left_out_and_it_is_said(tmp_path
 def test_a_file_that_never_says_the_time_has_no_events_and_says_so(tmp_path: Path) -> None:
     path = write(tmp_path / "f.raw", octets_of(EVT3, [7, word_3(2, 5)]))
     assert read(path).size == 0
-    assert describe(path).warnings == ["it never says what time it is: its events are left out"]
+    assert describe(path).warnings == ["it never gives the time: its events are left out"]
 
 
 def test_an_event_whose_row_was_never_given_is_left_out(tmp_path: Path) -> None:
@@ -374,14 +374,14 @@ def test_events_outside_the_sensor_are_left_out_and_counted(tmp_path: Path) -> N
     words += [word_3(3, 1275), word_3(4, 0xFFF)]
     path = write(tmp_path / "f.raw", octets_of(EVT3, words + [word_3(2, 1)] * 9))
     with open_recording(path) as recording:
-        assert np.concatenate(list(recording))["x"].tolist() == [1279, *range(1275, 1280), *[1] * 9]
+        assert all_events(recording)["x"].tolist() == [1279, *range(1275, 1280), *[1] * 9]
         assert recording.counters.out_of_bounds == 2 + 7
     path = write(tmp_path / "f.raw", octets_of(EVT21, [8 << 60, (1260 << 11) << 32 | 0xFFFFFFFF]))
     with open_recording(path) as recording:
-        assert np.concatenate(list(recording))["x"].tolist() == list(range(1260, 1280))
+        assert all_events(recording)["x"].tolist() == list(range(1260, 1280))
         assert recording.counters.out_of_bounds == 12
     path = write(tmp_path / "f.raw", octets_of(EVT3, [word_3(8, 1), word_3(6, 2), 800, *[word_3(2, 1)] * 9]))
-    with pytest.raises(FormatError, match="9 of 9 events are outside of the sensor's 1280×720"):
+    with pytest.raises(FormatError, match="9 of 9 events are outside the sensor's 1280×720"):
         open_recording(path)
 
 
@@ -406,7 +406,7 @@ def test_a_clock_set_to_zero_starts_a_new_packet_and_is_said(tmp_path: Path, ver
     times = [900_000, 900_010, 5, 15, 25]
     path = write(tmp_path / "f.raw", octets_of(version, version.encode(make_events(times))))
     with open_recording(path) as recording:
-        assert [packet["t"].tolist() for packet in recording] == [times[:2], times[2:]]
+        assert [packet["t"].tolist() for packet in packets_of(recording)] == [times[:2], times[2:]]
         assert (recording.t_start, recording.t_end) == (5, 900_010)
         assert recording.counters.out_of_order == 0
         assert any("time jumps back 1 times" in line for line in recording.warnings)

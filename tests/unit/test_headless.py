@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from livesnn.cli.words import describe_row, describe_summary
+from livesnn.cli.streams import describe_row, describe_summary
 from livesnn.errors import SourceError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Events, EventSource, SourceCounters
@@ -48,7 +48,7 @@ def test_what_was_put_in_order_or_left_out_is_in_the_summary_and_what_info_says(
     assert summary.events == bar.size - 3
     (stream,) = describe(recording).streams.values()
     assert (stream.n, stream.out_of_order, stream.out_of_bounds) == (bar.size - 3, 1, 3)
-    assert "1 put in order of time, 3 outside the sensor left out" in describe_summary(summary)
+    assert "1 sorted by time, 3 outside the sensor ignored" in describe_summary(summary)
 
 
 def test_seconds_end_a_recording_in_its_own_time(model: str, tmp_path: Path) -> None:

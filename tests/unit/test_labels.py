@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from livesnn.__main__ import main
-from livesnn.cli.words import describe_recording
+from livesnn.cli.recordings import describe_recording
 from livesnn.errors import DataError, SourceError
 from livesnn.events.convert import convert
 from livesnn.events.formats.aedat4_writer import Aedat4Writer

@@ -1,4 +1,4 @@
-"""The LIF neuron: the equations of SPEC by hand, and the hand-written gradient against autograd's."""
+"""The LIF neuron: the equations of the paper by hand, and the hand-written gradient against autograd's."""
 
 from __future__ import annotations
 

@@ -308,6 +308,6 @@ def test_what_was_left_out_or_put_in_order_is_a_warning() -> None:
         assert live.warnings == []
         wire.counters.out_of_bounds, wire.counters.out_of_order = 1200, 7
         assert [line.partition(": ")[2] for line in live.warnings] == [
-            "7 events were out of order of time, and are put in order",
-            "1,200 events outside the sensor, or of no usable time, are left out",
+            "7 events were out of order, and are sorted by time",
+            "1,200 events outside the sensor, or without a usable time, are left out",
         ]

@@ -18,9 +18,8 @@ from livesnn.events.cameras.network import DELIVERED_US, StreamConnection, open_
 from livesnn.events.cameras.network import connect as connect_to
 from livesnn.events.cameras.reconnecting import Live, SourceLost, ignore
 from livesnn.events.cameras.server import Address
-from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, build_events, build_header
+from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, Compression, build_events, build_header
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.formats.compression import Compression
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import frames

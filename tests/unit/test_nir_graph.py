@@ -235,10 +235,10 @@ def test_the_graph_of_a_step_is_copied_whole(tmp_path: Path) -> None:
     [
         (["gestures", "{}/g.pt"], "choose a name that ends in .nir or .onnx"),
         (["gestures", "{}/none/g.nir"], "make it first"),
-        (["gestures", "{}/there.nir"], "is there already: choose another name"),
-        (["gestures", "{}/g.onnx", "--dt", "0.1"], "--dt is for .nir"),
-        (["gestures", "{}/g.nir", "--dt", "0"], "a step can't take 0 s"),
-        (["gestures", "{}/g.nir", "--dt", "nan"], "a step can't take nan s"),
+        (["gestures", "{}/there.nir"], "exists already: choose another name"),
+        (["gestures", "{}/g.onnx", "--dt", "0.1"], "--dt is only for .nir"),
+        (["gestures", "{}/g.nir", "--dt", "0"], "--dt can't be 0"),
+        (["gestures", "{}/g.nir", "--dt", "nan"], "--dt can't be nan"),
         (["gesture", "{}/g.nir"], "'gesture' not found; available: gestures, "),
     ],
 )
@@ -269,7 +269,7 @@ def changed(card: ModelCard, **network: object) -> ModelCard:
         (lambda w, card: (w | {"classify.bias": w["classify.bias"][:1]}, card), "classify.bias is"),
         (
             lambda w, card: (w | {"classify.bias": w["classify.bias"] * np.nan}, card),
-            "holds what is no number",
+            "holds NaN or infinity",
         ),
         (lambda w, card: (w, changed(card, final_pool=4000)), "classify.weight is"),
         (lambda w, card: (w, changed(card, sub_blocks=(1, 2, 2, 2))), "names a layer block1.2.first"),

@@ -22,7 +22,7 @@ from livesnn.errors import ModelError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import Model, State, load_model, model_folder
 from livesnn.infer.onnx_engine import OnnxModel, default_threads
-from livesnn.infer.run import run
+from livesnn.infer.run import run_frames
 
 CARD = ModelCard(
     name="tiny",
@@ -105,6 +105,10 @@ def test_the_card_comes_out_of_the_graph(model: Model) -> None:
     assert model.card == CARD
 
 
+def test_a_model_says_what_it_is(model: Model) -> None:
+    assert repr(model) == "Model tiny: 3 classes, 4×4 events, onnx engine"
+
+
 def test_the_initial_state_is_zero_of_the_cards_shapes_without_a_batch(model: Model) -> None:
     state = model.initial_state()
     assert [membrane.shape for membrane in state] == [(2, 2, 2), (3,)]
@@ -152,7 +156,7 @@ def test_a_state_that_is_not_contiguous_gives_the_same_step(model: Model) -> Non
 
 def test_the_pipeline_runs_on_it(model: Model) -> None:
     frames = make_frames(12)
-    results = list(run(frames, model))
+    results = list(run_frames(frames, model))
     state = model.initial_state()
     outputs = []
     for frame in frames:
@@ -207,7 +211,7 @@ def test_a_state_of_one_array_is_refused(model: Model) -> None:
 def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, damage: float) -> None:
     step = graph()
     step.initializer[1].CopyFrom(numpy_helper.from_array(np.full_like(WEIGHTS, damage), "weights"))
-    with pytest.raises(ModelError, match="computes no numbers"):
+    with pytest.raises(ModelError, match="gives NaN or infinity"):
         OnnxModel.load(write(tmp_path / "model.onnx", step=step))
 
 
@@ -307,7 +311,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write(tmp_path / "shipped" / name / "model.onnx", replace(CARD, name=name))
     (tmp_path / "shipped" / "results").mkdir()
     (tmp_path / "here").mkdir()
-    monkeypatch.setattr("livesnn.infer.models_dir", lambda: tmp_path / "shipped")
+    monkeypatch.setattr("livesnn.infer.model.models_dir", lambda: tmp_path / "shipped")
     monkeypatch.chdir(tmp_path / "here")
     return tmp_path / "shipped"
 
@@ -387,7 +391,7 @@ def test_the_torch_engine_takes_the_same_steps(tmp_path: Path) -> None:
     with torch.no_grad():
         net.get_parameter("classify.weight").fill_(torch.nan)
     save_network(net, tmp_path / "model.safetensors", card)
-    with pytest.raises(ModelError, match=r"model\.safetensors: classify\.weight holds what is no number"):
+    with pytest.raises(ModelError, match=r"model\.safetensors: classify\.weight holds NaN or infinity"):
         load_model(tmp_path, "torch")
 
 

@@ -256,7 +256,7 @@ def test_a_recording_without_events_is_not_published(
 ) -> None:
     Aedat4Writer(tmp_path / "empty.aedat4", SENSOR).close()
     assert main(["publish", str(tmp_path / "empty.aedat4"), "--host", "*", *ports]) == 1
-    assert "empty.aedat4: it has no events: give another recording" in capsys.readouterr().err
+    assert "empty.aedat4: the recording has no events: give another one" in capsys.readouterr().err
 
 
 # --- events ---

@@ -17,6 +17,7 @@ from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recording import describe, open_recording
+from tests.reading import all_events
 
 SENSOR = Resolution(640, 480)
 COMPRESSIONS = ["lz4", "zstd", None]
@@ -41,7 +42,7 @@ def record(path: Path, events: Events, compression: str | None, step: int = 777)
 
 def read(path: Path) -> Events:
     with open_recording(path) as recording:
-        return np.concatenate(list(recording))
+        return all_events(recording)
 
 
 def sums(t: np.ndarray, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> tuple[int, ...]:  # type: ignore[type-arg]
@@ -143,7 +144,7 @@ def test_while_recording_at_most_a_hundredth_of_a_second_is_not_in_the_file_yet(
 KILLED = """
 import os, sys, signal
 import numpy as np
-from livesnn.events import EVENTS_DTYPE, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Resolution
 from livesnn.events.recorder import Aedat4Writer
 events = np.zeros(100_000, EVENTS_DTYPE)
 events["t"] = 10 * np.arange(100_000)
@@ -225,7 +226,10 @@ def test_fields_are_written_by_their_names_whatever_their_order(tmp_path: Path) 
 def test_a_time_that_cannot_be_is_refused(tmp_path: Path, t: int) -> None:
     events = make_events(1)
     events["t"] = t
-    with Aedat4Writer(tmp_path / "f.aedat4", SENSOR) as writer, pytest.raises(FormatError, match="can't be"):
+    with (
+        Aedat4Writer(tmp_path / "f.aedat4", SENSOR) as writer,
+        pytest.raises(FormatError, match="out of range"),
+    ):
         writer.write(events)
 
 
@@ -257,7 +261,7 @@ def test_writing_after_the_end_is_refused(tmp_path: Path) -> None:
 FULL = """
 import resource, sys
 from livesnn.errors import SourceError
-from livesnn.events import Resolution
+from livesnn.events.packet import Resolution
 from livesnn.events.recorder import Aedat4Writer
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 try:

@@ -19,6 +19,7 @@ from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.playback_clock import Replay
 from livesnn.events.recording import Recording, describe, open_recording
 from livesnn.sources import open_source
+from tests.reading import all_events, packets_of
 
 SENSOR = Resolution(64, 48)
 WAIT_S = 20.0  # never reached, unless something hangs
@@ -120,7 +121,7 @@ def test_what_livesnn_does_not_read_is_refused_without_a_command_that_does_not_e
 def test_open_source_opens_a_path(tmp_path: Path) -> None:
     source = open_source(record(tmp_path / "f.aedat4", make_events([5, 6])))
     assert source.resolution == SENSOR
-    assert sum(packet.size for packet in source) == source.counters.events == 2
+    assert sum(packet.size for packet in packets_of(source)) == source.counters.events == 2
     source.close()
     source.close()
 
@@ -186,7 +187,7 @@ def test_a_folder_that_may_not_be_looked_into_is_an_error_of_one_line(tmp_path: 
 def test_nmnist_records_are_decoded_bit_by_bit(tmp_path: Path) -> None:
     rows = [(0, 33, 1, 0), (33, 0, 0, 0x010203), (5, 6, 1, 0x7FFFFF)]
     recording = open_recording(write_nmnist(tmp_path / "f.bin", rows))
-    events = np.concatenate(list(recording))
+    events = all_events(recording)
     assert [(e["x"], e["y"], e["p"], e["t"]) for e in events] == rows
     assert (recording.resolution, recording.format) == ((34, 34), "nmnist")
 
@@ -194,7 +195,7 @@ def test_nmnist_records_are_decoded_bit_by_bit(tmp_path: Path) -> None:
 def test_ncaltech_time_overflows_move_all_later_times_on(tmp_path: Path) -> None:
     rows = [(200, 10, 1, 8_000), (0, 240, 0, 8_191), (3, 4, 0, 5), (0, 240, 0, 8_191), (5, 6, 1, 6)]
     recording = open_recording(write_nmnist(tmp_path / "f.bin", rows))
-    events = np.concatenate(list(recording))
+    events = all_events(recording)
     assert events["t"].tolist() == [8_000, 8_192 + 5, 2 * 8_192 + 6]
     assert recording.resolution == (240, 180)
 
@@ -214,7 +215,7 @@ def test_an_npz_with_its_sensor_size_needs_no_guess(tmp_path: Path) -> None:
     np.savez(tmp_path / "f.npz", t=[1, 2], x=[3, 4], y=[5, 6], p=[-1, 1], width=50, height=40)
     recording = open_recording(tmp_path / "f.npz")
     assert (recording.resolution, recording.warnings) == ((50, 40), [])
-    assert np.concatenate(list(recording)).tolist() == [(1, 3, 5, False), (2, 4, 6, True)]
+    assert all_events(recording).tolist() == [(1, 3, 5, False), (2, 4, 6, True)]
 
 
 @pytest.mark.parametrize(
@@ -291,7 +292,7 @@ def test_a_table_whose_time_jumps_back_is_sorted_and_says_so(tmp_path: Path) -> 
         tmp_path / "f.npz", t=[50_000, 50_001, 0, 1], x=[0, 1, 2, 3], y=[0] * 4, p=[1] * 4, width=9, height=9
     )
     with open_recording(tmp_path / "f.npz") as recording:
-        assert np.concatenate(list(recording))["x"].tolist() == [2, 3, 0, 1]
+        assert all_events(recording)["x"].tolist() == [2, 3, 0, 1]
         said = recording.warnings
     assert said[0] == "time goes back by up to 50,001 µs: all events are sorted by time"
     assert "2 events were out of order" in said[1]
@@ -301,13 +302,13 @@ def test_a_table_whose_time_jumps_back_is_sorted_and_says_so(tmp_path: Path) -> 
 
 
 def test_a_recording_can_be_read_again_from_the_start(recording: Recording) -> None:
-    first, second = np.concatenate(list(recording)), np.concatenate(list(recording))
+    first, second = all_events(recording), all_events(recording)
     assert np.array_equal(first, second)
     assert recording.counters.events == 2 * first.size
 
 
 def test_seeking_in_the_middle_of_an_iteration_goes_on_from_there(recording: Recording) -> None:
-    packets = iter(recording)
+    packets = packets_of(recording)
     next(packets)
     recording.seek(1_150_000)
     assert next(packets)["t"][0] == 1_150_000
@@ -317,26 +318,25 @@ def test_seeking_in_the_middle_of_an_iteration_goes_on_from_there(recording: Rec
 
 def test_seeking_outside_the_recording_is_held_to_it(recording: Recording) -> None:
     recording.seek(-5)
-    assert next(iter(recording))["t"][0] == recording.t_start
+    assert next(packets_of(recording))["t"][0] == recording.t_start
     recording.seek(10**15)
-    assert np.concatenate(list(recording))["t"].tolist() == [recording.t_end]
+    assert all_events(recording)["t"].tolist() == [recording.t_end]
 
 
 def test_packets_are_bounded_whatever_the_file_does(tmp_path: Path) -> None:
-    from livesnn.events.formats.aedat4_layout import PACKET_HEADER, build_events, build_header
-    from livesnn.events.formats.compression import Compression
+    from livesnn.events.formats.aedat4_layout import PACKET_HEADER, Compression, build_events, build_header
 
     content = build_events(make_events(np.arange(200_000)))
     header, _ = build_header(Compression.NONE, SENSOR, "made")
     (tmp_path / "f.aedat4").write_bytes(header + PACKET_HEADER.pack(0, len(content)) + content)
     with open_recording(tmp_path / "f.aedat4") as recording:
-        sizes = [packet.size for packet in recording]
+        sizes = [packet.size for packet in packets_of(recording)]
     assert sum(sizes) == 200_000
     assert max(sizes) <= 65_536
 
 
 def test_a_closed_recording_ends_its_iteration(recording: Recording) -> None:
-    packets = iter(recording)
+    packets = packets_of(recording)
     next(packets)
     recording.close()
     assert list(packets) == []
@@ -349,7 +349,7 @@ def test_a_closed_recording_ends_its_iteration(recording: Recording) -> None:
 
 @pytest.mark.parametrize("speed", [0.25, 1.0, 4.0, None])
 def test_a_replay_gives_every_event_once_in_order(recording: Recording, speed: float | None) -> None:
-    whole = np.concatenate(list(recording))
+    whole = all_events(recording)
     assert np.array_equal(np.concatenate(list(Replay(recording, speed=speed, clock=StepClock()))), whole)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livesnn.infer.spikes.memory import LINE, aligned, zeros
+from livesnn.infer.spikes.plan import LINE, aligned, zeros
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.float32, np.int64])

@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.convert import convert
-from livesnn.events.formats.tables import BLOCK_EVENTS, LARGE_EVENTS
-from livesnn.events.formats.text_numbers import read_rows, scaled
-from livesnn.events.formats.text_tables import BLOCK_BYTES, open_text
+from livesnn.events.formats.npz import BLOCK_EVENTS, LARGE_EVENTS
+from livesnn.events.formats.text import BLOCK_BYTES, open_text, read_rows, scaled
 from livesnn.events.packet import Events, SourceCounters
 from livesnn.events.recording import describe, open_recording
-from tests.reading import damaged_versions, events_at, read, recordings
+from tests.reading import all_events, damaged_versions, events_at, packets_of, read, recordings
 
 RULES = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 NAMED = "the file doesn't name its columns: {} assumed"
@@ -198,7 +197,7 @@ def test_a_row_that_cannot_be_an_event_is_counted_as_outside_the_sensor(tmp_path
     path.write_text(path.read_text() + bad)
     found = describe(path)
     assert found.streams["events"].n == 10
-    assert found.warnings == ["events: 1 events outside the sensor, or of no usable time, are left out"]
+    assert found.warnings == ["events: 1 events outside the sensor, or without a usable time, are left out"]
 
 
 @pytest.mark.parametrize(
@@ -219,14 +218,14 @@ def test_an_event_of_an_npz_that_cannot_be_one_is_counted_as_outside_the_sensor(
     found = describe(tmp_path / "f.npz")
     assert found.resolution == (346, 260)
     assert found.warnings[not size :] == [
-        "events: 1 events outside the sensor, or of no usable time, are left out"
+        "events: 1 events outside the sensor, or without a usable time, are left out"
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("t,x,y\n1,2,3\n", r"no column p \(found: t, x, y\): say what they are"),
+        ("t,x,y\n1,2,3\n", r"no column p \(found: t, x, y\): name them after"),
         ("a,b,c,d\n1,2,3,0\n", "no column t, x, y, p"),
         ("1,2,3,0,5\n", "5 columns without names"),
         ("1,2,3\n", "3 columns without names"),
@@ -298,7 +297,7 @@ def test_columns_that_are_named_twice_are_an_error(tmp_path: Path) -> None:
 
 def test_columns_of_what_is_no_text_or_not_there_are_an_error_of_one_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "f.npz", t=[1])
-    with pytest.raises(FormatError, match="columns are of text alone"):
+    with pytest.raises(FormatError, match="only text files take"):
         open_recording(tmp_path / "f.npz?columns=t,x,y,p")
     with pytest.raises(SourceError, match=r"g\.csv: no such file"):
         open_recording(tmp_path / "g.csv?columns=t,x,y,p")
@@ -347,14 +346,14 @@ def test_a_sensor_that_most_events_lie_outside_of_is_an_error(tmp_path: Path) ->
     t = np.arange(100)
     np.savez(tmp_path / "f.npz", t_us=t, x=t, y=t, p=t % 2, width=40, height=40)
     for name in ("f.csv", "f.npz"):
-        with pytest.raises(FormatError, match="60 of the first 100 events are outside of the sensor's 40×40"):
+        with pytest.raises(FormatError, match="60 of the first 100 events are outside the sensor's 40×40"):
             open_recording(tmp_path / name)
 
 
 def test_a_file_that_is_cut_while_it_is_read_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "f.csv", make_events(300_000))
     with open_recording(path) as recording:
-        packets = iter(recording)
+        packets = packets_of(recording)
         next(packets)
         os.truncate(path, 1000)
         with pytest.raises(FormatError, match="became shorter while it was read"):
@@ -387,7 +386,7 @@ def test_a_large_npz_is_read_in_blocks_from_where_it_lies(tmp_path: Path) -> Non
     with open_recording(tmp_path / "f.npz") as recording:
         assert (recording.resolution, recording.t_start, recording.t_end) == ((346, 260), 0, n - 1)
         recording.seek(n - BLOCK_EVENTS - 9)
-        events = np.concatenate([*recording])
+        events = all_events(recording)
     assert np.array_equal(events["t"], t[n - BLOCK_EVENTS - 9 :])
     assert np.array_equal(events["x"], x[n - BLOCK_EVENTS - 9 :])
 

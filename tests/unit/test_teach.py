@@ -352,19 +352,21 @@ def test_the_command_names_what_is_missing(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["teach", "right", "--model", str(base), "--out", str(tmp_path / "a"), "--others", "a"]) == 1
-    assert capsys.readouterr().err == "livesnn teach: nothing shows right: give recordings of it, or camera\n"
+    assert (
+        capsys.readouterr().err == "livesnn teach: no source shows right: give recordings of it, or camera\n"
+    )
     assert main(["teach", "simulate:flap", "--model", str(base), "--others", "a"]) == 1
-    assert "and before them what to call it" in capsys.readouterr().err
+    assert "after the name of the gesture" in capsys.readouterr().err
     assert (
         main(["teach", "up", "simulate:flap", "--model", str(base), "--others", "a"]) == 1
     )  # before it is watched
     assert "corners knows up already" in capsys.readouterr().err
     assert main(["teach", "right", "a", "--model", str(base), "--others", "camera"]) == 1
-    assert "--others camera never ends" in capsys.readouterr().err
+    assert "--others camera is a live source" in capsys.readouterr().err
     assert main(["teach", "right", "a", "a", "--model", str(base), "--others", "b"]) == 1
-    assert "a is there twice" in capsys.readouterr().err
+    assert "a is given twice" in capsys.readouterr().err
     assert main(["teach", "right", "a", "--model", str(base), "--others", "a"]) == 1
-    assert "a can't show right and be among --others" in capsys.readouterr().err
+    assert "a is also among --others" in capsys.readouterr().err
     labelled = write_recording(tmp_path / "b.aedat4", clip(RIGHT))
     (tmp_path / "b.labels.csv").write_text("file,start,end,label,session\nb.aedat4,0,1,wrong,\n")
     asked_for = f"{labelled}?stream=events"

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from livesnn.card import Accuracy, InputSpec, SliceRule
-from livesnn.cli.lab import _spreads
+from livesnn.cli.models import spreads
 from livesnn.errors import DataError, TrainError
 from livesnn.infer.model import State, load_model
 from livesnn.snn import build_network
@@ -435,15 +435,6 @@ def test_what_a_flag_gives_is_told_from_what_is_left_out() -> None:
     }
 
 
-def test_the_help_says_each_recipe_s_default(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        given_flags(["--help"])
-    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "(default: 40, paper: 100)" in said
-    assert "(default: yes, paper: no)" in said
-    assert "None" not in said
-
-
 def test_a_run_folder_belongs_to_one_training(tmp_path: Path) -> None:
     config = replace(Configuration(), out=tmp_path, name="mine")
     with run_folder(config) as (_, resume_from):
@@ -781,6 +772,6 @@ def test_what_not_every_run_has_measured_has_no_mean() -> None:
         accuracy_reset: float
         accuracy_recordings: float | None
 
-    spreads = _spreads([Run(0.5, 0.25), Run(0.75, None)])
-    assert spreads.keys() == {"accuracy_reset"}
-    assert spreads["accuracy_reset"]["mean"] == 0.625
+    found = spreads([Run(0.5, 0.25), Run(0.75, None)])
+    assert found.keys() == {"accuracy_reset"}
+    assert found["accuracy_reset"]["mean"] == 0.625

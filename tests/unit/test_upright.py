@@ -95,7 +95,7 @@ def test_another_angle_is_one_line(
     files = [str(seen), *([str(tmp_path / "out.aedat4")] if command == "record" else [])]
     assert main([command, *files, "--rotate", degrees]) == 1
     assert capsys.readouterr().err == (
-        f"livesnn {command}: --rotate {degrees}: a source is turned by 0, 90, 180 or 270 degrees: give one of them\n"
+        f"livesnn {command}: --rotate can't be {degrees}: give 0, 90, 180 or 270 degrees\n"
     )
     assert not (tmp_path / "out.aedat4").exists()
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pytest
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
-from livesnn.cli.words import describe_recording
+from livesnn.cli.recordings import describe_recording
 from livesnn.errors import FormatError, LivesnnError, ModelError, SourceError
 from livesnn.events.convert import convert
 from livesnn.events.packet import Resolution

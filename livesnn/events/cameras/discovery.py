@@ -11,7 +11,7 @@ from livesnn.events.cameras.driver import Cameras, Device, Driver
 from livesnn.events.cameras.inivation import InivationCameras
 from livesnn.events.cameras.prophesee import PropheseeCameras
 from livesnn.events.cameras.reconnecting import Notify, QuietTime, ReconnectingSource, SourceLost, ignore
-from livesnn.events.formats.tidy import tidy
+from livesnn.events.formats.ordering import put_in_order
 from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 
 DELIVERED_US = 100_000
@@ -165,7 +165,7 @@ class CameraConnection:
         return self._driver.poll()
 
     def _ordered(self, packet: Events) -> Events:
-        packet = tidy(packet, self._resolution, self._newest_us, self._counters)
+        packet = put_in_order(packet, self._resolution, self._newest_us, self._counters)
         if packet.size:
             self._newest_us = int(packet["t"][-1])
             self._quiet.note_packet(self._newest_us)

@@ -21,10 +21,17 @@ from livesnn.events.cameras.reconnecting import (
     SourceLost,
 )
 from livesnn.events.cameras.server import Address, Incoming, open_socket, reason_of
-from livesnn.events.formats.aedat4 import decode_events
-from livesnn.events.formats.aedat4_layout import MAX_HEADER_BYTES, PACKET_HEADER, Header, parse_header
-from livesnn.events.formats.compression import MAX_PACKET_BYTES, Compression, PackedError, Unpacker
-from livesnn.events.formats.flat import FlatError
+from livesnn.events.formats.aedat4_layout import (
+    MAX_HEADER_BYTES,
+    MAX_PACKET_BYTES,
+    PACKET_HEADER,
+    Compression,
+    DamageError,
+    Decompressor,
+    Header,
+    parse_header,
+)
+from livesnn.events.formats.aedat4_reader import decode_events
 from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
 
 CONNECT_S = 5.0
@@ -125,7 +132,7 @@ def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Head
         raise _refused(address, "it doesn't start with a header")
     try:
         return parse_header(content)
-    except FlatError as error:
+    except DamageError as error:
         raise _refused(address, str(error)) from error
 
 
@@ -171,7 +178,7 @@ class StreamConnection:
         self._incoming = incoming
         self._streams = streams
         self._stall_s = stall_s
-        self._unpacker = Unpacker(streams.compression)
+        self._decompressor = Decompressor(streams.compression)
         self._counters = SourceCounters()
         self._newest_us: int | None = None
         self._begun: tuple[int, int] | None = None
@@ -234,9 +241,9 @@ class StreamConnection:
 
     def _decode(self, packed: memoryview) -> Events:
         try:
-            content = self._unpacker.unpack(packed)
+            content = self._decompressor.decompress(packed)
             packet, _ = decode_events(content, self.resolution, self._newest_us, self._counters)
-        except (PackedError, FlatError) as error:
+        except DamageError as error:
             self._lose(f"a damaged packet came ({error}): {_RESTART}", error)
         if packet.size:
             self._newest_us = int(packet["t"][-1])

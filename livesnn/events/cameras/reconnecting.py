@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import NamedTuple, Protocol
 
 from livesnn.errors import SourceError
-from livesnn.events.formats.tidy import notes_on
+from livesnn.events.formats.ordering import order_warnings
 from livesnn.events.packet import NO_EVENTS, Closing, Events, Packet, Resolution, SourceCounters
 from livesnn.threads import Latest, Worker
 
@@ -163,7 +163,7 @@ class ReconnectingSource(Closing):
     @property
     def warnings(self) -> list[str]:
         """What was repaired or left out so far, one line each."""
-        return notes_on(self.name, self.counters, SourceCounters())
+        return order_warnings(self.name, self.counters, SourceCounters())
 
     def __iter__(self) -> Iterator[Packet]:
         """Yield packets, empty ones at least every 50 ms while nothing comes, until `close`.

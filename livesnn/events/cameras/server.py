@@ -13,9 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from livesnn.errors import SourceError
-from livesnn.events.formats.aedat4_layout import MAGIC, PACKET_HEADER, build_events, build_header
+from livesnn.events.formats.aedat4_layout import (
+    MAGIC,
+    PACKET_HEADER,
+    Compression,
+    build_events,
+    build_header,
+    compress,
+)
 from livesnn.events.formats.aedat4_writer import storable
-from livesnn.events.formats.compression import Compression, pack
 from livesnn.events.packet import Closing, Packet, Resolution
 from livesnn.threads import WAKE_S, BoundedQueue, Worker
 
@@ -434,7 +440,7 @@ class EventServer(Closing):
                 self._server.hang_up()
             self._epoch = packet.epoch
         if packet.events.size and self._server.listeners:
-            packed = pack(build_events(packet.events), Compression.LZ4)
+            packed = compress(build_events(packet.events), Compression.LZ4)
             self._server.send(PACKET_HEADER.pack(0, len(packed)) + packed)
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """AEDAT 2.0 (.aedat) of jAER: DVS128 and DAVIS.
 
-Lines of text that start with #, then words of eight octets, most significant first: address and time, int32 each,
-µs. The address is the chip's: which pixel it means, and whether it is an event at all, depends on the camera, which
-the header's AEChip line names. Source: jAER's DVS128 and DavisBaseCamera, and recordings of four cameras.
+Lines of text that start with # come first, then words of eight bytes: the address and the time in µs, each a
+big-endian int32. Which pixel an address means, and whether it is an event at all, depends on the camera that the
+header's AEChip line names. Source: jAER's DVS128 and DavisBaseCamera, and recordings of four cameras.
 """
 
 from __future__ import annotations
@@ -16,24 +16,25 @@ import numpy as np
 from numba import njit
 
 from livesnn.errors import FormatError
-from livesnn.events.formats import EventStream
-from livesnn.events.formats.plain_words import Pixel, decode_plain
-from livesnn.events.formats.windowed_file import WindowedFile
-from livesnn.events.formats.word_stream import (
+from livesnn.events.formats.registry import EventStream
+from livesnn.events.formats.shared_readers import (
     IMU,
     OUTSIDE,
     SAMPLES,
     TRIGGERS,
     Body,
     Counts,
-    Layout,
+    Pixel,
     State,
+    WordLayout,
     WordReader,
     Words,
-    stretch,
+    decode_plain,
+    extend_span,
     unwrap,
 )
 from livesnn.events.packet import DISORDER_US, Events, Resolution
+from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
 
 MAGIC = b"#!AER-DAT2.0"
@@ -41,12 +42,12 @@ MAX_HEADER_BYTES = 8 << 20  # jAER writes all its preferences, 175 kB of XML, in
 _DAVIS_SIZES = {
     "128": (128, 128), "192": (208, 192), "208": (208, 192), "240": (240, 180), "346": (346, 260), "640": (640, 480),
 }  # fmt: skip
-_SPECIAL = 0x80008000  # of a DVS128: from its IN pin, or put in by jAER
+_SPECIAL = 0x80008000  # in a DVS128's address: from its IN pin, or added by jAER
 _SAMPLE_BYTES = 1 << 16
 
 
 class Chip(NamedTuple):
-    """Which camera: its name, its sensor, and which of the two layouts its addresses have."""
+    """A camera's name, its sensor, and which of the two layouts its addresses have."""
 
     name: str
     resolution: Resolution
@@ -70,7 +71,7 @@ _DAVIS240 = Chip("DAVIS240", Resolution(240, 180), davis=True)
 
 @njit(nogil=True, cache=True)
 def _pixel(address: int, davis: bool, width: int, height: int) -> tuple[int, int, bool]:
-    """Return (x, y, whether ON) of an event's address, upright; x or y is negative outside the sensor."""
+    """Return (x, y, whether ON) of an event's address, upright; x or y is negative if outside the sensor."""
     if davis:
         return width - 1 - (address >> 12 & 0x3FF), height - 1 - (address >> 22 & 0x1FF), address & 0x800 != 0
     x = width - 1 - (address >> 1 & 0x7F)
@@ -88,7 +89,7 @@ def _decode(
     events: Events,
     counts: Counts,
 ) -> tuple[int, int, int, int, bool]:
-    """Decode words; ``state`` [1] is the time of the event before; see `word_stream.Decode`."""
+    """Decode words; ``state`` [1] is the time of the event before; see `shared_readers.Decode`."""
     pixel = _DAVIS_PIXEL if davis else _DVS128_PIXEL
     plain, first_us, last_us = decode_plain(words[first:], pixel, state[0], width, height, events)
     if plain:
@@ -112,7 +113,7 @@ def _decode(
         t = unwrap(np.int64(words[i] & np.uint64(0xFFFFFFFF)), state[0])
         if n and (n == room or t < span[1] - DISORDER_US):
             return i, n, span[0], span[1], span[2]
-        span = stretch(t, n == 0, span)
+        span = extend_span(t, n == 0, span)
         state[0] = t
         if room:
             events[n].t, events[n].x, events[n].y, events[n].p = t, x, y, on
@@ -121,17 +122,12 @@ def _decode(
 
 
 def open_aedat2(path: Path, progress: Progress = untold) -> WordReader:
-    """Open an AEDAT 2.0 file.
-
-    Raises
-    ------
-    FormatError
-        When the header has no end, the camera isn't known, or most events are outside of its sensor.
-    """
-    file = WindowedFile(path, progress)
-    try:
+    """Open an AEDAT 2.0 file; raises FormatError when it is damaged, or the camera isn't known."""
+    with closed_on_error(BufferedFile(path, progress)) as file:
         chip, start, warnings = _read_header(file)
-        layout = Layout("aedat2", "AEDAT 2.0", 8, partial(_decode, chip.davis), big_endian=True, word="event")
+        layout = WordLayout(
+            "aedat2", "AEDAT 2.0", 8, partial(_decode, chip.davis), big_endian=True, word="event"
+        )
         first_us = int.from_bytes(file.view(start + 4, 4), "big", signed=True)
         return WordReader(
             file,
@@ -141,12 +137,9 @@ def open_aedat2(path: Path, progress: Progress = untold) -> WordReader:
             warnings=warnings,
             orientation=chip.orientation,
         )
-    except BaseException:
-        file.close()
-        raise
 
 
-def _read_header(file: WindowedFile) -> tuple[Chip, int, list[str]]:
+def _read_header(file: BufferedFile) -> tuple[Chip, int, list[str]]:
     """Return (the camera, where the first word starts, what was assumed)."""
     head = bytes(file.view(0, min(MAX_HEADER_BYTES, file.size)))
     line_end = b"\r\n" if head[len(MAGIC) :].startswith(b"\r\n") else b"\n"
@@ -167,13 +160,13 @@ def _read_header(file: WindowedFile) -> tuple[Chip, int, list[str]]:
 
 
 def _assume_chip(octets: memoryview) -> Chip:
-    """Return the camera of a file from before jAER named it: addresses of a DVS128 have 16 bits, of a DAVIS 31."""
+    """Return the camera of a file that doesn't name it: a DVS128's addresses have 16 bits, a DAVIS's 31."""
     addresses = np.frombuffer(octets, ">u4", len(octets) // 8 * 2)[::2]
     return _DAVIS240 if np.count_nonzero(addresses >> 16) > addresses.size // 2 else _DVS128
 
 
 def _find_chip(path: Path, name: str) -> Chip:
-    """Return the camera by the name of jAER's class, or of what converts to AEDAT 2.0 (aedat4to2: DAVI346)."""
+    """Return the camera by the name of jAER's class, or by the converter aedat4to2's name (DAVI346)."""
     upper = name.upper()
     if re.search(r"(DVS|TMPDIFF)128(?!\d)", upper):
         return _DVS128._replace(name=name)

@@ -1,39 +1,245 @@
-"""AEDAT 3.1 (.aedat) of cAER and jAER 3, the format of DVS-Gesture: packets of events, most of them of the DVS.
+"""AEDAT 3.1 (.aedat) of cAER and jAER 3, the format of DVS-Gesture: a text header, then packets of events.
 
-The file's coordinates are upright already: x to the right, y down. Not here: where packets lie (aedat3_index.py).
+The file's coordinates are already upright: x to the right, y down. When a file is opened, a walk over the packets'
+headers notes where the events lie. Source: iniVation's AEDAT 3.1 specification, and cAER's reader for what that
+leaves out (sizes of sensors, packed frames).
 """
 
 from __future__ import annotations
 
+import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from livesnn.errors import FormatError
-from livesnn.events.formats import EventStream, OtherContent
-from livesnn.events.formats.aedat3_index import (
-    MAX_SIZE,
-    POLARITY,
-    STRETCH_EVENTS,
-    Camera,
-    Flaw,
-    Stretch,
-    Track,
-    read_header,
-    read_packet,
-    read_words,
-    walk,
-)
-from livesnn.events.formats.tidy import Tidier
-from livesnn.events.formats.windowed_file import WindowedFile
+from livesnn.events.formats.ordering import PacketSorter, jump_warnings
+from livesnn.events.formats.registry import EventStream, OtherContent
 from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, Resolution, SourceCounters
+from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
 
+EVENT_BYTES = 8
+MAX_SIZE = 1 << 15  # coordinates have 15 bits
+SEGMENT_EVENTS = 1 << 14
+SPECIAL, POLARITY, FRAME, IMU6, IMU9 = range(5)
+_MAX_HEADER_BYTES = 1 << 20
+_MAX_SOURCES = 16
+_SEGMENT_BYTES = 1 << 20  # frames may lie between the packets of a segment
+_WALK_BYTES = 4096
+_HEADER = struct.Struct("<hhiiiiii")
+_TIME = struct.Struct("<4xI")
+_RESET = 1
+_TRIGGERS = (2, 3, 4, *range(6, 14))  # others are about the clock, rows without events, or frames
+_SENSORS = {
+    "DVS128": (128, 128), "EDVS": (128, 128), "DAVIS128": (128, 128), "DAVIS208": (208, 192), "DAVIS240": (240, 180),
+    "DAVIS346": (346, 260), "DAVISHET640": (320, 240), "DAVIS640HET": (320, 240), "DAVIS640": (640, 480),
+}  # fmt: skip
 _WIDEST = Resolution(MAX_SIZE, MAX_SIZE)
 _INVALID, _OUTSIDE = range(2)
+
+
+class Camera(NamedTuple):
+    """What recorded a source; ``resolution`` is None if that isn't known."""
+
+    name: str
+    resolution: Resolution | None
+
+
+class PacketHeader(NamedTuple):
+    """A packet's header; ``body`` is where its events start, ``end`` where the next packet does."""
+
+    kind: int
+    source: int
+    event_bytes: int
+    overflow: int
+    events: int
+    valid: int
+    body: int
+    end: int
+
+
+class Flaw(NamedTuple):
+    """Why there is no whole packet; ``cut`` if the file ends before the packet does."""
+
+    reason: str
+    cut: bool = False
+
+
+class Segment(NamedTuple):
+    """Packets from byte ``start`` to ``end`` of the file, with ``events`` events of one source among them.
+
+    ``t_min`` and ``t_max`` are the times of the packets' first and last events in µs. ``reset`` says that the clock
+    was reset just before.
+    """
+
+    start: int
+    end: int
+    events: int
+    t_min: int
+    t_max: int
+    reset: bool
+
+
+class Track:
+    """The segments of one source, and how often its time jumps back."""
+
+    def __init__(self) -> None:
+        self.segments: list[Segment] = []
+        self.jumps = 0
+        self._newest_us: int | None = None
+        self._reset = False
+
+    def reset(self) -> None:
+        """Note that the clock was reset, so that the next packet starts a segment."""
+        self._reset = True
+
+    def add(self, start: int, packet: PacketHeader, times_us: list[int]) -> None:
+        """Note a packet by the times of its first and its last event; there are none if it is empty."""
+        if not times_us:
+            return
+        earliest, latest = min(times_us), max(times_us)
+        back_us = 0 if self._newest_us is None else self._newest_us - earliest
+        jumped = back_us > (0 if self._reset else DISORDER_US)
+        self.jumps += jumped
+        last = self.segments[-1] if self.segments and not self._reset and not jumped else None
+        if (
+            last is not None
+            and last.events + packet.events <= SEGMENT_EVENTS
+            and packet.end - last.start <= _SEGMENT_BYTES
+        ):
+            times = min(last.t_min, earliest), max(last.t_max, latest)
+            self.segments[-1] = Segment(
+                last.start, packet.end, last.events + packet.events, *times, last.reset
+            )
+        else:
+            self.segments.append(Segment(start, packet.end, packet.events, earliest, latest, self._reset))
+        self._newest_us = latest if jumped or self._newest_us is None else max(self._newest_us, latest)
+        self._reset = False
+
+
+class Index(NamedTuple):
+    """``tracks`` by the source's number; ``loss`` says which part can't be read, or is empty."""
+
+    tracks: dict[int, Track]
+    content: OtherContent
+    loss: str
+
+
+def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
+    """Return (the cameras by the source's number, where the first packet is).
+
+    Raises FormatError when the header has no end, or the packets are compressed.
+    """
+    head = bytes(file.view(0, min(_MAX_HEADER_BYTES, file.size)))
+    found = re.match(rb"(?:#(?!!END-HEADER)[^\n]*\n)+#!END-HEADER\r?\n", head)
+    if found is None:
+        raise FormatError(f"{file.path}: the header has no #!END-HEADER line: nothing can be read")
+    text = found.group().decode("utf-8", errors="replace")
+    packing = re.search(r"^#Format: *(.*?)\s*$", text, re.MULTILINE)
+    if packing is not None and packing[1] not in ("RAW", "PNGFrames"):
+        raise FormatError(
+            f"{file.path}: its packets are packed as {packing[1][:40]!r}, which isn't supported: record it as RAW"
+        )
+    lines = re.findall(r"^#(-?)Source (\d{1,5}): *([ -~]{0,100})", text, re.MULTILINE)
+    original = next((said for earlier, _, said in lines if earlier and "," not in said), "")
+    cameras = {int(number): _find_camera(said, original) for earlier, number, said in lines if not earlier}
+    return cameras, found.end()
+
+
+def _find_camera(said: str, original: str) -> Camera:
+    """Return the camera of a source; for one that cAER read from a file, its name is ``original``."""
+    size = re.search(r"dvsSizeX=(\d{1,5}),dvsSizeY=(\d{1,5})", said)
+    name = original if size else said.strip()
+    known = next((size for prefix, size in _SENSORS.items() if name.upper().startswith(prefix)), None)
+    if size and 0 < int(size[1]) <= MAX_SIZE and 0 < int(size[2]) <= MAX_SIZE:
+        known = int(size[1]), int(size[2])
+    return Camera(name, None if known is None else Resolution(*known))
+
+
+def read_packet(file: BufferedFile, start: int) -> PacketHeader | Flaw:
+    """Return the header of the packet at ``start``, or why there is no whole packet."""
+    octets = file.view(start, _HEADER.size, _WALK_BYTES)
+    if len(octets) < _HEADER.size:
+        return Flaw("its header isn't whole", cut=True)
+    kind, source, event_bytes, time_offset, overflow, capacity, events, valid = _HEADER.unpack(octets)
+    packed = kind < 0  # a frame as PNG: its capacity is in octets
+    kind &= 0x7FFF
+    if packed and kind != FRAME:
+        return Flaw("its events are packed")
+    if source < 0 or event_bytes <= 0 or overflow < 0 or events < 0 or capacity < (0 if packed else events):
+        return Flaw("its header makes no sense")
+    if kind in (SPECIAL, POLARITY) and (event_bytes, time_offset) != (EVENT_BYTES, 4):
+        return Flaw(f"its events aren't of {EVENT_BYTES} bytes, the last four their time")
+    body = start + _HEADER.size
+    size = capacity if packed else capacity * event_bytes
+    if body + size > file.size:
+        return Flaw(f"it claims {size:,} bytes, the file has {file.size - body:,} more", cut=True)
+    return PacketHeader(kind, source, event_bytes, overflow, events, valid, body, body + size)
+
+
+def read_words(file: BufferedFile, packet: PacketHeader) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield a packet of special or polarity events as int64 [N, 2], data and time, with N at most SEGMENT_EVENTS."""
+    for first in range(0, packet.events, SEGMENT_EVENTS):
+        count = min(SEGMENT_EVENTS, packet.events - first)
+        octets = file.view(packet.body + first * EVENT_BYTES, count * EVENT_BYTES)
+        yield np.frombuffer(octets, "<u4", len(octets) // EVENT_BYTES * 2).astype(np.int64).reshape(-1, 2)
+
+
+def walk(file: BufferedFile, start: int) -> Index:
+    """Find every whole packet from the headers only; raises FormatError when the first one is damaged."""
+    tracks: dict[int, Track] = {}
+    frames = imu = triggers = 0
+    position, loss = start, ""
+    while position < file.size:
+        file.passed(position)
+        packet = read_packet(file, position)
+        if isinstance(packet, PacketHeader) and packet.source not in tracks and len(tracks) == _MAX_SOURCES:
+            packet = Flaw(f"it is of a source beyond the first {_MAX_SOURCES}")
+        if isinstance(packet, Flaw):
+            loss = _describe_loss(file, position, packet, first=position == start)
+            break
+        track = tracks.setdefault(packet.source, Track())
+        if packet.kind == POLARITY:
+            track.add(position, packet, _ends(file, packet))
+        elif packet.kind == SPECIAL:
+            triggers += _read_special(file, packet, track)
+        elif packet.kind in (FRAME, IMU6, IMU9):
+            valid = min(max(packet.valid, 0), packet.events)
+            frames, imu = (frames + valid, imu) if packet.kind == FRAME else (frames, imu + valid)
+        position = packet.end
+    return Index(tracks, OtherContent(frames, imu, triggers), loss)
+
+
+def _describe_loss(file: BufferedFile, position: int, flaw: Flaw, *, first: bool) -> str:
+    if first and not flaw.cut:
+        raise FormatError(f"{file.path}: the first packet is damaged ({flaw.reason}): nothing can be read")
+    what = "cut short, or damaged" if flaw.cut else "damaged"
+    return f"the packet at byte {position:,} is {what} ({flaw.reason}): {file.size - position:,} bytes lost"
+
+
+def _ends(file: BufferedFile, packet: PacketHeader) -> list[int]:
+    """Return the times of a packet's first and last event."""
+    last = packet.body + (packet.events - 1) * EVENT_BYTES
+    places = (packet.body, last) if packet.events else ()
+    octets = (bytes(file.view(place, EVENT_BYTES, _WALK_BYTES)) for place in places)
+    return [(packet.overflow << 31) + _TIME.unpack(event)[0] for event in octets if len(event) == EVENT_BYTES]
+
+
+def _read_special(file: BufferedFile, packet: PacketHeader, track: Track) -> int:
+    """Return how many triggers a packet of special events holds; note in ``track`` if the clock was reset."""
+    triggers = 0
+    for words in read_words(file, packet):
+        valid = words[words[:, 0] & 1 == 1, 0] >> 1 & 0x7F
+        triggers += int(np.isin(valid, _TRIGGERS).sum())
+        if (valid == _RESET).any():
+            track.reset()
+    return triggers
 
 
 @njit(nogil=True, cache=True)
@@ -48,10 +254,10 @@ def _decode(
     newest_us: int,
     counts: npt.NDArray[np.int64],
 ) -> tuple[int, int, int, bool]:
-    """Decode words [N, 2] from ``first`` on into ``events[n:]``, until it is full or time jumps back.
+    """Decode words [N, 2] from ``first`` on into ``events[n:]``, until that is full or time jumps back.
 
-    Return (word to go on with, number of events, the newest's time, whether they are in order). ``newest_us`` counts
-    only where ``n`` isn't 0. ``counts`` [2] is added to: events marked as invalid, events outside the sensor.
+    Return (next word, number of events, the newest's time, whether they are in order). ``newest_us`` is ignored if
+    ``n`` is 0. ``counts`` [2] is added to: events marked as invalid, events outside the sensor.
     """
     ordered = True
     for i in range(first, words.shape[0]):
@@ -71,72 +277,65 @@ def _decode(
 
 
 class Aedat3Reader:
-    """An open AEDAT 3.1 file; see `Reader`. Its packets' headers are read once when it is opened.
+    """An open AEDAT 3.1 file; see `Reader`. All its packets' headers are read when it is opened.
 
     Raises
     ------
     FormatError
-        When the header has no end, its packets are packed, the first one is damaged, or most of the first events are
-        outside of the sensor that the header names.
+        When the header has no end, the packets are compressed, the first one is damaged, or most of the first events
+        are outside the sensor that the header names.
     """
 
     format = "aedat3"
     orientation = "x to the right, y down"
 
     def __init__(self, path: Path, progress: Progress = untold) -> None:
-        self._file = WindowedFile(path, progress)
-        try:
-            header = read_header(self._file)
-            index = walk(self._file, header.start)
+        with closed_on_error(BufferedFile(path, progress)) as self._file:
+            named, start = read_header(self._file)
+            index = walk(self._file, start)
             self._content = index.content
             self._tracks = {
-                source: track for source, track in sorted(index.tracks.items()) if track.stretches
-            } or {min(header.cameras, default=0): Track()}
-            cameras, self._warnings = _assign(header.cameras, self._tracks)
+                source: track for source, track in sorted(index.tracks.items()) if track.segments
+            } or {min(named, default=0): Track()}
+            cameras, self._warnings = _assign(named, self._tracks)
             self._sources = _name_streams(cameras)
             self.streams = tuple(
                 EventStream(name, *cameras[source]) for name, source in self._sources.items()
             )
             self.camera, self.resolution = self.streams[0].camera, self.streams[0].resolution
+            self._sizes = {stream.name: stream.resolution or _WIDEST for stream in self.streams}
             self._invalid: dict[tuple[int, int], int] = {}
             self._warnings += [index.loss] if index.loss else []
             for stream in self.streams:
                 self._judge(stream)
-        except BaseException:
-            self._file.close()
-            raise
 
     def _judge(self, stream: EventStream) -> None:
-        """Raise FormatError when a stream's first events don't fit the header's camera; note jumps of its time."""
+        """Raise FormatError when a stream's first events don't fit the header's camera; warn of jumps in time."""
         source = self._sources[stream.name]
         track = self._tracks[source]
         counts = np.zeros(2, np.int64)
-        for stretch in track.stretches[:1]:
-            first, _ = next(self._decode_stretch(source, stretch, stream.resolution, counts), (None, True))
+        for segment in track.segments[:1]:
+            size = self._sizes[stream.name]
+            first, _ = next(self._decode_segment(source, segment, size, counts), (None, True))
             inside, outside = 0 if first is None else first.size, int(counts[_OUTSIDE])
             if outside > inside:
                 raise FormatError(
-                    f"{self._file.path}: {outside:,} of the first {inside + outside:,} events are outside of a "
+                    f"{self._file.path}: {outside:,} of the first {inside + outside:,} events are outside a "
                     f"{stream.camera}'s sensor: the file is damaged, or from another camera"
                 )
-        if track.jumps:
-            where = f"{stream.name}: " if len(self.streams) > 1 else ""
-            self._warnings.append(
-                f"{where}time jumps back {track.jumps:,} times, as when the camera's clock is set to zero"
-            )
+        self._warnings += jump_warnings(track.jumps, stream.name if len(self.streams) > 1 else "")
 
-    def _decode_stretch(
-        self, source: int, stretch: Stretch, size: Resolution | None, counts: npt.NDArray[np.int64]
+    def _decode_segment(
+        self, source: int, segment: Segment, size: Resolution, counts: npt.NDArray[np.int64]
     ) -> Iterator[tuple[Events, bool]]:
-        """Yield (at most STRETCH_EVENTS events as in the file, whether in order), cut where time jumps back."""
-        width, height = size or _WIDEST
-        most = min(stretch.events, STRETCH_EVENTS)
+        """Yield (at most SEGMENT_EVENTS events as in the file, whether in order), split where time jumps back."""
+        most = min(segment.events, SEGMENT_EVENTS)
         events, n, newest_us, ordered = np.empty(most, EVENTS_DTYPE), 0, 0, True
-        for words, epoch_us in self._words(source, stretch):
+        for words, epoch_us in self._words(source, segment):
             first = 0
             while first < len(words):
                 first, n, newest_us, so_far = _decode(
-                    words, first, epoch_us, width, height, events, n, newest_us, counts
+                    words, first, epoch_us, *size, events, n, newest_us, counts
                 )
                 ordered = ordered and so_far
                 if first < len(words):
@@ -146,9 +345,9 @@ class Aedat3Reader:
         if n:
             yield events[:n], ordered
 
-    def _words(self, source: int, stretch: Stretch) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
-        position = stretch.start
-        while position < stretch.end:
+    def _words(self, source: int, segment: Segment) -> Iterator[tuple[npt.NDArray[np.int64], int]]:
+        position = segment.start
+        while position < segment.end:
             packet = read_packet(self._file, position)
             if isinstance(packet, Flaw):  # the file was changed since it was opened
                 return
@@ -159,51 +358,47 @@ class Aedat3Reader:
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged, missing or assumed; invalid events as far as they have been read."""
+        """What is damaged, missing or assumed; of invalid events, those read so far."""
         invalid = sum(self._invalid.values())
         left_out = f"{invalid:,} events that the recording software marked as invalid are left out"
         return [*self._warnings, *([left_out] if invalid else [])]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        """Yield packets of at most STRETCH_EVENTS events; see `Reader.packets`."""
-        source = self._sources[stream]
-        size = self._resolution(stream)
-        tidier = Tidier(size, start_us, counters)
-        for stretch in self._tracks[source].stretches[self._first_stretch(source, start_us) :]:
+        """Yield packets of at most SEGMENT_EVENTS events; see `Reader.packets`."""
+        source, size = self._sources[stream], self._sizes[stream]
+        sorter = PacketSorter(size, start_us, counters)
+        for segment in self._tracks[source].segments[self._first_segment(source, start_us) :]:
             counts = np.zeros(2, np.int64)
-            if stretch.reset:
-                tidier.restart()
-            for packet, ordered in self._decode_stretch(source, stretch, size, counts):
-                if (taken := tidier.take(packet, ordered=ordered)).size:
-                    yield taken
+            if segment.reset:
+                sorter.restart()
+            for part, ordered in self._decode_segment(source, segment, size, counts):
+                if (packet := sorter.sort(part, ordered=ordered)).size:
+                    yield packet
             counters.out_of_bounds += int(counts[_OUTSIDE])
-            self._invalid[source, stretch.start] = int(counts[_INVALID])
+            self._invalid[source, segment.start] = int(counts[_INVALID])
 
-    def _resolution(self, stream: str) -> Resolution:
-        return next(known.resolution for known in self.streams if known.name == stream) or _WIDEST
-
-    def _first_stretch(self, source: int, start_us: int | None) -> int:
-        """Return the first stretch that may hold an event at or after ``start_us``."""
+    def _first_segment(self, source: int, start_us: int | None) -> int:
+        """Return the first segment that may hold an event at or after ``start_us``."""
         if start_us is None:
             return 0
-        stretches = self._tracks[source].stretches
+        segments = self._tracks[source].segments
         earliest = start_us - DISORDER_US  # the last event of a packet needn't be its latest
-        holds = (number for number, stretch in enumerate(stretches) if stretch.t_max >= earliest)
-        return next(holds, len(stretches))
+        holds = (number for number, segment in enumerate(segments) if segment.t_max >= earliest)
+        return next(holds, len(segments))
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
-        """Return the least and the greatest time, by decoding the stretches they are in; None without an event."""
-        source, size = self._sources[stream], self._resolution(stream)
-        stretches = self._tracks[source].stretches
-        by_start = sorted(stretches, key=lambda stretch: stretch.t_min)
-        by_end = sorted(stretches, key=lambda stretch: -stretch.t_max)
+        """Return the least and greatest time by decoding the segments they are in; None if there are no events."""
+        source, size = self._sources[stream], self._sizes[stream]
+        segments = self._tracks[source].segments
+        by_start = sorted(segments, key=lambda segment: segment.t_min)
+        by_end = sorted(segments, key=lambda segment: -segment.t_max)
         first = next((times for s in by_start if (times := self._times(source, s, size))), None)
         last = next((times for s in by_end if (times := self._times(source, s, size))), None)
         return None if first is None or last is None else (first[0], last[1])
 
-    def _times(self, source: int, stretch: Stretch, size: Resolution) -> tuple[int, int] | None:
-        """Return the least and the greatest time in a stretch; None when all its events are left out."""
-        decoded = self._decode_stretch(source, stretch, size, np.zeros(2, np.int64))
+    def _times(self, source: int, segment: Segment, size: Resolution) -> tuple[int, int] | None:
+        """Return the least and the greatest time in a segment; None if all its events are left out."""
+        decoded = self._decode_segment(source, segment, size, np.zeros(2, np.int64))
         ends = [(int(packet["t"].min()), int(packet["t"].max())) for packet, _ in decoded]
         return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else None
 
@@ -217,9 +412,9 @@ class Aedat3Reader:
 
 
 def _assign(named: dict[int, Camera], tracks: dict[int, Track]) -> tuple[dict[int, Camera], list[str]]:
-    """Return the camera of each source that has events, and what was assumed for it.
+    """Return the camera of each source that has events, and what was assumed.
 
-    Programs that number sources differently in header and packets are known: one camera named, one source found.
+    Some programs number the source differently in the header and in the packets; with only one of each they match.
     """
     unnamed = [source for source in tracks if source not in named]
     if len(named) == len(tracks) == len(unnamed) == 1:
@@ -232,7 +427,7 @@ def _assign(named: dict[int, Camera], tracks: dict[int, Track]) -> tuple[dict[in
 
 
 def _name_streams(cameras: dict[int, Camera]) -> dict[str, int]:
-    """Name streams so that no two are called alike: by camera, or by number where two have the same."""
+    """Give each stream a name of its own, by its camera, or by its number if two cameras have the same name."""
     if len(cameras) == 1:
         return {"events": next(iter(cameras))}
     names = [camera.name for camera in cameras.values()]

@@ -1,9 +1,8 @@
-"""The layout of .aedat4 files: header, event packets, table; for reader and writer alike.
+"""The layout of .aedat4 files: header, compressed event packets, table; used to read, to write and to stream them.
 
-A file is MAGIC, the header (a size-prefixed flatbuffer with an XML text inside), packets, and the table. A
-packet is two int32, stream and size, and that many octets: a size-prefixed flatbuffer, packed as the header
-says. The table says for each packet where its content starts, how many items it has and from when to when.
-Not here: files (aedat4.py, aedat4_index.py, recorder.py).
+A file is MAGIC, the header (a size-prefixed flatbuffer that contains XML), packets, and the table. A packet is two
+int32, stream and size, and that many bytes: a size-prefixed flatbuffer, compressed as the header says. The table
+gives for each packet where its content starts, how many items it has, and its first and last time.
 Source: dv-processing 2.0.4 and the files it writes.
 """
 
@@ -14,35 +13,293 @@ import xml.etree.ElementTree as ElementTree
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import IntEnum
+from functools import partial
 from typing import NamedTuple
 
 import flatbuffers
+import lz4.block
+import lz4.frame
 import numpy as np
 import numpy.typing as npt
+import zstandard
 
-from livesnn.events.formats.compression import Compression
-from livesnn.events.formats.flat import (
-    FlatError,
-    TableColumns,
-    field,
-    read_i32,
-    read_i64,
-    read_u32,
-    root_table,
-    text,
-    vector,
-    whole_number,
-)
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 MAX_HEADER_BYTES = 1 << 20
 PACKET_HEADER = struct.Struct("<ii")
 EVENT_BYTES = 16
-"""An event in the file: t int64, x and y int16, on one octet, three octets of padding."""
+"""An event in the file: t int64, x and y int16, on one byte, three bytes of padding."""
+
+MAX_PACKET_BYTES = 128 << 20
+"""The most a packet may have, compressed or not: 8 million events, or a 40-megapixel colour frame."""
 
 # Size prefix (filled in), root offset, "EVTS", vtable of one field, root table, number of events (filled in).
 _EVENTS_PREFIX = bytes.fromhex("00000000 10000000 45565453 0000 0600 0800 0400 06000000 04000000 00000000")
+
+_LZ4_BLOCK = (
+    lz4.frame.BLOCKSIZE_MAX256KB
+)  # a packet of 10,000 events fits, and one block decompresses fastest
+_LZ4_MAX_RATIO = 255  # the most one byte of LZ4 can stand for
+_LZ4_MAGIC = b"\x04\x22\x4d\x18"
+_LZ4_VERSION, _LZ4_INDEPENDENT, _LZ4_CONTENT_SIZE = 0x40, 0x20, 0x08  # flags of a frame
+_LZ4_CHECKSUMS, _LZ4_DICTIONARY = 0x10 | 0x04, 0x01
+_LZ4_STORED = 0x80000000  # in a block's size: it isn't compressed
+_LZ4_WINDOW = 1 << 16  # how far back a linked block may point
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+_U16, _I32, _U32, _I64 = (struct.Struct(code) for code in ("<H", "<i", "<I", "<q"))
+
+
+class DamageError(ValueError):
+    """A packet, the header or the table is damaged; the message gives the reason in a few words.
+
+    Readers turn it into a warning or a FormatError that names the file.
+    """
+
+
+# Flatbuffers, read with every offset checked, so that a damaged file can't lead outside its buffer. The `flatbuffers`
+# runtime would let negative offsets wrap around, and takes 30 µs for each of the thousands of entries of a table.
+
+
+def _unpack(layout: struct.Struct, buffer: bytes | memoryview, position: int) -> int:
+    if position < 0:
+        raise DamageError("an offset leads out of the packet")
+    try:
+        value: int = layout.unpack_from(buffer, position)[0]
+    except struct.error:
+        raise DamageError("an offset leads out of the packet") from None
+    return value
+
+
+read_u32, read_i32, read_i64 = (partial(_unpack, layout) for layout in (_U32, _I32, _I64))
+"""Return the number at a position of a buffer."""
+
+
+def root_table(buffer: bytes | memoryview, start: int) -> int:
+    """Return the position of the root table of a flatbuffer that starts at ``start``, after its size."""
+    return start + read_u32(buffer, start)
+
+
+def field(buffer: bytes | memoryview, table: int, slot: int) -> int:
+    """Return the position of a table's field, or 0 if the field has its default value."""
+    vtable = table - read_i32(buffer, table)
+    entry = 4 + 2 * slot
+    if entry >= _unpack(_U16, buffer, vtable):
+        return 0
+    offset = _unpack(_U16, buffer, vtable + entry)
+    return table + offset if offset else 0
+
+
+def vector(buffer: memoryview, position: int, item_bytes: int) -> tuple[int, int]:
+    """Return (position of the first item, number of items) of the vector that a field points to.
+
+    Raises DamageError when the items don't fit in the buffer.
+    """
+    start = position + read_u32(buffer, position)
+    count = read_u32(buffer, start)
+    if start + 4 + count * item_bytes > len(buffer):
+        raise DamageError("a list is longer than the packet")
+    return start + 4, count
+
+
+class TableColumns:
+    """The fields of many tables of one kind, read at once.
+
+    Parameters
+    ----------
+    buffer
+        The whole flatbuffer.
+    position
+        Where the field lies that points to the vector of tables.
+    """
+
+    def __init__(self, buffer: memoryview, position: int) -> None:
+        start, count = vector(buffer, position, 4)
+        self._octets = np.frombuffer(buffer, np.uint8)
+        entries = start + 4 * np.arange(count, dtype=np.int64)
+        self._tables = entries + self._take("<u4", entries)
+        self._vtables = self._tables - self._take("<i4", self._tables)
+        self._vtable_bytes = self._take("<u2", self._vtables)
+
+    def _take(self, dtype: str, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        size = np.dtype(dtype).itemsize
+        last = len(self._octets) - size
+        if positions.size and (positions.min() < 0 or positions.max() > last):
+            raise DamageError("an offset leads out of the file's table")
+        unaligned: npt.NDArray[np.generic] = np.ndarray((max(last + 1, 0),), dtype, self._octets, 0, (1,))
+        return unaligned[positions].astype(np.int64)
+
+    def column(self, slot: int, dtype: str, *, shift: int = 0, default: int = 0) -> npt.NDArray[np.int64]:
+        """Return one field of every table, ``shift`` bytes into it; ``default`` where it isn't stored."""
+        entry = 4 + 2 * slot
+        stored = self._vtable_bytes > entry
+        offsets = np.zeros(len(self._tables), np.int64)
+        offsets[stored] = self._take("<u2", self._vtables[stored] + entry)
+        stored = offsets > 0
+        values = np.full(len(self._tables), default, np.int64)
+        values[stored] = self._take(dtype, self._tables[stored] + offsets[stored] + shift)
+        return values
+
+
+class Compression(IntEnum):
+    """How packets are compressed, by the number in the file's header."""
+
+    NONE = 0
+    LZ4 = 1
+    LZ4_HIGH = 2
+    ZSTD = 3
+    ZSTD_HIGH = 4
+
+    @property
+    def magic(self) -> bytes:
+        """The four bytes that a compressed packet starts with; empty without compression."""
+        if self is Compression.NONE:
+            return b""
+        return _LZ4_MAGIC if self <= Compression.LZ4_HIGH else _ZSTD_MAGIC
+
+
+def compress(content: bytes, compression: Compression) -> bytes:
+    """Return the content of one packet, compressed."""
+    if compression is Compression.NONE:
+        return content
+    if compression <= Compression.LZ4_HIGH:
+        return bytes(lz4.frame.compress(content, block_size=_LZ4_BLOCK, block_linked=False, store_size=False))
+    return zstandard.ZstdCompressor().compress(content)
+
+
+class Decompressor:
+    """Decompresses packets one after the other, without the GIL. Not for use from two threads at once."""
+
+    def __init__(self, compression: Compression) -> None:
+        self._lz4_context: object = None
+        self._zstd: zstandard.ZstdDecompressor | None = None
+        if compression in (Compression.LZ4, Compression.LZ4_HIGH):
+            self._lz4_context = lz4.frame.create_decompression_context()
+        elif compression is not Compression.NONE:
+            self._zstd = zstandard.ZstdDecompressor()
+
+    def decompress(self, packed: memoryview, limit: int = MAX_PACKET_BYTES) -> memoryview:
+        """Return the content of one packet, in memory of its own; without compression, a view of ``packed``.
+
+        Raises DamageError when the packet is damaged or has more than ``limit`` bytes decompressed.
+        """
+        if self._lz4_context is not None:
+            return self._decompress_lz4(packed, limit)
+        if self._zstd is not None:
+            return self._decompress_zstd(packed, limit)
+        return packed
+
+    def _decompress_lz4(self, packed: memoryview, limit: int) -> memoryview:
+        longest = min(_LZ4_MAX_RATIO * len(packed) + 64, limit)
+        expected = _first_literal_u32(packed) + 4  # with room to spare, so that the end mark is read too
+        known = 12 <= expected <= longest
+        if known and (plain := _decompress_plain_frame(packed, expected)) is not None:
+            return memoryview(plain)
+        first = expected + 4 if known else longest
+        content, whole = self._lz4_chunk(packed, first)
+        if not whole and first < longest:
+            content, whole = self._lz4_chunk(packed, longest)
+        if not whole:
+            raise DamageError("its LZ4 data has no end")
+        return memoryview(content)
+
+    def _lz4_chunk(self, packed: memoryview, limit: int) -> tuple[bytearray, bool]:
+        lz4.frame.reset_decompression_context(self._lz4_context)
+        try:
+            content, _, whole = lz4.frame.decompress_chunk(
+                self._lz4_context, packed, max_length=limit, return_bytearray=True
+            )
+        except (RuntimeError, ValueError, MemoryError):
+            raise DamageError("its LZ4 data is damaged") from None
+        return content, whole
+
+    def _decompress_zstd(self, packed: memoryview, limit: int) -> memoryview:
+        assert self._zstd is not None
+        try:
+            size = zstandard.frame_content_size(packed)
+            if size > limit:
+                raise DamageError(f"it claims to unpack to {size:,} bytes")
+            if size < 0:  # not stored
+                return memoryview(bytearray(self._zstd.decompress(packed, max_output_size=limit)))
+            content = bytearray(size)
+            filled = self._zstd.stream_reader(packed).readinto(content)
+        except zstandard.ZstdError:
+            raise DamageError("its ZSTD data is damaged") from None
+        if filled != size:
+            raise DamageError("its ZSTD data has no end")
+        return memoryview(content)
+
+    def first_bytes(self, packed: memoryview, count: int) -> bytes:
+        """Return at most the first ``count`` bytes of a packet, without decompressing the rest."""
+        if self._lz4_context is not None:
+            return bytes(self._lz4_chunk(packed, count)[0])
+        if self._zstd is None:
+            return bytes(packed[:count])
+        try:
+            return self._zstd.stream_reader(packed).read(count)
+        except zstandard.ZstdError:
+            raise DamageError("its ZSTD data is damaged") from None
+
+
+def _first_literal_u32(packed: memoryview) -> int:
+    """Return the content's first four bytes as a number, from the compressed data; 0 if they can't be read there.
+
+    An LZ4 block starts with literals and the content with its own size, so the size can nearly always be read.
+    Without it the library grows its buffer by doubling, which is 20 % slower.
+    """
+    if len(packed) < 24:
+        return 0
+    flags = packed[4]
+    block = 7 + (8 if flags & _LZ4_CONTENT_SIZE else 0) + (4 if flags & _LZ4_DICTIONARY else 0)
+    if packed[block + 3] & 0x80:  # a block that is stored as it is
+        return int.from_bytes(packed[block + 4 : block + 8], "little")
+    literals = packed[block + 4] >> 4
+    start = block + 5
+    if literals == 15:
+        while start < len(packed) and packed[start] == 255:
+            start += 1
+        start += 1
+    return int.from_bytes(packed[start : start + 4], "little") if literals >= 4 else 0
+
+
+def _decompress_plain_frame(packed: memoryview, expected: int) -> bytearray | None:
+    """Return the content of one LZ4 frame of at most ``expected`` bytes; None if it must be left to the library.
+
+    That is a frame with checksums or a dictionary, a longer one, a damaged one, or one without its end mark. Block by
+    block takes half the time of the library's frame decoder, which copies twice.
+    Source: LZ4 Frame Format Description 1.6.4.
+    """
+    if len(packed) < 15 or packed[4] & 0xC0 != _LZ4_VERSION:
+        return None
+    flags = packed[4]
+    if flags & (_LZ4_CHECKSUMS | _LZ4_DICTIONARY):
+        return None
+    linked = not flags & _LZ4_INDEPENDENT
+    position = 15 if flags & _LZ4_CONTENT_SIZE else 7
+    content = bytearray()
+    try:
+        while size := _U32.unpack_from(packed, position)[0]:
+            block = packed[position + 4 : position + 4 + (size & ~_LZ4_STORED)]
+            position += 4 + (size & ~_LZ4_STORED)
+            history = memoryview(content)[-_LZ4_WINDOW:] if linked and content else None
+            added = _decompress_block(block, size, expected - len(content), history)
+            content = content + added if content else added  # most packets are one block: no copy
+    except (lz4.block.LZ4BlockError, struct.error, ValueError):
+        return None
+    return content
+
+
+def _decompress_block(block: memoryview, size: int, limit: int, history: memoryview | None) -> bytearray:
+    """Return one block's content; raises ValueError or LZ4BlockError when it is longer than ``limit``."""
+    if size & _LZ4_STORED:
+        if len(block) > limit:
+            raise ValueError
+        return bytearray(block)
+    if history is None:
+        return lz4.block.decompress(block, uncompressed_size=limit, return_bytearray=True)
+    return lz4.block.decompress(block, uncompressed_size=limit, return_bytearray=True, dict=history.tobytes())
 
 
 @dataclass(frozen=True)
@@ -76,9 +333,9 @@ class PacketRow(NamedTuple):
 
 
 class PacketTable(NamedTuple):
-    """One row a packet, int64 each: where its content starts and how long it is, in the file.
+    """One row per packet, all int64: where its content starts in the file and how long it is there.
 
-    ``items`` is -1 and the times are 0 where they aren't known; ``size`` is before unpacking.
+    ``items`` is -1 and the times are 0 if they aren't known; ``size`` is of the compressed packet.
     """
 
     stream: npt.NDArray[np.int64]
@@ -93,33 +350,28 @@ class PacketTable(NamedTuple):
         return PacketTable(*(column[chosen] for column in self))
 
     def each(self, order: range) -> Iterator[PacketRow]:
-        """Yield rows in an order; a thousand at a time, because numbers of Python are read faster."""
+        """Yield rows in an order; a thousand at a time are converted to Python's numbers, which is faster."""
         for first in range(0, len(order), 1024):
             some = np.asarray(order[first : first + 1024])
             yield from map(PacketRow, *(column[some].tolist() for column in self))
 
 
 def parse_header(content: memoryview) -> Header:
-    """Read the header's flatbuffer, without its size prefix.
-
-    Raises
-    ------
-    FlatError
-        When it is damaged.
-    """
+    """Read the header's flatbuffer, without its size prefix; raises DamageError."""
     root = root_table(content, 0)
     compression = field(content, root, 0)
     position = field(content, root, 1)
     info = field(content, root, 2)
     if not info:
-        raise FlatError("the header describes no streams")
+        raise DamageError("the header describes no streams")
     number = read_i32(content, compression) if compression else 0
     if number not in Compression._value2member_map_:
-        raise FlatError(f"the header names an unknown compression ({number})")
+        raise DamageError(f"the header names an unknown compression ({number})")
     table = read_i64(content, position) if position else -1
-    streams = _parse_streams(text(content, info))
+    start, length = vector(content, info, 1)
+    streams = _parse_streams(bytes(content[start : start + length]).decode("utf-8", errors="replace"))
     if not streams:
-        raise FlatError("the header describes no streams")
+        raise DamageError("the header describes no streams")
     return Header(Compression(number), table, streams)
 
 
@@ -127,7 +379,7 @@ def _parse_streams(xml: str) -> tuple[StreamHeader, ...]:
     try:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:
-        raise FlatError(f"the header's XML is damaged ({error})") from None
+        raise DamageError(f"the header's XML is damaged ({error})") from None
     nodes = [
         node for out in root.iter("node") if out.get("name") == "outInfo" for node in out.findall("node")
     ]
@@ -140,8 +392,8 @@ def _parse_stream(node: ElementTree.Element) -> StreamHeader:
 
     own = attributes(node)
     info = attributes(next((child for child in node.findall("node") if child.get("name") == "info"), None))
-    number = whole_number(node.get("name", ""))
-    size = [whole_number(info.get(key, "")) for key in ("sizeX", "sizeY")]
+    number = _whole_number(node.get("name", ""))
+    size = [_whole_number(info.get(key, "")) for key in ("sizeX", "sizeY")]
     return StreamHeader(
         id=number,
         type=own.get("typeIdentifier", ""),
@@ -151,8 +403,15 @@ def _parse_stream(node: ElementTree.Element) -> StreamHeader:
     )
 
 
+def _whole_number(digits: str) -> int:
+    """Return the number that a text gives, or 0."""
+    if len(digits) > 18:  # beyond int64, and int() refuses thousands of digits
+        raise DamageError(f"a number of {len(digits):,} digits")
+    return int(digits) if digits.isdecimal() else 0
+
+
 def build_header(compression: Compression, resolution: Resolution, camera: str) -> tuple[bytes, int]:
-    """Return (MAGIC and header of a file with one event stream, where in it the table's position goes)."""
+    """Return (MAGIC and header of a file with one event stream, where in it the table's position is stored)."""
 
     def node(name: str, path: str, *children: ElementTree.Element) -> ElementTree.Element:
         element = ElementTree.Element("node", name=name, path=path)
@@ -191,12 +450,9 @@ def build_header(compression: Compression, resolution: Resolution, camera: str) 
 
 
 def events_in(content: memoryview) -> tuple[int, int]:
-    """Return (position of the first event, number of events) of an unpacked event packet.
+    """Return (position of the first event, number of events) of a decompressed event packet.
 
-    Raises
-    ------
-    FlatError
-        When the packet isn't one of events, or claims more than it holds.
+    Raises DamageError when the packet isn't one of events, or claims more than it holds.
     """
     start = len(_EVENTS_PREFIX)
     if content[4 : start - 4] == _EVENTS_PREFIX[4:-4]:  # as everyone writes it: 2 µs saved
@@ -204,7 +460,7 @@ def events_in(content: memoryview) -> tuple[int, int]:
         if start + count * EVENT_BYTES <= len(content):
             return start, count
     if bytes(content[8:12]) != b"EVTS":
-        raise FlatError("it isn't a packet of events")
+        raise DamageError("it isn't a packet of events")
     return items_in(content, EVENT_BYTES)
 
 
@@ -215,7 +471,7 @@ def items_in(content: memoryview, item_bytes: int = 4) -> tuple[int, int]:
 
 
 def build_events(packet: Events) -> bytes:
-    """Return the content of an event packet, EVENTS_DTYPE [N] in, before it is packed."""
+    """Return the content of an event packet before compression, from EVENTS_DTYPE [N]."""
     prefix = len(_EVENTS_PREFIX)
     content = np.zeros(prefix + EVENT_BYTES * len(packet), np.uint8)
     content[:prefix] = np.frombuffer(_EVENTS_PREFIX, np.uint8)
@@ -226,15 +482,9 @@ def build_events(packet: Events) -> bytes:
 
 
 def parse_table(content: memoryview) -> PacketTable:
-    """Read the file's table, unpacked.
-
-    Raises
-    ------
-    FlatError
-        When it is damaged, or isn't a table.
-    """
+    """Read the file's decompressed table; raises DamageError when it isn't one."""
     if bytes(content[8:12]) != b"FTAB":
-        raise FlatError("the file's table isn't one")
+        raise DamageError("the file's table isn't one")
     entries = field(content, root_table(content, 4), 0)
     columns = TableColumns(content, entries) if entries else None
     if columns is None:
@@ -256,7 +506,7 @@ _ENTRY = np.dtype([
 
 
 def build_table(table: PacketTable) -> bytes:
-    """Return the file's table, before it is packed; every entry shares one vtable."""
+    """Return the file's table before compression; all entries share one vtable."""
     count = len(table.offset)
     # Size prefix, root offset, "FTAB", vtable of the root, root table, vtable of an entry.
     head = struct.pack(
@@ -279,14 +529,14 @@ def build_table(table: PacketTable) -> bytes:
 
 
 def table_of(rows: list[PacketRow] | array[int]) -> PacketTable:
-    """Return a table from rows, or all their numbers, in the order of PacketTable's columns."""
+    """Return a table from rows, or from all their numbers in the order of PacketTable's columns."""
     return PacketTable(*np.array(rows, np.int64).reshape(-1, len(PacketTable._fields)).T.copy())
 
 
 def is_packet_start(
     head: bytes | memoryview, known: frozenset[int], compression: Compression, room: int
 ) -> bool:
-    """Say whether 20 octets can be the start of a packet that fits in ``room`` octets."""
+    """Return whether 20 bytes can be the start of a packet that fits in ``room`` bytes."""
     octets = memoryview(head)
     if len(octets) < PACKET_HEADER.size + 4:
         return False

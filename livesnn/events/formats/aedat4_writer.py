@@ -1,4 +1,4 @@
-"""Writing .aedat4 so that a killed process leaves a readable file. Not here: the layout (formats)."""
+"""Writing .aedat4 in such a way that a killed process leaves a readable file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ import numpy as np
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.aedat4_layout import (
     PACKET_HEADER,
+    Compression,
     PacketRow,
     build_events,
     build_header,
     build_table,
+    compress,
     table_of,
 )
-from livesnn.events.formats.compression import Compression, pack
 from livesnn.events.packet import TIME_LIMIT_US, Closing, Events, Resolution, as_events
 
 PACKET_EVENTS = 10_000
 PACKET_US = 10_000
-"""A packet of the file is written when it is this full or spans this much time: what a kill can lose."""
+"""A packet is written when it has this many events or spans this much time, so a kill loses at most this."""
 
 _CAMERA_CHARACTERS = 200
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -32,34 +33,33 @@ _COMPRESSIONS = {"lz4": Compression.LZ4, "zstd": Compression.ZSTD, None: Compres
 
 
 class Aedat4Writer(Closing):
-    """Records one event stream; a context manager.
+    """Writes one event stream; a context manager.
 
-    Whole packets go to the system at once, so that a killed process loses at most PACKET_US of events, or what came
-    after the last `flush`; the table, which only seeking needs, is written by `close`. Where the disk is full, the
-    file ends with its last whole packet.
+    Whole packets are handed to the system at once, so a killed process loses at most PACKET_US of events. `close`
+    writes the table, which only seeking needs. If the disk is full, the file ends with the last whole packet.
 
     Parameters
     ----------
     path
-        A new file, of suffix .aedat4.
+        A new file with the suffix .aedat4.
     resolution
-        Of the sensor; an event outside of it is an error.
+        Of the sensor; an event outside it is an error.
     camera
-        Name of what is recorded; what XML can't hold is left out, and what is beyond 200 characters.
+        The camera's name; see `storable`.
     compression
         "lz4" (fast), "zstd" (small), or None.
 
     Raises
     ------
     FormatError
-        When the sensor is larger than the format can say.
+        When the sensor is too large for the format.
     SourceError
-        When the file has another suffix, exists already, or can't be written, here and in every method.
+        Here and in every method, when the file has another suffix, exists already, or can't be written.
 
     Attributes
     ----------
     written
-        Events in the file's whole packets.
+        How many events the file's whole packets hold.
     """
 
     def __init__(
@@ -104,12 +104,12 @@ class Aedat4Writer(Closing):
             raise
 
     def write(self, packet: Events) -> None:
-        """Add a packet, EVENTS_DTYPE [N] in order of time, maybe empty.
+        """Add a packet, EVENTS_DTYPE [N] in order of time; N may be 0.
 
         Raises
         ------
         FormatError
-            When it isn't in order, has an event outside the sensor, or a time beyond TIME_LIMIT_US; none of it
+            When it isn't in order, or has an event outside the sensor or a time beyond TIME_LIMIT_US. Nothing of it
             is written then.
         SourceError
             When it isn't a packet (see `as_events`), or the writer is closed.
@@ -133,11 +133,11 @@ class Aedat4Writer(Closing):
 
     @property
     def table_bytes(self) -> int:
-        """About what the table needs on the disk, so far: its rows, before they are packed."""
+        """About how much disk space the table needs so far, before compression."""
         return 8 * (len(self._rows) + 100)
 
     def flush(self) -> None:
-        """Write the events held back, in packets short in number and in time: nothing that happens loses them."""
+        """Write the events held back, so that a kill can't lose them, in packets of bounded size and duration."""
         if not self._pending:
             return
         events = np.concatenate(self._pending)
@@ -157,7 +157,7 @@ class Aedat4Writer(Closing):
         try:
             self.flush()
             position = self._end
-            self._append(pack(build_table(table_of(self._rows)), self._compression))
+            self._append(compress(build_table(table_of(self._rows)), self._compression))
             self._file.seek(self._table_position_at)
             self._file.write(position.to_bytes(8, "little"))
         except OSError as error:
@@ -171,7 +171,7 @@ class Aedat4Writer(Closing):
             raise FormatError(f"{self.path}: a packet to be written isn't in order of time: sort it first")
         if t[0] <= -TIME_LIMIT_US or t[-1] >= TIME_LIMIT_US:
             raise FormatError(
-                f"{self.path}: an event's time of {t[0]}..{t[-1]} µs can't be: check its source"
+                f"{self.path}: event times of {t[0]}..{t[-1]} µs are out of range: check their source"
             )
         right, bottom = int(packet["x"].max()), int(packet["y"].max())
         if right >= self.resolution.width or bottom >= self.resolution.height:
@@ -181,7 +181,7 @@ class Aedat4Writer(Closing):
             )
 
     def _write_packet(self, events: Events) -> None:
-        packed = pack(build_events(events), self._compression)
+        packed = compress(build_events(events), self._compression)
         offset = self._end + PACKET_HEADER.size
         self._append(PACKET_HEADER.pack(0, len(packed)) + packed)
         first_us, last_us = int(events["t"][0]), int(events["t"][-1])
@@ -208,5 +208,5 @@ class Aedat4Writer(Closing):
 
 
 def storable(camera: str) -> str:
-    """Return a name that every reader of the header's XML can read."""
+    """Return a name cut to 200 characters, without those that XML can't hold."""
     return " ".join(_NOT_IN_XML.sub("", camera).split())[:_CAMERA_CHARACTERS]

@@ -1,41 +1,54 @@
-"""Prophesee's .dat files: decoded events, eight octets each, after a header of text and two octets that say so.
+"""Prophesee's .dat files, and the text header that they share with .raw files (evt.py).
 
-A word's lower half is the time in µs, which wraps after 71 minutes; its upper half is x (14 bits), y (14 bits) and
-the polarity. Source: docs.prophesee.ai, DAT file format. Not here: reading block by block (word_stream.py).
+The header is lines of "% keyword value". In a .dat two bytes give the type and the size of the events after it. An
+event is a word of eight bytes: its lower half is the time in µs, which wraps after 71 minutes; its upper half is x
+(14 bits), y (14 bits) and the polarity.
+Source: docs.prophesee.ai, file formats; OpenEB's list of the sensors that a system_ID means.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.plain_words import Pixel, decode_plain
-from livesnn.events.formats.prophesee_header import (
-    MAX_SIZE,
-    disagreement,
-    header_of,
-    read_text_header,
-    stream_of,
-)
-from livesnn.events.formats.windowed_file import WindowedFile
-from livesnn.events.formats.word_stream import (
+from livesnn.events.formats.registry import EventStream
+from livesnn.events.formats.shared_readers import (
     OUTSIDE,
     Body,
     Counts,
-    Layout,
+    Pixel,
     State,
+    WordLayout,
     WordReader,
     Words,
-    stretch,
+    decode_plain,
+    extend_span,
     unwrap,
 )
+from livesnn.events.formats.table_columns import parse_size
 from livesnn.events.packet import DISORDER_US, Events, Resolution
-from livesnn.files import file_head
+from livesnn.files import BufferedFile, closed_on_error, file_head
 from livesnn.progress import Progress, untold
 
+MAX_SIZE = 1 << 14
+_MAX_HEADER_BYTES = 1 << 16
+_LINE = re.compile(rb"% ?(?:(\w[\w.-]*)(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?)?\r?\n")
+_GEN3, _GEN4, _GENX320 = Resolution(640, 480), Resolution(1280, 720), Resolution(320, 320)
+_SENSORS = {
+    "gen3": _GEN3, "gen4": _GEN4, "imx636": _GEN4, "imx646": _GEN4, "imx637": Resolution(640, 512),
+    "imx647": Resolution(640, 512), "genx320": _GENX320,
+}  # fmt: skip
+_GENERATIONS = {"3": _GEN3, "4": _GEN4, "320": _GENX320}
+_SYSTEMS = {
+    **dict.fromkeys((0x15, 0x17, 0x19, 0x1C, 0x1D, 0x21, 0x22, 0x23, 0x28, 0x29), _GEN3),
+    **dict.fromkeys((0x1A, 0x1E, 0x1F, 0x20, 0x27, 0x2E, 0x30, 0x31, 0x32, 0x35, 0x3A, 0x42), _GEN4),
+    **dict.fromkeys((0x3B, 0x40), _GENX320),
+}  # by their lower seven bits, since the others are flags
 _WIDEST = Resolution(MAX_SIZE, MAX_SIZE)
 _EVENT_TYPES = (0, 12)  # a 2D event, a contrast-detection event
 _TRIGGER_TYPE = 14
@@ -44,11 +57,105 @@ _SAMPLE_BYTES = 1 << 16
 _PIXEL = Pixel(x=(32, 0x3FFF), y=(46, 0x3FFF), on=60)
 
 
+class TextHeader(NamedTuple):
+    """``fields`` by keyword in lower case; ``text`` is the whole header, ``start`` where it ends."""
+
+    fields: dict[str, str]
+    text: str
+    start: int
+
+
+def read_text_header(octets: bytes | memoryview) -> TextHeader:
+    """Return the header, which is empty if there is none.
+
+    It ends at "% end" or before the first line of another form. A % doesn't suffice: the words that follow may start
+    with one.
+    """
+    head = bytes(octets[:_MAX_HEADER_BYTES])
+    fields: dict[str, str] = {}
+    start = 0
+    while (line := _LINE.match(head, start)) is not None:
+        start = line.end()
+        keyword, value = ((part or b"").decode("utf-8", errors="replace") for part in line.groups())
+        if keyword == "end":
+            break
+        fields.setdefault(keyword.lower(), value.strip())
+    return TextHeader(fields, head[:start].decode("utf-8", errors="replace"), start)
+
+
+def header_of(file: BufferedFile) -> TextHeader:
+    """Return a file's header; raises SourceError when it can't be read."""
+    return read_text_header(file.view(0, min(_MAX_HEADER_BYTES, file.size)))
+
+
+def parse_format(fields: dict[str, str]) -> tuple[str, dict[str, str]]:
+    """Return a "format" field's name and options ("EVT3;height=720;width=1280"); the name is "" if there is none."""
+    name, *options = fields.get("format", "").split(";")
+    pairs = (option.partition("=") for option in options)
+    return name.strip(), {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def stream_of(fields: dict[str, str]) -> EventStream:
+    """Return the stream that a file holds, with the camera and the sensor's size if the header gives them."""
+    resolution = next(iter(_stated_sizes(fields)), None) or _size_of_sensor(fields)
+    return EventStream("events", _find_camera(fields), resolution)
+
+
+def size_warnings(fields: dict[str, str]) -> list[str]:
+    """Return a line if the header gives two different sizes."""
+    sizes = _stated_sizes(fields)
+    other = next((size for size in sizes if size != sizes[0]), None)
+    if other is None:
+        return []
+    taken, left = (f"{size.width}×{size.height}" for size in (sizes[0], other))
+    return [f"its header says that the sensor has {taken} and {left} pixels: {taken} is taken"]
+
+
+def _stated_sizes(fields: dict[str, str]) -> list[Resolution]:
+    """Return the sizes that the header gives, the one that takes precedence first."""
+    options = parse_format(fields)[1]
+    geometry = re.match(r"(\d+)x(\d+)", fields.get("geometry", ""))
+    stated = (
+        (options.get("width", ""), options.get("height", "")),
+        geometry.groups() if geometry else ("", ""),
+        (fields.get("width", ""), fields.get("height", "")),
+    )
+    sizes = (parse_size(width, height, most=MAX_SIZE) for width, height in stated)
+    return [size for size in sizes if size]
+
+
+def _size_of_sensor(fields: dict[str, str]) -> Resolution | None:
+    sensor = _named_sensor(fields)
+    if sensor:
+        return _SENSORS[sensor]
+    generation = fields.get("sensor_generation", fields.get("generation", "")).partition(".")[0]
+    if generation in _GENERATIONS:
+        return _GENERATIONS[generation]
+    system = fields.get("system_id", "")
+    ours = fields.get("integrator_name", "Prophesee") == "Prophesee"
+    return _SYSTEMS.get(int(system) & 0x7F) if ours and re.fullmatch(r"\d{1,10}", system) else None
+
+
+def _named_sensor(fields: dict[str, str]) -> str:
+    named = f"{fields.get('sensor_name', '')} {fields.get('plugin_name', '')}".lower()
+    return next((sensor for sensor in _SENSORS if re.search(rf"{sensor}(?!\d\d)", named)), "")
+
+
+def _find_camera(fields: dict[str, str]) -> str:
+    """Return the maker, the sensor and its serial number as far as the header gives them."""
+    generation = fields.get("sensor_generation", fields.get("generation", ""))
+    named = _named_sensor(fields)
+    sensor = fields.get("sensor_name") or (named.upper() if named.startswith("imx") else "")
+    sensor = sensor or (f"Gen{generation}" if generation else named.capitalize())
+    maker = fields.get("camera_integrator_name", fields.get("integrator_name", ""))
+    return " ".join(part for part in (maker, sensor, fields.get("serial_number", "")) if part)[:100]
+
+
 @njit(nogil=True, cache=True)
 def _decode(
     words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
 ) -> tuple[int, int, int, int, bool]:
-    """Decode words; ``state`` [1] is the time of the event before; see `word_stream.Decode`."""
+    """Decode words; ``state`` [1] is the time of the event before; see `shared_readers.Decode`."""
     plain, first_us, last_us = decode_plain(words[first:], _PIXEL, state[0], width, height, events)
     if plain:
         state[0] = last_us
@@ -64,7 +171,7 @@ def _decode(
         t = unwrap(np.int64(words[i] & np.uint64(0xFFFFFFFF)), state[0])
         if n and (n == room or t < span[1] - DISORDER_US):
             return i, n, span[0], span[1], span[2]
-        span = stretch(t, n == 0, span)
+        span = extend_span(t, n == 0, span)
         state[0] = t
         if room:
             events[n].t, events[n].x, events[n].y, events[n].p = t, x, y, place >> 28 & 1 != 0
@@ -72,14 +179,16 @@ def _decode(
     return words.shape[0], n, span[0], span[1], span[2]
 
 
-DAT = Layout("dat", "DAT", _EVENT_BYTES, _decode)
+DAT = WordLayout("dat", "DAT", _EVENT_BYTES, _decode)
 
 
 def looks_like_dat(path: Path, head: bytes) -> bool:
-    """Say whether its header is a .dat's; of a .dat without one, whether its first events are plausible.
+    """Return whether the header is a .dat's, or, in a .dat without one, whether the first events are plausible.
 
-    Metavision's own writer leaves out the line "Data file containing": version and type of its events tell it then.
+    Metavision's own writer omits the line "Data file containing"; then the version and the type of the events tell.
     """
+    if not head.startswith(b"% ") and path.suffix.lower() != ".dat":
+        return False
     octets = file_head(path, _SAMPLE_BYTES)
     if not head.startswith(b"%"):
         return path.suffix.lower() == ".dat" and _is_plausible(octets)
@@ -90,7 +199,7 @@ def looks_like_dat(path: Path, head: bytes) -> bool:
 
 
 def _is_plausible(octets: bytes) -> bool:
-    """Say whether octets are events: a few at least, times that rise, coordinates of a real sensor."""
+    """Return whether these are events: at least 16, with rising times and coordinates of a real sensor."""
     words = DAT.words(octets)
     times = (words & np.uint64(0xFFFFFFFF)).astype(np.int64)
     places = (words >> np.uint64(32)).astype(np.int64)
@@ -99,26 +208,15 @@ def _is_plausible(octets: bytes) -> bool:
 
 
 def open_dat(path: Path, progress: Progress = untold) -> WordReader:
-    """Open a .dat file.
-
-    Raises
-    ------
-    FormatError
-        When it isn't of version 2, or holds anything but events of eight octets; when most of them are outside of
-        the sensor.
-    """
-    file = WindowedFile(path, progress)
-    try:
+    """Open a .dat file; raises FormatError unless it is of version 2 with events of eight bytes inside the sensor."""
+    with closed_on_error(BufferedFile(path, progress)) as file:
         header = header_of(file)
         warnings = _check_version(path, header.fields.get("version"), header.start > 0)
-        warnings += disagreement(header.fields)
+        warnings += size_warnings(header.fields)
         start = header.start + _check_type(file, header.start) if header.start else 0
         first_us = int.from_bytes(file.view(start, 4), "little")
         body = Body(start, DAT, np.array([first_us]))
         return WordReader(file, body, stream_of(header.fields), widest=_WIDEST, warnings=warnings)
-    except BaseException:
-        file.close()
-        raise
 
 
 def _check_version(path: Path, version: str | None, has_header: bool) -> list[str]:
@@ -133,8 +231,8 @@ def _check_version(path: Path, version: str | None, has_header: bool) -> list[st
     return []
 
 
-def _check_type(file: WindowedFile, start: int) -> int:
-    """Return how many octets say the type and size of the events; raises FormatError when it isn't supported."""
+def _check_type(file: BufferedFile, start: int) -> int:
+    """Return how many bytes give the type and size of the events; raises FormatError if that isn't supported."""
     said = bytes(file.view(start, 2))
     if len(said) < 2:
         raise FormatError(f"{file.path}: it ends after its header: get it again, or record it again")

@@ -1,8 +1,8 @@
 """Event Stream 2 (.es) of neuromorphic-paris: DVS events, and the DVS events among an ATIS's.
 
-Octets of a state machine: an event's first has the time since the event before, 1 more µs for each step, and whole
-octets beside the events let more time pass. Source: github.com/neuromorphic-paris/event_stream, version 2. The file
-counts y from the bottom; here, in packets and in what is told of the file, it is counted from the top.
+The first byte of an event gives the µs since the event before, and other bytes between events let more time pass. The
+file counts y from the bottom; packets count it from the top.
+Source: github.com/neuromorphic-paris/event_stream, version 2.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import numpy.typing as npt
 from numba import njit
 
 from livesnn.errors import FormatError
-from livesnn.events.formats import EventStream
-from livesnn.events.formats.blocks import WIDEST, BlockReader, BlockStream
-from livesnn.events.formats.columns import UNUSABLE
-from livesnn.events.formats.windowed_file import WindowedFile
+from livesnn.events.formats.registry import EventStream
+from livesnn.events.formats.shared_readers import WIDEST, BlockReader, BlockStream
+from livesnn.events.formats.table_columns import UNUSABLE
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
 
 MAGIC = b"Event Stream"
 BLOCK_BYTES = 1 << 17
 EVENT_BYTES = 5
 _HEADER_BYTES = 20  # with the sensor's size
-_AHEAD_BYTES = 1 << 10  # read beyond a block, for events that end there
+_AHEAD_BYTES = 1 << 10  # read beyond a block, for its last event
 _PROBED_EVENTS = 8
 _KINDS = ("generic", "DVS", "ATIS", "display", "color")
 _DVS, _ATIS = 1, 2
@@ -36,7 +36,7 @@ Octets = npt.NDArray[np.int16]  # widened: numba makes a float of unsigned and s
 
 
 class _Block(NamedTuple):
-    """Octets from ``start`` on, before which ``t_us`` has passed."""
+    """Bytes from ``start`` on, at the time ``t_us``."""
 
     start: int
     t_us: int
@@ -44,7 +44,7 @@ class _Block(NamedTuple):
 
 @njit(nogil=True, cache=True)
 def _passes(octet: int, atis: bool) -> int:
-    """Return the µs that an octet beside the events lets pass: 0 for a reset, -1 for an event's first octet."""
+    """Return the µs that a byte between events lets pass: 0 for a reset, -1 for an event's first byte."""
     if atis:
         return -1 if octet < 0xFC else (octet & 3) * 63
     return -1 if octet < 0xFE else (octet & 1) * 127
@@ -52,7 +52,7 @@ def _passes(octet: int, atis: bool) -> int:
 
 @njit(nogil=True, cache=True)
 def _pixel(octets: Octets, i: int, width: int, height: int) -> tuple[int, int]:
-    """Return (x, y) of the event at ``i``, y from the top; (-1, -1) outside of the sensor."""
+    """Return (x, y) of the event at ``i``, y from the top; (-1, -1) outside the sensor."""
     x, y = octets[i + 1] | octets[i + 2] << 8, octets[i + 3] | octets[i + 4] << 8
     if x >= width or y >= height:
         return -1, -1
@@ -61,7 +61,7 @@ def _pixel(octets: Octets, i: int, width: int, height: int) -> tuple[int, int]:
 
 @njit(nogil=True, cache=True)
 def _is_aligned(octets: Octets, i: int, atis: bool, width: int, height: int) -> bool:
-    """Say whether the events from ``i`` on, a few or as far as there are octets, lie inside the sensor."""
+    """Return whether the next few events from ``i`` on lie inside the sensor."""
     seen = 0
     while seen < _PROBED_EVENTS and i + EVENT_BYTES <= octets.size:
         if _passes(octets[i], atis) >= 0:
@@ -79,7 +79,7 @@ def _next_aligned(octets: Octets, i: int, atis: bool, width: int, height: int) -
     while i < octets.size and not _is_aligned(octets, i, atis, width, height):
         i += 1
         while i < octets.size and _passes(octets[i], atis) >= 0 and _passes(octets[i - 1], atis) >= 0:
-            i += 1  # within a pause every octet is as well aligned as its first: else it is walked again for each
+            i += 1  # within a pause every byte is as well aligned as its first, so it isn't walked again for each
     return i
 
 
@@ -94,9 +94,9 @@ def _decode(
     events: Events,
     counts: npt.NDArray[np.int64],
 ) -> tuple[int, int]:
-    """Decode the events that start before ``stop`` into ``events``; return (octet to go on with, time then).
+    """Decode the events that start before ``stop`` into ``events``; return (next byte, time then).
 
-    ``counts`` [4] is added to: events outside the sensor, octets skipped as damaged, threshold crossings, events.
+    ``counts`` [4] is added to: events outside the sensor, bytes skipped as damaged, threshold crossings, events.
     """
     n, i = counts[_EVENTS], 0
     while i < stop:
@@ -127,29 +127,22 @@ def _decode(
 
 
 class EventStreamBlocks:
-    """The events of an Event Stream file; see `Blocks`. The whole file is read once, for where blocks begin.
+    """The events of an Event Stream file; see `Blocks`. The whole file is read once to find where blocks begin.
 
-    Raises
-    ------
-    FormatError
-        When most of it is damaged, or outside of the sensor that the header names.
+    Raises FormatError when most of it is damaged, or outside the sensor that the header names.
     """
 
     def __init__(self, path: Path, progress: Progress = untold) -> None:
-        self._file = WindowedFile(path, progress)
-        try:
+        with closed_on_error(BufferedFile(path, progress)) as self._file:
             self._atis, self.resolution = _read_header(self._file)
             self._counts = np.zeros(4, np.int64)
             self._blocks: list[_Block] = []
             self._left = self._survey()
             self._judge()
-        except BaseException:
-            self._file.close()
-            raise
         self.count = len(self._blocks)
 
     def _survey(self) -> int:
-        """Find where each block begins; return how many octets at the end aren't a whole event."""
+        """Find where each block begins; return how many bytes at the end aren't a whole event."""
         position, t_us = _HEADER_BYTES, 0
         while position < self._file.size:
             self._file.passed(position)
@@ -168,7 +161,7 @@ class EventStreamBlocks:
             width, height = self.resolution
             raise FormatError(
                 f"{self._file.path}: {skipped:,} bytes can't be events, and {outside:,} of {events:,} events are "
-                f"outside of the header's {width}×{height} pixels: the file or its header is damaged"
+                f"outside the header's {width}×{height} pixels: the file or its header is damaged"
             )
 
     def _decode(self, block: _Block, counts: npt.NDArray[np.int64]) -> tuple[int, int, Events]:
@@ -183,7 +176,7 @@ class EventStreamBlocks:
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged or left out, of the whole file; one line each."""
+        """What is damaged or left out in the whole file; one line each."""
         skipped, crossings = self._counts[_SKIPPED], self._counts[_CROSSINGS]
         said = []
         if crossings:
@@ -204,14 +197,14 @@ class EventStreamBlocks:
 
 
 def open_event_stream(path: Path, progress: Progress = untold) -> BlockReader:
-    """Open an Event Stream file; raises FormatError when it has no DVS events, or is damaged beyond use."""
+    """Open an Event Stream file; raises FormatError when it has no DVS events, or is too damaged to use."""
     blocks = EventStreamBlocks(path, progress)
     stream = EventStream("events", "", blocks.resolution)
     return BlockReader([BlockStream(stream, blocks)], format_name="es", release=blocks.close)
 
 
-def _read_header(file: WindowedFile) -> tuple[bool, Resolution]:
-    """Return (whether it is an ATIS's, the sensor's size)."""
+def _read_header(file: BufferedFile) -> tuple[bool, Resolution]:
+    """Return (whether the camera is an ATIS, the sensor's size)."""
     head = bytes(file.view(0, _HEADER_BYTES))
     if len(head) < len(MAGIC) + 4:
         raise FormatError(f"{file.path}: the header isn't whole: the file is cut short, get it again")

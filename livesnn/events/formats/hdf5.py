@@ -1,11 +1,12 @@
-"""Events in HDF5: Prophesee's files (packed by ECF, without its plugin), DSEC, columns or structures of any origin.
+"""Events in HDF5: Prophesee's files (compressed by ECF, read without its plugin), DSEC, and plain columns or structs.
 
-Blocks are read one by one, as they are wanted. Not here: where the events lie (hdf5_layout.py), ECF (hdf5_ecf.py).
+Blocks are read one by one, when they are needed. Where the events lie in a file is found by hdf5_layout.py.
 """
 
 from __future__ import annotations
 
 import contextlib
+import struct
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,45 +14,44 @@ from pathlib import Path
 import h5py
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from livesnn.errors import FormatError
-from livesnn.events.formats import EventStream, OtherContent
-from livesnn.events.formats.blocks import BlockReader, Blocks, BlockStream, Losses
-from livesnn.events.formats.columns import (
-    AXES,
-    MICROSECONDS,
-    Numbers,
-    events_of_columns,
-    judge,
-    require_polarity,
-    require_unit,
-    sample_times,
-)
-from livesnn.events.formats.hdf5_attributes import Attributes, WatchedFile
-from livesnn.events.formats.hdf5_ecf import decode_ecf
 from livesnn.events.formats.hdf5_layout import (
     DAMAGE,
+    MAX_CHUNK_EVENTS,
+    Attributes,
     Place,
+    WatchedFile,
     count_triggers,
     damage_as_errors,
     find_places,
 )
-from livesnn.events.packet import EVENTS_DTYPE, Events
+from livesnn.events.formats.registry import EventStream, OtherContent
+from livesnn.events.formats.shared_readers import BlockReader, BlockStream, LossyBlocks
+from livesnn.events.formats.table_columns import (
+    AXES,
+    MICROSECONDS,
+    Numbers,
+    columns_to_events,
+    require_plausible,
+    require_polarity,
+    require_unit,
+    sample_times,
+)
+from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events
 from livesnn.files import require_file
 
 BLOCK_EVENTS = 1 << 16
 _CAMERA_KEYS = ("camera", "camera_name", "sensor_name", "integrator_name")
-_MAX_EVENT_BYTES = 16  # of a packed one; far above what any takes
+_MAX_EVENT_BYTES = 16  # of a compressed one, far above what any takes
+_ECF_HEADER_BYTES = 12
+
+Octets = npt.NDArray[np.int64]  # widened, since numba makes a float of unsigned and signed together
 
 
 def open_hdf5(path: Path) -> BlockReader:
-    """Open an HDF5 file with events.
-
-    Raises
-    ------
-    FormatError
-        When it has no events, or they can't be read; when the unit of its times can't be told; when it is damaged.
-    """
+    """Open an HDF5 file with events; raises FormatError when there are none, or they can't be read."""
     require_file(path)
     opened = contextlib.ExitStack()
     try:
@@ -75,16 +75,14 @@ def _open(path: Path, file: h5py.File, attributes: Attributes, release: Callable
     camera = next((name for name in names if name), "")
     streams, warnings = [], []
     for place in find_places(path, file, attributes):
-        blocks: Blocks
+        blocks: Hdf5Blocks
         if place.packed:
             blocks = EcfBlocks(place)
         else:
-            columns = Columns(place)
-            unit, assumed = _examine(path, place, columns)
-            warnings += assumed
-            blocks = ColumnBlocks(place, columns, unit)
+            blocks = ColumnBlocks(place)
+            warnings += _examine(path, place, blocks)
         if blocks.count:
-            judge(path, blocks.read(0), place.resolution)
+            require_plausible(path, blocks.read(0), place.resolution)
         streams.append(BlockStream(EventStream(place.name, camera, place.resolution), blocks))
     return BlockReader(
         streams,
@@ -95,37 +93,66 @@ def _open(path: Path, file: h5py.File, attributes: Attributes, release: Callable
     )
 
 
-def _examine(path: Path, place: Place, columns: Columns) -> tuple[str, list[str]]:
-    """Return (the unit of the times, what was assumed of it); raises FormatError where p isn't what it should be."""
+def _examine(path: Path, place: Place, blocks: ColumnBlocks) -> list[str]:
+    """Find the unit of the times if the file doesn't give it; return what was assumed.
+
+    Raises FormatError when the unit isn't clear, or p isn't a polarity.
+    """
     if not place.n:
-        return place.unit or MICROSECONDS, []
+        return []
     try:
-        first = columns.read(0, min(BLOCK_EVENTS, place.n))
+        first = blocks.columns(0, min(BLOCK_EVENTS, place.n))
     except DAMAGE as error:
         if place.unit is not None:  # other blocks may be sound
-            return place.unit, []
+            return []
         raise FormatError(f"{path}: the times of {place.name} can't be read: it is damaged") from error
     require_polarity(path, first["p"])
     if place.unit is not None:
-        return place.unit, []
+        return []
     how = f'give the dataset of t in {place.name} an attribute unit = "s", "ms", "us" or "ns"'
-    unit, assumed = require_unit(path, sample_times(first["t"]), how)
-    return unit, [assumed]
+    blocks.unit, assumed = require_unit(path, sample_times(first["t"]), how)
+    return [assumed]
 
 
-class Columns:
-    """The events of a place, a part at a time; a part that isn't all there raises what `DAMAGE` has.
+class Hdf5Blocks(LossyBlocks):
+    """The events of one place, in blocks of ``block_events``; what reads them is in the two kinds below."""
 
-    HDF5 takes whatever lies in memory for what an unpacked chunk lacks, as where damage has removed the name of its
-    packing.
-    """
+    def __init__(self, place: Place, block_events: int) -> None:
+        super().__init__(-(-place.n // block_events), "events")
+        self._place = place
+        self._block_events = block_events
+
+    def read(self, number: int) -> Events:
+        """Return a block's events; none if a part of it is damaged."""
+        start = number * self._block_events
+        size = min(self._block_events, self._place.n - start)
+        try:
+            events = self._read(start, start + size)
+        except DAMAGE:
+            events = None
+        if events is None or events.size < size:
+            self.note_loss(number, size, f"{self._place.name} is damaged from event {start:,} on")
+            return np.empty(0, EVENTS_DTYPE)
+        return events[:size]
+
+    def _read(self, start: int, end: int) -> Events | None:
+        raise NotImplementedError
+
+
+class ColumnBlocks(Hdf5Blocks):
+    """Events in columns or in a structured dataset, which HDF5 itself decompresses."""
 
     def __init__(self, place: Place) -> None:
-        self._place = place
+        super().__init__(place, BLOCK_EVENTS)
+        self.unit = place.unit or MICROSECONDS
         self._short: dict[str, list[int]] = {}
 
-    def read(self, start: int, end: int) -> Mapping[str, Numbers]:
-        """Return t, x, y, p of the events from ``start`` to ``end``, as they lie in the file."""
+    def columns(self, start: int, end: int) -> Mapping[str, Numbers]:
+        """Return t, x, y, p of the events from ``start`` to ``end`` as they lie in the file.
+
+        An incomplete part raises one of `DAMAGE`. HDF5 itself would fill the rest of its chunk with whatever lies in
+        memory, for example when damage has removed the name of its compression.
+        """
         if self._place.fields is None:
             return {axis: self._rows(axis, start, end) for axis in AXES}
         rows = self._rows("t", start, end)
@@ -142,9 +169,37 @@ class Columns:
         found: npt.NDArray[np.void] = dataset[start:end]
         return found
 
+    def _read(self, start: int, end: int) -> Events:
+        return columns_to_events(self.columns(start, end), self.unit, self._place.offset_us)
+
+
+class EcfBlocks(Hdf5Blocks):
+    """Events compressed by Prophesee's ECF, one chunk per block."""
+
+    def __init__(self, place: Place) -> None:
+        self._dataset = place.parts["t"]
+        super().__init__(place, int(self._dataset.chunks[0]))
+        self._stored: dict[int, int] | None = None
+
+    def _read(self, start: int, end: int) -> Events | None:
+        if self._stored is None:
+            self._stored = _chunk_sizes(self._dataset)
+        if not 0 < self._stored.get(start, 0) <= (self._block_events + 1) * _MAX_EVENT_BYTES:
+            return None
+        uncompressed, octets = self._dataset.id.read_direct_chunk((start,))
+        if uncompressed:
+            rows = np.frombuffer(octets, self._dataset.dtype)
+            fields = (self._place.fields or {}).items()
+            return columns_to_events(
+                {axis: rows[field] for axis, field in fields}, MICROSECONDS, self._place.offset_us
+            )
+        if (events := decode_ecf(octets)) is not None:
+            events["t"] += self._place.offset_us
+        return events
+
 
 def _short_chunks(dataset: h5py.Dataset) -> list[int]:
-    """Return the first rows of unpacked chunks that aren't all there, or may not be."""
+    """Return the first rows of the uncompressed chunks that are, or may be, incomplete."""
     if dataset.chunks is None or dataset.id.get_create_plist().get_nfilters():
         return []
     whole = dataset.chunks[0] * dataset.dtype.itemsize
@@ -152,10 +207,10 @@ def _short_chunks(dataset: h5py.Dataset) -> list[int]:
 
 
 def _chunk_sizes(dataset: h5py.Dataset) -> dict[int, int]:
-    """Return the octets of each chunk in the file by its first row; 0 from where the list of chunks is damaged.
+    """Return the size in bytes of each chunk in the file by its first row; 0 where the list of chunks is damaged.
 
-    Not chunk by chunk: to tell of one HDF5 goes through all before it. Of 32,000 it took 8 ms for each of the last
-    2,000, and 0.4 s for all of them at once (HDF5 2.0, one run on two busy cores).
+    All are listed at once, because HDF5 goes through all chunks before the one it is asked for: of 32,000, each of
+    the last 2,000 took 8 ms, and all at once 0.4 s (HDF5 2.0, one run on two busy cores).
     """
     (rows,) = dataset.chunks
     sizes: dict[int, int] = {}
@@ -171,71 +226,134 @@ def _chunk_sizes(dataset: h5py.Dataset) -> dict[int, int]:
     return sizes
 
 
-class ColumnBlocks:
-    """Events in columns or in a structured dataset, by HDF5's own means; see `Blocks`."""
+def decode_ecf(packed: bytes) -> Events | None:
+    """Return the events of a chunk of ECF, EVENTS_DTYPE [N]; None if it is damaged.
 
-    def __init__(self, place: Place, columns: Columns, unit: str) -> None:
-        self._place = place
-        self._columns = columns
-        self._unit = unit
-        self._losses = Losses("events")
-        self.count = -(-place.n // BLOCK_EVENTS)
+    ECF is Prophesee's "event compression format": a chunk of up to 65,535 events, column after column, little-endian.
+    This decoder is our own, written after Prophesee's reference codec (github.com/prophesee-ai/hdf5_ecf).
 
-    @property
-    def warnings(self) -> list[str]:
-        """What is lost, as far as read."""
-        return self._losses.warnings
+    - u32: number of events << 2 | whether y, x and p are packed << 1 | whether x and p are packed
+    - t: u64, the first time, then bytes (step << 4 | run): time advances by step, and run events have it. After a run
+      of 15 the true one follows as u16. A step of 15 makes the run four bits of a larger step, the least significant
+      first, which is added at the next byte with another step
+    - if y, x and p are packed: four events in 12 bytes, as four numbers (y << 12 | x << 1 | p) of 24 bits
+    - otherwise y: u16 (y << 5 | run); after a run of 31 the true one follows as u16; and then
+      either x and p packed: four events in 6 bytes, as four numbers (x << 1 | p) of 12 bits;
+      or x: u16 (x << 5 | mask), the mask's highest bit for an event at x + 1, its lowest for one at x + 5;
+      and p: bytes (p << 7 | run), with the true run as u16 after a run of 127
+    """
+    if len(packed) < _ECF_HEADER_BYTES:
+        return None
+    head, start_us = struct.unpack_from("<IQ", packed)
+    if head >> 2 > MAX_CHUNK_EVENTS or start_us >= TIME_LIMIT_US or head & 3 == 3:
+        return None
+    octets = np.frombuffer(packed, np.uint8).astype(np.int64)
+    events = np.zeros(head >> 2, EVENTS_DTYPE)
+    position = _decode_times(octets, start_us, events["t"])
+    if not head & 2:
+        position = _decode_runs(octets, position, events["y"], word_bytes=2, run_bits=5)
+    if head & 3:
+        position = _decode_packed(octets, position, events, bits=24 if head & 2 else 12)
+    else:
+        position = _decode_columns(octets, position, events["x"])
+        position = _decode_runs(octets, position, events["p"], word_bytes=1, run_bits=7)
+    return events if position >= 0 else None
 
-    def read(self, number: int) -> Events:
-        """Return a block's events; none when a part of it can't be unpacked."""
-        start = number * BLOCK_EVENTS
-        end = min(start + BLOCK_EVENTS, self._place.n)
-        try:
-            columns = self._columns.read(start, end)
-        except DAMAGE:
-            self._losses.note(number, end - start, f"{self._place.name} is damaged from event {start:,} on")
-            return np.empty(0, EVENTS_DTYPE)
-        return events_of_columns(columns, self._unit, self._place.offset_us)
+
+@njit(nogil=True, cache=True)
+def _word(octets: Octets, position: int, word_bytes: int) -> int:
+    """Return the number at ``position``, or -1 beyond the end."""
+    if position < 0 or position + word_bytes > octets.size:
+        return -1
+    word = 0
+    for i in range(word_bytes):
+        word |= octets[position + i] << 8 * i
+    return word
 
 
-class EcfBlocks:
-    """Events packed by Prophesee's ECF, a block a chunk; see `Blocks`."""
+@njit(nogil=True, cache=True)
+def _decode_times(octets: Octets, start_us: int, times: npt.NDArray[np.int64]) -> int:
+    """Write all times; return where they end, or -1 if they are damaged, as the functions below do."""
+    position, n = _ECF_HEADER_BYTES, 0
+    t, step, shift = start_us, 0, 0
+    while n < times.size:
+        if position >= octets.size or shift > 56:
+            return -1
+        high, low = octets[position] >> 4, octets[position] & 15
+        position += 1
+        if high == 15:
+            step |= low << shift
+            shift += 4
+            continue
+        t += step + high
+        step = shift = 0
+        if low == 15:
+            low = _word(octets, position, 2)
+            position += 2
+        if low < 0 or n + low > times.size or t < 0 or t >= TIME_LIMIT_US:
+            return -1
+        times[n : n + low] = t
+        n += low
+    return position
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._dataset = place.parts["t"]
-        self._fields = place.fields or {}
-        self._chunk = int(self._dataset.chunks[0])
-        self._stored: dict[int, int] | None = None
-        self._losses = Losses("events")
-        self.count = -(-place.n // self._chunk)
 
-    @property
-    def warnings(self) -> list[str]:
-        """What is lost, as far as read."""
-        return self._losses.warnings
+@njit(nogil=True, cache=True)
+def _decode_packed(octets: Octets, position: int, events: Events, bits: int) -> int:
+    """Write x and p, four events from three words; if each event has 24 bits, y as well."""
+    word_bytes, part = bits // 6, bits // 3
+    end = position + (events.size + 3) // 4 * 3 * word_bytes
+    if position < 0 or end > octets.size:
+        return -1
+    four = np.empty(4, np.int64)
+    for first in range(0, events.size, 4):
+        a = _word(octets, position, word_bytes)
+        b = _word(octets, position + word_bytes, word_bytes)
+        c = _word(octets, position + 2 * word_bytes, word_bytes)
+        four[0], four[1] = a >> part, a & (1 << part) - 1 | b >> 2 * part << part
+        four[2], four[3] = b & (1 << 2 * part) - 1 | c >> bits << 2 * part, c & (1 << bits) - 1
+        for i in range(first, min(first + 4, events.size)):
+            packed = four[i - first]
+            events[i].x, events[i].p = packed >> 1 & 0x7FF, packed & 1 != 0
+            if bits == 24:
+                events[i].y = packed >> 12 & 0x7FF
+        position += 3 * word_bytes
+    return position
 
-    def read(self, number: int) -> Events:
-        """Return a chunk's events; none when it is damaged."""
-        start = number * self._chunk
-        size = min(self._chunk, self._place.n - start)
-        try:
-            events = self._unpack(start)
-        except DAMAGE:
-            events = None
-        if events is None or events.size < size:
-            self._losses.note(number, size, f"{self._place.name} is damaged from event {start:,} on")
-            return np.empty(0, EVENTS_DTYPE)
-        events["t"] += self._place.offset_us
-        return events[:size]
 
-    def _unpack(self, start: int) -> Events | None:
-        if self._stored is None:
-            self._stored = _chunk_sizes(self._dataset)
-        if not 0 < self._stored.get(start, 0) <= (self._chunk + 1) * _MAX_EVENT_BYTES:
-            return None
-        skipped, octets = self._dataset.id.read_direct_chunk((start,))
-        if not skipped:
-            return decode_ecf(octets)
-        rows = np.frombuffer(octets, self._dataset.dtype)
-        return events_of_columns({axis: rows[field] for axis, field in self._fields.items()}, MICROSECONDS)
+@njit(nogil=True, cache=True)
+def _decode_runs(
+    octets: Octets, position: int, values: npt.NDArray[np.generic], word_bytes: int, run_bits: int
+) -> int:
+    """Write values that stand above the length of their run; if that has all bits set, the true length follows."""
+    n, longest = 0, (1 << run_bits) - 1
+    while n < values.size:
+        word = _word(octets, position, word_bytes)
+        if word < 0:
+            return -1
+        run = word & longest
+        position += word_bytes
+        if run == longest:
+            run = _word(octets, position, 2)
+            position += 2
+        if run < 0 or n + run > values.size:
+            return -1
+        values[n : n + run] = word >> run_bits
+        n += run
+    return position
+
+
+@njit(nogil=True, cache=True)
+def _decode_columns(octets: Octets, position: int, columns: npt.NDArray[np.uint16]) -> int:
+    n = 0
+    while n < columns.size:
+        word = _word(octets, position, 2)
+        if word < 0:
+            return -1
+        position += 2
+        columns[n] = word >> 5
+        n += 1
+        for ahead in range(1, 6):
+            if word >> (5 - ahead) & 1 and n < columns.size:  # the last word may have more than there are
+                columns[n] = (word >> 5) + ahead
+                n += 1
+    return position

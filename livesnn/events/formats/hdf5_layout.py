@@ -1,41 +1,61 @@
-"""Where events lie in an HDF5 file: which groups and structured datasets hold them, and whether they can be read.
+"""Where events lie in an HDF5 file, whether they can be read (hdf5.py does), and what its attributes say.
 
-Not here: reading them (hdf5.py).
+libhdf5 (2.0.0) trusts damaged attributes. A text such as ``geometry`` lies in a "global heap": libhdf5 allocates as
+much memory as the attribute claims, 4 GB, and never ends in a heap with an object of size 0. So both are checked
+here before libhdf5 reads them, until it does so itself. Layout: "HDF5 File Format Specification", III.E and
+IV.A.2.m.
 """
 
 from __future__ import annotations
 
 import importlib
+import io
+import os
+import re
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import h5py
 import numpy as np
 
 from livesnn.errors import FormatError
-from livesnn.events.formats.columns import AXES, ColumnNames, find_columns, unit_named
-from livesnn.events.formats.hdf5_attributes import Attributes
-from livesnn.events.formats.hdf5_ecf import ECF_FILTER, MAX_CHUNK_EVENTS
+from livesnn.events.formats.table_columns import AXES, ColumnNames, find_columns, parse_size, unit_named
 from livesnn.events.packet import TIME_LIMIT_US, Resolution
+from livesnn.files import open_unbuffered
 
+ECF_FILTER = 36559
+MAX_CHUNK_EVENTS = 65535  # in ECF
 MAX_CHUNK_BYTES = 128 << 20
 MAX_OBJECTS = 10_000
 _MAX_ITEM_BYTES = 256
 _CACHE_SLOTS = 521
-# What h5py raises on damaged files.
 DAMAGE = (
     OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError, AttributeError,
     NotImplementedError,
 )  # fmt: skip
+"""What h5py raises on damaged files."""
+
+_MAX_READ_BYTES = 1 << 16  # of one piece of structure
+_MAX_WATCHED_BYTES = 8 << 20
+_MAX_TEXT_BYTES = 1 << 12
+_MAX_VALUES = 16
+_MAX_HEAP_BYTES = 16 << 20
+_HEAP = b"GCOL\x01\x00\x00\x00"
+_HEAP_HEAD_BYTES = 16
+_OBJECT = struct.Struct("<HHIQ")  # index (0: free space), references, reserved, bytes
+_POINTER = struct.Struct("<IQI")  # bytes, the heap's address, index in it
+
+Owner: TypeAlias = h5py.Group | h5py.Dataset
 
 
 class Place(NamedTuple):
     """Where a stream's events lie.
 
-    ``parts`` maps t, x, y, p to their datasets of numbers [n], or, where a dataset is structured, all to the same
-    one; ``fields`` maps them to its fields then. ``unit`` is None where the file doesn't say it.
+    ``parts`` maps t, x, y, p to their datasets of numbers [n]. In a structured dataset all map to the same one, and
+    ``fields`` maps them to its fields. ``unit`` is None if the file doesn't give it.
     """
 
     name: str
@@ -48,7 +68,7 @@ class Place(NamedTuple):
 
     @property
     def packed(self) -> bool:
-        """Whether the events are in Prophesee's ECF."""
+        """Whether the events are compressed by Prophesee's ECF."""
         return _filters(self.parts["t"]) == [ECF_FILTER]
 
 
@@ -68,8 +88,8 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
     Raises
     ------
     FormatError
-        When there are none, or they can't be read: packed by a filter that isn't there, of different lengths, or
-        fewer than the file claims.
+        When there are none or they can't be read: compressed by a missing filter, of different lengths, or fewer than
+        the file claims.
     """
     datasets = _datasets(file)
     groups: dict[str, list[str]] = {}
@@ -98,13 +118,13 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
 
 
 def count_triggers(file: h5py.File) -> int:
-    """Return how many external triggers a file of Prophesee's has."""
+    """Return how many external triggers a Prophesee file has."""
     triggers = file.get("EXT_TRIGGER/events")
     return int(triggers.shape[0]) if isinstance(triggers, h5py.Dataset) and len(triggers.shape) == 1 else 0
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """Return the file's own datasets of one dimension: links to other files are not followed."""
+    """Return the file's own one-dimensional datasets; links to other files are not followed."""
     chunk_bytes: dict[str, int] = {}
     seen = 0
 
@@ -120,12 +140,12 @@ def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
 
 
 def _found(file: h5py.File) -> str:
-    """Return the first datasets of any kind, with their shapes, and which aren't numbers."""
+    """Return the first datasets of any kind with their shapes, and say which aren't numbers."""
     found: list[str] = []
 
     def visit(name: str, item: object) -> bool | None:
         if isinstance(item, h5py.Dataset) and item.dtype.names is None:
-            found.append(f"{name} {item.shape}{'' if _numeric([item.dtype]) else ' of no numbers'}")
+            found.append(f"{name} {item.shape}{'' if _numeric([item.dtype]) else ' (not numbers)'}")
         elif isinstance(item, h5py.Dataset):
             found.append(f"{name} {item.shape} of {', '.join(item.dtype.names)}")
         return True if len(found) >= 8 else None
@@ -179,7 +199,7 @@ def _filters(dataset: h5py.Dataset) -> list[int]:
 
 
 def _check(path: Path, dataset: h5py.Dataset) -> None:
-    """Raise FormatError when a dataset can't be read, or not in bounded memory."""
+    """Raise FormatError when a dataset can't be read in bounded memory."""
     name, n = dataset.name, int(dataset.shape[0])
     if dataset.is_virtual or dataset.external:
         raise FormatError(f"{path}: {name} lies in other files, which isn't supported: copy it into one file")
@@ -217,9 +237,9 @@ def _plugins_help(missing: list[int]) -> bool:
 
 
 def _open_with_cache(file: h5py.File, name: str, chunk_bytes: int) -> h5py.Dataset:
-    """Open a dataset so that a whole chunk fits its cache: else each read of a part unpacks all of it.
+    """Open a dataset so that a whole chunk fits its cache; otherwise reading a part decompresses the whole chunk.
 
-    It must not be open already: HDF5 keeps the cache that it was opened with first.
+    It must not be open already, because HDF5 keeps the cache that it was first opened with.
     """
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
     access.set_chunk_cache(_CACHE_SLOTS, min(max(1 << 20, chunk_bytes), MAX_CHUNK_BYTES), 0.75)
@@ -227,7 +247,7 @@ def _open_with_cache(file: h5py.File, name: str, chunk_bytes: int) -> h5py.Datas
 
 
 def _offset(home: h5py.Group, file: h5py.File, attributes: Attributes) -> int:
-    """Return what is to be added to the times: DSEC's ``t_offset``, µs; warn of one that can't be."""
+    """Return what must be added to the times, DSEC's ``t_offset`` in µs; warn if it is invalid."""
     for owner in (home, file):
         offset = owner.get("t_offset") if owner.get("t_offset", getlink=True, default=None) else None
         if not isinstance(offset, h5py.Dataset):
@@ -236,6 +256,152 @@ def _offset(home: h5py.Group, file: h5py.File, attributes: Attributes) -> int:
             value = float(np.asarray(offset[()]).item())
             if value.is_integer() and abs(value) < TIME_LIMIT_US // 2:
                 return int(value)
-        attributes.leave_out("t_offset isn't one whole number of µs, and isn't added to the times")
+        attributes.warn("t_offset isn't one whole number of µs, and isn't added to the times")
         return 0
     return 0
+
+
+class WatchedFile(io.RawIOBase):
+    """A file opened for h5py that remembers which parts libhdf5 has read as structure; raises SourceError."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = open_unbuffered(path)
+        self._watched: set[tuple[int, int]] = set()
+        self._watched_bytes = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position in the file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position in the file."""
+        return self._file.tell()
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill ``buffer`` from the file."""
+        start = self._file.tell()
+        filled = self._file.readinto(buffer) or 0
+        if filled <= _MAX_READ_BYTES and self._watched_bytes < _MAX_WATCHED_BYTES:
+            self._watched.add((start, start + filled))
+            self._watched_bytes += filled
+        return filled
+
+    def read_at(self, start: int, size: int) -> bytes:
+        """Return ``size`` bytes, fewer at the end of the file."""
+        self._file.seek(start)
+        return self._file.read(size) or b""
+
+    def structure(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (start, bytes) of what libhdf5 has read as structure; adjacent parts are joined."""
+        start = end = -1
+        for first, last in [*sorted(self._watched), (1 << 63, 1 << 63)]:
+            if first > end:
+                if end > start:
+                    yield start, self.read_at(start, end - start)
+                start = first
+            end = max(end, last)
+
+    def close(self) -> None:
+        """Release the file; safe to call twice."""
+        self._file.close()
+        super().close()
+
+
+class Attributes:
+    """The attributes of a file's objects, if they can be read safely."""
+
+    def __init__(self, file: WatchedFile) -> None:
+        self._file = file
+        self._warnings: dict[str, None] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """Which attributes couldn't be read, and what else is ignored; one line each."""
+        return list(self._warnings)
+
+    def warn(self, line: str) -> None:
+        """Add a warning, once."""
+        self._warnings[line] = None
+
+    def text(self, owner: Owner, name: str) -> str:
+        """Return an attribute as text; "" if there is none, or it isn't a short text or a number."""
+        if name not in owner.attrs:
+            return ""
+        kept = owner.attrs.get_id(name)
+        string = h5py.check_string_dtype(kept.dtype)
+        if int(np.prod(kept.shape)) > _MAX_VALUES or kept.dtype.itemsize > _MAX_TEXT_BYTES:
+            return ""
+        if kept.dtype.kind == "O" and (string is None or not self._is_sound(name)):
+            self.warn(f"the attribute {name} is damaged, and left out")
+            return ""
+        value = np.asarray(owner.attrs[name]).reshape(-1)
+        first = value[0] if value.size == 1 else ""
+        return first.decode(errors="replace") if isinstance(first, bytes) else str(first)
+
+    def resolution(self, owner: Owner) -> Resolution | None:
+        """Return the sensor's size from ``geometry`` ("1280x720"), or from ``width`` and ``height``."""
+        found = re.fullmatch(r"\s*(\d{1,5})\s*x\s*(\d{1,5})\s*", self.text(owner, "geometry"))
+        sides = found.groups() if found else (self.text(owner, "width"), self.text(owner, "height"))
+        return parse_size(*sides)
+
+    def _is_sound(self, name: str) -> bool:
+        """Return whether each attribute of that name points to a text of its length in a heap that can be walked."""
+        size = struct.pack("<H", len(name) + 1)
+        plain = re.escape(name.encode()) + rb"\x00"
+        message = re.compile(
+            rb"([\x01\x02])[\x00-\x03]" + re.escape(size) + rb"(..)(..)" + plain
+            + rb"|(\x03)[\x00-\x03]" + re.escape(size) + rb"(..)(..)." + plain,
+            re.DOTALL,
+        )  # fmt: skip
+        places = [
+            start + found.start() + _value_offset(found, len(name) + 1)
+            for start, octets in self._file.structure()
+            for found in message.finditer(octets)
+        ]
+        return bool(places) and all(self._points_to_text(place) for place in places)
+
+    def _points_to_text(self, place: int) -> bool:
+        pointer = self._file.read_at(place, _POINTER.size)
+        if len(pointer) < _POINTER.size:
+            return False
+        length, heap, wanted = _POINTER.unpack(pointer)
+        return length <= _MAX_TEXT_BYTES and heap < 1 << 62 and self._heap_sizes(heap).get(wanted) == length
+
+    def _heap_sizes(self, start: int) -> dict[int, int]:
+        """Return how many bytes the objects of a heap have; nothing if it can't be walked to its end."""
+        head = self._file.read_at(start, _HEAP_HEAD_BYTES)
+        size = int.from_bytes(head[len(_HEAP) :], "little")
+        if not head.startswith(_HEAP) or size > _MAX_HEAP_BYTES:
+            return {}
+        octets = self._file.read_at(start, size)
+        sizes, position = dict[int, int](), _HEAP_HEAD_BYTES
+        while position + _OBJECT.size <= len(octets):
+            index, _, _, length = _OBJECT.unpack_from(octets, position)
+            step = _OBJECT.size + _padded(length) if index else length
+            if step < _OBJECT.size or step > size - position:
+                return {}
+            sizes[index] = length
+            position += step
+        return sizes
+
+
+def _padded(size: int) -> int:
+    return (size + 7) // 8 * 8
+
+
+def _value_offset(message: re.Match[bytes], name_bytes: int) -> int:
+    """Return where in an attribute's message its value begins, after its name, datatype and dataspace."""
+    version, *sizes = (group for group in message.groups() if group is not None)
+    parts = [name_bytes, *(int.from_bytes(size, "little") for size in sizes)]
+    if version == b"\x01":
+        return 8 + sum(_padded(part) for part in parts)
+    return (8 if version == b"\x02" else 9) + sum(parts)

@@ -1,7 +1,8 @@
-"""N-MNIST and N-Caltech101 .bin files: five octets an event, no header.
+"""N-MNIST and N-Caltech101 .bin files: five bytes per event, no header.
 
-x, y, then p in the highest bit, and 23 bits of time in µs, most significant first. In N-Caltech101, y = 240
-isn't an event: all later times are 2^13 µs further on. Source: the data sets' read_dataset (Orchard 2015).
+The bytes are x, y, and a big-endian number with p in the highest bit and the time in µs in the other 23. In
+N-Caltech101 y = 240 isn't an event: it adds 2^13 µs to all later times. Source: the data sets' read_dataset (Orchard
+2015).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import FormatError, SourceError
-from livesnn.events.formats.in_memory import InMemoryReader
+from livesnn.events.formats.shared_readers import InMemoryReader
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.files import require_file
 
@@ -24,10 +25,10 @@ _OVERFLOW_Y = 240
 _OVERFLOW_US = 1 << 13
 
 
-def looks_like_nmnist(head: bytes) -> bool:
-    """Say whether the first events are plausible: inside the sensor, and times that rise."""
+def looks_like_nmnist(path: Path, head: bytes) -> bool:
+    """Return whether a .bin's first events are plausible: inside the sensor, with rising times."""
     records = _records(head)
-    if not len(records):
+    if path.suffix.lower() != ".bin" or not len(records):
         return False
     resolution = _smallest_sensor(records)
     steps = np.diff(_times(records)[records[:, 1] != _OVERFLOW_Y])
@@ -35,19 +36,13 @@ def looks_like_nmnist(head: bytes) -> bool:
 
 
 def open_nmnist(path: Path) -> InMemoryReader:
-    """Open an N-MNIST or N-Caltech101 recording.
-
-    Raises
-    ------
-    FormatError
-        When it is too large to be one, or has events outside of both sensors.
-    """
+    """Open an N-MNIST or N-Caltech101 recording; raises FormatError when it can't be one."""
     events, resolution, warnings = _read(path)
     return InMemoryReader(events, resolution, format_name="nmnist", camera="ATIS", warnings=warnings)
 
 
 def read_nmnist(path: Path) -> Events:
-    """Return a recording's events, EVENTS_DTYPE [N], as they lie in the file; raises as `open_reader` does."""
+    """Return a recording's events as they lie in the file, EVENTS_DTYPE [N]; raises as `open_reader` does."""
     return _read(path)[0]
 
 

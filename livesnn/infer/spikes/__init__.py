@@ -1,1 +1,1 @@
-"""The spike-driven step: layout, plan, kernels, threads. Its Model is spike_engine.py."""
+"""Our kernels for STS-ResNets: one step whose time grows with the number of spikes."""

@@ -1,7 +1,8 @@
-"""How a network lies in memory for its spike-driven step: records, constants. Not here: filling them (plan.py).
+"""How a network lies in memory for its spike-driven step: the records that kernels read, and their constants.
 
-A map of [height, width] pixels lists its spikes, the channels, pixel by pixel, row by row, each row in a place of its
-own, so that threads can work on rows. A channel that is in a list twice counts twice.
+Each feature map [height, width] lists its spikes: the channels that spike, pixel by pixel and row by row. Each row of
+lists has a place of its own, so that threads can work on different rows. A channel that is listed twice counts twice.
+The neurons of a map advance in *bands* of a few rows, and their channels in *chunks* of some lanes.
 """
 
 from __future__ import annotations
@@ -11,46 +12,62 @@ from typing import NamedTuple
 from llvmlite import binding
 from numba import config
 
-from livesnn.infer.spikes.lanes import FLOAT_BYTES
-from livesnn.infer.spikes.words import records
+from livesnn.infer.spikes.intrinsics import FLOAT_BYTES, records
 
 LANES = (64, 32, 16)
-"""Outputs at a time: the largest that divides a layer's width."""
+"""Output channels computed at a time: the largest of these that divides a layer's width."""
 _HOST = config.CPU_NAME is None and config.CPU_FEATURES is None  # not what NUMBA_CPU_NAME says
 _WIDE = _HOST and binding.get_host_cpu_features().get("avx512bw", False)
-SWEPT_FLOATS, SWEPT_BYTES = (16, 64) if _WIDE else (8, 16)
-"""Outputs at a time of kernels of 3×3 with stride 1, nine of whose sums, float32 or int16, stay in registers: AVX-512
-has 32 of 64 bytes, AVX2 16 of 32, NEON 32 of 16. Such kernels of 64 channels, 37 kB at most, stay in the first
-cache."""
-TICKET = 8
-"""int64 a ticket, so that each has a cache line of its own."""
-EPOCH, CALLED, PLACES = 0, 8, 16
-"""Where the board, int64 [·], says which step it is, which one others are called to, and has its `Places`."""
-LEAST_BAND, MOST_BAND, BAND_BYTES = 4, 8, 1 << 15
-"""Rows of a layer that a thread advances at a time: as many as have their sums in so many bytes, a part of the first
-cache; no fewer, and no more."""
+FLOAT32_3X3_LANES, INT8_3X3_LANES = (16, 64) if _WIDE else (8, 16)
+"""The same for kernels of 3×3 with stride 1, whose nine sums (float32, or int16 for int8 kernels) stay in registers.
+
+AVX-512 has 32 registers of 64 bytes, AVX2 16 of 32, NEON 32 of 16. Such kernels of 64 channels have 37 kB at most,
+and stay in the first cache.
+"""
+TICKET_WORDS = 8
+"""int64 from one thread's ticket to the next, so that each has a cache line of its own."""
+EPOCH, CALLED, ADDRESSES = 0, 8, 16
+"""Indices into the board, int64 [·]: the number of the step, that of the last step that helpers were called to, and
+the first of the `Addresses`."""
+MIN_BAND_ROWS, MAX_BAND_ROWS, BAND_BYTES = 4, 8, 1 << 15
+"""Rows of a band: as many as have their sums in ``BAND_BYTES``, a part of the first cache, within these limits."""
 GAP = 32
-"""float32 between the currents of one band and of the next, two cache lines: no two threads write to one."""
+"""float32 between the currents of two bands: two cache lines, so that no two threads write to the same one."""
 TOTALS = 2
 """float32 a band: how many of its neurons spiked, and the sum of their membranes."""
-BANDS = 1 << 20
-"""More than a layer has: what counts begun bands also says the step, times this."""
-FLOATS, SWEPT, BYTES, POOLED, THROUGH, COUNTS, LISTED = range(7)
-"""What a read's weights are: float32; float32 of 3×3 with stride 1, `SWEPT_FLOATS` lanes a chunk; int8 with a scale
-an output; int8 for the lists of a pool, of which only sums of a row of the kernel fit into 16 bits; one number,
-float32, for the same channel; for counts, float32 [chunk, C, tile, tile, 8, 8, lanes], zeros beyond the kernel; none,
-where lists are listed again, window by window."""
+MAX_BANDS = 1 << 20
+"""More bands than a layer has. A ticket is the step's number times this, plus the next band."""
+FLOAT32, FLOAT32_3X3, INT8, INT8_POOLED, IDENTITY, COUNTS, POOL_LISTS = range(7)
+"""Kinds of `Connection`, by their weights:
+
+- FLOAT32: a kernel of float32; FLOAT32_3X3: one of 3×3 with stride 1, in chunks of `FLOAT32_3X3_LANES`.
+- INT8: a kernel of int8 with a scale for each output. INT8_POOLED: the same behind a pool, whose lists repeat
+  channels, so that only the sums of one row of the kernel fit into 16 bits.
+- IDENTITY: one float32, from each channel to the same channel.
+- COUNTS: for the frame, float32 [chunk, C, tile, tile, 8, 8, lanes], with zeros beyond the kernel.
+- POOL_LISTS: none; the lists under each window are joined.
+"""
 TILE = 8
-"""Taps of a kernel for counts that are looked at together, to each side: a bit each."""
-SIXTEEN, BEGIN_BYTES, MARK_BYTES = 16 * FLOAT_BYTES, 4, 8  # numba takes a product for no literal
+"""Side of the square of kernel taps that are tested at once on the frame, one bit each."""
+SIXTEEN, BEGIN_BYTES, MARK_BYTES = 16 * FLOAT_BYTES, 4, 8  # numba takes no product for a literal
 
 
-class Map(NamedTuple):
-    """Neurons [height, width, outputs]; lists alone have no lanes, and a frame's counts nothing but a border.
+class FeatureMap(NamedTuple):
+    """Neurons [height, width, outputs]. A pool has lists but no neurons (0 lanes), a frame nothing but a border.
 
-    Where their bias, membranes, totals [band, TOTALS], marks (a bit for each that spikes, [pixel, chunk]), lists and
-    the lists' begins start; how far apart rows of lists, and of begins and marks in pixels, are; the border, in
-    pixels without spikes; rows a ``band``.
+    Attributes
+    ----------
+    lanes
+        Channels of a chunk.
+    bias, membranes, totals, marks, lists, begin
+        Where these start in their arrays: totals are [band, TOTALS]; marks [pixel, chunk] have a bit for each neuron
+        that spikes; begins say where each pixel's list begins.
+    row, across
+        How far apart rows of lists are, and rows of begins and marks, in pixels.
+    pad
+        Width of the border, in pixels without spikes.
+    band
+        Rows of a band.
     """
 
     height: int
@@ -69,12 +86,26 @@ class Map(NamedTuple):
     band: int = 0
 
 
-class Read(NamedTuple):
-    """A convolution of lists (`THROUGH`: of marks); k = 0: of nothing.
+class Connection(NamedTuple):
+    """What a layer reads: a convolution of another map's lists (`IDENTITY`: of its marks). Kernel 0 means nothing.
 
-    Where their beginnings, the weights [chunk, C, k, k, lanes] and scales start, beginnings a row, C, k, stride, how
-    far the first tap is from the border's corner. ``rows``: of weights a chunk. `COUNTS`: marks of a
-    band [C, across, high], see `counted.mark`; the scales are what each count is worth, float32 [256].
+    Attributes
+    ----------
+    begin, across
+        Where the begins of the other map's lists start, and how many a row there are.
+    weights, scales
+        Where the weights [chunk, C, k, k, lanes] and the scales start. For `COUNTS` the scales say what each count
+        is worth, float32 [256].
+    inputs, kernel, stride
+        C, k and the stride.
+    offset
+        How far the first tap is from the corner of the border, in pixels.
+    kind
+        One of the kinds above.
+    rows
+        Rows of weights in a chunk.
+    high
+        For `COUNTS`: the marks of a band are [C, across, high], see `frame_convolution.mark_counts`.
     """
 
     begin: int = 0
@@ -91,9 +122,10 @@ class Read(NamedTuple):
 
 
 class Tap(NamedTuple):
-    """What the read-out reads of a layer, by pools of side·side pixels.
+    """What the read-out reads of a layer, in pools of side × side pixels.
 
-    Weights [n, rows, columns, C, 16], and where the currents [band, 16·n + GAP] start that its bands give.
+    ``weights``: where [n, rows, columns, C, 16] start. ``currents``: where its bands leave their parts of the
+    read-out's input current, [band, 16·n + GAP].
     """
 
     layer: int
@@ -105,31 +137,33 @@ class Tap(NamedTuple):
     currents: int
 
 
-class Places(NamedTuple):
-    """What all threads of a step work on: addresses but for the last six, which are numbers.
+class Addresses(NamedTuple):
+    """What all threads of a step work on: addresses of arrays, and six numbers at the end.
 
-    Arrays would count references to them: that took 6 % of a step, and threads wait for each other's count.
+    With arrays in their place numba would count references. That took 6 % of a step, as threads wait for each
+    other's count.
 
     Attributes
     ----------
     frame, before, after
-        Of this step: uint8 [C, H, W], and all membranes.
-    weights to reach
-        A `plan.Plan`'s arrays.
-    tickets, finished
-        int64 [depth, threads, TICKET], the bands of each layer that each thread has begun; int64 [depth, bands,
-        TICKET], the last step that each was finished in.
+        Of this step: uint8 [C, H, W], and all membranes before and after it.
+    layers to reach
+        The arrays of a `plan.Plan`.
+    tickets
+        int64 [depth, threads, TICKET_WORDS]: which bands of each layer each thread has begun.
+    finished
+        int64 [depth, bands, TICKET_WORDS]: the last step that each band was finished in.
     depth, taps_in_all, classes, currents_in_all
-        How many layers, taps, float32 of the bias (classes and zeros), and of the currents there are.
+        How many layers and taps there are, float32 of the bias (classes and zeros), and float32 of the currents.
     threads, bands
-        Of tickets and finished.
+        Sizes of tickets and finished.
     """
 
     frame: int
     before: int
     after: int
     layers: int
-    reads: int
+    connections: int
     taps: int
     weights: int
     rounded: int
@@ -150,5 +184,5 @@ class Places(NamedTuple):
     bands: int
 
 
-FRAME, BEFORE, AFTER = (PLACES + Places._fields.index(name) for name in ("frame", "before", "after"))
-map_at, read_at, tap_at, places_at = map(records, (Map, Read, Tap, Places))
+FRAME, BEFORE, AFTER = (ADDRESSES + Addresses._fields.index(name) for name in ("frame", "before", "after"))
+feature_map_at, connection_at, tap_at, addresses_at = map(records, (FeatureMap, Connection, Tap, Addresses))

@@ -1,45 +1,90 @@
-"""An STS-ResNet's weights, and where everything lies that its spike-driven step works on. Not here: the step."""
+"""A network's weights arranged in memory for its spike-driven step, with room for all that the step writes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard
+from livesnn.errors import ModelError
 from livesnn.infer.operations import fan_out
-from livesnn.infer.spikes.lanes import SHORT_BYTES
-from livesnn.infer.spikes.layout import Map, Read, Tap
-from livesnn.infer.spikes.memory import FloatArray, Memory, Shape
-from livesnn.weights import POOLED as POOL_SIZE
-from livesnn.weights import Rounded, Weights, rounded_kernels, tensor
+from livesnn.infer.spikes.intrinsics import FLOAT_BYTES, SHORT_BYTES
+from livesnn.infer.spikes.layout import (
+    BAND_BYTES,
+    COUNTS,
+    FLOAT32,
+    FLOAT32_3X3,
+    FLOAT32_3X3_LANES,
+    GAP,
+    IDENTITY,
+    INT8,
+    INT8_3X3_LANES,
+    INT8_POOLED,
+    LANES,
+    MAX_BAND_ROWS,
+    MIN_BAND_ROWS,
+    POOL_LISTS,
+    TILE,
+    TOTALS,
+    Connection,
+    FeatureMap,
+    Tap,
+)
+from livesnn.weights import STEM_POOL_PIXELS, Rounded, Weights, rounded_kernels, tensor
+
+FloatArray = npt.NDArray[np.float32]
+Shape = tuple[int, ...]
+_Array = npt.NDArray[Any]
+
+PAD = 1
+"""Border of a feature map, in pixels, so that kernels of 3×3 may read beyond its edge."""
+LINE = 64
+"""Bytes of a cache line, and of the widest vector, which would take two lines if it didn't begin with one."""
+
+
+def aligned(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an uninitialized array of so many numbers that begins with a cache line."""
+    length = size * np.dtype(kind).itemsize
+    room = np.empty(length + LINE, np.uint8)
+    first = -room.__array_interface__["data"][0] % LINE
+    return room[first : first + length].view(kind)
+
+
+def zeros(size: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return zeros in an array that is `aligned`."""
+    room = aligned(size, kind)
+    room[:] = 0
+    return room
 
 
 class Plan(NamedTuple):
-    """What `step.lead` takes of a network.
+    """A network as `step.run_step` takes it. A step writes into its arrays, so only one team may step a plan.
 
     Attributes
     ----------
-    layers, reads, taps
-        int64, `Map` [n]: the frame's counts, the stem, the lists of the pool behind it, all others; `Read` [n, 2]:
-        what each reads, and its skip; `Tap` [2]. The pool's are lists only, of no neurons; of the counts there is
-        only their shape.
+    layers
+        int64, `FeatureMap` [n]: the frame, the stem, the pool behind it, then all others.
+    connections
+        int64, `Connection` [n, 2]: what each layer reads, and its skip.
+    taps
+        int64, `Tap` [2].
     weights, rounded, lists, begins, marks, totals, currents
-        float32, int8, uint16, int32, int64 and twice float32 [·]: what the rows of those point into.
+        float32, int8, uint16, int32, int64, float32 and float32 [·]: the arrays that those records point into.
     bias
         float32 [16·n]: the read-out's, with zeros behind it.
     scratch
-        Most sums of a band; or the int16 that its marks of counts need, if they are more.
+        The most sums that a band has; or the int16 that the marks of its counts need, if that is more.
     reach
-        float64 [n]: synapses that a spike of a layer reaches, on average; 0 of counts and pool.
+        float64 [n]: the mean number of synapses that a spike of each layer reaches; 0 for the frame and the pool.
     """
 
     layers: npt.NDArray[np.int64]
-    reads: npt.NDArray[np.int64]
+    connections: npt.NDArray[np.int64]
     taps: npt.NDArray[np.int64]
     weights: FloatArray
     rounded: npt.NDArray[np.int8]
@@ -54,40 +99,27 @@ class Plan(NamedTuple):
 
 
 def plan(folded: Weights, card: ModelCard) -> Plan:
-    """Arrange weights with batch norm folded; raises ModelError that names a tensor which is missing or unfit."""
-    tensors, memory = _Tensors(folded, rounded_kernels(folded, card.network)), Memory()
+    """Arrange weights that have batch norm folded in; raises ModelError that names a missing or unfit tensor."""
+    tensors, memory = _Tensors(folded, rounded_kernels(folded, card.network)), _Memory()
     shapes = list(card.states.values())
     rows = list(_rows(tensors, memory, card, shapes))
     layers = np.array([row.layer for row in rows], np.int64)
-    reads = np.array([[row.read, row.skip] for row in rows], np.int64)
+    connections = np.array([[row.read, row.skip] for row in rows], np.int64)
     ends = 2 + 2 * np.cumsum(card.network.sub_blocks)[-2:]
     tapped = {number: rows[number].layer for number in ends.tolist()}
     taps = np.array(list(_taps(tensors, memory, card, tapped)), np.int64)
     bias = np.zeros(_sixteens(shapes[-1][0]), np.float32)
     bias[: shapes[-1][0]] = tensors.take("classify.bias", shapes[-1])
-    lists, begins, marks, totals, currents = memory.lists()
     sums, counted = (row.layer.band * row.layer.width * row.layer.outputs for row in rows), rows[1].read
     scratch = max(-(-counted.inputs * counted.across * counted.high // SHORT_BYTES), *sums)
     stem, *blocks = fan_out(card)
     reach = np.array([0.0, stem, 0.0, *blocks])
-    return Plan(
-        layers,
-        reads,
-        taps,
-        *memory.weights(),
-        bias,
-        lists,
-        begins,
-        marks,
-        totals,
-        currents,
-        scratch,
-        reach,
-    )
+    weights, rounded = memory.weights()
+    return Plan(layers, connections, taps, weights, rounded, bias, *memory.lists(), scratch, reach)
 
 
 class _Tensors:
-    """Weights by name, of the shape that is asked for; ``rounded``: kernels that are to run in 8 bits."""
+    """Weights by name, checked for their shape; ``rounded``: the kernels that run in 8 bits."""
 
     def __init__(self, weights: Weights, rounded: Mapping[str, Rounded]) -> None:
         self._weights = weights
@@ -103,15 +135,15 @@ class _Tensors:
 
 
 class _Row(NamedTuple):
-    layer: Map
-    read: Read = Read()
-    skip: Read = Read()
+    layer: FeatureMap
+    read: Connection = Connection()
+    skip: Connection = Connection()
 
 
-def _rows(tensors: _Tensors, memory: Memory, card: ModelCard, shapes: list[Shape]) -> Iterator[_Row]:
-    """Yield counts, stem, the pool behind it, and two layers a sub-block; what lists of the pool reach is a ninth."""
+def _rows(tensors: _Tensors, memory: _Memory, card: ModelCard, shapes: list[Shape]) -> Iterator[_Row]:
+    """Yield the frame, the stem, its pool, and two layers a sub-block. A spike in a list of the pool weighs 1/9."""
     spec, size = card.network, (card.input.channels, card.input.height, card.input.width)
-    counts = Map(*size[1:], outputs=size[0], pad=spec.stem_kernel // 2)
+    counts = FeatureMap(*size[1:], outputs=size[0], pad=spec.stem_kernel // 2)
     yield _Row(counts)
     weights, bias = tensors.convolution("stem", shapes[0][0], size[0], spec.stem_kernel)
     stem = memory.map(shapes[0], bias)
@@ -119,7 +151,7 @@ def _rows(tensors: _Tensors, memory: Memory, card: ModelCard, shapes: list[Shape
     read = memory.read_counts(counts, stem.band, weights, worth, spec.stem_stride)
     yield _Row(stem, read)
     pooled = (shapes[0][0], *(-(-side // spec.stem_pool_stride) for side in shapes[0][1:]))
-    source, times = memory.map(pooled, times=POOL_SIZE), POOL_SIZE
+    source, times = memory.map(pooled, times=STEM_POOL_PIXELS), STEM_POOL_PIXELS
     yield _Row(source, memory.listed(stem, kernel=3, stride=spec.stem_pool_stride))
     names = [f"blocks.{k}.{i}" for k, count in enumerate(spec.sub_blocks) for i in range(count)]
     for name, stride, shape in zip(names, _strides(card), shapes[1:-1:2], strict=True):
@@ -143,21 +175,21 @@ def _rows(tensors: _Tensors, memory: Memory, card: ModelCard, shapes: list[Shape
 
 def _convolved(
     tensors: _Tensors,
-    memory: Memory,
+    memory: _Memory,
     name: str,
-    source: Map,
+    source: FeatureMap,
     *,
     outputs: int,
     kernel: int,
     stride: int = 1,
     times: int = 1,
-) -> tuple[Read, FloatArray]:
-    """Return the `Read` of a convolution of a map's lists, which name a channel so often at most; and its bias."""
+) -> tuple[Connection, FloatArray]:
+    """Return a convolution of a map's lists and its bias; ``times``: how often at most a list names a channel."""
     weights, bias = tensors.convolution(name, outputs, source.outputs, kernel)
     rounded = tensors.rounded.get(f"{name}.conv.weight")
     if rounded is None:
         return memory.read(source, weights, gain=1 / times, stride=stride), bias
-    if times > 1 and (kernel, stride) != (3, 1):  # of these, sums leave 16 bits
+    if times > 1 and (kernel, stride) != (3, 1):  # their sums don't fit into 16 bits
         floats = rounded[0] * rounded[1][:, None, None, None]
         return memory.read(source, floats, gain=1 / times, stride=stride), bias
     return memory.read_rounded(source, rounded, times=times, stride=stride), bias
@@ -169,8 +201,10 @@ def _strides(card: ModelCard) -> list[int]:
     return [stride if i == 0 else 1 for stride, count in blocks for i in range(count)]
 
 
-def _taps(tensors: _Tensors, memory: Memory, card: ModelCard, layers: Mapping[int, Map]) -> Iterator[Tap]:
-    """Yield the `Tap` of each layer that the classifier reads, by number: [K, C·rows·columns] of each in turn."""
+def _taps(
+    tensors: _Tensors, memory: _Memory, card: ModelCard, layers: Mapping[int, FeatureMap]
+) -> Iterator[Tap]:
+    """Yield the `Tap` of each layer that the classifier reads; its weights [K, C·rows·columns] follow each other."""
     classes, side = len(card.classes), card.network.final_pool
     maps = [(layer.outputs, layer.height // side, layer.width // side) for layer in layers.values()]
     features = tensors.take("classify.weight", (classes, sum(map(prod, maps))))
@@ -187,3 +221,126 @@ def _taps(tensors: _Tensors, memory: Memory, card: ModelCard, layers: Mapping[in
 
 def _sixteens(count: int) -> int:
     return -(-count // 16) * 16
+
+
+class _Memory:
+    """The arrays that a plan's records point into, while they grow."""
+
+    def __init__(self) -> None:
+        self._weights: list[FloatArray] = []
+        self._rounded = [np.zeros(0, np.int8)]
+        self._floats = self._bytes = self._lists = self._begins = self._membranes = 0
+        self._totals = self._marks = self._currents = 0
+
+    def keep(self, weights: FloatArray) -> int:
+        """Append weights at the beginning of a cache line; return where they start."""
+        first, room = self._floats, -weights.size % (LINE // FLOAT_BYTES)
+        self._weights += [np.ascontiguousarray(weights, np.float32).ravel(), np.zeros(room, np.float32)]
+        self._floats += weights.size + room
+        return first
+
+    def read(
+        self, source: FeatureMap, weights: FloatArray, *, gain: float = 1.0, stride: int = 1
+    ) -> Connection:
+        """Return a convolution of a map's lists by float32 [O, C, k, k] times a gain."""
+        swept = weights.shape[2] == 3 and stride == 1
+        lanes = FLOAT32_3X3_LANES if swept else _lanes(len(weights))
+        kept = self.keep(_by_tap(weights * np.float32(gain), lanes))
+        return self._read(source, weights.shape, stride, FLOAT32_3X3 if swept else FLOAT32, kept)
+
+    def read_counts(
+        self, source: FeatureMap, band: int, weights: FloatArray, worth: FloatArray, stride: int
+    ) -> Connection:
+        """Return a convolution of the frame, in bands of so many rows; ``worth`` [256]: the value of each count."""
+        outputs, channels, kernel, _ = weights.shape
+        tiles, lanes = -(-kernel // TILE), _lanes(outputs)
+        room = tiles * TILE - kernel
+        tiled = np.pad(weights, [(0, 0), (0, 0), (0, room), (0, room)])
+        tiled = tiled.reshape(-1, lanes, channels, tiles, TILE, tiles, TILE).transpose(0, 2, 3, 5, 4, 6, 1)
+        read = self._read(source, weights.shape, stride, COUNTS, self.keep(tiled), self.keep(worth))
+        border = -(-source.pad // 8) * 8
+        across = border // 8 + -(-(source.width + source.pad) // 8) + tiles + 1
+        high, rows = (band - 1) * stride + tiles * TILE, tiled[0, ..., 0].size
+        return read._replace(across=across, offset=border - source.pad, rows=rows, high=high)
+
+    def read_rounded(
+        self, source: FeatureMap, rounded: Rounded, *, times: int, stride: int = 1
+    ) -> Connection:
+        """Return a convolution by int8 of lists that name a channel up to ``times`` times, 1/``times`` each time."""
+        kernel, scale = rounded
+        kept, scales = self._bytes, self.keep(scale / np.float32(times))
+        most = INT8_3X3_LANES if kernel.shape[2] == 3 and stride == 1 else LANES[0]
+        room = -kernel.size % LINE
+        self._rounded += [_by_tap(kernel, min(most, _lanes(len(kernel)))).ravel(), np.zeros(room, np.int8)]
+        self._bytes += kernel.size + room
+        return self._read(source, kernel.shape, stride, INT8_POOLED if times > 1 else INT8, kept, scales)
+
+    def _read(
+        self, source: FeatureMap, shape: Shape, stride: int, kind: int, weights: int, scales: int = 0
+    ) -> Connection:
+        kernel, begin, across = shape[2], source.begin, source.across
+        offset = source.pad - kernel // 2
+        rows = kernel**2 * source.outputs
+        return Connection(begin, across, weights, scales, source.outputs, kernel, stride, offset, kind, rows)
+
+    def through(self, source: FeatureMap, *, kernel: int = 1, stride: int = 1) -> Connection:
+        """Return what adds each channel's mean over a window to the same channel."""
+        gain = self.keep(np.array([1 / kernel**2], np.float32))
+        return self._read(source, (1, 1, kernel, kernel), stride, IDENTITY, gain)._replace(begin=source.marks)
+
+    def listed(self, source: FeatureMap, *, kernel: int, stride: int) -> Connection:
+        """Return what joins the lists under each window of a pool."""
+        return self._read(source, (1, 1, kernel, kernel), stride, POOL_LISTS, 0)
+
+    def map(
+        self, shape: Shape, bias: FloatArray | None = None, *, times: int = 1, pad: int = PAD
+    ) -> FeatureMap:
+        """Return a map [C, H, W] that lists each channel up to ``times`` times; without a bias it has no neurons."""
+        outputs, height, width = shape
+        kept = 0 if bias is None else self.keep(bias)
+        lanes = 0 if bias is None else _lanes(outputs)
+        row, across = width * outputs * times, width + 2 * pad + 1
+        band = min(max(BAND_BYTES // (width * outputs * FLOAT_BYTES), MIN_BAND_ROWS), MAX_BAND_ROWS)
+        made = FeatureMap(
+            height, width, outputs, lanes, kept, self._membranes, self._totals, self._marks,
+            self._lists, row, self._begins, across, pad, band,
+        )  # fmt: skip
+        self._membranes += 0 if bias is None else prod(shape)
+        self._totals += 0 if bias is None else -(-height // band) * TOTALS
+        self._marks += 0 if bias is None else (height + 2 * pad) * across * outputs // lanes
+        self._lists += height * row
+        self._begins += (height + 2 * pad) * across
+        return made
+
+    def weights(self) -> tuple[FloatArray, npt.NDArray[np.int8]]:
+        """Return the float32 and the int8 weights."""
+        weights, rounded = aligned(self._floats, np.float32), aligned(self._bytes, np.int8)
+        return np.concatenate(self._weights, out=weights), np.concatenate(self._rounded, out=rounded)
+
+    def lists(self) -> tuple[_Array, _Array, _Array, FloatArray, FloatArray]:
+        """Return zeros for lists, begins and marks (borders stay empty), totals and currents."""
+        if self._lists >= 1 << 31:
+            raise ModelError("its layers are too large for the spike engine: use --engine onnx")
+        return (
+            zeros(self._lists, np.uint16),
+            zeros(self._begins, np.int32),
+            zeros(self._marks, np.int64),
+            zeros(self._totals, np.float32),
+            zeros(self._currents, np.float32),
+        )
+
+    def currents(self, bands: int, size: int) -> int:
+        """Make room for currents [band, size] of the read-out; return where they start."""
+        self._currents += bands * (size + GAP)
+        return self._currents - bands * (size + GAP)
+
+
+def _by_tap(weights: npt.NDArray[Any], lanes: int) -> npt.NDArray[Any]:
+    """Return [O, C, k, k] as [chunk, C, k, k, lanes]."""
+    _, inputs, kernel, _ = weights.shape
+    chunks = weights.reshape(-1, lanes, inputs, kernel, kernel).transpose(0, 2, 3, 4, 1)
+    return np.ascontiguousarray(chunks)
+
+
+def _lanes(outputs: int) -> int:
+    return next(lanes for lanes in LANES if outputs % lanes == 0)

@@ -1,50 +1,129 @@
-"""One step of an STS-ResNet whose time grows with its spikes, by any number of threads. Not here: layers.py."""
+"""One step of a network, by any number of threads, whose time grows with its spikes.
+
+Threads claim bands of each layer in order, and wait only for the bands that theirs read. No thread waits for one that
+hasn't begun a band, and none begins a band of a step that is over: by then the arrays are the caller's again.
+"""
 
 from __future__ import annotations
 
 from numba import float32, types
 
-from livesnn.infer.spikes.bands import await_all, await_read, bands_of, claim, deal, finish
-from livesnn.infer.spikes.kept import inner, outer, within
-from livesnn.infer.spikes.lanes import (
+from livesnn.infer.spikes.intrinsics import (
     DOUBLE_BYTES,
     FLOAT_BYTES,
     add_floats,
+    begin_at,
+    compare_and_swap,
+    compiled,
     double_at,
+    entry_point,
     float_at,
+    inlined,
+    load_acquire,
+    put_begin,
     put_float,
+    put_spike,
     rows_of,
+    spike_at,
+    store_release,
 )
-from livesnn.infer.spikes.layers import advance, begin_row, end_row
+from livesnn.infer.spikes.layer import advance, begin_row, end_row
 from livesnn.infer.spikes.layout import (
+    ADDRESSES,
     AFTER,
     BEFORE,
     CALLED,
     EPOCH,
     FRAME,
     GAP,
-    LISTED,
-    PLACES,
+    MAX_BANDS,
+    POOL_LISTS,
     SIXTEEN,
+    TICKET_WORDS,
     TOTALS,
-    map_at,
-    places_at,
-    read_at,
+    addresses_at,
+    connection_at,
+    feature_map_at,
     tap_at,
 )
-from livesnn.infer.spikes.words import (
-    begin_at,
-    leave_at,
-    put_begin,
-    put_spike,
-    seen_at,
-    spike_at,
-)
 
 
-@inner
+@inlined
+def _word(words, of_layer, number, i):  # type: ignore[no-untyped-def]
+    """Return the address of a layer's i-th word, where each layer has ``of_layer`` of them."""
+    return words + (number * of_layer + i) * TICKET_WORDS * 8
+
+
+@inlined
+def bands_of(layer):  # type: ignore[no-untyped-def]
+    """Return how many bands a layer has."""
+    return (layer.height + layer.band - 1) // layer.band
+
+
+@compiled
+def deal_bands(at, epoch):  # type: ignore[no-untyped-def]
+    """Deal the bands of each layer out to the threads, in equal parts."""
+    for number in range(1, at.depth):
+        bands = bands_of(feature_map_at(at.layers, number))
+        for thread in range(at.threads):
+            begun = epoch * MAX_BANDS + bands * thread // at.threads
+            store_release(_word(at.tickets, at.threads, number, thread), begun)
+
+
+@compiled
+def claim_band(tickets, threads, number, bands, epoch, thread):  # type: ignore[no-untyped-def]
+    """Return a band of a layer that no thread has begun in this step, or -1 if there is none.
+
+    A thread takes its own bands first. They are the same in each step, as their membranes are in its cache.
+    """
+    for other in range(threads):
+        owner = (thread + other) % threads
+        word, last = _word(tickets, threads, number, owner), bands * (owner + 1) // threads
+        while True:
+            begun = load_acquire(word)
+            if begun // MAX_BANDS != epoch or begun % MAX_BANDS >= last:
+                break
+            if compare_and_swap(word, begun, begun + 1):
+                return begun % MAX_BANDS
+    return -1
+
+
+@inlined
+def _await(at, number, band, epoch):  # type: ignore[no-untyped-def]
+    """Wait until a band is finished."""
+    word = _word(at.finished, at.bands, number, band)
+    while load_acquire(word) != epoch:
+        pass
+
+
+@inlined
+def finish_band(at, number, band, epoch):  # type: ignore[no-untyped-def]
+    """Say that a band is finished."""
+    store_release(_word(at.finished, at.bands, number, band), epoch)
+
+
+@inlined
+def await_input(number, band, at, epoch):  # type: ignore[no-untyped-def]
+    """Wait for the bands of the layer before that a band reads. What its skip reads was finished before those."""
+    read, rows = connection_at(at.connections, 2 * number), feature_map_at(at.layers, number).band
+    source = feature_map_at(at.layers, number - 1)
+    first = band * rows * read.stride - read.kernel // 2
+    last = min(first + (rows - 1) * read.stride + read.kernel, source.height)
+    for before in range(max(first, 0) // source.band, (last + source.band - 1) // source.band):
+        _await(at, number - 1, before, epoch)
+
+
+@compiled
+def await_all(at, epoch):  # type: ignore[no-untyped-def]
+    """Wait for all bands of all layers."""
+    for number in range(1, at.depth):
+        for band in range(bands_of(feature_map_at(at.layers, number))):
+            _await(at, number, band, epoch)
+
+
+@compiled
 def _pool(read, pooled, y, at):  # type: ignore[no-untyped-def]
-    """List what lies under each window of a row, a channel as often as it spikes there."""
+    """Advance a row of an average pool: join the lists under each window; a channel is listed once a spike."""
     count = pooled.lists + y * pooled.row
     begin = begin_row(pooled, y, count, at)
     for x in range(pooled.width):
@@ -58,9 +137,9 @@ def _pool(read, pooled, y, at):  # type: ignore[no-untyped-def]
     end_row(pooled, begin, count, at)
 
 
-@inner
+@compiled
 def _read_out(layer, tap, y0, y1, at):  # type: ignore[no-untyped-def]
-    """Add to the currents of a band what its spikes reach through the classifier's pools."""
+    """Add to a band's currents the weights of the classifier that its spikes reach through the classifier's pools."""
     currents = at.currents + (tap.currents + y0 // layer.band * (at.classes + GAP)) * FLOAT_BYTES
     for y in range(y0, min(y1, tap.rows * tap.side)):
         for x in range(tap.columns * tap.side):
@@ -75,12 +154,12 @@ def _read_out(layer, tap, y0, y1, at):  # type: ignore[no-untyped-def]
                     add_floats(16, held, rows_of(1, SIXTEEN, rows, at.lists, i), 0)
 
 
-@within
+@inlined
 def _do_band(number, band, rule, at, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
-    """List what a pool sees of a band, or advance its neurons, and the read-out by their spikes."""
-    layer, read = map_at(at.layers, number), read_at(at.reads, 2 * number)
+    """Advance a band of a pool, or of neurons and what the read-out gets from their spikes."""
+    layer, read = feature_map_at(at.layers, number), connection_at(at.connections, 2 * number)
     y0, y1 = band * layer.band, min((band + 1) * layer.band, layer.height)
-    if read.kind == LISTED:
+    if read.kind == POOL_LISTS:
         for y in range(y0, y1):
             _pool(read, layer, y, at)
     else:
@@ -93,29 +172,29 @@ def _do_band(number, band, rule, at, sums, shorts, some_64, some_32, some_16):  
                 _read_out(layer, tap, y0, y1, at)
 
 
-@within
+@inlined
 def _take_part(epoch, thread, board, rule, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
-    """Advance a network by the step on the board, together with whoever else does."""
-    at = places_at(board + PLACES * 8, 0)
+    """Advance a network by the step that is on the board, together with other threads."""
+    at = addresses_at(board + ADDRESSES * 8, 0)
     for number in range(1, at.depth):
-        bands = bands_of(map_at(at.layers, number))
-        band = claim(at.tickets, at.threads, number, bands, epoch, thread)
+        bands = bands_of(feature_map_at(at.layers, number))
+        band = claim_band(at.tickets, at.threads, number, bands, epoch, thread)
         while band >= 0:
             if number > 1:
-                await_read(number, band, at, epoch)
+                await_input(number, band, at, epoch)
             _do_band(number, band, rule, at, sums, shorts, some_64, some_32, some_16)
-            finish(at, number, band, epoch)
-            band = claim(at.tickets, at.threads, number, bands, epoch, thread)
+            finish_band(at, number, band, epoch)
+            band = claim_band(at.tickets, at.threads, number, bands, epoch, thread)
 
 
-@within
-def _sum_up(at, rule, before, after, output, both):  # type: ignore[no-untyped-def]
-    """Advance the read-out by what the bands gave it; return the step's synaptic operations; see `lead`."""
+@inlined
+def _finish_step(at, rule, before, after, output, both):  # type: ignore[no-untyped-def]
+    """Advance the read-out by the bands' currents; return the step's synaptic operations; see `run_step`."""
     alpha, threshold, resets, fires = rule
     shares, means = both[0], both[1]
     hidden, synops = 0, 0.0
     for number in range(at.depth):
-        layer, spikes, total = map_at(at.layers, number), float32(0), float32(0)
+        layer, spikes, total = feature_map_at(at.layers, number), float32(0), float32(0)
         if layer.lanes == 0:
             continue
         totals = at.totals + layer.totals * FLOAT_BYTES
@@ -140,58 +219,58 @@ def _sum_up(at, rule, before, after, output, both):  # type: ignore[no-untyped-d
     return synops
 
 
-@outer
-def lead(board, rule, alone, frame, before, written, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
-    """Advance a network by one frame; return its synaptic operations (`synops.synops`).
+@entry_point
+def run_step(board, rule, alone, frame, before, written, sums, shorts, some_64, some_32, some_16):  # type: ignore[no-untyped-def]
+    """Advance a network by one frame; return its synaptic operations (`operations.synops`).
 
     Parameters
     ----------
     board
-        Address of what tells other threads, in `serve`, of it: see `layout.PLACES`. What its places point into is
-        written over.
+        Address of the board (`layout.EPOCH`), on which other threads, in `help_steps`, see the step. The arrays that
+        its addresses point to are overwritten.
     rule
         (alpha, threshold, resets, whether the read-out fires).
     alone
-        Whether other threads stay out of it.
+        Whether the step does without the helpers.
     frame
-        Address of uint8 [C, H, W]: for an array that may not be written to, all of this would be compiled again.
+        Address of uint8 [C, H, W]. For a read-only array everything would be compiled a second time.
     before
         float32 [·], all membranes.
     written
-        Three arrays: float32 [·], all membranes after; float32 [K], the output; float32 [2, layers of neurons], of
-        each the share that spiked, and its mean membrane.
+        Three arrays to write: float32 [·], all membranes after the step; float32 [K], the output; float32 [2, layers
+        of neurons], the share of each layer that spiked and its mean membrane.
     sums, shorts
-        Addresses of what `layers.advance` works on, one thread's own.
+        Addresses of this thread's scratch memory, see `layer.advance`.
     some_64, some_32, some_16
-        None where no layer has so many lanes; anything else where some have.
+        None if no layer has so many lanes, anything else if one has.
     """
     after, output, both = written
-    epoch = seen_at(board + EPOCH * 8) + 1
-    leave_at(board + FRAME * 8, frame)
-    leave_at(board + BEFORE * 8, types.int64(before.ctypes.data))
-    leave_at(board + AFTER * 8, types.int64(after.ctypes.data))
-    at = places_at(board + PLACES * 8, 0)
-    deal(at, epoch)
+    epoch = load_acquire(board + EPOCH * 8) + 1
+    store_release(board + FRAME * 8, frame)
+    store_release(board + BEFORE * 8, types.int64(before.ctypes.data))
+    store_release(board + AFTER * 8, types.int64(after.ctypes.data))
+    at = addresses_at(board + ADDRESSES * 8, 0)
+    deal_bands(at, epoch)
     for i in range(at.currents_in_all):
         put_float(at.currents, i, float32(0))
-    leave_at(board + EPOCH * 8, epoch)
+    store_release(board + EPOCH * 8, epoch)
     if not alone:
-        leave_at(board + CALLED * 8, epoch)
-    # A plain 0 is a type of its own: whatever takes it is compiled once more.
+        store_release(board + CALLED * 8, epoch)
+    # A literal 0 is a type of its own, for which everything would be compiled a second time.
     _take_part(epoch, types.int64(0), board, rule, sums, shorts, some_64, some_32, some_16)
     await_all(at, epoch)
-    return _sum_up(at, rule, before, after, output, both)
+    return _finish_step(at, rule, before, after, output, both)
 
 
-@outer
-def serve(board, rule, sums, shorts, some_64, some_32, some_16, thread, epoch, patience):  # type: ignore[no-untyped-def]
-    """Take part in steps after ``epoch`` that others are called to, until none came for so many looks.
+@entry_point
+def help_steps(board, rule, sums, shorts, some_64, some_32, some_16, thread, epoch, patience):  # type: ignore[no-untyped-def]
+    """Help with the steps after ``epoch`` that helpers are called to; return the last one's number.
 
-    Return the last one.
+    It returns after ``patience`` looks at the board in a row without a new step.
     """
     looks = 0
     while looks < patience:
-        newest = seen_at(board + CALLED * 8)
+        newest = load_acquire(board + CALLED * 8)
         if newest == epoch:
             looks += 1
             continue

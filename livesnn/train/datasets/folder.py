@@ -24,7 +24,7 @@ import numpy as np
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
-from livesnn.events.formats import FORMATS
+from livesnn.events.formats.registry import FORMATS
 from livesnn.events.labels import COLUMNS, SUFFIX, Row, read_table
 from livesnn.events.packet import TIME_LIMIT_US
 from livesnn.events.recording import Recording as Opened

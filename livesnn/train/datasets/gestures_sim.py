@@ -11,6 +11,7 @@ import numpy as np
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
+from livesnn.events.slicer import count_gain
 from livesnn.simulate.clips import LAMP_SHARE, POSE_S, clip_frames
 from livesnn.simulate.gestures import RESOLUTION, VERSION, WARM_UP_US, Use
 from livesnn.simulate.live import SimulatedPerson
@@ -151,7 +152,7 @@ def _fill(make: Callable[[list[_Clip]], Frames], clips: list[_Clip]) -> None:
 
 def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> object:
     poses = (*POSE_S, LAMP_SHARE, WARM_UP_US) if clips[0][0] in NOTHING else ()
-    gain = spec.gain(*RESOLUTION)
+    gain = count_gain(spec, *RESOLUTION)
     scaled = (gain,) * (gain != 1.0)  # 1 for all models trained only on simulated people
     steady = ("without flicker",) * spec.without_flicker
     frames = spec.width, spec.height, spec.slice, spec.window

@@ -1,7 +1,4 @@
-"""What a convolution of counts gives: to each neuron, what those counts under its kernel give that aren't 0.
-
-Not here: convolutions of spikes (reads.py).
-"""
+"""The stem's convolution of a frame, which skips counts of 0."""
 
 from __future__ import annotations
 
@@ -12,23 +9,37 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from livesnn.infer.spikes.kept import inner, made_for, within
-from livesnn.infer.spikes.lanes import FLOAT, FLOAT_BYTES, copy, marked_bytes, splat, vector
-from livesnn.infer.spikes.layout import TILE, map_at
-from livesnn.infer.spikes.words import BYTE, WORD, count_at, number_of, put_count, word_at
+from livesnn.infer.spikes.intrinsics import (
+    BYTE,
+    FLOAT,
+    FLOAT_BYTES,
+    WORD,
+    compiled,
+    copy,
+    count_at,
+    inlined,
+    load_number,
+    load_unaligned,
+    marked_bytes,
+    put_count,
+    specialized,
+    splat,
+    vector,
+)
+from livesnn.infer.spikes.layout import TILE, feature_map_at
 
 FUSED = ("contract",)
-"""A product and its sum may be rounded once."""
+"""LLVM may round a product and its sum only once."""
 EACH_BYTE = 0x0101010101010101
 
 
-@inner
-def mark(read, y0, y1, at, marks):  # type: ignore[no-untyped-def]
-    """Mark the counts that aren't 0 in the rows that a band of neurons reads.
+@compiled
+def mark_counts(read, y0, y1, at, marks):  # type: ignore[no-untyped-def]
+    """Mark the counts other than 0 in the rows that a band of neurons reads.
 
-    ``marks``: address of bytes [C, across, high], all zero: a bit a pixel, so that eight bytes are a tile.
+    ``marks``: the address of bytes [C, across, high], all zero. They get a bit a pixel; eight bytes are a tile.
     """
-    source = map_at(at.layers, 0)
+    source = feature_map_at(at.layers, 0)
     first_row, rows = y0 * read.stride - source.pad, (y1 - y0 - 1) * read.stride + read.kernel
     for channel in range(read.inputs):
         for row in range(max(0, -first_row), min(rows, source.height - first_row)):
@@ -43,36 +54,36 @@ def mark(read, y0, y1, at, marks):  # type: ignore[no-untyped-def]
             put_count(to, whole // 8 * read.high, bits)
 
 
-@inner
-def unmark(read, marks):  # type: ignore[no-untyped-def]
-    """Leave zeros where `mark` wrote."""
+@compiled
+def clear_marks(read, marks):  # type: ignore[no-untyped-def]
+    """Zero what `mark_counts` wrote."""
     for i in range(read.inputs * read.across * read.high):
         put_count(marks, i, 0)
 
 
-@within
+@inlined
 def _tile(place, rows, below):  # type: ignore[no-untyped-def]
-    """Return the 8×8 bits from a row's and a column's on, ``below`` columns behind a byte's first."""
+    """Return the 8×8 bits from a row and a column on, which lies ``below`` bits behind a byte's first."""
     kept = types.uint64(0xFF >> below) * types.uint64(EACH_BYTE)
-    left, right = types.uint64(word_at(place)), types.uint64(word_at(place + rows))
+    left, right = types.uint64(load_unaligned(place)), types.uint64(load_unaligned(place + rows))
     return (left >> types.uint64(below)) & kept | (right << types.uint64(8 - below)) & ~kept
 
 
-@within
+@inlined
 def _inside(columns, rows):  # type: ignore[no-untyped-def]
-    """Return the bits of a tile that are taps of a kernel, of which there are so many more to each side."""
+    """Return the bits of a tile that lie within a kernel with so many taps left to each side."""
     of_row = types.uint64((1 << min(columns, 8)) - 1) * types.uint64(EACH_BYTE)
     return of_row >> types.uint64(8 * (8 - min(rows, 8)))
 
 
 def _tiles(lanes: int) -> Callable[..., None]:
-    """Return what convolves counts by one tile of the kernels."""
+    """Return a function that convolves counts by one tile of the kernels."""
 
-    @made_for(lanes)
+    @specialized(lanes)
     def add_tile(read, high, width, place, inside, of_counts, bias, sums):  # type: ignore[no-untyped-def]
-        """Add to the sums of a band what the counts under one tile give; write that and the bias, if it isn't 0.
+        """Add the counts under one tile to the sums of a band; if ``bias`` isn't 0, write them and it instead.
 
-        ``place``: address of the marks of the first tile; ``of_counts``: see `add_counted`.
+        ``place``: address of the marks of the first tile; ``of_counts``: see `accumulate_counts`.
         """
         counts, line, taps, worth = of_counts
         for _ in range(high):
@@ -81,7 +92,9 @@ def _tiles(lanes: int) -> Callable[..., None]:
                 bit = left + read.offset
                 bits = _tile(place + (bit >> 3) * read.high, read.high, bit & 7) & inside
                 if bits:
-                    add_counted(lanes, bits, (counts + left, line, taps, worth), bias if bias else sums, sums)
+                    accumulate_counts(
+                        lanes, bits, (counts + left, line, taps, worth), bias if bias else sums, sums
+                    )
                 elif bias:
                     copy(lanes, bias, sums)
                 sums += lanes * FLOAT_BYTES
@@ -91,14 +104,14 @@ def _tiles(lanes: int) -> Callable[..., None]:
     return add_tile
 
 
-def counted(lanes: int) -> Callable[..., None]:
-    """Return what convolves counts."""
+def frame_convolution(lanes: int) -> Callable[..., None]:
+    """Return a function that convolves counts."""
     add_tile, size = _tiles(lanes), TILE * TILE * lanes * FLOAT_BYTES
 
-    @made_for(lanes)
+    @specialized(lanes)
     def add_counts(read, y0, y1, width, weights, bias, at, sums, marks):  # type: ignore[no-untyped-def]
-        """Write to a band's sums the bias, and what the counts under their kernels give; ``marks``: of `mark`."""
-        source, onto, taps = map_at(at.layers, 0), bias, weights
+        """Write a convolution and the bias to the sums of a band; ``marks``: as `mark_counts` leaves them."""
+        source, onto, taps = feature_map_at(at.layers, 0), bias, weights
         worth = at.weights + read.scales * FLOAT_BYTES
         for channel in range(read.inputs):
             corner = channel * source.height + y0 * read.stride - source.pad
@@ -115,12 +128,12 @@ def counted(lanes: int) -> Callable[..., None]:
 
 
 def _count(builder: Any, lanes: int, bit: Any, of_counts: Any, total: Any) -> Any:
-    """Return a total [lanes] with what the count of a bit gives."""
+    """Return a total [lanes] plus the weights of a tap times what its count is worth."""
     counts, line, taps, worth = of_counts
     column = builder.and_(bit, ir.Constant(WORD, 7))
     place = builder.add(builder.mul(builder.lshr(bit, ir.Constant(WORD, 3)), line), column)
-    count = builder.zext(number_of(builder, counts, place, BYTE), WORD)
-    each = splat(builder, number_of(builder, worth, count, FLOAT), lanes)
+    count = builder.zext(load_number(builder, counts, place, BYTE), WORD)
+    each = splat(builder, load_number(builder, worth, count, FLOAT), lanes)
     weights = vector(
         builder, builder.add(taps, builder.mul(bit, ir.Constant(WORD, lanes * FLOAT_BYTES))), lanes
     )
@@ -128,16 +141,16 @@ def _count(builder: Any, lanes: int, bit: Any, of_counts: Any, total: Any) -> An
 
 
 @intrinsic
-def add_counted(typing, lanes, bits, of_counts, onto, sums):  # type: ignore[no-untyped-def]
-    """Write to sums float32 [lanes] what lies at ``onto``, plus what each count of a bit that is set is worth.
+def accumulate_counts(typing, lanes, bits, of_counts, onto, sums):  # type: ignore[no-untyped-def]
+    """Write to float32 [lanes] at ``sums``: what lies at ``onto``, plus the weighted counts whose bits are set.
 
     Parameters
     ----------
     bits
-        Bit 8·ky + kx stands for a tap; one is set at least.
+        Bit 8·ky + kx stands for a tap. At least one is set.
     of_counts
-        Address of the first tap's count, uint8; bytes from row to row; addresses of weights float32 [bit, lanes], and
-        of what a count is worth, float32 [256].
+        Address of the first tap's count, uint8; bytes from row to row; the addresses of the weights, float32 [bit,
+        lanes], and of what each count is worth, float32 [256].
     """
     if not isinstance(lanes, types.IntegerLiteral):
         return None

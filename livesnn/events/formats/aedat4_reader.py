@@ -1,49 +1,173 @@
-"""Reading .aedat4: a reader that survives damaged files, holds no lock while it unpacks, and copies nothing.
+"""Reading .aedat4: a reader that survives damaged files, releases the GIL to decompress, and copies nothing.
 
-Not here: where packets lie (aedat4_index.py), what they look like (aedat4_layout.py).
+Where the packets lie comes from the file's table, or from a walk through the file if it has none.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from livesnn.events.formats import EventStream, OtherContent
-from livesnn.events.formats.aedat4_index import build_index, read_header
+from livesnn.errors import FormatError
 from livesnn.events.formats.aedat4_layout import (
     EVENT_BYTES,
+    MAGIC,
+    MAX_HEADER_BYTES,
     PACKET_HEADER,
+    Compression,
+    DamageError,
+    Decompressor,
+    Header,
     PacketRow,
     PacketTable,
     StreamHeader,
     events_in,
+    is_packet_start,
     items_in,
+    parse_header,
+    parse_table,
+    read_u32,
+    table_of,
 )
-from livesnn.events.formats.compression import Compression, PackedError, Unpacker
-from livesnn.events.formats.flat import FlatError
-from livesnn.events.formats.tidy import note_on_jumps, tidy
-from livesnn.events.formats.windowed_file import WindowedFile
+from livesnn.events.formats.ordering import jump_warnings, put_in_order
+from livesnn.events.formats.registry import EventStream, OtherContent
 from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
+from livesnn.files import BufferedFile, closed_on_error
 from livesnn.progress import Progress, untold
 
-_LONGEST_PACKET_US = 86_400_000_000  # a day: no camera fills one packet for so long, damaged times do
+MAX_TABLE_BYTES = 512 << 20
+"""The most a table may have, compressed or not: 10 million packets, a hundred per second for a day."""
+
+_WALK_BYTES = 4096
+_SEARCH_BYTES = 1 << 16
+_HEAD_BYTES = 20  # a packet's header, size prefix, root offset and identifier
+_LONGEST_PACKET_US = 86_400_000_000  # a day: only damaged times span more
 _TABLE_TOLERANCE_US = 1_000_000
 _MAX_WARNINGS = 8
 _WIDEST = Resolution(1 << 15, 1 << 15)  # coordinates are int16 in the file
 _MIN_I64 = int(np.iinfo(np.int64).min)
 
 
+class Index(NamedTuple):
+    """Where the packets of a file lie; ``warnings`` say what is missing or lost."""
+
+    packets: PacketTable
+    has_times: bool
+    warnings: tuple[str, ...]
+
+
+def read_header(file: BufferedFile) -> tuple[Header, int]:
+    """Return (the header, where the first packet starts); raises FormatError."""
+    start = len(MAGIC) + 4
+    if file.size == 0:
+        raise FormatError(f"{file.path}: the file is empty: record it again")
+    if bytes(file.view(0, len(MAGIC))) != MAGIC:
+        raise FormatError(f"{file.path}: not an .aedat4 file (it doesn't start with #!AER-DAT4.0)")
+    try:
+        size = read_u32(file.view(len(MAGIC), 4), 0)
+        if size > min(MAX_HEADER_BYTES, file.size - start):
+            raise DamageError(f"it claims {size:,} bytes, the file has {file.size:,}")
+        return parse_header(file.view(start, size)), start + size
+    except DamageError as error:
+        raise FormatError(f"{file.path}: the header is damaged ({error}): nothing can be read") from None
+
+
+def build_index(file: BufferedFile, header: Header, first: int) -> Index:
+    """Find every packet, from the file's table if it is sound, otherwise by walking the file."""
+    problem = "it was never closed"
+    if header.table_position >= 0:
+        try:
+            table = _read_table(file, header, first)
+            timed = bool(len(table.items)) and bool((table.items >= 0).all() and (table.t_last > 0).any())
+            return Index(table, timed, ())
+        except DamageError as error:
+            problem = str(error)
+    found, losses = _walk(file, header, first)
+    message = (
+        f"the file's table is missing ({problem}): found {len(found.offset):,} packets by walking the file"
+    )
+    return Index(found, False, (message, *losses))
+
+
+def _read_table(file: BufferedFile, header: Header, first: int) -> PacketTable:
+    position = header.table_position
+    if not first <= position < file.size:
+        raise DamageError(f"its position {position:,} is outside the file of {file.size:,} bytes")
+    size = file.size - position
+    if size > MAX_TABLE_BYTES:
+        raise DamageError("it is too large")
+    content = Decompressor(header.compression).decompress(file.view(position, size), MAX_TABLE_BYTES)
+    table = parse_table(content)
+    starts = table.offset - PACKET_HEADER.size
+    ends = table.offset + table.size
+    expected = np.concatenate([[first], ends])
+    whole = (table.size > 0).all() and np.array_equal(np.append(starts, position), expected)
+    if not whole:
+        raise DamageError("it doesn't match the packets")
+    times = np.concatenate([table.t_first, table.t_last])
+    if ((times <= -TIME_LIMIT_US) | (times >= TIME_LIMIT_US)).any():
+        raise DamageError("its times are damaged")
+    return table
+
+
+def _walk(file: BufferedFile, header: Header, first: int) -> tuple[PacketTable, list[str]]:
+    known = frozenset(stream.id for stream in header.streams)
+    end = header.table_position if first <= header.table_position < file.size else file.size
+    rows: list[PacketRow] = []
+    losses: list[str] = []
+    position = first
+    while position < end:
+        file.passed(position)
+        head = file.view(position, _HEAD_BYTES, _WALK_BYTES)
+        if is_packet_start(head, known, header.compression, end - position):
+            stream, size = PACKET_HEADER.unpack_from(head)
+            rows.append(PacketRow(stream, position + PACKET_HEADER.size, size, -1, 0, 0))
+            position += PACKET_HEADER.size + size
+            continue
+        following = _next_packet(file, header, known, position + 1, end)
+        losses.append(_describe_loss(position, following, end))
+        position = following
+    return table_of(rows), losses
+
+
+def _describe_loss(start: int, following: int, end: int) -> str:
+    where = "the end of the file" if following == end else f"byte {following:,}"
+    return f"no whole packet from byte {start:,} to {where}: {following - start:,} bytes lost"
+
+
+def _next_packet(file: BufferedFile, header: Header, known: frozenset[int], start: int, end: int) -> int:
+    """Return where the next plausible packet starts: before compressed data, or before uncompressed events."""
+    packed = header.compression is not Compression.NONE
+    pattern, before = (header.compression.magic, 8) if packed else (b"EVTS", 16)
+    position = start
+    while position < end:
+        file.passed(position)
+        octets = bytes(file.view(position, min(_SEARCH_BYTES, end - position), _SEARCH_BYTES))
+        found = octets.find(pattern, before)
+        while found >= 0:
+            at = found - before
+            if is_packet_start(octets[at : at + _HEAD_BYTES], known, header.compression, end - position - at):
+                return position + at
+            found = octets.find(pattern, found + 1)
+        if len(octets) < _SEARCH_BYTES:
+            break
+        position += _SEARCH_BYTES - _HEAD_BYTES
+    return end
+
+
 @njit(nogil=True, cache=True)
 def _survey(words: npt.NDArray[np.int64], width: int, height: int, newest_us: int) -> int:
-    """Return 0 when a packet needs nothing done to it; int64 [N, 2] are its events as they lie in the file.
+    """Return 0 if a packet needs no sorting and no dropping; int64 [N, 2] are its events as they lie in the file.
 
-    No branch in the loop, and no comparison: what is too large sets the highest bit of its 16, once the rest of these
-    is added, and a time that falls the sign of its difference.
+    The loop has no branch and no comparison. A coordinate that is too large sets the highest of its 16 bits when the
+    rest of the range is added to it, and a falling time sets the sign of its difference.
     """
     if words.shape[0] == 0:
         return 0
@@ -61,21 +185,20 @@ def _survey(words: npt.NDArray[np.int64], width: int, height: int, newest_us: in
 def decode_events(
     content: memoryview, resolution: Resolution, newest_us: int | None, counters: SourceCounters
 ) -> tuple[Events, int]:
-    """Return (the events of an unpacked packet, put right as `tidy` does, how many they were before).
+    """Return (the events of a decompressed packet as `put_in_order` leaves them, how many there were before).
 
-    The events are a view of ``content`` where nothing had to be done. Raises FlatError or PackedError when the
-    packet is damaged.
+    The events are a view of ``content`` if nothing had to be done. Raises DamageError when the packet is damaged.
     """
     start, count = events_in(content)
     words: npt.NDArray[np.int64] = np.ndarray((count, 2), np.int64, content, start)
     packet: Events = np.ndarray((count,), EVENTS_DTYPE, content, start, (EVENT_BYTES,))
     newest = _MIN_I64 if newest_us is None else newest_us
     if _survey(words, resolution.width, resolution.height, newest):
-        packet = tidy(packet, resolution, newest_us, counters)
+        packet = put_in_order(packet, resolution, newest_us, counters)
     if packet.size:
         first, last = packet["t"].item(0), packet["t"].item(-1)
         if last - first > _LONGEST_PACKET_US or not -TIME_LIMIT_US < first <= last < TIME_LIMIT_US:
-            raise PackedError("its times are damaged")
+            raise DamageError("its times are damaged")
     return packet, count
 
 
@@ -86,15 +209,11 @@ class Aedat4Reader:
     orientation = "x to the right, y down"
 
     def __init__(self, path: Path, progress: Progress = untold) -> None:
-        self._file = WindowedFile(path, progress)
-        try:
+        with closed_on_error(BufferedFile(path, progress)) as self._file:
             header, first = read_header(self._file)
             self._index = build_index(self._file, header, first)
-        except BaseException:
-            self._file.close()
-            raise
         self._file.lasting = header.compression is Compression.NONE  # packets are views of the file's octets
-        self._unpacker = Unpacker(header.compression)
+        self._decompressor = Decompressor(header.compression)
         self._kinds = {stream.id: stream.type for stream in header.streams}
         self._ids = _name_streams([stream for stream in header.streams if stream.type == "EVTS"])
         self._rows = {
@@ -110,24 +229,21 @@ class Aedat4Reader:
 
     @property
     def warnings(self) -> list[str]:
-        """What is damaged or missing, as far as the file has been read; at most nine lines."""
+        """What is damaged or missing in the part read so far; at most nine lines."""
         damaged = list(self._damaged.values())
-        jumped = [line for name, jumps in self._jumps.items() for line in note_on_jumps(name, jumps)]
+        jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
         found = [*self._index.warnings, *jumped, *damaged]
         if len(found) <= _MAX_WARNINGS:
             return found
         return [*found[:_MAX_WARNINGS], f"and {len(found) - _MAX_WARNINGS:,} more places like these"]
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
-        """Yield packets of at most a file's packet each; see `Reader.packets`."""
+        """Yield one packet per packet of the file; see `Reader.packets`."""
         rows = self._rows[stream]
         resolution = self._ids[stream].resolution or _WIDEST
         newest_us: int | None = None
-        first, whole, jumps = (
-            (0 if start_us is None else self._first_row(rows, start_us)),
-            start_us is None,
-            0,
-        )
+        first = 0 if start_us is None else self._first_row(rows, start_us)
+        whole, jumps = start_us is None, 0
         for row in rows.each(range(first, len(rows.offset))):
             packet = self._read(row, resolution, newest_us, counters)
             if packet is None or not packet.size:
@@ -145,12 +261,12 @@ class Aedat4Reader:
     def _read(
         self, row: PacketRow, resolution: Resolution, newest_us: int | None, counters: SourceCounters
     ) -> Events | None:
-        """Return one packet, put in order; None when it is damaged, which is noted."""
+        """Return one packet, put in order; None if it is damaged, with a warning."""
         try:
             content = self._content(row)
             packet, count = decode_events(content, resolution, newest_us, counters)
             _check_against_table(packet, count, row)
-        except (PackedError, FlatError) as error:
+        except DamageError as error:
             self._note_damage(row, str(error))
             return None
         return packet
@@ -159,10 +275,10 @@ class Aedat4Reader:
         size = PACKET_HEADER.size + row.size
         octets = self._file.view(row.offset - PACKET_HEADER.size, size)
         if len(octets) < size:
-            raise PackedError("it ends with the file")
+            raise DamageError("it ends with the file")
         if PACKET_HEADER.unpack_from(octets) != (row.stream, row.size):
-            raise PackedError("its header isn't what the file's table says")
-        return self._unpacker.unpack(octets[PACKET_HEADER.size :])
+            raise DamageError("its header isn't what the file's table says")
+        return self._decompressor.decompress(octets[PACKET_HEADER.size :])
 
     def _note_damage(self, row: PacketRow, reason: str) -> None:
         lost = f"{row.items:,} events or samples" if row.items >= 0 else f"{row.size:,} bytes"
@@ -170,12 +286,12 @@ class Aedat4Reader:
         self._damaged[start] = f"the packet at byte {start:,} is left out: {reason}; {lost} lost"
 
     def filled(self, stream: str) -> PacketTable | None:
-        """Return the stream's packets that hold events, by the file's table; None where that has no times."""
+        """Return the stream's packets that hold events, from the file's table; None if that has no times."""
         rows = self._rows[stream]
         return rows.rows(rows.items > 0) if self._index.has_times else None
 
     def time_range(self, stream: str) -> tuple[int, int] | None:
-        """Return the least and greatest time by the file's table, else of the packets at its ends, µs."""
+        """Return the least and greatest time in µs from the file's table, else from the packets at its ends."""
         if (filled := self.filled(stream)) is not None:
             return (int(filled.t_first.min()), int(filled.t_last.max())) if filled.items.size else None
         rows = self._rows[stream]
@@ -197,23 +313,17 @@ class Aedat4Reader:
         """Return the first packet that may hold an event at or after ``start_us``."""
         if self._index.has_times:
             return int(np.searchsorted(np.maximum.accumulate(rows.t_last), start_us))
-        low, high = 0, len(rows.offset)  # the last packet that starts before start_us, by bisection
-        while low < high:
-            middle = (low + high) // 2
-            if self._start_of(rows, middle) < start_us:
-                low = middle + 1
-            else:
-                high = middle
-        return max(low - 1, 0)
+        later = bisect_left(range(len(rows.offset)), start_us, key=lambda row: self._start_of(rows, row))
+        return max(later - 1, 0)
 
     def _start_of(self, rows: PacketTable, row: int) -> int:
-        """Return the time of a packet's first event, or of the nearest readable packet's before it."""
+        """Return the time of a packet's first event, or of the nearest readable packet before it."""
         for earlier in range(row, -1, -1):
             octets = self._file.view(int(rows.offset[earlier]), int(rows.size[earlier]))
             try:
-                head = memoryview(self._unpacker.first_bytes(octets, 256))
+                head = memoryview(self._decompressor.first_bytes(octets, 256))
                 position, _ = items_in(head, 0)
-            except (PackedError, FlatError):
+            except DamageError:
                 continue
             if 0 < position <= len(head) - 8:
                 return int(np.frombuffer(head[position : position + 8], "<i8")[0])
@@ -230,7 +340,7 @@ class Aedat4Reader:
             try:
                 content = self._content(row)
                 counts[kind] += 1 if kind == "FRME" else items_in(content)[1]
-            except (PackedError, FlatError) as error:
+            except DamageError as error:
                 self._note_damage(row, str(error))
         return OtherContent(counts["FRME"], counts["IMUS"], counts["TRIG"])
 
@@ -240,7 +350,7 @@ class Aedat4Reader:
 
 
 def _name_streams(streams: list[StreamHeader]) -> dict[str, StreamHeader]:
-    """Name streams so that no two are called alike: two cameras both call theirs "events"."""
+    """Give each stream a name of its own: two cameras both call theirs "events"."""
     names = [stream.name for stream in streams]
     if len(set(names)) < len(names):
         names = [f"{stream.source or stream.id}/{stream.name}" for stream in streams]
@@ -250,9 +360,9 @@ def _name_streams(streams: list[StreamHeader]) -> dict[str, StreamHeader]:
 
 
 def _check_against_table(packet: Events, count: int, row: PacketRow) -> None:
-    """Raise PackedError when times or count aren't the table's: damage that unpacking didn't notice."""
+    """Raise DamageError when times or count aren't the table's: damage that decompression didn't notice."""
     if not packet.size or row.items < 0 or row.t_last == 0:
         return
     strays = max(row.t_first - packet["t"].item(0), packet["t"].item(-1) - row.t_last) > _TABLE_TOLERANCE_US
     if count != row.items or strays:
-        raise PackedError("its events aren't those of the file's table")
+        raise DamageError("its events aren't those of the file's table")

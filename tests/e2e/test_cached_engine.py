@@ -1,4 +1,4 @@
-"""Machine code that several processes have kept is each model's own, in a process that takes all of it."""
+"""Machine code that several processes have cached doesn't mix up models, in a process that loads all of it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ pytest.importorskip("torch", reason="the networks are built with torch: pip inst
 STEPS = """
 import sys
 import numpy as np
-from livesnn.events.frames import Frame
-from livesnn.infer import load_model
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import load_model
 from livesnn.infer.spike_engine import SpikeModel
 from pathlib import Path
 

@@ -1,26 +1,28 @@
-""".npz files of columns: t, x, y, p, maybe width, height, camera. Never unpickles. Not here: text (text_tables.py).
+"""Reading and writing .npz files with columns t, x, y, p, and maybe width, height and camera. Nothing is unpickled.
 
-Small ones are read whole. Large ones are read in blocks where they lie unpacked in the file (np.savez), and refused
-where they are compressed.
+Small files are read whole. Large ones are read in blocks if they are uncompressed (np.savez), and refused otherwise.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import math
+import shutil
 import struct
+import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 
 from livesnn.errors import DAMAGED_ARRAY, FormatError, SourceError
-from livesnn.events.formats import EventStream
-from livesnn.events.formats.blocks import BlockReader, BlockStream
-from livesnn.events.formats.columns import (
+from livesnn.events.formats.registry import EventStream
+from livesnn.events.formats.shared_readers import BlockReader, BlockStream, InMemoryReader
+from livesnn.events.formats.table_columns import (
     AXES,
     MAX_COORDINATE,
     MICROSECONDS,
@@ -29,28 +31,28 @@ from livesnn.events.formats.columns import (
     ColumnNames,
     Numbers,
     clock_unit,
-    events_of_columns,
+    columns_to_events,
     find_columns,
-    judge,
+    require_plausible,
     require_polarity,
     require_unit,
     sample_times,
 )
-from livesnn.events.formats.in_memory import InMemoryReader
-from livesnn.events.formats.windowed_file import WindowedFile
-from livesnn.events.packet import Events, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.files import BufferedFile, closed_on_error
 
 BLOCK_EVENTS = 1 << 16
-LARGE_EVENTS = 1 << 22  # from here on in blocks, where that can be
-MAX_EVENTS = 20_000_000  # they are held in memory: a GB while it is read, however small the file
+LARGE_EVENTS = 1 << 22  # from here on in blocks, if possible
+MAX_EVENTS = 20_000_000  # held in memory, which takes 1 GB during reading, however small the file
 MAX_BYTES = 2 << 30
 _HEAD_BYTES = 1 << 16  # of an array; numpy takes headers of 10,000 at most
 _NAME_BYTES = 4096  # of a camera; other programs may call anything "camera"
+_COPY_BYTES = 1 << 20
 _SENSORS = ((34, 34), (128, 128), (240, 180), (304, 240), (320, 240), (346, 260), (640, 480), (1280, 720))
 
 
 class Member(NamedTuple):
-    """An array of the archive: its size by its own header, and where its items lie, or None where they are packed."""
+    """An array of the archive: its size by its own header, and where its items lie, or None if compressed."""
 
     name: str
     items: int
@@ -59,31 +61,34 @@ class Member(NamedTuple):
 
     @property
     def octets(self) -> int:
-        """How many octets its items take."""
+        """How many bytes its items take."""
         return self.items * max(self.dtype.itemsize, 1)
 
 
 def open_npz(path: Path) -> InMemoryReader | BlockReader:
-    """Open a .npz with columns t, x, y, p, by these or other usual names.
+    """Open a .npz with columns t, x, y, p, under these or other usual names.
 
-    Whole numbers in ``t`` are µs, unless it is called t_ms or t_ns, or they are a clock's ns; of fractions it is told
-    whether they are s or ms.
-    ``p`` is 0 and 1, or -1 and 1, or bool. The sensor's size is that of the arrays ``width`` and ``height``,
-    otherwise the smallest usual sensor that holds the events, with a warning. ``camera``, if text: its name.
+    Whole numbers in ``t`` are µs, unless the column is called t_ms or t_ns, or they are nanoseconds since 1970.
+    Fractions are seconds or milliseconds, by the rate of events. ``p`` is 0 and 1, -1 and 1, or bool. The arrays
+    ``width`` and ``height`` give the sensor's size; without them it is the smallest usual sensor that holds the
+    events, with a warning. ``camera``, if text, is the camera's name.
 
     Raises
     ------
     FormatError
-        When a column is missing or isn't what it should be, most events can't be any, or the file is damaged.
+        When a column is missing or unsuitable, most events are invalid, or the file is damaged.
     """
     try:
         return _open(path)
     except MemoryError as error:
         raise FormatError(
-            f"{path}: its events are too many for the memory that is free: cut it up"
+            f"{path}: it has more events than fit in the free memory: split it into shorter files"
         ) from error
     except OSError as error:
-        if error.errno in (None, errno.EINVAL):  # the decompressor's, and of seeking to before the file
+        if error.errno in (
+            None,
+            errno.EINVAL,
+        ):  # from the decompressor, and from seeking before the file's start
             raise FormatError(f"{path}: not a sound .npz ({error}): save it again") from error
         raise SourceError(
             f"{path}: can't be read ({error.strerror}): check the path and permissions"
@@ -114,7 +119,7 @@ def _open(path: Path) -> InMemoryReader | BlockReader:
         ):
             raise FormatError(
                 f"{path}: more than {MAX_EVENTS:,} events or {MAX_BYTES:,} bytes are too many to hold: "
-                f"save it by numpy.savez, which packs nothing and is read in parts, or cut it up"
+                f"save it with numpy.savez, uncompressed, so that it can be read in parts, or split it"
             )
         read = {
             name: _read_array(archive, member.name)
@@ -126,7 +131,7 @@ def _open(path: Path) -> InMemoryReader | BlockReader:
     if in_blocks:
         return _open_blocks(path, members, named, EventStream("events", camera, resolution))
     events, warnings = _events(path, read, named)
-    judge(path, events, resolution)
+    require_plausible(path, events, resolution)
     if resolution is None:
         resolution, assumed = _guess_resolution(events)
         warnings.append(assumed)
@@ -138,7 +143,7 @@ def _is_name(member: Member) -> bool:
 
 
 def _measure(archive: zipfile.ZipFile, member: str) -> Member:
-    """Return an array's size and place by its own header, before anything is made of that size."""
+    """Return an array's size and position by its own header, before any memory of that size is taken."""
     known = archive.getinfo(member)
     with archive.open(member) as file:
         head = io.BytesIO(file.read(_HEAD_BYTES))  # numpy reads as much as the header claims to be
@@ -155,7 +160,7 @@ def _measure(archive: zipfile.ZipFile, member: str) -> Member:
 
 
 def _start(archive: zipfile.ZipFile, known: zipfile.ZipInfo) -> int:
-    """Return where a member's octets begin: after its local header, whose name and extra field differ in length."""
+    """Return where a member's bytes begin, after its local header, whose name and extra field vary in length."""
     file = archive.fp
     if file is None:
         raise ValueError("the archive is closed")
@@ -175,26 +180,22 @@ def _lie_in_blocks(members: Mapping[str, Member]) -> bool:
 def _open_blocks(
     path: Path, members: Mapping[str, Member], named: ColumnNames, stream: EventStream
 ) -> BlockReader:
-    file = WindowedFile(path)
-    try:
+    with closed_on_error(BufferedFile(path)) as file:
         blocks = StoredBlocks(file, members)
         blocks.unit, warnings = _unit(path, blocks.columns(0)["t"], named)
-        judge(path, blocks.read(0), stream.resolution)
+        require_plausible(path, blocks.read(0), stream.resolution)
         require_polarity(path, blocks.columns(0)["p"])
-    except BaseException:
-        file.close()
-        raise
     return BlockReader(
         [BlockStream(stream, blocks)], format_name="npz", warnings=warnings, release=file.close
     )
 
 
 class StoredBlocks:
-    """The events of columns that lie unpacked in a file; see `Blocks`."""
+    """The events of columns that lie uncompressed in a file; see `Blocks`."""
 
-    warnings: list[str] = []  # noqa: RUF012 (never any: what can't be an event is counted by who reads)
+    warnings: list[str] = []  # noqa: RUF012 (there are none: invalid events are counted by the reader)
 
-    def __init__(self, file: WindowedFile, members: Mapping[str, Member]) -> None:
+    def __init__(self, file: BufferedFile, members: Mapping[str, Member]) -> None:
         self.unit = MICROSECONDS
         self.count = -(-members["t"].items // BLOCK_EVENTS)
         self._file = file
@@ -212,7 +213,7 @@ class StoredBlocks:
 
     def read(self, number: int) -> Events:
         """Return a block's events."""
-        return events_of_columns(self.columns(number), self.unit)
+        return columns_to_events(self.columns(number), self.unit)
 
 
 def _read_array(archive: zipfile.ZipFile, member: str) -> Numbers:
@@ -227,7 +228,7 @@ def _unit(path: Path, t: Numbers, named: ColumnNames) -> tuple[str, list[str]]:
     if t.dtype.kind in "iu":
         if clock_unit(sample_times(t[:BLOCK_EVENTS])) != NANOSECONDS:
             return MICROSECONDS, []
-        return NANOSECONDS, ["the file doesn't give the unit of its times: ns assumed (of a clock)"]
+        return NANOSECONDS, ["the file doesn't give the unit of its times: ns assumed (since 1970)"]
     unit, assumed = require_unit(path, sample_times(t), "save it as t_s, t_ms or t_us")
     return unit, [assumed]
 
@@ -241,7 +242,7 @@ def _events(path: Path, columns: Mapping[str, Numbers], named: ColumnNames) -> t
             raise FormatError(f"{path}: {axis} must be numbers, not {columns[axis].dtype}: convert it")
     unit, warnings = _unit(path, columns["t"], named)
     require_polarity(path, columns["p"])
-    return events_of_columns(columns, unit), warnings
+    return columns_to_events(columns, unit), warnings
 
 
 def _stated_resolution(path: Path, columns: Mapping[str, Numbers]) -> Resolution | None:
@@ -265,3 +266,50 @@ def _guess_resolution(events: Events) -> tuple[Resolution, str]:
     fits = (Resolution(*size) for size in _SENSORS if right < size[0] and bottom < size[1])
     sensor = next(fits, Resolution(right + 1, bottom + 1))
     return sensor, f"the file doesn't give width and height: {sensor.width}×{sensor.height} assumed"
+
+
+def write_npz(path: Path, packets: Iterable[Events], resolution: Resolution, camera: str) -> None:
+    """Write packets one after the other to a new file, in their order and in bounded memory.
+
+    Each column is first collected in a nameless file beside it, because its length comes before it. The disk needs
+    room for twice 13 bytes per event. Nothing is compressed, so that large files can be read in blocks.
+
+    Raises
+    ------
+    FormatError
+        When the sensor is too large for `open_npz`; no file is made then.
+    OSError
+        When the file exists or can't be written; what was written stays.
+    """
+    width, height = resolution
+    if max(resolution) > MAX_COORDINATE + 1:
+        raise FormatError(f"{path}: .npz can't hold a sensor of {width}×{height}")
+    with contextlib.ExitStack() as stack:
+        columns = {axis: stack.enter_context(tempfile.TemporaryFile(dir=path.parent)) for axis in AXES}
+        for packet in packets:
+            for axis, column in columns.items():
+                column.write(packet[axis].tobytes())
+        file = stack.enter_context(open(path, "xb"))
+        archive = zipfile.ZipFile(file, "w")
+        try:
+            for axis, column in columns.items():
+                with archive.open(f"{axis}.npy", "w", force_zip64=True) as member:
+                    _copy_column(column, EVENTS_DTYPE[axis], member)
+            for name, value in {"width": width, "height": height, "camera": camera}.items():
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, np.array(value))
+        except BaseException:
+            archive.fp = None  # unfinished: close would raise another error after a Ctrl-C within open
+            raise
+        archive.close()
+
+
+def _copy_column(column: IO[bytes], kind: np.dtype[np.generic], member: IO[bytes]) -> None:
+    about = {
+        "descr": np.lib.format.dtype_to_descr(kind),
+        "fortran_order": False,
+        "shape": (column.tell() // kind.itemsize,),
+    }
+    np.lib.format.write_array_header_1_0(member, about)
+    column.seek(0)
+    shutil.copyfileobj(column, member, _COPY_BYTES)

@@ -1,7 +1,4 @@
-"""Columns of numbers as events: which column is which, the unit of time, the sensor, what can't be an event.
-
-Shared by .npz, text and HDF5. Not here: where the columns come from.
-"""
+"""From columns of numbers to events, for npz, text and hdf5: which column is t, x, y or p, and in which unit t is."""
 
 from __future__ import annotations
 
@@ -20,21 +17,21 @@ from livesnn.events.packet import EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolutio
 AXES = ("t", "x", "y", "p")
 MAX_COORDINATE = 32767
 UNUSABLE = 0xFFFF
-"""The x of an event with a value that no event can have: it lies outside of every sensor, and is dropped as such."""
+"""The x given to an event with an invalid value: it lies outside every sensor and is dropped for that."""
 
 SECONDS, MILLISECONDS, MICROSECONDS, NANOSECONDS = "s", "ms", "µs", "ns"
 POWER = {SECONDS: 6, MILLISECONDS: 3, MICROSECONDS: 0, NANOSECONDS: -3}
-"""What a unit is in µs, as a power of ten."""
+"""A unit in µs, as a power of ten."""
 
 Numbers = npt.NDArray[np.generic]
 Mask = npt.NDArray[np.bool_]
 
 _MOST = 0.95  # of a sample
 _JUMPS = 3  # of time, in a sample
-_FEW = 100  # fewer events say nothing of their rate
+_FEW = 100  # fewer events don't show their rate
 _SLOWEST, _FASTEST = 100.0, 2e8  # events/s that a recording plausibly has
 _SURELY_MICROSECONDS = 1000.0  # events/s; as ns it would be a million
-_EPOCH_S = (9.4e8, 4.2e9)  # a clock of the years 2000 to 2100
+_EPOCH_S = (9.4e8, 4.2e9)  # seconds since 1970, in the years 2000 to 2100
 _NAMES = {
     "t": r"t|ts|times?|timestamps?",
     "x": r"x|xs|x_?coord(?:inate)?s?",
@@ -52,7 +49,7 @@ _NAME = re.compile("|".join(f"({pattern})" for pattern in _NAMES.values()))
 
 
 class ColumnNames(NamedTuple):
-    """``by_axis`` maps t, x, y, p to the column's own name; ``unit`` is t's, or None where its name doesn't say."""
+    """``by_axis`` maps t, x, y, p to the column's own name; ``unit`` is t's, or None if its name doesn't give it."""
 
     by_axis: dict[str, str]
     unit: str | None
@@ -64,10 +61,10 @@ class ColumnNames(NamedTuple):
 
 
 class TimeSample(NamedTuple):
-    """What the beginning of a recording says of the unit of its times.
+    """What the beginning of a recording shows of the unit of its times.
 
-    ``n`` events take ``span`` of the unknown unit, and lie about ``middle``; ``decimals`` is 0 for whole numbers, 3
-    for thousandths and 6 for finer ones; ``thousands`` says whether all are whole thousands.
+    ``n`` events span ``span`` of the unknown unit, with the median time ``middle``. ``decimals`` is 0 for whole
+    numbers, 3 for thousandths and 6 for finer fractions. ``thousands`` says whether all are whole thousands.
     """
 
     n: int
@@ -78,7 +75,7 @@ class TimeSample(NamedTuple):
 
 
 def parse_size(width: str, height: str, *, most: int = MAX_COORDINATE + 1) -> Resolution | None:
-    """Return the sensor's size that two texts say; None where they aren't numbers from 1 to ``most``."""
+    """Return the sensor's size that two texts give; None if they aren't numbers from 1 to ``most``."""
     if not all(re.fullmatch(r"\d{1,5}", side) and 0 < int(side) <= most for side in (width, height)):
         return None
     return Resolution(int(width), int(height))
@@ -91,7 +88,7 @@ def unit_named(text: str) -> str | None:
 
 
 def find_columns(names: Iterable[str]) -> ColumnNames:
-    """Return which of some columns are t, x, y and p: the first of each that is called so.
+    """Return which columns are t, x, y and p: the first with a usual name of each.
 
     A unit may follow the name of t: ``t_us``, ``timestamp [ns]``, ``time (s)``.
     """
@@ -112,9 +109,9 @@ def find_columns(names: Iterable[str]) -> ColumnNames:
 def take_sample(
     values: npt.NDArray[np.float64], whole: Mask, thousandths: Mask, thousands: Mask
 ) -> TimeSample:
-    """Return what times [N], in their order, say: which are whole, whole thousandths, and whole thousands is known.
+    """Return the sample of times [N] in their order, given which are whole, whole thousandths and whole thousands.
 
-    A few that are damaged, and a few jumps or long pauses, don't count.
+    A few damaged times, jumps and long pauses don't matter.
     """
     if not values.size:
         return TimeSample(0, 0.0, 0.0, 0)
@@ -125,7 +122,7 @@ def take_sample(
 
 
 def sample_times(t: Numbers) -> TimeSample:
-    """Return what times [N] in an unknown unit say of it; those that aren't finite say nothing."""
+    """Return the sample of times [N] in an unknown unit; those that aren't finite are left out."""
     values = t.astype(np.float64)
     values = values[np.isfinite(values) & (np.abs(values) < TIME_LIMIT_US * 1000.0)]
     rest = np.abs(values * 1000 - np.rint(values * 1000))
@@ -134,7 +131,7 @@ def sample_times(t: Numbers) -> TimeSample:
 
 
 def clock_unit(sample: TimeSample) -> str | None:
-    """Return the unit of times that are of a clock, since 1970; None where they aren't."""
+    """Return the unit of times that count from 1970; None if they don't."""
     for unit in (MICROSECONDS, NANOSECONDS) if sample.decimals == 0 else (SECONDS, MILLISECONDS):
         low, high = (limit * 10.0 ** (6 - POWER[unit]) for limit in _EPOCH_S)
         if low <= sample.middle <= high and (unit != SECONDS or sample.decimals):
@@ -142,11 +139,12 @@ def clock_unit(sample: TimeSample) -> str | None:
     return None
 
 
-def tell_unit(sample: TimeSample) -> str | None:
-    """Return the unit of a recording's times; None where it can't be told.
+def infer_unit(sample: TimeSample) -> str | None:
+    """Return the unit of a recording's times; None if it isn't clear.
 
-    Whole numbers are µs unless they are a clock's ns, too many a second, or so few that they may be ns. Fractions are
-    seconds, unless thousandths of them may be ms with µs. 100 to 2·10⁸ events a second are taken for plausible.
+    Whole numbers are µs, unless they are ns since 1970, the rate of events would be too high, or it would be so low
+    that they may be ns. Fractions are seconds, unless they are thousandths that may be ms with µs. Rates of 100 to
+    2·10⁸ events per second are plausible.
     """
     if (unit := clock_unit(sample)) is not None:
         return unit
@@ -156,14 +154,14 @@ def tell_unit(sample: TimeSample) -> str | None:
     rate = sample.n / sample.span
     per_s = {unit: rate * 10.0 ** (6 - power) for unit, power in POWER.items()}
     if sample.decimals == 0:
-        return _tell_whole(sample, per_s)
+        return _infer_whole(sample, per_s)
     plausible = [unit for unit in (SECONDS, MILLISECONDS) if _SLOWEST <= per_s[unit] <= _FASTEST]
     if sample.decimals == 6 and SECONDS in plausible:
         return SECONDS
     return plausible[0] if len(plausible) == 1 and sample.decimals == 3 else None
 
 
-def _tell_whole(sample: TimeSample, per_s: Mapping[str, float]) -> str | None:
+def _infer_whole(sample: TimeSample, per_s: Mapping[str, float]) -> str | None:
     if _SURELY_MICROSECONDS <= per_s[MICROSECONDS] <= _FASTEST:
         return MICROSECONDS
     if per_s[MICROSECONDS] > _FASTEST:
@@ -172,14 +170,14 @@ def _tell_whole(sample: TimeSample, per_s: Mapping[str, float]) -> str | None:
 
 
 def require_unit(path: Path, sample: TimeSample, how: str) -> tuple[str, str]:
-    """Return (the unit of times, the warning that it was assumed); raises FormatError where it can't be told.
+    """Return (the unit of times, the warning that it was assumed); raises FormatError if the unit isn't clear.
 
     Parameters
     ----------
     how
-        How a person can say it: "name its column t_s, t_ms, t_us or t_ns".
+        What the user can do: "name its column t_s, t_ms, t_us or t_ns".
     """
-    unit = tell_unit(sample)
+    unit = infer_unit(sample)
     kind = {0: "whole numbers", 3: "thousandths", 6: "fractions"}[sample.decimals]
     if unit is None:
         raise FormatError(
@@ -189,7 +187,7 @@ def require_unit(path: Path, sample: TimeSample, how: str) -> tuple[str, str]:
 
 
 def microseconds(t: Numbers, unit: str) -> tuple[npt.NDArray[np.int64], Mask]:
-    """Return (times [N] in µs, which of them are sound): the others are not finite, or beyond ± TIME_LIMIT_US."""
+    """Return (times [N] in µs, which of them are valid): the others aren't finite, or are beyond ± TIME_LIMIT_US."""
     power = POWER[unit]
     if t.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
@@ -207,10 +205,11 @@ def microseconds(t: Numbers, unit: str) -> tuple[npt.NDArray[np.int64], Mask]:
     return (whole * 10**power if power >= 0 else (whole + 10**-power // 2) // 10**-power), sound
 
 
-def events_of_columns(columns: Mapping[str, Numbers], unit: str, offset_us: int = 0) -> Events:
-    """Return columns t, x, y, p, of numbers [N] each, as events; one that can't be one has an x of UNUSABLE.
+def columns_to_events(columns: Mapping[str, Numbers], unit: str, offset_us: int = 0) -> Events:
+    """Return columns t, x, y, p, numbers [N] each, as events; an invalid event gets an x of UNUSABLE.
 
-    x and y are whole, 0..MAX_COORDINATE; p is 0 or -1 (OFF), or 1 (ON). ``offset_us`` is added to the times.
+    Valid are whole x and y from 0 to MAX_COORDINATE, and p of 0 or -1 (OFF) or 1 (ON). ``offset_us`` is added to the
+    times.
     """
     t, sound = microseconds(columns["t"], unit)
     pixels = [columns[axis] for axis in ("x", "y", "p")]
@@ -236,7 +235,7 @@ def events_of_columns(columns: Mapping[str, Numbers], unit: str, offset_us: int 
 
 
 def _whole(pixels: Sequence[Numbers]) -> list[npt.NDArray[np.integer]]:
-    """Return x, y, p as `_write_events` is compiled for: as they nearly always are, or else all in 64 bits."""
+    """Return x, y, p in the types that `_write_events` is compiled for: the usual ones, or else all in 64 bits."""
     x, y, p = pixels
     if x.dtype == y.dtype == np.uint16 and p.dtype in (np.uint8, np.bool_):
         return [np.ascontiguousarray(x), np.ascontiguousarray(y), np.ascontiguousarray(p).view(np.uint8)]
@@ -261,7 +260,7 @@ def _write_events(
 
 
 def require_polarity(path: Path, p: Numbers) -> None:
-    """Raise FormatError when more than a tenth of the first polarities are none, as of a file with 1 and 2."""
+    """Raise FormatError when more than a tenth of the first polarities are invalid, as in a file with 1 and 2."""
     strange = ~np.isin(p, (-1, 0, 1))
     if (count := np.count_nonzero(strange)) > p.size // 10:
         raise FormatError(
@@ -270,8 +269,8 @@ def require_polarity(path: Path, p: Numbers) -> None:
         )
 
 
-def judge(path: Path, events: Events, size: Resolution | None) -> None:
-    """Raise FormatError when most of the first events of a file can't be events, or lie outside of its sensor."""
+def require_plausible(path: Path, events: Events, size: Resolution | None) -> None:
+    """Raise FormatError when most of a file's first events are invalid, or lie outside its sensor."""
     bad = int(np.count_nonzero(events["x"] == UNUSABLE))
     if bad > events.size - bad:
         raise FormatError(
@@ -283,6 +282,6 @@ def judge(path: Path, events: Events, size: Resolution | None) -> None:
     outside = int(np.count_nonzero((events["x"] >= size.width) | (events["y"] >= size.height)))
     if outside > events.size - outside:
         raise FormatError(
-            f"{path}: {outside:,} of the first {events.size:,} events are outside of the sensor's "
-            f"{size.width}×{size.height} pixels: the file is damaged, or its size is of another camera: correct it"
+            f"{path}: {outside:,} of the first {events.size:,} events are outside the sensor's "
+            f"{size.width}×{size.height} pixels: the file is damaged, or its size is another camera's: correct it"
         )

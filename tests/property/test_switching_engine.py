@@ -1,4 +1,4 @@
-"""Engines take turns, by density or when one is ready; the state and the decisions go on as if they didn't."""
+"""The engine that switches: by density, or once the spike engine is ready; states and decisions carry on."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
 from livesnn.errors import ModelError
-from livesnn.events.slicer import Frame, frames
+from livesnn.events.slicer import Frame
 from livesnn.infer.model import Model, State, load_model
 from livesnn.infer.onnx_engine import OnnxModel
-from livesnn.infer.run import run
-from livesnn.infer.spike_engine import SpikeModel, is_compiled
-from livesnn.infer.switching_engine import LOOK_EVERY, PREPARING, AdaptiveModel, AutoModel, crossing, note_of
+from livesnn.infer.run import frames, run_frames
+from livesnn.infer.spike_engine import SpikeModel, SpikeNetwork
+from livesnn.infer.switching_engine import COUNT_EVERY, PREPARING, SwitchingModel, crossover_density, note_of
 from livesnn.paths import models_dir, recordings_dir
-from livesnn.sources import open_source
 from livesnn.weights import load_weights, save_weights
 from tests.networks import write_network
 
@@ -70,13 +69,13 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def test_dense_states_are_stepped_by_onnx_runtime_with_its_results(folder: Path) -> None:
-    adaptive, onnx, rng = load_model(folder, "spike"), load_model(folder, "onnx"), np.random.default_rng(0)
+    switching, onnx, rng = load_model(folder, "spike"), load_model(folder, "onnx"), np.random.default_rng(0)
     frame = seen(rng)
     for density, engine in ((0.05, "spike"), (0.95, "onnx"), (1.0, "onnx")):
         state = state_of(onnx, density, rng)
         expected, following = onnx.step(frame, state)
-        output, found = adaptive.step(frame, state)
-        assert adaptive.engine == engine
+        output, found = switching.step(frame, state)
+        assert switching.engine == engine
         assert output.argmax() == expected.argmax()
         for a, b in zip(following, found, strict=True):
             np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5)
@@ -84,43 +83,43 @@ def test_dense_states_are_stepped_by_onnx_runtime_with_its_results(folder: Path)
 
 def test_a_dense_state_goes_over_and_comes_back_and_is_carried(folder: Path) -> None:
     """A membrane of 100 comes down to the threshold within 30 steps; one of −1e30 never comes up to it."""
-    adaptive, onnx, rng = load_model(folder, "spike"), load_model(folder, "onnx"), np.random.default_rng(1)
+    switching, onnx, rng = load_model(folder, "spike"), load_model(folder, "onnx"), np.random.default_rng(1)
     blank = Frame(0, np.zeros((2, 34, 34), np.uint8), 0)
-    density = crossing(onnx.card) + 0.1
+    density = crossover_density(onnx.card) + 0.1
     dense = tuple(np.where(u > 0, 100, -1e30).astype(np.float32) for u in state_of(onnx, density, rng))
     engines = []
     for state in (tuple(np.full_like(u, -1e30) for u in dense), dense):
-        for _ in range(4 * LOOK_EVERY):
+        for _ in range(4 * COUNT_EVERY):
             _, expected = onnx.step(blank, state)
-            _, state = adaptive.step(blank, state)
-            engines.append(adaptive.engine)
+            _, state = switching.step(blank, state)
+            engines.append(switching.engine)
             for a, b in zip(expected, state, strict=True):
                 np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-5)
     turns = [number for number, (a, b) in enumerate(pairwise(engines), 1) if a != b]
     assert engines[0] == engines[-1] == "spike"
-    assert turns[0] == 4 * LOOK_EVERY
-    assert turns[1:] in ([turns[0] + LOOK_EVERY], [turns[0] + 2 * LOOK_EVERY])
+    assert turns[0] == 4 * COUNT_EVERY
+    assert turns[1:] in ([turns[0] + COUNT_EVERY], [turns[0] + 2 * COUNT_EVERY])
 
 
 def test_what_runs_a_step_follows_from_the_state_alone(folder: Path) -> None:
-    adaptive, rng = load_model(folder, "spike"), np.random.default_rng(2)
+    switching, rng = load_model(folder, "spike"), np.random.default_rng(2)
     frame, dense = seen(rng), state_of(load_model(folder, "onnx"), 1.0, rng)
-    for state in (dense, adaptive.initial_state(), adaptive.step(frame, dense)[1]):
-        output, following = adaptive.step(frame, state)
-        engine = adaptive.engine
-        adaptive.step(frame, dense)
-        adaptive.step(frame, adaptive.initial_state())
-        again, same = adaptive.step(frame, state)
-        assert adaptive.engine == engine
+    for state in (dense, switching.initial_state(), switching.step(frame, dense)[1]):
+        output, following = switching.step(frame, state)
+        engine = switching.engine
+        switching.step(frame, dense)
+        switching.step(frame, switching.initial_state())
+        again, same = switching.step(frame, state)
+        assert switching.engine == engine
         np.testing.assert_array_equal(again, output)
         for a, b in zip(following, same, strict=True):
             np.testing.assert_array_equal(b, a)
 
 
 def test_a_wrong_state_is_refused_as_by_the_others(folder: Path) -> None:
-    adaptive = load_model(folder, "spike")
+    switching = load_model(folder, "spike")
     with pytest.raises(ModelError, match="start from initial_state"):
-        adaptive.step(seen(np.random.default_rng(0)), adaptive.initial_state()[1:])
+        switching.step(seen(np.random.default_rng(0)), switching.initial_state()[1:])
 
 
 def test_files_of_two_models_are_refused_by_the_spike_engine_and_left_alone_by_auto(own: Path) -> None:
@@ -147,25 +146,24 @@ def test_without_a_graph_the_spike_engine_runs_alone(own: Path) -> None:
 # Going over between two frames
 
 
-def clip_frames(card: ModelCard) -> list[Frame]:
-    with open_source(recordings_dir() / "arm_roll.aedat4") as source:
-        return list(islice(frames(source, card.input.slice, card.input), 60))
+def clip_frames(model: Model) -> list[Frame]:
+    return list(islice(frames(recordings_dir() / "arm_roll.aedat4", model), 60))
 
 
 @pytest.mark.parametrize("at", [0, 1, 25])
 def test_going_over_between_two_frames_changes_no_decision(at: int) -> None:
     folder = models_dir() / "gestures"
     onnx = OnnxModel.load(folder / "model.onnx")
-    adaptive = AdaptiveModel.load(folder, onnx)
-    shown = clip_frames(onnx.card)
-    alone = [result.decision for result in run(shown, onnx)]
+    spike = SpikeModel.load(folder)
+    shown = clip_frames(onnx)
+    alone = [result.decision for result in run_frames(shown, onnx)]
     go, gone = threading.Event(), threading.Event()
 
-    def prepare(stop: threading.Event) -> Model:
+    def prepare(stop: threading.Event) -> SpikeModel:
         go.wait(60)
-        return adaptive
+        return spike
 
-    model = AutoModel(onnx, prepare)
+    model = SwitchingModel(onnx, prepare)
     assert note_of(model) == PREPARING
 
     def until_then() -> Iterator[Frame]:
@@ -177,7 +175,7 @@ def test_going_over_between_two_frames_changes_no_decision(at: int) -> None:
             yield frame
 
     engines, decisions = [], []
-    for result in run(until_then(), model):
+    for result in run_frames(until_then(), model):
         engines.append(model.engine)
         decisions.append(result.decision)
     assert engines == ["onnx"] * at + ["spike"] * (len(shown) - at)
@@ -185,10 +183,10 @@ def test_going_over_between_two_frames_changes_no_decision(at: int) -> None:
 
 
 def test_if_nothing_can_be_prepared_onnx_runtime_goes_on_and_the_reason_is_told(folder: Path) -> None:
-    def prepare(stop: threading.Event) -> Model:
+    def prepare(stop: threading.Event) -> SpikeModel:
         raise ModelError("there is no compiler")
 
-    model = AutoModel(OnnxModel.load(folder / "model.onnx"), prepare)
+    model = SwitchingModel(OnnxModel.load(folder / "model.onnx"), prepare)
     until(lambda: note_of(model) not in ("", PREPARING))
     assert "ONNX Runtime runs the network: there is no compiler" in note_of(model)
     model.step(seen(np.random.default_rng(0)), model.initial_state())
@@ -202,7 +200,7 @@ def test_what_prepares_ends_with_its_model(folder: Path) -> None:
         stop.wait(60)
         stopped.set()
 
-    model = AutoModel(OnnxModel.load(folder / "model.onnx"), prepare)
+    model = SwitchingModel(OnnxModel.load(folder / "model.onnx"), prepare)
     del model
     gc.collect()
     assert stopped.wait(10)
@@ -210,6 +208,6 @@ def test_what_prepares_ends_with_its_model(folder: Path) -> None:
 
 def test_what_is_compiled_is_used_from_the_first_frame(folder: Path) -> None:
     SpikeModel.load(folder)
-    assert is_compiled(folder)
-    assert isinstance(load_model(folder), AdaptiveModel)
-    assert isinstance(load_model(folder, "spike", wait=False), AdaptiveModel)
+    assert SpikeNetwork.read(folder).is_compiled()
+    for model in (load_model(folder), load_model(folder, "spike", wait=False)):
+        assert (model.engine, note_of(model)) == ("spike", "")

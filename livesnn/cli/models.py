@@ -1,0 +1,491 @@
+"""The commands for models: train, eval, data, teach, export. Using a model is in streams.py and window.py."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+import tyro
+
+from livesnn.card import ModelCard
+from livesnn.cli.deciding import AS_USUAL, Decisions
+from livesnn.cli.options import AS_IT_COMES, Engine, Mounting, Out, Seconds
+from livesnn.cli.usage import Argument, arguments_of, plain_refusal
+from livesnn.console import one_line, say, share_done, write, write_json
+from livesnn.errors import DataError, ModelError, SourceError
+from livesnn.files import expanded, replace_file
+from livesnn.paths import own_models_dir
+from livesnn.teach import describe_lesson
+from livesnn.train.datasets import Name as DataSetName
+from livesnn.train.processes import keep_freed_memory
+
+if TYPE_CHECKING:
+    from livesnn.train.baselines import Measured
+    from livesnn.train.evaluate import Evaluation
+    from livesnn.train.trainer import Trained
+
+MOST_MISSING = 5
+"""Classes without a file that `data check` names one by one."""
+
+TRAINING_GROUPS = {
+    "What to train": ("dataset", "data", "recipe", "network", "name", "out", "init", "resume", "runs", "seed"),
+    "Length and hardware": ("epochs", "batch", "learning_rate", "devices", "num_nodes", "precision", "compile"),
+    "Data": (
+        "delta_t_us", "n_events", "cell_pixels", "light_flicker", "validation", "protocol", "only", "windows",
+        "people", "digits", "simulated", "simulated_pool", "mnist",
+    ),
+    "Network": (
+        "width", "widths", "strides", "sub_blocks", "final_pool", "weight_bits", "norm", "measured_norms", "dropout",
+    ),
+    "Neuron": ("readout", "reset", "alpha", "threshold", "surrogate", "surrogate_width", "surrogate_peak"),
+    "Hybrid method": ("analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch"),
+    "Loss and optimiser": (
+        "loss", "balance", "unknown_weight", "optimizer", "gradient_clip", "average_epochs", "rate_target",
+        "rate_weight",
+    ),
+    "Streams": ("burn_in", "from_zero"),
+    "Teacher": ("teacher", "teacher_share"),
+}  # fmt: skip
+"""Fields of Configuration by their group on the help page."""
+
+
+def train(arguments: list[str]) -> int:
+    """Train a model on a data set.
+
+    The data set lies in its official layout below --data, such as: livesnn train --dataset nmnist --data DIR
+    """
+    from livesnn.train.configuration import NETWORKS  # without torch
+    from livesnn.train.resolve import configure, given_flags
+
+    with plain_refusal(arguments, "livesnn train", training_arguments):
+        given = given_flags(arguments)
+    config = configure(given)
+    from livesnn.train.trainer import train_all
+
+    keep_freed_memory()
+    done = train_all(config)
+    for trained in done:
+        spiking = NETWORKS[config.network].spiking
+        what = "model written to" if spiking else "a baseline makes no model; its run folder is"
+        say(f"{what} {trained.folder}")
+        _say_skipped(trained.skipped, trained.warnings)
+        if trained.unmeasured:
+            say(f"no validation clip shows {', '.join(trained.unmeasured)}: the accuracy doesn't cover that")
+        _say_same_groups(trained.network.card)
+        say(_accuracy(trained.validation))
+    rows = [_row(trained) for trained in done]
+    if len(rows) > 1:
+        write_json({"runs": rows, **spreads([trained.validation for trained in done])})
+    elif rows:  # none on a machine that shares another's training
+        write_json(rows[0])
+    return 0
+
+
+def training_arguments(line: Sequence[str] = ()) -> list[Argument]:
+    """Return the flags of a training, with the defaults of the recipe, network and data set of a command line."""
+    from livesnn.train.configuration import NETWORKS, Configuration
+    from livesnn.train.resolve import RECIPES, recipe
+
+    values = dict(itertools.pairwise(line))
+    known = {"recipe": RECIPES, "network": tuple(NETWORKS), "dataset": get_args(DataSetName)}
+    chosen: dict[str, Any] = {
+        name: value if (value := values.get(f"--{name}")) in choices else getattr(Configuration, name)
+        for name, choices in known.items()
+    }
+    return arguments_of(Configuration, recipe(*chosen.values()), TRAINING_GROUPS)
+
+
+def _accuracy(measured: Evaluation | Measured) -> str:
+    """Return the accuracy at the end of a training in words."""
+    carried = getattr(measured, "accuracy_carried", None)
+    more = f", {carried:.1%} with the state carried" if carried is not None else ""
+    return (
+        f"accuracy on {measured.n} validation clips: {measured.accuracy_reset:.1%} with the state reset{more}"
+    )
+
+
+def _row(trained: Trained) -> dict[str, object]:
+    return {"folder": str(trained.folder), **asdict(trained.validation), "skipped": len(trained.skipped)}
+
+
+_SPREAD = ("accuracy_reset", "accuracy_carried", "accuracy_recordings", "density")
+
+
+def spreads(measured: Sequence[object]) -> dict[str, dict[str, float]]:
+    """Return the mean and standard deviation of each figure over several runs."""
+    known = [name for name in _SPREAD if all(getattr(run, name, None) is not None for run in measured)]
+    columns = {name: [float(getattr(run, name)) for run in measured] for name in known}
+    return {
+        name: {"mean": statistics.mean(values), "sd": statistics.stdev(values), "n": len(values)}
+        for name, values in columns.items()
+    }
+
+
+def _say_skipped(skipped: tuple[str, ...], warnings: tuple[str, ...]) -> None:
+    for what, lines in (("skipped", skipped), ("note", warnings)):
+        for line in lines[:5]:
+            say(f"{what}: {line}")
+        if len(lines) > 5:
+            say(f"{what}: {len(lines) - 5} more, {len(lines)} in total")
+
+
+def _say_same_groups(card: ModelCard) -> None:
+    if card.split and card.split.clips:
+        say(
+            "a class with one group of recordings is validated on its own last clips: the accuracy is too high"
+        )
+
+
+def evaluate(
+    *,
+    model: str,
+    dataset: DataSetName,
+    data: Path = Path("data"),
+    split: Literal["validation", "train", "test"] = "validation",
+    stream: Annotated[float | None, tyro.conf.arg(metavar="MINUTES")] = None,
+    decisions: Decisions = AS_USUAL,
+    seed: int = 0,
+    engine: Engine = "onnx",
+    to_card: bool = False,
+    json: bool = False,
+) -> int:
+    """Measure a model on a data set.
+
+    The accuracy is measured twice: with the state reset before each clip, and carried through all clips. Words then
+    say where the model goes wrong.
+
+    Parameters
+    ----------
+    model
+        Name of a model, or a model folder.
+    dataset
+        The data set. gestures-sim is simulated once and then kept.
+    data
+        Folder of the data set, in its official layout.
+    split
+        Part of the data set. validation is the clips that the model's training kept back, as its card says.
+    json
+        Print JSON.
+
+    Other Parameters
+    ----------------
+    stream
+        Measure on about this many minutes of uncut gestures, with the state carried. For gestures-sim, dvs-gesture
+        or a folder of recordings with tables of labels, where time between labels counts as no gesture.
+    to_card
+        Record the accuracy on the test split in the model's card.
+    seed
+        Seed for the order of the clips; with --stream, for the simulated person or the order of the recordings.
+    engine
+        What runs the network. Training measures with onnx too, so the result doesn't depend on what is compiled.
+    """
+    from livesnn.infer.decide import Decider
+    from livesnn.infer.model import load_model, model_folder
+    from livesnn.train.datasets import data_set, uncut_streams
+    from livesnn.train.evaluate import evaluate as measure
+    from livesnn.train.evaluate import explain
+    from livesnn.train.evaluate_stream import describe_stream, evaluate_stream
+
+    if seed < 0:
+        raise DataError(f"--seed can't be {seed}: give 0 or more")
+    decider = decisions.wanted.decider(Decider())
+    if stream is None and decider != Decider():
+        raise DataError(
+            "--threshold, --keep, --smoothing, --class-threshold, --allow and --deny need --stream: "
+            "every clip gets a decision"
+        )
+    loaded = load_model(model, engine)
+    decider.check(loaded.card)
+    if to_card:
+        if split != "test":
+            raise DataError("--to-card records the accuracy on the test split: add --split test")
+        if stream is not None:
+            raise DataError("--to-card records the accuracy of clips: leave --stream out")
+        if loaded.card.dataset != dataset:
+            raise DataError(
+                f"{loaded.card.name} was trained on {loaded.card.dataset or 'something else'}, and its card records "
+                f"only that test: leave --to-card out"
+            )
+        if loaded.card.taught:
+            raise DataError(f"{loaded.card.name} was taught a class that no test has: leave --to-card out")
+        from livesnn.train.model_folder import keep_test  # before minutes of measuring: it needs onnx
+    if stream is not None:
+        streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
+        played = evaluate_stream(loaded, streams, decider)
+        _show(asdict(played), describe_stream(played), json=json)
+        return 0
+    source = data_set(dataset)
+    clips = source.load_split(data, split, loaded.card)
+    _say_skipped(clips.skipped, clips.warnings)
+    if split == "validation":
+        _say_same_groups(loaded.card)
+    if dataset == "folder" and split != "test" and loaded.card.dataset != dataset:
+        say(f"{loaded.card.name} was not trained on a folder: all clips are measured, whatever --split says")
+    measured = measure(loaded, clips, seed=seed)
+    if to_card:
+        keep_test(model_folder(model), measured)
+    _show(
+        asdict(measured) | {"skipped": len(clips.skipped)},
+        explain(measured, loaded.card, clips.sensor or source.SENSOR),
+        json=json,
+    )
+    return 0
+
+
+def _show(measured: dict[str, object], words: Iterable[str], *, json: bool) -> None:
+    """Write a measurement as JSON, or its numbers and then the words."""
+    if json:
+        write_json(measured)
+        return
+    numbers = {name: value for name, value in measured.items() if isinstance(value, int | float)}
+    write("\n".join([*(f"{name:>24}: {value:.4g}" for name, value in numbers.items()), *words]))
+
+
+def data(
+    action: Annotated[Literal["check", "get"], tyro.conf.Positional],
+    dataset: Annotated[DataSetName, tyro.conf.Positional],
+    /,
+    *,
+    data: Path = Path("data"),
+    json: bool = False,
+) -> int:
+    """Download or check a data set.
+
+    A check finds each part complete, missing or damaged. The exit code is 1 if anything is damaged.
+
+    Parameters
+    ----------
+    action
+        check looks at the files. get downloads them, or says what to put where.
+    dataset
+        The data set.
+    data
+        Folder of the data set, in its official layout.
+    json
+        Print JSON.
+    """
+    return _get(dataset, data, json=json) if action == "get" else _check(dataset, data, json=json)
+
+
+def _get(dataset: DataSetName, data: Path, *, json: bool) -> int:
+    from livesnn.train.datasets.download import download
+
+    file = download(dataset, data)
+    if json:
+        write_json({"file": str(file) if file else None})
+    else:
+        say(f"{file} is ready" if file else f"{dataset} needs no files: it is simulated when it is used")
+    return 0
+
+
+def _check(dataset: DataSetName, data: Path, *, json: bool) -> int:
+    from livesnn.train.datasets import data_set
+
+    findings = data_set(dataset).check(data)
+    if json:
+        write_json([finding._asdict() for finding in findings])
+    else:
+        missing = [finding for finding in findings if finding.state == "missing"]
+        unsaid = set(missing[MOST_MISSING:])
+        write(
+            "\n".join(
+                f"{finding.state:>10}  {one_line(finding.what)}"
+                for finding in findings
+                if finding not in unsaid
+            )
+        )
+        if unsaid:
+            say(f"{len(unsaid)} more are missing: --json lists them")
+        counts = Counter(finding.state for finding in findings)
+        say(
+            ", ".join(
+                f"{counts[state]} {state}"
+                for state in ("complete", "incomplete", "missing", "unusable", "damaged")
+            )
+        )
+    return int(any(finding.state == "damaged" for finding in findings))
+
+
+def teach(
+    gesture: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="GESTURE")],
+    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")],
+    /,
+    *,
+    model: str = "gestures",
+    out: Path | None = None,
+    seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 10.0,
+    others: Annotated[tuple[str, ...], tyro.conf.arg(metavar="RECORDING")] = (),
+    denoise: bool = False,
+    mounting: Mounting = AS_IT_COMES,
+    json: bool = False,
+) -> int:
+    """Teach a model a gesture of your own from a few seconds of it.
+
+    The model that knows the gesture is written to a new folder.
+
+    Parameters
+    ----------
+    gesture
+        Name of the gesture. If the model was taught it before, it learns more of it, for example from another person.
+    sources
+        Recordings that show the gesture all the time, four seconds or more; or where the label GESTURE says so, in
+        recordings with labels. Or a live source: camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:flap.
+        livesnn says when to perform. Record several people if others than you are to be recognised.
+    model
+        Name of a model, or a model folder. A model that was taught before can learn another gesture.
+    others
+        Recordings without the gesture, such as of yourself standing still. A model that wasn't trained on simulated
+        people also needs some of the gestures it knows.
+    seconds
+        Time to use from each source. Recordings with labels are used as far as they are labelled.
+    out
+        The new model folder. Default: MODEL-GESTURE among your own models, which --model finds by that name.
+    denoise
+        Drop noise first, as livesnn run --denoise does, for a model that will run that way.
+    json
+        Print JSON.
+    """
+    from livesnn.teach import check_lesson, check_out, own_folder
+    from livesnn.teach.add_class import teach as learn
+    from livesnn.teach.clips import Clip, read_clips
+
+    card = check_lesson(gesture, model, others=bool(others))
+    folder = own_folder(model, gesture) if out is None else expanded(out)
+    check_out(folder)
+    _check_sources(gesture, sources, others)
+    read = partial(read_clips, spec=card.input, orientation=mounting.orientation, denoise=denoise, tell=_tell)
+    clips: list[Clip] = []
+    for source in sources:
+        clips += read(source, seconds=seconds, label=gesture)
+    not_it = [clip for source in others for clip in read(source, unless=gesture)]
+    with share_done("livesnn teach: simulating the gestures that the model knows", after_s=1.0) as progress:
+        lesson = learn(gesture, clips, model, folder, others=not_it, progress=progress)
+    if json:
+        write_json(asdict(lesson) | {"poor": lesson.poor})
+    else:
+        own = Path(lesson.folder).parent == own_models_dir()
+        write("\n".join(describe_lesson(lesson)))
+        write(f"the model is {lesson.folder}")
+        write(f"livesnn gui SOURCE --model {quote(Path(lesson.folder).name if own else lesson.folder)}")
+    return 0
+
+
+def _tell(line: str) -> None:
+    say(f"livesnn teach: {line}")
+
+
+def _check_sources(gesture: str, sources: tuple[str, ...], others: tuple[str, ...]) -> None:
+    from livesnn.events.formats.registry import parse_recording_path
+    from livesnn.events.labels import labels_file
+    from livesnn.sources import is_live
+
+    if not sources:
+        first = ", after the name of the gesture" if is_live(gesture) or expanded(gesture).exists() else ""
+        raise SourceError(f"no source shows {gesture}: give recordings of it, or camera{first}")
+    for number, source in enumerate(sources):
+        if source in sources[:number]:
+            raise SourceError(f"{source} is given twice: give each source once")
+        if source in others and not labels_file(parse_recording_path(expanded(source)).file).exists():
+            raise SourceError(
+                f"{source} is also among --others: give it once, or label where it shows {gesture}"
+            )
+    if live := [source for source in others if is_live(source)]:
+        raise SourceError(f"--others {live[0]} is a live source: give recordings, which livesnn record makes")
+
+
+def export(
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")],
+    out: Out,
+    /,
+    *,
+    dt: Seconds = None,
+    json: bool = False,
+) -> int:
+    """Export a model to one file for other programs and chips.
+
+    Parameters
+    ----------
+    model
+        Name of a model, or a model folder.
+    out
+        A file that doesn't exist yet. OUT.nir is the Neuromorphic Intermediate Representation, for other frameworks
+        and neuromorphic chips. OUT.onnx is one step: frame and states in, output and states out.
+    dt
+        Time of one step in seconds, for .nir. Default: the time of one frame. Some programs need their own, such as
+        0.0001 for snnTorch.
+    json
+        Print JSON that says what was written.
+    """
+    from livesnn.infer.model import model_folder
+
+    out = expanded(out)
+    _check_out(out)
+    _check_dt(dt, out)
+    folder = model_folder(model)
+    octets, card, dt = _nir(folder, dt) if _is_nir(out) else (*_onnx(folder), None)
+    _check_out(out)  # again, since reading takes time
+    try:
+        replace_file(out, octets)
+    except OSError as error:
+        raise ModelError(f"{out}: can't be written ({error.strerror}): choose another place") from error
+    if json:
+        said = {"model": card.name, "out": str(out), "octets": len(octets), "classes": card.classes, "dt": dt}
+        write_json(said)
+    else:
+        steps = "" if dt is None else f", a step is {dt:g} s"
+        write(f"{out}: {card.name}, {len(card.states)} layers, {len(card.classes)} classes{steps}")
+    return 0
+
+
+def _is_nir(out: Path) -> bool:
+    return out.suffix.lower() == ".nir"
+
+
+def _check_out(out: Path) -> None:
+    if out.suffix.lower() not in (".nir", ".onnx"):
+        raise ModelError(f"{out}: unknown format: choose a name that ends in .nir or .onnx")
+    if out.exists() or out.is_symlink():
+        raise ModelError(f"{out} exists already: choose another name")
+    if not out.parent.is_dir():
+        raise ModelError(f"{out}: there is no folder {out.parent}: make it first")
+
+
+def _check_dt(dt: float | None, out: Path) -> None:
+    if dt is not None and not _is_nir(out):
+        raise ModelError("--dt is only for .nir, as .onnx holds no time step: leave it out")
+    if dt is not None and not 1e-9 <= dt <= 1e6:
+        raise ModelError(f"--dt can't be {dt:g}: give seconds from 1e-9 to 1e6, such as 0.0001")
+
+
+def _nir(folder: Path, dt: float | None) -> tuple[bytes, ModelCard, float]:
+    from livesnn.infer.nir_graph import frame_s, nir_file, nir_graph
+    from livesnn.weights import load_weights
+
+    file = folder / "model.safetensors"
+    if not file.exists():
+        raise ModelError(
+            f"{file} is missing, and .nir is made from it: export to .onnx, or train the model again"
+        )
+    weights, card = load_weights(file)
+    dt_s = frame_s(card) if dt is None else dt
+    try:
+        return nir_file(nir_graph(card, weights, dt_s)), card, dt_s
+    except ModelError as error:
+        raise ModelError(f"{file}: {error}") from error
+
+
+def _onnx(folder: Path) -> tuple[bytes, ModelCard]:
+    from livesnn.infer.onnx_engine import OnnxModel
+
+    file = folder / "model.onnx"
+    if not file.exists():
+        raise ModelError(f"{file} is missing: export to .nir, or train the model again")
+    card = OnnxModel.load(file).card  # checks that it runs
+    return file.read_bytes(), card

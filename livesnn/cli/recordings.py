@@ -1,0 +1,195 @@
+"""The commands for recordings: info, convert, simulate; and what a recording holds, in words."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from livesnn.cli.options import Out
+from livesnn.console import one_line, say, share_done, write, write_json
+from livesnn.errors import SourceError
+from livesnn.files import expanded
+from livesnn.progress import Progress
+
+if TYPE_CHECKING:
+    from livesnn.events.recording import RecordingInfo
+
+READING_S = 2.0
+"""Reading that takes longer shows how much is done."""
+
+
+def info(
+    file: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")], /, *, json: bool = False
+) -> int:
+    """Show what a recording holds.
+
+    That is its streams, their event counts, times and sums, and warnings about damage.
+
+    Parameters
+    ----------
+    file
+        A recording in any format that livesnn reads. 'FILE?columns=t_us,x,y,p' names the columns of a text table and
+        the unit of its times. 'FILE?stream=NAME' chooses an event stream; every command understands both.
+    json
+        Print JSON.
+    """
+    from livesnn.sources import describe, is_live
+
+    if is_live(file):
+        raise SourceError(f"{file}: info only reads files: give a recording, or use livesnn run {file}")
+    with reading("info", file) as progress:
+        described = describe(expanded(file), progress)
+    if json:
+        write_json(described)
+    else:
+        write(describe_recording(described))
+    return 0
+
+
+def convert(
+    recording: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="IN")],
+    out: Out,
+    /,
+    *,
+    stream: str | None = None,
+    overwrite: bool = False,
+    denoise: bool = False,
+) -> int:
+    """Convert a recording to .aedat4 or .npz.
+
+    The new file holds exactly the same events, and the labels beside the recording (NAME.labels.csv) go along. A line
+    of JSON says what was written.
+
+    Parameters
+    ----------
+    recording
+        A recording in any format that livesnn reads; or a video, whose pictures are turned into events.
+    out
+        The file to write; its name ends in .aedat4 or .npz.
+    stream
+        Name of the event stream, as livesnn info prints it, or of its camera. Default: the first.
+    overwrite
+        Replace a file that exists, and its labels, once the new file is complete.
+    denoise
+        Leave the noise out, as livesnn run --denoise does. The JSON says how much was dropped.
+    """
+    from livesnn.events.convert import convert as write_as
+    from livesnn.sources import is_live, open_events
+
+    if is_live(recording):
+        raise SourceError(f"{recording}: convert only reads files: give a recording, or use livesnn record")
+    with share_done(f"livesnn convert: {recording} to {out}") as progress:
+        done = write_as(
+            expanded(recording),
+            expanded(out),
+            stream=stream,
+            overwrite=overwrite,
+            denoise=denoise,
+            progress=progress,
+            opener=open_events,
+        )
+    for warning in done.warnings:
+        say(f"livesnn convert: {warning}")
+    noise = None if done.denoise is None else done.denoise.summary()
+    write_json(asdict(done) | {"out": str(done.out), "denoise": noise})
+    return 0
+
+
+def simulate(
+    out: Out,
+    /,
+    *,
+    scene: str = "gestures",
+    sensor: Annotated[str, tyro.conf.arg(metavar="WxH")] = "",
+    seed: int = 0,
+    seconds: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 5.0,
+) -> int:
+    """Simulate a recording of gestures or of a digit.
+
+    A drawn person performs gestures, or a drawn digit moves in saccades. No camera is needed.
+
+    Parameters
+    ----------
+    out
+        The .aedat4 file to write.
+    scene
+        gestures is one after another. Or a single gesture such as hand_clapping; one that no model knows: flap, push,
+        wander, wave_both, circle_both; or idle, walking, nobody; or digit-0 to digit-9.
+    seconds
+        Length of the recording.
+    sensor
+        Width and height of the sensor for a scene with people, such as 346x260. Default: 128x128.
+    seed
+        The same seed gives the same events.
+    """
+    from livesnn.events.formats.aedat4_writer import Aedat4Writer
+    from livesnn.simulate.scenes import check_scene, scene_resolution, simulate_scene
+
+    check_scene(scene, seed=seed, seconds=seconds)
+    resolution = scene_resolution(scene, sensor)
+    out = expanded(out)
+    count = 0
+    writer = Aedat4Writer(out, resolution, f"simulated {scene}, seed {seed}")
+    try:
+        with writer:
+            for events in simulate_scene(scene, seed=seed, seconds=seconds, resolution=resolution):
+                writer.write(events)
+                count += len(events)
+    except BaseException:  # such as Ctrl-C: an unfinished file would be in the way next time
+        out.unlink(missing_ok=True)
+        raise
+    say(f"{count} events of {scene} written to {out}")
+    return 0
+
+
+def reading(command: str, source: str) -> AbstractContextManager[Progress]:
+    """Return what shows how much of a recording has been read, if that takes long."""
+    return share_done(f"livesnn {command}: reading {source}", after_s=READING_S)
+
+
+def describe_recording(info: RecordingInfo) -> str:
+    """Return what a recording holds, a line for each property."""
+    from livesnn.video.video_file import VideoInfo
+
+    lines = {"format": info.format, "camera": f"{info.camera or 'unknown'}, {_size(info)}"}
+    rate = f" at {info.fps:g} frames/s" if isinstance(info, VideoInfo) else ""
+    lines["duration"] = f"{info.duration_us / 1e6:.3f} s{rate}"
+    for name, stream in info.streams.items():
+        times = f", {stream.t0} to {stream.t1} µs" if stream.t0 is not None else ""
+        on = f" ({stream.on / stream.n:.0%} ON)" if stream.n else ""
+        lines[name] = f"{stream.n:,}{on}{times}"
+    others = {"frames": info.frames, "IMU samples": info.imu, "triggers": info.triggers}
+    if any(others.values()):
+        lines["also"] = ", ".join(f"{count:,} {what}" for what, count in others.items() if count)
+    if info.labels:
+        lines["labels"] = ", ".join(
+            f"{label.label} {label.start:.3f} to {label.end:.3f} s" for label in info.labels
+        )
+    lines["warnings"] = "; ".join(info.warnings) or "none"
+    return table(lines)
+
+
+def _size(info: RecordingInfo) -> str:
+    """Return the sensor's size, or the one that is assumed when the recording is played."""
+    if info.resolution:
+        return "×".join(map(str, info.resolution))
+    held = {
+        name: f"{stream.xmax + 1}×{stream.ymax + 1}"
+        for name, stream in info.streams.items()
+        if stream.xmax is not None and stream.ymax is not None
+    }
+    if len(info.streams) > 1:
+        held = {name: f"{size} for {name}" for name, size in held.items()}
+    return (
+        f"unknown size ({', '.join(held.values())} is assumed, which holds all events)"
+        if held
+        else "unknown size"
+    )
+
+
+def table(lines: dict[str, str]) -> str:
+    """Return a line for each property: its name, and what it is."""
+    return "\n".join(f"{name:>14}  {one_line(text)}" for name, text in lines.items())

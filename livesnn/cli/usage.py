@@ -1,0 +1,450 @@
+"""What a command takes, read from its signature and docstring: help pages, parsing, and what is wrong with a line."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import dataclasses
+import difflib
+import inspect
+import io
+import itertools
+import re
+import shutil
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial, wraps
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+if TYPE_CHECKING:
+    from livesnn.cli import Command
+
+OPTIONS, MORE_OPTIONS = "Options", "More options"
+HELP = ("-h", "--help")
+_WIDEST = 100
+_INDENT = 26
+_LONGEST_LIST = 40
+_METAVARS = {int: "NUMBER", float: "NUMBER", Path: "PATH", str: "NAME"}
+
+
+class UsageError(Exception):
+    """A command line that can't be understood; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One thing that a command takes.
+
+    ``name``: "--model", or "SOURCE" where it has no flag. ``kinds``: the type of each value, none for a switch.
+    ``many``: there may be any number of values.
+    """
+
+    name: str
+    help: str
+    group: str
+    metavar: str
+    kinds: tuple[type, ...]
+    many: bool = False
+    choices: tuple[str, ...] = ()
+    default: object = None
+    required: bool = False
+
+    @property
+    def is_flag(self) -> bool:
+        """Return whether it is given by name."""
+        return self.name.startswith("--")
+
+    @property
+    def negative(self) -> str:
+        """Return the flag that turns a switch off; "" of what isn't one."""
+        if self.kinds:
+            return ""
+        before, dot, last = self.name[2:].rpartition(".")
+        return f"--{before}{dot}no-{last}"
+
+
+class _Words(NamedTuple):
+    """A docstring: its first sentence, what follows, and what each parameter is, by section."""
+
+    summary: str
+    more: str
+    sections: dict[str, dict[str, str]]
+
+
+def arguments_of(
+    command: Callable[..., object], default: object = None, groups: Mapping[str, Sequence[str]] | None = None
+) -> list[Argument]:
+    """Return what a command takes, in the order of its docstring; or the flags of a dataclass.
+
+    Parameters
+    ----------
+    default
+        An instance of the dataclass, whose values are the defaults.
+    groups
+        The fields of the dataclass by their group on its help page, in order; all others are "More options".
+    """
+    if inspect.isclass(command):
+        return list(_of_fields(command, command() if default is None else default, "", groups or {}))
+    return list(_of_parameters(command))
+
+
+def _of_parameters(command: Callable[..., object]) -> Iterator[Argument]:
+    hints = get_type_hints(command, include_extras=True)
+    sections = _words(command).sections
+    documented = [name for texts in sections.values() for name in texts]
+    parameters = inspect.signature(command).parameters
+    for name in sorted(
+        parameters, key=lambda name: documented.index(name) if name in documented else len(documented)
+    ):
+        parameter = parameters[name]
+        group = MORE_OPTIONS if name in sections.get("Other Parameters", {}) else OPTIONS
+        text = sections.get("Parameters", {}).get(name) or sections.get("Other Parameters", {}).get(name, "")
+        required = parameter.default is parameter.empty
+        default = None if required else parameter.default
+        positional = parameter.kind is parameter.POSITIONAL_ONLY
+        yield from _expanded(
+            hints[name], name, text, group, default, required=required, positional=positional
+        )
+
+
+def _of_fields(
+    kind: type, values: object, before: str, groups: Mapping[str, Sequence[str]]
+) -> Iterator[Argument]:
+    hints, texts = get_type_hints(kind, include_extras=True), _field_words(kind)
+    of = {name: group for group, names in groups.items() for name in names}
+    order = [*of, *(field.name for field in dataclasses.fields(kind) if field.name not in of)]
+    title = _title(kind) if not groups else MORE_OPTIONS
+    for name in order:
+        group, default = of.get(name, title), getattr(values, name)
+        yield from _expanded(hints[name], name, texts.get(name, ""), group, default, before=before)
+
+
+def _expanded(
+    hint: object,
+    name: str,
+    text: str,
+    group: str,
+    default: object,
+    *,
+    required: bool = False,
+    positional: bool = False,
+    before: str = "",
+) -> Iterator[Argument]:
+    """Yield the argument of one parameter or field; those of its fields where it is a dataclass."""
+    marks: list[Any] = []
+    while get_origin(hint) is Annotated:
+        marks, hint = [*get_args(hint)[1:], *marks], get_args(hint)[0]
+    named = next((mark.name for mark in marks if getattr(mark, "name", None) is not None), name)
+    if dataclasses.is_dataclass(hint):
+        yield from _of_fields(hint, default, f"{before}{named}." if named else before, {})  # type: ignore[arg-type]
+        return
+    kinds, many, choices = _values(hint)
+    asked = next((mark.metavar for mark in marks if getattr(mark, "metavar", None)), "")
+    dashed = named.replace("_", "-")
+    usual = dashed.upper() if positional else " ".join(_METAVARS.get(kind, "VALUE") for kind in kinds)
+    listed = "|".join(choices)
+    metavar = asked or (listed if choices and not positional and len(listed) < _LONGEST_LIST else usual)
+    yield Argument(
+        metavar if positional else f"--{before}{dashed}",
+        text,
+        group,
+        metavar,
+        kinds,
+        many,
+        choices,
+        default,
+        required or (positional and many and default is None),
+    )
+
+
+def _values(hint: object) -> tuple[tuple[type, ...], bool, tuple[str, ...]]:
+    """Return the types of a hint's values, whether there may be any number of them, and the choices."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        (hint,) = (part for part in parts if part is not NoneType)
+        return _values(hint)
+    if origin is Literal:
+        return (type(parts[0]),), False, tuple(map(str, parts))
+    if origin is tuple and parts[-1] is ...:
+        kinds, _, choices = _values(parts[0])
+        return kinds, len(kinds) == 1, choices  # pairs are given one a flag
+    if origin is tuple:
+        return parts, False, ()
+    return ((), False, ()) if hint is bool else ((hint,), False, ())  # type: ignore[return-value]
+
+
+def _title(kind: type) -> str:
+    return re.split(r"[.:;]", inspect.getdoc(kind) or MORE_OPTIONS, maxsplit=1)[0]
+
+
+def _field_words(kind: type) -> dict[str, str]:
+    """Return the docstrings below the fields of a dataclass and of those it inherits from."""
+    words = {}
+    for each in reversed(kind.__mro__):
+        with contextlib.suppress(OSError, TypeError):  # made by make_dataclass, or in C
+            for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(each)))):
+                for one, other in itertools.pairwise(getattr(node, "body", ())):
+                    match one, other:
+                        case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
+                            value=ast.Constant(value=str(text))
+                        ):
+                            words[name] = " ".join(text.split())
+    return words
+
+
+def _words(command: Callable[..., object]) -> _Words:
+    before, *rest = re.split(r"^(.+)\n-{3,}$", inspect.getdoc(command) or "", flags=re.MULTILINE)
+    summary, _, more = before.replace("``", "").partition("\n\n")
+    sections = {}
+    for title, body in zip(rest[::2], rest[1::2], strict=True):
+        entries = re.findall(r"^(\w+)\n((?:[ ]+.+\n?)*)", body.strip("\n"), flags=re.MULTILINE)
+        sections[title] = {name: " ".join(text.replace("``", "").split()) for name, text in entries}
+    return _Words(" ".join(summary.split()), more.strip(), sections)
+
+
+def first_page(groups: Mapping[str, Mapping[str, Command]]) -> str:
+    """Return the help page of the whole program: the commands by group, and what each does."""
+    lines = [
+        "usage: livesnn [COMMAND] [OPTIONS]",
+        "",
+        *_wrapped(
+            "Recognise what an event camera sees, live, with a spiking network. Without a command the window opens."
+        ),
+    ]
+    for group, commands in groups.items():
+        lines += [
+            "",
+            group,
+            *(line for name, command in commands.items() for line in _entry(name, command.summary, 14)),
+        ]
+    lines += [
+        "",
+        *_wrapped("livesnn COMMAND --help describes a command. livesnn --version prints the version."),
+    ]
+    lines += _wrapped("Add --debug at the end of a command to see the traceback of an error.")
+    return "\n".join(lines)
+
+
+def page(prog: str, command: Callable[..., object], takes: Sequence[Argument]) -> str:
+    """Return the help page of one command."""
+    words = _words(command)
+    lines = [f"usage: {usage_line(prog, takes)}", "", *_wrapped(words.summary)]
+    for paragraph in words.more.split("\n\n") if words.more else []:
+        as_it_is = paragraph.startswith(" ")
+        lines += ["", *(paragraph.splitlines() if as_it_is else _wrapped(" ".join(paragraph.split())))]
+    positional = [each for each in takes if not each.is_flag]
+    lines += [""] * bool(positional)
+    lines += [line for each in positional for line in _entry(each.metavar, _described(each))]
+    for group in _in_order(takes):
+        entries = [
+            _entry(_invocation(each), _described(each))
+            for each in takes
+            if each.is_flag and each.group == group
+        ]
+        lines += ["", group, *(line for entry in entries for line in entry)]
+    return "\n".join(lines)
+
+
+def usage_line(prog: str, takes: Iterable[Argument]) -> str:
+    """Return how a command is typed, in one line."""
+    words = [prog]
+    for each in takes:
+        if each.is_flag:
+            words += [f"{each.name} {each.metavar}"] * each.required
+        else:
+            word = each.metavar + " ..." * each.many
+            words.append(word if each.required else f"[{word}]")
+    return " ".join([*words, "[OPTIONS]"] if any(each.is_flag for each in takes) else words)
+
+
+def _in_order(takes: Iterable[Argument]) -> list[str]:
+    groups = dict.fromkeys(each.group for each in takes if each.is_flag)
+    return [
+        *(group for group in groups if group != MORE_OPTIONS),
+        *(group for group in groups if group == MORE_OPTIONS),
+    ]
+
+
+def _invocation(argument: Argument) -> str:
+    if argument.kinds:
+        return f"{argument.name} {argument.metavar}" + " ..." * argument.many
+    return f"{argument.name}, {argument.negative}" if argument.default is True else argument.name
+
+
+def _described(argument: Argument) -> str:
+    notes = []
+    if argument.choices and "|" not in argument.metavar:
+        notes.append(f"one of {', '.join(argument.choices)}")
+    default = argument.default
+    if argument.required:
+        notes += ["required"] * argument.is_flag
+    elif default not in (None, "", (), False) or (default == 0 and default is not False):
+        notes += [f"default: {_shown(default)}"] * ("default" not in argument.help.lower())
+    return argument.help + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, tuple):
+        return " ".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, _WIDEST)
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    width = max(_width() - len(indent), 20)
+    return [
+        indent + line for line in textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    ]
+
+
+def _entry(left: str, text: str, indent: int = _INDENT) -> list[str]:
+    """Return a name and what is said of it in two columns; below each other where the name is long."""
+    indent = min(indent, _width() // 2)
+    right = _wrapped(text, " " * indent)
+    if len(left) + 4 > indent or not right:
+        return [f"  {left}", *right]
+    return [f"  {left}".ljust(indent) + right[0].lstrip(), *right[1:]]
+
+
+def call(
+    command: Callable[..., int], arguments: Sequence[str], prog: str, takes: Callable[[], Sequence[Argument]]
+) -> int:
+    """Run a command, or print its help page if the line asks for it.
+
+    Raises UsageError. ``takes`` returns what the command takes, and is called only if that is needed. A command whose
+    only parameter is ``arguments`` parses them itself, with `plain_refusal`.
+    """
+    if any(each in HELP for each in arguments[: _end_of_flags(arguments)]):
+        from livesnn.console import write
+
+        write(page(prog, command, takes()))
+        return 0
+    if [*inspect.signature(command).parameters] == ["arguments"]:
+        return command(list(arguments))
+    import tyro
+
+    @wraps(command)
+    def bound(*values: object, **named: object) -> Callable[[], int]:
+        return partial(command, *values, **named)
+
+    with plain_refusal(arguments, prog, takes):
+        run = tyro.cli(bound, args=arguments, prog=prog)
+    return run()
+
+
+@contextlib.contextmanager
+def plain_refusal(
+    arguments: Sequence[str], prog: str, takes: Callable[[], Sequence[Argument]]
+) -> Iterator[None]:
+    """Turn what tyro says of a line that it refuses into a UsageError of one line; parameters as of `call`."""
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        try:
+            yield
+        except SystemExit as ended:
+            if not ended.code:
+                raise
+            why = refusal(arguments, prog, takes()) or re.sub(r"[╭╮╰╯│─]+", " ", said.getvalue())
+            raise UsageError(why) from None
+
+
+def _end_of_flags(arguments: Sequence[str]) -> int:
+    return arguments.index("--") if "--" in arguments else len(arguments)
+
+
+def refusal(arguments: Sequence[str], prog: str, takes: Sequence[Argument]) -> str:
+    """Return what is wrong with a command line, in one line; "" if nothing is found."""
+    flags = {each.name: each for each in takes if each.is_flag}
+    negatives = {each.negative for each in flags.values() if each.negative}
+    given, words = set(), []
+    rest = list(arguments)
+    while rest:
+        token = rest.pop(0)
+        if token == "--":
+            words += rest
+            break
+        if not _is_flag(token):
+            words.append(token)
+            continue
+        name, equals, value = token.partition("=")
+        name = name if name in flags else name.replace("_", "-")
+        if name in negatives:
+            continue
+        if name not in flags:
+            return f"no flag {name}: {hint(name, [*flags, *negatives], prog)}"
+        given.add(name)
+        values = [value] if equals else []
+        while (
+            not equals
+            and rest
+            and not _is_flag(rest[0])
+            and (flags[name].many or len(values) < len(flags[name].kinds))
+        ):
+            values.append(rest.pop(0))
+        if why := _wrong(flags[name], values):
+            return why
+    positional = [each for each in takes if not each.is_flag]
+    for each in positional:
+        values, words = (words, []) if each.many else (words[:1], words[1:])
+        if values and (why := _wrong(each, values)):
+            return why
+        if each.required and not values:
+            return f"{each.metavar} is missing: {usage_line(prog, takes)}"
+    if words:
+        return f"unexpected {words[0]!r}: {usage_line(prog, takes)}"
+    for each in flags.values():
+        if each.required and each.name not in given:
+            return f"{each.name} is missing: {usage_line(prog, takes)}"
+    return ""
+
+
+def hint(name: str, known: Iterable[str], prog: str) -> str:
+    """Return what was meant by a name that there isn't, or where to look."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]}?" if close else f"{prog} --help lists them"
+
+
+def _is_flag(token: str) -> bool:
+    return token.startswith("-") and re.match(r"-(\d|\.|inf|$)", token) is None
+
+
+def _wrong(argument: Argument, values: Sequence[str]) -> str:
+    """Return what is wrong with an argument's values; "" if nothing is."""
+    name = argument.name
+    if not argument.many and len(values) < len(argument.kinds):
+        return f"{name} needs {'a value' if len(argument.kinds) == 1 else 'more values'}: {name} {argument.metavar}"
+    if not argument.kinds and values:
+        return f"{name} takes no value: leave {values[0]!r} out"
+    for value, kind in zip(values, argument.kinds * (len(values) if argument.many else 1), strict=False):
+        if argument.choices and value not in argument.choices:
+            close = difflib.get_close_matches(value, argument.choices, n=1)
+            there = f"did you mean {close[0]}?" if close else f"choose from {', '.join(argument.choices)}"
+            return f"{name} can't be {value!r}: {there}"
+        if kind in (int, float) and not _is_number(value, kind) and value != "None":
+            return f"{name} takes a {'whole ' * (kind is int)}number, not {value!r}"
+    return ""
+
+
+def _is_number(text: str, kind: Callable[[str], object]) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True

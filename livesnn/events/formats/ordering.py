@@ -1,0 +1,93 @@
+"""Out-of-order events are put in order here, and events outside the sensor dropped; both are counted.
+
+Every reader passes its packets through here, unless it has already checked that there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from livesnn.events.packet import DISORDER_US, Events, Resolution, SourceCounters
+
+
+def put_in_order(
+    packet: Events, resolution: Resolution, newest_us: int | None, counters: SourceCounters
+) -> Events:
+    """Return the packet's events that lie inside the sensor, sorted by time.
+
+    Parameters
+    ----------
+    packet
+        EVENTS_DTYPE [N]; not changed.
+    resolution
+        Of the sensor.
+    newest_us
+        Time of the last event before this packet. An event that is older by at most DISORDER_US gets this time.
+        A packet that starts even earlier follows a jump in time and keeps its times.
+    counters
+        ``out_of_bounds`` and ``out_of_order`` are added to.
+    """
+    inside = (packet["x"] < resolution.width) & (packet["y"] < resolution.height)
+    inside &= packet["p"].view(np.uint8) <= 1  # in damaged files that store a whole byte
+    if not inside.all():
+        counters.out_of_bounds += int(packet.size - np.count_nonzero(inside))
+        packet = packet[inside]
+    t = packet["t"]
+    if t.size and (t[1:] < t[:-1]).any():
+        counters.out_of_order += int(np.count_nonzero(t < np.maximum.accumulate(t)))
+        packet = packet[np.argsort(t, kind="stable")]
+    if newest_us is None or not packet.size or not 0 < newest_us - int(packet["t"][0]) <= DISORDER_US:
+        return packet
+    late = packet["t"] < newest_us
+    counters.out_of_order += int(np.count_nonzero(late))
+    clamped = packet.copy()
+    clamped["t"][late] = newest_us
+    return clamped
+
+
+class PacketSorter:
+    """Sorts the packets of one pass through a stream, one after the other, and cuts off what lies before the start.
+
+    Parameters
+    ----------
+    start_us
+        Events before it are cut off; None: all are kept.
+    """
+
+    def __init__(self, resolution: Resolution, start_us: int | None, counters: SourceCounters) -> None:
+        self._resolution = resolution
+        self._start_us = start_us
+        self._counters = counters
+        self._newest_us: int | None = None
+
+    def restart(self) -> None:
+        """Take the next packet as the first of a stream, because the camera's clock was reset."""
+        self._newest_us = None
+
+    def sort(self, packet: Events, *, ordered: bool) -> Events:
+        """Return what is left of a packet; it may be empty. ``ordered`` also means that all is inside the sensor."""
+        if not ordered or (self._newest_us is not None and packet["t"][0] < self._newest_us):
+            packet = put_in_order(packet, self._resolution, self._newest_us, self._counters)
+        self._newest_us = int(packet["t"][-1])
+        if self._start_us is not None:
+            packet = packet[np.searchsorted(packet["t"], self._start_us) :]
+            self._start_us = None if packet.size else self._start_us
+        return packet
+
+
+def order_warnings(stream: str, counters: SourceCounters, before: SourceCounters) -> list[str]:
+    """Return one line each for the events of a stream that were sorted or dropped since ``before``, if any."""
+    found = []
+    if late := counters.out_of_order - before.out_of_order:
+        found.append(f"{stream}: {late:,} events were out of order, and are sorted by time")
+    if outside := counters.out_of_bounds - before.out_of_bounds:
+        found.append(
+            f"{stream}: {outside:,} events outside the sensor, or without a usable time, are left out"
+        )
+    return found
+
+
+def jump_warnings(jumps: int, stream: str = "") -> list[str]:
+    """Return a line that says how often time jumps back; none if it never does."""
+    where = f"{stream}: " if stream else ""
+    return [f"{where}time jumps back {jumps:,} times, as when the camera's clock is reset"] if jumps else []

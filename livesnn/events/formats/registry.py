@@ -1,0 +1,219 @@
+"""The registry of file formats: `open_reader` tells them apart by content, and `Reader` is what each must offer.
+
+To add a format, write one module with a reader and add one line to FORMATS.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from livesnn.errors import FormatError
+from livesnn.events.packet import Events, Resolution, SourceCounters
+from livesnn.files import file_head
+from livesnn.numba_cache import forget_stale
+from livesnn.progress import Progress, untold
+
+HEAD_BYTES = 64
+_SUFFIX = re.compile(r"(?P<file>.+?)\?(?P<key>columns|stream)=(?P<value>.*)", re.DOTALL)
+
+
+class RecordingPath(NamedTuple):
+    """A file, and what follows its name: ``f.csv?columns=t_us,x,y,p`` or ``f.aedat4?stream=LEFT``."""
+
+    file: Path
+    columns: tuple[str, ...] = ()
+    stream: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the file, with the stream's if one is named."""
+        return self.file.name if self.stream is None else f"{self.file.name} ({self.stream})"
+
+
+@dataclass(frozen=True)
+class EventStream:
+    """One stream of events in a file; ``resolution`` is None if the file doesn't give it.
+
+    ``mirrored`` says for x and y whether the file counts them the other way. Packets are upright in any case.
+    """
+
+    name: str
+    camera: str
+    resolution: Resolution | None
+    mirrored: tuple[bool, bool] = (False, False)
+
+
+class OtherContent(NamedTuple):
+    """How many frames, inertial samples and triggers a file holds besides its events."""
+
+    frames: int = 0
+    imu: int = 0
+    triggers: int = 0
+
+
+class Reader(Protocol):
+    """An open file. Use it from one thread at a time.
+
+    Attributes
+    ----------
+    format
+        Short name, e.g. ``aedat4``.
+    camera
+        What recorded it according to the file, or "".
+    orientation
+        How the file's coordinates lie, in words.
+    streams
+        Its event streams in the file's order; there may be none.
+    resolution
+        Of the first event stream, else of the frames; None if the file doesn't give it.
+    """
+
+    @property
+    def format(self) -> str: ...  # noqa: D102
+    @property
+    def camera(self) -> str: ...  # noqa: D102
+    @property
+    def orientation(self) -> str: ...  # noqa: D102
+    @property
+    def streams(self) -> Sequence[EventStream]: ...  # noqa: D102
+    @property
+    def resolution(self) -> Resolution | None: ...  # noqa: D102
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is damaged, missing or assumed in the part read so far; one line each."""
+        ...
+
+    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
+        """Yield the stream's packets of EVENTS_DTYPE from the first event at or after ``start_us``.
+
+        The caller owns the packets. They are time-ordered, not empty, and may be strided. Events out of order are
+        sorted, events outside the sensor are dropped, and ``counters`` counts both; its ``events`` is left to the
+        caller. Damaged packets are skipped with a warning.
+        """
+        ...
+
+    def time_range(self, stream: str) -> tuple[int, int] | None:
+        """Return the least and the greatest time in µs, judged by the stream's ends; None if it has no events."""
+        ...
+
+    def other_content(self) -> OtherContent:
+        """Count what isn't events."""
+        ...
+
+    def close(self) -> None:
+        """Release the file; safe to call twice."""
+        ...
+
+
+class Format(NamedTuple):
+    """One format: how its files begin, or which function recognises them, and what opens them.
+
+    The functions are named as "module.function" and imported only when they are needed. ``reads_through`` says that
+    opening a file reads all of it, and so takes a progress callback.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    sign: bytes | str
+    opener: str
+    reads_through: bool = False
+
+    def fits(self, path: Path, head: bytes) -> bool:
+        """Return whether a file is of this format, by its path and its first HEAD_BYTES bytes."""
+        if isinstance(self.sign, bytes):
+            return head.startswith(self.sign)
+        return bool(_function(self.sign)(path, head))
+
+    def open(self, path: Path, progress: Progress) -> Reader:
+        """Open a file of this format; raises as `open_reader` does."""
+        arguments = (path, progress) if self.reads_through else (path,)
+        reader: Reader = _function(self.opener)(*arguments)
+        return reader
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module, _, function = name.partition(".")
+    found: Callable[..., Any] = getattr(import_module(f"{__package__}.{module}"), function)
+    return found
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("aedat4", (".aedat4",), b"#!AER-DAT4.0\r\n", "aedat4_reader.Aedat4Reader", reads_through=True),
+    Format("aedat2", (".aedat",), b"#!AER-DAT2.0", "aedat2.open_aedat2", reads_through=True),
+    Format("aedat3", (".aedat",), b"#!AER-DAT3.1", "aedat3.Aedat3Reader", reads_through=True),
+    Format("npz", (".npz",), b"PK\x03\x04", "npz.open_npz"),
+    Format("hdf5", (".hdf5", ".h5"), b"\x89HDF\r\n\x1a\n", "hdf5.open_hdf5"),
+    Format("es", (".es",), b"Event Stream", "event_stream.open_event_stream", reads_through=True),
+    Format("nmnist", (".bin",), "nmnist.looks_like_nmnist", "nmnist.open_nmnist"),
+    Format("dat", (".dat",), "dat.looks_like_dat", "dat.open_dat", reads_through=True),
+    Format("evt", (".raw",), "evt.looks_like_evt", "evt.open_evt", reads_through=True),
+    Format("csv", (".csv", ".txt"), "text.looks_like_text", "text.open_text"),
+)
+"""Tried in order; those without a magic number come last."""
+
+
+def parse_recording_path(path: Path) -> RecordingPath:
+    """Split what follows a file's name off a path; a file of exactly that name comes first."""
+    found = _SUFFIX.fullmatch(str(path))
+    if not found or os.path.lexists(path):
+        return RecordingPath(path)
+    if found["key"] == "stream":
+        return RecordingPath(Path(found["file"]), stream=found["value"])
+    return RecordingPath(Path(found["file"]), tuple(column.strip() for column in found["value"].split(",")))
+
+
+def open_reader(path: Path, progress: Progress = untold) -> Reader:
+    """Open a recording of any known format, recognised by its content.
+
+    Parameters
+    ----------
+    path
+        For a text table, ``f.csv?columns=t_us,x,y,p`` names its columns and overrides its header; see
+        `text.open_text`. All streams of a file are opened, even if one is named.
+    progress
+        Called with the share read so far, if the format must be read through to open it.
+
+    Raises
+    ------
+    SourceError
+        When the file can't be opened.
+    FormatError
+        When its format isn't known, or its beginning is too damaged to use.
+    """
+    from livesnn.events.formats.shared_readers import unwrap
+
+    forget_stale(unwrap)  # the decoders call one another
+    path, columns, _ = parse_recording_path(path)
+    head = file_head(path, HEAD_BYTES, f"recording ({_suffixes()})")
+    if columns:
+        return _open_with_columns(path, head, columns)
+    for known in FORMATS:
+        if known.fits(path, head):
+            return known.open(path, progress)
+    raise FormatError(f"{path}: {_describe(head)}: give a recording that livesnn reads ({_suffixes()})")
+
+
+def _open_with_columns(path: Path, head: bytes, columns: tuple[str, ...]) -> Reader:
+    from livesnn.events.formats.text import is_text, open_text
+
+    if not is_text(head):
+        raise FormatError(f"{path}: only text files take ?columns=, and this isn't one: leave it out")
+    return open_text(path, columns=columns)
+
+
+def _describe(head: bytes) -> str:
+    if head.startswith(b"#!AER-DAT"):
+        version = head[9:12].decode("ascii", errors="replace")
+        return f"AEDAT {version if version.isprintable() else '?'} isn't supported yet"
+    return "not a recording of a known format, or its beginning is damaged"
+
+
+def _suffixes() -> str:
+    return ", ".join(dict.fromkeys(suffix for known in FORMATS for suffix in known.suffixes))

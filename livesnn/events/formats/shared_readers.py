@@ -1,0 +1,557 @@
+"""The readers that formats share, so that a format only has to decode.
+
+`BlockReader` is for blocks that can be read in any order (npz, text, hdf5, event_stream), `WordReader` for words of
+one size (evt, dat, aedat2), `InMemoryReader` for small files (nmnist, npz).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from livesnn.errors import FormatError
+from livesnn.events.formats.ordering import PacketSorter, jump_warnings, put_in_order
+from livesnn.events.formats.registry import EventStream, OtherContent
+from livesnn.events.formats.table_columns import MAX_COORDINATE
+from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
+from livesnn.files import BufferedFile
+
+WIDEST = Resolution(MAX_COORDINATE + 1, MAX_COORDINATE + 1)
+PACKET_EVENTS = 1 << 14
+_MAX_JUMPS = 64  # in one block: with more, the clock wasn't reset, the events were never in order
+
+
+class Blocks(Protocol):
+    """One stream's events, in blocks of bounded size."""
+
+    @property
+    def count(self) -> int:
+        """How many blocks there are."""
+        ...
+
+    def read(self, number: int) -> Events:
+        """Return a block's events as they lie in the file, EVENTS_DTYPE [N]; the caller owns them, N may be 0.
+
+        Damaged parts are skipped and named in `warnings`. Times are within ± TIME_LIMIT_US. The caller drops and
+        counts events that lie outside the sensor or can't be events.
+        """
+        ...
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is damaged in the part read so far; one line each."""
+        ...
+
+
+class BlockStream(NamedTuple):
+    """A stream and where its events come from."""
+
+    stream: EventStream
+    blocks: Blocks
+
+
+class LossyBlocks:
+    """What `Blocks` have in common that may lose ``unit``s; reading a block again doesn't count its loss twice."""
+
+    def __init__(self, count: int, unit: str) -> None:
+        self.count = count
+        self._unit = unit
+        self._lost: dict[int, tuple[int, str]] = {}
+
+    def note_loss(self, block: int, amount: int, reason: str) -> None:
+        """Note that ``amount`` of the unit are lost in a block."""
+        self._lost[block] = amount, reason
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line for all losses, with the first reason; none if nothing is lost."""
+        if not self._lost:
+            return []
+        amount = sum(amount for amount, _ in self._lost.values())
+        return [f"{amount:,} {self._unit} lost: {self._lost[min(self._lost)][1]}"]
+
+
+class BlockReader:
+    """An open file of blocks; see `Reader`.
+
+    Blocks are assumed to follow one another in time. Where time jumps back, a warning says so, and seeking finds one
+    of the places.
+
+    Parameters
+    ----------
+    streams
+        In the file's order, at least one.
+    warnings
+        What was assumed or missing when the file was opened.
+    release
+        Called by `close`; must be safe to call twice.
+    """
+
+    orientation = "x to the right, y down"
+
+    def __init__(
+        self,
+        streams: Sequence[BlockStream],
+        *,
+        format_name: str,
+        other: OtherContent = OtherContent(),  # noqa: B008 (a value)
+        warnings: Sequence[str] = (),
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.format = format_name
+        self.streams = tuple(one.stream for one in streams)
+        self.camera, self.resolution = self.streams[0].camera, self.streams[0].resolution
+        self._blocks = {one.stream.name: one.blocks for one in streams}
+        self._sizes = {one.stream.name: one.stream.resolution or WIDEST for one in streams}
+        self._other = other
+        self._warnings = list(warnings)
+        self._release = release
+        self._spans: dict[tuple[str, int], tuple[int, int] | None] = {}
+        self._jumps: dict[str, int] = {}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is damaged, missing or assumed in the part read so far."""
+        lost = [line for blocks in self._blocks.values() for line in blocks.warnings]
+        jumped = [line for name, jumps in self._jumps.items() for line in jump_warnings(jumps, name)]
+        return [*self._warnings, *lost, *jumped]
+
+    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
+        """Yield one packet per block, more where time jumps back; see `Reader.packets`."""
+        blocks, size = self._blocks[stream], self._sizes[stream]
+        sorter = PacketSorter(size, start_us, counters)
+        newest_us, jumps = None, 0
+        for number in range(0 if start_us is None else self._first_block(stream, start_us), blocks.count):
+            for part, ordered in _parts(blocks.read(number), size, counters):
+                jumps += newest_us is not None and int(part["t"][0]) < newest_us - DISORDER_US
+                newest_us = int(part["t"][-1] if ordered else part["t"].max())
+                if (packet := sorter.sort(part, ordered=ordered)).size:
+                    yield packet
+        if start_us is None:
+            self._jumps[stream] = jumps
+
+    def _first_block(self, stream: str, start_us: int) -> int:
+        """Return the first block with an event at or after ``start_us``."""
+        return bisect_left(
+            range(self._blocks[stream].count), start_us, key=lambda number: self._latest(stream, number)
+        )
+
+    def _latest(self, stream: str, number: int) -> int:
+        """Return the greatest time of a block, or of the last one before it that has events."""
+        spans = (self._span(stream, before) for before in range(number, -1, -1))
+        return next((span[1] for span in spans if span is not None), -TIME_LIMIT_US)
+
+    def _span(self, stream: str, number: int) -> tuple[int, int] | None:
+        if (stream, number) not in self._spans:
+            events = _inside(self._blocks[stream].read(number), self._sizes[stream], SourceCounters())
+            t = events["t"]
+            self._spans[stream, number] = (int(t.min()), int(t.max())) if t.size else None
+        return self._spans[stream, number]
+
+    def time_range(self, stream: str) -> tuple[int, int] | None:
+        """Return the least and the greatest time of the first and the last block that have events, µs."""
+        numbers = range(self._blocks[stream].count)
+        ends = [
+            next((span for n in order if (span := self._span(stream, n)) is not None), None)
+            for order in (numbers, reversed(numbers))
+        ]
+        known = [span for span in ends if span is not None]
+        return (min(t for t, _ in known), max(t for _, t in known)) if known else None
+
+    def other_content(self) -> OtherContent:
+        """Count what isn't events."""
+        return self._other
+
+    def close(self) -> None:
+        """Release the file; safe to call twice."""
+        self._release()
+
+
+def _inside(events: Events, size: Resolution, counters: SourceCounters) -> Events:
+    inside = (events["x"] < size.width) & (events["y"] < size.height)
+    if inside.all():
+        return events
+    counters.out_of_bounds += int(inside.size - np.count_nonzero(inside))
+    return events[inside]
+
+
+@njit(nogil=True, cache=True)
+def _find_jumps(t: npt.NDArray[np.int64], jumps: npt.NDArray[np.int64]) -> int:
+    """Write where time jumps back and return how often; stop at one more than there is room for."""
+    n = 0
+    newest_us = t[0]
+    for i in range(1, t.size):
+        if t[i] >= newest_us - DISORDER_US:
+            newest_us = max(newest_us, t[i])
+            continue
+        if n == jumps.size:
+            return n + 1
+        jumps[n] = i
+        n += 1
+        newest_us = t[i]
+    return n
+
+
+@njit(nogil=True, cache=True)
+def _is_plain(events: Events, width: int, height: int) -> bool:
+    """Return whether all events are inside the sensor and in order, as they nearly always are."""
+    strays, newest_us = False, events[0].t
+    for i in range(events.size):
+        strays |= (events[i].t < newest_us) | (events[i].x >= width) | (events[i].y >= height)
+        newest_us = events[i].t
+    return not strays
+
+
+def _parts(events: Events, size: Resolution, counters: SourceCounters) -> list[tuple[Events, bool]]:
+    """Return the events inside the sensor in parts, cut where time jumps back, and whether each part is in order.
+
+    If time jumps back too often, they are one part.
+    """
+    if events.size and _is_plain(events, *size):
+        return [(events, True)]
+    events = _inside(events, size, counters)
+    if not events.size:
+        return []
+    jumps = np.empty(_MAX_JUMPS, np.int64)
+    n = _find_jumps(np.ascontiguousarray(events["t"]), jumps)
+    parts = np.split(events, jumps[:n]) if 0 < n <= _MAX_JUMPS else [events]
+    return [(part, bool((part["t"][1:] >= part["t"][:-1]).all())) for part in parts]
+
+
+BLOCK_BYTES = 1 << 18  # of words; as much as BufferedFile reads at once
+OUTSIDE, TRIGGERS, STRANGE, SAMPLES, IMU = range(5)
+_NO_EVENTS = np.empty(0, EVENTS_DTYPE)
+_LATEST = np.iinfo(np.int64).max
+
+Words = npt.NDArray[np.unsignedinteger]
+"""uint16, uint32 or uint64 [N], in the machine's byte order, aligned."""
+
+State = npt.NDArray[np.int64]
+"""What a decoder knows from the words before: int64 [S], with a meaning of its own; slot 0 is always a time in µs."""
+
+Counts = npt.NDArray[np.int64]
+"""What a decoder leaves out, int64 [5]: events OUTSIDE the sensor, TRIGGERS, words of a STRANGE (unknown) type,
+SAMPLES of frames (one per pixel), samples of the IMU."""
+
+Span = tuple[int, int, bool]
+"""The least time of some events, the greatest, and whether they are in order."""
+
+
+class Decode(Protocol):
+    """Decode ``words`` from ``first`` on into ``events``, until that is full or time jumps back.
+
+    Return (next word, number of events, their least time, their greatest, whether they are in order). Events outside
+    width × height are left out. An empty ``events`` is never full: events are then only counted. ``state`` is
+    updated, ``counts`` is added to.
+    """
+
+    def __call__(  # noqa: D102
+        self, words: Words, first: int, state: State, width: int, height: int, events: Events, counts: Counts
+    ) -> tuple[int, int, int, int, bool]: ...
+
+
+class WordLayout(NamedTuple):
+    """One coding of events: its short and its full name, the size of its words, and its decoder.
+
+    With ``halves_swapped`` each word's more significant half comes first in the file, with ``big_endian`` its most
+    significant byte. ``word`` is what a warning calls a word.
+    """
+
+    name: str
+    title: str
+    word_bytes: int
+    decode: Decode
+    halves_swapped: bool = False
+    big_endian: bool = False
+    word: str = "word"
+
+    def words(self, octets: memoryview | bytes) -> Words:
+        """Return a copy of the whole words in ``octets``, in the machine's byte order."""
+        count = len(octets) // self.word_bytes
+        if self.halves_swapped:
+            halves = np.frombuffer(octets, f"<u{self.word_bytes // 2}", 2 * count).reshape(-1, 2)
+            return halves[:, ::-1].copy().view(f"u{self.word_bytes}")[:, 0].copy()
+        order = ">" if self.big_endian else "<"
+        return np.frombuffer(octets, f"{order}u{self.word_bytes}", count).astype(f"u{self.word_bytes}")
+
+
+class Body(NamedTuple):
+    """The words of a file from byte ``start`` on; ``state`` is the decoder's before the first of them."""
+
+    start: int
+    layout: WordLayout
+    state: State
+
+
+@njit(nogil=True, cache=True)
+def unwrap(low_bits: int, last_us: int) -> int:
+    """Return the time nearest to ``last_us`` whose lower 32 bits are ``low_bits``, µs."""
+    return last_us + ((low_bits - last_us + 0x80000000 & 0xFFFFFFFF) - 0x80000000)
+
+
+@njit(nogil=True, cache=True)
+def extend_span(t: int, first: bool, span: Span) -> Span:
+    """Return the span of the events so far and one more, which may be the ``first``."""
+    earliest_us, newest_us, ordered = span
+    if first:
+        return t, t, True
+    if t < newest_us:
+        return min(earliest_us, t), newest_us, False
+    return earliest_us, t, ordered
+
+
+class WordReader:
+    """An open file of words; see `Reader`. The whole file is read once when it is opened, to index its times.
+
+    Parameters
+    ----------
+    file
+        Owned by the reader from now on.
+    stream
+        The only one. If its resolution isn't known, events up to ``widest`` are valid.
+    warnings
+        What was assumed or lost so far.
+
+    Raises FormatError when most events are outside the sensor.
+    """
+
+    def __init__(
+        self,
+        file: BufferedFile,
+        body: Body,
+        stream: EventStream,
+        *,
+        widest: Resolution,
+        warnings: list[str],
+        orientation: str = "x to the right, y down",
+    ) -> None:
+        self._file, self._body = file, body
+        self._size = stream.resolution or widest
+        self.format = body.layout.name
+        self.orientation = orientation
+        self.streams = (stream,)
+        self.camera, self.resolution = stream.camera, stream.resolution
+        self.warnings = list(warnings)
+        self._counts = _no_counts()
+        self._words, left = divmod(max(0, file.size - body.start), body.layout.word_bytes)
+        if left:
+            self.warnings.append(
+                f"the last {left} bytes aren't a whole {body.layout.word}: the file is cut short"
+            )
+        blocks = -(-self._words // (BLOCK_BYTES // body.layout.word_bytes))
+        self._states = np.zeros((blocks, body.state.size), np.int64)
+        self._earliest = np.full(blocks, _LATEST)
+        self._latest = np.full(blocks, -_LATEST)
+        self._survey()
+
+    def _survey(self) -> None:
+        """Read the whole file for the decoder's state at each block, and each block's times."""
+        state = self._body.state.copy()
+        newest_us: int | None = None
+        events = jumps = 0
+        for number in range(len(self._states)):
+            self._file.passed(self._body.start + number * BLOCK_BYTES)
+            self._states[number] = state
+            for n, earliest_us, latest_us in self._count(number, state):
+                events += n
+                jumps += newest_us is not None and earliest_us < newest_us - DISORDER_US
+                newest_us = latest_us
+                self._earliest[number] = min(self._earliest[number], earliest_us)
+                self._latest[number] = max(self._latest[number], latest_us)
+        self._judge(events, jumps)
+
+    def _count(self, number: int, state: State) -> Iterator[tuple[int, int, int]]:
+        """Yield (number of events, least time, greatest time) of a block: once, unless time jumps back."""
+        words, first = self._read(number), 0
+        while first < len(words):
+            first, n, earliest_us, latest_us, _ = self._body.layout.decode(
+                words, first, state, *self._size, _NO_EVENTS, self._counts
+            )
+            if n:
+                yield n, earliest_us, latest_us
+
+    def _judge(self, events: int, jumps: int) -> None:
+        outside, strange = int(self._counts[OUTSIDE]), int(self._counts[STRANGE])
+        if outside > events:
+            raise FormatError(
+                f"{self._file.path}: {outside:,} of {outside + events:,} events are outside the sensor's "
+                f"{self._size.width}×{self._size.height} pixels: the file or its header is damaged, or it is from "
+                f"another camera"
+            )
+        if strange:
+            self.warnings.append(
+                f"{strange:,} words are of a type that {self._body.layout.title} doesn't have, and are left out: "
+                f"the file is damaged, or from a newer camera"
+            )
+        self.warnings += jump_warnings(jumps)
+
+    def _read(self, number: int) -> Words:
+        first = number * BLOCK_BYTES
+        size = min(BLOCK_BYTES, self._words * self._body.layout.word_bytes - first)
+        return self._body.layout.words(self._file.view(self._body.start + first, size))
+
+    def _decode(self, number: int, counts: Counts) -> Iterator[tuple[Events, bool]]:
+        """Yield (at most PACKET_EVENTS events as in the file, whether in order), split where time jumps back."""
+        state = self._states[number].copy()
+        words, first = self._read(number), 0
+        while first < len(words):
+            events = np.empty(PACKET_EVENTS, EVENTS_DTYPE)
+            first, n, _, _, ordered = self._body.layout.decode(
+                words, first, state, *self._size, events, counts
+            )
+            if n:
+                yield events[:n], ordered
+
+    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
+        """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
+        sorter = PacketSorter(self._size, start_us, counters)
+        for number in range(0 if start_us is None else self._first_block(start_us), len(self._states)):
+            counts = _no_counts()
+            for part, ordered in self._decode(number, counts):
+                if (packet := sorter.sort(part, ordered=ordered)).size:
+                    yield packet
+            counters.out_of_bounds += int(counts[OUTSIDE])
+
+    def _first_block(self, start_us: int) -> int:
+        """Return the first block with an event at or after ``start_us``."""
+        holds = np.flatnonzero(self._latest >= start_us)
+        return int(holds[0]) if holds.size else len(self._states)
+
+    def time_range(self, stream: str) -> tuple[int, int] | None:
+        """Return the least and the greatest time in µs; None if there are no events."""
+        earliest = int(self._earliest.min(initial=_LATEST))
+        return None if earliest == _LATEST else (earliest, int(self._latest.max()))
+
+    def other_content(self) -> OtherContent:
+        """Count whole frames (from their pixels), inertial samples and triggers."""
+        frames = int(self._counts[SAMPLES]) // (self._size.width * self._size.height)
+        return OtherContent(frames, int(self._counts[IMU]), int(self._counts[TRIGGERS]))
+
+    def close(self) -> None:
+        """Release the file; packets stay valid."""
+        self._file.close()
+
+
+def _no_counts() -> Counts:
+    return np.zeros(5, np.int64)
+
+
+class Pixel(NamedTuple):
+    """Where a 64-bit word of DAT or AEDAT 2.0 has x, y and the polarity; its lower 32 bits are the time in µs.
+
+    ``x`` and ``y`` are the shift to their lowest bit and a mask; ``on`` is the shift to the bit that is 1 for ON
+    (with ``on_is_zero``, 0). With ``mirrored``, both are counted from the other side. A word with a bit of
+    ``others`` set is no event.
+    """
+
+    x: tuple[int, int]
+    y: tuple[int, int]
+    on: int
+    on_is_zero: bool = False
+    mirrored: bool = False
+    others: int = 0
+
+
+@njit(nogil=True, cache=True)
+def _are_plain(words: Words, pixel: Pixel, width: int, height: int) -> bool:
+    """Return whether all words are events inside the sensor, in order, less than half a clock's range apart."""
+    x_place, x_mask = np.uint64(pixel.x[0]), np.uint64(pixel.x[1])
+    y_place, y_mask = np.uint64(pixel.y[0]), np.uint64(pixel.y[1])
+    right, bottom, time = np.uint64(width - 1), np.uint64(height - 1), np.uint64(0xFFFFFFFF)
+    outside, others, steps = np.uint64(0), np.uint64(0), np.uint64(0)
+    for i in range(words.size):
+        outside |= (right - (words[i] >> x_place & x_mask)) | (bottom - (words[i] >> y_place & y_mask))
+        others |= words[i]
+    later = words[1:]
+    for i in range(later.size):
+        steps |= (later[i] & time) - (words[i] & time)
+    return bool((outside | steps) < np.uint64(0x80000000)) and others & np.uint64(pixel.others) == 0
+
+
+@njit(nogil=True, cache=True)
+def _write(words: Words, pixel: Pixel, shift_us: int, width: int, height: int, events: Events) -> None:
+    right, bottom = width - 1, height - 1
+    for i in range(words.size):
+        word = words[i]
+        x = np.int64(word >> np.uint64(pixel.x[0]) & np.uint64(pixel.x[1]))
+        y = np.int64(word >> np.uint64(pixel.y[0]) & np.uint64(pixel.y[1]))
+        events[i].t = np.int64(word & np.uint64(0xFFFFFFFF)) + shift_us
+        events[i].x = right - x if pixel.mirrored else x
+        events[i].y = bottom - y if pixel.mirrored else y
+        events[i].p = (word >> np.uint64(pixel.on) & np.uint64(1) != 0) != pixel.on_is_zero
+
+
+@njit(nogil=True, cache=True)
+def decode_plain(
+    words: Words, pixel: Pixel, last_us: int, width: int, height: int, events: Events
+) -> tuple[int, int, int]:
+    """Decode words [N] into ``events`` if all are good events in order; only count them if ``events`` is empty.
+
+    Return (N, or 0 if they aren't; the first time; the last), unwrapped from ``last_us`` on. One pass without a
+    branch checks the words and a second writes them, which takes half the time of decoding one word after the other.
+    """
+    some = words[: events.size] if events.size else words
+    if some.size == 0 or not _are_plain(some, pixel, width, height):
+        return 0, last_us, last_us
+    first = np.int64(some[0] & np.uint64(0xFFFFFFFF))
+    shift_us = unwrap(first, last_us) - first
+    if events.size:
+        _write(some, pixel, shift_us, width, height, events)
+    return some.size, first + shift_us, np.int64(some[some.size - 1] & np.uint64(0xFFFFFFFF)) + shift_us
+
+
+class InMemoryReader:
+    """One stream of events held in memory; see `Reader`.
+
+    Parameters
+    ----------
+    events
+        EVENTS_DTYPE [N] as read, maybe out of order; owned by the reader from now on.
+    warnings
+        What was assumed or lost while reading.
+    """
+
+    orientation = "x to the right, y down"
+
+    def __init__(
+        self, events: Events, resolution: Resolution, *, format_name: str, camera: str, warnings: list[str]
+    ) -> None:
+        self.format = format_name
+        self.camera = camera
+        self.resolution: Resolution | None = resolution
+        self.streams = (EventStream("events", camera, resolution),)
+        self._found = SourceCounters()
+        # An event outside the sensor may have any time.
+        t = events["t"][(events["x"] < resolution.width) & (events["y"] < resolution.height)]
+        ordered = bool((t[1:] >= t[:-1]).all())
+        back_us = 0 if ordered else int((np.maximum.accumulate(t) - t).max())
+        if back_us > DISORDER_US:
+            warnings = [*warnings, f"time goes back by up to {back_us:,} µs: all events are sorted by time"]
+        self._events = put_in_order(events, resolution, None, self._found)
+        self.warnings = warnings
+
+    def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
+        """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
+        first = 0 if start_us is None else int(np.searchsorted(self._events["t"], start_us))
+        counters.out_of_order += self._found.out_of_order
+        counters.out_of_bounds += self._found.out_of_bounds
+        self._found = SourceCounters()  # counted once, however often the file is played
+        for start in range(first, len(self._events), PACKET_EVENTS):
+            yield self._events[start : start + PACKET_EVENTS].copy()
+
+    def time_range(self, stream: str) -> tuple[int, int] | None:
+        """Return the times of the first and the last event in µs; None if there are no events."""
+        t = self._events["t"]
+        return (int(t[0]), int(t[-1])) if t.size else None
+
+    def other_content(self) -> OtherContent:
+        """Return zeros: these formats hold only events."""
+        return OtherContent()
+
+    def close(self) -> None:
+        """Do nothing: the file is closed already."""

@@ -1,0 +1,325 @@
+"""Convolutions of spikes, by kernels of float32 or int8: each spike adds its rows of the kernel to a band's sums.
+
+Kernels of 3×3 with stride 1 *sweep* along a row of pixels with their sums in registers. Other kernels *scatter* each
+spike over the sums in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from livesnn.infer.spikes.intrinsics import (
+    BEGIN,
+    BYTE,
+    FLOAT,
+    FLOAT_BYTES,
+    SHORT,
+    SHORT_BYTES,
+    WORD,
+    add_bytes,
+    add_floats,
+    add_vector,
+    begin_at,
+    compiled,
+    dequantize_onto,
+    inlined,
+    load_number,
+    plus,
+    rows_of,
+    specialized,
+    vector,
+    widened,
+)
+from livesnn.infer.spikes.layout import (
+    BEGIN_BYTES,
+    FLOAT32_3X3,
+    FLOAT32_3X3_LANES,
+    INT8_3X3_LANES,
+    INT8_POOLED,
+)
+
+
+def _phis(builder: Any, kind: Any, columns: int, rows: int) -> list[list[Any]]:
+    """Return phi nodes for sums [columns, rows]."""
+    return [[builder.phi(kind) for _ in range(rows)] for _ in range(columns)]
+
+
+def _add_incoming(phis: list[list[Any]], values: list[list[Any]], block: Any) -> None:
+    """Give phi nodes the ``values`` that they have when control comes from a block."""
+    for column, known in zip(phis, values, strict=True):
+        for phi, value in zip(column, known, strict=True):
+            phi.add_incoming(value, block)
+
+
+def _retire(builder: Any, kind: Any, column: list[Any], place: Any, line: Any, lanes: int) -> None:
+    """Add a column of sums to those in memory, where rows are ``line`` bytes apart."""
+    for total in column:
+        add_vector(builder, kind, place, total, lanes)
+        place = builder.add(place, line)
+
+
+def _with_taps(
+    builder: Any, kinds: tuple[Any, Any], row: Any, size: int, held: list[list[Any]], lanes: int
+) -> list[list[Any]]:
+    """Return three columns of sums with the taps of a spike added: nine, or fewer where there are fewer rows.
+
+    ``row``: the address of the spike's weights, of ``size`` bytes each.
+    """
+    of_weights, of_sums = kinds
+    added = []
+    for kx, column in zip((2, 1, 0), held, strict=True):
+        taps = [(ky * 3 + kx) * lanes * size for ky in reversed(range(len(column)))]
+        places = [builder.add(row, ir.Constant(WORD, tap)) for tap in taps]
+        loaded = [vector(builder, place, lanes, kind=of_weights) for place in places]
+        wide = [widened(builder, one, lanes, of_sums) for one in loaded]
+        added.append([plus(builder, of_sums, total, more) for total, more in zip(column, wide, strict=True)])
+    return added
+
+
+def _sweep(builder: Any, kinds: tuple[Any, Any], size: int, lanes: int, rows: int, arguments: Any) -> None:
+    """Build the loops of `_sweeps`: over pixels, and within it over a pixel's spikes."""
+    _, _, weights, lists, begins, width, sums, step, line = arguments
+    kind, one, entry = ir.VectorType(kinds[1], lanes), ir.Constant(WORD, 1), builder.block
+    nothing = [ir.Constant(kind, None)] * rows
+    names = ("pixel", "spike", "passed", "left", "next", "end")
+    pixel, spike, passed, left, following, end = map(builder.append_basic_block, names)
+    start = builder.zext(load_number(builder, begins, ir.Constant(WORD, 0), BEGIN), WORD)
+    outside = builder.sub(sums, step)
+    builder.branch(pixel)
+
+    builder.position_at_end(pixel)
+    x, first, carried = builder.phi(WORD), builder.phi(WORD), _phis(builder, kind, 2, rows)
+    # Where the lists of the last two pixels begin.
+    first_before, first_earlier = builder.phi(WORD), builder.phi(WORD)
+    place, x_next = builder.phi(WORD), builder.add(x, one)  # where the sums of the pixel before lie
+    last = builder.zext(load_number(builder, begins, x_next, BEGIN), WORD)
+    before = [*carried, nothing]
+    builder.cbranch(builder.icmp_signed("<", first, last), spike, passed)
+
+    builder.position_at_end(spike)
+    index, held = builder.phi(WORD), _phis(builder, kind, 3, rows)
+    channel = builder.zext(load_number(builder, lists, index, SHORT), WORD)
+    row = builder.add(weights, builder.mul(channel, ir.Constant(WORD, 9 * lanes * size)))
+    added, after = _with_taps(builder, kinds, row, size, held, lanes), builder.add(index, one)
+    _add_incoming([[index], *held], [[first], *before], pixel)
+    _add_incoming([[index], *held], [[after], *added], spike)
+    builder.cbranch(builder.icmp_signed("<", after, last), spike, passed)
+
+    builder.position_at_end(passed)
+    whole = _phis(builder, kind, 3, rows)
+    _add_incoming(whole, before, pixel)
+    _add_incoming(whole, added, spike)
+    quiet = builder.icmp_signed("==", last, first_earlier)
+    none = builder.or_(quiet, builder.icmp_signed("==", x, ir.Constant(WORD, 0)))
+    builder.cbranch(none, following, left)
+    builder.position_at_end(left)  # the first pixel leaves no column behind, nor do three without spikes
+    _retire(builder, kinds[1], whole[0], place, line, lanes)
+    builder.branch(following)
+
+    builder.position_at_end(following)
+    place_next = builder.add(place, step)
+    known = [x, first, first_before, first_earlier, place]
+    _add_incoming(
+        [known, *carried], [[ir.Constant(WORD, 0), start, start, start, outside], nothing, nothing], entry
+    )
+    _add_incoming([known, *carried], [[x_next, last, first, first_before, place_next], *whole[1:]], following)
+    builder.cbranch(builder.icmp_signed("<", x_next, width), pixel, end)
+    builder.position_at_end(end)
+    _retire(builder, kinds[1], whole[1], place_next, line, lanes)
+
+
+def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
+    """Return an intrinsic that sweeps with weights of ``size`` bytes each."""
+
+    @intrinsic
+    def sweep(typing, lanes, rows, weights, lists, begins, width, sums, step, line):  # type: ignore[no-untyped-def]
+        """Add the spikes of a row of pixels, through kernels of 3×3, to the sums of ``rows`` rows of outputs.
+
+        The three columns of sums that a pixel reaches stay in registers until no further pixel reaches them. Columns
+        that no spike reaches aren't written.
+
+        Parameters
+        ----------
+        weights
+            Address of [C, 9, lanes]; 3 · lanes further for each ky that is left out.
+        lists, begins, width
+            Addresses of the channels that spike, and of int32 [width + 1], where those of each pixel begin.
+        sums, step, line
+            Address of [rows, width, lanes]; bytes from pixel to pixel, and from row to row. The first row gets the
+            taps of the highest ky.
+        """
+        if not (isinstance(lanes, types.IntegerLiteral) and isinstance(rows, types.IntegerLiteral)):
+            return None
+        lanes_of, rows_of_outputs = lanes.literal_value, rows.literal_value
+
+        def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
+            _sweep(builder, (of_weights, of_sums), size, lanes_of, rows_of_outputs, arguments)
+            return context.get_dummy_value()
+
+        whole, address = types.int64, types.intp
+        places = (address, address, address, whole, address, whole, whole)
+        return types.void(lanes, rows, *places), generate
+
+    return sweep
+
+
+sweep_bytes, sweep_floats = _sweeps(BYTE, SHORT, 1), _sweeps(FLOAT, FLOAT, FLOAT_BYTES)
+
+
+@compiled
+def _reached(place, kernel, stride, first, last):  # type: ignore[no-untyped-def]
+    """Return which of the outputs first..last − 1 have a kernel that covers a place, along one side: [from, to)."""
+    if stride == 1:
+        return max(first, place - kernel + 1), min(last, place + 1)
+    return max(first, (place - kernel + stride) // stride), min(last, place // stride + 1)
+
+
+@compiled
+def _row_of(read, y, at):  # type: ignore[no-untyped-def]
+    """Return the address of the begins of row y under kernels of 3×3, from its first pixel."""
+    return at.begins + (read.begin + (y + read.offset) * read.across + read.offset + 1) * BEGIN_BYTES
+
+
+def _scatter_group(lanes: int, number: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
+    """Return a function that scatters ``number`` spikes of a pixel at once.
+
+    ``size``, ``sum_size``: bytes of a row of weights, and of a row of sums.
+    """
+
+    @specialized(lanes, number, size)
+    def scatter(read, y, x, reached, width, weights, lists, first, sums):  # type: ignore[no-untyped-def]
+        rows = rows_of(number, size * read.kernel * read.kernel, weights, lists, first)
+        top, bottom, left, right, y0 = reached
+        step, line = size * read.stride, size * read.stride * read.kernel
+        off = ((y - top * read.stride) * read.kernel + x - left * read.stride) * size
+        to = sums + ((top - y0) * width + left) * sum_size
+        for _ in range(top, bottom):
+            for column in range(right - left):
+                add(lanes, to + column * sum_size, rows, off - column * step)
+            off -= line
+            to += width * sum_size
+
+    return scatter
+
+
+def _scatters(lanes: int, add: Any, size: int, sum_size: int) -> Callable[..., None]:
+    """Return a function that scatters all spikes that a band of outputs reads."""
+    one, two, three, four = (_scatter_group(lanes, number, add, size, sum_size) for number in (1, 2, 3, 4))
+
+    @specialized(lanes, size)
+    def scatter(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
+        kernel, stride, lists = read.kernel, read.stride, at.lists
+        for y in range(y0 * stride, (y1 - 1) * stride + kernel):
+            top, bottom = _reached(y, kernel, stride, y0, y1)
+            place = read.begin + (y + read.offset) * read.across + read.offset
+            first = begin_at(at.begins, place)
+            for x in range((width - 1) * stride + kernel):
+                last = begin_at(at.begins, place + x + 1)
+                if first == last:
+                    continue
+                left, right = _reached(x, kernel, stride, 0, width)
+                reached = (top, bottom, left, right, y0)
+                while last - first > 4:
+                    four(read, y, x, reached, width, weights, lists, first, sums)
+                    first += 4
+                if last - first == 4:
+                    four(read, y, x, reached, width, weights, lists, first, sums)
+                elif last - first == 3:
+                    three(read, y, x, reached, width, weights, lists, first, sums)
+                elif last - first == 2:
+                    two(read, y, x, reached, width, weights, lists, first, sums)
+                else:
+                    one(read, y, x, reached, width, weights, lists, first, sums)
+                first = last
+
+    return scatter
+
+
+def _sweep_3x3(lanes: int, sweep_row: Any, size: int, step: int) -> Callable[..., None]:
+    """Return a function that convolves by kernels of 3×3 with stride 1, ``lanes`` output channels at a time.
+
+    ``size``: bytes of a weight. ``step``: bytes from the sums of one pixel to those of the next.
+    """
+
+    @specialized(lanes, size, step)
+    def sweep(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
+        line = width * step
+        for y in range(y0, y1 + 2):
+            top, bottom = max(y0, y - 2), min(y1, y + 1)
+            of_row = weights + (y - bottom + 1) * 3 * lanes * size
+            begins = _row_of(read, y, at)
+            to = sums + (top - y0) * line
+            if bottom - top == 3:
+                sweep_row(lanes, 3, of_row, at.lists, begins, width, to, step, line)
+            elif bottom - top == 2:
+                sweep_row(lanes, 2, of_row, at.lists, begins, width, to, step, line)
+            else:
+                sweep_row(lanes, 1, of_row, at.lists, begins, width, to, step, line)
+
+    return sweep
+
+
+def float32_convolution(lanes: int) -> Callable[..., None]:
+    """Return a function that convolves spikes by kernels of float32."""
+    size, narrow = lanes * FLOAT_BYTES, FLOAT32_3X3_LANES * FLOAT_BYTES
+    scatter_floats = _scatters(lanes, add_floats, size, size)
+    sweep = _sweep_3x3(FLOAT32_3X3_LANES, sweep_floats, FLOAT_BYTES, size)
+
+    @inlined
+    def add_weighted(read, y0, y1, width, weights, at, sums):  # type: ignore[no-untyped-def]
+        """Add a convolution by float32 to the sums [pixel, lanes] of a band."""
+        if read.kind == FLOAT32_3X3:
+            for part in range(0, size, narrow):
+                kernels = weights + part * read.inputs * 9
+                sweep(read, y0, y1, width, kernels, at, sums + part)
+        else:
+            scatter_floats(read, y0, y1, width, weights, at, sums)
+
+    return add_weighted
+
+
+def int8_convolution(lanes: int) -> Callable[..., None]:
+    """Return a function that convolves spikes by kernels of int8, with sums of int16."""
+    scatter_bytes = _scatters(lanes, add_bytes, lanes, lanes * SHORT_BYTES)
+    step, narrow = lanes * SHORT_BYTES, min(lanes, INT8_3X3_LANES)
+    sweep = _sweep_3x3(narrow, sweep_bytes, 1, step)
+
+    @specialized(lanes)
+    def dequantize_band(pixels, shorts, scales, bias, sums):  # type: ignore[no-untyped-def]
+        """Move the int16 sums of a band, times their scales, to sums [pixel, lanes]: added, or written over.
+
+        ``bias``: the address of the bias, which is then written with them; 0: add them to what is there.
+        """
+        for pixel in range(pixels):
+            to = sums + pixel * lanes * FLOAT_BYTES
+            onto = bias if bias else to
+            dequantize_onto(lanes, shorts + pixel * lanes * SHORT_BYTES, scales, onto, to)
+
+    @inlined
+    def add_rounded(read, y0, y1, width, weights, scales, bias, at, sums, shorts):  # type: ignore[no-untyped-def]
+        """Add a convolution by int8 to the sums [pixel, lanes] of a band; ``bias``: see `dequantize_band`."""
+        pixels = (y1 - y0) * width
+        if read.kind == INT8_POOLED:
+            for ky in range(3):
+                for y in range(y0, y1):
+                    begins = _row_of(read, y + ky, at)
+                    for part in range(0, lanes, narrow):
+                        to = shorts + (y - y0) * width * step + part * SHORT_BYTES
+                        tap = weights + part * read.inputs * 9 + ky * 3 * narrow
+                        sweep_bytes(narrow, 1, tap, at.lists, begins, width, to, step, 0)
+                dequantize_band(pixels, shorts, scales, types.intp(0) if ky else bias, sums)
+            return
+        if read.kernel == 3 and read.stride == 1:
+            for part in range(0, lanes, narrow):
+                kernels = weights + part * read.inputs * 9
+                sweep(read, y0, y1, width, kernels, at, shorts + part * SHORT_BYTES)
+        else:
+            scatter_bytes(read, y0, y1, width, weights, at, shorts)
+        dequantize_band(pixels, shorts, scales, bias, sums)
+
+    return add_rounded
