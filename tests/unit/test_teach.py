@@ -15,15 +15,15 @@ from livesnn.__main__ import main
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import DataError, ModelError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
-from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, read_card, shipped_models
-from livesnn.infer.run import run
+from livesnn.infer.run import run_frames
 from livesnn.paths import models_dir
 from livesnn.teach import AT_REST, LONGEST_NAME, NOISE, Lesson, describe_lesson, own_folder
 from livesnn.teach import readout as known
 from livesnn.teach.add_class import LEAST_WINDOWS, rows_of, taught_before, teach
-from livesnn.teach.clips import MOVES, Clip, Ready, moved, movement, read_clips
+from livesnn.teach.clips import MOVES, Clip, moved, movement, once_ready, read_clips
 from livesnn.teach.readout import fit_row, known_people, probability, window_features
 from livesnn.weights import load_weights
 from tests.networks import write_network
@@ -55,7 +55,7 @@ def clip(where: tuple[slice, slice], *, seed: int = 0, frames: int = FRAMES) -> 
 
 def decisions(folder: Path, shown: Clip) -> list[str | None]:
     frames = (Frame(10_000 * (i + 1), data, 1) for i, data in enumerate(shown))
-    return [result.decision for result in run(frames, load_model(folder, "onnx")) if result.window_end]
+    return [result.decision for result in run_frames(frames, load_model(folder, "onnx")) if result.window_end]
 
 
 def lesson(base: Path, out: Path, name: str = "right") -> Lesson:
@@ -182,14 +182,13 @@ def test_a_live_source_begins_three_seconds_after_its_first_packet() -> None:
     events = np.zeros(1, EVENTS_DTYPE)
     seconds = iter([10.0, 10.0, 11.0, 12.9, 13.0])
 
-    class Packets(EventSource):
-        def __iter__(self) -> Iterator[Events]:
-            for number in range(5):
-                yield events[: number % 2]
-                assert len(said) == (1 if number < 3 else 2)
+    def packets() -> Iterator[Packet]:
+        for number in range(5):
+            yield Packet(events[: number % 2])
+            assert len(said) == (1 if number < 3 else 2)
 
-    ready = Ready(Packets(), said.append, clock=lambda: next(seconds))
-    assert [len(packet) for packet in ready] == [1, 0]
+    ready = once_ready(packets(), said.append, clock=lambda: next(seconds))
+    assert [len(packet.events) for packet in ready] == [1, 0]
     assert said == ["get ready: it begins in 3 s", "perform it now, again and again"]
 
 
@@ -251,7 +250,7 @@ def test_nothing_to_be_seen_is_refused(base: Path, tmp_path: Path) -> None:
     dark = np.zeros_like(clip(RIGHT))
     with pytest.raises(DataError, match="nothing can be seen of dark:"):
         teach("dark", [dark], base, tmp_path / "taught", others=[clip(LEFT)])
-    with pytest.raises(DataError, match="nothing to see of dark in one of its clips"):
+    with pytest.raises(DataError, match="nothing can be seen of dark in one of its clips"):
         teach(
             "dark", [clip(RIGHT), clip(RIGHT, frames=9), dark], base, tmp_path / "taught", others=[clip(LEFT)]
         )
