@@ -43,14 +43,14 @@ check: .venv/all
 bench: .venv/all
 	$(BIN)/livesnn bench
 
-# A step beside the other frameworks, which are installed in an environment of their own.
+# A step beside other frameworks, which get an environment of their own.
 .venv-peers/all: pyproject.toml packaging/constraints.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet --constraint packaging/constraints.txt --editable '.[train]' openvino spikingjelly snntorch norse
 	touch $@
 
 peers: .venv-peers/all
-	.venv-peers/bin/livesnn bench step --peers --model $(or $(MODEL),gestures) --source $(or $(SOURCE),recordings/arm_roll.aedat4)
+	.venv-peers/bin/python tests/benchmarks/step_peers.py --model $(or $(MODEL),gestures) --source $(or $(SOURCE),recordings/arm_roll.aedat4)
 
 # The documentation as a site with search: docs/_build/html/index.html. A warning is an error.
 docs: .venv/docs

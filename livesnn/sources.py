@@ -140,7 +140,7 @@ def _open_live(name: str, notify: Notify) -> Source:
 
         return open_stream(name, notify=notify)
     if name.startswith("simulate:"):
-        from livesnn.simulate.open_simulation import open_simulation
+        from livesnn.simulate.live_sources import open_simulation
 
         return open_simulation(name)
     if name.startswith("webcam"):

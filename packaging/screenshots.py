@@ -19,13 +19,13 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
 from PySide6.QtWidgets import QApplication
 
-from livesnn.app.look import style
+from livesnn.app import style
 from livesnn.app.main_window import MainWindow
 from livesnn.app.player import GESTURES, Demo, demo, turning_demo
 from livesnn.app.settings import ThemeName
 from livesnn.events.slicer import frames
 from livesnn.infer.model import read_card
-from livesnn.simulate.live import SimulatedPerson
+from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.teach.add_class import teach
 from livesnn.teach.clips import clips_of
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from livesnn.bench.slicer import moving_blob
+from livesnn.bench.throughput import moving_blob
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device, Driver
 from livesnn.events.cameras.inivation import Batch, CameraInput, InivationDriver

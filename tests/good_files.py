@@ -10,8 +10,7 @@ from typing import Literal, NamedTuple
 import h5py
 import numpy as np
 
-from livesnn.bench.ecf_file import write_ecf
-from livesnn.bench.format_files import MADE_FILES, SENSOR, make_events
+from livesnn.bench.format_files import MADE_FILES, SENSOR, make_events, write_ecf
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.recording import open_recording

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.card import ModelCard
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import Model
 
 CLOSE = 1e-5
 """Of a membrane so near to its threshold a rounding decides whether it spikes, and all that follows differs."""
@@ -48,3 +50,14 @@ def agree(expected: Membranes, found: Membranes, threshold: float) -> bool:
             assert abs(a[flipped] - threshold).max() < CLOSE * 10
             return False
     return True
+
+
+def outputs_on_noise(model: Model, n_frames: int = 12) -> np.ndarray:
+    """Return the outputs [n_frames, K] of a model on frames of noise, with the state carried."""
+    spec, random = model.card.input, np.random.default_rng(3)
+    shape = (n_frames, spec.channels, spec.height, spec.width)
+    state, found = model.initial_state(), []
+    for data in random.poisson(0.6, shape).astype(np.uint8):
+        output, state = model.step(Frame(0, data, 500), state)
+        found.append(output.copy())
+    return np.array(found)

@@ -1,39 +1,47 @@
-"""The choice of when a decision is made, and of which classes. Not here: who keeps it (deciding.py)."""
+"""The dialog "Decisions": when a class is named, and which classes may be."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from PySide6.QtCore import QSignalBlocker, Signal, Slot
-from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QDialogButtonBox, QDoubleSpinBox, QHBoxLayout, QVBoxLayout, QWidget
-
-from livesnn.app.dialogs import Dialog
-from livesnn.app.look import style
-from livesnn.app.widgets.class_rules import BOX_PIXELS, ClassRules, ShareBox
-from livesnn.app.widgets.parts import label
-from livesnn.card import ModelCard
-from livesnn.infer.decide import KEPT, Decider
-
-THRESHOLD_HINT = (
-    "A class is named once this much of the probability is its own; below, the window says “Not sure”."
+from PySide6.QtCore import QLocale, QSignalBlocker, Qt, Signal, Slot
+from PySide6.QtGui import QFocusEvent, QFont, QValidator, QWheelEvent
+from PySide6.QtWidgets import (
+    QDialogButtonBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QHeaderView,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
 )
-KEEP_HINT = (
-    "What has been named stands until it falls below this, or another reaches the threshold; "
-    f"{100 * KEPT:g} % of its threshold until you set it, then the same for all."
+
+from livesnn.app import style
+from livesnn.app.widgets.basics import NOTHING, Dialog, label
+from livesnn.card import ModelCard
+from livesnn.infer.decide import HYSTERESIS, Decider
+
+THRESHOLD_HINT = "A class is named once its probability reaches this. Until then the window says “Not sure”."
+HYSTERESIS_HINT = (
+    "A named class stands until its probability falls below this, or another class reaches the threshold. "
+    f"Until you set it, it is {100 * HYSTERESIS:g}\u00a0% of the class's threshold."
 )
 SMOOTHING_HINT = (
-    "The share of a frame's probabilities that is those of the frame before: steadier, and later."
+    "The share of the previous frame's probabilities in this frame's: decisions are steadier, but later."
 )
 CLASSES_HINT = (
-    "Where a class without a mark is the likeliest, nothing is named. "
-    "A threshold here is in place of the one on the left."
+    "If an unmarked class is the likeliest, nothing is named. "
+    "A threshold here replaces the one on the left for its class."
 )
-NO_CLASSES = "Once a model is open, its classes can be chosen here."
+NO_CLASSES = "The classes appear here once a model is open."
+BOX_PIXELS = 30
+_NAME, _THRESHOLD = range(2)
 
 
 class DecisionsDialog(Dialog):
-    """Asks when a class is named, and which may be; ``card`` None: the model can't be read."""
+    """Asks when a class is named, and which may be; without a ``card`` the classes are unknown."""
 
     chosen = Signal(object)  # Decider
 
@@ -41,14 +49,14 @@ class DecisionsDialog(Dialog):
         super().__init__("Decisions", parent)
         self._decider = decider
         self.threshold = ShareBox("Threshold")
-        self.keep = ShareBox("Kept down to")
+        self.hysteresis = ShareBox("Lower threshold")
         self.smoothing = ShareBox("Smoothing", 99.9)
         self.classes = ClassRules(card.classes if card is not None else ())
-        self._keep_percent: float | None = None  # as it was asked for; None: it follows the threshold
+        self._hysteresis_percent: float | None = None  # as a person set it; None: it follows the threshold
         self._lay_out(card)
         self._show_values(decider)
         self.threshold.valueChanged.connect(self._follow_threshold)
-        self.keep.valueChanged.connect(self._keep_is_set)
+        self.hysteresis.valueChanged.connect(self._hysteresis_is_set)
         self.classes.itemChanged.connect(self._look_at_classes)
         self._look_at_classes()
         self.threshold.selectAll()
@@ -60,7 +68,7 @@ class DecisionsDialog(Dialog):
         left.setSpacing(6)
         for box, hint in (
             (self.threshold, THRESHOLD_HINT),
-            (self.keep, KEEP_HINT),
+            (self.hysteresis, HYSTERESIS_HINT),
             (self.smoothing, SMOOTHING_HINT),
         ):
             row = QHBoxLayout()
@@ -83,35 +91,35 @@ class DecisionsDialog(Dialog):
         body.addLayout(left, 1)
         body.addLayout(right, 1)
         self.column.addLayout(body, 1)
-        self._use = self.add_buttons("Use these")
+        self.use = self.add_buttons("Use these")
         buttons = self.findChildren(QDialogButtonBox)[0]
         self.defaults = buttons.addButton("Defaults", QDialogButtonBox.ButtonRole.ResetRole)
         self.defaults.setAutoDefault(False)
-        # It is the default button, with which Tab would never come to this one.
-        buttons.setFocusProxy(None)  # type: ignore[arg-type]  # PySide's stubs know of no None
+        # The proxy is the default button; with it Tab would never reach this one.
+        buttons.setFocusProxy(None)  # type: ignore[arg-type]  # PySide's stubs don't allow None
         self.defaults.clicked.connect(self.reset)
 
     @Slot()
     def reset(self) -> None:
-        """Show the defaults, all classes among them."""
+        """Show the defaults, with all classes marked."""
         self._decider = Decider()
         self._show_values(self._decider)
 
     def _show_values(self, decider: Decider) -> None:
-        self._keep_percent = None if decider.keep is None else 100 * decider.keep
+        self._hysteresis_percent = None if decider.hysteresis is None else 100 * decider.hysteresis
         self.threshold.show_share(decider.threshold)
         self._follow_threshold()
         self.smoothing.show_share(decider.smoothing)
         self.classes.show_rules(decider.deny, decider.thresholds)
 
     def accept(self) -> None:
-        """Say what was chosen."""
+        """Emit what was chosen."""
         for box in self.findChildren(QDoubleSpinBox):
             box.interpretText()
         decider = replace(
             self._decider,
             threshold=self.threshold.share,
-            keep=None if self._keep_percent is None else self.keep.share,
+            hysteresis=None if self._hysteresis_percent is None else self.hysteresis.share,
             smoothing=self.smoothing.share,
             thresholds=self.classes.thresholds,
             deny=self.classes.denied,
@@ -122,16 +130,177 @@ class DecisionsDialog(Dialog):
     @Slot()
     def _follow_threshold(self) -> None:
         threshold = self.threshold.value()
-        with QSignalBlocker(self.keep):
-            self.keep.setMaximum(threshold)
-            self.keep.setValue(KEPT * threshold if self._keep_percent is None else self._keep_percent)
+        with QSignalBlocker(self.hysteresis):
+            self.hysteresis.setMaximum(threshold)
+            self.hysteresis.setValue(
+                HYSTERESIS * threshold if self._hysteresis_percent is None else self._hysteresis_percent
+            )
         self.classes.use_threshold(threshold)
 
     @Slot()
-    def _keep_is_set(self) -> None:
-        self._keep_percent = self.keep.value()
+    def _hysteresis_is_set(self) -> None:
+        self._hysteresis_percent = self.hysteresis.value()
 
     @Slot()
     def _look_at_classes(self) -> None:
         classes = self.classes.topLevelItemCount()
-        self._use.setEnabled(not classes or len(self.classes.denied) < classes)
+        self.use.setEnabled(not classes or len(self.classes.denied) < classes)
+
+
+class ClassRules(QTreeWidget):
+    """A row for each class, with a mark and a threshold; `itemChanged` tells that a mark has changed."""
+
+    def __init__(self, classes: Collection[str]) -> None:
+        super().__init__()
+        self.setFont(style.text_font(14))
+        self.setAccessibleName("Classes that may be named")
+        self.setHeaderLabels(["May be named", "Threshold"])
+        self.setRootIsDecorated(False)
+        self.setSelectionMode(self.SelectionMode.NoSelection)
+        header = self.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(_THRESHOLD, QHeaderView.ResizeMode.ResizeToContents)
+        self._rows = {name: self._row(name) for name in classes}
+
+    def _row(self, name: str) -> tuple[QTreeWidgetItem, OwnShareBox]:
+        item = QTreeWidgetItem([style.readable(name)])
+        item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
+        box = OwnShareBox(f"Threshold of {style.readable(name)}")
+        item.setToolTip(_NAME, name)
+        self.addTopLevelItem(item)
+        self.setItemWidget(item, _THRESHOLD, box)
+        return item, box
+
+    def show_rules(self, denied: Collection[str], thresholds: Mapping[str, float]) -> None:
+        """Mark all classes but the denied ones, and show the thresholds of those that have their own."""
+        for name, (_, box) in self._rows.items():
+            self.mark(name, marked=name not in denied)
+            box.show_own(thresholds.get(name))
+
+    def mark(self, name: str, *, marked: bool) -> None:
+        """Mark a class, or remove its mark."""
+        state = Qt.CheckState.Checked if marked else Qt.CheckState.Unchecked
+        self._rows[name][0].setCheckState(_NAME, state)
+
+    def use_threshold(self, percent: float) -> None:
+        """Let a class's own threshold begin at that of all classes."""
+        for _, box in self._rows.values():
+            box.usual_percent = percent
+
+    def threshold(self, name: str) -> OwnShareBox:
+        """Return the box of a class's threshold."""
+        return self._rows[name][1]
+
+    @property
+    def denied(self) -> tuple[str, ...]:
+        """The classes without a mark."""
+        unmarked = Qt.CheckState.Unchecked
+        return tuple(name for name, (item, _) in self._rows.items() if item.checkState(_NAME) == unmarked)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """The thresholds of classes that have their own, 0..1."""
+        shares = {name: box.own_share for name, (_, box) in self._rows.items()}
+        return {name: share for name, share in shares.items() if share is not None}
+
+    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802 (Qt's name)
+        """Let the keys move between names, even after a threshold was edited."""
+        super().focusInEvent(event)
+        if (item := self.currentItem()) is not None:
+            self.setCurrentItem(item, _NAME)
+
+
+class ShareBox(QDoubleSpinBox):
+    """Asks for a share of 1 in per cent; ``name`` is for screen readers too."""
+
+    def __init__(self, name: str, most_percent: float = 100.0) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setFont(style.text_font(14))
+        self.setDecimals(1)
+        self.setRange(0.0, most_percent)
+        self.setSingleStep(5.0)
+        self.setSuffix(" %")
+        self.setFixedSize(96, BOX_PIXELS)
+        self.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.setKeyboardTracking(False)  # not while a number is half typed
+        self.setLocale(QLocale.c())  # a decimal point, as in `textFromValue`; a typed comma counts as one
+        self._shown = 0.0
+
+    def show_share(self, share: float) -> None:
+        """Show a share, rounded to 0.1 %."""
+        self._shown = share
+        self.setValue(100 * share)
+
+    @property
+    def share(self) -> float:
+        """The share, 0..1; unchanged, it has all the digits of the one that was shown."""
+        share = abs(round(self.value() / 100, 3))
+        return self._shown if share == round(self._shown, 3) else share
+
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+        """Accept a comma as a decimal point."""
+        return super().validate(text.replace(",", "."), position)
+
+    def textFromValue(self, value: float) -> str:  # noqa: N802 (Qt's name)
+        """Return the number without a needless zero."""
+        return f"{value:.1f}".removesuffix(".0")
+
+
+class OwnShareBox(ShareBox):
+    """A share that may be missing: a step below 0 %, shown as a dash. One step up it is ``usual_percent``."""
+
+    NONE = -0.1
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.setMinimum(self.NONE)
+        self.setSpecialValueText(NOTHING)
+        self.setToolTip(f"{NOTHING} or empty: the threshold on the left")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.usual_percent = 50.0
+        self.setValue(self.NONE)
+
+    @property
+    def own_share(self) -> float | None:
+        """The share, 0..1; None: there is none."""
+        return None if self.value() < 0 else self.share
+
+    def show_own(self, share: float | None) -> None:
+        """Show a share; None: a dash."""
+        if share is None:
+            self.setValue(self.NONE)
+        else:
+            self.show_share(share)
+
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+        """Accept a number typed beside the dash."""
+        bare = self._bare(text)
+        if not bare:
+            return QValidator.State.Acceptable, text, position
+        if NOTHING in text:
+            return super().validate(bare, len(bare))
+        return super().validate(text, position)
+
+    def valueFromText(self, text: str) -> float:  # noqa: N802 (Qt's name)
+        """Return a number, or `NONE`."""
+        bare = self._bare(text)
+        return super().valueFromText(bare) if bare else self.NONE
+
+    def _bare(self, text: str) -> str:
+        return text.replace(NOTHING, "").removesuffix(self.suffix()).strip().removeprefix("-")
+
+    def stepBy(self, steps: int) -> None:  # noqa: N802 (Qt's name)
+        """Step; from a dash to the usual share."""
+        if self.value() < 0 < steps:
+            self.setValue(self.usual_percent)
+        else:
+            super().stepBy(steps)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 (Qt's name)
+        """Leave the wheel to the list unless the box is being edited."""
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()

@@ -1,48 +1,45 @@
-"""The window: does what a person wants, by menu, key, button or drop; remembers it; leaves no thread behind.
-
-Not here: what is played (player.py), what is shown of it (presenter.py), from where (source_chooser.py), the looks
-(appearance.py).
-"""
+"""The window: does what a person asks for by menu, key, button or drop, and remembers it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
-from PySide6.QtCore import QEvent, QTimer, Slot
+from PySide6.QtCore import QByteArray, QEvent, Qt, QTimer, Slot
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QApplication
 
-from livesnn.app.actions import TURN, Actions
-from livesnn.app.appearance import Appearance
-from livesnn.app.deciding import Deciding
-from livesnn.app.dialogs import AboutDialog, ShortcutsDialog
-from livesnn.app.layout import WindowLayout
+from livesnn.app import style
+from livesnn.app.decisions_dialog import DecisionsDialog
+from livesnn.app.display import SessionDisplay, WindowLayout
+from livesnn.app.menus import TURN, AboutDialog, Actions, ShortcutsDialog
 from livesnn.app.model_dialog import ModelDialog
 from livesnn.app.player import Player, Summary, own_model
-from livesnn.app.presenter import Presenter
-from livesnn.app.recorder import Recorder
-from livesnn.app.settings import Settings
-from livesnn.app.source_chooser import SourceChooser, dropped_file, readable_source
+from livesnn.app.recording_controls import RecordingControls
+from livesnn.app.settings import SettingsFile, ThemeName
+from livesnn.app.source_dialogs import SourceChooser, dropped_file, readable_source
 from livesnn.app.teaching import Teaching
 from livesnn.events.filters import Orientation
 from livesnn.infer.model import Engine, Model
 from livesnn.infer.run import StateMode
 from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
-from livesnn.session.values import Choices
+from livesnn.session.view import PALETTES, ViewMode
 
 POLL_MS = 16
+ZOOM_STEP = 1.25
 
 
 class MainWindow(WindowLayout):
-    """The app.
+    """The window with everything it does.
 
     Parameters
     ----------
     model, engine
         Of the `Player`.
     settings
-        What is remembered; None: nothing was, and nothing will be.
+        What is remembered; None: the defaults, and nothing is remembered.
     picture_every_s
         Least time between two pictures; 0: one a packet.
     """
@@ -52,33 +49,17 @@ class MainWindow(WindowLayout):
         model: str | Model | None = None,
         *,
         engine: Engine | None = None,
-        settings: Settings | None = None,
+        settings: SettingsFile | None = None,
         picture_every_s: float = PICTURE_EVERY_S,
     ) -> None:
         super().__init__()
-        self.settings = settings or Settings()
-        self.appearance = Appearance(self, self.settings, self._show_view)
-        self.player = Player(
-            model,
-            engine,
-            self.settings,
-            choices=Choices(
-                loop=self.settings.now.loop,
-                pre_roll_s=self.settings.now.pre_roll_s,
-                view=self.appearance.spec,
-                denoise=self.settings.now.denoise,
-                decider=self.settings.now.decider,
-                denied=self.settings.now.denied,
-                thresholds=self.settings.now.thresholds,
-            ),
-            picture_every_s=picture_every_s,
-        )
+        self.settings = settings or SettingsFile()
+        self.player = Player(model, engine, self.settings, picture_every_s=picture_every_s)
         self.source_chooser = SourceChooser(self, self.settings, self.open)
-        self.recorder = Recorder(self, self.player, self.settings, self._remember, self.open)
-        self.deciding = Deciding(self, self.player, self.settings)
+        self.recording = RecordingControls(self, self.player, self.settings, self.remember, self.open)
         self.teaching = Teaching(self, self.player, self.set_model)
         self.commands = Actions(self, self.menuBar(), self._slots())
-        self.presenter = Presenter(self, self.player, self._opened)
+        self.session_display = SessionDisplay(self, self.player, self._opened)
         self._connect()
         self._show_remembered()
         self.timer = QTimer(self)
@@ -87,17 +68,15 @@ class MainWindow(WindowLayout):
 
     @property
     def session(self) -> Session | None:
-        """What is played now."""
+        """What plays now."""
         return self.player.session
 
     def _slots(self) -> dict[str, Callable[..., None]]:
+        """Return what each action does."""
         player, transport = self.player, self.transport
         return {
-            **self.appearance.slots(),
             **self.source_chooser.slots(),
-            **self.recorder.slots(),
-            **self.deciding.slots(),
-            **self.teaching.slots(),
+            **self.recording.slots(),
             "quit": self.quit,
             "play": player.toggle,
             "back": lambda: player.seek(player.t_us / 1e6 - 1),
@@ -107,16 +86,29 @@ class MainWindow(WindowLayout):
             "slower": transport.slower,
             "faster": transport.faster,
             "loop": transport.loop.setChecked,
+            **{f"palette:{name}": lambda name=name: self.set_palette(name) for name in PALETTES},
+            "mode:decay": lambda: self.set_view_mode("decay"),
+            "mode:accumulate": lambda: self.set_view_mode("accumulate"),
+            "zoom_in": lambda: self.view.zoom(ZOOM_STEP),
+            "zoom_out": lambda: self.view.zoom(1 / ZOOM_STEP),
+            "fit": self.view.fit,
+            "mirror_picture": self.set_picture_mirrored,
+            "theme:system": lambda: self.set_theme("system"),
+            "theme:light": lambda: self.set_theme("light"),
+            "theme:dark": lambda: self.set_theme("dark"),
+            "full_screen": self.set_full_screen,
+            "close_message": self.banner.hide,
             "turn": lambda: self._turn(lambda now: replace(now, quarter_turns=(now.quarter_turns + 1) % 4)),
             "mirrored_camera": lambda mirrored: self._turn(lambda now: replace(now, mirrored=mirrored)),
             "upright": lambda: self._turn(lambda now: Orientation()),
             "denoise": self.set_denoise,
             "learn_hot_pixels": player.learn_hot_pixels,
             "model": self.choose_model,
+            "decisions": self.choose_decisions,
+            "teach": self.teaching.ask,
             "state:carry": lambda: self.set_state_mode("carry"),
             "state:reset": lambda: self.set_state_mode("reset"),
             "reset": player.reset,
-            "close_message": self.banner.hide,
             "shortcuts": lambda: self.show_dialog(ShortcutsDialog(self)),
             "about": lambda: self.show_dialog(AboutDialog(self)),
         }
@@ -136,30 +128,45 @@ class MainWindow(WindowLayout):
         self.header.set_open_menu(self.commands.sources)
 
     def _show_remembered(self) -> None:
-        now = self.settings.now
-        self.transport.loop.setChecked(now.loop)
-        self.commands.check("loop", now.loop)
+        """Look as the window was left, and check the actions that say so."""
+        now, choices = self.settings.now, self.player.choices
+        self.restoreGeometry(QByteArray(now.geometry))
+        for name, splitter in self.splitters.items():
+            if name in now.splitters:
+                splitter.restoreState(QByteArray(now.splitters[name]))
+        self.transport.loop.setChecked(choices.loop)
+        self.numbers.show_denoise(choices.denoise)
+        self.view.set_mirrored(now.mirrored_picture)
+        self._show_palette(choices.view.palette)
         self._show_orientation()
-        self.commands.check("denoise", now.denoise)
-        self.numbers.show_denoise(now.denoise)
-        self.commands.check("state:carry")
         self._show_recent()
-        self.appearance.restore(self.commands)
+        for chosen in (f"palette:{choices.view.palette}", f"mode:{choices.view.mode}", f"theme:{now.theme}"):
+            self.commands.check(chosen)
+        self.commands.check("state:carry")
+        self.commands.check("loop", choices.loop)
+        self.commands.check("denoise", choices.denoise)
+        self.commands.check("mirror_picture", now.mirrored_picture)
+        self.commands.check("full_screen", self.isFullScreen())
 
-    # What a person wants
+    # What a person asks for
 
     def open(
         self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
     ) -> None:
-        """Play this, with this model alone, or the chosen one; what goes wrong is shown as a banner.
+        """Play a source; an error is shown as a banner.
 
-        ``orientation``: for this opening; None: what is remembered of a camera, upright for anything else.
+        Parameters
+        ----------
+        model
+            For this source only; None: the chosen one.
+        orientation
+            For this opening; None: what is remembered for a camera, upright for anything else.
         """
         if isinstance(source, str | Path):
             self.source_chooser.visit(str(source))
         self.player.play(source, model, orientation)
         self._show_orientation()
-        self.presenter.begin()
+        self.session_display.begin()
 
     @Slot()
     def choose_model(self) -> None:
@@ -170,9 +177,16 @@ class MainWindow(WindowLayout):
 
     @Slot(str, str)
     def set_model(self, model: str, engine: Engine) -> None:
-        """Use this model on this engine, now and at the next start."""
+        """Use this model on this engine, now and for the next start of livesnn."""
         self.player.set_model(model, engine)
-        self.presenter.begin()
+        self.session_display.begin()
+
+    def choose_decisions(self) -> None:
+        """Ask when a class is named, and which classes may be."""
+        card, choices = self.player.card, self.player.choices
+        dialog = DecisionsDialog(choices.decider if card is None else choices.decider_of(card), card, self)
+        dialog.chosen.connect(lambda decider: self.player.choose_decider(decider, card))
+        self.show_dialog(dialog)
 
     @Slot(str)
     def set_state_mode(self, mode: StateMode) -> None:
@@ -183,18 +197,44 @@ class MainWindow(WindowLayout):
 
     @Slot(bool)
     def set_loop(self, loop: bool) -> None:
-        """Start again at the end, or stop there."""
-        self.settings.change(loop=loop)
-        self.player.apply(replace(self.player.choices, loop=loop))
+        """Start a recording again at its end, or stop there."""
+        self.player.choose(loop=loop)
         self.commands.check("loop", loop)
 
     @Slot(bool)
     def set_denoise(self, denoise: bool) -> None:
-        """Filter noise from now on, or let all of it through."""
-        self.settings.change(denoise=denoise)
-        self.player.apply(replace(self.player.choices, denoise=denoise))
+        """Filter noise out, or let it through."""
+        self.player.choose(denoise=denoise)
         self.commands.check("denoise", denoise)
         self.numbers.show_denoise(denoise)
+
+    def set_palette(self, name: str) -> None:
+        """Show events in these colours, from the next picture on."""
+        self.player.choose(view=replace(self.player.choices.view, palette=name))
+        self._show_palette(name)
+
+    def _show_palette(self, name: str) -> None:
+        self.view.set_palette(PALETTES[name])
+        self.window_panel.set_palette(PALETTES[name])
+
+    def set_view_mode(self, mode: ViewMode) -> None:
+        """Let events fade, or add them up."""
+        self.player.choose(view=replace(self.player.choices.view, mode=mode))
+
+    def set_picture_mirrored(self, mirrored: bool) -> None:
+        """Mirror the picture on the screen, but not for the network."""
+        self.settings.change(mirrored_picture=mirrored)
+        self.view.set_mirrored(mirrored)
+
+    def set_theme(self, theme: ThemeName) -> None:
+        """Give the whole application this theme."""
+        self.settings.change(theme=theme)
+        style.use(theme, cast(QApplication, QApplication.instance()))
+
+    def set_full_screen(self, full: bool) -> None:
+        """Fill the screen, or go back to the window as it was, which may be maximised."""
+        now, filling = self.windowState(), Qt.WindowState.WindowFullScreen
+        self.setWindowState(now | filling if full else now & ~filling)
 
     @Slot()
     def quit(self) -> None:
@@ -204,11 +244,11 @@ class MainWindow(WindowLayout):
     def _turn(self, turned: Callable[[Orientation], Orientation]) -> None:
         if self.player.orientation is not None:
             self.player.turn(turned(self.player.orientation))
-            self.presenter.begin()
+            self.session_display.begin()
         self._show_orientation()
 
     def _show_orientation(self) -> None:
-        """Let the menu say how the source is turned, where it can be."""
+        """Let the menu say how the source is turned, if it can be."""
         orientation = self.player.orientation
         for name in ("turn", "mirrored_camera", "upright"):
             self.commands[name].setEnabled(orientation is not None)
@@ -218,16 +258,14 @@ class MainWindow(WindowLayout):
         )
         self.commands.check("mirrored_camera", shown.mirrored)
 
-    def _show_view(self) -> None:
-        self.player.apply(replace(self.player.choices, view=self.appearance.spec))
-
     def _opened(self) -> None:
-        """Show how it is turned, and keep what has been opened among the recent sources."""
+        """Show how the source is turned, and keep it among the recent ones."""
         self._show_orientation()
         if isinstance(self.player.source, str | Path):
-            self._remember(str(self.player.source))
+            self.remember(str(self.player.source))
 
-    def _remember(self, source: str) -> None:
+    def remember(self, source: str) -> None:
+        """Keep a source among the recent ones."""
         self.source_chooser.remember(source)
         self._show_recent()
 
@@ -247,9 +285,9 @@ class MainWindow(WindowLayout):
 
     @Slot()
     def poll(self) -> None:
-        """Show the newest of everything, or nothing."""
-        self.presenter.poll()
-        self.recorder.poll(self.commands)
+        """Show the newest of everything."""
+        self.session_display.poll()
+        self.recording.poll(self.commands)
         self.teaching.poll(self.commands)
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
@@ -259,7 +297,7 @@ class MainWindow(WindowLayout):
         super().changeEvent(event)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 (Qt's name)
-        """Take files, nothing else."""
+        """Accept files only."""
         if dropped_file(event.mimeData()) is not None:
             event.acceptProposedAction()
 
@@ -270,16 +308,22 @@ class MainWindow(WindowLayout):
             self.open(file)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt's name)
-        """Remember where everything is, and leave no thread behind."""
+        """Remember where everything is, and end every thread."""
         self.timer.stop()
-        self.appearance.keep_layout()
+        self._remember_layout()
         self.hide()  # threads may take seconds to end
         if self.dialog is not None:
             self.dialog.close()
-        self.presenter.end()
+        self.session_display.end()
         self.player.end()
         event.accept()
 
+    def _remember_layout(self) -> None:
+        splitters = {name: splitter.saveState().data() for name, splitter in self.splitters.items()}
+        if self.splitters["cards"].isHidden():  # the window is short now: keep what it was before
+            splitters["rows"] = self.settings.now.splitters.get("rows", b"")
+        self.settings.change(geometry=self.saveGeometry().data(), splitters=splitters)
+
     def summary(self) -> Summary:
-        """Return what all sessions that have ended did."""
+        """Return what all ended sessions did together."""
         return self.player.summary(self.view.shown)

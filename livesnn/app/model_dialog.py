@@ -1,14 +1,16 @@
-"""The choice of a model and an engine. Not here: the model's card in words (card_words.py), loading (infer)."""
+"""The dialog "Model and engine": shows each model's card; renames and deletes the models taught here."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal, Slot
-from PySide6.QtGui import QFont
+import numpy as np
+from PySide6.QtCore import QFile, Qt, QUrl, Signal, Slot
+from PySide6.QtGui import QDesktopServices, QFont
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -21,27 +23,130 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from livesnn.app.card_words import ENGINES, card_rows
-from livesnn.app.dialogs import Dialog
-from livesnn.app.look import style
-from livesnn.app.own_models import listed, move_to_trash, renamed, show_folder, why_kept
-from livesnn.app.widgets.parts import label
+from livesnn.app import style
+from livesnn.app.widgets.basics import Dialog, label
+from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.model import Engine, model_folder, own_models, read_card, shipped_models
+from livesnn.infer.operations import mean_density
 from livesnn.paths import models_dir, own_models_dir
+
+ENGINES: dict[Engine, tuple[str, str]] = {  # name → words, the module it needs
+    "auto": ("Automatic", ""),
+    "onnx": ("ONNX Runtime", "onnxruntime"),
+    "spike": ("Spike-driven", "livesnn.infer.spike_engine"),
+    "torch": ("PyTorch", "torch"),
+}
+
+
+def engine_name(engine: str) -> str:
+    """Return an engine's name as a person reads it."""
+    return next((text for name, (text, _) in ENGINES.items() if name == engine), engine)
+
+
+def card_rows(card: ModelCard) -> list[tuple[str, str]]:
+    """Return a model's card as captions and words."""
+    accuracy = card.accuracy
+    of_layers = [card.density.get(name, np.nan) for name in [*card.states][:-1]]
+    density = mean_density(np.array(of_layers), card)
+    network = card.network
+    return [
+        (f"{len(card.classes)} classes", ", ".join(style.readable(name) for name in card.classes)),
+        (
+            "Accuracy",
+            f"{accuracy.reset:.1%} with the state reset at each clip, {accuracy.carried:.1%} with the state carried "
+            f"({accuracy.n:,} clips)"
+            if accuracy
+            else "not measured",
+        ),
+        (
+            "Spike density",
+            f"{density:.1%} of the neurons in a frame" if not np.isnan(density) else "not measured",
+        ),
+        ("Trained on", card.dataset or "unknown"),
+        *([("Taught later", ", ".join(card.taught))] if card.taught else []),
+        ("Input", _input_words(card)),
+        ("Frames", slice_words(card)),
+        (
+            "Network",
+            f"{network.kind}, {len(card.states)} layers, decay {card.neuron.alpha:g}, "
+            f"threshold {card.neuron.threshold:g}",
+        ),
+    ]
+
+
+def slice_words(card: ModelCard) -> str:
+    """Say when a frame ends, and how many make a window."""
+    rule, window = card.input.slice, card.input.window
+    if rule.delta_t_us is None:
+        return f"one every {rule.n_events:,} events; {window} make a window"
+    window_s = window * rule.delta_t_us / 1e6
+    return f"one every {rule.delta_t_us / 1000:g} ms; {window} make a window ({window_s:.2f} s)"
+
+
+def _input_words(card: ModelCard) -> str:
+    spec = card.input
+    what = "counts of darker and brighter events" if spec.kind == "events" else "video"
+    steady = ", without flicker" if spec.without_flicker else ""
+    return (
+        f"{spec.width} × {spec.height} × {spec.channels}, {what}{steady}, at most {spec.count_max} per pixel"
+    )
+
+
+def listed(model: str) -> str:
+    """Return the path of a model that was taught here; any other name unchanged."""
+    try:
+        folder = model_folder(model).resolve()
+    except ModelError:
+        return model
+    return str(folder) if folder.parent == own_models_dir().resolve() else model
+
+
+def why_kept(model: str, in_use: str, chosen: str) -> str:
+    """Say why a listed model can't be renamed or deleted here; "": it can."""
+    if Path(model).parent != own_models_dir().resolve():
+        return "Only models that were taught on this computer can be changed"
+    if model == in_use:
+        return "This model is in use: choose another one first"
+    return "This model is chosen for the next source: choose another one first" if model == chosen else ""
+
+
+def renamed(folder: Path, name: str) -> Path:
+    """Rename a model's folder and return it; raises ModelError, and changes nothing, if that is impossible."""
+    if not re.fullmatch(r"\w[\w .-]*", name) or name.endswith((" ", ".")):
+        raise ModelError(
+            f"{name!r} can't name a model: begin with a letter or digit, then use letters, digits, spaces, - . and _"
+        )
+    target = folder.with_name(name)
+    try:
+        if name in shipped_models() or target.exists():  # a shipped model would be found first
+            raise ModelError(f"there is a model {name} already: give it another name")
+        return folder.rename(target)
+    except OSError as error:
+        raise ModelError(f"{folder} can't be renamed ({error.strerror}): give it another name") from error
+
+
+def move_to_trash(folder: str) -> bool:
+    """Move a folder to the system's trash; return whether that worked."""
+    return bool(QFile.moveToTrash(folder))
+
+
+def show_folder(folder: Path) -> None:
+    """Show a folder in the system's file manager."""
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
 
 class ModelDialog(Dialog):
-    """Lists the models, shows the card of one, and asks for an engine; renames and takes away what was taught here.
+    """Lists the models, shows the card of one, and asks for a model and an engine.
 
     Parameters
     ----------
     model, engine
         In use.
     chosen
-        Of the next source, where that is another model: it is the one that is offered; "": the one in use.
+        The model of the next source, which is selected at first; "": the one in use.
     to_trash, show_folder
-        As in own_models.py.
+        What to do with a folder.
     """
 
     chosen = Signal(str, str)  # name or folder, engine
@@ -121,7 +226,7 @@ class ModelDialog(Dialog):
         return row
 
     def add(self, model: str, *, chosen: bool = False) -> None:
-        """List a model, once."""
+        """List a model, but only once."""
         rows = [row for row in range(self.models.count()) if self._model(self.models.item(row)) == model]
         if not rows:
             item = QListWidgetItem(Path(model).name)
@@ -134,7 +239,7 @@ class ModelDialog(Dialog):
             self.models.setCurrentRow(rows[0] if rows else self.models.count() - 1)
 
     def accept(self) -> None:
-        """Say what was chosen, where it can be used."""
+        """Emit what was chosen, if it can be used."""
         if self._use.isEnabled():
             engine = next(name for name, button in self.engines.items() if button.isChecked())
             self.chosen.emit(self._shown, engine)
@@ -173,14 +278,14 @@ class ModelDialog(Dialog):
 
     @Slot(QListWidgetItem)
     def _rename(self, item: QListWidgetItem) -> None:
-        """Give the folder the name that was typed; where it can't have that, the list its own again."""
+        """Give the folder the typed name; if that is impossible, say why and show the old name again."""
         model, name = Path(self._model(item)), item.text().strip()
         self.models.blockSignals(True)
         try:
             if name != model.name:
                 model = renamed(model, name)
         except ModelError as error:
-            self._show_rows([("It can't be renamed", str(error))])
+            self._show_rows([("This model can't be renamed", str(error))])
         item.setText(model.name)
         item.setData(Qt.ItemDataRole.UserRole, str(model))
         item.setToolTip(str(model))
@@ -188,17 +293,21 @@ class ModelDialog(Dialog):
 
     @Slot()
     def _throw_away(self) -> None:
-        """Move the model that is shown to the trash, from where a person can take it back."""
+        """Move the shown model to the trash, where a person can restore it."""
         model = self._shown
         if self._to_trash(model) or not Path(model).exists():
             self.models.takeItem(self.models.currentRow())
-            self.add(self._chosen, chosen=True)  # not the next one, which another click would throw away too
+            self.add(
+                self._chosen, chosen=True
+            )  # not the next own model, which another click would delete too
         else:
-            self._show_rows([("It can't be moved to the trash", f"Delete the folder yourself: {model}")])
+            self._show_rows(
+                [("This model can't be moved to the trash", f"Delete its folder yourself: {model}")]
+            )
 
     @Slot()
     def _choose_folder(self) -> None:
-        dialog = QFileDialog(self, "A model's folder", str(models_dir()))
+        dialog = QFileDialog(self, "Choose a model folder", str(models_dir()))
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(lambda folder: self.add(folder, chosen=True))

@@ -1,17 +1,19 @@
-"""Player: one session at a time, made as a person has chosen, and what all of them did. Not here: Qt's widgets."""
+"""Plays one source after another, each in a session of its own; and what the window plays by default, the demo."""
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from livesnn.app.settings import Settings
+from livesnn.app.settings import SettingsFile
+from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.events.filters import Orientation
-from livesnn.events.recorder import Recorder as Tape
-from livesnn.infer.decide import Tally
+from livesnn.events.recorder import Recorder
+from livesnn.infer.decide import Decider, Tally
 from livesnn.infer.model import Engine, Model, model_folder, read_card, shipped_models
 from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
@@ -19,20 +21,24 @@ from livesnn.session.hot_pixels import HotPixels
 from livesnn.session.playback import Mounting, camera_name, with_mounted
 from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
 from livesnn.session.values import Choices, Opened
-from livesnn.simulate import open_simulation as opening
+from livesnn.simulate import DIGITS_URI, GESTURES_URI
 
-PATIENCE_S = 0.7  # a person who has opened another source waits no longer
-LAST_PATIENCE_S = 4.0  # nobody looks any more
+PATIENCE_S = 0.7  # how long a person who has opened another source waits
+LAST_PATIENCE_S = 4.0  # the window has closed
+SIMULATION, TURNING = GESTURES_URI, DIGITS_URI
+GESTURES = "gestures"
+DIGITS, TURNING_DIGITS = "nmnist", "mnist-seq2"
+DIGIT_CLIP = "digit-3.aedat4"
 
 
 class Summary(TypedDict):
-    """What the window did until it was closed."""
+    """What the window did, printed when it has closed."""
 
     frames_shown: int
     decisions: int
     majority: str | None
     dropped: int
-    gui_blocked_ms_max: NotRequired[float]  # where a watchdog has looked
+    gui_blocked_ms_max: NotRequired[float]  # with a Watchdog
 
 
 class _Place(NamedTuple):
@@ -43,42 +49,41 @@ class _Place(NamedTuple):
 
 
 class Player:
-    """Plays a source until another is opened, and again when a choice needs it.
+    """Plays a source until another is opened; opens it again where a choice needs that.
 
     Parameters
     ----------
     model
-        Name or folder, or a model that is loaded; loaded with the first source, and kept. None: the last one used.
+        A name, a folder or a loaded model; loaded with the first source, and kept. None: the model last used.
     engine
-        What runs it; None: the last one chosen.
+        What runs the model; None: the engine last chosen.
     settings
-        Keeps the chosen model and engine, how cameras are mounted, and what their hot pixels are.
-    choices
-        To begin with; `apply` takes others.
+        Keep the choices, the model, the engine, and the orientation and hot pixels of cameras.
 
     Attributes
     ----------
     session
-        What is played now; None before the first and after the last.
+        What plays now; None before the first source and after the last.
     source
         Of the session.
+    choices
+        Of this session and the next: at first the remembered ones.
     orientation
-        What makes the source upright; None: not known yet, or it can't be turned.
+        What makes the source upright; None: not known yet, or the source can't be turned.
     model
-        In use, as a person named it.
+        In use, by the name or folder that a person gave.
     t_us
-        Where the session is, as far as has been shown; set by whoever shows it.
-    tape
-        What is recorded on; None: nothing is recorded.
+        The stream time that is on the screen; set by the display.
+    recorder
+        Writes the recording; None: nothing is recorded.
     """
 
     def __init__(
         self,
         model: str | Model | None,
         engine: Engine | None,
-        settings: Settings,
+        settings: SettingsFile,
         *,
-        choices: Choices,
         picture_every_s: float = PICTURE_EVERY_S,
     ) -> None:
         now = settings.now
@@ -90,34 +95,34 @@ class Player:
         self._model: str | Model = ""
         self._named: str | Model = ""  # as it was chosen
         self.engine: Engine = engine or now.engine
-        self.choices = choices
+        self.choices = now.choices
         self._chosen: str | Model = model or default_model(now.model)
         self._use(self._chosen)
         self._settings = settings
         self._picture_every_s = picture_every_s
         self.source: SourceLike | None = None
         self.orientation: Orientation | None = None
-        self._camera = ""  # the source, where its orientation is remembered
+        self._camera = ""  # what the source's orientation is remembered by
         self._place: _Place | None = None
         self._tally = Tally()
         self._n_decisions = self._dropped = 0
         self._hanging: list[Session] = []
-        self.tape: Tape | None = None
-        self._tapes: list[Tape] = []  # not yet told of
+        self.recorder: Recorder | None = None
+        self._recorders: list[Recorder] = []  # not yet returned by take_finished
 
     def play(
         self, source: SourceLike, model: str | None = None, orientation: Orientation | None = None
     ) -> None:
-        """Leave what is played and play this; with this model alone, or the chosen one; upright so, or as known."""
+        """Play another source; ``model`` and ``orientation``, if given, are for this source only."""
         self.stop_recording()
         self._use(model or self._chosen)
         self.orientation, self._camera = orientation, ""
         self._start(source, None)
 
     def play_again(self) -> None:
-        """Play the same source on from the same place, with what has been chosen since; a recording goes on.
+        """Open the same source again and go on from the same place, with the newest choices; recording goes on.
 
-        A source that came open can't be opened again: there the choice holds for the next one.
+        A source that was handed over open can't be opened again: there the choices hold for the next one.
         """
         if self.session is None or not isinstance(self.source, str | Path):
             return
@@ -140,11 +145,11 @@ class Player:
             picture_every_s=self._picture_every_s,
             hot_pixels=HotPixels(self._settings.folder),
         )
-        self.session.control.use_recorder(self.tape)
+        self.session.control.use_recorder(self.recorder)
         self.session.start()
 
     def newly_opened(self) -> Opened | None:
-        """Return what is known of the source once it is open; None before, and when it was returned before."""
+        """Return what is known about the source, once, when it is open; else None."""
         session = self.session
         if session is None or self.opened is not None or session.opened is None:
             return None
@@ -160,10 +165,10 @@ class Player:
         return self.opened
 
     def turn(self, orientation: Orientation) -> None:
-        """Play the same source on, made upright so, which is remembered of a camera or a stream.
+        """Go on with another orientation, which is remembered for a camera or a stream.
 
-        What is recorded goes on as it began. A source that came open can't be opened again: there it holds for the
-        next one of the same camera.
+        A recording goes on as it began. A source that was handed over open can't be opened again: there the
+        orientation holds for the next one of the same camera.
         """
         if self._camera:
             mounted = with_mounted(self._settings.now.mounted, self._camera, orientation)
@@ -173,12 +178,12 @@ class Player:
             self.play_again()
 
     def toggle(self) -> None:
-        """Pause, go on, or play again; nothing before it is seen to be open."""
+        """Pause, go on, or play again; before the source is open, do nothing."""
         if self.session is not None and self.opened is not None:
             self.session.control.toggle()
 
     def step(self, frames: int) -> None:
-        """Pause, and go on or back by so many frames."""
+        """Pause, and move on or back by so many frames."""
         if self.session is None or self.opened is None or self.opened.live:
             return
         if self.session.control.state == "playing":
@@ -186,7 +191,7 @@ class Player:
         self.session.control.step(frames)
 
     def seek(self, seconds: float) -> None:
-        """Go on from this time after the start of a recording."""
+        """Go on from this time after a recording's start."""
         if self.session is not None and self.opened is not None and self.opened.duration_us is not None:
             self.t_us = min(max(round(seconds * 1e6), 0), self.opened.duration_us)
             self.session.control.seek(self.t_us)
@@ -202,13 +207,33 @@ class Player:
             self.session.control.learn_hot_pixels()
 
     def apply(self, choices: Choices) -> None:
-        """Play in this way, now and whatever comes next."""
+        """Play in this way, now and later, until the window closes."""
         self.choices = choices
         if self.session is not None:
             self.session.control.apply(choices)
 
+    def choose(self, **fields: Any) -> None:
+        """Change fields of the choices, now and for the next start of livesnn."""
+        self._settings.choose(**fields)
+        self.apply(replace(self.choices, **fields))
+
+    def choose_decider(self, decider: Decider, card: ModelCard | None) -> None:
+        """Decide so, now and for the next start of livesnn; its classes are those of ``card``."""
+        self._settings.change(choices=self._settings.now.choices.with_decider(decider, card))
+        self.apply(self.choices.with_decider(decider, card))
+
+    @property
+    def card(self) -> ModelCard | None:
+        """Of the model in use; None: it can't be read."""
+        if self.opened is not None:
+            return self.opened.model.card
+        try:
+            return read_card(self.model)
+        except ModelError:
+            return None
+
     def set_model(self, model: str, engine: Engine) -> None:
-        """Use this model on this engine, now and at the next start."""
+        """Use this model on this engine, now and for the next start of livesnn."""
         self._chosen, self.engine, self.model = model, engine, ""
         self._use(model)
         self._settings.change(model=model, engine=engine)
@@ -216,11 +241,11 @@ class Player:
 
     @property
     def chosen(self) -> str:
-        """The model of what needs none of its own, as a person named it."""
+        """The chosen model, for every source that needs none of its own."""
         return _name(self._chosen)
 
     def _use(self, model: str | Model) -> None:
-        """Use a model in the next session; where it is the one in use, it is loaded already."""
+        """Use a model in the next session; the one in use stays loaded."""
         name = _name(model)
         if name != self.model:
             self.model = name
@@ -228,45 +253,45 @@ class Player:
 
     @property
     def can_record(self) -> bool:
-        """Whether something live is open."""
+        """Whether a live source of events is open."""
         session, opened = self.session, self.opened
         live = session is not None and opened is not None and opened.live and opened.has_events
         return live and session is not None and session.control.state in ("playing", "waiting", "paused")
 
     def record(self, path: Path) -> None:
-        """Record what arrives from now on in a new file, unless something is recorded already."""
-        if self.session is None or self.tape is not None:
+        """Write what arrives from now on to a new file, unless a recording is being written."""
+        if self.session is None or self.recorder is not None:
             return
-        self.tape = self.session.control.record(path)
-        if self.tape is not None:
-            self._tapes.append(self.tape)
+        self.recorder = self.session.control.record(path)
+        if self.recorder is not None:
+            self._recorders.append(self.recorder)
 
     def stop_recording(self) -> None:
-        """Record nothing more; the file is finished soon."""
-        if self.tape is not None:
+        """Stop recording; the file is complete soon after."""
+        if self.recorder is not None:
             if self.session is not None:
                 self.session.control.use_recorder(None)
-            self.tape.stop()
-            self.tape = None
+            self.recorder.stop()
+            self.recorder = None
 
-    def take_finished(self) -> list[Tape]:
-        """Return the tapes that nothing more will be written to, each once; stop the one whose source has ended."""
+    def take_finished(self) -> list[Recorder]:
+        """Return each recording once, when its file is complete; stop the one whose source has ended."""
         over = self.session is None or self.session.control.state in ("ended", "failed")
-        if self.tape is not None and (over or self.tape.finished):
+        if self.recorder is not None and (over or self.recorder.finished):
             self.stop_recording()
-        finished = [tape for tape in self._tapes if tape.finished]
-        self._tapes = [tape for tape in self._tapes if tape not in finished]
+        finished = [recorder for recorder in self._recorders if recorder.finished]
+        self._recorders = [recorder for recorder in self._recorders if recorder not in finished]
         return finished
 
     def leave(self) -> None:
-        """End the session, and count what it did; one that hangs in its source is left to end by itself."""
+        """End the session and count what it did; one whose source hangs ends later by itself."""
         if self.session is None:
             return
-        self.session.control.use_recorder(None)  # one that hangs may go on later
+        self.session.control.use_recorder(None)  # a hanging session may go on later
         self._hanging = [session for session in self._hanging if not session.stop(0)]
         if not self.session.stop(PATIENCE_S):
             self._hanging.append(self.session)
-            self._model = self._named  # two may not step one
+            self._model = self._named  # two sessions may not step one model
         self.last_error = self.session.error or self.last_error
         self._tally.decisions.update(self.session.decisions)
         self._n_decisions += self.session.n_decisions
@@ -274,18 +299,18 @@ class Player:
         self.session = None
 
     def end(self) -> None:
-        """End all sessions and recordings, with more patience."""
+        """End all sessions and recordings."""
         self.stop_recording()
         self.leave()
-        for tape in self._tapes:
-            tape.close()
+        for recorder in self._recorders:
+            recorder.close()
         deadline_s = time.monotonic() + LAST_PATIENCE_S
         for session in self._hanging:
             session.stop(max(deadline_s - time.monotonic(), 0))
-        end_preparing()  # also for models that were left before they were there
+        end_preparing()  # also of models that were left before they were ready
 
     def summary(self, frames_shown: int) -> Summary:
-        """Return what all sessions that have ended did."""
+        """Return what all ended sessions did together."""
         return Summary(
             frames_shown=frames_shown,
             decisions=self._n_decisions,
@@ -298,23 +323,17 @@ def _name(model: str | Model) -> str:
     return model if isinstance(model, str) else model.card.name
 
 
-SIMULATION, TURNING = opening.GESTURES, opening.DIGITS
-GESTURES = "gestures"
-DIGITS, TURNING_DIGITS = "nmnist", "mnist-seq2"
-DIGIT_CLIP = "digit-3.aedat4"
-
-
 class Demo(NamedTuple):
-    """A source of open_source, and the name of a shipped model."""
+    """A source as `open_source` takes it, and the name of a shipped model."""
 
     source: str
     model: str
 
 
 def demo(model: str | None = None) -> Demo | None:
-    """Return what to play, with this model if one is named; None: nothing is shipped, or it is of other videos.
+    """Return the demo, for a model if one is named; None: nothing is shipped, or the model is for other videos.
 
-    Digits to a model that knows them, to any other of events the simulated person; none named: to that of gestures.
+    Models of digits see a drawn digit, all others of events the simulated person.
     """
     if model is None:
         return Demo(SIMULATION, GESTURES) if GESTURES in shipped_models() else _drawn_digit(DIGITS)
@@ -335,19 +354,19 @@ def _drawn_digit(model: str) -> Demo | None:
 
 
 def turning_demo() -> Demo | None:
-    """Return drawn digits that turn, and the model that names them; None: it isn't shipped."""
+    """Return the digits that turn, and the model that knows them; None: it isn't shipped."""
     return Demo(TURNING, TURNING_DIGITS) if TURNING_DIGITS in shipped_models() else None
 
 
 def own_model(source: str) -> str | None:
-    """Return the shipped model that alone knows what is in a source; None: the chosen one may."""
+    """Return the only shipped model that knows what is in a source; None: any may."""
     shown = turning_demo()
     return shown.model if shown is not None and source.startswith(TURNING) else None
 
 
 def default_model(last: str = "") -> str:
-    """Return the model of a source that a person names: the one last used, else the shipped one."""
-    with suppress(ModelError):  # it has gone since: nobody has asked for it now
+    """Return the model to begin with: the one last used, else a shipped one."""
+    with suppress(ModelError):  # it was removed since
         if last:
             model_folder(last)
             return last

@@ -1,13 +1,12 @@
-"""What the window remembers from one start to the next. Not here: when it changes (main_window.py, appearance.py)."""
+"""What the window remembers from one start to the next, and the file that keeps it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import platformdirs
@@ -16,14 +15,13 @@ from msgspec import Meta
 from livesnn.console import say
 from livesnn.errors import LivesnnError
 from livesnn.events.filters import Orientation
-from livesnn.events.recorder import LONGEST_S
 from livesnn.files import replace_file
-from livesnn.infer.decide import Decider
 from livesnn.infer.model import Engine
-from livesnn.session.view import ViewMode
+from livesnn.session.values import Choices
+from livesnn.session.view import PALETTES
 
 FILE = "LIVESNN_SETTINGS"
-"""Environment variable: a file to remember in, in place of the user's own."""
+"""Environment variable: the settings file to use in place of the user's own."""
 
 MOST_RECENT = 10
 MOST_LABELS = 9  # a key each
@@ -31,7 +29,7 @@ ThemeName = Literal["dark", "light", "system"]
 
 
 @dataclass(frozen=True)
-class Remembered:
+class Settings:
     """Everything that is remembered.
 
     Attributes
@@ -40,42 +38,30 @@ class Remembered:
         Of the window, as Qt saves it; b"" before its first close.
     splitters
         By name, as Qt saves them.
-    mounted
-        How cameras and streams are mounted that aren't upright, by serial number or address (`mounting.camera_name`).
-    denoise
-        Whether noise is filtered.
     mirrored_picture
-        Whether the picture alone is mirrored.
+        Whether the picture is mirrored on the screen, but not for the network.
+    mounted
+        The orientation of cameras and streams that aren't upright, by serial number or address (`camera_name`).
     recent
-        Sources, the newest first; `MOST_RECENT` at most.
+        Sources, the newest first.
     model
         Name or folder of the model last used; "": none yet.
-    pre_roll_s
-        How much of what came before a recording's start is in it.
     labels
-        What the keys from 1 on say of a recording.
-    decider, denied, thresholds
-        When there is a decision, the classes that are never decided, and those with a threshold of their own, by the
-        name of their model.
+        What the keys from 1 on label a recording with.
+    choices
+        How sources are played. The speed and the state mode always begin with their defaults.
     """
 
     geometry: bytes = b""
     splitters: dict[str, bytes] = field(default_factory=dict)
     theme: ThemeName = "system"
-    palette: str = ""
-    view_mode: ViewMode = "decay"
     mirrored_picture: bool = False
     mounted: dict[str, Orientation] = field(default_factory=dict)
-    denoise: bool = False
-    loop: bool = True
     recent: Annotated[tuple[str, ...], Meta(max_length=MOST_RECENT)] = ()
     model: str = ""
     engine: Engine = "auto"
-    pre_roll_s: Annotated[float, Meta(ge=0, le=LONGEST_S)] = 0.0
     labels: Annotated[tuple[str, ...], Meta(max_length=MOST_LABELS)] = ()
-    decider: Decider = field(default_factory=Decider)
-    denied: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    thresholds: dict[str, dict[str, Annotated[float, Meta(ge=0, le=1)]]] = field(default_factory=dict)
+    choices: Choices = field(default_factory=lambda: Choices(loop=True))
 
 
 def with_recent(recent: tuple[str, ...], source: str) -> tuple[str, ...]:
@@ -83,88 +69,89 @@ def with_recent(recent: tuple[str, ...], source: str) -> tuple[str, ...]:
     return (source, *(other for other in recent if other != source))[:MOST_RECENT]
 
 
-class Settings:
-    """What is remembered now, kept on disk.
+class SettingsFile:
+    """The settings now, written to disk whenever they change.
 
     Parameters
     ----------
-    file
-        Where, as JSON; None: nowhere, all is forgotten at the end of the process.
+    path
+        A JSON file; None: the settings are forgotten when the process ends.
 
     Attributes
     ----------
     now
-        The defaults where there is nothing on disk, or nothing of use.
+        The defaults if the file doesn't exist or can't be used.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
-        self._file = file
-        self.now = Remembered() if file is None else _read(file)
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self.now = Settings() if path is None else _read(path)
 
     @property
     def folder(self) -> Path | None:
-        """Where more may be remembered; None: nowhere."""
-        return None if self._file is None else self._file.parent
+        """Where other files may be kept; None: nowhere."""
+        return None if self._path is None else self._path.parent
 
-    def change(self, **fields: object) -> None:
-        """Remember other values of these fields, on disk too; a disk that can't be written is no error here."""
-        self.now = replace(self.now, **fields)  # type: ignore[arg-type]  # names and types are those of Remembered
-        if self._file is not None:
-            with suppress(OSError, UnicodeError):  # a path may have bytes that JSON hasn't
+    def change(self, **fields: Any) -> None:
+        """Change fields of the settings, on disk too; a disk that can't be written is no error here."""
+        self.now = replace(self.now, **fields)
+        if self._path is not None:
+            with suppress(OSError, UnicodeError):  # a path may have bytes that JSON can't hold
                 text = msgspec.json.format(msgspec.json.encode(self.now))
-                self._file.parent.mkdir(parents=True, exist_ok=True)
-                replace_file(self._file, text)
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                replace_file(self._path, text)
+
+    def choose(self, **fields: Any) -> None:
+        """Change fields of the choices."""
+        self.change(choices=replace(self.now.choices, **fields))
 
 
-def user_settings() -> Settings:
-    """Return the settings of the person at this machine, or of the file in the environment's `FILE`."""
+def user_settings() -> SettingsFile:
+    """Return the settings of the person at this machine, or of the file that the environment names (`FILE`)."""
     own = platformdirs.user_config_path("livesnn", appauthor=False) / "settings.json"
-    return Settings(Path(os.environ.get(FILE) or own))
+    return SettingsFile(Path(os.environ.get(FILE) or own))
 
 
-def _read(file: Path) -> Remembered:
-    """Return what is in a file; one that can't be read is kept beside it, and said."""
-    if not file.is_file():  # reading a pipe would wait for ever
-        return Remembered()
+def _read(path: Path) -> Settings:
+    """Return the settings in a file; one that can't be used is copied beside it, with a message."""
+    if not path.is_file():  # reading a pipe would wait for ever
+        return Settings()
     try:
-        return msgspec.json.decode(file.read_bytes(), type=Remembered)
+        fields = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        return msgspec.convert(_migrated(fields), type=Settings)
     except (OSError, msgspec.DecodeError, UnicodeError, LivesnnError) as error:
-        aside = file.with_name(f"{file.name}.unread")
+        aside = path.with_name(f"{path.name}.unread")
         with suppress(OSError):
-            replace_file(aside, file.read_bytes())
-            say(f"{file}: {error}: begins with the defaults; what was there is in {aside.name}")
-        return Remembered()
+            replace_file(aside, path.read_bytes())
+            say(f"{path}: {error}: starting with the default settings; the old file is kept as {aside.name}")
+        return Settings()
 
 
-@dataclass(frozen=True)
-class WantedDecisions:
-    """The flags as far as they are given; None, () or {}: what was chosen last."""
+def _migrated(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a file's fields by today's names; in older files the choices stood beside the others.
 
-    threshold: float | None = None
-    keep: float | None = None
-    smoothing: float | None = None
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    allow: tuple[str, ...] = ()
-    deny: tuple[str, ...] = ()
+    Raises msgspec.ValidationError if one of those that are renamed has the wrong type.
+    """
+    old = {name: fields.pop(name) for name in [*fields] if name in _OLD_CHOICES}
+    try:
+        view = {new: old.pop(name) for new, name in _OLD_VIEW.items() if name in old}
+        denied, thresholds = old.pop("denied", {}), old.pop("thresholds", {})
+        rules = {
+            model: {"deny": denied.get(model, ()), "thresholds": thresholds.get(model, {})}
+            for model in {*denied, *thresholds}
+        }
+        choices = {"loop": True, "view": view, "by_model": rules, **old, **fields.get("choices", {})}
+        if choices["view"].get("palette") not in PALETTES:  # of another version
+            choices["view"].pop("palette", None)
+        if "keep" in (decider := choices.get("decider", {})):
+            decider["hysteresis"] = decider.pop("keep")
+    except (TypeError, AttributeError) as error:
+        raise msgspec.ValidationError(f"a field has the wrong type ({error})") from error
+    return {**fields, "choices": choices}
 
-    @property
-    def of_classes(self) -> bool:
-        """Whether it says anything of single classes."""
-        return bool(self.allow or self.deny or self.thresholds)
 
-    def decider(self, last: Decider) -> Decider:
-        """Return what decides; raises LivesnnError as `Decider` does.
-
-        Another threshold forgets what stood by the last one; other classes, those that were named last.
-        """
-        chosen = bool(self.allow or self.deny)
-        keep = last.keep if self.threshold is None else None
-        return replace(
-            last,
-            threshold=last.threshold if self.threshold is None else self.threshold,
-            keep=keep if self.keep is None else self.keep,
-            smoothing=last.smoothing if self.smoothing is None else self.smoothing,
-            thresholds=self.thresholds or last.thresholds,
-            allow=self.allow if chosen else last.allow,
-            deny=self.deny if chosen else last.deny,
-        )
+_OLD_VIEW = {"mode": "view_mode", "palette": "palette"}
+_OLD_CHOICES = (
+    *("loop", "pre_roll_s", "denoise", "decider", "denied", "thresholds"),
+    *_OLD_VIEW.values(),
+)

@@ -1,4 +1,4 @@
-"""Teaching the model in use: counting down, recording, learning, using it. Not here: the dialog, how one learns."""
+"""Teaching the model in use a gesture: the dialog, and the steps of counting down, recording and learning."""
 
 from __future__ import annotations
 
@@ -9,34 +9,52 @@ from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
-from livesnn.app.actions import Actions
-from livesnn.app.layout import WindowLayout
+from PySide6.QtCore import Signal, Slot
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QLineEdit, QProgressBar, QWidget
+
+from livesnn.app import style
+from livesnn.app.display import WindowLayout
+from livesnn.app.menus import Actions
 from livesnn.app.player import Player
-from livesnn.app.recorder import proposed_name
-from livesnn.app.teach_dialog import TeachDialog
+from livesnn.app.recording_controls import proposed_name
+from livesnn.app.widgets.basics import Dialog, label
 from livesnn.errors import LivesnnError, SourceError
 from livesnn.events.labels import labels_file
 from livesnn.infer.model import Engine
 from livesnn.paths import own_models_dir
 from livesnn.session.learning import Learning
 from livesnn.session.session import in_words
-from livesnn.teach import SIMULATED, Lesson, check_lesson, check_teachable, describe_lesson, own_folder
+from livesnn.teach import (
+    LONGEST_NAME,
+    SIMULATED,
+    Lesson,
+    check_lesson,
+    check_teachable,
+    describe_lesson,
+    own_folder,
+)
 
 READY_S, PERFORMED_S = 3.0, 10.0
 OVER = ("ended", "failed")
 LESSONS = "lessons"
-"""The folder beside the models that were taught, with what they were taught by: to teach other models with."""
-HOW = "Show the model a gesture of your own"
-LIVE_ALONE = "A gesture is taught live: open a camera or a stream; by recordings with livesnn teach"
+"""Folder beside the taught models, with the recordings of lessons, from which other models can be taught."""
+HOW = "Teach the model a gesture of your own"
+LIVE_ONLY = "A gesture is taught live: open a camera or a stream (livesnn teach uses recordings)"
 RECORDING = "Stop recording first"
-ENDED = "The source has ended before the gesture was recorded: open it again, and start again"
-LOST = "Nothing comes from the source: a gesture is taught once it is back"
+ENDED = "The source ended before the gesture was recorded: open it again, then start again"
+LOST = "The source is lost: a gesture can be taught once it is back"
 LOST_SINCE = "The source was lost before the gesture was recorded: start again once it is back"
-NOT_THIS = "This model is taught with livesnn teach --others; gestures can be taught here (Ctrl+M)"
+NOT_THIS = "This model can only be taught with livesnn teach --others: choose gestures to teach here (Ctrl+M)"
+HINT = (
+    "Name the gesture, press Start, and perform it again and again for {seconds:g} seconds, as you will later. "
+    "The network stays as it is and learns one more class. If you give the name of a gesture that this model was "
+    "taught before, it learns more about that one."
+)
 
 
 class Step(NamedTuple):
-    """What is to be done now, how much of it has been (None: nobody knows), and more in small words."""
+    """What to do now, the share that is done (None: unknown), and more in small words."""
 
     now: str
     share: float | None
@@ -47,23 +65,23 @@ Steps = Generator[Step, None, None]
 
 
 def in_sentences(lesson: Lesson, recording: Path) -> str:
-    """Return how well something was learned as a person reads it: a line a clause, and where all of it is."""
-    where = f"it is “{Path(lesson.folder).name}” among your models (Ctrl+M), what was recorded is {recording}"
+    """Return how well a gesture was learned, one sentence a line, and where the model and the recording are."""
+    where = f"the model is “{Path(lesson.folder).name}” in your list (Ctrl+M), the recording is {recording}"
     clauses = [*describe_lesson(lesson)[1:], where]
     return "\n".join(f"{clause[:1].upper()}{clause[1:]}." for clause in clauses)
 
 
 class Teaching:
-    """Gives lessons when a person wants to.
+    """Gives the lessons that a person asks for.
 
     Parameters
     ----------
     window
-        Where a person is asked, and told what to do.
+        Shows the dialog.
     player
-        Plays what is recorded, with the model that is taught.
+        Plays the source, with the model that is taught.
     use
-        Plays with another model and engine from now on.
+        Called with the model and engine to use from now on.
     clock
         Monotonic seconds.
     """
@@ -84,26 +102,22 @@ class Teaching:
         self._steps: Steps | None = None
         self._learned: tuple[Lesson, Path] | None = None  # from this recording
 
-    def slots(self) -> dict[str, Callable[[], None]]:
-        """Return what to do for the action that is here."""
-        return {"teach": self.ask}
-
     def ask(self) -> None:
-        """Ask what to teach."""
+        """Ask for the name of a gesture."""
         dialog = TeachDialog(PERFORMED_S, self._window)
         dialog.begun.connect(self._begin)
         dialog.accepted.connect(self._use_learned)
         dialog.finished.connect(self.end)
-        self._window.show_dialog(dialog)  # which closes another first
+        self._window.show_dialog(dialog)  # it first closes the last one, which ends its lesson
         self._dialog = dialog
 
     def end(self) -> None:
-        """Give up the lesson, if there is one."""
+        """Abandon the lesson, if there is one."""
         self._dialog = None
         self._leave()
 
     def poll(self, actions: Actions) -> None:
-        """Go on with the lesson; show whether one can be given."""
+        """Go on with the lesson, and show whether one can begin."""
         why_not = self._why_not()
         actions["teach"].setEnabled(not why_not)
         actions["teach"].setToolTip(why_not or HOW)
@@ -124,12 +138,12 @@ class Teaching:
         dialog.show_learned(describe_lesson(lesson)[0], in_sentences(lesson, recording))
 
     def _why_not(self) -> str:
-        """Return why no gesture can be taught now; "" where one can."""
+        """Say why no gesture can be taught now; "": one can."""
         opened = self._player.opened
-        if self._player.tape is not None:
+        if self._player.recorder is not None:
             return RECORDING
         if not self._player.can_record or opened is None:
-            return LIVE_ALONE
+            return LIVE_ONLY
         if self._player.session is not None and self._player.session.control.lost:
             return LOST
         card = opened.model.card
@@ -146,14 +160,14 @@ class Teaching:
     def _leave(self) -> None:
         steps, self._steps, self._learned = self._steps, None, None
         if steps is not None:
-            steps.close()  # what it has begun ends
+            steps.close()  # ends what it began
 
     def _use_learned(self) -> None:
         if self._learned is not None:
             self._use(self._learned[0].folder, self._player.engine)
 
     def _give(self, gesture: str) -> Steps:
-        """Yield what is to be done now, again and again, until it is learned; raises LivesnnError if it isn't."""
+        """Yield what to do now until the gesture is learned; raises LivesnnError if it can't be."""
         model, denoise = self._player.model, self._player.choices.denoise
         check_lesson(gesture, model)
         for left_s, share in self._time(READY_S):
@@ -174,7 +188,7 @@ class Teaching:
                 yield Step(
                     f"Learning {gesture} …",
                     None,
-                    "Less than a minute the first time. Do as you like meanwhile.",
+                    "This takes less than a minute the first time. You can stop moving.",
                 )
         finally:
             learning.close()
@@ -183,33 +197,33 @@ class Teaching:
         return learned
 
     def _record(self, gesture: str) -> Generator[Step, None, Path]:
-        """Yield steps until the gesture is recorded; return its file, beside which the label says where it is."""
+        """Yield steps until the gesture is recorded; return the file, which has its labels beside it."""
         session, path = self._player.session, _new_file(gesture)
-        if session is None or (tape := session.control.record(path)) is None:
+        if session is None or (recorder := session.control.record(path)) is None:
             raise LivesnnError(ENDED)
         try:
-            tape.label(gesture)
+            recorder.label(gesture)
             for left_s, share in self._time(PERFORMED_S):
-                if tape.finished or self._player.session is not session or session.control.state in OVER:
-                    raise LivesnnError(ENDED if tape.error is None else in_words(tape.error))
+                if recorder.finished or self._player.session is not session or session.control.state in OVER:
+                    raise LivesnnError(ENDED if recorder.error is None else in_words(recorder.error))
                 if session.control.lost:
                     raise LivesnnError(LOST_SINCE)
-                yield Step(gesture, share, f"Perform it again and again: {left_s} s more.")
+                yield Step(gesture, share, f"Perform it again and again: {left_s} s left.")
             session.control.use_recorder(None)
-            tape.stop()
-            while not tape.finished:
+            recorder.stop()
+            while not recorder.finished:
                 yield Step("Writing …", None)
-            if tape.error is not None:
-                raise LivesnnError(in_words(tape.error))
-        except BaseException:  # given up, or failed, here as below: nobody asked for the file
+            if recorder.error is not None:
+                raise LivesnnError(in_words(recorder.error))
+        except BaseException:  # abandoned or failed: nobody needs the file
             session.control.use_recorder(None)
-            tape.close()
+            recorder.close()
             _forget(path)
             raise
         return path
 
     def _time(self, seconds: float) -> Iterator[tuple[int, float]]:
-        """Yield the seconds that are left, and the share that has gone by, until it is all of them."""
+        """Yield the seconds left and the share gone by, until the time is over."""
         begun_s = self._clock()
         while (gone_s := self._clock() - begun_s) < seconds:
             yield ceil(seconds - gone_s), gone_s / seconds
@@ -222,12 +236,83 @@ def _forget(recording: Path) -> None:
 
 
 def _new_file(gesture: str) -> Path:
-    """Return where a lesson is recorded."""
+    """Return the file that a lesson is recorded to."""
     folder = own_models_dir() / LESSONS
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SourceError(
-            f"{folder}: can't be made ({error.strerror}): set LIVESNN_MODELS to another"
+            f"{folder} can't be made ({error.strerror}): set LIVESNN_MODELS to another folder"
         ) from error
     return folder / proposed_name(gesture, datetime.now())
+
+
+class TeachDialog(Dialog):
+    """Asks for a gesture's name, then shows the steps of the lesson.
+
+    ``begun`` is emitted with the name, ``accepted`` when the new model is to be used.
+    """
+
+    begun = Signal(str)
+
+    def __init__(self, seconds: float, parent: QWidget | None = None) -> None:
+        super().__init__("Teach a gesture", parent)
+        self.name = QLineEdit()
+        self.name.setFont(style.text_font(15))
+        self.name.setPlaceholderText("thumbs up")
+        self.name.setAccessibleName("Name of the gesture")
+        self.name.setMaxLength(LONGEST_NAME)
+        self.words = label(HINT.format(seconds=seconds), style.text_font(14), "soft", wrap=True)
+        self.now = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
+        self.share = QProgressBar()
+        self.share.setTextVisible(False)
+        self.share.setFixedHeight(8)
+        for part in (self.now, self.words, self.name, self.share):
+            self.column.addWidget(part)
+        self.now.hide()
+        self.share.hide()
+        self.button = self.add_buttons("Start")
+        self.button.setEnabled(False)
+        self.name.textChanged.connect(self._typed)
+        self._learned = False
+        self.setMinimumWidth(520)
+
+    def show_step(self, now: str, share: float | None, words: str = "") -> None:
+        """Show a `Step`."""
+        self.name.hide()
+        self.button.hide()
+        self.now.setText(now)
+        self.now.show()
+        self.words.setText(words)
+        self.share.setRange(0, 0 if share is None else 1000)
+        self.share.setValue(round(1000 * (share or 0)))
+        self.share.show()
+
+    def show_learned(self, now: str, words: str) -> None:
+        """Show what was learned, and offer to use it."""
+        self.show_step(now, 1.0, words)
+        self.share.hide()
+        self._learned = True
+        self.button.setText("Use it")
+        self.cancel.setText("Not now")
+        self.button.show()
+        self.button.setFocus()
+
+    def show_failed(self, words: str) -> None:
+        """Show why nothing was learned, and offer to begin again."""
+        self.words.setText(words)
+        self.now.hide()
+        self.share.hide()
+        self.name.show()
+        self.button.show()
+
+    def accept(self) -> None:
+        """Begin the lesson; or use the new model."""
+        if self._learned:
+            super().accept()
+        else:
+            self.begun.emit(self.name.text().strip())
+
+    @Slot(str)
+    def _typed(self, text: str) -> None:
+        self.button.setEnabled(bool(text.strip()))

@@ -1,13 +1,14 @@
-"""Large files of every format that is read, made of the same kind of events, for what `livesnn bench formats` times.
+"""Made recordings of every format, for benchmarks and tests.
 
-They are written here from the layouts' descriptions (see each reader's), not by livesnn's readers or writers but for
-.aedat4. Not here: timing (formats.py).
+They are written from the descriptions of the formats (see each reader), independently of livesnn's own code, except
+for .aedat4.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,6 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.bench.ecf_file import write_ecf
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 
@@ -27,11 +27,24 @@ _PACKET_EVENTS = 8192  # of AEDAT 3.1
 _ES_STEP_US = 127
 _ECF_CHUNK_EVENTS = 16384  # as Prophesee's files
 
+
+# The files of `write_ecf`
+ECF_CHUNK_EVENTS = 192  # more than the longest run that fits into a word
+ECF_STYLES = ("masked", "columns packed", "all packed")
+ECF_DTYPE = np.dtype(
+    {
+        "names": ["x", "y", "p", "t"],
+        "formats": ["<u2", "<u2", "<i2", "<i8"],
+        "offsets": [0, 2, 4, 8],
+        "itemsize": 16,
+    }
+)
+
 Words = npt.NDArray[np.unsignedinteger]
 
 
 class MadeFile(NamedTuple):
-    """A format's sensor, its file's suffix, how it is written, and how many of the events asked for it gets."""
+    """A format's sensor, file suffix and writer, and the share of the events that a benchmark writes to it."""
 
     sensor: Resolution
     suffix: str
@@ -40,7 +53,7 @@ class MadeFile(NamedTuple):
 
 
 def make_events(count: int, sensor: Resolution, *, seed: int = 7) -> Iterator[Events]:
-    """Yield events of an edge that moves over a sensor which is read row by row, a fifth of them noise.
+    """Yield events of an edge that moves over a sensor read row by row, a fifth of them noise.
 
     A row's readout has one time, one polarity, and three neighbouring pixels in the mean (3.7 in a real EVT 3.0
     recording of a busy scene); there are 5 million events a second, in order. Packets of up to CHUNK_EVENTS.
@@ -107,7 +120,7 @@ def _aedat3(path: Path, packets: Iterator[Events]) -> None:
 
 
 def _joined(columns: list[Words], present: list[npt.NDArray[np.bool_]]) -> bytes:
-    """Return the words of some columns [N] each, row by row, but those that aren't present."""
+    """Return the words of some columns [N] row by row, without those that aren't present."""
     return np.stack(columns, axis=1)[np.stack(present, axis=1)].tobytes()
 
 
@@ -127,7 +140,7 @@ def _place(events: Events) -> npt.NDArray[np.int64]:
 
 
 def _vectors(events: Events) -> tuple[Events, npt.NDArray[np.uint32]]:
-    """Return (the first of each of N groups, its x that of their 32 columns; a bit for each event) as cameras do."""
+    """Group events of a row and time within 32 columns, as cameras do; return first events and bits of each group."""
     x, y = events["x"].astype(np.int64), events["y"].astype(np.int64)
     groups = _changed(events["t"] << 26 | x >> 5 << 20 | y << 1 | events["p"])
     groups[1:] |= x[1:] <= x[:-1]
@@ -185,7 +198,7 @@ def _dat(path: Path, packets: Iterator[Events]) -> None:
 
 
 def _hdf5(path: Path, packets: Iterator[Events], *, time: str = "<i8", offset_us: int = 0) -> None:
-    """Write plain columns in chunks, not packed: else it is the packer that is timed."""
+    """Write columns in chunks, not compressed: otherwise the compression would be timed."""
     with h5py.File(path, "x") as file:
         group = file.create_group("events")
         group.attrs["geometry"] = f"{SENSOR.width}x{SENSOR.height}"
@@ -204,7 +217,7 @@ def _hdf5(path: Path, packets: Iterator[Events], *, time: str = "<i8", offset_us
 
 
 def _dsec(path: Path, packets: Iterator[Events]) -> None:
-    """Write what DSEC has, but for its packing: 32-bit times from an offset, which a user's own code adds."""
+    """Write DSEC's layout, not compressed: 32-bit times, to which a reader adds an offset."""
     _hdf5(path, packets, time="<u4", offset_us=START_US)
     with h5py.File(path, "a") as file:
         t = file["events/t"][:]
@@ -260,3 +273,86 @@ MADE_FILES: dict[str, MadeFile] = {
     "npz": MadeFile(SENSOR, ".npz", _npz),
     "csv": MadeFile(SENSOR, ".csv", _csv, share=0.2),
 }
+
+
+def encode_ecf(events: Events, style: str) -> bytes:
+    """Return one chunk of a file in Prophesee's ECF, in one of `ECF_STYLES`."""
+    t, x, y, p = (events[axis].astype(int).tolist() for axis in "txyp")
+    head = len(t) << 2 | {"masked": 0, "columns packed": 1, "all packed": 2}[style]
+    parts = [struct.pack("<IQ", head, t[0]), b"".join(_times(t))]
+    if style == "all packed":
+        parts += [_bits([b << 12 | a << 1 | c for a, b, c in zip(x, y, p, strict=True)], 24, 4)]
+    else:
+        parts += _runs(y, 31, lambda value, run: struct.pack("<H", value << 5 | run))
+    if style == "columns packed":
+        parts += [_bits([a << 1 | c for a, c in zip(x, p, strict=True)], 12, 2)]
+    if style == "masked":
+        parts += [*_masks(x), *_runs(p, 127, lambda value, run: bytes([value << 7 | run]))]
+    return b"".join(parts)
+
+
+def _runs(values: list[int], limit: int, word: Callable[[int, int], bytes]) -> Iterator[bytes]:
+    for value, group in groupby(values):
+        run = len(list(group))
+        yield word(value, run) if run < limit else word(value, limit) + struct.pack("<H", run)
+
+
+def _times(t: list[int]) -> Iterator[bytes]:
+    now = t[0]
+    for value, group in groupby(t):
+        run, step, wide = len(list(group)), max(value - now, 0), False
+        now = max(value, now)
+        while step >= 15 or (step and wide):
+            wide = True
+            yield bytes([0xF0 | step & 15])
+            step >>= 4
+        yield bytes([step << 4 | run]) if run < 15 else bytes([step << 4 | 15]) + struct.pack("<H", run)
+
+
+def _bits(values: list[int], bits: int, word_bytes: int) -> bytes:
+    """Pack four numbers into three words."""
+    values = values + [0] * (-len(values) % 4)
+    words = []
+    part = bits // 3  # 8 of 24, or 4 of 12: bits that each number gives to the word before
+    for a, b, c, d in zip(*(values[i::4] for i in range(4)), strict=True):
+        low = [(1 << part) - 1, (1 << 2 * part) - 1]
+        words += [a << part | b & low[0], b >> part << 2 * part | c & low[1], c >> 2 * part << bits | d]
+    return np.array(words, f"<u{word_bytes}").tobytes()
+
+
+def _masks(x: list[int]) -> Iterator[bytes]:
+    i = 0
+    while i < len(x):
+        first, mask = x[i], 0
+        i += 1
+        for ahead in range(1, 6):
+            if i < len(x) and x[i] == first + ahead:
+                mask |= 1 << (5 - ahead)
+                i += 1
+        yield struct.pack("<H", first << 5 | mask)
+
+
+def write_ecf(
+    path: Path,
+    events: Events,
+    styles: tuple[str, ...] = ECF_STYLES,
+    geometry: str = "1280x720",
+    *,
+    chunk_events: int = ECF_CHUNK_EVENTS,
+) -> Path:
+    """Write an ECF file like Prophesee's, with chunks in each of the styles by turns."""
+    with h5py.File(path, "w") as file:
+        file.attrs["geometry"] = geometry
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_chunk((chunk_events,))
+        made.set_filter(36559, h5py.h5z.FLAG_OPTIONAL, (0, 0, 0))
+        space = h5py.h5s.create_simple((len(events),), (h5py.h5s.UNLIMITED,))
+        group = file.create_group("CD")
+        kind = h5py.h5t.py_create(ECF_DTYPE, logical=True)
+        dataset = h5py.h5d.create(group.id, b"events", kind, space, made)
+        for number, first in enumerate(range(0, len(events), chunk_events)):
+            chunk = np.zeros(chunk_events, events.dtype)  # the last one is filled up, as HDF5 does
+            part = events[first : first + chunk_events]
+            chunk[: len(part)] = part
+            dataset.write_direct_chunk((first,), encode_ecf(chunk, styles[number % len(styles)]))
+    return path

@@ -65,7 +65,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         ),
     },
     "Measure": {
-        "bench": Command("bench", "bench", "Measure how fast livesnn runs on this machine."),
+        "bench": Command(
+            "bench", "bench", "Measure how fast livesnn runs on this machine.", "bench_arguments"
+        ),
         "tables": Command(
             "tables",
             "tables",

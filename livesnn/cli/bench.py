@@ -1,36 +1,91 @@
-"""`livesnn bench`. What it measures is in livesnn.bench."""
+"""`livesnn bench`: measure this machine."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import fields, make_dataclass, replace
+from difflib import get_close_matches
+from functools import partial
+from itertools import takewhile
+from typing import Any
 
 import tyro
 
-from livesnn.bench import Measurement, Options, measure
+from livesnn.bench.measurements import DEFAULT, MEASUREMENTS, MOVED, Measurement, measure
+from livesnn.bench.report import machine
+from livesnn.cli.usage import OPTIONS, Argument, UsageError, arguments_of, plain_refusal
 from livesnn.console import write_json
 
 
-def bench(
-    what: Annotated[tuple[Measurement, ...], tyro.conf.Positional] = (),
-    /,
-    *,
-    options: Annotated[Options, tyro.conf.arg(name="")] = Options(),  # noqa: B008 (frozen)
-    json: bool = True,
-) -> int:
+def bench(arguments: Sequence[str]) -> int:
     """Measure how fast livesnn runs on this machine.
 
-    step: a frame on each engine, by turns; ONNX Runtime with IO binding and without, the faster of which is compared
-    with ("best"), and of models with kernels in 8 bits by its own 8 bits too (needs livesnn[train]).
-    density: the spike-driven engine beside ONNX Runtime at 1 to 100 % of spikes, and the least time that reading
-    takes (ten minutes); bandwidth: reading alone.
-    teach: what no model knows, taught by so many simulated people as there are repeats.
+    It prints the figures as JSON. `livesnn bench NAME --help` shows the options of one measurement:
 
-    Parameters
-    ----------
-    what
-        Which measurements; default: those before formats.
-    json
-        It is JSON in any case; taken since other commands take it.
+      decode     .aedat4 to numpy, beside other libraries
+      slicer     events to frames
+      step       one step of a model on each engine
+      latency    from an event to its decision
+      startup    from the start to the first picture
+      simulate   simulated people, in multiples of real time
+      denoise    what the noise filter drops and keeps
+      formats    every format to numpy, on one core
+      sustained  the most events a second that the window takes
+      sensors    gestures on sensors of other sizes
+      transfer   gestures of real people
+      teach      movements taught by simulated people
     """
-    write_json(measure(what, options))
+    figures = {name: measure(options) for name, options in parse(arguments).items()}
+    write_json({"machine": machine()} | figures)
     return 0
+
+
+def bench_arguments(line: Sequence[str]) -> list[Argument]:
+    """Return what the command takes: names, and the options of the measurements that a line names."""
+    names = _names(line)
+    what = " ".join((MEASUREMENTS[name].__doc__ or "").splitlines()[0] for name in names)
+    usual = f"Measurements; {', '.join(DEFAULT)} if not given."
+    name = Argument("NAME", what or usual, OPTIONS, "NAME", (str,), many=True, choices=tuple(MEASUREMENTS))
+    flags = arguments_of(options_of(names or DEFAULT))
+    return [name, *(replace(flag, group=OPTIONS) for flag in flags)]
+
+
+def parse(arguments: Sequence[str]) -> dict[str, Measurement]:
+    """Return the measurements asked for, by name, with their options; raises UsageError.
+
+    Measurements that are made together share their options.
+    """
+    names = _names(arguments)
+    rest = [argument for argument in arguments[len(names) :] if argument != "--json"]  # always JSON
+    if rest and not rest[0].startswith("-"):
+        raise UsageError(_unknown(rest[0]))
+    prog, chosen = " ".join(("livesnn bench", *names)), names or DEFAULT
+    with plain_refusal(rest, prog, partial(bench_arguments, arguments)):
+        options: Any = tyro.cli(options_of(chosen), args=rest, prog=prog)
+    return {name: _part(options, name) for name in dict.fromkeys(chosen)}
+
+
+def _names(line: Sequence[str]) -> tuple[str, ...]:
+    return tuple(takewhile(MEASUREMENTS.__contains__, line))
+
+
+def options_of(names: Sequence[str]) -> type[Any]:
+    """Return a dataclass with the options of these measurements."""
+    if len(set(names)) == 1:
+        return MEASUREMENTS[names[0]]
+    parents = tuple(MEASUREMENTS[name] for name in dict.fromkeys(names))
+    return make_dataclass("Together", (), bases=parents, frozen=True)
+
+
+def _part(options: Any, name: str) -> Any:
+    """Return those options that a measurement has."""
+    kind: Any = MEASUREMENTS[name]
+    return kind(**{field.name: getattr(options, field.name) for field in fields(kind)})
+
+
+def _unknown(name: str) -> str:
+    if name in MOVED:
+        return f"{name} is now in the repository: python tests/benchmarks/{MOVED[name]}"
+    near = get_close_matches(name, MEASUREMENTS, 1)
+    hint = f"did you mean {near[0]}?" if near else f"give one of {', '.join(MEASUREMENTS)}"
+    return f"no measurement {name!r}: {hint}"

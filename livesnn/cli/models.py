@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import tyro
 
 from livesnn.card import ModelCard
-from livesnn.cli.deciding import AS_USUAL, Decisions
+from livesnn.cli.decision_flags import AS_USUAL, Decisions
 from livesnn.cli.options import AS_IT_COMES, Engine, Mounting, Out, Seconds
 from livesnn.cli.usage import Argument, arguments_of, plain_refusal
 from livesnn.console import one_line, say, share_done, write, write_json
@@ -195,7 +195,7 @@ def evaluate(
 
     if seed < 0:
         raise DataError(f"--seed can't be {seed}: give 0 or more")
-    decider = decisions.wanted.decider(Decider())
+    decider = Decider().merge(decisions.given)
     if stream is None and decider != Decider():
         raise DataError(
             "--threshold, --keep, --smoothing, --class-threshold, --allow and --deny need --stream: "

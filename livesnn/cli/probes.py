@@ -121,7 +121,7 @@ def _nothing() -> None:
 
 def window() -> Findings:
     """Open Qt's platform as the window does."""
-    from livesnn.app.screen import PLATFORM, WITHOUT_SCREEN, check_screen, opened_screen
+    from livesnn.app.application import PLATFORM, WITHOUT_SCREEN, check_screen, open_screen
 
     if importlib.util.find_spec("PySide6") is None:
         do = "pip install PySide6-Essentials"
@@ -136,7 +136,7 @@ def window() -> Findings:
     except LivesnnError as error:  # everything but the window works on a server
         state: State = "warning" if bare and str(error).startswith("no screen") else "problem"
         return Findings((failed("window", state, error),))
-    found = opened_screen()
+    found = open_screen()
     what = f"Qt {found.qt} draws with {found.platform} on {found.size or 'no screen'}"
     hidden = found.platform in WITHOUT_SCREEN
     do = f"unset {PLATFORM} to see the window" if hidden else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import tyro
 
-from livesnn.cli.deciding import AS_USUAL, Decisions
+from livesnn.cli.decision_flags import AS_USUAL, Decisions
 from livesnn.cli.options import AS_IT_COMES, Engine, Model, Mounting, Out, Port, Seconds, Source
 from livesnn.cli.recordings import reading, table
 from livesnn.console import say, write, write_json
@@ -80,7 +80,7 @@ def run(
         engine=engine,
         state=state,
         every=every,
-        decider=decisions.wanted.decider(Decider()),
+        decider=Decider().merge(decisions.given),
         seconds=seconds,
         denoise=denoise,
         orientation=mounting.upright,
@@ -218,7 +218,7 @@ def publish(
             name,
             engine=engine,
             every="frame",
-            decider=decisions.wanted.decider(Decider()),
+            decider=Decider().merge(decisions.given),
             seconds=seconds,
             denoise=denoise,
             orientation=mounting.upright,

@@ -1,4 +1,4 @@
-"""The command tables: the paper's tables and figures. Not here: what they are made of (bench/tables/)."""
+"""`livesnn tables`: the paper's tables and figures."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from livesnn.bench import TableOrFigure
 from livesnn.console import write, write_json
 from livesnn.errors import LivesnnError
+from livesnn.paper import TableOrFigure, run_all, shown
 from livesnn.train.processes import keep_freed_memory
 
 MOST_SEEDS = 1000
@@ -30,44 +30,45 @@ def tables(
 ) -> int:
     """Run the paper's experiments, or show their results beside the paper's.
 
-    A cell that is done isn't run again; one that was interrupted goes on where it was; one whose data aren't there is
-    said and left. One line of JSON a cell. What has no cells (fig1, fig2, state) is measured anew.
+    A cell is one network on one data set. Finished cells aren't run again, and interrupted ones are resumed. A cell
+    whose data are missing is skipped with a message. Each cell prints one line of JSON. fig1, fig2 and state have no
+    cells and are always measured anew.
 
     Parameters
     ----------
     what
-        Which of the paper's tables or figures. curves: of learning, spiking networks on MNIST and Seq 1 to 4. reset:
-        trained with it and without. operations: ConvSNN and ANNs of as many. state: what shipped models are worth
-        without theirs.
+        The table or figure. curves: learning curves of the spiking networks on MNIST and Seq 1 to 4. reset: training
+        with and without the neuron's reset. operations: ConvSNN beside ANNs with as many operations. state: shipped
+        models with and without their state.
     cell
-        METHOD:COLUMN, as in cnn_lstm:seq1; default: all that the table or figure shows, one by one.
+        Run only these cells, each METHOD:COLUMN, such as cnn_lstm:seq1.
     budget
-        cpu: what two cores do in hours a cell; of ConvLSTM and C3D, which take longest, steps are timed alone. paper:
-        100 epochs, ten seeds, all digits. small: a test of the command.
+        small only tests the command. cpu takes two cores some hours a cell; ConvLSTM and C3D are too slow for it, so
+        only a step is timed. paper is 100 epochs, ten seeds and all digits.
     recipe
-        paper: the paper's own loss, optimiser and read-out; best: what measures best here.
+        paper uses the paper's own loss, optimiser and read-out. best uses what works best here.
     seeds
-        Trainings of each cell, in place of the budget's.
+        Number of trainings of each cell, instead of the budget's.
     data
-        Folder of mnist.npz or mnist/, nmnist/, ucf101/ …; see `livesnn data get`.
+        Folder of the data sets, such as mnist/, nmnist/ and ucf101/. `livesnn data get` fills it.
     runs
-        Where trainings go.
+        Folder of the trainings.
     out
-        Where cells are kept, a JSON file each.
+        Folder of the results, one JSON file a cell.
     show
-        Write Markdown of what is kept at this budget or a larger one, draw the figure into --out, and run nothing.
+        Run nothing: print the results of this budget or a larger one as Markdown, and draw the figure into --out.
     """
-    from livesnn.bench.tables import Folders, run_all, shown
-
     if show:
         if cell or seeds is not None:
-            raise LivesnnError("--print shows what is kept: leave --cell and --seeds out")
+            raise LivesnnError("--print only shows results: leave --cell and --seeds out")
         if not out.is_dir():
-            raise LivesnnError(f"nothing is kept in {out}: run it in the repository, or give --out")
+            raise LivesnnError(f"no results in {out}: run this in the repository, or give --out")
         write(shown(what, out, budget, recipe))
         return 0
     if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
         raise LivesnnError(f"{seeds} seeds: give --seeds 1 to {MOST_SEEDS:,}")
+    from livesnn.paper.records import Folders
+
     keep_freed_memory()
     for record in run_all(what, cell, budget, recipe, seeds, Folders(data, runs, out)):
         write_json(record)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from livesnn.cli.deciding import AS_USUAL, Decisions
+from livesnn.cli.decision_flags import AS_USUAL, Decisions
 from livesnn.cli.options import AS_IT_COMES, Engine, Model, Mounting, Seconds
 from livesnn.console import write_json
 
@@ -37,11 +37,15 @@ def gui(
     engine
         What runs the network.
     """
-    from livesnn.app.run import run_app
+    from livesnn.app.application import run_app
 
-    orientation, wanted = mounting.orientation, decisions.wanted
     summary = run_app(
-        source, model, engine=engine, decisions=wanted, pre_roll_s=pre_roll, orientation=orientation
+        source,
+        model,
+        engine=engine,
+        decisions=decisions.given,
+        pre_roll_s=pre_roll,
+        orientation=mounting.orientation,
     )
     write_json(summary)
     return 0

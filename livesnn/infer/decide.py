@@ -1,11 +1,11 @@
-"""Rates become a decision: probabilities, confidence, or "nothing". Pure. Not here: the rates."""
+"""When a window's rates become a decision: thresholds, hysteresis, smoothing; and counts of decisions."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,11 @@ FloatArray = npt.NDArray[np.float32]
 
 _NONE = np.zeros(0, np.float32)
 
-
 THRESHOLD = 0.5
-"""By simulated people of the validation: lower ones let more through before people who do nothing (models/README)."""
+"""Measured on the simulated validation people: lower thresholds decide more often while nobody moves."""
 
-KEPT = 0.6
-"""Of the threshold: where a decision ends. Of as many false decisions, more right ones are lost without it."""
+HYSTERESIS = 0.6
+"""A decision ends at this share of its threshold. Without it, more right decisions are lost per false one."""
 
 
 class Decision(NamedTuple):
@@ -42,7 +41,7 @@ UNDECIDED = Decision(None, 0.0)
 
 
 def winner(rates: FloatArray, membrane: FloatArray) -> int:
-    """Return the index of the highest rate; ties go to the higher membrane (SPEC), then to the first class.
+    """Return the index of the highest rate; ties go to the higher membrane, then to the first class.
 
     Parameters
     ----------
@@ -72,51 +71,65 @@ def probabilities(rates: FloatArray, card: ModelCard, *, temperature: float = 1.
 
 @dataclass(frozen=True)
 class Decider:
-    """When a window's rates are a decision.
+    """When a window's rates are a decision; the same type in the flags, in a session and in the settings file.
 
     Attributes
     ----------
     threshold
-        Least probability of the winner, 0..1; below it the decision is "nothing" (None).
-    keep
-        A decision stands until another class reaches its threshold or its own probability falls below this, whatever
-        its class (hysteresis); None: KEPT of its class's threshold, or of ``threshold`` if that is higher.
+        Least probability that the winner needs, 0..1; below it the decision is "nothing" (None).
+    hysteresis
+        A decision stands until another class reaches its threshold, or until its own probability falls below this,
+        0..threshold. None: `HYSTERESIS` of its class's threshold, or of ``threshold`` if that is higher.
     smoothing
-        Share of the probabilities of the frame before in those of a frame, 0 to below 1.
+        Share of the previous frame's probabilities in this frame's, 0 to below 1.
     thresholds
-        Of classes that have one of their own, by label.
-    allow, deny
-        Labels that may be decided (empty: all), and that may not: where such a one wins, nothing is decided.
+        By label: the classes with a threshold of their own.
+    allow
+        The only labels that may be decided; empty: all.
+    deny
+        Labels that are never decided: where one of them wins, the decision is "nothing".
     """
 
     threshold: float = THRESHOLD
-    keep: float | None = None
+    hysteresis: float | None = None
     smoothing: float = 0.0
     thresholds: Mapping[str, float] = field(default_factory=dict)
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, value in [(None, self.threshold), *self.thresholds.items()]:
+        for label, value in [(None, self.threshold), *self.thresholds.items()]:
             if not 0 <= value <= 1:
-                of = "" if name is None else f" of {name!r}"
+                of = "" if label is None else f" of {label!r}"
                 raise LivesnnError(f"the decision threshold{of} is {value}: give a probability from 0 to 1")
-        if self.keep is not None and not 0 <= self.keep <= self.threshold:
+        if self.hysteresis is not None and not 0 <= self.hysteresis <= self.threshold:
             raise LivesnnError(
-                f"a decision is kept down to {self.keep}: give a probability from 0 to the threshold, "
+                f"the hysteresis (--keep) is {self.hysteresis}: give a probability from 0 to the threshold, "
                 f"{self.threshold}"
             )
         if both := [label for label in self.deny if label in self.allow]:
-            raise LivesnnError(f"{both[0]} is allowed and denied: leave it out of one")
+            raise LivesnnError(f"{both[0]} is both allowed and denied: leave it out of one of the two")
         if not 0 <= self.smoothing < 1:
             raise LivesnnError(f"the smoothing is {self.smoothing}: give a share from 0 to below 1")
 
+    def merge(self, given: Mapping[str, Any]) -> Decider:
+        """Return a decider with the given fields; raises LivesnnError if they are impossible.
+
+        A new ``threshold`` resets the hysteresis, and a new ``allow`` or ``deny`` replaces both.
+        """
+        fields = dict(given)
+        if "threshold" in fields:
+            fields.setdefault("hysteresis", None)
+        if "allow" in fields or "deny" in fields:
+            fields = {"allow": (), "deny": ()} | fields
+        return replace(self, **fields)
+
     def denied(self, card: ModelCard) -> tuple[str, ...]:
-        """Return the model's classes that are never decided."""
+        """Return the classes of a model that are never decided."""
         return tuple(label for label in card.classes if not self._may(label))
 
     def check(self, card: ModelCard) -> None:
-        """Raise LivesnnError if a label is none of the model's."""
+        """Raise LivesnnError if the model has no class of one of the labels."""
         named = (*self.thresholds, *self.allow, *self.deny)
         if strange := [label for label in named if label not in card.classes]:
             raise LivesnnError(f"{card.name} has no class {strange[0]!r}; it has: {', '.join(card.classes)}")
@@ -129,7 +142,7 @@ class Decider:
         Parameters
         ----------
         before
-            What was decided on the frame before; UNDECIDED after a reset.
+            The previous frame's decision; UNDECIDED after a reset.
         """
         likely = probabilities(rates, card, temperature=card.temperature)
         best = winner(rates, membrane)
@@ -142,8 +155,8 @@ class Decider:
             return Decision(label if self._may(label) else None, confidence, likely)
         if before.label is not None and self._may(before.label):
             kept = float(likely[card.classes.index(before.label)])
-            usual = KEPT * max(self.threshold, self._threshold(before.label))
-            if kept >= (usual if self.keep is None else self.keep):
+            usual = HYSTERESIS * max(self.threshold, self._threshold(before.label))
+            if kept >= (usual if self.hysteresis is None else self.hysteresis):
                 return Decision(before.label, kept, likely)
         return Decision(None, confidence, likely)
 
@@ -155,19 +168,19 @@ class Decider:
 
 
 class Percentiles(NamedTuple):
-    """Of times in ms; nan while nothing has been measured."""
+    """Percentiles of times, ms; nan while nothing has been measured."""
 
     p50: float = float("nan")
     p95: float = float("nan")
     p99: float = float("nan")
 
     def named(self) -> dict[str, float]:
-        """Return them as ms_p50, ms_p95 and ms_p99, of times in ms."""
+        """Return them by the names ms_p50, ms_p95 and ms_p99."""
         return {f"ms_{name}": value for name, value in self._asdict().items()}
 
     @classmethod
     def of(cls, values: Collection[float]) -> Percentiles:
-        """Return those of the values that are finite."""
+        """Return the percentiles of the finite values."""
         numbers = np.fromiter(values, np.float64, len(values))
         known = numbers[np.isfinite(numbers)]
         return cls(*np.percentile(known, (50, 95, 99)).tolist()) if known.size else cls()
@@ -179,9 +192,9 @@ class Tally:
     Attributes
     ----------
     windows
-        All of them.
+        All windows so far.
     decisions
-        Those with a decision, by label.
+        Windows with a decision, by label.
     """
 
     def __init__(self) -> None:
@@ -189,13 +202,13 @@ class Tally:
         self.decisions: Counter[str] = Counter()
 
     def add(self, decision: str | None) -> None:
-        """Count a window; None: nothing was decided."""
+        """Count one window; None: nothing was decided."""
         self.windows += 1
         if decision is not None:
             self.decisions[decision] += 1
 
     @property
     def majority(self) -> str | None:
-        """The most frequent decision, the first of those as frequent; None: there is none."""
+        """The most frequent decision, of equals the earliest; None: there is none."""
         most = self.decisions.most_common(1)
         return most[0][0] if most else None

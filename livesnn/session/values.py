@@ -1,4 +1,4 @@
-"""What a session is told, and what it tells the window: frozen values. Not here: who makes them (session.py)."""
+"""What a session is told and what it reports: frozen values, and the builder of its answers."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta
 
 from livesnn.card import InputSpec, ModelCard
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import Label
 from livesnn.events.packet import Resolution
+from livesnn.events.recorder import LONGEST_S
 from livesnn.infer.decide import Decider, Decision, Tally
 from livesnn.infer.model import Model
 from livesnn.infer.run import Result, StateMode
 from livesnn.session.view import ViewSpec
 
 SessionState = Literal["opening", "playing", "waiting", "paused", "ended", "failed"]
-"""What a session is doing; "waiting": for a live source that was lost to come back."""
+"""What a session is doing; "waiting": for a lost live source to come back."""
 
 ShownState = SessionState | Literal["empty"]
-"""What the window says of a session, "empty" before the first."""
+"""What the window says about a session; "empty" before the first."""
 
 RUNNING: tuple[SessionState, ...] = ("playing", "waiting", "paused", "ended")
 """In these a source is open and the network has a state."""
@@ -35,50 +37,63 @@ HISTORY_US = 10_000_000
 
 @dataclass(frozen=True)
 class Choices:
-    """How a person wants a session to play; another while it plays is no new session.
+    """How a session plays; it takes other choices while it plays.
 
     Attributes
     ----------
     loop
         Whether a recording starts again at its end, with the state reset.
     speed
-        Multiple of real time, > 0; inf is as fast as possible. For recordings.
+        Multiple of real time, > 0, for recordings; inf is as fast as possible.
     pre_roll_s
-        How much of a live source is kept, for the beginning of what is recorded next.
+        Seconds of a live source that are kept for the beginning of the next recording.
     view
         How pictures look.
     denoise
-        Whether noise is filtered, for the network and the picture; never of what is recorded.
+        Whether noise is filtered out for the network and the picture; recordings always keep it.
     decider
-        When there is a decision, whichever the model; names no classes.
-    denied, thresholds
-        Classes that are never decided, and thresholds of those that have one of their own, by the name on the card
-        of the model that has them.
+        When there is a decision, with any model; it names no classes.
+    by_model
+        What differs for the classes of one model, by the name on its card: only ``thresholds`` and ``deny`` are used.
     """
 
     loop: bool = False
     speed: float = 1.0
     state_mode: StateMode = "carry"
-    pre_roll_s: float = 0.0
+    pre_roll_s: Annotated[float, Meta(ge=0, le=LONGEST_S)] = 0.0
     view: ViewSpec = field(default_factory=ViewSpec)
     denoise: bool = False
     decider: Decider = field(default_factory=Decider)
-    denied: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    by_model: Mapping[str, Decider] = field(default_factory=dict)
 
     def decider_of(self, card: ModelCard) -> Decider:
-        """Return what decides on this model's rates; a class that it no longer has is no matter."""
-        deny = tuple(label for label in self.denied.get(card.name, ()) if label in card.classes)
-        own = self.thresholds.get(card.name, {})
-        thresholds = {label: own[label] for label in card.classes if label in own}
-        if not (deny or thresholds):  # asked for each frame
+        """Return what decides with this model; rules for classes that it doesn't have are ignored."""
+        rules = self.by_model.get(card.name)
+        if rules is None:  # asked for each frame
             return self.decider
+        deny = tuple(label for label in rules.deny if label in card.classes)
+        thresholds = {label: value for label, value in rules.thresholds.items() if label in card.classes}
         return replace(self.decider, allow=(), deny=deny, thresholds=thresholds)
+
+    def with_decider(self, decider: Decider, card: ModelCard | None) -> Choices:
+        """Return choices that decide so; its classes are those of ``card``, and without one all rules stay.
+
+        Rules for classes that only another model of the same name has stay too.
+        """
+        by_model = dict(self.by_model)
+        if card is not None:
+            last = by_model.pop(card.name, Decider())
+            deny = (*(label for label in last.deny if label not in card.classes), *decider.denied(card))
+            others = {label: value for label, value in last.thresholds.items() if label not in card.classes}
+            thresholds = others | dict(decider.thresholds)
+            if deny or thresholds:
+                by_model[card.name] = Decider(deny=deny, thresholds=thresholds)
+        return replace(self, decider=replace(decider, thresholds={}, allow=(), deny=()), by_model=by_model)
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What is known once a source is open.
+    """What is known about a source once it is open.
 
     Attributes
     ----------
@@ -89,13 +104,13 @@ class Opened:
     serial
         See `EventSource.serial`.
     duration_us
-        None: it has no end, and can't seek or step.
+        None: the source has no end and can't seek or step.
     path
         Of a recording's file.
     labels
-        Beside it: what a person has said of it.
+        Read from the table beside the recording.
     has_events
-        Whether there is something to record and to filter; of a video there isn't.
+        Whether there are events to record and filter; a video has none.
     """
 
     name: str
@@ -121,13 +136,13 @@ class Picture:
     Attributes
     ----------
     rgb
-        uint8 [H, W, 3], owned by whoever takes it.
+        uint8 [H, W, 3]; never changed later.
     t_us
         Of its newest event, from the start of the recording or from a live source's first event.
     arrived_s
         When that event arrived, by `time.perf_counter`; 0: nothing new is in it.
     jumps
-        How many of a person's jumps to another place had been done before it.
+        How many times a person had jumped to another place before it.
     """
 
     rgb: npt.NDArray[np.uint8]
@@ -137,7 +152,7 @@ class Picture:
 
 
 class History(NamedTuple):
-    """How the classes' probabilities went in the last HISTORY_US, oldest first.
+    """The classes' probabilities in the last HISTORY_US, oldest first.
 
     ``t_us``: int64 [N], from the start of the recording, increasing; ``probabilities``: float32 [N, K].
     """
@@ -147,7 +162,7 @@ class History(NamedTuple):
 
 
 class WindowDecision(NamedTuple):
-    """What was decided on one window, µs from the start of the recording; label None: nothing."""
+    """The decision on one window, µs from the start of the recording; label None: nothing was decided."""
 
     start_us: int
     end_us: int
@@ -156,17 +171,17 @@ class WindowDecision(NamedTuple):
 
 @dataclass(frozen=True)
 class Answer:
-    """A Result with what the window shows beside it.
+    """A Result, with what else the window shows.
 
     Attributes
     ----------
     reset_by
-        Why the state was last zeroed, in words; "" at the start, or as planned by mode "reset".
+        Why the state was last zeroed, in words; "" at the start, or if mode "reset" did it.
     last
         Of the last full window, maybe before the end of a recording that started again; None: there was none
         since the source was opened, or since a person's last reset or seek, or since the source came back.
     resets
-        How many of a person's resets and seeks had been done before this frame.
+        How many times a person had reset or sought before this frame.
     frames
         uint8 [C, H, W] each: the frames of the current window so far, this one last.
     history
@@ -182,11 +197,11 @@ class Answer:
 
 
 HISTORY_STEP_US = 20_000  # values nearer to each other than this would fall on one pixel
-UNTAKEN = 10_000  # decisions kept for a window that doesn't take them; older ones are forgotten
+UNTAKEN = 10_000  # decisions kept until a display takes them; older ones are forgotten
 
 
 class AnswerBuilder:
-    """Keeps count over the passes of one session; of one thread alone, but for ``decided``.
+    """Counts over the passes of one session. Only for one thread, except ``decided``.
 
     Attributes
     ----------
@@ -195,7 +210,7 @@ class AnswerBuilder:
     n_decisions
         Windows of every pass with a decision.
     decided
-        What was decided on each window of every pass; whoever shows it takes it away.
+        The decision on each window of every pass, to be taken away by the display.
     """
 
     def __init__(self) -> None:
@@ -212,20 +227,20 @@ class AnswerBuilder:
         self._history = _Track()
 
     def begin_pass(self, why: str) -> None:
-        """Count a pass; ``why`` it begins with the state reset."""
+        """Begin a pass; ``why`` the state is reset at its beginning."""
         if self._begun:
             self.this_pass = Tally()
         self._begun = True
         self._reset_by = why
 
     def reset(self, resets: int, why: str) -> None:
-        """Forget the last decision: a person has asked for a reset, ``resets`` times by now."""
+        """Forget the last decision: a person has reset the state, ``resets`` times by now."""
         self._resets = resets
         self._reset_by = why
         self._last = None
 
     def answer(self, result: Result, card: ModelCard, start_us: int) -> Answer:
-        """Return what the window shows of a result, and count it; ``start_us`` is when the stream began."""
+        """Count a result, and return its answer; ``start_us`` is when the stream began."""
         if result.carried == 1:
             self._last_reset_by = (self._reset_by or "a jump in time") if result.reset else ""
         self._reset_by = ""
@@ -250,7 +265,7 @@ class AnswerBuilder:
         )
 
     def _begin_window(self, t_us: int, delta_t_us: int | None, *, follows_on: bool) -> None:
-        """Note where the window begins whose first frame ends at ``t_us``: for a fixed count it may be unknown."""
+        """Note when the window begins whose first frame ends at ``t_us``; of a fixed count this may be unknown."""
         self._frames = []
         if delta_t_us is not None:
             self._window_us = t_us - delta_t_us
@@ -267,7 +282,7 @@ class _Track:
         self._probabilities = np.zeros((self._t_us.size, 0), np.float32)
 
     def add(self, t_us: int, probabilities: npt.NDArray[np.float32]) -> History:
-        """Take in one time's; return copies of what there is. A jump back, or far, begins again."""
+        """Add probabilities, and return a copy of all. A jump back or far ahead begins again."""
         if self._probabilities.shape[1] != probabilities.size:
             self._probabilities = np.zeros((self._t_us.size, probabilities.size), np.float32)
         kept_us = self._t_us[self._first : self._end]
@@ -294,7 +309,7 @@ class _Track:
 
 
 def without_windows(card_input: InputSpec, *, events: int, duration_us: int) -> str:
-    """Say why a recording of so many events, or a video, read to its end, has no whole window."""
+    """Say why a recording or a video that was read to its end has no whole window."""
     rule, window = card_input.slice, card_input.window
     is_video = card_input.kind == "video"
     if not (events or is_video):

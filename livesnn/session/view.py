@@ -1,4 +1,4 @@
-"""The colours events are shown in. Not here: the window's own (style.py), what becomes a picture (accumulator.py)."""
+"""How events become a picture: palettes, the choice of a view, and the accumulator that paints it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A drawn person: sizes, clothes, and the arms' joints from where the wrists are. Not here: motions, pictures.
+"""A simulated person: sizes, clothes, poses, and the joints of the arms by inverse kinematics.
 
 Lengths are pixels on an image of 128×128. A limb's own axes are (out, up, forward): away from the trunk, up,
 towards the camera. The person faces the camera, so the right arm, arm 0, is on the left of the image.
@@ -13,16 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Random = np.random.Generator
 
 IMAGE = 128.0
 """Edge of the image that lengths are given for."""
+
+RIGHT, LEFT = 0, 1
+"""Numbers of the arms."""
 
 SIDES = np.array([-1.0, 1.0])
 """Image direction of each arm's `out`: right arm, left arm."""
 
 
 class Limbs(NamedTuple):
-    """Where both arms are over T moments; sums and multiples of limbs are limbs, so that poses can be blended.
+    """The pose of arms, trunk and head at T moments. Poses can be blended: all values are vectors.
 
     Attributes
     ----------
@@ -45,11 +49,11 @@ class Limbs(NamedTuple):
     head: Array
 
     def part(self, first: int, last: int | None = None) -> Limbs:
-        """Return the moments from ``first`` to before ``last``."""
+        """Return the moments from ``first`` up to, but not including, ``last``."""
         return Limbs(*[each[first:last] for each in self])
 
     def blended(self, other: Limbs, share: Array) -> Limbs:
-        """Return this pose where ``share`` [T] is 0, ``other`` where it is 1, in between between."""
+        """Return the mean of this pose and ``other``, weighted by ``share`` [T]: 0 is this pose, 1 the other."""
         parts = []
         for one, two in zip(self, other, strict=True):
             weight = share.reshape(-1, *[1] * (one.ndim - 1))
@@ -59,10 +63,10 @@ class Limbs(NamedTuple):
 
 @dataclass(frozen=True)
 class Body:
-    """One person, as they stand before the camera.
+    """One person in front of the camera.
 
-    Luminances are linear, 0..1, ``wall`` that behind the person; sleeves reach ``sleeve`` of the way from shoulder
-    to wrist; ``palm`` and ``finger`` are radii as shares of the hand's length.
+    Luminances (skin, hair, shirt, wall) are linear, 0..1. Sleeves cover the share ``sleeve`` of the arm from the
+    shoulder. ``palm`` and ``finger`` are radii in hand lengths.
     """
 
     centre_x: float
@@ -95,13 +99,15 @@ class Body:
 
 
 def draw_body(rng: np.random.Generator) -> Body:
-    """Return a random person; ranges around what the official recordings show (shoulders at y 60-82), and more."""
+    """Return a random person. The ranges include those of DVS-Gesture's recordings (shoulders at y 60-82)."""
     size = np.exp(rng.uniform(np.log(0.7), np.log(1.3)))  # near or far
     skin = rng.uniform(0.25, 0.75)
     shirt = rng.uniform(0.04, 0.3) if rng.random() < 0.6 else rng.uniform(0.3, 0.9)
-    contrast = rng.uniform(0.45, 1.9) * rng.choice([-1, 1], p=[0.7, 0.3])  # of skin to wall, in log units
+    contrast = rng.uniform(0.45, 1.9) * rng.choice(
+        [-1, 1], p=[0.7, 0.3]
+    )  # between skin and wall, in log units
     wall = float(np.clip(skin * np.exp(contrast), 0.04, 1.0))
-    if rng.random() < 0.4:  # a trunk that hardly stands out, as in the real clips
+    if rng.random() < 0.4:  # a trunk with hardly any contrast, as in real clips
         shirt = float(np.clip(wall * np.exp(rng.normal(0, 0.2)), 0.04, 1.0))
     return Body(
         centre_x=IMAGE / 2 + rng.uniform(-16, 16),
@@ -132,8 +138,8 @@ def draw_body(rng: np.random.Generator) -> Body:
 def joints(body: Body, limbs: Limbs) -> Array:
     """Return float64 [T, 2, 4, 3]: shoulder, elbow, wrist and fingertip of each arm, (x, y, towards the camera).
 
-    Two-bone inverse kinematics: of the circle of elbows that reach the wrist, the one nearest to
-    ``limbs.elbow``; a wrist out of reach is brought nearer.
+    Two-bone inverse kinematics: the elbow lies on a circle, and the point nearest to ``limbs.elbow`` is taken. A
+    wrist out of reach is moved nearer.
     """
     reach = limbs.wrist * body.arm
     distance = np.linalg.norm(reach, axis=-1, keepdims=True)
@@ -153,7 +159,7 @@ def joints(body: Body, limbs: Limbs) -> Array:
 
 
 def _in_image(body: Body, limbs: Limbs, arms: Array) -> Array:
-    """Return the joints [T, 2, 4, 3] of arms given in their own axes as (x, y, towards the camera)."""
+    """Return joints [T, 2, 4, 3], given in each arm's own axes, as (x, y, towards the camera)."""
     x = (arms[..., 0] + body.half_shoulders) * SIDES[:, None]
     y, z = -arms[..., 1], arms[..., 2]
     yaw = limbs.trunk[:, 2, None, None]
@@ -166,13 +172,9 @@ def _in_image(body: Body, limbs: Limbs, arms: Array) -> Array:
     return np.stack([x, y, z], axis=-1)
 
 
-RIGHT, LEFT = 0, 1
-Random = np.random.Generator
-
-
 @dataclass(frozen=True)
 class Beat:
-    """The pulse of a gesture over T moments: its ``phase`` (radians) and the moments (s)."""
+    """The rhythm of a gesture: its ``phase`` in radians at the moments ``times_s`` [T]."""
 
     times_s: Array
     phase: Array
@@ -191,14 +193,14 @@ def smooth_noise(times_s: Array, rng: Random, shape: tuple[int, ...], fastest_hz
 
 
 def draw_beat(times_s: Array, rng: Random, fastest_s: float, slowest_s: float) -> Beat:
-    """Return a pulse of random period, log-uniform, that drifts a little from cycle to cycle."""
+    """Return a rhythm of random period, log-uniform, that drifts a little from cycle to cycle."""
     period = np.exp(rng.uniform(np.log(fastest_s), np.log(slowest_s)))
     drift = rng.uniform(0, 0.35) * smooth_noise(times_s, rng, (), 0.7 / period)
     return Beat(times_s, 2 * np.pi * times_s / period + rng.uniform(0, 2 * np.pi) + drift)
 
 
 def resting(beat: Beat, rng: Random) -> Limbs:
-    """Return arms that hang, or rest before the body."""
+    """Return arms that hang, or are folded in front of the body."""
     n = len(beat.times_s)
     wrist = np.empty((n, 2, 3))
     hanging = (rng.uniform(0.02, 0.22), rng.uniform(-0.99, -0.9), rng.uniform(0.02, 0.15))
@@ -211,11 +213,11 @@ def resting(beat: Beat, rng: Random) -> Limbs:
 
 
 def vectors(*parts: npt.ArrayLike) -> Array:
-    """Return [T, 3] of three parts, numbers or [T]."""
+    """Return vectors [T, 3] of three components, each a number or [T]."""
     return np.stack(np.broadcast_arrays(*[np.asarray(part, float) for part in parts]), axis=-1)
 
 
 def shaped(phase: Array, rng: Random) -> Array:
-    """Return a wave between −1 and 1 that lingers at its ends or snaps: sin, or a flattened one."""
+    """Return a wave between −1 and 1: a sine, more or less flattened at its ends."""
     flatness = rng.uniform(0.2, 2.2)
     return np.tanh(flatness * np.sin(phase)) / np.tanh(flatness)

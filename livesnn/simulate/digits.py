@@ -1,6 +1,6 @@
-"""Digits drawn by ourselves, stroke by stroke, and their simulated recordings. Not here: the sensor's motion.
+"""Handwritten digits drawn stroke by stroke, and their simulated recordings.
 
-They stand in for MNIST where nothing of a data set may be shipped: recordings/ is made from them.
+They stand in for MNIST, which may not be shipped: the digits in recordings/ are made of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from livesnn.simulate.saccades import CYCLE_US, saccade_recording
 FloatArray = npt.NDArray[np.float64]
 Stroke = tuple[tuple[float, float], ...]
 
-SIZE, BOX = 28, 20.0  # like MNIST: a digit fills a box of 20 pixels, its centre of mass in the middle of 28
+SIZE, BOX = 28, 20.0  # as in MNIST: a digit fills 20 pixels, its centre of mass in the middle of 28
 
 STYLES: dict[int, tuple[tuple[Stroke, ...], ...]] = {
     0: (
@@ -88,21 +88,21 @@ STYLES: dict[int, tuple[tuple[Stroke, ...], ...]] = {
         ),
     ),
 }
-"""Per digit its ways of writing; a stroke is a smooth curve through points in percent of the box, y down."""
+"""The ways of writing each digit. A stroke is a smooth curve through points in percent of the box, y down."""
 
 
 @dataclass(frozen=True)
 class HandSpec:
-    """Distributions of a handwriting; pairs are the limits of a uniform distribution.
+    """Distributions of a handwriting. A pair gives the limits of a uniform distribution.
 
     Attributes
     ----------
     slant
-        Shear: how far the top leans right, in heights.
+        How far the top leans to the right, in heights.
     rotation_degrees
-        Turn of the whole digit.
+        Rotation of the whole digit.
     width
-        Width of the box over its height.
+        Width of the box divided by its height.
     pen_pixels
         Diameter of the pen.
     bend
@@ -123,7 +123,7 @@ USUAL_HAND = HandSpec()
 
 
 def draw_digit(digit: int, rng: np.random.Generator, hand: HandSpec = USUAL_HAND) -> npt.NDArray[np.uint8]:
-    """Return one handwritten ``digit`` as MNIST has them: uint8 [28, 28], bright on black, centred by mass.
+    """Return one handwritten ``digit`` as in MNIST: uint8 [28, 28], bright on black, centred by mass.
 
     Raises
     ------
@@ -141,14 +141,14 @@ def draw_digit(digit: int, rng: np.random.Generator, hand: HandSpec = USUAL_HAND
 
 
 def digit_recording(digit: int, rng: np.random.Generator, seconds: float) -> Events:
-    """Return the simulated 34 × 34 recording of one drawn digit, its saccades repeated for ``seconds``."""
+    """Return the simulated 34×34 recording of one drawn digit, with saccades for ``seconds``."""
     repeat = max(1, ceil(seconds * 1e6 / CYCLE_US))
     events = saccade_recording(draw_digit(digit, rng), rng, repeat=repeat)
     return events[events["t"] < seconds * 1e6]
 
 
 def _tremble(stroke: Stroke, hand: HandSpec, rng: np.random.Generator) -> FloatArray:
-    """Return the points [n, 2] in heights, all but the ends moved a little: strokes that meet still meet."""
+    """Return the points [n, 2] in heights, all but the end points moved a little."""
     points = np.array(stroke) / 100
     points[1:-1] += rng.standard_normal(points[1:-1].shape) * hand.tremor
     return points
@@ -157,7 +157,7 @@ def _tremble(stroke: Stroke, hand: HandSpec, rng: np.random.Generator) -> FloatA
 def _smooth(points: FloatArray) -> FloatArray:
     """Return a Catmull-Rom spline through ``points``, eight pieces from each to the next."""
     before, after = 2 * points[0] - points[1], 2 * points[-1] - points[-2]
-    if np.array_equal(points[0], points[-1]):  # a closed loop goes on where it began
+    if np.array_equal(points[0], points[-1]):  # a closed loop
         before, after = points[-2], points[1]
     p = np.vstack([before, points, after])
     p0, p1, p2, p3 = (p[k : len(p) - 3 + k, None] for k in range(4))
@@ -167,21 +167,21 @@ def _smooth(points: FloatArray) -> FloatArray:
 
 
 def _warp(points: FloatArray, bend: FloatArray) -> FloatArray:
-    """Return the points moved by a smooth field, so that strokes that meet still meet."""
+    """Return the points moved by a smooth field. Strokes that meet still meet."""
     turn = np.pi * points
     waves = np.stack([np.sin(turn), np.cos(turn), np.sin(turn) * np.cos(turn[:, ::-1])])
     return points + np.einsum("akc,knc->na", bend, waves)
 
 
 def _lean(hand: HandSpec, rng: np.random.Generator) -> FloatArray:
-    """Draw the linear map [2, 2] of width, slant and rotation."""
+    """Return a random linear map [2, 2] of width, slant and rotation."""
     angle = radians(rng.uniform(*hand.rotation_degrees))
     rotation = np.array([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]])
     return rotation @ np.array([[rng.uniform(*hand.width), -rng.uniform(*hand.slant)], [0.0, 1.0]])
 
 
 def _place(strokes: list[FloatArray], lean: FloatArray) -> list[FloatArray]:
-    """Return the strokes in pixels, the larger side filling the box in the middle of the image."""
+    """Return the strokes in pixels, scaled to fill the box in the middle of the image."""
     leant = [points @ lean.T for points in strokes]
     low, high = np.vstack(leant).min(0), np.vstack(leant).max(0)
     scale = (BOX - 2) / max(high - low)  # the pen's own width fills the rest
@@ -189,7 +189,7 @@ def _place(strokes: list[FloatArray], lean: FloatArray) -> list[FloatArray]:
 
 
 def _ink(strokes: list[FloatArray], pen_pixels: float) -> FloatArray:
-    """Return the ink [28, 28] in 0..1 of a round pen drawn along the strokes, its edge one pixel soft."""
+    """Return the ink [28, 28], 0..1, of a round pen along the strokes, with an edge one pixel soft."""
     start = np.vstack([points[:-1] for points in strokes])
     along = np.vstack([points[1:] for points in strokes]) - start
     y, x = np.mgrid[:SIZE, :SIZE]
@@ -201,7 +201,7 @@ def _ink(strokes: list[FloatArray], pen_pixels: float) -> FloatArray:
 
 
 def _centre(ink: FloatArray) -> FloatArray:
-    """Return the image shifted by whole pixels, its centre of mass in the middle, a border kept."""
+    """Return the image shifted by whole pixels so that its centre of mass is in the middle; a border is kept."""
     shift = []
     for axis in (0, 1):
         profile = ink.sum(1 - axis)

@@ -1,7 +1,4 @@
-"""Simulated gestures: short clips for training, and uncut streams of one gesture after another.
-
-Not here: how a person looks and moves (body.py, motions.py, scene.py), playing it live (live.py).
-"""
+"""Simulated gestures: short clips, their frames, webcam pictures, and streams of one gesture after another."""
 
 from __future__ import annotations
 
@@ -11,35 +8,52 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.errors import SourceError
-from livesnn.events.packet import Events, Resolution
+from livesnn.card import InputSpec
+from livesnn.errors import DataError, SourceError
+from livesnn.events.packet import Events, Packet, Resolution
+from livesnn.events.slicer import Slicer
 from livesnn.simulate.body import Limbs
-from livesnn.simulate.film import FRAME_US, Film, lit
-from livesnn.simulate.motions import EVERYDAY, GESTURES, NOTHING, PEOPLE, perform
-from livesnn.simulate.scene import LAMP_SHARE, Scene, draw_scene, paint, shapes_of
+from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, NOTHING, PEOPLE, perform
+from livesnn.simulate.scene import FRAME_US, LAMP_SHARE, Film, Scene, draw_scene, lit, paint, shapes_of
 
 RESOLUTION = Resolution(128, 128)
 
 VERSION = 4
-"""Of what a seed gives: raise it with every change of simulated events, so that nothing cached is mistaken."""
+"""Version of the simulated events. Raise it with every change of them, so that stale caches are not used."""
 
 WARM_UP_US = 20_000
-"""Left out of a beginning: pixels that have just looked at the first picture answer too evenly."""
+"""Cut off at the beginning: pixels that have just seen their first picture respond too evenly."""
 
 CHANGE_S = (0.35, 0.8)
 """How long a person takes from one gesture to the next."""
 
 TAKE_FRAMES = 25
-"""Pictures a take, 0.1 s: simulated in a tenth of that, so that a live stream doesn't stutter."""
+"""Pictures in a take, 0.1 s. Simulating them takes a tenth of that, so a live stream doesn't stutter."""
+
+IDLE_LAMP_SHARE = 0.4
+"""Share of idle people under a flickering lamp, which must not be taken for a gesture."""
+
+POSE_S = (0.3, 2.0)
+"""How long idle people keep a pose. Short, since models decide wrongly on the change from one pose to the next."""
+
+LONGEST_S = 60.0
+"""The longest clip that is simulated."""
+
+FPS = 30.0
+EXPOSURE_US = 16_000
+NOISE = 1.0
+"""Standard deviation of the noise of a webcam's pixel, of 255."""
+
+_BRIGHT = 0.8  # the exposure brings the 95th percentile of a picture to this share of full scale
 
 Use = Literal["train", "validation", "test", "show"]
-"""What a body is for: no body of the one use is ever one of another, whatever the seeds."""
+"""What a person is for. The people of one use are never those of another, whatever their seeds."""
 
 _USES: dict[Use, int] = {"train": 0, "test": 1, "show": 2, "validation": 3}
 
 
 class Segment(NamedTuple):
-    """A part of a stream in which one gesture is performed, µs; the change to it lies before."""
+    """A part of a stream in which one gesture is performed, in µs. The change to it comes before."""
 
     gesture: str
     start_us: int
@@ -47,7 +61,7 @@ class Segment(NamedTuple):
 
 
 class Take(NamedTuple):
-    """A piece of a stream: its events, in (end of the last take, ``end_us``], and the segment it belongs to."""
+    """A piece of a stream: the events up to ``end_us``, and the segment to which they belong."""
 
     events: Events
     segment: Segment
@@ -64,7 +78,7 @@ def gesture_clip(
     gesture
         One of `motions.PEOPLE`.
     seed
-        Of body, background, sensor and movement.
+        Seed of the body, the background, the sensor and the movement.
     """
     scene, limbs, times_us, rng = performance(gesture, seed, seconds, use=use, resolution=resolution)
     events = Film(scene, limbs, rng).shoot(shapes_of(scene, limbs.part(1)), times_us[1:])
@@ -74,7 +88,7 @@ def gesture_clip(
 
 
 class Performance(NamedTuple):
-    """One person performing one gesture: poses at ``times_us`` [T], each `FRAME_US`; ``rng`` draws the rest."""
+    """One person performing one gesture: poses at ``times_us`` [T], `FRAME_US` apart; ``rng`` draws the rest."""
 
     scene: Scene
     limbs: Limbs
@@ -85,9 +99,9 @@ class Performance(NamedTuple):
 def performance(
     gesture: str, seed: int, seconds: float, *, use: Use, resolution: Resolution = RESOLUTION
 ) -> Performance:
-    """Return what `gesture_clip` films; raises SourceError for what is no gesture."""
+    """Return what `gesture_clip` films; raises SourceError for an unknown gesture."""
     if gesture not in PEOPLE:
-        raise SourceError(f"no gesture {gesture!r}; there is: {', '.join(PEOPLE)}")
+        raise SourceError(f"no gesture {gesture!r}: give one of {', '.join(PEOPLE)}")
     rng = gesture_random(use, seed, gesture)
     scene = draw_scene(rng, resolution)
     times_us = np.arange(0, round(seconds * 1e6) + WARM_UP_US + FRAME_US, FRAME_US)
@@ -95,7 +109,7 @@ def performance(
 
 
 def gesture_random(use: Use, seed: int, gesture: str | None = None) -> np.random.Generator:
-    """Return what decides a clip of one gesture (None: a stream), its person first."""
+    """Return the generator of a clip of one gesture, or of a stream (None). It draws the person first."""
     names = (*GESTURES, None, *NOTHING, *EVERYDAY)
     return np.random.default_rng([_USES[use], seed, names.index(gesture)])
 
@@ -111,7 +125,7 @@ def gesture_stream(
 ) -> Iterator[Take]:
     """Yield one person's events for ever, 0.1 s at a time: each gesture and the change to it, in random order.
 
-    Every gesture comes once before one comes again. ``lamp_share``: how probable a flickering lamp is.
+    Each gesture comes once before any comes again. ``lamp_share`` is the probability of a flickering lamp.
     """
     rng = gesture_random(use, seed)
     scene = draw_scene(rng, resolution, lamp_share)
@@ -119,7 +133,7 @@ def gesture_stream(
     now_us = 0
     for gesture in _rounds(gestures, rng):
         change_us, held_us = (_steps(rng.uniform(*span)) for span in (CHANGE_S, segment_s))
-        after_us = _steps(CHANGE_S[1])  # the next change starts from where this gesture would have gone
+        after_us = _steps(CHANGE_S[1])  # the next change starts where this gesture would have gone on
         times_us = np.arange(now_us, now_us + change_us + held_us + after_us, FRAME_US) + FRAME_US
         limbs = perform(gesture, times_us / 1e6, rng)
         if film is None or before is None:
@@ -142,7 +156,7 @@ def _rounds(gestures: tuple[str, ...], rng: np.random.Generator) -> Iterator[str
 
 
 def _steps(seconds: float) -> int:
-    """Return the time in µs, in whole pictures."""
+    """Return the time in µs, rounded to whole pictures."""
     return round(seconds * 1e6 / FRAME_US) * FRAME_US
 
 
@@ -153,20 +167,12 @@ def _changed(before: Limbs, limbs: Limbs, steps: int) -> Limbs:
     return Limbs(*[np.concatenate(parts) for parts in zip(blend, limbs.part(steps), strict=True)])
 
 
-FPS = 30.0
-EXPOSURE_US = 16_000
-NOISE = 1.0
-"""Standard deviation of a pixel's noise, of 255."""
-
-_BRIGHT = 0.8  # of what the camera can show: its exposure makes the 95th percentile of a picture so bright
-
-
 def gesture_pictures(
     gesture: str, seed: int, seconds: float, *, use: Use
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return what a webcam films of the person of `gesture_clip`: uint8 [T, 128, 128, 3], all grey, and times in µs.
+    """Return what a webcam films of the person of `gesture_clip`: grey pictures uint8 [T, 128, 128, 3], times in µs.
 
-    `FPS` a second, exposed for `EXPOSURE_US` from their times on, gamma-coded as sRGB (IEC 61966-2-1), with noise.
+    `FPS` pictures a second, exposed for `EXPOSURE_US` from its time on, with noise, coded as sRGB (IEC 61966-2-1).
     """
     scene, limbs, times_us, rng = performance(gesture, seed, seconds, use=use)
     canvas = np.empty((len(times_us), *scene.background.shape), np.float32)
@@ -179,3 +185,39 @@ def gesture_pictures(
     noisy = 255 * coded + rng.normal(0, NOISE, coded.shape)
     grey = np.rint(noisy).clip(0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=-1), taken_us
+
+
+def clip_frames(name: str, seed: int, spec: InputSpec, use: Use, windows: int = 1) -> npt.NDArray[np.uint8]:
+    """Return the first frames of a person, uint8 [windows · window, C, H, W]; raises DataError if they take too long.
+
+    ``name``: one of `motions.PEOPLE`.
+    """
+    count = windows * spec.window
+    seconds = count * (spec.slice.delta_t_us or 0) * 1e-6 + 0.1  # the first event comes a little late
+    while seconds < LONGEST_S:
+        events = (
+            nothing_clip(name, seed, seconds, use)
+            if name in NOTHING
+            else gesture_clip(name, seed, seconds, use=use)
+        )
+        frames = Slicer(spec.slice, RESOLUTION, spec).push(Packet(events))
+        if len(frames) >= count:
+            return np.stack([frame.data for frame in frames[:count]])
+        seconds *= 2
+    raise DataError(
+        f"{count} frames of {spec.slice} take more than {LONGEST_S:g} s of {name}: give shorter slices"
+    )
+
+
+def nothing_clip(name: str, seed: int, seconds: float, use: Use) -> Events:
+    """Return the events of a person who performs nothing. An idle person changes pose often."""
+    packets = []
+    kept_s = POSE_S if name == IDLE else (LONGEST_S, LONGEST_S)
+    for take in gesture_stream(seed, use=use, gestures=(name,), segment_s=kept_s, lamp_share=IDLE_LAMP_SHARE):
+        packets.append(take.events)
+        if take.end_us >= seconds * 1e6 + WARM_UP_US:
+            break
+    events = np.concatenate(packets)
+    events = events[events["t"] >= WARM_UP_US]
+    events["t"] -= WARM_UP_US
+    return events

@@ -1,4 +1,4 @@
-"""Movements that are no gesture: of the class "other", and people who walk by. Not here: the gestures (motions.py).
+"""What simulated people do: DVS-Gesture's gestures, movements of the class "other", and people who do nothing.
 
 Paths are in arm lengths, in each arm's own axes (out, up, forward), see body.py.
 """
@@ -26,7 +26,7 @@ from livesnn.simulate.body import (
 
 
 def wander(beat: Beat, rng: Random) -> Limbs:
-    """One or both hands go here and there."""
+    """Move one or both hands here and there."""
     limbs = resting(beat, rng)
     for arm in rng.permutation(2)[: rng.integers(1, 3)]:
         place = np.array([rng.uniform(-0.3, 0.5), rng.uniform(-0.7, 0.6), rng.uniform(0.15, 0.5)])
@@ -36,7 +36,7 @@ def wander(beat: Beat, rng: Random) -> Limbs:
 
 
 def flap(beat: Beat, rng: Random) -> Limbs:
-    """Stretched arms go up and down at the sides, or to the front."""
+    """Move stretched arms up and down, at the sides or in front."""
     limbs = resting(beat, rng)
     forward, middle, far = rng.uniform(0, 0.8), rng.uniform(-0.5, 0.6), rng.uniform(0.4, 0.9)
     together = rng.random() < 0.8
@@ -50,7 +50,7 @@ def flap(beat: Beat, rng: Random) -> Limbs:
 
 
 def push(beat: Beat, rng: Random) -> Limbs:
-    """Boxing, pushing, pulling: hands go to the camera and back."""
+    """Box, push or pull: move the hands to the camera and back."""
     limbs = resting(beat, rng)
     apart = rng.choice([0.0, np.pi])
     up, aside = rng.uniform(-0.35, 0.15), rng.uniform(-0.3, 0.15)
@@ -62,7 +62,7 @@ def push(beat: Beat, rng: Random) -> Limbs:
 
 
 def walk(beat: Beat, rng: Random) -> Limbs:
-    """Walk through the picture and back, sideways, with swinging arms."""
+    """Walk sideways through the picture and back with swinging arms."""
     limbs = resting(beat, rng)
     speed = rng.uniform(40, 160)  # pixels a second
     far = IMAGE / 2 + rng.uniform(10, 50)
@@ -77,7 +77,7 @@ def walk(beat: Beat, rng: Random) -> Limbs:
 
 
 def nobody(beat: Beat, rng: Random) -> Limbs:
-    """Be far out of the picture."""
+    """Stay far outside the picture."""
     limbs = resting(beat, rng)
     return limbs._replace(trunk=limbs.trunk + np.array([100 * IMAGE, 0, 0]))
 
@@ -106,7 +106,7 @@ MIRRORED = {
     "right_arm_counter_clockwise": "left_arm_clockwise",
     "left_arm_clockwise": "right_arm_counter_clockwise",
 }
-"""What a gesture becomes in a mirror; all others stay what they are."""
+"""What a gesture becomes in a mirror. Gestures not named here stay the same."""
 
 
 def mirrored(gesture: str) -> str:
@@ -116,13 +116,13 @@ def mirrored(gesture: str) -> str:
 
 IDLE, WALKING, NOBODY = "idle", "walking", "nobody"
 NOTHING = (IDLE, WALKING, NOBODY)
-"""What is no gesture: standing there, walking by, an empty scene."""
+"""No gesture: standing still, walking by, an empty scene."""
 
 EVERYDAY = ("wander", "circle_both", "flap", "push", "wave_both")
-"""What "other" is made of, each by its name: movements that no model of the eleven knows, to be taught."""
+"""The movements that make up "other". Shipped models know them only as "other", so they can be taught."""
 
 PEOPLE = (*GESTURES, *EVERYDAY, *NOTHING)
-"""All that a person can be drawn doing."""
+"""Everything that a simulated person can do."""
 
 MIDLINE = -0.4  # `out` of the trunk's middle, in arm lengths: half the shoulders' width
 
@@ -133,7 +133,7 @@ def perform(gesture: str, times_s: Array, rng: Random) -> Limbs:
     beat = draw_beat(times_s, rng, fastest_s, slowest_s)
     limbs = pose(beat, rng)
     alive = rng.uniform(0.003, 0.015)  # nobody holds still
-    bobbing = rng.uniform(0, 0.9) * (rng.random() < 0.5)  # half of the people move their arms alone
+    bobbing = rng.uniform(0, 0.9) * (rng.random() < 0.5)  # half of the people move only their arms
     bob = bobbing * np.sin(beat.phase + rng.uniform(0, 6.3))[:, None] * rng.normal(0, 0.5, 2)
     steady = rng.uniform(0.1, 1.0)
     trunk = beat.sway(rng, (3,), steady, 0.9) * [rng.uniform(0.1, 0.9), rng.uniform(0.05, 0.4), 0.03]
@@ -147,7 +147,7 @@ def perform(gesture: str, times_s: Array, rng: Random) -> Limbs:
 
 
 def _clapping(beat: Beat, rng: Random) -> Limbs:
-    """Hands meet and part; one of them may do it all."""
+    """Clap: the hands meet and part, and one of them may do all the moving."""
     limbs = resting(beat, rng)
     apart = (1 - shaped(beat.phase, rng)) / 2
     share = rng.uniform(0.05, 0.95)
@@ -161,14 +161,14 @@ def _clapping(beat: Beat, rng: Random) -> Limbs:
 
 
 def _carrying(meeting: Array, way: Array, apart: Array, rng: Random) -> tuple[Array, Array, Array]:
-    """Return wrist, elbow and hand that clap with the whole arm: the wrist goes ``way`` [3] from the meeting."""
+    """Return wrist, elbow and hand of clapping with the whole arm; the wrist moves along ``way``."""
     gap = 0.04 + rng.uniform(0.2, 0.72) * apart
     hand = vectors(-0.2, rng.uniform(-0.2, 1.0), rng.uniform(0.0, 0.8))
     return meeting + gap[:, None] * way, vectors(rng.uniform(0.3, 1.0), -1.0, -0.3), hand
 
 
 def _pivoting(meeting: Array, way: Array, apart: Array, rng: Random) -> tuple[Array, Array, Array]:
-    """Return wrist, elbow and hand that clap with a forearm that turns about a resting elbow."""
+    """Return wrist, elbow and hand of clapping with the forearm, which turns about a resting elbow."""
     upper = vectors(rng.uniform(0.0, 0.4), -1.0, rng.uniform(-0.1, 0.4))
     upper = upper / np.linalg.norm(upper)
     forearm = (meeting - 0.53 * upper) / 0.46
@@ -193,7 +193,7 @@ def _waving(arms: tuple[int, ...], beat: Beat, rng: Random) -> Limbs:
 
 
 def _circling(signs: dict[int, int], beat: Beat, rng: Random) -> Limbs:
-    """Turn stretched arms round a cone; sign +1: down, out, up, in."""
+    """Turn stretched arms round a cone. Sign +1 is down, out, up, in."""
     limbs = resting(beat, rng)
     for arm, sign in signs.items():
         limbs.wrist[:, arm] = _cone(beat, rng, sign)

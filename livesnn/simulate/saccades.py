@@ -1,11 +1,11 @@
-"""Still images seen by a moving sensor: N-MNIST's three saccades, simulated. Not here: drawing the digits.
+"""Still images seen by a moving sensor: N-MNIST's three saccades, simulated.
 
 Orchard et al. 2015, "Converting static image datasets to spiking neuromorphic datasets using saccades"
-(Frontiers in Neuroscience 9:437): an ATIS sensor on a pan-tilt head looks at MNIST digits on a monitor. All
-numbers here were fitted to 28 real training recordings, each beside the simulated one of the same digit (over
-the first 1,000, frames of 30 ms then correlate at 0.91, and counts of events at 0.997): images stand upright
-(x right, y down, as in MNIST), digits are dark on bright, and the image's path starts at the upper left, goes
-down, then up to the right, then left, back to where it was.
+(Frontiers in Neuroscience 9:437): an ATIS sensor on a pan-tilt head looks at MNIST digits on a monitor. All numbers
+here were fitted to 28 training recordings and the simulated recordings of the same digits. On the first 1,000
+recordings, frames of 30 ms then correlate at 0.91, and counts of events at 0.997. Images stand upright (x right, y
+down, as in MNIST), and digits are dark on bright. The image's path starts at the upper left, goes down, then up to
+the right, then left to its start.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Range = tuple[float, float]
 
 RESOLUTION = Resolution(34, 34)
 CYCLE_US = 315_000
-LEAD_US = 102_000  # the sensor has moved before a recording begins: the last saccade, its events not kept
+LEAD_US = 102_000  # the saccade before a recording begins, whose events are not kept
 FRAME_US = 3000
 
 
 class Move(NamedTuple):
-    """A minimum-jerk move of the image: when it starts, how long it takes, how far it goes in pixels."""
+    """A minimum-jerk move of the image: its start, duration and length in pixels."""
 
     start_ms: float
     duration_ms: float
@@ -50,28 +50,28 @@ MOVES = (
     Move(237.8, 42.6, -2.29, -0.17),
     Move(259.8, 40.7, -0.88, 0),
 )
-"""One cycle of three saccades, back to its start; pan and tilt lag differently, so each has its own."""
+"""One cycle of three saccades, which ends at its start. Pan and tilt lag differently, so each has its moves."""
 
 
 @dataclass(frozen=True)
 class SaccadeSpec:
-    """Distributions that the settings of one recording are drawn from.
+    """Distributions of one recording's settings.
 
-    The middles are N-MNIST's; its own spread, measured, is 1.7 ms in start, 0.1 pixels in shift, 0.03 in
-    amplitude and 4 % in the count of events for the same digit. The defaults are somewhat wider.
+    The means are N-MNIST's. Its measured spread is 1.7 ms in start, 0.1 pixels in shift, 0.03 in amplitude and 4 % in
+    the number of events of the same digit. The defaults are somewhat wider.
 
     Attributes
     ----------
     black
-        Luminance of full ink; the paper's is 1.
+        Luminance of full ink; the paper has 1.
     threshold
-        Common factor on ON and OFF thresholds.
+        Factor on both thresholds.
     threshold_on, threshold_off, mismatch, leak_hz, noise_hz, hot_fraction, hot_hz, refractory_us, cutoff_hz
         As in `DvsPixelSpec`.
     blur
-        Share of light that a point of the image gives to each neighbour, horizontally and vertically.
+        Share of its light that a point gives to each horizontal and vertical neighbour.
     corner
-        x, y in the sensor of the image's upper left pixel at rest, in pixels, for a 28 × 28 image.
+        Sensor position (x, y) of the upper left pixel of a 28×28 image at rest.
     shift
         Added to each of ``corner``'s coordinates.
     amplitude
@@ -79,11 +79,11 @@ class SaccadeSpec:
     start_ms
         Delay of the whole cycle.
     speed
-        Factor on the speed of the cycle's time: 1.1 = all moves earlier and faster by a tenth.
+        Factor on speed: with 1.1 all moves come a tenth earlier and faster.
     scale
-        Sensor pixels an image pixel.
+        Sensor pixels per image pixel.
     rotation_degrees
-        Turn of the image about its middle, clockwise.
+        Clockwise rotation of the image about its middle.
     """
 
     black: Range = (0.14, 0.165)
@@ -117,23 +117,23 @@ def saccade_recording(
     *,
     repeat: int = 1,
 ) -> Events:
-    """Return what the sensor sees of an image in ``repeat`` times three saccades.
+    """Return the events of an image seen in ``repeat`` cycles of three saccades.
 
     Parameters
     ----------
     image
-        uint8 [h, w], ink bright on black as in MNIST; 28 × 28 fills the sensor as in N-MNIST.
+        uint8 [h, w], bright on black as in MNIST. 28×28 fills the sensor as in N-MNIST.
     rng
-        Draws the settings and the noise; the same generator state gives the same events.
+        Draws the settings and the noise. The same generator state gives the same events.
     spec
-        What the settings are drawn from.
+        Distributions of the settings.
     repeat
-        Cycles of 315 ms, one after the other without a pause.
+        Cycles of 315 ms without a pause.
 
     Returns
     -------
     events
-        EVENTS_DTYPE of a 34 × 34 sensor, t in (0, 315,000 × ``repeat``).
+        EVENTS_DTYPE [N] of a 34×34 sensor, 0 < t < 315,000 × ``repeat``.
 
     Raises
     ------
@@ -160,9 +160,9 @@ def saccade_recording(
 def simulated_digit(
     images: npt.NDArray[np.uint8], index: int, *, seed: int, spec: SaccadeSpec = NMNIST
 ) -> Events:
-    """Return the recording of ``images[index]``: the same for the same seed and index, whatever came before.
+    """Return the recording of ``images[index]``. The same seed and index always give the same events.
 
-    ``images`` is uint8 [N, h, w]; any process may compute any index.
+    ``images`` is uint8 [N, h, w].
     """
     return saccade_recording(images[index], np.random.default_rng([seed, index]), spec)
 
@@ -184,14 +184,14 @@ def _draw_pixel(spec: SaccadeSpec, rng: np.random.Generator) -> DvsPixelSpec:
 
 
 def _path(phase_ms: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return how far the image is from its start, [T, 2] in pixels; the cycle repeats before and after."""
+    """Return the image's offset from its start in pixels, [T, 2]. The cycle repeats before and after."""
     moves = np.array(MOVES)
     s = np.clip((phase_ms[:, None] % (CYCLE_US / 1000) - moves[:, 0]) / moves[:, 1], 0, 1)
     return (s**3 * (10 - 15 * s + 6 * s**2)) @ moves[:, 2:]
 
 
 def _blur(luminance: npt.NDArray[np.floating], share: float) -> npt.NDArray[np.floating]:
-    """Return the image with a three-point blur each way, surrounded by paper."""
+    """Return the image blurred by three points each way, with paper around it."""
     padded = np.pad(luminance, 1, constant_values=1.0)
     rows = share * (padded[:-2] + padded[2:]) + (1 - 2 * share) * padded[1:-1]
     return share * (rows[:, :-2] + rows[:, 2:]) + (1 - 2 * share) * rows[:, 1:-1]

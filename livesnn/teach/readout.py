@@ -18,8 +18,7 @@ from livesnn.files import replace_file
 from livesnn.infer.model import Model, State
 from livesnn.paths import cache_dir
 from livesnn.progress import Progress
-from livesnn.simulate.clips import clip_frames
-from livesnn.simulate.gestures import VERSION, Use
+from livesnn.simulate.gestures import VERSION, Use, clip_frames
 from livesnn.simulate.motions import GESTURES, IDLE, WALKING
 from livesnn.teach import tapped_layers
 from livesnn.teach.clips import Clip

@@ -470,7 +470,7 @@ def fast_precision() -> Precision:
     """Return "bf16-mixed" where the GPU, or else the processor, has instructions for bf16, and "32-true" elsewhere.
 
     Without such instructions torch computes bf16 one number at a time. On an AMD EPYC with only AVX2 a step of
-    STS-ResNet took eleven times as long as in float32 (`livesnn bench train`: 1.8 and 20.3 samples/s).
+    STS-ResNet took eleven times as long as in float32 (tests/benchmarks/train_peers.py: 1.8 and 20.3 samples/s).
     """
     import torch  # takes seconds, and the command line needs the flags at once
 

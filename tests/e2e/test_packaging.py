@@ -50,7 +50,7 @@ def test_a_wheel_in_a_fresh_environment_loads_the_shipped_model(tmp_path: Path) 
         "livesnn.cli.models",
         "livesnn.cli.recordings",
         "livesnn.cli.streams",
-        "livesnn.app.run",
+        "livesnn.app.application",
         "livesnn.outputs.lines",
     ],
 )

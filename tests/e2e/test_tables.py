@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs livesnn[train]")
 
-from livesnn.bench.tables.page import page
+from livesnn.paper.page import page
 from tests import trees
 
 from .conftest import livesnn

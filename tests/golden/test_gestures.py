@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from livesnn.bench.transfer import bench_transfer
+from livesnn.bench.accuracy import bench_transfer
 from livesnn.outputs.lines import Row, decide_all
 from livesnn.paths import recordings_dir
 from livesnn.simulate.motions import GESTURES

@@ -17,32 +17,32 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
 import numpy as np
 
-from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import EVENTS_DTYPE, Closing, Packet, Resolution, SourceCounters
 from livesnn.events.recorder import record
 
 SENSOR = Resolution(640, 480)
 PACKET_S = 0.001
 
 
-class Clocked(EventSource):
-    """A camera whose events say when they were given, and the how manyth."""
+class Clocked(Closing):
+    """A camera whose events say when they were given, and which one each is."""
 
     resolution = SENSOR
-    live = True
+    name, live, warnings = "", True, ()
 
     def __init__(self, per_packet: int) -> None:
         self.counters = SourceCounters()
         self._per_packet = per_packet
         self._closed = threading.Event()
 
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
         number = 0
         while not self._closed.wait(PACKET_S):
             packet = np.zeros(self._per_packet, EVENTS_DTYPE)
             packet["t"] = time.monotonic_ns() // 1000
             packet["x"], packet["y"] = number % SENSOR.width, number // SENSOR.width % SENSOR.height
             number += 1
-            yield packet
+            yield Packet(packet, time.perf_counter())
 
     def close(self) -> None:
         self._closed.set()
@@ -54,19 +54,19 @@ def show(source: Clocked, out: str, model: str) -> None:
     from PySide6.QtWidgets import QApplication
 
     from livesnn.app.main_window import MainWindow
-    from livesnn.app.settings import Settings
+    from livesnn.app.settings import SettingsFile
 
     application = QApplication([])
-    settings = Settings()
+    settings = SettingsFile()
     settings.change(labels=("something",))
     window = MainWindow(model, settings=settings)
     window.show()
     window.open(source)
 
     def begin() -> None:
-        if window.player.tape is None and window.player.can_record:
-            window.recorder.start(out)
-            window.recorder.label(0)
+        if window.player.recorder is None and window.player.can_record:
+            window.recording.start(out)
+            window.recording.label(0)
 
     timer = QTimer()
     timer.timeout.connect(begin)
@@ -76,7 +76,7 @@ def show(source: Clocked, out: str, model: str) -> None:
 
 if __name__ == "__main__":
     how, out, per_packet, model = sys.argv[1:]
-    sys.setswitchinterval(0.001)  # as app/run.py
+    sys.setswitchinterval(0.001)  # larger than app/application.py sets
     if how == "window":
         show(Clocked(int(per_packet)), out, model)
     else:

@@ -11,7 +11,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Settings
+from livesnn.app.settings import SettingsFile
 
 from .synthetic import livesnn_threads, moving_bar, write_model, write_recording
 
@@ -43,10 +43,10 @@ def make_window(qtbot: QtBot, model_folder: Path) -> Iterator[Callable[..., Main
     windows: list[MainWindow] = []
 
     def make(
-        model: str | Path = model_folder, *, loop: bool = False, settings: Settings | None = None
+        model: str | Path = model_folder, *, loop: bool = False, settings: SettingsFile | None = None
     ) -> MainWindow:
-        kept = settings or Settings()
-        kept.change(loop=loop)
+        kept = settings or SettingsFile()
+        kept.choose(loop=loop)
         window = MainWindow(str(model), settings=kept)
         qtbot.addWidget(window)
         windows.append(window)

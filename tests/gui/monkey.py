@@ -23,10 +23,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from synthetic import livesnn_threads
 
-from livesnn.app.look import style
+from livesnn.app import style
+from livesnn.app.application import Watchdog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Settings
-from livesnn.app.watchdog import Watchdog
+from livesnn.app.settings import SettingsFile
 
 PAUSE_MS = 15  # between two things
 _OPENING = (
@@ -130,7 +130,7 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
     sys.excepthook = fail  # PySide6 prints what a slot raises, and goes on
     application = QApplication([])
     style.use("dark", application)
-    window = MainWindow(model, settings=Settings())
+    window = MainWindow(model, settings=SettingsFile())
     window.show()
     window.open(recording)
     monkey = Monkey(window, recording, seed)
@@ -145,7 +145,7 @@ def main(model: str, recording: str, actions: int, seed: int) -> dict[str, objec
         monkey.act()
         QTimer.singleShot(PAUSE_MS, loop.quit)
         loop.exec()
-        watchdog.look()
+        watchdog.tick()
         size = "small" if monkey.opened() == before else "large"
         blocked_ms[size].append(watchdog.blocked_ms_max)
         worked_ms[size].append(1000 * (time.thread_time() - begun_s))

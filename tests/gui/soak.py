@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QApplication
 from synthetic import SENSOR, moving_bar
 
 from livesnn.app.main_window import MainWindow
-from livesnn.events.packet import Events, EventSource, SourceCounters
+from livesnn.events.packet import Closing, Packet, SourceCounters
 
 WARM_UP = 1000  # frames, after which memory must not grow
 PACKET_US = 10_000
@@ -29,20 +29,21 @@ AHEAD = 2  # packets
 LOST_S = 0.5  # a packet without a picture for so long was dropped, or its picture replaced
 
 
-class OnDemand(EventSource):
+class OnDemand(Closing):
     """A camera without end, whose next packet comes as soon as the last picture has been painted.
 
     A flood would fight the window for the interpreter's lock, and most of its pictures would never be painted.
     """
 
     resolution = SENSOR
+    name, live, warnings = "", True, ()
 
     def __init__(self) -> None:
         self.counters = SourceCounters()
         self.wanted = threading.Semaphore(AHEAD)
         self._closed = False
 
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
         bar = moving_bar(1_000_000, start_us=0)
         cuts = np.searchsorted(bar["t"], np.arange(PACKET_US, 1_000_000, PACKET_US))
         second = 0
@@ -53,7 +54,7 @@ class OnDemand(EventSource):
                 self.wanted.acquire()
                 if self._closed:
                     return
-                yield later
+                yield Packet(later, time.perf_counter())
             second += 1
 
     def close(self) -> None:

@@ -19,25 +19,15 @@ from PySide6.QtWidgets import QFileDialog, QLineEdit, QPushButton
 from pytestqt.qtbot import QtBot
 
 from livesnn.__main__ import main
-from livesnn.app import source_chooser
-from livesnn.app.actions import ENTRIES
-from livesnn.app.card_words import card_rows
+from livesnn.app import source_dialogs as source_chooser
 from livesnn.app.decisions_dialog import DecisionsDialog
-from livesnn.app.dialogs import (
-    LOOKING,
-    NO_CAMERA,
-    OR_WEBCAM,
-    AboutDialog,
-    CameraDialog,
-    RecordingDialog,
-    ShortcutsDialog,
-    StreamDialog,
-)
 from livesnn.app.main_window import MainWindow
-from livesnn.app.model_dialog import ModelDialog
-from livesnn.app.own_models import move_to_trash
+from livesnn.app.menus import ENTRIES, AboutDialog, ShortcutsDialog
+from livesnn.app.model_dialog import ModelDialog, card_rows, move_to_trash
 from livesnn.app.player import SIMULATION, demo
-from livesnn.app.settings import Settings
+from livesnn.app.recording_controls import RecordingDialog
+from livesnn.app.settings import SettingsFile
+from livesnn.app.source_dialogs import LOOKING, NO_CAMERA, OR_WEBCAM, CameraDialog, StreamDialog
 from livesnn.card import Accuracy, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device
@@ -159,27 +149,28 @@ def test_the_palette_changes_the_picture_and_is_remembered(
     window = make_window()
     play(qtbot, window, recording)
     window.commands["palette:white background"].trigger()
-    assert window.settings.now.palette == "white background"
+    assert window.settings.now.choices.view.palette == "white background"
     shown = window.view.shown
     qtbot.waitUntil(lambda: window.view.shown > shown + 1)
     assert window.view.grab().toImage().pixelColor(40, 40).lightness() > 200
 
 
-def test_a_palette_that_is_no_more_is_the_default(make_window: MakeWindow) -> None:
-    settings = Settings()
-    settings.change(palette="ultraviolet")
-    window = make_window(settings=settings)
-    assert window.appearance.spec.palette == "blue and orange"
+def test_a_palette_that_is_no_more_is_the_default(make_window: MakeWindow, tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text('{"theme": "light", "choices": {"view": {"palette": "ultraviolet"}}}')
+    window = make_window(settings=SettingsFile(file))
+    assert window.player.choices.view.palette == "blue and orange"
     assert window.commands["palette:blue and orange"].isChecked()
+    assert window.settings.now.theme == "light"
 
 
 def test_events_can_add_up(qtbot: QtBot, make_window: MakeWindow, recording: Path) -> None:
     window = make_window()
     play(qtbot, window, recording)
     qtbot.keySequence(window, "A")
-    assert window.appearance.spec.mode == "accumulate"
+    assert window.player.choices.view.mode == "accumulate"
     assert not window.commands["mode:decay"].isChecked()
-    assert window.settings.now.view_mode == "accumulate"
+    assert window.settings.now.choices.view.mode == "accumulate"
 
 
 def test_the_theme_changes_at_once_and_is_remembered(make_window: MakeWindow) -> None:
@@ -281,7 +272,7 @@ def test_without_a_camera_the_dialog_says_what_to_do(qtbot: QtBot) -> None:
     dialog = CameraDialog()
     qtbot.addWidget(dialog)
     dialog.show()
-    qtbot.waitUntil(lambda: "Plug it in" in dialog.note.text() or dialog.cameras.count() > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: "Plug one in" in dialog.note.text() or dialog.cameras.count() > 0, timeout=20_000)
     dialog.close()
 
 
@@ -379,7 +370,7 @@ def test_a_recent_source_keeps_every_sign_of_its_name(make_window: MakeWindow, t
     file = tmp_path / "you & me" / "a&b.aedat4"
     file.parent.mkdir()
     file.touch()
-    window._remember(str(file))
+    window.remember(str(file))
     action = window.commands.recent.actions()[0]
     assert action.text() == "a&&b.aedat4   (you && me)"  # as Qt shows one
     assert action.toolTip() == str(file)
@@ -516,7 +507,9 @@ def test_the_card_is_told_in_words() -> None:
     )
     told = dict(card_rows(card))
     assert told["2 classes"] == "Arm roll, Air drums"
-    assert told["Accuracy"].startswith("96.3% with the state reset at each clip, 97.0% with it carried (264")
+    assert told["Accuracy"].startswith(
+        "96.3% with the state reset at each clip, 97.0% with the state carried (264"
+    )
     assert told["Spike density"] == "9.0% of the neurons in a frame"
     assert told["Frames"] == "one every 10 ms; 10 make a window (0.10 s)"
     by_count = replace(card, input=replace(card.input, slice=SliceRule(n_events=1000)), accuracy=None)
@@ -544,7 +537,7 @@ def test_what_was_taught_here_can_be_moved_to_the_trash(
         dialog.models.setCurrentItem(item)
 
     assert Path(dialog.models.currentItem().toolTip()) == own / "used"
-    for name, why in (("used", "in use"), ("nmnist", "wasn't taught here")):
+    for name, why in (("used", "in use"), ("nmnist", "taught on this computer")):
         choose(name)
         assert not dialog.trash.isEnabled()
         assert why in dialog.trash.toolTip()

@@ -13,11 +13,11 @@ import pytest
 
 from livesnn.card import SliceRule
 from livesnn.events.filters import Orientation
-from livesnn.events.packet import EVENTS_DTYPE
+from livesnn.events.packet import EVENTS_DTYPE, Packet
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
 from livesnn.session.control import PLACES, Control, Display
-from livesnn.session.playback import Pass, RecordedPlayback
+from livesnn.session.playback import RecordedPlayback
 from livesnn.session.values import Choices
 from livesnn.threads import Latest
 
@@ -39,6 +39,10 @@ class Watched(RecordedPlayback):
         super().follow(speed=speed, paused=paused)
 
 
+def _ignore(packet: Packet) -> None:
+    """Take a packet."""
+
+
 class Reel:
     """A recording whose frames come when they are asked for."""
 
@@ -47,19 +51,19 @@ class Reel:
         self.control = Control(Choices(speed=math.inf))
         self._rule = rule
         self._stop = threading.Event()
-        self._current: Pass | None = None
+        self._begun = False
         self._frames: Iterator[Frame] = iter(())
         display = Display(SENSOR, Latest(), every_s=math.inf)
         self.control.open(self.playback, display, rule.delta_t_us)
 
     def begin(self) -> None:
         """Begin the pass that somebody wants."""
-        if self._current is not None:
-            self._current.close()
-        begun = self.control.begin(self.playback, lambda seen: None, self._stop)
+        if self._begun:
+            self.playback.end_pass()
+        begun = self.control.begin(self.playback, _ignore, _ignore, self._stop)
         assert begun is not None
-        self._current = begun.current
-        self._frames = begun.current.frames(self._rule, CARD.input)
+        self._begun = True
+        self._frames = self.playback.frames(self._rule, CARD.input)
 
     def show(self, frames: int = 1) -> int:
         """Let so many frames through; return when the last one ends, after the start."""

@@ -16,7 +16,8 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Remembered, Settings, WantedDecisions
+from livesnn.app.settings import Settings, SettingsFile
+from livesnn.cli.decision_flags import DecisionFlags
 from livesnn.errors import LivesnnError
 from livesnn.events.packet import Resolution
 from livesnn.infer.decide import Decider
@@ -26,19 +27,18 @@ from .synthetic import CARD, moving_bar, write_model, write_recording
 from .test_run import python
 
 MakeWindow = Callable[..., MainWindow]
-STRICT = Decider(threshold=0.9, keep=0.8, smoothing=0.25)
+STRICT = Decider(threshold=0.9, hysteresis=0.8, smoothing=0.25)
 NO_EVEN = ("0", "2", "4", "6", "8")
 RUN = """
 import json, sys
-from livesnn.app.playing.wanted import WantedDecisions
-from livesnn.app.run import run_app
-print(json.dumps(run_app(sys.argv[1], sys.argv[2], decisions=WantedDecisions(**json.loads(sys.argv[3])))))
+from livesnn.app.application import run_app
+print(json.dumps(run_app(sys.argv[1], sys.argv[2], decisions=json.loads(sys.argv[3]))))
 """
 
 
 def test_choices_name_classes_of_their_own_model_alone() -> None:
     choices = Choices(
-        decider=STRICT, denied={"columns": ("3", "gone")}, thresholds={"columns": {"5": 0.7, "gone": 0.1}}
+        decider=STRICT, by_model={"columns": Decider(deny=("3", "gone"), thresholds={"5": 0.7, "gone": 0.1})}
     )
     assert choices.decider_of(CARD) == replace(STRICT, deny=("3",), thresholds={"5": 0.7})
     assert choices.decider_of(replace(CARD, name="another")) == STRICT
@@ -103,52 +103,52 @@ def test_a_class_without_a_mark_is_never_named_from_then_on(
 def test_what_is_chosen_is_remembered_with_the_classes_for_their_model(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
 ) -> None:
-    settings = Settings(tmp_path / "settings.json")
+    settings = SettingsFile(tmp_path / "settings.json")
     window = make_window(settings=settings)
     play(qtbot, window, recording)
     dialog = ask(window)
     dialog.threshold.setValue(90.0)
-    dialog.keep.setValue(80.0)
+    dialog.hysteresis.setValue(80.0)
     dialog.smoothing.setValue(25.0)
     mark(dialog, NO_EVEN, marked=False)
     dialog.classes.threshold("3").setValue(70.0)
     dialog.accept()
-    now = Settings(tmp_path / "settings.json").now
-    assert (now.decider, now.denied) == (STRICT, {"columns": NO_EVEN})
-    assert now.thresholds == {"columns": {"3": 0.7}}
-    again = ask(make_window(settings=Settings(tmp_path / "settings.json")))
-    assert (again.threshold.value(), again.keep.value(), again.smoothing.value()) == (90.0, 80.0, 25.0)
+    now = SettingsFile(tmp_path / "settings.json").now
+    assert now.choices.decider == STRICT
+    assert now.choices.by_model == {"columns": Decider(deny=NO_EVEN, thresholds={"3": 0.7})}
+    again = ask(make_window(settings=SettingsFile(tmp_path / "settings.json")))
+    assert (again.threshold.value(), again.hysteresis.value(), again.smoothing.value()) == (90.0, 80.0, 25.0)
     assert (again.classes.denied, again.classes.thresholds) == (NO_EVEN, {"3": 0.7})
 
 
 def test_rules_of_classes_that_another_model_of_the_name_has_are_kept(
     make_window: MakeWindow, tmp_path: Path
 ) -> None:
-    settings = Settings(tmp_path / "settings.json")
+    settings = SettingsFile(tmp_path / "settings.json")
     window = make_window(settings=settings)
     fewer, other = replace(CARD, classes=("1", "2", "3")), replace(CARD, classes=("3", "4", "5"))
-    window.deciding.choose(Decider(deny=("1",), thresholds={"2": 0.6, "3": 0.7}), fewer)
-    window.deciding.choose(Decider(deny=("4",), thresholds={"5": 0.8}), other)
-    now = Settings(tmp_path / "settings.json").now
-    assert now.denied == {"columns": ("1", "4")}
-    assert now.thresholds == {"columns": {"2": 0.6, "5": 0.8}}
+    window.player.choose_decider(Decider(deny=("1",), thresholds={"2": 0.6, "3": 0.7}), fewer)
+    window.player.choose_decider(Decider(deny=("4",), thresholds={"5": 0.8}), other)
+    now = SettingsFile(tmp_path / "settings.json").now
+    assert now.choices.by_model == {"columns": Decider(deny=("1", "4"), thresholds={"2": 0.6, "5": 0.8})}
 
 
 def test_classes_that_a_flag_denies_one_model_are_not_remembered_when_another_s_are_chosen(
     qtbot: QtBot, make_window: MakeWindow, recording: Path, tmp_path: Path
 ) -> None:
-    settings = Settings(tmp_path / "settings.json")
+    settings = SettingsFile(tmp_path / "settings.json")
     window = make_window(settings=settings)
-    window.deciding.use(Decider(deny=("3",)), replace(CARD, name="of a flag"))
+    flagged = window.player.choices.with_decider(Decider(deny=("3",)), replace(CARD, name="of a flag"))
+    window.player.apply(flagged)
     play(qtbot, window, recording)
     ask(window).accept()
-    assert Settings(tmp_path / "settings.json").now.denied == {}
-    assert window.player.choices.denied == {"of a flag": ("3",)}
+    assert SettingsFile(tmp_path / "settings.json").now.choices.by_model == {}
+    assert window.player.choices.by_model == {"of a flag": Decider(deny=("3",))}
 
 
 def test_settings_with_an_impossible_decider_are_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text('{"decider": {"threshold": 7}}')
-    assert Settings(tmp_path / "settings.json").now == Remembered()
+    assert SettingsFile(tmp_path / "settings.json").now == Settings()
 
 
 # The dialog
@@ -234,25 +234,25 @@ def test_the_wheel_changes_no_threshold_that_is_not_being_edited(qtbot: QtBot) -
 def test_what_stands_follows_the_threshold_until_it_is_set(qtbot: QtBot) -> None:
     dialog = dialog_of(qtbot, Decider())
     dialog.threshold.setValue(80.0)
-    assert dialog.keep.value() == 48.0
-    dialog.keep.setValue(70.0)
+    assert dialog.hysteresis.value() == 48.0
+    dialog.hysteresis.setValue(70.0)
     dialog.threshold.setValue(90.0)
-    assert dialog.keep.value() == 70.0
+    assert dialog.hysteresis.value() == 70.0
     dialog.threshold.setValue(60.0)
-    assert chosen(dialog) == Decider(threshold=0.6, keep=0.6)
+    assert chosen(dialog) == Decider(threshold=0.6, hysteresis=0.6)
 
 
 def test_a_threshold_that_is_typed_is_one_number_and_leaves_what_stands_as_it_was_asked_for(
     qtbot: QtBot,
 ) -> None:
-    dialog = dialog_of(qtbot, Decider(threshold=0.5, keep=0.3))
+    dialog = dialog_of(qtbot, Decider(threshold=0.5, hysteresis=0.3))
     dialog.threshold.selectAll()
     QTest.keyClicks(dialog.threshold, "75")
-    assert chosen(dialog) == Decider(threshold=0.75, keep=0.3)
-    dialog = dialog_of(qtbot, Decider(threshold=0.5, keep=0.3))
+    assert chosen(dialog) == Decider(threshold=0.75, hysteresis=0.3)
+    dialog = dialog_of(qtbot, Decider(threshold=0.5, hysteresis=0.3))
     dialog.threshold.setValue(0.0)
     dialog.threshold.setValue(90.0)
-    assert chosen(dialog) == Decider(threshold=0.9, keep=0.3)
+    assert chosen(dialog) == Decider(threshold=0.9, hysteresis=0.3)
 
 
 def test_the_defaults_come_back(qtbot: QtBot) -> None:
@@ -264,39 +264,41 @@ def test_the_defaults_come_back(qtbot: QtBot) -> None:
 def test_at_least_one_class_is_named(qtbot: QtBot) -> None:
     dialog = dialog_of(qtbot, Decider(deny=CARD.classes[1:]))
     mark(dialog, ("0",), marked=False)
-    assert not dialog._use.isEnabled()
+    assert not dialog.use.isEnabled()
     mark(dialog, ("4",), marked=True)
-    assert dialog._use.isEnabled()
+    assert dialog.use.isEnabled()
 
 
 # The flags
 
 
 def test_flags_are_on_top_of_what_was_chosen_last() -> None:
-    assert WantedDecisions().decider(STRICT) == STRICT
-    assert WantedDecisions(smoothing=0.5).decider(STRICT) == replace(STRICT, smoothing=0.5)
-    assert WantedDecisions(threshold=0.6).decider(STRICT) == replace(STRICT, threshold=0.6, keep=None)
-    assert WantedDecisions(allow=("1", "2")).decider(STRICT).denied(CARD) == ("0", *CARD.classes[3:])
+    def merged(decider: Decider, **flags: object) -> Decider:
+        return decider.merge(DecisionFlags(**flags).given)  # type: ignore[arg-type]
+
+    assert merged(STRICT) == STRICT
+    assert merged(STRICT, smoothing=0.5) == replace(STRICT, smoothing=0.5)
+    assert merged(STRICT, threshold=0.6) == replace(STRICT, threshold=0.6, hysteresis=None)
+    assert merged(STRICT, threshold=0.6, hysteresis=0.1) == replace(STRICT, threshold=0.6, hysteresis=0.1)
+    assert merged(STRICT, allow=("1", "2")).denied(CARD) == ("0", *CARD.classes[3:])
     of_classes = replace(STRICT, deny=("2",), thresholds={"3": 0.1})
-    assert WantedDecisions(deny=("1",)).decider(of_classes) == replace(of_classes, deny=("1",))
-    assert WantedDecisions(thresholds={"4": 0.2}).decider(of_classes) == replace(
-        of_classes, thresholds={"4": 0.2}
-    )
+    assert merged(of_classes, deny=("1",)) == replace(of_classes, deny=("1",))
+    assert merged(of_classes, class_threshold=(("4", 0.2),)) == replace(of_classes, thresholds={"4": 0.2})
 
 
 @pytest.mark.parametrize(
     ("flags", "error"),
     [
         ({"threshold": 1.5}, "the decision threshold is 1.5: give a probability from 0 to 1"),
-        ({"keep": 0.9}, "a decision is kept down to 0.9: give a probability from 0 to the threshold, 0.5"),
+        ({"hysteresis": 0.9}, "is 0.9: give a probability from 0 to the threshold, 0.5"),
         ({"thresholds": {"3": 2.0}}, "the decision threshold of '3' is 2.0: give a probability from 0 to 1"),
         ({"smoothing": 1.0}, "the smoothing is 1.0: give a share from 0 to below 1"),
-        ({"allow": ["1"], "deny": ["1"]}, "1 is allowed and denied: leave it out of one"),
+        ({"allow": ["1"], "deny": ["1"]}, "1 is both allowed and denied: leave it out of one"),
     ],
 )
 def test_a_wrong_flag_is_said_as_run_says_it(flags: dict[str, object], error: str) -> None:
     with pytest.raises(LivesnnError, match=error):
-        WantedDecisions(**flags).decider(Decider())
+        Decider().merge(flags)
 
 
 def test_the_window_opens_with_the_flags_and_its_summary_follows(model_folder: Path, recording: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Settings
+from livesnn.app.settings import SettingsFile
+from livesnn.app.widgets.basics import NOTHING
 from livesnn.app.widgets.numbers import NumbersPanel
-from livesnn.app.widgets.parts import NOTHING
 from livesnn.events.denoise import DenoiseCounts
-from livesnn.events.packet import Events, EventSource, SourceCounters
+from livesnn.events.packet import EVENTS_DTYPE, Closing, Events, Packet, SourceCounters
 from livesnn.events.recording import open_recording
 from livesnn.infer.decide import Percentiles
 from livesnn.session.session import Session
@@ -71,13 +72,13 @@ def test_a_key_switches_the_filters_and_the_numbers_show_the_events_before_and_a
     )
     qtbot.keySequence(window, "N")
     assert "kept" not in numbers.table.rates
-    assert window.settings.now.denoise is False
+    assert window.settings.now.choices.denoise is False
 
 
 def test_the_choice_is_remembered_and_holds_at_the_next_start(
     qtbot: QtBot, make_window: MakeWindow, noisy: Path
 ) -> None:
-    settings = Settings()
+    settings = SettingsFile()
     make_window(settings=settings).commands["denoise"].trigger()
     later = make_window(settings=settings)
     play(qtbot, later, noisy)
@@ -119,12 +120,12 @@ def test_the_rows_of_the_numbers_come_and_go(qtbot: QtBot) -> None:
         "synops",
         "dropped",
         "skipped",
-        "put_right",
+        "repaired",
     ]
-    assert panel.texts["put_right"] == "4"
-    assert "3 out of order" in panel.table.explained("put_right")
+    assert panel.texts["repaired"] == "4"
+    assert "3 out of order" in panel.table.explained("repaired")
     panel.show_statistics(Statistics(), Percentiles())
-    assert "put_right" not in panel.table.rates
+    assert "repaired" not in panel.table.rates
 
 
 def test_a_light_that_flickers_is_told_of_and_a_flash_now_and_then_is_not(qtbot: QtBot) -> None:
@@ -133,7 +134,7 @@ def test_a_light_that_flickers_is_told_of_and_a_flash_now_and_then_is_not(qtbot:
     for flicker, shown in ((0.0, False), (12.34, True), (0.04, False)):
         panel.show_statistics(Statistics(light_flicker=flicker), Percentiles())
         assert ("light_flicker" in panel.table.rates) is shown
-        assert not shown or panel.texts["light_flicker"] == "12.3 a pixel"
+        assert not shown or panel.texts["light_flicker"] == "12.3 per pixel"
 
 
 def test_what_was_dropped_as_noise_is_said_with_its_reasons(qtbot: QtBot) -> None:
@@ -150,7 +151,10 @@ def test_what_was_dropped_as_noise_is_said_with_its_reasons(qtbot: QtBot) -> Non
 def test_the_rate_after_the_filters_is_of_the_same_two_seconds() -> None:
     rolling = RollingStatistics()
     for packet in range(400):
-        rolling.add_packet(50, 10_000 * packet, n_kept=10)
+        events = np.zeros(50, EVENTS_DTYPE)
+        events["t"] = 10_000 * packet
+        rolling.arrived.add(Packet(events))
+        rolling.kept.add(Packet(events[:10]))
     found = rolling.snapshot(Counts(), now_s=0.0)
     assert (found.events_per_s, found.kept_per_s) == (pytest.approx(5000.0), pytest.approx(1000.0))
 
@@ -158,22 +162,22 @@ def test_the_rate_after_the_filters_is_of_the_same_two_seconds() -> None:
 # A session
 
 
-class LiveBar(EventSource):
+class LiveBar(Closing):
     """Once told to go, a noisy bar of a second in packets of 10 ms, then nothing; two events were out of order."""
 
     resolution = SENSOR
-    live = True
+    name, live, warnings = "", True, ()
 
     def __init__(self) -> None:
         self.counters = SourceCounters(out_of_order=2)
         self.go, self.closed = threading.Event(), threading.Event()
         self.given = False
 
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
         self.go.wait()
         for packet in np.array_split(noisy_bar(1_000_000), 100):
             self.counters.events += packet.size
-            yield packet
+            yield Packet(packet, time.perf_counter())
         self.given = True
         self.closed.wait()
 
@@ -182,27 +186,27 @@ class LiveBar(EventSource):
         self.closed.set()
 
 
-def test_every_event_of_a_live_source_is_taken_dropped_or_noise_and_its_tape_has_them_all(
+def test_every_event_of_a_live_source_is_taken_or_dropped_and_its_recording_has_them_all(
     model_folder: Path, tmp_path: Path
 ) -> None:
     source = LiveBar()
     session = Session(source, model_folder, choices=Choices(denoise=True, speed=1.0))
     session.start()
     wait_until(lambda: session.opened)
-    tape = session.control.record(tmp_path / "raw.aedat4")
-    assert tape is not None
+    recorder = session.control.record(tmp_path / "raw.aedat4")
+    assert recorder is not None
     source.go.set()
     wait_until(lambda: source.given)
     assert session.stop()
-    assert tape.close()
+    assert recorder.close()
     counts = session.statistics
     assert counts.noise.dropped > 0.1 * source.counters.events
     lost = counts.dropped + counts.skipped + counts.unread
-    assert counts.events + lost + counts.noise.dropped == source.counters.events
+    assert counts.events + lost == source.counters.events
     assert counts.out_of_order == 2
     with open_recording(tmp_path / "raw.aedat4") as raw:
-        recorded = sum(packet.size for packet in raw)
-    assert recorded == tape.recorded.events == source.counters.events
+        recorded = sum(packet.events.size for packet in raw)
+    assert recorded == recorder.recorded.events == source.counters.events
 
 
 def test_a_seek_forgets_what_was_active_and_every_pass_is_counted(model_folder: Path, noisy: Path) -> None:

@@ -36,30 +36,30 @@ def test_a_disk_that_fills_up_ends_the_recording_with_a_banner_and_a_good_file(
 ) -> None:
     window = flooded(qtbot, make_window)
     with small_disk(tmp_path / "disk", 6_000_000) as disk:
-        window.recorder.start(str(disk / "a.aedat4"))
-        tape = window.player.tape
-        assert tape is not None
+        window.recording.start(str(disk / "a.aedat4"))
+        recorder = window.player.recorder
+        assert recorder is not None
         wait_for_banner(qtbot, window, "only 0.")
         goes_on(qtbot, window)
-        assert window.player.tape is None
+        assert window.player.recorder is None
         assert window.banner.kind == "error"
         words = window.banner.message.text()
         assert (
             "MB left on its disk, too little to record: free some space, or record to another disk" in words
         )
-        assert f"{tape.recorded.events:,} events until then are in {disk / 'a.aedat4'}" in words
+        assert f"{recorder.recorded.events:,} events until then are in {disk / 'a.aedat4'}" in words
         with open_recording(disk / "a.aedat4") as recording:
-            assert sum(packet.size for packet in recording) == tape.recorded.events > 100_000
+            assert sum(packet.events.size for packet in recording) == recorder.recorded.events > 100_000
             assert recording.warnings == []
         assert str(disk / "a.aedat4") in window.settings.now.recent
         window.banner.hide()
         fill(disk)  # to the last octet: what a.aedat4 kept for its table may be free again
-        window.recorder.start(str(disk / "b.aedat4"))
+        window.recording.start(str(disk / "b.aedat4"))
         wait_for_banner(qtbot, window, "b.aedat4: only 0.")
         assert not (disk / "b.aedat4").exists()
         goes_on(qtbot, window)
         window.banner.hide()
-        window.recorder.start(str(tmp_path / "c.aedat4"))  # another disk is all it takes
+        window.recording.start(str(tmp_path / "c.aedat4"))  # another disk is all it takes
         goes_on(qtbot, window)
         stop(qtbot, window)
 
@@ -69,15 +69,15 @@ def test_a_disk_that_stands_still_does_not_hold_up_the_picture(
 ) -> None:
     window = flooded(qtbot, make_window)
     with real_disk(tmp_path / "disk") as disk:
-        window.recorder.start(str(disk / "a.aedat4"))
-        tape = window.player.tape
-        assert tape is not None
-        qtbot.waitUntil(lambda: tape.recorded.events > 0, timeout=20_000)
+        window.recording.start(str(disk / "a.aedat4"))
+        recorder = window.player.recorder
+        assert recorder is not None
+        qtbot.waitUntil(lambda: recorder.recorded.events > 0, timeout=20_000)
         with standing_still(disk):
             goes_on(qtbot, window)
             goes_on(qtbot, window)
-            assert not tape.finished
+            assert not recorder.finished
         stop(qtbot, window)
         with open_recording(disk / "a.aedat4") as recording:
-            assert sum(packet.size for packet in recording) == tape.recorded.events
-        assert tape.recorded.dropped == 0  # 256 MB may wait
+            assert sum(packet.events.size for packet in recording) == recorder.recorded.events
+        assert recorder.recorded.dropped == 0  # 256 MB may wait

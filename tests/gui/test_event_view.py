@@ -12,9 +12,7 @@ from PySide6.QtGui import QColor, QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.widgets.canvas import LARGEST_ZOOM, NOTCHES_TO_DOUBLE
-from livesnn.app.widgets.event_view import EventView, crop
-from livesnn.app.widgets.welcome import DEMO, WAYS
+from livesnn.app.widgets.event_view import DEMO, LARGEST_ZOOM, NOTCHES_TO_DOUBLE, WAYS, EventView, crop
 from livesnn.card import InputSpec, SliceRule
 from livesnn.events.packet import EVENTS_DTYPE, Resolution
 from livesnn.events.slicer import Slicer

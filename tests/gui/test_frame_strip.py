@@ -9,8 +9,8 @@ import pytest
 from PySide6.QtCore import QRectF
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.look import style
-from livesnn.app.widgets.frame_strip import FrameStrip, WindowPanel, picture, shades, window_words
+from livesnn.app import style
+from livesnn.app.widgets.network_cards import FrameStrip, WindowPanel, picture, shades, window_words
 from livesnn.card import InputSpec, SliceRule
 from livesnn.session.view import DEFAULT_PALETTE, FULL_COUNT, PALETTES
 
@@ -129,7 +129,7 @@ def test_the_card_says_which_frame_of_the_window_it_is(qtbot: QtBot) -> None:
     assert panel.strip.seen == 7
     boxes = panel.strip.boxes()
     assert panel.strip.tip_at(boxes[6].center()) == "Frame 7 of 10"
-    assert panel.strip.tip_at(boxes[7].center()) == "Frame 8 of 10, yet to come"
+    assert panel.strip.tip_at(boxes[7].center()) == "Frame 8 of 10, still to come"
     panel.wait()
     assert (panel.caption.remark, panel.strip.seen) == ("–", 0)
 

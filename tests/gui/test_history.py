@@ -8,8 +8,8 @@ import pytest
 from PySide6.QtCore import QPointF
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.look import style
-from livesnn.app.widgets.history import EMPTY, ClassRows, longest, strips
+from livesnn.app import style
+from livesnn.app.widgets.readout import EMPTY, ClassRows, longest, strips
 
 from .answers import CARD, GESTURES, even_but, make_history
 

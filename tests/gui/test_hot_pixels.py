@@ -10,9 +10,10 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Settings
+from livesnn.app.settings import SettingsFile
 from livesnn.errors import DataError
-from livesnn.events.cameras.reconnecting import Live
+from livesnn.events.cameras.reconnecting import ReconnectingSource
+from livesnn.events.filters import Orientation
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.session.hot_pixels import FOLDER, HotPixels
 
@@ -36,19 +37,19 @@ def with_hot_pixel(packet: Events, x: int, y: int) -> Events:
 def play(window: MainWindow, *, serial: str, x: int = 30) -> None:
     plug = Plug()
     plug.packets = [with_hot_pixel(packet, x, 1) for packet in plug.packets]
-    window.open(Live(plug.connect, serial=serial))
+    window.open(ReconnectingSource(plug.connect, serial=serial))
 
 
 def hot_in(folder: Path, serial: str) -> list[list[int]]:
-    known = HotPixels(folder).of(serial, SENSOR)
+    known = HotPixels(folder).of(serial, SENSOR, Orientation())
     return [] if known is None else np.argwhere(known).tolist()
 
 
 def test_what_was_learned_of_a_camera_is_known_at_the_next_start_and_the_key_replaces_it(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
-    settings = Settings(tmp_path / "settings.json")
-    settings.change(denoise=True)
+    settings = SettingsFile(tmp_path / "settings.json")
+    settings.choose(denoise=True)
     play(make_window(settings=settings), serial="DXA/1")
     qtbot.waitUntil(lambda: hot_in(tmp_path, "DXA/1") == [[1, 30]], timeout=20_000)
     later = make_window(settings=settings)
@@ -65,8 +66,8 @@ def test_what_was_learned_of_a_camera_is_known_at_the_next_start_and_the_key_rep
 def test_a_damaged_file_is_said_and_learned_over(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
-    settings = Settings(tmp_path / "settings.json")
-    settings.change(denoise=True)
+    settings = SettingsFile(tmp_path / "settings.json")
+    settings.choose(denoise=True)
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "DXA1.json").write_text('{"width": 34')
     window = make_window(settings=settings)
@@ -81,8 +82,8 @@ def test_a_damaged_file_is_said_and_learned_over(
 def test_recordings_and_sources_without_a_serial_number_keep_none(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
-    settings = Settings(tmp_path / "settings.json")
-    settings.change(denoise=True)
+    settings = SettingsFile(tmp_path / "settings.json")
+    settings.choose(denoise=True)
     window = make_window(settings=settings)
     recording = write_recording(tmp_path / "bar.npz", with_hot_pixel(moving_bar(2_000_000), 30, 1))
     for source in (lambda: window.open(str(recording)), lambda: play(window, serial="")):
@@ -107,10 +108,10 @@ def test_a_file_that_is_not_of_the_camera_is_an_error(tmp_path: Path, text: str,
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "a.json").write_text(text)
     with pytest.raises(DataError, match=why):
-        HotPixels(tmp_path).of("a", ODD)
+        HotPixels(tmp_path).of("a", ODD, Orientation())
 
 
 def test_a_disk_that_cannot_be_written_keeps_none(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("no folder")
-    HotPixels(tmp_path).keep("a", np.ones((5, 7), np.bool_))
-    assert HotPixels(tmp_path).of("a", ODD) is None
+    HotPixels(tmp_path).keep("a", np.ones((5, 7), np.bool_), Orientation())
+    assert HotPixels(tmp_path).of("a", ODD, Orientation()) is None

@@ -66,7 +66,7 @@ def test_a_recording_that_is_killed_opens_and_lacks_the_last_100_ms_at_most(
     after_s = random.Random(number).uniform(0.0, 1.0)
     killed_us = killed([how, str(out), str(per_packet), str(model_folder)], out, after_s)
     with open_recording(out) as recording:
-        events = np.concatenate([packet for packet in recording if packet.size])
+        events = np.concatenate([packet.events for packet in recording])
     first_us, last_us = int(events["t"][0]), int(events["t"][-1])
     print(f"{how}, {per_packet} events a packet: {(killed_us - last_us) / 1000:.1f} ms lost")  # noqa: T201
     assert killed_us - last_us <= LOST_US

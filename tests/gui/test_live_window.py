@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from pytestqt.qtbot import QtBot
 
+from livesnn.app.application import Watchdog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.watchdog import Watchdog
 from livesnn.errors import SourceError
-from livesnn.events.cameras.reconnecting import Connection, Live, SourceLost
-from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
+from livesnn.events.cameras.reconnecting import Connection, ReconnectingSource, SourceLost
+from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters
 
 from .synthetic import SENSOR, livesnn_threads, moving_bar
 
@@ -40,21 +41,20 @@ class Plug:
 class _Connection:
     name = "camera PLUG"
     resolution: Resolution = SENSOR
-    now_us = None
 
     def __init__(self, plug: Plug) -> None:
         self._plug = plug
         self._pace = threading.Event()
         self.counters = SourceCounters()
 
-    def read(self, timeout_s: float) -> Events | None:
+    def read(self, timeout_s: float) -> tuple[Events, int | None]:
         self._pace.wait(PACKET_US / 1e6)
         if not self._plug.plugged.is_set():
             raise SourceLost(f"{self.name} was unplugged: plug it in again")
         number, self._plug.given = self._plug.given, self._plug.given + 1
         packet = self._plug.packets[number % len(self._plug.packets)].copy()
         packet["t"] += 1_000_000 * (number // len(self._plug.packets))
-        return packet
+        return packet, None
 
     def close(self) -> None:
         self._pace.set()
@@ -62,7 +62,7 @@ class _Connection:
 
 def stream(qtbot: QtBot, window: MainWindow) -> Plug:
     plug = Plug()
-    window.open(Live(plug.connect, retry_s=0.05))
+    window.open(ReconnectingSource(plug.connect, retry_s=0.05))
     qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
     return plug
 
@@ -127,17 +127,18 @@ def test_another_source_is_opened_while_one_is_waited_for(qtbot: QtBot, make_win
     assert livesnn_threads().count("livesnn-pipeline") == 1
 
 
-class Hanging(EventSource):
+class Hanging(Closing):
     """A driver that never comes back."""
 
     resolution: Resolution = SENSOR
+    name, live, warnings = "", True, ()
     counters = SourceCounters()
 
     def __init__(self) -> None:
         self.hangs, self.released = threading.Event(), threading.Event()
 
-    def __iter__(self) -> Iterator[Events]:
-        yield moving_bar(20_000)
+    def __iter__(self) -> Iterator[Packet]:
+        yield Packet(moving_bar(20_000), time.perf_counter())
         self.hangs.set()
         self.released.wait()
 

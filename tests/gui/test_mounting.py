@@ -10,8 +10,8 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Settings
-from livesnn.events.cameras.reconnecting import Live
+from livesnn.app.settings import SettingsFile
+from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.recording import open_recording
 from livesnn.outputs.lines import Row, decide_all
@@ -30,8 +30,8 @@ HUNG = Orientation(1, mirrored=True)
 SERIAL = "DXA1"
 
 
-def camera(plug: Plug, serial: str = SERIAL) -> Live:
-    return Live(plug.connect, serial=serial)
+def camera(plug: Plug, serial: str = SERIAL) -> ReconnectingSource:
+    return ReconnectingSource(plug.connect, serial=serial)
 
 
 def play(
@@ -50,7 +50,7 @@ def turned(window: MainWindow) -> Orientation:
 def test_a_remembered_camera_is_upright_and_recordings_simulations_and_other_cameras_are_not_turned(
     qtbot: QtBot, make_window: MakeWindow, recording: Path
 ) -> None:
-    settings = Settings()
+    settings = SettingsFile()
     settings.change(mounted={SERIAL: HUNG})
     window = make_window(settings=settings)
     play(qtbot, window, camera(Plug()))
@@ -66,14 +66,14 @@ def test_a_camera_s_turn_is_remembered_until_it_is_upright_again(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     file = tmp_path / "settings.json"
-    window = make_window(settings=Settings(file))
+    window = make_window(settings=SettingsFile(file))
     play(qtbot, window, camera(Plug()))
     window.commands["turn"].trigger()
-    assert Settings(file).now.mounted == {SERIAL: Orientation(1)}
+    assert SettingsFile(file).now.mounted == {SERIAL: Orientation(1)}
     play(qtbot, window, camera(Plug()))
     assert turned(window) == Orientation(1)
     window.commands["upright"].trigger()
-    assert Settings(file).now.mounted == {}
+    assert SettingsFile(file).now.mounted == {}
 
 
 @pytest.mark.parametrize("kind", ["recording", "simulation"])
@@ -118,7 +118,7 @@ def test_what_is_recorded_of_a_turned_camera_is_what_the_network_sees(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     window, plug = make_window(), Plug()
-    window.recorder.use_pre_roll(5.0)
+    window.player.choose(pre_roll_s=5.0)
     play(qtbot, window, camera(plug), HUNG)
     qtbot.waitUntil(lambda: plug.given > 20, timeout=20_000)
     start(qtbot, window, tmp_path / "a.aedat4")
@@ -140,24 +140,25 @@ def test_the_window_decides_on_a_turned_source_as_livesnn_run_does(
     assert session.stop()
     decided = [decision.label for decision in session.take_decisions()]
 
-    def run(orientation: Orientation | None) -> list[str | None]:
+    def run(orientation: Orientation) -> list[str | None]:
         rows = decide_all(str(recording), str(model_folder), orientation=orientation)
         return [row.decision for row in rows if isinstance(row, Row)]
 
-    assert decided == run(Orientation(2)) != run(None)
+    assert decided == run(Orientation(2)) != run(Orientation())
 
 
 def test_hot_pixels_are_those_of_the_sensor_however_it_is_turned(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
-    settings = Settings(tmp_path / "settings.json")
-    settings.change(denoise=True, mounted={SERIAL: HUNG})
+    settings = SettingsFile(tmp_path / "settings.json")
+    settings.choose(denoise=True)
+    settings.change(mounted={SERIAL: HUNG})
     plug = Plug()
     plug.packets = [with_hot_pixel(packet, 30, 1) for packet in plug.packets]
     make_window(settings=settings).open(camera(plug))
 
     def hot() -> list[list[int]]:
-        known = HotPixels(tmp_path).of(SERIAL, SENSOR)
+        known = HotPixels(tmp_path).of(SERIAL, SENSOR, Orientation())
         return [] if known is None else np.argwhere(known).tolist()
 
     qtbot.waitUntil(lambda: hot() == [[1, 30]], timeout=20_000)
@@ -169,19 +170,19 @@ def test_a_recording_goes_on_as_it_began_when_the_source_is_turned(
     window = make_window()
     play(qtbot, window, "simulate:gestures")
     start(qtbot, window, tmp_path / "a.aedat4")
-    tape = window.player.tape
-    assert tape is not None
+    recorder = window.player.recorder
+    assert recorder is not None
     for _ in range(3):
         window.commands["turn"].trigger()
-    assert window.player.tape is tape
-    assert tape.orientation == Orientation()
-    before = tape.recorded.events
+    assert window.player.recorder is recorder
+    assert recorder.orientation == Orientation()
+    before = recorder.recorded.events
     qtbot.waitUntil(lambda: window.player.can_record, timeout=20_000)
-    qtbot.waitUntil(lambda: tape.recorded.events > before + 2000, timeout=20_000)
+    qtbot.waitUntil(lambda: recorder.recorded.events > before + 2000, timeout=20_000)
     assert turned(window) == Orientation(3)
     stop(qtbot, window)
     with open_recording(tmp_path / "a.aedat4") as written:
-        assert sum(packet.size for packet in written) == tape.recorded.events
+        assert sum(packet.events.size for packet in written) == recorder.recorded.events
 
 
 @pytest.mark.parametrize(

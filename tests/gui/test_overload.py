@@ -22,7 +22,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.widgets.event_view import EventView
 from livesnn.card import InputSpec, SliceRule
-from livesnn.events.packet import EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import EVENTS_DTYPE, Closing, Events, Packet, Resolution, SourceCounters
 from livesnn.session.session import Session
 
 from .synthetic import CARD, write_model
@@ -33,16 +33,17 @@ VGA = Resolution(640, 480)
 PACKET_US = 5_000
 POLL_MS = 16  # as the window
 FRESH_MS = 100.0
-SWITCH_S = 0.001  # as app/run.py
+SWITCH_S = 0.001  # larger than app/application.py sets
 
 
-class Flood(EventSource):
+class Flood(Closing):
     """A camera of so many events a second, each packet when its last event is due, until it is closed.
 
     Event time and `time.perf_counter` go together from ``begun_s`` on, whoever is late.
     """
 
     resolution = VGA
+    name, live, warnings = "", True, ()
 
     def __init__(self, events_per_s: float) -> None:
         self.counters = SourceCounters()
@@ -60,7 +61,7 @@ class Flood(EventSource):
         events["p"] = rng.integers(0, 2, size)
         return events
 
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
         self.begun_s = time.perf_counter()
         for index in range(1 << 62):
             packet = self._packets[index % len(self._packets)].copy()
@@ -69,7 +70,7 @@ class Flood(EventSource):
             if self._closed.wait(max(due_s - time.perf_counter(), 0.0)):
                 return
             self.counters.events += packet.size
-            yield packet
+            yield Packet(packet, time.perf_counter())
 
     def close(self) -> None:
         self._closed.set()

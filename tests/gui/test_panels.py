@@ -10,13 +10,11 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QMenu, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.look import style
-from livesnn.app.widgets.banner import Banner
-from livesnn.app.widgets.frame_strip import WindowPanel
-from livesnn.app.widgets.header import Header
+from livesnn.app import style
+from livesnn.app.widgets.bars import Banner, Header
+from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
 from livesnn.app.widgets.numbers import NumbersPanel, milliseconds, scaled
 from livesnn.app.widgets.readout import ReadoutPanel
-from livesnn.app.widgets.state_panel import StatePanel
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.operations import energy_constants
 from livesnn.session.statistics import Statistics
@@ -124,7 +122,7 @@ def test_unknown_numbers_are_dashes(qtbot: QtBot) -> None:
     panel = NumbersPanel()
     qtbot.addWidget(panel)
     known = {name for name, text in panel.texts.items() if text != "–"}
-    assert known == {"light_flicker", "dropped", "skipped", "put_right"}
+    assert known == {"light_flicker", "dropped", "skipped", "repaired"}
     panel.show_statistics(BUSY, Percentiles(9, 17, 21))
     assert "–" not in panel.texts.values()
     panel.clear(CARD)
@@ -192,7 +190,7 @@ def test_the_energy_is_said_to_be_an_estimate_and_by_what(qtbot: QtBot) -> None:
     panel.clear(CARD)
     panel.show_statistics(BUSY, Percentiles())
     explained = panel.table.explained("synops")
-    assert "Energy, an estimate" in explained
+    assert "Estimated energy" in explained
     assert "2.39 µJ" in explained
     assert energy_constants(CARD) in explained
 

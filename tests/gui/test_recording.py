@@ -13,10 +13,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFileDialog, QPushButton
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.dialogs import RecordingDialog
 from livesnn.app.main_window import MainWindow
-from livesnn.app.recorder import LIVE_ALONE, progress, proposed_name
-from livesnn.app.settings import Settings
+from livesnn.app.recording_controls import LIVE_ONLY, RecordingDialog, progress, proposed_name
+from livesnn.app.settings import SettingsFile
 from livesnn.events.labels import read_labels
 from livesnn.events.packet import Events
 from livesnn.events.recording import open_recording
@@ -34,9 +33,9 @@ def start(qtbot: QtBot, window: MainWindow, path: Path) -> None:
     assert isinstance(window.dialog, QFileDialog)
     window.dialog.fileSelected.emit(str(path))
     window.dialog.close()
-    tape = window.player.tape
-    assert tape is not None
-    qtbot.waitUntil(lambda: tape.recorded.events > 0 or tape.finished, timeout=20_000)
+    recorder = window.player.recorder
+    assert recorder is not None
+    qtbot.waitUntil(lambda: recorder.recorded.events > 0 or recorder.finished, timeout=20_000)
 
 
 def stop(qtbot: QtBot, window: MainWindow) -> None:
@@ -52,7 +51,7 @@ def wait_for_banner(qtbot: QtBot, window: MainWindow, words: str) -> None:
 
 def read(path: Path) -> Events:
     with open_recording(path) as recording:
-        packets = [packet for packet in recording if packet.size]
+        packets = [packet.events for packet in recording if packet.events.size]
         assert recording.warnings == []  # it has its table: it was finished
         assert recording.resolution == SENSOR
     return np.concatenate(packets)
@@ -92,18 +91,18 @@ def test_the_file_and_the_dropped_are_what_arrived_between_start_and_stop(
     plug.plugged.clear()  # nothing arrives while it is begun, and while it is ended: a count without a race
     qtbot.waitUntil(lambda: session.control.lost != "", timeout=20_000)
     before = plug.given
-    window.recorder.start(str(tmp_path / "a.aedat4"))
-    tape = window.player.tape
-    assert tape is not None
+    window.recording.start(str(tmp_path / "a.aedat4"))
+    recorder = window.player.recorder
+    assert recorder is not None
     plug.plugged.set()
     qtbot.waitUntil(lambda: plug.given > before + 30, timeout=20_000)
     plug.plugged.clear()
     qtbot.waitUntil(lambda: session.control.lost != "", timeout=20_000)
     window.player.stop_recording()
-    qtbot.waitUntil(lambda: tape.finished, timeout=20_000)
+    qtbot.waitUntil(lambda: recorder.finished, timeout=20_000)
     arrived = sum(plug.packets[number % len(plug.packets)].size for number in range(before, plug.given))
-    assert read(tape.path).size + tape.recorded.dropped == arrived
-    assert tape.recorded.events == read(tape.path).size
+    assert read(recorder.path).size + recorder.recorded.dropped == arrived
+    assert recorder.recorded.events == read(recorder.path).size
 
 
 def test_the_key_the_button_and_the_words_follow_each_other(
@@ -118,7 +117,7 @@ def test_the_key_the_button_and_the_words_follow_each_other(
     assert isinstance(dialog, QFileDialog)
     assert dialog.acceptMode() == QFileDialog.AcceptMode.AcceptSave
     dialog.close()
-    assert window.player.tape is None
+    assert window.player.recorder is None
     start(qtbot, window, tmp_path / "a.aedat4")
     record = window.transport.record
     qtbot.waitUntil(lambda: window.transport.recorded.text().startswith("Recording 0:0"))
@@ -152,9 +151,9 @@ def test_a_recording_cannot_be_recorded_and_the_action_says_why(
     qtbot.waitUntil(lambda: window.view.shown > 1, timeout=20_000)
     action = window.commands["record"]
     assert not action.isEnabled()
-    assert action.toolTip() == LIVE_ALONE
+    assert action.toolTip() == LIVE_ONLY
     assert not window.transport.record.isVisible()
-    window.recorder.toggle()
+    window.recording.toggle()
     assert window.dialog is None
 
 
@@ -166,14 +165,14 @@ def test_a_lost_camera_is_recorded_on_in_the_same_file(
     start(qtbot, window, tmp_path / "a.aedat4")
     plug.plugged.clear()
     wait_for_banner(qtbot, window, "unplugged")
-    tape = window.player.tape
-    assert tape is not None
-    before = tape.recorded.events
+    recorder = window.player.recorder
+    assert recorder is not None
+    before = recorder.recorded.events
     plug.plugged.set()
-    qtbot.waitUntil(lambda: tape.recorded.events > before + 1000, timeout=20_000)
+    qtbot.waitUntil(lambda: recorder.recorded.events > before + 1000, timeout=20_000)
     stop(qtbot, window)
     events = read(tmp_path / "a.aedat4")
-    assert events.size == tape.recorded.events > before
+    assert events.size == recorder.recorded.events > before
     assert (np.diff(events["t"]) >= 0).all()
 
 
@@ -184,11 +183,11 @@ def test_what_is_thrown_away_while_paused_is_recorded(
     plug = stream(qtbot, window)
     start(qtbot, window, tmp_path / "a.aedat4")
     window.commands["play"].trigger()
-    session, tape = window.session, window.player.tape
+    session, recorder = window.session, window.player.recorder
     assert session is not None
-    assert tape is not None
-    before = tape.recorded.events
-    qtbot.waitUntil(lambda: tape.recorded.events > before + 2000, timeout=20_000)
+    assert recorder is not None
+    before = recorder.recorded.events
+    qtbot.waitUntil(lambda: recorder.recorded.events > before + 2000, timeout=20_000)
     assert session.statistics.skipped > 0
     stop(qtbot, window)
     events = read(tmp_path / "a.aedat4")
@@ -204,7 +203,7 @@ def test_an_existing_file_is_one_line_and_the_playing_goes_on(
     start(qtbot, window, tmp_path / "a.aedat4")
     wait_for_banner(qtbot, window, "exists already")
     assert window.banner.kind == "error"
-    assert window.player.tape is None
+    assert window.player.recorder is None
     shown = window.view.shown
     qtbot.waitUntil(lambda: window.view.shown > shown + 3, timeout=20_000)
     assert window.header.state.text() == "Playing"
@@ -245,7 +244,7 @@ def test_the_end_of_the_source_ends_the_recording(
         window.close()
     events = read(tmp_path / "a.aedat4")
     np.testing.assert_array_equal(events, given(plug, events["t"]))
-    assert window.player.tape is None
+    assert window.player.recorder is None
 
 
 def test_another_model_or_orientation_does_not_end_the_recording(
@@ -254,17 +253,17 @@ def test_another_model_or_orientation_does_not_end_the_recording(
     window = make_window()
     window.open("simulate:gestures")
     start(qtbot, window, tmp_path / "a.aedat4")
-    tape, session = window.player.tape, window.session
-    assert tape is not None
+    recorder, session = window.player.recorder, window.session
+    assert recorder is not None
     window.commands["turn"].trigger()  # opens the source again, which counts from zero again
     assert window.session is not session
-    before = tape.recorded.events
+    before = recorder.recorded.events
     qtbot.waitUntil(lambda: window.player.can_record, timeout=20_000)
-    qtbot.waitUntil(lambda: tape.recorded.events > before + 2000, timeout=20_000)
+    qtbot.waitUntil(lambda: recorder.recorded.events > before + 2000, timeout=20_000)
     stop(qtbot, window)
     with open_recording(tmp_path / "a.aedat4") as written:
-        times = np.concatenate([packet["t"] for packet in written])
-    assert times.size == tape.recorded.events
+        times = np.concatenate([packet.events["t"] for packet in written])
+    assert times.size == recorder.recorded.events
     assert (np.diff(times) >= 0).all()
 
 
@@ -276,10 +275,10 @@ def test_a_message_that_matters_more_is_read_first(
     start(qtbot, window, tmp_path / "a.aedat4")
     plug.plugged.clear()
     wait_for_banner(qtbot, window, "unplugged")
-    tape = window.player.tape
-    assert tape is not None
+    recorder = window.player.recorder
+    assert recorder is not None
     window.commands["record"].trigger()
-    qtbot.waitUntil(lambda: str(tape.path) in window.settings.now.recent, timeout=20_000)
+    qtbot.waitUntil(lambda: str(recorder.path) in window.settings.now.recent, timeout=20_000)
     assert window.banner.kind == "waiting"
     plug.plugged.set()
     wait_for_banner(qtbot, window, "written to")
@@ -299,7 +298,7 @@ def test_a_name_is_proposed_from_source_and_time(source: str, name: str) -> None
 
 
 class Progress(NamedTuple):
-    """What is said of a tape."""
+    """What is said of a recorder."""
 
     seconds: float
     file_bytes: int
@@ -312,7 +311,7 @@ class Progress(NamedTuple):
     [
         (Progress(12.9, 3_400_000, 0), None, "Recording 0:12 · 3.4 MB · 0 dropped"),
         (Progress(3671, 1_234_000_000, 12_345), "wave", "Recording 61:11 · wave · 1.23 GB · 12,345 dropped"),
-        (Progress(60, 0, 0, 40_000_000), None, "Recording 1:00 · 0.0 MB · 0 dropped · room for 40.0 MB"),
+        (Progress(60, 0, 0, 40_000_000), None, "Recording 1:00 · 0.0 MB · 0 dropped · 40.0 MB free"),
     ],
 )
 def test_the_progress_is_said_in_words(of: Progress, label: str | None, words: str) -> None:
@@ -326,7 +325,7 @@ def test_what_came_before_the_button_is_in_the_file(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     window = make_window()
-    window.recorder.set_up(5.0, [])
+    window.recording.set_up(5.0, [])
     plug = stream(qtbot, window)
     qtbot.waitUntil(lambda: plug.given > 50, timeout=20_000)
     before = plug.given
@@ -342,7 +341,7 @@ def test_pre_roll_and_labels_are_asked_for_and_remembered(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     file = tmp_path / "settings.json"
-    window = make_window(settings=Settings(file))
+    window = make_window(settings=SettingsFile(file))
     window.commands["recording"].trigger()
     dialog = window.dialog
     assert isinstance(dialog, RecordingDialog)
@@ -351,7 +350,7 @@ def test_pre_roll_and_labels_are_asked_for_and_remembered(
     dialog.accept()
     assert window.player.choices.pre_roll_s == 5.0
     assert window.settings.now.labels == ("wave", "clap", "point")
-    again = make_window(settings=Settings(file))
+    again = make_window(settings=SettingsFile(file))
     assert again.player.choices.pre_roll_s == 5.0
     again.commands["recording"].trigger()
     assert isinstance(again.dialog, RecordingDialog)
@@ -364,12 +363,12 @@ def test_more_labels_than_keys_cannot_be_kept(make_window: MakeWindow) -> None:
     window.commands["recording"].trigger()
     dialog = window.dialog
     assert isinstance(dialog, RecordingDialog)
-    keep = next(button for button in dialog.findChildren(QPushButton) if button.text() == "Keep")
+    keep = next(button for button in dialog.findChildren(QPushButton) if button.text() == "Save")
     dialog.labels.setText(",".join("abcdefghi"))
     assert keep.isEnabled()
     dialog.labels.setText(",".join("abcdefghij"))
     assert not keep.isEnabled()
-    assert dialog.hint.text() == "These are 10 labels, and there are keys for 9: leave some out."
+    assert dialog.hint.text() == "There are keys for 9 labels, but these are 10: remove some."
 
 
 # Labels
@@ -379,7 +378,7 @@ def test_a_key_labels_what_is_recorded_until_it_is_pressed_again(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     window = make_window()
-    window.recorder.set_up(0.0, ["wave", "clap"])
+    window.recording.set_up(0.0, ["wave", "clap"])
     plug = stream(qtbot, window)
     assert not window.commands["label:1"].isEnabled()  # nothing is recorded
     start(qtbot, window, tmp_path / "a.aedat4")

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from livesnn.app import player as demo
-from livesnn.app.screen import check_xcb, uses_xcb, xcb_plugin
-from livesnn.app.settings import Settings
+from livesnn.app.application import check_xcb, uses_xcb, xcb_plugin
+from livesnn.app.settings import SettingsFile
 from livesnn.errors import LivesnnError
 from livesnn.infer.model import model_folder as folder_of
 from livesnn.paths import models_dir
@@ -26,7 +26,7 @@ from .synthetic import write_model
 
 PROGRAM = """
 import json, sys
-from livesnn.app.run import run_app
+from livesnn.app.application import run_app
 print(json.dumps(run_app(sys.argv[1], sys.argv[2])))
 """
 
@@ -71,7 +71,7 @@ import sys
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 from livesnn.app.main_window import MainWindow
-from livesnn.app.run import run_app
+from livesnn.app.application import run_app
 
 def look():
     for window in QApplication.topLevelWidgets():
@@ -171,7 +171,7 @@ import sys
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 from livesnn.app.main_window import MainWindow
-from livesnn.app.run import run_app
+from livesnn.app.application import run_app
 
 def look():
     for window in QApplication.topLevelWidgets():
@@ -190,7 +190,7 @@ run_app(None, sys.argv[1])
 def test_a_model_of_videos_without_a_demo_asks_for_a_video() -> None:
     done = python("-c", WORDS, "ucf6")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "Open a video|ucf6 sees videos, and there is none to show."
+    assert done.stdout.strip() == "Open a video|ucf6 works on videos, and none is shipped with livesnn."
 
 
 def test_without_a_source_the_demo_plays_at_once() -> None:
@@ -215,7 +215,7 @@ def test_a_wrong_time_to_quit_is_refused_before_a_window_opens(model_folder: Pat
 
 
 def test_importing_the_app_loads_no_torch() -> None:
-    program = "import sys, livesnn.app.run; print('torch' in sys.modules, 'lightning' in sys.modules)"
+    program = "import sys, livesnn.app.application; print('torch' in sys.modules, 'lightning' in sys.modules)"
     assert python("-c", program).stdout.split() == ["False", "False"]
 
 
@@ -255,12 +255,13 @@ def test_the_keys_of_a_real_keyboard_do_what_the_menu_says(
             subprocess.run(
                 ["xdotool", "windowfocus", "--sync", window.stdout.split()[0]], env=environment, timeout=20
             )
-            wait_until(lambda: Settings(settings).now.recent == (str(recording),))
-            loop = Settings(settings).now.loop
+            wait_until(lambda: SettingsFile(settings).now.recent == (str(recording),))
+            loop = SettingsFile(settings).now.choices.loop
             press("l", "a", "m", "ctrl+2")
-            wait_until(lambda: Settings(settings).now.palette == "white and grey")
-            now = Settings(settings).now
-            assert (now.loop, now.view_mode, now.mirrored_picture) == (not loop, "accumulate", True)
+            wait_until(lambda: SettingsFile(settings).now.choices.view.palette == "white and grey")
+            now = SettingsFile(settings).now
+            choices = now.choices
+            assert (choices.loop, choices.view.mode, now.mirrored_picture) == (not loop, "accumulate", True)
             press("space", "period", "comma", "r", "ctrl+q")
             out, said = app.communicate(timeout=30)
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,9 @@ import numpy as np
 import pytest
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.reconnecting import Live, SourceLost
+from livesnn.events.cameras.reconnecting import ReconnectingSource, SourceLost
 from livesnn.events.filters import Orientation
-from livesnn.events.packet import Events, EventSource, SourceCounters
-from livesnn.events.recording import open_recording
-from livesnn.events.slicer import frames
+from livesnn.events.packet import NO_EVENTS, Closing, Events, Packet, SourceCounters
 from livesnn.infer.model import load_model
 from livesnn.infer.run import Result, run
 from livesnn.session import session as session_module
@@ -105,10 +104,7 @@ def look_on() -> None:
 
 
 def results_of(recording: Path, model_folder: Path) -> list[Result]:
-    source, model = open_recording(recording), load_model(model_folder)
-    results = list(run(frames(source, model.card.input.slice, model.card.input), model))
-    source.close()
-    return results
+    return list(run(recording, model_folder))
 
 
 @pytest.mark.parametrize("n_frames", [1, 3])
@@ -358,10 +354,11 @@ def test_a_source_that_cannot_be_opened_is_one_line(play: Callable[..., Session]
     assert not session.model_failed
 
 
-class Camera(EventSource):
+class Camera(Closing):
     """A live source of a moving bar without end, 10 ms a packet, each as soon as it is asked for after `give`."""
 
     resolution = SENSOR
+    name, live, warnings = "", True, ()
 
     def __init__(self) -> None:
         self.counters = SourceCounters()
@@ -371,19 +368,19 @@ class Camera(EventSource):
     def give(self, packets: int) -> None:
         self.wanted.release(packets)
 
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
         bar = moving_bar(1_000_000, start_us=0)
         cuts = np.searchsorted(bar["t"], np.arange(FRAME_US, 1_000_000, FRAME_US))
         for second in range(1 << 40):
             for part in np.split(bar, cuts):
                 while not self.wanted.acquire(timeout=0.02):
-                    yield part[:0]
+                    yield Packet(NO_EVENTS, time.perf_counter())
                 if self.closed:
                     return
                 packet = part.copy()
                 packet["t"] += second * 1_000_000
                 self.counters.events += packet.size
-                yield packet
+                yield Packet(packet, time.perf_counter())
 
     def close(self) -> None:
         self.closed = True
@@ -471,7 +468,6 @@ class Wire:
 
     name = "camera 7"
     resolution = SENSOR
-    now_us = None
 
     def __init__(self, *, lost: bool, start_us: int) -> None:
         self.counters = SourceCounters()
@@ -480,15 +476,15 @@ class Wire:
         bar = moving_bar(200_000, start_us=start_us)
         self._packets = iter(np.array_split(bar, 20))
 
-    def read(self, timeout_s: float) -> Events | None:
+    def read(self, timeout_s: float) -> tuple[Events, int | None]:
         packet = next(self._packets, None)
         if packet is not None:
             self.counters.events += packet.size
-            return packet
+            return packet, None
         if self._lost:
             raise SourceLost("camera 7 was unplugged: plug it in again")
         self.closed.wait(timeout_s)
-        return None
+        return NO_EVENTS, None
 
     def close(self) -> None:
         self.closed.set()
@@ -503,7 +499,7 @@ def test_a_lost_camera_is_waited_for_and_goes_on_with_the_state_reset(play: Call
             return wires.pop(0)
         raise SourceError("camera 7 isn't there: plug it in")
 
-    session = play(Live(connect, retry_s=0.01))
+    session = play(ReconnectingSource(connect, retry_s=0.01))
     newest = Newest(session)
     wait_until(lambda: session.control.state == "waiting")
     assert session.control.lost.startswith("camera 7 was unplugged: plug it in again")
@@ -520,7 +516,7 @@ def test_a_camera_can_be_paused_while_it_is_lost(play: Callable[..., Session]) -
     def connect() -> Wire:
         return Wire(lost=True, start_us=0)
 
-    session = play(Live(connect, retry_s=PATIENCE_S))
+    session = play(ReconnectingSource(connect, retry_s=PATIENCE_S))
     wait_until(lambda: session.control.state == "waiting")
     session.control.toggle()
     assert session.control.state == "paused"
@@ -544,15 +540,15 @@ def test_in_a_quiet_scene_the_picture_fades(play: Callable[..., Session]) -> Non
 class Late(Camera):
     """One whose times start anywhere, and go back once; then it ends."""
 
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
         for start_us in (10_000_000, 2_000_000):
             for packet in np.array_split(moving_bar(150_000, start_us=start_us), 15):
                 while not self.wanted.acquire(timeout=0.02):
-                    yield packet[:0]
+                    yield Packet(NO_EVENTS, time.perf_counter())
                 if self.closed:
                     return
                 self.counters.events += packet.size
-                yield packet
+                yield Packet(packet, time.perf_counter())
 
 
 def test_times_of_a_live_source_count_from_its_first_event(play: Callable[..., Session]) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Remembered, Settings, with_recent
+from livesnn.app.settings import Settings, SettingsFile, with_recent
+from livesnn.events.filters import Orientation
+from livesnn.infer.decide import Decider
+from livesnn.session.values import Choices
+from livesnn.session.view import ViewSpec
 
 MakeWindow = Callable[..., MainWindow]
 
@@ -19,6 +24,8 @@ DAMAGES = [
     b"{",
     b'{"mounted": {"A": {"quarter_turns": 9}}}',
     b'{"theme": "pink"}',
+    b'{"decider": 3}',
+    b'{"denied": ["one"]}',
     b"\xff",
     b'{"model": "\xff"}',
 ]
@@ -28,24 +35,49 @@ DAMAGES = [
 def test_damaged_settings_are_the_defaults_and_can_be_changed(tmp_path: Path, damage: bytes) -> None:
     file = tmp_path / "settings.json"
     file.write_bytes(damage)
-    settings = Settings(file)
-    assert settings.now == Remembered()
-    settings.change(loop=False)
-    assert Settings(file).now == Remembered(loop=False)
+    settings = SettingsFile(file)
+    assert settings.now == Settings()
+    settings.change(model="one")
+    assert SettingsFile(file).now == Settings(model="one")
     assert (tmp_path / "settings.json.unread").read_bytes() == damage  # nothing is lost
 
 
 def test_settings_are_on_disk_at_once(tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
-    Settings(file).change(recent=("/a b/c,d.aedat4", "tcp://[::1]:7777"), geometry=b"\x00\xff", theme="light")
-    assert Settings(file).now == Remembered(
+    SettingsFile(file).change(
+        recent=("/a b/c,d.aedat4", "tcp://[::1]:7777"), geometry=b"\x00\xff", theme="light"
+    )
+    assert SettingsFile(file).now == Settings(
         recent=("/a b/c,d.aedat4", "tcp://[::1]:7777"), geometry=b"\x00\xff", theme="light"
     )
 
 
+OLD = """{"theme": "light", "palette": "recency", "view_mode": "accumulate", "loop": false, "denoise": true,
+"pre_roll_s": 2, "decider": {"threshold": 0.9, "keep": 0.8}, "denied": {"gestures": ["other"]},
+"thresholds": {"gestures": {"wave": 0.7}}, "mounted": {"A": {"quarter_turns": 2}}}"""
+
+
+def test_a_file_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text(OLD)
+    choices = Choices(
+        pre_roll_s=2,
+        view=ViewSpec("accumulate", "recency"),
+        denoise=True,
+        decider=Decider(threshold=0.9, hysteresis=0.8),
+        by_model={"gestures": Decider(deny=("other",), thresholds={"wave": 0.7})},
+    )
+    expected = Settings(theme="light", mounted={"A": Orientation(2)}, choices=choices)
+    settings = SettingsFile(file)
+    assert settings.now == expected
+    settings.change(theme="dark")
+    assert SettingsFile(file).now == replace(expected, theme="dark")
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_the_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     file = tmp_path / "new folder" / "settings.json"
-    settings = Settings(file)
+    settings = SettingsFile(file)
     settings.change(model="one")
     with file.open("rb") as old:
         settings.change(model="another")
@@ -57,7 +89,7 @@ def test_the_file_is_replaced_as_a_whole_and_nothing_is_left_beside_it(tmp_path:
 def test_what_cannot_be_written_holds_until_the_end(tmp_path: Path, change: dict[str, object]) -> None:
     (tmp_path / "a file").write_bytes(b"")
     file = tmp_path / ("a file" if "theme" in change else "folder") / "settings.json"
-    settings = Settings(file)
+    settings = SettingsFile(file)
     settings.change(**change)
     assert {name: getattr(settings.now, name) for name in change} == change
     assert not file.exists()
@@ -72,13 +104,13 @@ def test_at_most_ten_recent_sources_are_kept() -> None:
 
 def test_the_layout_is_remembered(qtbot: QtBot, make_window: MakeWindow, tmp_path: Path) -> None:
     file = tmp_path / "settings.json"
-    first = make_window(settings=Settings(file))
+    first = make_window(settings=SettingsFile(file))
     first.resize(800, 700)  # the offscreen screen has 800 × 800 pixels
     first.splitters["columns"].setSizes([430, 320])
     first.splitters["rows"].setSizes([380, 240])
     sizes = {name: splitter.sizes() for name, splitter in first.splitters.items()}
     first.close()
-    second = make_window(settings=Settings(file))
+    second = make_window(settings=SettingsFile(file))
     assert (second.width(), second.height()) == (800, 700)
     assert {name: splitter.sizes() for name, splitter in second.splitters.items()} == sizes
 
@@ -87,11 +119,11 @@ def test_a_short_window_leaves_the_lower_cards_out_and_has_them_again(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
     file = tmp_path / "settings.json"
-    first = make_window(settings=Settings(file))
+    first = make_window(settings=SettingsFile(file))
     first.resize(800, 540)  # 1600 × 1080 pixels at 200 %
     assert not first.numbers.isVisible()
     qtbot.waitUntil(lambda: first.readout.rows.height() >= 10 * 16)
     first.close()
-    second = make_window(settings=Settings(file))
+    second = make_window(settings=SettingsFile(file))
     second.resize(800, 780)
     qtbot.waitUntil(lambda: second.numbers.isVisible() and second.numbers.height() > 100)

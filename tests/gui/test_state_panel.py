@@ -7,8 +7,14 @@ import pytest
 from PySide6.QtCore import QPointF, Qt
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.look import style
-from livesnn.app.widgets.state_panel import FULL_DENSITY, LayerBars, StatePanel, membrane_height, state_words
+from livesnn.app import style
+from livesnn.app.widgets.network_cards import (
+    FULL_DENSITY,
+    LayerBars,
+    StatePanel,
+    membrane_height,
+    state_words,
+)
 
 from .answers import CARD, LAYERS, even_but, make_answer
 

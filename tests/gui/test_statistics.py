@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from livesnn.session.tap import Seen
 
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
-from livesnn.events.packet import EVENTS_DTYPE
+from livesnn.events.packet import EVENTS_DTYPE, Packet
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.operations import costs, synops
@@ -61,14 +60,14 @@ def test_what_was_never_measured_is_nan_not_zero() -> None:
 def test_the_event_rate_is_in_the_recordings_own_time() -> None:
     rolling = RollingStatistics()
     for packet in range(400):
-        rolling.add_packet(50, 10_000 * packet)
+        rolling.arrived.add(events(50, 10_000 * packet))
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(5000.0)
 
 
 def test_a_jump_back_in_time_starts_the_event_rate_again() -> None:
     rolling = RollingStatistics()
-    for t_us in (0, 10_000, 20_000, 0, 1000):
-        rolling.add_packet(10, t_us)
+    for t_us in (0, 1_000_000, 2_000_000, 0, 1000):
+        rolling.arrived.add(events(10, t_us))
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(10_000.0)
 
 
@@ -132,33 +131,34 @@ def test_a_picture_without_anything_new_does_not_count_as_late() -> None:
 def test_where_nothing_comes_the_event_rate_falls_to_zero() -> None:
     rolling = RollingStatistics()
     for packet in range(400):
-        rolling.add_packet(50 if packet < 100 else 0, 10_000 * packet)
+        rolling.arrived.add(events(50 if packet < 100 else 0, 10_000 * packet))
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == 0.0
 
 
 def test_where_a_source_says_no_time_its_silence_goes_by_the_clock() -> None:
     rolling = RollingStatistics()
     for packet in range(100):
-        rolling.add_seen(seen(50, 10_000 * packet, 0.01 * packet))
+        rolling.arrived.add(events(50, 10_000 * packet, 0.01 * packet))
     for packet in range(100, 301):
-        rolling.add_seen(seen(0, None, 0.01 * packet))
+        rolling.arrived.add(events(0, None, 0.01 * packet))
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == 0.0
-    rolling.add_seen(seen(50, 2_950_000, 3.01))  # its clock is a little behind
+    rolling.arrived.add(events(50, 2_950_000, 3.01))  # its clock is a little behind
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(25, rel=0.05)
 
 
-def seen(n_events: int, t_us: int | None, arrived_s: float) -> Seen:
-    events = np.zeros(n_events, EVENTS_DTYPE)
-    events["t"] = t_us or 0
-    return Seen(events, n_events, None, arrived_s)
+def events(n_events: int, t_us: int | None, arrived_s: float = 0.0, *, epoch: int = 0) -> Packet:
+    """Return a packet of so many events at one time; None: it doesn't tell its time."""
+    packet = np.zeros(n_events, EVENTS_DTYPE)
+    packet["t"] = t_us or 0
+    return Packet(packet, arrived_s, t_us, epoch)
 
 
 def test_what_lies_between_two_connections_is_no_time_for_events() -> None:
     rolling = RollingStatistics()
     for packet in range(10):
-        rolling.add_packet(10, 1000 * packet)
+        rolling.arrived.add(events(10, 1000 * packet))
     for packet in range(10):
-        rolling.add_packet(10, 1_000_000 + 1000 * packet, connection=1)
+        rolling.arrived.add(events(10, 1_000_000 + 1000 * packet, epoch=1))
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(10_000.0)
     rolling.forget_packets()
     assert math.isnan(rolling.snapshot(Counts(), now_s=0.0).events_per_s)

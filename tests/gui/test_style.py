@@ -14,10 +14,10 @@ from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.look import icons, style
-from livesnn.app.look.themes import DARK, LIGHT, Theme
+from livesnn.app import style
 from livesnn.app.settings import ThemeName
-from livesnn.app.widgets.parts import label
+from livesnn.app.style import DARK, LIGHT, Theme
+from livesnn.app.widgets.basics import label
 from livesnn.app.widgets.readout import DecisionView
 
 from .answers import GESTURES
@@ -192,9 +192,9 @@ def test_the_system_theme_is_one_of_the_two(qapp: QApplication) -> None:
     assert style.TEXT in (DARK.text, LIGHT.text)
 
 
-@pytest.mark.parametrize("name", icons.NAMES)
+@pytest.mark.parametrize("name", style.ICONS)
 def test_every_icon_is_drawn_in_its_colour_inside_its_box(qapp: QApplication, name: str) -> None:
-    image = icons.icon(name, "#ff0000").pixmap(24, 24).toImage()
+    image = style.icon(name, "#ff0000").pixmap(24, 24).toImage()
     alpha = np.array([[image.pixelColor(x, y).alpha() for x in range(24)] for y in range(24)])
     assert 15 < (alpha > 128).sum() < 300
     edge = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])

@@ -14,8 +14,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import teaching
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog
-from livesnn.app.teach_dialog import TeachDialog
-from livesnn.app.teaching import HOW, LIVE_ALONE, LOST, LOST_SINCE, NOT_THIS
+from livesnn.app.teaching import HOW, LIVE_ONLY, LOST, LOST_SINCE, NOT_THIS, TeachDialog
 from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
 from livesnn.infer.model import own_models
@@ -78,7 +77,7 @@ def test_a_gesture_is_taught_and_used(qtbot: QtBot, make_window: MakeWindow, tmp
     assert Path(window.player.model) == tmp_path / "own" / "gestures-flap"
     (recording,) = recorded(tmp_path)
     assert [label.label for label in read_labels(recording)] == ["flap"]
-    assert said.endswith(f"what was recorded is {recording}.")
+    assert said.endswith(f"the recording is {recording}.")
 
 
 def test_giving_up_ends_the_recording_and_keeps_nothing(
@@ -122,7 +121,7 @@ def test_a_source_that_ends_ends_the_lesson(
     dialog = begin(window, "flap")
     qtbot.waitUntil(lambda: dialog.now.text() == now, timeout=20_000)
     window.player.leave()
-    qtbot.waitUntil(lambda: "has ended" in dialog.words.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "source ended" in dialog.words.text(), timeout=20_000)
     assert not recorded(tmp_path)
 
 
@@ -148,7 +147,7 @@ def test_what_came_before_the_lesson_is_not_learned(
 ) -> None:
     monkeypatch.setattr(teaching, "PERFORMED_S", 1.0)
     window = flapping(qtbot, make_window)
-    window.recorder.use_pre_roll(2.0)
+    window.player.choose(pre_roll_s=2.0)
     dialog = begin(window, "flap")
     wait_for(qtbot, dialog, "Learning flap")
     ((label,),) = (read_labels(recording) for recording in recorded(tmp_path))
@@ -188,4 +187,4 @@ def test_recordings_and_other_models_say_how_they_are_taught(
     qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == NOT_THIS, timeout=20_000)
     assert not window.commands["teach"].isEnabled()
     window.open(str(recording))
-    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == LIVE_ALONE, timeout=20_000)
+    qtbot.waitUntil(lambda: window.commands["teach"].toolTip() == LIVE_ONLY, timeout=20_000)

@@ -11,11 +11,11 @@ from PySide6.QtGui import QColor, QImage, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QApplication, QToolTip
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.look import style
-from livesnn.app.look.themes import DARK, LIGHT
-from livesnn.app.widgets.timeline import DRAG_EVERY_MS, Timeline, clock
-from livesnn.app.widgets.timeline_strip import (
+from livesnn.app import style
+from livesnn.app.style import DARK, LIGHT
+from livesnn.app.widgets.timeline import (
     BASELINE,
+    DRAG_EVERY_MS,
     HEIGHT,
     HEIGHT_WITH_LABELS,
     LABELS,
@@ -24,6 +24,8 @@ from livesnn.app.widgets.timeline_strip import (
     TRACK,
     TRACK_END,
     DecisionTrack,
+    Timeline,
+    clock,
     heights,
 )
 from livesnn.events.labels import Label

@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.widgets.transport import SPEEDS, Transport
+from livesnn.app.widgets.bars import SPEEDS, Transport
 
 
 @pytest.fixture

@@ -13,14 +13,11 @@ import pytest
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.player import Player
-from livesnn.app.settings import Settings
+from livesnn.app.settings import SettingsFile
 from livesnn.card import SliceRule
-from livesnn.events.slicer import frames
-from livesnn.infer.model import load_model
 from livesnn.infer.run import Result, run
 from livesnn.session.session import Session, SourceLike
 from livesnn.session.values import Answer, Choices
-from livesnn.sources import open_source
 from livesnn.video.video_file import Reading, open_video
 
 from .synthetic import CARD, wait_until, write_model
@@ -75,9 +72,7 @@ def play(video_model: Path) -> Iterator[Callable[..., Session]]:
 
 
 def results_of(clip: Path, model_folder: Path) -> list[Result]:
-    model = load_model(model_folder)
-    with open_source(clip) as source:
-        return list(run(frames(source, model.card.input.slice, model.card.input), model))
+    return list(run(clip, model_folder))
 
 
 def last_answer(session: Session, wanted: Callable[[Answer], bool]) -> Answer:
@@ -193,7 +188,7 @@ def test_steps_back_show_the_frames_before_one_after_another(
 
 @pytest.fixture
 def player(video_model: Path) -> Iterator[Player]:
-    made = Player(str(video_model), "onnx", Settings(), choices=Choices())
+    made = Player(str(video_model), "onnx", SettingsFile())
     yield made
     made.end()
 
@@ -261,7 +256,7 @@ def test_a_video_whose_frames_are_being_counted_can_be_left(
     video = open_video(clip)
     video.claimed = 0
     monkeypatch.setattr(Reading, "grab", lambda reading: time.sleep(0.01) or True)
-    monkeypatch.setattr("livesnn.video.open_video", lambda path: video)
+    monkeypatch.setattr("livesnn.video.video_file.open_video", lambda path: video)
     session = play(clip)
     wait_until(lambda: session.reading is not None)
     assert session.stop()
@@ -314,7 +309,7 @@ def test_turning_digits_cannot_be_recorded_and_have_no_legend_of_events(
 def test_recent_digits_are_opened_with_the_model_that_knows_them(
     make_window: Callable[..., MainWindow],
 ) -> None:
-    settings = Settings()
+    settings = SettingsFile()
     settings.change(recent=["simulate:digits:5"])
     window = make_window(settings=settings)
     window.commands.recent.actions()[0].trigger()

@@ -7,8 +7,8 @@ from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.look import style
-from livesnn.app.widgets.parts import CaptionRow, ShorteningLabel
+from livesnn.app import style
+from livesnn.app.widgets.basics import CaptionRow, ShorteningLabel
 from livesnn.app.widgets.readout import DecisionView, ReadoutPanel, fitting_pixels
 from livesnn.infer.decide import Decision
 

@@ -7,7 +7,7 @@ import time
 from PySide6.QtCore import QTimer
 from pytestqt.qtbot import QtBot
 
-from livesnn.app.watchdog import Watchdog
+from livesnn.app.application import Watchdog
 
 
 def test_a_blocked_thread_is_measured(qtbot: QtBot) -> None:

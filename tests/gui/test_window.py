@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,13 +17,10 @@ from PySide6.QtGui import QDropEvent
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
-from livesnn.app.settings import Settings
+from livesnn.app.settings import SettingsFile
 from livesnn.errors import FormatError, ModelError
 from livesnn.events.labels import Label, keep_labels, labels_file
-from livesnn.events.packet import Events, EventSource, Resolution, SourceCounters
-from livesnn.events.recording import open_recording
-from livesnn.events.slicer import frames
-from livesnn.infer.model import load_model
+from livesnn.events.packet import Closing, Packet, Resolution, SourceCounters
 from livesnn.infer.onnx_engine import OnnxModel
 from livesnn.infer.run import run
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel
@@ -67,7 +65,7 @@ def test_it_opens_a_recording_and_shows_frames_and_decisions(
     qtbot.waitUntil(lambda: window.view.shown > 1)
     assert window.header.source.text() == "bar.npz"
     assert window.header.model.text() == f"Model: {model_folder.name} · ONNX Runtime"
-    assert window.header.model.toolTip().startswith("columns; this model knows: 0, 1, 2")
+    assert window.header.model.toolTip().startswith("columns recognises 0, 1, 2")
     assert window.transport.total.text() == "0:01.0"
     assert window.numbers.texts["dropped"] == "0"
 
@@ -83,7 +81,7 @@ def test_what_is_prepared_is_shown_and_why_it_failed(
         raise ModelError("there is no compiler")
 
     window = MainWindow(
-        SwitchingModel(OnnxModel.load(model_folder / "model.onnx"), prepare), settings=Settings()
+        SwitchingModel(OnnxModel.load(model_folder / "model.onnx"), prepare), settings=SettingsFile()
     )
     qtbot.addWidget(window)
     window.show()
@@ -100,9 +98,7 @@ def test_what_is_prepared_is_shown_and_why_it_failed(
 def test_the_majority_is_that_of_run_on_the_same_recording(
     qtbot: QtBot, make_window: MakeWindow, model_folder: Path, recording: Path
 ) -> None:
-    model, source = load_model(model_folder), open_recording(recording)
-    results = list(run(frames(source, model.card.input.slice, model.card.input), model))
-    source.close()
+    results = run(recording, model_folder)
     decided = [result.decision for result in results if result.window_end and result.decision is not None]
     window = make_window(loop=True)
     at_full_speed(window)
@@ -111,7 +107,7 @@ def test_the_majority_is_that_of_run_on_the_same_recording(
     session = window.session
     window.close()
     assert session is not None
-    assert sorted(session.decisions.elements()) == sorted(decided)  # the first pass alone
+    assert sorted(session.decisions.elements()) == sorted(decided)  # only the first pass
     assert window.summary()["majority"] == max(session.decisions, key=session.decisions.__getitem__)
 
 
@@ -145,9 +141,9 @@ def test_space_presses_the_button_that_has_the_focus(
     loop = window.transport.loop
     loop.setFocus()
     qtbot.keyClick(loop, Qt.Key.Key_Space)
-    assert (state(window), window.settings.now.loop) == ("playing", False)
+    assert (state(window), window.settings.now.choices.loop) == ("playing", False)
     qtbot.keyClick(loop, Qt.Key.Key_L)
-    assert window.settings.now.loop
+    assert window.settings.now.choices.loop
     assert (
         window.transport.speed.focusPolicy() == Qt.FocusPolicy.TabFocus
     )  # no click takes the space bar away
@@ -308,7 +304,7 @@ def test_of_what_was_played_before_nothing_is_left_where_the_next_cannot_be_open
     qtbot.waitUntil(lambda: window.view.shown > 3, timeout=20_000)
     window.player.play(str(tmp_path / "none.aedat4"))
     qtbot.waitUntil(lambda: window.session is not None and window.session.error is not None)
-    window.presenter.begin()  # it failed before anybody looked
+    window.session_display.begin()  # it failed before anybody looked
     assert not window.view.has_picture
     assert window.windowTitle() == "none.aedat4 – livesnn"
 
@@ -331,18 +327,20 @@ def test_a_missing_model_is_a_banner(qtbot: QtBot, make_window: MakeWindow, reco
     window.open(str(recording))
     qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
     assert "no-such-model" in window.banner.message.text()
-    assert words(window) == ("The model can't be used", "Choose another with Ctrl+M")
+    assert words(window) == ("This model can't be used", "Choose another model with Ctrl+M")
 
 
-class Failing(EventSource):
+class Failing(Closing):
     """A source that breaks after three packets."""
 
     resolution = SENSOR
+    name, live, warnings = "", True, ()
     counters = SourceCounters()
 
-    def __iter__(self) -> Iterator[Events]:
+    def __iter__(self) -> Iterator[Packet]:
         bar = moving_bar(100_000)
-        yield from np.array_split(bar, 3)
+        for events in np.array_split(bar, 3):
+            yield Packet(events, time.perf_counter())
         raise FormatError("here: the file ends in the middle of a packet: copy it again")
 
     def close(self) -> None:

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from livesnn.bench.ecf_file import write_ecf
-from livesnn.bench.format_files import MADE_FILES, START_US
+from livesnn.bench.format_files import MADE_FILES, START_US, write_ecf
 from livesnn.events.convert import convert
 from livesnn.events.packet import Events
 from tests.reading import read, recordings

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench import formats
+from livesnn.bench import decode
+from livesnn.bench.decode import Columns, Library, Sums, by_livesnn
 from livesnn.bench.format_files import MADE_FILES, START_US, make_events
-from livesnn.bench.format_peers import PEERS, Columns, Peer, Sums, by_livesnn
 from livesnn.events.packet import Resolution
 from tests.reading import read
 
@@ -57,10 +57,12 @@ def _fail(path: Path, format_name: str) -> Iterator[Columns]:
 def test_who_reads_wrongly_or_not_at_all_is_named_and_not_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(PEERS, "hasty", Peer("numpy", _all_but_one, ("dat",)))
-    monkeypatch.setitem(PEERS, "broken", Peer("numpy", _fail, ("dat",)))
-    monkeypatch.setattr(formats, "LibraryProcess", InThisProcess)
-    found = formats.measure_format("dat", MADE_FILES["dat"], tmp_path, 2, COUNT, peers=True)
+    libraries = {
+        "hasty": Library("numpy", _all_but_one, ("dat",)),
+        "broken": Library("numpy", _fail, ("dat",)),
+    }
+    monkeypatch.setattr(decode, "LibraryProcess", InThisProcess)
+    found = decode.measure_format("dat", MADE_FILES["dat"], tmp_path, 2, COUNT, libraries)
     assert set(found["wrong"]) >= {"hasty", "broken"}
     assert found["wrong"]["broken"] == "ValueError: it can't be read"
     assert found["mev_per_s"]["livesnn"]["n"] == 2
@@ -76,9 +78,9 @@ def test_who_crashes_while_it_is_timed_is_named_and_the_others_go_on(
         calls.append(path)
         return by_livesnn(path, format_name) if len(calls) < 3 else _fail(path, format_name)
 
-    monkeypatch.setitem(PEERS, "once", Peer("numpy", once, ("dat",)))
-    monkeypatch.setattr(formats, "LibraryProcess", InThisProcess)
-    found = formats.measure_format("dat", MADE_FILES["dat"], tmp_path, 3, COUNT, peers=True)
+    libraries = {"once": Library("numpy", once, ("dat",))}
+    monkeypatch.setattr(decode, "LibraryProcess", InThisProcess)
+    found = decode.measure_format("dat", MADE_FILES["dat"], tmp_path, 3, COUNT, libraries)
     assert found["wrong"]["once"] == "ValueError: it can't be read"
     assert found["mev_per_s"]["livesnn"]["n"] == 3
     assert "once" not in found["mev_per_s"]
@@ -86,15 +88,15 @@ def test_who_crashes_while_it_is_timed_is_named_and_the_others_go_on(
 
 
 def test_a_library_whose_process_is_gone_is_no_end_of_the_measurement() -> None:
-    with formats.LibraryProcess() as process:
+    with decode.LibraryProcess() as process:
         for _ in range(2):
             assert "BrokenProcessPool" in str(process.ask(os._exit, 1))  # type: ignore[arg-type]
 
 
-class InThisProcess(formats.LibraryProcess):
+class InThisProcess(decode.LibraryProcess):
     """As a worker, without a process, which would not know this test's libraries."""
 
     def __init__(self) -> None:
-        super(formats.LibraryProcess, self).__init__()
+        super(decode.LibraryProcess, self).__init__()
         self.pool = ThreadPoolExecutor(1)
         self.callback(self.pool.shutdown)

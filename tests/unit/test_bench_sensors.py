@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from livesnn.bench import sensors
-from livesnn.bench.sensors import bench_sensors
+from livesnn.bench import accuracy as sensors
+from livesnn.bench.accuracy import bench_sensors
 from livesnn.errors import DataError
 from livesnn.events.packet import Resolution
 

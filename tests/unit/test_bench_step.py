@@ -1,26 +1,21 @@
-"""`livesnn bench step`: engines by turns, ONNX Runtime at its best among them, and other frameworks beside them."""
+"""`livesnn bench step` and `startup`: engines by turns, ONNX Runtime at its best among them."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import fields, replace
-from importlib.util import find_spec
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from livesnn.bench import TAKEN_BY, Measurement, Options, measure
-from livesnn.bench.onnx_best import best_float32, onnx_ways
-from livesnn.bench.step import bench_startup, bench_step
-from livesnn.bench.turns import by_turns
+from livesnn.bench.realtime import bench_startup
+from livesnn.bench.step import bench_step, best_float32, by_turns, onnx_ways
 from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
 from livesnn.errors import DataError, LivesnnError, ModelError
 from livesnn.events.slicer import Frame
-from livesnn.infer.model import Model, load_model
-from tests.networks import write_network
+from tests.networks import outputs_on_noise, write_network
 
-pytest.importorskip("torch", reason="the peers need torch: pip install 'livesnn[train]'")
+pytest.importorskip("torch", reason="these tests make networks with torch: pip install 'livesnn[train]'")
 
 CARD = ModelCard(
     "peers",
@@ -33,55 +28,6 @@ CARD = ModelCard(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_network(tmp_path_factory.mktemp("peers"), CARD)
-
-
-def outputs(model: Model, n_frames: int = 12) -> np.ndarray:
-    """Return the outputs [n_frames, K] of a model on frames of noise, the state carried."""
-    random = np.random.default_rng(3)
-    state, found = model.initial_state(), []
-    for data in random.poisson(0.6, (n_frames, 2, 34, 34)).astype(np.uint8):
-        output, state = model.step(Frame(0, data, 500), state)
-        found.append(output.copy())
-    return np.array(found)
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's, by what others import
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param("torch-compile", marks=pytest.mark.slow),
-        "openvino",
-        "spikingjelly",
-        "spikingjelly-channels-last",
-        "snntorch",
-        "norse",
-    ],
-)
-def test_a_peer_computes_what_we_do_and_again_from_zero_state(folder: Path, name: str) -> None:
-    from livesnn.bench.step_peers import BUILDERS
-
-    package, build = BUILDERS[name]
-    if find_spec(package) is None:
-        pytest.skip(f"{package} is not installed: pip install {package}")
-    peer = build(folder, 1)
-    expected = outputs(load_model(folder, "onnx"))
-    assert np.abs(expected).max() > 0.1
-    for _ in range(2):
-        np.testing.assert_allclose(outputs(peer), expected, atol=1e-4)
-
-
-def test_what_is_not_installed_is_left_out_with_the_command_that_installs_it(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from livesnn.bench import step_peers
-
-    missing = {name: ("no_such_package", build) for name, (_, build) in step_peers.BUILDERS.items()}
-    monkeypatch.setattr(step_peers, "BUILDERS", missing)
-    found = measure(["step"], Options(model=str(folder), repeats=1, engines=("onnx",), peers=True))
-    step = json.loads(json.dumps(found["step"]))
-    assert step["peers"] == {}
-    assert step["peers_left_out"]["norse"] == "not installed: pip install no_such_package"
-    assert "onnx" in step["engines"]
 
 
 def noise(n_frames: int, seed: int = 3) -> list[Frame]:
@@ -108,10 +54,10 @@ def test_a_step_is_compared_with_onnx_runtime_s_faster_way_and_with_its_own_8_bi
 
 def test_onnx_runtime_decides_the_same_in_each_of_its_ways(folder: Path) -> None:
     ways = onnx_ways(folder, noise(12), threads=1)
-    expected = outputs(ways["onnx"])
+    expected = outputs_on_noise(ways["onnx"])
     for _ in range(2):
-        np.testing.assert_allclose(outputs(ways["onnx_bound"]), expected, atol=1e-5)
-    assert np.isfinite(outputs(ways["onnx_int8"])).all()
+        np.testing.assert_allclose(outputs_on_noise(ways["onnx_bound"]), expected, atol=1e-5)
+    assert np.isfinite(outputs_on_noise(ways["onnx_int8"])).all()
     assert best_float32({"onnx": {"ms_p50": 2.0}, "onnx_bound": {"ms_p50": 1.0}}) == "onnx_bound"
 
 
@@ -152,38 +98,9 @@ def test_the_engines_named_alone_are_timed(
     assert set(step["ratio"]) == ratios  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize(
-    ("what", "engines", "words"),
-    [
-        (["step"], ("onnx", "cuda"), "no engine 'cuda' to time; there is: onnx, spike, torch"),
-        (["step"], ("onnx", "onnx"), "'onnx' is there twice"),
-        (["slicer"], ("onnx",), "livesnn bench step --engines"),
-    ],
-)
-def test_engines_that_cannot_be_timed_are_one_line(
-    what: list[Measurement], engines: tuple[str, ...], words: str
-) -> None:
-    with pytest.raises(LivesnnError, match=words):
-        measure(what, Options(repeats=1, engines=engines))
-
-
-@pytest.mark.parametrize(
-    ("what", "options"),
-    [
-        ("density", Options(model="nmnist")),
-        ("latency", Options(repeats=3)),
-        ("sustained", Options(source="a.aedat4")),
-        ("step", Options(threads=1)),
-        ("transfer", Options(people=20)),
-    ],
-)
-def test_an_option_that_would_change_nothing_is_one_line(what: Measurement, options: Options) -> None:
-    with pytest.raises(LivesnnError, match=r"--\w+ is of .*: livesnn bench"):
-        measure([what], options)
-
-
-def test_every_option_is_taken_by_something() -> None:
-    assert set(TAKEN_BY) == {field.name for field in fields(Options)}
+def test_an_engine_that_is_named_twice_is_one_line(folder: Path) -> None:
+    with pytest.raises(LivesnnError, match="names an engine twice"):
+        bench_step(str(folder), 1, engines=("onnx", "onnx"))
 
 
 def test_an_engine_that_cannot_run_the_model_is_left_out_unless_it_was_asked_for(tmp_path: Path) -> None:
@@ -201,11 +118,6 @@ def test_a_source_without_a_frame_is_one_line(folder: Path, tmp_path: Path) -> N
     np.savez(tmp_path / "few.npz", **few)
     with pytest.raises(DataError, match="shorter than one frame of peers"):
         bench_step(str(folder), 1, str(tmp_path / "few.npz"))
-
-
-def test_peers_of_a_step_are_asked_for_with_step() -> None:
-    with pytest.raises(LivesnnError, match="--peers is of step, train, formats"):
-        measure(["slicer"], Options(repeats=1, peers=True))
 
 
 def test_a_window_that_can_show_nothing_is_not_waited_for() -> None:

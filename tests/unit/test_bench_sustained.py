@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench import Options, measure
-from livesnn.bench.sustained import _measure, _ramp
+from livesnn.bench.levelled_network import SETTLING, card_of, write_levelled
+from livesnn.bench.measurements import Sustained, measure
+from livesnn.bench.realtime import measure_ramp, measure_window
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import LivesnnError
 from livesnn.events.packet import EVENTS_DTYPE
@@ -72,7 +73,9 @@ def test_a_rate_is_sustained_when_all_came_all_was_decided_on_and_nothing_was_dr
 
 def played(most: int, rates: tuple[int, ...]) -> tuple[list[float], list[bool]]:
     measured = summed_once()
-    ramp = _ramp(rates, lambda rate: replace(measured, asked_events_per_s=rate, sustained=rate <= most))
+    ramp = measure_ramp(
+        rates, lambda rate: replace(measured, asked_events_per_s=rate, sustained=rate <= most)
+    )
     return [step.asked_events_per_s for step in ramp], [step.sustained for step in ramp]
 
 
@@ -98,7 +101,7 @@ def test_the_window_is_measured_in_a_process_of_its_own(model: Path, tmp_path: P
     events["x"] = np.arange(20_000) // 100 % 34
     np.save(tmp_path / "events.npy", events)
     order = replace(ORDER, events=str(tmp_path / "events.npy"), model=str(model))
-    measured = _measure(order, tmp_path)
+    measured = measure_window(order, tmp_path)
     assert measured.events_per_s == pytest.approx(20_000, rel=0.1)
     assert measured.decided_events_per_s > 0
     assert measured.pictures_per_s > 5
@@ -110,10 +113,28 @@ def test_what_the_window_says_went_wrong_is_said(tmp_path: Path) -> None:
     np.save(tmp_path / "events.npy", np.zeros(1, EVENTS_DTYPE))
     order = replace(ORDER, events=str(tmp_path / "events.npy"), model=str(tmp_path / "none"))
     with pytest.raises(LivesnnError, match="none"):
-        _measure(order, tmp_path)
+        measure_window(order, tmp_path)
 
 
 def test_no_time_and_no_events_measure_nothing() -> None:
-    for options in (Options(seconds=0), Options(rates=(10,)), Options(threads=0)):
+    for options in (Sustained(seconds=0), Sustained(rates=(10,)), Sustained(threads=0)):
         with pytest.raises(LivesnnError, match="give"):
-            measure(["sustained"], options)
+            measure(options)
+
+
+@pytest.mark.parametrize(("weight_bits", "target"), [(8, 0.1), (32, 1.0)])
+def test_every_layer_of_the_network_spikes_as_often_as_was_asked_for(
+    weight_bits: int, target: float, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch", reason="the network is made by torch: pip install 'livesnn[train]'")
+    counts = np.random.default_rng(0).poisson(0.1, (SETTLING + 8, 2, 32, 32)).astype(np.uint8)
+    seen = [Frame(0, data, 0) for data in counts]
+    write_levelled(tmp_path, card_of(32, weight_bits, width=16), seen, target)
+    model = load_model(tmp_path, "onnx")
+    state, densities = model.initial_state(), []
+    for frame in seen:
+        _, state = model.step(frame, state)
+        densities.append([np.mean(membranes >= 0.5) for membranes in state[:-1]])
+    found = np.mean(densities[SETTLING:], axis=0)
+    assert len(found) == 17
+    np.testing.assert_allclose(found, target, rtol=0.1)

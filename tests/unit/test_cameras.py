@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from livesnn.bench.slicer import moving_blob
+from livesnn.bench.throughput import moving_blob
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.cameras.discovery import DELIVERED_US, CameraConnection, discover, open_camera

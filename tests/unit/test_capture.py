@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench.slicer import moving_blob
+from livesnn.bench.throughput import moving_blob
 from livesnn.errors import SourceError
 from livesnn.events.cameras.discovery import open_camera
 from livesnn.events.formats.aedat4_writer import Aedat4Writer

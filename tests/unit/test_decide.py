@@ -11,7 +11,7 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.cli import COMMANDS
-from livesnn.cli.deciding import AS_USUAL
+from livesnn.cli.decision_flags import AS_USUAL
 from livesnn.errors import LivesnnError
 from livesnn.infer.decide import UNDECIDED, Decider, Decision, FloatArray, probabilities, winner
 
@@ -118,9 +118,15 @@ def decisions(decider: Decider, *rates: FloatArray) -> list[str | None]:
 def test_a_decision_is_kept_until_another_class_is_sure_or_it_falls_too_low() -> None:
     wavering = (sure(0, 0.7), sure(0, 0.45), sure(1, 0.45), sure(1, 0.6), sure(0, 0.35))
     assert decisions(Decider(threshold=0.5), *wavering) == ["zero", "zero", None, "one", "one"]  # down to 0.3
-    assert decisions(Decider(threshold=0.5, keep=0.5), *wavering) == ["zero", None, None, "one", None]
-    assert decisions(Decider(threshold=0.5, keep=0.4), *wavering) == ["zero", "zero", None, "one", None]
-    assert decisions(Decider(threshold=0.5, keep=0.2), *wavering) == ["zero", "zero", "zero", "one", "one"]
+    assert decisions(Decider(threshold=0.5, hysteresis=0.5), *wavering) == ["zero", None, None, "one", None]
+    assert decisions(Decider(threshold=0.5, hysteresis=0.4), *wavering) == ["zero", "zero", None, "one", None]
+    assert decisions(Decider(threshold=0.5, hysteresis=0.2), *wavering) == [
+        "zero",
+        "zero",
+        "zero",
+        "one",
+        "one",
+    ]
 
 
 def test_smoothing_lets_one_frame_change_nothing() -> None:
@@ -138,7 +144,7 @@ def test_a_class_that_may_not_be_decided_gives_nothing() -> None:
     rates = (sure(0, 0.9), sure(1, 0.9), sure(2, 0.9))
     assert decisions(Decider(deny=("one",)), *rates) == ["zero", None, "two"]
     assert decisions(Decider(allow=("one",)), *rates) == [None, "one", None]
-    with pytest.raises(LivesnnError, match="one is allowed and denied"):
+    with pytest.raises(LivesnnError, match="one is both allowed and denied"):
         Decider(allow=("one",), deny=("one",))
 
 
@@ -151,7 +157,7 @@ def test_what_was_decided_stands_no_longer_once_it_may_not_be_decided() -> None:
 
 def test_a_decision_that_is_kept_above_its_threshold_would_never_begin() -> None:
     with pytest.raises(LivesnnError, match=r"from 0 to the threshold, 0\.5"):
-        Decider(threshold=0.5, keep=0.9)
+        Decider(threshold=0.5, hysteresis=0.9)
 
 
 def test_the_cards_temperature_is_taken() -> None:
@@ -170,13 +176,13 @@ def test_a_label_the_model_lacks_is_refused(label: str) -> None:
 @pytest.mark.parametrize("command", ["run", "eval", "gui"])
 def test_the_commands_decide_as_usual_unless_they_are_told(command: str) -> None:
     flags = inspect.signature(COMMANDS[command].load()).parameters["decisions"].default
-    assert flags.wanted.decider(Decider()) == Decider()
+    assert Decider().merge(flags.given) == Decider()
 
 
 def test_a_class_that_is_named_twice_is_refused() -> None:
     twice = replace(AS_USUAL, class_threshold=(("one", 0.1), ("two", 0.5), ("one", 0.2)))
     with pytest.raises(LivesnnError, match="--class-threshold names a class twice"):
-        _ = twice.wanted
+        _ = twice.given
 
 
 def test_a_class_with_a_low_threshold_does_not_stand_against_a_far_likelier_one() -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from livesnn.bench.denoise import bench_denoise
+from livesnn.bench.throughput import bench_denoise
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import SourceError
 from livesnn.events.denoise import (

@@ -67,7 +67,7 @@ def record(path: Path, *halves: int | None) -> None:
 
 def measured(data: Path, card: ModelCard, split: str = "test", minutes: float = 10) -> StreamEvaluation:
     streams = uncut_streams("folder", data, split, card, minutes, 0)  # type: ignore[arg-type]
-    return evaluate_stream(_Column(card), streams, Decider(threshold=0.6, keep=0.6))
+    return evaluate_stream(_Column(card), streams, Decider(threshold=0.6, hysteresis=0.6))
 
 
 def test_a_lab_s_recording_is_judged_within_its_labels_from_their_onset_and_between_them(

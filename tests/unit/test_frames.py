@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 
-from livesnn.bench.slicer import bench_slicer, moving_blob
+from livesnn.bench.throughput import bench_slicer, moving_blob
 from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import ModelError, SourceError
 from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, Events, EventSource, Resolution, SourceCounters

@@ -13,9 +13,8 @@ from livesnn.card import ModelCard, SliceRule
 from livesnn.errors import DataError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import State
-from livesnn.simulate.clips import clip_frames
-from livesnn.simulate.gestures import Segment
-from livesnn.simulate.live import SimulatedPerson
+from livesnn.simulate.gestures import Segment, clip_frames
+from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.simulate.motions import GESTURES
 from livesnn.snn import build_network
 from livesnn.train.configuration import Configuration

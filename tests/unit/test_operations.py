@@ -8,7 +8,7 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 
 import torch
 
-from livesnn.bench.operations import Operations, count_operations
+from livesnn.paper.run import Operations, count_operations
 from livesnn.train.configuration import Configuration, NetworkName
 from livesnn.train.start import build
 from tests.trees import configured

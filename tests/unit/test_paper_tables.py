@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import get_args
 
@@ -19,21 +18,36 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 import torch
 
 from livesnn.__main__ import main
-from livesnn.bench import FigureName
-from livesnn.bench.tables import run as running
-from livesnn.bench.tables import run_all, shown
-from livesnn.bench.tables.cells import BUDGETS, COLUMNS, ROWS, Cell, TableName, cells
-from livesnn.bench.tables.feature_maps import FOLLOWING, FeatureMaps, measure_feature_maps
-from livesnn.bench.tables.gradients import Gradients, measure_gradients
-from livesnn.bench.tables.keeping import keep, kept
-from livesnn.bench.tables.page import page
-from livesnn.bench.tables.paper import TABLE1, TABLE1_COLUMNS, TABLE2
-from livesnn.bench.tables.record import Record, Run, StepTime, read_record, record_file, write_record
-from livesnn.bench.tables.run import Folders, run_cell, training_curve
-from livesnn.bench.tables.state import Forgetful, Worth, Worths, shuffled
 from livesnn.errors import DataError, LivesnnError, StoppedError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
+from livesnn.paper import FigureName, run_all, shown
+from livesnn.paper import run as running
+from livesnn.paper.analyses import (
+    FOLLOWING,
+    Ablation,
+    Ablations,
+    FeatureMaps,
+    Gradients,
+    Stateless,
+    measure_feature_maps,
+    measure_gradients,
+    shuffled,
+)
+from livesnn.paper.cells import BUDGETS, COLUMNS, ROWS, TABLE1, TABLE1_COLUMNS, TABLE2, Cell, TableName, cells
+from livesnn.paper.page import page
+from livesnn.paper.records import (
+    Folders,
+    Record,
+    Run,
+    StepTime,
+    load,
+    read_record,
+    record_file,
+    save,
+    write_record,
+)
+from livesnn.paper.run import run_cell, training_curve
 from livesnn.train.averaging import measure_norms
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.sequences import classes_of
@@ -41,8 +55,8 @@ from livesnn.train.resolve import RECIPES, given_flags, resolve
 from livesnn.train.run_folder import BEST, LAST
 from livesnn.train.start import build
 from tests import trees
+from tests.benchmarks import paper_page
 
-ROOT = Path(__file__).parents[2]
 TABLES = get_args(TableName)
 CONV_SNN = Cell("table1", "conv_snn", "seq1")
 FIGURES_TITLES: dict[FigureName, str] = {
@@ -61,8 +75,8 @@ def a_run(seed: int, accuracy: float) -> Run:
 
 def a_record(cell: Cell, *accuracies: float) -> Record:
     record = Record(
-        **cell._asdict(), network=cell.how.network, dataset=cell.where.dataset, split=cell.where.split,
-        note=cell.where.note, epochs=cell.config(0, Path("d"), Path("r")).epochs, seeds=len(accuracies) or 1,
+        **cell._asdict(), network=cell.row.network, dataset=cell.data_column.dataset, split=cell.data_column.split,
+        note=cell.data_column.note, epochs=cell.config(0, Path("d"), Path("r")).epochs, seeds=len(accuracies) or 1,
         training_samples=108_000, classes=("a", "b"), parameters=323_000, macs=47e6,
         step=StepTime(0.5, 50, 2160, 3), device="cpu", machine={"processor": "P", "threads": 1}, commit="abc",
         command=cell.command(1), trainings=cell.trainings(1), out_of_reach=cell.out_of_reach,
@@ -123,7 +137,7 @@ def test_a_cell_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
     assert "[5, 1]" in record_file(tmp_path, CONV_SNN).read_text()
     record_file(tmp_path, CONV_SNN).write_text('{"table": "table1"}')
     with pytest.raises(
-        DataError, match=r"is damaged .*: put it back .* or delete it and run what it keeps again"
+        DataError, match=r"is damaged .*: restore it .* or delete it and run its command again"
     ):
         read_record(tmp_path, CONV_SNN)
 
@@ -222,7 +236,7 @@ def test_a_cell_begun_with_other_flags_is_not_mixed_with_these(tmp_path: Path) -
 
 def test_a_part_of_a_data_set_does_not_fill_the_cell_of_the_whole(tmp_path: Path) -> None:
     folders = Folders(trees.mnist(tmp_path / "data"), tmp_path / "runs", tmp_path / "out")
-    with pytest.raises(DataError, match=r"MNIST isn't whole .*60 of 60,000 digits are there"):
+    with pytest.raises(DataError, match=r"MNIST is incomplete .*60 of 60,000 digits are there"):
         run_cell(Cell("table1", "cnn", "mnist"), folders)
     assert not folders.out.exists()
 
@@ -258,14 +272,9 @@ def test_the_wall_time_of_a_run_that_was_gone_on_with_is_not_said_to_be_whole(tm
 
 
 def test_the_page_is_what_its_files_say(tmp_path: Path) -> None:
-    program = spec_from_file_location("tables", ROOT / "packaging" / "tables.py")
-    assert program is not None
-    assert program.loader is not None
-    tables = module_from_spec(program)
-    program.loader.exec_module(tables)
-    folder = shutil.copytree(tables.FOLDER, tmp_path / "tables")  # figures are drawn there
+    folder = shutil.copytree(paper_page.FOLDER, tmp_path / "tables")  # figures are drawn there
     text = (folder / "README.md").read_text(encoding="utf-8")
-    assert tables.renewed(text, folder) == text
+    assert paper_page.renewed(text, folder) == text
 
 
 def test_an_epoch_that_was_repeated_after_a_stop_counts_once_and_a_lost_one_is_none(tmp_path: Path) -> None:
@@ -297,7 +306,7 @@ def test_figure_7_counts_windows_of_recordings_of_objects_which_lie_in_a_folder_
     assert {each.column for each in cells("fig7", "cpu", "best")} == {"nmnist-1000", "objects"}
     assert cell.config(0, Path("DIR"), Path("runs")).data == Path("DIR/dvs128_objects")
     assert "--data DIR/dvs128_objects " in cell.trainings(1)[0]
-    assert cell.where.by_window
+    assert cell.data_column.by_window
     run = replace(a_run(0, 0.9), n=117, recordings=7)
     assert (
         replace(run, accuracy_recordings=1.0).published,
@@ -324,7 +333,7 @@ def test_figure_2_is_measured_on_fresh_weights_by_depth(tmp_path: Path) -> None:
 def test_figure_2_has_a_norm_for_each_convolution_and_seed(tmp_path: Path) -> None:
     data = trees.mnist(tmp_path / "data")
     measured = measure_gradients(Folders(data, tmp_path, tmp_path))
-    assert kept(tmp_path / "fig2.json", Gradients) == measured
+    assert load(tmp_path / "fig2.json", Gradients) == measured
     assert len(measured.layers) == 18
     for sides in measured.norms.values():
         assert {name: np.shape(norms) for name, norms in sides.items()} == {
@@ -349,7 +358,7 @@ def test_a_turn_leaves_its_direction_in_the_maps_of_spikes_but_not_in_those_of_a
         kept_too = {"epoch": 0, "pytorch-lightning_version": "2", "optimizer_states": []}
         torch.save({"state_dict": weights, **kept_too}, run / BEST)
     measured = measure_feature_maps(folders)
-    assert kept(folders.out / "fig1.json", FeatureMaps) == measured
+    assert load(folders.out / "fig1.json", FeatureMaps) == measured
     ann, snn = measured.differences["cnn_lstm_small"], measured.differences["conv_snn"]
     assert ann["frame"] == snn["frame"] < 1e-3
     assert max(ann["first"], ann["second"]) < 1e-3
@@ -361,8 +370,8 @@ def test_a_turn_leaves_its_direction_in_the_maps_of_spikes_but_not_in_those_of_a
 def test_what_the_state_is_worth_is_shown_model_by_model(tmp_path: Path) -> None:
     assert shown("state", tmp_path, "cpu", "best") == "Not measured yet: `livesnn tables state --data DIR`"
     accuracy = {"carried": 0.93, "reset": 0.97, "shuffled": 0.5, "forgotten": 0.41}
-    one = Worth("mnist-seq2", "mnist-seq2", 1000, 10, accuracy, "livesnn train")
-    keep(tmp_path / "state.json", Worths((one,), "abc", "livesnn tables state --data DIR"))
+    one = Ablation("mnist-seq2", "mnist-seq2", 1000, 10, accuracy, "livesnn train")
+    save(tmp_path / "state.json", Ablations((one,), "abc", "livesnn tables state --data DIR"))
     text = shown("state", tmp_path, "cpu", "best")
     assert "| mnist-seq2 | 93.0 % | 97.0 % | 50.0 % | 41.0 % | 1000 of 10 frames" in text
     assert (tmp_path / "state.png").stat().st_size > 5000
@@ -383,7 +392,7 @@ def test_a_model_that_forgets_steps_each_frame_from_zero_state() -> None:
     frame = Frame(0, np.ones((2, 34, 34), np.uint8), 0)
     first, state = model.step(frame, model.initial_state())
     second, _ = model.step(frame, state)
-    forgotten, _ = Forgetful(model).step(frame, state)
+    forgotten, _ = Stateless(model).step(frame, state)
     assert np.array_equal(forgotten, first)
     assert not np.array_equal(second, first)
 
@@ -417,7 +426,7 @@ def test_a_cell_that_can_not_be_is_damaged_and_not_shown(tmp_path: Path, was: st
     text = file.read_text()
     assert was in text
     file.write_bytes(text.replace(was, bent, 1).encode(errors="surrogateescape"))
-    with pytest.raises(DataError, match=rf"{file.name} is damaged .*put it back .*or delete it"):
+    with pytest.raises(DataError, match=rf"{file.name} is damaged .*restore it .*or delete it"):
         shown("fig9", tmp_path, "cpu", "best")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench.slicer import moving_blob
+from livesnn.bench.throughput import moving_blob
 from livesnn.errors import SourceError
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.labels import Label, read_labels
@@ -112,7 +112,7 @@ def test_a_folder_that_goes_away_ends_it_with_one_line(tmp_path: Path) -> None:
 FULL = """
 import resource, sys
 from pathlib import Path
-from livesnn.bench.slicer import moving_blob
+from livesnn.bench.throughput import moving_blob
 from livesnn.errors import SourceError
 from livesnn.events import Resolution
 from livesnn.events.tape import Tape

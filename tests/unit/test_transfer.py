@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench.transfer import bench_transfer, wilson
+from livesnn.bench.accuracy import bench_transfer, wilson
 from livesnn.errors import DataError, LivesnnError
 from livesnn.simulate.gestures import gesture_clip
 
@@ -56,7 +56,7 @@ def test_clips_that_are_too_short_are_one_line(tmp_path: Path) -> None:
     events = gesture_clip("right_hand_wave", 3, 0.7, use="test")
     np.savez(tmp_path / "02_right_hand_wave.npz", **{name: events[name] for name in "txyp"})
     with pytest.raises(
-        DataError, match="no clip is a window of gestures long, tempo ×2: give longer ones that stay"
+        DataError, match=r"no clip is as long as a window of gestures \(tempo ×2\): give longer clips"
     ):
         bench_transfer(tmp_path, "gestures")
 

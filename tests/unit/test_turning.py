@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import threading
 
 import numpy as np
@@ -12,12 +13,11 @@ import pytest
 from livesnn.card import InputSpec, SliceRule
 from livesnn.cli import streams
 from livesnn.errors import ModelError, SourceError
-from livesnn.events.filters import Limited
 from livesnn.infer.model import load_model
-from livesnn.infer.run import run
+from livesnn.infer.run import run_frames
 from livesnn.simulate.digits import draw_digit
-from livesnn.simulate.open_simulation import open_simulation
-from livesnn.simulate.turning import STEPS, TURNS, TurningDigits, turned
+from livesnn.simulate.live_sources import STEPS, TURNS, TurningDigits, open_simulation, turned
+from livesnn.sources import event_source
 
 RULE = SliceRule(delta_t_us=100_000)
 GREY = InputSpec(28, 28, RULE, kind="video", channels=1, count_max=255, scale=1 / 255)
@@ -84,12 +84,8 @@ def test_it_comes_in_real_time() -> None:
 
 def test_it_ends_after_so_many_seconds_or_when_told_to() -> None:
     stop = threading.Event()
-    two = Limited(TurningDigits(0, paced=False), 2.0, stop).video
-    assert two is not None
-    assert len(list(two.frames(RULE, GREY))) == 20
-    endless = Limited(TurningDigits(0), None, stop).video
-    assert endless is not None
-    coming = endless.frames(RULE, GREY)
+    assert len(list(TurningDigits(0, paced=False).limited(2.0, stop).frames(RULE, GREY))) == 20
+    coming = TurningDigits(0).limited(math.inf, stop).frames(RULE, GREY)
     next(coming)
     stop.set()
     assert next(coming, None) is None
@@ -103,14 +99,14 @@ def test_a_model_of_events_is_refused() -> None:
 
 def test_it_has_no_events() -> None:
     with pytest.raises(SourceError, match="simulate:digits: a video has no events"):
-        iter(open_simulation("simulate:digits:5"))
+        event_source(open_simulation("simulate:digits:5"))
 
 
 def test_the_shipped_model_names_drawn_digits_and_the_way_they_turn() -> None:
     """It has never seen drawn ones; 6 and 9 are each other after half a turn, so each digit's first turn counts."""
     model = load_model("mnist-seq2", "onnx")
     source = TurningDigits(4, paced=False)
-    results = run(itertools.islice(source.frames(RULE, model.card.input), 60 * STEPS * TURNS), model)
+    results = run_frames(itertools.islice(source.frames(RULE, model.card.input), 60 * STEPS * TURNS), model)
     decided = [result.decision for result in results if result.window_end][::TURNS]
     shown = [turn.label for turn in source.turns]
     assert sum(a == b for a, b in zip(decided, shown, strict=True)) >= 51

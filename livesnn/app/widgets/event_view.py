@@ -1,26 +1,401 @@
-"""The event view: the newest picture with its legend, or words. Not here: painting it (canvas.py, welcome.py)."""
+"""The picture of events, with zoom and legend; and the page of words and buttons where there is no picture."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QRectF, Qt, Signal
-from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QImage,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QFrame,
+    QHBoxLayout,
+    QPushButton,
+    QSizePolicy,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
 
-from livesnn.app.look import style
-from livesnn.app.widgets.canvas import PictureCanvas
-from livesnn.app.widgets.parts import label
-from livesnn.app.widgets.welcome import WaysStrip, WordsPage
+from livesnn.app import style
+from livesnn.app.widgets.basics import label
 from livesnn.card import InputSpec
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
 from livesnn.session.view import DEFAULT_PALETTE, Palette, Rgb
 
-WELCOME = "What shall we look at?"
-WELCOME_HINT = "Whatever moves in front of an event camera becomes events, and events become a decision."
+_BELOW = int(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop | Qt.TextFlag.TextWordWrap)
+_BESIDE = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+_ICON = 40  # pixels
+Choose = Callable[[str], None]
+"""Called with the name of the chosen way."""
+
+LARGEST_ZOOM = 64.0
+NOTCHES_TO_DOUBLE = 3  # of a mouse's wheel
+_NOTCH = 120  # Qt's unit: eighths of a degree
+_MARGIN = 1.0  # pixels of the screen around the whole picture, for its edge
+WELCOME = "What do you want to look at?"
+WELCOME_HINT = "An event camera sees whatever moves, and the network recognises it."
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to get a picture: the name of its action and icon, and its words, long and short."""
+
+    name: str
+    title: str
+    hint: str
+    short: str
+
+
+WAYS = (
+    Way("camera", "Event camera", "Connect one by USB", "Camera"),
+    Way("open", "Open a recording", "Or drop it on this window", "Recording"),
+    Way("webcam", "Use a webcam", "livesnn turns its pictures into events", "Webcam"),
+    Way("stream", "Network stream", "Events from another computer", "Stream"),
+)
+DEMO = Way("demo", "Watch the demo", "Needs no camera: see the network decide", "Demo")
+
+
+class Choice(QAbstractButton):
+    """A large button with icon, title and hint; one below the other, or side by side if it is ``wide``.
+
+    Where it is too low for the hint, only the tooltip has it.
+    """
+
+    def __init__(self, way: Way, *, wide: bool = False) -> None:
+        super().__init__()
+        self._way = way
+        self._wide = wide
+        self.setText(way.title)
+        self.setToolTip(way.hint)
+        self.setAccessibleDescription(way.hint)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return room for every word."""
+        return QSize(200, 64 if self._wide else 156)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return room for icon and title."""
+        return QSize(90, 48 if self._wide else 92)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 (Qt's name)
+        """Let Enter choose, as the space bar does."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.click()
+        else:
+            super().keyPressEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+        """Paint in the colours of the theme in use."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        lively = self.underMouse() or self.hasFocus()
+        painter.setBrush(QColor(style.RAISED if self.isDown() else style.SURFACE))
+        painter.setPen(QPen(QColor(style.ACCENT if lively else style.LINE), 2 if self.hasFocus() else 1.2))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 14, 14)
+        icon, title, hint = self._places()
+        style.icon(self._way.name, style.ACCENT).paint(painter, icon)
+        flags = _BESIDE if self._wide else _BELOW
+        painter.setFont(style.text_font(16, weight=QFont.Weight.DemiBold))
+        painter.setPen(QColor(style.TEXT))
+        fits = painter.fontMetrics().horizontalAdvance(self._way.title) <= title.width()
+        painter.drawText(title, flags, self._way.title if fits else self._way.short)
+        painter.setFont(style.text_font(13))
+        painter.setPen(QColor(style.SOFT))
+        painter.drawText(hint, flags, self._way.hint)
+        painter.end()
+
+    def _places(self) -> tuple[QRect, QRect, QRect]:
+        """Return where icon, title and hint are; the hint is empty where it doesn't fit."""
+        width, height = self.width(), self.height()
+        roomy = height >= (60 if self._wide else 145)
+        if not self._wide:
+            top = 22 if roomy else (height - _ICON - 26) // 2
+            title = QRect(3, top + _ICON + (14 if roomy else 2), width - 6, 24)
+            hint = QRect(12, title.bottom() + 3, width - 24, height - title.bottom() - 8)
+            return QRect((width - _ICON) // 2, top, _ICON, _ICON), title, hint if roomy else QRect()
+        icon = QRect(22, (height - _ICON) // 2, _ICON, _ICON)
+        title = QRect(80, height // 2 - (23 if roomy else 12), width - 92, 24)
+        return icon, title, title.translated(0, 23) if roomy else QRect()
+
+
+class WordsPage(QWidget):
+    """A title, a hint, and where they help the ways to get a picture."""
+
+    def __init__(self, choose: Choose) -> None:
+        super().__init__()
+        self.title = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
+        self.hint = label("", style.text_font(15), "soft", wrap=True)
+        self.choices = {way.name: Choice(way, wide=way is DEMO) for way in (*WAYS, DEMO)}
+        for name, choice in self.choices.items():
+            choice.clicked.connect(lambda _=False, name=name: choose(name))
+        self._ways = self._offer()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(20, 12, 20, 12)
+        column.setSpacing(8)
+        column.addStretch(1)
+        for words in (self.title, self.hint):
+            words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            column.addWidget(words)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        row.addWidget(self._ways, 1000)  # as wide as it may be
+        row.addStretch(1)
+        column.addLayout(row)
+        column.addStretch(1)
+
+    def _offer(self) -> QWidget:
+        ways = QWidget()
+        ways.setMaximumWidth(720)
+        column = QVBoxLayout(ways)
+        column.setContentsMargins(0, 20, 0, 0)
+        column.setSpacing(12)
+        row = QHBoxLayout()
+        row.setSpacing(12)
+        for way in WAYS:
+            row.addWidget(self.choices[way.name])
+        column.addLayout(row)
+        column.addWidget(self.choices[DEMO.name])
+        return ways
+
+    def set_words(self, title: str, hint: str, *, ways: bool) -> None:
+        """Show these words, with or without the ways."""
+        self.title.setText(title)
+        self.hint.setText(hint)
+        self._ways.setVisible(ways)
+
+
+class WaysStrip(QWidget):
+    """One line above the demo that says what it is, with the same ways as small buttons."""
+
+    def __init__(self, choose: Choose) -> None:
+        super().__init__()
+        self.words = label("This person is simulated. Open something else:", style.text_font(14), wrap=True)
+        self.words.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.buttons = {way.name: QPushButton(way.short) for way in WAYS}
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        row.addWidget(self.words, 1)
+        for way in WAYS:
+            button = self.buttons[way.name]
+            button.setFixedHeight(30)
+            button.setFont(style.text_font(13))
+            button.setToolTip(way.title)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.clicked.connect(lambda _=False, name=way.name: choose(name))
+            row.addWidget(button)
+
+
+class PictureCanvas(QWidget):
+    """Shows a picture as large as it fits, or a part of it larger, in its own proportions and with crisp pixels.
+
+    Points of the picture are in its pixels as shown, that is after mirroring.
+
+    Parameters
+    ----------
+    palette
+        Whose background and ink are used around the picture.
+    painted
+        Called with a picture's ``arrived_s`` once it is painted for the first time.
+    """
+
+    def __init__(self, palette: Palette, painted: Callable[[float], None]) -> None:
+        super().__init__()
+        self.mirrored = False
+        self.zoom = 1.0  # 1: the whole picture
+        self._palette = palette
+        self._painted = painted
+        self._image = QImage()
+        self._crop = QRectF()
+        self._centre = QPointF()  # the point of the picture in the middle of the widget
+        self._arrived_s: float | None = None  # of a picture not painted yet
+        self._held_at: QPointF | None = None
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)  # nothing behind it needs painting
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return a common sensor's size."""
+        return QSize(640, 480)
+
+    # What is shown
+
+    def show_picture(self, rgb: npt.NDArray[np.uint8], arrived_s: float) -> None:
+        """Show a copy of a picture uint8 [H, W, 3]; after one of another size, show it whole."""
+        height, width, _ = rgb.shape
+        pixels = np.ascontiguousarray(rgb)
+        image = QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+        another = self._image.size() != image.size()
+        self._image = image.convertToFormat(QImage.Format.Format_RGB32)  # painted four times as fast
+        self._arrived_s = arrived_s
+        if another:
+            self.fit()
+        self.update()
+
+    def set_palette(self, palette: Palette) -> None:
+        """Use the background and ink of this palette."""
+        self._palette = palette
+        self.update()
+
+    def set_crop(self, crop: QRectF) -> None:
+        """Outline this part of the picture, in pixels of the sensor; an empty one isn't outlined."""
+        self._crop = crop
+        self.update()
+
+    def set_mirrored(self, mirrored: bool) -> None:
+        """Swap left and right, and go on showing the same part."""
+        if mirrored != self.mirrored:
+            self.mirrored = mirrored
+            self._centre.setX(self._image.width() - self._centre.x())
+            self.update()
+
+    # Zoom and pan
+
+    def fit(self) -> None:
+        """Show the whole picture."""
+        self.zoom = 1.0
+        self._look_at(QPointF())
+
+    def zoom_about(self, factor: float, at: QPointF | None = None) -> None:
+        """Zoom by ``factor``; the point of the picture at ``at`` stays there."""
+        middle = QPointF(self.width() / 2, self.height() / 2)
+        away = (middle if at is None else at) - middle
+        held = self._centre + away / self.scale
+        self.zoom = min(max(self.zoom * factor, 1.0), LARGEST_ZOOM)
+        self._look_at(held - away / self.scale)
+
+    def _look_at(self, centre: QPointF) -> None:
+        """Move a point of the picture to the middle, or as near as the picture's edges allow."""
+        self._centre = QPointF(
+            _inside(centre.x(), self.width() / self.scale, self._image.width()),
+            _inside(centre.y(), self.height() / self.scale, self._image.height()),
+        )
+        if self._held_at is None:
+            self.setCursor(Qt.CursorShape.OpenHandCursor if self.zoom > 1 else Qt.CursorShape.ArrowCursor)
+        self.update()
+
+    @property
+    def scale(self) -> float:
+        """Screen pixels per pixel of the picture; 1 without a picture."""
+        if self._image.isNull():
+            return 1.0
+        room_x, room_y = self.width() - 2 * _MARGIN, self.height() - 2 * _MARGIN
+        fitting = min(room_x / self._image.width(), room_y / self._image.height())
+        return self.zoom * max(fitting, 1e-3)
+
+    @property
+    def area(self) -> QRectF:
+        """Where the whole picture is, relative to the widget; larger than it when zoomed."""
+        scale = self.scale
+        middle = QPointF(self.width() / 2, self.height() / 2)
+        size = QPointF(self._image.width(), self._image.height()) * scale
+        corner = middle - self._centre * scale
+        return QRectF(corner, corner + size)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
+        """Keep the same point in the middle, if the picture's edges allow."""
+        self._look_at(self._centre)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 (Qt's name)
+        """Zoom about the cursor."""
+        notches = event.angleDelta().y() / _NOTCH
+        self.zoom_about(2.0 ** (notches / NOTCHES_TO_DOUBLE), event.position())
+        event.accept()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+        """Begin to drag the picture."""
+        if event.button() == Qt.MouseButton.LeftButton and self.zoom > 1:
+            self._held_at = event.position()
+            self.setCursor(Qt.CursorShape.ClosedHandCursor)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+        """Drag the picture."""
+        if self._held_at is not None:
+            moved, self._held_at = event.position() - self._held_at, event.position()
+            self._look_at(self._centre - moved / self.scale)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+        """End the drag."""
+        self._held_at = None
+        self._look_at(self._centre)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+        """Show the whole picture."""
+        self.fit()
+
+    # Painting
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+        """Paint the picture, its edge, the outline of the crop and a note in the corner."""
+        painter = QPainter(self)
+        painter.fillRect(event.rect(), QColor(*self._palette.background))
+        if not self._image.isNull():
+            self._paint_picture(painter)
+            self._paint_note(painter)
+        painter.end()
+        if self._arrived_s is not None:
+            arrived_s, self._arrived_s = self._arrived_s, None
+            self._painted(arrived_s)
+
+    def _paint_picture(self, painter: QPainter) -> None:
+        area, scale = self.area, self.scale
+        painter.save()
+        if self.mirrored:
+            painter.translate(2 * area.center().x(), 0)
+            painter.scale(-1, 1)
+        painter.drawImage(area, self._image)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(self._ink(40))
+        painter.drawRect(area)
+        if not self._crop.isEmpty():
+            corner = area.topLeft() + self._crop.topLeft() * scale
+            painter.setPen(QPen(self._ink(170), 1, Qt.PenStyle.DashLine))
+            painter.drawRect(QRectF(corner, self._crop.size() * scale))
+        painter.restore()
+
+    def _paint_note(self, painter: QPainter) -> None:
+        notes = ["mirrored picture"] * self.mirrored + [f"zoom {self.zoom:.1f}×"] * (self.zoom > 1)
+        if not notes:
+            return
+        painter.setFont(style.text_font(12))
+        text = "  ·  ".join(notes)
+        width = painter.fontMetrics().horizontalAdvance(text) + 20
+        pill = QRectF(self.width() - width - 10, 10, width, 24)
+        ground = QColor(*self._palette.background)
+        ground.setAlpha(235)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setBrush(ground)
+        painter.setPen(self._ink(60))
+        painter.drawRoundedRect(pill, 12, 12)
+        painter.setPen(self._ink(210))
+        painter.drawText(pill, Qt.AlignmentFlag.AlignCenter, text)
+
+    def _ink(self, alpha: int) -> QColor:
+        return QColor(*self._palette.ink, alpha)
+
+
+def _inside(centre: float, seen: float, size: float) -> float:
+    """Return the nearest centre at which a stretch of ``seen`` stays within 0..size; the middle if it is longer."""
+    return size / 2 if seen >= size else min(max(centre, seen / 2), size - seen / 2)
 
 
 class EventView(QFrame):
@@ -31,13 +406,13 @@ class EventView(QFrame):
     Attributes
     ----------
     shown
-        Pictures put on show so far.
+        Number of pictures so far.
     on_painted
-        Called after a picture was painted for the first time, with the ``arrived_s`` it was shown with. A
-        picture replaced before the screen was due is never painted.
+        Called with a picture's ``arrived_s`` once it is painted for the first time. A picture that is replaced
+        before the screen refreshes is never painted.
     """
 
-    way_wanted = Signal(str)  # to a picture: `Way.name`
+    way_wanted = Signal(str)  # a `Way.name`
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +453,7 @@ class EventView(QFrame):
     # Pictures
 
     def show_picture(self, rgb: npt.NDArray[np.uint8], arrived_s: float = 0.0) -> None:
-        """Show a picture uint8 [H, W, 3] of events whose newest arrived at ``arrived_s`` (`time.perf_counter()`)."""
+        """Show a picture uint8 [H, W, 3]; its newest event arrived at ``arrived_s`` (`time.perf_counter()`)."""
         self.canvas.show_picture(rgb, arrived_s)
         height, width, _ = rgb.shape
         if self._sensor != (width, height):
@@ -88,18 +463,18 @@ class EventView(QFrame):
         self.shown += 1
 
     def set_input(self, spec: InputSpec | None) -> None:
-        """Say that the model sees the pictures scaled to its size; None: there is no model."""
+        """Say how the pictures are scaled for the model; None: there is no model."""
         self._input = spec
         self.legend.setVisible(spec is None or spec.kind == "events")
         self._show_size()
 
     def set_orientation(self, orientation: Orientation) -> None:
-        """Say how what comes is turned, for the network and the picture."""
+        """Say how the source is turned, for the network and the picture."""
         self._turned = orientation.words
         self._show_size()
 
     def set_palette(self, palette: Palette) -> None:
-        """Take the colours that the next pictures are painted in."""
+        """Use the colours of the next pictures."""
         self.canvas.set_palette(palette)
         self.legend.set_palette(palette)
         red, green, blue = palette.ink
@@ -109,11 +484,11 @@ class EventView(QFrame):
         )
 
     def set_mirrored(self, mirrored: bool) -> None:
-        """Mirror the picture, as people know themselves, and say so; what the network sees stays as it is."""
+        """Mirror the picture on the screen, and say so; the network sees it as before."""
         self.canvas.set_mirrored(mirrored)
 
     def zoom(self, factor: float) -> None:
-        """Show a part of the picture larger (or smaller) by ``factor``, about its middle."""
+        """Zoom by ``factor`` about the middle."""
         self.canvas.zoom_about(factor)
 
     def fit(self) -> None:
@@ -121,12 +496,12 @@ class EventView(QFrame):
         self.canvas.fit()
 
     def show_ways_on(self, on: bool) -> None:
-        """Say above the pictures that they are of a simulated person, and offer the ways to see another."""
+        """Say above the pictures that the person is simulated, and offer other sources."""
         self.strip.setVisible(on)
 
     @property
     def has_picture(self) -> bool:
-        """Whether a picture is on show, not words."""
+        """Whether there is a picture, not words."""
         return self._stack.currentIndex() == 1
 
     def _picture_painted(self, arrived_s: float) -> None:
@@ -145,18 +520,18 @@ class EventView(QFrame):
             text = f"as the network sees it, {text}"
         if spec is not None and (spec.width, spec.height) != sensor:
             text = f"{sensor.width} × {sensor.height}, scaled to the model's {spec.width} × {spec.height}"
-            tip = "The model sees the largest centred part that has its own ratio of sides"
-            tip += "." if whole else ": the dashed frame."
+            tip = "The model sees the largest centred part with the proportions of its input"
+            tip += "." if whole else " (the dashed frame)."
         if self._turned:
             text = f"{self._turned} · {text}"
-            tip = f"What comes is turned (Camera menu), for the network too. {tip}".strip()
+            tip = f"The picture is turned (Camera menu), for the network too. {tip}".strip()
         self.size_note.setText(text)
         self.size_note.setToolTip(tip)
 
     # Words
 
     def show_words(self, title: str, hint: str, *, ways: bool = False) -> None:
-        """Show words instead of a picture; with the ways to get one, where it's up to the person."""
+        """Show words instead of a picture; with the ways to get one, if a person can."""
         self.page.set_words(title, hint, ways=ways)
         self._stack.setCurrentIndex(0)
 
@@ -166,7 +541,7 @@ class EventView(QFrame):
 
 
 class Legend(QWidget):
-    """What the palette's colours mean."""
+    """Explains the palette's colours."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,7 +563,7 @@ class Legend(QWidget):
         (first, on), (second, off) = self._entries
         second.setVisible(palette.tells_polarity)
         off.setVisible(palette.tells_polarity)
-        on.setText("brighter (ON)" if palette.tells_polarity else "ON and OFF alike")
+        on.setText("brighter (ON)" if palette.tells_polarity else "ON and OFF")
         off.setText("darker (OFF)")
         _colour(first, [palette.on] if palette.tells_polarity else [*palette.between, palette.on])
         _colour(second, [palette.off])
@@ -214,6 +589,6 @@ def _name(colour: Rgb) -> str:
 
 
 def crop(sensor: Resolution, spec: InputSpec) -> QRectF:
-    """Return the part of a sensor that a model sees: the Slicer's, in the sensor's pixels."""
+    """Return the part of a sensor that a model sees, in pixels of the sensor."""
     width, height = spec.cropped(*sensor)
     return QRectF((sensor.width - width) // 2, (sensor.height - height) // 2, width, height)

@@ -1,4 +1,4 @@
-"""The card "Numbers": latencies, rates, losses. Not here: who measures them (playing/statistics.py)."""
+"""The card "Numbers": latencies, rates and losses. They are measured in session/statistics.py."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter
 from PySide6.QtWidgets import QSizePolicy
 
-from livesnn.app.look import style
-from livesnn.app.widgets.parts import LEFT, NOTHING, RIGHT, Card, Painted
+from livesnn.app import style
+from livesnn.app.widgets.basics import LEFT, NOTHING, RIGHT, Card, Painted
 from livesnn.card import ModelCard
 from livesnn.events.slicer import SEEN_FLICKER
 from livesnn.infer.decide import Percentiles
@@ -17,15 +17,15 @@ from livesnn.infer.operations import energy_constants
 from livesnn.session.statistics import LAST_RESULTS, RATE_S, Statistics
 
 _PARTS = {  # rows of the table → caption, tooltip
-    "slice": ("Slice", "From the arrival of a frame's last events to the network."),
+    "slice": ("Slice", "From the arrival of a frame's last events to the start of the network's step."),
     "network": ("Network", "One step of the network."),
     "total": ("Decision", "From the arrival of a frame's last events to the decision."),
     "show": ("Show", "From the arrival of a picture's last events to the screen."),
 }
 _RATES = {
-    "events": ("Events", f"Events in a second of the source's own time; mean over its last {RATE_S:g} s."),
-    "kept": ("Filtered", "Events in a second that the noise filters have let through."),
-    "frames": ("Frames", f"Frames the network has seen in a second; mean over the last {RATE_S:g} s."),
+    "events": ("Events", f"Events per second of the source's own time; mean over its last {RATE_S:g} s."),
+    "kept": ("Filtered", "Events per second that the noise filters let through."),
+    "frames": ("Frames", f"Frames per second that the network has seen; mean over the last {RATE_S:g} s."),
     "density": (
         "Density",
         "Share of the network's hidden neurons that spike in a frame; "
@@ -33,27 +33,27 @@ _RATES = {
     ),
     "synops": (
         "Synops",
-        "Synaptic operations of a frame, an addition for each spike and synapse it reaches, of how many if every\n"
-        f"hidden neuron spiked; mean over the last {LAST_RESULTS} frames.",
+        "Synaptic operations in a frame: one addition for each synapse that a spike reaches. The second number\n"
+        f"is for a network whose hidden neurons all spike. Mean over the last {LAST_RESULTS} frames.",
     ),
     "light_flicker": (
         "Flicker",
-        "Events in most pixels of the network's picture, of a flickering light or of noise, that are kept from it;\n"
+        "Events per pixel of a flickering light or of noise, which livesnn removes from the network's input;\n"
         f"mean over the last {LAST_RESULTS} frames.",
     ),
-    "dropped": ("Dropped", "Events lost because livesnn was late, since the source was opened."),
-    "skipped": ("Skipped", "Events of a live source thrown away while it was paused."),
-    "put_right": ("Put right", "Events that came damaged."),
+    "dropped": ("Dropped", "Events lost because livesnn was too slow, since the source was opened."),
+    "skipped": ("Skipped", "Events of a live source that arrived while it was paused."),
+    "repaired": ("Repaired", "Events that arrived damaged."),
 }
-_ON_DEMAND = ("kept", "light_flicker", "put_right")  # shown where there is something to say
-_EXPLAINED = ("kept", "synops")  # their notes warn of nothing
-_OF = " of "  # what follows is left out where there is no room
+_ON_DEMAND = ("kept", "light_flicker", "repaired")  # shown only if there are any
+_EXPLAINED = ("kept", "synops")  # their notes are no warnings
+_OF = " of "  # what follows is left out where it doesn't fit
 _PERCENTILES = ("p50", "p95", "p99")
-_TABLE_TIP = f"p95: 95 of 100 took no longer. Over the last {LAST_RESULTS}."
+_TABLE_TIP = f"p95: 95 % took no longer. Over the last {LAST_RESULTS}."
 
 
 class NumbersPanel(Card):
-    """Where the time goes, how much comes in, and what is lost."""
+    """The card "Numbers": latencies, rates and losses."""
 
     def __init__(self) -> None:
         super().__init__("Numbers")
@@ -65,21 +65,21 @@ class NumbersPanel(Card):
         self.clear(None)
 
     def clear(self, card: ModelCard | None) -> None:
-        """Show dashes."""
+        """Show no values."""
         self._constants = energy_constants(card) if card is not None else ""
         self.show_statistics(Statistics(), Percentiles())
         self.show_engine("")
 
     def show_engine(self, engine: str, note: str = "") -> None:
-        """Say what runs the network, "" if nothing does; and what is being done about it."""
+        """Name the engine that runs the network; "": none does. ``note`` says what it is doing."""
         self.caption.set_remark(", ".join(filter(None, [engine, note or "latency in ms"])))
 
     def show_denoise(self, denoise: bool) -> None:
-        """Show, or no longer, how many events the noise filters let through."""
+        """Show or hide how many events the noise filters let through."""
         self.table.show_row("kept", denoise)
 
     def show_statistics(self, statistics: Statistics, show: Percentiles) -> None:
-        """Show the numbers; what is unknown is a dash. ``show``: from arrival to painted, ms."""
+        """Show the numbers, a dash where one is unknown. ``show``: from arrival to the screen, ms."""
         parts = {
             "slice": statistics.slice_ms,
             "network": statistics.network_ms,
@@ -98,18 +98,18 @@ class NumbersPanel(Card):
         self.texts["synops"] = (
             f"{scaled(statistics.synops)}{_OF}{scaled(statistics.dense_synops)}" if known else NOTHING
         )
-        self.texts["light_flicker"] = f"{_digits(statistics.light_flicker)} a pixel"
+        self.texts["light_flicker"] = f"{_digits(statistics.light_flicker)} per pixel"
         self.table.show_row("light_flicker", statistics.light_flicker >= SEEN_FLICKER)
         self.texts["dropped"] = scaled(statistics.dropped)
         self.texts["skipped"] = scaled(statistics.skipped)
-        put_right = statistics.out_of_order + statistics.out_of_bounds
-        self.texts["put_right"] = scaled(put_right)
-        self.table.show_row("put_right", put_right > 0)
+        repaired = statistics.out_of_order + statistics.out_of_bounds
+        self.texts["repaired"] = scaled(repaired)
+        self.table.show_row("repaired", repaired > 0)
         self.table.show_notes(_notes(statistics, self._constants))
 
 
 def _notes(statistics: Statistics, constants: str) -> dict[str, str]:
-    """Return what more there is to say of a number, by its row."""
+    """Return what more there is to say about a number, by its row."""
     noise, out_of_order, outside = statistics.noise, statistics.out_of_order, statistics.out_of_bounds
     came = max(statistics.events + statistics.unread + statistics.dropped + statistics.skipped, 1)
     notes = {
@@ -123,22 +123,22 @@ def _notes(statistics: Statistics, constants: str) -> dict[str, str]:
         )
         hot, refractory, isolated = (f"{count:,} ({share:.1f} %)" for count, share in shares)
         notes["kept"] = (
-            f"Dropped: {isolated} isolated, {refractory} too soon after another, {hot} of hot pixels."
+            f"Removed: {isolated} isolated, {refractory} too soon after another, {hot} of hot pixels."
         )
     if math.isfinite(statistics.energy_estimate_uj):
         notes["synops"] = (
-            f"Energy, an estimate, with the first layer's multiplications: {statistics.energy_estimate_uj:.3g} µJ "
-            f"a frame.\n{constants}."
+            f"Estimated energy, with the first layer's multiplications: {statistics.energy_estimate_uj:.3g} µJ "
+            f"per frame.\n{constants}."
         )
     if out_of_order or outside:
-        notes["put_right"] = (
-            f"{out_of_order:,} out of order, put in order of time; {outside:,} outside the sensor, left out."
+        notes["repaired"] = (
+            f"{out_of_order:,} out of order, sorted by time; {outside:,} outside the sensor, left out."
         )
     return notes
 
 
 class _Numbers(Painted):
-    """A table of latencies at the left, single numbers at the right; `texts` are by row, or row.percentile."""
+    """A table of latencies at the left, single numbers at the right; `texts` are by row or row.percentile."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -153,18 +153,18 @@ class _Numbers(Painted):
         return QSize(360, 5 * 20)
 
     def show_row(self, name: str, shown: bool) -> None:
-        """Show a single number, or leave it out."""
+        """Show or hide a single number."""
         (self._hidden.discard if shown else self._hidden.add)(name)
         self.update()
 
     def show_notes(self, notes: dict[str, str]) -> None:
-        """Paint what `texts` says; what has a note is explained by it, and losses have the colour of a warning."""
+        """Paint `texts` with these notes as tooltips; losses have the colour of a warning."""
         self._notes = notes
         self.update()
 
     @property
     def rates(self) -> list[str]:
-        """The single numbers on show, from the top."""
+        """The single numbers shown, from the top."""
         return [name for name in _RATES if name not in self._hidden]
 
     def _rows(self) -> tuple[float, float]:
@@ -220,7 +220,7 @@ class _Numbers(Painted):
 
 
 def milliseconds(value: float) -> str:
-    """Return three digits of a time in ms, or a dash."""
+    """Return a time in ms with three digits, or a dash."""
     return _digits(value) if math.isfinite(value) else NOTHING
 
 
@@ -229,7 +229,7 @@ def _digits(value: float) -> str:
 
 
 def scaled(value: float, unit: str = "") -> str:
-    """Return a number of things, in thousands or millions from there on; a dash if it isn't known."""
+    """Return a count with three digits and k, M or G; a dash if it is unknown."""
     if not math.isfinite(value):
         return NOTHING
     for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

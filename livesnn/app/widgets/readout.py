@@ -1,25 +1,199 @@
-"""The right column: the decision, and the classes over the last 10 s. All of it from one Answer at a time."""
+"""The right column: the decision, and each class with its probability now and over the last 10 s."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 
-from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter
-from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
+from PySide6.QtWidgets import QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
-from livesnn.app.look import style
-from livesnn.app.widgets.history import ClassRows
-from livesnn.app.widgets.parts import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted
+from livesnn.app import style
+from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted
 from livesnn.card import ModelCard
-from livesnn.session.values import Answer
+from livesnn.session.values import HISTORY_US, Answer, History
 
+EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
+_LEAST_ROWS = 8  # that there is always room for
+_ROW = (15, 48)  # least and greatest height of a row, pixels
+_DOT, _GAP, _LEAST_STRIP = 8, 10, 24  # widths, pixels
+_NUMBER = 4  # width of the numbers' column, in heights of their letters
+_PLAIN, _BOLD = QFont.Weight.Normal, QFont.Weight.DemiBold
+_FILL = 0.4  # opacity below the curve
+_LINE = 1.6  # thickness of the curve, pixels
+
+Probabilities = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint32]
 _SMALLEST_PIXELS = 16  # of letters
 _WORDS = int(LEFT | Qt.TextFlag.TextWordWrap)
 
 
+class ClassRows(Painted):
+    """One row for each class, in the order of the model's card; the decided one stands out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classes: tuple[str, ...] = ()
+        self.probabilities: Probabilities | None = None
+        self.decision: str | None = None
+        self.texts: list[str] = []
+        self._names: list[str] = []
+        self._history = EMPTY
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self.set_classes(())
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return room for comfortable rows."""
+        return QSize(320, max(220, 28 * len(self.classes)))
+
+    def set_classes(self, classes: Sequence[str]) -> None:
+        """Show these classes, without values."""
+        self.classes = tuple(classes)
+        self._names = [style.readable(name) for name in classes]
+        self.probabilities, self.decision, self._history = None, None, EMPTY
+        self.texts = [NOTHING] * len(self.classes)
+        self.setMinimumHeight(_ROW[0] * max(len(self.classes), _LEAST_ROWS))
+        self.updateGeometry()
+        self.update()
+
+    def set_values(
+        self, probabilities: Probabilities, decision: str | None, history: History = EMPTY
+    ) -> None:
+        """Show probabilities float [K], 0..1, and their history."""
+        self.probabilities, self.decision, self._history = probabilities, decision, history
+        self.texts = [f"{100 * value:.0f} %" for value in probabilities]
+        self.update()
+
+    def tip_at(self, place: QPointF) -> str:
+        """Return the class and its probability."""
+        if not self.classes:
+            return ""
+        index = int(place.y() / self._row_height())
+        if not 0 <= index < len(self.classes):
+            return ""
+        return f"{self._names[index]}: {self.texts[index]}\nThe curve is its probability over the last 10 s."
+
+    def _row_height(self) -> float:
+        return min(max(self.height() / len(self.classes), _ROW[0]), _ROW[1])
+
+    def name_width(self, pixels: int) -> float:
+        """Return the width of the names' column: the longest name's, if the strip has room beside it."""
+        room = self.width() - _DOT - _NUMBER * pixels - 2 * _GAP - _LEAST_STRIP
+        return min(longest(tuple(self._names), pixels), room)
+
+    def paint(self, painter: QPainter) -> None:
+        """Paint dot, name, strip and number of each class."""
+        if not self.classes:
+            painter.setFont(style.text_font(14))
+            painter.setPen(QColor(style.FAINT))
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, NOTHING_YET)
+            return
+        height = self._row_height()
+        pixels = 15 if height >= 38 else 13 if height >= 20 else 12
+        name_width = self.name_width(pixels)
+        left = _DOT + 8 + name_width + _GAP
+        strip = QRectF(left, 0, self.width() - left - _NUMBER * pixels, min(height - 4, 36))
+        plain, bold = (style.text_font(pixels, weight=weight) for weight in (_PLAIN, _BOLD))
+        for index, label in enumerate(self.classes):
+            painter.setFont(bold if label == self.decision else plain)
+            row = QRectF(0, index * height, self.width(), height)
+            self._paint_words(painter, row, index, name_width)
+        self._paint_strips(painter, strip, height)
+
+    def _paint_words(self, painter: QPainter, row: QRectF, index: int, name_width: float) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(style.class_colour(index))
+        painter.drawEllipse(QPointF(_DOT / 2, row.center().y()), _DOT / 2, _DOT / 2)
+        painter.setPen(QColor(style.TEXT if self.classes[index] == self.decision else style.SOFT))
+        name = self._names[index]
+        if name_width < longest(tuple(self._names), painter.font().pixelSize()):
+            right = Qt.TextElideMode.ElideRight
+            name = painter.fontMetrics().elidedText(name, right, int(name_width) + 1)
+        painter.drawText(QRectF(_DOT + 8, row.y(), name_width, row.height()), LEFT, name)
+        wide = _NUMBER * painter.font().pixelSize()
+        number = QRectF(row.width() - wide, row.y(), wide, row.height())
+        painter.drawText(number, RIGHT, self.texts[index])
+
+    def _paint_strips(self, painter: QPainter, strip: QRectF, row_height: float) -> None:
+        ratio = self.devicePixelRatioF()
+        columns, rows = max(int(strip.width() * ratio), 1), max(int(strip.height() * ratio), 1)
+        colours = [style.class_colour(index).rgb() for index in range(len(self.classes))]
+        pixels = strips(self._history, colours, columns=columns, rows=rows, line=_LINE * ratio)
+        image = QImage(
+            pixels.data, columns, pixels.shape[0], 4 * columns, QImage.Format.Format_ARGB32_Premultiplied
+        )
+        painter.setPen(Qt.PenStyle.NoPen)
+        for index in range(len(self.classes)):
+            box = strip.translated(0, index * row_height + (row_height - strip.height()) / 2)
+            painter.setBrush(QColor(style.RAISED))
+            painter.drawRoundedRect(box, 3, 3)
+            painter.drawImage(box, image, QRectF(0, index * rows, columns, rows))
+
+
+@lru_cache(maxsize=16)
+def longest(names: tuple[str, ...], pixels: int) -> float:
+    """Return the width of the longest name in bold letters of this size."""
+    metrics = QFontMetricsF(style.text_font(pixels, weight=_BOLD))
+    return max(metrics.horizontalAdvance(name) for name in names) + 2
+
+
+def strips(
+    history: History, colours: Sequence[int], *, columns: int, rows: int, line: float = _LINE
+) -> Pixels:
+    """Return the curves of all classes in one image, one below the other.
+
+    Parameters
+    ----------
+    history
+        Its newest sample is at the right edge; the left edge is HISTORY_US earlier.
+    colours
+        0xRRGGBB of each class.
+    columns, rows
+        Size of one class's curve, pixels; probability 0 is at the bottom, 1 at the top.
+    line
+        Thickness of the curve, pixels.
+
+    Returns
+    -------
+    uint32 [K · rows, columns], premultiplied ARGB.
+    """
+    kinds = len(colours)
+    opacity = np.zeros((kinds, rows, columns), np.float32)
+    if len(history.t_us):
+        level = _levels(history, columns) * rows  # [K, columns], in pixels above the bottom
+        above_bottom = np.arange(rows, 0, -1, dtype=np.float32)[:, None]  # the upper edge of each pixel
+        depth = level[:, None, :] - above_bottom + 1.0  # pixels of the curve's body in this one and above it
+        body = np.clip(depth, 0.0, 1.0)
+        edge = np.clip(line + 1.0 - depth, 0.0, 1.0) * np.clip(level / (2 * line), 0.0, 1.0)[:, None, :]
+        opacity = body * (_FILL + (1 - _FILL) * edge)
+    alpha = (opacity * 255 + 0.5).astype(np.uint32)
+    packed = np.array([_shades(colour) for colour in colours], np.uint32).reshape(kinds, 256)
+    return np.ascontiguousarray(packed[np.arange(kinds)[:, None, None], alpha].reshape(-1, columns))
+
+
+def _levels(history: History, columns: int) -> npt.NDArray[np.float32]:
+    """Return the probabilities [K, columns] in the middle of each pixel column."""
+    newest = int(history.t_us[-1])
+    ages = (np.arange(columns)[::-1] + 0.5) * (HISTORY_US / columns)
+    since = history.t_us - newest  # small enough to be exact as float
+    return np.stack([np.interp(-ages, since, values, left=0.0) for values in history.probabilities.T]).astype(
+        np.float32
+    )
+
+
+@cache
+def _shades(colour: int) -> npt.NDArray[np.uint32]:
+    """Return a colour at each of 256 opacities, premultiplied."""
+    alpha = np.arange(256)
+    red, green, blue = ((colour >> shift & 255) * alpha // 255 for shift in (16, 8, 0))
+    return (alpha << 24 | red << 16 | green << 8 | blue).astype(np.uint32)
+
+
 class ReadoutPanel(QWidget):
-    """Decision and classes."""
+    """The cards "Decision" and "Classes"."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,25 +213,25 @@ class ReadoutPanel(QWidget):
         self.clear(None)
 
     def clear(self, card: ModelCard | None) -> None:
-        """Start over, with the classes of this model."""
+        """Show this model's classes, and no decision."""
         self._note = ""
         self.show_doubt("")
         self.rows.set_classes(() if card is None else card.classes)
         self.decision.clear()
 
     def wait(self) -> None:
-        """Forget what was shown: a reset has been asked for, and no frame has come since."""
+        """Show nothing until the first frame after a reset."""
         self.rows.set_classes(self.rows.classes)
         self.decision.clear(self._note or NOTHING_YET)
 
     def show_note(self, note: str) -> None:
-        """Say from now on, while there is no decision, why; "": because it takes a whole window."""
+        """From now on, say why there is no decision; "": it takes a whole window."""
         if self.decision.text in (NOTHING_YET, self._note):
             self.decision.clear(note or NOTHING_YET)
         self._note = note
 
     def show_doubt(self, doubt: str) -> None:
-        """Say beside the caption why the decisions are less sure than they look; "": they aren't."""
+        """Say beside the caption why decisions are less certain than they look; "": they aren't."""
         self.card.caption.set_remark(doubt)
         self.card.caption.setToolTip(doubt)
 
@@ -74,7 +248,7 @@ class ReadoutPanel(QWidget):
 
 
 def _scrolled(rows: ClassRows) -> QScrollArea:
-    """Return the rows where they can be scrolled, if there are more than fit."""
+    """Return the rows in an area that scrolls if there are too many."""
     area = QScrollArea()
     area.setWidget(rows)
     area.setWidgetResizable(True)
@@ -86,7 +260,7 @@ def _scrolled(rows: ClassRows) -> QScrollArea:
 
 
 class DecisionView(Painted):
-    """The decision in letters as large as fit, and how sure the network is."""
+    """The decision in letters as large as they fit, and the network's confidence."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,16 +277,16 @@ class DecisionView(Painted):
         return QSize(320, 124)
 
     def clear(self, words: str = NOTHING_YET) -> None:
-        """Nothing has been decided, and why."""
+        """Say that there is no decision, and why."""
         self._show(words, NOTHING, 0.0, waiting=True)
 
     def set_last(self, decision: str | None, confidence: float) -> None:
-        """Show, dimmed, what was decided last, while there is nothing newer."""
+        """Show the last decision, dimmed, while there is none newer."""
         label = "not sure" if decision is None else style.readable(decision)
         self.clear(f"last: {label} · {100 * confidence:.0f} %")
 
     def set_decision(self, decision: str | None, confidence: float) -> None:
-        """Show a class label, or that nothing is confident enough; ``confidence`` 0..1."""
+        """Show a class label; None: no class was confident enough. ``confidence`` is 0..1."""
         words = "Not sure" if decision is None else style.readable(decision)
         self._show(words, f"{100 * confidence:.0f} %", confidence, waiting=decision is None)
 
@@ -122,7 +296,7 @@ class DecisionView(Painted):
         self.update()
 
     def paint(self, painter: QPainter) -> None:
-        """Paint the label, the bar of the confidence and its number."""
+        """Paint the label, and the confidence as a bar and a number."""
         width, height = self.width(), self.height()
         pixels = fitting_pixels(self.text, width, height - 32, largest=32 if self._waiting else 64)
         painter.setFont(style.text_font(pixels, weight=QFont.Weight.Bold))
@@ -137,7 +311,7 @@ class DecisionView(Painted):
 
 @lru_cache(maxsize=64)
 def fitting_pixels(text: str, width: int, height: int, *, largest: int) -> int:
-    """Return the largest size of bold letters in which the text, wrapped between words, fits into a box."""
+    """Return the largest size of bold letters in which the wrapped text fits into a box."""
     box = QRectF(0, 0, width, height)
     for pixels in range(largest, _SMALLEST_PIXELS, -2):
         metrics = QFontMetricsF(style.text_font(pixels, weight=QFont.Weight.Bold))

@@ -1,35 +1,179 @@
-"""The time line of a recording: where it plays, what is under the pointer, seeking.
-
-Not here: the event rate, the decisions and the labels behind it (timeline_strip.py), what a seek does (player.py).
-"""
+"""The time line of a recording: event rate, decisions and labels, the playing position, and seeking."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, QTimer, Signal, Slot
-from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPixmap
+from PySide6.QtGui import (
+    QColor,
+    QFocusEvent,
+    QFontMetricsF,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QPolygonF,
+)
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from livesnn.app.look import style
-from livesnn.app.widgets.timeline_strip import (
-    BASELINE,
-    HEIGHT,
-    HEIGHT_WITH_LABELS,
-    LABELS_END,
-    TRACK_END,
-    DecisionTrack,
-    paint_labels,
-    paint_rate,
-    paint_track,
-)
+from livesnn.app import style
 from livesnn.events.labels import Label
 from livesnn.session.rate_profile import RateProfile
 
+HEIGHT, HEIGHT_WITH_LABELS = 56, 77  # pixels, of the whole line
+TOP, BASELINE = 5, 31  # of the event rate
+TRACK, TRACK_END = 35, 51  # top and bottom of the decisions
+LABELS, LABELS_END = 56, 72  # of the labels, where a recording has some
+_CELLS = 1 << 16  # of the decision track: 0.11 s each in a recording of two hours
+_UNDECIDED = -1
+_ROUND = 4.0
+_EDGE = 3.0  # pixels, of a label's left end
+_LEAST_FOR_WORDS = 48  # pixels: fits the beginning of a word
+
+Columns = npt.NDArray[np.float64]
 DRAG_EVERY_MS = 100
 _SIDE = 8  # pixels left and right, for the handle
 _KNOB = 6.0  # its radius, pixels
 _FOCUS_BY_KEY = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
+
+
+class DecisionTrack:
+    """Which class was decided when, in a fixed number of cells, so that two hours cost as much as a second."""
+
+    def __init__(self, total_s: float, classes: Sequence[str]) -> None:
+        self.classes = list(classes)
+        self._total_s = total_s
+        self._cells = np.full(_CELLS, _UNDECIDED, np.int16)
+
+    def add(self, start_s: float, end_s: float, label: str | None) -> None:
+        """Overwrite the decisions of that time; a new label gets the next number."""
+        if label is not None and label not in self.classes:
+            self.classes.append(label)
+        first, last = (self._cell(seconds) for seconds in (start_s, end_s))
+        self._cells[first : max(last, first + 1)] = _UNDECIDED if label is None else self.classes.index(label)
+
+    def at(self, seconds: float) -> str | None:
+        """Return the label decided at a time; None: none was."""
+        decided = int(self._cells[min(self._cell(seconds), _CELLS - 1)])
+        return None if decided == _UNDECIDED else self.classes[decided]
+
+    def segments(self, columns: int) -> list[tuple[int, int, int]]:
+        """Return (first column, column after the last, class number) of neighbours with the same decision.
+
+        A column has the decision of most of its time; undecided ones are left out.
+        """
+        kinds = len(self.classes) + 1
+        column = np.arange(_CELLS) * columns // _CELLS
+        votes = np.bincount(column * kinds + self._cells + 1, minlength=columns * kinds)
+        decided = votes.reshape(columns, kinds).argmax(axis=1) - 1
+        starts = [0, *(np.flatnonzero(np.diff(decided)) + 1).tolist()]
+        ends = [*starts[1:], columns]
+        found = zip(starts, ends, decided[starts].tolist(), strict=True)
+        return [segment for segment in found if segment[2] != _UNDECIDED]
+
+    def _cell(self, seconds: float) -> int:
+        return round(min(max(seconds / self._total_s, 0.0), 1.0) * _CELLS)
+
+
+def heights(profile: RateProfile, total_s: float, columns: int) -> Columns:
+    """Return the rate in each pixel column, 0..1, float64 [columns that the profile covers].
+
+    It is a square root, because a burst of a camera has ten times the events of a gesture.
+    """
+    edges_s = np.arange(columns + 1) * (total_s / columns)
+    known_s = np.arange(len(profile.counts) + 1) * (profile.bin_us / 1e6)
+    read = int(np.searchsorted(edges_s, known_s[-1]))
+    sums = np.concatenate([[0], np.cumsum(profile.counts)])
+    rates = np.diff(np.interp(edges_s[: read + 1], known_s, sums))
+    most = rates.max(initial=0.0)
+    return np.sqrt(rates / most) if most > 0 else rates
+
+
+def paint_rate(
+    profile: RateProfile | None, total_s: float, width: int, ratio: float, *, played: bool
+) -> QPixmap:
+    """Return a picture of the rate, ``width`` × HEIGHT at ``ratio`` device pixels each; brighter if ``played``."""
+    pixmap, painter = _blank(width, ratio)
+    painter.fillRect(QRectF(0, BASELINE, width, 1), QColor(style.LINE))
+    if profile is not None and total_s > 0:
+        tops = BASELINE - heights(profile, total_s, width) * (BASELINE - TOP)
+        outline = [QPointF(column + 0.5, top) for column, top in enumerate(tops.tolist())]
+        fill = QColor(style.ACCENT)
+        fill.setAlphaF(0.65 if played else 0.28)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(fill)
+        painter.drawPolygon(QPolygonF([QPointF(0, BASELINE), *outline, QPointF(len(tops), BASELINE)]))
+    painter.end()
+    return pixmap
+
+
+def paint_track(track: DecisionTrack, width: int, ratio: float) -> QPixmap:
+    """Return a picture of the decisions, ``width`` × HEIGHT at ``ratio`` device pixels each."""
+    pixmap, painter = _blank(width, ratio)
+    shape = QPainterPath()
+    shape.addRoundedRect(QRectF(0, TRACK, width, TRACK_END - TRACK), _ROUND, _ROUND)
+    painter.fillPath(shape, QColor(style.RAISED))
+    painter.setClipPath(shape)
+    painter.setFont(style.text_font(11))
+    for first, end, number in track.segments(width):
+        colour = style.class_colour(number)
+        seam = 1 if end - first > 3 else 0  # between neighbours
+        segment = QRectF(first, TRACK, end - first - seam, TRACK_END - TRACK)
+        painter.fillRect(segment, colour)
+        painter.setPen(style.ink_on(colour))
+        _write(painter, segment, style.readable(track.classes[number]))
+    painter.end()
+    return pixmap
+
+
+def paint_labels(
+    labels: Sequence[Label], track: DecisionTrack, total_s: float, width: int, ratio: float
+) -> QPixmap:
+    """Return a picture of the labels, ``width`` × HEIGHT_WITH_LABELS: paler than decisions, with an edge on the left.
+
+    A label has the colour of its class in ``track``, which knows all of them.
+    """
+    pixmap, painter = _blank(width, ratio, HEIGHT_WITH_LABELS)
+    painter.setFont(style.text_font(11))
+    for label in labels:
+        first, end = (min(seconds / total_s, 1.0) * width for seconds in (label.start, label.end))
+        span = QRectF(first, LABELS, max(end - first - 1, 2.0), LABELS_END - LABELS)
+        colour = style.class_colour(track.classes.index(label.label))
+        shape = QPainterPath()
+        shape.addRoundedRect(span, _ROUND, _ROUND)
+        painter.setClipPath(shape)
+        painter.fillRect(span, QColor(style.SURFACE))  # so that the later of two can be read
+        painter.setOpacity(0.35)
+        painter.fillRect(span, colour)
+        painter.setOpacity(1.0)
+        painter.fillRect(QRectF(first, LABELS, _EDGE, LABELS_END - LABELS), colour)
+        painter.setPen(QColor(style.TEXT))
+        _write(painter, span.adjusted(_EDGE, 0, 0, 0), style.readable(label.label))
+    painter.end()
+    return pixmap
+
+
+def _write(painter: QPainter, place: QRectF, words: str) -> None:
+    """Write as much as fits in the middle; nothing in a very short place."""
+    if place.width() < _LEAST_FOR_WORDS:
+        return
+    fitting = QFontMetricsF(painter.font()).elidedText(words, Qt.TextElideMode.ElideRight, place.width() - 8)
+    painter.drawText(place, Qt.AlignmentFlag.AlignCenter, fitting)
+
+
+def _blank(width: int, ratio: float, height: int = HEIGHT) -> tuple[QPixmap, QPainter]:
+    pixmap = QPixmap(QSize(round(width * ratio), round(height * ratio)))
+    pixmap.setDevicePixelRatio(ratio)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    return pixmap, painter
 
 
 def clock(seconds: float, *, total_s: float | None = None) -> str:
@@ -42,7 +186,7 @@ def clock(seconds: float, *, total_s: float | None = None) -> str:
 
 
 class Timeline(QWidget):
-    """A recording from its start to its end; times are seconds after its start."""
+    """A recording from start to end, with the playing position; times are seconds after its start."""
 
     seek_wanted = Signal(float)
 
@@ -53,18 +197,18 @@ class Timeline(QWidget):
         self._profile: RateProfile | None = None
         self._track = DecisionTrack(1.0, ())
         self._labels: tuple[Label, ...] = ()
-        self._painted_for = (0, 0.0)  # width and device pixels a pixel of the pictures
-        self._rates: tuple[QPixmap, QPixmap] | None = None  # yet to be played, played; None: paint anew
+        self._painted_for = (0, 0.0)  # width of the pictures, and device pixels per pixel
+        self._rates: tuple[QPixmap, QPixmap] | None = None  # not yet played, played; None: paint again
         self._marks: QPixmap | None = None
         self._spans: QPixmap | None = None
         self._hover: float | None = None  # x of the pointer
         self._dragged = False
-        self._ring = False  # keys brought the focus here
-        self._waiting_s: float | None = None  # dragged to, but not said yet
-        self._pace = QTimer(self)
-        self._pace.setSingleShot(True)
-        self._pace.setInterval(DRAG_EVERY_MS)
-        self._pace.timeout.connect(self._say_newest)
+        self._ring = False  # the focus came by a key
+        self._waiting_s: float | None = None  # dragged to, but not emitted yet
+        self._drag_timer = QTimer(self)
+        self._drag_timer.setSingleShot(True)
+        self._drag_timer.setInterval(DRAG_EVERY_MS)
+        self._drag_timer.timeout.connect(self._seek_to_newest)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
@@ -72,7 +216,7 @@ class Timeline(QWidget):
         self.set_recording(None)
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
-        """Return as much width as there is."""
+        """Return a usual width; it takes what there is."""
         return QSize(600, self.height())
 
     @property
@@ -83,9 +227,9 @@ class Timeline(QWidget):
     def set_recording(
         self, total_s: float | None, classes: Sequence[str] = (), labels: Sequence[Label] = ()
     ) -> None:
-        """Begin a line of this length with these labels alone; None or 0: there is nothing to seek in.
+        """Begin a line of this length with only these labels; None or 0: there is nothing to seek in.
 
-        ``classes`` are the model's, in its order: each keeps its colour.
+        ``classes`` are the model's in its order, so that each keeps its colour.
         """
         self._total_s = max(total_s or 0.0, 0.0)
         self._labels = tuple(label for label in labels if label.start < self._total_s)
@@ -98,22 +242,22 @@ class Timeline(QWidget):
         self._paint_anew()
 
     def set_profile(self, profile: RateProfile) -> None:
-        """Show the event rate, in place of the one before."""
+        """Show this event rate."""
         self._profile, self._rates = profile, None
         self.update()
 
     def add_decision(self, start_s: float, end_s: float, label: str | None) -> None:
-        """Mark what was decided for a time, over what was marked there before; None: nothing was."""
+        """Mark the decision for a time, over earlier marks; None: nothing was decided."""
         self._track.add(start_s, end_s, label)
         self._marks = None
         self.update()
 
     def decision_at(self, seconds: float) -> str | None:
-        """Return the label marked at a time."""
+        """Return the decision marked at a time."""
         return self._track.at(seconds)
 
     def labels_at(self, seconds: float) -> list[str]:
-        """Return what a person has said of a time."""
+        """Return the labels that a person has given at a time."""
         return [label.label for label in self._labels if label.start <= seconds < label.end]
 
     def show_position(self, seconds: float) -> None:
@@ -139,13 +283,13 @@ class Timeline(QWidget):
     # What a person does
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
-        """Take hold of the handle, wherever it is, and seek."""
+        """Seek to the pointer, and begin to drag the handle."""
         if event.button() == Qt.MouseButton.LeftButton:
             self._dragged = True
             self._drag_to(event.position().x())
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
-        """Seek while dragging; say what is under the pointer."""
+        """Seek while dragging, and say what is under the pointer."""
         self._hover = event.position().x()
         if self._dragged:
             self._drag_to(self._hover)
@@ -162,10 +306,10 @@ class Timeline(QWidget):
         return "  ·  ".join(words)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
-        """Let go, at the place last dragged to."""
+        """End the drag, at the place last dragged to."""
         if event.button() == Qt.MouseButton.LeftButton and self._dragged:
-            self._say_newest()
-            self._pace.stop()
+            self._seek_to_newest()
+            self._drag_timer.stop()
             self._dragged = False
             self.update()
 
@@ -177,19 +321,19 @@ class Timeline(QWidget):
     def _drag_to(self, x: float) -> None:
         self._move_to(self._seconds_at(x))
         self._waiting_s = self.position_s
-        if not self._pace.isActive():
-            self._say_newest()
+        if not self._drag_timer.isActive():
+            self._seek_to_newest()
 
     @Slot()
-    def _say_newest(self) -> None:
-        """Seek to the newest place dragged to, and no sooner than DRAG_EVERY_MS again."""
+    def _seek_to_newest(self) -> None:
+        """Seek to the newest place dragged to, at most every DRAG_EVERY_MS."""
         if self._waiting_s is not None:
             seconds, self._waiting_s = self._waiting_s, None
-            self._pace.start()
+            self._drag_timer.start()
             self.seek_wanted.emit(seconds)
 
     def event(self, event: QEvent) -> bool:
-        """Keep the keys that move the handle from the window's shortcuts while it has the focus."""
+        """While it has the focus, keep the keys that move the handle from being shortcuts."""
         asked = event.type() == QEvent.Type.ShortcutOverride
         if asked and isinstance(event, QKeyEvent) and self._sought_by(event) is not None:
             event.accept()
@@ -217,7 +361,7 @@ class Timeline(QWidget):
         return places.get(event.key()) if plain else None
 
     def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802 (Qt's name)
-        """Show a ring to a person who came by the keyboard, also when they come back to the window."""
+        """Show a ring if the focus came by a key, also after a change to another window and back."""
         if event.reason() != Qt.FocusReason.ActiveWindowFocusReason:
             self._ring = event.reason() in _FOCUS_BY_KEY
         super().focusInEvent(event)
@@ -225,7 +369,7 @@ class Timeline(QWidget):
     # Painting
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
-        """Take other colours or fonts."""
+        """Paint in the new colours or fonts."""
         self._paint_anew()
         super().changeEvent(event)
 
@@ -234,7 +378,7 @@ class Timeline(QWidget):
         self.update()
 
     def _pictures(self) -> tuple[tuple[QPixmap, QPixmap], QPixmap, QPixmap]:
-        """Return the rates, yet to be played and played, decisions and labels, as painted before where they hold."""
+        """Return the pictures of rates (not yet played, played), decisions and labels, painted if they changed."""
         span, ratio = self._span(), self.devicePixelRatioF()
         if (span, ratio) != self._painted_for:
             self._painted_for, self._rates, self._marks, self._spans = (span, ratio), None, None, None
@@ -248,7 +392,7 @@ class Timeline(QWidget):
         return self._rates, self._marks, self._spans
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
-        """Paint what has been played, what comes, the pointer and the handle."""
+        """Paint what has been played, what follows, the pointer and the handle."""
         rates, marks, spans = self._pictures()
         painter = QPainter(self)
         x = self._x_of(self.position_s)

@@ -12,9 +12,16 @@ import numpy as np
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.errors import DataError
 from livesnn.events.slicer import count_gain
-from livesnn.simulate.clips import LAMP_SHARE, POSE_S, clip_frames
-from livesnn.simulate.gestures import RESOLUTION, VERSION, WARM_UP_US, Use
-from livesnn.simulate.live import SimulatedPerson
+from livesnn.simulate.gestures import (
+    IDLE_LAMP_SHARE,
+    POSE_S,
+    RESOLUTION,
+    VERSION,
+    WARM_UP_US,
+    Use,
+    clip_frames,
+)
+from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.simulate.motions import GESTURES, IDLE, MIRRORED, NOBODY, NOTHING, WALKING
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
 from livesnn.train.datasets.cache import cache_file, cached
@@ -74,7 +81,7 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
 
 
 UNCUT = {
-    "idle": (IDLE, LAMP_SHARE, 1.0),
+    "idle": (IDLE, IDLE_LAMP_SHARE, 1.0),
     "walking": (WALKING, 0.0, 0.2),
     "noise": (NOBODY, 0.0, 0.2),
     "lamp": (NOBODY, 1.0, 0.2),
@@ -151,7 +158,7 @@ def _fill(make: Callable[[list[_Clip]], Frames], clips: list[_Clip]) -> None:
 
 
 def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> object:
-    poses = (*POSE_S, LAMP_SHARE, WARM_UP_US) if clips[0][0] in NOTHING else ()
+    poses = (*POSE_S, IDLE_LAMP_SHARE, WARM_UP_US) if clips[0][0] in NOTHING else ()
     gain = count_gain(spec, *RESOLUTION)
     scaled = (gain,) * (gain != 1.0)  # 1 for all models trained only on simulated people
     steady = ("without flicker",) * spec.without_flicker

@@ -1,0 +1,332 @@
+"""Starts the application and runs it until its window closes; checks first that there is a screen."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
+
+from livesnn.app.player import demo, own_model
+from livesnn.app.settings import SettingsFile, user_settings
+from livesnn.errors import LivesnnError
+from livesnn.events.filters import Orientation
+from livesnn.events.recorder import LONGEST_S as LONGEST_PRE_ROLL_S
+from livesnn.infer.model import Engine, read_card
+from livesnn.threads import usual_handlers
+
+if TYPE_CHECKING:
+    from PySide6.QtCore import QObject
+    from PySide6.QtWidgets import QApplication
+
+    from livesnn.app.main_window import MainWindow
+    from livesnn.app.player import Summary
+
+QUIT_AFTER = "LIVESNN_QUIT_AFTER"
+"""Environment variable: seconds after which the window closes, or "first-frame"."""
+
+LONGEST_S = 86_400
+FIRST_FRAME: Final = "first-frame"
+WATCHDOG = "LIVESNN_WATCHDOG"
+"""Environment variable: if set, the summary says for how long the window was blocked."""
+
+OF_CLASSES = ("thresholds", "allow", "deny")  # fields of a Decider
+PLATFORM = "QT_QPA_PLATFORM"
+_QT_PACKAGES = "libegl1 libgl1 libglib2.0-0 libdbus-1-3 libfontconfig1 libxkbcommon0"
+_XCB_PACKAGES = (
+    "libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-image0 libxcb-render-util0 libxcb-xkb1 "
+    "libxkbcommon-x11-0 libxcb-xinerama0"
+)
+WITHOUT_SCREEN = ("offscreen", "minimal")
+_TRIAL = "import sys; from PySide6.QtGui import QGuiApplication as A; a = A([]); sys.exit(a.primaryScreen() is None)"
+
+
+def run_app(
+    source: str | None,
+    model: str | None = None,
+    *,
+    engine: Engine | None = None,
+    decisions: Mapping[str, Any] | None = None,
+    pre_roll_s: float | None = None,
+    orientation: Orientation | None = None,
+) -> Summary:
+    """Show the window until it is closed; return what it did.
+
+    Parameters
+    ----------
+    source
+        What to play; None: the demo, if there is one for the model.
+    model
+        Name of a shipped model, or a model folder; None: the demo's, or the one last chosen in the window.
+    engine
+        What runs the network; None: the one last chosen.
+    decisions
+        Fields of a `Decider` in place of those last chosen, until the window closes. Those that name classes are for
+        the first model.
+    pre_roll_s
+        How long before its start a recording begins; None: as last chosen.
+    orientation
+        What makes the source upright, until another is opened; None: as remembered for a camera.
+
+    Raises
+    ------
+    LivesnnError
+        There is no screen; nothing was ever shown, because the source or the model failed (after the window has
+        been closed); or `QUIT_AFTER`, ``pre_roll_s`` or ``decisions`` are impossible.
+    """
+    quit_after = _quit_after()
+    _check_pre_roll(pre_roll_s or 0.0)
+    settings = user_settings()
+    settings.now.choices.decider.merge(
+        decisions or {}
+    )  # an impossible one is found before the window is made
+    check_screen()
+    from livesnn.app.main_window import MainWindow  # not before: without Qt's libraries it can't be imported
+
+    application = make_application(settings)
+    window = MainWindow(model, engine=engine, settings=settings)
+    if pre_roll_s is not None:
+        window.player.apply(replace(window.player.choices, pre_roll_s=pre_roll_s))
+    shown = _shown_first(source, model)
+    _decide(window, decisions or {}, shown.model)
+    with _closed_by_signals(window):
+        window.show()
+        if shown.source is not None:
+            window.open(shown.source, shown.model, orientation)
+        elif model is not None:
+            window.view.show_words(
+                "Open a video", f"{model} works on videos, and none is shipped with livesnn.", ways=True
+            )
+        _close_after(window, quit_after)
+        watchdog = Watchdog(window) if os.environ.get(WATCHDOG) else None
+        application.exec()
+    window.close()
+    if not window.view.shown and window.player.last_error is not None:
+        raise LivesnnError(window.player.last_error)
+    summary = window.summary()
+    if watchdog is not None:
+        summary["gui_blocked_ms_max"] = watchdog.blocked_ms_max
+    return summary
+
+
+def _check_pre_roll(seconds: float) -> None:
+    if not 0 <= seconds <= LONGEST_PRE_ROLL_S:
+        raise LivesnnError(
+            f"the pre-roll can't be {seconds:g} s: give seconds from 0 to {LONGEST_PRE_ROLL_S:g}"
+        )
+
+
+def make_application(settings: SettingsFile) -> QApplication:
+    """Return Qt's application, in the chosen theme."""
+    from PySide6.QtWidgets import QApplication
+
+    from livesnn.app import style
+
+    # The pipeline's thread keeps the interpreter busy. At 20 Mev/s on two cores, the window showed 17 pictures a
+    # second and was blocked for 90 ms with Python's 5 ms; with 1 ms it was 50 pictures and 18 ms. The pipeline also
+    # waits for the other threads after each step: of 350,000 ev/s it decided on 277,000 with 1 ms, on 340,000 with
+    # 0.2 ms (medians of 4, livesnn bench sustained).
+    sys.setswitchinterval(0.0002)
+    # Not the whole command line: Qt aborts on names that aren't UTF-8.
+    application = cast(QApplication, QApplication.instance() or QApplication([sys.argv[0]]))
+    application.setApplicationName("livesnn")
+    style.use(settings.now.theme, application)
+    return application
+
+
+class _Shown(NamedTuple):
+    """What the window shows first, and with which model; None: nothing, and the chosen model."""
+
+    source: str | None
+    model: str | None
+
+
+def _shown_first(source: str | None, model: str | None) -> _Shown:
+    if source is not None:
+        return _Shown(source, None if model else own_model(source))
+    return _Shown(*(demo(model) or (None, None)))
+
+
+def _decide(window: MainWindow, decisions: Mapping[str, Any], model: str | None) -> None:
+    player = window.player
+    card = read_card(model or player.model) if any(name in decisions for name in OF_CLASSES) else None
+    choices = player.choices
+    decider = (choices.decider if card is None else choices.decider_of(card)).merge(decisions)
+    if card is not None:
+        decider.check(card)
+    player.apply(choices.with_decider(decider, card))
+
+
+@contextmanager
+def _closed_by_signals(window: MainWindow) -> Iterator[None]:
+    """Let Ctrl-C and other signals close the window; its timer lets Python notice them."""
+    from PySide6.QtCore import QTimer
+
+    handlers = usual_handlers()
+    for number in handlers:  # through the event loop, which may not have begun
+        signal.signal(number, lambda *_: QTimer.singleShot(0, window, window.close))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _close_after(window: MainWindow, quit_after: float | Literal["first-frame"] | None) -> None:
+    from PySide6.QtCore import QTimer
+
+    if quit_after == FIRST_FRAME:
+
+        def look() -> None:
+            failed = window.session is not None and window.session.error is not None
+            if window.view.shown or failed:
+                window.close()
+
+        watch = QTimer(window)
+        watch.timeout.connect(look)
+        watch.start(5)
+    elif quit_after is not None:
+        QTimer.singleShot(round(1000 * quit_after), window, window.close)
+
+
+def _quit_after() -> float | Literal["first-frame"] | None:
+    text = os.environ.get(QUIT_AFTER, "")
+    if not text or text == FIRST_FRAME:
+        return FIRST_FRAME if text else None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_S:
+        raise LivesnnError(
+            f"{QUIT_AFTER}={text!r} in the environment: give seconds from 0 to {LONGEST_S}, or {FIRST_FRAME!r}"
+        )
+    return seconds
+
+
+class Watchdog:
+    """Measures, with a timer, the longest time for which the GUI thread didn't come back to its event loop."""
+
+    TICK_MS = 5
+
+    def __init__(self, window: QObject | None = None) -> None:
+        from PySide6.QtCore import Qt, QTimer
+
+        self._longest_s = 0.0
+        self._ticked_s = time.perf_counter()
+        self._timer = QTimer(window)  # ends with the window
+        self._timer.setTimerType(Qt.TimerType.PreciseTimer)
+        self._timer.timeout.connect(self.tick)
+        self._timer.start(self.TICK_MS)
+
+    @property
+    def blocked_ms_max(self) -> float:
+        """Longest time between two ticks, less their interval, ms."""
+        return max(1000 * self._longest_s - self.TICK_MS, 0.0)
+
+    def tick(self) -> None:
+        """Measure the time since the last tick."""
+        now_s = time.perf_counter()
+        self._longest_s = max(self._longest_s, now_s - self._ticked_s)
+        self._ticked_s = now_s
+
+
+# Is there a screen? Qt aborts the process where it can't open a window, so this is found out first.
+
+
+class Screen(NamedTuple):
+    """Qt's version and platform, and the first screen's size, 1920×1080; "" without one."""
+
+    qt: str
+    platform: str
+    size: str
+
+
+def open_screen() -> Screen:
+    """Open Qt's platform for the rest of the process; call `check_screen` first."""
+    import PySide6
+    from PySide6.QtGui import QGuiApplication
+
+    application = QGuiApplication([sys.argv[0]])
+    screen = application.primaryScreen()
+    size = f"{screen.size().width()}×{screen.size().height()}" if screen else ""
+    return Screen(PySide6.__version__, application.platformName(), size)
+
+
+def check_screen() -> None:
+    """Raise LivesnnError if a window can't be opened here; only Linux may have no screen."""
+    try:
+        import PySide6.QtWidgets  # noqa: F401
+    except ImportError as error:
+        raise LivesnnError(_missing(error, f"{_QT_PACKAGES} {_XCB_PACKAGES}")) from error
+    if not sys.platform.startswith("linux"):
+        return
+    if uses_xcb(os.environ):
+        check_xcb(xcb_plugin())
+    elif _platform(os.environ) not in WITHOUT_SCREEN and not getattr(sys, "frozen", False):
+        try_out()
+
+
+def uses_xcb(environment: Mapping[str, str]) -> bool:
+    """Return whether Qt will use X11; raises LivesnnError if there is nothing it can use."""
+    platform = _platform(environment)
+    on_x11, on_wayland = (bool(environment.get(name)) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if (not platform and not on_x11 and not on_wayland) or (platform == "xcb" and not on_x11):
+        raise LivesnnError(_no_screen("neither DISPLAY nor WAYLAND_DISPLAY is set"))
+    return platform == "xcb" or (not platform and not on_wayland)
+
+
+def _platform(environment: Mapping[str, str]) -> str:
+    return environment.get(PLATFORM, "").split(";")[0].split(":")[0]
+
+
+def try_out() -> None:
+    """Raise LivesnnError if Qt can't open its platform, tried in another process."""
+    platform = _platform(os.environ) or "Wayland"
+    try:
+        done = subprocess.run([sys.executable, "-c", _TRIAL], capture_output=True, timeout=60, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise LivesnnError(_no_screen(f"{platform} doesn't answer Qt within 60 s")) from error
+    if done.returncode:
+        raise LivesnnError(_no_screen(f"Qt can't open {platform} here"))
+
+
+def xcb_plugin() -> Path:
+    """Return the file of Qt's plugin for X11."""
+    package = importlib.util.find_spec("PySide6")
+    if package is None or not package.submodule_search_locations:
+        raise LivesnnError("PySide6 is not installed: pip install PySide6-Essentials")
+    return Path(package.submodule_search_locations[0]) / "Qt/plugins/platforms/libqxcb.so"
+
+
+def check_xcb(plugin: Path) -> None:
+    """Raise LivesnnError if a library that the plugin needs is missing, or no X server answers."""
+    try:
+        if plugin.is_file():  # elsewhere in a distribution's PySide6, which installs what it needs
+            ctypes.CDLL(str(plugin))
+        xcb = ctypes.CDLL("libxcb.so.1")
+    except OSError as error:
+        raise LivesnnError(_missing(error, _XCB_PACKAGES)) from error
+    xcb.xcb_connect.restype = ctypes.c_void_p
+    connection = ctypes.c_void_p(xcb.xcb_connect(None, None))
+    failed = xcb.xcb_connection_has_error(connection)
+    xcb.xcb_disconnect(connection)
+    if failed:
+        raise LivesnnError(_no_screen(f"nothing answers at DISPLAY={os.environ.get('DISPLAY', '')}"))
+
+
+def _no_screen(why: str) -> str:
+    return f"no screen: {why}: use `livesnn run FILE`, or set {PLATFORM}=offscreen"
+
+
+def _missing(error: Exception, packages: str) -> str:
+    library = str(error).split(": ")[0]
+    return f"the window needs {library}: sudo apt install {packages}"

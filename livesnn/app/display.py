@@ -1,0 +1,345 @@
+"""The window's parts, and what they show of a session. What a person can do with them is in main_window.py."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QComboBox,
+    QDialog,
+    QMainWindow,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from livesnn.app import style
+from livesnn.app.model_dialog import engine_name
+from livesnn.app.player import SIMULATION, TURNING, Player
+from livesnn.app.widgets.bars import Banner, Header, Transport
+from livesnn.app.widgets.event_view import EventView
+from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
+from livesnn.app.widgets.numbers import NumbersPanel
+from livesnn.app.widgets.readout import ReadoutPanel
+from livesnn.card import ModelCard
+from livesnn.infer.switching_engine import PREPARING, note_of
+from livesnn.session.playback import SIMULATED
+from livesnn.session.rate_profile import ProfileReader
+from livesnn.session.session import Session
+from livesnn.session.statistics import ShowLatency
+from livesnn.session.values import Answer, Opened, ShownState
+
+GAP = 12  # pixels between cards
+LEAST_WITH_CARDS = 640  # height of the window, pixels
+READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
+NEXT = "Choose another source, or drop a recording here"
+OPENING = "Opening …"
+DEMOS = {SIMULATION: "Demo: a simulated person", TURNING: "Demo: digits that turn"}
+OTHER_MODEL = "Choose another model with Ctrl+M"
+PATIENCE_S = 0.2  # how long a person waits for the thread that read the last recording's event rate
+
+
+class WindowLayout(QMainWindow):
+    """An empty window: header, event view with its controls, decision; below them the frames, state and numbers.
+
+    Attributes
+    ----------
+    dialog
+        The one that is open; None: none is.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.header = Header()
+        self.banner = Banner()
+        self.view = EventView()
+        self.transport = Transport()
+        self.readout = ReadoutPanel()
+        self.window_panel = WindowPanel()
+        self.state_panel = StatePanel()
+        self.numbers = NumbersPanel()
+        self.dialog: QDialog | None = None
+        self.splitters = {
+            "columns": _splitter(Qt.Orientation.Horizontal, (self._stage(), 7), (self.readout, 4)),
+            "cards": _splitter(
+                Qt.Orientation.Horizontal, (self.window_panel, 5), (self.state_panel, 4), (self.numbers, 4)
+            ),
+        }
+        self.splitters["rows"] = _splitter(
+            Qt.Orientation.Vertical, (self.splitters["columns"], 1), (self.splitters["cards"], 0)
+        )
+        self.splitters["rows"].setCollapsible(1, True)
+        self.setWindowTitle("livesnn")
+        self.setAcceptDrops(True)
+        self.setMinimumSize(800, 520)
+        self._fit_screen(1280, 800)
+        self.setCentralWidget(self._root())
+        self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.view.setFocus()  # not a button, which would be framed before a person tabs there
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
+        """Hide the lower cards where the window is too short for them."""
+        super().resizeEvent(event)
+        self.splitters["cards"].setVisible(self.height() >= LEAST_WITH_CARDS)
+
+    def event(self, event: QEvent) -> bool:
+        """Leave the space bar to the button that has the focus; elsewhere it is a shortcut."""
+        space = isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Space
+        on_button = space and isinstance(self.focusWidget(), QAbstractButton | QComboBox)
+        if on_button and event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()
+            return True
+        return super().event(event)
+
+    def show_dialog(self, dialog: QDialog) -> None:
+        """Show a dialog over the window, which goes on playing; an open dialog is closed."""
+        if self.dialog is not None:
+            self.dialog.close()
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.finished.connect(self._forget_dialog)
+        self.dialog = dialog
+        dialog.open()
+
+    def _forget_dialog(self) -> None:
+        self.dialog = None
+
+    def _fit_screen(self, width: int, height: int) -> None:
+        """Take this size, or the screen's: at 200 % that is half of its pixels."""
+        available = self.screen().availableGeometry()
+        self.resize(min(width, available.width()), min(height, available.height()))
+
+    def _stage(self) -> QWidget:
+        stage = QWidget()
+        column = QVBoxLayout(stage)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP)
+        column.addWidget(self.view, 1)
+        column.addWidget(self.transport)
+        return stage
+
+    def _root(self) -> QWidget:
+        root = QWidget()
+        root.setObjectName("root")
+        column = QVBoxLayout(root)
+        column.setContentsMargins(16, 6, 16, 14)
+        column.setSpacing(GAP)
+        for widget in (self.header, self.banner):
+            column.addWidget(widget)
+        column.addWidget(self.splitters["rows"], 1)
+        return root
+
+
+def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSplitter:
+    """Return a splitter of widgets, each with its share of the space."""
+    splitter = QSplitter(orientation)
+    splitter.setHandleWidth(GAP)
+    splitter.setChildrenCollapsible(False)
+    for index, (widget, share) in enumerate(parts):
+        splitter.addWidget(widget)
+        splitter.setStretchFactor(index, share)
+    if all(share for _, share in parts):
+        splitter.setSizes([1000 * share for _, share in parts])  # in proportion
+    return splitter
+
+
+class SessionDisplay:
+    """Shows the newest of everything that the player's session has.
+
+    Parameters
+    ----------
+    window
+        The parts that show it.
+    player
+        Has the session; call `begin` when it has another.
+    on_opened
+        Called when the session's source is open.
+    """
+
+    def __init__(self, window: WindowLayout, player: Player, on_opened: Callable[[], None]) -> None:
+        self._on_opened = on_opened
+        self._window = window
+        self._player = player
+        self._session: Session | None = None
+        self._read_at_s = 0.0
+        self._profile_reader: ProfileReader | None = None
+        window.view.on_painted = self._painted
+        self._forget()
+        for part in (window.header, window.transport, window.state_panel):
+            part.show_state(self._state)
+        window.view.show_welcome()
+
+    def begin(self) -> None:
+        """Show that another session has begun, if one has."""
+        session = self._player.session
+        if session is None or session is self._session:
+            return
+        self._session = session
+        self._forget()
+        self._window.banner.hide()
+        self._window.header.show_names(session.name)
+        self._window.setWindowTitle(f"{session.name} – livesnn")
+        self._window.view.show_words(OPENING, session.name)  # not what was played before
+        self._follow_state(session)
+
+    def end(self, timeout_s: float = 2.0) -> None:
+        """End the thread that reads event rates, waiting at most so long for it."""
+        if self._profile_reader is not None:
+            self._profile_reader.close(timeout_s)
+            self._profile_reader = None
+
+    def poll(self) -> None:
+        """Show the newest of everything."""
+        session = self._session
+        if session is None:
+            return
+        self._follow_state(session)
+        picture = session.pictures.take()
+        if picture is not None and picture.jumps == session.control.jumps:  # none from before the last jump
+            self._player.t_us = picture.t_us
+            self._window.view.show_picture(picture.rgb, picture.arrived_s)
+            self._window.transport.show_position(picture.t_us / 1e6)
+        now_s = time.perf_counter()
+        read = now_s - self._read_at_s >= READ_S
+        if read:
+            self._read_at_s = now_s
+            self._window.numbers.show_statistics(session.statistics, self._show_latency.percentiles())
+            self._follow_time_line(session)
+            self._follow_engine()
+        self._follow_answers(session, read=read)
+
+    def _forget(self) -> None:
+        """Forget everything about the last source."""
+        self.end(PATIENCE_S)
+        self._show_latency = ShowLatency()
+        self._state: ShownState = "empty"
+        self._note = self._lost = self._engine_note = ""
+        self._warnings: tuple[str, ...] = ()
+        self._resets = 0
+        self._answer: Answer | None = None  # not shown yet
+        window = self._window
+        self._clear(None)
+        window.transport.set_recording(None)
+        window.view.show_ways_on(False)
+
+    def _clear(self, card: ModelCard | None) -> None:
+        window = self._window
+        for panel in (window.readout, window.window_panel, window.state_panel, window.numbers):
+            panel.clear(card)
+
+    def _painted(self, arrived_s: float) -> None:
+        self._show_latency.add(arrived_s, time.perf_counter())
+
+    def _follow_time_line(self, session: Session) -> None:
+        line = self._window.transport.line
+        for decision in session.take_decisions():
+            line.add_decision(decision.start_us / 1e6, decision.end_us / 1e6, decision.label)
+        profile = self._profile_reader.latest.take() if self._profile_reader is not None else None
+        if profile is not None:
+            line.set_profile(profile)
+
+    def _follow_answers(self, session: Session, *, read: bool) -> None:
+        """Show the newest answer, but none from before a person's last reset."""
+        self._answer = session.answers.take() or self._answer
+        if session.control.resets != self._resets:
+            self._resets = session.control.resets
+            for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
+                panel.wait()
+        if session.note != self._note:
+            self._note = session.note
+            self._window.readout.show_note(session.note)
+        if self._answer is not None and self._answer.resets < self._resets:
+            self._answer = None
+        if read and self._answer is not None:
+            for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
+                panel.show_answer(self._answer)
+            self._answer = None
+
+    def _follow_engine(self) -> None:
+        opened = self._player.opened
+        if opened is None:
+            return
+        engine, note = engine_name(opened.model.engine), note_of(opened.model)
+        self._window.header.show_engine(engine)
+        self._window.numbers.show_engine(engine, PREPARING if note == PREPARING else "")
+        if note and note not in (PREPARING, self._engine_note):
+            self._engine_note = note
+            self._window.banner.show_warnings([note])
+
+    def _follow_state(self, session: Session) -> None:
+        opened = self._player.newly_opened()
+        if opened is not None:
+            self._show_opened(opened)
+            self._on_opened()
+        if session.warnings and session.warnings != self._warnings:
+            self._warnings = session.warnings
+            self._window.banner.show_warnings(session.warnings)
+        if session.control.lost != self._lost:
+            self._show_lost(session.control.lost)
+        if session.control.state != self._state:
+            self._state = session.control.state
+            self._show_state(session)
+        if self._state == "opening":
+            share = session.reading
+            title = OPENING if not share else f"Reading: {share:.0%}"
+            self._window.view.show_words(title, session.name)
+
+    def _show_state(self, session: Session) -> None:
+        window = self._window
+        window.header.show_state(self._state)
+        window.transport.show_state(self._state)
+        window.state_panel.show_state(self._state)
+        if self._state == "ended" and not window.view.has_picture:
+            window.view.show_words(session.note, NEXT, ways=True)
+        if self._state == "failed" and session.error is not None:
+            self._show_failed(session.error, model=session.model_failed)
+
+    def _show_lost(self, lost: str) -> None:
+        first, self._lost = not self._lost, lost
+        banner = self._window.banner
+        being_read = banner.kind == "waiting" and not banner.isHidden()
+        if lost and (first or being_read):  # else it was closed, or another message is being read
+            banner.show_waiting(lost)
+        elif banner.kind == "waiting":
+            banner.hide()
+
+    def _show_opened(self, opened: Opened) -> None:
+        window, card = self._window, opened.model.card
+        known = f"recognises {', '.join(style.readable(name) for name in card.classes)}"
+        name = next((title for demo, title in DEMOS.items() if opened.name.startswith(demo)), opened.name)
+        model = Path(self._player.model).resolve().name
+        window.header.show_names(
+            name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name} {known}"
+        )
+        window.setWindowTitle(f"{name} – livesnn")
+        duration_s = None if opened.duration_us is None else opened.duration_us / 1e6
+        simulated = opened.name.startswith(SIMULATED)
+        window.transport.set_recording(duration_s, card.classes, opened.labels, simulated=simulated)
+        self._clear(card)
+        window.readout.show_doubt(card.on_another_sensor(*opened.sensor) if opened.has_events else "")
+        window.view.set_input(card.input)
+        window.view.set_orientation(opened.orientation)
+        window.view.show_ways_on(opened.name.startswith(SIMULATION))
+        if opened.path is not None and duration_s and opened.has_events:
+            self._profile_reader = ProfileReader(opened.path)
+
+    def _show_failed(self, error: str, *, model: bool) -> None:
+        window = self._window
+        if isinstance(self._player.source, str | Path):  # others can't be opened again
+            window.banner.show_error(error, "Try again", self._try_again)
+        else:
+            window.banner.show_error(error)
+        if window.view.has_picture:
+            return
+        if model:
+            window.view.show_words("This model can't be used", OTHER_MODEL)
+        else:
+            window.view.show_words("Nothing to show", NEXT, ways=True)
+
+    def _try_again(self) -> None:
+        self._player.play_again()
+        self.begin()

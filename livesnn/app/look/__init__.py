@@ -1,1 +1,0 @@
-"""Colours, fonts, icons and the style sheet. Not here: any widget."""

@@ -1,0 +1,263 @@
+"""Every action of the window: its words, shortcut and menu; and the Help menu's dialogs.
+
+What an action does is in main_window.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QActionGroup, QFont, QKeySequence
+from PySide6.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QMenu,
+    QMenuBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+from livesnn import __version__
+from livesnn.app import style
+from livesnn.app.settings import MOST_LABELS
+from livesnn.app.widgets.basics import Dialog, label
+from livesnn.session.view import PALETTES
+
+TURN = "Rotate clockwise"
+MENUS = ("File", "Playback", "View", "Camera", "Network", "Help")
+SOURCES = ("open", "camera", "webcam", "stream", "demo", "turning")  # and the recent ones
+_ABOUT = "Real-time event-camera recognition with a stateful spiking network (STS-ResNet)."
+_LICENCE = "Licence: Apache-2.0. livesnn sends no data anywhere."
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One action.
+
+    Attributes
+    ----------
+    name
+        In the code.
+    menu
+        Title of its menu, or "menu/submenu".
+    text
+        What a person reads.
+    keys
+        Shortcuts as Qt writes them; the first is shown.
+    kind
+        "do", "toggle" (checkable), or the name of a group in which one action is checked.
+    rule
+        Whether there is a line above it.
+    """
+
+    name: str
+    menu: str
+    text: str
+    keys: tuple[str, ...]
+    kind: str = "do"
+    rule: bool = False
+
+
+ENTRIES = (
+    Entry("open", "File", "Open a recording …", ("Ctrl+O",)),
+    Entry("camera", "File", "Connect a camera …", ("Ctrl+K",)),
+    Entry("webcam", "File", "Use a webcam", ("Ctrl+Shift+K",)),
+    Entry("stream", "File", "Network stream …", ("Ctrl+N",)),
+    Entry("demo", "File", "Watch the demo", ("Ctrl+D",)),
+    Entry("turning", "File", "Watch turning digits", ("Ctrl+Shift+T",)),
+    Entry("record", "File", "Record …", ("Ctrl+S",), rule=True),
+    Entry("recording", "File", "Pre-roll and labels …", ("Ctrl+Shift+S",)),
+    *(
+        Entry(f"label:{number}", "File/Label", f"Label {number}", (str(number),), "label")
+        for number in range(1, MOST_LABELS + 1)
+    ),
+    Entry("quit", "File", "Quit", ("Ctrl+Q",), rule=True),
+    Entry("play", "Playback", "Play or pause", ("Space",)),
+    Entry("back", "Playback", "Back by a second", ("Left",), rule=True),
+    Entry("on", "Playback", "Forward by a second", ("Right",)),
+    Entry("frame_back", "Playback", "One frame back", (",",)),
+    Entry("frame_on", "Playback", "One frame forward", (".",)),
+    Entry("slower", "Playback", "Slower", ("[",), rule=True),
+    Entry("faster", "Playback", "Faster", ("]",)),
+    Entry("loop", "Playback", "Repeat", ("L",), "toggle"),
+    *(
+        Entry(f"palette:{name}", "View/Palette", name[:1].upper() + name[1:], (f"Ctrl+{number}",), "palette")
+        for number, name in enumerate(PALETTES, start=1)
+    ),
+    Entry("mode:decay", "View", "Events fade", ("D",), "mode", rule=True),
+    Entry("mode:accumulate", "View", "Events add up", ("A",), "mode"),
+    Entry("zoom_in", "View", "Zoom in", ("+", "=", "Ctrl++", "Ctrl+="), rule=True),
+    Entry("zoom_out", "View", "Zoom out", ("-", "Ctrl+-")),
+    Entry("fit", "View", "Whole picture", ("0", "Ctrl+0")),
+    Entry("mirror_picture", "View", "Mirror the picture", ("M",), "toggle", rule=True),
+    Entry("theme:system", "View/Theme", "Same as the system", ("Ctrl+Shift+Y",), "theme"),
+    Entry("theme:light", "View/Theme", "Light", ("Ctrl+Shift+L",), "theme"),
+    Entry("theme:dark", "View/Theme", "Dark", ("Ctrl+Shift+D",), "theme"),
+    Entry("full_screen", "View", "Full screen", ("F11",), "toggle", rule=True),
+    Entry("close_message", "View", "Close the message", ("Esc",)),
+    Entry("turn", "Camera", TURN, ("Ctrl+R",)),
+    Entry("mirrored_camera", "Camera", "Swap left and right", ("Ctrl+Shift+M",), "toggle"),
+    Entry("upright", "Camera", "Original orientation", ("Ctrl+Shift+R",)),
+    Entry("denoise", "Camera", "Filter noise", ("N",), "toggle", rule=True),
+    Entry("learn_hot_pixels", "Camera", "Learn hot pixels again", ("H",)),
+    Entry("model", "Network", "Model and engine …", ("Ctrl+M",)),
+    Entry("decisions", "Network", "Decisions …", ("Ctrl+T",)),
+    Entry("teach", "Network", "Teach a gesture …", ("Ctrl+G",)),
+    Entry("state:carry", "Network", "Carry the state", ("C",), "state", rule=True),
+    Entry("state:reset", "Network", "Reset the state each window", ("W",), "state"),
+    Entry("reset", "Network", "Reset the state now", ("R",)),
+    Entry("shortcuts", "Help", "Shortcuts", ("F1", "?")),
+    Entry("about", "Help", "About livesnn", ("Ctrl+F1",)),
+)
+LABELS = tuple(entry for entry in ENTRIES if entry.kind == "label")
+
+
+class Actions:
+    """The actions and the menu bar that holds them.
+
+    Parameters
+    ----------
+    window
+        Owns the actions; their shortcuts work wherever the focus is.
+    bar
+        The menu bar to fill.
+    do
+        What each action does, by name; a "toggle" passes whether it is checked now.
+    """
+
+    def __init__(
+        self,
+        window: QWidget,
+        bar: QMenuBar,
+        do: Mapping[str, Callable[..., None]],
+    ) -> None:
+        self._window = window
+        self._actions: dict[str, QAction] = {}
+        self._groups: dict[str, QActionGroup] = {}
+        self._menus = {title: bar.addMenu(f"&{title}") for title in MENUS}
+        for title in ("File", "Network"):
+            self._menus[title].setToolTipsVisible(True)  # they say why nothing can be recorded or taught
+        self.recent = QMenu("Open recent", window)
+        self.sources = QMenu("Open", window)  # for the button "Open"
+        for entry in ENTRIES:
+            self._add(entry, do[entry.name])
+            if entry.name in SOURCES:
+                self.sources.addAction(self[entry.name])
+            if entry.name == SOURCES[-1]:
+                self.sources.addMenu(self.recent)
+                self._menus["File"].addMenu(self.recent)
+
+    def __getitem__(self, name: str) -> QAction:
+        return self._actions[name]
+
+    def names(self) -> tuple[str, ...]:
+        """Return the name of every action but the recent sources."""
+        return tuple(self._actions)
+
+    def check(self, name: str, checked: bool = True) -> None:
+        """Show an action as checked, without doing it."""
+        self._actions[name].setChecked(checked)  # only `triggered` does it
+
+    def show_recent(
+        self,
+        sources: Sequence[str],
+        shown: Callable[[str], str],
+        open_: Callable[[str], None],
+        clear: Callable[[], None],
+    ) -> None:
+        """Fill the menu of recent sources; ``shown`` returns a source as a person reads it."""
+        self.recent.clear()
+        for number, source in enumerate(sources, start=1):
+            action = QAction(shown(source).replace("&", "&&"), self.recent)  # one would underline
+            action.setShortcut(QKeySequence(f"Alt+{number % 10}"))
+            action.setToolTip(source)
+            action.triggered.connect(lambda _=False, source=source: open_(source))
+            self.recent.addAction(action)
+        self.recent.addSeparator()
+        self.recent.addAction("Clear the list").triggered.connect(lambda _=False: clear())
+        self.recent.setEnabled(bool(sources))
+
+    def _add(self, entry: Entry, slot: Callable[..., None]) -> None:
+        action = QAction(entry.text, self._window)
+        action.setShortcuts([QKeySequence(key) for key in entry.keys])
+        action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+        action.setCheckable(entry.kind != "do")
+        if entry.kind == "toggle":
+            action.triggered.connect(lambda checked: slot(checked))  # Qt would pass its own slots no argument
+        else:
+            action.triggered.connect(lambda _=False: slot())
+        if entry.kind not in ("do", "toggle"):
+            self._group(entry.kind).addAction(action)
+        menu = self._menu(entry.menu)
+        if entry.rule:
+            menu.addSeparator()
+        menu.addAction(action)
+        self._window.addAction(action)  # so that it works while the menu bar is hidden
+        self._actions[entry.name] = action
+
+    def _group(self, name: str) -> QActionGroup:
+        if name not in self._groups:
+            self._groups[name] = QActionGroup(self._window)
+        return self._groups[name]
+
+    def _menu(self, title: str) -> QMenu:
+        menu, _, inner = title.partition("/")
+        if inner and title not in self._menus:
+            self._menus[title] = self._menus[menu].addMenu(inner)
+        return self._menus[title]
+
+
+def listed(menu: str) -> list[tuple[str, str]]:
+    """Return a menu's actions as a person reads them, each with its shortcut; the labels as one line."""
+    lines = []
+    for entry in (each for each in ENTRIES if each.menu.split("/")[0] == menu):
+        group = entry.menu.partition("/")[2]
+        keys = QKeySequence(entry.keys[0]).toString(QKeySequence.SequenceFormat.NativeText)
+        if entry == LABELS[0]:
+            lines.append(("Label what is recorded", f"{keys} … {LABELS[-1].keys[0]}"))
+        elif entry not in LABELS:
+            lines.append((f"{group}: {entry.text}" if group else entry.text, keys))
+    return lines
+
+
+class ShortcutsDialog(Dialog):
+    """Lists every action with its shortcut, by menu."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Shortcuts", parent)
+        columns = QHBoxLayout()
+        columns.setSpacing(40)
+        for menus in (MENUS[:2], MENUS[2:3], MENUS[3:]):
+            column = QVBoxLayout()
+            for menu in menus:
+                column.addLayout(_shortcuts_of(menu))
+            column.addStretch(1)
+            columns.addLayout(column)
+        self.column.addLayout(columns)
+        self.add_close()
+
+
+def _shortcuts_of(menu: str) -> QGridLayout:
+    grid = QGridLayout()
+    grid.setHorizontalSpacing(18)
+    grid.setVerticalSpacing(7)
+    grid.setContentsMargins(0, 0, 0, 14)
+    grid.setColumnStretch(0, 1)
+    grid.addWidget(label(menu, style.text_font(12, weight=QFont.Weight.DemiBold), "soft"), 0, 0, 1, 2)
+    for row, (name, key) in enumerate(listed(menu), start=1):
+        grid.addWidget(label(name, style.text_font(13)), row, 0)
+        grid.addWidget(label(key, style.text_font(13), "soft"), row, 1, Qt.AlignmentFlag.AlignRight)
+    return grid
+
+
+class AboutDialog(Dialog):
+    """Says what livesnn is, and its version."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(f"livesnn {__version__}", parent)
+        self.column.addWidget(label(_ABOUT, style.text_font(14), wrap=True))
+        self.column.addWidget(label(_LICENCE, style.text_font(14), "soft", wrap=True))
+        self.add_close()
+        self.setMinimumWidth(420)

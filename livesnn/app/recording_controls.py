@@ -1,0 +1,245 @@
+"""Recording in the window: where to, how it goes, how it ended; and the dialog "Pre-roll and labels"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from PySide6.QtCore import QStandardPaths, Signal, Slot
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QLineEdit,
+    QWidget,
+)
+
+from livesnn.app import style
+from livesnn.app.display import WindowLayout
+from livesnn.app.menus import LABELS, Actions
+from livesnn.app.player import Player
+from livesnn.app.settings import MOST_LABELS, SettingsFile
+from livesnn.app.widgets.basics import ChoiceBox, Dialog, label
+from livesnn.events.recorder import Recorder, in_bytes, with_kept
+from livesnn.session.session import in_words
+
+SUFFIX = ".aedat4"
+ON, OFF = "Stop recording", "Record …"
+HOW = "Write the events to a file while they are shown"
+LIVE_ONLY = "Only live events can be recorded: open a camera or a stream"
+LITTLE_ROOM_BYTES = 1_000_000_000  # free on the disk, below which the window says so
+_SCHEME = re.compile("^(simulate:|tcp://)")
+_NOT_IN_A_NAME = re.compile("[^A-Za-z0-9._]+")
+PRE_ROLLS_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
+_PRE_ROLL_HINT = (
+    "A recording begins this long before you press the button. Until then the events are kept in memory, "
+    "128 MB at most."
+)
+_LABELS_HINT = (
+    "While you record, the keys 1 to 9 begin a label, and the same key ends it. livesnn writes the labels to a "
+    "table beside the recording, which livesnn train reads."
+)
+_TOO_MANY = f"There are keys for {MOST_LABELS} labels, but these are {{count}}: remove some."
+
+
+class RecordingControls:
+    """Records the player's live source when a person asks for it.
+
+    Parameters
+    ----------
+    window
+        Shows how the recording goes.
+    player
+        Has the source, and records it.
+    settings
+        Keep the pre-roll and the labels.
+    on_written
+        Called with each complete file.
+    open_
+        Plays such a file.
+    """
+
+    def __init__(
+        self,
+        window: WindowLayout,
+        player: Player,
+        settings: SettingsFile,
+        on_written: Callable[[str], None],
+        open_: Callable[[str], None],
+    ) -> None:
+        self._window = window
+        self._player = player
+        self._settings = settings
+        self._on_written = on_written
+        self._open = open_
+        self._written: list[Recorder] = []  # to be shown when the banner is free
+        self._shown = ""
+        self._label: str | None = None  # of what is being recorded
+        self._offered: object = None  # what the actions for labels show
+        self.folder = documents()  # where the file dialog starts
+
+    def slots(self) -> dict[str, Callable[[], None]]:
+        """Return what the actions of recording do."""
+        labels = {entry.name: lambda number=number: self.label(number) for number, entry in enumerate(LABELS)}
+        return {"record": self.toggle, "recording": self.ask_how, **labels}
+
+    def toggle(self) -> None:
+        """Ask for a file to record to; or stop recording."""
+        if self._player.recorder is not None:
+            self._player.stop_recording()
+        elif self._player.can_record:
+            self._ask()
+
+    def start(self, file: str) -> None:
+        """Record to a new file from now on."""
+        path = Path(file)
+        self.folder = path.parent
+        self._label = None
+        self._player.record(path)
+
+    def label(self, number: int) -> None:
+        """Begin the label with this number, counted from 0; if it has begun, end it."""
+        recorder, labels = self._player.recorder, self._settings.now.labels
+        if recorder is not None and number < len(labels):
+            self._label = None if self._label == labels[number] else labels[number]
+            recorder.label(self._label)
+
+    def ask_how(self) -> None:
+        """Ask for the pre-roll and the labels."""
+        pre_roll_s, labels = self._player.choices.pre_roll_s, self._settings.now.labels
+        dialog = RecordingDialog(pre_roll_s, labels, self._window)
+        dialog.chosen.connect(self.set_up)
+        self._window.show_dialog(dialog)
+
+    def set_up(self, pre_roll_s: float, labels: Sequence[str]) -> None:
+        """Record with this pre-roll and these labels, now and after the next start of livesnn."""
+        self._settings.change(labels=tuple(labels))
+        self._player.choose(pre_roll_s=pre_roll_s)
+
+    def poll(self, actions: Actions) -> None:
+        """Show how the recording goes, how the last one ended, and what the actions would do."""
+        for recorder in self._player.take_finished():
+            self._tell(recorder)
+        banner = self._window.banner
+        if self._written and (banner.isHidden() or banner.kind == "info"):
+            self._show_written(self._written.pop(0))
+        self._show(self._player.recorder, actions)
+
+    def _ask(self) -> None:
+        source = self._player.source
+        name = proposed_name(source if isinstance(source, str) else "camera", datetime.now())
+        dialog = QFileDialog(self._window, "Record to a new file", str(self.folder))
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setNameFilter(f"Recordings (*{SUFFIX})")
+        dialog.setDefaultSuffix(SUFFIX)
+        dialog.setOption(QFileDialog.Option.DontConfirmOverwrite)  # nothing is ever overwritten
+        dialog.selectFile(name)
+        dialog.fileSelected.connect(self.start)
+        self._window.show_dialog(dialog)
+
+    def _tell(self, recorder: Recorder) -> None:
+        if recorder.error is not None:
+            self._window.banner.show_error(with_kept(in_words(recorder.error), recorder))
+        else:
+            self._written.append(recorder)
+        if recorder.error is None or recorder.recorded.events:
+            self._on_written(str(recorder.path))
+
+    def _show_written(self, recorder: Recorder) -> None:
+        recorded, path = recorder.recorded, str(recorder.path)
+        lost = f", {recorded.dropped:,} dropped" if recorded.dropped else ""
+        labels = f" and {recorded.labels} label{'s' * (recorded.labels > 1)}" if recorded.labels else ""
+        message = f"{recorded.events:,} events{labels} written to {path}{lost}"
+        self._window.banner.show_info(message, "Open it", lambda: self._open(path))
+
+    def _show(self, recorder: Recorder | None, actions: Actions) -> None:
+        if recorder is None:
+            self._label = None
+        words = "" if recorder is None else progress(recorder, self._label)
+        if words != self._shown:
+            self._shown = words
+            self._window.transport.show_recording(words)
+        able, record = self._player.can_record, actions["record"]
+        record.setText(OFF if recorder is None else ON)
+        record.setEnabled(able or recorder is not None)
+        record.setToolTip(HOW if able else LIVE_ONLY)
+        offered = (self._settings.now.labels, self._label, recorder is not None)
+        if offered != self._offered:
+            self._offered = offered
+            self._offer_labels(actions, *offered)
+
+    def _offer_labels(
+        self, actions: Actions, labels: tuple[str, ...], holds: str | None, recording: bool
+    ) -> None:
+        for number, entry in enumerate(LABELS):
+            known = number < len(labels)
+            actions[entry.name].setText(labels[number].replace("&", "&&") if known else entry.text)
+            actions[entry.name].setEnabled(known and recording)
+            actions.check(entry.name, known and labels[number] == holds)
+
+
+def progress(recorder: Recorder, label: str | None) -> str:
+    """Return the time recorded, the label, the file's size, the losses, and the free space if there is little."""
+    minutes, seconds = divmod(int(recorder.seconds), 60)
+    words = [f"Recording {minutes}:{seconds:02d}", *([label] if label else []), in_bytes(recorder.file_bytes)]
+    words.append(f"{recorder.dropped:,} dropped")
+    if recorder.room_bytes < LITTLE_ROOM_BYTES:
+        words.append(f"{in_bytes(recorder.room_bytes)} free")
+    return " · ".join(words)
+
+
+def proposed_name(source: str, now: datetime) -> str:
+    """Return a file name made of a source and the time: gestures-2026-11-25-141530.aedat4."""
+    words = _NOT_IN_A_NAME.sub("-", _SCHEME.sub("", source)).strip("-.") or "recording"
+    return f"{words}-{now:%Y-%m-%d-%H%M%S}{SUFFIX}"
+
+
+def documents() -> Path:
+    """Return the folder where a person keeps documents."""
+    folder = Path(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
+    return folder if folder.is_dir() else Path.home()
+
+
+class RecordingDialog(Dialog):
+    """Asks for the pre-roll and the labels."""
+
+    chosen = Signal(float, list)  # s, [label]
+
+    def __init__(self, pre_roll_s: float, labels: Iterable[str], parent: QWidget | None = None) -> None:
+        super().__init__("Pre-roll and labels", parent)
+        self.pre_roll = ChoiceBox("Pre-roll")
+        for seconds in sorted({*PRE_ROLLS_S, pre_roll_s}):
+            self.pre_roll.addItem(f"{seconds:g} s" if seconds else "None", seconds)
+        self.pre_roll.setCurrentIndex(self.pre_roll.findData(pre_roll_s))
+        self.labels = QLineEdit(", ".join(labels))
+        self.labels.setFont(style.text_font(15))
+        self.labels.setPlaceholderText("wave, clap, point")
+        self.labels.setAccessibleName("Labels, separated by commas")
+        self.labels.setMinimumWidth(440)
+        self.hint = label(_LABELS_HINT, style.text_font(13), "soft", wrap=True)
+        for name, asked, hint in (
+            ("Pre-roll", self.pre_roll, label(_PRE_ROLL_HINT, style.text_font(13), "soft", wrap=True)),
+            ("Labels", self.labels, self.hint),
+        ):
+            self.column.addWidget(label(name, style.text_font(14, weight=QFont.Weight.DemiBold)))
+            self.column.addWidget(asked)
+            self.column.addWidget(hint)
+        self._save = self.add_buttons("Save")
+        self.labels.textChanged.connect(self._typed)
+
+    def accept(self) -> None:
+        """Emit what was chosen."""
+        self.chosen.emit(self.pre_roll.currentData(), _listed(self.labels.text()))
+        super().accept()
+
+    @Slot(str)
+    def _typed(self, text: str) -> None:
+        count = len(_listed(text))
+        self._save.setEnabled(count <= MOST_LABELS)
+        self.hint.setText(_LABELS_HINT if count <= MOST_LABELS else _TOO_MANY.format(count=count))
+
+
+def _listed(text: str) -> list[str]:
+    """Return the words between commas, each once."""
+    return list(dict.fromkeys(part for each in text.split(",") if (part := each.strip())))

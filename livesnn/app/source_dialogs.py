@@ -1,0 +1,268 @@
+"""Choosing a source in the window: file, camera, stream, demo, recent ones, and dropped files."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QWidget,
+)
+
+from livesnn.app import style
+from livesnn.app.display import WindowLayout
+from livesnn.app.player import SIMULATION, TURNING, Demo, demo, turning_demo
+from livesnn.app.settings import SettingsFile, with_recent
+from livesnn.app.widgets.basics import Dialog, label
+from livesnn.errors import LivesnnError
+from livesnn.events.cameras.driver import Device
+from livesnn.events.formats.registry import parse_recording_path
+from livesnn.files import expanded
+from livesnn.paths import recordings_dir
+from livesnn.sources import discover, is_live
+from livesnn.threads import Latest, Worker
+
+WEBCAM = "webcam:0"
+FILE_FILTER = (
+    "Recordings (*.aedat4 *.aedat *.raw *.dat *.bin *.es *.npz *.csv *.txt *.h5 *.hdf5);;"
+    "Videos (*.avi *.mp4 *.mov *.m4v *.mkv *.webm);;All files (*)"
+)
+SCHEME = "tcp://"
+POLL_MS = 50
+LOOKING = "Looking for cameras …"
+NO_CAMERA = (
+    "No event camera was found. Plug one in, or check its cable, then search again. Linux also needs permission to "
+    "use it: see “Cameras” in the README."
+)
+OR_WEBCAM = " You can also use a webcam: livesnn turns its pictures into events."
+Tell = Callable[[str], None]
+_STREAM_HINT = (
+    "The address of a program that sends events: a dv-processing NetworkWriter, or DV's “Network output”."
+)
+
+
+class SourceChooser:
+    """Asks for a source and plays it; keeps the recent ones.
+
+    Parameters
+    ----------
+    window
+        Owner of the dialogs.
+    settings
+        Keeps the recent sources.
+    play
+        Called with the source, and with the name of a model if the source needs that one.
+    """
+
+    def __init__(
+        self, window: WindowLayout, settings: SettingsFile, play: Callable[[str, str | None], None]
+    ) -> None:
+        self._window = window
+        self._settings = settings
+        self._play = play
+        self.folder = recordings_dir()  # where the file dialog starts
+
+    def slots(self) -> dict[str, Callable[..., None]]:
+        """Return what the actions that open a source do."""
+        return {
+            "open": self.choose_file,
+            "camera": self.choose_camera,
+            "webcam": lambda: self.open(WEBCAM),
+            "stream": self.choose_stream,
+            "demo": lambda: self._watch(demo()),
+            "turning": lambda: self._watch(turning_demo()),
+        }
+
+    def choose_file(self) -> None:
+        """Ask for a recording."""
+        dialog = QFileDialog(self._window, "Open a recording", str(self.folder), FILE_FILTER)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.fileSelected.connect(self.open)
+        self._window.show_dialog(dialog)
+
+    def choose_camera(self) -> None:
+        """Ask which camera."""
+        dialog = CameraDialog(self._window)
+        dialog.chosen.connect(self.open)
+        self._window.show_dialog(dialog)
+
+    def choose_stream(self) -> None:
+        """Ask for the address of a stream, and propose the last one."""
+        streams = [source for source in self._settings.now.recent if source.startswith(SCHEME)]
+        dialog = StreamDialog(streams[0] if streams else "tcp://localhost:7777", self._window)
+        dialog.chosen.connect(self.open)
+        self._window.show_dialog(dialog)
+
+    def _watch(self, shown: Demo | None) -> None:
+        """Play a demo."""
+        if shown is None:
+            self._window.banner.show_error("This demo's recording or model is missing: install livesnn again")
+        else:
+            self._play(shown.source, shown.model)
+
+    def open(self, source: str) -> None:
+        """Play a source that a person has chosen."""
+        self._play(source, None)
+
+    def visit(self, source: str) -> None:
+        """Let the next file dialog start at this source's folder."""
+        folder = parse_recording_path(expanded(source)).file.absolute().parent
+        if not is_live(source) and folder.is_dir():
+            self.folder = folder
+
+    def remember(self, source: str) -> None:
+        """Add a source that could be opened to the recent ones, unless the menu always has it."""
+        if not is_live(source):
+            source = str(expanded(source).absolute())
+        shown = demo()
+        if source not in (SIMULATION, TURNING, WEBCAM) and (shown is None or source != shown.source):
+            self._settings.change(recent=with_recent(self._settings.now.recent, source))
+
+
+def dropped_file(mime: QMimeData) -> str | None:
+    """Return the first file that is dragged; None: there is none."""
+    return next((url.toLocalFile() for url in mime.urls() if url.isLocalFile()), None)
+
+
+def readable_source(source: str) -> str:
+    """Return a source as a person reads it: of a file, the name and the folder."""
+    if is_live(source):
+        return source
+    recording = parse_recording_path(Path(source))
+    folder = recording.file.parent
+    return f"{recording.name}   ({folder.name or folder})"
+
+
+class StreamDialog(Dialog):
+    """Asks for the address of a network stream."""
+
+    chosen = Signal(str)  # tcp://HOST:PORT
+
+    def __init__(self, address: str, parent: QWidget | None = None) -> None:
+        super().__init__("Network stream", parent)
+        self.address = QLineEdit(address)
+        self.address.setFont(style.text_font(15))
+        self.address.setPlaceholderText("tcp://localhost:7777")
+        self.address.setAccessibleName("Address of the stream")
+        self.address.setMinimumWidth(380)
+        self.address.selectAll()
+        self.column.addWidget(label(_STREAM_HINT, style.text_font(14), "soft", wrap=True))
+        self.column.addWidget(self.address)
+        self._connect = self.add_buttons("Connect")
+        self.address.textChanged.connect(self._typed)
+        self._typed(address)
+
+    def accept(self) -> None:
+        """Emit the address."""
+        text = self.address.text().strip()
+        self.chosen.emit(text if text.startswith(SCHEME) else SCHEME + text)
+        super().accept()
+
+    @Slot(str)
+    def _typed(self, text: str) -> None:
+        self._connect.setEnabled(bool(text.strip().removeprefix(SCHEME)))
+
+
+class _Found(NamedTuple):
+    """Cameras, and why others may be missing; "": none are."""
+
+    devices: list[Device]
+    why: str
+
+
+class CameraDialog(Dialog):
+    """Lists the connected cameras. They are found in a thread, because USB can be slow.
+
+    ``discover`` returns them, and passes on why it couldn't look for some.
+    """
+
+    chosen = Signal(str)  # camera:SERIAL, webcam:NUMBER
+
+    def __init__(
+        self, parent: QWidget | None = None, *, discover: Callable[[Tell], list[Device]] = discover
+    ) -> None:
+        super().__init__("Connect a camera", parent)
+        self._discover = discover
+        self._found: Latest[_Found] = Latest()
+        self._worker: Worker | None = None
+        self.note = label(LOOKING, style.text_font(14), "soft", wrap=True)
+        self.cameras = QListWidget()
+        self.cameras.setFont(style.text_font(15))
+        self.cameras.setMinimumSize(420, 130)
+        self.cameras.itemDoubleClicked.connect(self.accept)
+        self._again = QPushButton("Search again")
+        self._again.clicked.connect(self.look)
+        self.column.addWidget(self.note)
+        self.column.addWidget(self.cameras)
+        self.column.addWidget(self._again, alignment=Qt.AlignmentFlag.AlignLeft)
+        self._connect = self.add_buttons("Connect")
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._poll)
+        self.finished.connect(self._stop)
+        self.look()
+
+    @Slot()
+    def look(self) -> None:
+        """Look for cameras again."""
+        self._stop()
+        self.cameras.clear()
+        self.note.setText(LOOKING)
+        self._connect.setEnabled(False)
+        self._again.setEnabled(False)
+        found: Latest[_Found] = Latest()  # its own: an abandoned search may still find something
+        self._found = found
+        self._worker = Worker(
+            "discover", partial(self._search, found), on_error=partial(_fail, found)
+        ).start()
+        self._timer.start(POLL_MS)
+
+    def accept(self) -> None:
+        """Emit the chosen camera."""
+        if self.cameras.currentRow() >= 0:
+            self.chosen.emit(self.cameras.currentItem().data(Qt.ItemDataRole.UserRole))
+            super().accept()
+
+    def _search(self, found: Latest[_Found], _stop: threading.Event) -> None:
+        why: list[str] = []
+        found.put(_Found(self._discover(why.append), " ".join(why)))
+
+    @Slot()
+    def _poll(self) -> None:
+        found = self._found.take()
+        if found is None:
+            return
+        self._timer.stop()
+        self._again.setEnabled(True)
+        if any(device.kind != "webcam" for device in found.devices):
+            self.note.setText("Choose a camera:")
+        else:
+            self.note.setText((found.why or NO_CAMERA) + OR_WEBCAM * bool(found.devices))
+        self._show(found.devices)
+
+    def _show(self, found: Iterable[Device]) -> None:
+        for device in found:
+            item = QListWidgetItem(f"{device.name}   {device.serial}")
+            item.setData(Qt.ItemDataRole.UserRole, device.uri)
+            self.cameras.addItem(item)
+        if self.cameras.count():
+            self.cameras.setCurrentRow(0)
+            self._connect.setEnabled(True)
+
+    @Slot()
+    def _stop(self) -> None:
+        self._timer.stop()
+        if self._worker is not None:
+            self._worker.close(timeout_s=0)  # a search of USB can't be stopped
+
+
+def _fail(found: Latest[_Found], error: BaseException) -> None:
+    found.put(_Found([], str(error) if isinstance(error, LivesnnError) else f"{NO_CAMERA} ({error})"))

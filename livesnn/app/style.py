@@ -1,0 +1,517 @@
+"""How the window looks: themes, fonts, style sheet and icons.
+
+``style.TEXT`` is the ``text`` of the theme in use, and so for every other colour of `Theme`. It is looked up at each
+read, so read it while painting and never keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from string import Template
+from typing import TYPE_CHECKING, Literal
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPainterPath, QPalette, QPen, QPixmap, QPolygonF
+from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
+
+from livesnn.app.settings import ThemeName
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours as #rrggbb. Text has a contrast of at least 4.5 on each ground it appears on (WCAG 2.1, AA).
+
+    Attributes
+    ----------
+    background, surface, raised
+        Grounds of the window, of a card, and of a button or an empty bar.
+    hover, pressed
+        A button's ground under the pointer, and pressed.
+    line
+        Edges and rules.
+    text, soft, faint
+        Text: the main one, explanations, and what may be overlooked.
+    accent, accent_hover, accent_dark, on_accent
+        What is chosen or playing: as text or a bar, under the pointer, as a ground of `text`; text on `accent`.
+    neutral
+        Other bars.
+    warning, danger
+        Text.
+    warning_surface, warning_line, danger_surface, danger_line
+        The banner's ground and edge.
+    event_background
+        Around the picture, whose own ground is its palette's (session/view.py).
+    classes
+        One for each class, in the model's order; distinct in every colour blindness.
+    """
+
+    background: str
+    surface: str
+    raised: str
+    hover: str
+    pressed: str
+    line: str
+    text: str
+    soft: str
+    faint: str
+    accent: str
+    accent_hover: str
+    accent_dark: str
+    on_accent: str
+    neutral: str
+    warning: str
+    warning_surface: str
+    warning_line: str
+    danger: str
+    danger_surface: str
+    danger_line: str
+    event_background: str
+    classes: tuple[str, ...]
+
+
+# The class colours maximise the smallest distance between two of them (OKLab) in both themes, in normal sight and in
+# each colour blindness (Machado et al. 2009). A light theme's colour is the dark one's with 0.22 less lightness.
+DARK = Theme(
+    background="#12161f",
+    surface="#1a202c",
+    raised="#252d3c",
+    hover="#303a4d",
+    pressed="#1f2633",
+    line="#2f394b",
+    text="#f1f4f9",
+    soft="#a9b4c6",
+    faint="#8c98ad",
+    accent="#4fd8bd",
+    accent_hover="#74e6d0",
+    accent_dark="#1f5b54",
+    on_accent="#0c1a18",
+    neutral="#5c6b84",
+    warning="#ffb454",
+    warning_surface="#3b3120",
+    warning_line="#6f5a2e",
+    danger="#ff8f9a",
+    danger_surface="#43222a",
+    danger_line="#7c3843",
+    event_background="#0b0e14",
+    classes=(
+        "#7ae9fc",
+        "#a15aac",
+        "#9abe64",
+        "#6766e6",
+        "#fdc1bd",
+        "#86b8ee",
+        "#d99cb1",
+        "#7ae964",
+        "#a688c2",
+        "#ad8c56",
+        "#6f92ff",
+        "#b25c68",
+    ),
+)
+LIGHT = Theme(
+    background="#eef1f6",
+    surface="#ffffff",
+    raised="#e5e9f0",
+    hover="#d9dfe9",
+    pressed="#ccd4e0",
+    line="#cfd6e1",
+    text="#151a23",
+    soft="#465162",
+    faint="#5a6577",
+    accent="#08705f",
+    accent_hover="#0a7f6c",
+    accent_dark="#bfe6dd",
+    on_accent="#ffffff",
+    neutral="#9aa6b8",
+    warning="#854d00",
+    warning_surface="#fff3dc",
+    warning_line="#e8c88a",
+    danger="#b01c2e",
+    danger_surface="#fde8ea",
+    danger_line="#eeb0b7",
+    event_background="#e3e8f0",
+    classes=(
+        "#249fb1",
+        "#5d1768",
+        "#5a7a1c",
+        "#321c9c",
+        "#b47d79",
+        "#4474a6",
+        "#925a6e",
+        "#2da002",
+        "#64487e",
+        "#6a4c12",
+        "#334eb4",
+        "#6b1c2d",
+    ),
+)
+
+
+Tone = Literal["text", "soft", "faint", "accent", "warning", "danger", "on_accent"]
+
+SURFACE: str
+RAISED: str
+LINE: str
+TEXT: str
+SOFT: str
+FAINT: str
+ACCENT: str
+NEUTRAL: str
+WARNING: str
+
+_CHOICE = "livesnn_theme"  # names of properties of the application and of buttons
+_ICON = "livesnn_icon"
+_theme = DARK
+
+if not TYPE_CHECKING:  # only the names above exist
+
+    def __getattr__(name: str) -> str:
+        """Return a colour of the theme in use."""
+        if name.isupper() and hasattr(_theme, name.lower()):
+            return getattr(_theme, name.lower())
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def use(name: ThemeName, application: QApplication) -> None:
+    """Give the application this theme; "system" follows the desktop's."""
+    global _theme
+    hints = application.styleHints()
+    if application.property(_CHOICE) is None:
+        hints.colorSchemeChanged.connect(_follow_system)
+    application.setProperty(_CHOICE, name)
+    hints.setColorScheme(_SCHEMES[name])  # for title bars, which the desktop paints
+    light = name == "light" or (name == "system" and hints.colorScheme() == Qt.ColorScheme.Light)
+    _theme = LIGHT if light else DARK
+    application.setStyle("Fusion")
+    application.setPalette(palette(_theme))
+    application.setStyleSheet(style_sheet(_theme))
+    for widget in application.allWidgets():
+        if isinstance(widget, QAbstractButton) and widget.property(_ICON):
+            set_icon(widget, *widget.property(_ICON))
+
+
+_SCHEMES = {
+    "dark": Qt.ColorScheme.Dark,
+    "light": Qt.ColorScheme.Light,
+    "system": Qt.ColorScheme.Unknown,
+}
+
+
+def _follow_system() -> None:
+    application = QApplication.instance()
+    if isinstance(application, QApplication) and application.property(_CHOICE) == "system":
+        use("system", application)
+
+
+def class_colour(index: int) -> QColor:
+    """Return the colour of a class by its place in the model's list; they repeat after twelve."""
+    return QColor(_theme.classes[index % len(_theme.classes)])
+
+
+def ink_on(ground: QColor) -> QColor:
+    """Return black or white, whichever is more legible on a ground."""
+    return max((QColor("#000000"), QColor("#ffffff")), key=lambda ink: contrast(ground, ink))
+
+
+def contrast(one: QColor, other: QColor) -> float:
+    """Return the contrast of two colours, 1..21 (WCAG 2.1)."""
+    darker, lighter = sorted((_luminance(one), _luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: QColor) -> float:
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in (colour.redF(), colour.greenF(), colour.blueF())
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def set_tone(widget: QWidget, tone: Tone) -> None:
+    """Give a label or a dot a colour that follows the theme."""
+    set_rule(widget, "tone", tone)
+
+
+def set_rule(widget: QWidget, name: str, value: str) -> None:
+    """Set a property that the style sheet uses."""
+    if widget.property(name) != value:
+        widget.setProperty(name, value)
+        widget.style().polish(widget)
+
+
+def text_font(pixels: int, *, weight: QFont.Weight = QFont.Weight.Normal, spacing: float = 0.0) -> QFont:
+    """Return the system's font with digits of one width, so that changing numbers don't jitter."""
+    font = QFont()
+    font.setPixelSize(pixels)
+    font.setWeight(weight)
+    font.setFeature(QFont.Tag("tnum"), 1)
+    if spacing:
+        font.setLetterSpacing(QFont.SpacingType.AbsoluteSpacing, spacing)
+    return font
+
+
+def caption_font() -> QFont:
+    """Return the small font of captions above a value."""
+    return text_font(12, weight=QFont.Weight.DemiBold, spacing=0.4)
+
+
+def readable(label: str) -> str:
+    """Return a class label as a person reads it: hand_clapping becomes "Hand clapping"."""
+    words = label.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def set_icon(button: QAbstractButton, name: str, tone: Tone = "text", pixels: int = 20) -> None:
+    """Give a button an icon of `ICONS` that follows the theme; ``pixels`` is its size."""
+    button.setProperty(_ICON, (name, tone, pixels))
+    button.setIcon(icon(name, getattr(_theme, tone)))
+    button.setIconSize(QSize(pixels, pixels))
+
+
+# The style sheet. Widgets carry the names and properties.
+
+_RULES = Template("""
+QMainWindow, QWidget#root { background: $background; }
+QWidget { color: $text; }
+QLabel[tone="soft"] { color: $soft; }
+QLabel[tone="faint"] { color: $faint; }
+QLabel[tone="accent"] { color: $accent; }
+QLabel[tone="warning"] { color: $warning; }
+QLabel[tone="danger"] { color: $danger; }
+QLabel#dot { background: $faint; border-radius: 5px; }
+QLabel#dot[tone="soft"] { background: $soft; }
+QLabel#dot[tone="accent"] { background: $accent; }
+QLabel#dot[tone="warning"] { background: $warning; }
+QLabel#dot[tone="danger"] { background: $danger; }
+QToolTip { background: $raised; color: $text; border: 1px solid $line; padding: 4px; }
+QMenuBar { background: $background; padding: 2px 8px; }
+QMenuBar::item { background: transparent; padding: 4px 9px; border-radius: 6px; }
+QMenuBar::item:selected, QMenuBar::item:pressed { background: $raised; }
+QMenu { background: $surface; border: 1px solid $line; padding: 6px; }
+QMenu::item { padding: 6px 28px 6px 26px; border-radius: 6px; }
+QMenu::item:selected { background: $accent_dark; }
+QMenu::item:disabled { color: $faint; }
+QMenu::separator { height: 1px; background: $line; margin: 5px 8px; }
+QSplitter::handle { background: transparent; }
+QSplitter::handle:hover { background: $line; }
+QFrame#card { background: $surface; border-radius: 14px; }
+QFrame#stage { background: $event_background; border: 1px solid $line; border-radius: 14px; }
+QFrame#banner { background: $danger_surface; border: 1px solid $danger_line; border-radius: 10px; }
+QFrame#banner[kind="warning"], QFrame#banner[kind="waiting"] {
+  background: $warning_surface; border-color: $warning_line; }
+QFrame#banner[kind="info"] { background: $surface; border-color: $line; }
+QFrame#banner QPushButton { background: transparent; border-color: transparent; }
+QFrame#banner QPushButton:hover, QFrame#banner QPushButton:focus { border-color: $text; }
+QFrame#banner QPushButton#do { color: $accent; border-color: $line; }
+QPushButton { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 14px; }
+QPushButton:hover, QComboBox:hover { background: $hover; }
+QPushButton:pressed { background: $pressed; }
+QPushButton:focus { border-color: $accent; }
+QPushButton:disabled { background: $surface; color: $faint; }
+QPushButton:checked { background: $accent_dark; border-color: $accent; }
+QPushButton:checked:disabled { background: $surface; border-color: $line; }
+QPushButton::menu-indicator { image: none; width: 0; }
+QPushButton#icon { padding: 0; }
+QPushButton#icon[on="yes"] { background: $danger_surface; border-color: $danger_line; }
+QPushButton#play { background: $accent; border: none; border-radius: 21px; padding: 0; }
+QPushButton#play:hover, QPushButton#primary:hover { background: $accent_hover; }
+QPushButton#play:focus, QPushButton#primary:focus { border: 2px solid $text; }
+QPushButton#play:disabled, QPushButton#primary:disabled { background: $raised; color: $faint; }
+QPushButton#primary { background: $accent; border: 1px solid $accent; color: $on_accent; }
+QPushButton#narrow, QPushButton#segment { padding: 0 4px; }
+QPushButton#segment { border-radius: 0; }
+QPushButton#segment[side="left"] { border-top-left-radius: 9px; border-bottom-left-radius: 9px; }
+QPushButton#segment[side="right"] { border-top-right-radius: 9px; border-bottom-right-radius: 9px;
+  border-left: none; }
+QPushButton#segment[side="right"]:checked { border-left: 1px solid $accent; }
+QDialog { background: $surface; }
+QDialog QPushButton { padding: 7px 14px; }
+QDialog QToolButton { background: $neutral; border-radius: 5px; }
+QLineEdit, QListView, QTableView, QTreeView { background: $background; border: 1px solid $line;
+  border-radius: 8px; padding: 5px 8px; selection-background-color: $accent_dark; selection-color: $text; }
+QListView::indicator:unchecked, QTreeView::indicator:unchecked { border: 1px solid $neutral; border-radius: 3px; }
+QLineEdit:focus, QListView:focus, QTableView:focus, QTreeView:focus { border-color: $accent; }
+QHeaderView::section { background: $surface; color: $soft; border: none; padding: 4px 8px; }
+QComboBox { background: $raised; border: 1px solid $line; border-radius: 9px; padding: 0 6px 0 12px; }
+QComboBox:focus { border-color: $accent; }
+QComboBox:disabled { background: $surface; color: $faint; }
+QComboBox::drop-down { border: none; width: 18px; }
+QComboBox QAbstractItemView { background: $raised; border: 1px solid $line; outline: none;
+  selection-background-color: $accent_dark; selection-color: $text; }
+QScrollArea, QScrollArea > QWidget > QWidget { background: transparent; border: none; }
+QScrollBar:vertical { background: transparent; width: 10px; margin: 2px; }
+QScrollBar::handle:vertical { background: $neutral; border-radius: 3px; min-height: 24px; }
+QScrollBar::add-line:vertical, QScrollBar::sub-line:vertical { height: 0; }
+""")
+
+
+def style_sheet(theme: Theme) -> str:
+    """Return the application's style sheet in the colours of a theme."""
+    return _RULES.substitute(vars(theme))
+
+
+def palette(theme: Theme) -> QPalette:
+    """Return the colours of what the style sheet doesn't name: Qt's own dialogs, selections, disabled text."""
+    result, role = QPalette(), QPalette.ColorRole
+    colours = {
+        role.Window: theme.surface,
+        role.WindowText: theme.text,
+        role.Base: theme.background,
+        role.AlternateBase: theme.surface,
+        role.Text: theme.text,
+        role.PlaceholderText: theme.faint,
+        role.Button: theme.raised,
+        role.ButtonText: theme.text,
+        role.BrightText: theme.danger,
+        role.ToolTipBase: theme.raised,
+        role.ToolTipText: theme.text,
+        role.Highlight: theme.accent_dark,
+        role.HighlightedText: theme.text,
+        role.Link: theme.accent,
+        role.Light: theme.hover,
+        role.Midlight: theme.line,
+        role.Mid: theme.line,
+        role.Dark: theme.neutral,
+        role.Shadow: theme.event_background,
+    }
+    for which, colour in colours.items():
+        result.setColor(which, QColor(colour))
+    for which in (role.WindowText, role.Text, role.ButtonText):
+        result.setColor(QPalette.ColorGroup.Disabled, which, QColor(theme.faint))
+    return result
+
+
+# Icons, drawn on 24 × 24 units.
+
+_SCALE = 4  # pixels a unit: sharp at twice the size on a screen at 200 %
+
+
+def _line(painter: QPainter, *points: tuple[float, float]) -> None:
+    painter.drawPolyline([QPointF(x, y) for x, y in points])
+
+
+def _play(painter: QPainter) -> None:
+    painter.drawPolygon(QPolygonF([QPointF(8, 5), QPointF(19, 12), QPointF(8, 19)]))
+
+
+def _pause(painter: QPainter) -> None:
+    painter.drawRoundedRect(QRectF(7, 5, 3.6, 14), 1, 1)
+    painter.drawRoundedRect(QRectF(13.4, 5, 3.6, 14), 1, 1)
+
+
+def _forward(painter: QPainter) -> None:
+    painter.drawRoundedRect(QRectF(5.5, 6, 3, 12), 1, 1)
+    painter.drawPolygon(QPolygonF([QPointF(10.5, 6), QPointF(19, 12), QPointF(10.5, 18)]))
+
+
+def _back(painter: QPainter) -> None:
+    painter.drawRoundedRect(QRectF(15.5, 6, 3, 12), 1, 1)
+    painter.drawPolygon(QPolygonF([QPointF(13.5, 6), QPointF(5, 12), QPointF(13.5, 18)]))
+
+
+def _arc(painter: QPainter, start: int, span: int, box: QRectF | None = None) -> None:
+    path = QPainterPath()
+    box = box or QRectF(5, 5, 14, 14)
+    path.arcMoveTo(box, start)
+    path.arcTo(box, start, span)
+    painter.drawPath(path)
+
+
+def _again(painter: QPainter) -> None:
+    _arc(painter, 30, -290)
+    _line(painter, (18.8, 4.4), (18.2, 8.7), (13.9, 8.2))
+
+
+def _loop(painter: QPainter) -> None:
+    _line(painter, (4, 11), (4, 7.5), (20, 7.5))
+    _line(painter, (17, 4.5), (20, 7.5), (17, 10.5))
+    _line(painter, (20, 13), (20, 16.5), (4, 16.5))
+    _line(painter, (7, 13.5), (4, 16.5), (7, 19.5))
+
+
+def _chevron(painter: QPainter) -> None:
+    _line(painter, (8, 10.5), (12, 14.5), (16, 10.5))
+
+
+def _close(painter: QPainter) -> None:
+    _line(painter, (7, 7), (17, 17))
+    _line(painter, (17, 7), (7, 17))
+
+
+def _camera(painter: QPainter) -> None:
+    painter.drawRoundedRect(QRectF(3.5, 7, 17, 12), 2.5, 2.5)
+    painter.drawEllipse(QPointF(12, 13), 3.4, 3.4)
+    _line(painter, (8.5, 7), (10, 4.5), (14, 4.5), (15.5, 7))
+
+
+def _webcam(painter: QPainter) -> None:
+    painter.drawEllipse(QPointF(12, 10), 6.2, 6.2)
+    painter.drawEllipse(QPointF(12, 10), 2.2, 2.2)
+    _line(painter, (12, 16.2), (12, 19.5))
+    _line(painter, (7.5, 19.5), (16.5, 19.5))
+
+
+def _file(painter: QPainter) -> None:
+    _line(painter, (3.5, 8), (3.5, 18.5), (20.5, 18.5), (20.5, 8), (12, 8), (10, 5.5), (3.5, 5.5), (3.5, 8))
+
+
+def _stream(painter: QPainter) -> None:
+    painter.drawEllipse(QPointF(12, 17.5), 0.9, 0.9)
+    for radius in (4.5, 9.0, 13.0):
+        _arc(painter, 45, 90, QRectF(12 - radius, 17.5 - radius, 2 * radius, 2 * radius))
+
+
+def _demo(painter: QPainter) -> None:
+    painter.drawEllipse(QPointF(12, 5.8), 2.3, 2.3)
+    _line(painter, (4.5, 8), (9, 11), (15, 11), (19.5, 8))
+    _line(painter, (12, 11), (12, 15.5))
+    _line(painter, (8.5, 20.5), (12, 15.5), (15.5, 20.5))
+
+
+def _record(painter: QPainter) -> None:
+    painter.drawEllipse(QPointF(12, 12), 6, 6)
+
+
+def _stop(painter: QPainter) -> None:
+    painter.drawRoundedRect(QRectF(6.5, 6.5, 11, 11), 2, 2)
+
+
+_FILLED: dict[str, Callable[[QPainter], None]] = {
+    "play": _play,
+    "pause": _pause,
+    "back": _back,
+    "forward": _forward,
+    "record": _record,
+    "stop": _stop,
+}
+_OUTLINED: dict[str, Callable[[QPainter], None]] = {
+    "again": _again,
+    "loop": _loop,
+    "close": _close,
+    "chevron": _chevron,
+    "camera": _camera,
+    "webcam": _webcam,
+    "open": _file,
+    "stream": _stream,
+    "demo": _demo,
+}
+ICONS = (*_FILLED, *_OUTLINED)
+
+
+def icon(name: str, colour: str) -> QIcon:
+    """Return the icon of one of `ICONS` in one colour."""
+    pixmap = QPixmap(24 * _SCALE, 24 * _SCALE)
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.scale(_SCALE, _SCALE)
+    if name in _FILLED:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(colour))
+        _FILLED[name](painter)
+    else:
+        painter.setPen(QPen(QColor(colour), 1.8, c=Qt.PenCapStyle.RoundCap, j=Qt.PenJoinStyle.RoundJoin))
+        _OUTLINED[name](painter)
+    painter.end()
+    return QIcon(pixmap)

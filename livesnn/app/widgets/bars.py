@@ -1,0 +1,400 @@
+"""The bars above and below the picture: the header, the banner, and the controls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from livesnn.app import style
+from livesnn.app.style import Tone
+from livesnn.app.widgets.basics import NOTHING, ChoiceBox, ShorteningLabel, dot, label
+from livesnn.app.widgets.timeline import Timeline, clock
+from livesnn.events.labels import Label
+from livesnn.session.values import RUNNING, ShownState
+
+_STATES: dict[ShownState, tuple[str, Tone]] = {  # → words, tone of the dot
+    "empty": ("No source", "faint"),
+    "opening": ("Opening", "warning"),
+    "playing": ("Playing", "accent"),
+    "waiting": ("Waiting for events", "warning"),
+    "paused": ("Paused", "warning"),
+    "ended": ("Ended", "soft"),
+    "failed": ("Error", "danger"),
+}
+_LOSSES = ("lost", "skipped", "left out")
+SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
+LIVE, SIMULATED = "LIVE", "SIMULATED"
+ROW_HEIGHT = 44  # pixels
+RECORD, STOP = "Record to a file (Ctrl+S)", "Stop recording (Ctrl+S)"
+_PLAY = {  # state: icon and words
+    "playing": ("pause", "Pause"),
+    "waiting": ("pause", "Pause"),
+    "ended": ("again", "Play again"),
+}
+
+
+class Header(QWidget):
+    """Shows the source, its state and the model, and offers others."""
+
+    model_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.source = ShorteningLabel(style.text_font(15, weight=QFont.Weight.DemiBold))
+        self.state = label("", style.text_font(13), "soft")
+        self.model = QPushButton()
+        self.model.clicked.connect(self.model_wanted)
+        self.open = QPushButton("Open")
+        self.open.setToolTip(
+            "Open a recording, a camera or a stream. You can also drop a file on the window."
+        )
+        self._dot = dot()
+        for button in (self.model, self.open):
+            button.setFixedHeight(34)
+            button.setFont(style.text_font(14))
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            button.setLayoutDirection(
+                Qt.LayoutDirection.RightToLeft
+            )  # the arrow is on the right of the words
+            style.set_icon(button, "chevron", "soft", 18)
+        self._lay_out()
+        self.show_names("")
+        self.show_state("empty")
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout(self)
+        row.setContentsMargins(4, 0, 0, 0)
+        row.setSpacing(10)
+        row.addWidget(label("livesnn", style.text_font(19, weight=QFont.Weight.Bold), "accent"))
+        row.addSpacing(14)
+        row.addWidget(self.source, 1)
+        row.addWidget(self._dot)
+        row.addWidget(self.state)
+        row.addSpacing(12)
+        row.addWidget(self.model)
+        row.addWidget(self.open)
+
+    def set_open_menu(self, menu: QMenu) -> None:
+        """Let the Open button show this menu."""
+        self.open.setMenu(menu)
+
+    def show_names(self, source: str, model: str = "", *, engine: str = "", about_model: str = "") -> None:
+        """Name the source, the model and its engine; "": there is none. ``about_model`` is a tooltip."""
+        self.source.setText(source)
+        self.source.setToolTip(source)
+        self._named = f"Model: {model}" if model else "Choose a model"
+        self.show_engine(engine)
+        choose = "Choose a model and an engine"
+        self.model.setToolTip(f"{about_model}\n{choose}" if about_model else choose)
+
+    def show_engine(self, engine: str) -> None:
+        """Name the engine that runs the model now; "": none does."""
+        words = f"{self._named} · {engine}" if engine else self._named
+        self.model.setText(words.replace("&", "&&"))  # a single & would underline a letter
+
+    def show_state(self, state: ShownState) -> None:
+        """Show a state of a session in words."""
+        words, tone = _STATES[state]
+        self.state.setText(words)
+        style.set_tone(self._dot, tone)
+
+
+class Banner(QFrame):
+    """One message with at most one button to act on it, shown until it is closed or another source is opened.
+
+    Attributes
+    ----------
+    kind
+        Of the last message: "error", "warning", "waiting" or "info".
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("banner")
+        self.kind = ""
+        self.message = label("", style.text_font(14), wrap=True)
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.action = QPushButton()
+        self.action.setObjectName("do")
+        self.action.setFont(style.text_font(14))
+        self.action.setFixedHeight(32)
+        self.action.clicked.connect(self._act)
+        self._do: Callable[[], None] | None = None
+        close = QPushButton()
+        close.setObjectName("icon")
+        close.setFixedSize(32, 32)
+        close.setToolTip("Close this message")
+        close.setAccessibleName("Close this message")
+        close.clicked.connect(self.hide)
+        style.set_icon(close, "close", pixels=18)
+        for button in (self.action, close):  # no focus: when hidden they would pass it to another button
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(16, 6, 10, 6)
+        row.addWidget(self.message, 1)
+        row.addWidget(self.action)
+        row.addWidget(close)
+        self.hide()
+
+    def show_error(self, message: str, action: str = "", do: Callable[[], None] | None = None) -> None:
+        """Show what is wrong and what to do next; with a button for it, if that can be done here."""
+        self._show(message, "error", action, do)
+
+    def show_waiting(self, message: str) -> None:
+        """Show what livesnn waits for."""
+        self._show(message, "waiting")
+
+    def show_info(self, message: str, action: str, do: Callable[[], None]) -> None:
+        """Show what was done, and a button that does something with it."""
+        self._show(message, "info", action, do)
+
+    def show_warnings(self, warnings: Sequence[str]) -> None:
+        """Show what is lost, damaged or assumed in the source; losses come first."""
+        lost_first = sorted(warnings, key=lambda warning: not any(word in warning for word in _LOSSES))
+        shown = lost_first if len(warnings) == 2 else lost_first[:1]
+        hidden = len(warnings) - len(shown)
+        more = f" (and {hidden} more: livesnn info lists them)" if hidden else ""
+        self._show("\n".join(shown) + more, "warning")
+
+    def _show(self, message: str, kind: str, action: str = "", do: Callable[[], None] | None = None) -> None:
+        self.kind, self._do = kind, do
+        self.action.setText(action)
+        self.action.setVisible(do is not None)
+        style.set_rule(self, "kind", kind)
+        self.message.setText(message)
+        self.show()
+
+    @Slot()
+    def _act(self) -> None:
+        self.hide()
+        if self._do is not None:
+            self._do()
+
+
+class SpeedBox(ChoiceBox):
+    """The speeds of a replay."""
+
+    def __init__(self) -> None:
+        super().__init__("Speed")
+        self.setToolTip("Replay speed ([ and ]); Max is as fast as the network can go")
+        for speed in SPEEDS:
+            self.addItem("Max" if math.isinf(speed) else f"{speed:g}×", speed)
+        self.setCurrentIndex(SPEEDS.index(1.0))
+
+
+class Transport(QFrame):
+    """The controls below the picture: play, frame by frame, speed, repeat, time line; each emits what a person wants.
+
+    A source without an end has a line that says LIVE or SIMULATED instead. Before a source is open, the controls look
+    as they do for a recording, so that nothing moves when one is opened.
+    """
+
+    play_wanted = Signal()
+    step_wanted = Signal(int)  # frames on, or back below 0
+    seek_wanted = Signal(float)  # s from the start
+    speed_wanted = Signal(float)  # inf: as fast as possible
+    loop_wanted = Signal(bool)
+    record_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.back = _button("One frame back (,)")
+        self.play = _button("Play or pause (Space)", size=42, name="play")
+        self.forward = _button("One frame forward (.)")
+        self.position = label(NOTHING, style.text_font(14, weight=QFont.Weight.DemiBold))
+        self.slash = label("/", style.text_font(14), "faint")
+        self.total = label(NOTHING, style.text_font(14), "soft")
+        self.dot = dot()
+        self.live = label(LIVE, style.text_font(13, weight=QFont.Weight.Bold, spacing=1.2))
+        self.elapsed = label(NOTHING, style.text_font(14), "soft")
+        self.recorded = ShorteningLabel(style.text_font(14))
+        self.record = _button(RECORD)
+        self.speed = SpeedBox()
+        self.loop = _button("Repeat (L): each repetition starts with a fresh state")
+        self.loop.setCheckable(True)
+        self.line = Timeline()
+        self._live_widgets: tuple[QWidget, ...] = (
+            *(self.dot, self.live, self.elapsed),
+            *(self.recorded, self.record),
+        )
+        self._recording_widgets: tuple[QWidget, ...] = (
+            *(self.back, self.forward, self.position, self.slash, self.total),
+            *(self.speed, self.loop, self.line),
+        )
+        self._total_s: float | None = None
+        self._live_from_s: float | None = None  # first position of a live source: cameras begin at any time
+        self._state: ShownState = "empty"
+        self._lay_out()
+        self._connect()
+        self.set_recording(None)
+        self.show_recording("")
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        for button in (self.back, self.play, self.forward):
+            row.addWidget(button)
+        row.addSpacing(6)
+        for words in (self.position, self.slash, self.total):
+            row.addWidget(words)
+        for words in (self.dot, self.live, self.elapsed):
+            row.addWidget(words)
+        row.addStretch(1)
+        row.addWidget(self.recorded)
+        row.addWidget(self.record)
+        row.addWidget(self.speed)
+        row.addWidget(self.loop)
+        controls = QWidget()
+        controls.setFixedHeight(ROW_HEIGHT)
+        controls.setLayout(row)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(12, 5, 12, 5)
+        column.setSpacing(2)
+        column.addWidget(controls)
+        column.addWidget(self.line)
+
+    def _connect(self) -> None:
+        self.back.clicked.connect(self.step_back)
+        self.play.clicked.connect(self.play_wanted)
+        self.forward.clicked.connect(self.step_forward)
+        self.loop.toggled.connect(self.loop_wanted)
+        self.line.seek_wanted.connect(self._sought)
+        self.speed.activated.connect(self._speed_chosen)
+        self.record.clicked.connect(self.record_wanted)
+
+    # What is played
+
+    def set_recording(
+        self,
+        duration_s: float | None,
+        classes: Sequence[str] = (),
+        labels: Sequence[Label] = (),
+        *,
+        simulated: bool = False,
+    ) -> None:
+        """Fit the controls to a recording of this length; None: nothing is open, or the source has no end.
+
+        ``classes`` are the model's in its order, for their colours on the time line.
+        """
+        self.live.setText(SIMULATED if simulated else LIVE)
+        self._total_s, self._live_from_s = duration_s, None
+        self.line.set_recording(duration_s, classes, labels)
+        self.total.setText(NOTHING if duration_s is None else clock(duration_s))
+        for words in (self.position, self.elapsed):
+            words.setText(NOTHING if duration_s is None else clock(0.0, total_s=duration_s))
+        self._fit()
+
+    def show_position(self, seconds: float) -> None:
+        """Move the handle and its time, unless a person holds it."""
+        if self._total_s is None:
+            if self._live_from_s is None or seconds < self._live_from_s:
+                self._live_from_s = seconds
+            self.elapsed.setText(clock(seconds - self._live_from_s))
+        elif not self.line.is_dragging:
+            self.line.show_position(seconds)
+            self.position.setText(clock(seconds, total_s=self._total_s))
+
+    def show_recording(self, words: str) -> None:
+        """Show how a live source's recording goes; "": there is none."""
+        self.recorded.setText(words)
+        self.recorded.setToolTip(words)  # all words, even where there is no room
+        style.set_icon(self.record, *(("stop", "danger") if words else ("record", "text")))
+        style.set_rule(self.record, "on", "yes" if words else "no")
+        tip = STOP if words else RECORD
+        self.record.setToolTip(tip)
+        self.record.setAccessibleName(tip)
+
+    def show_state(self, state: ShownState) -> None:
+        """Show what the buttons would do."""
+        self._state = state
+        self._fit()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the source that plays has no end."""
+        return self._total_s is None and self._state in RUNNING
+
+    def _fit(self) -> None:
+        """Show and enable what makes sense for the source in its state."""
+        seekable, live = self._total_s is not None, self.is_live
+        for widget in self._live_widgets:
+            widget.setVisible(live)
+        for widget in self._recording_widgets:
+            widget.setVisible(not live)
+        running = self._state in RUNNING
+        for button, icon, usable in (
+            (self.back, "back", seekable and running),
+            (self.forward, "forward", seekable and running),
+            (self.loop, "loop", seekable),
+        ):
+            button.setEnabled(usable)
+            style.set_icon(button, icon, "text" if usable else "faint")
+        self.speed.setEnabled(seekable)
+        self.line.setEnabled(bool(self._total_s) and running)
+        style.set_tone(self.dot, "danger" if self._state == "playing" else "faint")
+        icon, words = _PLAY.get(self._state, ("play", "Play"))
+        self.play.setEnabled(running)
+        style.set_icon(self.play, icon, "on_accent" if running else "faint")
+        self.play.setToolTip(f"{words} (Space)")
+        self.play.setAccessibleName(words)
+
+    # What a person wants
+
+    @Slot()
+    def step_back(self) -> None:
+        """Ask for the frame before."""
+        self.step_wanted.emit(-1)
+
+    @Slot()
+    def step_forward(self) -> None:
+        """Ask for the next frame."""
+        self.step_wanted.emit(1)
+
+    @Slot()
+    def slower(self) -> None:
+        """Choose the next lower speed, if there is one."""
+        self._choose_speed(self.speed.currentIndex() - 1)
+
+    @Slot()
+    def faster(self) -> None:
+        """Choose the next higher speed, if there is one."""
+        self._choose_speed(self.speed.currentIndex() + 1)
+
+    def _choose_speed(self, index: int) -> None:
+        if self.speed.isEnabled() and 0 <= index < len(SPEEDS):
+            self.speed.setCurrentIndex(index)
+            self._speed_chosen(index)
+
+    @Slot(float)
+    def _sought(self, seconds: float) -> None:
+        self.position.setText(clock(seconds, total_s=self._total_s))
+        self.seek_wanted.emit(seconds)
+
+    @Slot(int)
+    def _speed_chosen(self, index: int) -> None:
+        self.speed_wanted.emit(SPEEDS[index])
+
+
+def _button(tip: str, *, size: int = 36, name: str = "icon") -> QPushButton:
+    button = QPushButton()
+    button.setObjectName(name)
+    button.setToolTip(tip)
+    button.setAccessibleName(tip)
+    button.setFixedSize(size, size)
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return button

@@ -1,0 +1,189 @@
+"""What the window's parts and dialogs are built of: labels, cards, painted parts, the dialog with a heading."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QHelpEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFrame,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QToolTip,
+    QVBoxLayout,
+    QWidget,
+)
+
+from livesnn.app import style
+from livesnn.app.style import Tone
+
+NOTHING = "–"
+NOTHING_YET = "Nothing yet"
+LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+
+
+def label(text: str, font: QFont, tone: Tone = "text", *, wrap: bool = False) -> QLabel:
+    """Return a label in a font of style.py, whose colour follows the theme."""
+    widget = QLabel(text)
+    widget.setFont(font)
+    widget.setWordWrap(wrap)
+    widget.setProperty("tone", tone)
+    return widget
+
+
+def dot() -> QLabel:
+    """Return a dot in the colour of its tone."""
+    widget = QLabel()
+    widget.setObjectName("dot")
+    widget.setFixedSize(10, 10)
+    return widget
+
+
+class Painted(QWidget):
+    """A part of a card that paints itself, in `paint`; its tooltip depends on the place.
+
+    What changes ten times a second is painted, because each new text of a QLabel makes Qt lay out the whole window
+    again. It is opaque, because Qt would otherwise paint the card below again each time, which takes as long.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+
+    def paint(self, painter: QPainter) -> None:
+        """Paint all of it, on the colour of a card."""
+        raise NotImplementedError
+
+    def tip_at(self, place: QPointF) -> str:
+        """Return the tooltip of a place; "": there is none."""
+        return self.toolTip()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+        """Paint ground and contents."""
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(style.SURFACE))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self.paint(painter)
+
+    def event(self, event: QEvent) -> bool:
+        """Show the tooltip of the place."""
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            QToolTip.showText(event.globalPos(), self.tip_at(QPointF(event.pos())), self)
+            return True
+        return super().event(event)
+
+
+class CaptionRow(Painted):
+    """A caption at the left and a quiet remark at the right."""
+
+    def __init__(self, caption: str, *, tip: str = "") -> None:
+        super().__init__()
+        self.caption = caption
+        self.remark = ""
+        self.setToolTip(tip)
+        self.setFixedHeight(18)
+
+    def set_remark(self, words: str) -> None:
+        """Show a remark, shortened where it doesn't fit."""
+        if words != self.remark:
+            self.remark = words
+            self.update()
+
+    def paint(self, painter: QPainter) -> None:
+        """Paint both."""
+        box = QRectF(self.rect())
+        painter.setFont(style.caption_font())
+        painter.setPen(QColor(style.SOFT))
+        painter.drawText(box, LEFT, self.caption)
+        room = box.width() - painter.fontMetrics().horizontalAdvance(self.caption) - 12
+        painter.setFont(style.text_font(12))
+        painter.setPen(QColor(style.FAINT))
+        shown = painter.fontMetrics().elidedText(self.remark, Qt.TextElideMode.ElideRight, int(room))
+        painter.drawText(box, RIGHT, shown)
+
+
+class Card(QFrame):
+    """A panel: a caption with a remark, and below it a ``column`` to add to."""
+
+    def __init__(self, caption: str, *, remark: str = "", tip: str = "") -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.caption = CaptionRow(caption, tip=tip)
+        self.caption.set_remark(remark)
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(16, 10, 16, 12)
+        self.column.setSpacing(8)
+        self.column.addWidget(self.caption)
+
+
+class ChoiceBox(QComboBox):
+    """A drop-down list with its own arrow, which a styled QComboBox lacks; ``name`` is for screen readers."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setFixedSize(84, 36)
+        self.setFont(style.text_font(14))
+        self.setAccessibleName(name)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # after a click the space bar still plays and pauses
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+        """Paint the arrow over Qt's box."""
+        super().paintEvent(event)
+        painter = QPainter(self)
+        colour = style.SOFT if self.isEnabled() else style.FAINT
+        style.icon("chevron", colour).paint(painter, self.width() - 28, (self.height() - 20) // 2, 20, 20)
+
+
+class ShorteningLabel(QLabel):
+    """One line of words; its middle is left out where it doesn't fit."""
+
+    def __init__(self, font: QFont) -> None:
+        super().__init__()
+        self.setFont(font)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return room for a few letters."""
+        return QSize(min(60, super().minimumSizeHint().width()), super().minimumSizeHint().height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+        """Paint what fits."""
+        painter = QPainter(self)
+        painter.setPen(QColor(style.TEXT))
+        shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.width())
+        painter.drawText(self.rect(), LEFT, shown)
+
+
+class Dialog(QDialog):
+    """A dialog with a heading; shown with `open`, so that the window goes on playing."""
+
+    def __init__(self, title: str, parent: QWidget | None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(24, 20, 24, 20)
+        self.column.setSpacing(14)
+        self.column.addWidget(label(title, style.text_font(19, weight=QFont.Weight.DemiBold), wrap=True))
+
+    def add_buttons(self, accept: str) -> QPushButton:
+        """Add a button with these words that accepts, and one that cancels; return the first."""
+        box = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        button = box.addButton(accept, QDialogButtonBox.ButtonRole.AcceptRole)
+        button.setObjectName("primary")
+        box.accepted.connect(self.accept)
+        box.rejected.connect(self.reject)
+        self.column.addWidget(box)
+        self.cancel = box.button(QDialogButtonBox.StandardButton.Cancel)
+        self.cancel.setAutoDefault(False)  # Enter is for the other
+        button.setDefault(True)
+        return button
+
+    def add_close(self) -> None:
+        """Add a button that closes it."""
+        box = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        box.rejected.connect(self.reject)
+        self.column.addWidget(box)

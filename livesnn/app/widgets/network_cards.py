@@ -1,0 +1,379 @@
+"""The cards "Window" and "State": the frames that the network sees, and the activity of its layers."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtGui import QColor, QImage, QPainter, QPen
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy
+
+from livesnn.app import style
+from livesnn.app.widgets.basics import LEFT, NOTHING, Card, Painted
+from livesnn.card import InputSpec, ModelCard
+from livesnn.infer.run import StateMode
+from livesnn.session.values import RUNNING, Answer, ShownState
+from livesnn.session.view import DEFAULT_PALETTE, FULL_COUNT, Palette
+
+_GAP = 6.0  # pixels between thumbnails
+_LARGEST = 96  # pixels: larger frames are shown at a half, a third, …
+_WINDOW_TIP = "Each decision is made on the last window of frames, up to the newest."
+Bytes = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint32]
+WAITING = "reset, waiting for frames"
+FULL_DENSITY = 0.3  # share of neurons that fills a bar
+_STATE_TIP = (
+    "The membrane potentials of the network's neurons. They are carried from frame to frame until a reset."
+)
+_MODES: dict[StateMode, tuple[str, str]] = {
+    "carry": ("Carry", "Keep the state from window to window"),
+    "reset": ("Reset each window", "Set the state to zero at the start of each window"),
+}
+_LEGEND = 18  # height, pixels
+FloatArray = npt.NDArray[np.float32]
+_SCALE = "Marks: mean membrane potential, from minus the threshold at the bottom to the threshold at the top."
+
+
+class WindowPanel(Card):
+    """The card "Window": the frames of the current window, as the network sees them."""
+
+    def __init__(self) -> None:
+        super().__init__("Window")
+        self.strip = FrameStrip()
+        self.column.addWidget(self.strip, 1)
+        self.clear(None)
+
+    def clear(self, card: ModelCard | None) -> None:
+        """Show no frames, in windows of this model."""
+        self.strip.set_input(None if card is None else card.input)
+        self.caption.set_remark(NOTHING)
+        self.caption.setToolTip(_WINDOW_TIP if card is None else window_words(card.input))
+
+    def wait(self) -> None:
+        """Show nothing until the first frame after a reset."""
+        self.strip.show_frames(())
+        self.caption.set_remark(NOTHING)
+
+    def set_palette(self, palette: Palette) -> None:
+        """Show events in these colours."""
+        self.strip.set_palette(palette)
+
+    def show_answer(self, answer: Answer) -> None:
+        """Show the frames of an answer's window."""
+        self.strip.show_frames(answer.frames)
+        self.caption.set_remark(f"frame {answer.result.frame_in_window} of {self.strip.length}")
+
+
+class FrameStrip(Painted):
+    """One thumbnail for each frame of a window, as large as they fit, in rows; the newest is outlined."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.length = 10
+        self._ratio = 1.0  # of a frame's width to its height
+        self._palette = DEFAULT_PALETTE
+        self._shades = shades(DEFAULT_PALETTE)
+        self._frames: tuple[Bytes, ...] = ()
+        self._images: list[tuple[Pixels, QImage]] = []  # of these frames; a QImage needs its pixels to stay
+        self.setMinimumSize(120, 60)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return room for two rows of small thumbnails."""
+        return QSize(380, 112)
+
+    @property
+    def seen(self) -> int:
+        """How many frames are shown."""
+        return len(self._frames)
+
+    def set_input(self, spec: InputSpec | None) -> None:
+        """Fit the places to a model's windows and frames, and leave them empty."""
+        self.length = 10 if spec is None else spec.window
+        self._ratio = 1.0 if spec is None else spec.width / spec.height
+        self.show_frames(())
+
+    def set_palette(self, palette: Palette) -> None:
+        """Show events in these colours."""
+        self._palette, self._shades = palette, shades(palette)
+        frames, self._frames, self._images = self._frames, (), []
+        self.show_frames(frames)
+
+    def show_frames(self, frames: tuple[Bytes, ...]) -> None:
+        """Show frames uint8 [C, H, W], oldest first; C = 2: counts of OFF and ON events, else brightness."""
+        same = 0
+        for old, new in zip(self._frames, frames, strict=False):
+            if old is not new:
+                break
+            same += 1
+        self._images[same:] = [_image(frame, self._shades) for frame in frames[same:]]
+        self._frames = frames
+        self.update()
+
+    def boxes(self) -> list[QRectF]:
+        """Return where the thumbnails are: in as many rows as make them largest, the first at the top left."""
+        rows, width = max(
+            ((rows, self._thumbnail_width(rows)) for rows in range(1, self.length + 1)),
+            key=lambda fit: fit[1],
+        )
+        columns = -(-self.length // rows)
+        height = width / self._ratio
+        gap = min((self.width() - columns * width) / max(columns - 1, 1), 3 * _GAP)
+        top = (self.height() - rows * height - (rows - 1) * _GAP) / 2
+        return [
+            QRectF((i % columns) * (width + gap), top + (i // columns) * (height + _GAP), width, height)
+            for i in range(self.length)
+        ]
+
+    def _thumbnail_width(self, rows: int) -> float:
+        columns = -(-self.length // rows)
+        width = (self.width() - (columns - 1) * _GAP) / columns
+        height = (self.height() - (rows - 1) * _GAP) / rows
+        return max(min(width, height * self._ratio), 2.0)
+
+    def tip_at(self, place: QPointF) -> str:
+        """Say which frame this is."""
+        for index, box in enumerate(self.boxes()):
+            if box.contains(place):
+                yet = "" if index < self.seen else ", still to come"
+                return f"Frame {index + 1} of {self.length}{yet}"
+        return ""
+
+    def paint(self, painter: QPainter) -> None:
+        """Paint the frames, and empty places for those still to come."""
+        boxes = self.boxes()
+        pixels = self._images[0][1].width() if self._images else 0
+        shrunk = pixels > boxes[0].width() * self.devicePixelRatioF()
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, shrunk)  # enlarged pixels stay crisp
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(style.RAISED))
+        for index, box in enumerate(boxes):
+            if index < len(self._images):
+                painter.drawImage(box, self._images[index][1])
+            else:
+                painter.drawRect(box)
+        if 0 < len(self._images) <= len(boxes):
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(QColor(style.ACCENT), 2.0, j=Qt.PenJoinStyle.MiterJoin))
+            painter.drawRect(boxes[len(self._images) - 1].adjusted(1, 1, -1, -1))
+
+
+def shades(palette: Palette) -> Pixels:
+    """Return the colours of counts, uint32 [FULL_COUNT + 1 OFF, FULL_COUNT + 1 ON], as 0xRRGGBB."""
+    levels = np.linspace(0.0, 1.0, FULL_COUNT + 1)
+    off, on = (palette.shades(levels, on=polarity) for polarity in (False, True))
+    counts = np.arange(FULL_COUNT + 1)
+    on_wins = (counts[None, :] >= counts[:, None])[..., None]
+    rgb = np.where(on_wins, on[None, :], off[:, None]).round().astype(np.uint32)
+    return _packed(rgb)
+
+
+def _packed(rgb: npt.NDArray[np.uint32]) -> Pixels:
+    opaque = np.uint32(0xFF000000)
+    return opaque | rgb[..., 0] << np.uint32(16) | rgb[..., 1] << np.uint32(8) | rgb[..., 2]
+
+
+def picture(frame: Bytes, colours: Pixels) -> Pixels:
+    """Return a frame uint8 [C, H, W] as 0xFFRRGGBB [h, w], no larger than `_LARGEST`, by the largest counts."""
+    pool = -(-max(frame.shape[1:]) // _LARGEST)
+    height, width = (size // pool for size in frame.shape[1:])
+    places = [(y, x) for y in range(pool) for x in range(pool)]
+    pooled = reduce(
+        np.maximum, (frame[:, y : height * pool : pool, x : width * pool : pool] for y, x in places)
+    )
+    if len(frame) == 2:
+        off, on = np.minimum(pooled, FULL_COUNT)
+        return colours.ravel().take(off * np.uint8(FULL_COUNT + 1) + on)
+    bright = pooled[:3] if len(frame) >= 3 else np.broadcast_to(pooled[:1], (3, height, width))
+    return np.ascontiguousarray(_packed(np.moveaxis(bright, 0, -1).astype(np.uint32)))
+
+
+def _image(frame: Bytes, colours: Pixels) -> tuple[Pixels, QImage]:
+    pixels = picture(frame, colours)
+    height, width = pixels.shape
+    return pixels, QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_RGB32)
+
+
+def window_words(spec: InputSpec) -> str:
+    """Say what a window is for this model."""
+    rule = spec.slice
+    if rule.delta_t_us is None:
+        frames = f"frames of {rule.n_events:,} events"
+    else:
+        frames = f"frames of {rule.delta_t_us / 1000:g} ms ({spec.window * rule.delta_t_us / 1e6:.2f} s)"
+    return f"A window is {spec.window} {frames}. {_WINDOW_TIP}"
+
+
+class StatePanel(Card):
+    """The card "State": whether the membranes are carried, for how long they have been, and each layer's activity."""
+
+    mode_wanted = Signal(str)  # a StateMode
+    reset_wanted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("State", tip=_STATE_TIP)
+        self.bars = LayerBars()
+        self.modes = {mode: _segment(mode) for mode in _MODES}
+        self.reset = QPushButton("Reset now")
+        self.reset.setObjectName("narrow")
+        self.reset.setToolTip("Set the state to zero now, so that the network forgets what it has seen")
+        self._group = QButtonGroup(self)
+        self._group.idClicked.connect(self._mode_clicked)
+        for index, button in enumerate(self.modes.values()):
+            self._group.addButton(button, index)
+        self.reset.clicked.connect(self.reset_wanted)
+        self._lay_out()
+        self.show_mode("carry")
+        self.show_state("empty")
+        self.clear(None)
+
+    def _lay_out(self) -> None:
+        row = QHBoxLayout()
+        row.setSpacing(0)
+        for button in (*self.modes.values(), self.reset):
+            button.setFixedHeight(28)
+            button.setFont(style.text_font(12))
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            words = button.fontMetrics().horizontalAdvance(button.text())
+            button.setMinimumWidth(words + 12)
+            row.addWidget(button, words)
+        row.insertSpacing(2, 8)
+        self.column.addLayout(row)
+        self.column.addWidget(self.bars, 1)
+
+    def show_mode(self, mode: StateMode) -> None:
+        """Show which mode is chosen, without a signal."""
+        self.modes[mode].setChecked(True)
+
+    def show_state(self, state: ShownState) -> None:
+        """Enable the reset while the session has a network state."""
+        self.reset.setEnabled(state in RUNNING)
+
+    def clear(self, card: ModelCard | None) -> None:
+        """Show this model's layers, without values."""
+        self.bars.set_model(card)
+        self.caption.set_remark(NOTHING)
+
+    def wait(self) -> None:
+        """Show nothing until the first frame after a reset."""
+        self.bars.forget()
+        self.caption.set_remark(WAITING)
+
+    def show_answer(self, answer: Answer) -> None:
+        """Show for how long the state has been carried, and each layer's activity."""
+        self.caption.set_remark(state_words(answer))
+        self.bars.set_values(answer.result.density, answer.result.membrane)
+
+    @Slot(int)
+    def _mode_clicked(self, index: int) -> None:
+        self.mode_wanted.emit(list(_MODES)[index])
+
+
+def _segment(mode: StateMode) -> QPushButton:
+    words, tip = _MODES[mode]
+    button = QPushButton(words)
+    button.setObjectName("segment")
+    button.setProperty("side", "left" if mode == "carry" else "right")
+    button.setCheckable(True)
+    button.setToolTip(tip)
+    return button
+
+
+class LayerBars(Painted):
+    """One bar for each layer: the share of its neurons that spiked, and a mark at its mean membrane potential."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.density: FloatArray | None = None
+        self.membrane: FloatArray | None = None
+        self._layers: tuple[str, ...] = ()
+        self._threshold = 1.0
+        self.setMinimumSize(120, 44)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Return room for bars of a usual size."""
+        return QSize(300, 70)
+
+    def set_model(self, card: ModelCard | None) -> None:
+        """Show a model's layers, without values."""
+        self._layers = () if card is None else tuple(card.states)
+        self._threshold = 1.0 if card is None else card.neuron.threshold
+        self.forget()
+
+    def forget(self) -> None:
+        """Show no values."""
+        self.density, self.membrane = None, None
+        self.update()
+
+    def set_values(self, density: FloatArray, membrane: FloatArray) -> None:
+        """Show float [spiking layers], 0..1, and float [layers], both in the order of the model's card."""
+        self.density, self.membrane = density, membrane
+        self.update()
+
+    def boxes(self) -> list[QRectF]:
+        """Return where the bars are."""
+        count = max(len(self._layers), 1)
+        step = self.width() / count
+        width = min(max(step * 0.62, 3.0), 22.0)
+        height = self.height() - _LEGEND
+        return [QRectF((i + 0.5) * step - width / 2, 0, width, height) for i in range(len(self._layers))]
+
+    def tip_at(self, place: QPointF) -> str:
+        """Return a layer's name and its two numbers."""
+        if not self._layers or place.y() > self.height() - _LEGEND:
+            return f"Bars: neurons that spiked in the last frame. A full bar is {100 * FULL_DENSITY:.0f} %.\n{_SCALE}"
+        index = min(int(place.x() * len(self._layers) / self.width()), len(self._layers) - 1)
+        words = [self._layers[index].replace(".", " · ")]
+        if self.density is not None and index < len(self.density):
+            words.append(f"{100 * self.density[index]:.1f} % of its neurons spiked")
+        if self.membrane is not None and index < len(self.membrane):
+            words.append(f"mean membrane {self.membrane[index]:.3f}, threshold {self._threshold:g}")
+        return "\n".join(words)
+
+    def paint(self, painter: QPainter) -> None:
+        """Paint the bars and their legend."""
+        boxes = self.boxes()
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(style.RAISED))
+        for box in boxes:
+            painter.drawRoundedRect(box, 2, 2)
+        painter.setBrush(QColor(style.ACCENT))
+        for box, share in zip(boxes, self.density if self.density is not None else (), strict=False):
+            filled = min(float(share) / FULL_DENSITY, 1.0) * box.height()
+            painter.drawRoundedRect(box.adjusted(0, box.height() - filled, 0, 0), 2, 2)
+        painter.setPen(QPen(QColor(style.WARNING), 2.0))
+        for box, mean in zip(boxes, self.membrane if self.membrane is not None else (), strict=False):
+            y = box.bottom() - 1 - membrane_height(float(mean), self._threshold) * (box.height() - 2)
+            painter.drawLine(QPointF(box.left() - 2, y), QPointF(box.right() + 2, y))
+        self._paint_legend(painter)
+
+    def _paint_legend(self, painter: QPainter) -> None:
+        painter.setFont(style.text_font(11))
+        middle = self.height() - _LEGEND / 2 + 2
+        x = 0.0
+        for words, colour, height in (
+            ("spiking neurons", style.ACCENT, 8),
+            ("mean membrane", style.WARNING, 2),
+        ):
+            painter.fillRect(QRectF(x, middle - height / 2, 10, height), QColor(colour))
+            painter.setPen(QColor(style.FAINT))
+            painter.drawText(QRectF(x + 15, middle - _LEGEND / 2, self.width(), _LEGEND), LEFT, words)
+            x += 15 + painter.fontMetrics().horizontalAdvance(words) + 14
+
+
+def membrane_height(mean: float, threshold: float) -> float:
+    """Return the height of a mean membrane potential: 0 at −threshold or below, 1 at the threshold or above."""
+    return min(max((mean / threshold + 1) / 2, 0.0), 1.0)
+
+
+def state_words(answer: Answer) -> str:
+    """Say for how long the state has been carried, or why it was last reset."""
+    carried = answer.result.carried
+    count = "1 frame" if carried == 1 else f"{carried:,} frames"
+    if answer.reset_by:
+        return f"reset by {answer.reset_by}, {count} ago"
+    return f"carried for {count}"

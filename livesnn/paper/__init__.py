@@ -1,0 +1,89 @@
+"""`livesnn tables`: the paper's experiments, one training a cell, beside the figures that the paper prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from livesnn.errors import DataError, LivesnnError
+
+if TYPE_CHECKING:
+    from livesnn.paper.cells import BudgetName
+    from livesnn.paper.records import Folders
+    from livesnn.train.configuration import RecipeName
+
+
+FigureName = Literal["fig6", "fig7", "fig8", "fig9", "curves", "reset", "operations"]
+"""Figures drawn from the cells of a table."""
+AnalysisName = Literal["fig1", "fig2", "state"]
+"""Analyses without cells: one measurement each."""
+TableOrFigure = Literal["table1", "table2", AnalysisName, FigureName]
+
+
+def run_all(
+    what: TableOrFigure,
+    named: tuple[str, ...],
+    budget: BudgetName,
+    recipe: RecipeName,
+    seeds: int | None,
+    folders: Folders,
+) -> Iterator[dict[str, object]]:
+    """Run the cells of a table or figure, or those ``named`` METHOD:COLUMN; yield one line a cell.
+
+    Raises
+    ------
+    LivesnnError
+        There is no such cell; also whatever `run_cell` raises. If the data of one of several cells are missing, the
+        others run first.
+    """
+    from livesnn.paper.analyses import ANALYSES
+    from livesnn.paper.cells import cells
+    from livesnn.paper.figures import FIGURES
+    from livesnn.paper.records import check_writable
+    from livesnn.paper.run import run_each
+
+    if what == "fig1" or what == "fig2" or what == "state":
+        if named or seeds:
+            raise LivesnnError(
+                f"{what} has no cells, and it sets its own seeds: leave --cell and --seeds out"
+            )
+        check_writable(folders.out)
+        ANALYSES[what].measure(folders)
+        yield {"what": what, "kept_in": str(folders.out)}
+        return
+    if what == "table1" or what == "table2":
+        chosen = cells(what, budget, recipe, named)
+    else:
+        figure = FIGURES[what]
+        chosen = cells(figure.table, budget, recipe, named or figure.cells)
+    yield from run_each(chosen, seeds, folders)
+
+
+def shown(what: TableOrFigure, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
+    """Return a table or figure as Markdown; a figure is drawn into ``out``.
+
+    Raises
+    ------
+    DataError
+        The saved results are damaged.
+    """
+    from livesnn.paper.analyses import ANALYSES
+    from livesnn.paper.figures import figure_page
+    from livesnn.paper.page import page
+
+    try:
+        if what == "fig1" or what == "fig2" or what == "state":
+            return ANALYSES[what].page(out)
+        if what == "table1" or what == "table2":
+            return page(what, out, budget, recipe)
+        return figure_page(what, out, budget, recipe)
+    except (
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:  # valid JSON of inconsistent lengths
+        raise DataError(
+            f"the results in {out} for {what} are inconsistent ({error!r}): restore its files (git checkout)"
+        ) from error

@@ -1,0 +1,459 @@
+"""Figures 1 and 2 and the value of the state: analyses of one measurement each, without the cells of a table.
+
+Figure 1 shows the feature maps of a turning digit. Half-way round it stands on its head, whichever way it turned.
+What differs there between the two directions was remembered from earlier frames. Figure 2 shows how gradients vanish
+with depth. `measure_state` measures shipped models with their frames shuffled and their state zeroed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Picture
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from livesnn.card import ModelCard
+from livesnn.errors import DataError
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import Model, State, load_model
+from livesnn.paper import AnalysisName
+from livesnn.paper.cells import ROWS, Cell
+from livesnn.paper.records import Folders, load, save
+from livesnn.snn import SpikingNetwork
+from livesnn.snn.network import eval_mode
+from livesnn.subprocesses import own_commit
+from livesnn.train.averaging import measure_norms
+from livesnn.train.datasets import Name, data_set
+from livesnn.train.datasets.clips import Clips, clip_random
+from livesnn.train.datasets.sequences import classes_of
+from livesnn.train.evaluate import evaluate
+from livesnn.train.hybrid import HybridModule, measure_switch
+from livesnn.train.resolve import RECIPES, resolve
+from livesnn.train.run_folder import BEST, load_best
+from livesnn.train.start import Network, build
+
+DATASET: Literal["mnist-seq2"] = "mnist-seq2"
+"""Data set of Figures 1 and 2."""
+
+# Figure 1
+FOLLOWING = {"cnn_lstm_small": "lstm", "conv_snn": "hidden"}
+"""The two methods, which take as many operations, and the layer that reads their second convolution's maps."""
+COLUMN = "seq2"
+HALF_WAY = 5
+"""The frame in which the digit stands on its head."""
+SHOWN_CHANNELS, MOST_DIGITS, AT_ONCE = 6, 500, 20
+FEATURE_MAPS_FILE = "fig1.json"
+FEATURE_MAPS_COMMAND = "livesnn tables fig1 --data DIR --runs RUNS"
+
+# Figure 2
+GRADIENT_CLIPS, GRADIENT_SEEDS = 50, 3
+GRADIENTS_FILE = "fig2.json"
+GRADIENTS_COMMAND = "livesnn tables fig2 --data DIR"
+
+# The state
+MOST_CLIPS = 1100
+STATE_FILE = "state.json"
+STATE_COMMAND = "livesnn tables state --data DIR"
+How = Literal["carried", "reset", "shuffled", "forgotten"]
+SHOWN: dict[How, str] = {
+    "carried": "as it runs: the state carried",
+    "reset": "zeroed before each clip",
+    "shuffled": "… and the frames of each clip in random order",
+    "forgotten": "zeroed before each frame",
+}
+
+Maps = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FeatureMaps:
+    """How far the maps of the two directions differ half-way round, by method and layer.
+
+    Attributes
+    ----------
+    n
+        Number of digits.
+    differences
+        Mean of Σ|clockwise − counter-clockwise| / Σ(clockwise + counter-clockwise), of the frame itself and of the
+        maps of both convolutions as the next layer reads them.
+    frame
+        The first digit half-way round [H, W].
+    shown
+        Its first maps [direction, channel, H, W], the most active channels only.
+    """
+
+    n: int
+    differences: dict[str, dict[str, float]]
+    frame: tuple[tuple[int, ...], ...]
+    shown: dict[str, Any]
+    commit: str
+    command: str
+
+
+def measure_feature_maps(folders: Folders) -> FeatureMaps:
+    """Measure both trained networks on test digits and save the result; raises DataError if one isn't trained."""
+    wanted = [Cell("table1", method, COLUMN) for method in FOLLOWING]
+    missing = [cell for cell in wanted if not (_run(cell, folders) / BEST).exists()]
+    if missing:
+        commands = " and ".join(f"`{cell.command(1)}`" for cell in missing)
+        raise DataError(
+            f"{folders.runs} has no trained network for figure 1: first run {commands} with this --runs folder (half "
+            f"an hour each)"
+        )
+    nets = {cell.method: _trained(cell, folders) for cell in wanted}
+    differences: dict[str, dict[str, float]] = {}
+    shown: dict[str, Any] = {}
+    clips = data_set(DATASET).load_split(folders.data, "test", next(iter(nets.values())).card)
+    frames = _both_ways(clips)
+    half_way = frames[:, :, HALF_WAY].astype(np.float32)
+    zero = int(np.flatnonzero(clips.labels[::2] == 0)[0])
+    for method, net in nets.items():
+        first, second = _maps(net, FOLLOWING[method], frames)
+        differences[method] = {
+            "frame": _difference(half_way),
+            "first": _difference(first),
+            "second": _difference(second),
+        }
+        busiest = np.argsort(-first[zero].sum(axis=(0, 2, 3)), kind="stable")[:SHOWN_CHANNELS]
+        shown[method] = np.round(first[zero][:, busiest], 4).tolist()
+    frame = tuple(map(tuple, frames[zero, 0, HALF_WAY, 0].tolist()))
+    measured = FeatureMaps(len(frames), differences, frame, shown, own_commit(), FEATURE_MAPS_COMMAND)
+    save(folders.out / FEATURE_MAPS_FILE, measured)
+    return measured
+
+
+def _trained(cell: Cell, folders: Folders) -> Network:
+    config = replace(cell.config(0, folders.data, folders.runs), compile=False)
+    net = build(config, classes_of(config.dataset))
+    load_best(net, _run(cell, folders))
+    return net
+
+
+def _run(cell: Cell, folders: Folders) -> Path:
+    """Return the run folder of a cell's first training."""
+    return folders.runs / cell.config(0, folders.data, folders.runs).run_name
+
+
+def _both_ways(clips: Clips) -> npt.NDArray[np.uint8]:
+    """Return frames [N, 2 directions, 6, C, H, W] of digits, the first frame upright, the last upside down.
+
+    The two clips of a digit follow each other. The second is the first played backwards: it starts at 324° and ends
+    upright.
+    """
+    frames = clips.frames[: 2 * MOST_DIGITS]
+    clockwise, backwards = frames[::2, : HALF_WAY + 1], np.roll(frames[1::2], 1, axis=1)[:, : HALF_WAY + 1]
+    return np.stack([clockwise, backwards], axis=1)
+
+
+@torch.no_grad()
+def _maps(net: Network, following: str, frames: npt.NDArray[np.uint8]) -> tuple[Maps, Maps]:
+    """Return the half-way inputs of the second convolution [N, 2, C, H, W] and of the next layer [N, 2, features]."""
+    read: list[Tensor] = []
+    maps: tuple[list[Maps], list[Maps]] = ([], [])
+    net.initial_state()  # runs the layers once, before the hooks are set
+    layers = [net.get_submodule(name) for name in ("second", following)]
+    hooks = [layer.register_forward_pre_hook(lambda _, given: read.append(given[0])) for layer in layers]
+    with eval_mode(net):
+        for some in np.array_split(frames, -(-len(frames) // AT_ONCE)):
+            given = torch.from_numpy(some).flatten(0, 1).transpose(0, 1)
+            read.clear()
+            net(given, net.initial_state(given.shape[1]))
+            for each, of_layer in zip(read, maps, strict=True):
+                every = each.reshape(len(given), *some.shape[:2], *_of_one(each))
+                of_layer.append(every[HALF_WAY].float().numpy())
+    for hook in hooks:
+        hook.remove()
+    return np.concatenate(maps[0]), np.concatenate(maps[1])
+
+
+def _of_one(maps: Tensor) -> tuple[int, ...]:
+    """Return the shape of one frame's maps, given [T · B, C, H, W], [T · B, features] or [T, B, features]."""
+    return tuple(maps.shape[2:] if maps.ndim == 3 else maps.shape[1:])
+
+
+def _difference(maps: Maps) -> float:
+    """Return the difference between the two directions of [N, 2, …]: 0 is equal, 1 nothing in common."""
+    one, other = (maps[:, way].reshape(len(maps), -1) for way in (0, 1))
+    sums = np.abs(one).sum(1) + np.abs(other).sum(1)
+    return float((np.abs(one - other).sum(1) / np.maximum(sums, 1e-9)).mean())
+
+
+def feature_maps_page(out: Path) -> str:
+    """Return Figure 1 as Markdown, drawn into ``out``."""
+    measured = load(out / FEATURE_MAPS_FILE, FeatureMaps)
+    if measured is None:
+        return f"Figure 1 isn't measured yet: `{FEATURE_MAPS_COMMAND}`"
+    _draw(measured).savefig(out / "fig1.png")
+    rows = [
+        f"| {ROWS['table1'][method].label} | {parts['frame']:.3f} | {parts['first']:.3f} | {parts['second']:.3f} |"
+        for method, parts in measured.differences.items()
+    ]
+    return "\n".join(
+        [
+            "![Figure 1: feature maps of a digit that has turned half-way, from either side](fig1.png)",
+            "",
+            "| | the frame | first convolution's maps | second convolution's maps |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            f"How far the two directions are apart half-way round, where both show the same picture (0: the same, 1: "
+            f"nothing in common); mean of {measured.n} test digits (commit {measured.commit}, `{measured.command}`).",
+        ]
+    )
+
+
+def _draw(measured: FeatureMaps) -> Picture:
+    """Draw the most active maps of a 0 half-way round: a row for each direction, and one for the difference."""
+    ways = ("clockwise", "counter-cl.", "difference")
+    picture = Picture(figsize=(1.1 * (SHOWN_CHANNELS + 1), 7.2), layout="constrained", dpi=110)
+    axes = picture.subplots(len(measured.shown) * 3, SHOWN_CHANNELS + 1)
+    for block, (method, of_method) in enumerate(measured.shown.items()):
+        maps = np.array(of_method)
+        shown = [*maps, np.abs(maps[0] - maps[1])]
+        for row, (way, each) in enumerate(zip(ways, shown, strict=True)):
+            line = axes[3 * block + row]
+            _image(line[0], np.array(measured.frame), 255.0)
+            line[0].set_visible(row < len(maps))
+            line[row // len(maps)].set_ylabel(way, fontsize=8)
+            for place, image in zip(line[1:], each, strict=False):
+                _image(place, image, float(maps.max()) or 1.0)
+        axes[3 * block][1].set_title(
+            f"{ROWS['table1'][method].label}: its {SHOWN_CHANNELS} busiest maps", fontsize=9, loc="left"
+        )
+    return picture
+
+
+def _image(axes: Axes, image: npt.NDArray[np.generic], most: float) -> None:
+    axes.imshow(image, cmap="magma", vmin=0, vmax=most)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Norms of the loss's gradient with respect to each convolution's weights, from input to output, a tuple a seed.
+
+    ``norms`` is by recipe, then "analog" (leaky ReLU) or "spiking" (the step function and its surrogate).
+    """
+
+    dataset: str
+    clips: int
+    layers: tuple[str, ...]
+    norms: dict[str, dict[str, tuple[tuple[float, ...], ...]]]
+    commit: str
+    command: str
+
+
+def measure_gradients(folders: Folders) -> Gradients:
+    """Measure STS-ResNet with both recipes, before and after the switch from analog to spiking, and save the result.
+
+    Both sides use the norm statistics of the spiking network. With statistics of its own the leaky ReLU's gradients
+    hardly differ: with the best recipe the first layer's is 0.015 of the last hidden one's, not 0.013 (20 clips).
+    """
+    norms: dict[str, dict[str, list[tuple[float, ...]]]] = {}
+    layers: tuple[str, ...] = ()
+    clips = 0
+    for name in RECIPES:
+        sides = norms.setdefault(name, {"analog": [], "spiking": []})
+        for seed in range(GRADIENT_SEEDS):
+            config = resolve({"recipe": name, "dataset": DATASET})
+            config = replace(config, data=folders.data, seed=seed, compile=False, digits=1000)
+            validation = data_set(DATASET).load_parts(config).validation.shuffled(seed)
+            torch.manual_seed(seed)
+            net = build(config, validation.classes)
+            assert isinstance(net, SpikingNetwork)
+            frames, labels = (
+                torch.from_numpy(validation.frames[:GRADIENT_CLIPS]),
+                torch.from_numpy(validation.labels[:GRADIENT_CLIPS]),
+            )
+            measure_norms(net, [frames], from_zero=1.0)
+            found = measure_switch(net, frames, labels, HybridModule(net, config, 1).loss)
+            for side, of_side in sides.items():
+                of_side.append(tuple(found[side]["gradient_norms"].values()))
+            clips = len(frames)
+            layers = tuple(found["spiking"]["gradient_norms"])
+    norms_kept = {name: {side: tuple(each) for side, each in sides.items()} for name, sides in norms.items()}
+    measured = Gradients(DATASET, clips, layers, norms_kept, own_commit(), GRADIENTS_COMMAND)
+    save(folders.out / GRADIENTS_FILE, measured)
+    return measured
+
+
+def gradients_page(out: Path) -> str:
+    """Return Figure 2 as Markdown, drawn into ``out``."""
+    measured = load(out / GRADIENTS_FILE, Gradients)
+    if measured is None:
+        return f"Figure 2 isn't measured yet: `{GRADIENTS_COMMAND}`"
+    _draw_gradients(measured).savefig(out / "fig2.png")
+    return f"![Figure 2: norm of the gradient by depth, fresh weights](fig2.png)\n\n{_words(measured)}"
+
+
+def _draw_gradients(measured: Gradients) -> Picture:
+    """Draw Figure 2: a line per recipe and side, the range of seeds around it. Gradients of zero aren't drawn."""
+    picture = Picture(figsize=(7, 4.5), layout="constrained", dpi=110)
+    axes = picture.add_subplot()
+    depth = np.arange(1, len(measured.layers) + 1)
+    for name, sides in measured.norms.items():
+        for side, norms in sides.items():
+            known = np.where(np.array(norms) > 0, norms, np.nan)
+            label = f"{name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}"
+            line = axes.plot(depth, np.median(known, axis=0), marker=".", label=label)[0]
+            axes.fill_between(depth, known.min(0), known.max(0), color=line.get_color(), alpha=0.15)
+    axes.set(yscale="log", xlabel="layer, from the input", ylabel="norm of the gradient by its weights")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    return picture
+
+
+def _words(measured: Gradients) -> str:
+    """Return the gradients of the first two layers relative to the last hidden one, and their origin, as Markdown."""
+    words = []
+    for name, sides in measured.norms.items():
+        for side, norms in sides.items():
+            first, second, last = np.median(np.array(norms)[:, [0, 1, -2]], axis=0)
+            shares = (
+                f"{first / last:.2g} and {second / last:.2g}" if last else "undefined: the last one is zero"
+            )
+            words.append(f"- {name} recipe, {'leaky ReLU' if side == 'analog' else 'spikes'}: {shares}")
+    text = "\n".join(words)
+    seeds = len(measured.norms["best"]["spiking"])
+    return (
+        f"The first and the second layer's norm by the last hidden layer's, median of {seeds} seeds, "
+        f"{measured.clips} clips of {measured.dataset}, fresh weights "
+        f"(commit {measured.commit}, `{measured.command}`):\n\n{text}"
+    )
+
+
+class Subject(NamedTuple):
+    """A shipped model, and the data set on whose test part it is measured."""
+
+    model: str
+    dataset: Name
+
+
+SUBJECTS = (Subject("mnist-seq2", "mnist-seq2"), Subject("gestures", "gestures-sim"))
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Accuracies 0..1 of one model on ``n`` test clips, by the names in `SHOWN`."""
+
+    model: str
+    dataset: str
+    n: int
+    frames: int
+    accuracy: dict[How, float]
+    trained_by: str
+
+
+@dataclass(frozen=True)
+class Ablations:
+    """What is saved."""
+
+    models: tuple[Ablation, ...]
+    commit: str
+    command: str
+
+
+class Stateless:
+    """A Model that starts each step from zero state."""
+
+    def __init__(self, model: Model) -> None:
+        self.card: ModelCard = model.card
+        self.engine = model.engine
+        self._model = model
+
+    def initial_state(self) -> State:
+        """Return the model's zero state."""
+        return self._model.initial_state()
+
+    def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
+        """Return the model's step from zero state."""
+        return self._model.step(frame, self._model.initial_state())
+
+
+def measure_state(folders: Folders) -> Ablations:
+    """Measure the shipped models and save the result."""
+    measured = Ablations(
+        tuple(_measure(subject, folders.data) for subject in SUBJECTS), own_commit(), STATE_COMMAND
+    )
+    save(folders.out / STATE_FILE, measured)
+    return measured
+
+
+def _measure(subject: Subject, data: Path) -> Ablation:
+    model = load_model(subject.model, "onnx")
+    clips = data_set(subject.dataset).load_split(data, "test", model.card)
+    # Drawn at random, not every nth: a data set's classes may alternate.
+    clips = clips.subset(np.sort(np.random.default_rng(0).permutation(len(clips))[:MOST_CLIPS]))
+    whole = evaluate(model, clips)
+    return Ablation(
+        subject.model, subject.dataset, len(clips), clips.frames.shape[1],
+        {
+            "carried": whole.accuracy_carried,
+            "reset": whole.accuracy_reset,
+            "shuffled": evaluate(model, shuffled(clips)).accuracy_reset,
+            "forgotten": evaluate(Stateless(model), clips).accuracy_reset,
+        },
+        model.card.command,
+    )  # fmt: skip
+
+
+def shuffled(clips: Clips) -> Clips:
+    """Return the clips with each clip's frames in random order."""
+    steps = clips.frames.shape[1]
+    orders = [clip_random("order", 0, 0, number).permutation(steps) for number in range(len(clips))]
+    mixed = np.stack([clip[order] for clip, order in zip(clips.frames, orders, strict=True)])
+    return replace(clips, frames=mixed)
+
+
+def state_page(out: Path) -> str:
+    """Return the state's value as Markdown, drawn into ``out``."""
+    measured = load(out / STATE_FILE, Ablations)
+    if measured is None:
+        return f"Not measured yet: `{STATE_COMMAND}`"
+    _draw_state(measured).savefig(out / "state.png")
+    head = "| model | " + " | ".join(SHOWN.values()) + " | clips |\n|" + "---|" * (len(SHOWN) + 2)
+    rows = (
+        f"| {each.model} | {' | '.join(f'{100 * each.accuracy[name]:.1f} %' for name in SHOWN)} | "
+        f"{each.n} of {each.frames} frames, test part of {each.dataset} |"
+        for each in measured.models
+    )
+    origin = f"Commit {measured.commit}, `{measured.command}`."
+    return "\n".join(["![Does the state matter?](state.png)", "", head, *rows, "", origin])
+
+
+def _draw_state(measured: Ablations) -> Picture:
+    picture = Picture(figsize=(7, 3.2), layout="constrained", dpi=110)
+    axes = picture.add_subplot()
+    places = np.arange(len(measured.models))
+    for number, (name, label) in enumerate(SHOWN.items()):
+        heights = [100 * each.accuracy[name] for each in measured.models]
+        bars = axes.bar(places + 0.2 * (number - 1.5), heights, 0.19, label=label)
+        axes.bar_label(bars, fmt="%.0f", fontsize=8)
+    axes.set_xticks(places, [each.model for each in measured.models])
+    axes.set(ylabel="accuracy, %", ylim=(0, 109))
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
+    return picture
+
+
+class Analysis(NamedTuple):
+    """``measure`` measures and saves; ``page`` returns Markdown and draws into a folder."""
+
+    measure: Callable[[Folders], object]
+    page: Callable[[Path], str]
+
+
+ANALYSES: dict[AnalysisName, Analysis] = {
+    "fig1": Analysis(measure_feature_maps, feature_maps_page),
+    "fig2": Analysis(measure_gradients, gradients_page),
+    "state": Analysis(measure_state, state_page),
+}

@@ -1,0 +1,247 @@
+"""Simulated live sources: a person who gestures and digits that turn; `open_simulation` opens them by name."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.card import InputSpec, SliceRule
+from livesnn.errors import SourceError
+from livesnn.events.packet import Closing, EventSource, Packet, Resolution, SourceCounters
+from livesnn.events.slicer import Frame
+from livesnn.simulate import DIGITS_URI, GESTURES_URI
+from livesnn.simulate.digits import SIZE, draw_digit
+from livesnn.simulate.gestures import RESOLUTION, Segment, Use, gesture_stream
+from livesnn.simulate.motions import GESTURES, PEOPLE
+from livesnn.simulate.scene import LAMP_SHARE
+from livesnn.video.frame_source import FrameSource
+from livesnn.video.video_file import check_takes_video, fit
+
+_SEEDS = {GESTURES_URI: 19, DIGITS_URI: 1}
+"""Seeds used when none is given: a well-lit person whom the model recognises, and a clear digit."""
+
+PACKET_US = 10_000
+STEPS = 10
+"""Frames of a whole turn."""
+TURNS = 3
+"""Turns of one digit before the next digit comes."""
+WAYS = ("clockwise", "counter-clockwise")
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def open_simulation(uri: str) -> EventSource | FrameSource:
+    """Open "simulate:gestures", "simulate:digits" or "simulate:NAME", NAME one of `PEOPLE`; each may end in ":SEED".
+
+    Raises
+    ------
+    SourceError
+        The address is none of these.
+    """
+    found = re.fullmatch(r"(simulate:(\w+))(?::([0-9]{1,18}))?", uri, re.ASCII)
+    if found is None or (found[1] not in _SEEDS and found[2] not in PEOPLE):
+        raise SourceError(
+            f"no simulated source {uri!r}: give {GESTURES_URI}, {DIGITS_URI} or simulate:NAME, with a seed such as "
+            f"{GESTURES_URI}:7 or without; NAME is one of {', '.join(PEOPLE)}"
+        )
+    seed = _SEEDS.get(found[1], 0) if found[3] is None else int(found[3])
+    if found[1] == DIGITS_URI:
+        return TurningDigits(seed)
+    return SimulatedPerson(seed) if found[1] == GESTURES_URI else SimulatedPerson(seed, gestures=(found[2],))
+
+
+class SimulatedPerson(Closing):
+    """A live `EventSource`: one person performing one gesture after another.
+
+    Parameters
+    ----------
+    seed
+        Seed of the person, the sensor and the movements.
+    use
+        What the person is for.
+    gestures
+        The gestures to perform.
+    duration_us
+        When the person stops; None means never.
+    paced
+        Play in real time. A late reader gets the waiting packets at once, and none is dropped. If False, packets
+        come as fast as they are made.
+    lamp_share
+        Probability of a flickering lamp.
+    clock
+        Returns monotonic seconds.
+
+    Attributes
+    ----------
+    segments
+        What has been performed so far and when, the current gesture last.
+    """
+
+    live = True
+    name = ""
+    warnings = ()
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        use: Use = "show",
+        gestures: tuple[str, ...] = GESTURES,
+        duration_us: int | None = None,
+        paced: bool = True,
+        lamp_share: float = LAMP_SHARE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.segments: list[Segment] = []
+        self._events = 0
+        self._stream = gesture_stream(seed, use=use, gestures=gestures, lamp_share=lamp_share)
+        self._duration_us = duration_us
+        self._paced = paced
+        self._clock = clock
+        self._closed = threading.Event()
+
+    @property
+    def resolution(self) -> Resolution:
+        """Sensor size in pixels."""
+        return RESOLUTION
+
+    @property
+    def counters(self) -> SourceCounters:
+        """Events so far. None is ever lost."""
+        return SourceCounters(events=self._events)
+
+    def __iter__(self) -> Iterator[Packet]:
+        """Yield a packet each 10 ms of the person's time until `close`. A source can be iterated once."""
+        begun_s: float | None = None
+        begun_us = 0
+        for take in self._stream:
+            if begun_s is None:  # only now: compiling takes seconds, which must not be caught up on
+                begun_s = self._clock()
+            if self.segments[-1:] != [take.segment]:
+                self.segments.append(take.segment)
+            ends = np.arange(begun_us, take.end_us, PACKET_US) + PACKET_US
+            packets = np.split(take.events, np.searchsorted(take.events["t"], ends[:-1]))
+            for packet, end_us in zip(packets, ends, strict=True):
+                left_s = begun_s + end_us * 1e-6 - self._clock() if self._paced else 0.0
+                if self._closed.wait(max(left_s, 0.0)):
+                    return
+                self._events += packet.size
+                yield Packet(packet, time.perf_counter(), min(int(end_us), take.end_us))
+            begun_us = take.end_us
+            if self._duration_us is not None and begun_us >= self._duration_us:
+                return
+
+    def close(self) -> None:
+        """End the iteration, from any thread; safe to call twice."""
+        self._closed.set()
+
+
+class Turn(NamedTuple):
+    """From ``begun_us`` on a digit is shown; ``label`` says which, and which way it turns."""
+
+    begun_us: int
+    label: str
+
+
+class TurningDigits(FrameSource):
+    """One digit after another, each turning three times about its middle: the paper's task Seq 2 as a live source.
+
+    Parameters
+    ----------
+    seed
+        Seed of the digits, their handwriting and directions.
+    seconds
+        Stream time after which the source ends.
+    paced
+        Play in real time: a late reader gets the waiting frames at once. If False, frames come as fast as they are
+        asked for.
+    clock
+        Returns monotonic seconds.
+    closed
+        Setting this event ends the source, as `close` does.
+
+    Attributes
+    ----------
+    turns
+        What has been shown so far and when, the current digit last.
+    """
+
+    resolution = Resolution(SIZE, SIZE)
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        seconds: float = math.inf,
+        paced: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+        closed: threading.Event | None = None,
+    ) -> None:
+        self.name = "simulate:digits"
+        self.turns: list[Turn] = []
+        self._seed = seed
+        self._seconds = seconds
+        self._paced = paced
+        self._clock = clock
+        self._closed = closed or threading.Event()
+
+    def frames(self, rule: SliceRule, input: InputSpec, from_us: int = 0) -> Iterator[Frame]:  # noqa: A002
+        """Yield a frame each Δt until `close`, each turned by a tenth; a turn begins or ends upright."""
+        delta_t_us = check_takes_video(input, self.name, "choose mnist-seq2")
+        begun_s = self._clock()
+        t_us = 0
+        for label, images in self._digits():
+            self.turns.append(Turn(t_us, label))
+            for image in images:
+                left_s = begun_s + t_us * 1e-6 - self._clock() if self._paced else 0.0
+                if t_us * 1e-6 >= self._seconds or self._closed.wait(max(left_s, 0.0)):
+                    return
+                picture = fit(np.repeat(image[..., None], 3, axis=2), input)
+                yield Frame(t_us, picture, 0, time.perf_counter(), start=t_us == 0)
+                t_us += delta_t_us
+
+    def _digits(self) -> Iterator[tuple[str, list[Bytes]]]:
+        """Yield digits for ever, never one twice in a row: its label, and its pictures uint8 [28, 28]."""
+        rng = np.random.default_rng(self._seed)
+        digit = int(rng.integers(10))
+        while True:
+            way = int(rng.integers(2))
+            drawn = draw_digit(digit, rng)
+            turn = [turned(drawn, 360 / STEPS * step) for step in range(STEPS)]
+            yield f"{digit} {WAYS[way]}", (turn[::-1] if way else turn) * TURNS
+            digit = (digit + int(rng.integers(1, 10))) % 10
+
+    def limited(self, seconds: float, stop: threading.Event) -> TurningDigits:
+        """Return the same source, which ends after ``seconds`` or when ``stop`` is set."""
+        return TurningDigits(self._seed, seconds=seconds, paced=self._paced, clock=self._clock, closed=stop)
+
+    def close(self) -> None:
+        """End the iteration, from any thread; safe to call twice."""
+        self._closed.set()
+
+
+def turned(image: Bytes, degrees: float) -> Bytes:
+    """Return a picture uint8 [H, W] turned clockwise about its middle, bilinear, zero outside.
+
+    `train.datasets.sequences` does the same with torch.
+    """
+    height, width = image.shape
+    across, down = np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2
+    place = across[None, :] + 1j * down[:, None]
+    source = place * np.exp(-1j * np.deg2rad(degrees)) + complex(width - 1, height - 1) / 2
+    x, y = source.real, source.imag
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    padded = np.pad(image.astype(np.float64), 2)
+    total = np.zeros(image.shape)
+    for right, below in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        column, row = left + right, top + below
+        weight = (1 - abs(x - column)) * (1 - abs(y - row))
+        total += weight * padded[np.clip(row + 2, 0, height + 3), np.clip(column + 2, 0, width + 3)]
+    return np.round(total + 1e-6).astype(np.uint8)

@@ -1,0 +1,193 @@
+"""One step of a model beside other frameworks: `python tests/benchmarks/step_peers.py`, or `make peers`.
+
+The same network runs with torch.compile and in OpenVINO, SpikingJelly, snnTorch and Norse, as far as they are
+installed. `make peers` installs them in an environment of their own.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import tyro
+
+from livesnn.bench.measurements import EngineName
+from livesnn.bench.report import machine
+from livesnn.bench.step import THREADS, bench_step
+from livesnn.card import ModelCard
+from livesnn.console import write_json
+from livesnn.errors import LivesnnError
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import Model, State, model_folder, zero_state
+from livesnn.infer.onnx_engine import feeds
+from livesnn.snn.checkpoint import load_network, without_norm
+from livesnn.snn.surrogate import Surrogate
+from livesnn.weights import load_weights, weights_to_run
+from tests.benchmarks.peer_networks import build_peer
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def build_peers(folder: Path, *, threads: int) -> Iterator[tuple[str, Model | str]]:
+    """Yield each peer's name, and the model in it, or the reason why it is left out.
+
+    This sets torch's threads for the whole process.
+    """
+    torch.set_num_threads(threads)
+    for name, (package, build) in BUILDERS.items():
+        if find_spec(package) is None:
+            yield name, f"not installed: pip install {package}"
+            continue
+        try:
+            yield name, build(folder, threads)
+        except (ImportError, LivesnnError) as error:
+            yield name, str(error)
+
+
+class CompiledModel:
+    """Our own network in PyTorch, its step compiled by torch.compile with frozen weights."""
+
+    engine = "torch-compile"
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        if shutil.which("c++") is None:
+            raise LivesnnError("torch.compile needs a C++ compiler: install one")
+        self._net = without_norm(load_network(folder / "model.safetensors")).eval()
+        self.card = self._net.with_states()
+        self._step = torch.compile(self._net.step, fullgraph=True, dynamic=False, options={"freezing": True})
+
+    def initial_state(self) -> State:
+        """Return the all-zero state."""
+        return zero_state(self.card)
+
+    @torch.no_grad()
+    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
+        """Return the output [K] and the next state."""
+        membranes = tuple(torch.from_numpy(membrane[np.newaxis]) for membrane in state)
+        output, after = self._step(torch.tensor(frame.data[np.newaxis]), membranes)
+        return output[0].numpy(), tuple(membrane[0].numpy() for membrane in after)
+
+
+class OpenVinoModel:
+    """The exported graph in OpenVINO, in 32 bits like ours, with the hint for low latency.
+
+    Two requests alternate, so that one's outputs are the other's inputs. Nothing is copied, and a state is valid for
+    one more step only.
+    """
+
+    engine = "openvino"
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        import openvino
+
+        _, self.card = load_weights(folder / "model.safetensors")
+        hints = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        compiled = openvino.Core().compile_model(str(folder / "model.onnx"), "CPU", hints)
+        self._requests = [compiled.create_infer_request() for _ in range(2)]
+        self._outputs = [
+            compiled.output(name) for name in ("output", *(f"{s}.next" for s in self.card.states))
+        ]
+
+    def initial_state(self) -> State:
+        """Return the all-zero state."""
+        return zero_state(self.card)
+
+    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
+        """Return the output [K] and the next state, valid until the step after the next."""
+        self._requests.reverse()
+        results = self._requests[0].infer(
+            feeds(self.card, frame, state), share_inputs=True, share_outputs=True
+        )
+        output, *membranes = (results[port] for port in self._outputs)
+        return output[0], tuple(membrane[0] for membrane in membranes)
+
+
+class FrameworkModel:
+    """The network in a framework, with batch norm folded like ours. The framework holds the state."""
+
+    def __init__(self, folder: Path, threads: int, *, engine: str) -> None:
+        self.engine = engine
+        weights, card = load_weights(folder / "model.safetensors")
+        self.card: ModelCard = card
+        folded = replace(card, network=replace(card.network, norm=False))
+        self._net = build_peer(engine, folded, Surrogate()).eval()
+        run = weights_to_run(weights, card.network)
+        given = {name: torch.from_numpy(value.copy()) for name, value in run.items()}
+        missing, extra = self._net.load_state_dict(given, strict=False)
+        lacking = set(missing) & {name for name, _ in self._net.named_parameters()}
+        if lacking or extra:
+            raise LivesnnError(
+                f"its network differs from ours: only one of them has {sorted(lacking)} and {extra}"
+            )
+
+    def initial_state(self) -> State:
+        """Set the framework's state to zero; return an empty one."""
+        self._net.clear()
+        return ()
+
+    @torch.no_grad()
+    def step(self, frame: Frame, state: State) -> tuple[FloatArray, State]:
+        """Return the output [K]."""
+        scaled = self._net.scale_input(torch.tensor(frame.data[np.newaxis, np.newaxis]))
+        return self._net.advance(scaled[0])[0].numpy(), ()
+
+
+FRAMEWORKS = ("spikingjelly", "snntorch", "norse")
+BUILDERS: dict[str, tuple[str, Callable[[Path, int], Model]]] = {
+    "torch-compile": ("torch", CompiledModel),
+    "openvino": ("openvino", OpenVinoModel),
+    **{
+        f"{name}{layout}": (name, partial(FrameworkModel, engine=f"{name}{layout}"))
+        for name in FRAMEWORKS
+        for layout in ("", "-channels-last")
+    },
+}
+"""By name: the package that is needed, and the model's class; frameworks in both memory layouts of PyTorch."""
+
+
+def bench_step_peers(
+    model: str, repeats: int, source: str = "", engines: tuple[EngineName, ...] = ()
+) -> dict[str, object]:
+    """Return the figures of `bench_step`, peers among them, and peers_left_out."""
+    peers: dict[str, Model] = {}
+    left_out: dict[str, str] = {}
+    for name, peer in build_peers(model_folder(model), threads=THREADS):
+        if isinstance(peer, str):
+            left_out[name] = peer
+        else:
+            peers[name] = peer
+    return bench_step(model, repeats, source, engines=engines, peers=peers) | {"peers_left_out": left_out}
+
+
+def main(
+    model: str = "gestures", repeats: int = 5, source: str = "", engines: tuple[EngineName, ...] = ()
+) -> None:
+    """Time one step of a model on each engine and in each framework, and print the figures as JSON.
+
+    Parameters
+    ----------
+    model
+        Shipped model or model folder.
+    repeats
+        Runs of each.
+    source
+        Recording whose frames are taken; a moving blob if not given.
+    engines
+        Engines to time; all that are installed and can run the model if not given.
+    """
+    write_json({"machine": machine(), "step": bench_step_peers(model, repeats, source, engines)})
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,222 @@
+"""tests/benchmarks/: other frameworks compute what livesnn does, and the studies run on something small."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the benchmarks need torch: pip install 'livesnn[train]'")
+
+from livesnn.bench.format_files import MADE_FILES
+from livesnn.bench.levelled_network import SETTLING, card_of, write_levelled
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, SliceRule
+from livesnn.errors import DataError, LivesnnError
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.slicer import Frame
+from livesnn.infer.model import load_model
+from livesnn.simulate.gestures import clip_frames, gesture_clip
+from livesnn.train.datasets import gestures_sim
+from tests.benchmarks import density_table, leave_out, step_peers
+from tests.benchmarks.density import SIZES, bench_density, limit
+from tests.benchmarks.format_peers import PEERS as FORMAT_PEERS
+from tests.benchmarks.simulator_likeness import BIN_US, bench_simulator, fingerprint, rate_over_time
+from tests.benchmarks.train_peers import CONFIG, FRAMEWORKS, PEERS, Trainee, Worker, bench_train
+from tests.networks import outputs_on_noise, write_network
+
+CARD = ModelCard(
+    "peers",
+    tuple("abcd"),
+    InputSpec(34, 34, SliceRule(n_events=500)),
+    NetworkSpec(widths=(8, 8, 8, 8), weight_bits=8),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_network(tmp_path_factory.mktemp("peers"), CARD)
+
+
+# --- step_peers ---
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's, by what others import
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("torch-compile", marks=pytest.mark.slow),
+        "openvino",
+        "spikingjelly",
+        "spikingjelly-channels-last",
+        "snntorch",
+        "norse",
+    ],
+)
+def test_a_peer_computes_what_we_do_and_again_from_zero_state(folder: Path, name: str) -> None:
+    package, build = step_peers.BUILDERS[name]
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed: pip install {package}")
+    peer = build(folder, 1)
+    expected = outputs_on_noise(load_model(folder, "onnx"))
+    assert np.abs(expected).max() > 0.1
+    for _ in range(2):
+        np.testing.assert_allclose(outputs_on_noise(peer), expected, atol=1e-4)
+
+
+def test_what_is_not_installed_is_left_out_with_the_command_that_installs_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = {name: ("no_such_package", build) for name, (_, build) in step_peers.BUILDERS.items()}
+    monkeypatch.setattr(step_peers, "BUILDERS", missing)
+    step = json.loads(json.dumps(step_peers.bench_step_peers(str(folder), 1, engines=("onnx",))))
+    assert step["peers"] == {}
+    assert step["peers_left_out"]["norse"] == "not installed: pip install no_such_package"
+    assert "onnx" in step["engines"]
+
+
+# --- train_peers ---
+
+TINY = replace(CONFIG, width=8, batch=4, compile=False)
+needs_peers = pytest.mark.skipif(
+    any(find_spec(name) is None for name in PEERS),
+    reason="the frameworks compared with aren't installed: pip install spikingjelly snntorch",
+)
+
+
+def test_our_training_step_has_a_rate_a_peak_of_memory_and_spikes() -> None:
+    found = json.loads(json.dumps(bench_train(2, peers=False, config=TINY, precisions=("32-true",))))
+    ours = found["32-true"]["frameworks"]["livesnn"]
+    assert 0 < ours["samples_per_s"]["min"] <= ours["samples_per_s"]["max"]
+    assert ours["peak_memory_mb"] is None or ours["peak_memory_mb"] > 50
+    assert ours["density"] == pytest.approx(TINY.rate_target, abs=0.03)  # as after a training
+    assert "ratio" not in found["32-true"]
+
+
+@needs_peers
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_framework_trains_the_same_network(framework: str) -> None:
+    ours, theirs = Trainee("livesnn", TINY), Trainee(framework, TINY)
+    weights = ours.weights()
+    expected, found = ours.check(weights), theirs.check(weights)
+    assert found["parameters"] == expected["parameters"]
+    assert found["density"] == pytest.approx(expected["density"], rel=1e-3)
+    np.testing.assert_allclose(found["outputs"], expected["outputs"], atol=1e-4)
+    assert theirs.train(1) > 0
+
+
+def test_a_framework_whose_process_has_ended_is_named() -> None:
+    with (
+        closing(Worker("no such framework", TINY)) as worker,
+        pytest.raises(LivesnnError, match="training with no such framework ended with exit code 1"),
+    ):
+        worker("weights")
+
+
+# --- density ---
+
+
+def noise(side: int, frames: int) -> list[Frame]:
+    counts = np.random.default_rng(0).poisson(0.1, (frames, 2, side, side)).astype(np.uint8)
+    return [Frame(0, data, 0) for data in counts]
+
+
+def test_a_step_touches_a_weight_a_synaptic_operation_and_all_membranes_twice(tmp_path: Path) -> None:
+    write_levelled(tmp_path, card_of(32, 8, width=16), noise(32, SETTLING + 8), 0.5)
+    card = load_model(tmp_path, "onnx").card
+    speeds = {name: {"median": 10.0} for name in SIZES}
+    silent = limit(card, np.zeros(17), 0.0, speeds)
+    assert silent["weights_mb"] == 0
+    assert silent["state_mb"] == pytest.approx(8e-6 * sum(np.prod(shape) for shape in card.states.values()))
+    assert silent["ms"] == pytest.approx(silent["state_mb"] / 10)
+    busy, busier = (limit(card, np.full(17, share), 0.0, speeds) for share in (0.1, 0.2))
+    assert busier["weights_ms"] == pytest.approx(2 * busy["weights_ms"])
+    assert busier["state_ms"] == silent["state_ms"]
+
+
+@pytest.mark.slow
+def test_engines_are_compared_by_density_and_tables_are_made_of_it() -> None:
+    found = bench_density(1, targets=(0.05,), weight_bits=(8,), side=32, width=16)
+    row = found["8 bits"]["5%"]  # type: ignore[index]
+    assert row["layers_off"] == 0
+    assert 0.04 < row["density_min"] <= row["density"] <= row["density_max"] < 0.06
+    assert set(row["engines"]) == {"onnx", "onnx_bound", "onnx_int8", "spike"}
+    assert row["agreement"] > 0.9
+    assert all(speed["min"] > 0 for sizes in found["read_gb_per_s"].values() for speed in sizes.values())  # type: ignore[attr-defined]
+    machine = {"processor": "P", "cores": 2, "versions": {"numba": "1", "onnxruntime": "2"}}
+    report = json.loads(json.dumps({"machine": machine, "density": found}))
+    (written,) = [line for line in density_table.tables(report).splitlines() if line.startswith("| 5% |")]
+    assert written.count("|") == 12
+
+
+# --- simulator_likeness ---
+
+
+def moving_dot(speed_px_s: float, rate_hz: float = 1000, seconds: float = 1.0) -> Events:
+    """Return a dot that goes right, one event each 1/rate, ON and OFF by turns."""
+    events = np.zeros(round(rate_hz * seconds), EVENTS_DTYPE)
+    events["t"] = np.arange(len(events)) * 1e6 / rate_hz
+    events["x"] = 4 + (events["t"] / 1e6 * speed_px_s)
+    events["y"] = 10
+    events["p"] = np.arange(len(events)) % 2
+    return events
+
+
+def test_statistics_of_a_clip_are_those_of_its_events() -> None:
+    sensor = Resolution(32, 24)
+    still = fingerprint(moving_dot(0, rate_hz=5000), sensor)
+    assert still["rate_kev_s"] == pytest.approx(5, rel=0.01)
+    assert still["on_share"] == 0.5
+    assert (still["centre_x"], still["spread_x"], still["speed_px_s"]) == (4, 0, 0)
+    assert (still["short_share"], still["same_polarity"]) == (1, 0)
+    moving = fingerprint(moving_dot(50, rate_hz=20_000, seconds=0.5), sensor)
+    assert moving["speed_px_s"] == pytest.approx(50, abs=1)
+    rate = rate_over_time(moving_dot(0, rate_hz=2000, seconds=0.11))
+    assert len(rate) == 110_000 // BIN_US
+    assert rate == pytest.approx(2000)
+    with pytest.raises(DataError, match="too few to compare"):
+        fingerprint(moving_dot(0, rate_hz=100), sensor)
+
+
+def test_a_report_shows_a_clip_among_simulated_ones_and_says_what_is_outside(tmp_path: Path) -> None:
+    clip = gesture_clip("arm_roll", 3, 0.8, use="test")
+    twice = np.repeat(clip, 8)  # as no person looks: eight events at once
+    for name, events in (("01_arm_roll", clip), ("02_hand_clapping", twice)):
+        np.savez(tmp_path / f"{name}.npz", **{key: events[key] for key in "txyp"}, width=128, height=128)
+    found = bench_simulator(tmp_path, tmp_path / "report", 12)
+    assert "interval_ms" in found["hand_clapping"]["outside"]  # type: ignore[index]
+    assert found["arm_roll"]["inside"] > found["hand_clapping"]["inside"]  # type: ignore[index]
+    assert "## arm_roll" in (tmp_path / "report" / "README.md").read_text()
+    for name in found:
+        assert (tmp_path / "report" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+# --- leave_out ---
+
+SPEC = replace(gestures_sim.INPUT, window=4)
+CHANGING = ("texture", "light", "framing", "sensor", "noise", "trunk", "tempo")
+
+
+@pytest.mark.parametrize("part", ["nothing", *CHANGING])
+def test_a_part_that_is_left_out_is_left_out_of_training_only(part: str) -> None:
+    whole = {use: clip_frames("arm_roll", 3, SPEC, use) for use in ("train", "validation")}  # type: ignore[arg-type]
+    with leave_out.left_out(part):
+        without = {use: gestures_sim.clip_frames("arm_roll", 3, SPEC, use) for use in whole}  # type: ignore[attr-defined]
+    assert np.array_equal(without["train"], whole["train"]) == (part == "nothing")
+    assert np.array_equal(without["validation"], whole["validation"])
+
+
+def test_every_part_is_tried() -> None:
+    assert set(leave_out.PARTS) == {"nothing", *CHANGING}
+
+
+# --- format_peers ---
+
+
+def test_libraries_read_the_formats_that_are_made() -> None:
+    made = {name.split(" ")[0] for name in MADE_FILES}
+    assert {name for library in FORMAT_PEERS.values() for name in library.formats} <= made
