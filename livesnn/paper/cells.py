@@ -17,7 +17,7 @@ from livesnn.train.configuration import (
     as_flags,
 )
 from livesnn.train.datasets import Name, SplitName
-from livesnn.train.resolve import recipe
+from livesnn.train.resolve import recipe, resolve
 
 
 class PublishedMethod(NamedTuple):
