@@ -7,7 +7,6 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from livesnn.errors import SourceError
 from livesnn.events.cameras.driver import Device
 from livesnn.events.cameras.reconnecting import Notify, ReconnectingSource, SourceLost, ignore
-from livesnn.events.packet import NO_EVENTS, Events, EventSource, Resolution, SourceCounters
+from livesnn.events.packet import NO_EVENTS, Events, EventSource, SourceCounters
 from livesnn.video.emulate import RESOLUTION, Emulator
 from livesnn.video.video_file import silence
 
@@ -97,8 +96,11 @@ class WebcamConnection:
         Seconds.
     """
 
+    resolution = RESOLUTION  # of the sensor that its pictures are made events of
+
     def __init__(self, number: int, capture: Capture, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = f"webcam {number}"
+        self.counters = SourceCounters()  # without pictures that the system loses
         if not capture.isOpened():
             capture.release()
             raise SourceError(
@@ -108,18 +110,7 @@ class WebcamConnection:
         self._capture: Capture | None = capture
         self._clock, self._opened_s = clock, clock()
         self._emulator = Emulator()
-        self._counters = SourceCounters()
         self._now_us: int | None = None
-
-    @property
-    def resolution(self) -> Resolution:
-        """Of the sensor that its pictures are made events of."""
-        return RESOLUTION
-
-    @property
-    def counters(self) -> SourceCounters:
-        """Since the webcam was opened; pictures that the system loses aren't told."""
-        return replace(self._counters)
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
         """Wait for the next picture, however long it takes, and return its events and time.
@@ -136,7 +127,8 @@ class WebcamConnection:
         try:
             came, picture = self._capture.read()
         except cv2.error as error:
-            raise SourceLost(f"{self.name} is lost ({_reason(error)}): plug it in again") from error
+            reason = str(error).partition("\n")[0]
+            raise SourceLost(f"{self.name} is lost ({reason}): plug it in again") from error
         if not came and self._now_us is None and self._clock() - self._opened_s < FIRST_PICTURE_S:
             time.sleep(timeout_s)
             return NO_EVENTS, None
@@ -150,13 +142,12 @@ class WebcamConnection:
             or picture.shape[2] not in (3, 4)
             or not picture.size
         ):
-            raise SourceError(
-                f"{self.name} gives pictures of an unknown kind ({_kind(picture)}): choose another"
-            )
+            kind = f"{picture.dtype} {list(picture.shape)}"
+            raise SourceError(f"{self.name} gives pictures of an unknown kind ({kind}): choose another")
         now_us = round((self._clock() - self._opened_s) * 1e6)
         self._now_us = now_us if self._now_us is None else max(now_us, self._now_us + 1)
         events = self._emulator.push(picture, self._now_us)
-        self._counters.events += events.size
+        self.counters.events += events.size
         return events, self._now_us
 
     def close(self) -> None:
@@ -166,15 +157,7 @@ class WebcamConnection:
         self._capture = None
 
 
-def _kind(picture: npt.NDArray[np.generic]) -> str:
-    return f"{picture.dtype} {list(picture.shape)}"
-
-
 def _capture(number: int) -> Capture:
     silence()
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")  # s; a webcam that hangs is closed sooner
     return cast(Capture, cv2.VideoCapture(number))  # its `read` takes more, and its stub says less
-
-
-def _reason(error: Exception) -> str:
-    return str(error).partition("\n")[0]

@@ -88,11 +88,14 @@ class InivationCameras:
         """Return what is plugged in, by USB."""
         driver = _dv_camera()
         try:
-            return [_describe(found.cameraModel.name, found.serialNumber) for found in driver.discover()]
+            found = [(each.cameraModel.name, each.serialNumber) for each in driver.discover()]
         except _DRIVER_ERRORS as error:
             raise SourceError(
                 f"cameras can't be looked for ({_reason(error)}): check USB and its permissions"
             ) from error
+        return [
+            Device("camera", f"camera:{serial}", model, serial, _SIZES.get(model)) for model, serial in found
+        ]
 
     def open(self, serial: str) -> Driver:
         """Open the camera of that serial number. Raises SourceError."""
@@ -116,10 +119,6 @@ def _dv_camera() -> ModuleType:
         ) from error
     camera: ModuleType = dv_processing.io.camera
     return camera
-
-
-def _describe(model: str, serial: str) -> Device:
-    return Device("camera", f"camera:{serial}", model, serial, _SIZES.get(model))
 
 
 def _as_events(stored: npt.NDArray[np.void]) -> Events:

@@ -8,7 +8,6 @@ server that sends no header or garbage, and says that it runs after the server h
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
@@ -84,32 +83,22 @@ class _Streams(NamedTuple):
     compression: Compression
 
 
-def connect(address: Address, *, connect_s: float = CONNECT_S, stall_s: float = STALL_S) -> StreamConnection:
-    """Connect to a server, and read what it sends.
+def connect(address: Address, *, stall_s: float = STALL_S) -> StreamConnection:
+    """Connect to a server, and read what it sends; raises as `open_stream`.
 
-    Parameters
-    ----------
-    connect_s
-        It must answer, and then send its header, in this time.
-    stall_s
-        As for `StreamConnection`.
-
-    Raises
-    ------
-    SourceError
-        When no server answers at the address, or it doesn't send a stream of events.
+    It must answer in `CONNECT_S`, and send its header in as much time again. ``stall_s``: as for `StreamConnection`.
     """
-    incoming = Incoming(open_socket(address, connect_s))
+    incoming = Incoming(open_socket(address, CONNECT_S))
     try:
-        streams = _choose_stream(address, _read_header(address, incoming, connect_s))
+        streams = _choose_stream(address, _read_header(address, incoming))
     except BaseException:
         incoming.close()
         raise
     return StreamConnection(str(address), incoming, streams, stall_s=stall_s)
 
 
-def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Header:
-    deadline_s = time.monotonic() + timeout_s
+def _read_header(address: Address, incoming: Incoming) -> Header:
+    deadline_s = time.monotonic() + CONNECT_S
     content = None
     try:
         start = incoming.take(4, deadline_s)
@@ -127,7 +116,7 @@ def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Head
         ) from error
     if content is None:
         what = "nothing" if start is None else "only a part of its header"
-        raise _refused(address, f"{what} came from it in {timeout_s:g} s")
+        raise _refused(address, f"{what} came from it in {CONNECT_S:g} s")
     if bytes(content[4:8]) != b"IOHE":
         raise _refused(address, "it doesn't start with a header")
     try:
@@ -179,15 +168,10 @@ class StreamConnection:
         self._streams = streams
         self._stall_s = stall_s
         self._decompressor = Decompressor(streams.compression)
-        self._counters = SourceCounters()
+        self.counters = SourceCounters()  # nothing is dropped here
         self._newest_us: int | None = None
         self._begun: tuple[int, int] | None = None
         self._quiet = QuietTime(DELIVERED_US)
-
-    @property
-    def counters(self) -> SourceCounters:
-        """Events yielded and repaired since the connection was opened; nothing is dropped here."""
-        return replace(self._counters)
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
         """Return the next packet's events, none when none has come whole in the time; see `Connection.read`.
@@ -242,13 +226,13 @@ class StreamConnection:
     def _decode(self, packed: memoryview) -> Events:
         try:
             content = self._decompressor.decompress(packed)
-            packet, _ = decode_events(content, self.resolution, self._newest_us, self._counters)
+            packet, _ = decode_events(content, self.resolution, self._newest_us, self.counters)
         except DamageError as error:
             self._lose(f"a damaged packet came ({error}): {_RESTART}", error)
         if packet.size:
             self._newest_us = int(packet["t"][-1])
             self._quiet.note_packet(self._newest_us)
-            self._counters.events += packet.size
+            self.counters.events += packet.size
         return packet
 
     def close(self) -> None:

@@ -79,16 +79,11 @@ class PropheseeCameras:
     """`Cameras` by neuromorphic-drivers, imported here; every method raises SourceError where it isn't installed.
 
     EVK4, EVK3 HD and others with their sensors; iniVation's DAVIS346 and DVXplorer too, where dv-processing isn't
-    installed.
-
-    Parameters
-    ----------
-    library
-        Returns neuromorphic_drivers.
+    installed. ``library`` imports and returns neuromorphic_drivers.
     """
 
     def __init__(self, library: Callable[[], ModuleType] | None = None) -> None:
-        self._library = _neuromorphic_drivers if library is None else library
+        self._library = library or _neuromorphic_drivers
 
     def discover(self) -> list[Device]:
         """Return what is plugged in and may be opened, by USB; and by Ethernet, as far as it answers."""
@@ -99,15 +94,16 @@ class PropheseeCameras:
             SourceError, "Prophesee's cameras can't be looked for ({}): check USB and its permissions"
         ):
             listed = library.list_devices()
-        others = _dv_processing_is_there()
-        wanted = [each for each in listed if not (others and each.name.value.startswith(INIVATION))]
-        closed = [f"{each.name.value} can't be opened ({each.error})" for each in wanted if not each.serial]
-        if closed and len(closed) == len(wanted):
-            raise SourceError(f"{closed[0]}: check the permission to use it (udev rules on Linux)")
+        if _dv_processing_is_there():
+            listed = [each for each in listed if not each.name.value.startswith(INIVATION)]
+        usable = [each for each in listed if each.serial]
+        if listed and not usable:
+            name, error = listed[0].name.value, listed[0].error
+            raise SourceError(
+                f"{name} can't be opened ({error}): check the permission to use it (udev rules on Linux)"
+            )
         return [
-            Device("camera", f"camera:{each.serial}", each.name.value, each.serial, None)
-            for each in wanted
-            if each.serial
+            Device("camera", f"camera:{each.serial}", each.name.value, each.serial, None) for each in usable
         ]
 
     def open(self, serial: str) -> Driver:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields
-from typing import NamedTuple, Protocol
+from dataclasses import astuple
+from typing import Protocol
 
 from livesnn.errors import SourceError
 from livesnn.events.formats.ordering import order_warnings
@@ -97,13 +98,6 @@ _PAUSE_S = 0.05  # between two empty packets while lost
 _RELEASE_S = 0.5  # for a read or a connect in another thread, before `close` leaves the device to it
 
 
-class _Held(NamedTuple):
-    """What is counted: one value, so that a reader in another thread can't see half a change."""
-
-    before: SourceCounters  # of earlier connections
-    connection: Connection | None
-
-
 class ReconnectingSource(Closing):
     """An `EventSource` over one connection after another: once lost, it waits, connects again and goes on.
 
@@ -149,7 +143,8 @@ class ReconnectingSource(Closing):
         opened = connect()
         self.resolution = opened.resolution
         self.name, self.serial = opened.name, serial
-        self._held = _Held(SourceCounters(), opened)
+        # Counters of earlier connections, and this one: one value, so that no thread sees half a change.
+        self._connected: tuple[SourceCounters, Connection | None] = (SourceCounters(), opened)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {self.resolution.width}×{self.resolution.height})"
@@ -157,7 +152,7 @@ class ReconnectingSource(Closing):
     @property
     def counters(self) -> SourceCounters:
         """Over all connections."""
-        before, connection = self._held
+        before, connection = self._connected
         return _sum(before, SourceCounters() if connection is None else connection.counters)
 
     @property
@@ -177,7 +172,7 @@ class ReconnectingSource(Closing):
         """
         try:
             while not self._stop.is_set():
-                connection = self._held.connection
+                _, connection = self._connected
                 if connection is None:
                     yield from self._wait()
                 else:
@@ -255,7 +250,7 @@ class ReconnectingSource(Closing):
             if self._stop.is_set():
                 found.close()
                 return
-            self._held = self._held._replace(connection=found)
+            self._connected = (self._connected[0], found)
         self.lost = ""
         self.name = found.name
         self._notify(f"{self.name} is back: going on")
@@ -273,12 +268,11 @@ class ReconnectingSource(Closing):
 
     def _release(self) -> None:
         with self._lock:
-            before, connection = self._held
+            before, connection = self._connected
             if connection is not None:
                 connection.close()
-                self._held = _Held(_sum(before, connection.counters), None)
+                self._connected = (_sum(before, connection.counters), None)
 
 
 def _sum(one: SourceCounters, other: SourceCounters) -> SourceCounters:
-    names = [field.name for field in fields(SourceCounters)]
-    return SourceCounters(**{name: getattr(one, name) + getattr(other, name) for name in names})
+    return SourceCounters(*map(operator.add, astuple(one), astuple(other)))

@@ -405,50 +405,24 @@ WAITING_BYTES = 16_000_000
 """Of packets that may wait for one program: some million events."""
 
 
-class EventServer(Closing):
+class EventServer(TcpServer):
     """Sends packets to every program that connects, as dv-processing's NetworkWriter does.
 
-    Nobody is waited for. A program that reads too slowly is disconnected, to connect again. So is everyone where
-    another epoch begins, or they would take that for a scene in which nothing moves.
-
-    Parameters
-    ----------
-    address
-        Where to listen; port 0: any that is free.
-    resolution, name
-        Of the packets' sensor.
-
-    Raises
-    ------
-    SourceError
-        It can't listen there.
+    A program that reads too slowly is disconnected, to connect again. So is everyone where another epoch begins, or
+    they would take that for a scene in which nothing moves. ``resolution`` and ``name`` are of the packets' sensor.
     """
 
     def __init__(self, address: Address, resolution: Resolution, name: str) -> None:
         header, _ = build_header(Compression.LZ4, resolution, storable(name or "livesnn"))
-        self._server = TcpServer(address, header[len(MAGIC) :], most_bytes=WAITING_BYTES)
         self._epoch: int | None = None
+        super().__init__(address, header[len(MAGIC) :], most_bytes=WAITING_BYTES)
 
-    @property
-    def address(self) -> Address:
-        """Where programs connect to."""
-        return self._server.address
-
-    @property
-    def listeners(self) -> int:
-        """How many programs are connected."""
-        return self._server.listeners
-
-    def send(self, packet: Packet) -> None:
+    def send_packet(self, packet: Packet) -> None:
         """Leave a packet for those who are connected; never waits for one of them."""
         if self._epoch != packet.epoch:
             if self._epoch is not None:
-                self._server.hang_up()
+                self.hang_up()
             self._epoch = packet.epoch
-        if packet.events.size and self._server.listeners:
+        if packet.events.size and self.listeners:
             packed = compress(build_events(packet.events), Compression.LZ4)
-            self._server.send(PACKET_HEADER.pack(0, len(packed)) + packed)
-
-    def close(self) -> None:
-        """Send what waits, and disconnect everyone."""
-        self._server.close()
+            self.send(PACKET_HEADER.pack(0, len(packed)) + packed)

@@ -446,7 +446,8 @@ class Pixel(NamedTuple):
 
     ``x`` and ``y`` are the shift to their lowest bit and a mask; ``on`` is the shift to the bit that is 1 for ON
     (with ``on_is_zero``, 0). With ``mirrored``, both are counted from the other side. A word with a bit of
-    ``others`` set is no event.
+    ``others`` set is no event: with one of ``frames`` it is a frame's or the IMU's, with one of ``triggers`` a
+    trigger, otherwise outside the sensor.
     """
 
     x: tuple[int, int]
@@ -455,9 +456,11 @@ class Pixel(NamedTuple):
     on_is_zero: bool = False
     mirrored: bool = False
     others: int = 0
+    frames: int = 0
+    triggers: int = 0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def _are_plain(words: Words, pixel: Pixel, width: int, height: int) -> bool:
     """Return whether all words are events inside the sensor, in order, less than half a clock's range apart."""
     x_place, x_mask = np.uint64(pixel.x[0]), np.uint64(pixel.x[1])
@@ -473,7 +476,7 @@ def _are_plain(words: Words, pixel: Pixel, width: int, height: int) -> bool:
     return bool((outside | steps) < np.uint64(0x80000000)) and others & np.uint64(pixel.others) == 0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, inline="always")
 def _write(words: Words, pixel: Pixel, shift_us: int, width: int, height: int, events: Events) -> None:
     right, bottom = width - 1, height - 1
     for i in range(words.size):
@@ -486,8 +489,8 @@ def _write(words: Words, pixel: Pixel, shift_us: int, width: int, height: int, e
         events[i].p = (word >> np.uint64(pixel.on) & np.uint64(1) != 0) != pixel.on_is_zero
 
 
-@njit(nogil=True, cache=True)
-def decode_plain(
+@njit(nogil=True, inline="always")
+def _decode_plain(
     words: Words, pixel: Pixel, last_us: int, width: int, height: int, events: Events
 ) -> tuple[int, int, int]:
     """Decode words [N] into ``events`` if all are good events in order; only count them if ``events`` is empty.
@@ -498,11 +501,58 @@ def decode_plain(
     some = words[: events.size] if events.size else words
     if some.size == 0 or not _are_plain(some, pixel, width, height):
         return 0, last_us, last_us
-    first = np.int64(some[0] & np.uint64(0xFFFFFFFF))
+    time = np.uint64(0xFFFFFFFF)
+    first = np.int64(some[0] & time)
     shift_us = unwrap(first, last_us) - first
     if events.size:
         _write(some, pixel, shift_us, width, height, events)
-    return some.size, first + shift_us, np.int64(some[some.size - 1] & np.uint64(0xFFFFFFFF)) + shift_us
+    return some.size, first + shift_us, np.int64(some[some.size - 1] & time) + shift_us
+
+
+@njit(nogil=True, inline="always")
+def decode_pixels(
+    words: Words,
+    pixel: Pixel,
+    first: int,
+    state: State,
+    width: int,
+    height: int,
+    events: Events,
+    counts: Counts,
+) -> tuple[int, int, int, int, bool]:
+    """Decode words of 64 bits; ``state`` [1] is the time of the event before; see `Decode`."""
+    plain, first_us, last_us = _decode_plain(words[first:], pixel, state[0], width, height, events)
+    if plain:
+        state[0] = last_us
+        return first + plain, plain, first_us, last_us, True
+    room, n, span = events.shape[0], 0, (state[0], state[0], True)
+    for i in range(first, words.shape[0]):
+        word = words[i]
+        if word & np.uint64(pixel.frames):
+            kind = word >> np.uint64(42) & np.uint64(3)
+            counts[SAMPLES] += kind == 1  # 0 is a pixel's reset level, 1 its signal
+            counts[IMU] += kind == 3 and word >> np.uint64(60) & np.uint64(7) == 0  # the first of seven words
+            continue
+        if word & np.uint64(pixel.triggers):
+            counts[TRIGGERS] += 1
+            continue
+        x = np.int64(word >> np.uint64(pixel.x[0]) & np.uint64(pixel.x[1]))
+        y = np.int64(word >> np.uint64(pixel.y[0]) & np.uint64(pixel.y[1]))
+        if x >= width or y >= height or word & np.uint64(pixel.others):
+            counts[OUTSIDE] += 1
+            continue
+        t = unwrap(np.int64(word & np.uint64(0xFFFFFFFF)), state[0])
+        if n and (n == room or t < span[1] - DISORDER_US):
+            return i, n, span[0], span[1], span[2]
+        span = extend_span(t, n == 0, span)
+        state[0] = t
+        if room:
+            events[n].t = t
+            events[n].x = width - 1 - x if pixel.mirrored else x
+            events[n].y = height - 1 - y if pixel.mirrored else y
+            events[n].p = (word >> np.uint64(pixel.on) & np.uint64(1) != 0) != pixel.on_is_zero
+        n += 1
+    return words.shape[0], n, span[0], span[1], span[2]
 
 
 class InMemoryReader:
