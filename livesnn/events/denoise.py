@@ -274,12 +274,7 @@ def denoise(events: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[
     there, with the filter as without. Until hot pixels are learned, no pixel is hot. Kept events have the times they
     came with. An event out of order is judged as if it came at the newest one's time.
 
-    Parameters
-    ----------
-    events
-        EVENTS_DTYPE [N], maybe empty, or what `as_events` makes one of; raises SourceError when it isn't.
-    state
-        Of the stream so far; changed.
+    ``events`` is what `as_events` takes, and raises as it does. ``state`` is changed.
     """
     events = as_events(events)
     position = 0
@@ -294,24 +289,18 @@ SPEC = DenoiseSpec()
 
 
 def denoise_packets(
-    packets: Iterable[Packet], state: DenoiseState, *, wanted: Callable[[], bool] = lambda: True
+    packets: Iterable[Packet], state: DenoiseState, *, enabled: Callable[[], bool] = lambda: True
 ) -> Iterator[Packet]:
     """Yield packets without their noise.
 
-    A packet may come in several pieces, and empty ones come too: their `now_us` tells that time goes by.
-
-    Parameters
-    ----------
-    state
-        Of the filter; changed.
-    wanted
-        Asked once a packet; False lets it pass as it is. Called in the thread that iterates.
+    A packet may come in several pieces, and empty ones come too: their `now_us` tells that time goes by. ``state`` is
+    changed. ``enabled`` is called once a packet, in the thread that iterates; False lets the packet pass as it is.
     """
     epoch: int | None = None
     for packet in packets:
         if epoch != (epoch := packet.epoch):
             state.forget()
-        if not packet.events.size or not wanted():
+        if not packet.events.size or not enabled():
             yield packet
             continue
         *pieces, (last, now_us) = denoise(packet.events, state, SPEC)

@@ -1,7 +1,6 @@
-"""What happened when in a recording: NAME.labels.csv beside NAME.aedat4. Not here: who says what happens.
+"""What happened when in a recording: NAME.labels.csv beside NAME.aedat4.
 
-A line a stretch: file,start,end,label,session, in seconds from the first event, as `livesnn train --dataset folder`
-reads it.
+Each line is a stretch: file,start,end,label,session, in seconds from the first event. `livesnn train` reads it too.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def open_pipeline(
     if arrived is not None:
         packets = seen(packets, arrived)
     if noise is not None:
-        packets = denoise_packets(packets, noise, wanted=denoise)
+        packets = denoise_packets(packets, noise, enabled=denoise)
     if show is not None:
         packets = seen(packets, show)
     queue = policy and packet_queue(policy, max_bytes, math.inf if policy == "block" else max_age_s)

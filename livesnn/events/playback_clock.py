@@ -75,14 +75,13 @@ class PlaybackClock:
             self._closed = True
             self._changed.notify_all()
 
-    def wait(self, t_us: int, first_us: int, wanted: Callable[[], bool] = lambda: True) -> bool:
+    def wait(self, t_us: int, first_us: int, go_on: Callable[[], bool] = lambda: True) -> bool:
         """Wait until ``t_us`` is due; after a restart ``first_us`` is due at once.
 
-        Returns False once the clock is closed or ``wanted`` returns False. ``wanted`` is called whenever something
-        may have changed.
+        Returns False once the clock is closed or ``go_on``, called when something may have changed, returns False.
         """
         with self._changed:
-            while wanted() and not self._closed:
+            while go_on() and not self._closed:
                 left_s = self._seconds_left(t_us, first_us)
                 if left_s is not None and left_s <= 0:
                     return True

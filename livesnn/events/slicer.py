@@ -233,21 +233,10 @@ def stack_clip(
     input: InputSpec,  # noqa: A002
     n_frames: int,
 ) -> npt.NDArray[np.uint8]:
-    """Return the first frames of a clip as one array, for training: the same frames as live.
+    """Return the first frames of a clip as one array, uint8 [n_frames, C, H, W]: the same frames as live.
 
-    Parameters
-    ----------
-    events
-        EVENTS_DTYPE [N], the whole clip.
-    rule, sensor, input
-        As for `Slicer`.
-    n_frames
-        Frames returned: a longer clip is cut, a shorter one is followed by empty frames. The clip's last,
-        unfinished slice is dropped as everywhere.
-
-    Returns
-    -------
-    uint8 [n_frames, C, H, W]
+    ``events`` is the whole clip; ``rule``, ``sensor`` and ``input`` are as for `Slicer`. A longer clip is cut, a
+    shorter one is followed by empty frames. Its last, unfinished slice is dropped as everywhere.
     """
     slicer = Slicer(rule, sensor, input)
     stack = np.zeros((n_frames, input.channels, input.height, input.width), np.uint8)
@@ -347,14 +336,8 @@ def without_flicker(counts: npt.NDArray[Count]) -> tuple[npt.NDArray[Count], npt
     half of the picture. Other things that make most pixels count are taken as well: strong noise, a camera that moves
     over texture.
 
-    Parameters
-    ----------
-    counts
-        [..., H, W], not empty, whole numbers from 0; not changed, and returned itself where there is nothing to take.
-
-    Returns
-    -------
-    The frames, and what was taken from each channel, [...].
+    ``counts`` [..., H, W], not empty, are whole numbers from 0. They aren't changed, and are returned themselves
+    where there is nothing to take. The medians are [...].
     """
     planes = counts.reshape(-1, counts.shape[-2] * counts.shape[-1])
     taken = np.zeros(len(planes), counts.dtype)

@@ -1,4 +1,4 @@
-"""All pixels of a DVS advanced over frames, as machine code. Not here: what pixels are like (dvs_pixel.py)."""
+"""A model of a DVS: what its pixels are like, and the events that they make of frames."""
 
 from __future__ import annotations
 

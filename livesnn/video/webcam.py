@@ -63,17 +63,8 @@ def open_webcam(
 ) -> EventSource:
     """Open ``webcam``, the first one, or ``webcam:NUMBER``, from 0; after a loss, that very one again.
 
-    Parameters
-    ----------
-    uri, notify
-        As for `livesnn.sources.open_source`.
-    capture
-        Opens the camera of a number; OpenCV's by default.
-
-    Raises
-    ------
-    SourceError
-        When there is no such webcam, or it can't be opened.
+    ``uri`` and ``notify`` are as for `livesnn.sources.open_source`. ``capture`` opens the camera of a number, by
+    default with OpenCV. Raises SourceError when there is no such webcam, or it can't be opened.
     """
     named = _NAMED.fullmatch(uri)
     if named is None:
@@ -86,14 +77,7 @@ class WebcamConnection:
     """An open webcam, a `livesnn.events.cameras.reconnecting.Connection`; used from one thread at a time.
 
     A picture's events are there when it is. Times are µs since the webcam was opened, by the computer's clock: when
-    the picture came, so that its exposure and the way to here are before.
-
-    Parameters
-    ----------
-    capture
-        Owned from now on.
-    clock
-        Seconds.
+    the picture came, so that its exposure and the way to here are before. It owns ``capture``.
     """
 
     resolution = RESOLUTION  # of the sensor that its pictures are made events of

@@ -56,17 +56,8 @@ def discover() -> list[Device]:
 def open_camera(uri: str, *, notify: Notify = ignore, cameras: Cameras | None = None) -> EventSource:
     """Open ``camera``, the first one found, or ``camera:SERIAL``; after a loss, that very one again.
 
-    Parameters
-    ----------
-    uri, notify
-        As for `livesnn.sources.open_source`.
-    cameras
-        Where to look; by default every vendor's.
-
-    Raises
-    ------
-    SourceError
-        When there is no such camera, it can't be opened, or none can be looked for.
+    ``uri`` and ``notify`` are as for `livesnn.sources.open_source`. ``cameras`` is where to look, by default every
+    vendor's. Raises SourceError when there is no such camera, it can't be opened, or none can be looked for.
     """
     known = EveryVendor() if cameras is None else cameras
     serial = uri.partition(":")[2] or _first(known.discover()).serial
@@ -96,14 +87,8 @@ def _connect(cameras: Cameras, serial: str) -> CameraConnection:
 class CameraConnection:
     """An open camera, a `livesnn.events.cameras.reconnecting.Connection`; used from one thread at a time.
 
-    Its times are µs of the camera's own clock; only their differences are relied on here.
-
-    Parameters
-    ----------
-    driver
-        Owned from now on.
-    clock
-        Seconds; tells how long the scene has been quiet.
+    Its times are µs of the camera's own clock; only their differences are relied on here. It owns ``driver``.
+    ``clock``, in seconds, tells how long the scene has been quiet.
     """
 
     def __init__(self, driver: Driver, *, clock: Callable[[], float] = time.monotonic) -> None:

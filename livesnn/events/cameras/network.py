@@ -83,22 +83,22 @@ class _Streams(NamedTuple):
     compression: Compression
 
 
-def connect(address: Address, *, stall_s: float = STALL_S) -> StreamConnection:
+def connect(address: Address, *, connect_s: float = CONNECT_S, stall_s: float = STALL_S) -> StreamConnection:
     """Connect to a server, and read what it sends; raises as `open_stream`.
 
-    It must answer in `CONNECT_S`, and send its header in as much time again. ``stall_s``: as for `StreamConnection`.
+    It must answer in ``connect_s``, and send its header in as much time again. ``stall_s``: as for `StreamConnection`.
     """
-    incoming = Incoming(open_socket(address, CONNECT_S))
+    incoming = Incoming(open_socket(address, connect_s))
     try:
-        streams = _choose_stream(address, _read_header(address, incoming))
+        streams = _choose_stream(address, _read_header(address, incoming, connect_s))
     except BaseException:
         incoming.close()
         raise
     return StreamConnection(str(address), incoming, streams, stall_s=stall_s)
 
 
-def _read_header(address: Address, incoming: Incoming) -> Header:
-    deadline_s = time.monotonic() + CONNECT_S
+def _read_header(address: Address, incoming: Incoming, timeout_s: float) -> Header:
+    deadline_s = time.monotonic() + timeout_s
     content = None
     try:
         start = incoming.take(4, deadline_s)
@@ -116,7 +116,7 @@ def _read_header(address: Address, incoming: Incoming) -> Header:
         ) from error
     if content is None:
         what = "nothing" if start is None else "only a part of its header"
-        raise _refused(address, f"{what} came from it in {CONNECT_S:g} s")
+        raise _refused(address, f"{what} came from it in {timeout_s:g} s")
     if bytes(content[4:8]) != b"IOHE":
         raise _refused(address, "it doesn't start with a header")
     try:
@@ -149,16 +149,7 @@ def _choose_stream(address: Address, header: Header) -> _Streams:
 class StreamConnection:
     """One connection to a server, a `Connection`; for one thread at a time. `connect` makes it.
 
-    Parameters
-    ----------
-    name
-        What a person calls the server.
-    incoming
-        What comes after the header; owned from now on.
-    streams
-        What it sends.
-    stall_s
-        A packet that has begun must go on in this time.
+    It owns ``incoming``, which gives what comes after the header. A packet that has begun must go on in ``stall_s``.
     """
 
     def __init__(self, name: str, incoming: Incoming, streams: _Streams, *, stall_s: float) -> None:

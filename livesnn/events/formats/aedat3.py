@@ -371,9 +371,7 @@ class Aedat3Reader:
             counts = np.zeros(2, np.int64)
             if segment.reset:
                 sorter.restart()
-            for part, ordered in self._decode_segment(source, segment, size, counts):
-                if (packet := sorter.sort(part, ordered=ordered)).size:
-                    yield packet
+            yield from sorter.sort(self._decode_segment(source, segment, size, counts))
             counters.out_of_bounds += int(counts[_OUTSIDE])
             self._invalid[source, segment.start] = int(counts[_INVALID])
 

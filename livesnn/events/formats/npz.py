@@ -85,10 +85,8 @@ def open_npz(path: Path) -> InMemoryReader | BlockReader:
             f"{path}: it has more events than fit in the free memory: split it into shorter files"
         ) from error
     except OSError as error:
-        if error.errno in (
-            None,
-            errno.EINVAL,
-        ):  # from the decompressor, and from seeking before the file's start
+        # None comes from the decompressor, EINVAL from seeking before the file's start.
+        if error.errno in (None, errno.EINVAL):
             raise FormatError(f"{path}: not a sound .npz ({error}): save it again") from error
         raise SourceError(
             f"{path}: can't be read ({error.strerror}): check the path and permissions"
@@ -110,7 +108,9 @@ def _open(path: Path) -> InMemoryReader | BlockReader:
         wanted = {axis: found[name] for axis, name in named.by_axis.items()}
         wanted |= {name: found[name] for name in ("width", "height", "camera") if name in found}
         members = {name: _measure(archive, member) for name, member in wanted.items()}
-        if "camera" in members and not _is_name(members["camera"]):
+        if (name := members.get("camera")) is not None and not (
+            name.dtype.kind == "U" and name.items == 1 and name.octets <= _NAME_BYTES
+        ):
             del members["camera"]
         in_blocks = _lie_in_blocks(members)
         if not in_blocks and (
@@ -136,10 +136,6 @@ def _open(path: Path) -> InMemoryReader | BlockReader:
         resolution, assumed = _guess_resolution(events)
         warnings.append(assumed)
     return InMemoryReader(events, resolution, format_name="npz", camera=camera, warnings=warnings)
-
-
-def _is_name(member: Member) -> bool:
-    return member.dtype.kind == "U" and member.items == 1 and member.octets <= _NAME_BYTES
 
 
 def _measure(archive: zipfile.ZipFile, member: str) -> Member:

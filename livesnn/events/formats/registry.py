@@ -172,13 +172,8 @@ def parse_recording_path(path: Path) -> RecordingPath:
 def open_reader(path: Path, progress: Progress = untold) -> Reader:
     """Open a recording of any known format, recognised by its content.
 
-    Parameters
-    ----------
-    path
-        For a text table, ``f.csv?columns=t_us,x,y,p`` names its columns and overrides its header; see
-        `text.open_text`. All streams of a file are opened, even if one is named.
-    progress
-        Called with the share read so far, if the format must be read through to open it.
+    For a text table, ``f.csv?columns=t_us,x,y,p`` names its columns and overrides its header; see `text.open_text`.
+    All streams of a file are opened, even if one is named. ``progress`` is called if the format must be read through.
 
     Raises
     ------
@@ -193,19 +188,15 @@ def open_reader(path: Path, progress: Progress = untold) -> Reader:
     path, columns, _ = parse_recording_path(path)
     head = file_head(path, HEAD_BYTES, f"recording ({_suffixes()})")
     if columns:
-        return _open_with_columns(path, head, columns)
+        from livesnn.events.formats.text import is_text, open_text
+
+        if not is_text(head):
+            raise FormatError(f"{path}: only text files take ?columns=, and this isn't one: leave it out")
+        return open_text(path, columns=columns)
     for known in FORMATS:
         if known.fits(path, head):
             return known.open(path, progress)
     raise FormatError(f"{path}: {_describe(head)}: give a recording that livesnn reads ({_suffixes()})")
-
-
-def _open_with_columns(path: Path, head: bytes, columns: tuple[str, ...]) -> Reader:
-    from livesnn.events.formats.text import is_text, open_text
-
-    if not is_text(head):
-        raise FormatError(f"{path}: only text files take ?columns=, and this isn't one: leave it out")
-    return open_text(path, columns=columns)
 
 
 def _describe(head: bytes) -> str:

@@ -82,14 +82,8 @@ class BlockReader:
     Blocks are assumed to follow one another in time. Where time jumps back, a warning says so, and seeking finds one
     of the places.
 
-    Parameters
-    ----------
-    streams
-        In the file's order, at least one.
-    warnings
-        What was assumed or missing when the file was opened.
-    release
-        Called by `close`; must be safe to call twice.
+    There is at least one stream. ``warnings`` say what was assumed or missing when the file was opened. `close` calls
+    ``release``, which must be safe to call twice.
     """
 
     orientation = "x to the right, y down"
@@ -130,8 +124,7 @@ class BlockReader:
             for part, ordered in _parts(blocks.read(number), size, counters):
                 jumps += newest_us is not None and int(part["t"][0]) < newest_us - DISORDER_US
                 newest_us = int(part["t"][-1] if ordered else part["t"].max())
-                if (packet := sorter.sort(part, ordered=ordered)).size:
-                    yield packet
+                yield from sorter.sort([(part, ordered)])
         if start_us is None:
             self._jumps[stream] = jumps
 
@@ -308,16 +301,8 @@ def extend_span(t: int, first: bool, span: Span) -> Span:
 class WordReader:
     """An open file of words; see `Reader`. The whole file is read once when it is opened, to index its times.
 
-    Parameters
-    ----------
-    file
-        Owned by the reader from now on.
-    stream
-        The only one. If its resolution isn't known, events up to ``widest`` are valid.
-    warnings
-        What was assumed or lost so far.
-
-    Raises FormatError when most events are outside the sensor.
+    The reader owns ``file``. If the resolution of its only ``stream`` isn't known, events up to ``widest`` are valid.
+    ``warnings`` say what was assumed or lost so far. Raises FormatError when most events are outside the sensor.
     """
 
     def __init__(
@@ -412,9 +397,7 @@ class WordReader:
         sorter = PacketSorter(self._size, start_us, counters)
         for number in range(0 if start_us is None else self._first_block(start_us), len(self._states)):
             counts = _no_counts()
-            for part, ordered in self._decode(number, counts):
-                if (packet := sorter.sort(part, ordered=ordered)).size:
-                    yield packet
+            yield from sorter.sort(self._decode(number, counts))
             counters.out_of_bounds += int(counts[OUTSIDE])
 
     def _first_block(self, start_us: int) -> int:
@@ -558,12 +541,7 @@ def decode_pixels(
 class InMemoryReader:
     """One stream of events held in memory; see `Reader`.
 
-    Parameters
-    ----------
-    events
-        EVENTS_DTYPE [N] as read, maybe out of order; owned by the reader from now on.
-    warnings
-        What was assumed or lost while reading.
+    The reader owns ``events``, EVENTS_DTYPE [N], maybe out of order. ``warnings`` say what was assumed or lost.
     """
 
     orientation = "x to the right, y down"

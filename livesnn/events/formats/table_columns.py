@@ -172,10 +172,7 @@ def _infer_whole(sample: TimeSample, per_s: Mapping[str, float]) -> str | None:
 def require_unit(path: Path, sample: TimeSample, how: str) -> tuple[str, str]:
     """Return (the unit of times, the warning that it was assumed); raises FormatError if the unit isn't clear.
 
-    Parameters
-    ----------
-    how
-        What the user can do: "name its column t_s, t_ms, t_us or t_ns".
+    ``how`` is what the user can do: "name its column t_s, t_ms, t_us or t_ns".
     """
     unit = infer_unit(sample)
     kind = {0: "whole numbers", 3: "thousandths", 6: "fractions"}[sample.decimals]

@@ -180,7 +180,7 @@ def _split_names(line: str) -> list[str]:
 def _read_layout(file: BufferedFile) -> TextLayout:
     """Return what the lines before the first row say."""
     start, names, resolution = 0, list[str](), None
-    has_header = False
+    fields, has_header = list[str](), False
     for line in bytes(file.view(0, min(_HEAD_BYTES, file.size))).splitlines(keepends=True):
         text = line.decode("utf-8", "replace")
         fields = _numbers(text.lstrip("\ufeff"))
@@ -191,17 +191,13 @@ def _read_layout(file: BufferedFile) -> TextLayout:
         elif len(fields) == 2 and resolution is None and not has_header:
             resolution = parse_size(*fields)  # as the text files of rpg_e2vid begin
         elif fields or has_header:
-            return _layout(file, names, len(fields), start, resolution)
+            break
         else:
             names, has_header = _split_names(text), True
         start += len(line)
-    return _layout(file, names, 0, start, resolution)
-
-
-def _layout(
-    file: BufferedFile, names: Sequence[str], fields: int, start: int, resolution: Resolution | None
-) -> TextLayout:
-    columns = len(names) or fields or len(AXES)
+    else:
+        fields = []  # there is no row
+    columns = len(names) or len(fields) or len(AXES)
     if columns > _MAX_COLUMNS:
         raise FormatError(
             f"{file.path}: {columns:,} columns are too many for a table of events: {_NAME_THEM}"
