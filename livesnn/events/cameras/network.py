@@ -86,7 +86,7 @@ class _Streams(NamedTuple):
 def connect(address: Address, *, connect_s: float = CONNECT_S, stall_s: float = STALL_S) -> StreamConnection:
     """Connect to a server, and read what it sends; raises as `open_stream`.
 
-    It must answer in ``connect_s``, and send its header in as much time again. ``stall_s``: as for `StreamConnection`.
+    It must answer in ``connect_s``, and send its header in that time again. ``stall_s`` is as for `StreamConnection`.
     """
     incoming = Incoming(open_socket(address, connect_s))
     try:

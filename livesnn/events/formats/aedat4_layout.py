@@ -366,14 +366,10 @@ def parse_header(content: memoryview) -> Header:
     table = read_i64(content, position) if position else -1
     start, length = vector(content, info, 1)
     try:
-        root = ElementTree.fromstring(
-            bytes(content[start : start + length]).decode("utf-8", errors="replace")
-        )
+        xml = ElementTree.fromstring(bytes(content[start : start + length]).decode("utf-8", errors="replace"))
     except ElementTree.ParseError as error:
         raise DamageError(f"the header's XML is damaged ({error})") from None
-    nodes = [
-        node for out in root.iter("node") if out.get("name") == "outInfo" for node in out.findall("node")
-    ]
+    nodes = [node for out in xml.iter("node") if out.get("name") == "outInfo" for node in out.findall("node")]
     streams = tuple(_parse_stream(node) for node in nodes if (node.get("name") or "").isdecimal())
     if not streams:
         raise DamageError("the header describes no streams")
