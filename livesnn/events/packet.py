@@ -156,10 +156,8 @@ def require_usual_size(resolution: Resolution) -> None:
 def as_events(events: npt.NDArray[np.void]) -> Events:
     """Return the array itself where it is EVENTS_DTYPE [N], otherwise a new one with its fields, by name.
 
-    Raises
-    ------
-    SourceError
-        When it isn't a 1-D array with fields t, x, y, p of whole numbers (p: 0 and 1, or bool) that fit.
+    Raises SourceError when it isn't a 1-D array with fields t, x, y, p of whole numbers (p: 0 and 1, or bool) that
+    fit.
     """
     flat = isinstance(events, np.ndarray) and events.ndim == 1
     if flat and events.dtype == EVENTS_DTYPE:

@@ -227,10 +227,7 @@ class DvsPixels:
     def initial_state(self, luminance: FloatImage, t_us: int, rng: np.random.Generator) -> DvsState:
         """Return pixels that have looked at ``luminance`` [H, W] for a long time; ``rng`` seeds their noise.
 
-        Raises
-        ------
-        SourceError
-            The frame isn't of the sensor's size.
+        Raises SourceError when the frame isn't of the sensor's size.
         """
         level = self._log(luminance[None], np.empty((1, *luminance.shape), np.float32))[0].astype(np.float64)
         random = rng.integers(0, 2**64, level.shape, np.uint64)
@@ -263,10 +260,7 @@ class DvsPixels:
         state
             After the last frame.
 
-        Raises
-        ------
-        SourceError
-            Times don't rise, or frames aren't of the sensor's size.
+        Raises SourceError when times don't rise, or frames aren't of the sensor's size.
         """
         if len(luminances) != len(times_us) or np.any(np.diff(times_us, prepend=state.t_us) <= 0):
             raise SourceError(

@@ -59,10 +59,7 @@ class Emulator:
         picture
             uint8 [H, W, 3], BGR, gamma-coded as sRGB (IEC 61966-2-1); its largest centred square is seen.
 
-        Raises
-        ------
-        SourceError
-            ``t_us`` isn't later than the last one.
+        Raises SourceError when ``t_us`` isn't later than the last one.
         """
         light, before = _seen(picture), self._before
         self._before = light

@@ -41,10 +41,7 @@ class FrameSource(Closing, ABC):
 
         A source that can't seek ignores ``from_us``.
 
-        Raises
-        ------
-        ModelError
-            The model takes events, or the rule has no fixed Δt.
+        Raises ModelError when the model takes events, or the rule has no fixed Δt.
         """
 
     @abstractmethod

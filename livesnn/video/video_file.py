@@ -336,10 +336,7 @@ def video_clips(path: str | Path, input: InputSpec) -> Picture:  # noqa: A002 (t
     uint8 [N, window, C, H, W], N ≥ 1: what is left after the last whole window isn't in it, but of a video shorter
     than one window the last frame is repeated to fill one.
 
-    Raises
-    ------
-    LivesnnError
-        As `open_video` and `Video.samples` do.
+    Raises LivesnnError as `open_video` and `Video.samples` do.
     """
     pictures = [sample.picture for sample in open_video(path).samples(input)]
     pictures += [pictures[-1]] * (input.window - len(pictures))

@@ -103,10 +103,7 @@ class CameraConnection:
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
         """Return the next packet's events, none when none have come in the time; see `Connection.read`.
 
-        Raises
-        ------
-        SourceLost
-            When the camera has been unplugged, or closed; everything it sent has been returned then.
+        Raises SourceLost when the camera has been unplugged, or closed; everything it sent has been returned then.
         """
         if self._driver is None:
             raise SourceLost(f"{self.name} is closed: open it again")

@@ -45,10 +45,7 @@ _RESTART = "start the server again"
 def open_stream(uri: str, *, notify: Notify) -> EventSource:
     """Connect to ``tcp://HOST:PORT``, and again whenever the server comes back.
 
-    Raises
-    ------
-    SourceError
-        When the address isn't valid, no server answers there, or it doesn't send a stream of events.
+    Raises SourceError when the address isn't valid, no server answers there, or it doesn't send a stream of events.
     """
     address = parse_address(uri)
     return ReconnectingSource(lambda: connect(address), notify=notify)
@@ -167,10 +164,8 @@ class StreamConnection:
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
         """Return the next packet's events, none when none has come whole in the time; see `Connection.read`.
 
-        Raises
-        ------
-        SourceLost
-            When the server hangs up, stops within a packet, or sends what isn't a packet; or after `close`.
+        Raises SourceLost when the server hangs up, stops within a packet, or sends what isn't a packet; or after
+        `close`.
         """
         deadline_s = time.monotonic() + timeout_s
         try:

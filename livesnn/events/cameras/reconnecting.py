@@ -165,10 +165,7 @@ class ReconnectingSource(Closing):
 
         Another epoch begins where the source is lost.
 
-        Raises
-        ------
-        SourceError
-            When it comes back with another resolution.
+        Raises SourceError when it comes back with another resolution.
         """
         try:
             while not self._stop.is_set():

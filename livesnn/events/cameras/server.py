@@ -82,10 +82,7 @@ class Incoming:
     def take(self, size: int, deadline_s: float) -> memoryview | None:
         """Return the next ``size`` octets; None when they aren't all here at the deadline: ask for them again.
 
-        Raises
-        ------
-        OSError
-            When the connection is lost.
+        Raises OSError when the connection is lost.
         """
         if not self.filled:
             self._piece = np.empty(size, np.uint8).data
@@ -150,10 +147,7 @@ class TcpServer(Closing):
     quiet, quiet_s
         What a listener gets that has got nothing for so long; b"": nothing.
 
-    Raises
-    ------
-    SourceError
-        When there is no such address on this machine, or another program listens there.
+    Raises SourceError when there is no such address on this machine, or another program listens there.
     """
 
     def __init__(
@@ -193,10 +187,7 @@ class TcpServer(Closing):
     def send(self, message: bytes) -> None:
         """Leave a message for everyone who is connected now; never waits for one of them.
 
-        Raises
-        ------
-        SourceError
-            The thread has failed, and sends nothing more.
+        Raises SourceError when the thread has failed, and sends nothing more.
         """
         if (error := self._worker.error) is not None:
             raise SourceError(f"{self.address}: sends no more ({error}): start again") from error

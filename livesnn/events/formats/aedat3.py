@@ -279,11 +279,8 @@ def _decode(
 class Aedat3Reader:
     """An open AEDAT 3.1 file; see `Reader`. All its packets' headers are read when it is opened.
 
-    Raises
-    ------
-    FormatError
-        When the header has no end, the packets are compressed, the first one is damaged, or most of the first events
-        are outside the sensor that the header names.
+    Raises FormatError when the header has no end, the packets are compressed, the first one is damaged, or most of
+    the first events are outside the sensor that the header names.
     """
 
     format = "aedat3"

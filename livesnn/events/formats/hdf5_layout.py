@@ -85,11 +85,8 @@ def damage_as_errors(path: Path, what: str) -> Iterator[None]:
 def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Place]:
     """Return where the file has events, in its order.
 
-    Raises
-    ------
-    FormatError
-        When there are none or they can't be read: compressed by a missing filter, of different lengths, or fewer than
-        the file claims.
+    Raises FormatError when there are none or they can't be read: compressed by a missing filter, of different
+    lengths, or fewer than the file claims.
     """
     datasets = _datasets(file)
     groups: dict[str, list[str]] = {}

@@ -73,10 +73,7 @@ def open_npz(path: Path) -> InMemoryReader | BlockReader:
     ``width`` and ``height`` give the sensor's size; without them it is the smallest usual sensor that holds the
     events, with a warning. ``camera``, if text, is the camera's name.
 
-    Raises
-    ------
-    FormatError
-        When a column is missing or unsuitable, most events are invalid, or the file is damaged.
+    Raises FormatError when a column is missing or unsuitable, most events are invalid, or the file is damaged.
     """
     try:
         return _open(path)

@@ -90,10 +90,8 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
         t_us or t_ns. They override the file's header. If empty, the header names the columns; without one, they are
         inferred from the numbers with a warning.
 
-    Raises
-    ------
-    FormatError
-        When it isn't such a table, a column is missing, or it isn't clear what the columns or t's unit are.
+    Raises FormatError when it isn't such a table, a column is missing, or it isn't clear what the columns or t's unit
+    are.
     """
     with closed_on_error(BufferedFile(path)) as file:
         layout = _read_layout(file)
