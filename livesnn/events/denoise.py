@@ -23,13 +23,13 @@ from livesnn.events.packet import (
 )
 
 INTERVAL_US = 125_000
-"""In which a pixel's events are counted while hot ones are learned."""
+"""A pixel's events are counted over this time while hot pixels are learned."""
 
 TICK_US = 10_000
-"""The reader of the kept events learns at least this often how much time has passed while none is kept."""
+"""While no event is kept, the time that has passed is reported at least this often."""
 
 NEVER = -TIME_LIMIT_US
-NEWEST, TOLD, INTERVAL_END, INTERVALS_LEFT = range(4)
+NEWEST, REPORTED, INTERVAL_END, INTERVALS_LEFT = range(4)
 """Of a clock."""
 KEPT, HOT, REFRACTORY, ISOLATED, OUTSIDE = range(5)
 """What becomes of an event, in the order of `DenoiseCounts` but for its first."""
@@ -40,7 +40,7 @@ def _filter(  # type: ignore[no-untyped-def]
 ):
     """Fill ``kept``; return the index of the first event not read, and how many are kept. See `DenoiseState`."""
     n_kept = 0
-    newest, told = clock[NEWEST], clock[TOLD]
+    newest, reported = clock[NEWEST], clock[REPORTED]
     learning = clock[INTERVALS_LEFT] > 0
     while position < events.size:
         event = events[position]
@@ -50,7 +50,7 @@ def _filter(  # type: ignore[no-untyped-def]
             counts[OUTSIDE] += 1
             continue
         jumps = newest - t > DISORDER_US
-        if newest > told and (jumps or t - told > TICK_US):
+        if newest > reported and (jumps or t - reported > TICK_US):
             break  # so that the time of the event before is reported
         begins = jumps or newest == NEVER
         if begins:
@@ -70,8 +70,8 @@ def _filter(  # type: ignore[no-untyped-def]
         if why == KEPT:
             kept[n_kept] = event
             n_kept += 1
-            told = t
-    clock[NEWEST] = clock[TOLD] = newest
+            reported = t
+    clock[NEWEST] = clock[REPORTED] = newest
     return position, n_kept
 
 
@@ -120,7 +120,7 @@ _Whole = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DenoiseSpec:
-    """What is noise. An event is asked the three questions in this order; 0 leaves one out.
+    """What is noise. The three criteria apply in this order; 0 leaves one out.
 
     Attributes
     ----------
@@ -170,9 +170,9 @@ class DenoiseCounts(NamedTuple):
 
 
 class DenoiseState:
-    """All that `denoise` remembers of a stream, 14 bytes a pixel. Whoever has it owns it; `denoise` changes it.
+    """All that `denoise` remembers of a stream, 14 bytes a pixel. The caller owns it; `denoise` changes it in place.
 
-    It isn't returned anew like other states: copying it would take longer than a packet's filtering.
+    Other states are returned anew; copying this one would take longer than filtering a packet.
     ``times_learned``: how often hot pixels have been learned to the end. Raises as `require_usual_size`.
     """
 

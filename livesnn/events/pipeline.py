@@ -1,6 +1,6 @@
 """The one chain from a source to the network, for the window, run, serve, record and teach: `open_pipeline`.
 
-source → pace → time limit → orient → record → gate → denoise → show → buffer
+source → playback clock → time limit → orient → record → gate → denoise → show → buffer
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def open_pipeline(
     Parameters
     ----------
     clock
-        Plays a recording in its own time; None: as fast as it is asked for.
+        Plays a recording in its own time; None: as fast as it is read.
     seconds, stop
         End after so long, or when ``stop`` is set; see `take_seconds`.
     orientation
@@ -83,12 +83,12 @@ def open_pipeline(
     noise
         State of the noise filter, of the upright picture's size; None: noise stays.
     denoise
-        Asked once a packet whether the filter is on.
+        Returns whether the filter is on; called once a packet.
     show
         Sees each packet that is left for the network.
     policy
         A thread of its own reads the source ahead into a bounded queue: "drop_oldest" for a live source, "block"
-        for a recording that is paced. None: no thread; each packet is read when it is asked for.
+        for a recording that is played in its own time. None: no thread; packets are read when they are needed.
     max_bytes, max_age_s
         Of the queue; a packet that waited longer is dropped, unless the policy is "block".
     owns_source

@@ -216,7 +216,7 @@ class Recorder:
         self._queue.put(packet if packet.arrived_s else packet._replace(arrived_s=self._clock()))
 
     def label(self, label: str | None) -> None:
-        """Say what happens from now on; None: nothing that has a label."""
+        """Begin a label; None: end the last one."""
         self._labels.append((self._clock(), label))
 
     def stop(self) -> None:
@@ -294,7 +294,7 @@ class Recorder:
 
 
 def with_kept(error: str, recorder: Recorder) -> str:
-    """Return what an error says, and what of the recording is kept, if anything is."""
+    """Return an error's text and, if a part of the recording is kept, how much and where."""
     if not recorder.recorded.events or not recorder.path.exists():
         return error
     kept = f"{recorder.recorded.events:,} events until then are in {recorder.path}"
@@ -302,7 +302,7 @@ def with_kept(error: str, recorder: Recorder) -> str:
 
 
 LONGEST_S = 60.0
-KEPT_BYTES = 128_000_000
+RING_BUFFER_BYTES = 128_000_000
 """10 million events, 5 s of 2 million a second: half of what may wait for the disk."""
 
 
@@ -318,7 +318,7 @@ class RingBuffer:
         source: EventSource,
         orientation: Orientation = Orientation(),  # noqa: B008 (frozen)
         *,
-        max_bytes: int = KEPT_BYTES,
+        max_bytes: int = RING_BUFFER_BYTES,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._source = source

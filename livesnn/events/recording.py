@@ -78,7 +78,7 @@ def _what_is_missing(reader: Reader, stream: str | None) -> str:
 class Recording(Closing):
     """One event stream of a file, an `EventSource` and context manager; `open_recording` makes it.
 
-    An iteration yields packets of at most MAX_PACKET_EVENTS events, as fast as they are asked for, and ends.
+    An iteration yields packets of at most MAX_PACKET_EVENTS events, as fast as they are read, and ends.
     `seek` and `close` may be called from any thread; the rest from one at a time. Times are µs. One that
     is ``empty`` has no event, and all its times are 0.
     """

@@ -31,7 +31,7 @@ LONGEST_US = 500_000
 
 _MOST_EXPOSURE = 20.0  # beyond, or below its inverse, it begins anew too
 _BLACK, _CLIPPED = np.float32(1e-3), np.float32(0.98)  # beyond them a pixel says nothing of the exposure
-_LEAST_TOLD = 0.02  # of the pixels; where fewer tell, as before a covered lens, it begins anew
+_LEAST_USABLE = 0.02  # of the pixels; where fewer tell, as before a covered lens, it begins anew
 _MIDDLE = 0.18  # median luminance of a picture of exposure 1: after a dark first one it is no less sensitive
 
 _CODED = np.arange(256) / 255
@@ -77,8 +77,8 @@ class Emulator:
 
 def _change(before: FloatImage, light: FloatImage) -> float | None:
     """Return how much brighter a picture is as a whole; None: hardly a pixel tells."""
-    told = (np.minimum(light, before) > _BLACK) & (np.maximum(light, before) < _CLIPPED)
-    return float(np.median(light[told] / before[told])) if told.mean() > _LEAST_TOLD else None
+    usable = (np.minimum(light, before) > _BLACK) & (np.maximum(light, before) < _CLIPPED)
+    return float(np.median(light[usable] / before[usable])) if usable.mean() > _LEAST_USABLE else None
 
 
 def _seen(picture: npt.NDArray[np.uint8]) -> FloatImage:

@@ -382,7 +382,7 @@ def fit(image: Picture, input: InputSpec) -> Picture:  # noqa: A002
 def _checked_fps(fps: float, path: Path) -> Fraction:
     if not _MIN_FPS <= fps < _MAX_FPS:  # NaN too
         raise FormatError(f"{path}: a frame rate of {fps:g} a second can't be used: {REWRITE}")
-    return Fraction(fps).limit_denominator(1_000_000)  # 30000/1001 is what the file said
+    return Fraction(fps).limit_denominator(1_000_000)  # as in the file: 30000/1001
 
 
 def _check_size(width: float, height: float, path: Path) -> None:
@@ -393,7 +393,7 @@ def _check_size(width: float, height: float, path: Path) -> None:
 
 
 class RecordedVideo(FrameSource):
-    """A video file, read as fast as its frames are asked for; never dropped. No file is held open between iterations.
+    """A video file, read as fast as its frames are taken; none is dropped. No file is held open between iterations.
 
     Parameters
     ----------

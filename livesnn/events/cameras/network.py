@@ -206,7 +206,7 @@ class StreamConnection:
             )
 
     def _lose(self, reason: str, cause: Exception | None = None) -> NoReturn:
-        self.close()  # for good: what comes after garbage can't be told from it
+        self.close()  # for good: after garbage the next packet's beginning can't be found
         raise SourceLost(f"{self.name}: {reason}") from cause
 
     def _decode(self, packed: memoryview) -> Events:

@@ -62,9 +62,9 @@ class PropheseeDriver:
         assert self._device is not None
         lost = f"camera {self.name} is lost ({{}}): plug it in again"
         with _errors_as(SourceLost, lost):
-            given = next(self._device, None)
-            events = None if given is None or given[1] is None else given[1].polarity_events
-            if given is not None:
+            received = next(self._device, None)
+            events = None if received is None or received[1] is None else received[1].polarity_events
+            if received is not None:
                 return None if events is None else _as_events(events)
         raise SourceLost(lost.format("it has ended"))
 

@@ -141,11 +141,11 @@ class TcpServer(Closing):
     most_bytes
         Of messages that may wait for one listener; one is always let in, however large.
     missed
-        What a listener gets where so many messages, given, are missing; None: it is disconnected instead.
+        Returns what a listener gets in place of that many missing messages; None: it is disconnected instead.
     buffer_bytes
         What the system may hold for one listener beside those; None: as it likes, which may be megabytes.
     quiet, quiet_s
-        What a listener gets that has got nothing for so long; b"": nothing.
+        A listener gets ``quiet`` after ``quiet_s`` without a message; b"": nothing.
 
     Raises SourceError when there is no such address on this machine, or another program listens there.
     """
@@ -284,7 +284,7 @@ class TcpServer(Closing):
         with self._lock:
             del self._listeners[listener.socket]
         with contextlib.suppress(OSError):
-            # What it said unasked would make the end an error, in which what it hasn't read yet is lost.
+            # Unread input would turn the end into a reset, which loses what the listener hasn't read yet.
             listener.socket.shutdown(socket.SHUT_WR)
             listener.socket.recv(_MOST_READ)
         listener.socket.close()
@@ -303,7 +303,7 @@ class _Listener:
         self._most_bytes = most_bytes
         self._current = memoryview(greeting)  # what is being sent, without what is sent already
         self._queue = self._empty_queue()
-        self._told = 0  # messages dropped that the listener has been told of
+        self._reported = 0  # dropped messages that the listener knows of
 
     def _empty_queue(self) -> BoundedQueue[bytes]:
         return BoundedQueue(policy="drop_oldest", max_bytes=self._most_bytes, size=len)
@@ -351,9 +351,9 @@ class _Listener:
     def _next(self, missed: Callable[[int], bytes] | None) -> memoryview:
         """Return the next message, or first what tells that some are missing before it; empty: nothing waits."""
         dropped = self._queue.dropped
-        if missed is not None and dropped > self._told:
-            message = missed(dropped - self._told)
-            self._told = dropped
+        if missed is not None and dropped > self._reported:
+            message = missed(dropped - self._reported)
+            self._reported = dropped
             return memoryview(message)
         return memoryview((self._queue.take() if self._queue.wait(0.0) else None) or b"")
 

@@ -147,15 +147,17 @@ def read_header(file: BufferedFile) -> tuple[dict[int, Camera], int]:
             f"{file.path}: its packets are packed as {packing[1][:40]!r}, which isn't supported: record it as RAW"
         )
     lines = re.findall(r"^#(-?)Source (\d{1,5}): *([ -~]{0,100})", text, re.MULTILINE)
-    original = next((said for earlier, _, said in lines if earlier and "," not in said), "")
-    cameras = {int(number): _find_camera(said, original) for earlier, number, said in lines if not earlier}
+    original = next((source for earlier, _, source in lines if earlier and "," not in source), "")
+    cameras = {
+        int(number): _find_camera(source, original) for earlier, number, source in lines if not earlier
+    }
     return cameras, found.end()
 
 
-def _find_camera(said: str, original: str) -> Camera:
+def _find_camera(description: str, original: str) -> Camera:
     """Return the camera of a source; for one that cAER read from a file, its name is ``original``."""
-    size = re.search(r"dvsSizeX=(\d{1,5}),dvsSizeY=(\d{1,5})", said)
-    name = original if size else said.strip()
+    size = re.search(r"dvsSizeX=(\d{1,5}),dvsSizeY=(\d{1,5})", description)
+    name = original if size else description.strip()
     known = next((size for prefix, size in _SENSORS.items() if name.upper().startswith(prefix)), None)
     if size and 0 < int(size[1]) <= MAX_SIZE and 0 < int(size[2]) <= MAX_SIZE:
         known = int(size[1]), int(size[2])

@@ -209,10 +209,10 @@ def _check_version(path: Path, version: str | None, has_header: bool) -> list[st
 
 def _check_type(file: BufferedFile, start: int) -> int:
     """Return how many bytes give the type and size of the events; raises FormatError if that isn't supported."""
-    said = bytes(file.view(start, 2))
-    if len(said) < 2:
+    octets = bytes(file.view(start, 2))
+    if len(octets) < 2:
         raise FormatError(f"{file.path}: it ends after its header: get it again, or record it again")
-    kind, size = said
+    kind, size = octets
     if kind in _EVENT_TYPES and size == _EVENT_BYTES:
         return 2
     if kind == _TRIGGER_TYPE:

@@ -1,6 +1,6 @@
-"""Out-of-order events are put in order here, and events outside the sensor dropped; both are counted.
+"""Sorting events that are out of order and dropping those outside the sensor; both are counted.
 
-Every reader passes its packets through here, unless it has already checked that there is nothing to do.
+Every reader uses it, unless it has already checked that there is nothing to do.
 """
 
 from __future__ import annotations

@@ -95,8 +95,10 @@ def find_columns(names: Iterable[str]) -> ColumnNames:
     by_axis: dict[str, str] = {}
     unit = None
     for name in names:
-        plain, _, said = re.sub(r"[\s_\-(\[]+([a-zµμ]+)[)\]]?$", r"|\1", name.strip().lower()).partition("|")
-        of_time = unit_named(said) if said else None
+        plain, _, suffix = re.sub(r"[\s_\-(\[]+([a-zµμ]+)[)\]]?$", r"|\1", name.strip().lower()).partition(
+            "|"
+        )
+        of_time = unit_named(suffix) if suffix else None
         found = _NAME.fullmatch(plain if of_time else name.strip().lower())
         axis = None if found is None else AXES[(found.lastindex or 1) - 1]
         if axis is None or axis in by_axis or (of_time and axis != "t"):

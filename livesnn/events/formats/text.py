@@ -183,8 +183,8 @@ def _read_layout(file: BufferedFile) -> TextLayout:
         text = line.decode("utf-8", "replace")
         fields = _numbers(text.lstrip("\ufeff"))
         if not _is_content(text):
-            said = re.search(r"geometry\W{1,3}(\d{1,5})\s*[,x]\s*(\d{1,5})", text)
-            resolution = parse_size(said[1], said[2]) if said else resolution
+            size = re.search(r"geometry\W{1,3}(\d{1,5})\s*[,x]\s*(\d{1,5})", text)
+            resolution = parse_size(size[1], size[2]) if size else resolution
             names = names if find_columns(_split_names(text)).missing else _split_names(text)
         elif len(fields) == 2 and resolution is None and not has_header:
             resolution = parse_size(*fields)  # as the text files of rpg_e2vid begin
@@ -241,8 +241,8 @@ def _find_meaning(
         return dict.fromkeys(AXES, 0), MICROSECONDS, []
     else:
         order, unit = _guess_order(file, sample), None
-        said = ",".join(sorted(order, key=lambda axis: order[axis]))
-        assumed.append(f"the file doesn't name its columns: {said} assumed")
+        columns_found = ",".join(sorted(order, key=lambda axis: order[axis]))
+        assumed.append(f"the file doesn't name its columns: {columns_found} assumed")
     if unit is None and len(sample.mantissas):
         unit, note = require_unit(file.path, _sample_times(sample, order["t"]), _UNIT_TOO)
         assumed.append(note)
