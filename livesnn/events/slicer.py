@@ -157,7 +157,10 @@ class Slicer:
             elif why == TIME_JUMPED:
                 self.reset()
         if packet.now_us is not None and self._running and self._delta_t_us is not None:
-            self._pass_time(packet.now_us)
+            if packet.now_us - self._newest_us > self._longest_gap_us:
+                self.reset()
+            else:
+                self._newest_us = max(self._newest_us, packet.now_us)
             while self._newest_us >= self._end_us:
                 ended.append(self._finish(packet))
         return ended
@@ -178,12 +181,6 @@ class Slicer:
             self._newest_us, self._end_us, self._longest_gap_us, self._n_events, self._count,
         )  # fmt: skip
         return position, why
-
-    def _pass_time(self, now_us: int) -> None:
-        if now_us - self._newest_us > self._longest_gap_us:
-            self.reset()
-        else:
-            self._newest_us = max(self._newest_us, now_us)
 
     def _finish(self, packet: Packet) -> Frame:
         t = self._newest_us if self._delta_t_us is None else self._end_us

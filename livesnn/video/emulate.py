@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.formats.registry import EventStream, OtherContent
+from livesnn.events.formats.registry import EventStream, Reader
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, SourceCounters
 from livesnn.events.recording import Recording
 from livesnn.progress import Progress
@@ -116,11 +116,10 @@ def open_video_events(path: Path, stream: str | None, progress: Progress) -> Rec
     return Recording(path, reader, reader.streams[0])
 
 
-class VideoReader:
-    """A `registry.Reader` of a video; its events are made anew by each reading, the same each time."""
+class VideoReader(Reader):
+    """A `Reader` of a video; its events are made anew by each reading, the same each time."""
 
     format = "video"
-    camera = ""
     orientation = "upright"
     resolution = RESOLUTION
     streams = (EventStream(STREAM, "", RESOLUTION),)
@@ -149,10 +148,3 @@ class VideoReader:
     def time_range(self, stream: str) -> tuple[int, int]:
         """Return when the video begins and ends, µs."""
         return 0, self._duration_us
-
-    def other_content(self) -> OtherContent:
-        """Return that there is none."""
-        return OtherContent()
-
-    def close(self) -> None:
-        """Do nothing: no file is held open between readings."""

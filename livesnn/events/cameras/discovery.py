@@ -60,17 +60,16 @@ def open_camera(uri: str, *, notify: Notify = ignore, cameras: Cameras | None = 
     vendor's. Raises SourceError when there is no such camera, it can't be opened, or none can be looked for.
     """
     known = EveryVendor() if cameras is None else cameras
-    serial = uri.partition(":")[2] or _first(known.discover()).serial
+    serial = uri.partition(":")[2]
+    if not serial:
+        found = known.discover()
+        if not found:
+            raise SourceError(
+                "no camera found: plug one in and check its USB cable and the permission to use it (udev rules on "
+                "Linux; `livesnn devices` lists what is found), or start `livesnn gui` for the demo"
+            )
+        serial = found[0].serial
     return ReconnectingSource(lambda: _connect(known, serial), notify=notify, serial=serial)
-
-
-def _first(found: list[Device]) -> Device:
-    if not found:
-        raise SourceError(
-            "no camera found: plug one in and check its USB cable and the permission to use it (udev rules on "
-            "Linux; `livesnn devices` lists what is found), or start `livesnn gui` for the demo"
-        )
-    return found[0]
 
 
 def _connect(cameras: Cameras, serial: str) -> CameraConnection:

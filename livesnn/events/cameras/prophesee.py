@@ -37,10 +37,6 @@ class Packet(Protocol):
 class OpenDevice(Protocol):
     """neuromorphic_drivers.device.Device, as far as it is used; a packet is None where nothing came in the time."""
 
-    def __iter__(self) -> Iterator[tuple[object, Packet | None]]:
-        """Return itself."""
-        ...
-
     def __next__(self) -> tuple[object, Packet | None]:
         """Return a status, and what has come."""
         ...

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from livesnn.errors import FormatError
 from livesnn.events.packet import Events, Resolution, SourceCounters
@@ -57,7 +58,7 @@ class OtherContent(NamedTuple):
     triggers: int = 0
 
 
-class Reader(Protocol):
+class Reader(ABC):
     """An open file. Use it from one thread at a time.
 
     Attributes
@@ -74,22 +75,18 @@ class Reader(Protocol):
         Of the first event stream, else of the frames; None if the file doesn't give it.
     """
 
-    @property
-    def format(self) -> str: ...  # noqa: D102
-    @property
-    def camera(self) -> str: ...  # noqa: D102
-    @property
-    def orientation(self) -> str: ...  # noqa: D102
-    @property
-    def streams(self) -> Sequence[EventStream]: ...  # noqa: D102
-    @property
-    def resolution(self) -> Resolution | None: ...  # noqa: D102
+    format: str
+    camera: str = ""
+    orientation: str = "x to the right, y down"
+    streams: Sequence[EventStream]
+    resolution: Resolution | None
 
     @property
+    @abstractmethod
     def warnings(self) -> list[str]:
         """What is damaged, missing or assumed in the part read so far; one line each."""
-        ...
 
+    @abstractmethod
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield the stream's packets of EVENTS_DTYPE from the first event at or after ``start_us``.
 
@@ -97,19 +94,17 @@ class Reader(Protocol):
         sorted, events outside the sensor are dropped, and ``counters`` counts both; its ``events`` is left to the
         caller. Damaged packets are skipped with a warning.
         """
-        ...
 
+    @abstractmethod
     def time_range(self, stream: str) -> tuple[int, int] | None:
         """Return the least and the greatest time in µs, judged by the stream's ends; None if it has no events."""
-        ...
 
     def other_content(self) -> OtherContent:
-        """Count what isn't events."""
-        ...
+        """Count what isn't events; nothing, unless a format overrides it."""
+        return OtherContent()
 
-    def close(self) -> None:
-        """Release the file; safe to call twice."""
-        ...
+    def close(self) -> None:  # noqa: B027 (nothing to release, unless a format overrides it)
+        """Release the file; packets stay valid. Safe to call twice."""
 
 
 class Format(NamedTuple):

@@ -16,7 +16,7 @@ from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.ordering import PacketSorter, jump_warnings, put_in_order
-from livesnn.events.formats.registry import EventStream, OtherContent
+from livesnn.events.formats.registry import EventStream, OtherContent, Reader
 from livesnn.events.formats.table_columns import MAX_COORDINATE
 from livesnn.events.packet import DISORDER_US, EVENTS_DTYPE, TIME_LIMIT_US, Events, Resolution, SourceCounters
 from livesnn.files import BufferedFile
@@ -76,7 +76,7 @@ class LossyBlocks:
         return [f"{amount:,} {self._unit} lost: {self._lost[min(self._lost)][1]}"]
 
 
-class BlockReader:
+class BlockReader(Reader):
     """An open file of blocks; see `Reader`.
 
     Blocks are assumed to follow one another in time. Where time jumps back, a warning says so, and seeking finds one
@@ -85,8 +85,6 @@ class BlockReader:
     There is at least one stream. ``warnings`` say what was assumed or missing when the file was opened. `close` calls
     ``release``, which must be safe to call twice.
     """
-
-    orientation = "x to the right, y down"
 
     def __init__(
         self,
@@ -298,7 +296,7 @@ def extend_span(t: int, first: bool, span: Span) -> Span:
     return earliest_us, t, ordered
 
 
-class WordReader:
+class WordReader(Reader):
     """An open file of words; see `Reader`. The whole file is read once when it is opened, to index its times.
 
     The reader owns ``file``. If the resolution of its only ``stream`` isn't known, events up to ``widest`` are valid.
@@ -321,11 +319,11 @@ class WordReader:
         self.orientation = orientation
         self.streams = (stream,)
         self.camera, self.resolution = stream.camera, stream.resolution
-        self.warnings = list(warnings)
+        self._warnings = warnings
         self._counts = _no_counts()
         self._words, left = divmod(max(0, file.size - body.start), body.layout.word_bytes)
         if left:
-            self.warnings.append(
+            self._warnings.append(
                 f"the last {left} bytes aren't a whole {body.layout.word}: the file is cut short"
             )
         blocks = -(-self._words // (BLOCK_BYTES // body.layout.word_bytes))
@@ -333,6 +331,11 @@ class WordReader:
         self._earliest = np.full(blocks, _LATEST)
         self._latest = np.full(blocks, -_LATEST)
         self._survey()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is damaged, missing or assumed in the whole file."""
+        return self._warnings
 
     def _survey(self) -> None:
         """Read the whole file for the decoder's state at each block, and each block's times."""
@@ -369,11 +372,11 @@ class WordReader:
                 f"another camera"
             )
         if strange:
-            self.warnings.append(
+            self._warnings.append(
                 f"{strange:,} words are of a type that {self._body.layout.title} doesn't have, and are left out: "
                 f"the file is damaged, or from a newer camera"
             )
-        self.warnings += jump_warnings(jumps)
+        self._warnings += jump_warnings(jumps)
 
     def _read(self, number: int) -> Words:
         first = number * BLOCK_BYTES
@@ -538,20 +541,18 @@ def decode_pixels(
     return words.shape[0], n, span[0], span[1], span[2]
 
 
-class InMemoryReader:
+class InMemoryReader(Reader):
     """One stream of events held in memory; see `Reader`.
 
     The reader owns ``events``, EVENTS_DTYPE [N], maybe out of order. ``warnings`` say what was assumed or lost.
     """
-
-    orientation = "x to the right, y down"
 
     def __init__(
         self, events: Events, resolution: Resolution, *, format_name: str, camera: str, warnings: list[str]
     ) -> None:
         self.format = format_name
         self.camera = camera
-        self.resolution: Resolution | None = resolution
+        self.resolution = resolution
         self.streams = (EventStream("events", camera, resolution),)
         self._found = SourceCounters()
         # An event outside the sensor may have any time.
@@ -561,7 +562,12 @@ class InMemoryReader:
         if back_us > DISORDER_US:
             warnings = [*warnings, f"time goes back by up to {back_us:,} µs: all events are sorted by time"]
         self._events = put_in_order(events, resolution, None, self._found)
-        self.warnings = warnings
+        self._warnings = warnings
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was assumed or lost."""
+        return self._warnings
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
@@ -576,10 +582,3 @@ class InMemoryReader:
         """Return the times of the first and the last event in µs; None if there are no events."""
         t = self._events["t"]
         return (int(t[0]), int(t[-1])) if t.size else None
-
-    def other_content(self) -> OtherContent:
-        """Return zeros: these formats hold only events."""
-        return OtherContent()
-
-    def close(self) -> None:
-        """Do nothing: the file is closed already."""

@@ -99,7 +99,12 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
         names = columns or layout.names
         blocks = TextBlocks(file, layout.start, len(names) or layout.columns)
         sample = blocks.rows(0)
-        _refuse_bad_lines(file, sample)
+        good, bad = len(sample.mantissas), sample.bad_lines
+        if bad > good:
+            raise FormatError(
+                f"{path}: {bad:,} of the first {good + bad:,} lines aren't {sample.mantissas.shape[1]} numbers, with "
+                f"points for decimals: name as many columns as it has, if it is a table of events"
+            )
         blocks.order, blocks.unit, assumed = _find_meaning(file, names, sample)
         require_plausible(path, blocks.read(0), layout.resolution)
         require_polarity(path, _values(sample)[:, blocks.order["p"]])
@@ -212,15 +217,6 @@ def _check_named(path: Path, columns: Sequence[str]) -> None:
     if wrong := [*missing, *(axis for axis, count in axes.items() if count > 1)]:
         what = f"{wrong[0]} isn't among them" if missing else f"{wrong[0]} is there twice"
         raise FormatError(f"{path}: columns={','.join(columns)[:200]}: {what}: {_NAME_THEM}")
-
-
-def _refuse_bad_lines(file: BufferedFile, sample: Rows) -> None:
-    rows, columns = sample.mantissas.shape
-    if sample.bad_lines > rows:
-        raise FormatError(
-            f"{file.path}: {sample.bad_lines:,} of the first {rows + sample.bad_lines:,} lines aren't {columns} "
-            f"numbers, with points for decimals: name as many columns as it has, if it is a table of events"
-        )
 
 
 def _find_meaning(
