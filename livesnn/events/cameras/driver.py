@@ -20,17 +20,10 @@ class Device:
 
 
 class Driver(Protocol):
-    """An open camera; used from one thread at a time."""
+    """An open camera, by model and serial number ("DVXplorer DXA00093"); used from one thread at a time."""
 
-    @property
-    def name(self) -> str:
-        """Model and serial number: "DVXplorer DXA00093"."""
-        ...
-
-    @property
-    def resolution(self) -> Resolution:
-        """Sensor size in pixels."""
-        ...
+    name: str
+    resolution: Resolution
 
     def poll(self) -> Events | None:
         """Return what has come since the last call, in the driver's order, after some milliseconds at most.

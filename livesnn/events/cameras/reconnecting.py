@@ -64,22 +64,14 @@ class QuietTime:
 
 
 class Connection(Protocol):
-    """One plugged-in camera, one connected stream: from its opening until it is lost."""
+    """One plugged-in camera, one connected stream: from its opening until it is lost.
 
-    @property
-    def name(self) -> str:
-        """What a person calls it: "camera DVXplorer DXA00093", "tcp://host:7777"."""
-        ...
+    Its name is for people: "camera DVXplorer DXA00093", "tcp://host:7777". The counters are its own.
+    """
 
-    @property
-    def resolution(self) -> Resolution:
-        """Sensor size in pixels."""
-        ...
-
-    @property
-    def counters(self) -> SourceCounters:
-        """Since the connection was opened."""
-        ...
+    name: str
+    resolution: Resolution
+    counters: SourceCounters
 
     def read(self, timeout_s: float) -> tuple[Events, int | None]:
         """Return the next events and the stream time that has passed (`Packet.now_us`).
