@@ -45,6 +45,13 @@ class StoppedError(TrainError):
     """A signal ended a training; what it has kept is there."""
 
 
+def error_message(error: BaseException) -> str:
+    """Return the line of an error for a person; one that isn't raised on purpose is a bug."""
+    if isinstance(error, LivesnnError):
+        return str(error)
+    return f"{type(error).__name__}: {error} (a bug in livesnn: please report it)"
+
+
 DAMAGED_ARRAY = (
     OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, RuntimeError, SyntaxError,
     struct.error, tokenize.TokenError, lzma.LZMAError, zipfile.BadZipFile, zlib.error,

@@ -50,3 +50,35 @@ def read_by_dv_processing() -> Callable[[Path], npt.NDArray[np.void]]:
         return np.concatenate(batches)
 
     return read
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small model of ten columns of the image, which is made in a moment."""
+    from tests.synthetic import write_model
+
+    return write_model(tmp_path_factory.mktemp("models") / "columns")
+
+
+@pytest.fixture(scope="session")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return one second of a moving bar: 100 frames, 10 windows."""
+    from tests.synthetic import moving_bar, write_recording
+
+    return write_recording(tmp_path_factory.mktemp("recordings") / "bar.npz", moving_bar(1_000_500))
+
+
+@pytest.fixture(scope="session")
+def video_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small model for grey videos."""
+    from tests.synthetic import VIDEO_CARD, write_model
+
+    return write_model(tmp_path_factory.mktemp("models") / "grey", VIDEO_CARD)
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a video of a bar that moves, 1.2 s long."""
+    from tests.synthetic import bar_images, write_video
+
+    return write_video(tmp_path_factory.mktemp("videos") / "bar.avi", bar_images())

@@ -20,7 +20,7 @@ from livesnn.errors import LivesnnError
 from livesnn.events.memory_source import MemorySource
 from livesnn.events.packet import Resolution
 from livesnn.infer.model import load_model
-from livesnn.session.sustained import Look, Measured, Order, Timed, sum_up
+from livesnn.session.sustained import Look, Measured, Order, TimedModel, sum_up
 
 if TYPE_CHECKING:
     from livesnn.app.main_window import MainWindow
@@ -41,7 +41,7 @@ def measure_window(order: Order) -> Measured:
     application = make_application(settings)
     events, resolution = np.load(order.events), Resolution(*order.resolution)
     source = MemorySource(events, resolution, duration_us=order.duration_us, repeated=True)
-    model = Timed(load_model(order.model, order.engine, threads=order.threads))
+    model = TimedModel(load_model(order.model, order.engine, threads=order.threads))
     window = MainWindow(model, settings=settings)
     window.show()
     window.open(source)

@@ -28,11 +28,13 @@ from livesnn.app.widgets.numbers import NumbersPanel
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
 from livesnn.infer.switching_engine import PREPARING, note_of
-from livesnn.session.playback import SIMULATED
+from livesnn.session.camera_settings import SIMULATED
+from livesnn.session.control import ShownState
+from livesnn.session.playback import Opened
 from livesnn.session.rate_profile import ProfileReader
+from livesnn.session.results import ShownResult
 from livesnn.session.session import Session
 from livesnn.session.statistics import ShowLatency
-from livesnn.session.values import Answer, Opened, ShownState
 
 GAP = 12  # pixels between cards
 LEAST_WITH_CARDS = 640  # height of the window, pixels
@@ -210,7 +212,7 @@ class SessionDisplay:
             self._window.numbers.show_statistics(session.statistics, self._show_latency.percentiles())
             self._follow_time_line(session)
             self._follow_engine()
-        self._follow_answers(session, read=read)
+        self._follow_results(session, read=read)
 
     def _forget(self) -> None:
         """Forget everything about the last source."""
@@ -220,7 +222,7 @@ class SessionDisplay:
         self._note = self._lost = self._engine_note = ""
         self._warnings: tuple[str, ...] = ()
         self._resets = 0
-        self._answer: Answer | None = None  # not shown yet
+        self._result: ShownResult | None = None  # not shown yet
         window = self._window
         self._clear(None)
         window.transport.set_recording(None)
@@ -242,9 +244,9 @@ class SessionDisplay:
         if profile is not None:
             line.set_profile(profile)
 
-    def _follow_answers(self, session: Session, *, read: bool) -> None:
-        """Show the newest answer, but none from before a person's last reset."""
-        self._answer = session.answers.take() or self._answer
+    def _follow_results(self, session: Session, *, read: bool) -> None:
+        """Show the newest result, but none from before a person's last reset."""
+        self._result = session.results.take() or self._result
         if session.control.resets != self._resets:
             self._resets = session.control.resets
             for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
@@ -252,12 +254,12 @@ class SessionDisplay:
         if session.note != self._note:
             self._note = session.note
             self._window.readout.show_note(session.note)
-        if self._answer is not None and self._answer.resets < self._resets:
-            self._answer = None
-        if read and self._answer is not None:
+        if self._result is not None and self._result.resets < self._resets:
+            self._result = None
+        if read and self._result is not None:
             for panel in (self._window.readout, self._window.window_panel, self._window.state_panel):
-                panel.show_answer(self._answer)
-            self._answer = None
+                panel.show_result(self._result)
+            self._result = None
 
     def _follow_engine(self) -> None:
         opened = self._player.opened

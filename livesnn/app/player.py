@@ -17,10 +17,10 @@ from livesnn.infer.decide import Decider, Tally
 from livesnn.infer.model import Engine, Model, model_folder, read_card, shipped_models
 from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
-from livesnn.session.hot_pixels import HotPixels
-from livesnn.session.playback import Mounting, camera_name, with_mounted
+from livesnn.session.camera_settings import HotPixelFiles, Mounting, camera_name, with_mounted
+from livesnn.session.control import Choices
+from livesnn.session.playback import Opened
 from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
-from livesnn.session.values import Choices, Opened
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
 
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
@@ -129,7 +129,7 @@ class Player:
         control, place = self.session.control, self._place  # of an opening that isn't done, or failed
         if self.opened is not None:
             paused = control.state == "paused"
-            shown_us = control.place_us if paused else self.t_us
+            shown_us = control.position_us if paused else self.t_us
             place = _Place(0 if self.opened.live else shown_us, paused)
         self._start(self.source, place)
 
@@ -143,7 +143,7 @@ class Player:
             choices=self.choices,
             mounting=Mounting(self.orientation, self._settings.now.mounted),
             picture_every_s=self._picture_every_s,
-            hot_pixels=HotPixels(self._settings.folder),
+            hot_pixels=HotPixelFiles(self._settings.folder),
         )
         self.session.control.use_recorder(self.recorder)
         self.session.start()

@@ -21,8 +21,8 @@ from livesnn.app.menus import LABELS, Actions
 from livesnn.app.player import Player
 from livesnn.app.settings import MOST_LABELS, SettingsFile
 from livesnn.app.widgets.basics import ChoiceBox, Dialog, label
+from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder, in_bytes, with_kept
-from livesnn.session.session import in_words
 
 SUFFIX = ".aedat4"
 ON, OFF = "Stop recording", "Record …"
@@ -140,7 +140,7 @@ class RecordingControls:
 
     def _tell(self, recorder: Recorder) -> None:
         if recorder.error is not None:
-            self._window.banner.show_error(with_kept(in_words(recorder.error), recorder))
+            self._window.banner.show_error(with_kept(error_message(recorder.error), recorder))
         else:
             self._written.append(recorder)
         if recorder.error is None or recorder.recorded.events:

@@ -17,7 +17,7 @@ from livesnn.errors import LivesnnError
 from livesnn.events.filters import Orientation
 from livesnn.files import replace_file
 from livesnn.infer.model import Engine
-from livesnn.session.values import Choices
+from livesnn.session.control import Choices
 from livesnn.session.view import PALETTES
 
 FILE = "LIVESNN_SETTINGS"

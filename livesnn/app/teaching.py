@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QLineEdit, QProgressBar, QWidget
 
+from livesnn import subprocesses
 from livesnn.app import style
 from livesnn.app.display import WindowLayout
 from livesnn.app.menus import Actions
 from livesnn.app.player import Player
 from livesnn.app.recording_controls import proposed_name
 from livesnn.app.widgets.basics import Dialog, label
-from livesnn.errors import LivesnnError, SourceError
+from livesnn.errors import LivesnnError, SourceError, error_message
 from livesnn.events.labels import labels_file
 from livesnn.infer.model import Engine
 from livesnn.paths import own_models_dir
-from livesnn.session.learning import Learning
-from livesnn.session.session import in_words
 from livesnn.teach import (
     MOST_SIGNS,
     SIMULATED,
@@ -34,6 +36,7 @@ from livesnn.teach import (
     describe_lesson,
     own_folder,
 )
+from livesnn.threads import Latest, Worker
 
 READY_S, PERFORMED_S = 3.0, 10.0
 OVER = ("ended", "failed")
@@ -51,6 +54,42 @@ HINT = (
     "The network stays as it is and learns one more class. If you give the name of a gesture that this model was "
     "taught before, it learns more about that one."
 )
+
+
+LEARNING_LIMIT_S = 600.0
+"""Learning takes up to 40 s of a processor, which it has to share."""
+
+
+class Learning:
+    """Runs `livesnn teach` in another process: in this one it would make the picture stutter.
+
+    Parameters
+    ----------
+    gesture, recording, model, out, denoise
+        As of `livesnn teach`.
+    """
+
+    def __init__(self, gesture: str, recording: Path, model: str, out: Path, *, denoise: bool) -> None:
+        self._learned: Latest[Lesson | LivesnnError] = Latest()
+        flags = ["--model", model, "--out", str(out), "--json", *["--denoise"] * denoise]
+        command = subprocesses.command("teach", *flags, "--", gesture, str(recording))
+        self._worker = Worker("teach", partial(self._learn, command), on_error=self._fail).start()
+
+    def take(self) -> Lesson | LivesnnError | None:
+        """Return once what was learned, or why nothing was; None while it isn't done."""
+        return self._learned.take()
+
+    def close(self) -> None:
+        """Stop learning."""
+        self._worker.close()
+
+    def _learn(self, command: list[str], stop: threading.Event) -> None:
+        written = subprocesses.run_apart(command, stop, limit_s=LEARNING_LIMIT_S)
+        if not stop.is_set():
+            self._learned.put(msgspec.json.decode(written, type=Lesson))
+
+    def _fail(self, error: BaseException) -> None:
+        self._learned.put(LivesnnError(error_message(error).removeprefix("livesnn teach: ")))
 
 
 class Step(NamedTuple):
@@ -131,7 +170,7 @@ class Teaching:
                 self._show_learned(self._dialog, *self._learned)
         except LivesnnError as error:
             self._steps = None
-            self._dialog.show_failed(in_words(error))
+            self._dialog.show_failed(error_message(error))
 
     @staticmethod
     def _show_learned(dialog: TeachDialog, lesson: Lesson, recording: Path) -> None:
@@ -205,7 +244,7 @@ class Teaching:
             recorder.label(gesture)
             for left_s, share in self._time(PERFORMED_S):
                 if recorder.finished or self._player.session is not session or session.control.state in OVER:
-                    raise LivesnnError(ENDED if recorder.error is None else in_words(recorder.error))
+                    raise LivesnnError(ENDED if recorder.error is None else error_message(recorder.error))
                 if session.control.lost:
                     raise LivesnnError(LOST_SINCE)
                 yield Step(gesture, share, f"Perform it again and again: {left_s} s left.")
@@ -214,7 +253,7 @@ class Teaching:
             while not recorder.finished:
                 yield Step("Writing …", None)
             if recorder.error is not None:
-                raise LivesnnError(in_words(recorder.error))
+                raise LivesnnError(error_message(recorder.error))
         except BaseException:  # abandoned or failed: nobody needs the file
             session.control.use_recorder(None)
             recorder.close()

@@ -267,8 +267,8 @@ def denoise(events: Events, state: DenoiseState, spec: DenoiseSpec) -> Iterator[
 
     There is one piece, or more where TICK_US went by without an event to keep. How a stream was split into packets
     changes no event. With the pieces' times it changes no frame either, of models whose window is longer than
-    TICK_US. Without the times, a scene with nothing but noise would be a jump in time. A time is None while all events
-    have been outside the sensor.
+    TICK_US. Without the times, a scene with nothing but noise would be a jump in time. A time is None while all
+    events have been outside the sensor.
 
     The first event is always kept, as is the first after a jump back in time (as the `Slicer` sees it): frames begin
     there, with the filter as without. Until hot pixels are learned, no pixel is hot. Kept events have the times they

@@ -1,127 +1,119 @@
-"""What a person wants of a session (pause, seek, step, reset, record), and the pictures it shows."""
+"""What a person wants of a session: how it plays, and pause, seek, step, reset and record while it does."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-import numpy as np
+from msgspec import Meta
 
-from livesnn.events.packet import Events, Resolution
+from livesnn.card import ModelCard
 from livesnn.events.pipeline import See
-from livesnn.events.recorder import Recorder
+from livesnn.events.recorder import LONGEST_S, Recorder
 from livesnn.events.slicer import Frame
+from livesnn.infer.decide import Decider
+from livesnn.infer.run import StateMode
 from livesnn.session.playback import EventPlayback, LivePlayback, Playback
-from livesnn.session.values import RUNNING, Choices, Picture, SessionState
-from livesnn.session.view import Accumulator, ViewSpec
-from livesnn.threads import WAKE_S, Latest
+from livesnn.session.view import Display, ViewSpec
+from livesnn.threads import WAKE_S
+
+SessionState = Literal["opening", "playing", "waiting", "paused", "ended", "failed"]
+"""What a session is doing. "waiting": a live source was lost, and is expected back."""
+
+ShownState = SessionState | Literal["empty"]
+"""What the window says about a session. "empty": there has been none yet."""
+
+RUNNING: tuple[SessionState, ...] = ("playing", "waiting", "paused", "ended")
+"""In these states a source is open and the network has a state."""
 
 
-class Display:
-    """Shows what arrives, whatever the network does.
+@dataclass(frozen=True)
+class Choices:
+    """How a session plays; it takes other choices while it plays.
 
-    `add` is for the thread that captures, `begin` for before it does. The rest may be called from any thread; a
-    picture that is half of the one packet and half of the next does no harm.
-
-    Parameters
+    Attributes
     ----------
-    pictures
-        Gets them.
-    every_s
-        Least real time between two pictures; 0: one a packet.
+    loop
+        Whether a recording starts again at its end, with the state reset.
+    speed
+        Multiple of real time, > 0, for recordings; inf is as fast as possible.
+    pre_roll_s
+        Seconds of a live source that are kept for the beginning of the next recording.
+    view
+        How pictures look.
+    denoise
+        Whether noise is filtered out for the network and the picture; recordings always keep it.
+    decider
+        When there is a decision, with any model; it names no classes.
+    by_model
+        What differs for the classes of one model, by the name on its card: only ``thresholds`` and ``deny`` are used.
     """
 
-    def __init__(self, resolution: Resolution, pictures: Latest[Picture], *, every_s: float) -> None:
-        self._accumulator = Accumulator(resolution)
-        self._pictures = pictures
-        self._every_s = every_s
-        self._showing = threading.Lock()
-        self._shown_s = 0.0
-        self._jumps = 0
-        self._start_us = self._newest_us = 0
-        self._arrived_s = 0.0  # of the newest event; 0: there is none yet
+    loop: bool = False
+    speed: float = 1.0
+    state_mode: StateMode = "carry"
+    pre_roll_s: Annotated[float, Meta(ge=0, le=LONGEST_S)] = 0.0
+    view: ViewSpec = field(default_factory=ViewSpec)
+    denoise: bool = False
+    decider: Decider = field(default_factory=Decider)
+    by_model: Mapping[str, Decider] = field(default_factory=dict)
 
-    def begin(self, jumps: int = 0) -> None:
-        """Forget every event: what comes doesn't follow on, after so many jumps of a person's."""
-        self._jumps = jumps
-        self._forget()
+    def decider_of(self, card: ModelCard) -> Decider:
+        """Return what decides with this model; rules for classes that it doesn't have are ignored."""
+        rules = self.by_model.get(card.name)
+        if rules is None:  # asked for each frame
+            return self.decider
+        deny = tuple(label for label in rules.deny if label in card.classes)
+        thresholds = {label: value for label, value in rules.thresholds.items() if label in card.classes}
+        return replace(self.decider, allow=(), deny=deny, thresholds=thresholds)
 
-    def _forget(self) -> None:
-        self._accumulator.clear()
-        self._arrived_s = 0.0
+    def with_decider(self, decider: Decider, card: ModelCard | None) -> Choices:
+        """Return choices that decide so; its classes are those of ``card``, and without one all rules stay.
 
-    def add(self, packet: Events, arrived_s: float, start_us: int) -> None:
-        """Take in a packet, in microseconds, and show it when it is time, in milliseconds.
-
-        An empty one says that nothing came: what there is fades by the clock. Where time jumps back it begins
-        again. ``arrived_s`` is by `time.perf_counter`; pictures count from ``start_us``.
+        Rules for classes that only another model of the same name has stay too.
         """
-        self._start_us = start_us
-        if packet.size:
-            newest_us = int(packet["t"][-1])
-            if self._arrived_s and newest_us < self._newest_us:
-                self._forget()
-            self._accumulator.add(packet)
-            self._newest_us, self._arrived_s = newest_us, arrived_s
-        if arrived_s - self._shown_s >= self._every_s:
-            self._shown_s = arrived_s
-            quiet_us = 0 if packet.size else round(1e6 * (arrived_s - self._arrived_s))
-            self._show(self._newest_us + quiet_us, arrived_s if packet.size else 0.0)
-
-    def show_frame(self, frame: Frame, start_us: int) -> None:
-        """Show a video's frame, uint8 [1 or 3, H, W], as the network sees it."""
-        rgb = np.broadcast_to(frame.data, (3, *frame.data.shape[1:])).transpose(1, 2, 0)
-        self._pictures.put(
-            Picture(np.ascontiguousarray(rgb), frame.t - start_us, frame.arrived_s, self._jumps)
-        )
-
-    def show(self) -> None:
-        """Show what there is at once, if there is anything: where a recording stops, or looks another way."""
-        self._show(self._newest_us, 0.0)
-
-    def set_view(self, view: ViewSpec) -> None:
-        """Show it another way from now on, at once."""
-        self._accumulator.set_view(view)
-        self.show()
-
-    def _show(self, t_us: int, arrived_s: float) -> None:
-        if not self._arrived_s:
-            return
-        with self._showing:
-            self._pictures.put(
-                Picture(self._accumulator.picture(t_us), t_us - self._start_us, arrived_s, self._jumps)
-            )
+        by_model = dict(self.by_model)
+        if card is not None:
+            last = by_model.pop(card.name, Decider())
+            deny = (*(label for label in last.deny if label not in card.classes), *decider.denied(card))
+            others = {label: value for label, value in last.thresholds.items() if label not in card.classes}
+            thresholds = others | dict(decider.thresholds)
+            if deny or thresholds:
+                by_model[card.name] = Decider(deny=deny, thresholds=thresholds)
+        return replace(self, decider=replace(decider, thresholds={}, allow=(), deny=()), by_model=by_model)
 
 
 STEP_SPEED = 0.5  # of a single step: slow, so that the picture stops where the frame ends
 SEEKING, STARTING_AGAIN = "seeking", "starting again"
-PLACES = 1000
-"""Frames whose places are known, for steps back; what is before them is taken for frames that follow one another."""
+REMEMBERED_FRAMES = 1000
+"""Steps back know where so many frames began. Earlier frames are assumed to follow one another without a silence."""
 
 
-class Begun(NamedTuple):
-    """Where a pass begins (µs after the start), why, and a person's resets and jumps up to then."""
+class PassStart(NamedTuple):
+    """Where a pass begins (µs after the start), why, and how many resets and jumps had been asked for by then."""
 
     from_us: int
-    why: str
+    reason: str
     resets: int
     jumps: int
 
 
 class Control:
-    """The state of a session and what is to become of it. May be used from any thread, but for what is said below.
+    """The state of a session, and what a person asks it to do.
+
+    Every method may be called from any thread, except those at the end, which are for the pipeline's thread.
 
     Attributes
     ----------
     choices
         As they are now; `apply` changes them.
     resets
-        How often a person has asked for one: by hand, by a seek, or by a step back.
+        How often a person has asked for a reset: directly, by a seek, or by a step back.
     jumps
         How often a person has asked for another place.
     """
@@ -134,12 +126,12 @@ class Control:
         self._playback: Playback | None = None
         self._display: Display | None = None
         self._recorder: Recorder | None = None
-        self._next_pass: str | None = ""  # why somebody wants one, from the last place on
-        # From where a pass shows each frame, µs after the start. The last one is shown now, or the next to be.
-        self._places = deque([0], PLACES)
-        self._shown = False  # a frame has come since the last pass was wanted
-        self._frame_us = self._length_us = 0  # the last frame's end; how long one is
-        self._steps = 0  # frames that may pass though it is paused
+        self._wanted_pass: str | None = ""  # the reason for the next pass; None: none is wanted
+        # Where the frames of this pass began, µs after the start. The last one is shown now, or is the next to be.
+        self._frame_starts_us = deque([0], REMEMBERED_FRAMES)
+        self._shown = False  # a frame has come since the last pass was asked for
+        self._frame_end_us = self._frame_length_us = 0  # of the last frame
+        self._steps = 0  # frames that may pass although it is paused
         self._reset_by_hand = False
 
     @property
@@ -150,48 +142,48 @@ class Control:
 
     @property
     def lost(self) -> str:
-        """Why nothing comes from a live source, in one line that says what to do; "" otherwise."""
+        """Why a live source yields nothing, in one line that says what to do; "" otherwise."""
         return "" if self._playback is None else self._playback.lost
 
     @property
-    def place_us(self) -> int:
-        """Where it is, after the start: whoever goes on there sees the last frame, or the one that was sought."""
+    def position_us(self) -> int:
+        """Where it is, µs after the start: playing on from here shows the last frame again, or the one sought."""
         with self._changed:
-            return self._places[-1]
+            return self._frame_starts_us[-1]
 
     def toggle(self) -> None:
         """Pause, go on, or start a recording again after its end.
 
-        A live source goes on with what comes then, with the state reset; what came meanwhile is thrown away.
+        A live source goes on with what comes next, with the state reset. What came during the pause is dropped.
         """
         with self._changed:
             if self._state in ("playing", "paused"):
                 self._state = "paused" if self._state == "playing" else "playing"
-                yet_to_show = self._recorded and not self._shown  # a place just sought
-                self._steps = int(self._state == "paused" and yet_to_show)
-                self._follow()
+                sought = self._recorded and not self._shown  # its frame is yet to be shown
+                self._steps = int(self._state == "paused" and sought)
+                self._update_playback()
             elif self._state == "ended" and self._recorded:
                 self._jump([0], STARTING_AGAIN)
         self.show_if_paused()
 
     def seek(self, t_us: int) -> None:
-        """Go on at ``t_us`` after the start, with the state reset; a paused session shows the frame there."""
+        """Go on at ``t_us`` after the start, with the state reset. A paused session shows the frame there."""
         with self._changed:
             if self._state in RUNNING and self._recorded:
                 self.resets += 1
                 self._jump([max(t_us, 0)], SEEKING)
 
     def step(self, frames: int) -> None:
-        """Let a paused recording go on by so many frames; back, with the state reset, where they are negative."""
+        """Let a paused recording go on by so many frames; a negative number goes back, with the state reset."""
         with self._changed:
             if frames > 0 and self._state == "paused" and self._recorded:
                 self._steps += frames
-                self._follow()
+                self._update_playback()
             elif frames < 0 and self._state in ("paused", "ended") and self._recorded:
-                places = self._places_before(-frames)
+                starts_us = self._starts_before(-frames)
                 self._state = "paused"
                 self.resets += 1
-                self._jump(places, SEEKING)
+                self._jump(starts_us, SEEKING)
 
     def reset(self) -> None:
         """Reset the network's state before its next frame."""
@@ -206,31 +198,31 @@ class Control:
             self._playback.noise.learn_again()
 
     def apply(self, choices: Choices) -> None:
-        """Play in this way from now on; a view is seen at once."""
+        """Play by these choices from now on; another view is shown at once."""
         with self._changed:
             before, self.choices = self.choices, choices
             display = self._display
-            self._follow()
+            self._update_playback()
         if display is not None and choices.view != before.view:
             display.set_view(choices.view)
 
     def record(self, path: Path) -> Recorder | None:
-        """Record what arrives from now on; None: nothing that is live is open."""
+        """Record what arrives from now on. Returns None when no live source of events is open."""
         with self._changed:
             if not isinstance(self._playback, LivePlayback) or self._state in ("ended", "failed"):
                 return None
             self._recorder = self._playback.ring_buffer.record(path)
-            self._follow()
+            self._update_playback()
             return self._recorder
 
     def use_recorder(self, recorder: Recorder | None) -> None:
-        """Record there from now on, or as soon as the source is open; None: nowhere."""
+        """Record with this recorder from now on, or as soon as the source is open; None: record nothing."""
         with self._changed:
             self._recorder = recorder
-            self._follow()
+            self._update_playback()
 
     def interrupt(self) -> None:
-        """Make the pipeline look at its stop event soon, wherever it waits."""
+        """Make the pipeline check its stop event soon, wherever it waits."""
         with self._changed:
             if self._playback is not None:
                 self._playback.interrupt()
@@ -240,31 +232,31 @@ class Control:
     def _recorded(self) -> bool:
         return self._playback is not None and not self._playback.live
 
-    def _places_before(self, frames: int) -> Iterable[int]:
-        """Return the places up to that of the frame so many before."""
-        places = list(self._places)
-        unknown = frames - len(places) + 1
+    def _starts_before(self, frames: int) -> Iterable[int]:
+        """Return where frames began, up to the frame so many before the last one."""
+        starts_us = list(self._frame_starts_us)
+        unknown = frames - len(starts_us) + 1
         if self._state == "ended" and not self._shown:  # too near the end for a frame
             unknown += 1
-        return places[:-frames] or [max(places[0] - unknown * self._length_us, 0)]
+        return starts_us[:-frames] or [max(starts_us[0] - unknown * self._frame_length_us, 0)]
 
-    def _jump(self, places: Iterable[int], why: str) -> None:
-        """Begin at the last of these as soon as may be."""
+    def _jump(self, starts_us: Iterable[int], reason: str) -> None:
+        """Begin a pass at the last of these places as soon as possible."""
         self.jumps += 1
-        self._places = deque(places, PLACES)
-        self._next_pass, self._shown = why, False
+        self._frame_starts_us = deque(starts_us, REMEMBERED_FRAMES)
+        self._wanted_pass, self._shown = reason, False
         self._steps = int(self._state == "paused")
         if self._state == "ended":
             self._state = "playing"
         if self._playback is not None:
             self._playback.interrupt()
-        self._follow()
+        self._update_playback()
 
-    def _follow(self) -> None:
-        """Make the playback do what the state says."""
+    def _update_playback(self) -> None:
+        """Make the playback do what state and choices say."""
         if self._playback is not None:
             paused = self._state == "paused"
-            self._playback.follow(
+            self._playback.set_pace(
                 speed=STEP_SPEED if paused else self.choices.speed,
                 paused=paused and not self._steps,
             )
@@ -277,15 +269,15 @@ class Control:
     # For the pipeline's thread
 
     def open(self, playback: Playback, display: Display, delta_t_us: int | None) -> None:
-        """Play this from now on, in frames of this length, if they have one, and let it be seen there."""
+        """Play this from now on, and show it there. ``delta_t_us``: length of a frame, where it is fixed."""
         with self._changed:
-            self._playback, self._display, self._length_us = playback, display, delta_t_us or 0
+            self._playback, self._display, self._frame_length_us = playback, display, delta_t_us or 0
             display.set_view(self.choices.view)
             self._state = "playing"
-            self._follow()
+            self._update_playback()
 
     def fail(self) -> None:
-        """Nothing more can be played."""
+        """Note that nothing more can be played."""
         self._state = "failed"
 
     def show_if_paused(self) -> None:
@@ -293,58 +285,60 @@ class Control:
         if self._state == "paused" and self._display is not None:
             self._display.show()
 
-    def begin(self, playback: Playback, arrived: See, show: See, stop: threading.Event) -> Begun | None:
-        """Begin the next pass, once somebody wants one; None: nobody will."""
+    def begin(self, playback: Playback, arrived: See, show: See, stop: threading.Event) -> PassStart | None:
+        """Wait until a pass is wanted and begin it; return None where none will be."""
         with self._changed:
-            while self._next_pass is None and not stop.is_set():
+            while self._wanted_pass is None and not stop.is_set():
                 loops = self.choices.loop and bool(playback.duration_us)
-                any_frame = self._shown or self._places[-1] > 0  # else it would begin again and again for one
+                # Without any frame a step would start it again and again.
+                any_frame = self._shown or self._frame_starts_us[-1] > 0
                 if loops and (self._state == "playing" or (self._steps and any_frame)):
-                    self._places, self._next_pass = deque([0], PLACES), STARTING_AGAIN
+                    self._frame_starts_us = deque([0], REMEMBERED_FRAMES)
+                    self._wanted_pass = STARTING_AGAIN
                     break
-                if not (loops and self._state == "paused"):  # else the last frame is held
+                if not (loops and self._state == "paused"):  # else the last frame stays
                     self._state = "ended"
                 self._changed.wait(WAKE_S)
-            if self._next_pass is None or stop.is_set():
+            if self._wanted_pass is None or stop.is_set():
                 return None
-            why, self._next_pass, self._shown = self._next_pass, None, False
-            from_us = self._frame_us = self._places[-1]
+            reason, self._wanted_pass, self._shown = self._wanted_pass, None, False
+            from_us = self._frame_end_us = self._frame_starts_us[-1]
             playback.begin(from_us, arrived, show)
-            return Begun(from_us, why, self.resets, self.jumps)
+            return PassStart(from_us, reason, self.resets, self.jumps)
 
-    def let(self, frame: Frame, playback: Playback, stop: threading.Event) -> Frame | None:
-        """Hold a recording's frame while paused, then return it; None: the pass is over."""
+    def hold_while_paused(self, frame: Frame, playback: Playback, stop: threading.Event) -> Frame | None:
+        """Return a frame once it may be shown: a recording's waits during a pause. None: the pass is over."""
         with self._changed:
             held = False
-            while self._holds(playback) and not (playback.cut or stop.is_set()):
+            while self._holds(playback) and not (playback.interrupted or stop.is_set()):
                 held = True
                 self._changed.wait(WAKE_S)
-            if playback.cut or stop.is_set():
+            if playback.interrupted or stop.is_set():
                 return None
-            self._note_place(frame, playback)
+            self._note_frame(frame, playback)
             if self._steps:
                 self._steps -= 1
-                self._follow()
-        # What waited for the end of a pause arrives then.
+                self._update_playback()
+        # A frame that waited for the end of a pause arrives then.
         return replace(frame, arrived_s=time.perf_counter()) if held else frame
 
-    def _note_place(self, frame: Frame, playback: Playback) -> None:
+    def _note_frame(self, frame: Frame, playback: Playback) -> None:
         t_us = frame.t - playback.start_us
-        if not frame.start or not self._length_us:  # else a silence may be before it
-            self._length_us = t_us - self._frame_us
-        self._frame_us = t_us
-        video = not playback.has_events  # a frame of it is seen at its time, not up to it
+        if not frame.start or not self._frame_length_us:  # else a silence may be before it
+            self._frame_length_us = t_us - self._frame_end_us
+        self._frame_end_us = t_us
+        video = not playback.has_events  # its frame is shown from its time on, not up to it
         if self._shown:
-            self._places.append(t_us if video else t_us - self._length_us)
+            self._frame_starts_us.append(t_us if video else t_us - self._frame_length_us)
         elif video:
-            self._places[-1] = t_us  # the last one, where it was sought beyond the end
+            self._frame_starts_us[-1] = t_us  # the last frame, where a place beyond the end was sought
         self._shown = True
 
     def _holds(self, playback: Playback) -> bool:
         return self._state == "paused" and not self._steps and not playback.live
 
     def take_reset(self) -> int | None:
-        """Return `resets` if a person has asked for one by hand since the last call."""
+        """Return `resets` if a person has asked for a reset directly since the last call."""
         with self._changed:
             asked, self._reset_by_hand = self._reset_by_hand, False
             return self.resets if asked else None

@@ -1,10 +1,10 @@
-"""An open source, played in passes: a recording, a live source, or a video."""
+"""An open source, played once or again and again: `Playback` of a recording, a live source, or a video."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.denoise import DenoiseState
 from livesnn.events.filters import Orientation
 from livesnn.events.labels import Label, moved, read_labels
-from livesnn.events.packet import EventSource, Packet, Resolution, SourceCounters
+from livesnn.events.packet import EventSource, Packet, Resolution
 from livesnn.events.pipeline import Pipeline, See, open_pipeline
 from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recorder import RingBuffer
@@ -22,17 +22,55 @@ from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.model import Model
 from livesnn.progress import Progress, untold
+from livesnn.session.camera_settings import Mounting
 from livesnn.session.statistics import Counts
-from livesnn.session.values import Opened
-from livesnn.sources import Source, is_live, open_source
+from livesnn.sources import Source, open_source
 from livesnn.video.frame_source import FrameSource
 
-RECORDING_BUFFER_BYTES = 256_000  # what a pause or a seek at full speed has to throw away or hold back
+RECORDING_BUFFER_BYTES = 256_000  # what a seek at full speed has to drop, or a pause to hold
 PAUSING, RECONNECTING = "pausing", "reconnecting"
 
 
+@dataclass(frozen=True)
+class Opened:
+    """What is known once a source is open.
+
+    Attributes
+    ----------
+    sensor
+        As the network sees it: upright.
+    orientation
+        What makes it upright.
+    serial
+        Serial number of a camera; "" for anything else.
+    duration_us
+        None: it has no end, and can't seek or step.
+    path
+        File of a recording.
+    labels
+        Beside the recording: what a person said happens in it.
+    has_events
+        False for a video: there is nothing to record or to filter.
+    """
+
+    name: str
+    model: Model
+    sensor: Resolution
+    duration_us: int | None
+    path: Path | None
+    labels: tuple[Label, ...] = ()
+    has_events: bool = True
+    orientation: Orientation = field(default_factory=Orientation)
+    serial: str = ""
+
+    @property
+    def live(self) -> bool:
+        """Whether it is a camera, a stream or a simulation, which can't wait."""
+        return self.duration_us is None
+
+
 class Playback(ABC):
-    """An open source, played in passes.
+    """An open source, played in passes: a recording that is sought or starts again begins another pass.
 
     `begin` and `frames` are for one thread. The rest may be called from any.
 
@@ -43,31 +81,31 @@ class Playback(ABC):
 
     Attributes
     ----------
-    cut
-        Whether the current pass is to end.
+    interrupted
+        Whether the current pass should end.
     read_to_end
-        Whether the current pass has come to the source's end.
+        Whether the current pass has reached the source's end.
     start_us
-        Time of the recording's first event, or of the first event that has come.
+        Time of the first event.
     duration_us, path
         Of a recording; None for anything else.
     has_events
-        Whether it can be recorded and filtered: a video can't.
+        False for a video: it can't be recorded or filtered.
     labels
         Beside a recording, from its first event on.
     notes
-        Warnings beside the source's own.
+        Warnings in addition to the source's own.
     skipped
-        Events thrown away while a live source was paused.
+        Events dropped while a live source was paused.
     breaks
-        Why a live source's packets didn't follow on, one after another. `Frame.epoch` says how many of these came
-        before a frame.
+        Each reason why a live source's packets didn't follow on. `Frame.epoch` says how many breaks came before a
+        frame.
     """
 
     has_events = True
 
     def __init__(self, source: Source) -> None:
-        self.cut = self.read_to_end = False
+        self.interrupted = self.read_to_end = False
         self.start_us = 0
         self.duration_us: int | None = None
         self.path: Path | None = None
@@ -81,22 +119,22 @@ class Playback(ABC):
 
     @property
     def live(self) -> bool:
-        """Whether it is anything but a recording."""
+        """Whether it isn't a recording."""
         return self.duration_us is None
 
     @property
     def serial(self) -> str:
-        """Serial number of a camera; "" of anything else."""
+        """Serial number of a camera; "" for anything else."""
         return self.source.serial if isinstance(self.source, ReconnectingSource) else ""
 
     @property
     def lost(self) -> str:
-        """Why nothing comes from a live source, in one line that says what to do; "" otherwise."""
+        """Why a live source yields nothing, in one line that says what to do; "" otherwise."""
         return self.source.lost if isinstance(self.source, ReconnectingSource) else ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The source's, and the notes."""
+        """The source's warnings, and the notes."""
         return (*self.source.warnings, *self.notes)
 
     @property
@@ -105,7 +143,7 @@ class Playback(ABC):
         return Counts()
 
     def opened(self, name: str, model: Model) -> Opened:
-        """Return what is known of it, under a name, and played to this model."""
+        """Return what the window needs to know about the source, with its name and the model that it is played to."""
         return Opened(
             name=name,
             model=model,
@@ -119,26 +157,26 @@ class Playback(ABC):
         )
 
     @abstractmethod
-    def follow(self, *, speed: float, paused: bool) -> None:
-        """Play a recording at this multiple of real time, or hold it; listen to a live source or not."""
+    def set_pace(self, *, speed: float, paused: bool) -> None:
+        """Play a recording at this multiple of real time, or hold it. A live source can only be paused."""
 
     @abstractmethod
     def begin(self, from_us: int, arrived: See, show: See) -> None:
-        """Begin a pass from ``from_us`` after the start, once the one before has ended.
+        """Begin a pass at ``from_us`` after the start, once the one before has ended.
 
-        ``arrived`` and ``show`` are called in the capturing thread, as `open_pipeline` says.
+        ``arrived`` and ``show`` are those of `open_pipeline`, called in its thread.
         """
 
     @abstractmethod
     def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002 (the card's name)
-        """Yield the pass's frames to the end, or until it is cut."""
+        """Yield the frames of the pass to the end, or until it is interrupted."""
 
     def end_pass(self) -> None:  # noqa: B027 (a video has nothing to stop)
-        """Stop what the current pass has begun."""
+        """Stop what the current pass has started."""
 
     def interrupt(self) -> None:
         """Make the current pass end soon, wherever it waits."""
-        self.cut = True
+        self.interrupted = True
 
     def close(self) -> None:
         """End the current pass and release the source. Safe to call twice."""
@@ -158,11 +196,13 @@ class EventPlayback(Playback):
     Attributes
     ----------
     resolution
-        Upright, as all that is played.
+        Of the upright picture, which is what is played.
     denoise
         Whether noise is filtered; may be set at any time.
     noise
-        What the filter has learned and dropped.
+        State of the noise filter.
+    ring_buffer
+        The last packets, noise included, for a recording.
     """
 
     def __init__(self, source: EventSource, orientation: Orientation) -> None:
@@ -180,7 +220,7 @@ class EventPlayback(Playback):
     def counts(self) -> Counts:
         """Where the events went."""
         pipeline = self._pipeline
-        counters = self._counters()
+        counters = replace(self._events.counters, events=0) if pipeline is None else pipeline.counters
         return Counts(
             events=self._events_before + counters.events,
             dropped=counters.dropped,
@@ -191,20 +231,15 @@ class EventPlayback(Playback):
             out_of_bounds=counters.out_of_bounds,
         )
 
-    def _counters(self) -> SourceCounters:
-        if self._pipeline is None:
-            return replace(self._events.counters, events=0)
-        return self._pipeline.counters
-
     def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
-        """Yield the pass's frames to the end, or until it is cut."""
+        """Yield the frames of the pass to the end, or until it is interrupted."""
         assert self._pipeline is not None  # begun
         slicer = Slicer(rule, self.resolution, input)
         for packet in self._pipeline:
             yield from slicer.push(packet)
-            if self.cut:
+            if self.interrupted:
                 return
-        self.read_to_end = not self.cut
+        self.read_to_end = not self.interrupted
 
     def end_pass(self) -> None:
         """Stop the capturing thread. Of a live source this ends the source, too."""
@@ -214,7 +249,7 @@ class EventPlayback(Playback):
 
 
 class RecordedPlayback(EventPlayback):
-    """A recording: it waits, goes at any speed, and begins anywhere."""
+    """A recording: it can be held, played at any speed, and begun anywhere."""
 
     def __init__(self, recording: Recording, orientation: Orientation) -> None:
         super().__init__(recording, orientation)
@@ -229,23 +264,23 @@ class RecordedPlayback(EventPlayback):
         self._clock = PlaybackClock()
         self._speed, self._paused = 1.0, False
 
-    def follow(self, *, speed: float, paused: bool) -> None:
-        """Play at this multiple of real time, inf being as fast as possible, or hold it."""
+    def set_pace(self, *, speed: float, paused: bool) -> None:
+        """Play at this multiple of real time (inf: as fast as possible), or hold it."""
         self._speed, self._paused = speed, paused
-        if not self.cut:
+        if not self.interrupted:
             self._clock.set_speed(speed)
             (self._clock.pause if paused else self._clock.resume)()
 
     def begin(self, from_us: int, arrived: See, show: See) -> None:
-        """Begin a pass from ``from_us`` after the start."""
-        self._events_before = self.counts.events
+        """Begin a pass at ``from_us`` after the start."""
+        events_before = self.counts.events
         self.noise.forget()
         self._recording.seek(self.start_us + from_us)
-        self._pipeline = open_pipeline(
+        pipeline = open_pipeline(
             self._recording,
             clock=self._clock,
             orientation=self.orientation,
-            gate=self._until_cut,
+            gate=self._until_interrupted,
             arrived=arrived,
             noise=self.noise,
             denoise=lambda: self.denoise,
@@ -254,25 +289,27 @@ class RecordedPlayback(EventPlayback):
             max_bytes=RECORDING_BUFFER_BYTES,
             owns_source=False,
         )
-        self.cut = self.read_to_end = False
+        # Both at once, after the seek: meanwhile counts may be read.
+        self._pipeline, self._events_before = pipeline, events_before
+        self.interrupted = self.read_to_end = False
         self._clock.restart()
-        self.follow(speed=self._speed, paused=self._paused)
+        self.set_pace(speed=self._speed, paused=self._paused)
 
-    def _until_cut(self, packets: Iterable[Packet]) -> Iterator[Packet]:
+    def _until_interrupted(self, packets: Iterable[Packet]) -> Iterator[Packet]:
         for packet in packets:
-            if self.cut:
+            if self.interrupted:
                 return
             yield packet._replace(arrived_s=time.perf_counter())
 
     def interrupt(self) -> None:
-        """Let the next packet come at once; nobody sees it."""
+        """End the pass at its next packet, which comes at once and is dropped."""
         super().interrupt()
         self._clock.set_speed(None)
         self._clock.resume()
 
 
 class LivePlayback(EventPlayback):
-    """A camera, a stream, a simulation: while it is paused, what comes is recorded and counted, and nothing else."""
+    """A camera, a stream or a simulation. What comes while it is paused is recorded and counted, but not played."""
 
     def __init__(self, source: EventSource, orientation: Orientation) -> None:
         super().__init__(source, orientation)
@@ -280,13 +317,13 @@ class LivePlayback(EventPlayback):
         self._pauses = 0
         self._begun = False  # an event has come
 
-    def follow(self, *, speed: float, paused: bool) -> None:
-        """Listen, or not; what comes is recorded either way. The speed is the source's own."""
+    def set_pace(self, *, speed: float, paused: bool) -> None:
+        """Pause or go on. The speed is the source's own."""
         self._pauses += paused and not self._paused
         self._paused = paused
 
     def begin(self, from_us: int, arrived: See, show: See) -> None:
-        """Begin the one pass there is."""
+        """Begin the only pass there is."""
         self._pipeline = open_pipeline(
             self._events,
             orientation=self.orientation,
@@ -306,13 +343,13 @@ class LivePlayback(EventPlayback):
                 self.breaks.append(RECONNECTING)
             if self._paused:
                 self.skipped += packet.events.size
-                if self.cut:
+                if self.interrupted:
                     return
                 continue
             if pauses != (pauses := self._pauses):
                 self.breaks.append(PAUSING)
             self._note_start(packet)
-            # Even when the pass is cut: it is counted.
+            # Also when the pass is interrupted, so that the packet is counted.
             arrived_s = packet.arrived_s or time.perf_counter()
             yield packet._replace(epoch=len(self.breaks), arrived_s=arrived_s)
 
@@ -323,18 +360,18 @@ class LivePlayback(EventPlayback):
             self._begun = True
 
     def interrupt(self) -> None:
-        """End the pass, whatever the source does."""
+        """End the pass, even if the source hangs."""
         super().interrupt()
         if self._pipeline is not None:
             self._pipeline.interrupt()
 
 
 LAST_US = 1_000_000
-"""Before a place beyond the end: here the last frame is looked for, before all of the video is read for it."""
+"""For a place beyond the end, the last frame is first looked for in this time before it, then in the whole video."""
 
 
 class VideoPlayback(Playback):
-    """A recorded video waits, goes at any speed, begins anywhere; of a live one, what comes in a pause is lost."""
+    """A video. A recorded one can be held, played at any speed, and begun anywhere; a live one can be paused."""
 
     has_events = False
 
@@ -346,23 +383,23 @@ class VideoPlayback(Playback):
         self._video = source
         self._from_us = 0
 
-    def follow(self, *, speed: float, paused: bool) -> None:
-        """Play a recorded video at this multiple of real time, or hold it; look at another or not."""
+    def set_pace(self, *, speed: float, paused: bool) -> None:
+        """Play a recorded video at this multiple of real time, or hold it. A live video can only be paused."""
         self._clock.set_speed(speed)
         (self._clock.pause if paused else self._clock.resume)()
 
     def begin(self, from_us: int, arrived: See, show: See) -> None:
-        """Begin a pass from ``from_us`` on; nothing is seen but its frames."""
-        self.cut = self.read_to_end = False
+        """Begin a pass at ``from_us``. A video has no packets that ``arrived`` and ``show`` could see."""
+        self.interrupted = self.read_to_end = False
         self._from_us = from_us
 
     def frames(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
-        """Yield the frames to the end, or until the pass is cut, each when it is due."""
+        """Yield the frames when they are due, to the end or until the pass is interrupted."""
         if self.live:
             yield from self._unless_paused(self._video.frames(rule, input))
         else:
-            yield from self._due(self._sought(rule, input))
-        self.read_to_end = not self.cut
+            yield from self._when_due(self._frames_from(rule, input))
+        self.read_to_end = not self.interrupted
 
     def interrupt(self) -> None:
         """Make the current pass end before its next frame."""
@@ -371,14 +408,14 @@ class VideoPlayback(Playback):
             self._video.close()  # which may be waiting for its next frame
         self._clock.restart()
 
-    def _due(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+    def _when_due(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:
-            if not self._clock.wait(frame.t, frame.t, lambda: not self.cut):
+            if not self._clock.wait(frame.t, frame.t, lambda: not self.interrupted):
                 return
             yield replace(frame, arrived_s=time.perf_counter())
 
-    def _sought(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
-        """Yield the frames from ``from_us`` on; where there are none, the last one."""
+    def _frames_from(self, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
+        """Yield the frames from ``from_us`` on, or only the last frame where there are none."""
         frames = self._video.frames(rule, input, self._from_us)
         first = next(frames, None)
         near_us = self._from_us - max(LAST_US, 2 * (rule.delta_t_us or 0))
@@ -390,18 +427,18 @@ class VideoPlayback(Playback):
         yield from frames
 
     def _last(self, frames: Iterator[Frame]) -> Frame | None:
-        """Return the last frame, or where the pass is cut, the newest by then; None where there is none."""
+        """Return the last frame, or the newest one when the pass is interrupted; None where there is none."""
         newest = None
         for frame in frames:
             newest = frame
-            if self.cut:
+            if self.interrupted:
                 break
         return newest
 
     def _unless_paused(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         missed = False
         for frame in frames:
-            if self.cut:
+            if self.interrupted:
                 return
             if self._clock.paused:
                 missed = True
@@ -413,12 +450,12 @@ class VideoPlayback(Playback):
 
 
 def open_playback(source: str | Path | Source, mounting: Mounting, progress: Progress = untold) -> Playback:
-    """Open a SOURCE (`open_source` says what it raises), or take over an open one.
+    """Return a playback of a SOURCE of the command line, or of an open source.
 
-    A video that a person wants turned raises SourceError.
+    Raises what `open_source` raises, and SourceError for a video that should be turned.
     """
     opened = open_source(source, progress=progress) if isinstance(source, str | Path) else source
-    orientation = mounting.of(opened, source)
+    orientation = mounting.orientation_of(opened, source)
     try:
         if isinstance(opened, FrameSource):
             if orientation != Orientation():
@@ -427,47 +464,6 @@ def open_playback(source: str | Path | Source, mounting: Mounting, progress: Pro
         if isinstance(opened, Recording):
             return RecordedPlayback(opened, orientation)
         return LivePlayback(opened, orientation)
-    except SourceError:  # such as a sensor larger than any
+    except SourceError:  # such as a sensor that is too large
         opened.close()
         raise
-
-
-SIMULATED = "simulate:"
-
-
-@dataclass(frozen=True)
-class Mounting:
-    """What makes a source upright that isn't open yet.
-
-    Attributes
-    ----------
-    wanted
-        By a person, for this opening; None: what is remembered of a camera or a stream, anything else as it comes.
-    remembered
-        By the name of `camera_name`.
-    """
-
-    wanted: Orientation | None = None
-    remembered: Mapping[str, Orientation] = field(default_factory=dict)
-
-    def of(self, opened: Source, source: object) -> Orientation:
-        """Return it once the source is open; ``source`` is what a person called it."""
-        if self.wanted is not None:
-            return self.wanted
-        serial = opened.serial if isinstance(opened, ReconnectingSource) else ""
-        return self.remembered.get(camera_name(source, serial), Orientation())
-
-
-def camera_name(source: object, serial: str) -> str:
-    """Return what a camera or a stream is remembered by: serial number or address; "" for anything else."""
-    if serial or not isinstance(source, str) or source.startswith(SIMULATED):
-        return serial
-    return source if is_live(source) else ""
-
-
-def with_mounted(
-    mounted: Mapping[str, Orientation], camera: str, orientation: Orientation
-) -> dict[str, Orientation]:
-    """Return what is remembered with this camera mounted so; one that is upright isn't in it."""
-    others = {name: how for name, how in mounted.items() if name != camera}
-    return others if orientation == Orientation() else {**others, camera: orientation}

@@ -1,7 +1,4 @@
-"""The event rate over a whole recording, for a time line: from the file's table, else read beside the playback.
-
-Not here: painting it (widgets/timeline_strip.py), rates of what is playing (statistics.py).
-"""
+"""The event rate over a whole recording, for the time line: `profile`, and a thread that makes one."""
 
 from __future__ import annotations
 
@@ -34,19 +31,19 @@ _WORK_S = 0.01  # of computing between two rests
 
 
 class _Stopped(Exception):  # noqa: N818 (nothing is wrong)
-    """Nobody wants the profile any more."""
+    """The profile is no longer wanted."""
 
 
 @dataclass(frozen=True)
 class RateProfile:
-    """Events in equal parts of a recording, as far as it has been read.
+    """How many events are in each of the equal parts of a recording, as far as it has been read.
 
     Attributes
     ----------
     bin_us
-        Length of a part, from 1. The first begins with the recording's first event.
+        Length of a part, from 1. The first part begins with the recording's first event.
     counts
-        int64 [N]; after them comes what hasn't been read yet. Nobody changes them.
+        int64 [N], for the parts that have been read; never changed.
     """
 
     bin_us: int
@@ -60,21 +57,24 @@ def profile(
     stop: threading.Event | None = None,
     cpu_share: float = _CPU_SHARE,
 ) -> Iterator[RateProfile]:
-    """Yield the rate of a file's event stream, the first or the one asked for: of more and more, then all of it.
+    """Yield the rate profile of a file's event stream, of more and more of it and finally of all.
 
-    Opens a reader of its own. A file that can't be read has no profile, a damaged one that of what is left:
-    whoever plays the file says what is wrong with it.
+    A file whose table of packets has all counts is not read. Any other file is read by a reader of its own, beside
+    the playback. A file that can't be read has no profile, and a damaged one has the profile of what is left. No
+    error is raised, because playing the file reports it.
 
     Parameters
     ----------
+    path
+        Of the file; it may name a stream, otherwise the first one is taken.
     bins
         Most parts, from 1.
     stop
         Once it is set, nothing more is read.
     cpu_share
-        0..1: most of a core's time that reading takes; a file with a table isn't read.
+        0..1: how much of a core's time reading takes at most.
     """
-    go_on = _pace(stop or threading.Event(), cpu_share)
+    go_on = _resting_progress(stop or threading.Event(), cpu_share)
     try:
         with closing(open_reader(Path(path), go_on)) as reader:
             stream = choose_stream(reader, parse_recording_path(Path(path)).stream)
@@ -89,8 +89,8 @@ def profile(
         return
 
 
-def _pace(stop: threading.Event, cpu_share: float) -> Progress:
-    """Return what is called again and again while a file is opened and read: it rests, and ends it once stopped."""
+def _resting_progress(stop: threading.Event, cpu_share: float) -> Progress:
+    """Return a progress callback that rests to keep to a share of a core, and raises `_Stopped` once stopped."""
     rested_at_s = time.thread_time()
 
     def go_on(_: float) -> None:
@@ -106,7 +106,7 @@ def _pace(stop: threading.Event, cpu_share: float) -> Progress:
 
 
 class ProfileReader(Closing):
-    """A thread that profiles one recording; ``latest`` holds the newest RateProfile until `close`."""
+    """A thread that makes the profile of a recording; ``latest`` holds the newest one until `close`."""
 
     def __init__(self, path: str | Path) -> None:
         self.latest: Latest[RateProfile] = Latest()
@@ -118,7 +118,7 @@ class ProfileReader(Closing):
             self.latest.put(known)
 
     def close(self, timeout_s: float = 2.0) -> None:
-        """End the thread, waiting at most so long for it; safe to call twice."""
+        """End the thread and wait for it at most so long. Safe to call twice."""
         self._worker.close(timeout_s)
 
 
@@ -127,7 +127,7 @@ def _bin_us(duration_us: int, bins: int) -> int:
 
 
 def _from_table(rows: PacketTable, bins: int) -> RateProfile:
-    """Return the whole profile, with each packet's events spread evenly over its time."""
+    """Return the whole profile; the events of each packet are spread evenly over its time."""
     start_us = int(rows.t_first.min())
     duration_us = int(rows.t_last.max()) - start_us
     bin_us = _bin_us(duration_us, bins)
@@ -141,7 +141,7 @@ def _from_table(rows: PacketTable, bins: int) -> RateProfile:
 
 
 def _read(recording: Recording, bins: int, go_on: Progress) -> Iterator[RateProfile]:
-    """Count a recording's events packet by packet."""
+    """Count the events of a recording packet by packet."""
     start_us, bin_us = recording.t_start, _bin_us(recording.duration_us, bins)
     counts = np.zeros(recording.duration_us // bin_us + 1, np.int64)
     known = shown = 0

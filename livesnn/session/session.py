@@ -1,4 +1,4 @@
-"""What went wrong, in one line for a person. Not here: where it is shown."""
+"""A source played to a model in threads of its own: `Session`."""
 
 from __future__ import annotations
 
@@ -12,50 +12,34 @@ from pathlib import Path
 
 import numpy as np
 
-from livesnn.errors import DataError, LivesnnError, ModelError
+from livesnn.errors import DataError, ModelError, error_message
 from livesnn.events.formats.registry import parse_recording_path
 from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer
 from livesnn.infer.model import Engine, Model, density_and_mean, load_model
 from livesnn.infer.run import Result, run_frames
-from livesnn.session.control import SEEKING, Control, Display
-from livesnn.session.hot_pixels import HotPixels
-from livesnn.session.playback import EventPlayback, Mounting, Playback, open_playback
+from livesnn.session.camera_settings import HotPixelFiles, Mounting
+from livesnn.session.control import SEEKING, Choices, Control
+from livesnn.session.playback import EventPlayback, Opened, Playback, open_playback
+from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
 from livesnn.session.statistics import Counts, RollingStatistics, Statistics
-from livesnn.session.values import (
-    Answer,
-    AnswerBuilder,
-    Choices,
-    Opened,
-    Picture,
-    WindowDecision,
-    without_windows,
-)
-from livesnn.session.view import Accumulator
+from livesnn.session.view import Accumulator, Display, Picture
 from livesnn.sources import Source, is_live
 from livesnn.threads import Latest, Worker
 
-
-def in_words(error: BaseException) -> str:
-    """Return what an error of ours says; of any other, that it is a fault of livesnn."""
-    if isinstance(error, LivesnnError):
-        return str(error)
-    return f"{type(error).__name__}: {error} (a fault of livesnn: report it)"
-
-
 SourceLike = str | Path | Source
-PICTURE_EVERY_S = 0.012  # a little faster than the window polls
-# A network that can't keep up lets the other threads go first: it will drop events anyway, and must not make the
-# capture late. Measured at 20 Mev/s in frames of 1,000 events, two busy cores: pictures 1 s late without, 30 ms with.
-LATE_S, GIVE_WAY_S = 0.03, 0.0001
+PICTURE_EVERY_S = 0.012  # a little shorter than between two looks of the window
+# A network that can't keep up lets the other threads go first: it drops events anyway, and must not delay the
+# reading of the source. At 20 Mev/s, 1,000 events a frame and two busy cores, pictures are 30 ms late instead of 1 s.
+LATE_S, YIELD_S = 0.03, 0.0001
 
 
-class _Left(Exception):  # noqa: N818 (nothing is wrong)
-    """Nobody waits any more for a source that is being opened."""
+class _Stopped(Exception):  # noqa: N818 (nothing is wrong)
+    """The session was stopped while its source was being opened."""
 
 
 class Session:
-    """Plays ``source`` to ``model`` from `start` to `stop`.
+    """Plays a source to a model from `start` to `stop`.
 
     Parameters
     ----------
@@ -64,28 +48,32 @@ class Session:
     model
         A name, a folder, or a loaded model.
     engine
-        What runs the model, or already does.
+        What runs a model that isn't loaded yet.
     choices
-        To begin with; `control` takes others.
+        How it plays at first; `control` changes them.
     mounting
-        What makes the source's events upright, for the network, the view and what is recorded.
+        What makes the events upright for the network, the picture and the recording.
     picture_every_s
-        Least real time between two pictures; 0: one a packet.
+        Least real time between two pictures; 0: one for each packet.
     hot_pixels
-        Of cameras, from which it takes those known, and gives it those learned.
+        Where a camera's hot pixels are loaded from, and saved to once they are learned.
 
     Attributes
     ----------
     control
-        What it is doing, and a person's way to it.
+        What it is doing, and what a person can ask of it.
+    pictures, results
+        The newest ones, for the window to take.
+    opened
+        What is known about the source; None until it is open.
     error, model_failed
-        Why it failed, in one line, and whether the model is to blame, not the source.
+        Why it failed, in one line, and whether that is because of the model and not the source.
     warnings
-        Of the recording, as far as it has been read.
+        About the source, as far as it has been read.
     reading
-        How much of a recording has been read to open it, 0 to 1; None: it needn't be, or is open.
+        How much of a recording has been read to open it, 0 to 1; None: it is open, or can be opened without reading.
     note
-        Why a recording read to its end has no whole window; "" otherwise.
+        Why a recording has no whole window although it was read to its end; "" otherwise.
     """
 
     def __init__(
@@ -97,12 +85,12 @@ class Session:
         choices: Choices = Choices(),  # noqa: B008 (frozen)
         mounting: Mounting = Mounting(),  # noqa: B008 (frozen)
         picture_every_s: float = PICTURE_EVERY_S,
-        hot_pixels: HotPixels = HotPixels(None),  # noqa: B008 (keeps nothing)
+        hot_pixels: HotPixelFiles = HotPixelFiles(None),  # noqa: B008 (has no files)
     ) -> None:
         self.name = _name(source)
         self.control = Control(choices)
         self.pictures: Latest[Picture] = Latest()
-        self.answers: Latest[Answer] = Latest()
+        self.results: Latest[ShownResult] = Latest()
         self.opened: Opened | None = None
         self.error: str | None = None
         self.model_failed = False
@@ -115,137 +103,134 @@ class Session:
         self._mounting = mounting
         self._picture_every_s = picture_every_s
         self._hot_pixels = hot_pixels
-        self._times_learned = 0  # hot pixels, as far as they are kept
+        self._times_learned = 0  # hot pixels, as far as they are saved
         self._playback: Playback | None = None
         self._rolling = RollingStatistics()
-        self._answering = AnswerBuilder()
+        self._tracker = ResultTracker()
         self._worker = Worker("pipeline", self._work, on_error=self._fail)
 
     # From any thread
 
     @property
     def statistics(self) -> Statistics:
-        """What has been counted and measured up to now."""
+        """What has been counted and measured so far."""
         counts = Counts() if self._playback is None else self._playback.counts
         now = self._rolling.snapshot(counts, now_s=time.perf_counter())
         return replace(now, events_per_s=math.nan, kept_per_s=math.nan) if self.control.lost else now
 
     @property
     def decisions(self) -> Counter[str]:
-        """Windows of the first pass, by decision."""
-        return self._answering.first_pass.decisions
+        """How many windows of the first pass had each decision."""
+        return self._tracker.first_pass.decisions
 
     @property
     def n_decisions(self) -> int:
-        """Windows of every pass that had a decision."""
-        return self._answering.n_decisions
+        """How many windows of all passes had a decision."""
+        return self._tracker.n_decisions
 
     def take_decisions(self) -> list[WindowDecision]:
-        """Return what was decided on each window of every pass since the last call; each once."""
-        decided = self._answering.decided
+        """Return the decision on each window since the last call, over all passes."""
+        decided = self._tracker.decided
         return [decided.popleft() for _ in range(len(decided))]
 
     def start(self) -> None:
-        """Open source and model, then play; returns at once."""
+        """Open source and model, then play. Returns at once."""
         self._worker.start()
 
     def stop(self, timeout_s: float = 4.0) -> bool:
-        """End both threads, close the source; return whether all ended in time. Safe to call twice."""
+        """End both threads and close the source; return whether they ended in time. Safe to call twice."""
         self._worker.stop.set()
         self.control.interrupt()
         return self._worker.close(timeout_s)
 
-    # In the pipeline's thread, but for the function that sees packets
+    # In the pipeline's thread
 
     def _work(self, stop: threading.Event) -> None:
         playback = open_playback(self._source, self._mounting, self._follow_reading)
         try:
             self.reading = None
-            self._know_hot_pixels(playback)
+            self._load_hot_pixels(playback)
             model = self._model
             if isinstance(model, str | Path):
                 model = load_model(model, self._engine, wait=False)
             if stop.is_set():  # by now another session may step that model
-                raise _Left
+                raise _Stopped
             display = self._open(playback, model)
             for result in run_frames(
                 self._frames(playback, model, display, stop),
                 model,
                 state=lambda: self.control.choices.state_mode,
                 decider=lambda: self.control.choices.decider_of(model.card),
-                reset_requested=self._reset_requested,
+                reset_requested=self._take_reset,
             ):
                 self._publish(result, playback, model)
-                self._keep_hot_pixels(playback)
+                self._save_hot_pixels(playback)
         finally:
             playback.close()
 
     def _follow_reading(self, share: float) -> None:
         if self._worker.stop.is_set():
-            raise _Left
+            raise _Stopped
         self.reading = share
 
-    def _know_hot_pixels(self, playback: Playback) -> None:
+    def _load_hot_pixels(self, playback: Playback) -> None:
         if not isinstance(playback, EventPlayback):
             return
         try:
-            known = self._hot_pixels.of(playback.serial, playback.source.resolution, playback.orientation)
+            known = self._hot_pixels.load(playback.serial, playback.source.resolution, playback.orientation)
         except DataError as error:
             playback.notes = (*playback.notes, str(error))
             return
         if known is not None:
             playback.noise.know(known)
 
-    def _keep_hot_pixels(self, playback: Playback) -> None:
+    def _save_hot_pixels(self, playback: Playback) -> None:
         if not isinstance(playback, EventPlayback):
             return
         if (times := playback.noise.times_learned) > self._times_learned:
             self._times_learned = times
-            self._hot_pixels.keep(playback.serial, playback.noise.hot, playback.orientation)
+            self._hot_pixels.save(playback.serial, playback.noise.hot, playback.orientation)
 
     def _open(self, playback: Playback, model: Model) -> Display:
         _warm_up(model, playback)
-        sensor = (
-            playback.resolution if playback.has_events else Resolution(1, 1)
-        )  # a video's may be too large
+        # The size of a video may be too large for a picture of events.
+        sensor = playback.resolution if playback.has_events else Resolution(1, 1)
         display = Display(sensor, self.pictures, every_s=self._picture_every_s)
         self._playback = playback
         self.warnings = playback.warnings
         self.control.open(playback, display, model.card.input.slice.delta_t_us)
-        self.opened = playback.opened(self.name, model)  # whoever sees it may pause and seek
+        self.opened = playback.opened(self.name, model)  # last: from now on it can be paused and sought
         return display
 
     def _fail(self, error: BaseException) -> None:
-        if isinstance(error, _Left):
+        if isinstance(error, _Stopped):
             return
-        self.error = in_words(error)
+        self.error = error_message(error)
         self.model_failed = isinstance(error, ModelError)
         self.control.fail()
 
     def _frames(
         self, playback: Playback, model: Model, display: Display, stop: threading.Event
     ) -> Iterator[Frame]:
-        """Yield the frames of every pass; each begins with Frame.start, so that run() resets the state."""
+        """Yield the frames of all passes. Each pass begins with `Frame.start`, so that the state is reset."""
 
         def show(packet: Packet) -> None:
             self._rolling.kept.add(packet)
-            if (
-                packet.events.size or playback.live
-            ):  # a recording with nothing but noise doesn't fade by the clock
+            if packet.events.size or playback.live:  # the picture of a recording doesn't fade by the clock
                 display.add(packet.events, packet.arrived_s, playback.start_us)
 
         arrived = self._rolling.arrived.add
-        while (begun := self.control.begin(playback, arrived, show, stop)) is not None:
-            display.begin(begun.jumps)
+        while (start := self.control.begin(playback, arrived, show, stop)) is not None:
+            display.begin(start.jumps)
             self._rolling.forget_packets()
-            self._answering.begin_pass(begun.why)
-            if begun.why == SEEKING:
-                self._answering.reset(begun.resets, begun.why)
+            self._tracker.begin_pass(start.reason)
+            if start.reason == SEEKING:
+                self._tracker.reset(start.resets, start.reason)
             yield from self._frames_of_pass(playback, model, display, stop)
             self.warnings = playback.warnings
             if playback.read_to_end:
                 display.show()
-                self._note(playback, model, whole=begun.from_us == 0)
+                self._note(playback, model, whole=start.from_us == 0)
 
     def _frames_of_pass(
         self, playback: Playback, model: Model, display: Display, stop: threading.Event
@@ -255,47 +240,44 @@ class Session:
         try:
             for frame in playback.frames(spec.slice, spec):
                 if epoch != (epoch := frame.epoch):
-                    self._answering.reset(self.control.resets, playback.breaks[epoch - 1])
-                if (passed := self.control.let(frame, playback, stop)) is None:
+                    self._tracker.reset(self.control.resets, playback.breaks[epoch - 1])
+                if (shown := self.control.hold_while_paused(frame, playback, stop)) is None:
                     return
-                if playback.live and time.perf_counter() - passed.arrived_s > LATE_S:
-                    stop.wait(GIVE_WAY_S)
+                if playback.live and time.perf_counter() - shown.arrived_s > LATE_S:
+                    stop.wait(YIELD_S)
                 if not playback.has_events:
-                    display.show_frame(passed, playback.start_us)
-                yield passed
+                    display.show_frame(shown, playback.start_us)
+                yield shown
         finally:
             playback.end_pass()
 
     def _note(self, playback: Playback, model: Model, *, whole: bool) -> None:
-        if whole and not self._answering.this_pass.windows:
+        if whole and not self._tracker.this_pass.windows:
             duration_us, events = playback.duration_us or 0, playback.counts.events
-            self.note = without_windows(model.card.input, events=events, duration_us=duration_us)
+            self.note = why_no_window(model.card.input, events=events, duration_us=duration_us)
 
-    def _reset_requested(self) -> bool:
+    def _take_reset(self) -> bool:
         resets = self.control.take_reset()
         if resets is not None:
-            self._answering.reset(resets, "hand")
+            self._tracker.reset(resets, "hand")
         return resets is not None
 
     def _publish(self, result: Result, playback: Playback, model: Model) -> None:
         self._rolling.add_result(result, model.card, time.perf_counter())
-        self.answers.put(self._answering.answer(result, model.card, playback.start_us))
+        self.results.put(self._tracker.add(result, model.card, playback.start_us))
         self.control.show_if_paused()  # up to the end of the step
 
 
 def _name(source: SourceLike) -> str:
-    """Return what the window calls a source."""
+    """Return the name that the window shows for a source."""
     if isinstance(source, str | Path):
-        return (
-            str(source)
-            if isinstance(source, str) and is_live(source)
-            else parse_recording_path(Path(source)).name
-        )
+        live = isinstance(source, str) and is_live(source)
+        return str(source) if live else parse_recording_path(Path(source)).name
     return type(source).__name__
 
 
 def _warm_up(model: Model, playback: Playback) -> None:
-    """Compile and load what the first event needs: 0.5 s, which would be its latency."""
+    """Compile and load what the first event needs; that takes 0.5 s, which would be its latency."""
     card = model.card.input
     if playback.has_events:
         event = np.zeros(1, EVENTS_DTYPE)
@@ -305,4 +287,4 @@ def _warm_up(model: Model, playback: Playback) -> None:
         Slicer(card.slice, playback.resolution, card).push(Packet(event))
     blank = np.zeros((card.channels, card.height, card.width), np.uint8)
     _, state = model.step(Frame(0, blank, 0), model.initial_state())
-    density_and_mean(tuple(state), model.card.neuron.threshold)  # another engine's may not have counted
+    density_and_mean(tuple(state), model.card.neuron.threshold)  # an engine may count only when asked

@@ -27,8 +27,8 @@ _CLOCKS_APART_US = 100_000  # between packets, the computer's and a source's: no
 class Counts:
     """Where the events went since the source was opened.
 
-    What a live source yielded and dropped itself = events + dropped + skipped + unread. This holds exactly once the
-    session has stopped. Before that, some events are on their way between two threads.
+    The events that a live source yielded or dropped are events + dropped + skipped + unread. This holds exactly once
+    the session has stopped. Before that, some events are on their way between two threads.
 
     Attributes
     ----------
@@ -37,13 +37,13 @@ class Counts:
     dropped
         Lost, by the source or because the network was late.
     skipped
-        Thrown away while a live source was paused.
+        Dropped while a live source was paused.
     unread
         Waiting for the network, or left when it stopped.
     noise
         Where the events went that reached the noise filter.
     out_of_order, out_of_bounds
-        Put in order of time, and left out because they lie outside the sensor.
+        Events that were put in order of time, and that were left out because they lie outside the sensor.
     """
 
     events: int = 0
@@ -57,28 +57,28 @@ class Counts:
 
 @dataclass(frozen=True)
 class Statistics(Counts):
-    """What the window's numbers are.
+    """The numbers that the window shows.
 
     Attributes
     ----------
     slice_ms, network_ms, total_ms
         Over the last `LAST_RESULTS` results.
     events_per_s
-        Events that arrived in a second of the source's own time, so that slow motion doesn't change it; those
-        dropped are among them, and noise, those skipped are not.
+        Events that arrived in a second of the source's own time, so that slow motion doesn't change it. Noise and
+        dropped events count, skipped ones don't.
     kept_per_s
-        Those of them that the noise filters have let through.
+        Events in a second that the noise filter has kept.
     frames_per_s
         Results in a second of real time.
     density
         Share of the hidden neurons that spike in a frame, mean over the last results; nan while unknown.
     synops, dense_synops
-        Synaptic operations of a frame, mean over the last results, and of one in which every hidden neuron spikes;
-        nan while unknown, and of a network without hidden layers.
+        Synaptic operations in a frame, mean over the last results, and in a frame in which every hidden neuron
+        spikes; nan while unknown, and for a network without hidden layers.
     energy_estimate_uj
-        Of a frame's arithmetic, the first layer's too, as `livesnn run` estimates it.
+        For the arithmetic of a frame, first layer included, as `livesnn run` estimates it.
     light_flicker
-        What was taken from each pixel's counts in a frame as a flickering light's, mean over the last results.
+        Events subtracted from each pixel of a frame because a light flickers, mean over the last results.
     """
 
     slice_ms: Percentiles = field(default_factory=Percentiles)
@@ -94,16 +94,16 @@ class Statistics(Counts):
     light_flicker: float = 0.0
 
 
-class _Work(NamedTuple):
-    """What a network's spikes and values come to: 3 ms to find out, so once."""
+class _NetworkCost(NamedTuple):
+    """Operations of one network. They take 3 ms to work out, so it is done once."""
 
     card: ModelCard
     dense_synops: npt.NDArray[np.floating]
-    macs_of_a_value: float
+    macs_per_value: float
 
 
-class _Spent(NamedTuple):
-    """The last fields of Statistics."""
+class _FrameCost(NamedTuple):
+    """What a frame costs on average: fields of Statistics."""
 
     density: float = float("nan")
     synops: float = float("nan")
@@ -112,7 +112,7 @@ class _Spent(NamedTuple):
 
 
 class EventRate:
-    """Events a second of stream time, over the last `RATE_S`. From any thread."""
+    """Events a second of stream time, over the last `RATE_S`. May be used from any thread."""
 
     def __init__(self) -> None:
         self._packets: deque[tuple[int, int]] = deque()  # end of the packet µs, events
@@ -121,9 +121,9 @@ class EventRate:
         self._lock = threading.Lock()  # held for microseconds
 
     def add(self, packet: Packet) -> None:
-        """Take in a packet, also an empty one: time goes by.
+        """Add a packet; an empty one says that time goes by.
 
-        Where a packet doesn't tell its time, time goes by as the clock does. Another epoch begins again.
+        An empty packet without a time counts by the clock. Another epoch starts the rate again.
         """
         events, t_us = packet.events, packet.now_us
         if events.size:
@@ -149,7 +149,7 @@ class EventRate:
                 self._events -= self._packets.popleft()[1]
 
     def forget(self) -> None:
-        """Begin again."""
+        """Start again."""
         with self._lock:
             self._forget()
 
@@ -169,7 +169,7 @@ class EventRate:
 
 
 class RollingStatistics:
-    """Collects what happens, and makes a Statistics on request. From any thread."""
+    """Collects results and packets, and makes Statistics of them. May be used from any thread."""
 
     def __init__(self) -> None:
         self._latencies: deque[tuple[float, float, float]] = deque(maxlen=LAST_RESULTS)
@@ -177,19 +177,19 @@ class RollingStatistics:
         self._active: deque[int] = deque(maxlen=LAST_RESULTS)  # values of the frames other than 0
         self._flickers: deque[int] = deque(maxlen=LAST_RESULTS)
         self._card: ModelCard | None = None  # of the last result's network
-        self._work: _Work | None = None  # of that network
+        self._network_cost: _NetworkCost | None = None  # of that network
         self.arrived = EventRate()  # of all events
         self.kept = EventRate()  # of those that the noise filter lets through
-        self._answered_s: deque[float] = deque()
+        self._result_times_s: deque[float] = deque()
         self._lock = threading.Lock()  # held for microseconds
 
     def forget_packets(self) -> None:
-        """Begin the rates of events again: the next packet is from elsewhere."""
+        """Start the rates of events again: the next packet is from another place."""
         self.arrived.forget()
         self.kept.forget()
 
     def add_result(self, result: Result, card: ModelCard, now_s: float) -> None:
-        """Take in a network's result, finished at ``now_s`` (`time.perf_counter`)."""
+        """Add a result, finished at ``now_s`` (`time.perf_counter`)."""
         latency, active = result.latency, int(np.count_nonzero(result.frame.data))  # 1 µs
         with self._lock:
             self._latencies.append((latency.slice_ms, latency.network_ms, latency.total_ms))
@@ -197,19 +197,19 @@ class RollingStatistics:
             self._active.append(active)
             self._flickers.append(result.frame.light_flicker)
             self._card = card
-            self._answered_s.append(now_s)
-            self._forget_answers(now_s)
+            self._result_times_s.append(now_s)
+            self._forget_results(now_s)
 
     def snapshot(self, counts: Counts, *, now_s: float) -> Statistics:
         """Return the statistics at ``now_s``, with these counts."""
         with self._lock:
-            self._forget_answers(now_s)
-            latencies, answered_s = list(self._latencies), list(self._answered_s)
+            self._forget_results(now_s)
+            latencies, result_times_s = list(self._latencies), list(self._result_times_s)
             densities, active, card = list(self._densities), list(self._active), self._card
             flicker = sum(self._flickers) / max(len(self._flickers), 1)
-        spent = _Spent()
+        cost = _FrameCost()
         if card is not None:
-            spent = self._spent(np.mean(densities, axis=0), float(np.mean(active)), card)
+            cost = self._cost(np.mean(densities, axis=0), float(np.mean(active)), card)
         parts = [Percentiles.of(part) for part in zip(*latencies, strict=True)]
         slice_ms, network_ms, total_ms = parts or [Percentiles()] * 3
         return Statistics(
@@ -219,56 +219,53 @@ class RollingStatistics:
             total_ms=total_ms,
             events_per_s=self.arrived.per_s,
             kept_per_s=self.kept.per_s,
-            frames_per_s=_rate(answered_s, now_s),
-            density=spent.density,
-            synops=spent.synops,
-            dense_synops=spent.dense_synops,
-            energy_estimate_uj=spent.energy_estimate_uj,
+            frames_per_s=_rate(result_times_s, now_s),
+            **cost._asdict(),
             light_flicker=flicker,
         )
 
-    def _spent(self, density: npt.NDArray[np.float32], active: float, card: ModelCard) -> _Spent:
+    def _cost(self, density: npt.NDArray[np.float32], active: float, card: ModelCard) -> _FrameCost:
         if not density.size:
-            return _Spent()
-        if self._work is None or self._work.card is not card:
-            self._work = _Work(card, dense_synops(card), macs(1.0, card))
-        acs = float(np.sum(density * self._work.dense_synops))
-        return _Spent(
+            return _FrameCost()
+        if self._network_cost is None or self._network_cost.card is not card:
+            self._network_cost = _NetworkCost(card, dense_synops(card), macs(1.0, card))
+        acs = float(np.sum(density * self._network_cost.dense_synops))
+        return _FrameCost(
             mean_density(density, card),
             acs,
-            float(self._work.dense_synops.sum()),
-            energy_estimate_uj(active * self._work.macs_of_a_value, acs, card),
+            float(self._network_cost.dense_synops.sum()),
+            energy_estimate_uj(active * self._network_cost.macs_per_value, acs, card),
         )
 
-    def _forget_answers(self, now_s: float) -> None:
-        while self._answered_s and self._answered_s[0] < now_s - RATE_S:
-            self._answered_s.popleft()
+    def _forget_results(self, now_s: float) -> None:
+        while self._result_times_s and self._result_times_s[0] < now_s - RATE_S:
+            self._result_times_s.popleft()
 
 
 class ShowLatency:
     """How long events take to the screen: from the arrival of a picture's newest event to its painting.
 
-    Of one thread alone, the one that paints.
+    For one thread, the one that paints.
     """
 
     def __init__(self) -> None:
         self._latencies_ms: deque[float] = deque(maxlen=LAST_RESULTS)
 
     def add(self, arrived_s: float, now_s: float) -> None:
-        """Take in that a picture with this arrival has been painted; both by `time.perf_counter`.
+        """Note when a picture was painted, and when its newest event arrived, by `time.perf_counter`.
 
-        An arrival of 0 is unknown and counts for nothing.
+        A picture with an arrival of 0 has nothing new and doesn't count.
         """
         if arrived_s:
             self._latencies_ms.append((now_s - arrived_s) * 1e3)
 
     def percentiles(self) -> Percentiles:
-        """Return those of the last `LAST_RESULTS` pictures."""
+        """Return the percentiles over the last `LAST_RESULTS` pictures."""
         return Percentiles.of(self._latencies_ms)
 
 
 def _rate(times_s: Sequence[float], now_s: float) -> float:
-    """Return how many come in a second, also where the next one is late."""
+    """Return how many come in a second; the rate falls while the next one is late."""
     if len(times_s) < 2:
         return float("nan")
     between_s = (times_s[-1] - times_s[0]) / (len(times_s) - 1)

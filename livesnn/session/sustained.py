@@ -1,7 +1,4 @@
-"""What the window is measured by while events come at a given rate, and what comes of it. Plain values; no Qt.
-
-Not here: the window (app/measured.py), the rates (bench/sustained.py).
-"""
+"""Measuring a session at a given rate of events: what to measure, a model that is timed, and what was measured."""
 
 from __future__ import annotations
 
@@ -18,11 +15,11 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Engine, Model, State
 
-KEPT_PACE = 0.99
-"""Part of the rate asked for that has to come, and to be decided on, but for `PENDING_FRAMES`."""
+SUSTAINED_SHARE = 0.99
+"""Share of the wanted rate that has to arrive and to be decided on, apart from `PENDING_FRAMES`."""
 
 PENDING_FRAMES = 2
-"""That may be on their way when a measurement ends: one that fills, one that is stepped."""
+"""Frames that may be on their way when a measurement ends: one that fills, and one in the network."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +33,13 @@ class Order:
     resolution
         Width and height of the sensor.
     events_per_s
-        How many come; all of them inside the model's crop.
+        How many arrive in a second, all of them inside the model's crop.
     model, engine, threads
         As for `load_model`.
     warm_up_s, seconds
-        How long the window plays before it is measured, and while.
+        How long the window plays before it is measured, and while it is measured.
     cores
-        Logical processors to run on, where the system lets a process choose.
+        Number of logical processors to run on, where the system lets a process choose.
     """
 
     events: str
@@ -59,24 +56,24 @@ class Order:
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of it, in the ``seconds`` that were measured; None, or nan, where there was nothing to measure.
+    """What was measured in ``seconds``; None or nan where there was nothing to measure.
 
     Attributes
     ----------
     sustained
-        Nothing was dropped, and all that was asked for came and was decided on (`KEPT_PACE`).
+        Nothing was dropped, and the wanted rate arrived and was decided on (`SUSTAINED_SHARE`).
     cores
-        On which it ran; None: unknown.
+        Number of processors on which it ran; None: unknown.
     dropped, dropped_in_warm_up
-        Events, while it was measured and before.
+        Events dropped while it was measured, and before.
     step_ms
-        Of the network alone.
+        Percentiles of the time of the network only.
     latency_ms
-        From the arrival of a frame's last packet to the end of its step.
+        Percentiles of the time from the arrival of a frame's last packet to the end of its step.
     engine_steps
-        Steps of each engine, the warm-up's too.
+        Steps of each engine, those of the warm-up included.
     density
-        Of the last `statistics.LAST_RESULTS` frames.
+        Mean over the last `statistics.LAST_RESULTS` frames.
     """
 
     sustained: bool
@@ -96,8 +93,8 @@ class Measured:
     seconds: float
 
 
-class Timed:
-    """A Model (`livesnn.infer.Model`) that notes each step of another: which engine ran it, when, on what."""
+class TimedModel:
+    """A `Model` that runs another one, and notes when each step ran, on which engine, and with how many events."""
 
     def __init__(self, model: Model) -> None:
         self.card = model.card
@@ -115,7 +112,7 @@ class Timed:
         return self._model.initial_state()
 
     def step(self, frame: Frame, state: State) -> tuple[npt.NDArray[np.float32], State]:
-        """Step the other."""
+        """Run the other model, and note the step."""
         begun_s = time.perf_counter()
         stepped = self._model.step(frame, state)
         self._notes.extend((frame.arrived_s, begun_s, time.perf_counter(), frame.n_events))
@@ -123,13 +120,13 @@ class Timed:
         return stepped
 
     def steps(self, from_s: float, to_s: float) -> npt.NDArray[np.float64]:
-        """Return those that ended in this time, [N, 4]: the frame's arrival, beginning and end, s; its events."""
+        """Return the steps that ended in this time, [N, 4]: arrival of the frame, start, end (all s), its events."""
         notes = np.array(self._notes).reshape(-1, 4)
         return notes[(notes[:, 2] >= from_s) & (notes[:, 2] < to_s)]
 
 
 class Look(NamedTuple):
-    """What had come, been dropped and been shown by then."""
+    """What had arrived, been dropped and been shown at a moment."""
 
     at_s: float
     events: int
@@ -138,18 +135,18 @@ class Look(NamedTuple):
     density: float
 
 
-def sum_up(order: Order, model: Timed, first: Look, last: Look, cores: int | None) -> Measured:
-    """Return what happened between two looks."""
+def sum_up(order: Order, model: TimedModel, first: Look, last: Look, cores: int | None) -> Measured:
+    """Return what was measured between two looks."""
     seconds = last.at_s - first.at_s
     arrived_s, begun_s, ended_s, events = model.steps(first.at_s, last.at_s).T
     step_ms = Percentiles.of(1e3 * (ended_s - begun_s))
-    came, decided = last.events - first.events, float(events.sum())
-    dropped, asked = last.dropped - first.dropped, KEPT_PACE * order.events_per_s * seconds
+    arrived, decided = last.events - first.events, float(events.sum())
+    dropped, asked = last.dropped - first.dropped, SUSTAINED_SHARE * order.events_per_s * seconds
     pending = PENDING_FRAMES * events.max(initial=0.0)
     return Measured(
-        sustained=bool(dropped == 0 and min(came, decided + pending) >= asked),
+        sustained=bool(dropped == 0 and min(arrived, decided + pending) >= asked),
         asked_events_per_s=order.events_per_s,
-        events_per_s=came / seconds,
+        events_per_s=arrived / seconds,
         decided_events_per_s=decided / seconds,
         frames_per_s=len(events) / seconds,
         dropped=dropped,

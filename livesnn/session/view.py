@@ -1,7 +1,8 @@
-"""How events become a picture: palettes, the choice of a view, and the accumulator that paints it."""
+"""How events become a picture: palettes, the accumulator that paints it, and the display that makes it when due."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution, require_usual_size
+from livesnn.events.slicer import Frame
+from livesnn.threads import Latest
 
 Rgb = tuple[int, int, int]
 LIFT = 0.8  # exponent that lifts faint pixels out of the background
@@ -23,9 +26,9 @@ class Palette:
     Attributes
     ----------
     background, on, off
-        Of nothing, of an ON and of an OFF event at full brightness.
+        Colours without events, and of an ON and an OFF event at full brightness.
     between
-        What both pass through on the way, from faint to bright, evenly spaced.
+        Colours in between for both, from faint to bright, evenly spaced.
     """
 
     name: str
@@ -42,12 +45,12 @@ class Palette:
 
     @property
     def tells_polarity(self) -> bool:
-        """Whether ON and OFF have colours of their own."""
+        """Whether ON and OFF have different colours."""
         return self.on != self.off
 
     @property
     def ink(self) -> Rgb:
-        """Of words and lines on the background: black or white."""
+        """Colour of words and lines on the background: black or white."""
         return (0, 0, 0) if sum(self.background) > 384 else (255, 255, 255)
 
 
@@ -75,7 +78,7 @@ DEFAULT_PALETTE = next(iter(PALETTES.values()))
 
 ViewMode = Literal["decay", "accumulate"]
 Bytes = npt.NDArray[np.uint8]
-NEVER_US = -(1 << 62)  # before any event (TIME_LIMIT_US)
+NEVER_US = -(1 << 62)  # before any event, see TIME_LIMIT_US
 FULL_COUNT = 2  # events of a pixel that make it as bright as it gets
 AGES = 2048  # steps of age from an event to nothing: each less than a level of 255
 FADE_US = 30_000
@@ -113,17 +116,17 @@ class ViewSpec:
 
 
 class Accumulator:
-    """Keeps each pixel's last event and its counts, and paints either.
+    """Keeps the last event and the counts of each pixel, and paints either.
 
-    Counts are those of the current period and of the one before, which fades out as the current one goes on, so
-    that what moves steadily doesn't flicker; with no more events the current one fades out after its end.
+    There are counts for the current period and for the one before, which fades out while the current one goes on.
+    So a steady movement doesn't flicker. Without further events the current period fades out after its end.
 
     Events outside the sensor are ignored here; the source counts them.
 
     Raises
     ------
     SourceError
-        The sensor is larger than any: a picture would take all memory.
+        The sensor is so large that a picture would fill the memory.
     """
 
     def __init__(self, resolution: Resolution, view: ViewSpec = ViewSpec()) -> None:
@@ -138,20 +141,20 @@ class Accumulator:
     @property
     def view(self) -> ViewSpec:
         """How events are shown now."""
-        return self._look[0]
+        return self._view_and_tables[0]
 
     def set_view(self, view: ViewSpec) -> None:
-        """Show what there is another way from the next picture on; from any thread, in microseconds."""
-        self._look = (view, _tables(view.palette))
+        """Paint another view from the next picture on. May be called from any thread and takes microseconds."""
+        self._view_and_tables = (view, _tables(view.palette))
 
     def clear(self) -> None:
-        """Forget every event: after a seek the old ones would lie in the future."""
+        """Forget every event, as after a seek: the old ones may lie in the future."""
         self._last.fill(2 * NEVER_US)
         self._counts.fill(0)
         self._start_us, self._slot = NEVER_US, 0  # of the current period
 
     def add(self, packet: Events) -> None:
-        """Take in a packet, time-ordered."""
+        """Add a packet."""
         take, _, _ = _kernels()
         events = np.ascontiguousarray(packet, dtype=EVENTS_DTYPE)
         self._start_us, self._slot = take(
@@ -160,7 +163,7 @@ class Accumulator:
 
     def picture(self, now_us: int) -> Bytes:
         """Return uint8 [H, W, 3], a fresh array, as seen at ``now_us``."""
-        view, (by_age, by_count) = self._look
+        view, (by_age, by_count) = self._view_and_tables
         rgb = np.empty((*self._last.shape, 3), np.uint8)
         _, paint_ages, paint_counts = _kernels()
         if view.mode == "decay":
@@ -170,6 +173,104 @@ class Accumulator:
             newer, older = min(max(2 - periods, 0.0), 1.0), min(max(1 - periods, 0.0), 1.0)
             paint_counts(self._counts[self._slot], self._counts[1 - self._slot], newer, older, by_count, rgb)
         return rgb
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the newest events, or a frame of a video.
+
+    Attributes
+    ----------
+    rgb
+        uint8 [H, W, 3]; whoever takes it may change it.
+    t_us
+        Time of its newest event, from the start of the recording or the first event of a live source.
+    arrived_s
+        When that event arrived, by `time.perf_counter`; 0: the picture has nothing new.
+    jumps
+        How often a person had asked for another place before it.
+    """
+
+    rgb: npt.NDArray[np.uint8]
+    t_us: int
+    arrived_s: float
+    jumps: int = 0
+
+
+class Display:
+    """Makes pictures of the packets as they arrive, independently of the network.
+
+    `add` is for the thread that reads the source, and `begin` is called before that starts. The rest may be called
+    from any thread: a picture that has half of a packet does no harm.
+
+    Parameters
+    ----------
+    pictures
+        Receives them.
+    every_s
+        Least real time between two pictures; 0: one for each packet.
+    """
+
+    def __init__(self, resolution: Resolution, pictures: Latest[Picture], *, every_s: float) -> None:
+        self._accumulator = Accumulator(resolution)
+        self._pictures = pictures
+        self._every_s = every_s
+        self._showing = threading.Lock()
+        self._shown_s = 0.0
+        self._jumps = 0
+        self._start_us = self._newest_us = 0
+        self._arrived_s = 0.0  # of the newest event; 0: there is none yet
+
+    def begin(self, jumps: int = 0) -> None:
+        """Forget every event before a new pass, after so many jumps to another place."""
+        self._jumps = jumps
+        self._forget()
+
+    def _forget(self) -> None:
+        self._accumulator.clear()
+        self._arrived_s = 0.0
+
+    def add(self, packet: Events, arrived_s: float, start_us: int) -> None:
+        """Add a packet, and make a picture if one is due; that takes microseconds, a picture milliseconds.
+
+        An empty packet says that nothing came: the picture fades by the clock. A jump back in time clears it.
+        ``arrived_s`` is by `time.perf_counter`; pictures count their time from ``start_us``.
+        """
+        self._start_us = start_us
+        if packet.size:
+            newest_us = int(packet["t"][-1])
+            if self._arrived_s and newest_us < self._newest_us:
+                self._forget()
+            self._accumulator.add(packet)
+            self._newest_us, self._arrived_s = newest_us, arrived_s
+        if arrived_s - self._shown_s >= self._every_s:
+            self._shown_s = arrived_s
+            quiet_us = 0 if packet.size else round(1e6 * (arrived_s - self._arrived_s))
+            self._show(self._newest_us + quiet_us, arrived_s if packet.size else 0.0)
+
+    def show_frame(self, frame: Frame, start_us: int) -> None:
+        """Show the frame of a video, uint8 [1 or 3, H, W], as the network sees it."""
+        rgb = np.broadcast_to(frame.data, (3, *frame.data.shape[1:])).transpose(1, 2, 0)
+        self._pictures.put(
+            Picture(np.ascontiguousarray(rgb), frame.t - start_us, frame.arrived_s, self._jumps)
+        )
+
+    def show(self) -> None:
+        """Make a picture at once if there is any event, as when a recording stops or the view changes."""
+        self._show(self._newest_us, 0.0)
+
+    def set_view(self, view: ViewSpec) -> None:
+        """Show another view from now on, at once."""
+        self._accumulator.set_view(view)
+        self.show()
+
+    def _show(self, t_us: int, arrived_s: float) -> None:
+        if not self._arrived_s:
+            return
+        with self._showing:
+            self._pictures.put(
+                Picture(self._accumulator.picture(t_us), t_us - self._start_us, arrived_s, self._jumps)
+            )
 
 
 @cache

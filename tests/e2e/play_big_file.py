@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from livesnn.events.recording import open_recording
+from livesnn.session.control import Choices
 from livesnn.session.session import Session
-from livesnn.session.values import Choices
 
 SEEKS = 20
 

@@ -15,8 +15,8 @@ from livesnn.bench.throughput import moving_blob
 from livesnn.card import SliceRule
 from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import Resolution
-from tests.gui.synthetic import CARD, write_model
 from tests.served import Server, free_port
+from tests.synthetic import CARD, write_model
 
 from .conftest import livesnn
 

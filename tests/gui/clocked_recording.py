@@ -8,44 +8,38 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
 import numpy as np
 
-from livesnn.events.packet import EVENTS_DTYPE, Closing, Packet, Resolution, SourceCounters
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.events.recorder import record
+from tests.fake_source import FakeSource
 
 SENSOR = Resolution(640, 480)
 PACKET_S = 0.001
 
 
-class Clocked(Closing):
-    """A camera whose events say when they were given, and which one each is."""
-
-    resolution = SENSOR
-    name, live, warnings = "", True, ()
+class Clocked(FakeSource):
+    """A camera whose events have the time when they were given, and the number of their packet."""
 
     def __init__(self, per_packet: int) -> None:
-        self.counters = SourceCounters()
-        self._per_packet = per_packet
-        self._closed = threading.Event()
+        super().__init__(self.clocked(per_packet), resolution=SENSOR)
 
-    def __iter__(self) -> Iterator[Packet]:
-        number = 0
-        while not self._closed.wait(PACKET_S):
-            packet = np.zeros(self._per_packet, EVENTS_DTYPE)
+    def clocked(self, per_packet: int) -> Iterator[Events]:
+        """Yield packets until the source is closed."""
+        for number in count():
+            if self.closed.wait(PACKET_S):
+                return
+            packet = np.zeros(per_packet, EVENTS_DTYPE)
             packet["t"] = time.monotonic_ns() // 1000
             packet["x"], packet["y"] = number % SENSOR.width, number // SENSOR.width % SENSOR.height
-            number += 1
-            yield Packet(packet, time.perf_counter())
-
-    def close(self) -> None:
-        self._closed.set()
+            yield packet
 
 
 def show(source: Clocked, out: str, model: str) -> None:

@@ -1,4 +1,4 @@
-"""What the window's tests share: a model, a recording, a window, and a guard against threads left behind."""
+"""What the window's tests share: a window, and a guard against threads left behind."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
-
-from .synthetic import livesnn_threads, moving_bar, write_model, write_recording
+from tests.synthetic import livesnn_threads
 
 
 @pytest.fixture(autouse=True)
@@ -24,17 +23,6 @@ def _no_thread_is_left() -> Iterator[None]:
         if thread.name == "livesnn-discover":  # a dialog that is closed waits for no search
             thread.join(20.0)
     assert livesnn_threads() == []
-
-
-@pytest.fixture(scope="session")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("models") / "columns")
-
-
-@pytest.fixture(scope="session")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One second of a moving bar: 100 frames, 10 windows."""
-    return write_recording(tmp_path_factory.mktemp("recordings") / "bar.npz", moving_bar(1_000_500))
 
 
 @pytest.fixture

@@ -21,12 +21,12 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 from PySide6.QtCore import QEventLoop, QPoint, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
-from synthetic import livesnn_threads
 
 from livesnn.app import style
 from livesnn.app.application import Watchdog
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
+from tests.synthetic import livesnn_threads
 
 PAUSE_MS = 15  # between two things
 _OPENING = (

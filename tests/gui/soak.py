@@ -15,13 +15,13 @@ from collections.abc import Iterator
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # before Qt is imported
 
-import numpy as np
 import psutil
 from PySide6.QtWidgets import QApplication
-from synthetic import SENSOR, moving_bar
 
 from livesnn.app.main_window import MainWindow
-from livesnn.events.packet import Closing, Packet, SourceCounters
+from livesnn.events.packet import Events
+from tests.fake_source import FakeSource, endless
+from tests.synthetic import moving_bar
 
 WARM_UP = 1000  # frames, after which memory must not grow
 PACKET_US = 10_000
@@ -29,36 +29,24 @@ AHEAD = 2  # packets
 LOST_S = 0.5  # a packet without a picture for so long was dropped, or its picture replaced
 
 
-class OnDemand(Closing):
+class OnDemand(FakeSource):
     """A camera without end, whose next packet comes as soon as the last picture has been painted.
 
     A flood would fight the window for the interpreter's lock, and most of its pictures would never be painted.
     """
 
-    resolution = SENSOR
-    name, live, warnings = "", True, ()
-
     def __init__(self) -> None:
-        self.counters = SourceCounters()
+        super().__init__(self.packets())
         self.wanted = threading.Semaphore(AHEAD)
-        self._closed = False
 
-    def __iter__(self) -> Iterator[Packet]:
-        bar = moving_bar(1_000_000, start_us=0)
-        cuts = np.searchsorted(bar["t"], np.arange(PACKET_US, 1_000_000, PACKET_US))
-        second = 0
-        while not self._closed:
-            for packet in np.split(bar, cuts):
-                later = packet.copy()
-                later["t"] += second * 1_000_000
-                self.wanted.acquire()
-                if self._closed:
-                    return
-                yield Packet(later, time.perf_counter())
-            second += 1
+    def packets(self) -> Iterator[Events]:
+        """Yield each packet once it is wanted."""
+        for packet in endless(moving_bar(1_000_000, start_us=0), 1_000_000, PACKET_US):
+            self.wanted.acquire()
+            yield packet
 
     def close(self) -> None:
-        self._closed = True
+        super().close()
         self.wanted.release()
 
 

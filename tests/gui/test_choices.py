@@ -37,8 +37,7 @@ from livesnn.infer.model import read_card, shipped_models
 from livesnn.paths import models_dir
 from livesnn.threads import Latest
 from tests.fake_camera import device
-
-from .synthetic import CARD, livesnn_threads, moving_bar, write_model, write_recording
+from tests.synthetic import CARD, livesnn_threads, moving_bar, write_model, write_recording
 
 MakeWindow = Callable[..., MainWindow]
 
@@ -434,7 +433,7 @@ def test_however_often_what_is_paused_is_turned_the_same_frame_is_shown(
         qtbot.waitUntil(lambda: window.header.state.text() == "Paused", timeout=20_000)
         qtbot.wait(100)
         assert window.player.session is not None
-        places.append(window.player.session.control.place_us)
+        places.append(window.player.session.control.position_us)
         seen_s = window.transport.line.position_s  # a busy machine sees some of the next frame
         assert 0 < seen_s - places[-1] / 1e6 < 0.1
     assert places == [places[0]] * 4

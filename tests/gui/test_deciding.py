@@ -21,9 +21,9 @@ from livesnn.cli.decision_flags import DecisionFlags
 from livesnn.errors import LivesnnError
 from livesnn.events.packet import Resolution
 from livesnn.infer.decide import Decider
-from livesnn.session.values import Choices
+from livesnn.session.control import Choices
+from tests.synthetic import CARD, moving_bar, write_model, write_recording
 
-from .synthetic import CARD, moving_bar, write_model, write_recording
 from .test_run import python
 
 MakeWindow = Callable[..., MainWindow]

@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.widgets.event_view import DEMO, LARGEST_ZOOM, NOTCHES_TO_DOUBLE, WAYS, EventView, crop
 from livesnn.card import InputSpec, SliceRule
-from livesnn.events.packet import EVENTS_DTYPE, Resolution
+from livesnn.events.packet import EVENTS_DTYPE, Packet, Resolution
 from livesnn.events.slicer import Slicer
 from livesnn.session.view import PALETTES, Palette
 
@@ -274,7 +274,7 @@ def test_the_outline_is_the_slicer_s_crop(sensor: tuple[int, int], model: tuple[
         events = np.zeros(size, EVENTS_DTYPE)
         events["x"], events["y"] = width // 2, height // 2
         events[axis] = events["t"] = np.arange(size)
-        kept = [frame.t for frame in slicer.push(events)]
+        kept = [frame.t for frame in slicer.push(Packet(events))]
         inside.append((kept[0], len(kept)))
         slicer.reset()
     (left, columns), (top, rows) = inside

@@ -14,7 +14,7 @@ from livesnn.app.widgets.network_cards import FrameStrip, WindowPanel, picture, 
 from livesnn.card import InputSpec, SliceRule
 from livesnn.session.view import DEFAULT_PALETTE, FULL_COUNT, PALETTES
 
-from .answers import CARD, even_but, make_answer
+from .shown_results import CARD, even_but, make_result
 
 ON, OFF, NOTHING = (
     0xFF000000 | red << 16 | green << 8 | blue
@@ -124,7 +124,7 @@ def test_the_card_says_which_frame_of_the_window_it_is(qtbot: QtBot) -> None:
     qtbot.addWidget(panel)
     panel.clear(CARD)
     assert panel.caption.remark == "–"
-    panel.show_answer(make_answer(even_but(0, 0.5), frames=17))
+    panel.show_result(make_result(even_but(0, 0.5), frames=17))
     assert panel.caption.remark == "frame 7 of 10"
     assert panel.strip.seen == 7
     boxes = panel.strip.boxes()

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import style
 from livesnn.app.widgets.readout import EMPTY, ClassRows, longest, strips
 
-from .answers import CARD, GESTURES, even_but, make_history
+from .shown_results import CARD, GESTURES, even_but, make_history
 
 RED, GREEN = 0xFF0000, 0x00FF00
 

@@ -6,22 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from pytestqt.qtbot import QtBot
 
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
-from livesnn.errors import DataError
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.filters import Orientation
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
-from livesnn.session.hot_pixels import FOLDER, HotPixels
+from livesnn.events.packet import EVENTS_DTYPE, Events
+from livesnn.session.camera_settings import FOLDER, HotPixelFiles
+from tests.synthetic import SENSOR, moving_bar, write_recording
 
-from .synthetic import SENSOR, moving_bar, write_recording
 from .test_live_window import Plug
 
 MakeWindow = Callable[..., MainWindow]
-ODD = Resolution(7, 5)
 
 
 def with_hot_pixel(packet: Events, x: int, y: int) -> Events:
@@ -41,7 +38,7 @@ def play(window: MainWindow, *, serial: str, x: int = 30) -> None:
 
 
 def hot_in(folder: Path, serial: str) -> list[list[int]]:
-    known = HotPixels(folder).of(serial, SENSOR, Orientation())
+    known = HotPixelFiles(folder).load(serial, SENSOR, Orientation())
     return [] if known is None else np.argwhere(known).tolist()
 
 
@@ -92,26 +89,3 @@ def test_recordings_and_sources_without_a_serial_number_keep_none(
             lambda: window.session is not None and window.session.statistics.noise.hot > 10, timeout=20_000
         )
     assert not (tmp_path / FOLDER).exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("", "can't be read"),
-        ('{"width": 7, "height": 5, "hot": [[1, 2, 3]]}', "can't be read"),
-        ('{"width": 5, "height": 7, "hot": []}', "not of 7×5"),
-        ('{"width": 7, "height": 5, "hot": [[7, 0]]}', "not of 7×5"),
-        ('{"width": 7, "height": 5, "hot": [[0, -1]]}', "not of 7×5"),
-    ],
-)
-def test_a_file_that_is_not_of_the_camera_is_an_error(tmp_path: Path, text: str, why: str) -> None:
-    (tmp_path / FOLDER).mkdir()
-    (tmp_path / FOLDER / "a.json").write_text(text)
-    with pytest.raises(DataError, match=why):
-        HotPixels(tmp_path).of("a", ODD, Orientation())
-
-
-def test_a_disk_that_cannot_be_written_keeps_none(tmp_path: Path) -> None:
-    (tmp_path / FOLDER).write_text("no folder")
-    HotPixels(tmp_path).keep("a", np.ones((5, 7), np.bool_), Orientation())
-    assert HotPixels(tmp_path).of("a", ODD, Orientation()) is None

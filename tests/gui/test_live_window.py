@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from pytestqt.qtbot import QtBot
@@ -13,9 +12,9 @@ from livesnn.app.application import Watchdog
 from livesnn.app.main_window import MainWindow
 from livesnn.errors import SourceError
 from livesnn.events.cameras.reconnecting import Connection, ReconnectingSource, SourceLost
-from livesnn.events.packet import Closing, Events, Packet, Resolution, SourceCounters
-
-from .synthetic import SENSOR, livesnn_threads, moving_bar
+from livesnn.events.packet import Events, Resolution, SourceCounters
+from tests.fake_source import FakeSource
+from tests.synthetic import SENSOR, livesnn_threads, moving_bar
 
 MakeWindow = Callable[..., MainWindow]
 PACKET_US = 10_000
@@ -127,50 +126,36 @@ def test_another_source_is_opened_while_one_is_waited_for(qtbot: QtBot, make_win
     assert livesnn_threads().count("livesnn-pipeline") == 1
 
 
-class Hanging(Closing):
-    """A driver that never comes back."""
-
-    resolution: Resolution = SENSOR
-    name, live, warnings = "", True, ()
-    counters = SourceCounters()
-
-    def __init__(self) -> None:
-        self.hangs, self.released = threading.Event(), threading.Event()
-
-    def __iter__(self) -> Iterator[Packet]:
-        yield Packet(moving_bar(20_000), time.perf_counter())
-        self.hangs.set()
-        self.released.wait()
-
-    def close(self) -> None:
-        pass
+def hanging() -> FakeSource:
+    """Return a source whose driver never comes back after the first packet, even when it is closed."""
+    return FakeSource([moving_bar(20_000)], then="wait", deaf=True)
 
 
 def test_a_source_that_hangs_does_not_keep_a_person_from_another(
     qtbot: QtBot, make_window: MakeWindow
 ) -> None:
-    window, hanging = make_window(), Hanging()
-    window.open(hanging)
+    window, source = make_window(), hanging()
+    window.open(source)
     qtbot.waitUntil(lambda: window.view.shown > 0, timeout=20_000)
     watchdog = Watchdog(window)
     stream(qtbot, window)
     assert watchdog.blocked_ms_max < 1000
-    hanging.released.set()
+    source.release()
 
 
 def test_beside_a_session_that_hangs_the_next_one_has_a_model_of_its_own(
     qtbot: QtBot, make_window: MakeWindow
 ) -> None:
-    window, hanging = make_window(), Hanging()
-    window.open(hanging)
-    qtbot.waitUntil(lambda: window.player.opened is not None and hanging.hangs.is_set(), timeout=20_000)
+    window, source = make_window(), hanging()
+    window.open(source)
+    qtbot.waitUntil(lambda: window.player.opened is not None and source.exhausted.is_set(), timeout=20_000)
     first = window.player.opened
     stream(qtbot, window)
     second = window.player.opened
     assert first is not None
     assert second is not None
     assert second.model is not first.model
-    hanging.released.set()
+    source.release()
     stream(qtbot, window)  # nothing hangs by now
     qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
     assert window.player.opened is not None

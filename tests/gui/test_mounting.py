@@ -14,13 +14,10 @@ from livesnn.app.settings import SettingsFile
 from livesnn.events.cameras.reconnecting import ReconnectingSource
 from livesnn.events.filters import Orientation, orient
 from livesnn.events.recording import open_recording
-from livesnn.outputs.lines import Row, decide_all
-from livesnn.session.hot_pixels import HotPixels
-from livesnn.session.playback import Mounting, camera_name
-from livesnn.session.session import Session, SourceLike
-from livesnn.session.values import Choices
+from livesnn.session.camera_settings import HotPixelFiles
+from livesnn.session.session import SourceLike
+from tests.synthetic import SENSOR
 
-from .synthetic import SENSOR, wait_until
 from .test_hot_pixels import with_hot_pixel
 from .test_live_window import PACKET_US, Plug
 from .test_recording import given, read, start, stop
@@ -130,23 +127,6 @@ def test_what_is_recorded_of_a_turned_camera_is_what_the_network_sees(
     assert turned(window) == Orientation()
 
 
-def test_the_window_decides_on_a_turned_source_as_livesnn_run_does(
-    model_folder: Path, recording: Path
-) -> None:
-    upside_down = Mounting(Orientation(2))
-    session = Session(recording, model_folder, choices=Choices(speed=float("inf")), mounting=upside_down)
-    session.start()
-    wait_until(lambda: session.control.state == "ended")
-    assert session.stop()
-    decided = [decision.label for decision in session.take_decisions()]
-
-    def run(orientation: Orientation) -> list[str | None]:
-        rows = decide_all(str(recording), str(model_folder), orientation=orientation)
-        return [row.decision for row in rows if isinstance(row, Row)]
-
-    assert decided == run(Orientation(2)) != run(Orientation())
-
-
 def test_hot_pixels_are_those_of_the_sensor_however_it_is_turned(
     qtbot: QtBot, make_window: MakeWindow, tmp_path: Path
 ) -> None:
@@ -158,7 +138,7 @@ def test_hot_pixels_are_those_of_the_sensor_however_it_is_turned(
     make_window(settings=settings).open(camera(plug))
 
     def hot() -> list[list[int]]:
-        known = HotPixels(tmp_path).of(SERIAL, SENSOR, Orientation())
+        known = HotPixelFiles(tmp_path).load(SERIAL, SENSOR, Orientation())
         return [] if known is None else np.argwhere(known).tolist()
 
     qtbot.waitUntil(lambda: hot() == [[1, 30]], timeout=20_000)
@@ -183,20 +163,3 @@ def test_a_recording_goes_on_as_it_began_when_the_source_is_turned(
     stop(qtbot, window)
     with open_recording(tmp_path / "a.aedat4") as written:
         assert sum(packet.events.size for packet in written) == recorder.recorded.events
-
-
-@pytest.mark.parametrize(
-    ("source", "serial", "name"),
-    [
-        ("camera", "DXA1", "DXA1"),
-        ("camera:DXA1", "DXA1", "DXA1"),
-        ("tcp://[::1]:7777", "", "tcp://[::1]:7777"),
-        ("simulate:gestures", "", ""),
-        ("wave.aedat4", "", ""),
-        (Path("wave.aedat4"), "", ""),
-    ],
-)
-def test_cameras_are_known_by_serial_number_and_streams_by_address(
-    source: object, serial: str, name: str
-) -> None:
-    assert camera_name(source, serial) == name

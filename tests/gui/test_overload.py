@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +22,10 @@ from pytestqt.qtbot import QtBot
 
 from livesnn.app.widgets.event_view import EventView
 from livesnn.card import InputSpec, SliceRule
-from livesnn.events.packet import EVENTS_DTYPE, Closing, Events, Packet, Resolution, SourceCounters
+from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.session.session import Session
-
-from .synthetic import CARD, write_model
+from tests.fake_source import FakeSource
+from tests.synthetic import CARD, write_model
 
 SECONDS = float(os.environ.get("LIVESNN_OVERLOAD_S", "3"))
 STRICT = "LIVESNN_OVERLOAD_S" in os.environ
@@ -36,24 +36,18 @@ FRESH_MS = 100.0
 SWITCH_S = 0.001  # larger than app/application.py sets
 
 
-class Flood(Closing):
+class Flood(FakeSource):
     """A camera of so many events a second, each packet when its last event is due, until it is closed.
 
     Event time and `time.perf_counter` go together from ``begun_s`` on, whoever is late.
     """
 
-    resolution = VGA
-    name, live, warnings = "", True, ()
-
     def __init__(self, events_per_s: float) -> None:
-        self.counters = SourceCounters()
+        super().__init__(self.flood(round(events_per_s * PACKET_US / 1e6)), resolution=VGA)
         self.begun_s = 0.0
-        self._closed = threading.Event()
-        rng = np.random.default_rng(1)
-        self._packets = [self._packet(rng, round(events_per_s * PACKET_US / 1e6)) for _ in range(8)]
 
     @staticmethod
-    def _packet(rng: np.random.Generator, size: int) -> Events:
+    def random_packet(rng: np.random.Generator, size: int) -> Events:
         events = np.empty(size, EVENTS_DTYPE)
         events["t"] = np.arange(size) * PACKET_US // size
         events["x"] = np.clip(rng.normal(320, 120, size), 0, 639)
@@ -61,19 +55,18 @@ class Flood(Closing):
         events["p"] = rng.integers(0, 2, size)
         return events
 
-    def __iter__(self) -> Iterator[Packet]:
+    def flood(self, packet_events: int) -> Iterator[Events]:
+        """Yield packets until the source is closed."""
+        rng = np.random.default_rng(1)
+        packets = [self.random_packet(rng, packet_events) for _ in range(8)]
         self.begun_s = time.perf_counter()
-        for index in range(1 << 62):
-            packet = self._packets[index % len(self._packets)].copy()
+        for index in count():
+            packet = packets[index % len(packets)].copy()
             packet["t"] += index * PACKET_US
             due_s = self.begun_s + (index + 1) * PACKET_US / 1e6
-            if self._closed.wait(max(due_s - time.perf_counter(), 0.0)):
+            if self.closed.wait(max(due_s - time.perf_counter(), 0.0)):
                 return
-            self.counters.events += packet.size
-            yield Packet(packet, time.perf_counter())
-
-    def close(self) -> None:
-        self._closed.set()
+            yield packet
 
 
 class Watched:

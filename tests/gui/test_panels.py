@@ -19,7 +19,7 @@ from livesnn.infer.decide import Percentiles
 from livesnn.infer.operations import energy_constants
 from livesnn.session.statistics import Statistics
 
-from .answers import CARD, even_but, make_answer
+from .shown_results import CARD, even_but, make_result
 
 BUSY = Statistics(
     events=990,
@@ -257,14 +257,14 @@ def test_all_cards_together_cost_little(qtbot: QtBot) -> None:
         card.clear(CARD)
         card.resize(*size)
         card.show()
-    answers = [
-        make_answer(even_but(index % 11, 0.7), frames=100 + 3 * index, seed=index) for index in range(40)
+    results = [
+        make_result(even_but(index % 11, 0.7), frames=100 + 3 * index, seed=index) for index in range(40)
     ]
     costs_ms = []
-    for answer in answers:
+    for shown in results:
         begun_s = time.thread_time()
         for panel in (readout, window, state):
-            panel.show_answer(answer)
+            panel.show_result(shown)
         numbers.show_statistics(BUSY, Percentiles(9, 17, 21))
         for widget in (readout, window, state, numbers):
             for painted in (widget, *widget.findChildren(QWidget)):

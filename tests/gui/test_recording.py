@@ -19,8 +19,8 @@ from livesnn.app.settings import SettingsFile
 from livesnn.events.labels import read_labels
 from livesnn.events.packet import Events
 from livesnn.events.recording import open_recording
+from tests.synthetic import SENSOR
 
-from .synthetic import SENSOR
 from .test_live_window import PACKET_US, Plug, stream
 
 MakeWindow = Callable[..., MainWindow]
@@ -51,7 +51,7 @@ def wait_for_banner(qtbot: QtBot, window: MainWindow, words: str) -> None:
 
 def read(path: Path) -> Events:
     with open_recording(path) as recording:
-        packets = [packet.events for packet in recording if packet.events.size]
+        packets = [packet.events for packet in recording]
         assert recording.warnings == []  # it has its table: it was finished
         assert recording.resolution == SENSOR
     return np.concatenate(packets)

@@ -21,8 +21,7 @@ from livesnn.app.settings import SettingsFile
 from livesnn.errors import LivesnnError
 from livesnn.infer.model import model_folder as folder_of
 from livesnn.paths import models_dir
-
-from .synthetic import write_model
+from tests.synthetic import write_model
 
 PROGRAM = """
 import json, sys

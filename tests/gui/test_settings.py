@@ -13,7 +13,7 @@ from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import Settings, SettingsFile, with_recent
 from livesnn.events.filters import Orientation
 from livesnn.infer.decide import Decider
-from livesnn.session.values import Choices
+from livesnn.session.control import Choices
 from livesnn.session.view import ViewSpec
 
 MakeWindow = Callable[..., MainWindow]

@@ -16,7 +16,7 @@ from livesnn.app.widgets.network_cards import (
     state_words,
 )
 
-from .answers import CARD, LAYERS, even_but, make_answer
+from .shown_results import CARD, LAYERS, even_but, make_result
 
 
 @pytest.fixture
@@ -68,16 +68,16 @@ def test_no_button_is_narrower_than_its_words(panel: StatePanel) -> None:
 def test_the_state_says_how_long_it_has_been_carried_and_why_it_was_reset(
     frames: int, carried: int, reset_by: str, words: str
 ) -> None:
-    answer = make_answer(even_but(0, 0.5), frames=frames, carried=carried, reset_by=reset_by)
-    assert state_words(answer) == words
+    shown = make_result(even_but(0, 0.5), frames=frames, carried=carried, reset_by=reset_by)
+    assert state_words(shown) == words
 
 
-def test_what_is_shown_is_the_answers_and_is_forgotten(panel: StatePanel) -> None:
-    answer = make_answer(even_but(0, 0.5), frames=12)
-    panel.show_answer(answer)
+def test_what_is_shown_is_the_results_and_is_forgotten(panel: StatePanel) -> None:
+    shown = make_result(even_but(0, 0.5), frames=12)
+    panel.show_result(shown)
     assert panel.caption.remark == "carried for 12 frames"
-    assert panel.bars.density is answer.result.density
-    assert panel.bars.membrane is answer.result.membrane
+    assert panel.bars.density is shown.result.density
+    assert panel.bars.membrane is shown.result.membrane
     panel.wait()
     assert panel.caption.remark == "reset, waiting for frames"
     assert panel.bars.density is None

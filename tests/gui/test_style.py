@@ -20,7 +20,7 @@ from livesnn.app.style import DARK, LIGHT, Theme
 from livesnn.app.widgets.basics import label
 from livesnn.app.widgets.readout import DecisionView
 
-from .answers import GESTURES
+from .shown_results import GESTURES
 
 THEMES = pytest.mark.parametrize("theme", [DARK, LIGHT], ids=["dark", "light"])
 # Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB.

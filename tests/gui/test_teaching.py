@@ -14,11 +14,10 @@ from pytestqt.qtbot import QtBot
 from livesnn.app import teaching
 from livesnn.app.main_window import MainWindow
 from livesnn.app.model_dialog import ModelDialog
-from livesnn.app.teaching import HOW, LIVE_ONLY, LOST, LOST_SINCE, NOT_THIS, TeachDialog
+from livesnn.app.teaching import HOW, LIVE_ONLY, LOST, LOST_SINCE, NOT_THIS, Learning, TeachDialog
 from livesnn.errors import LivesnnError
 from livesnn.events.labels import read_labels
 from livesnn.infer.model import own_models
-from livesnn.session.learning import Learning
 
 from .test_live_window import stream
 

@@ -12,7 +12,7 @@ from livesnn.app.widgets.basics import CaptionRow, ShorteningLabel
 from livesnn.app.widgets.readout import DecisionView, ReadoutPanel, fitting_pixels
 from livesnn.infer.decide import Decision
 
-from .answers import CARD, GESTURES, even_but, make_answer
+from .shown_results import CARD, GESTURES, even_but, make_result
 
 
 def colours(widget: QWidget) -> set[str]:
@@ -50,14 +50,14 @@ def test_no_decision_is_said_in_words(qtbot: QtBot) -> None:
     assert view.accessibleName() == "Decision: Arm roll, 90 %"
 
 
-def test_decision_and_classes_are_of_the_same_answer(qtbot: QtBot) -> None:
+def test_decision_and_classes_are_of_the_same_result(qtbot: QtBot) -> None:
     panel = ReadoutPanel()
     qtbot.addWidget(panel)
     panel.clear(CARD)
     for frames, share in ((17, 0.75), (28, 0.5)):
-        answer = make_answer(even_but(0, share), frames=frames)
-        panel.show_answer(answer)
-        assert panel.rows.probabilities is answer.result.probabilities
+        shown = make_result(even_but(0, share), frames=frames)
+        panel.show_result(shown)
+        assert panel.rows.probabilities is shown.result.probabilities
         assert panel.rows.texts[0] == f"{100 * share:.0f} %"
         assert panel.rows.decision == "hand_clapping"
         assert panel.decision.confidence == pytest.approx(share)
@@ -67,12 +67,12 @@ def test_the_last_decision_stays_dimmed_until_there_is_a_newer_one(qtbot: QtBot)
     panel = ReadoutPanel()
     qtbot.addWidget(panel)
     panel.clear(CARD)
-    panel.show_answer(make_answer(even_but(0, 0.4), frames=3))
+    panel.show_result(make_result(even_but(0, 0.4), frames=3))
     assert panel.decision.text == "Nothing yet"
-    panel.show_answer(make_answer(even_but(0, 0.4), frames=3, last=Decision("other", 0.9)))
+    panel.show_result(make_result(even_but(0, 0.4), frames=3, last=Decision("other", 0.9)))
     assert panel.decision.text == "last: Other · 90 %"
     assert style.ACCENT not in colours(panel.decision)
-    panel.show_answer(make_answer(even_but(0, 0.8), frames=10, last=Decision(GESTURES[0], 0.8)))
+    panel.show_result(make_result(even_but(0, 0.8), frames=10, last=Decision(GESTURES[0], 0.8)))
     assert panel.decision.text == "Hand clapping"
     assert style.ACCENT in colours(panel.decision)
 
@@ -85,7 +85,7 @@ def test_a_note_says_why_there_is_no_decision_until_there_is_one(qtbot: QtBot) -
     assert panel.decision.text == "Shorter than one window"
     panel.wait()
     assert panel.decision.text == "Shorter than one window"
-    panel.show_answer(make_answer(even_but(0, 0.8), frames=10))
+    panel.show_result(make_result(even_but(0, 0.8), frames=10))
     panel.show_note("")
     assert panel.decision.text == "Hand clapping"
     panel.clear(None)
@@ -96,7 +96,7 @@ def test_after_a_reset_nothing_old_is_on_show(qtbot: QtBot) -> None:
     panel = ReadoutPanel()
     qtbot.addWidget(panel)
     panel.clear(CARD)
-    panel.show_answer(make_answer(even_but(3, 0.8), frames=30))
+    panel.show_result(make_result(even_but(3, 0.8), frames=30))
     panel.wait()
     assert panel.decision.text == "Nothing yet"
     assert panel.rows.classes == GESTURES

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -16,18 +15,18 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDropEvent
 from pytestqt.qtbot import QtBot
 
+import livesnn
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import SettingsFile
 from livesnn.errors import FormatError, ModelError
 from livesnn.events.labels import Label, keep_labels, labels_file
-from livesnn.events.packet import Closing, Packet, Resolution, SourceCounters
+from livesnn.events.packet import Resolution
 from livesnn.infer.onnx_engine import OnnxModel
-from livesnn.infer.run import run
 from livesnn.infer.switching_engine import PREPARING, SwitchingModel
 from livesnn.paths import recordings_dir
-from livesnn.session.values import Picture
-
-from .synthetic import SENSOR, livesnn_threads, moving_bar, write_long_recording, write_recording
+from livesnn.session.view import Picture
+from tests.fake_source import FakeSource
+from tests.synthetic import livesnn_threads, moving_bar, write_long_recording, write_recording
 
 # Qt's offscreen platform says so of every window with a least size.
 
@@ -98,7 +97,7 @@ def test_what_is_prepared_is_shown_and_why_it_failed(
 def test_the_majority_is_that_of_run_on_the_same_recording(
     qtbot: QtBot, make_window: MakeWindow, model_folder: Path, recording: Path
 ) -> None:
-    results = run(recording, model_folder)
+    results = livesnn.run(recording, model_folder)
     decided = [result.decision for result in results if result.window_end and result.decision is not None]
     window = make_window(loop=True)
     at_full_speed(window)
@@ -330,28 +329,12 @@ def test_a_missing_model_is_a_banner(qtbot: QtBot, make_window: MakeWindow, reco
     assert words(window) == ("This model can't be used", "Choose another model with Ctrl+M")
 
 
-class Failing(Closing):
-    """A source that breaks after three packets."""
-
-    resolution = SENSOR
-    name, live, warnings = "", True, ()
-    counters = SourceCounters()
-
-    def __iter__(self) -> Iterator[Packet]:
-        bar = moving_bar(100_000)
-        for events in np.array_split(bar, 3):
-            yield Packet(events, time.perf_counter())
-        raise FormatError("here: the file ends in the middle of a packet: copy it again")
-
-    def close(self) -> None:
-        pass
-
-
 def test_an_error_in_the_middle_leaves_the_picture_and_shows_the_message(
     qtbot: QtBot, make_window: MakeWindow
 ) -> None:
     window = make_window()
-    window.open(Failing())
+    error = FormatError("here: the file ends in the middle of a packet: copy it again")
+    window.open(FakeSource(np.array_split(moving_bar(100_000), 3), then=error))
     qtbot.waitUntil(window.banner.isVisible, timeout=20_000)
     window.poll()
     assert "middle of a packet" in window.banner.message.text()

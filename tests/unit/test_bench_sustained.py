@@ -16,8 +16,8 @@ from livesnn.errors import LivesnnError
 from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
-from livesnn.session.sustained import Look, Measured, Order, Timed, sum_up
-from tests.gui.synthetic import CARD, write_model
+from livesnn.session.sustained import Look, Measured, Order, TimedModel, sum_up
+from tests.synthetic import CARD, write_model
 
 ORDER = Order(
     events="events.npy",
@@ -39,16 +39,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("model") / "columns", replace(CARD, input=spec))
 
 
-def stepped(model: Path, frames: int) -> Timed:
+def stepped(model: Path, frames: int) -> TimedModel:
     """Return a model after so many steps, each of a thousand events."""
-    timed = Timed(load_model(model, "onnx", threads=1))
+    timed = TimedModel(load_model(model, "onnx", threads=1))
     state = timed.initial_state()
     for _ in range(frames):
         _, state = timed.step(Frame(0, np.zeros((2, 34, 34), np.uint8), 1000), state)
     return timed
 
 
-def summed(timed: Timed, *, came: int, dropped: int = 0) -> Measured:
+def summed(timed: TimedModel, *, came: int, dropped: int = 0) -> Measured:
     begun_s, ended_s = timed.steps(0, np.inf)[[0, -1], [1, 2]]
     order = replace(ORDER, events_per_s=20_000 / (ended_s + 1e-6 - begun_s))
     first = Look(begun_s, 500, 7, 10, 0.0)

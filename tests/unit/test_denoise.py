@@ -26,7 +26,7 @@ from livesnn.events.slicer import frames
 from livesnn.simulate.gestures import RESOLUTION, gesture_clip
 from livesnn.simulate.motions import GESTURES
 from tests.fake_source import FakeSource, joined
-from tests.gui.synthetic import moving_bar
+from tests.synthetic import moving_bar
 
 SENSOR = Resolution(20, 15)
 LEARNED_US = (LEARN_INTERVALS + 1) * INTERVAL_US

@@ -20,7 +20,7 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.recording import describe
 from livesnn.outputs.lines import Row, Summary, decide_all
 from tests.fake_source import FakeSource
-from tests.gui.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
+from tests.synthetic import CARD, SENSOR, moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pytest
-from livesnn.simulate.live_sources import TurningDigits
 
 import livesnn
 from livesnn.card import InputSpec, ModelCard, NeuronSpec, SliceRule
@@ -25,8 +24,9 @@ from livesnn.infer.decide import Decider
 from livesnn.infer.model import State, read_card
 from livesnn.infer.run import Result, StateMode, run_frames
 from livesnn.paths import recordings_dir
+from livesnn.simulate.live_sources import TurningDigits
 from tests.fake_source import SMALL, FakeSource
-from tests.gui.synthetic import moving_bar, write_model, write_recording
+from tests.synthetic import moving_bar, write_model, write_recording
 
 WINDOW = 4
 BOLD = Decider(threshold=0.0)

@@ -21,7 +21,7 @@ from livesnn.outputs.lines import Row, Summary, decide_all
 from livesnn.sources import open_source
 from livesnn.video.frame_source import FrameSource
 from tests.fake_source import joined
-from tests.gui.synthetic import CARD, moving_bar, write_model, write_recording
+from tests.synthetic import CARD, moving_bar, write_model, write_recording
 
 GREY = InputSpec(28, 28, SliceRule(delta_t_us=100_000), kind="video", channels=1, count_max=255)
 pytestmark = pytest.mark.timeout(60)

@@ -33,7 +33,7 @@ from livesnn.simulate.gestures import gesture_pictures
 from livesnn.sources import describe, event_source, open_events, open_source
 from livesnn.video.video_file import Reading, RecordedVideo, Video, VideoInfo, fit, open_video, video_clips
 from tests.fake_source import joined
-from tests.gui.synthetic import moving_bar, write_model, write_recording
+from tests.synthetic import moving_bar, write_model, write_recording
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -22,7 +22,7 @@ from livesnn.app.style import Tone
 from livesnn.app.widgets.basics import NOTHING, ChoiceBox, ShorteningLabel, dot, label
 from livesnn.app.widgets.timeline import Timeline, clock
 from livesnn.events.labels import Label
-from livesnn.session.values import RUNNING, ShownState
+from livesnn.session.control import RUNNING, ShownState
 
 _STATES: dict[ShownState, tuple[str, Tone]] = {  # → words, tone of the dot
     "empty": ("No source", "faint"),

@@ -14,7 +14,8 @@ from livesnn.app import style
 from livesnn.app.widgets.basics import LEFT, NOTHING, Card, Painted
 from livesnn.card import InputSpec, ModelCard
 from livesnn.infer.run import StateMode
-from livesnn.session.values import RUNNING, Answer, ShownState
+from livesnn.session.control import RUNNING, ShownState
+from livesnn.session.results import ShownResult
 from livesnn.session.view import DEFAULT_PALETTE, FULL_COUNT, Palette
 
 _GAP = 6.0  # pixels between thumbnails
@@ -60,10 +61,10 @@ class WindowPanel(Card):
         """Show events in these colours."""
         self.strip.set_palette(palette)
 
-    def show_answer(self, answer: Answer) -> None:
-        """Show the frames of an answer's window."""
-        self.strip.show_frames(answer.frames)
-        self.caption.set_remark(f"frame {answer.result.frame_in_window} of {self.strip.length}")
+    def show_result(self, shown: ShownResult) -> None:
+        """Show the frames of the current window."""
+        self.strip.show_frames(shown.frames)
+        self.caption.set_remark(f"frame {shown.result.frame_in_window} of {self.strip.length}")
 
 
 class FrameStrip(Painted):
@@ -262,10 +263,10 @@ class StatePanel(Card):
         self.bars.forget()
         self.caption.set_remark(WAITING)
 
-    def show_answer(self, answer: Answer) -> None:
+    def show_result(self, shown: ShownResult) -> None:
         """Show for how long the state has been carried, and each layer's activity."""
-        self.caption.set_remark(state_words(answer))
-        self.bars.set_values(answer.result.density, answer.result.membrane)
+        self.caption.set_remark(state_words(shown))
+        self.bars.set_values(shown.result.density, shown.result.membrane)
 
     @Slot(int)
     def _mode_clicked(self, index: int) -> None:
@@ -370,10 +371,10 @@ def membrane_height(mean: float, threshold: float) -> float:
     return min(max((mean / threshold + 1) / 2, 0.0), 1.0)
 
 
-def state_words(answer: Answer) -> str:
+def state_words(shown: ShownResult) -> str:
     """Say for how long the state has been carried, or why it was last reset."""
-    carried = answer.result.carried
+    carried = shown.result.carried
     count = "1 frame" if carried == 1 else f"{carried:,} frames"
-    if answer.reset_by:
-        return f"reset by {answer.reset_by}, {count} ago"
+    if shown.reset_by:
+        return f"reset by {shown.reset_by}, {count} ago"
     return f"carried for {count}"

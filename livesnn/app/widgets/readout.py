@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 from livesnn.app import style
 from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted
 from livesnn.card import ModelCard
-from livesnn.session.values import HISTORY_US, Answer, History
+from livesnn.session.results import HISTORY_US, History, ShownResult
 
 EMPTY = History(np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
 _LEAST_ROWS = 8  # that there is always room for
@@ -235,14 +235,14 @@ class ReadoutPanel(QWidget):
         self.card.caption.set_remark(doubt)
         self.card.caption.setToolTip(doubt)
 
-    def show_answer(self, answer: Answer) -> None:
-        """Show an answer."""
-        result = answer.result
-        self.rows.set_values(result.probabilities, result.decision, answer.history)
+    def show_result(self, shown: ShownResult) -> None:
+        """Show an shown."""
+        result = shown.result
+        self.rows.set_values(result.probabilities, result.decision, shown.history)
         if result.window_seen:
             self.decision.set_decision(result.decision, result.confidence)
-        elif answer.last is not None:
-            self.decision.set_last(answer.last.label, answer.last.confidence)
+        elif shown.last is not None:
+            self.decision.set_last(shown.last.label, shown.last.confidence)
         else:
             self.decision.clear(self._note or NOTHING_YET)
 

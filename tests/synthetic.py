@@ -1,12 +1,14 @@
-"""A small network and a moving bar, made on the spot: what the window's tests and its soak play."""
+"""A small network and a moving bar, made on the spot: what the tests of session and window play."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,9 @@ from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.weights import CARD_KEY
 
+if TYPE_CHECKING:
+    from livesnn.session.session import Session
+
 SENSOR = Resolution(34, 34)
 CARD = ModelCard(
     name="columns",
@@ -24,6 +29,22 @@ CARD = ModelCard(
     input=InputSpec(width=34, height=34, slice=SliceRule(delta_t_us=10_000), window=10),
     states={"classify": (10,)},
     dataset="none: where a bar is, left to right",
+)
+
+
+VIDEO_FPS, VIDEO_FRAMES = 50, 60
+VIDEO_CARD = replace(
+    CARD,
+    input=replace(
+        CARD.input,
+        kind="video",
+        channels=1,
+        count_max=255,
+        scale=1 / 255,
+        slice=SliceRule(delta_t_us=20_000),
+        window=5,
+    ),
+    sensor=None,
 )
 
 
@@ -91,11 +112,55 @@ def moving_bar(duration_us: int, *, start_us: int = 5_000_000, seed: int = 1) ->
     return events[np.argsort(events["t"], kind="stable")]
 
 
+def noisy_bar(duration_us: int) -> Events:
+    """Return a bar that crosses once, and half as many events of noise."""
+    bar = moving_bar(duration_us)
+    rng = np.random.default_rng(4)
+    noise = bar.copy()
+    noise["x"], noise["y"] = rng.integers(0, 34, (2, bar.size))
+    events = np.concatenate([bar, noise[::2]])
+    return events[np.argsort(events["t"], kind="stable")]
+
+
 def write_recording(path: Path, events: Events, sensor: Resolution = SENSOR) -> Path:
     """Write the events as .npz."""
     columns: dict[str, npt.NDArray[np.generic]] = {name: events[name] for name in ("t", "x", "y", "p")}
     np.savez(path, width=np.int64(sensor.width), height=np.int64(sensor.height), **columns)
     return path
+
+
+def write_video(path: Path, images: Iterable[npt.NDArray[np.uint8]]) -> Path:
+    """Write colour pictures [H, W, 3] of one size as an .avi of VIDEO_FPS."""
+    import cv2
+
+    writer = None
+    for image in images:
+        if writer is None:
+            size, codec = image.shape[1::-1], cv2.VideoWriter_fourcc(*"MJPG")
+            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, VIDEO_FPS, size)
+        writer.write(image)
+    assert writer is not None
+    writer.release()
+    return path
+
+
+def bar_images() -> Iterable[npt.NDArray[np.uint8]]:
+    """Yield pictures of a bright bar that goes from the left to the right, each another."""
+    for n in range(VIDEO_FRAMES):
+        image = np.zeros((64, 64, 3), np.uint8)
+        image[:, n : n + 4] = 255
+        yield image
+
+
+def next_picture_us(session: Session) -> Callable[[], int]:
+    """Return what waits for the next picture and returns its time, µs."""
+
+    def next_us() -> int:
+        shown: list[int] = []
+        wait_until(lambda: shown.extend(p.t_us for p in [session.pictures.take()] if p) or shown)
+        return shown[-1]
+
+    return next_us
 
 
 def livesnn_threads() -> list[str]:

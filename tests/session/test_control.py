@@ -16,12 +16,11 @@ from livesnn.events.filters import Orientation
 from livesnn.events.packet import EVENTS_DTYPE, Packet
 from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
-from livesnn.session.control import PLACES, Control, Display
+from livesnn.session.control import REMEMBERED_FRAMES, Choices, Control
 from livesnn.session.playback import RecordedPlayback
-from livesnn.session.values import Choices
+from livesnn.session.view import Display
 from livesnn.threads import Latest
-
-from .synthetic import CARD, SENSOR, write_recording
+from tests.synthetic import CARD, SENSOR, write_recording
 
 FRAME_US = 10_000
 TEN_MS, TEN_EVENTS = SliceRule(delta_t_us=FRAME_US), SliceRule(n_events=10)
@@ -29,18 +28,18 @@ LAST_US, AGAIN_US = 490_000, 6_000_000
 """Of `gap`: the end of the last frame before the silence, and of the silence."""
 
 
+def ignore(packet: Packet) -> None:
+    """Look away."""
+
+
 class Watched(RecordedPlayback):
     """One that knows whether it was last told to wait."""
 
     held = False
 
-    def follow(self, *, speed: float, paused: bool) -> None:
+    def set_pace(self, *, speed: float, paused: bool) -> None:
         self.held = paused
-        super().follow(speed=speed, paused=paused)
-
-
-def _ignore(packet: Packet) -> None:
-    """Take a packet."""
+        super().set_pace(speed=speed, paused=paused)
 
 
 class Reel:
@@ -51,25 +50,22 @@ class Reel:
         self.control = Control(Choices(speed=math.inf))
         self._rule = rule
         self._stop = threading.Event()
-        self._begun = False
         self._frames: Iterator[Frame] = iter(())
         display = Display(SENSOR, Latest(), every_s=math.inf)
         self.control.open(self.playback, display, rule.delta_t_us)
 
     def begin(self) -> None:
         """Begin the pass that somebody wants."""
-        if self._begun:
-            self.playback.end_pass()
-        begun = self.control.begin(self.playback, _ignore, _ignore, self._stop)
+        self.playback.end_pass()
+        begun = self.control.begin(self.playback, ignore, ignore, self._stop)
         assert begun is not None
-        self._begun = True
         self._frames = self.playback.frames(self._rule, CARD.input)
 
     def show(self, frames: int = 1) -> int:
         """Let so many frames through; return when the last one ends, after the start."""
         ends_us = -1
         for frame in islice(self._frames, frames):
-            assert self.control.let(frame, self.playback, self._stop) is not None
+            assert self.control.hold_while_paused(frame, self.playback, self._stop) is not None
             ends_us = frame.t - self.playback.start_us
         return ends_us
 
@@ -137,12 +133,12 @@ def test_a_step_back_counts_from_a_place_that_was_sought(pull: Callable[..., Ree
     reel.control.step(-1)
     reel.begin()
     assert reel.show() == 300_000
-    assert reel.control.place_us == 290_000
+    assert reel.control.position_us == 290_000
 
 
 def test_steps_back_cross_a_silence_to_the_frame_before_it(pull: Callable[..., Reel]) -> None:
     reel = pull(50)
-    assert reel.control.place_us == AGAIN_US
+    assert reel.control.position_us == AGAIN_US
     assert reel.step(-1) == LAST_US
     assert reel.step(-1) == LAST_US - FRAME_US
 
@@ -178,10 +174,10 @@ def test_before_the_frames_that_are_known_they_are_taken_to_follow_one_another(
 def test_of_a_long_recording_the_last_places_alone_are_kept(
     pull: Callable[..., Reel], tmp_path: Path
 ) -> None:
-    n_frames = PLACES + 50
+    n_frames = REMEMBERED_FRAMES + 50
     path = write_recording(tmp_path / "long.npz", every_millisecond((0, (n_frames + 1) * FRAME_US)))
     reel = pull(n_frames, path=path)
-    assert reel.step(-PLACES - 20) == 30 * FRAME_US
+    assert reel.step(-REMEMBERED_FRAMES - 20) == 30 * FRAME_US
 
 
 def test_a_place_that_is_sought_is_shown_though_it_is_paused_before_its_frame_comes(

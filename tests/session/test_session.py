@@ -5,27 +5,27 @@ from __future__ import annotations
 import itertools
 import math
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import livesnn
 from livesnn.errors import SourceError
 from livesnn.events.cameras.reconnecting import ReconnectingSource, SourceLost
 from livesnn.events.filters import Orientation
-from livesnn.events.packet import NO_EVENTS, Closing, Events, Packet, SourceCounters
+from livesnn.events.packet import NO_EVENTS, Events, Resolution, SourceCounters
 from livesnn.infer.model import load_model
-from livesnn.infer.run import Result, run
-from livesnn.session import session as session_module
-from livesnn.session.playback import Mounting, Playback
-from livesnn.session.session import Session, SourceLike
-from livesnn.session.values import Answer, Choices, Picture
-from livesnn.session.view import PALETTES, ViewSpec
-
-from .synthetic import (
+from livesnn.infer.run import Result
+from livesnn.session.control import Choices
+from livesnn.session.results import ShownResult
+from livesnn.session.session import Session
+from livesnn.session.sustained import TimedModel
+from livesnn.session.view import PALETTES, Picture, ViewSpec
+from tests.fake_source import FakeSource, endless
+from tests.synthetic import (
     CARD,
     PATIENCE_S,
     SENSOR,
@@ -36,31 +36,7 @@ from .synthetic import (
 )
 
 START_US = 5_000_000  # of moving_bar
-UPRIGHT = Orientation()
 FRAME_US = 10_000
-
-
-@pytest.fixture
-def play(model_folder: Path) -> Iterator[Callable[..., Session]]:
-    """Return a function that starts a session, which is stopped after the test."""
-    sessions: list[Session] = []
-
-    def start(
-        source: SourceLike,
-        *,
-        kind: type[Session] = Session,
-        orientation: Orientation = UPRIGHT,
-        **choices: object,
-    ) -> Session:
-        chosen = Choices(**choices)  # type: ignore[arg-type]
-        session = kind(source, model_folder, choices=chosen, mounting=Mounting(orientation))
-        sessions.append(session)
-        session.start()
-        return session
-
-    yield start
-    for session in sessions:
-        assert session.stop()
 
 
 class Newest:
@@ -68,29 +44,29 @@ class Newest:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._answer: Answer | None = None
+        self._result: ShownResult | None = None
         self._picture: Picture | None = None
 
     @property
-    def answer(self) -> Answer | None:
-        self._answer = self._session.answers.take() or self._answer
-        return self._answer
+    def result(self) -> ShownResult | None:
+        self._result = self._session.results.take() or self._result
+        return self._result
 
     @property
     def picture(self) -> Picture | None:
         self._picture = self._session.pictures.take() or self._picture
         return self._picture
 
-    def wait_for_answer(self, condition: Callable[[Answer], bool]) -> Answer:
-        wait_until(lambda: self.answer is not None and condition(self.answer))
-        assert self._answer is not None
-        return self._answer
+    def wait_for_result(self, condition: Callable[[ShownResult], bool]) -> ShownResult:
+        wait_until(lambda: self.result is not None and condition(self.result))
+        assert self._result is not None
+        return self._result
 
 
 def paused(session: Session) -> Newest:
     """Pause it after its first window; return once nothing new comes."""
     newest = Newest(session)
-    newest.wait_for_answer(lambda answer: answer.result.window_seen)
+    newest.wait_for_result(lambda shown: shown.result.window_seen)
     session.control.toggle()
     assert session.control.state == "paused"
     look_on()
@@ -104,7 +80,7 @@ def look_on() -> None:
 
 
 def results_of(recording: Path, model_folder: Path) -> list[Result]:
-    return list(run(recording, model_folder))
+    return list(livesnn.run(recording, load_model(model_folder)))
 
 
 @pytest.mark.parametrize("n_frames", [1, 3])
@@ -114,18 +90,18 @@ def test_a_step_forward_runs_exactly_so_many_frames_with_the_state_carried(
     whole = results_of(recording, model_folder)
     session = play(recording)
     newest = paused(session)
-    before = newest.answer
+    before = newest.result
     assert before is not None
     for _ in range(3):
         session.control.step(n_frames)
         wanted = before.result.carried + n_frames
-        after = newest.wait_for_answer(lambda answer, wanted=wanted: answer.result.carried >= wanted)
+        after = newest.wait_for_result(lambda shown, wanted=wanted: shown.result.carried >= wanted)
         assert after.result.carried == wanted
         assert after.result.t == before.result.t + n_frames * FRAME_US
         np.testing.assert_array_equal(after.result.rates, whole[wanted - 1].rates)
         before = after
     look_on()
-    assert newest.answer is before
+    assert newest.result is before
     assert session.control.state == "paused"
 
 
@@ -135,11 +111,11 @@ def test_the_picture_stops_where_the_stepped_frame_ends(
     session = play(recording)
     newest = paused(session)
     session.control.step(2)
-    wanted = newest.answer.result.carried + 2 if newest.answer else 0
-    answer = newest.wait_for_answer(lambda answer: answer.result.carried == wanted)
+    wanted = newest.result.result.carried + 2 if newest.result else 0
+    shown = newest.wait_for_result(lambda shown: shown.result.carried == wanted)
     look_on()
     assert newest.picture is not None
-    assert 0 <= newest.picture.t_us - (answer.result.t - START_US) < 2 * FRAME_US
+    assert 0 <= newest.picture.t_us - (shown.result.t - START_US) < 2 * FRAME_US
 
 
 def test_a_step_back_shows_the_frame_before_with_the_state_reset(
@@ -147,10 +123,10 @@ def test_a_step_back_shows_the_frame_before_with_the_state_reset(
 ) -> None:
     session = play(recording)
     newest = paused(session)
-    before = newest.answer
+    before = newest.result
     assert before is not None
     session.control.step(-1)
-    after = newest.wait_for_answer(lambda answer: answer.resets == 1)
+    after = newest.wait_for_result(lambda shown: shown.resets == 1)
     assert after.result.carried == 1
     assert after.reset_by == "seeking"
     assert abs(after.result.t - (before.result.t - FRAME_US)) < FRAME_US / 2
@@ -164,7 +140,7 @@ def test_after_the_end_a_step_back_shows_the_last_frames_again(
     newest = Newest(session)
     wait_until(lambda: session.control.state == "ended")
     session.control.step(-5)
-    after = newest.wait_for_answer(lambda answer: answer.resets == 1)
+    after = newest.wait_for_result(lambda shown: shown.resets == 1)
     assert session.control.state == "paused"
     assert after.result.t - START_US == pytest.approx(1_000_000 - 5 * FRAME_US, abs=FRAME_US)
 
@@ -179,7 +155,7 @@ def test_after_a_seek_to_the_end_a_step_back_shows_the_last_frame(
     session.control.seek(session.opened.duration_us)
     wait_until(lambda: session.control.state == "ended")
     session.control.step(-1)
-    after = newest.wait_for_answer(lambda answer: answer.resets == 2)
+    after = newest.wait_for_result(lambda shown: shown.resets == 2)
     assert 0 <= START_US + session.opened.duration_us - after.result.t < 2 * FRAME_US
 
 
@@ -210,10 +186,10 @@ def test_what_is_seen_to_be_open_can_be_paused_and_sought(
     play: Callable[..., Session], recording: Path
 ) -> None:
     session = play(recording, kind=Watched)
-    answer = Newest(session).wait_for_answer(lambda answer: True)
+    shown = Newest(session).wait_for_result(lambda shown: True)
     assert session.control.state == "paused"
-    assert answer.resets == 1
-    assert answer.result.t - START_US == pytest.approx(500_000 + FRAME_US, abs=FRAME_US)
+    assert shown.resets == 1
+    assert shown.result.t - START_US == pytest.approx(500_000 + FRAME_US, abs=FRAME_US)
 
 
 def test_steps_are_for_paused_recordings_alone(play: Callable[..., Session], recording: Path) -> None:
@@ -229,10 +205,10 @@ def test_a_seek_while_paused_shows_the_frame_there(play: Callable[..., Session],
     session = play(recording)
     newest = paused(session)
     session.control.seek(500_000)
-    answer = newest.wait_for_answer(lambda answer: answer.resets == 1)
+    shown = newest.wait_for_result(lambda shown: shown.resets == 1)
     look_on()
-    assert newest.answer is answer
-    assert answer.result.t - START_US == pytest.approx(500_000 + FRAME_US, abs=FRAME_US)
+    assert newest.result is shown
+    assert shown.result.t - START_US == pytest.approx(500_000 + FRAME_US, abs=FRAME_US)
     assert newest.picture is not None
     assert newest.picture.t_us == pytest.approx(500_000 + FRAME_US, abs=2 * FRAME_US)
 
@@ -264,19 +240,19 @@ def test_every_windows_decision_is_taken_once_in_order(
     assert session.take_decisions() == []
 
 
-def test_an_answer_has_the_frames_of_its_window_and_the_history_up_to_it(
+def test_a_result_is_shown_with_the_frames_of_its_window_and_the_history_up_to_it(
     play: Callable[..., Session], recording: Path
 ) -> None:
     session = play(recording, speed=float("inf"))
     wait_until(lambda: session.control.state == "ended")
-    answer = session.answers.take()
-    assert answer is not None
-    assert len(answer.frames) == answer.result.frame_in_window == 10
-    assert answer.frames[-1] is answer.result.frame.data
-    assert answer.history.t_us[-1] == answer.result.t - moving_bar(1_000_500)["t"][0]
-    np.testing.assert_array_equal(answer.history.probabilities[-1], answer.result.probabilities)
-    assert answer.history.probabilities.shape == (answer.history.t_us.size, len(CARD.classes))
-    assert np.all(np.diff(answer.history.t_us) > 0)
+    shown = session.results.take()
+    assert shown is not None
+    assert len(shown.frames) == shown.result.frame_in_window == 10
+    assert shown.frames[-1] is shown.result.frame.data
+    assert shown.history.t_us[-1] == shown.result.t - moving_bar(1_000_500)["t"][0]
+    np.testing.assert_array_equal(shown.history.probabilities[-1], shown.result.probabilities)
+    assert shown.history.probabilities.shape == (shown.history.t_us.size, len(CARD.classes))
+    assert np.all(np.diff(shown.history.t_us) > 0)
 
 
 def test_the_history_is_of_the_last_ten_seconds_and_at_most_every_20_ms(
@@ -285,9 +261,9 @@ def test_the_history_is_of_the_last_ten_seconds_and_at_most_every_20_ms(
     long = write_recording(tmp_path / "long.npz", moving_bar(25_000_000)[::10])
     session = play(long, speed=float("inf"))
     wait_until(lambda: session.control.state == "ended")
-    answer = session.answers.take()
-    assert answer is not None
-    t_us = answer.history.t_us
+    shown = session.results.take()
+    assert shown is not None
+    t_us = shown.history.t_us
     assert 9_900_000 < t_us[-1] - t_us[0] <= 10_000_000
     assert np.diff(t_us[:-1]).min() >= 20_000
     assert t_us.size > 400
@@ -296,10 +272,10 @@ def test_the_history_is_of_the_last_ten_seconds_and_at_most_every_20_ms(
 def test_the_state_mode_can_change_while_it_plays(play: Callable[..., Session], recording: Path) -> None:
     session = play(recording, loop=True, state_mode="reset")
     newest = Newest(session)
-    answer = newest.wait_for_answer(lambda answer: answer.result.window >= 2)
-    assert answer.result.carried == answer.result.frame_in_window
+    shown = newest.wait_for_result(lambda shown: shown.result.window >= 2)
+    assert shown.result.carried == shown.result.frame_in_window
     session.control.apply(replace(session.control.choices, state_mode="carry"))
-    newest.wait_for_answer(lambda answer: answer.result.carried > 20)
+    newest.wait_for_result(lambda shown: shown.result.carried > 20)
 
 
 def test_another_view_is_seen_at_once_while_paused(play: Callable[..., Session], recording: Path) -> None:
@@ -327,7 +303,7 @@ def test_the_network_and_the_view_see_a_turned_camera_upright(
         orientation=Orientation(quarter_turns=1),
     )
     wait_until(lambda: upright.control.state == turned.control.state == "ended")
-    one, other = upright.answers.take(), turned.answers.take()
+    one, other = upright.results.take(), turned.results.take()
     assert one is not None
     assert other is not None
     np.testing.assert_array_equal(one.result.rates, other.result.rates)
@@ -354,69 +330,35 @@ def test_a_source_that_cannot_be_opened_is_one_line(play: Callable[..., Session]
     assert not session.model_failed
 
 
-class Camera(Closing):
-    """A live source of a moving bar without end, 10 ms a packet, each as soon as it is asked for after `give`."""
-
-    resolution = SENSOR
-    name, live, warnings = "", True, ()
-
-    def __init__(self) -> None:
-        self.counters = SourceCounters()
-        self.wanted = threading.Semaphore(0)
-        self.closed = False
-
-    def give(self, packets: int) -> None:
-        self.wanted.release(packets)
-
-    def __iter__(self) -> Iterator[Packet]:
-        bar = moving_bar(1_000_000, start_us=0)
-        cuts = np.searchsorted(bar["t"], np.arange(FRAME_US, 1_000_000, FRAME_US))
-        for second in range(1 << 40):
-            for part in np.split(bar, cuts):
-                while not self.wanted.acquire(timeout=0.02):
-                    yield Packet(NO_EVENTS, time.perf_counter())
-                if self.closed:
-                    return
-                packet = part.copy()
-                packet["t"] += second * 1_000_000
-                self.counters.events += packet.size
-                yield Packet(packet, time.perf_counter())
-
-    def close(self) -> None:
-        self.closed = True
-        self.wanted.release()
-
-
-class Deaf(Camera):
-    """One whose reading is not ended by closing it, as a driver may be."""
-
-    def close(self) -> None:
-        pass
+def camera(*, deaf: bool = False) -> FakeSource:
+    """Return a live source of a moving bar without end, 10 ms a packet, each as soon as it is wanted."""
+    bar = moving_bar(1_000_000, start_us=0)
+    return FakeSource(endless(bar, 1_000_000, FRAME_US), on_demand=True, deaf=deaf)
 
 
 def test_a_camera_is_let_go_where_the_model_cannot_be_used(tmp_path: Path) -> None:
-    camera = Camera()
-    session = Session(camera, tmp_path / "no-such-model")
+    source = camera()
+    session = Session(source, tmp_path / "no-such-model")
     session.start()
     wait_until(lambda: session.control.state == "failed")
     assert session.model_failed
-    assert camera.closed
+    assert source.closed.is_set()
     assert session.stop()
 
 
-def is_counted(session: Session, camera: Camera) -> bool:
+def is_counted(session: Session, source: FakeSource) -> bool:
     counts = session.statistics
     total = counts.events + counts.dropped + counts.skipped + counts.unread
-    return total == camera.counters.events and not counts.unread
+    return total == source.counters.events and not counts.unread
 
 
 def test_a_paused_camera_is_left_even_if_closing_it_does_not_end_its_reading(
     play: Callable[..., Session],
 ) -> None:
-    camera = Deaf()
-    session = play(camera)
-    camera.give(25)
-    Newest(session).wait_for_answer(lambda answer: answer.result.carried == 24)
+    source = camera(deaf=True)
+    session = play(source)
+    source.give(25)
+    Newest(session).wait_for_result(lambda shown: shown.result.carried == 24)
     session.control.toggle()
     assert session.stop()
     assert session.error is None
@@ -425,42 +367,45 @@ def test_a_paused_camera_is_left_even_if_closing_it_does_not_end_its_reading(
 def test_a_paused_camera_freezes_and_what_comes_is_thrown_away_and_counted_apart(
     play: Callable[..., Session],
 ) -> None:
-    camera = Camera()
-    session = play(camera)
+    source = camera()
+    session = play(source)
     newest = Newest(session)
-    camera.give(25)
-    newest.wait_for_answer(lambda answer: answer.result.carried == 24)
+    source.give(25)
+    newest.wait_for_result(lambda shown: shown.result.carried == 24)
     session.control.toggle()
-    picture, answer, before = newest.picture, newest.answer, session.statistics
-    camera.give(30)
-    wait_until(lambda: is_counted(session, camera) and session.statistics.skipped > before.skipped)
+    picture, shown, before = newest.picture, newest.result, session.statistics
+    source.give(30)
+    wait_until(lambda: is_counted(session, source) and session.statistics.skipped > before.skipped)
     wait_until(lambda: session.statistics.skipped >= 30 * 200)
     assert newest.picture is picture
-    assert newest.answer is answer
+    assert newest.result is shown
     assert session.statistics.events == before.events
+    assert session.statistics.dropped == before.dropped
+    skipped = session.statistics.skipped
     session.control.toggle()
-    camera.give(12)
-    after = newest.wait_for_answer(lambda answer: answer.reset_by != "")
+    source.give(12)
+    after = newest.wait_for_result(lambda shown: shown.reset_by != "")
     assert after.reset_by == "pausing"
     assert after.result.carried <= 11
     assert after.last is None or after.result.window_seen
     session.stop()
     counts = session.statistics
-    assert counts.dropped == 0
-    assert counts.events + counts.skipped + counts.unread == camera.counters.events
+    # On a busy machine the network may be late for a packet, but none of the pause is counted as dropped.
+    assert counts.events + counts.dropped + counts.skipped + counts.unread == source.counters.events
+    assert counts.skipped >= skipped
 
 
 def test_the_shortest_pause_of_a_camera_resets_the_state(play: Callable[..., Session]) -> None:
-    camera = Camera()
-    session = play(camera)
+    source = camera()
+    session = play(source)
     newest = Newest(session)
-    camera.give(15)
-    newest.wait_for_answer(lambda answer: answer.result.carried == 14)
+    source.give(15)
+    newest.wait_for_result(lambda shown: shown.result.carried == 14)
     session.control.toggle()
     session.control.toggle()
-    camera.give(15)
-    answer = newest.wait_for_answer(lambda answer: answer.reset_by == "pausing")
-    assert answer.result.carried < 15
+    source.give(15)
+    shown = newest.wait_for_result(lambda shown: shown.reset_by == "pausing")
+    assert shown.result.carried < 15
 
 
 class Wire:
@@ -503,11 +448,11 @@ def test_a_lost_camera_is_waited_for_and_goes_on_with_the_state_reset(play: Call
     newest = Newest(session)
     wait_until(lambda: session.control.state == "waiting")
     assert session.control.lost.startswith("camera 7 was unplugged: plug it in again")
-    newest.wait_for_answer(lambda answer: answer.result.carried > 10)
+    newest.wait_for_result(lambda shown: shown.result.carried > 10)
     assert math.isnan(session.statistics.events_per_s)
     plugged_in.set()
-    answer = newest.wait_for_answer(lambda answer: answer.reset_by == "reconnecting")
-    assert answer.result.carried <= 20
+    shown = newest.wait_for_result(lambda shown: shown.reset_by == "reconnecting")
+    assert shown.result.carried <= 20
     assert session.control.state == "playing"
     assert session.control.lost == ""
 
@@ -526,10 +471,10 @@ def test_a_camera_can_be_paused_while_it_is_lost(play: Callable[..., Session]) -
 
 
 def test_in_a_quiet_scene_the_picture_fades(play: Callable[..., Session]) -> None:
-    camera = Camera()
-    session = play(camera)
+    source = camera()
+    session = play(source)
     newest = Newest(session)
-    camera.give(3)
+    source.give(3)
     wait_until(lambda: newest.picture is not None)
     dark = np.array(PALETTES[ViewSpec().palette].background, np.uint8)
     wait_until(lambda: newest.picture is not None and (newest.picture.rgb == dark).all())
@@ -537,22 +482,13 @@ def test_in_a_quiet_scene_the_picture_fades(play: Callable[..., Session]) -> Non
     assert newest.picture.arrived_s == 0
 
 
-class Late(Camera):
-    """One whose times start anywhere, and go back once; then it ends."""
-
-    def __iter__(self) -> Iterator[Packet]:
-        for start_us in (10_000_000, 2_000_000):
-            for packet in np.array_split(moving_bar(150_000, start_us=start_us), 15):
-                while not self.wanted.acquire(timeout=0.02):
-                    yield Packet(NO_EVENTS, time.perf_counter())
-                if self.closed:
-                    return
-                self.counters.events += packet.size
-                yield Packet(packet, time.perf_counter())
-
-
 def test_times_of_a_live_source_count_from_its_first_event(play: Callable[..., Session]) -> None:
-    late = Late()
+    packets = [
+        packet
+        for start_us in (10_000_000, 2_000_000)  # they start anywhere, and go back once
+        for packet in np.array_split(moving_bar(150_000, start_us=start_us), 15)
+    ]
+    late = FakeSource(packets, on_demand=True)
     session = play(late)
     for _ in range(30):  # one after another, so that none waits too long
         before = late.counters.events
@@ -568,26 +504,32 @@ def test_times_of_a_live_source_count_from_its_first_event(play: Callable[..., S
     assert picture.t_us == pytest.approx(150_000, abs=5000)
 
 
+class SlowToOpen(FakeSource):
+    """A source that doesn't say how large it is until ``opens`` is set."""
+
+    opens = threading.Event()
+
+    @property
+    def resolution(self) -> Resolution:
+        assert self.opens.wait(PATIENCE_S)
+        return SENSOR
+
+    @resolution.setter
+    def resolution(self, resolution: Resolution) -> None:
+        pass
+
+
 def test_a_source_that_opens_after_it_was_left_does_not_step_a_model_that_others_use_by_then(
-    monkeypatch: pytest.MonkeyPatch, model_folder: Path
+    model_folder: Path,
 ) -> None:
-    opens, model, opening = threading.Event(), load_model(model_folder, "onnx"), session_module.open_playback
-
-    def open_late(*args: object) -> Playback:
-        assert opens.wait(PATIENCE_S)
-        return opening(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(session_module, "open_playback", open_late)
-    stepped: list[object] = []
-    monkeypatch.setattr(type(model), "step", lambda *args: stepped.append(args))
-    camera = Camera()
-    session = Session(camera, model)
+    model, source = TimedModel(load_model(model_folder, "onnx")), SlowToOpen()
+    session = Session(source, model)
     session.start()
     assert not session.stop(0.05)
-    opens.set()
+    source.opens.set()
     assert session.stop()
-    assert (stepped, session.error, session.opened) == ([], None, None)
-    assert camera.closed
+    assert (model.engines.total(), session.error, session.opened) == (0, None, None)
+    assert source.closed.is_set()
 
 
 def test_an_opening_that_takes_long_tells_how_far_it_is_and_ends_when_it_is_stopped(

@@ -1,4 +1,4 @@
-"""Answers made on the spot: what the tests of the cards show."""
+"""Results made on the spot: what the tests of the cards show."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decision
 from livesnn.infer.run import Latency, Result
-from livesnn.session.values import Answer, History
+from livesnn.session.results import History, ShownResult
 from livesnn.simulate.motions import GESTURES
 
 LAYERS = (
@@ -32,7 +32,7 @@ def make_history(probabilities: Sequence[Sequence[float]], *, every_us: int = 29
     return History(np.arange(len(values), dtype=np.int64) * every_us, values)
 
 
-def make_answer(
+def make_result(
     probabilities: Sequence[float],
     *,
     frames: int,
@@ -40,8 +40,8 @@ def make_answer(
     reset_by: str = "",
     carried: int | None = None,
     seed: int = 0,
-) -> Answer:
-    """Return an answer `frames` after the start, whose decision is the likeliest class, once a window is full."""
+) -> ShownResult:
+    """Return a result `frames` after the start, whose decision is the likeliest class, once a window is full."""
     rng = np.random.default_rng(seed)
     values = np.array(probabilities, np.float32)
     full, in_window = frames >= 10, (frames - 1) % 10 + 1
@@ -64,7 +64,7 @@ def make_answer(
         carried=frames if carried is None else carried,
     )
     history = make_history([probabilities] * 345)
-    return Answer(result, reset_by, last, 0, shown, history)
+    return ShownResult(result, reset_by, last, 0, shown, history)
 
 
 def even_but(index: int, share: float) -> list[float]:

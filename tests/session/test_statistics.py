@@ -1,4 +1,4 @@
-"""RollingStatistics statistics: percentiles of the latency, rates, density."""
+"""Rolling statistics: percentiles of the latency, rates, density."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ CARD = ModelCard(
     network=NetworkSpec(kind="conv_snn"),
     states={"one": (1, 4, 4), "two": (1, 2, 2), "hidden": (4,), "classify": (2,)},
 )
+
+
+def packet_of(n_events: int, t_us: int | None, arrived_s: float = 0.0, *, epoch: int = 0) -> Packet:
+    """Return a packet of events at a time; an empty one tells the time, unless it is None."""
+    events = np.zeros(n_events, EVENTS_DTYPE)
+    events["t"] = t_us or 0
+    return Packet(events, arrived_s, None if n_events else t_us, epoch)
 
 
 def result(network_ms: float, density: tuple[float, ...] = (0.1, 0.3, 0.3)) -> Result:
@@ -60,14 +67,14 @@ def test_what_was_never_measured_is_nan_not_zero() -> None:
 def test_the_event_rate_is_in_the_recordings_own_time() -> None:
     rolling = RollingStatistics()
     for packet in range(400):
-        rolling.arrived.add(events(50, 10_000 * packet))
+        rolling.arrived.add(packet_of(50, 10_000 * packet))
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(5000.0)
 
 
 def test_a_jump_back_in_time_starts_the_event_rate_again() -> None:
     rolling = RollingStatistics()
-    for t_us in (0, 1_000_000, 2_000_000, 0, 1000):
-        rolling.arrived.add(events(10, t_us))
+    for t_us in (200_000, 210_000, 220_000, 0, 1000):
+        rolling.arrived.add(packet_of(10, t_us))
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(10_000.0)
 
 
@@ -131,34 +138,27 @@ def test_a_picture_without_anything_new_does_not_count_as_late() -> None:
 def test_where_nothing_comes_the_event_rate_falls_to_zero() -> None:
     rolling = RollingStatistics()
     for packet in range(400):
-        rolling.arrived.add(events(50 if packet < 100 else 0, 10_000 * packet))
+        rolling.arrived.add(packet_of(50 if packet < 100 else 0, 10_000 * packet))
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == 0.0
 
 
 def test_where_a_source_says_no_time_its_silence_goes_by_the_clock() -> None:
     rolling = RollingStatistics()
     for packet in range(100):
-        rolling.arrived.add(events(50, 10_000 * packet, 0.01 * packet))
+        rolling.arrived.add(packet_of(50, 10_000 * packet, 0.01 * packet))
     for packet in range(100, 301):
-        rolling.arrived.add(events(0, None, 0.01 * packet))
+        rolling.arrived.add(packet_of(0, None, 0.01 * packet))
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == 0.0
-    rolling.arrived.add(events(50, 2_950_000, 3.01))  # its clock is a little behind
+    rolling.arrived.add(packet_of(50, 2_950_000, 3.01))  # its clock is a little behind
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(25, rel=0.05)
-
-
-def events(n_events: int, t_us: int | None, arrived_s: float = 0.0, *, epoch: int = 0) -> Packet:
-    """Return a packet of so many events at one time; None: it doesn't tell its time."""
-    packet = np.zeros(n_events, EVENTS_DTYPE)
-    packet["t"] = t_us or 0
-    return Packet(packet, arrived_s, t_us, epoch)
 
 
 def test_what_lies_between_two_connections_is_no_time_for_events() -> None:
     rolling = RollingStatistics()
     for packet in range(10):
-        rolling.arrived.add(events(10, 1000 * packet))
+        rolling.arrived.add(packet_of(10, 1000 * packet))
     for packet in range(10):
-        rolling.arrived.add(events(10, 1_000_000 + 1000 * packet, epoch=1))
+        rolling.arrived.add(packet_of(10, 1_000_000 + 1000 * packet, epoch=1))
     assert rolling.snapshot(Counts(), now_s=0.0).events_per_s == pytest.approx(10_000.0)
     rolling.forget_packets()
     assert math.isnan(rolling.snapshot(Counts(), now_s=0.0).events_per_s)
@@ -182,3 +182,12 @@ def test_frames_that_no_longer_come_are_fewer_and_fewer() -> None:
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] < 8
     assert math.isnan(rolling.snapshot(Counts(), now_s=7.5).frames_per_s)
+
+
+def test_the_rate_after_the_filters_is_of_the_same_two_seconds() -> None:
+    rolling = RollingStatistics()
+    for packet in range(400):
+        rolling.arrived.add(packet_of(50, 10_000 * packet))
+        rolling.kept.add(packet_of(10, 10_000 * packet))
+    found = rolling.snapshot(Counts(), now_s=0.0)
+    assert (found.events_per_s, found.kept_per_s) == (pytest.approx(5000.0), pytest.approx(1000.0))

@@ -1,0 +1,137 @@
+"""What is remembered of a camera from one start to the next: how it is mounted, and its hot pixels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.errors import DataError
+from livesnn.events.cameras.reconnecting import ReconnectingSource
+from livesnn.events.filters import Orientation, orient
+from livesnn.events.packet import EVENTS_DTYPE, Resolution
+from livesnn.files import replace_file
+from livesnn.sources import Source, is_live
+
+SIMULATED = "simulate:"
+
+
+@dataclass(frozen=True)
+class Mounting:
+    """How the camera of a source that isn't open yet is mounted.
+
+    Attributes
+    ----------
+    wanted
+        The orientation that a person wants this time. None: the one remembered for a camera or a stream; anything
+        else is played as it is.
+    remembered
+        By the name that `camera_name` returns.
+    """
+
+    wanted: Orientation | None = None
+    remembered: Mapping[str, Orientation] = field(default_factory=dict)
+
+    def orientation_of(self, opened: Source, source: object) -> Orientation:
+        """Return what makes an open source upright; ``source`` is what a person named to open it."""
+        if self.wanted is not None:
+            return self.wanted
+        serial = opened.serial if isinstance(opened, ReconnectingSource) else ""
+        return self.remembered.get(camera_name(source, serial), Orientation())
+
+
+def camera_name(source: object, serial: str) -> str:
+    """Return the name that a camera or a stream is remembered by (serial number or address); "" for anything else."""
+    if serial or not isinstance(source, str) or source.startswith(SIMULATED):
+        return serial
+    return source if is_live(source) else ""
+
+
+def with_mounted(
+    mounted: Mapping[str, Orientation], camera: str, orientation: Orientation
+) -> dict[str, Orientation]:
+    """Return the remembered orientations with that of one camera changed; an upright camera isn't among them."""
+    others = {name: other for name, other in mounted.items() if name != camera}
+    return others if orientation == Orientation() else {**others, camera: orientation}
+
+
+FOLDER = "hot-pixels"
+
+
+@dataclass(frozen=True)
+class _HotPixelFile:
+    """Content of a file: size of the sensor, and its ``hot`` pixels (x, y)."""
+
+    width: int
+    height: int
+    hot: list[tuple[int, int]]
+
+
+class HotPixelFiles:
+    """Files with the hot pixels of each camera, by its serial number. Sources without one have no file.
+
+    Parameters
+    ----------
+    folder
+        Its subfolder `FOLDER` has the files. None: nothing is loaded or saved.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = None if folder is None else folder / FOLDER
+
+    def load(self, serial: str, sensor: Resolution, orientation: Orientation) -> npt.NDArray[np.bool_] | None:
+        """Return which pixels of the upright picture are hot, bool [H, W]; None where nothing was saved.
+
+        Raises
+        ------
+        DataError
+            The camera's file can't be read, or is for another sensor.
+        """
+        if self._folder is None or not serial or not (file := self._file(serial)).is_file():
+            return None
+        try:
+            known = msgspec.json.decode(file.read_bytes(), type=_HotPixelFile)
+        except (OSError, msgspec.DecodeError, UnicodeError) as error:
+            raise DataError(f"{file}: can't be read ({error}): its hot pixels are learned again") from error
+        inside = all(0 <= x < sensor.width and 0 <= y < sensor.height for x, y in known.hot)
+        if (known.width, known.height) != sensor or not inside:
+            raise DataError(
+                f"{file}: not for a sensor of {sensor.width}×{sensor.height}: its hot pixels are learned again"
+            )
+        hot = np.zeros((sensor.height, sensor.width), np.bool_)
+        for x, y in known.hot:
+            hot[y, x] = True
+        return _oriented(hot, orientation)
+
+    def save(self, serial: str, hot: npt.NDArray[np.bool_], orientation: Orientation) -> None:
+        """Save which pixels of the upright picture are hot, bool [H, W]; do nothing where that isn't possible."""
+        if self._folder is None or not serial:
+            return
+        hot = _oriented(hot, Orientation().after(orientation))  # as the sensor has them
+        height, width = hot.shape
+        known = _HotPixelFile(width, height, [(x, y) for y, x in np.argwhere(hot).tolist()])
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            replace_file(self._file(serial), msgspec.json.encode(known))
+
+    def _file(self, serial: str) -> Path:
+        assert self._folder is not None
+        return self._folder / f"{re.sub(r'[^A-Za-z0-9_-]', '_', serial)}.json"
+
+
+def _oriented(pixels: npt.NDArray[np.bool_], orientation: Orientation) -> npt.NDArray[np.bool_]:
+    """Return a map of pixels, bool [H, W], as `orient` turns and mirrors events."""
+    height, width = pixels.shape
+    events = np.zeros(np.count_nonzero(pixels), EVENTS_DTYPE)
+    events["y"], events["x"] = np.nonzero(pixels)
+    events = orient(events, Resolution(width, height), orientation)
+    upright = orientation.resolution(Resolution(width, height))
+    turned = np.zeros((upright.height, upright.width), np.bool_)
+    turned[events["y"], events["x"]] = True
+    return turned

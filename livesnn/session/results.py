@@ -1,0 +1,190 @@
+"""Results as the window shows them: with the reason for a reset, the last decision and ten seconds of history."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from livesnn.card import InputSpec, ModelCard
+from livesnn.infer.decide import Decision, Tally
+from livesnn.infer.run import Result
+
+HISTORY_US = 10_000_000
+"""Stream time that a `History` goes back."""
+
+
+class History(NamedTuple):
+    """The classes' probabilities over the last HISTORY_US, oldest first.
+
+    ``t_us``: int64 [N], from the start of the recording, increasing; ``probabilities``: float32 [N, K].
+    """
+
+    t_us: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float32]
+
+
+class WindowDecision(NamedTuple):
+    """The decision on one window, µs from the start of the recording; label None: there was no decision."""
+
+    start_us: int
+    end_us: int
+    label: str | None
+
+
+@dataclass(frozen=True)
+class ShownResult:
+    """A Result with what the window shows beside it.
+
+    Attributes
+    ----------
+    reset_by
+        Why the state was last reset; "" at the start, or where mode "reset" does it.
+    last
+        Decision on the last full window, which may lie before the end of a recording that started again. None: there
+        was no full window since the source was opened, a person reset or sought, or a lost source came back.
+    resets
+        How many resets and seeks a person had asked for before this frame.
+    frames
+        uint8 [C, H, W] each: the frames of the current window so far, this one last.
+    history
+        The probabilities up to this frame.
+    """
+
+    result: Result
+    reset_by: str
+    last: Decision | None
+    resets: int
+    frames: tuple[npt.NDArray[np.uint8], ...]
+    history: History
+
+
+HISTORY_STEP_US = 20_000  # values nearer to each other than this would fall on one pixel
+MOST_DECISIONS = 10_000  # kept for a window that doesn't take them; the oldest go first
+
+
+class ResultTracker:
+    """Makes results ready to be shown, and counts decisions over the passes of one session.
+
+    For one thread, except ``decided``.
+
+    Attributes
+    ----------
+    first_pass, this_pass
+        Decisions on the windows of the first pass and of the current one.
+    n_decisions
+        Windows of all passes that had a decision.
+    decided
+        The decision on each window of all passes. Who shows a decision removes it.
+    """
+
+    def __init__(self) -> None:
+        self.first_pass = self.this_pass = Tally()
+        self.n_decisions = 0
+        self.decided: deque[WindowDecision] = deque(maxlen=MOST_DECISIONS)
+        self._begun = False
+        self._next_reset_by = ""  # of the frames to come
+        self._reset_by = ""
+        self._resets = 0
+        self._last: Decision | None = None
+        self._frames: list[npt.NDArray[np.uint8]] = []  # of the current window
+        self._window_start_us = self._frame_end_us = 0  # of the current window and the last frame
+        self._history = _RunningHistory()
+
+    def begin_pass(self, reason: str) -> None:
+        """Count a pass, which begins with the state reset for this reason."""
+        if self._begun:
+            self.this_pass = Tally()
+        self._begun = True
+        self._next_reset_by = reason
+
+    def reset(self, resets: int, reason: str) -> None:
+        """Forget the last decision because the state is reset; ``resets`` a person has asked for by now."""
+        self._resets = resets
+        self._next_reset_by = reason
+        self._last = None
+
+    def add(self, result: Result, card: ModelCard, start_us: int) -> ShownResult:
+        """Count a result and return it as the window shows it; ``start_us`` is when the stream began."""
+        if result.carried == 1:
+            self._reset_by = (self._next_reset_by or "a jump in time") if result.reset else ""
+        self._next_reset_by = ""
+        t_us = result.t - start_us
+        if result.frame_in_window == 1:
+            self._begin_window(t_us, card.input.slice.delta_t_us, follows_on=not result.reset)
+        self._frames.append(result.frame.data)
+        self._frame_end_us = t_us
+        if result.window_seen:
+            self._last = Decision(result.decision, result.confidence)
+        if result.window_end:
+            self.this_pass.add(result.decision)
+            self.n_decisions += result.decision is not None
+            self.decided.append(WindowDecision(self._window_start_us, t_us, result.decision))
+        return ShownResult(
+            result=result,
+            reset_by=self._reset_by,
+            last=self._last,
+            resets=self._resets,
+            frames=tuple(self._frames),
+            history=self._history.add(t_us, result.probabilities),
+        )
+
+    def _begin_window(self, t_us: int, delta_t_us: int | None, *, follows_on: bool) -> None:
+        """Begin the window whose first frame ends at ``t_us``. With a fixed count its start may be unknown."""
+        self._frames = []
+        if delta_t_us is not None:
+            self._window_start_us = t_us - delta_t_us
+        else:
+            self._window_start_us = self._frame_end_us if follows_on else t_us
+
+
+class _RunningHistory:
+    """The probabilities of the last HISTORY_US: about one every HISTORY_STEP_US, and always the newest."""
+
+    def __init__(self) -> None:
+        self._first = self._end = 0  # of what is in use in these arrays
+        self._t_us = np.zeros(4 * HISTORY_US // HISTORY_STEP_US, np.int64)
+        self._probabilities = np.zeros((self._t_us.size, 0), np.float32)
+
+    def add(self, t_us: int, probabilities: npt.NDArray[np.float32]) -> History:
+        """Add the probabilities at a time; return copies of all there are. A jump in time begins a new history."""
+        if self._probabilities.shape[1] != probabilities.size:
+            self._probabilities = np.zeros((self._t_us.size, probabilities.size), np.float32)
+        kept_us = self._t_us[self._first : self._end]
+        if kept_us.size and not 0 <= t_us - kept_us[-1] <= HISTORY_US:
+            self._first = self._end = 0
+        elif kept_us.size and (
+            t_us == kept_us[-1] or (kept_us.size > 1 and kept_us[-1] - kept_us[-2] < HISTORY_STEP_US)
+        ):
+            self._end -= 1
+        self._first += int(np.searchsorted(kept_us[: self._end - self._first], t_us - HISTORY_US))
+        self._append(t_us, probabilities)
+        kept = slice(self._first, self._end)
+        return History(self._t_us[kept].copy(), self._probabilities[kept].copy())
+
+    def _append(self, t_us: int, probabilities: npt.NDArray[np.float32]) -> None:
+        if self._end == self._t_us.size:
+            kept = slice(self._first, self._end)
+            self._first, self._end = 0, self._end - self._first
+            self._t_us[: self._end] = self._t_us[kept]
+            self._probabilities[: self._end] = self._probabilities[kept]
+        self._t_us[self._end] = t_us
+        self._probabilities[self._end] = probabilities
+        self._end += 1
+
+
+def why_no_window(card_input: InputSpec, *, events: int, duration_us: int) -> str:
+    """Return why a recording with so many events, or a video, has no whole window although it was read to its end."""
+    rule, window = card_input.slice, card_input.window
+    is_video = card_input.kind == "video"
+    if not (events or is_video):
+        return "No events in this recording"
+    if rule.delta_t_us is None:
+        return f"Fewer events than one window ({window} × {rule.n_events:,})"
+    window_us = window * rule.delta_t_us
+    if is_video or duration_us < window_us:
+        return f"Shorter than one window ({window_us / 1e6:.2f} s)"
+    return f"No whole window ({window_us / 1e6:.2f} s) without a jump in time"

@@ -1,0 +1,97 @@
+"""What is remembered of a camera: its hot pixels, and how it is mounted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import livesnn
+from livesnn.errors import DataError
+from livesnn.events.filters import Orientation, orient
+from livesnn.events.packet import EVENTS_DTYPE, Resolution
+from livesnn.session.camera_settings import FOLDER, HotPixelFiles, camera_name
+from livesnn.session.session import Session
+from tests.synthetic import wait_until
+
+ODD = Resolution(7, 5)
+UPRIGHT = Orientation()
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_hot_pixels_are_turned_as_events_are_however_the_camera_is_turned_later(
+    tmp_path: Path, turns: int, mirrored: bool
+) -> None:
+    first, later, event = (
+        Orientation(3, mirrored=True),
+        Orientation(turns, mirrored),
+        np.zeros(1, EVENTS_DTYPE),
+    )
+    event["x"], event["y"] = 5, 1
+
+    def hot(seen: Orientation) -> np.ndarray:
+        upright, size = orient(event, ODD, seen), seen.resolution(ODD)
+        pixels = np.zeros((size.height, size.width), np.bool_)
+        pixels[upright["y"], upright["x"]] = True
+        return pixels
+
+    known = HotPixelFiles(tmp_path)
+    known.save("a", hot(first), first)
+    np.testing.assert_array_equal(known.load("a", ODD, later), hot(later))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "can't be read"),
+        ('{"width": 7, "height": 5, "hot": [[1, 2, 3]]}', "can't be read"),
+        ('{"width": 5, "height": 7, "hot": []}', "not for a sensor of 7×5"),
+        ('{"width": 7, "height": 5, "hot": [[7, 0]]}', "not for a sensor of 7×5"),
+        ('{"width": 7, "height": 5, "hot": [[0, -1]]}', "not for a sensor of 7×5"),
+    ],
+)
+def test_a_file_that_is_not_of_the_camera_is_an_error(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "a.json").write_text(text)
+    with pytest.raises(DataError, match=why):
+        HotPixelFiles(tmp_path).load("a", ODD, UPRIGHT)
+
+
+def test_a_disk_that_cannot_be_written_keeps_none(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).write_text("no folder")
+    HotPixelFiles(tmp_path).save("a", np.ones((5, 7), np.bool_), UPRIGHT)
+    assert HotPixelFiles(tmp_path).load("a", ODD, UPRIGHT) is None
+
+
+def test_a_session_decides_on_a_turned_source_as_livesnn_run_does(
+    play: Callable[..., Session], model_folder: Path, recording: Path
+) -> None:
+    session = play(recording, speed=float("inf"), orientation=Orientation(2))
+    wait_until(lambda: session.control.state == "ended")
+    decided = [decision.label for decision in session.take_decisions()]
+
+    def run(orientation: Orientation) -> list[str | None]:
+        results = livesnn.run(recording, model_folder, orientation=orientation)
+        return [result.decision for result in results if result.window_end]
+
+    assert decided == run(Orientation(2)) != run(UPRIGHT)
+
+
+@pytest.mark.parametrize(
+    ("source", "serial", "name"),
+    [
+        ("camera", "DXA1", "DXA1"),
+        ("camera:DXA1", "DXA1", "DXA1"),
+        ("tcp://[::1]:7777", "", "tcp://[::1]:7777"),
+        ("simulate:gestures", "", ""),
+        ("wave.aedat4", "", ""),
+        (Path("wave.aedat4"), "", ""),
+    ],
+)
+def test_cameras_are_known_by_serial_number_and_streams_by_address(
+    source: object, serial: str, name: str
+) -> None:
+    assert camera_name(source, serial) == name
