@@ -26,8 +26,8 @@ from livesnn.app.settings import ThemeName
 from livesnn.events.slicer import frames
 from livesnn.infer.model import read_card
 from livesnn.simulate.live_sources import SimulatedPerson
+from livesnn.teach.add_class import teach
 from livesnn.teach.clips import clips_of
-from livesnn.teach.learn import teach
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs/images"
 SETTLED_S = 4.0

@@ -12,7 +12,9 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.simulate.digits import draw_digit
 from livesnn.simulate.motions import GESTURES
+from livesnn.train.configuration import Configuration
 from livesnn.train.datasets.cifar10_dvs import CLASSES
+from livesnn.train.resolve import resolve
 from tests.aedat3_writer import header, polarity
 
 SENSOR = Resolution(128, 128)
@@ -153,3 +155,8 @@ def mnist(root: Path) -> Path:
         arrays |= {f"x_{part}": np.stack(digits), f"y_{part}": labels}
     np.savez(root / "mnist.npz", **arrays)
     return root
+
+
+def configured(**given: object) -> Configuration:
+    """Return the configuration of a training with these flags."""
+    return resolve(given)

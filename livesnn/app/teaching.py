@@ -28,7 +28,7 @@ from livesnn.events.labels import labels_file
 from livesnn.infer.model import Engine
 from livesnn.paths import own_models_dir
 from livesnn.teach import (
-    MOST_SIGNS,
+    LONGEST_NAME,
     SIMULATED,
     Lesson,
     check_lesson,
@@ -300,7 +300,7 @@ class TeachDialog(Dialog):
         self.name.setFont(style.text_font(15))
         self.name.setPlaceholderText("thumbs up")
         self.name.setAccessibleName("Name of the gesture")
-        self.name.setMaxLength(MOST_SIGNS)
+        self.name.setMaxLength(LONGEST_NAME)
         self.words = label(HINT.format(seconds=seconds), style.text_font(14), "soft", wrap=True)
         self.now = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)
         self.share = QProgressBar()

@@ -25,8 +25,8 @@ from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import RESOLUTION, gesture_clip, gesture_pictures, gesture_stream
 from livesnn.simulate.motions import EVERYDAY, GESTURES, IDLE, mirrored
 from livesnn.sources import event_source, open_source
+from livesnn.teach.add_class import teach
 from livesnn.teach.clips import clips_of
-from livesnn.teach.learn import teach
 from livesnn.train.datasets.clips import Clips, Frames
 from livesnn.train.evaluate import evaluate
 from livesnn.video import emulate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import itertools
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 
@@ -24,11 +24,10 @@ from livesnn.files import expanded, replace_file
 from livesnn.paths import own_models_dir
 from livesnn.teach import describe_lesson
 from livesnn.train.datasets import Name as DataSetName
-from livesnn.train.memory import keep_freed_memory
+from livesnn.train.processes import keep_freed_memory
 
 if TYPE_CHECKING:
     from livesnn.train.baselines import Measured
-    from livesnn.train.config import TrainConfig
     from livesnn.train.evaluate import Evaluation
     from livesnn.train.trainer import Trained
 
@@ -54,7 +53,7 @@ TRAINING_GROUPS = {
     "Streams": ("burn_in", "from_zero"),
     "Teacher": ("teacher", "teacher_share"),
 }  # fmt: skip
-"""Fields of TrainConfig by their group on the help page."""
+"""Fields of Configuration by their group on the help page."""
 
 
 def train(arguments: list[str]) -> int:
@@ -62,11 +61,12 @@ def train(arguments: list[str]) -> int:
 
     The data set lies in its official layout below --data, such as: livesnn train --dataset nmnist --data DIR
     """
-    from livesnn.train.config import TrainConfig  # without torch
-    from livesnn.train.networks import NETWORKS
+    from livesnn.train.configuration import NETWORKS  # without torch
+    from livesnn.train.resolve import configure, given_flags
 
     with plain_refusal(arguments, "livesnn train", training_arguments):
-        config = tyro.cli(TrainConfig, args=arguments, default=_recipe(arguments), prog="livesnn train")
+        given = given_flags(arguments)
+    config = configure(given)
     from livesnn.train.trainer import train_all
 
     keep_freed_memory()
@@ -90,26 +90,16 @@ def train(arguments: list[str]) -> int:
 
 def training_arguments(line: Sequence[str] = ()) -> list[Argument]:
     """Return the flags of a training, with the defaults of the recipe, network and data set of a command line."""
-    from livesnn.train.config import TrainConfig
+    from livesnn.train.configuration import NETWORKS, Configuration
+    from livesnn.train.resolve import RECIPES, recipe
 
-    return arguments_of(TrainConfig, _recipe([*line]), TRAINING_GROUPS)
-
-
-def _recipe(arguments: list[str]) -> TrainConfig:
-    """Return the defaults of all other flags; what these three get wrong is for the parser of all to say."""
-    from livesnn.train.config import TrainConfig
-    from livesnn.train.networks import NETWORKS
-    from livesnn.train.recipes import RECIPES, recipe
-
-    known = {"recipe": tuple(RECIPES), "network": tuple(NETWORKS), "dataset": get_args(DataSetName)}
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in known:
-        first.add_argument(f"--{name}", nargs="?")
-    given = vars(first.parse_known_args(arguments)[0])
-    chosen = {
-        name: given[name] if given[name] in known[name] else getattr(TrainConfig, name) for name in known
+    values = dict(itertools.pairwise(line))
+    known = {"recipe": RECIPES, "network": tuple(NETWORKS), "dataset": get_args(DataSetName)}
+    chosen: dict[str, Any] = {
+        name: value if (value := values.get(f"--{name}")) in choices else getattr(Configuration, name)
+        for name, choices in known.items()
     }
-    return recipe(chosen["recipe"], chosen["network"], chosen["dataset"])
+    return arguments_of(Configuration, recipe(*chosen.values()), TRAINING_GROUPS)
 
 
 def _accuracy(measured: Evaluation | Measured) -> str:
@@ -200,8 +190,8 @@ def evaluate(
     from livesnn.infer.model import load_model, model_folder
     from livesnn.train.datasets import data_set, uncut_streams
     from livesnn.train.evaluate import evaluate as measure
-    from livesnn.train.explain import describe_stream, explain
-    from livesnn.train.stream import evaluate_stream
+    from livesnn.train.evaluate import explain
+    from livesnn.train.evaluate_stream import describe_stream, evaluate_stream
 
     if seed < 0:
         raise DataError(f"--seed can't be {seed}: give 0 or more")
@@ -363,8 +353,8 @@ def teach(
         Print JSON.
     """
     from livesnn.teach import check_lesson, check_out, own_folder
+    from livesnn.teach.add_class import teach as learn
     from livesnn.teach.clips import Clip, read_clips
-    from livesnn.teach.learn import teach as learn
 
     card = check_lesson(gesture, model, others=bool(others))
     folder = own_folder(model, gesture) if out is None else expanded(out)

@@ -10,7 +10,7 @@ import tyro
 from livesnn.console import write, write_json
 from livesnn.errors import LivesnnError
 from livesnn.paper import TableOrFigure, run_all, shown
-from livesnn.train.memory import keep_freed_memory
+from livesnn.train.processes import keep_freed_memory
 
 MOST_SEEDS = 1000
 

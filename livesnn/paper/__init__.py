@@ -11,7 +11,8 @@ from livesnn.errors import DataError, LivesnnError
 if TYPE_CHECKING:
     from livesnn.paper.cells import BudgetName
     from livesnn.paper.records import Folders
-    from livesnn.train.recipes import RecipeName
+    from livesnn.train.configuration import RecipeName
+
 
 FigureName = Literal["fig6", "fig7", "fig8", "fig9", "curves", "reset", "operations"]
 """Figures drawn from the cells of a table."""

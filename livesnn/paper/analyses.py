@@ -30,16 +30,15 @@ from livesnn.paper.records import Folders, load, save
 from livesnn.snn import SpikingNetwork
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
-from livesnn.train.build import Network, build
+from livesnn.train.averaging import measure_norms
 from livesnn.train.datasets import Name, data_set
 from livesnn.train.datasets.clips import Clips, clip_random
 from livesnn.train.datasets.sequences import classes_of
 from livesnn.train.evaluate import evaluate
-from livesnn.train.hybrid import HybridModule
-from livesnn.train.norms import measure_norms
-from livesnn.train.recipes import RECIPES, completed, recipe
+from livesnn.train.hybrid import HybridModule, measure_switch
+from livesnn.train.resolve import RECIPES, resolve
 from livesnn.train.run_folder import BEST, load_best
-from livesnn.train.switch import measure_switch
+from livesnn.train.start import Network, build
 
 DATASET: Literal["mnist-seq2"] = "mnist-seq2"
 """Data set of Figures 1 and 2."""
@@ -132,7 +131,7 @@ def measure_feature_maps(folders: Folders) -> FeatureMaps:
 
 
 def _trained(cell: Cell, folders: Folders) -> Network:
-    config = replace(completed(cell.config(0, folders.data, folders.runs)), compile=False)
+    config = replace(cell.config(0, folders.data, folders.runs), compile=False)
     net = build(config, classes_of(config.dataset))
     load_best(net, _run(cell, folders))
     return net
@@ -265,9 +264,9 @@ def measure_gradients(folders: Folders) -> Gradients:
     for name in RECIPES:
         sides = norms.setdefault(name, {"analog": [], "spiking": []})
         for seed in range(GRADIENT_SEEDS):
-            config = recipe(name, "sts_resnet", DATASET)  # type: ignore[arg-type]
+            config = resolve({"recipe": name, "dataset": DATASET})
             config = replace(config, data=folders.data, seed=seed, compile=False, digits=1000)
-            validation = data_set(DATASET).load_parts(completed(config)).validation.shuffled(seed)
+            validation = data_set(DATASET).load_parts(config).validation.shuffled(seed)
             torch.manual_seed(seed)
             net = build(config, validation.classes)
             assert isinstance(net, SpikingNetwork)

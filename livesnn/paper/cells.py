@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from livesnn.errors import LivesnnError
-from livesnn.train.augmentation import STILL, Augmentation
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import (
+    NETWORKS,
+    NO_AUGMENTATION,
+    Augmentation,
+    Configuration,
+    NetworkName,
+    RecipeName,
+    as_flags,
+)
 from livesnn.train.datasets import Name, SplitName
-from livesnn.train.flags import as_flags
-from livesnn.train.networks import NETWORKS, NetworkName
-from livesnn.train.recipes import RecipeName, recipe
+from livesnn.train.resolve import recipe, resolve
 
 
 class PublishedMethod(NamedTuple):
@@ -106,7 +110,7 @@ class Column(NamedTuple):
     folder
         Folder in --data of a data set that has no name of its own.
     settings
-        Fields of `TrainConfig` that the best recipe gets.
+        Fields of `Configuration` that the best recipe gets.
     """
 
     label: str
@@ -121,7 +125,7 @@ class Column(NamedTuple):
 
 
 class Method(NamedTuple):
-    """A row: a network, and the fields of `TrainConfig` that it gets with any recipe."""
+    """A row: a network, and the fields of `Configuration` that it gets with any recipe."""
 
     label: str
     network: NetworkName
@@ -199,7 +203,7 @@ _SMALL = {
     "epochs": 2, "batch": 10, "width": 8, "compile": False, "precision": "32-true", "burn_in": 0,
     "measured_norms": False,
 }  # fmt: skip
-_SEQUENCES = {"augmentation": STILL, "burn_in": 0}
+_SEQUENCES = {"augmentation": NO_AUGMENTATION, "burn_in": 0}
 """No augmentation, which 60,000 digits in few epochs don't need. No burn-in: each clip starts from zero state."""
 _CPU: dict[str, dict[str, Any] | None] = {
     "conv_snn": {"epochs": 4, "analog_epochs": 1},
@@ -280,7 +284,7 @@ class Cell(NamedTuple):
         return self.data_column.dataset in ("ucf101", "hmdb51")
 
     def settings(self) -> dict[str, Any]:
-        """Return the fields of `TrainConfig` that differ from those of the recipe."""
+        """Return the fields of `Configuration` that differ from those of the recipe."""
         default = self._default()
         changed = self._of_column() | self._of_budget() | self.row.settings
         refused = NETWORKS[self.row.network].refused
@@ -308,13 +312,17 @@ class Cell(NamedTuple):
             return (_CPU[self.method] or {}) | _OTHERWISE.get((self.method, self.column), {})
         return {"epochs": _CPU_EPOCHS.get(self.table, _CPU_EPOCHS.get(self.column, 16))}
 
-    def config(self, seed: int, data: Path, runs: Path) -> TrainConfig:
+    def config(self, seed: int, data: Path, runs: Path) -> Configuration:
         """Return the configuration of the training with one seed."""
+        return resolve({**self._given(data), "seed": seed, "out": runs, "name": f"{self.name}-{seed}"})
+
+    def _given(self, data: Path) -> dict[str, Any]:
+        """Return the fields that flags give."""
         changed = self.settings()
         if "simulated" in changed:
             changed["mnist"] = inner if (inner := data / "mnist").is_dir() else data
-        data = data / self.data_column.folder
-        return replace(self._default(), **changed, seed=seed, data=data, out=runs, name=f"{self.name}-{seed}")
+        names = {"recipe": self.recipe, "network": self.row.network, "dataset": self.data_column.dataset}
+        return {**names, **changed, "data": data / self.data_column.folder}
 
     def command(self, seeds: int) -> str:
         """Return the command that runs the cell with this number of seeds."""
@@ -325,13 +333,12 @@ class Cell(NamedTuple):
 
     def trainings(self, seeds: int) -> tuple[str, ...]:
         """Return the `livesnn train` command of each training."""
-        config, default = self.config(0, Path("DIR"), Path("runs")), self._default()
-        now, before = (as_flags(asdict(replace(each, out=Path(), name=""))) for each in (config, default))
+        now, before = as_flags(self._given(Path("DIR"))), as_flags(vars(self._default()))
         chosen = f"--recipe {self.recipe} --network {self.row.network} --dataset {self.data_column.dataset}"
         changed = " ".join(flag for name, flag in now.items() if before.get(name) != flag)
         return tuple(f"livesnn train {chosen} {changed} --seed {seed}" for seed in range(seeds))
 
-    def _default(self) -> TrainConfig:
+    def _default(self) -> Configuration:
         return recipe(self.recipe, self.row.network, self.data_column.dataset)
 
 

@@ -15,8 +15,8 @@ from livesnn.paper import FigureName
 from livesnn.paper.cells import COLUMNS, ROWS, TABLE1, TABLE1_COLUMNS, BudgetName, TableName, cells
 from livesnn.paper.page import Records, details, empty_cells, notes
 from livesnn.paper.records import Record, best_records
-from livesnn.train.plots import shade_confusion
-from livesnn.train.recipes import RecipeName
+from livesnn.train.configuration import RecipeName
+from livesnn.train.model_folder import shade_confusion
 
 SEQ5 = ("seq5-total", "seq5-sorted")
 LARGE = {"figsize": (7, 4.5), "layout": "constrained", "dpi": 110}

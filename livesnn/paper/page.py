@@ -22,7 +22,7 @@ from livesnn.paper.cells import (
     cells,
 )
 from livesnn.paper.records import Record, best_records
-from livesnn.train.recipes import RecipeName
+from livesnn.train.configuration import RecipeName
 
 BELOW, OTHER, EMPTY = "†", "‡", "–"
 

@@ -15,8 +15,7 @@ from msgspec import Meta
 from livesnn.errors import DataError
 from livesnn.files import replace_file
 from livesnn.paper.cells import BUDGETS, BudgetName, Cell, TableName
-from livesnn.train.networks import NetworkName
-from livesnn.train.recipes import RecipeName
+from livesnn.train.configuration import NetworkName, RecipeName
 
 T = TypeVar("T")
 Share = Annotated[float, Meta(ge=0, le=1)]

@@ -35,15 +35,14 @@ from livesnn.paper.records import (
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
-from livesnn.train.build import Network, build
-from livesnn.train.config import TrainConfig
+from livesnn.train.batches import Batch, BatchDataset, Loaders
+from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts, data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.hybrid import HybridModule
-from livesnn.train.loading import Batch, Drawn, Loaders
-from livesnn.train.recipes import completed
 from livesnn.train.run_folder import LAST, kept_epochs, logged
+from livesnn.train.start import Network, build
 from livesnn.train.trainer import train
 
 _COUNTED_LAYERS = (nn.Conv2d, nn.Conv3d, nn.Linear, nn.LSTM)
@@ -117,7 +116,7 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
 
 def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
     """Return the record before any training: what the cell is, its size, and the time of a step."""
-    config = completed(cell.config(0, folders.data, folders.runs))
+    config = cell.config(0, folders.data, folders.runs)
     parts = data_set(config.dataset).load_parts(config)
     torch.manual_seed(config.seed)
     net = build(config, parts.training.classes)
@@ -148,7 +147,7 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
 
 def _check_data(cell: Cell, folders: Folders) -> None:
     """Raise DataError if the data aren't those of the column, or no longer."""
-    config = completed(cell.config(0, folders.data, folders.runs))
+    config = cell.config(0, folders.data, folders.runs)
     if cell.data_column.split == "test" and cell.budget != "small":
         _check_whole(cell, config.data)
     if cell.data_column.clips is None:
@@ -173,11 +172,11 @@ def _check_whole(cell: Cell, data: Path) -> None:
         )
 
 
-def _time_step(net: Network, config: TrainConfig, parts: Parts) -> StepTime:
+def _time_step(net: Network, config: Configuration, parts: Parts) -> StepTime:
     """Time training steps with data loading, as the training does them; this changes ``net``."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batches = Loaders(parts, config.batch, config.seed).batches()
-    drawn = Drawn(parts.training, parts.extra)
+    drawn = BatchDataset(parts.training, parts.extra)
     fit = HybridModule(net, config, len(batches)).to(device)
     optimizer = torch.optim.AdamW(net.parameters(), config.learning_rate)
     half = config.precision == "bf16-mixed"

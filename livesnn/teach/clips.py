@@ -1,4 +1,4 @@
-"""What a teacher shows: a source as clips of frames. Not here: what is learned from them."""
+"""Clips of frames from a source that shows a gesture, their movement, and shifted copies of them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from livesnn.infer.run import FrameStream
 from livesnn.sources import open_source
 
 Clip = npt.NDArray[np.uint8]
-"""Frames uint8 [T, C, H, W] without a jump in time between them."""
+"""Frames uint8 [T, C, H, W] without a gap in time between them."""
 
 MOVES = ((0.08, 0.0, 1.15), (-0.08, 0.0, 0.87), (0.0, 0.08, 0.87), (0.0, -0.08, 1.15))
-"""Right and down in parts of the picture, and size, of the copies that are learned with a clip: nobody stands in the
-same place twice."""
+"""Shift right and down, as parts of the picture, and size of the copies that are learned with a clip, since nobody
+stands in the same place twice."""
 
 
 PARTS = 8
-"""Of a picture, a side, in which its events are counted."""
+"""Parts along each side of the picture in which events are counted, to measure movement."""
 
 READY_S = 3.0
-"""Of a live source, before what counts: whoever is to perform has to get there."""
+"""Time to get ready in front of a live source."""
 
 
 def read_clips(
@@ -114,7 +114,7 @@ def once_ready(
 
 
 def clips_of(stream: Iterable[Frame]) -> list[Clip]:
-    """Return a stream's frames as clips, a new one after each jump in time."""
+    """Return a stream's frames as clips, with a new one after each gap in time."""
     clips: list[list[Clip]] = []
     for frame in stream:
         if frame.start or not clips:
@@ -126,7 +126,7 @@ def clips_of(stream: Iterable[Frame]) -> list[Clip]:
 def _labelled(
     stream: Iterable[Frame], spec: InputSpec, recording: Recording, label: str, unless: str
 ) -> Iterator[Frame]:
-    """Yield the frames within a label of this name, where there are any labels, and outside those of the other."""
+    """Yield the frames within the labels ``label``, if there are any labels, and outside the labels ``unless``."""
     labels = read_labels(recording.path)
     names = sorted({one.label for one in labels})
     if label and labels and label not in names:
@@ -147,7 +147,7 @@ def _labelled(
 
 
 def _parts(recording: Recording, labels: Iterable[Label], name: str) -> list[tuple[float, float]]:
-    """Return from when to when a label holds, µs."""
+    """Return the start and end in µs of each stretch with this label."""
     zero_us = recording.labels_start
     return [(zero_us + 1e6 * one.start, zero_us + 1e6 * one.end) for one in labels if one.label == name]
 
@@ -155,12 +155,11 @@ def _parts(recording: Recording, labels: Iterable[Label], name: str) -> list[tup
 def movement(clip: Clip, window: int) -> npt.NDArray[np.float64]:
     """Return for each whole window of a clip how unevenly its events lie in the picture, float64 [N].
 
-    It is the variance by the mean of the counts in 8×8 parts of it: 1 of noise, which is alike everywhere, and
-    hundreds where something moves. The busiest half percent of pixels, maybe hot ones, count no more than the others.
+    It is the variance of the counts in 8×8 parts of the picture, divided by their mean: 1 for noise, which is the
+    same everywhere, and hundreds where something moves. The count of the busiest half percent of pixels is limited,
+    since these may be hot.
     """
-    height, width = (
-        max(size // PARTS, 1) * PARTS for size in clip.shape[-2:]
-    )  # what is left over isn't looked at
+    height, width = (max(size // PARTS, 1) * PARTS for size in clip.shape[-2:])  # the rest is ignored
     uneven = []
     for first in range(0, len(clip) - window + 1, window):
         counts = clip[first : first + window].sum((0, 1), dtype=np.float64)[:height, :width]
@@ -172,7 +171,7 @@ def movement(clip: Clip, window: int) -> npt.NDArray[np.float64]:
 
 
 def moved(clip: Clip) -> list[Clip]:
-    """Return a copy of a clip for each of `MOVES`, counts rounded up as often as their fraction says."""
+    """Return a copy of a clip for each of `MOVES`; counts are rounded at random, in proportion to their fraction."""
     import cv2  # half a second
 
     random = np.random.default_rng(0)

@@ -1,9 +1,10 @@
-"""evaluate: a model on labelled clips, the way it runs live: step by step, state reset and state carried (SPEC)."""
+"""A model measured on labelled clips, step by step as it runs live; and what its figures mean, in words."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Literal, NamedTuple, TypedDict
@@ -14,20 +15,28 @@ import numpy.typing as npt
 from livesnn.card import InputSpec, ModelCard
 from livesnn.errors import DataError
 from livesnn.events.slicer import Frame
-from livesnn.infer.decide import Decider, probabilities
+from livesnn.infer.decide import Decider, FloatArray, probabilities
 from livesnn.infer.model import Model
 from livesnn.infer.operations import costs, mean_density
 from livesnn.infer.run import run_frames
-from livesnn.train.calibrate import calibration_error, fit_temperature
 from livesnn.train.datasets.clips import Clips, Index
-from livesnn.train.scores import accuracy_recordings, confusion, count_recordings
 
 MISTAKES = 50
-"""Most that are listed."""
+"""Largest number of mistakes that are listed."""
+TEMPERATURES = np.geomspace(1, 10, 101)
+"""None is below 1: a model that has learned to doubt would lose that, and name gestures of people who stand idle."""
+BINS = 15
+"""Bins of confidence, for the calibration error."""
+SHOWN = 5
+"""Confusions and mistakes that are put in words."""
+ONE_SIDED = 0.8
+"""Share of all decisions that one class of several shouldn't have."""
+FAR = 2.0
+"""Ratio of events to those in training, either way, that makes a result doubtful."""
 
 
 class Mistake(NamedTuple):
-    """A clip of a recording decided wrongly with the state reset, and how sure of it the model was, 0..1."""
+    """A clip that is decided wrongly with the state reset, and the model's confidence 0 to 1."""
 
     clip: str
     true: str
@@ -38,16 +47,29 @@ class Mistake(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `livesnn eval` prints. Accuracies are fractions 0..1 over ``n`` clips.
+    """What `livesnn eval` prints. Accuracies are fractions 0 to 1.
 
-    ``accuracy_recordings``: one decision a recording or video, by the mean rates of its clips, each from zero state;
-    None where each clip is a recording of its own. ``density``: spikes a neuron a step over all hidden neurons, in
-    the carried run; ``densities``: by layer; ``synops_per_frame`` and the two behind it: see `Costs`. ``confusion``:
-    rows are true classes, columns decisions, of the carried run; ``confusion_reset``: of the other.
-    ``calibration_error``: between confidence and accuracy, 0..1, and the ``temperature`` that would suit these clips;
-    both of the carried run. ``mistakes``: the surest `MISTAKES` of the other. ``mean_count``: of a pixel;
-    ``saturated``: the share of pixels with events (of video: of all) at the model's maximum count or above;
-    ``empty``: of frames with nothing in them.
+    Attributes
+    ----------
+    n
+        Clips.
+    accuracy_reset, confusion_reset, mistakes
+        With zero state at the beginning of each clip; ``mistakes`` are the `MISTAKES` most confident ones.
+    accuracy_carried, confusion, calibration_error, temperature, density, densities
+        With the state carried through all clips as one stream. In a confusion matrix rows are true classes and
+        columns decisions. ``temperature`` would suit these clips best. ``density`` is spikes per neuron and step over
+        all hidden neurons, ``densities`` by layer.
+    accuracy_recordings
+        One decision for each recording or video, by the mean rates of its clips, each from zero state; None where
+        each clip is a recording of its own.
+    synops_per_frame, macs_per_frame, energy_estimate_uj_per_frame
+        See `Costs`.
+    mean_count
+        Mean count of a pixel.
+    saturated
+        Share of the pixels with events (in a video, of all pixels) at the model's maximum count or above.
+    empty
+        Share of the frames that have nothing in them.
     """
 
     n: int
@@ -73,12 +95,12 @@ class Evaluation:
 
 
 def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
-    """Run each clip from zero state, then all of them in an order shuffled by ``seed`` as one stream.
+    """Run each clip from zero state, then all clips as one stream in an order shuffled by ``seed``.
 
     Raises
     ------
     DataError
-        The clips' classes are not the model's.
+        There are no clips, or they don't fit the model's classes or window.
     """
     card = model.card
     _check(card, clips)
@@ -125,7 +147,7 @@ def _check(card: ModelCard, clips: Clips) -> None:
 
 
 class _Clip(NamedTuple):
-    """What was decided on a clip, never "nothing", and how surely; its mean rates [K] and density [hidden layers]."""
+    """The decision on a clip, never "nothing", its confidence, the mean rates [K] and density [hidden layers]."""
 
     decision: str
     confidence: float
@@ -154,7 +176,7 @@ class _Counts(TypedDict):
 
 
 def _counts(clips: Clips, spec: InputSpec) -> tuple[_Counts, float]:
-    """Return these, and the mean number of a frame's values that aren't 0."""
+    """Return these, and the mean number of values in a frame that aren't 0."""
     total, active, full, empty = 0.0, 0, 0, 0
     for clip in clips.frames:
         total += float(clip.mean())
@@ -170,9 +192,9 @@ def _counts(clips: Clips, spec: InputSpec) -> tuple[_Counts, float]:
 
 
 def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> Iterator[_Clip]:
-    """Yield each clip's decision: of its windows' labels the one with the highest rate over all of them.
+    """Yield the decision on each clip: of its windows' decisions the one with the highest rate over all windows.
 
-    "reset" zeroes the state at the beginning of each clip.
+    "reset" sets the state to zero at the beginning of each clip.
     """
     length, window = clips.frames.shape[1], model.card.input.window
     position = 0
@@ -199,3 +221,129 @@ def _decided(model: Model, clips: Clips, state: Literal["carry", "reset"]) -> It
             yield _Clip(decision, confidence, mean, np.mean(densities, axis=0))
             densities.clear()
             ends.clear()
+
+
+def confusion(labels: Index, decided: Index, classes: int) -> tuple[tuple[int, ...], ...]:
+    """Return how often each true class (row) was decided as each class (column); labels are int64 [N]."""
+    pairs = np.bincount(labels * classes + decided, minlength=classes**2)
+    return tuple(map(tuple, pairs.reshape(classes, classes).tolist()))
+
+
+def count_recordings(clips: Clips) -> int:
+    """Return the number of recordings; where none are named, each clip is one."""
+    return len(set(clips.recordings)) or len(clips)
+
+
+def accuracy_recordings(clips: Clips, outputs: npt.NDArray[np.float32]) -> float | None:
+    """Return the share of recordings whose clips' outputs [N, K], summed, are highest for the true class.
+
+    None where each clip is a recording.
+    """
+    if count_recordings(clips) == len(clips):
+        return None
+    _, first, owner = np.unique(clips.recordings, return_index=True, return_inverse=True)
+    totals = np.zeros((len(first), outputs.shape[1]))
+    np.add.at(totals, owner, outputs)
+    return float(np.mean(totals.argmax(1) == clips.labels[first]))
+
+
+def fit_temperature(rates: Sequence[FloatArray], labels: npt.NDArray[np.int64], card: ModelCard) -> float:
+    """Return the temperature in `TEMPERATURES` under which the clips' ``rates`` [K] make their labels most likely.
+
+    Source: temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks", ICML).
+    """
+    losses = [
+        -np.mean(np.log(np.maximum(_of_labels(rates, labels, card, temperature), 1e-12)))
+        for temperature in TEMPERATURES
+    ]
+    return float(round(TEMPERATURES[int(np.argmin(losses))], 4))
+
+
+def calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> float:
+    """Return the expected calibration error: the mean gap between confidence and accuracy (Guo et al. 2017)."""
+    sure, correct = np.array(confidences), np.array(right, float)
+    number = np.minimum((sure * BINS).astype(int), BINS - 1)
+    gaps = np.abs(np.bincount(number, sure - correct, BINS))
+    return float(gaps.sum() / len(sure))
+
+
+def _of_labels(
+    rates: Sequence[FloatArray], labels: npt.NDArray[np.int64], card: ModelCard, temperature: float
+) -> npt.NDArray[np.float32]:
+    likely = np.stack([probabilities(each, card, temperature=temperature) for each in rates])
+    return likely[np.arange(len(labels)), labels]
+
+
+def explain(measured: Evaluation, card: ModelCard, sensor: tuple[int, int] | None = None) -> Iterator[str]:
+    """Yield lines for a person: each class, the confusions, the worst clips, and possible causes.
+
+    ``sensor`` is the width and height of the camera that recorded the clips, if known.
+    """
+    yield from _classes(measured)
+    yield from _confusions(measured)
+    yield from _favourite(measured)
+    yield from _worst(measured)
+    yield from doubts(measured, card)
+    if sensor and (said := card.on_another_sensor(*sensor)):
+        yield f"{said}; train with --init on such recordings"
+
+
+def doubts(measured: Evaluation, card: ModelCard) -> Iterator[str]:
+    """Yield possible causes of a bad result in the data or the model."""
+    rule, window = card.input.slice, card.input.window
+    long = f"{rule.delta_t_us / 1000:g} ms" if rule.delta_t_us else f"{rule.n_events} events"
+    yield f"a window is {window} frames of {long}"
+    if measured.empty > 0.05:
+        yield f"{measured.empty:.0%} of the frames are empty: recordings that pause, or frames too short for them"
+    if measured.saturated > 0.05 + FAR * (card.saturated or 0) and card.input.kind == "events":
+        yield (
+            f"{measured.saturated:.0%} of the pixels with events are at the model's {card.input.count_max} or above: "
+            "the sensor is larger or faster than the model's, or frames are too long"
+        )
+    if card.mean_count and measured.mean_count:
+        times = measured.mean_count / card.mean_count
+        what = "light" if card.input.kind == "video" else "events"
+        if not 1 / FAR < times < FAR:
+            yield (
+                f"a frame has {times:.2g} times the {what} of those in training: another sensor, bias or light; "
+                "train with --init on such recordings"
+            )
+    if measured.density < 0.005:
+        yield f"the network hardly fires (density {measured.density:.2%}): its input is too weak, or it isn't trained"
+    if measured.density > 0.4:
+        yield f"the network fires all the time (density {measured.density:.0%}): --rate-weight was too low"
+    if measured.accuracy_carried < measured.accuracy_reset - 0.05:
+        cost = measured.accuracy_reset - measured.accuracy_carried
+        yield f"carrying the state costs {cost:.0%}: train with --burn-in 20"
+
+
+def _classes(measured: Evaluation) -> Iterator[str]:
+    for name, row in zip(measured.classes, measured.confusion, strict=True):
+        if sum(row):
+            share = row[measured.classes.index(name)] / sum(row)
+            yield f"{name}: {share:.0%} of {sum(row)} clips"
+
+
+def _favourite(measured: Evaluation) -> Iterator[str]:
+    """Yield a line if nearly everything is taken for one class."""
+    for name, decided in zip(measured.classes, zip(*measured.confusion, strict=True), strict=True):
+        if sum(decided) > ONE_SIDED * measured.n and len(measured.classes) > 2:
+            yield f"nearly everything is taken for {name}: the model has learned little else; train longer"
+
+
+def _confusions(measured: Evaluation) -> Iterator[str]:
+    pairs = Counter({
+        (true, decided): count
+        for true, row in zip(measured.classes, measured.confusion, strict=True)
+        for decided, count in zip(measured.classes, row, strict=True)
+        if true != decided and count
+    })  # fmt: skip
+    for (true, decided), count in pairs.most_common(SHOWN):
+        yield f"{true} taken for {decided}: {count} times"
+
+
+def _worst(measured: Evaluation) -> Iterator[str]:
+    """Yield the most confident mistake in each of a few recordings."""
+    worst = {mistake.recording or mistake.clip: mistake for mistake in reversed(measured.mistakes)}
+    for mistake in sorted(worst.values(), key=lambda mistake: (-mistake.confidence, mistake.clip))[:SHOWN]:
+        yield f"{mistake.clip}: {mistake.decided} with {mistake.confidence:.0%}, but it is {mistake.true}"

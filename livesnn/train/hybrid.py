@@ -1,39 +1,67 @@
-"""The hybrid method (paper, Sec. 4.1) as a LightningModule: analog epochs, then spikes, same weights throughout."""
+"""The hybrid training method as a LightningModule, its loss, and what happens when phase 2 begins."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import cos, pi
+from pathlib import Path
 from typing import Any, cast
 
 import lightning
+import msgspec
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from livesnn.errors import TrainError
 from livesnn.snn.network import SpikingNetwork, State, eval_mode
-from livesnn.train.augment import augment, mirror
-from livesnn.train.build import Network
-from livesnn.train.config import TrainConfig
+from livesnn.train.batches import AT_ONCE, Batch, augment, mirror
+from livesnn.train.configuration import Configuration
+from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import clip_random
-from livesnn.train.loading import AT_ONCE, Batch
-from livesnn.train.switch import measure_switch, write_switch
-from livesnn.train.teacher import Teacher
+from livesnn.train.distillation import Teacher
+from livesnn.train.start import Network
+
+SWITCH_FILE = "switch.json"
+
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 class HybridModule(lightning.LightningModule):
-    """Phase 1 (`analog_epochs`): shifted leaky ReLU, no reset. Phase 2: step function and surrogate (STBP).
+    """Trains a network in two phases, with the same weights (paper, Section 4.1).
 
-    Optimiser state is kept across the switch, or dropped (`optimizer_at_switch`). ``class_weights`` float32 [K]
-    make classes count alike in the cross-entropy, as `balance` says; default: all clips do. ``teacher``: gives
-    `teacher_share` of the targets.
+    Phase 1, the first `analog_epochs`, has no reset and a shifted leaky ReLU in every layer but the last (Eq. 6-7)::
+
+        U[t] = α · U[t−1] + g(O[t])
+        f(U) = min(U, ceiling)  if U ≥ T  else  slope · U
+
+    with slope = −β as the paper prints it, and a ceiling that the paper doesn't have. Phase 2 has the step function,
+    O = 1 if U ≥ T else 0, and back-propagation through time with a surrogate for its derivative (STBP).
+
+    What is minimised is the loss of the window's mean output y and a penalty on the firing rates r of the layers::
+
+        loss(y, target) + rate_weight · mean(max(r − rate_target, 0))
+
+    where the penalty, which the paper doesn't have, counts only in phase 2. See `loss` for its first part. The
+    activations are computed in `livesnn.snn.lif`.
+
+    Parameters
+    ----------
+    total_steps
+        Optimiser steps of the whole training, for the learning-rate schedule.
+    class_weights
+        float32 [K], see `class_weights`; None: all clips count alike.
+    teacher
+        Gives `teacher_share` of the targets.
     """
 
     def __init__(
         self,
         net: Network,
-        config: TrainConfig,
+        config: Configuration,
         total_steps: int,
         class_weights: Tensor | None = None,
         teacher: Teacher | None = None,
@@ -48,8 +76,8 @@ class HybridModule(lightning.LightningModule):
         self.teacher = teacher
 
     def on_train_epoch_start(self) -> None:
-        """Set the phase."""
-        analog_epochs = self.config.analog_epochs or 0
+        """Set the phase; when phase 2 begins, measure what that changes, and restart the optimiser if configured."""
+        analog_epochs = self.config.analog_epochs
         self.net.analog = self.current_epoch < analog_epochs
         if self.current_epoch == analog_epochs > 0:
             if self.trainer.is_global_zero:
@@ -62,7 +90,7 @@ class HybridModule(lightning.LightningModule):
         frames, labels = batch.frames[:AT_ONCE], batch.labels[:AT_ONCE]
         assert isinstance(self.net, SpikingNetwork)  # a baseline has no analog epochs
         sides = measure_switch(self.net, frames.to(self.device), labels.to(self.device), self.loss)
-        write_switch(self.config.out / self.config.run_name, self.current_epoch, sides)
+        write_switch(self.config.run, self.current_epoch, sides)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Return the loss of one batch of clips."""
@@ -79,9 +107,9 @@ class HybridModule(lightning.LightningModule):
         return loss
 
     def loss_of(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what is to be minimised of one batch, penalty and all, and what is logged of it.
+        """Return the loss of one batch with its penalty, and the figures to log.
 
-        ``step``: of the training, which seeds the burn-in and dropout.
+        ``step`` of the training seeds the burn-in and dropout.
         """
         frames, labels, numbers = batch
         seed, epoch = self.config.seed, self.current_epoch
@@ -107,9 +135,19 @@ class HybridModule(lightning.LightningModule):
         return loss + self.config.rate_weight * penalty, figures
 
     def loss(self, outputs: Tensor, labels: Tensor, taught: Tensor | None = None) -> Tensor:
-        """Return the loss of outputs float32 [T, B, K] for labels int64 [B]; negative: none of the classes.
+        """Return the loss of outputs float32 [T, B, K] for labels int64 [B]; a negative label is of no class.
 
-        ``taught``: a teacher's mean outputs, float32 [B, K].
+        With y the mean output over the window's T steps and q the target::
+
+            q = (1 − teacher_share) · target + teacher_share · softmax(taught)
+            mse            mean((y − q)²), the paper's
+            cross-entropy  mean(−w · Σ q · log softmax(y + s)), with weights w and shifts s by `balance`
+            bce            mean(−q · log p − (1 − q) · log(1 − p))
+
+        Parameters
+        ----------
+        taught
+            A teacher's mean outputs, float32 [B, K].
         """
         mean, (weights, shift) = outputs.mean(0), self._balance(labels)
         targets = _targets(labels, mean.shape[1])
@@ -123,10 +161,11 @@ class HybridModule(lightning.LightningModule):
         return (losses * weights).mean()
 
     def _balance(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what each clip weighs, float32 [B], and what is added to its outputs, float32 [B, K] or [1].
+        """Return the weight of each clip, float32 [B], and what is added to its outputs, float32 [B, K] or [1].
 
-        Added is the logarithm of a class's share, so that what is left for the outputs is as of equal shares. Nothing
-        to those of clips of no class, which are to be all alike.
+        With `balance` "logits" the logarithm of each class's share is added (logit adjustment, Menon et al. 2021,
+        "Long-tail learning via logit adjustment"), so that the network learns outputs as if shares were equal.
+        Nothing is added for clips of no class, whose outputs are to be equal.
         """
         known = labels >= 0
         weights, shift = known.new_ones(len(known)).float(), known.new_zeros(1).float()
@@ -137,21 +176,21 @@ class HybridModule(lightning.LightningModule):
         return torch.where(known, weights, self.config.unknown_weight), shift
 
     def _binary_cross_entropy(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Take a spiking read-out's rates as probabilities, everything else as logits; both [B, K]."""
+        """Return it; a spiking read-out's rates are probabilities, all other outputs logits; both [B, K]."""
         if not isinstance(self.net, SpikingNetwork) or self.config.readout == "membrane":
             return F.binary_cross_entropy_with_logits(outputs, targets)
-        # By hand: autocast refuses binary_cross_entropy. From 0.01 to 0.99, so that a silent output has a gradient.
+        # By hand, since autocast refuses binary_cross_entropy. From 0.01 to 0.99, for a gradient of silent outputs.
         p = 0.01 + 0.98 * outputs
         return -(targets * p.log() + (1 - targets) * (1 - p).log()).mean()
 
     @torch.no_grad()
     def _burn_in(self, frames: Tensor, random: torch.Generator) -> State:
-        """Return the state after 0..burn_in frames of other clips, as a running stream has it; zero for some.
+        """Return the state after 0 to `burn_in` frames of other clips, as in a running stream; zero for some clips.
 
-        Clips begin anywhere in a gesture, so whole clips are as random as parts of them, and need no other kernels.
+        Clips begin anywhere in a gesture. So whole clips are as random as parts of them, and need no other kernels.
         """
         state = self.net.initial_state(len(frames))
-        most = min(self.config.burn_in // frames.shape[1], len(frames) - 1)  # others than these
+        most = min(self.config.burn_in // frames.shape[1], len(frames) - 1)  # clips other than this one
         clips = int(torch.randint(most + 1, (), generator=random))
         if clips == 0:
             return state
@@ -162,7 +201,7 @@ class HybridModule(lightning.LightningModule):
         return tuple(u * carried.to(u).view(-1, *[1] * (u.ndim - 1)) for u in state)
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """Log accuracy with the state reset at each clip, and carried through all of them as one stream.
+        """Log the accuracy with the state reset for each clip, and with it carried through all clips as one stream.
 
         In float32, as the exported model runs: bf16 flips spikes, and changed 0, 1 and 3 of 100 decisions of the
         three trainings in models/results/nmnist.json.
@@ -185,7 +224,9 @@ class HybridModule(lightning.LightningModule):
             densities.append(hidden_density(rates, self.net) * len(some) / len(frames))
         reset_accuracy = (torch.cat(reset).argmax(1) == labels).float().mean()
         carried_accuracy = (torch.cat(carried).argmax(1) == labels).float().mean()
-        streams = self.config.burn_in > 0  # else nothing teaches it to carry its state, and clips alone count
+        streams = (
+            self.config.burn_in > 0
+        )  # otherwise nothing teaches it to carry its state, and only clips count
         val_loss = F.cross_entropy(torch.cat(carried if streams else reset), labels)
         accuracy = (reset_accuracy + carried_accuracy) / 2 if streams else reset_accuracy
         values = {
@@ -194,8 +235,8 @@ class HybridModule(lightning.LightningModule):
             "val_loss": val_loss,
             "val_density": torch.stack(densities).sum(),
             "analog": float(self.net.analog),
-            # What chooses the best epoch, never an analog one: accuracy less a thousandth of the loss, which tells
-            # apart what is as often right, but of 500 clips or more can outweigh one.
+            # Chooses the best epoch, never an analog one. A thousandth of the loss tells apart epochs of the same
+            # accuracy; with 500 clips or more it can outweigh one clip.
             "score": accuracy - 1e-3 * val_loss - float(self.net.analog),
         }
         if not state:
@@ -203,7 +244,7 @@ class HybridModule(lightning.LightningModule):
         self.log_dict(values, batch_size=len(frames), prog_bar=True, rank_zero_only=True)
 
     def configure_optimizers(self) -> Any:
-        """Return Adam or SGD, or AdamW with warm-up and cosine, a step at a time."""
+        """Return Adam or SGD, or AdamW with warm-up and cosine, stepped with every batch."""
         parameters = self.net.parameters()
         if self.config.optimizer == "adam":
             return torch.optim.Adam(parameters, self.config.learning_rate)
@@ -222,14 +263,36 @@ def warm_up_and_cosine(total_steps: int, step: int) -> float:
     return 0.5 * (1 + cos(pi * (step - rising) / max(1, total_steps - rising)))
 
 
+def class_weights(parts: Parts, mirror: float = 0.0, mirrored: Sequence[int] | None = None) -> Tensor:
+    """Return float32 [K], inverse to the number of clips of each class in an epoch; all 1 if these are equal.
+
+    Parameters
+    ----------
+    mirror, mirrored
+        Share of clips that are mirrored, and the label that each class has in a mirror.
+    """
+    classes = len(parts.training.classes)
+    counts = _clips_by_class(parts.training.labels, classes)
+    if parts.extra is not None and len(parts.extra):
+        counts += _clips_by_class(parts.extra.labels, classes) * parts.extra_per_epoch / len(parts.extra)
+    if mirrored is not None:
+        counts = (1 - mirror) * counts + mirror * counts[list(mirrored)]
+    weights = counts.sum() / (np.maximum(counts, 1e-9) * classes)
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def _clips_by_class(labels: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.float64]:
+    return np.bincount(labels[labels >= 0], minlength=classes).astype(np.float64)
+
+
 def _accuracy(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return the share of clips decided right, of those that are of a class; 0 where there are none."""
+    """Return the share of the clips of a class that are decided right; 0 if there are none."""
     known = labels >= 0
     return ((outputs.mean(0).argmax(1) == labels) & known).sum() / known.sum().clamp(min=1)
 
 
 def _targets(labels: Tensor, classes: int) -> Tensor:
-    """Return float32 [B, K]: one-hot; for a negative label all alike, so that the network learns to doubt.
+    """Return float32 [B, K]: one-hot; all equal for a negative label, so that the network learns to doubt.
 
     Source: outlier exposure (Hendrycks et al. 2019, "Deep Anomaly Detection with Outlier Exposure").
     """
@@ -238,7 +301,52 @@ def _targets(labels: Tensor, classes: int) -> Tensor:
 
 
 def hidden_density(rates: Tensor, net: Network) -> Tensor:
-    """Return spikes a neuron a step over all hidden neurons, from each hidden layer's rate [layers − 1]; none: 0."""
+    """Return spikes per neuron and step over all hidden neurons, from the rates of the hidden layers [layers − 1]."""
     sizes = [torch.Size(shape).numel() for shape in net.state_shapes().values()][:-1]
     weights = torch.tensor(sizes, dtype=torch.float32, device=rates.device)
     return (rates * weights).sum() / weights.sum().clamp(min=1)
+
+
+def measure_switch(net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Loss) -> dict[str, Any]:
+    """Return {"analog": …, "spiking": …}, each with loss, rates by layer and gradient_norms by parameter.
+
+    The same clips run in both phases, in eval mode (running statistics, no dropout). The network is left as it was.
+
+    Parameters
+    ----------
+    frames, labels
+        uint8 [B, T, C, H, W] and int64 [B].
+    loss
+        Of outputs [T, B, K] and labels.
+    """
+    analog, sides = net.analog, {}
+    try:
+        with eval_mode(net), torch.enable_grad():
+            for name in ("analog", "spiking"):
+                net.analog = name == "analog"
+                sides[name] = _measure_phase(net, frames, labels, loss)
+    finally:
+        net.zero_grad()
+        net.analog = analog
+    return sides
+
+
+def _measure_phase(net: SpikingNetwork, frames: Tensor, labels: Tensor, loss: Loss) -> dict[str, Any]:
+    net.zero_grad()
+    outputs, _, rates = net.forward_rates(frames.transpose(0, 1), net.initial_state(len(frames)))
+    value = loss(outputs, labels)
+    value.backward()
+    norms = {n: p.grad.norm().item() for n, p in net.named_parameters() if p.grad is not None}
+    return {
+        "loss": value.item(),
+        "rates": dict(zip(net.layer_names()[:-1], rates.tolist(), strict=True)),
+        "gradient_norms": {
+            n: norm for n, norm in norms.items() if n.endswith(("conv.weight", "classify.weight"))
+        },
+    }
+
+
+def write_switch(folder: Path, epoch: int, sides: dict[str, Any]) -> None:
+    """Write the measurement to switch.json beside the log."""
+    text = msgspec.json.encode({"epoch": epoch, **sides})
+    (folder / SWITCH_FILE).write_bytes(msgspec.json.format(text, indent=1))

@@ -1,11 +1,17 @@
-"""Writing a model folder: model.safetensors, model.onnx, and README.md, the card for people."""
+"""Writes a model folder: model.safetensors, model.onnx, README.md (the card for people) and its two figures."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import onnx
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from livesnn.card import BY_TABLE, Accuracy, ModelCard, Split
 from livesnn.infer.model import load_model
@@ -14,21 +20,22 @@ from livesnn.snn.export import onnx_step
 from livesnn.snn.network import SpikingNetwork
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
-from livesnn.train.plots import CONFUSION, CURVE, draw_confusion, draw_learning_curve
+from livesnn.train.run_folder import logged
 from livesnn.weights import load_weights, save_weights, write_graph
 
+CONFUSION, CURVE = "confusion.png", "learning-curve.png"
 _TEST_TITLE = "## On the test part"
 
 
 def write_model_folder(
     net: SpikingNetwork, folder: Path, card: ModelCard, validation: Clips, run: Path, *, chosen: bool = True
 ) -> Evaluation:
-    """Export a network, measure what was exported on validation, and record it in the card.
+    """Export a network, measure the exported model on validation, and record the result in its card.
 
     Parameters
     ----------
     card
-        As the training knows it: commit, command, seeds. States, accuracy and density are filled in here.
+        With commit, command and seeds. States, accuracy and density are filled in here.
     run
         The training's folder, for its learning curve.
     chosen
@@ -59,12 +66,12 @@ def write_model_folder(
 
 
 def keep_test(folder: Path, measured: Evaluation) -> None:
-    """Record a measurement on the test part in a model folder: in the card of both files, and for people.
+    """Record a measurement on the test part in a model folder: in the card of both files and in README.md.
 
     Raises
     ------
     ModelError
-        It isn't a model folder with its weights.
+        It is no model folder with its weights.
     """
     weights, card = load_weights(folder / "model.safetensors")
     graph, page = onnx.load(folder / "model.onnx"), folder / "README.md"
@@ -88,7 +95,7 @@ the state reset a clip, {measured.accuracy_carried:.4f} carried (n = {measured.n
 
 
 def _confusion(measured: Evaluation) -> str:
-    """Return the confusion matrix as a table: rows true, columns decided, state carried."""
+    """Return the confusion matrix of the carried run as a table; rows are true, columns decided."""
     rows = "\n".join(
         f"| **{name}** | " + " | ".join(str(count) if count else "·" for count in row) + " |"
         for name, row in zip(measured.classes, measured.confusion, strict=True)
@@ -97,7 +104,7 @@ def _confusion(measured: Evaluation) -> str:
 
 
 def _validation(split: Split | None) -> str:
-    """Return what the validation clips are."""
+    """Say what the validation clips are."""
     if split is None:
         return "clips of its own"
     if split.protocol == BY_TABLE:
@@ -152,3 +159,57 @@ Density by layer: {", ".join(f"{name} {value:.3f}" for name, value in measured.d
 
 ![Learning curve]({CURVE})
 """
+
+
+def draw_confusion(confusion: Sequence[Sequence[int]], classes: tuple[str, ...], path: Path) -> None:
+    """Draw a matrix [K, K] of counts, which stand in the cells for up to thirty classes; see `shade_confusion`."""
+    counts = np.array(confusion)
+    size = 2.0 + 0.42 * len(classes)
+    figure = Figure(figsize=(size + 1, size), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    shares = shade_confusion(axes, counts, classes)
+    axes.tick_params("x", rotation=60)
+    for label in axes.get_xticklabels():
+        label.set(ha="right", rotation_mode="anchor")
+    for (row, column), count in np.ndenumerate(counts):
+        if count and len(classes) <= 30:
+            colour = "white" if shares[row, column] > 0.6 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=8)
+    figure.savefig(path)
+
+
+def shade_confusion(
+    axes: Axes, counts: npt.NDArray[np.int64], classes: tuple[str, ...]
+) -> npt.NDArray[np.float64]:
+    """Draw a matrix [K, K], rows true, columns decided, shaded by each cell's share of its row; return the shares."""
+    shares: npt.NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(classes)), classes, rotation=90)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set(xlabel="decided", ylabel="true")
+    return shares
+
+
+def draw_learning_curve(run: Path, path: Path) -> None:
+    """Draw loss, accuracies and density of a run by epoch, with the analog epochs shaded."""
+    figure = Figure(figsize=(7, 4.5), layout="constrained", dpi=110)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    for axes, name, label in (
+        (upper, "val_accuracy_reset", "accuracy, reset"),
+        (upper, "val_accuracy_carried", "accuracy, carried"),
+        (upper, "val_density", "density"),
+        (lower, "loss", "loss, training"),
+        (lower, "val_loss", "loss, validation"),
+    ):
+        values = logged(run, name)
+        axes.plot([epoch + 1 for epoch in values], list(values.values()), marker=".", label=label)
+    end = max((epoch for epoch, analog in logged(run, "analog").items() if analog), default=None)
+    for axes in (upper, lower):
+        if end is not None:
+            axes.axvspan(0.5, end + 1.5, color="0.9", label="analog phase" if axes is upper else None)
+        axes.legend(loc="best", fontsize=8)
+        axes.grid(alpha=0.3)
+    upper.set(ylim=(0, 1.02))
+    lower.set(xlabel="epoch", xlim=(0.5, max(logged(run, "loss"), default=0) + 1.5))
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.savefig(path)

@@ -1,9 +1,8 @@
-"""Convolutions of spikes while a network is trained on a processor: what is zero takes no time.
+"""Convolutions that skip zeros, for training a spiking network on a processor.
 
-A spike adds a row of the kernel to each output that it reaches, and a row of the outputs' gradients to the kernel's:
-two of a training step's three convolutions. The third, the gradient by the input, is dense and stays torch's.
-
-Not here: the engine that runs trained networks (infer/spikes).
+A spike adds a row of the kernel to each output it reaches, and a row of the outputs' gradients to the kernel's
+gradient. These are two of a training step's three convolutions. The third, the gradient by the input, is dense and is
+computed by torch. The engine that runs trained networks is in infer/spikes.
 """
 
 from __future__ import annotations
@@ -31,24 +30,24 @@ from livesnn.infer.spikes.intrinsics import (
 from livesnn.threads import pool
 
 LANES = (32, 16)
-"""Channels at a time: the largest that divides both sides of a kernel."""
+"""Channels that are computed at a time: the larger that divides both sides of a kernel."""
 DENSEST = {torch.float32: 0.2, torch.bfloat16: 0.03}
-"""Share of inputs that aren't zero above which torch's convolution is taken. Both take as long at 0.25 to 0.3 in
-float32 (64 channels, 7×7 and 32×32, one thread of an AMD EPYC with AVX2), at 0.1 in bfloat16 (64 and 128 channels,
-8×8 to 16×16, one of an AMD EPYC with AVX512-BF16), and far below that on two threads and small images: with 0.08 a
-step on N-MNIST of a density of 0.065 took an eighth longer than with 0.03."""
+"""Share of non-zero inputs above which torch's convolution is used. Both are equally fast at 0.25 to 0.3 in float32
+(64 channels, 7×7 and 32×32, one thread of an AMD EPYC with AVX2) and at 0.1 in bfloat16 (64 and 128 channels, 8×8 to
+16×16, one thread of an AMD EPYC with AVX512-BF16). With two threads and small images the limit is far lower: a step
+on N-MNIST with a density of 0.065 took an eighth longer with 0.08 than with 0.03."""
 SAMPLED = 8
-"""That share is counted on every eighth image."""
+"""The share is counted on every eighth image."""
 PARTS, MOST_PARTS = 4, 32
-"""Of a batch, for each thread and in all. Each thread takes the next when it can: torch's own keep a processor for
-some milliseconds after each of its operations."""
+"""Parts of a batch, for each thread and in all. A thread takes the next part when it can, since torch's own threads
+occupy a processor for some milliseconds after each operation."""
 
 
 def convolve_spikes(net: nn.Module) -> None:
-    """Replace the convolutions of a network that can skip zeros by such as do; they keep their weights.
+    """Replace those convolutions of a network that can skip zeros; they keep their weights.
 
-    Those of any odd kernel and stride, between multiples of 16 channels, padded by half of the kernel. They skip
-    zeros on a processor, in float32 or bfloat16, where inputs are sparse; all else is torch's.
+    These have an odd kernel, any stride, multiples of 16 channels, and a padding of half the kernel. They skip zeros
+    on a processor in float32 or bfloat16 if the input is sparse; otherwise torch computes them.
     """
     for module in list(net.modules()):
         for name, child in module.named_children():
@@ -69,16 +68,16 @@ class SpikeConv2d(nn.Conv2d):
 
     @classmethod
     def like(cls, conv: nn.Conv2d) -> SpikeConv2d:
-        """Return one with another convolution's very weights."""
+        """Return one that shares the weights of another convolution."""
         kernel, stride = conv.kernel_size[0], conv.stride[0]
         made = cls(conv.in_channels, conv.out_channels, kernel, stride, kernel // 2, device="meta")
         made.weight, made.bias = conv.weight, conv.bias
         return made
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what a Conv2d does, of x [N, C, H, W] and finite weights, to its dtype's rounding.
+        """Return the convolution of x [N, C, H, W], equal to a Conv2d's up to rounding; weights must be finite.
 
-        In channels last where zeros are skipped; the gradient can be taken once there.
+        Where zeros are skipped, the result is in channels last and can be differentiated once.
         """
         if not self._takes(x) or _share(x) > DENSEST[x.dtype]:
             return super().forward(x)
@@ -86,14 +85,14 @@ class SpikeConv2d(nn.Conv2d):
         return out if self.bias is None else out + self.bias.to(out.dtype)[:, None, None]
 
     def _takes(self, x: Tensor) -> bool:
-        wanted = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
-        known = x.dtype == wanted in DENSEST and self.weight.dtype == torch.float32
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        known = x.dtype == dtype in DENSEST and self.weight.dtype == torch.float32
         fits = x.ndim == 4 and x.shape[1] == self.in_channels
         return known and fits and x.device.type == self.weight.device.type == "cpu"
 
 
 def _share(x: Tensor) -> float:
-    """Return the share of x that isn't zero, of a sample of it."""
+    """Return the share of x that isn't zero, from a sample of it."""
     sample = x[::SAMPLED]
     return int(sample.count_nonzero()) / max(sample.numel(), 1)
 
@@ -137,7 +136,7 @@ def _by_input(grad: Tensor, x: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 
 def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forward: bool) -> None:
-    """Add to ``out``, or to the ``weights``, what each input that isn't 0 gives; on torch's number of threads.
+    """Add to ``out``, or to the ``weights``, what each non-zero input gives, on torch's number of threads.
 
     Parameters
     ----------
@@ -153,7 +152,7 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
     sizes = (*x.shape[1:], *out.shape[1:], kernel, stride)
     threads = torch.get_num_threads()
     parts = max(min(PARTS * threads, MOST_PARTS, len(x)), 1) if threads > 1 else 1
-    # By part, not by thread: what is added up must not depend on who comes first.
+    # By part, not by thread: the order of the sum must not depend on which thread is first.
     sums = weights.expand(parts, *weights.shape) if forward else weights.new_zeros(parts, *weights.shape)
     left = iter(range(parts))
 
@@ -174,10 +173,10 @@ def _over_spikes(x: Tensor, weights: Tensor, out: Tensor, stride: int, *, forwar
 
 @cache
 def _spread(lanes: int, forward: bool, halves: bool) -> Callable[..., None]:
-    """Return what spreads spikes so many channels at a time; each is compiled in a second or so, once a process.
+    """Return the function that spreads spikes so many channels at a time; it compiles in a second, once a process.
 
-    ``halves``: of bfloat16, an image at a time as float32 in memory at ``image``. The caller's: numba frees an array
-    after the last line that names it, whoever has its address.
+    With ``halves`` inputs are bfloat16, and each image is converted to float32 in memory at ``image``. The caller
+    owns that memory: numba frees an array after the last line that names it, even if its address is in use.
     """
     of_pixels = _of_pixels(lanes, forward)
 
@@ -205,9 +204,10 @@ def _spread(lanes: int, forward: bool, halves: bool) -> Callable[..., None]:
 
 
 def _of_pixels(lanes: int, forward: bool) -> Callable[..., None]:
-    """Return what spreads the spikes of one image, from addresses of float32 [H, W, C], [C, k, k, O], [H', W', O].
+    """Return the function that spreads the spikes of one image.
 
-    ``sizes``: C, H, W, O, H', W', k, stride.
+    It takes the addresses of float32 [H, W, C], [C, k, k, O] and [H', W', O], and as ``sizes`` C, H, W, O, H', W', k,
+    stride.
     """
 
     @numba.njit(nogil=True)
@@ -240,7 +240,7 @@ def _of_pixels(lanes: int, forward: bool) -> Callable[..., None]:
 
 @numba.njit(inline="always")
 def _reached(taps, y, x, rows, columns, kernel, stride):  # type: ignore[no-untyped-def]
-    """Write which taps of the kernel meet a pixel, and the outputs they give to; return how many do."""
+    """Write the kernel's taps that meet a pixel and the outputs they reach; return their number."""
     reached = 0
     for ky in range(kernel):
         row = y + kernel // 2 - ky

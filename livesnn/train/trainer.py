@@ -1,10 +1,11 @@
-"""train: a configuration in, a model folder out. Not here: the method (hybrid.py), the data sets (datasets/)."""
+"""Training: a configuration in, a model folder out."""
 
 from __future__ import annotations
 
 import logging
 import shlex
 import sys
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 
@@ -23,44 +24,48 @@ from livesnn.console import say
 from livesnn.errors import ModelError, StoppedError
 from livesnn.snn import SpikingNetwork
 from livesnn.subprocesses import own_commit
-from livesnn.train.averaging import KeepLastEpochs, load_final
-from livesnn.train.balance import class_weights
+from livesnn.train.averaging import KeepLastEpochs, MeasuredNorms, load_final
 from livesnn.train.baselines import Baseline, Measured, measure_baseline
-from livesnn.train.build import Network, build
-from livesnn.train.checkpoints import WholeFiles
-from livesnn.train.config import TrainConfig
+from livesnn.train.batches import Loaders
+from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts, check_parts, data_set
+from livesnn.train.distillation import Teacher, read_teacher
 from livesnn.train.evaluate import Evaluation
-from livesnn.train.hybrid import HybridModule
-from livesnn.train.launched import end_with_launcher
-from livesnn.train.loading import Loaders
+from livesnn.train.hybrid import HybridModule, class_weights
 from livesnn.train.model_folder import write_model_folder
-from livesnn.train.norms import MeasuredNorms
-from livesnn.train.progress import progress
-from livesnn.train.recipes import completed
+from livesnn.train.processes import end_with_launcher
 from livesnn.train.run_folder import (
     BEST,
     LAST,
-    as_begun,
+    AtomicCheckpointIO,
     check_run_folder,
     keep_clips,
     kept_epochs,
     run_folder,
 )
-from livesnn.train.start import Start, as_start, read_start, say_kept, start_from, trained_before
-from livesnn.train.teacher import Teacher, read_teacher
+from livesnn.train.start import Network, Start, build, read_start, say_kept, start_from, trained_before
 from livesnn.weights import load_weights
 
 FEW_STEPS = 10
-"""Steps an epoch below which a training hardly gets anywhere in its usual 40 epochs."""
+"""Steps in an epoch below which a training hardly gets anywhere in the usual 40 epochs."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Where a training left its model, how good that is on validation, and what is to be said of the recordings.
+    """The result of a training.
 
-    ``skipped``, ``warnings``: see `Clips`. A baseline's ``folder`` is its run folder: it makes no model. ``network``:
-    with its final weights (see `load_final`), in eval mode. ``unmeasured``: classes without a validation clip.
+    Attributes
+    ----------
+    folder
+        The model folder; a baseline makes no model, and this is its run folder.
+    validation
+        Accuracies on validation.
+    network
+        With its final weights (see `load_final`), in eval mode.
+    skipped, warnings
+        See `Clips`.
+    unmeasured
+        Classes without a validation clip.
     """
 
     folder: Path
@@ -71,30 +76,52 @@ class Trained:
     unmeasured: tuple[str, ...] = ()
 
 
-def train(config: TrainConfig) -> Trained | None:
-    """Train, and write a model folder of the best epoch by validation, or the last ones' mean, into the run folder.
+def train_all(config: Configuration) -> list[Trained]:
+    """Train `config.runs` times, with its seed and the following ones; see `train`."""
+    configs = [config] if config.runs == 1 else [_one_run(config, number) for number in range(config.runs)]
+    return [trained for one in configs if (trained := train(one)) is not None]
 
-    Returns None on the machines and devices that share the training of the first.
+
+def _one_run(config: Configuration, number: int) -> Configuration:
+    """Return the configuration of one of several runs; of those to resume, the ones that hadn't begun begin."""
+    seed = config.seed + number
+    one = replace(config, runs=1, seed=seed, name=f"{config.base_name}-{seed}")
+    return replace(one, resume=config.resume and (one.run / LAST).exists())
+
+
+def train(config: Configuration) -> Trained | None:
+    """Train, and write a model folder into the run folder.
+
+    Returns None on the machines and devices that share the first one's training.
+
+    Parameters
+    ----------
+    config
+        A whole configuration, as `resolve` returns it.
 
     Raises
     ------
     TrainError
-        The run folder can't be used (see `run_folder`), the loss isn't finite; `StoppedError`: a signal ended it.
+        The run folder can't be used (see `run_folder`), or the loss isn't finite.
+    StoppedError
+        A signal ended it.
     DataError
         The data set isn't in its official layout.
     """
     end_with_launcher()
-    config, start = _checked(config)
+    check_run_folder(config)
+    start = read_start(config.init) if config.init else None
+    if config.teacher:
+        read_teacher(config.teacher, config.balance)
     commit = own_commit()
-    fed = _fed_as(start, config)
     before = trained_before(start, config)
-    parts = data_set(config.dataset).load_parts(fed, before)
+    parts = data_set(config.dataset).load_parts(config, before)
     unmeasured = check_parts(parts)
     loaders = Loaders(parts, config.batch, config.seed)
     torch.manual_seed(config.seed)
-    net = build(fed, parts.training.classes)
+    net = build(config, parts.training.classes)
     if start is not None:
-        assert isinstance(net, SpikingNetwork)  # `completed` refuses --init to others
+        assert isinstance(net, SpikingNetwork)  # `resolve` refuses --init for others
         start_from(net, start)
     module = _module(net, config, parts, config.epochs * len(loaders.batches()))
     with run_folder(config) as (run, resume_from), _quiet():
@@ -114,18 +141,7 @@ def train(config: TrainConfig) -> Trained | None:
         return replace(_finish(run, config, net, parts, commit, made), unmeasured=unmeasured)
 
 
-def _checked(config: TrainConfig) -> tuple[TrainConfig, Start | None]:
-    """Return the training in full, and what it starts from; raises TrainError of what is wrong with either."""
-    config = completed(as_begun(config))
-    start = read_start(config.init) if config.init else None
-    config = config if config.resume else as_start(config, start)
-    check_run_folder(config)
-    if config.teacher:
-        read_teacher(config.teacher, config.balance)
-    return config, start
-
-
-def _module(net: Network, config: TrainConfig, parts: Parts, total_steps: int) -> HybridModule:
+def _module(net: Network, config: Configuration, parts: Parts, total_steps: int) -> HybridModule:
     """Return what Lightning trains: the network, with its teacher and with classes that count alike."""
     teacher = Teacher(config.teacher, net.card, parts) if config.teacher else None
     mirrored = config.mirrored(parts.training.classes)
@@ -136,7 +152,7 @@ def _module(net: Network, config: TrainConfig, parts: Parts, total_steps: int) -
 def _fit(
     trainer: lightning.Trainer, module: HybridModule, loaders: Loaders, run: Path, resume_from: Path | None
 ) -> None:
-    """Train; raises StoppedError when a signal ended it."""
+    """Train; raises StoppedError when a signal ends it."""
     try:
         trainer.fit(module, loaders, ckpt_path=resume_from, weights_only=True)
     except SystemExit as error:  # how Lightning ends on SIGINT and SIGTERM
@@ -146,53 +162,25 @@ def _fit(
 
 
 def announce(parts: Parts, steps: int, start: Start | None) -> None:
-    """Say what a training has before its first epoch, which may take long."""
+    """Say what is trained on before the first epoch, which may take long."""
     few = " (few: a smaller batch makes more)" if steps < FEW_STEPS < len(parts.training) else ""
     clips = f"{len(parts.training):,} clips to train on, {len(parts.validation):,} for validation"
     say(f"{clips}; {steps:,} steps an epoch{few}")
     known = start.card.classes if start else parts.training.classes
     if fresh := [name for name in parts.training.classes if name not in known]:
-        say(f"--init doesn't know {', '.join(fresh)}: these start afresh")
-
-
-def _fed_as(start: Start | None, config: TrainConfig) -> TrainConfig:
-    """Return the training with frames such as the model that it starts from is used to, unless it says how."""
-    spec = config.card(()).input
-    if start is None or spec.kind != "events":
-        return config
-    theirs = start.card.input
-    flicker = config.light_flicker or ("remove" if theirs.without_flicker else "keep")
-    scaled = config.cell_pixels or spec.slice.delta_t_us is None
-    cell_pixels = config.cell_pixels if scaled else theirs.cell_pixels
-    return replace(config, cell_pixels=cell_pixels, light_flicker=flicker)
-
-
-def train_all(config: TrainConfig) -> list[Trained]:
-    """Train `config.runs` times, with this seed and those after it; see `train`."""
-    if config.runs == 1:
-        done = [train(config)]
-    else:
-        seeds = range(config.seed, config.seed + config.runs)
-        done = [_train_one(config, seed) for seed in seeds]
-    return [trained for trained in done if trained is not None]
-
-
-def _train_one(config: TrainConfig, seed: int) -> Trained | None:
-    """Train one of several runs; of those that are resumed, the ones that had not begun begin."""
-    one = replace(config, runs=1, seed=seed, name=f"{config.base_name}-{seed}")
-    return train(replace(one, resume=config.resume and (one.out / one.run_name / LAST).exists()))
+        say(f"the model of --init doesn't know {', '.join(fresh)}: these start with random weights")
 
 
 class _Best(ModelCheckpoint):
-    """Keeps the best epoch; also of a training that goes on in a folder that was moved."""
+    """Keeps the best epoch, also if a training is resumed in a folder that was moved."""
 
     @property
     def state_key(self) -> str:
-        """Return what its state is called in checkpoints: as that of any other."""
+        """Return the name of its state in checkpoints: that of an ordinary ModelCheckpoint."""
         return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what was best, where it lies now."""
+        """Restore the best epoch, under the path it has now."""
         before, now = str(state_dict["dirpath"]), str(self.dirpath)
 
         def moved(value: Any) -> Any:
@@ -203,7 +191,7 @@ class _Best(ModelCheckpoint):
         super().load_state_dict({name: moved(value) for name, value in state_dict.items()})
 
 
-def _trainer(config: TrainConfig, run: Path, more: Sequence[Callback]) -> lightning.Trainer:
+def _trainer(config: Configuration, run: Path, more: Sequence[Callback]) -> lightning.Trainer:
     best = _Best(run, Path(BEST).stem, monitor="score", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(run, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False)
     callbacks: list[Callback] = [best, last, progress(), *more]
@@ -224,27 +212,27 @@ def _trainer(config: TrainConfig, run: Path, more: Sequence[Callback]) -> lightn
         gradient_clip_val=config.gradient_clip or None,
         enable_model_summary=False,
         default_root_dir=run,
-        # A job that SLURM starts again goes on with --resume: what Lightning would keep for that, others would load.
+        # A job that SLURM starts again resumes with --resume; others would load what Lightning keeps for that.
         plugins=[
-            WholeFiles(),
+            AtomicCheckpointIO(),
             *([SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []),
         ],
     )
 
 
 def _made(folder: Path) -> ModelCard | None:
-    """Return the card of the model that a training has made already; None: it hasn't, or it is damaged."""
+    """Return the card of the model that a training has already made; None if there is none, or it is damaged."""
     with suppress(ModelError):
         return load_weights(folder / "model.safetensors")[1]
     return None
 
 
 def _finish(
-    run: Path, config: TrainConfig, net: Network, parts: Parts, commit: str, made: ModelCard | None
+    run: Path, config: Configuration, net: Network, parts: Parts, commit: str, made: ModelCard | None
 ) -> Trained:
-    """Write the model; of one that was ``made`` before, and not trained since, what is known of that stays."""
+    """Write the model; if it was ``made`` before and not trained since, its commit, command and test stay."""
     skipped = tuple(dict.fromkeys(parts.training.skipped + parts.validation.skipped))
-    warnings = parts.validation.warnings  # of both parts, which were read together
+    warnings = parts.validation.warnings  # both parts were read together
     net.eval()
     net.card = replace(net.card, split=parts.split)
     if isinstance(net, Baseline):
@@ -274,3 +262,39 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def progress() -> Callback:
+    """Return a callback that shows on stderr how far the training is: a bar on a terminal, else a line an epoch."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        return RichProgressBar(console_kwargs={"stderr": True})
+    return EpochLines()
+
+
+class EpochLines(Callback):
+    """Writes one line for each epoch, for a log."""
+
+    def __init__(self) -> None:
+        self._begun_s = 0.0
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Note the time."""
+        self._begun_s = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Say the epoch's figures."""
+        if not trainer.is_global_zero:
+            return
+        known = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        words = [f"{label} {known[name]:{form}}" for name, label, form in _SHOWN if name in known]
+        took_s = time.monotonic() - self._begun_s
+        say(f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, {took_s:.0f} s: {', '.join(words)}")
+
+
+_SHOWN = (
+    ("loss", "loss", ".4f"),
+    ("val_accuracy_reset", "validation with the state reset", ".1%"),
+    ("val_accuracy_carried", "carried", ".1%"),
+    ("val_density", "density", ".3f"),
+)
+"""Metrics, their names in the log, and their formats."""

@@ -28,10 +28,9 @@ from livesnn.console import write_json
 from livesnn.errors import LivesnnError
 from livesnn.snn.network import eval_mode
 from livesnn.snn.surrogate import Surrogate
-from livesnn.train.build import Network, build
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import Configuration, Precision
 from livesnn.train.hybrid import hidden_density
-from livesnn.train.precision import Precision
+from livesnn.train.start import Network, build
 from tests.benchmarks.peer_networks import Peer, build_peer
 
 Weights = dict[str, npt.NDArray[np.generic]]
@@ -40,7 +39,7 @@ PRECISIONS: tuple[Precision, ...] = ("32-true", "bf16-mixed")
 PEERS = ("spikingjelly", "snntorch")
 FRAMEWORKS = tuple(f"{peer}{layout}" for peer in PEERS for layout in ("", "-channels-last"))
 """Each peer in both memory layouts. The faster one counts."""
-CONFIG = TrainConfig(dataset="nmnist", batch=25)
+CONFIG = Configuration(dataset="nmnist", batch=25)
 STEPS = 4
 """Training steps of each turn of a framework."""
 TOLERANCE = 1e-4
@@ -58,7 +57,7 @@ def bench_train(
     repeats: int,
     *,
     peers: bool,
-    config: TrainConfig = CONFIG,
+    config: Configuration = CONFIG,
     precisions: tuple[Precision, ...] = PRECISIONS,
 ) -> dict[str, object]:
     """Measure samples a second and peak memory of STS-ResNet's training step on random input of N-MNIST's shape.
@@ -95,7 +94,7 @@ def _need(packages: tuple[str, ...], install: str) -> None:
             raise LivesnnError(f"this measurement needs {package}: pip install {install}")
 
 
-def _measure(frameworks: tuple[str, ...], config: TrainConfig, repeats: int) -> dict[str, object]:
+def _measure(frameworks: tuple[str, ...], config: Configuration, repeats: int) -> dict[str, object]:
     with ExitStack() as stack:
         workers = [stack.enter_context(closing(Worker(name, config))) for name in frameworks]
         weights = workers[0]("weights")
@@ -137,7 +136,7 @@ def _agreement(ours: np.ndarray[Any, Any], theirs: np.ndarray[Any, Any]) -> dict
 class Worker:
     """A framework's process. Calling it with the name and arguments of a `Trainee`'s method returns the result."""
 
-    def __init__(self, framework: str, config: TrainConfig) -> None:
+    def __init__(self, framework: str, config: Configuration) -> None:
         pass
 
         context = multiprocessing.get_context("spawn")
@@ -172,7 +171,7 @@ class Check(TypedDict):
     density: float
 
 
-def serve(connection: Connection, framework: str, config: TrainConfig) -> None:
+def serve(connection: Connection, framework: str, config: Configuration) -> None:
     """Call methods of a `Trainee` on request, until the other side closes the connection."""
     trainee = Trainee(framework, config)
     while True:
@@ -190,7 +189,7 @@ class Trainee:
     step has the penalty on firing rates.
     """
 
-    def __init__(self, framework: str, config: TrainConfig) -> None:
+    def __init__(self, framework: str, config: Configuration) -> None:
         self.config = config
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         random = torch.Generator().manual_seed(config.seed)

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from livesnn.card import Accuracy
 from livesnn.errors import TrainError
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import Configuration
 from livesnn.train.run_folder import run_folder
 from livesnn.weights import load_weights, save_weights
 from tests import trees
@@ -144,7 +144,7 @@ def test_a_folder_that_another_process_trains_in_is_in_use(drawn_nmnist: Path, t
     try:
         while not (tmp_path / "small" / "config.json").exists():
             assert first.poll() is None
-        config = replace(TrainConfig(), out=tmp_path, name="small")
+        config = replace(Configuration(), out=tmp_path, name="small")
         with pytest.raises(TrainError, match="in use by another training"), run_folder(config):
             pass
     finally:

@@ -14,14 +14,15 @@ import torch
 from livesnn.errors import StoppedError, TrainError
 from livesnn.train import trainer
 from livesnn.train.averaging import KeepLastEpochs, load_final, mean_of
-from livesnn.train.build import build
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import data_set
-from livesnn.train.recipes import completed, recipe
-from livesnn.train.run_folder import kept_epoch, load_checkpoint, recorded_config
+from livesnn.train.resolve import recorded_config
+from livesnn.train.run_folder import kept_epoch, load_checkpoint
+from livesnn.train.start import build
 from livesnn.train.trainer import Trained, train
 from livesnn.weights import load_weights
 from tests import trees
+from tests.trees import configured
 
 SMALL = {"batch": 10, "compile": False, "precision": "32-true", "burn_in": 0, "width": 8, "analog_epochs": 0}
 
@@ -50,8 +51,13 @@ class KillAfter:
 def averaged(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Train three epochs, and average two."""
     root = tmp_path_factory.mktemp("averaged")
-    config = replace(
-        recipe("best", "conv_snn", "mnist-seq1"), data=trees.mnist(root / "data"), out=root, **SMALL
+    config = configured(
+        recipe="best",
+        network="conv_snn",
+        dataset="mnist-seq1",
+        data=trees.mnist(root / "data"),
+        out=root,
+        **SMALL,
     )
     trained = train(replace(config, epochs=3, average_epochs=2))
     assert trained is not None
@@ -133,6 +139,6 @@ def test_a_training_that_was_killed_between_epochs_comes_to_the_same_mean(
 
 def test_more_epochs_than_spike_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match="--average-epochs 3 are more than 2 that spike"):
-        completed(replace(TrainConfig(), epochs=4, analog_epochs=2, average_epochs=3))
-    assert list(replace(TrainConfig(), epochs=4, average_epochs=2).averaged) == [3, 4]
-    assert list(replace(TrainConfig(), epochs=4).averaged) == []
+        configured(epochs=4, analog_epochs=2, average_epochs=3)
+    assert list(replace(Configuration(), epochs=4, average_epochs=2).averaged) == [3, 4]
+    assert list(replace(Configuration(), epochs=4).averaged) == []

@@ -13,21 +13,21 @@ from livesnn.card import InputSpec, SliceRule
 from livesnn.errors import TrainError
 from livesnn.snn.network import channels_last
 from livesnn.train.baselines import Baseline, build_baseline, measure_baseline
-from livesnn.train.build import build
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import NETWORKS, Configuration, NetworkName
 from livesnn.train.datasets import data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.hybrid import HybridModule
-from livesnn.train.networks import NETWORKS, NetworkName
-from livesnn.train.recipes import RECIPES, completed, recipe
+from livesnn.train.resolve import RECIPES, recipe
+from livesnn.train.start import build
 from livesnn.train.trainer import train
 from tests import trees
+from tests.trees import configured
 
 
 def resnet(channels: int = 3) -> Baseline:
     spec = InputSpec(32, 32, SliceRule(delta_t_us=80_000), channels=channels, count_max=255, scale=1 / 128)
     torch.manual_seed(0)
-    return build_baseline("resnet18", replace(TrainConfig().card(("a", "b")), input=spec)).eval()
+    return build_baseline("resnet18", replace(Configuration().card(("a", "b")), input=spec)).eval()
 
 
 @pytest.mark.parametrize("channels", [2, 3])
@@ -44,7 +44,7 @@ def test_resnet18_sees_each_frame_alone(channels: int) -> None:
 def test_a_stacked_resnet18_sees_all_frames_of_a_window_and_their_order() -> None:
     spec = InputSpec(32, 32, SliceRule(delta_t_us=50_000))
     torch.manual_seed(0)
-    net = build_baseline("resnet18_stacked", replace(TrainConfig().card(("a", "b")), input=spec)).eval()
+    net = build_baseline("resnet18_stacked", replace(Configuration().card(("a", "b")), input=spec)).eval()
     frames = torch.randint(0, 9, (10, 3, 2, 32, 32), dtype=torch.uint8)
     outputs, state = net(frames, net.initial_state(3))
     backwards, _ = net(frames.flip(0), state)
@@ -71,28 +71,28 @@ def test_a_recording_is_decided_by_all_its_clips() -> None:
 
 
 def test_a_baseline_has_no_analog_epochs_and_starts_from_scratch() -> None:
-    config = completed(TrainConfig(dataset="ucf101", network="resnet18", epochs=5))
+    config = configured(dataset="ucf101", network="resnet18", epochs=5)
     assert (config.analog_epochs, config.burn_in, config.rate_weight) == (0, 0, 0)
     assert config.run_name == "ucf101-resnet18-0"
     with pytest.raises(TrainError, match="leave --init out"):
-        completed(TrainConfig(dataset="ucf101", network="resnet18", init=Path("models/gestures")))
+        configured(dataset="ucf101", network="resnet18", init=Path("models/gestures"))
 
 
 def test_what_only_spikes_need_is_refused_of_a_baseline() -> None:
     with pytest.raises(TrainError, match="--width means nothing to resnet18"):
-        completed(TrainConfig(dataset="ucf101", network="resnet18", width=32))
+        configured(dataset="ucf101", network="resnet18", width=32)
     with pytest.raises(TrainError, match="--alpha means nothing to cnn"):
-        completed(replace(recipe("paper", "cnn", "mnist-seq1"), alpha=0.7))
+        configured(recipe="paper", network="cnn", dataset="mnist-seq1", alpha=0.7)
     with pytest.raises(TrainError, match="--widths takes two numbers"):
-        TrainConfig(network="conv_snn", widths=(1, 2, 3, 4))
+        Configuration(network="conv_snn", widths=(1, 2, 3, 4))
 
 
 NEW: tuple[NetworkName, ...] = ("cnn", "cnn_lstm", "conv_lstm", "c3d", "conv_snn")
 
 
-def tiny(network: NetworkName, name: str = "best", **changes: object) -> TrainConfig:
+def tiny(network: NetworkName, name: str = "best", **changes: object) -> Configuration:
     small = {"width": 4, "compile": False, "precision": "32-true", "burn_in": 0, **changes}
-    return replace(recipe(name, network, "mnist-seq1"), **small)
+    return configured(recipe=name, network=network, dataset="mnist-seq1", **small)
 
 
 def shapes_of(batch: int) -> torch.Tensor:
@@ -150,12 +150,12 @@ def test_the_recipes_are_the_papers_for_each_network() -> None:
     conv_snn = recipe("paper", "conv_snn", "mnist-seq1")
     assert (conv_snn.batch, conv_snn.learning_rate, conv_snn.reset, conv_snn.width) == (20, 5e-4, False, 48)
     assert recipe("paper", "conv_lstm", "mnist-seq1").loss == "bce"
-    assert completed(recipe("paper", "cnn", "mnist-seq1")).analog_epochs == 0
-    events = completed(recipe("paper", "sts_resnet", "cifar10-dvs"))
+    assert configured(recipe="paper", network="cnn", dataset="mnist-seq1").analog_epochs == 0
+    events = configured(recipe="paper", dataset="cifar10-dvs")
     assert (events.optimizer, events.loss, events.batch, events.alpha) == ("sgd", "bce", 10, 0.8)
     assert events.card(()).input.slice == SliceRule(n_events=1000)
     assert replace(events, delta_t_us=50_000).card(()).input.slice == SliceRule(delta_t_us=50_000)
-    assert recipe("best", "sts_resnet", "nmnist") == TrainConfig()
+    assert recipe("best", "sts_resnet", "nmnist") == Configuration()
     assert recipe("paper", "cnn", "mnist-seq1").run_name == "mnist-seq1-cnn-paper-0"
 
 
@@ -184,13 +184,11 @@ def test_what_a_training_kept_for_validation_is_found_again_by_its_network_s_car
     tmp_path: Path, network: NetworkName
 ) -> None:
     data = trees.mnist(tmp_path / "data")
-    config = replace(
-        recipe("best", network, "mnist-seq2"), data=data, out=tmp_path, epochs=1, batch=10, width=8, burn_in=0,
+    config = configured(
+        network=network, dataset="mnist-seq2", data=data, out=tmp_path, epochs=1, batch=10, width=8, burn_in=0,
         compile=False, precision="32-true", measured_norms=False,
     )  # fmt: skip
     trained = train(config)
     assert trained is not None
     again = data_set("mnist-seq2").load_split(data, "validation", trained.network.card)
-    assert np.array_equal(
-        again.frames, data_set("mnist-seq2").load_parts(completed(config)).validation.frames
-    )
+    assert np.array_equal(again.frames, data_set("mnist-seq2").load_parts(config).validation.frames)

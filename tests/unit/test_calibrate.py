@@ -7,7 +7,7 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.infer.decide import probabilities
-from livesnn.train.calibrate import calibration_error, fit_temperature
+from livesnn.train.evaluate import calibration_error, fit_temperature
 
 CARD = ModelCard(name="two", classes=("a", "b", "c"), input=InputSpec(4, 4, SliceRule(delta_t_us=1000)))
 

@@ -12,7 +12,7 @@ import pytest
 from livesnn.card import Split
 from livesnn.errors import DataError
 from livesnn.train.datasets.cache import cache_file, cached
-from livesnn.train.datasets.clips import Clips, OnDisk, Stack, kept_groups
+from livesnn.train.datasets.clips import Clips, OnDisk, Stack, validation_groups
 
 
 def frames(count: int, seed: int = 0) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_what_was_kept_stays_kept_when_recordings_come_and_go() -> None:
 def test_groups_of_one_class_each_leave_some_of_every_class() -> None:
     groups = [f"{label}/g{group:02d}" for label in range(3) for group in range(10) for _ in range(4)]
     labels = np.repeat(np.arange(3), 40)
-    kept = np.isin(groups, kept_groups(groups, labels, 0.2, 1))
+    kept = np.isin(groups, validation_groups(groups, labels, 0.2, 1))
     assert np.bincount(labels[kept]).tolist() == [8, 8, 8]
 
 
@@ -101,7 +101,7 @@ def test_each_class_keeps_a_group_to_train_on_or_its_last_clips_are_kept() -> No
 @pytest.mark.parametrize("seed", range(5))
 def test_a_session_that_alone_has_a_class_is_not_kept(seed: int) -> None:
     groups, labels = ["s1", "s1", "s2", "s2", "s3"], np.array([0, 1, 0, 2, 1])
-    assert "s2" not in kept_groups(groups, labels, 0.5, seed)
+    assert "s2" not in validation_groups(groups, labels, 0.5, seed)
 
 
 def test_what_was_kept_and_is_not_there_is_said() -> None:

@@ -17,16 +17,15 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.slicer import Frame
 from livesnn.paths import cache_dir
-from livesnn.train.augmentation import Augmentation
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import Augmentation, Configuration
 from livesnn.train.datasets import Name, Parts, check_parts, data_set, mirrored_labels
 from livesnn.train.datasets.cifar10_dvs import CLASSES
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.datasets.folder_layout import find_recordings
-from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, simulated_digits
+from livesnn.train.datasets.folder import find_recordings
+from livesnn.train.datasets.nmnist import FIRST_UNSEEN, simulated_digits
 from livesnn.train.datasets.recorded import Recording, load_recordings, read_windows, windows_of
-from livesnn.train.recipes import completed
 from tests import trees
+from tests.trees import configured
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +33,7 @@ def _a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
     monkeypatch.setenv("LIVESNN_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
-def card_of(config: TrainConfig, classes: tuple[str, ...], split: Split | None) -> ModelCard:
+def card_of(config: Configuration, classes: tuple[str, ...], split: Split | None) -> ModelCard:
     return replace(config.card(classes), split=split)
 
 
@@ -49,7 +48,7 @@ def test_every_data_set_says_what_it_needs_where(name: str, tmp_path: Path) -> N
     with pytest.raises(DataError, match=str(tmp_path)):
         known.check(tmp_path)
     with pytest.raises(DataError, match=str(tmp_path)):
-        known.load_parts(completed(TrainConfig(dataset=name, data=tmp_path)))  # type: ignore[arg-type]
+        known.load_parts(configured(dataset=name, data=tmp_path))  # type: ignore[arg-type]
 
 
 def test_a_mirror_swaps_right_and_left_and_the_turn_of_an_arm_but_makes_nonsense_of_digits() -> None:
@@ -67,13 +66,15 @@ def test_a_mirror_swaps_right_and_left_and_the_turn_of_an_arm_but_makes_nonsense
 
 
 def test_what_does_not_go_with_a_data_set_is_refused() -> None:
-    with pytest.raises(TrainError, match=r"--validation is of nmnist, .*, not of gestures-sim: leave it out"):
-        TrainConfig(dataset="gestures-sim", validation=0.2)
+    with pytest.raises(
+        TrainError, match=r"--validation only applies to nmnist, .*, not to gestures-sim: leave it out"
+    ):
+        Configuration(dataset="gestures-sim", validation=0.2)
     with pytest.raises(TrainError, match="--burn-in 15 isn't whole windows: give a multiple of 10"):
-        completed(TrainConfig(burn_in=15))
+        configured(burn_in=15)
     with pytest.raises(TrainError, match="cifar10-dvs has no --protocol 'split1': give one of 90/10, 70/30"):
-        completed(TrainConfig(dataset="cifar10-dvs", protocol="split1"))
-    assert completed(TrainConfig(dataset="ucf101")).protocol == "split1"
+        configured(dataset="cifar10-dvs", protocol="split1")
+    assert configured(dataset="ucf101").protocol == "split1"
 
 
 @pytest.fixture
@@ -82,10 +83,10 @@ def cifar10_dvs(tmp_path: Path) -> Path:
 
 
 def test_cifar10_dvs_is_split_by_index_or_by_seed_0(cifar10_dvs: Path) -> None:
-    config = TrainConfig(
+    config = configured(
         dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, protocol="70/30", validation=0.2, windows=2
     )
-    parts = data_set("cifar10-dvs").load_parts(completed(config))
+    parts = data_set("cifar10-dvs").load_parts(config)
     card = card_of(config, CLASSES, parts.split)
     test = data_set("cifar10-dvs").load_split(cifar10_dvs, "test", card)
     validation = data_set("cifar10-dvs").load_split(cifar10_dvs, "validation", card)
@@ -118,7 +119,7 @@ def lab(tmp_path: Path) -> Path:
 
 
 def test_a_lab_s_sessions_stay_together(lab: Path) -> None:
-    config = completed(TrainConfig(dataset="folder", data=lab, validation=0.3))
+    config = configured(dataset="folder", data=lab, validation=0.3)
     parts = data_set("folder").load_parts(config)
     assert parts.training.classes == ("nod", "shake")
     training = {name.split("/")[1] for name in parts.training.recordings}  # type: ignore[attr-defined]
@@ -130,13 +131,13 @@ def test_a_lab_s_sessions_stay_together(lab: Path) -> None:
 
 
 def test_the_sensor_that_all_recordings_share_is_known(lab: Path) -> None:
-    parts = data_set("folder").load_parts(completed(TrainConfig(dataset="folder", data=lab)))
+    parts = data_set("folder").load_parts(configured(dataset="folder", data=lab))
     assert parts.validation.sensor == (128, 128)
 
 
 def test_what_cannot_be_read_is_left_out_and_counted(lab: Path) -> None:
     (lab / "nod" / "ann" / "notes.txt").write_text("not a recording")
-    parts = data_set("folder").load_parts(completed(TrainConfig(dataset="folder", data=lab)))
+    parts = data_set("folder").load_parts(configured(dataset="folder", data=lab))
     assert len(parts.validation.skipped) == 1
     assert "notes.txt" in parts.validation.skipped[0]
 
@@ -146,7 +147,7 @@ def test_a_table_cuts_recordings_and_says_what_is_for_what(lab: Path) -> None:
     rows = ["nod/ann/0.aedat4,0,0.5,still,a,train", "nod/ann/0.aedat4,0.5,1.04,moves,a,train",
             "nod/bob/0.aedat4,0,0.51,still,b,validation", "nod/cem/0.aedat4,0,1.04,moves,c,test"]  # fmt: skip
     table.write_text("\n".join(["file,start,end,label,session,split", *rows]))
-    config = completed(TrainConfig(dataset="folder", data=table))
+    config = configured(dataset="folder", data=table)
     parts = data_set("folder").load_parts(config)
     assert parts.training.classes == ("moves", "still")
     assert parts.training.labels.tolist() == [1, 0]
@@ -178,7 +179,7 @@ def ucf(tmp_path: Path) -> Path:
 
 
 def test_ucf101_trains_on_its_list_and_keeps_whole_groups(ucf: Path) -> None:
-    config = completed(TrainConfig(dataset="ucf101", data=ucf, validation=0.25))
+    config = configured(dataset="ucf101", data=ucf, validation=0.25)
     parts = data_set("ucf101").load_parts(config)
     assert parts.training.classes == ("Archery", "Surfing")
     groups = parts.training.groups, parts.validation.groups  # type: ignore[attr-defined]
@@ -192,7 +193,7 @@ def test_ucf101_trains_on_its_list_and_keeps_whole_groups(ucf: Path) -> None:
 
 def test_ucf101_says_which_classes_and_videos_are_missing(ucf: Path) -> None:
     with pytest.raises(DataError, match=r"no folder .*Biking: unpack that class, or leave it out of --only"):
-        data_set("ucf101").load_parts(completed(TrainConfig(dataset="ucf101", data=ucf, only=("Biking",))))
+        data_set("ucf101").load_parts(configured(dataset="ucf101", data=ucf, only=("Biking",)))
     (ucf / "UCF-101" / "Archery" / "v_Archery_g02_c01.avi").write_bytes(b"RIFF")
     (ucf / "UCF-101" / "Archery" / "v_Archery_g03_c01.avi").unlink()
     found = {(finding.state, finding.what.partition(":")[0]) for finding in data_set("ucf101").check(ucf)}
@@ -200,21 +201,19 @@ def test_ucf101_says_which_classes_and_videos_are_missing(ucf: Path) -> None:
     assert ("complete", "Surfing") in found
     assert ("missing", "Biking") in found
     assert any(state == "damaged" for state, _ in found)
-    skipped = (
-        data_set("ucf101").load_parts(completed(TrainConfig(dataset="ucf101", data=ucf))).validation.skipped
-    )
+    skipped = data_set("ucf101").load_parts(configured(dataset="ucf101", data=ucf)).validation.skipped
     assert len(skipped) == 2
 
 
 @pytest.mark.parametrize(("delta_t_us", "windows"), [(25_000, 4), (100_000, 1)])
 def test_a_new_rule_for_a_frame_makes_other_clips(lab: Path, delta_t_us: int, windows: int) -> None:
-    parts = data_set("folder").load_parts(TrainConfig(dataset="folder", data=lab, delta_t_us=delta_t_us))
+    parts = data_set("folder").load_parts(Configuration(dataset="folder", data=lab, delta_t_us=delta_t_us))
     assert len(parts.training) + len(parts.validation) == 12 * windows
 
 
 def test_hmdb51_leaves_unused_clips_out_and_keeps_films_together(tmp_path: Path) -> None:
     data = trees.hmdb51(tmp_path)
-    config = completed(TrainConfig(dataset="hmdb51", data=data, validation=0.3))
+    config = configured(dataset="hmdb51", data=data, validation=0.3)
     parts = data_set("hmdb51").load_parts(config)
     assert parts.training.classes == ("golf", "wave")
     films = [
@@ -231,7 +230,7 @@ def test_hmdb51_s_lists_say_0_1_or_2(use: str, tmp_path: Path) -> None:
     table = data / "testTrainMulti_7030_splits" / "golf_test_split1.txt"
     table.write_text(f"{table.read_text()}another.avi {use}\n")
     with pytest.raises(DataError, match=r"golf_test_split1.txt, line 6: .* unpack the lists again"):
-        data_set("hmdb51").load_parts(completed(TrainConfig(dataset="hmdb51", data=data)))
+        data_set("hmdb51").load_parts(configured(dataset="hmdb51", data=data))
 
 
 def test_what_no_sensor_of_n_mnist_s_can_see_is_damage_that_a_check_lists(tmp_path: Path) -> None:
@@ -253,10 +252,10 @@ def test_hmdb51_of_one_film_a_class_is_split_in_time_and_a_class_without_one_lef
     for fold in (1, 2, 3):
         lists = data / "testTrainMulti_7030_splits"
         (lists / f"jump_test_split{fold}.txt").write_text(f"{next(jump.iterdir()).name} 2 \n")
-    config = completed(TrainConfig(dataset="hmdb51", data=data, windows=None))
+    config = configured(dataset="hmdb51", data=data, windows=None)
     parts = data_set("hmdb51").load_parts(config)
     assert parts.training.classes == ("golf", "wave")
-    assert any(line.startswith("jump: no video of it") for line in parts.training.skipped)
+    assert any(line.startswith("jump: none of its listed videos") for line in parts.training.skipped)
     assert {*parts.validation.recordings} == {*parts.training.recordings}  # type: ignore[attr-defined]
     card = card_of(config, parts.training.classes, parts.split)
     assert data_set("hmdb51").load_split(data, "validation", card).names == parts.validation.names
@@ -292,7 +291,7 @@ def test_a_linked_session_is_read_and_a_loop_of_links_ends(
 def test_a_cached_file_of_another_shape_is_made_again(
     lab: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    config = completed(TrainConfig(dataset="folder", data=lab))
+    config = configured(dataset="folder", data=lab)
     whole = data_set("folder").load_parts(config).validation
     for file in cache_dir().glob("folder-*.npy"):
         np.save(file, np.zeros((2, 7, 2, 32, 32), np.uint8))
@@ -410,14 +409,14 @@ def test_a_stretch_of_one_class_within_one_of_another_is_refused(lab: Path, rows
 def test_what_a_damaged_recording_lost_is_said_with_what_is_left_of_it(lab: Path) -> None:
     whole = lab / "nod" / "ann" / "0.aedat4"
     whole.write_bytes(whole.read_bytes()[:-100])
-    parts = data_set("folder").load_parts(completed(TrainConfig(dataset="folder", data=lab)))
+    parts = data_set("folder").load_parts(configured(dataset="folder", data=lab))
     assert any("nod/ann/0.aedat4: " in line for line in parts.training.warnings)
     assert parts.training.skipped == ()
 
 
 def test_a_split_that_was_drawn_from_other_recordings_is_refused(cifar10_dvs: Path) -> None:
-    config = TrainConfig(dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, protocol="70/30", windows=2)
-    parts = data_set("cifar10-dvs").load_parts(completed(config))
+    config = configured(dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, protocol="70/30", windows=2)
+    parts = data_set("cifar10-dvs").load_parts(config)
     card = card_of(config, CLASSES, parts.split)
     (cifar10_dvs / "cat" / "cifar10_cat_0.aedat").unlink()
     with pytest.raises(DataError, match=r"drawn from \d+ recordings, and \d+ are there.* add --split test"):
@@ -426,7 +425,7 @@ def test_a_split_that_was_drawn_from_other_recordings_is_refused(cifar10_dvs: Pa
 
 
 def test_lists_that_name_nothing_are_refused(ucf: Path) -> None:
-    config = completed(TrainConfig(dataset="ucf101", data=ucf))
+    config = configured(dataset="ucf101", data=ucf)
     (ucf / "ucfTrainTestlist" / "trainlist01.txt").write_text("Biking/v_Biking_g02_c01.avi 2\n")
     with pytest.raises(DataError, match="names no video of Archery, Surfing"):
         data_set("ucf101").load_parts(config)
@@ -435,7 +434,7 @@ def test_lists_that_name_nothing_are_refused(ucf: Path) -> None:
 
 
 def test_validation_has_the_windows_that_chose_the_epoch(lab: Path) -> None:
-    config = completed(TrainConfig(dataset="folder", data=lab, windows=1, validation=0.3))
+    config = configured(dataset="folder", data=lab, windows=1, validation=0.3)
     parts = data_set("folder").load_parts(config)
     card = card_of(config, parts.training.classes, parts.split)
     assert data_set("folder").load_split(lab, "validation", card).names == parts.validation.names
@@ -443,7 +442,7 @@ def test_validation_has_the_windows_that_chose_the_epoch(lab: Path) -> None:
 
 def test_a_mirror_that_makes_no_sense_is_refused_before_anything_is_read() -> None:
     with pytest.raises(DataError, match=r"leave --augmentation\.mirror out"):
-        completed(TrainConfig(augmentation=Augmentation(mirror=0.5)))
+        configured(augmentation=Augmentation(mirror=0.5))
 
 
 def test_simulated_digits_are_none_of_the_recordings_whichever_these_are(tmp_path: Path) -> None:
@@ -452,7 +451,7 @@ def test_simulated_digits_are_none_of_the_recordings_whichever_these_are(tmp_pat
         folder.mkdir(parents=True)
         for number in range(1, 5):
             (folder / f"{1000 + 10 * number + digit:05d}.bin").write_bytes(bytes(50))
-    config = TrainConfig(dataset="nmnist", data=tmp_path, simulated=10)
+    config = Configuration(dataset="nmnist", data=tmp_path, simulated=10)
     with pytest.raises(DataError, match="would repeat the digits"):
         data_set("nmnist").load_parts(config)
 
@@ -519,7 +518,7 @@ def test_what_a_model_kept_of_a_data_set_stays_validation_when_it_is_trained_on(
         "mnist-seq2": (digits, {"validation": 0.5}),
     }
     for name, (data, flags) in more.items():
-        config = completed(TrainConfig(dataset=name, data=data, **flags))  # type: ignore[arg-type]
+        config = configured(dataset=name, data=data, **flags)  # type: ignore[arg-type]
         begun = data_set(name).load_parts(config)
         before = card_of(config, begun.training.classes, begun.split)
         drawn = []
@@ -533,14 +532,14 @@ def test_what_a_model_kept_of_a_data_set_stays_validation_when_it_is_trained_on(
 
 
 def test_another_folder_s_sessions_are_drawn_by_seed(lab: Path) -> None:
-    config = completed(TrainConfig(dataset="folder", data=lab, validation=0.3))
+    config = configured(dataset="folder", data=lab, validation=0.3)
     drawn = data_set("folder").load_parts(config)
     elsewhere = card_of(config, drawn.training.classes, Split(0.5, 3, groups=("dan",)))
     assert data_set("folder").load_parts(config, elsewhere).split == drawn.split
 
 
 def test_a_model_s_split_of_other_recordings_is_no_reason_to_draw_another(cifar10_dvs: Path) -> None:
-    config = completed(TrainConfig(dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, windows=2))
+    config = configured(dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, windows=2)
     before = card_of(config, CLASSES, Split(drawn_from=9))
     with pytest.raises(DataError, match=r"drawn from 9 recordings, and \d+ are there.* or leave --init out"):
         data_set("cifar10-dvs").load_parts(config, before)

@@ -1,4 +1,4 @@
-"""Drawn digits look like digits, and the saccades that move them match N-MNIST's recordings."""
+"""BatchDataset digits look like digits, and the saccades that move them match N-MNIST's recordings."""
 
 from __future__ import annotations
 

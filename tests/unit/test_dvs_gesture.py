@@ -14,13 +14,13 @@ from livesnn.events.recording import open_recording
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import State
 from livesnn.simulate.motions import GESTURES
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import data_set, uncut_streams
-from livesnn.train.recipes import completed
-from livesnn.train.stream import evaluate_stream
+from livesnn.train.evaluate_stream import evaluate_stream
 from tests import trees
 from tests.aedat3_writer import RESET, header, polarity, special
 from tests.fake_source import joined
+from tests.trees import configured
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def _a_cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
 @pytest.mark.parametrize("layout", ["archive", "npy"])
 def test_persons_stay_together_and_every_gesture_has_its_label(layout: str, tmp_path: Path) -> None:
     data = trees.dvs_gesture(tmp_path) if layout == "archive" else trees.dvs_gesture_copies(tmp_path)
-    config = TrainConfig(dataset="dvs-gesture", data=data, protocol=layout, validation=0.3)
+    config = Configuration(dataset="dvs-gesture", data=data, protocol=layout, validation=0.3)
     parts = data_set("dvs-gesture").load_parts(config)
     people = [set(part.groups) for part in (parts.training, parts.validation)]  # type: ignore[attr-defined]
     assert [len(some) for some in people] == [2, 1]
@@ -54,12 +54,12 @@ def test_what_is_missing_of_the_archive_is_said(tmp_path: Path) -> None:
     assert [finding.state for finding in findings] == ["complete", "missing", "damaged", "complete"]
     assert findings[0].what == "train: user01_led.aedat, 11 gestures"
     with pytest.raises(DataError, match=r"user02_led\.aedat"):
-        data_set("dvs-gesture").load_parts(completed(TrainConfig(dataset="dvs-gesture", data=archive)))
+        data_set("dvs-gesture").load_parts(configured(dataset="dvs-gesture", data=archive))
 
 
 def test_a_model_of_other_data_is_measured_on_the_test_users_alone(tmp_path: Path) -> None:
     archive = trees.dvs_gesture(tmp_path)
-    card = replace(TrainConfig(dataset="gestures-sim").card(GESTURES), split=None)
+    card = replace(Configuration(dataset="gestures-sim").card(GESTURES), split=None)
     assert len(data_set("dvs-gesture").load_split(archive, "test", card)) == 2 * len(GESTURES)
     with pytest.raises(DataError, match="add --split test"):
         data_set("dvs-gesture").load_split(archive, "validation", replace(card, split=Split()))
@@ -77,7 +77,7 @@ def set_clock_after(recording: Path, later_us: int) -> None:
 
 def test_training_cuts_a_recording_whose_clock_was_set_to_zero_as_check_does(tmp_path: Path) -> None:
     archive = trees.dvs_gesture(tmp_path)
-    card = TrainConfig(dataset="gestures-sim").card(GESTURES)
+    card = Configuration(dataset="gestures-sim").card(GESTURES)
     whole = data_set("dvs-gesture").load_split(archive, "test", card)
     set_clock_after(archive / "DvsGesture" / "user24_led.aedat", 0)
     assert {finding.state for finding in data_set("dvs-gesture").check(archive)} == {"complete"}
@@ -114,7 +114,7 @@ def test_uncut_recordings_are_judged_within_the_gestures_and_between_them(
     labels.write_text("\n".join(kept))
     if later_us:
         set_clock_after(labels.with_name("user24_led.aedat"), later_us)
-    card = completed(TrainConfig(dataset="dvs-gesture", data=data, validation=0.3)).card(GESTURES)
+    card = configured(dataset="dvs-gesture", data=data, validation=0.3).card(GESTURES)
     model = _AlwaysRolling(replace(card, input=replace(card.input, window=2)))
     measured = evaluate_stream(model, uncut_streams("dvs-gesture", data, "test", model.card, 10, 0))
     assert measured.recall == {name: float(name == "arm_roll") for name in GESTURES if name != GESTURES[2]}
@@ -129,7 +129,7 @@ def test_uncut_recordings_are_judged_within_the_gestures_and_between_them(
 
 def test_the_uncut_recordings_of_validation_are_those_of_its_users(tmp_path: Path) -> None:
     data = trees.dvs_gesture(tmp_path)
-    config = completed(TrainConfig(dataset="dvs-gesture", data=data, validation=0.3, seed=2))
+    config = configured(dataset="dvs-gesture", data=data, validation=0.3, seed=2)
     parts = data_set("dvs-gesture").load_parts(config)
     card = replace(config.card(GESTURES), split=parts.split)
     for split, clips in (("validation", parts.validation), ("train", parts.training)):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from livesnn.errors import DataError
 from livesnn.events.packet import EVENTS_DTYPE, Events
-from livesnn.train.datasets.dvs_gesture_archive import (
+from livesnn.train.datasets.dvs_gesture import (
     Segment,
     Trial,
     cut_segments,

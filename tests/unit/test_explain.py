@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from livesnn.card import ModelCard
-from livesnn.train.config import TrainConfig
-from livesnn.train.evaluate import Evaluation, Mistake
-from livesnn.train.explain import doubts, explain
+from livesnn.train.configuration import Configuration
+from livesnn.train.evaluate import Evaluation, Mistake, doubts, explain
 
 GOOD = Evaluation(
     n=40,
@@ -36,7 +35,7 @@ GOOD = Evaluation(
 
 
 def card(mean_count: float | None = 0.3) -> ModelCard:
-    return replace(TrainConfig(dataset="folder").card(("nod", "shake")), mean_count=mean_count)
+    return replace(Configuration(dataset="folder").card(("nod", "shake")), mean_count=mean_count)
 
 
 def test_classes_confusions_and_the_worst_clips_are_named() -> None:

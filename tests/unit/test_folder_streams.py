@@ -15,10 +15,9 @@ from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.slicer import Frame
 from livesnn.infer.decide import Decider
 from livesnn.infer.model import State
-from livesnn.train.datasets import Uncut, uncut_streams
-from livesnn.train.datasets.folder_layout import find_recordings
-from livesnn.train.explain import describe_stream
-from livesnn.train.stream import StreamEvaluation, evaluate_stream
+from livesnn.train.datasets import UncutStream, uncut_streams
+from livesnn.train.datasets.folder import find_recordings
+from livesnn.train.evaluate_stream import StreamEvaluation, describe_stream, evaluate_stream
 from tests import trees
 
 CLASSES = ("down", "up")
@@ -118,7 +117,7 @@ def test_what_belongs_to_another_part_of_the_same_recording_counts_nowhere(tmp_p
     assert found.latency_ms["missed"] == 0.5
 
 
-def streams_of(data: Path, split: str, card: ModelCard, minutes: float = 10) -> list[Uncut]:
+def streams_of(data: Path, split: str, card: ModelCard, minutes: float = 10) -> list[UncutStream]:
     return list(uncut_streams("folder", data, split, card, minutes, 0))  # type: ignore[arg-type]
 
 
@@ -187,5 +186,5 @@ def test_what_cannot_be_streamed_is_one_line(tmp_path: Path) -> None:
         streams_of(lab, "train", CARD)
     late = "nod/ann/0.aedat4,0,1,down,ann,test\nnod/ann/0.aedat4,400,900,up,ann,test\n"
     (lab / "labels.csv").write_text(f"{HEAD}\n{late}")
-    with pytest.raises(DataError, match="begins behind the recording's end: give seconds"):
+    with pytest.raises(DataError, match="begins after the recording's end: give seconds"):
         streams_of(lab, "test", CARD)

@@ -17,8 +17,8 @@ from livesnn.simulate.gestures import Segment, clip_frames
 from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.simulate.motions import GESTURES
 from livesnn.snn import build_network
-from livesnn.train.config import TrainConfig
-from livesnn.train.datasets import Uncut, gestures_sim, uncut_streams
+from livesnn.train.configuration import Configuration
+from livesnn.train.datasets import UncutStream, gestures_sim, uncut_streams
 from livesnn.train.datasets.gestures_sim import (
     INPUT,
     NOTHING_WINDOWS,
@@ -26,8 +26,8 @@ from livesnn.train.datasets.gestures_sim import (
     load_gestures,
     load_nothing,
 )
+from livesnn.train.evaluate_stream import StreamEvaluation, evaluate_stream
 from livesnn.train.hybrid import HybridModule
-from livesnn.train.stream import StreamEvaluation, evaluate_stream
 
 SHORT = replace(INPUT, window=2)
 
@@ -68,16 +68,18 @@ def test_a_clip_of_frames_of_so_many_events_is_as_long_as_it_takes(rule: SliceRu
 
 
 def test_an_option_of_another_data_set_is_refused_and_two_rules_for_a_frame_too() -> None:
-    with pytest.raises(TrainError, match="--people is of gestures-sim, not of nmnist: leave it out"):
-        TrainConfig(people=5)
-    with pytest.raises(TrainError, match="--simulated is of nmnist"):
-        TrainConfig(dataset="gestures-sim", simulated=5)
+    with pytest.raises(
+        TrainError, match="--people only applies to gestures-sim, not to nmnist: leave it out"
+    ):
+        Configuration(people=5)
+    with pytest.raises(TrainError, match="--simulated only applies to nmnist"):
+        Configuration(dataset="gestures-sim", simulated=5)
     with pytest.raises(TrainError, match="can't both end a frame"):
-        TrainConfig(delta_t_us=1000, n_events=1000)
+        Configuration(delta_t_us=1000, n_events=1000)
 
 
 def test_a_clip_of_no_class_teaches_equal_probabilities() -> None:
-    config = TrainConfig(dataset="gestures-sim", width=2)
+    config = Configuration(dataset="gestures-sim", width=2)
     module = HybridModule(build_network(config.card(GESTURES)), config, 1)
     unknown, even = torch.tensor([UNKNOWN]), torch.zeros(10, 1, 11)
     assert module.loss(even, unknown).item() == pytest.approx(np.log(11))
@@ -106,7 +108,7 @@ def measure(model: _Oracle, minutes: float) -> StreamEvaluation:
 
 
 def test_a_stream_is_judged_by_the_windows_that_lie_within_one_gesture() -> None:
-    card = TrainConfig(dataset="gestures-sim").card(GESTURES)
+    card = Configuration(dataset="gestures-sim").card(GESTURES)
     measured = measure(_Oracle(card, "arm_roll"), 0.7)
     assert measured.recall["arm_roll"] == 1.0
     assert measured.recall["air_drums"] == 0.0
@@ -133,11 +135,11 @@ class _Late(_Oracle):
 
 
 def test_how_late_and_how_steady_decisions_are_is_counted_from_the_onset() -> None:
-    card = TrainConfig(dataset="gestures-sim").card(GESTURES)
+    card = Configuration(dataset="gestures-sim").card(GESTURES)
     late = _Late(replace(card, input=replace(card.input, window=1)), "arm_roll", 30)
     performs = SimulatedPerson(1, use="test", gestures=("arm_roll",), duration_us=2_900_000, paced=False)
     onset = Segment("arm_roll", 1_000_000, 2_500_000)
-    measured = evaluate_stream(late, [Uncut("one", performs, [onset], rests=True)])
+    measured = evaluate_stream(late, [UncutStream("one", performs, [onset], rests=True)])
     assert measured.latency_ms["p50"] == pytest.approx(550, abs=51)  # the 31st frame of 50 ms ends at 1.55 s
     assert measured.latency_ms["missed"] == 0
     assert measured.accuracy_after_ms["500"] == 0
@@ -148,13 +150,13 @@ def test_how_late_and_how_steady_decisions_are_is_counted_from_the_onset() -> No
 
 
 def test_a_stream_too_short_for_a_window_in_a_gesture_is_refused() -> None:
-    card = TrainConfig(dataset="gestures-sim").card(GESTURES)
+    card = Configuration(dataset="gestures-sim").card(GESTURES)
     with pytest.raises(DataError, match="give --stream more minutes"):
         measure(_Oracle(card, "arm_roll"), 0.001)
 
 
 def test_a_model_of_other_classes_has_no_stream_to_be_measured_on() -> None:
-    card = replace(TrainConfig(dataset="gestures-sim").card(GESTURES), classes=tuple("0123456789x"))
+    card = replace(Configuration(dataset="gestures-sim").card(GESTURES), classes=tuple("0123456789x"))
     with pytest.raises(DataError, match="choose a model of the gestures"):
         measure(_Oracle(card, "other"), 1.0)
 
@@ -163,7 +165,7 @@ def test_a_model_that_was_taught_a_gesture_is_measured_on_what_it_knew(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gestures_sim, "VALIDATION_PEOPLE", 1)
-    card = replace(TrainConfig(dataset="gestures-sim").card((*GESTURES, "flap")), taught={"flap": 8})
+    card = replace(Configuration(dataset="gestures-sim").card((*GESTURES, "flap")), taught={"flap": 8})
     clips = gestures_sim.load_split(Path(), "validation", card)
     assert clips.classes == card.classes
     assert sorted(clips.labels) == list(range(11))

@@ -19,10 +19,8 @@ from livesnn.events.formats.aedat4_writer import Aedat4Writer
 from livesnn.events.labels import Label, LabelWriter, has_labels, keep_labels, labels_file, read_labels
 from livesnn.events.packet import EVENTS_DTYPE
 from livesnn.events.recording import describe
-from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import data_set
-from livesnn.train.recipes import completed
-from tests.trees import SENSOR, some_events
+from tests.trees import SENSOR, configured, some_events
 
 
 def test_a_label_holds_until_another_or_none_does(tmp_path: Path) -> None:
@@ -160,7 +158,7 @@ def test_where_labels_cannot_be_written_no_recording_is(tmp_path: Path) -> None:
 def test_a_folder_of_labelled_recordings_is_trained_on_each_a_session(tmp_path: Path) -> None:
     for name in ("monday", "tuesday"):
         record(tmp_path / f"{name}.aedat4", ("wave", 0, 2), ("clap", 3, 5.5))
-    config = completed(TrainConfig(dataset="folder", data=tmp_path, validation=0.5))
+    config = configured(dataset="folder", data=tmp_path, validation=0.5)
     parts = data_set("folder").load_parts(config)
     assert parts.training.classes == ("clap", "wave")
     assert (len(parts.training), len(parts.validation)) == (9, 9)  # windows of 0.5 s
@@ -169,7 +167,7 @@ def test_a_folder_of_labelled_recordings_is_trained_on_each_a_session(tmp_path: 
 
 def test_one_labelled_recording_is_a_table_by_itself(tmp_path: Path) -> None:
     record(tmp_path / "a.aedat4", ("wave", 0, 2), ("clap", 3, 5.5))
-    config = completed(TrainConfig(dataset="folder", data=labels_file(tmp_path / "a.aedat4")))
+    config = configured(dataset="folder", data=labels_file(tmp_path / "a.aedat4"))
     parts = data_set("folder").load_parts(config)
     assert np.bincount(parts.training.labels).tolist() == [4, 3]  # windows of 0.5 s; the last of each is kept
     assert np.bincount(parts.validation.labels).tolist() == [1, 1]

@@ -12,14 +12,14 @@ import pytest
 
 CHILD = """
 import time
-from livesnn.train.launched import end_with_launcher
+from livesnn.train.processes import end_with_launcher
 end_with_launcher()
 print("ready", flush=True)
 time.sleep(600)
 """
 LAUNCHER = f"""
 import os, subprocess, sys, time
-from livesnn.train.launched import end_with_launcher
+from livesnn.train.processes import end_with_launcher
 end_with_launcher()
 rank = os.environ | {{"LOCAL_RANK": "1"}}
 child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdout=subprocess.PIPE, env=rank)

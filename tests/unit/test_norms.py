@@ -10,13 +10,13 @@ import torch
 
 from livesnn.card import ModelCard
 from livesnn.snn import SpikingNetwork, build_network
-from livesnn.train.config import TrainConfig
-from livesnn.train.norms import measure_norms
+from livesnn.train.averaging import measure_norms
+from livesnn.train.configuration import Configuration
 
 
 def network() -> SpikingNetwork:
     torch.manual_seed(0)
-    card: ModelCard = TrainConfig(width=16, data=Path()).card(tuple("ab"))
+    card: ModelCard = Configuration(width=16, data=Path()).card(tuple("ab"))
     return build_network(card)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 pytest.importorskip("torch", reason="needs livesnn[train]")
@@ -11,18 +9,19 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 import torch
 
 from livesnn.paper.run import Operations, count_operations
-from livesnn.train.build import build
-from livesnn.train.config import TrainConfig
-from livesnn.train.networks import NetworkName
-from livesnn.train.recipes import recipe
+from livesnn.train.configuration import Configuration, NetworkName
+from livesnn.train.start import build
+from tests.trees import configured
 
 CLASSES = tuple("ab")
 WIDTH, HEAD = 3, 128
 FLAT = WIDTH * 7 * 7
 
 
-def config_of(network: NetworkName, **changes: object) -> TrainConfig:
-    return replace(recipe("paper", network, "mnist-seq1"), width=WIDTH, compile=False, **changes)
+def config_of(network: NetworkName, **changes: object) -> Configuration:
+    return configured(
+        recipe="paper", network=network, dataset="mnist-seq1", width=WIDTH, compile=False, **changes
+    )
 
 
 def operations(network: NetworkName, frames: torch.Tensor, **changes: object) -> Operations:

@@ -18,7 +18,6 @@ pytest.importorskip("torch", reason="needs livesnn[train]")
 import torch
 
 from livesnn.__main__ import main
-from livesnn.cli.models import _recipe
 from livesnn.errors import DataError, LivesnnError, StoppedError, TrainError
 from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model
@@ -49,12 +48,12 @@ from livesnn.paper.records import (
     write_record,
 )
 from livesnn.paper.run import run_cell, training_curve
-from livesnn.train.build import build
+from livesnn.train.averaging import measure_norms
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.datasets.sequences import classes_of
-from livesnn.train.norms import measure_norms
-from livesnn.train.recipes import RECIPES, completed
+from livesnn.train.resolve import RECIPES, given_flags, resolve
 from livesnn.train.run_folder import BEST, LAST
+from livesnn.train.start import build
 from tests import trees
 from tests.benchmarks import paper_page
 
@@ -106,16 +105,12 @@ def test_the_papers_figures_are_those_of_its_tables() -> None:
 @pytest.mark.parametrize("budget", BUDGETS)
 @pytest.mark.parametrize("table", TABLES)
 def test_every_cell_is_a_training_that_its_command_line_repeats(table: TableName, budget, recipe) -> None:
-    import tyro
-
-    from livesnn.train.config import TrainConfig
 
     names = tuple(f"{method}:{column}" for method in ROWS[table] for column in COLUMNS[table])
     for cell in cells(table, budget, recipe, names[::3]):  # of every method and column some
         config = cell.config(0, Path("DIR"), Path("runs"))
-        completed(config)
         arguments = shlex.split(cell.trainings(1)[0])[2:]
-        typed = tyro.cli(TrainConfig, args=arguments, default=_recipe(arguments))
+        typed = resolve(given_flags(arguments))
         assert replace(typed, out=config.out, name=config.name) == config
 
 

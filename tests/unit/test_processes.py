@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from livesnn.errors import DataError
-from livesnn.train.datasets.processes import in_processes
+from livesnn.train.processes import in_processes
 
 
 def test_what_is_made_comes_in_order() -> None:
@@ -19,7 +19,7 @@ def test_what_is_made_comes_in_order() -> None:
 
 
 def test_a_process_that_is_killed_ends_the_work_with_one_line() -> None:
-    with pytest.raises(DataError, match=r"reading: one of \d processes was killed, for want of memory maybe"):
+    with pytest.raises(DataError, match=r"reading: one of \d processes was killed, maybe for lack of memory"):
         in_processes(os._exit, [1, 1, 1], "reading")
 
 
@@ -32,7 +32,7 @@ def test_what_one_raises_ends_the_others() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="nothing ends them elsewhere")
 def test_they_end_with_a_parent_that_is_killed() -> None:
-    code = "import time; from livesnn.train.datasets.processes import in_processes as i; i(time.sleep, [600] * 9, '')"
+    code = "import time; from livesnn.train.processes import in_processes as i; i(time.sleep, [600] * 9, '')"
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     try:
         while not (children := workers_of(parent.pid)):

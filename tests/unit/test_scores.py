@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.scores import accuracy_recordings, confusion, count_recordings
+from livesnn.train.evaluate import accuracy_recordings, confusion, count_recordings
 
 
 def clips(*recordings: str) -> Clips:

@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 import livesnn.train.spike_conv as spike_conv_module
 from livesnn.snn.network import eval_mode
-from livesnn.train.build import build
-from livesnn.train.config import TrainConfig
-from livesnn.train.recipes import completed
 from livesnn.train.spike_conv import DENSEST, SpikeConv2d, convolve_spikes
+from livesnn.train.start import build
+from tests.trees import configured
 
-GESTURES = completed(TrainConfig(dataset="gestures-sim", width=16))
+GESTURES = configured(dataset="gestures-sim", width=16)
 
 
 each_shape = pytest.mark.parametrize(
@@ -233,9 +232,7 @@ def test_convolutions_of_spikes_keep_their_weights_and_names() -> None:
 def test_a_network_that_is_built_for_training_computes_what_it_did(
     spread: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "livesnn.train.build._compiles", lambda config: False
-    )  # the neuron: takes half a minute
+    monkeypatch.setattr("shutil.which", lambda name: None)  # else the neuron is compiled for half a minute
     config = replace(GESTURES, dropout=0.0)
     dense, sparse = (build(replace(config, compile=compiles), ("a", "b")) for compiles in (False, True))
     sparse.load_state_dict(dense.state_dict())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 import torch
@@ -14,12 +13,11 @@ from livesnn.card import BY_TABLE, InputSpec, ModelCard, NetworkSpec, NeuronSpec
 from livesnn.errors import TrainError
 from livesnn.snn import SpikingNetwork, build_network
 from livesnn.snn.checkpoint import save_network, weights_of
-from livesnn.train.config import TrainConfig
 from livesnn.train.datasets import Parts
 from livesnn.train.datasets.clips import Clips
-from livesnn.train.recipes import completed
-from livesnn.train.run_folder import CONFIG_FILE, as_begun
-from livesnn.train.start import Start, as_start, read_start, say_kept, start_from, trained_before
+from livesnn.train.resolve import CONFIG_FILE, as_record, configure, read_card, resolve
+from livesnn.train.start import Start, read_start, say_kept, start_from, trained_before
+from tests.trees import configured
 
 CARD = ModelCard(
     name="tiny",
@@ -84,14 +82,14 @@ def test_only_a_model_of_the_same_recordings_has_a_split_to_keep(model: Path) ->
     def of(dataset: str, protocol: str = "") -> Start:
         return start._replace(card=replace(start.card, dataset=dataset, split=Split(protocol=protocol)))
 
-    folder = completed(TrainConfig(dataset="folder"))
+    folder = configured(dataset="folder")
     assert trained_before(None, folder) is None
     assert trained_before(of("gestures-sim"), folder) is None
     assert trained_before(of("folder"), folder) == of("folder").card
     assert trained_before(of("folder", BY_TABLE), folder) is not None
-    digits = completed(TrainConfig(dataset="mnist-seq1"))
+    digits = configured(dataset="mnist-seq1")
     assert trained_before(of("mnist-seq2"), digits) is not None
-    videos = completed(TrainConfig(dataset="ucf101", protocol="split2"))
+    videos = configured(dataset="ucf101", protocol="split2")
     with pytest.raises(
         TrainError, match=r"tiny was trained on --protocol split1, .*: give --protocol split1"
     ):
@@ -101,12 +99,16 @@ def test_only_a_model_of_the_same_recordings_has_a_split_to_keep(model: Path) ->
 @pytest.mark.parametrize(
     ("theirs", "ours", "said"),
     [
-        (None, Split(), "what tiny kept for validation isn't known here: some of this one it may have been"),
-        (Split(seed=1), Split(seed=1), "validation stays what tiny kept for it"),
-        (Split(groups=("ann",)), Split(groups=("ann", "bob")), "validation stays what tiny kept for it"),
+        (
+            None,
+            Split(),
+            "tiny doesn't record its validation clips: it may have been trained on some of these",
+        ),
+        (Split(seed=1), Split(seed=1), "validation keeps the clips that tiny kept"),
+        (Split(groups=("ann",)), Split(groups=("ann", "bob")), "validation keeps the clips that tiny kept"),
         (Split(groups=("ann",)), Split(groups=("bob",)), "are taken for other recordings"),
-        (Split(protocol=BY_TABLE), Split(groups=("bob",)), "isn't known here"),
-        (Split(groups=("ann",)), Split(protocol=BY_TABLE), "isn't known here"),
+        (Split(protocol=BY_TABLE), Split(groups=("bob",)), "doesn't record its validation clips"),
+        (Split(groups=("ann",)), Split(protocol=BY_TABLE), "doesn't record its validation clips"),
         (None, None, ""),
     ],
 )
@@ -120,29 +122,34 @@ def test_what_becomes_of_validation_is_said(
 
 
 def test_a_training_has_the_network_of_the_model_it_starts_from(capsys: pytest.CaptureFixture[str]) -> None:
-    objects = read_start(Path("objects"))
-    folder = completed(TrainConfig(dataset="folder", init=Path("objects")))
-    assert as_start(folder, objects) == replace(folder, final_pool=16)
-    assert capsys.readouterr().err == "as objects has it: --final-pool 16\n"
-    assert as_start(replace(folder, final_pool=16, alpha=0.7), objects).alpha == 0.7
-    assert as_start(folder, None) == folder
-    gestures = completed(TrainConfig(dataset="gestures-sim", init=Path("gestures"), dropout=0.0))
-    assert as_start(gestures, read_start(Path("gestures"))) == gestures
+    folder = {"dataset": "folder", "init": Path("objects")}
+    assert configure(folder).final_pool == 16
+    assert capsys.readouterr().err == "as in objects: --final-pool 16\n"
+    assert configure({**folder, "alpha": 0.7}).alpha == 0.7
+    assert configured(dataset="folder").final_pool == 3
+    capsys.readouterr()
+    configure({"dataset": "gestures-sim", "init": Path("gestures"), "dropout": 0.0})
+    assert capsys.readouterr().err == ""
+
+
+def test_what_a_flag_gives_is_not_taken_from_the_model() -> None:
+    with pytest.raises(TrainError, match="--init: objects has final_pool 16, not 3: leave that out"):
+        configure({"dataset": "folder", "init": Path("objects"), "final_pool": 3})
 
 
 def test_a_training_from_a_model_is_resumed_with_the_network_it_was_begun_with(tmp_path: Path) -> None:
-    begun = completed(TrainConfig(dataset="folder", init=Path("objects"), out=tmp_path, final_pool=4))
-    (tmp_path / begun.run_name).mkdir()
-    (tmp_path / begun.run_name / CONFIG_FILE).write_bytes(msgspec.json.encode(begun, enc_hook=str))
-    again = as_begun(replace(begun, resume=True, final_pool=3))
-    assert again.final_pool == 4
+    given = {"dataset": "folder", "init": Path("objects"), "out": tmp_path}
+    begun = configure(given)
+    begun.run.mkdir()
+    (begun.run / CONFIG_FILE).write_bytes(as_record(begun))
+    again = configure({**given, "resume": True})
+    assert again.final_pool == 16
     assert replace(again, resume=False) == begun
 
 
 def test_neuron_and_readout_are_the_model_s_too(model: Path) -> None:
-    start = read_start(model)
-    paper = replace(CARD, neuron=NeuronSpec(0.8, 1.0, reset=False), readout="spikes")
-    taking = as_start(TrainConfig(dataset="folder"), start._replace(card=paper))
+    paper = replace(read_card(model), neuron=NeuronSpec(0.8, 1.0, reset=False), readout="spikes")
+    taking = resolve({"dataset": "folder", "init": model}, start=paper)
     assert taking.card(CARD.classes).neuron == paper.neuron
     assert (taking.readout, taking.widths) == ("spikes", (8,) * 4)
 
@@ -152,14 +159,14 @@ def test_neuron_and_readout_are_the_model_s_too(model: Path) -> None:
     [
         ({"final_pool": 4}, r"tiny has final_pool 3, not 4: leave that out"),
         ({"width": 16}, r"tiny has widths \(8, 8, 8, 8\), not \(16, 16, 16, 16\)"),
-        ({"network": "conv_snn", "width": 48}, "tiny is of --network sts_resnet, not conv_snn"),
+        ({"network": "conv_snn", "width": 48}, "tiny has --network sts_resnet, not conv_snn"),
     ],
 )
 def test_another_network_that_is_asked_for_is_refused(
     model: Path, flags: dict[str, object], said: str
 ) -> None:
     with pytest.raises(TrainError, match=said):
-        as_start(TrainConfig(dataset="folder", **flags), read_start(model))  # type: ignore[arg-type]
+        configure({"dataset": "folder", "init": model, **flags})
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,11 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import load_model, read_card, shipped_models
 from livesnn.infer.run import run_frames
 from livesnn.paths import models_dir
-from livesnn.teach import AT_REST, MOST_SIGNS, NOISE, Lesson, describe_lesson, known, own_folder
+from livesnn.teach import AT_REST, LONGEST_NAME, NOISE, Lesson, describe_lesson, own_folder
+from livesnn.teach import readout as known
+from livesnn.teach.add_class import LEAST_WINDOWS, rows_of, taught_before, teach
 from livesnn.teach.clips import MOVES, Clip, moved, movement, once_ready, read_clips
-from livesnn.teach.features import window_features
-from livesnn.teach.known import known_people
-from livesnn.teach.learn import LEAST_WINDOWS, teach
-from livesnn.teach.row import fit_row, probability
-from livesnn.teach.taught import rows_of, taught_before
+from livesnn.teach.readout import fit_row, known_people, probability, window_features
 from livesnn.weights import load_weights
 from tests.networks import write_network
 
@@ -130,7 +128,7 @@ def test_a_gesture_that_was_taught_learns_more_from_another_person(base: Path, t
     for quarter in (ABOVE, UNDER):
         assert set(decisions(tmp_path / "three", clip(quarter, seed=7))) == {"mine"}
     assert "mine" not in decisions(tmp_path / "three", clip(LEFT, seed=7))
-    with pytest.raises(ModelError, match=r"knows mine already.* or write it mine to teach more of that"):
+    with pytest.raises(ModelError, match=r"knows mine already.* or write it mine to teach more of it"):
         teach("Mine", [clip(UNDER)], tmp_path / "three", tmp_path / "four", others=others)
 
 
@@ -153,7 +151,7 @@ def test_what_a_model_decided_as_something_else_is_said_to_be_that(base: Path, t
     more = teach("right", [clip(RIGHT, seed=4)], tmp_path / "one", tmp_path / "three", others=[clip(LEFT)])
     assert (more.resembles, more.resembling) == ("right", 12)
     assert "before, " not in " ".join(describe_lesson(more))
-    assert "before, 12 of the 12 were decided as right" in " ".join(describe_lesson(again))
+    assert "before, 12 of the 12 windows were decided as right" in " ".join(describe_lesson(again))
 
 
 @pytest.mark.parametrize("side", [64, 34, 100])
@@ -190,7 +188,7 @@ def test_a_live_source_begins_three_seconds_after_its_first_packet() -> None:
             assert len(said) == (1 if number < 3 else 2)
 
     ready = once_ready(packets(), said.append, clock=lambda: next(seconds))
-    assert [packet.events.size for packet in ready] == [1, 0]
+    assert [len(packet.events) for packet in ready] == [1, 0]
     assert said == ["get ready: it begins in 3 s", "perform it now, again and again"]
 
 
@@ -233,7 +231,7 @@ def test_copies_are_moved_and_keep_their_counts_on_the_whole() -> None:
         assert copy.sum() == pytest.approx(shown.sum() * size**2, rel=0.2)
 
 
-@pytest.mark.parametrize("name", ["up", "UP", "None", " ", "", "a\nb", " left", "x" * (MOST_SIGNS + 1)])
+@pytest.mark.parametrize("name", ["up", "UP", "None", " ", "", "a\nb", " left", "x" * (LONGEST_NAME + 1)])
 def test_a_class_that_is_there_and_what_is_no_name_are_refused(base: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelError, match=r"already|can't name|of at most"):
         lesson(base, tmp_path / "taught", name)
@@ -250,9 +248,9 @@ def test_too_little_is_refused(base: Path, tmp_path: Path) -> None:
 
 def test_nothing_to_be_seen_is_refused(base: Path, tmp_path: Path) -> None:
     dark = np.zeros_like(clip(RIGHT))
-    with pytest.raises(DataError, match="nothing to see of dark:"):
+    with pytest.raises(DataError, match="nothing can be seen of dark:"):
         teach("dark", [dark], base, tmp_path / "taught", others=[clip(LEFT)])
-    with pytest.raises(DataError, match="nothing to see of dark in one of its clips"):
+    with pytest.raises(DataError, match="nothing can be seen of dark in one of its clips"):
         teach(
             "dark", [clip(RIGHT), clip(RIGHT, frames=9), dark], base, tmp_path / "taught", others=[clip(LEFT)]
         )
@@ -261,7 +259,7 @@ def test_nothing_to_be_seen_is_refused(base: Path, tmp_path: Path) -> None:
 def test_models_of_anything_but_simulated_people_need_others(base: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="--others"):
         teach("right", [clip(RIGHT)], base, tmp_path / "taught")
-    with pytest.raises(DataError, match="no two whole windows in --others"):
+    with pytest.raises(DataError, match="--others has fewer than two whole windows"):
         teach("right", [clip(RIGHT)], base, tmp_path / "taught", others=[clip(LEFT, frames=19)])
 
 
@@ -281,7 +279,7 @@ def test_nothing_is_overwritten(base: Path, tmp_path: Path) -> None:
 
 def test_a_model_that_reads_out_spikes_cant_be_taught(tmp_path: Path) -> None:
     folder = write_network(tmp_path, replace(CARD, readout="spikes"))
-    with pytest.raises(ModelError, match="reads out spikes: only an sts_resnet"):
+    with pytest.raises(ModelError, match="reads out its spikes: only an sts_resnet"):
         lesson(folder, tmp_path / "taught")
 
 
@@ -345,7 +343,7 @@ def test_the_command_teaches_by_recordings_and_says_how_well(
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert rows[-1]["summary"]["majority"] == "to the right"
     assert main(command) == 0
-    assert "kept aside at first, were decided right" in capsys.readouterr().out
+    assert "windows, first held out, were decided right" in capsys.readouterr().out
     assert len(list((tmp_path / "own").iterdir())) == 2  # another folder, nothing overwritten
 
 
@@ -391,7 +389,7 @@ def test_a_model_that_lacks_a_file_is_named_before_anything_is_read(
 ) -> None:
     shutil.copytree(base, tmp_path / "part")
     (tmp_path / "part" / file).unlink()
-    with pytest.raises(ModelError, match=f"{file} is missing: a model is taught that has both"):
+    with pytest.raises(ModelError, match=f"{file} is missing: a model needs both"):
         lesson(tmp_path / "part", tmp_path / "taught")
 
 

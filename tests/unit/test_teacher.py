@@ -12,17 +12,17 @@ import pytest
 import torch
 
 from livesnn.errors import TrainError
-from livesnn.train.build import build
-from livesnn.train.config import TrainConfig
+from livesnn.train.batches import Batch
+from livesnn.train.configuration import Configuration, NetworkName
 from livesnn.train.datasets import Parts, data_set
+from livesnn.train.distillation import Teacher, read_teacher
 from livesnn.train.hybrid import HybridModule
-from livesnn.train.loading import Batch
-from livesnn.train.networks import NetworkName
-from livesnn.train.recipes import completed, recipe
-from livesnn.train.run_folder import recorded_config, run_folder
-from livesnn.train.teacher import Teacher, read_teacher
+from livesnn.train.resolve import recipe, recorded_config
+from livesnn.train.run_folder import run_folder
+from livesnn.train.start import build
 from livesnn.train.trainer import Trained, train
 from tests import trees
+from tests.trees import configured
 
 SMALL = {"epochs": 1, "batch": 10, "compile": False, "precision": "32-true", "measured_norms": False}
 
@@ -33,24 +33,31 @@ def taught_by(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     root = tmp_path_factory.mktemp("teacher")
     small = {"width": 8, "burn_in": 0, **SMALL}
     trained = train(
-        replace(recipe("best", "cnn", "mnist-seq1"), data=trees.mnist(root / "data"), out=root, **small)
+        configured(
+            recipe="best",
+            network="cnn",
+            dataset="mnist-seq1",
+            data=trees.mnist(root / "data"),
+            out=root,
+            **small,
+        )
     )
     assert trained is not None
     return trained
 
 
-def pupil(teacher: Trained, network: NetworkName = "conv_snn", **changes: object) -> TrainConfig:
+def pupil(teacher: Trained, network: NetworkName = "conv_snn", **changes: object) -> Configuration:
     root = teacher.folder.parent
     usual = {"data": root / "data", "out": root, "teacher": teacher.folder, **SMALL}
-    return replace(recipe("best", network, "mnist-seq1"), **usual, **changes)
+    return configured(recipe="best", network=network, dataset="mnist-seq1", **usual, **changes)
 
 
 def clips() -> torch.Tensor:
     return torch.randint(0, 256, (4, 10, 1, 28, 28), dtype=torch.uint8)
 
 
-def parts_of(config: TrainConfig) -> Parts:
-    return data_set(config.dataset).load_parts(completed(config))
+def parts_of(config: Configuration) -> Parts:
+    return data_set(config.dataset).load_parts(config)
 
 
 def test_its_outputs_are_those_of_its_best_epoch(taught_by: Trained) -> None:
@@ -64,7 +71,7 @@ def test_its_outputs_are_those_of_its_best_epoch(taught_by: Trained) -> None:
 
 
 def test_its_share_of_the_targets_is_as_given(tmp_path: Path) -> None:
-    config = TrainConfig(network="conv_snn", width=4, teacher=tmp_path, teacher_share=0.25, compile=False)
+    config = Configuration(network="conv_snn", width=4, teacher=tmp_path, teacher_share=0.25, compile=False)
     fit = HybridModule(build(config, ("a", "b")), config, total_steps=1)
     outputs, taught = torch.tensor([[[2.0, 0.0]]]), torch.tensor([[0.2, 0.8]]).log() + 1
     apart = -outputs[0, 0].log_softmax(0)
@@ -77,7 +84,7 @@ def test_its_share_of_the_targets_is_as_given(tmp_path: Path) -> None:
 def test_where_all_targets_are_its_labels_change_nothing(taught_by: Trained, network: NetworkName) -> None:
     config = replace(pupil(taught_by, network), width=4, teacher_share=1.0, rate_weight=0.0)
     parts = parts_of(config)
-    net = build(completed(config), parts.training.classes)
+    net = build(config, parts.training.classes)
     net.eval()  # no dropout, and norms that stay
     fit = HybridModule(net, config, 1, None, Teacher(taught_by.folder, net.card, parts))
     fit.trainer = lightning.Trainer(logger=False, enable_checkpointing=False)
@@ -102,7 +109,7 @@ def test_a_spiking_network_learns_from_it_and_keeps_nothing_of_it(taught_by: Tra
     [
         ("best.ckpt", b"torn", r"best\.ckpt is damaged or not a checkpoint: train it again, or give another"),
         ("clips.blake2b", b"\xff\xfe", "trained on other clips"),
-        ("clips.blake2b", None, "doesn't say which clips it was trained on: train it again"),
+        ("clips.blake2b", None, "it has no record of the clips it was trained on: train it again"),
     ],
 )
 def test_a_damaged_teacher_is_said_to_be_the_teacher(
@@ -121,14 +128,14 @@ def test_a_teacher_whose_weights_are_no_numbers_is_refused(taught_by: Trained, t
     next(iter(kept["state_dict"].values())).fill_(float("nan"))
     torch.save(kept, run / "best.ckpt")
     config = pupil(taught_by)
-    with pytest.raises(TrainError, match="its weights aren't numbers"):
+    with pytest.raises(TrainError, match="its weights aren't finite"):
         Teacher(run, config.card(taught_by.network.card.classes), parts_of(config))
 
 
 def test_runs_of_other_seeds_have_other_clips_than_the_teacher(taught_by: Trained) -> None:
-    with pytest.raises(TrainError, match="--runs of other seeds"):
+    with pytest.raises(TrainError, match="--runs uses other seeds"):
         pupil(taught_by, runs=2)
-    assert TrainConfig(dataset="gestures-sim", teacher=taught_by.folder, runs=3).runs == 3
+    assert Configuration(dataset="gestures-sim", teacher=taught_by.folder, runs=3).runs == 3
 
 
 def test_a_teacher_with_the_classes_shares_in_its_outputs_gets_no_pupil_that_adds_them(
@@ -179,14 +186,14 @@ def test_a_training_that_cannot_teach_is_refused(
 
 
 def test_a_folder_without_a_training_is_refused_before_any_clip_is_read(tmp_path: Path) -> None:
-    config = TrainConfig(data=tmp_path / "none", out=tmp_path, teacher=tmp_path / "nobody")
-    with pytest.raises(TrainError, match=r"nobody: it is no run folder, with config\.json"):
+    config = Configuration(data=tmp_path / "none", out=tmp_path, teacher=tmp_path / "nobody")
+    with pytest.raises(TrainError, match=r"nobody: .* is no run folder: it has no config\.json"):
         train(config)
 
 
 def test_a_share_without_a_teacher_is_refused() -> None:
-    with pytest.raises(TrainError, match="--teacher-share is of a --teacher"):
-        TrainConfig(teacher_share=0.5)
+    with pytest.raises(TrainError, match="--teacher-share needs a --teacher"):
+        Configuration(teacher_share=0.5)
 
 
 def test_what_the_paper_leaves_unbounded_is_read_again(tmp_path: Path) -> None:

@@ -18,25 +18,21 @@ from livesnn.infer.model import State, load_model
 from livesnn.snn import build_network
 from livesnn.snn.checkpoint import save_network
 from livesnn.train import trainer
-from livesnn.train.augment import augment, mirror
-from livesnn.train.augmentation import STILL, Augmentation
-from livesnn.train.balance import class_weights
-from livesnn.train.build import build
-from livesnn.train.checkpoints import WholeFiles
-from livesnn.train.config import TrainConfig
+from livesnn.train.batches import Batch, EpochBatches, augment, mirror
+from livesnn.train.configuration import NO_AUGMENTATION, Augmentation, Configuration
 from livesnn.train.datasets import Parts, data_set
 from livesnn.train.datasets.clips import Clips, Stack, clip_random, stratified_split
 from livesnn.train.datasets.nmnist import load_nmnist
 from livesnn.train.evaluate import evaluate
-from livesnn.train.hybrid import HybridModule, hidden_density
-from livesnn.train.loading import Batch, EpochBatches
+from livesnn.train.hybrid import HybridModule, class_weights, hidden_density
 from livesnn.train.model_folder import keep_test, write_model_folder
-from livesnn.train.recipes import RECIPES, completed
-from livesnn.train.run_folder import as_begun, keep_clips, recorded_config, run_folder
-from livesnn.train.start import Start, read_start
-from livesnn.train.trainer import _Best, _fed_as, announce
+from livesnn.train.resolve import RECIPES, configure, given_flags, read_card, recorded_config, resolve
+from livesnn.train.run_folder import AtomicCheckpointIO, keep_clips, run_folder
+from livesnn.train.start import Start, build
+from livesnn.train.trainer import _Best, announce
 from livesnn.weights import load_weights
 from tests import trees
+from tests.trees import configured
 
 
 def test_a_split_keeps_a_fraction_of_each_class_and_loses_nothing() -> None:
@@ -78,19 +74,19 @@ def randoms(count: int = 6) -> list[np.random.Generator]:
 
 def test_augmentation_with_all_ranges_zero_changes_nothing() -> None:
     frames = clips()
-    assert torch.equal(augment(frames, STILL, randoms()), frames)
+    assert torch.equal(augment(frames, NO_AUGMENTATION, randoms()), frames)
 
 
 def test_a_shift_moves_events_and_loses_none() -> None:
     frames = clips()
-    moved = augment(frames, replace(STILL, shift_pixels=4.0), randoms())
+    moved = augment(frames, replace(NO_AUGMENTATION, shift_pixels=4.0), randoms())
     assert not torch.equal(moved, frames)
     assert moved.sum().item() == pytest.approx(frames.sum().item(), rel=0.01)
 
 
 def test_dropping_thins_a_clip_by_less_than_its_limit() -> None:
     frames = clips()
-    thinned = augment(frames, replace(STILL, drop=0.5), randoms())
+    thinned = augment(frames, replace(NO_AUGMENTATION, drop=0.5), randoms())
     share = thinned.sum((1, 2, 3, 4)) / frames.sum((1, 2, 3, 4))
     assert (share > 0.45).all()
     assert (share < 1.02).all()
@@ -99,7 +95,7 @@ def test_dropping_thins_a_clip_by_less_than_its_limit() -> None:
 
 def test_each_channel_gains_or_loses_on_its_own_the_same_in_every_frame() -> None:
     frames = clips() * 20
-    gained = augment(frames, replace(STILL, gain=0.5), randoms())
+    gained = augment(frames, replace(NO_AUGMENTATION, gain=0.5), randoms())
     gains = gained.sum((3, 4)) / frames.sum((3, 4))
     assert ((gains > 0.45) & (gains < 1.55)).all()
     assert gains.std(1).max() < 0.02
@@ -116,14 +112,14 @@ def test_a_mirrored_clip_is_labelled_as_what_it_shows() -> None:
         assert image == ({1: 2, 2: 1}.get(int(label), label) if flip else label)
 
 
-def module(config: TrainConfig) -> HybridModule:
+def module(config: Configuration) -> HybridModule:
     torch.manual_seed(0)
     return HybridModule(build_network(config.card(tuple("0123456789"))), config, total_steps=10)
 
 
 @pytest.mark.parametrize("burn_in", [0, 10])
 def test_the_best_epoch_is_chosen_by_streams_too_where_the_training_carries_the_state(burn_in: int) -> None:
-    net = module(replace(TrainConfig(), width=16, burn_in=burn_in))
+    net = module(replace(Configuration(), width=16, burn_in=burn_in))
     logged: dict[str, float] = {}
     net.log_dict = lambda values, **_: logged.update({name: float(value) for name, value in values.items()})
     frames = clips(6)
@@ -139,7 +135,7 @@ def test_the_best_epoch_is_chosen_by_streams_too_where_the_training_carries_the_
 
 @pytest.mark.parametrize("analog", [True, False])
 def test_each_phase_learns_four_clips_by_heart(analog: bool) -> None:
-    fit = module(replace(RECIPES["best"], width=16, dropout=0.0, burn_in=0, augmentation=STILL))
+    fit = module(replace(Configuration(), width=16, dropout=0.0, burn_in=0, augmentation=NO_AUGMENTATION))
     frames, labels = clips(4).transpose(0, 1), torch.tensor([1, 3, 5, 7])
     optimizer = torch.optim.Adam(fit.net.parameters(), 3e-3)
     fit.net.analog = analog
@@ -157,12 +153,12 @@ def test_each_phase_learns_four_clips_by_heart(analog: bool) -> None:
 @pytest.mark.parametrize("flags", [{"epochs": 0}, {"batch": 0}, {"validation": 0.0}, {"alpha": float("nan")}])
 def test_flags_without_sense_are_refused_by_name(flags: dict[str, float]) -> None:
     with pytest.raises(TrainError, match=f"--{next(iter(flags))} is"):
-        replace(TrainConfig(), **flags)
+        replace(Configuration(), **flags)
 
 
 def test_a_training_must_end_in_spikes() -> None:
     with pytest.raises(TrainError, match="--analog-epochs 5"):
-        replace(TrainConfig(), epochs=5, analog_epochs=5)
+        replace(Configuration(), epochs=5, analog_epochs=5)
 
 
 def unbalanced(labels: list[int], extra: Clips | None = None) -> Parts:
@@ -180,7 +176,7 @@ def test_class_weights_count_what_an_epoch_draws() -> None:
 
 
 def test_a_clip_counts_by_its_class_whatever_its_target() -> None:
-    config = replace(TrainConfig(), width=16)
+    config = replace(Configuration(), width=16)
     net = build_network(config.card(("often", "seldom")))
     weights = torch.tensor([0.5, 2.0])
     doubts = replace(config, dataset="gestures-sim", unknown_weight=3.0)
@@ -194,7 +190,7 @@ def test_a_clip_counts_by_its_class_whatever_its_target() -> None:
 
 def test_adjusted_logits_are_as_of_equal_shares() -> None:
     # Two classes that only their shares, 3 to 1, tell apart: the loss is least where the outputs don't.
-    config = replace(TrainConfig(), width=16, dataset="gestures-sim", balance="logits")
+    config = replace(Configuration(), width=16, dataset="gestures-sim", balance="logits")
     net = build_network(config.card(("often", "seldom")))
     fit = HybridModule(net, config, 10, torch.tensor([4 / 6, 4 / 2]))
     labels = torch.tensor([0, 0, 0, 1])
@@ -207,15 +203,15 @@ def test_adjusted_logits_are_as_of_equal_shares() -> None:
     assert fit.loss(torch.zeros(10, 4, 2), of_none, torch.zeros(4, 2)).item() == pytest.approx(
         np.log(2), rel=1e-5
     )
-    with pytest.raises(TrainError, match="--balance logits is of the cross-entropy"):
+    with pytest.raises(TrainError, match="--balance logits needs the cross-entropy"):
         replace(config, loss="mse")
 
 
 def test_one_epoch_is_a_spiking_one_whatever_the_recipe() -> None:
-    for recipe in RECIPES.values():
-        assert completed(replace(recipe, epochs=1)).analog_epochs == 0
-    assert completed(RECIPES["best"]).analog_epochs == 3
-    assert completed(RECIPES["paper"]).analog_epochs == 50
+    for recipe in RECIPES:
+        assert configured(recipe=recipe, epochs=1).analog_epochs == 0
+    assert configured().analog_epochs == 3
+    assert configured(recipe="paper").analog_epochs == 50
 
 
 @pytest.mark.parametrize(
@@ -233,20 +229,20 @@ def test_bf16_is_for_processors_that_multiply_it(
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: features)
-    assert completed(TrainConfig()).precision == precision
+    assert configured().precision == precision
     given = "32-true" if precision == "bf16-mixed" else "bf16-mixed"
-    assert completed(TrainConfig(precision=given)).precision == given
+    assert configured(precision=given).precision == given
 
 
 def test_bf16_is_for_gpus_that_multiply_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     for known, precision in ((True, "bf16-mixed"), (False, "32-true")):
         monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda known=known, **_: known)
-        assert completed(TrainConfig()).precision == precision
+        assert configured().precision == precision
 
 
 def test_the_burn_in_gives_the_state_that_other_clips_leave() -> None:
-    fit = module(replace(TrainConfig(), width=16, burn_in=20, from_zero=0.5))
+    fit = module(replace(Configuration(), width=16, burn_in=20, from_zero=0.5))
     frames = clips(4) * 3
     fit.net.eval()
     possible = [fit.net.initial_state(4)]
@@ -266,7 +262,7 @@ def test_the_burn_in_gives_the_state_that_other_clips_leave() -> None:
 
 
 def test_each_step_draws_a_burn_in_of_its_own_with_a_trainer_or_without() -> None:
-    fit = module(replace(TrainConfig(), width=16, burn_in=20, augmentation=STILL))
+    fit = module(replace(Configuration(), width=16, burn_in=20, augmentation=NO_AUGMENTATION))
     fit.net.eval()
     batch = Batch(clips(4) * 3, torch.arange(4), torch.arange(4))
     losses = [fit.loss_of(batch, step)[0].item() for step in (*range(4), 0)]
@@ -275,7 +271,7 @@ def test_each_step_draws_a_burn_in_of_its_own_with_a_trainer_or_without() -> Non
 
 
 def test_hidden_density_weighs_layers_by_their_neurons() -> None:
-    net = build_network(replace(TrainConfig(), width=16).card(tuple("0123456789")))
+    net = build_network(replace(Configuration(), width=16).card(tuple("0123456789")))
     shapes = list(net.state_shapes().values())[:-1]
     rates = torch.zeros(len(shapes))
     rates[0] = 1.0
@@ -287,7 +283,7 @@ class _Parrot:
     """A model whose output is the frame's first pixels, plus a memory of what came before."""
 
     def __init__(self) -> None:
-        card = TrainConfig().card(("a", "b"))
+        card = Configuration().card(("a", "b"))
         shapes = {"hidden": (3,), "readout": (2,)}
         self.card = replace(card, states=shapes, input=replace(card.input, window=2))
 
@@ -369,7 +365,7 @@ def test_a_missing_class_is_named(tmp_path: Path) -> None:
 
 
 def test_a_refused_training_leaves_the_other_ones_configuration(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), out=tmp_path, name="one")
+    config = replace(Configuration(), out=tmp_path, name="one")
     with run_folder(config) as (run, _):
         before = (run / "config.json").read_bytes()
         with pytest.raises(TrainError, match="in use"), run_folder(replace(config, alpha=0.7)):
@@ -394,17 +390,53 @@ def test_a_training_is_resumed_with_the_frames_it_was_begun_with(tmp_path: Path)
     )  # begun anew: nothing was kept
 
 
-def test_a_training_is_resumed_in_the_precision_it_was_begun_in(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), out=tmp_path, name="one", precision="bf16-mixed")
-    with run_folder(config):
+def test_what_no_flag_says_of_a_resumed_training_is_as_it_was_begun(tmp_path: Path) -> None:
+    begun = configured(out=tmp_path, name="one", precision="bf16-mixed", recipe="paper", alpha=0.7, epochs=10)
+    with run_folder(begun):
         pass
-    assert as_begun(replace(config, precision="auto", resume=True)).precision == "bf16-mixed"
-    assert as_begun(replace(config, precision="32-true", resume=True)).precision == "32-true"
-    assert as_begun(replace(config, precision="auto")).precision == "auto"
+    again = {"out": tmp_path, "name": "one", "resume": True}
+    assert configure(again) == replace(begun, resume=True)
+    assert configure({**again, "precision": "auto"}) == replace(begun, resume=True)
+    assert configure({**again, "precision": "32-true"}).precision == "32-true"
+    assert configure({**again, "augmentation": {"drop": 0.3}}).augmentation == Augmentation(0, 0, 0, 0, 0.3)
+    assert configure({**again, "name": "another"}).alpha == 0.5  # nothing to resume, which is said later
+
+
+def test_several_runs_are_resumed_as_the_first_was_begun(tmp_path: Path) -> None:
+    begun = configured(out=tmp_path, name="nmnist-best-3", seed=3, alpha=0.7)
+    with run_folder(begun):
+        pass
+    config = configure({"out": tmp_path, "resume": True, "runs": 2, "seed": 3})
+    assert (config.runs, config.name, config.seed, config.alpha) == (2, "", 3, 0.7)
+
+
+def test_what_a_flag_gives_is_told_from_what_is_left_out() -> None:
+    assert given_flags([]) == {}
+    typed = [
+        "--alpha",
+        "0.5",
+        "--no-norm",
+        "--compile",
+        "--augmentation.drop",
+        "0.2",
+        "--widths",
+        "1",
+        "2",
+        "--init",
+        "m",
+    ]
+    assert given_flags(typed) == {
+        "alpha": 0.5,
+        "norm": False,
+        "compile": True,
+        "augmentation": {"drop": 0.2},
+        "widths": (1, 2),
+        "init": Path("m"),
+    }
 
 
 def test_a_run_folder_belongs_to_one_training(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), out=tmp_path, name="mine")
+    config = replace(Configuration(), out=tmp_path, name="mine")
     with run_folder(config) as (_, resume_from):
         assert resume_from is None
         with pytest.raises(TrainError, match="in use by another training"), run_folder(config):
@@ -420,7 +452,7 @@ def keep_empty_checkpoints(run: Path) -> None:
 
 
 def test_an_option_that_a_run_did_not_have_was_as_it_is_by_default(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), out=tmp_path, name="older", resume=True)
+    config = replace(Configuration(), out=tmp_path, name="older", resume=True)
     with run_folder(replace(config, resume=False)) as (run, _):
         keep_empty_checkpoints(run)
     record = run / "config.json"
@@ -436,7 +468,7 @@ def test_an_option_that_a_run_did_not_have_was_as_it_is_by_default(tmp_path: Pat
 
 
 def test_a_run_from_before_balance_had_that_name_goes_on(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), out=tmp_path, name="older", balance="none")
+    config = replace(Configuration(), out=tmp_path, name="older", balance="none")
     with run_folder(config) as (run, _):
         keep_empty_checkpoints(run)
     record = run / "config.json"
@@ -447,7 +479,7 @@ def test_a_run_from_before_balance_had_that_name_goes_on(tmp_path: Path) -> None
 
 
 def test_a_run_from_before_an_option_went_goes_on(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), out=tmp_path, name="older")
+    config = replace(Configuration(), out=tmp_path, name="older")
     with run_folder(config) as (run, _):
         keep_empty_checkpoints(run)
     record = run / "config.json"
@@ -457,7 +489,7 @@ def test_a_run_from_before_an_option_went_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_run_without_an_upper_bound_goes_on_and_names_it(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), out=tmp_path, name="unbounded", analog_ceiling=float("inf"))
+    config = replace(Configuration(), out=tmp_path, name="unbounded", analog_ceiling=float("inf"))
     with run_folder(config) as (run, _):
         keep_empty_checkpoints(run)
     with run_folder(replace(config, resume=True)) as (_, resume_from):
@@ -468,7 +500,7 @@ def test_a_run_without_an_upper_bound_goes_on_and_names_it(tmp_path: Path) -> No
 
 
 def test_a_run_whose_best_epoch_is_damaged_is_not_trained_on(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), out=tmp_path, name="torn")
+    config = replace(Configuration(), out=tmp_path, name="torn")
     with run_folder(config) as (run, _):
         keep_empty_checkpoints(run)
     (run / "best.ckpt").write_bytes((run / "best.ckpt").read_bytes()[:-50])
@@ -478,7 +510,7 @@ def test_a_run_whose_best_epoch_is_damaged_is_not_trained_on(tmp_path: Path) -> 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "best.ckpt"
-    WholeFiles().save_checkpoint({"epoch": 1}, path)
+    AtomicCheckpointIO().save_checkpoint({"epoch": 1}, path)
 
     def full(checkpoint: object, file: BinaryIO) -> None:
         file.write(b"torn")
@@ -486,7 +518,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(OSError, match="No space"):
-        WholeFiles().save_checkpoint({"epoch": 2}, path)
+        AtomicCheckpointIO().save_checkpoint({"epoch": 2}, path)
     assert torch.load(path, weights_only=True) == {"epoch": 1}
 
 
@@ -516,13 +548,13 @@ class Idle:
 def test_norms_are_measured_as_clips_begin_in_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert TrainConfig(burn_in=0).zero_share == 1.0
-    assert TrainConfig(burn_in=20, from_zero=0.25).zero_share == 0.25
+    assert Configuration(burn_in=0).zero_share == 1.0
+    assert Configuration(burn_in=20, from_zero=0.25).zero_share == 0.25
     for burn_in, share in ((0, 1.0), (10, 0.25)):
         shares: list[float] = []
         monkeypatch.setattr(trainer, "MeasuredNorms", lambda *given, kept=shares: kept.append(given[2]))
         monkeypatch.setattr(trainer, "_trainer", lambda *given: Idle())
-        config = TrainConfig(
+        config = configured(
             dataset="mnist-seq2", data=trees.mnist(tmp_path / str(burn_in)), out=tmp_path / f"runs{burn_in}",
             digits=40, width=8, burn_in=burn_in, compile=False,
         )  # fmt: skip
@@ -533,11 +565,11 @@ def test_norms_are_measured_as_clips_begin_in_training(
 def test_no_run_validates_on_what_the_model_it_starts_from_was_trained_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = TrainConfig(
+    config = configured(
         dataset="mnist-seq2", data=trees.mnist(tmp_path / "data"), out=tmp_path / "runs", digits=40, width=8,
         compile=False, validation=0.5, init=tmp_path / "before", runs=2,
     )  # fmt: skip
-    begun = data_set("mnist-seq2").load_parts(completed(replace(config, seed=5)))
+    begun = data_set("mnist-seq2").load_parts(replace(config, seed=5))
     net = build_network(replace(config.card(begun.training.classes), split=begun.split))
     (tmp_path / "before").mkdir()
     save_network(net, tmp_path / "before" / "model.safetensors", replace(net.card, states=net.state_shapes()))
@@ -553,11 +585,11 @@ def test_no_run_validates_on_what_the_model_it_starts_from_was_trained_on(
 
 def test_more_simulated_digits_than_there_are_is_refused() -> None:
     with pytest.raises(TrainError, match="--simulated 500 are more than --simulated-pool 40"):
-        completed(TrainConfig(dataset="nmnist", simulated=500, simulated_pool=40))
+        configured(dataset="nmnist", simulated=500, simulated_pool=40)
 
 
 def test_a_damaged_checkpoint_is_not_resumed(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), out=tmp_path, name="mine")
+    config = replace(Configuration(), out=tmp_path, name="mine")
     with run_folder(config) as (run, _):
         pass
     for content in (b"", b"text", b"PK\x03\x04 cut"):
@@ -567,7 +599,7 @@ def test_a_damaged_checkpoint_is_not_resumed(tmp_path: Path) -> None:
 
 
 def test_a_resumed_training_names_the_flag_that_differs(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), out=tmp_path, name="mine")
+    config = replace(Configuration(), out=tmp_path, name="mine")
     with run_folder(config) as (run, _):
         (run / "last.ckpt").write_bytes(b"")
     with (
@@ -583,7 +615,7 @@ def test_a_resumed_training_names_the_flag_that_differs(tmp_path: Path) -> None:
     ("sub_blocks", "layers"), [((2, 2, 2, 2), 18), ((1, 1, 1, 1), 10), ((1, 2, 1, 1), 12)]
 )
 def test_a_model_says_how_deep_it_is(tmp_path: Path, sub_blocks: tuple[int, ...], layers: int) -> None:
-    net = build_network(TrainConfig(width=2, sub_blocks=sub_blocks).card(tuple("ab"))).eval()
+    net = build_network(Configuration(width=2, sub_blocks=sub_blocks).card(tuple("ab"))).eval()
     clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), tuple("ab"))
     write_model_folder(net, tmp_path, net.card, clips, tmp_path / "run")
     page = (tmp_path / "README.md").read_text()
@@ -594,7 +626,7 @@ def test_a_model_says_how_deep_it_is(tmp_path: Path, sub_blocks: tuple[int, ...]
 def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_replaces_an_older_one(
     tmp_path: Path,
 ) -> None:
-    config = TrainConfig(width=2)
+    config = Configuration(width=2)
     net = build_network(config.card(tuple("ab"))).eval()
     clips = Clips(np.zeros((2, 10, 2, 34, 34), np.uint8), np.array([0, 1]), ("first", "second"), tuple("ab"))
     write_model_folder(net, tmp_path, net.card, clips, tmp_path / "run")
@@ -617,23 +649,23 @@ def test_a_measurement_on_the_test_part_is_kept_in_both_files_and_the_page_and_r
 
 
 def test_a_training_from_a_model_has_spikes_from_the_beginning() -> None:
-    assert completed(TrainConfig()).analog_epochs == 3
-    assert completed(TrainConfig(init=Path("models/gestures"))).analog_epochs == 0
-    assert completed(TrainConfig(init=Path("models/gestures"), analog_epochs=2)).analog_epochs == 2
+    assert configured().analog_epochs == 3
+    assert configured(init=Path("models/gestures")).analog_epochs == 0
+    assert configured(init=Path("models/gestures"), analog_epochs=2).analog_epochs == 2
 
 
 def test_scaling_by_area_is_refused_where_a_frame_has_no_fixed_time() -> None:
-    words = "--cell-pixels scales frames of a fixed time, and these are of --n-events"
+    words = "--cell-pixels scales frames of a fixed time, not of --n-events"
     with pytest.raises(TrainError, match=words):
-        completed(TrainConfig(dataset="folder", cell_pixels=4.0, n_events=2000))
+        configured(dataset="folder", cell_pixels=4.0, n_events=2000)
     with pytest.raises(TrainError, match=words):
-        completed(TrainConfig(dataset="cifar10-dvs", cell_pixels=4.0))
-    counted = TrainConfig(dataset="folder", n_events=2000, init=Path("gestures"))
-    assert _fed_as(read_start(Path("gestures")), counted).cell_pixels is None
+        configured(dataset="cifar10-dvs", cell_pixels=4.0)
+    counted = configure({"dataset": "folder", "n_events": 2000, "init": Path("gestures")})
+    assert counted.cell_pixels is None
 
 
 def test_a_finished_training_is_not_made_longer_but_begun_from(tmp_path: Path) -> None:
-    config = replace(TrainConfig(), out=tmp_path, name="short", epochs=2, analog_epochs=1)
+    config = replace(Configuration(), out=tmp_path, name="short", epochs=2, analog_epochs=1)
     with run_folder(config) as (run, _):
         (run / "last.ckpt").touch()
         (run / "model").mkdir()
@@ -649,15 +681,15 @@ def test_a_finished_training_is_not_made_longer_but_begun_from(tmp_path: Path) -
 
 def test_what_a_training_has_is_said_before_its_first_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     one = Clips(np.zeros((3, 10, 2, 8, 8), np.uint8), np.array([0, 1, 1]), ("a", "b", "c"), ("nod", "wave"))
-    start = Start(Path("m"), {}, replace(TrainConfig().card(("wave",)), name="m"))
+    start = Start(Path("m"), {}, replace(Configuration().card(("wave",)), name="m"))
     announce(Parts(one, one.subset(np.array([0]))), 2, start)
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "3 clips to train on, 1 for validation; 2 steps an epoch"
-    assert said[1] == "--init doesn't know nod: these start afresh"
+    assert said[1] == "the model of --init doesn't know nod: these start with random weights"
 
 
 def test_blocks_may_differ_in_width_and_halve_the_picture() -> None:
-    config = TrainConfig(widths=(8, 8, 16, 16), strides=(1, 2, 1, 1), sub_blocks=(1, 2, 1, 1), final_pool=2)
+    config = Configuration(widths=(8, 8, 16, 16), strides=(1, 2, 1, 1), sub_blocks=(1, 2, 1, 1), final_pool=2)
     net = build_network(config.card(("a", "b")))
     assert net.state_shapes()["block2.1.first"] == (8, 5, 5)
     assert net.state_shapes()["block4.1.second"] == (16, 5, 5)
@@ -677,24 +709,35 @@ def test_blocks_may_differ_in_width_and_halve_the_picture() -> None:
     ],
 )
 def test_a_width_or_stride_that_no_block_can_have_is_refused(wrong: dict[str, tuple[int, ...]]) -> None:
-    with pytest.raises(TrainError, match="takes four numbers from 1 to 4096, one a block"):
-        TrainConfig(**wrong)
+    with pytest.raises(TrainError, match="takes four numbers from 1 to 4096, one for each block"):
+        Configuration(**wrong)
 
 
 def test_strides_that_leave_nothing_of_the_picture_are_named() -> None:
     with pytest.raises(
         TrainError, match="--strides or --final-pool is too large for this input: Given input size"
     ):
-        build(TrainConfig(strides=(64, 1, 1, 1), final_pool=4), ("a", "b"))
+        build(Configuration(strides=(64, 1, 1, 1), final_pool=4), ("a", "b"))
 
 
 def test_frames_are_made_as_the_model_that_is_started_from_is_used_to() -> None:
-    start = read_start(Path("gestures"))
-    folder = TrainConfig(dataset="folder", init=Path("gestures"))
-    card = _fed_as(start, folder).card(start.card.classes)
+    start = read_card(Path("gestures"))
+    folder = {"dataset": "folder", "init": Path("gestures")}
+    card = resolve(folder, start=start).card(start.classes)
     assert (card.input.cell_pixels, card.trained_with((640, 480)).input) == (4.0, card.input)
-    assert _fed_as(start, replace(folder, cell_pixels=9.0)).cell_pixels == 9.0
-    assert _fed_as(None, replace(folder, init=None)).card(()).input.cell_pixels is None
+    assert resolve({**folder, "cell_pixels": 9.0}, start=start).cell_pixels == 9.0
+    assert configured(dataset="folder").card(()).input.cell_pixels is None
+
+
+def test_a_run_from_before_the_frames_of_init_were_recorded_goes_on_with_them(tmp_path: Path) -> None:
+    given = {"dataset": "folder", "init": Path("gestures"), "out": tmp_path, "name": "older"}
+    begun = configure(given)
+    with run_folder(replace(begun, cell_pixels=None, light_flicker=None)) as (run, _):
+        keep_empty_checkpoints(run)
+    resumed = configure({**given, "resume": True})
+    assert replace(resumed, resume=False) == begun
+    with run_folder(resumed) as (_, resume_from):
+        assert resume_from == run / "last.ckpt"
 
 
 @pytest.mark.parametrize(
@@ -711,14 +754,16 @@ def test_frames_are_made_as_the_model_that_is_started_from_is_used_to() -> None:
 def test_a_light_s_flicker_is_removed_as_it_is_said_or_as_the_model_that_is_started_from_has_it(
     init: str | None, given: Literal["keep", "remove"] | None, removed: bool
 ) -> None:
-    start = read_start(Path(init)) if init else None
-    config = _fed_as(start, TrainConfig(dataset="folder", light_flicker=given))
+    flags = {"init": init and Path(init), "light_flicker": given}
+    config = configure({"dataset": "folder"} | {name: value for name, value in flags.items() if value})
     assert config.card(()).input.without_flicker is removed
 
 
 def test_videos_have_no_flicker_of_events_to_remove() -> None:
-    with pytest.raises(TrainError, match=r"--light-flicker is of nmnist, .* not of ucf101: leave it out"):
-        TrainConfig(dataset="ucf101", light_flicker="remove")
+    with pytest.raises(
+        TrainError, match=r"--light-flicker only applies to nmnist, .* not to ucf101: leave it out"
+    ):
+        Configuration(dataset="ucf101", light_flicker="remove")
 
 
 def test_what_not_every_run_has_measured_has_no_mean() -> None:

@@ -17,7 +17,7 @@ from livesnn.cli import COMMANDS, GROUPS
 from livesnn.cli.completion import bash_script, fish_script, zsh_script
 from livesnn.cli.models import TRAINING_GROUPS
 from livesnn.cli.usage import MORE_OPTIONS, Argument, arguments_of, first_page
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import Configuration
 
 WIDTH = 72
 SUMMARIES = {name: command.summary for name, command in COMMANDS.items()}
@@ -111,7 +111,7 @@ def test_flags_stand_in_groups_the_most_needed_first(capsys: pytest.CaptureFixtu
 def test_every_flag_of_a_training_is_in_a_named_group(takes: Mapping[str, Sequence[Argument]]) -> None:
     named = [name for names in TRAINING_GROUPS.values() for name in names]
     assert len(named) == len(set(named))
-    assert set(named) <= set(TrainConfig.__dataclass_fields__)
+    assert set(named) <= set(Configuration.__dataclass_fields__)
     assert MORE_OPTIONS not in {each.group for each in takes["train"]}
     assert "--augmentation.mirror" in {each.name for each in takes["train"]}
 

@@ -59,12 +59,12 @@ def test_digits_are_checked_and_found(action: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "module"),
     [
-        (["train", "--dataset", "gestures-sim"], "lightning"),
+        (["train", "--dataset", "gestures-sim"], "torch"),
         (["tables", "table1", "--print"], "torch"),
         (["data", "get", "mnist-still", "--data", "nowhere"], "pooch"),
         (
             ["eval", "--model", "gestures", "--dataset", "gestures-sim", "--split", "test", "--to-card"],
-            "torch",
+            "matplotlib",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""A data set as samples ready to train on. One module each; the frames come from events.frames, or from video."""
+"""The list of data sets, and what each offers: clips to train on, clips to measure on, and a check of its files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:  # the command line needs the names at once
     from livesnn.card import InputSpec, ModelCard, Split
     from livesnn.events.packet import EventSource
     from livesnn.simulate.gestures import Segment
-    from livesnn.train.datasets.asked import Asked
     from livesnn.train.datasets.clips import Clips, Frames, Index
 
 MOST_MINUTES = 1440
@@ -21,17 +20,17 @@ SplitName = Literal["validation", "train", "test"]
 SequenceName = Literal[
     "mnist-still", "mnist-seq1", "mnist-seq2", "mnist-seq3", "mnist-seq4", "mnist-seq5-total", "mnist-seq5-sorted"
 ]  # fmt: skip
-Name = Literal[
-    "nmnist", "dvs-gesture", "cifar10-dvs", "ucf101", "hmdb51", "gestures-sim", "folder", SequenceName
-]  # fmt: skip
+"""The paper's MNIST sequences; sequences.py makes each."""
+VideoName = Literal["ucf101", "hmdb51"]
+Name = Literal["nmnist", "dvs-gesture", "cifar10-dvs", VideoName, "gestures-sim", "folder", SequenceName]
 
 
 class Samples(Protocol):
-    """What a training draws from: `Clips`, or clips that are made anew in every epoch."""
+    """Labelled samples for training: `Clips`, or clips that are made anew in every epoch."""
 
     @property
     def labels(self) -> Index:
-        """int64 [N], indices into `classes`; negative: none of them."""
+        """int64 [N], indices into `classes`; a negative label is of no class."""
         ...
 
     @property
@@ -39,20 +38,29 @@ class Samples(Protocol):
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """Recordings left out since they can't be read, and why; one line each."""
+        """Recordings that can't be read and were left out, with the reason; one line each."""
         ...
 
     def __len__(self) -> int: ...
 
     def take(self, index: Index, epoch: int) -> Frames:
-        """Return the clips at ``index``, uint8 [B, T, C, H, W]; a clip depends on its index and the epoch alone."""
+        """Return the clips at ``index``, uint8 [B, T, C, H, W]; a clip depends only on its index and the epoch."""
         ...
 
 
 class Parts(NamedTuple):
-    """What a training takes: samples, clips that choose the epoch, and more samples of which each epoch draws some.
+    """The samples of a training.
 
-    ``split``: how validation was kept from the training part; None: it consists of clips of its own.
+    Attributes
+    ----------
+    training
+        Drawn in every epoch.
+    validation
+        Choose the best epoch.
+    extra, extra_per_epoch
+        More training samples, and how many of them each epoch draws.
+    split
+        How validation was separated from the training part; None if it consists of clips of its own.
     """
 
     training: Samples
@@ -63,12 +71,12 @@ class Parts(NamedTuple):
 
 
 def check_parts(parts: Parts) -> tuple[str, ...]:
-    """Return the classes that validation has no clip of.
+    """Return the classes without a validation clip.
 
     Raises
     ------
     DataError
-        A part or the training of a class is empty, or a class's name can't go into a model's card.
+        Validation, or the training of a class, is empty; or a name can't go into a model's card.
     """
     classes, trained = parts.training.classes, set(parts.training.labels.tolist())
     if wrong := [name for name in classes if not (name.strip() and name.isprintable())]:
@@ -94,9 +102,9 @@ def check_parts(parts: Parts) -> tuple[str, ...]:
 
 
 class Finding(NamedTuple):
-    """One line of `livesnn data check`; ``there`` of ``official`` files, where they are counted.
+    """One line of `livesnn data check`; ``there`` of ``official`` files where they are counted.
 
-    "unusable" is what a training leaves out though nothing is wrong with it: too short, or no recording.
+    "unusable" is left out of a training although it isn't damaged: it is too short, or no recording.
     """
 
     state: Literal["complete", "incomplete", "missing", "unusable", "damaged"]
@@ -106,18 +114,26 @@ class Finding(NamedTuple):
 
 
 def counted(name: str, there: int, official: int, what: str) -> Finding:
-    """Return what is to be said of so many files of the official number."""
+    """Return the finding for so many files of the official number."""
     if there == official:
         return Finding("complete", f"{name}: all {official:,} {what}", there, official)
     said = f"{there:,} of {official:,} {what} are there" if there else f"none of {official:,} {what}"
     return Finding("incomplete" if there else "missing", f"{name}: {said}", there, official)
 
 
-class Uncut(NamedTuple):
-    """A stream and what is performed in it when; ``segments`` may grow while it is read. ``name``: of its kind.
+class UncutStream(NamedTuple):
+    """A stream, and what is performed in it when.
 
-    ``rests``: whether nothing is performed outside the segments; else it is the change from one to another.
-    ``unknown``: stretches, (start, end) in µs, that count as neither.
+    Attributes
+    ----------
+    name
+        Of its kind.
+    segments
+        May grow while the stream is read.
+    rests
+        Whether nothing is performed outside the segments; otherwise that is the change from one to the next.
+    unknown
+        Stretches, (start, end) in µs, that count as neither.
     """
 
     name: str
@@ -127,64 +143,108 @@ class Uncut(NamedTuple):
     unknown: Sequence[tuple[int, int]] = ()
 
 
+class DataRequest(Protocol):
+    """What a data set must know of a training; see the fields of the same names of `Configuration`."""
+
+    @property
+    def data(self) -> Path: ...  # noqa: D102
+    @property
+    def input(self) -> InputSpec: ...  # noqa: D102
+    @property
+    def validation(self) -> float: ...  # noqa: D102
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+    @property
+    def protocol(self) -> str: ...  # noqa: D102
+    @property
+    def windows(self) -> int | None: ...  # noqa: D102
+    @property
+    def only(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def people(self) -> int: ...  # noqa: D102
+    @property
+    def digits(self) -> int: ...  # noqa: D102
+    @property
+    def simulated(self) -> int: ...  # noqa: D102
+    @property
+    def simulated_pool(self) -> int: ...  # noqa: D102
+    @property
+    def mnist(self) -> Path: ...  # noqa: D102
+
+
 class DataSet(Protocol):
-    """A module of this package, or a `sequence_sets.SequenceSet`: one data set."""
+    """One data set: a module of this package, a `mnist.SequenceSet` or a `videos.VideoSet`.
+
+    One with uncut recordings also has ``uncut(data, split, card, minutes, seed)``, see `uncut_streams`.
+    """
 
     @property
     def INPUT(self) -> InputSpec:  # noqa: N802 (a constant of a module)
-        """What a network is fed."""
+        """Input of a network."""
         ...
 
     @property
     def SENSOR(self) -> tuple[int, int] | None:  # noqa: N802
-        """Width and height of the cameras; None: of any, or it isn't of events."""
+        """Width and height of the cameras; None if they differ, or it has no events."""
         ...
 
     @property
     def TAKES(self) -> str | None:  # noqa: N802
-        """What a person puts where, {data} being the folder; "": `download` gets it; None: it takes no files."""
+        """Files that a person puts into the folder {data}; "" if `download` gets them, None if it needs no files."""
         ...
 
     @property
     def PROTOCOLS(self) -> tuple[str, ...]:  # noqa: N802
-        """The names of its published splits, the usual one first; ("",) where there is one alone."""
+        """Names of its published splits, the usual one first; ("",) if there is only one."""
         ...
 
     @property
     def MIRRORED(self) -> Mapping[str, str] | None:  # noqa: N802
-        """What a class becomes in a mirror, where it becomes another; None: what a mirror shows is of no class."""
+        """The classes that become another in a mirror; None if a mirrored clip may be of no class."""
         ...
 
-    def load_parts(self, asked: Asked, before: ModelCard | None = None) -> Parts:
-        """Read, or simulate, what ``asked`` trains on; raises DataError when it isn't in its official layout.
+    def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
+        """Read or simulate the samples of a training.
 
-        ``before``: of a model of the same data set that is trained on: what was kept from its training stays kept.
+        Parameters
+        ----------
+        before
+            Card of a model of the same data set that the training starts from: its validation clips stay validation.
+
+        Raises
+        ------
+        DataError
+            The data set isn't in its official layout.
         """
         ...
 
     def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
-        """Return the clips on which a model is measured; raises DataError when there are none.
+        """Return the clips on which a model is measured; raises DataError if there are none.
 
-        "validation": what chose the epoch; "train": what was trained on; "test": the test part.
+        "validation" chose the model's best epoch, "train" trained it, "test" is the test part.
         """
         ...
 
     def check(self, data: Path) -> list[Finding]:
-        """Say what of the data set is in a folder, and what is missing or damaged; reads all of it."""
+        """Say which files of the data set are in a folder, missing or damaged; reads all of them."""
         ...
 
 
 def data_set(name: str) -> DataSet:
     """Return the data set of that `Name`."""
     if name in get_args(SequenceName):
-        from livesnn.train.datasets.sequence_sets import SequenceSet
+        from livesnn.train.datasets.mnist import SequenceSet
 
-        return SequenceSet(name)
+        return SequenceSet(cast(SequenceName, name))
+    if name in get_args(VideoName):
+        from livesnn.train.datasets.videos import VIDEO_SETS
+
+        return VIDEO_SETS[cast(VideoName, name)]
     return cast(DataSet, import_module(f"livesnn.train.datasets.{name.replace('-', '_')}"))
 
 
 def mirrored_labels(name: str, classes: Sequence[str]) -> list[int]:
-    """Return the label of each class's clips in a mirror; raises DataError when a mirror makes nonsense of them."""
+    """Return the label of each class in a mirror; raises DataError if a mirrored clip may be of no class."""
     swaps = data_set(name).MIRRORED
     if swaps is None:
         raise DataError(
@@ -195,18 +255,12 @@ def mirrored_labels(name: str, classes: Sequence[str]) -> list[int]:
 
 def uncut_streams(
     name: str, data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int
-) -> Iterator[Uncut]:
-    """Yield about so many minutes of a data set's uncut streams, chosen by ``seed``: its module's `uncut`.
-
-    Raises
-    ------
-    DataError
-        It has none.
-    """
+) -> Iterator[UncutStream]:
+    """Yield about so many minutes of a data set's uncut streams, chosen by ``seed``; raises DataError without any."""
     if not 0 < minutes <= MOST_MINUTES:
         raise DataError(f"{minutes:g} minutes can't be measured: give a number above 0, up to {MOST_MINUTES}")
     uncut = getattr(data_set(name), "uncut", None)
     if uncut is None:
         raise DataError(f"{name} has no uncut recordings: leave --stream out")
-    streams: Iterator[Uncut] = uncut(data, split, card, minutes, seed)
+    streams: Iterator[UncutStream] = uncut(data, split, card, minutes, seed)
     return streams

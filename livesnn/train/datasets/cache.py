@@ -1,30 +1,24 @@
-"""What has been made of a data set, kept in the user's cache. Not here: making it."""
+"""Arrays of frames kept in the user's cache, so that they are made only once."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
-from livesnn.console import say
 from livesnn.errors import DAMAGED_ARRAY, DataError
 from livesnn.paths import cache_dir
 from livesnn.train.datasets.clips import Frames
 
-T = TypeVar("T")
-
 
 def cached(name: str, settings: object, make: Callable[[], Frames]) -> Frames:
-    """Return what ``make`` makes of ``settings`` (told apart by their repr), from the cache where it is there.
+    """Return the array of these ``settings`` (told apart by their repr) from the cache, or else make and keep it.
 
-    A damaged file of the cache is made again.
+    A damaged file in the cache is made again.
 
     Raises
     ------
@@ -40,8 +34,8 @@ def cached(name: str, settings: object, make: Callable[[], Frames]) -> Frames:
 
 
 def keep(file: Path, made: Frames) -> None:
-    """Write an array into the cache as a whole, or not at all; raises DataError when it can't be written."""
-    partly = file.with_suffix(f".{os.getpid()}.npy")  # an interrupted one is never mistaken for a whole one
+    """Write an array into the cache, whole or not at all; raises DataError if it can't be written."""
+    partly = file.with_suffix(f".{os.getpid()}.npy")  # an interrupted write is never taken for a whole file
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         np.save(partly, made)
@@ -50,26 +44,18 @@ def keep(file: Path, made: Frames) -> None:
         with suppress(OSError):
             partly.unlink()
         raise DataError(
-            f"{file.parent} can't be written ({error.strerror or error}): free some space there, or name another in "
-            "the environment's LIVESNN_CACHE"
+            f"{file.parent} can't be written ({error.strerror or error}): free some space there, or set "
+            "LIVESNN_CACHE to another folder"
         ) from error
 
 
-def tracked(items: Iterable[T], doing: str, count: int) -> Iterable[T]:
-    """Yield the items; say what is done with how many on stderr, on a terminal with a bar."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        say(f"{doing}: {count}")
-    return track(items, doing, count, console=console, disable=not console.is_terminal)
-
-
 def cache_file(name: str, settings: object) -> Path:
-    """Return where `cached` keeps what is made of these settings."""
+    """Return the file in which `cached` keeps the array of these settings."""
     return cache_dir() / f"{name}-{hashlib.sha256(repr(settings).encode()).hexdigest()[:16]}.npy"
 
 
 def _read(file: Path) -> Frames | None:
-    """Return the array; None where there is none, or a damaged one."""
+    """Return the array; None if there is none, or it is damaged."""
     if not file.exists():
         return None
     try:

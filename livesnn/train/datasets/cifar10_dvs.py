@@ -1,4 +1,4 @@
-"""CIFAR10-DVS (Li et al. 2017) in its official layout: <class>/cifar10_<class>_<0..999>.aedat, AEDAT 2.0, 128×128."""
+"""CIFAR10-DVS (Li et al. 2017) in its official layout: <class>/cifar10_<class>_<0..999>.aedat, AEDAT 2.0."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from livesnn.card import InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.packet import Resolution
 from livesnn.sources import open_source
-from livesnn.train.datasets import Finding, Parts, SplitName, counted
-from livesnn.train.datasets.asked import Asked
-from livesnn.train.datasets.clips import Clips, Index, check_drawn, stratified_split, wanted_split
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, counted
+from livesnn.train.datasets.clips import Clips, Index, check_drawn_from, requested_split, stratified_split
 from livesnn.train.datasets.recorded import Recording, load_recordings
 
 INPUT = InputSpec(128, 128, SliceRule(n_events=1000), count_max=4, scale=0.5)
@@ -24,38 +23,38 @@ MIRRORED: dict[str, str] = {}
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 TAKES = "ten zips from figshare.com/articles/dataset/CIFAR10-DVS_New/4724671, unpacked in {data}"
 PROTOCOLS = ("90/10", "70/30")
-"""The data set has no official split. "90/10": a tenth of each class, drawn once by seed 0, is the test part, as most
-publications have it. "70/30": each class's recordings 0 to 699 train, 700 to 999 test (the paper's authors)."""
+"""The data set has no official split. In "90/10" a tenth of each class, drawn by seed 0, is the test part, as in most
+publications. In "70/30" recordings 0 to 699 of each class are for training, 700 to 999 for testing (the paper)."""
 PER_CLASS = 1000
 WINDOWS = 3
-"""Of a recording's some twenty, evenly spread."""
+"""Windows from a recording, evenly spread over its twenty or so."""
 
 
-def load_parts(asked: Asked, before: ModelCard | None = None) -> Parts:
-    """Return the training part of a protocol, a fraction of each class's recordings kept for validation by seed."""
-    most = asked.windows or WINDOWS
-    recordings = _of(find_recordings(asked.data), asked.protocol, test=False)
-    split = wanted_split(asked, before)
-    check_drawn(split, len(recordings), "leave --init out")
+def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
+    """Return the training part of a protocol; a fraction of each class is kept for validation by seed."""
+    most = request.windows or WINDOWS
+    recordings = _of(find_recordings(request.data), request.protocol, test=False)
+    split = requested_split(request, before)
+    check_drawn_from(split, len(recordings), "leave --init out")
     split = replace(split, windows=most, drawn_from=len(recordings))
     training, validation = _halves(recordings, split)
-    spec = asked.input
+    spec = request.input
     return Parts(_load(training, spec, most), _load(validation, spec, most), split=split)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return the test part of the card's protocol, or what its split kept of the training part."""
+    """Return the test part of the card's protocol, or what its split kept or left of the training part."""
     if card.split is None:
         raise DataError(f"the card of {card.name} doesn't say which recordings were kept: train it again")
     recordings = _of(find_recordings(data), card.split.protocol, test=split == "test")
     if split != "test":
-        check_drawn(card.split, len(recordings))
+        check_drawn_from(card.split, len(recordings))
         recordings = _halves(recordings, card.split)[split == "validation"]
     return _load(recordings, card.input, card.split.windows or WINDOWS)
 
 
 def check(data: Path) -> list[Finding]:
-    """Say of each class how many of its thousand recordings are there, and which can't be read."""
+    """Count the recordings of each class, and name those that can't be read."""
     recordings = find_recordings(data)
     findings = []
     for label, name in enumerate(CLASSES):
@@ -71,7 +70,7 @@ def check(data: Path) -> list[Finding]:
 
 
 def find_recordings(data: Path) -> list[Recording]:
-    """Return all recordings, by class and number; raises DataError where a class has none."""
+    """Return all recordings, by class and number; raises DataError if a class has none."""
     root = next(
         (folder for folder in (data, data / "cifar10-dvs", data / "CIFAR10DVS") if _is_root(folder)), None
     )
@@ -103,7 +102,7 @@ def _of(recordings: list[Recording], protocol: str, *, test: bool) -> list[Recor
     numbers = np.array([int(recording.group.rpartition("/")[2]) for recording in recordings])
     if protocol == "70/30":
         is_test = numbers >= 700
-    else:  # drawn of all thousand, whichever of them are here
+    else:  # drawn from all thousand, whichever of them are there
         drawn = {label: set(_tenth(label)) for label in range(len(CLASSES))}
         is_test = np.array([n in drawn[r.label] for n, r in zip(numbers.tolist(), recordings, strict=True)])
     part = [recording for recording, tests in zip(recordings, is_test, strict=True) if tests == test]

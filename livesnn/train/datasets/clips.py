@@ -1,4 +1,4 @@
-"""Clips: labelled windows of frames, in memory or on disk; and how they are split. Not here: reading them."""
+"""Labelled clips of frames, in memory or on disk, and how some of them are kept for validation."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ import numpy.typing as npt
 
 from livesnn.card import ModelCard, Split
 from livesnn.errors import DataError
-from livesnn.train.datasets.asked import Asked
+from livesnn.train.datasets import DataRequest
 
 Frames = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.int64]
 
 
 def clip_random(purpose: str, seed: int, epoch: int, number: int) -> np.random.Generator:
-    """Return the randomness of one clip in one epoch: the same in any batch, and on any number of machines."""
+    """Return the random generator of one clip in one epoch: the same in any batch and on any number of machines."""
     return np.random.default_rng([*purpose.encode(), seed, epoch, number])
 
 
 class OnDisk:
-    """An array of clips in a file of numpy's, opened whenever some of them are wanted: thousands need no open files.
+    """An array of clips in a .npy file, which is opened only while clips are read: thousands need no open files.
 
     Raises
     ------
     ValueError, OSError
-        It isn't one.
+        It is no such file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,14 +48,14 @@ class OnDisk:
 
 
 class Stack:
-    """Arrays of clips, one behind the other, as one array that is never copied together.
+    """Arrays of clips in a row as one array, without copying them together.
 
     Parameters
     ----------
     arrays
-        uint8 [N, T, C, H, W] each, of one shape but for N.
+        uint8 [N, T, C, H, W] each, with the same shape except for N.
     order
-        int64 [M]: which clips of all these, and in which order; default: all.
+        int64 [M]: which of all these clips, and in which order; None: all.
     """
 
     def __init__(self, arrays: Sequence[Frames | OnDisk], order: Index | None = None) -> None:
@@ -69,19 +69,19 @@ class Stack:
 
     def __getitem__(self, index: slice | Index) -> Frames:
         """Return a copy of the clips at ``index``."""
-        wanted = self._order[index]
-        holder = np.searchsorted(self._first, wanted, side="right") - 1
-        taken = np.empty((len(wanted), *self.shape[1:]), np.uint8)
+        chosen = self._order[index]
+        holder = np.searchsorted(self._first, chosen, side="right") - 1
+        taken = np.empty((len(chosen), *self.shape[1:]), np.uint8)
         for number in np.unique(holder):
             here = np.flatnonzero(holder == number)
-            taken[here] = self._arrays[number][wanted[here] - self._first[number]]
+            taken[here] = self._arrays[number][chosen[here] - self._first[number]]
         return taken
 
     def __iter__(self) -> Iterator[Frames]:
         return (self[i : i + 1][0] for i in range(len(self)))
 
     def subset(self, index: Index) -> Stack:
-        """Return the clips at ``index``, in that order; nothing is read."""
+        """Return the clips at ``index``, in that order, without reading them."""
         return Stack(self._arrays, self._order[index])
 
 
@@ -96,18 +96,18 @@ class Clips:
     labels
         int64 [N], indices into `classes`.
     names
-        One a clip: where it came from.
+        Where each clip comes from.
     recordings
-        One a clip: the recording or video it is a part of; empty: each clip is a recording of its own.
+        The recording or video that each clip is a part of; empty if each clip is a recording of its own.
     groups
-        One a clip: whose it is (person, session, group of videos), on one side of a split where a class has two; or
-        empty.
+        The person, session or group of videos that each clip belongs to; or empty. A split keeps a group on one side
+        where a class has two or more groups.
     skipped
-        Recordings left out since they can't be read, and why; one line each.
+        Recordings that can't be read and were left out, with the reason; one line each.
     warnings
-        What opening the recordings told, of which some is lost maybe; one line each.
+        What opening the recordings reported, such as damage; one line each.
     sensor
-        Width and height of the camera that recorded them; None: unknown, or of several.
+        Width and height of the camera that recorded them; None if unknown, or if there are several.
     """
 
     frames: Frames | Stack
@@ -124,7 +124,7 @@ class Clips:
         return len(self.labels)
 
     def take(self, index: Index, epoch: int) -> Frames:
-        """Return the clips at ``index``, uint8 [B, T, C, H, W]: in every epoch the same (see `Samples`)."""
+        """Return the clips at ``index``, uint8 [B, T, C, H, W], the same in every epoch (see `Samples`)."""
         return self.frames[index]
 
     def subset(self, index: Index) -> Clips:
@@ -140,10 +140,10 @@ class Clips:
         )
 
     def draw(self, split: Split, known: Sequence[str] = ()) -> Split:
-        """Return a split that names the groups it keeps, and the clips of classes without one: see `Split`.
+        """Return a split that names the groups it keeps for validation, or clips where a class has one group.
 
-        To what a split names already nothing is added, but of classes beside the ``known`` ones of a model that is
-        trained on: any other group or clip it may have been trained on before.
+        A split that names some already is only extended for classes that a model to start from doesn't know: it may
+        have been trained on any other group or clip of its ``known`` classes.
         """
         named = bool(split.groups or split.clips)
         if named and not known:
@@ -151,15 +151,15 @@ class Clips:
         old = np.array([named and self.classes[label] in known for label in self.labels.tolist()], bool)
         fresh = np.flatnonzero(~np.isin(self.groups, np.array(self.groups)[old]))
         free = [self.groups[i] for i in fresh]
-        groups = split.groups + kept_groups(free, self.labels[fresh], split.fraction, split.seed)
+        groups = split.groups + validation_groups(free, self.labels[fresh], split.fraction, split.seed)
         kept = np.isin(self.groups, groups) | np.isin(self.names, split.clips)
-        last = last_of_each(self.groups, self.labels, split.fraction)
+        last = last_clips(self.groups, self.labels, split.fraction)
         last &= ~old & ~np.isin(self.labels, self.labels[kept])
         clips = split.clips + tuple(self.names[i] for i in np.flatnonzero(last))
         return replace(split, groups=tuple(sorted(set(groups))), clips=clips)
 
     def split_by_group(self, split: Split) -> tuple[Clips, Clips]:
-        """Return (training, validation), which says among its `skipped` what was kept and isn't there."""
+        """Return (training, validation); the `skipped` of validation names what the split keeps and isn't there."""
         drawn = self.draw(split)
         held_out = np.isin(self.groups, drawn.groups) | np.isin(self.names, drawn.clips)
         absent = sorted({*drawn.groups} - {*self.groups} | {*drawn.clips} - {*self.names})
@@ -168,20 +168,20 @@ class Clips:
         return self.subset(np.flatnonzero(~held_out)), replace(validation, skipped=lines + validation.skipped)
 
     def shuffled(self, seed: int) -> Clips:
-        """Return the same clips in the order of a stream, by ``seed`` (SPEC, accuracy_carried)."""
+        """Return the same clips in the order of a stream, shuffled by ``seed``."""
         return self.subset(np.random.default_rng([seed, 0xCA44]).permutation(len(self)))
 
 
-def wanted_split(asked: Asked, before: ModelCard | None) -> Split:
-    """Return how validation is to be kept: as in the training of the model ``before``, or else by seed."""
-    split = Split(asked.validation, asked.seed, asked.protocol, windows=asked.windows)
+def requested_split(request: DataRequest, before: ModelCard | None) -> Split:
+    """Return the split of a training: that of the model ``before`` it, or else one by fraction and seed."""
+    split = Split(request.validation, request.seed, request.protocol, windows=request.windows)
     if before is None or before.split is None:
         return split
     return replace(before.split, protocol=split.protocol, windows=split.windows)
 
 
 def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, Index]:
-    """Return indices (train, validation), both sorted: ``fraction`` of each class goes to validation, by ``seed``."""
+    """Return sorted indices (train, validation); ``fraction`` of each class is drawn for validation by ``seed``."""
     rng = np.random.default_rng([seed, 0x5411])
     held_out = np.zeros(len(labels), dtype=bool)
     ordered = rng.permutation(len(labels))
@@ -191,17 +191,17 @@ def stratified_split(labels: Index, fraction: float, seed: int) -> tuple[Index, 
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def check_drawn(split: Split, there: int, otherwise: str = "add --split test") -> None:
-    """Raise DataError where a split was drawn from another number of recordings than are there."""
+def check_drawn_from(split: Split, there: int, otherwise: str = "add --split test") -> None:
+    """Raise DataError if a split was drawn from another number of recordings than there are."""
     if split.drawn_from not in (None, there):
         raise DataError(
             f"validation was drawn from {split.drawn_from:,} recordings, and {there:,} are there, of which the same "
-            f"draw keeps others: give --data with those it was, or {otherwise}"
+            f"draw keeps others: give --data with the same recordings, or {otherwise}"
         )
 
 
-def last_of_each(groups: Sequence[str], labels: Index, fraction: float) -> npt.NDArray[np.bool_]:
-    """Return bool [N]: the last ``fraction`` of each group's clips of a class, at least one where there are two."""
+def last_clips(groups: Sequence[str], labels: Index, fraction: float) -> npt.NDArray[np.bool_]:
+    """Return bool [N]: the last ``fraction`` of each group's clips of a class, at least one of two."""
     numbers: dict[tuple[str, int], list[int]] = {}
     for number, of_one in enumerate(zip(groups, labels.tolist(), strict=True)):
         numbers.setdefault(of_one, []).append(number)
@@ -212,16 +212,16 @@ def last_of_each(groups: Sequence[str], labels: Index, fraction: float) -> npt.N
     return last
 
 
-def kept_groups(groups: Sequence[str], labels: Index, fraction: float, seed: int) -> tuple[str, ...]:
-    """Return the groups kept for validation, sorted, drawn by ``seed``; every class keeps one to train on.
+def validation_groups(groups: Sequence[str], labels: Index, fraction: float, seed: int) -> tuple[str, ...]:
+    """Return the groups for validation, sorted, drawn by ``seed``; every class keeps one for training.
 
-    Where groups are of one class each (sessions of one object, the groups of UCF-101), ``fraction`` of each class's
-    groups goes to validation, of classes with more than one; else of all groups together.
+    Where each group has only one class (sessions of one object, the groups of UCF-101), ``fraction`` of the groups of
+    each class with more than one is drawn; otherwise ``fraction`` of all groups.
 
     Parameters
     ----------
     groups
-        One a clip: its person, session, or group of videos.
+        The person, session or group of videos of each clip.
     labels
         int64 [N].
     """

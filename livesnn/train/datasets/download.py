@@ -1,7 +1,4 @@
-"""Getting a data set: downloaded where a stable address and its checksum are known, else in words.
-
-Not here: reading it, or whether it is whole (each data set's `check`).
-"""
+"""Downloads a data set from a stable address with a known checksum, or says what to download by hand."""
 
 from __future__ import annotations
 
@@ -13,23 +10,23 @@ from livesnn.train.datasets.mnist import load_mnist
 
 MNIST = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
-"""As Keras has it, `keras.datasets.mnist`."""
+"""From Keras (`keras.datasets.mnist`)."""
 
 
 def download(name: str, data: Path) -> Path | None:
-    """Put a data set's files into a folder; one that is there is left as it is. None: it takes none.
+    """Put a data set's file into a folder, unless it is there; return it, or None if the data set needs no files.
 
     Raises
     ------
     DataError
-        It has no address from which a program may take it (the message says what to put where), what is there is
-        damaged, the server can't be reached or sends something else, or the folder can't be written.
+        A program can't download it (the message says what to put where), the file there is damaged, the server can't
+        be reached or sends something else, or the folder can't be written.
     """
     takes = data_set(name).TAKES
     if takes is None:
         return None
     if takes:
-        raise DataError(f"{name} can't be downloaded by a program: it takes {takes.format(data=data)}")
+        raise DataError(f"{name} can't be downloaded by a program: get {takes.format(data=data)}")
     file = data / "mnist.npz"
     if file.exists():
         load_mnist(file)

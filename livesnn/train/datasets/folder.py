@@ -1,35 +1,38 @@
-"""folder: a lab's own recordings, one folder a class, or uncut recordings with labels.csv. Any format livesnn reads.
+"""Your own recordings, in a folder for each class or with tables of labels, in any format that livesnn reads.
 
-    DIR/<class>/<session>/…, or DIR/<class>/FILE          a recording is of its folder's class
-    DIR/labels.csv, or another FILE.csv:                  a line a stretch of a recording
-    DIR/[<session>/…/]*.labels.csv                        the same, as the window writes it beside each recording
-        file,start,end,label,session[,split]              seconds from its first event; files from the table's folder
+    DIR/<class>/<session>/…, or DIR/<class>/FILE          a recording of the class that the folder names
+    DIR/labels.csv, or another FILE.csv                   a table with one line for each stretch of a recording
+    DIR/[<session>/…/]*.labels.csv                        the same, as the window writes it beside a recording
+        file,start,end,label,session[,split]              times in seconds from the recording's first event
 
-A session is who or what was recorded, when: all of one goes to training, or all to validation; of a class with one
-session its last clips. Where none is given, each file is one, or of `*.labels.csv` in folders each folder. A column
-split (train, validation, test) decides instead.
-Files and folders whose names start with "." or "_" are left out. The test part is DIR/test, laid out like DIR, or
-what the table says.
+A session is all that was recorded of a person or thing at a time. It goes to training or validation as a whole; if a
+class has only one session, its last clips go to validation. Without a name each file is a session, or each folder
+with `*.labels.csv`. A column split (train, validation, test) decides instead. Files and folders whose names begin
+with "." or "_" are ignored. The test part is DIR/test, laid out like DIR, or what the table says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import cast, get_args
 
 import numpy as np
 
 from livesnn.card import BY_TABLE, InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DataError, LivesnnError
 from livesnn.events.formats.registry import FORMATS
+from livesnn.events.labels import COLUMNS, SUFFIX, Row, read_table
+from livesnn.events.packet import TIME_LIMIT_US
+from livesnn.events.recording import Recording as Opened
+from livesnn.events.recording import open_recording
+from livesnn.simulate.gestures import Segment
 from livesnn.sources import open_source
-from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
-from livesnn.train.datasets.asked import Asked
-from livesnn.train.datasets.clips import Clips, wanted_split
-from livesnn.train.datasets.folder_layout import LABELS, TEST, find_recordings
-from livesnn.train.datasets.folder_streams import labelled_streams, whole_side
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
+from livesnn.train.datasets.clips import Clips, requested_split, validation_groups
 from livesnn.train.datasets.recorded import Recording, as_opened, left_out, load_recordings
 
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True)
@@ -37,18 +40,27 @@ SENSOR = None
 MIRRORED = None
 TAKES = "your own recordings, {data}/<class>/<session>/FILE, or {data}/labels.csv"
 PROTOCOLS = ("",)
+LABELS = "labels.csv"
+TEST = "test"
+HIDDEN = (".", "_")
+REST = "unlabelled"
+"""Name of rest in a measurement."""
+
+Span = tuple[int, int]
 
 
-def load_parts(asked: Asked, before: ModelCard | None = None) -> Parts:
-    """Return what is for training and for validation: all sessions but a fraction by seed, unless a table says."""
-    recordings, classes = find_recordings(asked.data)
+def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
+    """Return the clips; a fraction of the sessions is kept for validation by seed, unless a table says which."""
+    recordings, classes = find_recordings(request.data)
     recordings = [recording for recording in recordings if recording.use != "test"]
-    clips = _load(recordings, classes, asked.input, asked.windows)
+    clips = _load(recordings, classes, request.input, request.windows)
     if any(recording.use for recording in recordings):
-        split = Split(asked.validation, asked.seed, BY_TABLE, windows=asked.windows)
+        split = Split(request.validation, request.seed, BY_TABLE, windows=request.windows)
     else:
-        before = before if before and _has_kept(clips, before.split) else None  # else it is of another folder
-        split = clips.draw(wanted_split(asked, before), before.classes if before else ())
+        before = (
+            before if before and _has_kept(clips, before.split) else None
+        )  # otherwise it knows another folder
+        split = clips.draw(requested_split(request, before), before.classes if before else ())
     training, validation = _parts(recordings, clips, split)
     return Parts(training, validation, split=split)
 
@@ -58,7 +70,7 @@ def _has_kept(clips: Clips, split: Split | None) -> bool:
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return the test part, or what the card's split kept or left; a model of another data set sees all of DIR."""
+    """Return the test part, or what the card's split kept or left; for a model of another data set, all of DIR."""
     recordings = _part(data, split, card)
     if split == "test" or card.dataset != "folder" or card.split is None:
         return _load(recordings, card.classes, card.input)
@@ -66,13 +78,13 @@ def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
     return _parts(recordings, clips, card.split)[split == "validation"]
 
 
-def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
+def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[UncutStream]:
     """Yield whole recordings with labelled stretches of that part, in order, until so many minutes are played.
 
-    Between the first and the last label of a recording, of whatever part, a stretch without one counts as rest:
-    whoever labelled it has seen it, and named none of the classes. Where a table names a few good examples alone that
-    is wrong: false decisions come out too many, and all else holds. What is before the first label, behind the last
-    one, or labelled for another part counts nowhere. ``seed`` decides nothing.
+    Between the first and the last label of a recording, a stretch without a label counts as rest: the person who
+    labelled it saw none of the classes there. If a table only names a few good examples, there are too many false
+    decisions, and all other figures hold. What is before the first label, after the last one, or labelled for another
+    part doesn't count. ``seed`` is ignored.
     """
     recordings = _part(data, split, card)
     if split != "test" and card.dataset == "folder" and card.split is not None:
@@ -81,7 +93,7 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
 
 
 def _part(data: Path, split: SplitName, card: ModelCard) -> list[Recording]:
-    """Return the test part, or all that may be of the others, its labels those of the card."""
+    """Return the test part, or the recordings of the other parts, with labels as in the card."""
     recordings, classes = find_recordings(data)
     if split == "test":
         recordings, classes = _test_part(data, recordings, classes)
@@ -117,7 +129,7 @@ def _test_part(
 
 
 def check(data: Path) -> list[Finding]:
-    """Say how many recordings each class has, those to test on too, and what is too short, unknown or damaged."""
+    """Count the recordings of each class, also of the test part, and name those that are too short or damaged."""
     recordings, classes = find_recordings(data)
     findings = _check(recordings, classes)
     if (data / TEST).is_dir() and not any(recording.use == "test" for recording in recordings):
@@ -133,7 +145,7 @@ def _check(recordings: list[Recording], classes: tuple[str, ...], before: str = 
     for path in dict.fromkeys(recording.path for recording in recordings):
         with suppress(LivesnnError), closing(open_source(str(path))) as source:
             findings += [Finding("damaged", f"{path}: {line}") for line in source.warnings]
-    # A text that is no table of events is somebody's notes.
+    # A text that is no table of events may be somebody's notes.
     suffixes = {suffix for known in FORMATS if known.name != "csv" for suffix in known.suffixes}
     for recording, why, unread in left_out("folder", recordings, INPUT):
         damaged = unread and recording.path.suffix.lower() in suffixes
@@ -157,3 +169,258 @@ def _parts(recordings: list[Recording], clips: Clips, split: Split) -> tuple[Cli
             )
         return clips.subset(np.flatnonzero(~kept)), clips.subset(np.flatnonzero(kept))
     return clips.split_by_group(split)
+
+
+def find_recordings(data: Path) -> tuple[list[Recording], tuple[str, ...]]:
+    """Return the recordings and the sorted names of the classes; raises DataError with fewer than two classes."""
+    if not data.exists():
+        raise DataError(
+            f"no folder {data}: give --data a folder with one folder a class, or a table like {LABELS}"
+        )
+    table = data if data.is_file() else data / LABELS
+    labelled = _from_table(table) if table.is_file() else _labelled_beside(data) or _from_folders(data)
+    classes = tuple(sorted({label for label, _ in labelled}))
+    recordings = [recording._replace(label=classes.index(label)) for label, recording in labelled]
+    _refuse_twice(recordings)
+    _refuse_overlaps(recordings)
+    if len(classes) < 2:
+        raise DataError(
+            f"{len(classes)} classes in {data}: expected {data}/<class>/<recordings> for two or more, or {table}"
+        )
+    return recordings, classes
+
+
+def _refuse_twice(recordings: Iterable[Recording]) -> None:
+    """Raise DataError if a stretch of a file is there twice, even under different names."""
+    seen: dict[object, str] = {}
+    for recording in recordings:
+        stretch = recording.path.resolve(), recording.part_us
+        if stretch in seen:
+            raise DataError(f"{recording.name} is there twice, as {seen[stretch]}: leave one of them out")
+        seen[stretch] = recording.name
+
+
+def _refuse_overlaps(recordings: Iterable[Recording]) -> None:
+    """Raise DataError if two sessions share a part of a file, or a part lies within another class's."""
+    stretches = [
+        (recording.path.resolve(), *(recording.part_us or (0, TIME_LIMIT_US)), recording)
+        for recording in recordings
+    ]
+    by_table = any(recording.use in ("train", "validation") for *_, recording in stretches)
+    longest: dict[Path, tuple[int, Recording]] = {}
+    for path, first_us, last_us, recording in sorted(stretches, key=lambda stretch: stretch[:3]):
+        before_us, other = longest.get(path, (0, recording))
+        if first_us < before_us and _side(recording, by_table) != _side(other, by_table):
+            raise DataError(
+                f"{other.name} and {recording.name} overlap but may be on two sides of the split: correct their "
+                "times, or give both the same session and split"
+            )
+        within = last_us <= before_us or first_us == (other.part_us or (0,))[0]
+        if within and recording.label != other.label:
+            raise DataError(
+                f"one of {recording.name} and {other.name} lies within the other: correct their times"
+            )
+        longest[path] = max((before_us, other), (last_us, recording), key=lambda seen: seen[0])
+
+
+def _side(recording: Recording, by_table: bool) -> object:
+    """Return what decides on which side of the split a recording goes."""
+    return (recording.use or "train") if by_table else (recording.use, recording.group)
+
+
+def _from_folders(data: Path) -> list[tuple[str, Recording]]:
+    found = []
+    visible = (path for path in data.iterdir() if path.name != TEST and not path.name.startswith(HIDDEN))
+    for folder in sorted(path for path in visible if path.is_dir()):
+        for path in _files(folder):
+            parts = path.relative_to(data).parts
+            if not path.name.endswith(SUFFIX):
+                session = "/".join(parts[1:-1]) or f"{folder.name}/{path.name}"
+                found.append((folder.name, Recording(path, 0, "/".join(parts), session)))
+    return found
+
+
+def _labelled_beside(data: Path) -> list[tuple[str, Recording]]:
+    """Return what the tables beside the recordings in a folder say, or else those in the folders below it.
+
+    Raises
+    ------
+    DataError
+        A recording has no labels although others have some: it is unclear whether to leave it out.
+    """
+    if tables := sorted(data.glob(f"*{SUFFIX}")):
+        return [row for table in tables for row in _from_table(table)]
+    files = [path for path in _files(data) if path.relative_to(data).parts[0] != TEST]
+    tables = [path for path in files if path.name.endswith(SUFFIX)]
+    labelled = [row for table in tables for row in _from_table(table, table.parent.relative_to(data))]
+    named = {recording.path.resolve() for _, recording in labelled}
+    kinds = {path.suffix for path in named}
+    if left := [path for path in files if path.suffix in kinds and path.resolve() not in named]:
+        raise DataError(
+            f"{left[0]} has no labels, as {labelled[0][1].path} has: label it, or move it out of {data}; if folders "
+            f"are the classes, move the {SUFFIX[1:]} out"
+        )
+    return labelled
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return all files in a folder and below it, except hidden ones; links are followed, each folder once."""
+    found: list[Path] = []
+    seen: set[Path] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = Path(root).resolve()
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith(HIDDEN))
+        visible = (Path(root) / name for name in names if not name.startswith(HIDDEN))
+        found += [path for path in visible if path.is_file()]
+    return sorted(found)
+
+
+def _from_table(table: Path, below: Path = Path()) -> list[tuple[str, Recording]]:
+    """Return what a table says; ``below`` is its folder, relative to the data set's."""
+    header, rows = read_table(table)
+    known = (*COLUMNS, "split")
+    if odd := [name for name in header if name not in known and name.strip().lower() in known]:
+        right = odd[0].strip().lower()
+        raise DataError(f"{table}: its column {odd[0]!r} is written {right!r}: correct its first line")
+    return [_row(table, below, number, row) for number, row in rows]
+
+
+def _row(table: Path, below: Path, number: int, row: Row) -> tuple[str, Recording]:
+    where = f"{table}, line {number}"
+    values = [(row.get(name) or "").strip() for name in COLUMNS]
+    if not all(values[:4]):
+        raise DataError(
+            f"{where}: {COLUMNS[values.index('')]} is missing: the columns are {','.join(COLUMNS)}"
+        )
+    file, start, end, label, session = values
+    path = table.parent / file
+    if not os.path.isfile(path):  # False for a name that is too long, where pathlib raises
+        raise DataError(f"{where}: no file {path}: correct the name, or put it there")
+    try:
+        first_us, last_us = round(float(start) * 1e6), round(float(end) * 1e6)
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"{where}: {start!r} to {end!r} aren't seconds: correct them") from error
+    if not 0 <= first_us < last_us:
+        raise DataError(
+            f"{where}: {start} to {end} s is no stretch of time: start must be 0 or more, and before end"
+        )
+    use = (row.get("split") or "").strip() or None
+    if use not in (None, *get_args(SplitName)):
+        raise DataError(
+            f"{where}: split {use!r} is none of {', '.join(get_args(SplitName))}: correct it, or leave it out"
+        )
+    name = f"{below.as_posix()}/{file}" if below.parts else file
+    session = session or (below.as_posix() if below.parts else name)
+    stretch = f"{name}@{start}-{end}"
+    return label, Recording(path, 0, stretch, session, (first_us, last_us), cast(SplitName | None, use))
+
+
+def labelled_streams(
+    judged: Sequence[Recording], rows: Sequence[Recording], classes: tuple[str, ...], minutes: float
+) -> Iterator[UncutStream]:
+    """Yield whole recordings, in the order of ``judged``, until so many minutes of them are played.
+
+    Parameters
+    ----------
+    judged
+        Labelled stretches to measure on; those without times are left out.
+    rows
+        All stretches in the tables, of any class and part of the split.
+
+    Raises
+    ------
+    DataError
+        No stretch is labelled, or one begins after its recording's end.
+    LivesnnError
+        A recording can't be read.
+    """
+    files: dict[Path, list[Recording]] = {}
+    for stretch in judged:
+        if stretch.part_us is not None:
+            files.setdefault(stretch.path.resolve(), []).append(stretch)
+    if not files:
+        raise DataError(
+            "none of these recordings is uncut: --stream needs labels.csv or REST.labels.csv, which say from when to "
+            "when what is performed"
+        )
+    left_us = minutes * 60e6
+    for path, stretches in files.items():
+        spans = [row.part_us for row in rows if row.part_us and row.path.resolve() == path]
+        with open_recording(path) as recording:
+            yield _stream(recording, stretches, spans, classes)
+        left_us -= recording.duration_us
+        if left_us <= 0:
+            return
+
+
+def whole_side(
+    recordings: Sequence[Recording], card: ModelCard, split: Split, *, validation: bool
+) -> list[Recording]:
+    """Return the stretches that the split kept for validation, or those that it left.
+
+    Raises
+    ------
+    DataError
+        The split kept the ends of recordings, or no recording is there.
+    """
+    if split.clips:
+        raise DataError(
+            f"{card.name} was validated on the ends of recordings that it trained on, so no whole recording is left: "
+            "add --split test, for separate recordings"
+        )
+    labels = np.array([recording.label for recording in recordings], np.int64)
+    groups = [recording.group for recording in recordings]
+    by_table = split.protocol == BY_TABLE
+    kept = () if by_table else split.groups or validation_groups(groups, labels, split.fraction, split.seed)
+    side = [
+        recording
+        for recording in recordings
+        if (recording.use == "validation" if by_table else recording.group in kept) == validation
+    ]
+    if not side:
+        raise DataError(
+            f"no recordings are there that {card.name} {'was validated' if validation else 'trained'} on: give their "
+            "folder, or add --split test"
+        )
+    return side
+
+
+def _stream(
+    recording: Opened, stretches: Sequence[Recording], spans: Sequence[Span], classes: tuple[str, ...]
+) -> UncutStream:
+    begins_us = recording.labels_start
+    performed = [
+        Segment(classes[label], begins_us + start_us, begins_us + end_us)
+        for label, start_us, end_us in _in_order(stretches)
+    ]
+    for stretch in stretches:
+        if stretch.part_us and begins_us + stretch.part_us[0] > recording.t_end:
+            raise DataError(
+                f"{stretch.name} begins after the recording's end: give seconds from its first event"
+            )
+    first_us, last_us = min(start for start, _ in spans), max(end for _, end in spans)
+    unknown = [(-TIME_LIMIT_US, first_us), *spans, (last_us, TIME_LIMIT_US)]
+    known_not = tuple((begins_us + start_us, begins_us + end_us) for start_us, end_us in unknown)
+    return UncutStream(REST, recording, performed, rests=True, unknown=known_not)
+
+
+def _in_order(stretches: Sequence[Recording]) -> list[tuple[int, int, int]]:
+    """Return (label, start, end) in order and without overlaps, as a stream has one decision at a time.
+
+    Stretches of one class that touch are joined; a stretch ends where one of another class begins.
+    """
+    ordered: list[tuple[int, int, int]] = []
+    for stretch in sorted(stretches, key=lambda each: each.part_us or (0, 0)):
+        start_us, end_us = stretch.part_us or (0, 0)
+        if ordered and start_us <= ordered[-1][2]:
+            label, begun_us, before_us = ordered.pop()
+            if label == stretch.label:
+                start_us, end_us = begun_us, max(before_us, end_us)
+            elif begun_us < start_us:
+                ordered.append((label, begun_us, start_us))
+        ordered.append((stretch.label, start_us, end_us))
+    return ordered

@@ -1,4 +1,4 @@
-"""gestures-sim: simulated people performing DVS-Gesture's classes, one window a clip; made once, then cached."""
+"""gestures-sim: simulated people who perform the classes of DVS-Gesture; clips are made once, then cached."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ from livesnn.simulate.gestures import (
 )
 from livesnn.simulate.live_sources import SimulatedPerson
 from livesnn.simulate.motions import GESTURES, IDLE, MIRRORED, NOBODY, NOTHING, WALKING
-from livesnn.train.datasets import Finding, Parts, SplitName, Uncut
-from livesnn.train.datasets.asked import Asked
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
 from livesnn.train.datasets.cache import cache_file, cached
 from livesnn.train.datasets.clips import Clips, Frames
-from livesnn.train.datasets.processes import in_processes
+from livesnn.train.processes import in_processes
 
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "check", "load_parts", "load_split"]
 SENSOR = RESOLUTION
@@ -36,46 +35,46 @@ PROTOCOLS = ("",)
 INPUT = InputSpec(64, 64, SliceRule(delta_t_us=50_000), count_max=8, scale=0.25, without_flicker=True)
 
 VALIDATION_PEOPLE, TEST_PEOPLE = 50, 100
-"""Clips a class, each of another person."""
+"""Clips of each class, each by another person."""
 
 OTHER_SHARE = 3
-"""Of "other" an epoch has so many times as many people as of one gesture: it is five kinds of movement, and most of
-what was mistaken in a test (25 of its 100 clips, 16 of them hands that go here and there) was one of them."""
+"""An epoch has so many times as many people performing "other" as one gesture. It is five kinds of movement, and had
+most of the mistakes in a test: 25 of its 100 clips, 16 of them hands that go here and there."""
 
 TEST_WINDOWS = 3
-"""Windows of a test clip, which is as long as the cuts of DVS-Gesture at hand, 1.5 s; all others have one."""
+"""Windows in a test clip, which lasts 1.5 s like some cuts of DVS-Gesture; all other clips have one."""
 
 NOTHING_WINDOWS = 6
-"""Clips of each person who performs nothing, one after the other."""
+"""Successive clips of each person who performs nothing."""
 
 NOTHING_SHARE = 4
-"""Of these an epoch has so many times as many as of one gesture."""
+"""An epoch has so many times as many of these as of one gesture."""
 
 NOTHINGS = (IDLE,) * 5 + (WALKING,) * 4 + (NOBODY,)
-"""What every ten of them do, by their seed."""
+"""What ten of these people do, by seed."""
 
 UNKNOWN = -1
-"""Label of a clip that is none of the classes: whoever trains on it teaches doubt."""
+"""Label of a clip that is of no class, which teaches a network to doubt."""
 
 NAME = "gestures-sim"
-_CHUNK = 200  # clips a cache file: what an interrupted simulation may lose
+_CHUNK = 200  # clips in a cache file, which an interrupted simulation may lose
 _Clip = tuple[str, int]  # gesture and seed
 
 
-def load_parts(asked: Asked, before: ModelCard | None = None) -> Parts:
-    """Return ``asked.people`` clips a gesture, `OTHER_SHARE` times as many of "other"; others for validation.
+def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
+    """Return `people` clips of each gesture, `OTHER_SHARE` times as many of "other", and extra ones of nothing.
 
-    And, `NOTHING_SHARE` times as many, of nothing.
+    Validation has other people.
     """
-    spec = asked.input
-    training = load_gestures(spec, asked.people, use="train", others=OTHER_SHARE * asked.people)
-    nothing = load_nothing(spec, asked.people, use="train")
+    spec = request.input
+    training = load_gestures(spec, request.people, use="train", others=OTHER_SHARE * request.people)
+    nothing = load_nothing(spec, request.people, use="train")
     validation = load_gestures(spec, VALIDATION_PEOPLE, use="validation")
-    return Parts(training, validation, nothing, NOTHING_SHARE * asked.people)
+    return Parts(training, validation, nothing, NOTHING_SHARE * request.people)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return a clip a class of each of some people, none of what the model was taught; ``data`` isn't needed."""
+    """Return a clip of each class by some people, without classes that were taught later; ignores ``data``."""
     _check_classes(card)
     people, windows = (TEST_PEOPLE, TEST_WINDOWS) if split == "test" else (VALIDATION_PEOPLE, 1)
     return replace(load_gestures(card.input, people, use=split, windows=windows), classes=card.classes)
@@ -87,15 +86,15 @@ UNCUT = {
     "noise": (NOBODY, 0.0, 0.2),
     "lamp": (NOBODY, 1.0, 0.2),
 }
-"""Streams without a gesture: what is there, how probable a flickering lamp is, and for what part of the time."""
+"""Streams without a gesture: what is simulated, the probability of a flickering lamp, and the share of the time."""
 
 
-def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[Uncut]:
-    """Yield so many minutes of one person's gestures, then each of `UNCUT` for its part."""
+def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: int) -> Iterator[UncutStream]:
+    """Yield so many minutes of one person's gestures, then each of `UNCUT` for its share."""
     _check_classes(card)
     duration_us = round(minutes * 60e6)
     performs = SimulatedPerson(seed, use=split, duration_us=duration_us, paced=False)
-    yield Uncut("gestures", performs, performs.segments, rests=False)
+    yield UncutStream("gestures", performs, performs.segments, rests=False)
     for number, (name, (performed, lamp_share, part)) in enumerate(UNCUT.items(), seed + 1):
         nothing = SimulatedPerson(
             number,
@@ -105,24 +104,24 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
             paced=False,
             lamp_share=lamp_share,
         )
-        yield Uncut(name, nothing, (), rests=True)
+        yield UncutStream(name, nothing, (), rests=True)
 
 
 def _check_classes(card: ModelCard) -> None:
-    trained = tuple(name for name in card.classes if name not in card.taught)  # what was taught comes last
+    trained = tuple(name for name in card.classes if name not in card.taught)  # taught classes come last
     if trained != GESTURES:
         raise DataError(f"{card.name} knows {', '.join(card.classes)}: choose a model of the gestures")
 
 
 def check(data: Path) -> list[Finding]:
-    """Say that nothing is needed: the clips are simulated."""
+    """Say that no files are needed."""
     return [Finding("complete", "simulated on the spot: no files are needed")]
 
 
 def load_gestures(spec: InputSpec, people: int, *, use: Use, windows: int = 1, others: int = 0) -> Clips:
-    """Return a clip of each of so many people a gesture; the first ones are the same whatever their number.
+    """Return a clip of each gesture by each of so many people; the first people don't depend on their number.
 
-    ``others``: people of "other", if they are more.
+    ``others`` is the number of people performing "other", if it is larger.
     """
     clips = [(name, seed) for seed in range(people) for name in GESTURES]
     clips += [(GESTURES[-1], seed) for seed in range(people, others)]
@@ -132,8 +131,8 @@ def load_gestures(spec: InputSpec, people: int, *, use: Use, windows: int = 1, o
 
 
 def load_nothing(spec: InputSpec, people: int, *, use: Use) -> Clips:
-    """Return `NOTHING_WINDOWS` clips of each of so many people who perform nothing, `UNKNOWN` all."""
-    kinds = NOTHINGS if spec.slice.delta_t_us else (IDLE,)  # so many events may never come of an empty scene
+    """Return `NOTHING_WINDOWS` clips of each of so many people who perform nothing, all labelled `UNKNOWN`."""
+    kinds = NOTHINGS if spec.slice.delta_t_us else (IDLE,)  # an empty scene may never have that many events
     chosen = [(kinds[seed % len(kinds)], seed) for seed in range(people)]
     frames = _frames(spec, chosen, use, NOTHING_WINDOWS)
     clips = frames.reshape(-1, spec.window, *frames.shape[2:])
@@ -142,7 +141,7 @@ def load_nothing(spec: InputSpec, people: int, *, use: Use) -> Clips:
 
 
 def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Frames:
-    """Return uint8 [N, windows · window, C, H, W], what the cache lacks made by all processors."""
+    """Return uint8 [N, windows · window, C, H, W]; all processors make what the cache lacks."""
     chunks = [clips[first : first + _CHUNK] for first in range(0, len(clips), _CHUNK)]
     make = partial(_chunk, spec=spec, use=use, windows=windows)
     missing = [
@@ -154,14 +153,14 @@ def _frames(spec: InputSpec, clips: list[_Clip], use: Use, windows: int) -> Fram
 
 
 def _fill(make: Callable[[list[_Clip]], Frames], clips: list[_Clip]) -> None:
-    """Fill the cache, and send no frames through a pipe."""
+    """Fill the cache, without sending frames through a pipe."""
     make(clips)
 
 
 def _settings(clips: list[_Clip], spec: InputSpec, use: Use, windows: int) -> object:
     poses = (*POSE_S, IDLE_LAMP_SHARE, WARM_UP_US) if clips[0][0] in NOTHING else ()
     gain = count_gain(spec, *RESOLUTION)
-    scaled = (gain,) * (gain != 1.0)  # 1 for all models of simulated people alone
+    scaled = (gain,) * (gain != 1.0)  # 1 for all models trained only on simulated people
     steady = ("without flicker",) * spec.without_flicker
     frames = spec.width, spec.height, spec.slice, spec.window
     return *frames, windows, use, VERSION, clips, *poses, *scaled, *steady

@@ -1,20 +1,24 @@
-"""MNIST from Keras's mnist.npz, in its original order. What is made of the digits is elsewhere (see sequences)."""
+"""MNIST from Keras's mnist.npz, and the MNIST sequences as data sets. What a sequence is, is in sequences.py."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from livesnn.card import InputSpec, ModelCard, SliceRule, Split
 from livesnn.errors import DAMAGED_ARRAY, DataError
+from livesnn.train.datasets import DataRequest, Finding, Parts, SequenceName, SplitName, counted
+from livesnn.train.datasets.clips import Clips, Frames, Index, clip_random, requested_split, stratified_split
 
 _Arrays = dict[str, npt.NDArray[np.uint8]]
 
 
 class Mnist(NamedTuple):
-    """Images are uint8 [N, 28, 28], white (255) on black; labels are int64 [N], the digits 0..9."""
+    """Images uint8 [N, 28, 28], white (255) on black; labels int64 [N], the digits 0 to 9."""
 
     train_images: npt.NDArray[np.uint8]
     train_labels: npt.NDArray[np.int64]
@@ -23,12 +27,12 @@ class Mnist(NamedTuple):
 
 
 def load_mnist(path: Path) -> Mnist:
-    """Read mnist.npz: ``path`` is the file, or the folder it lies in.
+    """Read mnist.npz; ``path`` is the file or its folder.
 
     Raises
     ------
     DataError
-        The file is missing, damaged, or something else.
+        The file is missing, damaged, or something else than MNIST.
     """
     file = path / "mnist.npz" if path.is_dir() else path
     if not file.is_file():
@@ -43,17 +47,19 @@ def load_mnist(path: Path) -> Mnist:
 
 
 def _read(file: Path) -> _Arrays:
-    """Return the four arrays of ``file`` as they are."""
+    """Return the four arrays of a file."""
     try:
         with file.open("rb") as opened, np.lib.npyio.NpzFile(opened) as archive:
             return {name: archive[name] for name in ("x_train", "y_train", "x_test", "y_test")}
     except DAMAGED_ARRAY as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{file} can't be read as mnist.npz ({reason}): get Keras's file anew") from error
+        raise DataError(
+            f"{file} can't be read as mnist.npz ({reason}): download Keras's file again"
+        ) from error
 
 
 def _fault(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> str:
-    """Return what keeps ``images`` and ``labels`` from being MNIST's, or nothing."""
+    """Return why these can't be MNIST's; "" if they can."""
     if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
         return f"images {images.dtype} {list(images.shape)}, not uint8 [N, 28, 28]"
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
@@ -61,3 +67,135 @@ def _fault(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> str:
     if not len(labels) or labels.min() < 0 or labels.max() > 9:
         return "labels other than 0 to 9" if len(labels) else "no images"
     return ""
+
+
+MEASURED_DIGITS = 1000
+"""Largest number of validation digits: more cost minutes in every epoch, and hardly change which one is best."""
+
+_FIXED = 1 << 31  # the epoch of clips that never change: validation, test
+
+
+@dataclass(frozen=True)
+class SequenceSamples:
+    """Sequences of some digits, each in every direction of its kind; random kinds are made anew in every epoch.
+
+    Attributes
+    ----------
+    digits, digit_labels
+        uint8 [N, 28, 28] and int64 [N].
+    seed
+        Decides the random numbers, together with the epoch and the sample's index.
+    """
+
+    kind: SequenceName
+    digits: Frames
+    digit_labels: Index
+    seed: int
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        from livesnn.train.datasets.sequences import classes_of
+
+        return classes_of(self.kind)
+
+    @property
+    def labels(self) -> Index:
+        """int64 [N · directions]: digit + 10 · direction, with the directions of a digit in succession."""
+        directions = len(self.classes) // 10
+        return (self.digit_labels[:, None] + 10 * np.arange(directions)).reshape(-1)
+
+    def __len__(self) -> int:
+        return len(self.digits) * len(self.classes) // 10
+
+    def take(self, index: Index, epoch: int) -> Frames:
+        """Return the sequences at ``index`` in an epoch, uint8 [B, 10, 1, 28, 28]."""
+        import torch
+
+        from livesnn.train.datasets.sequences import make_sequences, randoms_needed
+
+        directions = len(self.classes) // 10
+        count = randoms_needed(self.kind)
+        random = np.zeros((len(index), count), np.float32)
+        if count:
+            for row, i in enumerate(index.tolist()):
+                random[row] = clip_random("sequence", self.seed, epoch, i).random(count, np.float32)
+        digits = torch.from_numpy(self.digits[index // directions])
+        turned = torch.from_numpy(index % directions)
+        made: Frames = make_sequences(self.kind, digits, turned, torch.from_numpy(random)).numpy()
+        return made
+
+    def fixed(self, name: str) -> Clips:
+        """Return all of them as clips, as they are in no epoch of a training."""
+        every = np.arange(len(self))
+        chunks = [self.take(some, _FIXED) for some in np.array_split(every, -(-len(self) // 1000))]
+        names = tuple(f"{name}/{i}" for i in range(len(self)))
+        return Clips(np.concatenate(chunks), self.labels, names, self.classes)
+
+
+@dataclass(frozen=True)
+class SequenceSet:
+    """One kind of sequences as a `DataSet`."""
+
+    kind: SequenceName
+    INPUT = InputSpec(
+        28, 28, SliceRule(delta_t_us=100_000), kind="video", channels=1, count_max=255, scale=1 / 255
+    )
+    SENSOR = None
+    MIRRORED = None
+    TAKES = ""
+    PROTOCOLS: tuple[str, ...] = ("",)
+
+    def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
+        """Return sequences of the training digits, a fraction of them kept for validation by seed."""
+        mnist = _mnist(request.data)
+        split = requested_split(request, before)
+        train, validation = _split(mnist, split)
+        train = train[: request.digits]
+        samples = self._samples(mnist.train_images[train], mnist.train_labels[train], request.seed)
+        return Parts(samples, self._validation(mnist, validation), split=split)
+
+    def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
+        """Return sequences of MNIST's test digits by seed 0, or of what the card's split kept or left."""
+        mnist = _mnist(data)
+        if split == "test":
+            return self._samples(mnist.test_images, mnist.test_labels, 0).fixed("test")
+        if card.split is None:
+            raise DataError(f"the card of {card.name} doesn't say which digits were kept: add --split test")
+        train, validation = _split(mnist, card.split)
+        if split == "validation":
+            return self._validation(mnist, validation)
+        train = train[:MEASURED_DIGITS]
+        return self._samples(mnist.train_images[train], mnist.train_labels[train], card.split.seed).fixed(
+            "train"
+        )
+
+    def check(self, data: Path) -> list[Finding]:
+        """Say whether mnist.npz is there and complete."""
+        mnist = _mnist(data)
+        return [
+            counted("training", len(mnist.train_images), 60_000, "digits"),
+            counted("test", len(mnist.test_images), 10_000, "digits"),
+        ]
+
+    def _samples(self, digits: Frames, labels: Index, seed: int) -> SequenceSamples:
+        return SequenceSamples(self.kind, digits, labels, seed)
+
+    def _validation(self, mnist: Mnist, index: Index) -> Clips:
+        if not len(index):
+            raise DataError(
+                "too few digits to keep some for validation: give a larger --validation, or all of MNIST"
+            )
+        index = index[:: -(-len(index) // MEASURED_DIGITS)]
+        return self._samples(mnist.train_images[index], mnist.train_labels[index], 0).fixed("validation")
+
+
+def _split(mnist: Mnist, split: Split) -> tuple[Index, Index]:
+    return stratified_split(mnist.train_labels, split.fraction, split.seed)
+
+
+def _mnist(data: Path) -> Mnist:
+    """Read mnist.npz in ``data`` or in its folder mnist."""
+    inner = data / "mnist"
+    return load_mnist(inner if inner.is_dir() else data)

@@ -1,7 +1,8 @@
-"""N-MNIST (Orchard et al. 2015) in its official layout: <Train|Test>/<digit>/NNNNN.bin, 34×34, three saccades."""
+"""N-MNIST (Orchard et al. 2015) in its official layout, <Train|Test>/<digit>/NNNNN.bin, and simulated recordings."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from livesnn.errors import DataError, LivesnnError
 from livesnn.events.formats.nmnist import read_nmnist
 from livesnn.events.packet import Resolution
 from livesnn.events.slicer import stack_clip
-from livesnn.train.datasets import Finding, Parts, SplitName, counted
-from livesnn.train.datasets.asked import Asked
-from livesnn.train.datasets.clips import Clips, check_drawn, stratified_split, wanted_split
-from livesnn.train.datasets.nmnist_simulated import FIRST_UNSEEN, simulated_digits
+from livesnn.simulate.saccades import MOVES, NMNIST, RESOLUTION, simulated_digit
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, counted
+from livesnn.train.datasets.cache import cached
+from livesnn.train.datasets.clips import Clips, check_drawn_from, requested_split, stratified_split
+from livesnn.train.datasets.mnist import load_mnist
 
 TAKES = "Train.zip and Test.zip from data.mendeley.com/datasets/468j46mzdv, unpacked to {data}/Train and Test"
 PROTOCOLS = ("",)
@@ -31,35 +33,35 @@ OFFICIAL = {
     "Train": (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
     "Test": (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
 }
-"""Recordings of each digit, as MNIST has them."""
+"""Number of recordings of each digit, as in MNIST."""
 
 
-def load_parts(asked: Asked, before: ModelCard | None = None) -> Parts:
-    """Return the training part, a fraction of it kept for validation by seed; and simulated digits, if asked for."""
-    spec = asked.input
-    clips = load_nmnist(asked.data, "Train", spec)
-    split = wanted_split(asked, before)
-    check_drawn(split, len(clips), "leave --init out")
+def load_parts(request: DataRequest, before: ModelCard | None = None) -> Parts:
+    """Return the training part, a fraction of it kept for validation by seed, and simulated digits as configured."""
+    spec = request.input
+    clips = load_nmnist(request.data, "Train", spec)
+    split = requested_split(request, before)
+    check_drawn_from(split, len(clips), "leave --init out")
     split = replace(split, drawn_from=len(clips))
     training, validation = stratified_split(clips.labels, split.fraction, split.seed)
-    extra = _simulated(asked, spec, clips.names) if asked.simulated else None
-    return Parts(clips.subset(training), clips.subset(validation), extra, asked.simulated, split)
+    extra = _simulated(request, spec, clips.names) if request.simulated else None
+    return Parts(clips.subset(training), clips.subset(validation), extra, request.simulated, split)
 
 
 def load_split(data: Path, split: SplitName, card: ModelCard) -> Clips:
-    """Return the official test part, or the part of the training part that the card's split kept or left."""
+    """Return the official test part, or what the card's split kept or left of the training part."""
     if split == "test":
         return load_nmnist(data, "Test", card.input)
     if card.split is None:
         raise DataError(f"the card of {card.name} doesn't say which recordings were kept: add --split test")
     clips = load_nmnist(data, "Train", card.input)
-    check_drawn(card.split, len(clips))
+    check_drawn_from(card.split, len(clips))
     train, validation = stratified_split(clips.labels, card.split.fraction, card.split.seed)
     return clips.subset(validation if split == "validation" else train)
 
 
 def check(data: Path) -> list[Finding]:
-    """Say how many of the official recordings of each digit are there, and which are damaged."""
+    """Count the recordings of each digit, and name damaged ones."""
     root = find_root(data)
     findings = []
     for part, official in OFFICIAL.items():
@@ -74,20 +76,20 @@ def check(data: Path) -> list[Finding]:
     return findings
 
 
-def _simulated(asked: Asked, spec: InputSpec, recordings: Sequence[str]) -> Clips:
-    """Return the pool of simulated clips beside these real ones, whose names end in the digits' numbers, from 1."""
+def _simulated(request: DataRequest, spec: InputSpec, recordings: Sequence[str]) -> Clips:
+    """Return the pool of simulated clips; real recordings' names end in the numbers of their digits, from 1."""
     numbers = [Path(name).stem for name in recordings]
     if any(not number.isdecimal() or int(number) > FIRST_UNSEEN for number in numbers):
         raise DataError(
             f"simulated digits would repeat the digits of validation recordings beyond {FIRST_UNSEEN:05d}.bin: "
             "leave --simulated out, the whole of N-MNIST doesn't need it"
         )
-    frames, labels = simulated_digits(asked.mnist, spec, asked.simulated_pool)
+    frames, labels = simulated_digits(request.mnist, spec, request.simulated_pool)
     return Clips(frames, labels, tuple(f"simulated/{i}" for i in range(len(labels))), CLASSES)
 
 
 def find_root(data: Path) -> Path:
-    """Return the folder that holds Train/ or Test/: ``data`` itself, or the N-MNIST folder in it."""
+    """Return the folder with Train/ or Test/: ``data`` itself, or the N-MNIST folder in it."""
     for folder in (data, data / "nmnist", data / "N-MNIST"):
         if any((folder / part).is_dir() for part in PARTS):
             return folder
@@ -134,5 +136,42 @@ def _read_clip(path: Path, input_spec: InputSpec) -> npt.NDArray[np.uint8]:
     except LivesnnError as error:
         raise DataError(str(error)) from error
     if events.size and (events["x"].max() >= SENSOR.width or events["y"].max() >= SENSOR.height):
-        raise DataError(f"{path} is not of N-MNIST: it has events outside of 34×34 pixels")
+        raise DataError(f"{path} isn't from N-MNIST: it has events outside 34×34 pixels")
     return stack_clip(events, input_spec.slice, SENSOR, input_spec, input_spec.window)
+
+
+FIRST_UNSEEN = 1000
+"""MNIST's first thousand training digits are in N-MNIST's first thousand recordings. They are left out, so that no
+digit of a validation recording is ever trained on."""
+SIMULATED_VERSION = 1
+"""Raise it with every change of a simulated recording that its settings don't show, so that nothing outdated is taken
+from the cache."""
+SIMULATED_SEED = 0
+
+
+def simulated_digits(
+    mnist: Path, input_spec: InputSpec, count: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return frames uint8 [N, window, C, H, W] and labels [N] of MNIST's training digits, never of its test digits.
+
+    Raises
+    ------
+    DataError
+        See `load_mnist`.
+    """
+    digits = load_mnist(mnist)
+    images, labels = digits.train_images, digits.train_labels
+    images, labels = images[FIRST_UNSEEN:][:count], labels[FIRST_UNSEEN:][:count]
+    settings = (SIMULATED_VERSION, hashlib.sha256(images.tobytes()).hexdigest(), input_spec, NMNIST, MOVES)
+    frames = cached("nmnist-simulated", settings, lambda: _simulate(images, input_spec))
+    return frames, labels
+
+
+def _simulate(images: npt.NDArray[np.uint8], input_spec: InputSpec) -> npt.NDArray[np.uint8]:
+    """Return uint8 [N, window, C, H, W]."""
+    recordings = (simulated_digit(images, index, seed=SIMULATED_SEED) for index in range(len(images)))
+    clips = [
+        stack_clip(events, input_spec.slice, RESOLUTION, input_spec, input_spec.window)
+        for events in recordings
+    ]
+    return np.stack(clips)

@@ -1,7 +1,4 @@
-"""Clips of recordings or videos on disk: read by all processors, kept in the cache, what can't be read counted.
-
-Not here: which files there are, and their labels (a data set's own module).
-"""
+"""Clips of recordings or videos on disk, read by all processors and kept in the cache."""
 
 from __future__ import annotations
 
@@ -23,20 +20,25 @@ from livesnn.train.datasets import SplitName
 from livesnn.train.datasets.cache import cache_file, keep
 from livesnn.train.datasets.clips import Clips, Frames, OnDisk, Stack
 from livesnn.train.datasets.clips import Index as ClipIndex
-from livesnn.train.datasets.processes import in_processes
+from livesnn.train.processes import in_processes
 
 VERSION = 3
-"""Of what is made of a file: raise it with every change, so that nothing cached is mistaken."""
+"""Version of what is made of a file: raise it with every change, so that nothing outdated is taken from the cache."""
 
-_AT_ONCE_IN_ONE_PROCESS = 8  # fewer files than this are read without starting others
+_FEW = 8  # fewer files than this are read without starting other processes
 
 
 class Recording(NamedTuple):
-    """A file, or a part of one, of which all is of one class.
+    """A file, or a part of one, that shows one class.
 
-    ``group``: who or what it is of, on one side of a split where a class has two. ``part_us``: its
-    first and its last moment, from the first event on; None: all of it. ``use``: which part of the data set it is
-    of, where somebody has said so.
+    Attributes
+    ----------
+    group
+        The person, session or group of videos it belongs to; see `Clips`.
+    part_us
+        Its beginning and end, counted from the first event; None: all of it.
+    use
+        Its part of the data set, if a table says so.
     """
 
     path: Path
@@ -48,13 +50,13 @@ class Recording(NamedTuple):
 
 
 Read = Callable[[Recording, InputSpec], Frames]
-"""Returns uint8 [N, T, C, H, W], maybe none; raises LivesnnError when the file can't be read. Importable by name."""
+"""Returns uint8 [N, T, C, H, W]; raises LivesnnError if the file can't be read. It must be importable by name."""
 
 
 def read_windows(recording: Recording, spec: InputSpec) -> Frames:
-    """Return all whole windows of a recording, as a stream has them, of frames in its part; raises LivesnnError.
+    """Return all whole windows of the frames in a recording's part, as a stream has them; raises LivesnnError.
 
-    A frame of so many events begins where the one before it ends.
+    A frame of a fixed number of events begins where the one before it ends.
     """
     part_us = recording.part_us or (-TIME_LIMIT_US, TIME_LIMIT_US)
     kept: list[Frame] = []
@@ -73,7 +75,7 @@ def read_windows(recording: Recording, spec: InputSpec) -> Frames:
 
 
 def windows_of(kept: Sequence[Frame], spec: InputSpec) -> Frames:
-    """Return uint8 [N, T, C, H, W] of the whole windows in frames; none goes on past a gap, as none does live."""
+    """Return the whole windows in the frames, uint8 [N, T, C, H, W]; as in a live stream, none spans a gap."""
     windows: list[Frames] = []
     begun: list[Frames] = []
     for frame in kept:
@@ -96,14 +98,14 @@ def load_recordings(
     read: Read = read_windows,
     most: int | None = None,
 ) -> Clips:
-    """Return the windows of recordings as clips; the cache keeps them a file, so that a stopped reading goes on.
+    """Return the windows of recordings as clips; each file is cached by itself, so that a stopped reading goes on.
 
     Parameters
     ----------
     cache
         Name of the data set.
     most
-        Windows kept of a recording, evenly spread over it; None: all.
+        Largest number of windows from a recording, evenly spread; None: all.
 
     Raises
     ------
@@ -145,7 +147,7 @@ def load_recordings(
 def left_out(
     cache: str, recordings: Sequence[Recording], spec: InputSpec
 ) -> list[tuple[Recording, str, bool]]:
-    """Return the recordings that give no clip, why, and whether it is that they can't be read."""
+    """Return the recordings without a clip, the reason, and whether it is that they can't be read."""
     found = []
     for recording, file in zip(recordings, _made(cache, recordings, spec, read_windows), strict=True):
         if isinstance(file, str):
@@ -166,10 +168,9 @@ def _too_short(recording: Recording, spec: InputSpec) -> str:
 
 
 def as_opened(recordings: Sequence[Recording]) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
-    """Return what opening recordings tells: the common size of their sensors, and what their sources warn of.
+    """Open recordings; return the size of their sensors, None if they differ, and the warnings of their sources.
 
-    None where there are several sizes. Of files that can't be opened, and of damage that is met while reading alone,
-    nothing is said.
+    Files that can't be opened, and damage that is found only while reading, are left out.
     """
     sensors, warnings = set(), []
     for path, name in {recording.path: recording.name for recording in recordings}.items():
@@ -180,17 +181,17 @@ def as_opened(recordings: Sequence[Recording]) -> tuple[tuple[int, int] | None, 
 
 
 def _spread(count: int, most: int | None) -> ClipIndex:
-    """Return which of ``count`` windows are kept."""
+    """Return the numbers of at most ``most`` of ``count`` windows, evenly spread."""
     kept = count if most is None else min(count, most)
     return (np.arange(kept) * 2 + 1) * count // (2 * max(kept, 1))
 
 
 def _made(cache: str, recordings: Sequence[Recording], spec: InputSpec, read: Read) -> list[Path | str]:
-    """Return the cache's file of each recording, or why there is none; many that it lacks are read at once."""
+    """Return the cached file of each recording, or why there is none; many missing ones are read in processes."""
     files = [_kept(recording, cache, spec) for recording in recordings]
     missing = [recording for recording, file in zip(recordings, files, strict=True) if file is None]
     make = partial(_make, cache=cache, spec=spec, read=read)
-    if len(missing) < _AT_ONCE_IN_ONE_PROCESS:
+    if len(missing) < _FEW:
         made = [make(recording) for recording in missing]
     else:
         made = in_processes(make, missing, f"reading recordings of {cache}", at_once=4)
@@ -212,18 +213,18 @@ def _make(recording: Recording, *, cache: str, spec: InputSpec, read: Read) -> P
 
 
 def _kept(recording: Recording, cache: str, spec: InputSpec) -> Path | None:
-    """Return the cache's file of a recording if it has windows, undamaged as far as its header and length tell."""
+    """Return the cached file of a recording if it has windows, and its header and length are right."""
     try:
         file = _file(recording, cache, spec)
         shape = OnDisk(file).shape
-    except DAMAGED_ARRAY:  # no file, too
+    except DAMAGED_ARRAY:  # or there is no file
         return None
     whole = shape[0] > 0 and shape[1:] == (spec.window, spec.channels, spec.height, spec.width)
     return file if whole else None
 
 
 def _file(recording: Recording, cache: str, spec: InputSpec) -> Path:
-    """Return where the cache keeps a recording's windows; raises OSError where there is no such recording."""
+    """Return the file in which the cache keeps a recording's windows; raises OSError without such a recording."""
     stat = recording.path.stat()
     settings = (
         VERSION, spec.kind, spec.width, spec.height, spec.channels, spec.slice, spec.window, spec.crop,

@@ -1,19 +1,20 @@
-"""The paper's MNIST sequences (SPEC, Seq 1-5): still digits → ten frames that grow, turn or are partly hidden.
+"""The paper's MNIST sequences (Seq 1 to 5): ten frames of a digit that grows, turns or is partly hidden.
 
-Pure functions of digits and random numbers, on any device that has float64 (not Apple's MPS: make them on the CPU
-there). Nothing is read, drawn or cached here. Where a kind has directions, 1 is 0 played backwards, frame for frame.
+Pure functions of digits and random numbers, on any device with float64 (Apple's MPS has none). Where a kind has two
+directions, direction 1 is direction 0 played backwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from livesnn.errors import DataError
+from livesnn.train.datasets import SequenceName
 
 STEPS = 10
 SIZE = 28
@@ -22,16 +23,16 @@ MASK = 14
 
 
 def make_sequences(kind: str, digits: Tensor, directions: Tensor, random: Tensor) -> Tensor:
-    """Return uint8 [B, 10, 1, 28, 28], a sequence of each digit. A sample's frames don't depend on its batch.
+    """Return uint8 [B, 10, 1, 28, 28], a sequence of each digit; its frames don't depend on the batch.
 
     Parameters
     ----------
     digits
         uint8 [B, 28, 28].
     directions
-        int64 [B]: 0, or 1 for the second direction of `classes_of`. Not looked at where a kind has none.
+        int64 [B]: 0 or 1, see `classes_of`; ignored for a kind without directions.
     random
-        Float [B, randoms_needed(kind)], uniform in [0, 1): all the chance there is, by the caller from its seed.
+        Float [B, randoms_needed(kind)], uniform in [0, 1).
 
     Raises
     ------
@@ -50,14 +51,14 @@ def make_sequences(kind: str, digits: Tensor, directions: Tensor, random: Tensor
 
 
 def randoms_needed(kind: str) -> int:
-    """Return how many uniform numbers a sample takes; DataError if there is no such kind."""
+    """Return how many random numbers a sample takes; raises DataError if there is no such kind."""
     return _kind(kind).randoms
 
 
 def classes_of(kind: str) -> tuple[str, ...]:
-    """Return the classes' names by label: the digit, or digit + 10·direction, as in "3 growing", "3 shrinking".
+    """Return the names of the classes by label, which is the digit + 10 · direction: "3 growing", "3 shrinking".
 
-    Clockwise is as seen on the screen, y pointing down. Raises DataError if there is no such kind.
+    Clockwise is as seen on the screen, with y pointing down. Raises DataError if there is no such kind.
     """
     digits = tuple(str(digit) for digit in range(10))
     directions = _kind(kind).directions
@@ -73,13 +74,16 @@ class _Kind(NamedTuple):
 
 
 def _kind(name: str) -> _Kind:
-    if name not in _KINDS:
-        raise DataError(f"there are no MNIST sequences {name!r}: choose one of {', '.join(KINDS)}")
-    return _KINDS[name]
+    kind = _KINDS.get(cast(SequenceName, name))
+    if kind is None:
+        raise DataError(
+            f"there are no MNIST sequences {name!r}: choose one of {', '.join(get_args(SequenceName))}"
+        )
+    return kind
 
 
 def _still(digits: Tensor, random: Tensor) -> Tensor:
-    """Return the digit as it is in every frame (Table 1's column "MNIST")."""
+    """Return the digit itself in every frame (Table 1's column "MNIST")."""
     return digits[:, None].repeat(1, STEPS, 1, 1)
 
 
@@ -101,18 +105,18 @@ def _turning(digits: Tensor, random: Tensor) -> Tensor:
 def _turning_in_total(digits: Tensor, random: Tensor) -> Tensor:
     """Seq 5, total: clockwise by R/10, 2R/10 … R, with R = 360° · random.
 
-    Not from 0: an untouched first frame, sharp where all the others are resampled, would give the direction away.
+    It doesn't begin at 0: a first frame that isn't resampled is sharp, and would give the direction away.
     """
     return _turned(digits, 36.0 * random * (_steps(digits) + 1))
 
 
 def _turning_unevenly(digits: Tensor, random: Tensor) -> Tensor:
-    """Seq 5, sorted: ten angles 360° · random, ascending: each frame is turned clockwise from the one before."""
+    """Seq 5, sorted: ten ascending angles 360° · random, each frame turned clockwise from the one before."""
     return _turned(digits, 360.0 * random.sort(dim=1).values)
 
 
 def _hidden(digits: Tensor, random: Tensor) -> Tensor:
-    """Seq 4: a square of zeroes, whole inside the image, at a place of its own in each frame: left [10], top [10]."""
+    """Seq 4: a square of zeroes inside the image, at a random place in each frame: left [10], top [10]."""
     first = (random * (SIZE - MASK + 1)).floor().view(-1, 2, STEPS, 1)
     offset = torch.arange(SIZE, device=digits.device) - first  # [B, 2, 10, 28]
     inside = (offset >= 0) & (offset < MASK)
@@ -121,7 +125,7 @@ def _hidden(digits: Tensor, random: Tensor) -> Tensor:
 
 _TURNS = ("clockwise", "counter-clockwise")
 _ZOOMS = ("growing", "shrinking")
-_KINDS = {
+_KINDS: dict[SequenceName, _Kind] = {
     "mnist-still": _Kind(_still),
     "mnist-seq1": _Kind(_growing, _ZOOMS),
     "mnist-seq2": _Kind(_turning, _TURNS),
@@ -130,7 +134,6 @@ _KINDS = {
     "mnist-seq5-total": _Kind(_turning_in_total, _TURNS, randoms=1),
     "mnist-seq5-sorted": _Kind(_turning_unevenly, _TURNS, randoms=STEPS),
 }
-KINDS = tuple(_KINDS)
 
 
 def _steps(digits: Tensor) -> Tensor:
@@ -141,7 +144,7 @@ def _steps(digits: Tensor) -> Tensor:
 def _zoomed(digits: Tensor, first: float) -> Tensor:
     """Return frames scaled from ``first`` to 1 in ten equally spaced factors."""
     factor = first + (1 - first) * (_steps(digits) / (STEPS - 1))
-    inverse = 1 / factor.clamp(min=2**-10)  # at 0 % each pixel looks far outside the image, and finds zero
+    inverse = 1 / factor.clamp(min=2**-10)  # at 0 % each pixel looks far outside the image and finds zero
     return _sampled(digits, torch.complex(inverse, torch.zeros_like(inverse))[None])
 
 
@@ -152,16 +155,16 @@ def _turned(digits: Tensor, degrees: Tensor) -> Tensor:
 
 
 def _sampled(digits: Tensor, to_source: Tensor) -> Tensor:
-    """Return what the pixel at x + iy from the centre finds at ``to_source`` · (x + iy): bilinear, zero outside.
+    """Return for the pixel at x + iy from the centre the image at ``to_source`` · (x + iy): bilinear, zero outside.
 
-    ``to_source`` is complex128 [S, 10]; S is B, or 1 where all samples share it: they are then channels, whose places
-    and weights are computed once. The ten frames are stacked in the grid's height, which spares copies of the digits.
-    Float64, as rounding must not decide a pixel: it differs with the device and with a sample's place in the batch.
+    ``to_source`` is complex128 [S, 10]. S is B, or 1 if all samples share it; these are then channels, whose places
+    and weights are computed once. The ten frames are stacked in the grid's height, which saves copies of the digits.
+    In float64, since rounding differs with the device and the place in the batch, and must not decide a pixel.
     """
     axis = torch.arange(SIZE, dtype=torch.float64, device=digits.device) - (SIZE - 1) / 2
     place = torch.complex(*torch.broadcast_tensors(axis[None, :], axis[:, None])) * (2 / SIZE)  # edges at ±1
     grid = torch.view_as_real(to_source[..., None, None] * place).flatten(1, 2)  # [S, 10 · 28, 28, xy]
     images = digits.double().view(len(grid), -1, SIZE, SIZE)  # [1, B, …] or [B, 1, …]
     values = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    # Zooms of 1/2, 2/3 … meet exact halves: up, on every device, whatever the sum's last bit is.
+    # Zooms of 1/2, 2/3 … meet exact halves: round them up on every device, whatever the last bit is.
     return values.add_(1e-6).round_().to(torch.uint8).view(-1, STEPS, SIZE, SIZE)

@@ -1,4 +1,4 @@
-"""A network that was trained before, and teaches another by what it makes of each clip. Not here: training it."""
+"""A teacher network whose outputs another network learns (knowledge distillation)."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from torch import Tensor
 from livesnn.card import ModelCard
 from livesnn.errors import TrainError
 from livesnn.train.averaging import load_final
-from livesnn.train.build import Network, build
-from livesnn.train.config import TrainConfig
+from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts
-from livesnn.train.run_folder import LAST, has_clips, kept_epochs, recorded_config
+from livesnn.train.resolve import recorded_config
+from livesnn.train.run_folder import LAST, has_clips, kept_epochs
+from livesnn.train.start import Network, build
 
 
 class Teacher:
-    """What a finished training ended with (`load_final`), maybe of another network: knowledge distillation.
+    """The final network of a finished training (see `load_final`), which may be of another kind than its pupil.
 
-    Source: Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network"; at temperature 1, so that
-    what is taught are probabilities. No nn.Module: checkpoints, the optimiser and DDP have nothing to do with it.
+    It teaches probabilities at temperature 1. It is no nn.Module, since checkpoints, the optimiser and DDP must not
+    see it. Source: Hinton, Vinyals & Dean 2015, "Distilling the Knowledge in a Neural Network".
 
     Parameters
     ----------
     run
         Its run folder.
     card, parts
-        Of the training that it is for: its teacher was trained on the same clips, and saw none of validation's.
+        Of the pupil's training. The teacher must have been trained on the same clips, so that it hasn't seen
+        validation.
 
     Raises
     ------
@@ -40,10 +42,10 @@ class Teacher:
 
     def __init__(self, run: Path, card: ModelCard, parts: Parts) -> None:
         config = read_teacher(run)
-        with _its_own(run):
-            # Not compiled: that takes a minute, and it runs forward alone.
+        with _naming(run):
+            # Not compiled: that takes a minute, and the teacher only runs forward.
             self._net: Network = build(replace(config, compile=False), card.classes)
-            # A network doesn't know how its counts were scaled or freed of flicker: `has_clips` does.
+            # The network doesn't know how its counts were scaled or freed of flicker; `has_clips` does.
             theirs, ours = (
                 replace(of.input, cell_pixels=None, without_flicker=False) for of in (self._net.card, card)
             )
@@ -53,7 +55,7 @@ class Teacher:
                 )
             load_final(self._net, run, config, parts.training)
             if not all(tensor.isfinite().all() for tensor in self._net.state_dict().values()):
-                raise TrainError("its weights aren't numbers: train it again")
+                raise TrainError("its weights aren't finite: train it again")
         self._net.requires_grad_(False).eval()
 
     @torch.no_grad()
@@ -64,13 +66,22 @@ class Teacher:
         return outputs.mean(0)
 
 
-def read_teacher(run: Path, balance: str = "weights") -> TrainConfig:
-    """Return the configuration of a training that can teach; raises TrainError of one that can't.
+def read_teacher(run: Path, balance: str = "weights") -> Configuration:
+    """Return the configuration of a training that can teach.
 
-    It can when it is finished, and its outputs are made for the softmax; one whose classes didn't count alike can't
-    teach a pupil whose ``balance`` adds their shares to them.
+    Parameters
+    ----------
+    run
+        Its run folder.
+    balance
+        The pupil's. One that adds the classes' shares to its outputs needs a teacher whose classes counted alike.
+
+    Raises
+    ------
+    TrainError
+        It isn't finished, or its outputs aren't made for the softmax or for ``balance``.
     """
-    with _its_own(run):
+    with _naming(run):
         config = recorded_config(run)
         if kept_epochs(run / LAST) < config.epochs:
             raise TrainError("it isn't finished: go on with its command and --resume first")
@@ -84,8 +95,8 @@ def read_teacher(run: Path, balance: str = "weights") -> TrainConfig:
 
 
 @contextmanager
-def _its_own(run: Path) -> Iterator[None]:
-    """Say of what is wrong with a teacher that it is the teacher's."""
+def _naming(run: Path) -> Iterator[None]:
+    """Say in an error that it is the teacher's."""
     try:
         yield
     except (TrainError, OSError) as error:

@@ -1,4 +1,4 @@
-"""A model on uncut streams of known gestures, its state carried. Not here: labelled clips (evaluate.py)."""
+"""A model measured on uncut streams of known gestures, its state carried."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from livesnn.infer.model import Model
 from livesnn.infer.operations import mean_density
 from livesnn.infer.run import run_frames
 from livesnn.simulate.gestures import Segment
-from livesnn.train.datasets import Uncut
+from livesnn.train.datasets import UncutStream
 
 MINUTE_US = 60_000_000
 OBSERVED_MS = (100, 200, 300, 400, 500, 750, 1000, 1500, 2000)
@@ -31,33 +31,33 @@ OTHER = "other"
 class StreamEvaluation:
     """What `livesnn eval --stream` prints.
 
-    A frame counts when the window that ends with it lies wholly within one gesture; its decision is right when it is
-    that gesture's label, and none is wrong. Accuracies are fractions 0..1.
+    A frame counts if the window that ends with it lies wholly within one gesture. Its decision is right if it is that
+    gesture's label; no decision is wrong. Accuracies are fractions 0 to 1.
 
     Attributes
     ----------
     n, accuracy, accuracy_first_minute, accuracy_last_minute, recall
-        Frames that count, and the share that is right: of all, those of the first and the last minute, each class's.
+        Frames that count, and the share that is right: of all, in the first and the last minute, and by class.
     latency_ms
-        From a gesture's onset to the first right decision: ``p50`` and ``p90`` over the ``n`` gestures that were
-        decided right at all, and the share ``missed`` of those that never were.
+        From a gesture's onset to the first right decision: ``p50`` and ``p90`` over the ``n`` gestures that had one,
+        and the share ``missed`` of those that never had.
     accuracy_after_ms
-        Share of the gestures that long whose decision is right, so many ms after the onset.
+        Share of the gestures of that length whose decision is right so many ms after the onset.
     flickers_a_minute
-        How often the decision changes, to another or to none, between frames that count, within a gesture.
+        How often the decision changes within a gesture, to another or to none, between frames that count.
     false_decisions_a_minute
-        Windows with any decision, a minute, where nothing is performed, by the stream's name; and with another
-        decision than "other" while that is performed.
+        Windows with any decision where nothing is performed, per minute and by the stream's name; and windows with
+        another decision than "other" while that is performed.
     idle_decisions_a_minute
-        The same of all streams where nothing is performed; nan where there are none.
+        The same over all streams where nothing is performed; nan if there are none.
     density
-        Spikes a neuron a step over all hidden neurons, of frames that count.
+        Spikes per neuron and step over all hidden neurons, in frames that count.
     minutes, seconds
-        From the start to the last frame that counts; how long it took.
+        Duration up to the last frame that counts, and how long measuring took.
     unmeasured
-        How many gestures of a class no frame counts of: shorter than a window, cut off, or without events.
+        Gestures of each class without a frame that counts: shorter than a window, cut off, or without events.
     warnings
-        What the recordings' readers had to say: damage, times out of order.
+        From the recordings' readers: damage, times out of order.
     """
 
     n: int
@@ -78,7 +78,7 @@ class StreamEvaluation:
 
 
 class _Decided(NamedTuple):
-    """A frame: its end and its window's beginning (µs; None: none yet), the decision on it, each layer's density."""
+    """A frame: its end, its window's beginning (µs; None before the first window), decision, layers' densities."""
 
     t: int
     begun_us: int | None
@@ -88,7 +88,7 @@ class _Decided(NamedTuple):
 
 
 class _Gesture(NamedTuple):
-    """A gesture performed: when, and the frames from its onset to its end; ``t`` of all from the first stream on."""
+    """A performed gesture and the frames from its onset to its end; times go on from one stream to the next."""
 
     name: str
     start_us: int
@@ -104,7 +104,7 @@ class _Gesture(NamedTuple):
 
 
 class _Rest(NamedTuple):
-    """Whole windows in which nothing is performed: in which stream, how long, how many with a decision."""
+    """The whole windows of a stream in which nothing is performed: their duration, and how many have a decision."""
 
     name: str
     us: int
@@ -113,7 +113,7 @@ class _Rest(NamedTuple):
 
 def evaluate_stream(
     model: Model,
-    streams: Iterable[Uncut],
+    streams: Iterable[UncutStream],
     decider: Decider = Decider(),  # noqa: B008 (frozen)
 ) -> StreamEvaluation:
     """Run streams one after the other, each from zero state.
@@ -121,7 +121,7 @@ def evaluate_stream(
     Raises
     ------
     DataError
-        So little is played that no frame counts.
+        No frame counts.
     """
     begun_s = time.perf_counter()
     gestures: list[_Gesture] = []
@@ -158,10 +158,12 @@ def evaluate_stream(
     )
 
 
-def _decide(model: Model, stream: Uncut, decider: Decider, played_us: int) -> tuple[int, list[_Decided]]:
-    """Return when a stream begins by its own clock, and its frames, as if it began at ``played_us``.
+def _decide(
+    model: Model, stream: UncutStream, decider: Decider, played_us: int
+) -> tuple[int, list[_Decided]]:
+    """Return when a stream begins by its own clock, and its frames as if it began at ``played_us``.
 
-    Where its clock is set back, as some recordings' are at their beginning, it begins anew.
+    A stream whose clock is set back begins anew; some recordings do so at their beginning.
     """
     rule, window = model.card.input.slice, model.card.input.window
     ends_us: deque[int] = deque(maxlen=window + 1)  # of a window's frames, and of the one before
@@ -193,7 +195,7 @@ def _performed(decided: Sequence[_Decided], segments: Sequence[Segment]) -> Iter
 
 
 def _rest(name: str, decided: Sequence[_Decided], busy: Sequence[tuple[int, int]]) -> _Rest:
-    """Return the windows of a stream that share nothing with the stretches that are no rest."""
+    """Return the windows of a stream that don't overlap with the busy stretches."""
     us, wrong = 0, 0
     for frame in decided:
         begun_us = frame.begun_us
@@ -286,3 +288,22 @@ def _false_decisions(gestures: Sequence[_Gesture], rests: Sequence[_Rest]) -> di
 
 def _a_minute(count: int, us: int) -> float:
     return count * MINUTE_US / us if us else float("nan")
+
+
+def describe_stream(measured: StreamEvaluation) -> Iterator[str]:
+    """Yield the measurements that aren't one number, in words."""
+    late = measured.latency_ms
+    yield (
+        f"decided right {late['p50']:.0f} ms after the change to a gesture was complete (median of "
+        f"{late['n']:.0f}; 90 %: {late['p90']:.0f} ms; never: {late['missed']:.1%})"
+    )
+    after = [f"{share:.0%} {ms} ms" for ms, share in measured.accuracy_after_ms.items()]
+    yield f"right so long after the onset: {', '.join(after)}"
+    rates = measured.false_decisions_a_minute.items()
+    false = [f"{name} {'– (too short)' if np.isnan(rate) else f'{rate:.1f}'}" for name, rate in rates]
+    yield f"false decisions a minute: {', '.join(false)}"
+    if measured.unmeasured:
+        short = ", ".join(f"{count} of {name}" for name, count in measured.unmeasured.items())
+        yield f"no frame counts of these gestures, shorter than a window, cut off or without events: {short}"
+    yield from measured.warnings
+    yield "right by class: " + ", ".join(f"{name} {share:.0%}" for name, share in measured.recall.items())

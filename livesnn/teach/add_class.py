@@ -1,0 +1,319 @@
+"""Adds a class to a trained model: clips of a gesture in, a new model folder that knows it out."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from livesnn.card import ModelCard
+from livesnn.errors import DataError, ModelError
+from livesnn.infer.decide import THRESHOLD, probabilities
+from livesnn.infer.model import Model, load_model, model_folder
+from livesnn.progress import Progress, untold
+from livesnn.teach import AT_REST, GRAPH, NOISE, SIMULATED, WEIGHTS, Lesson, check_lesson, check_out
+from livesnn.teach.clips import MOVES, Clip, moved, movement
+from livesnn.teach.readout import (
+    FloatArray,
+    Known,
+    fit_row,
+    joined,
+    known_people,
+    probability,
+    window_features,
+)
+from livesnn.weights import Weights, load_weights, save_weights, write_graph
+
+TAUGHT = "taught.safetensors"
+"""File with the windows that each taught class was learned from, float16 [N, F + 1]. A class that is taught later is
+learned against them."""
+KEY = "class: "
+"""Prefix of each name in it, since safetensors has a name of its own."""
+WEIGHT, BIAS = "classify.weight", "classify.bias"
+LEAST_WINDOWS = 8
+"""Least number of windows of a gesture: four seconds, of which a quarter is held out at first."""
+
+KEPT_ASIDE = 4
+"""One in so many windows is held out at first: the last ones of each clip."""
+
+MOST_OTHERS = 2000
+"""Largest number of windows of ``others``, evenly drawn; memory grows with the square of the number."""
+
+
+def teach(
+    gesture: str,
+    clips: Sequence[Clip],
+    model: str | Path,
+    out: Path,
+    *,
+    others: Sequence[Clip] = (),
+    progress: Progress = untold,
+) -> Lesson:
+    """Write a model with one more class, or with more of a taught class, into the new folder ``out``.
+
+    Only the row of the class in the read-out is learned; the network and the other rows stay as they are. It is
+    learned first without the last quarter of each clip, to measure it, and then from all windows.
+
+    Parameters
+    ----------
+    clips
+        Frames uint8 [T, C, H, W] for the model, of someone who performs the gesture all the time.
+    others
+        The same of anything else; models that weren't trained on simulated people need it.
+    progress
+        Told how much of the simulated people is done.
+
+    Raises
+    ------
+    ModelError
+        See `check_lesson`; or ``out`` is there already, or can't be written.
+    DataError
+        The clips or ``others`` are too short, or nothing can be seen in them.
+    """
+    out, folder = Path(out), model_folder(model)
+    check_out(out)
+    card = check_lesson(gesture, folder, others=bool(others))
+    loaded, (weights, _) = load_model(folder, engine="onnx"), load_weights(folder / WEIGHTS)
+    if loaded.card != card:
+        raise ModelError(f"{folder}: its two files are not of the same model: export or copy it again")
+    rows = rows_of(weights)
+    before = taught_before(folder, card, rows.shape[1])
+    others_rows = rows[[name != gesture for name in card.classes]]
+    earlier = before.pop(gesture, rows[:0])
+    parts = [window_features(loaded, clip) for clip in clips]
+    taught, aside = joined(parts), _kept_aside([len(part) for part in parts])
+    _check_windows(len(taught), gesture, card)
+    moving = _movement(clips, gesture, card)
+    copies = [joined(list(copy)) for copy in zip(*(_copies(loaded, clip) for clip in clips), strict=True)]
+    known = _known(loaded, weights, others, before, progress)
+    # Windows that were taught earlier have no shifted copies: each is repeated instead.
+    shown = np.repeat(_drawn(earlier, MOST_OTHERS // (1 + len(MOVES))), 1 + len(MOVES), axis=0)
+    fit = partial(fit_row, rows=others_rows, temperature=card.temperature)
+    trial = fit(joined([shown, taught[~aside], *(copy[~aside] for copy in copies)]), known.learned)
+    row = fit(joined([shown, taught, *copies]), joined(list(known)))
+    write_taught(folder, out, gesture, row, before | {gesture: joined([earlier, taught])})
+    resembles, resembling = _resembles(taught, rows, card)
+    return Lesson(
+        folder=str(out),
+        gesture=gesture,
+        windows=len(taught),
+        right=_decided(taught[aside], trial, others_rows, card),
+        kept_aside=int(aside.sum()),
+        taken=_decided(known.kept_aside, trial, others_rows, card),
+        known=len(known.kept_aside),
+        resembles=resembles,
+        resembling=resembling,
+        movement=round(moving, 1),
+        at_rest=moving < AT_REST and card.dataset == SIMULATED,
+    )
+
+
+def _copies(model: Model, clip: Clip) -> list[FloatArray]:
+    return [window_features(model, copy) for copy in moved(clip)]
+
+
+def _kept_aside(lengths: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Return which windows to hold out of clips with so many: the last of each clip, or of all if they are short."""
+    last = [np.arange(length) >= length - length // KEPT_ASIDE for length in lengths]
+    kept = np.concatenate(last or [np.zeros(0, bool)])
+    return kept if kept.any() else np.arange(len(kept)) >= len(kept) - max(1, len(kept) // KEPT_ASIDE)
+
+
+def _check_windows(windows: int, gesture: str, card: ModelCard) -> None:
+    if windows < LEAST_WINDOWS:
+        seconds = LEAST_WINDOWS * card.input.window * (card.input.slice.delta_t_us or 0) / 1e6
+        long = f" ({seconds:g} s)" if seconds else ""
+        raise DataError(
+            f"{windows} whole windows of {gesture} are too few to learn from: record {LEAST_WINDOWS}{long} or more"
+        )
+
+
+def _known(
+    model: Model,
+    weights: Weights,
+    others: Sequence[Clip],
+    before: Mapping[str, FloatArray],
+    progress: Progress,
+) -> Known:
+    """Return what the new class must not be confused with: trained classes, taught classes, and ``others``."""
+    parts = [known_people(model, weights, progress)] if model.card.dataset == SIMULATED else []
+    shown = [window_features(model, clip) for clip in others]
+    for windows in (joined(shown), *before.values()):
+        drawn = _drawn(windows, MOST_OTHERS)
+        aside = _kept_aside([len(drawn)])
+        parts.append(Known(drawn[~aside], drawn[aside]))
+    known = Known(joined([part.learned for part in parts]), joined([part.kept_aside for part in parts]))
+    if not len(known.learned):
+        raise DataError("--others has fewer than two whole windows: give longer recordings")
+    return known
+
+
+def _decided(windows: FloatArray, row: FloatArray, rows: FloatArray, card: ModelCard) -> int:
+    """Return how many windows are decided as the class of ``row``."""
+    if not len(windows):
+        return 0
+    return int((probability(windows, row, rows, card.temperature) >= THRESHOLD).sum())
+
+
+def _drawn(windows: FloatArray, most: int) -> FloatArray:
+    """Return at most so many of the windows, evenly drawn."""
+    return windows[np.linspace(0, len(windows) - 1, min(len(windows), most)).astype(int)]
+
+
+def _movement(clips: Sequence[Clip], gesture: str, card: ModelCard) -> float:
+    """Return the median movement of the clip with the least; raises DataError if nothing moves in it."""
+    windows = [movement(clip, card.input.window) for clip in clips]
+    least = min(float(np.median(each)) for each in windows if len(each))
+    if least < (NOISE if card.dataset == SIMULATED else np.nextafter(0, 1)):
+        which = " in one of its clips" if len(clips) > 1 else ""
+        raise DataError(
+            f"nothing can be seen of {gesture}{which}: take off the lens cap, or step into the picture"
+        )
+    return least
+
+
+def _resembles(windows: FloatArray, rows: FloatArray, card: ModelCard) -> tuple[str, int]:
+    """Return the class as which most windows are decided, and their number; "" and 0 if none is."""
+    likely = np.array([probabilities(out, card, temperature=card.temperature) for out in windows @ rows.T])
+    decided = np.argmax(likely, axis=1)[likely.max(axis=1) >= THRESHOLD]
+    if not len(decided):
+        return "", 0
+    ((best, times),) = Counter(decided.tolist()).most_common(1)
+    return card.classes[best], times
+
+
+def rows_of(weights: Weights) -> FloatArray:
+    """Return float32 [K, F + 1]: the weights of the read-out, followed by its biases."""
+    return np.concatenate([weights[WEIGHT], weights[BIAS][:, None]], axis=1)
+
+
+def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, FloatArray]:
+    """Return the windows float32 [N, ``features``] of each class that a model was taught earlier.
+
+    Raises
+    ------
+    ModelError
+        Their file is damaged or missing, and a new class would be confused with them.
+    """
+    file = folder / TAUGHT
+    try:
+        kept = load_file(file) if card.taught else {}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{file} can't be read ({error}): copy it again, or teach the model it was made from"
+        ) from error
+    if missing := {name for name in card.taught if KEY + name not in kept}:
+        raise ModelError(
+            f"{file} lacks {', '.join(sorted(missing))}: copy it again, or teach the model it was made from"
+        )
+    taught = {name: kept[KEY + name].astype(np.float32) for name in card.taught}
+    if any(windows.ndim != 2 or windows.shape[1] != features for windows in taught.values()):
+        raise ModelError(f"{file} is of another network: copy it again, or teach the model it was made from")
+    return taught
+
+
+def write_taught(
+    base: Path, out: Path, gesture: str, row: FloatArray, taught: Mapping[str, FloatArray]
+) -> ModelCard:
+    """Write the model in ``base`` with one more class, or a new row of a class, into a new folder; return its card.
+
+    Parameters
+    ----------
+    row
+        float32 [F + 1], as `fit_row` returns it.
+    taught
+        Windows of each taught class, including this one.
+    """
+    weights, card = load_weights(base / WEIGHTS)
+    classes = card.classes if gesture in card.classes else (*card.classes, gesture)
+    rows = np.concatenate([rows_of(weights), row[None]])[: len(classes)]
+    rows[classes.index(gesture)] = row
+    weights = weights | {WEIGHT: np.ascontiguousarray(rows[:, :-1]), BIAS: np.ascontiguousarray(rows[:, -1])}
+    readout = list(card.states)[-1]
+    card = replace(
+        card,
+        name=out.name,
+        classes=classes,
+        states=card.states | {readout: (len(rows),)},
+        taught={name: len(windows) for name, windows in taught.items()},
+        accuracy=None,  # measured with other classes
+        test=None,
+        command=shlex.join(["livesnn", "teach", gesture, "--model", card.name]),
+    )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".new", dir=out.parent) as made:
+            folder = Path(made) / out.name
+            folder.mkdir()
+            _write(base, folder, weights, rows, taught, card)
+            load_model(folder, engine="onnx")  # to be sure that it works
+            check_out(out)
+            if out.exists():
+                out.rmdir()  # it is empty
+            folder.rename(out)
+    except OSError as error:
+        raise ModelError(f"{out} can't be written ({error.strerror or error}): give another --out") from error
+    return card
+
+
+def _write(
+    base: Path,
+    folder: Path,
+    weights: Weights,
+    rows: FloatArray,
+    taught: Mapping[str, FloatArray],
+    card: ModelCard,
+) -> None:
+    save_weights(weights, folder / WEIGHTS, card)
+    _write_graph(base / GRAPH, folder / GRAPH, rows, card)
+    (folder / TAUGHT).write_bytes(
+        save({KEY + name: windows.astype(np.float16) for name, windows in taught.items()})
+    )
+    (folder / "README.md").write_text(_describe(card), encoding="utf-8")
+
+
+def _write_graph(base: Path, path: Path, rows: FloatArray, card: ModelCard) -> None:
+    """Write a model.onnx with these rows in its read-out and another card."""
+    import onnx  # half a second
+
+    model = onnx.load(base)
+    graph, readout = model.graph, list(card.states)[-1]
+    values = {WEIGHT: rows[:, :-1], BIAS: rows[:, -1]}
+    for tensor in graph.initializer:
+        if (name := tensor.name.removeprefix("net.")) in values:
+            array = np.ascontiguousarray(values.pop(name))
+            tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+    if values:
+        raise ModelError(f"{base} has no {' and no '.join(values)}: copy the model again")
+    del graph.value_info[:]  # intermediate shapes, which nobody needs
+    for tensor in (*graph.input, *graph.output):
+        if tensor.name in ("output", readout, f"{readout}.next"):
+            tensor.type.tensor_type.shape.dim[-1].dim_value = len(rows)
+    onnx.checker.check_model(model)
+    write_graph(model, path, card)
+
+
+def _describe(card: ModelCard) -> str:
+    """Return the card as Markdown."""
+    lessons = "\n".join(f"| {name.replace('|', '/')} | {windows} |" for name, windows in card.taught.items())
+    return f"""# {card.name}
+
+{len(card.classes)} classes: {", ".join(card.classes)}.
+
+Made by `{card.command}`: the network is unchanged, with one more row in its read-out for each taught class.
+
+| class | windows it was learned from |
+|---|---|
+{lessons}
+
+How well it works for other people than those who taught it hasn't been measured.
+"""

@@ -1,0 +1,197 @@
+"""Training batches: clips in an order that only (seed, epoch) decides, moved, thinned and mirrored at random."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import lightning
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from livesnn.train.configuration import NO_AUGMENTATION, Augmentation
+from livesnn.train.datasets import Parts, Samples
+from livesnn.train.datasets.clips import Clips
+
+AT_ONCE = 50
+"""Clips that run at once without gradients, so that any number fits into memory (50 of 64×64 pixels take 3 GB)."""
+
+
+class Batch(NamedTuple):
+    """Clips uint8 [B, T, C, H, W], their labels int64 [B], and their numbers among all samples, int64 [B]."""
+
+    frames: Tensor
+    labels: Tensor
+    numbers: Tensor
+
+
+class Draw(NamedTuple):
+    """The numbers of the samples that make one batch, and its epoch."""
+
+    epoch: int
+    numbers: list[int]
+
+
+class BatchDataset(Dataset[Batch]):
+    """Samples, followed by the extra ones; an item is a whole batch."""
+
+    def __init__(self, samples: Samples, extra: Samples | None = None) -> None:
+        self._parts = [samples] if extra is None else [samples, extra]
+        self._labels = np.concatenate([part.labels for part in self._parts])
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, draw: Draw) -> Batch:
+        numbers = np.array(draw.numbers, np.int64)
+        first, frames = 0, []
+        order = []
+        for part in self._parts:
+            here = np.flatnonzero((numbers >= first) & (numbers < first + len(part)))
+            if here.size:
+                frames.append(part.take(numbers[here] - first, draw.epoch))
+                order.append(here)
+            first += len(part)
+        back = np.argsort(np.concatenate(order))
+        together = frames[0] if len(frames) == 1 else np.concatenate(frames)[back]
+        labels = torch.from_numpy(self._labels[numbers])
+        return Batch(torch.from_numpy(together), labels, torch.from_numpy(numbers))
+
+
+class EpochBatches(Sampler[Draw]):
+    """Shuffles all ``real`` samples and ``extra_per_epoch`` of the ``extra`` ones that follow them into batches.
+
+    Batches are whole; what is left over comes in another epoch. Worker ``rank`` of ``workers`` gets its share of each
+    batch: together they draw what one worker would.
+    """
+
+    def __init__(
+        self,
+        real: int,
+        extra: int,
+        extra_per_epoch: int,
+        batch: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        workers: int = 1,
+    ) -> None:
+        self.real, self.extra, self.extra_per_epoch = real, extra, min(extra, extra_per_epoch)
+        self.batch = min(batch, (real + self.extra_per_epoch) // workers * workers)
+        self.seed = seed
+        self.rank, self.workers = rank, workers
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch; Lightning calls this before each one."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return (self.real + self.extra_per_epoch) // self.batch
+
+    def __iter__(self) -> Iterator[Draw]:
+        random = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        extra = torch.randperm(self.extra, generator=random)[: self.extra_per_epoch] + self.real
+        index = torch.cat([torch.arange(self.real), extra])
+        index = index[torch.randperm(len(index), generator=random)]
+        share = self.batch // self.workers
+        for i in range(len(self)):
+            first = i * self.batch + self.rank * share
+            yield Draw(self.epoch, index[first : first + share].tolist())
+
+
+class Loaders(lightning.LightningDataModule):
+    """Loads training and validation batches; without worker processes, as the data is in memory or mapped."""
+
+    def __init__(self, parts: Parts, batch: int, seed: int) -> None:
+        super().__init__()
+        self._parts, self._batch, self._seed = parts, batch, seed
+
+    def batches(self, *, rank: int = 0, workers: int = 1) -> EpochBatches:
+        """Return the batches that one worker draws."""
+        parts = self._parts
+        return EpochBatches(
+            len(parts.training), len(parts.extra or ()), parts.extra_per_epoch, self._batch, self._seed,
+            rank=rank, workers=workers,
+        )  # fmt: skip
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return a loader of training batches."""
+        sampler = self.batches(rank=self.trainer.global_rank, workers=self.trainer.world_size)
+        return DataLoader(
+            BatchDataset(self._parts.training, self._parts.extra), sampler=sampler, batch_size=None
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Return a loader of one batch with all validation clips, in the order of a stream."""
+        return whole(self._parts.validation.shuffled(self._seed))
+
+
+def whole(clips: Clips) -> DataLoader[Batch]:
+    """Return a loader of one batch with all clips in their order."""
+    return DataLoader(BatchDataset(clips), sampler=[Draw(0, list(range(len(clips))))], batch_size=None)
+
+
+def augment(frames: Tensor, how: Augmentation, randoms: Sequence[np.random.Generator]) -> Tensor:
+    """Return randomly moved and thinned clips.
+
+    Parameters
+    ----------
+    frames
+        uint8 [B, T, C, H, W].
+    randoms
+        One generator for each clip; they are advanced.
+    """
+    if how == NO_AUGMENTATION:
+        return frames
+    clips, steps, channels, height, width = frames.shape
+    uniform = torch.from_numpy(np.stack([random.random(7, np.float32) for random in randoms], axis=1))
+    matrix = _affine(uniform[:6] * 2 - 1, how, 2 / width).to(frames.device)
+    grid = F.affine_grid(matrix, [clips, steps * channels, height, width], align_corners=False)
+    counts = F.grid_sample(frames.flatten(1, 2).float(), grid, mode="bilinear", align_corners=False)
+    keep = (1 - how.drop * uniform[6]).view(-1, 1)
+    if how.gain:
+        each = torch.from_numpy(np.stack([random.random(channels, np.float32) for random in randoms]))
+        keep = (keep * (1 + how.gain * (2 * each - 1))).repeat(1, steps)
+    keep = keep.view(clips, -1, 1, 1)
+    noise = np.stack([random.random(counts.shape[1:], np.float32) for random in randoms])
+    # Truncating the sum rounds a count up with a probability of its fraction.
+    thinned = counts * keep.to(counts.device) + torch.from_numpy(noise).to(counts.device)
+    return thinned.clamp_(max=255).to(torch.uint8).view(frames.shape)
+
+
+def mirror(
+    frames: Tensor,
+    labels: Tensor,
+    share: float,
+    randoms: Sequence[np.random.Generator],
+    mirrored: Sequence[int],
+) -> tuple[Tensor, Tensor]:
+    """Return the clips, a share of them mirrored left to right, and their labels int64 [B].
+
+    Parameters
+    ----------
+    frames
+        uint8 [B, T, C, H, W].
+    randoms
+        One generator for each clip, of which one number is drawn.
+    mirrored
+        Label of each class in a mirror; negative labels stay as they are.
+    """
+    chosen = torch.tensor([random.random() < share for random in randoms], device=frames.device)
+    becomes = torch.tensor(mirrored, device=labels.device)[labels.clamp(min=0)]
+    turned = torch.where(chosen.view(-1, 1, 1, 1, 1), frames.flip(-1), frames)
+    return turned, torch.where(chosen & (labels >= 0), becomes, labels)
+
+
+def _affine(uniform: Tensor, how: Augmentation, pixel: float) -> Tensor:
+    """Return float [B, 2, 3] for affine_grid; ``uniform`` is [6, B] in -1..1."""
+    angle = uniform[0] * (how.rotate_degrees * torch.pi / 180)
+    shear, size = uniform[1] * how.shear, 1 + uniform[2:4] * how.scale
+    cos, sin = angle.cos(), angle.sin()
+    x = torch.stack([cos * size[0], (shear - sin) * size[1], uniform[4] * how.shift_pixels * pixel])
+    y = torch.stack([sin * size[0], cos * size[1], uniform[5] * how.shift_pixels * pixel])
+    return torch.stack([x, y]).permute(2, 0, 1)

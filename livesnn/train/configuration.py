@@ -1,0 +1,480 @@
+"""A training's configuration: its flags, their ranges, and which network takes which of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+from llvmlite import binding
+
+from livesnn.card import InputSpec, ModelCard, NetworkSpec, NeuronSpec, SliceRule
+from livesnn.errors import TrainError
+from livesnn.train.datasets import Name, data_set, mirrored_labels
+
+RecipeName = Literal["best", "paper"]
+Precision = Literal["bf16-mixed", "32-true"]
+NetworkName = Literal[
+    "sts_resnet", "conv_snn", "cnn", "cnn_lstm", "conv_lstm", "c3d", "resnet18", "resnet18_stacked"
+]
+
+_OF_BLOCKS = ("strides", "sub_blocks", "final_pool", "weight_bits")
+_OF_SPIKES = (
+    "analog_epochs", "analog_slope", "analog_ceiling", "optimizer_at_switch", "surrogate", "surrogate_width",
+    "surrogate_peak", "readout", "reset", "alpha", "threshold", *_OF_BLOCKS,
+)  # fmt: skip
+
+
+class NetworkKind(NamedTuple):
+    """What a network takes.
+
+    Attributes
+    ----------
+    spiking
+        Whether it has a state and makes a model folder.
+    blocks
+        How many numbers --widths takes.
+    width
+        The paper's number of channels, which --width has when it is left out.
+    refused
+        Fields of `Configuration` that have no effect on it and are refused. Other fields may have no effect either,
+        but a pair of commands may share them.
+    """
+
+    spiking: bool = False
+    blocks: int = 2
+    width: int = 256
+    refused: tuple[str, ...] = _OF_SPIKES
+
+
+_RESNET = NetworkKind(blocks=4, width=64, refused=(*_OF_SPIKES, "width", "widths", "norm", "dropout"))
+NETWORKS: dict[NetworkName, NetworkKind] = {
+    "sts_resnet": NetworkKind(spiking=True, blocks=4, width=64, refused=()),
+    "conv_snn": NetworkKind(spiking=True, width=48, refused=(*_OF_BLOCKS, "dropout")),
+    "cnn": NetworkKind(),
+    "cnn_lstm": NetworkKind(),
+    "conv_lstm": NetworkKind(),
+    "c3d": NetworkKind(),
+    "resnet18": _RESNET,
+    "resnet18_stacked": _RESNET,
+}
+
+RANGES = {
+    "epochs": (1, 1_000_000),
+    "average_epochs": (1, 1000),
+    "analog_epochs": (0, 1_000_000),
+    "analog_slope": (-10, 10),
+    "analog_ceiling": (1e-3, float("inf")),
+    "batch": (1, 1_000_000),
+    "learning_rate": (1e-9, 10),
+    "alpha": (0, 1),
+    "threshold": (1e-3, 1e3),
+    "width": (1, 4096),
+    "final_pool": (1, 4096),
+    "dropout": (0, 0.95),
+    "unknown_weight": (0, 1e3),
+    "rate_target": (0, 1),
+    "rate_weight": (0, 1e6),
+    "burn_in": (0, 10_000),
+    "from_zero": (0, 1),
+    "teacher_share": (0.01, 1),
+    "simulated": (0, 1_000_000),
+    "simulated_pool": (1, 59_000),
+    "people": (1, 1_000_000),
+    "digits": (10, 60_000),
+    "windows": (1, 100_000),
+    "runs": (1, 1000),
+    "devices": (1, 1024),
+    "num_nodes": (1, 100_000),
+    "delta_t_us": (1, 10_000_000),
+    "n_events": (1, 10_000_000),
+    "cell_pixels": (1e-3, 1e7),
+    "validation": (0.01, 0.9),
+    "seed": (0, 2**31),
+    "gradient_clip": (0, 1e9),
+    "surrogate_width": (1e-3, 1e3),
+    "surrogate_peak": (1e-3, 1e3),
+}
+"""Lowest and highest value of each number, both allowed."""
+
+_EVENT_SETS = ("nmnist", "dvs-gesture", "cifar10-dvs", "gestures-sim", "folder")
+ONLY_FOR = {
+    "people": ("gestures-sim",),
+    "unknown_weight": ("gestures-sim",),
+    "simulated": ("nmnist",),
+    "simulated_pool": ("nmnist",),
+    "digits": ("mnist-",),
+    "only": ("ucf101", "hmdb51"),
+    "n_events": _EVENT_SETS,
+    "cell_pixels": _EVENT_SETS,
+    "light_flicker": _EVENT_SETS,
+    "delta_t_us": (*_EVENT_SETS, "ucf101", "hmdb51"),
+    "windows": ("ucf101", "hmdb51", "cifar10-dvs", "dvs-gesture", "folder"),
+    "validation": ("nmnist", "dvs-gesture", "cifar10-dvs", "ucf101", "hmdb51", "folder", "mnist-"),
+}
+"""Fields that only some data sets have, and how the names of these data sets begin."""
+
+OF_MODEL = ("widths", "strides", "sub_blocks", "final_pool", "norm", "alpha", "threshold", "reset", "readout")
+"""Fields that a training takes from the model it starts from."""
+
+_WORDS = {2: "two", 4: "four"}
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of a training clip, drawn uniformly once for each clip; 0 turns one off."""
+
+    shift_pixels: float = 2.0
+    """Largest shift along either side, in pixels of the input."""
+    rotate_degrees: float = 10.0
+    """Largest rotation either way, in degrees."""
+    scale: float = 0.1
+    """Largest change of size along either side, as a fraction."""
+    shear: float = 0.1
+    """Largest shear, as a fraction of the picture's width."""
+    drop: float = 0.2
+    """Largest fraction of the events, or of a video's brightness, that is removed."""
+    gain: float = 0.0
+    """Largest change of each channel (a video's colours, the events' polarities), as a fraction."""
+    mirror: float = 0.0
+    """Share of the clips that are mirrored left to right and get the label of what they then show."""
+
+    def __post_init__(self) -> None:
+        largest = {
+            "shift_pixels": 1e3, "rotate_degrees": 360, "scale": 0.99, "shear": 10, "drop": 1, "gain": 1, "mirror": 1,
+        }  # fmt: skip
+        for name, high in largest.items():
+            if not 0 <= getattr(self, name) <= high:
+                raise TrainError(
+                    f"--augmentation.{name.replace('_', '-')} is {getattr(self, name)}: "
+                    f"give a number from 0 to {high:g}"
+                )
+
+
+NO_AUGMENTATION = Augmentation(0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that decides a training. Its fields are the flags of `livesnn train`, its JSON is config.json.
+
+    The defaults are those of the best recipe for STS-ResNet; `livesnn.train.resolve` makes a whole configuration
+    from the flags that are given.
+    """
+
+    dataset: Name = "nmnist"
+    """Data set to train on; gestures-sim is simulated, folder is your own recordings (see --data)."""
+    data: Path = Path("data")
+    """Folder of the data set in its official layout; for folder, <class>/<session>/FILE, or a table FILE.csv with the
+    columns file,start,end,label,session and times in seconds."""
+    recipe: RecipeName = "best"
+    """Values of the flags you leave out: best measures best on validation; paper has the paper's loss, optimiser and
+    read-out."""
+    network: NetworkName = "sts_resnet"
+    """Network to train; sts_resnet and conv_snn spike and make a model, the others are ANNs to compare with."""
+    name: str = ""
+    """Name of the model and its run folder; left out, it is made from the data set, the recipe or network, and the
+    seed."""
+    out: Path = Path("runs")
+    """Folder for run folders, which hold the checkpoints, the log and the finished model."""
+    runs: int = 1
+    """Number of trainings, with this seed and the following ones; their mean and standard deviation are printed."""
+    epochs: int = 40
+    """Number of epochs."""
+    average_epochs: int = 1
+    """Number of last epochs whose mean weights make the model, with new batch-norm statistics; 1 takes the epoch that
+    is best on validation."""
+    analog_epochs: int = 3
+    """Epochs in phase 1 of the hybrid method, without spikes; 0 trains with STBP only. Default: half of the
+    epochs, at most 3 with the best recipe; 0 with --init."""
+    analog_slope: float = -0.01
+    """Slope of the activation below the threshold in phase 1; the paper prints it as −β."""
+    analog_ceiling: float = 1.0
+    """Largest output of the activation in phase 1; 1 is the output of a spike, inf is the paper's."""
+    optimizer_at_switch: Literal["keep", "restart"] = "keep"
+    """Whether the optimiser keeps its running averages when phase 2 begins, or starts again."""
+    surrogate: Literal["gaussian", "rectangle"] = "gaussian"
+    """Surrogate for the derivative of the step function."""
+    surrogate_width: float = 0.3
+    """Standard deviation of the Gaussian, or half the width of the rectangle."""
+    surrogate_peak: float = 0.977
+    """Value of the surrogate at the threshold."""
+    batch: int = 50
+    """Clips in a batch."""
+    learning_rate: float = 2e-3
+    """Peak learning rate."""
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """Optimiser; adamw decays the weights by 1e-2, warms up for 5 % of the steps and follows a cosine, adam and sgd
+    (momentum 0.9) keep the learning rate."""
+    loss: Literal["cross-entropy", "mse", "bce"] = "cross-entropy"
+    """Loss of the window's mean output."""
+    balance: Literal["weights", "logits", "none"] = "weights"
+    """How classes with different numbers of clips count alike in the cross-entropy: weights gives clips of large
+    classes less weight, logits adds the logarithm of the class's share to its output while training."""
+    unknown_weight: float = 1.0
+    """Weight of a clip that is of no class (a simulated person doing nothing); a clip of a class has 1."""
+    readout: Literal["membrane", "spikes"] = "membrane"
+    """Output of the last layer: its membrane potentials, or its spikes as in the paper."""
+    reset: bool = True
+    """Set a membrane potential to zero after a spike."""
+    alpha: float = 0.5
+    """Decay of the membrane potential in a step."""
+    threshold: float = 0.5
+    """Firing threshold."""
+    width: int = 64
+    """Channels of every block or convolution; left out, the paper's number for the network."""
+    widths: tuple[int, ...] = ()
+    """Channels of each of the four blocks, or of the two convolutions; left out, --width for all."""
+    strides: tuple[int, ...] = (1, 1, 1, 1)
+    """Stride of each of the four blocks; 2 halves the picture there."""
+    sub_blocks: tuple[int, ...] = (2, 2, 2, 2)
+    """Number of sub-blocks (pairs of convolutions) in each of the four blocks; 2 2 2 2 makes 18 layers."""
+    final_pool: int = 3
+    """Side of the average pool before the classifier; a pool as large as the map ignores where things are seen."""
+    weight_bits: Literal[8, 32] = 8
+    """Bits of the blocks' kernels in the finished model, in every engine; training always uses 32."""
+    norm: bool = True
+    """Use threshold-scaled batch norm, which the export folds into the convolutions."""
+    measured_norms: bool = True
+    """Measure batch-norm statistics on unaugmented clips before each validation, instead of moving averages."""
+    dropout: float = 0.1
+    """Dropout after each sub-block, with one mask a window."""
+    rate_target: float = 0.08
+    """Mean firing rate of a layer above which it is penalised."""
+    rate_weight: float = 1.0
+    """Weight of the firing-rate penalty; 0 turns it off."""
+    burn_in: int = 20
+    """Largest number of unscored frames (whole clips) run before a window, so that the state isn't zero; with 0 the
+    best epoch is chosen by clips only, otherwise by clips and a stream."""
+    from_zero: float = 0.25
+    """Share of the clips that start from zero state even after a burn-in."""
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    """Random changes of the training clips."""
+    simulated: int = 0
+    """Simulated recordings (MNIST digits in saccades) mixed into each epoch."""
+    simulated_pool: int = 20_000
+    """Number of simulated recordings that are made once, for the epochs to draw from."""
+    mnist: Path = Path("data/mnist/mnist.npz")
+    """File of MNIST, for simulated recordings."""
+    people: int = 1000
+    """Simulated people for each gesture, with one clip each; "other" has three times as many."""
+    digits: int = 60_000
+    """Number of MNIST's training digits to use, from the first; validation doesn't change with it."""
+    protocol: str = ""
+    """Published split to use: split1 to split3 (UCF-101, HMDB-51), 90/10 or 70/30 (CIFAR10-DVS), archive or npy
+    (DVS-Gesture); left out, the first."""
+    only: tuple[str, ...] = ()
+    """Classes to use; left out, all that have a folder."""
+    windows: int | None = None
+    """Largest number of windows from a recording, evenly spread; left out, all of them (3 for CIFAR10-DVS)."""
+    delta_t_us: int | None = None
+    """Duration of a frame in µs; left out, the data set's."""
+    n_events: int | None = None
+    """Number of events in a frame, instead of a duration."""
+    cell_pixels: float | None = None
+    """Sensor pixels that make one pixel of the input, to scale counts where cameras differ; left out, what the model
+    of --init uses, or no scaling."""
+    light_flicker: Literal["keep", "remove"] | None = None
+    """Whether to remove what a flickering light adds to a frame; left out, as the model of --init or the data set has
+    it."""
+    validation: float = 0.1
+    """Fraction of the training part kept for validation."""
+    seed: int = 0
+    """Seed of the split, the weights, the order and the augmentation; with --init on the same data set the model's
+    split is kept."""
+    gradient_clip: float = 1.0
+    """Largest norm of the gradient; 0 sets no limit."""
+    precision: Literal["auto", Precision] = "auto"
+    """Number format; auto takes bf16 where the GPU or processor multiplies it (AMX, AVX512-BF16), where it halves the
+    time."""
+    compile: bool = True
+    """Compile the neuron, which halves the time of an epoch after a minute at the start; on a processor this needs a
+    C++ compiler."""
+    devices: int = 1
+    """GPUs or processes on this machine that share each batch (DDP)."""
+    num_nodes: int = 1
+    """Machines that share each batch; start the same command on each, with torchrun or SLURM."""
+    init: Path | None = None
+    """Model to start from, by name or folder; its network, neuron and read-out are kept where no flag changes them,
+    and classes it doesn't know start with random weights."""
+    teacher: Path | None = None
+    """Run folder of a finished training on the same clips, whose outputs are learned too (knowledge distillation)."""
+    teacher_share: float = 0.7
+    """Share of the teacher's output in the targets; the rest is the label."""
+    resume: bool = False
+    """Continue from the run folder's last epoch."""
+
+    def __post_init__(self) -> None:
+        _check_limits(self)
+        blocks = NETWORKS[self.network].blocks
+        for name, count in (("widths", blocks), ("strides", 4), ("sub_blocks", 4)):
+            values = getattr(self, name)
+            default = name == "widths" and not values
+            if not default and not (len(values) == count and all(1 <= value <= 4096 for value in values)):
+                raise TrainError(
+                    f"{flag(name)} takes {_WORDS[count]} numbers from 1 to 4096, one for each block of the network"
+                )
+        self._check_sharing()
+        if self.teacher_share != Configuration.teacher_share and not self.teacher:
+            raise TrainError("--teacher-share needs a --teacher: give one, or leave it out")
+        if self.balance == "logits" and self.loss != "cross-entropy":
+            raise TrainError(f"--balance logits needs the cross-entropy: leave it or --loss {self.loss} out")
+        if self.delta_t_us and self.n_events:
+            raise TrainError("--delta-t-us and --n-events can't both end a frame: leave one out")
+        if not re.fullmatch(r"[\w.-]{0,100}", self.name) or self.name in (".", ".."):
+            raise TrainError(
+                f"--name {self.name!r} can't name a folder: use letters, digits, '-', '_' and '.'"
+            )
+        if self.analog_epochs >= self.epochs:
+            raise TrainError(
+                f"--analog-epochs {self.analog_epochs} leaves none of --epochs {self.epochs} to spike: "
+                "give fewer analog epochs or more epochs"
+            )
+
+    def _check_sharing(self) -> None:
+        workers = self.devices * self.num_nodes
+        if self.batch % workers:
+            raise TrainError(
+                f"--batch {self.batch} can't be shared by {workers} devices: give a multiple of {workers}"
+            )
+        if self.teacher and self.runs > 1 and self.dataset.startswith(ONLY_FOR["validation"]):
+            raise TrainError(
+                "--runs uses other seeds, so other clips than the --teacher: give --runs 1, and a --seed for each"
+            )
+        if workers > 1 and self.runs > 1:
+            raise TrainError("--runs can't be shared between devices: give --runs 1, and a --seed for each")
+
+    @property
+    def zero_share(self) -> float:
+        """Share of the clips that start from zero state: all of them without a burn-in."""
+        return self.from_zero if self.burn_in else 1.0
+
+    @property
+    def averaged(self) -> range:
+        """Epochs, counted from 1, whose mean weights make the model; empty if the best epoch makes it."""
+        first = self.epochs - self.average_epochs + 1
+        return range(first, self.epochs + 1) if self.average_epochs > 1 else range(0)
+
+    def mirrored(self, classes: tuple[str, ...]) -> list[int] | None:
+        """Return the label of each class in a mirror; None if no clip is mirrored.
+
+        Raises
+        ------
+        DataError
+            A mirrored clip of this data set may be of no class.
+        """
+        return mirrored_labels(self.dataset, classes) if self.augmentation.mirror else None
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        return self.out / self.run_name
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run, as given or made from the rest."""
+        return self.name or f"{self.base_name}-{self.seed}"
+
+    @property
+    def base_name(self) -> str:
+        """The part of the name that the runs of all seeds share."""
+        network = "" if self.network == "sts_resnet" else self.network
+        recipe = self.recipe if not network or self.recipe != "best" else ""
+        return self.name or "-".join(part for part in (self.dataset, network, recipe) if part)
+
+    @property
+    def input(self) -> InputSpec:
+        """Input of the network: the data set's, with what the flags change."""
+        spec = data_set(self.dataset).INPUT
+        if self.delta_t_us or self.n_events:
+            spec = replace(spec, slice=SliceRule(self.delta_t_us, self.n_events))
+        if self.cell_pixels:
+            spec = replace(spec, cell_pixels=self.cell_pixels)
+        if self.light_flicker:
+            spec = replace(spec, without_flicker=self.light_flicker == "remove")
+        return spec
+
+    def card(self, classes: tuple[str, ...]) -> ModelCard:
+        """Return the card of the network to train."""
+        return ModelCard(
+            name=self.run_name,
+            classes=classes,
+            input=self.input,
+            network=self._spec(),
+            neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
+            readout=self.readout,
+            sensor=data_set(self.dataset).SENSOR,
+            dataset=self.dataset,
+        )
+
+    def _spec(self) -> NetworkSpec:
+        """Return the architecture; that of an ANN is described like ConvSNN's."""
+        widths = self.widths or (self.width,) * NETWORKS[self.network].blocks
+        if self.network != "sts_resnet":
+            return NetworkSpec("conv_snn", widths, norm=self.norm, dropout=self.dropout)
+        return NetworkSpec(
+            widths=widths,
+            strides=self.strides,
+            sub_blocks=self.sub_blocks,
+            final_pool=self.final_pool,
+            norm=self.norm,
+            dropout=self.dropout,
+            weight_bits=self.weight_bits,
+        )
+
+
+def _check_limits(config: Configuration) -> None:
+    """Raise TrainError for a number out of its range, and for a flag that this data set doesn't have."""
+    for name, (low, high) in RANGES.items():
+        value = getattr(config, name)
+        if value is not None and not low <= value <= high:
+            raise TrainError(f"{flag(name)} is {value}: give a number from {low:g} to {high:g}")
+    if config.simulated > config.simulated_pool:
+        raise TrainError(
+            f"--simulated {config.simulated} are more than --simulated-pool {config.simulated_pool} has: give a "
+            "larger pool"
+        )
+    for name, sets in ONLY_FOR.items():
+        given = getattr(config, name) != Configuration.__dataclass_fields__[name].default
+        if given and not config.dataset.startswith(sets):
+            raise TrainError(
+                f"{flag(name)} only applies to {', '.join(sets)}, not to {config.dataset}: leave it out"
+            )
+
+
+def flag(name: str) -> str:
+    """Return a field of `Configuration` as it is given on the command line."""
+    return f"--{name.replace('_', '-')}"
+
+
+def as_flags(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """Return fields of `Configuration` as flags by name, like "--alpha 0.5" or "--no-compile"; None has no flag."""
+    flags: dict[str, str] = {}
+    for name, value in msgspec.to_builtins(dict(values), enc_hook=str).items():
+        dashed = prefix + name.replace("_", "-")
+        if isinstance(value, dict):
+            flags |= as_flags(value, f"{dashed}.")
+        elif isinstance(value, bool):
+            flags[f"--{dashed}"] = f"--{dashed}" if value else f"--no-{dashed}"
+        elif isinstance(value, list | tuple):
+            flags[f"--{dashed}"] = " ".join([f"--{dashed}", *map(str, value)])
+        elif value is not None:
+            flags[f"--{dashed}"] = f"--{dashed} {value}"
+    return flags
+
+
+def fast_precision() -> Precision:
+    """Return "bf16-mixed" where the GPU, or else the processor, has instructions for bf16, and "32-true" elsewhere.
+
+    Without such instructions torch computes bf16 one number at a time. On an AMD EPYC with only AVX2 a step of
+    STS-ResNet took eleven times as long as in float32 (tests/benchmarks/train_peers.py: 1.8 and 20.3 samples/s).
+    """
+    import torch  # takes seconds, and the command line needs the flags at once
+
+    if torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    features = binding.get_host_cpu_features()
+    return "bf16-mixed" if features.get("avx512bf16") or features.get("amx-bf16") else "32-true"

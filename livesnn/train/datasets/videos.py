@@ -1,0 +1,274 @@
+"""UCF-101 and HMDB-51 in their official layouts: one folder of videos a class, and official lists that split them.
+
+UCF-101/<class>/v_<class>_gNN_cNN.avi, ucfTrainTestlist/classInd.txt, trainlist01.txt …     Soomro et al. 2012
+hmdb51_org/<class>/*.avi, testTrainMulti_7030_splits/<class>_test_split1.txt …              Kuehne et al. 2011
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from livesnn.card import InputSpec, ModelCard, SliceRule
+from livesnn.errors import DataError, LivesnnError
+from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, VideoName, counted
+from livesnn.train.datasets.clips import Clips, Frames, requested_split
+from livesnn.train.datasets.recorded import Recording, load_recordings
+
+INPUT = InputSpec(
+    64, 64, SliceRule(delta_t_us=80_000), kind="video", channels=3, count_max=255, scale=1 / 128
+)
+PROTOCOLS = ("split1", "split2", "split3")
+Part = Literal["train", "test"]
+
+
+class ListedVideo(NamedTuple):
+    """A video of an official list: its class, its file, and the group of videos it was cut from."""
+
+    label: str
+    path: Path
+    group: str
+
+
+class OfficialList(NamedTuple):
+    """All videos of an official list, there or not; all classes in order; the folder of the classes' folders."""
+
+    videos: list[ListedVideo]
+    classes: tuple[str, ...]
+    folder: Path
+
+
+ReadList = Callable[[Path, str, Part], OfficialList]
+"""Reads the official list of a folder, one of `PROTOCOLS` and a part; raises DataError without the lists."""
+
+
+@dataclass(frozen=True)
+class VideoSet:
+    """A `DataSet` of listed videos."""
+
+    name: VideoName
+    TAKES: str
+    read_list: ReadList
+    INPUT = INPUT
+    SENSOR = None
+    PROTOCOLS = PROTOCOLS
+
+    @property
+    def MIRRORED(self) -> dict[str, str]:  # noqa: N802
+        """No class becomes another in a mirror."""
+        return {}
+
+    def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
+        """Return the training list of a split, some of its groups kept for validation by seed."""
+        official = self.read_list(request.data, request.protocol, "train")
+        only, absent = (request.only, ()) if request.only else _with_videos(official)
+        if len(only) == 1 and absent:
+            raise DataError(
+                f"{self.name} has one class to train on, {only[0]}; {absent[0]}: unpack some of it"
+            )
+        listed, classes = _chosen(official, only, self.name)
+        clips = _load(self.name, listed, classes, request.input, request.windows)
+        clips = replace(clips, skipped=absent + clips.skipped)
+        split = clips.draw(requested_split(request, before), before.classes if before else ())
+        training, validation = clips.split_by_group(split)
+        return Parts(training, validation, split=split)
+
+    def load_split(self, data: Path, split: SplitName, card: ModelCard) -> Clips:
+        """Return the official test list, or the part of the training list that the card's split kept or left."""
+        if card.split is None or card.split.protocol not in PROTOCOLS:
+            raise DataError(
+                f"the card of {card.name} (of {card.dataset or 'no data set'}) names no split of {self.name}: "
+                "choose a model that was trained on one"
+            )
+        part: Part = "test" if split == "test" else "train"
+        listed, classes = _chosen(self.read_list(data, card.split.protocol, part), card.classes, self.name)
+        most = None if split == "test" else card.split.windows
+        clips = _load(self.name, listed, classes, card.input, most)
+        if split == "test":
+            return clips
+        return clips.split_by_group(card.split)[split == "validation"]
+
+    def check(self, data: Path) -> list[Finding]:
+        """Count the videos of each class in the three official splits; every video is read to its end."""
+        parts: tuple[Part, ...] = ("train", "test")
+        lists = [self.read_list(data, protocol, part) for protocol in PROTOCOLS for part in parts]
+        listed = {video.path: video for official in lists for video in official.videos}.values()
+        findings = []
+        for label in lists[0].classes:
+            videos = [video for video in listed if video.label == label]
+            there = [video for video in videos if video.path.is_file()]
+            findings += [Finding("damaged", fault) for video in there if (fault := _fault(video))]
+            findings.append(counted(label, len(there), len(videos), "videos"))
+        return findings
+
+
+def _fault(video: ListedVideo) -> str:
+    """Return why a video can't be read; "" if it can."""
+    from livesnn.video.video_file import video_clips
+
+    try:
+        video_clips(video.path, INPUT)
+    except LivesnnError as error:
+        return str(error)
+    return ""
+
+
+def _with_videos(official: OfficialList) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the classes of which a listed video is there, and a line on each other class that has a folder."""
+    there = {video.label for video in official.videos if video.path.is_file()}
+    folders = [label for label in official.classes if (official.folder / label).is_dir()]
+    absent = tuple(f"{label}: none of its listed videos is there" for label in folders if label not in there)
+    return tuple(label for label in folders if label in there), absent
+
+
+def _chosen(
+    official: OfficialList, only: Sequence[str], name: str
+) -> tuple[list[ListedVideo], tuple[str, ...]]:
+    """Return the videos and the classes to use, in their official order: those of ``only``, or all with a folder.
+
+    Raises
+    ------
+    DataError
+        One of ``only`` isn't known or has no folder, or there are fewer than two classes.
+    """
+    known, folder = official.classes, official.folder
+    if not known:
+        raise DataError(f"the official list of {name}'s classes is empty: unpack it again")
+    if strange := [label for label in only if label not in known]:
+        raise DataError(f"{name} has no class {strange[0]!r}: give --only names of its {len(known)} classes")
+    if len(set(only)) < len(only):
+        raise DataError(f"--only {' '.join(only)} names a class twice: name each once")
+    if absent := [label for label in only if not (folder / label).is_dir()]:
+        raise DataError(f"no folder {folder / absent[0]}: unpack that class, or leave it out of --only")
+    if len(only) == 1:
+        raise DataError(f"--only {only[0]} is one class: give two or more")
+    classes = tuple(label for label in known if (folder / label).is_dir() and (not only or label in only))
+    if len(classes) < 2:
+        raise DataError(
+            f"{len(classes)} of {name}'s classes are in {folder}: expected two or more of {folder}/<class>/*.avi"
+        )
+    return [video for video in official.videos if video.label in classes], classes
+
+
+def _load(
+    name: str, listed: Sequence[ListedVideo], classes: tuple[str, ...], spec: InputSpec, most: int | None
+) -> Clips:
+    """Return the windows of the videos that are there; `Clips.skipped` names the others."""
+    if not listed:
+        raise DataError(
+            f"the official list of {name} names no video of {', '.join(classes)}: unpack the lists again"
+        )
+    recordings = [
+        Recording(video.path, classes.index(video.label), f"{video.label}/{video.path.name}", video.group)
+        for video in listed
+        if video.path.is_file()
+    ]
+    if not recordings:
+        raise DataError(
+            f"none of the {len(listed)} videos of the list are there: the first would be {listed[0].path}"
+        )
+    clips = load_recordings(name, recordings, classes, spec, read=_windows, most=most)
+    missing = tuple(
+        f"{video.label}/{video.path.name}: isn't there" for video in listed if not video.path.is_file()
+    )
+    return replace(clips, skipped=clips.skipped + missing)
+
+
+def _windows(recording: Recording, spec: InputSpec) -> Frames:
+    from livesnn.video.video_file import video_clips
+
+    return video_clips(recording.path, spec)
+
+
+UCF101_LISTS = ("ucfTrainTestlist", "ucf101_splits", ".")
+_UCF101_VIDEO = re.compile(r"(?P<label>[^/]+)/(?P<file>v_\w+_(?P<group>g\d+)_c\d+\.avi)")
+
+
+def _read_ucf101(data: Path, protocol: str, part: Part) -> OfficialList:
+    root = _root(data, "ucf101", "UCF-101")
+    if root is None:
+        raise DataError(
+            f"no UCF-101 in {data}: expected {data}/UCF-101/<class>/*.avi (unpack UCF101.rar there)"
+        )
+    lists = next((root / name for name in UCF101_LISTS if (root / name / "classInd.txt").is_file()), None)
+    if lists is None:
+        raise DataError(
+            f"no official splits in {root}: unpack UCF101TrainTestSplits-RecognitionTask.zip there "
+            f"({UCF101_LISTS[0]}/classInd.txt, trainlist01.txt …)"
+        )
+    known = [line.split()[1] for _, line in _lines(lists / "classInd.txt") if len(line.split()) == 2]
+    videos = root / "UCF-101"
+    listed = []
+    path = lists / f"{part}list0{PROTOCOLS.index(protocol) + 1}.txt"
+    for row, line in _lines(path):
+        found = _UCF101_VIDEO.match(line)
+        if found is None:
+            raise DataError(
+                f"{path}, line {row}: {line[:60]!r} names no video of UCF-101: unpack the lists again"
+            )
+        group = f"{found['label']}/{found['group']}"
+        listed.append(ListedVideo(found["label"], videos / found["label"] / found["file"], group))
+    return OfficialList(listed, tuple(known), videos)
+
+
+HMDB51_LISTS = "testTrainMulti_7030_splits"
+_HMDB51_USE = {"train": "1", "test": "2"}  # at the end of a line "<file> 0|1|2"; clips with 0 aren't used
+
+
+def _read_hmdb51(data: Path, protocol: str, part: Part) -> OfficialList:
+    """Read a list; a group is the film that a clip was cut from, which its name has before the class."""
+    root = _root(data, "hmdb51", "hmdb51_org")
+    if root is None:
+        raise DataError(
+            f"no HMDB51 in {data}: expected {data}/hmdb51_org/<class>/*.avi (unpack hmdb51_org.rar and its classes "
+            "there)"
+        )
+    lists, videos = root / HMDB51_LISTS, root / "hmdb51_org"
+    suffix = f"_test_{protocol}.txt"
+    known = sorted(path.name.removesuffix(suffix) for path in lists.glob(f"*{suffix}"))
+    if not known:
+        raise DataError(f"no official splits in {lists}: unpack test_train_splits.rar there (*{suffix})")
+    listed = []
+    for label in known:
+        path = lists / f"{label}{suffix}"
+        for number, line in _lines(path):
+            file, _, use = line.strip().rpartition(" ")
+            if not file or use not in ("0", "1", "2"):
+                raise DataError(
+                    f'{path}, line {number}: {line[:60]!r} isn\'t "<file> 0|1|2": unpack the lists again'
+                )
+            if use == _HMDB51_USE[part]:
+                film = file.rpartition(f"_{label}_")[0]
+                listed.append(ListedVideo(label, videos / label / file, f"{label}/{film}"))
+    return OfficialList(listed, tuple(known), videos)
+
+
+def _root(data: Path, name: str, videos: str) -> Path | None:
+    return next((folder for folder in (data, data / name) if (folder / videos).is_dir()), None)
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """Return the lines of a list that aren't empty, with their numbers from 1."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} can't be read ({error}): unpack the official splits again") from error
+    return [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+VIDEO_SETS: dict[VideoName, VideoSet] = {
+    "ucf101": VideoSet(
+        "ucf101",
+        "UCF101.rar and its TrainTestSplits from www.crcv.ucf.edu/data/UCF101.php, unpacked in {data}",
+        _read_ucf101,
+    ),
+    "hmdb51": VideoSet(
+        "hmdb51",
+        "hmdb51_org.rar and test_train_splits.rar from serre-lab.clps.brown.edu, unpacked to "
+        "{data}/hmdb51_org/<class>/ and {data}/testTrainMulti_7030_splits/",
+        _read_hmdb51,
+    ),
+}

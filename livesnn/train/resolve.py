@@ -1,0 +1,308 @@
+"""From the flags that are given to a whole configuration: recipe, data set, model of --init, run to resume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, field, fields, is_dataclass, make_dataclass, replace
+from math import inf
+from pathlib import Path
+from typing import Annotated, Any, cast, get_args, get_type_hints
+
+import msgspec
+import tyro
+
+from livesnn.card import ModelCard
+from livesnn.console import say
+from livesnn.errors import ModelError, TrainError
+from livesnn.infer.model import model_folder
+from livesnn.train.configuration import (
+    NETWORKS,
+    NO_AUGMENTATION,
+    OF_MODEL,
+    Configuration,
+    NetworkName,
+    RecipeName,
+    as_flags,
+    fast_precision,
+    flag,
+)
+from livesnn.train.datasets import Name, data_set
+from livesnn.train.processes import shares_another
+from livesnn.weights import load_card
+
+Given = Mapping[str, Any]
+"""Fields of `Configuration` that somebody gave, by name; what isn't in it was left out."""
+
+RECIPES = get_args(RecipeName)
+CONFIG_FILE = "config.json"
+
+_PAPER: Given = {
+    "epochs": 100,
+    "batch": 100,
+    "learning_rate": 1e-3,
+    "optimizer": "adam",
+    "loss": "mse",
+    "readout": "spikes",
+    "reset": False,
+    "surrogate_width": 1 / 6,
+    "norm": False,
+    "analog_ceiling": inf,
+    "dropout": 0.2,
+    "rate_weight": 0.0,
+    "gradient_clip": 0.0,
+    "precision": "32-true",
+    "burn_in": 0,
+    "augmentation": NO_AUGMENTATION,
+    "weight_bits": 32,
+}
+_PAPER_FOR: dict[str, Given] = {
+    "conv_snn": {"batch": 20, "learning_rate": 5e-4, "dropout": 0.0},
+    "conv_lstm": {"loss": "bce", "dropout": 0.0},
+    "cnn": {"dropout": 0.0},
+    "cnn_lstm": {"dropout": 0.0},
+    "c3d": {"dropout": 0.0},
+    "cifar10-dvs": {"optimizer": "sgd", "learning_rate": 5e-4, "loss": "bce", "batch": 10, "alpha": 0.8},
+}
+"""Where the paper (Section 5.3) has other values for a network or a data set."""
+
+
+def given_flags(arguments: Sequence[str]) -> dict[str, Any]:
+    """Parse the flags of `livesnn train`: return the fields of `Configuration` that they give.
+
+    Bad usage ends the program with exit code 2, --help with 0.
+    """
+    kind: type[Any] = _open(Configuration)
+    return _given(tyro.cli(kind, args=arguments, prog="livesnn train"))
+
+
+def _open(kind: type) -> type:
+    """Return a dataclass with the same flags as another, each of which is None if it is left out."""
+    hints = get_type_hints(kind)
+    made: list[tuple[str, Any, Any]] = []
+    for each in fields(kind):
+        hint = hints[each.name]
+        if is_dataclass(hint):
+            inner = _open(cast(type, hint))
+            made.append((each.name, inner, field(default_factory=inner)))
+        else:
+            made.append((each.name, Annotated[hint | None, tyro.conf.DisallowNone], None))
+    unchecked = {"__post_init__": lambda self: None}
+    return make_dataclass(kind.__name__, made, bases=(kind,), namespace=unchecked, frozen=True)
+
+
+def _given(parsed: object) -> dict[str, Any]:
+    found = {}
+    for name, value in vars(parsed).items():
+        value = _given(value) if is_dataclass(value) else value
+        if value is not None and value != {}:
+            found[name] = value
+    return found
+
+
+def resolve(
+    given: Given, *, start: ModelCard | None = None, begun: Configuration | None = None
+) -> Configuration:
+    """Return the whole configuration of a training.
+
+    A field that isn't given has the value with which the training was ``begun``, or else that of the model it starts
+    from, the data set, or the recipe for its network and data set, in this order.
+
+    Parameters
+    ----------
+    given
+        What flags say.
+    start
+        Card of the model that --init names.
+    begun
+        Configuration of the training that is resumed.
+
+    Raises
+    ------
+    TrainError
+        A value is out of range, or values contradict each other.
+    """
+    given = {name: value for name, value in given.items() if (name, value) != ("precision", "auto")}
+    usual = _recipe_of(given, begun)
+    values = vars(begun or usual) | _augmentation(given, begun or usual)
+    kind, source = NETWORKS[values["network"]], data_set(values["dataset"])
+    if values["init"] and not kind.spiking:
+        raise TrainError(f"--network {values['network']} starts from scratch: leave --init out")
+    if begun is None:
+        values |= taken_from(start, given) if start else {}
+        half = values["epochs"] // 2 if values["recipe"] == "paper" else min(3, values["epochs"] // 2)
+        # A model that has spikes from the beginning has no use for epochs without.
+        values["analog_epochs"] = given.get("analog_epochs", 0 if values["init"] else half)
+        values["protocol"] = values["protocol"] or source.PROTOCOLS[0]
+    if refused := [name for name in kind.refused if name in given]:
+        raise TrainError(f"{flag(refused[0])} means nothing to {values['network']}: leave it out")
+    if not kind.spiking:
+        values |= {"analog_epochs": 0, "burn_in": 0, "rate_weight": 0.0}
+    config = Configuration(**values)
+    if start:
+        _check_network(config, start)
+        config = _with_frames_of(start, config)
+    _check_together(config)
+    return replace(config, precision=fast_precision()) if config.precision == "auto" else config
+
+
+def recipe(name: RecipeName, network: NetworkName, dataset: Name) -> Configuration:
+    """Return the recipe for a network and a data set: the values of flags that are left out."""
+    values: dict[str, Any] = {
+        "recipe": name, "network": network, "dataset": dataset, "width": NETWORKS[network].width,
+    }  # fmt: skip
+    if name == "paper":
+        values |= {**_PAPER, **_PAPER_FOR.get(network, {}), **_PAPER_FOR.get(dataset, {})}
+    elif network == "conv_snn":
+        values |= {"reset": False, "dropout": 0.0}  # the paper's architecture, whatever the recipe
+    return Configuration(**values)
+
+
+def _recipe_of(given: Given, begun: Configuration | None = None) -> Configuration:
+    names = ("recipe", "network", "dataset")
+    return recipe(*(given.get(name, getattr(begun or Configuration, name)) for name in names))
+
+
+def _augmentation(given: Given, usual: Configuration) -> dict[str, Any]:
+    """Return what is given, its augmentation whole."""
+    augmentation = given.get("augmentation", {})
+    if isinstance(augmentation, Mapping):
+        augmentation = replace(usual.augmentation, **augmentation)
+    return {**given, "augmentation": augmentation}
+
+
+def taken_from(start: ModelCard, given: Given) -> dict[str, Any]:
+    """Return what a training has from the model it starts from: what no flag gives, and the recipe has otherwise.
+
+    Raises
+    ------
+    TrainError
+        The training is to have a network of another kind.
+    """
+    usual = _recipe_of(given)
+    if start.network.kind != usual.network:
+        raise TrainError(f"{start.name} has --network {start.network.kind}, not {usual.network}: give that")
+    parts = (start.network, start.neuron, start)  # each of `OF_MODEL` is a field of one of them
+    theirs = {name: next(getattr(one, name) for one in parts if hasattr(one, name)) for name in OF_MODEL}
+    if "width" in given or usual.card(()).network.widths == start.network.widths:
+        del theirs["widths"]
+    return {
+        name: value for name, value in theirs.items() if name not in given and value != getattr(usual, name)
+    }
+
+
+def _check_network(config: Configuration, start: ModelCard) -> None:
+    """Raise TrainError where the network isn't the model's, apart from what only training or export needs."""
+    ours = config.card(()).network
+    theirs = replace(start.network, dropout=ours.dropout, weight_bits=ours.weight_bits)
+    for name, value in asdict(theirs).items():
+        if value != (other := getattr(ours, name)):
+            raise TrainError(
+                f"--init: {start.name} has {name} {value}, not {other}: leave that out, or give a model of the same "
+                "network"
+            )
+
+
+def _with_frames_of(start: ModelCard, config: Configuration) -> Configuration:
+    """Return the training with frames like those of the model it starts from, unless flags say otherwise."""
+    if config.input.kind != "events":
+        return config
+    flicker = config.light_flicker or ("remove" if start.input.without_flicker else "keep")
+    scaled = config.cell_pixels or config.input.slice.delta_t_us is None
+    cell_pixels = config.cell_pixels if scaled else start.input.cell_pixels
+    return replace(config, cell_pixels=cell_pixels, light_flicker=flicker)
+
+
+def _check_together(config: Configuration) -> None:
+    """Raise TrainError for values that contradict each other or the data set."""
+    source = data_set(config.dataset)
+    config.mirrored(())
+    if config.burn_in % source.INPUT.window:
+        window = source.INPUT.window
+        raise TrainError(f"--burn-in {config.burn_in} isn't whole windows: give a multiple of {window}")
+    if config.protocol not in source.PROTOCOLS:
+        hint = f"give one of {', '.join(source.PROTOCOLS)}" if source.PROTOCOLS != ("",) else "leave it out"
+        raise TrainError(f"{config.dataset} has no --protocol {config.protocol!r}: {hint}")
+    if config.cell_pixels and config.input.slice.delta_t_us is None:
+        raise TrainError("--cell-pixels scales frames of a fixed time, not of --n-events: leave it out")
+    spiking = config.epochs - config.analog_epochs
+    if config.average_epochs > spiking:
+        raise TrainError(
+            f"--average-epochs {config.average_epochs} are more than {spiking} that spike: give fewer"
+        )
+
+
+def configure(given: Given) -> Configuration:
+    """Return the whole configuration of the flags, reading the model of --init and the run folder to resume.
+
+    Raises
+    ------
+    TrainError
+        See `resolve`; or one of the two can't be read.
+    """
+    begun = _begun(given)
+    init = given.get("init", begun.init if begun else None)
+    start = read_card(init) if init else None
+    config = resolve(given, start=start, begun=begun)
+    if start and begun is None and (taken := taken_from(start, given)) and not shares_another():
+        say(f"as in {start.name}: {' '.join(as_flags(taken).values())}")
+    return config
+
+
+def _begun(given: Given) -> Configuration | None:
+    """Return the configuration of the training to resume; None if there is none, or nothing to resume."""
+    names = ("dataset", "recipe", "network", "name", "seed", "out", "runs")
+    named = Configuration(**{name: given[name] for name in names if name in given})
+    run = named.run if named.runs == 1 else named.out / f"{named.base_name}-{named.seed}"
+    if not given.get("resume") or not (run / CONFIG_FILE).exists():
+        return None
+    begun = recorded_config(run)
+    return begun if named.runs == 1 else replace(begun, name=named.name, runs=named.runs)
+
+
+def read_card(model: Path) -> ModelCard:
+    """Return the card of a model by its name or folder; raises TrainError if it isn't a whole model folder."""
+    try:
+        return load_card(model_folder(model) / "model.safetensors")
+    except (ModelError, OSError) as error:
+        raise TrainError(f"--init {model}: {error}") from error
+
+
+def recorded_config(run: Path) -> Configuration:
+    """Return the configuration that a training was begun with; raises TrainError where there is none."""
+    try:
+        kept = read_record(run / CONFIG_FILE)
+        return msgspec.convert(kept, Configuration, dec_hook=lambda kind, value: kind(value))
+    except OSError as error:
+        raise TrainError(f"{run} is no run folder: it has no {CONFIG_FILE}") from error
+    except msgspec.ValidationError as error:
+        raise TrainError(f"{run / CONFIG_FILE} is from another version: {error}") from error
+
+
+def read_record(record: Path) -> dict[str, Any]:
+    """Return the fields in a config.json, those of older versions under today's names.
+
+    Raises
+    ------
+    OSError
+        There is no such file.
+    TrainError
+        It is damaged, or has an option that no longer exists.
+    """
+    try:
+        kept = msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
+    if "class_weights" in kept:  # the name of --balance until 2026-11
+        kept["balance"] = "weights" if kept.pop("class_weights") else "none"
+    if kept.pop("average_with", None):  # an option until 2026-11
+        raise TrainError(
+            f"{record} has --average-with, which no longer exists: start again under another --name"
+        )
+    if kept.get("analog_ceiling", 0) is None:  # JSON has no number for infinity
+        kept["analog_ceiling"] = inf
+    return kept
+
+
+def as_record(config: Configuration) -> bytes:
+    """Return the contents of config.json."""
+    return msgspec.json.format(msgspec.json.encode(replace(config, resume=False), enc_hook=str), indent=2)
