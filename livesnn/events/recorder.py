@@ -250,7 +250,7 @@ class Recorder:
                 self._queue.end()  # after an error too: what comes now isn't counted any more
                 never = self._queue.taken - writer.written + self._queue.unread
                 self._count(writer.written, self.dropped + never, labels)
-                self._look()
+                self._update_size()
 
     def _follow(self, writer: Aedat4Writer, labels: LabelWriter) -> None:
         """Write what comes, and nothing later than FLUSH_S after it came."""
@@ -279,12 +279,12 @@ class Recorder:
         writer.flush()
         labels.reach(self._timeline.since_start_us(now_s))
         self.room_bytes = require_room(self.path, writer.table_bytes)
-        self._look()
+        self._update_size()
 
     def _count(self, events: int, dropped: int, labels: LabelWriter) -> None:
         self.recorded = Recorded(self.path, events, dropped, self._timeline.seconds, labels.count)
 
-    def _look(self) -> None:
+    def _update_size(self) -> None:
         try:
             self.file_bytes = self.path.stat().st_size
         except OSError as error:

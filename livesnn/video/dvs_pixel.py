@@ -97,16 +97,9 @@ class DvsState(NamedTuple):
 
 
 class DvsPixels:
-    """One sensor: thresholds and noise rates as drawn at its making. It holds no state.
+    """One sensor, with thresholds and noise rates; the state of its pixels is a `DvsState`.
 
-    Parameters
-    ----------
-    spec
-        What the pixels are like.
-    resolution
-        Sensor size in pixels.
-    rng
-        Draws mismatch and hot pixels, now and never again.
+    ``rng`` draws mismatch and hot pixels, here and never again.
     """
 
     def __init__(self, spec: DvsPixelSpec, resolution: Resolution, rng: np.random.Generator) -> None:

@@ -321,15 +321,9 @@ def is_video(path: Path) -> bool:
 def video_clips(path: str | Path, input: InputSpec) -> Picture:  # noqa: A002 (the card's name)
     """Return the consecutive windows of a video as one array, for training: the same frames as live.
 
-    Parameters
-    ----------
-    input
-        Of the model's card; its ``slice.delta_t_us`` is from frame to frame.
-
-    Returns
-    -------
-    uint8 [N, window, C, H, W], N ≥ 1: what is left after the last whole window isn't in it, but of a video shorter
-    than one window the last frame is repeated to fill one.
+    It is uint8 [N, window, C, H, W], N ≥ 1. What is left after the last whole window isn't in it, but of a video
+    shorter than one window the last frame is repeated to fill one. ``input`` is of the model's card; its
+    ``slice.delta_t_us`` is from frame to frame.
 
     Raises LivesnnError as `open_video` and `Video.samples` do.
     """
@@ -354,16 +348,8 @@ def check_takes_video(input: InputSpec, name: str, otherwise: str) -> int:  # no
 def fit(image: Picture, input: InputSpec) -> Picture:  # noqa: A002
     """Return an image as a model takes it: its largest centred part of that aspect, rescaled by area (OpenCV's).
 
-    Parameters
-    ----------
-    image
-        uint8 [H, W, 3], BGR.
-    input
-        Gives width, height and channels: 3 for RGB, 1 for grey (BT.601).
-
-    Returns
-    -------
-    uint8 [C, height, width], the caller's own.
+    ``image`` is uint8 [H, W, 3], BGR. The result is uint8 [C, height, width], with C = 3 for RGB, or 1 for grey
+    (BT.601), and owns its memory.
     """
     height, width = image.shape[:2]
     crop_width, crop_height = input.cropped(width, height)

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from livesnn.errors import SourceError
-from livesnn.events.cameras.driver import Device, Driver
+from livesnn.events.cameras.driver import Device, Driver, copy_events
 from livesnn.events.cameras.reconnecting import SourceLost
-from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
+from livesnn.events.packet import Events, Resolution
 
 WAIT_S = 0.005
 """Of a poll, for something to come."""
@@ -59,9 +59,9 @@ class PropheseeDriver:
         lost = f"camera {self.name} is lost ({{}}): plug it in again"
         with _errors_as(SourceLost, lost):
             received = next(self._device, None)
-            events = None if received is None or received[1] is None else received[1].polarity_events
             if received is not None:
-                return None if events is None else _as_events(events)
+                events = None if received[1] is None else received[1].polarity_events
+                return None if events is None else copy_events(events, events.dtype.names or ())
         raise SourceLost(lost.format("it has ended"))
 
     def close(self) -> None:
@@ -148,11 +148,3 @@ def _neuromorphic_drivers() -> ModuleType:
         ) from error
     library: ModuleType = neuromorphic_drivers
     return library
-
-
-def _as_events(stored: npt.NDArray[np.void]) -> Events:
-    """Return neuromorphic-drivers' events as EVENTS_DTYPE."""
-    events = np.empty(stored.size, EVENTS_DTYPE)
-    for ours, theirs in zip(("t", "x", "y", "p"), stored.dtype.names or (), strict=True):
-        events[ours] = stored[theirs]
-    return events

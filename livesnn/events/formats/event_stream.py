@@ -16,7 +16,7 @@ from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import WIDEST, BlockReader, BlockStream
+from livesnn.events.formats.shared_readers import WIDEST, BlockReader
 from livesnn.events.formats.table_columns import UNUSABLE
 from livesnn.events.packet import EVENTS_DTYPE, Events, Resolution
 from livesnn.files import BufferedFile, closed_on_error
@@ -200,7 +200,7 @@ def open_event_stream(path: Path, progress: Progress = untold) -> BlockReader:
     """Open an Event Stream file; raises FormatError when it has no DVS events, or is too damaged to use."""
     blocks = EventStreamBlocks(path, progress)
     stream = EventStream("events", "", blocks.resolution)
-    return BlockReader([BlockStream(stream, blocks)], format_name="es", release=blocks.close)
+    return BlockReader([(stream, blocks)], format_name="es", release=blocks.close)
 
 
 def _read_header(file: BufferedFile) -> tuple[bool, Resolution]:

@@ -91,7 +91,8 @@ def find_places(path: Path, file: h5py.File, attributes: Attributes) -> list[Pla
     datasets = _datasets(file)
     groups: dict[str, list[str]] = {}
     for name in datasets:
-        groups.setdefault(name.rpartition("/")[0], []).append(name.rpartition("/")[2])
+        group, _, member = name.rpartition("/")
+        groups.setdefault(group, []).append(member)
     places = []
     for name, dataset in datasets.items():
         if dataset.dtype.names is not None:

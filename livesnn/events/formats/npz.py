@@ -21,7 +21,7 @@ import numpy as np
 
 from livesnn.errors import DAMAGED_ARRAY, FormatError, SourceError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import BlockReader, BlockStream, InMemoryReader
+from livesnn.events.formats.shared_readers import BlockReader, InMemoryReader
 from livesnn.events.formats.table_columns import (
     AXES,
     MAX_COORDINATE,
@@ -178,9 +178,7 @@ def _open_blocks(
         blocks.unit, warnings = _unit(path, blocks.columns(0)["t"], named)
         require_plausible(path, blocks.read(0), stream.resolution)
         require_polarity(path, blocks.columns(0)["p"])
-    return BlockReader(
-        [BlockStream(stream, blocks)], format_name="npz", warnings=warnings, release=file.close
-    )
+    return BlockReader([(stream, blocks)], format_name="npz", warnings=warnings, release=file.close)
 
 
 class StoredBlocks:

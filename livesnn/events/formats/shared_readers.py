@@ -48,13 +48,6 @@ class Blocks(Protocol):
         ...
 
 
-class BlockStream(NamedTuple):
-    """A stream and where its events come from."""
-
-    stream: EventStream
-    blocks: Blocks
-
-
 class LossyBlocks:
     """What `Blocks` have in common that may lose ``unit``s; reading a block again doesn't count its loss twice."""
 
@@ -88,7 +81,7 @@ class BlockReader(Reader):
 
     def __init__(
         self,
-        streams: Sequence[BlockStream],
+        streams: Sequence[tuple[EventStream, Blocks]],
         *,
         format_name: str,
         other: OtherContent = OtherContent(),  # noqa: B008 (a value)
@@ -96,10 +89,10 @@ class BlockReader(Reader):
         release: Callable[[], None] = lambda: None,
     ) -> None:
         self.format = format_name
-        self.streams = tuple(one.stream for one in streams)
+        self.streams = tuple(stream for stream, _ in streams)
         self.camera, self.resolution = self.streams[0].camera, self.streams[0].resolution
-        self._blocks = {one.stream.name: one.blocks for one in streams}
-        self._sizes = {one.stream.name: one.stream.resolution or WIDEST for one in streams}
+        self._blocks = {stream.name: blocks for stream, blocks in streams}
+        self._sizes = {stream.name: stream.resolution or WIDEST for stream in self.streams}
         self._other = other
         self._warnings = list(warnings)
         self._release = release
@@ -216,7 +209,6 @@ def _parts(events: Events, size: Resolution, counters: SourceCounters) -> list[t
 
 BLOCK_BYTES = 1 << 18  # of words; as much as BufferedFile reads at once
 OUTSIDE, TRIGGERS, STRANGE, SAMPLES, IMU = range(5)
-_NO_EVENTS = np.empty(0, EVENTS_DTYPE)
 _LATEST = np.iinfo(np.int64).max
 
 Words = npt.NDArray[np.unsignedinteger]
@@ -345,23 +337,13 @@ class WordReader(Reader):
         for number in range(len(self._states)):
             self._file.passed(self._body.start + number * BLOCK_BYTES)
             self._states[number] = state
-            for n, earliest_us, latest_us in self._count(number, state):
+            for _, n, earliest_us, latest_us, _ in self._decode(number, state, 0, self._counts):
                 events += n
                 jumps += newest_us is not None and earliest_us < newest_us - DISORDER_US
                 newest_us = latest_us
                 self._earliest[number] = min(self._earliest[number], earliest_us)
                 self._latest[number] = max(self._latest[number], latest_us)
         self._judge(events, jumps)
-
-    def _count(self, number: int, state: State) -> Iterator[tuple[int, int, int]]:
-        """Yield (number of events, least time, greatest time) of a block: once, unless time jumps back."""
-        words, first = self._read(number), 0
-        while first < len(words):
-            first, n, earliest_us, latest_us, _ = self._body.layout.decode(
-                words, first, state, *self._size, _NO_EVENTS, self._counts
-            )
-            if n:
-                yield n, earliest_us, latest_us
 
     def _judge(self, events: int, jumps: int) -> None:
         outside, strange = int(self._counts[OUTSIDE]), int(self._counts[STRANGE])
@@ -383,24 +365,29 @@ class WordReader(Reader):
         size = min(BLOCK_BYTES, self._words * self._body.layout.word_bytes - first)
         return self._body.layout.words(self._file.view(self._body.start + first, size))
 
-    def _decode(self, number: int, counts: Counts) -> Iterator[tuple[Events, bool]]:
-        """Yield (at most PACKET_EVENTS events as in the file, whether in order), split where time jumps back."""
-        state = self._states[number].copy()
+    def _decode(
+        self, number: int, state: State, room: int, counts: Counts
+    ) -> Iterator[tuple[Events, int, int, int, bool]]:
+        """Yield a block's events as in the file, and what `Decode` returns of them, split where time jumps back.
+
+        There are at most ``room`` events at a time; with 0, they are only counted.
+        """
         words, first = self._read(number), 0
         while first < len(words):
-            events = np.empty(PACKET_EVENTS, EVENTS_DTYPE)
-            first, n, _, _, ordered = self._body.layout.decode(
+            events = np.empty(room, EVENTS_DTYPE)
+            first, n, earliest_us, latest_us, ordered = self._body.layout.decode(
                 words, first, state, *self._size, events, counts
             )
             if n:
-                yield events[:n], ordered
+                yield events[:n], n, earliest_us, latest_us, ordered
 
     def packets(self, stream: str, start_us: int | None, counters: SourceCounters) -> Iterator[Events]:
         """Yield packets of at most PACKET_EVENTS events; see `Reader.packets`."""
         sorter = PacketSorter(self._size, start_us, counters)
         for number in range(0 if start_us is None else self._first_block(start_us), len(self._states)):
             counts = _no_counts()
-            yield from sorter.sort(self._decode(number, counts))
+            decoded = self._decode(number, self._states[number].copy(), PACKET_EVENTS, counts)
+            yield from sorter.sort((events, ordered) for events, _, _, _, ordered in decoded)
             counters.out_of_bounds += int(counts[OUTSIDE])
 
     def _first_block(self, start_us: int) -> int:

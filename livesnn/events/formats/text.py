@@ -20,7 +20,7 @@ from numba import njit
 
 from livesnn.errors import FormatError
 from livesnn.events.formats.registry import EventStream
-from livesnn.events.formats.shared_readers import BlockReader, BlockStream, LossyBlocks
+from livesnn.events.formats.shared_readers import BlockReader, LossyBlocks
 from livesnn.events.formats.table_columns import (
     AXES,
     MAX_COORDINATE,
@@ -109,7 +109,7 @@ def open_text(path: Path, *, columns: Sequence[str] = ()) -> BlockReader:
         require_plausible(path, blocks.read(0), layout.resolution)
         require_polarity(path, _values(sample)[:, blocks.order["p"]])
     stream = EventStream("events", "", layout.resolution)
-    return BlockReader([BlockStream(stream, blocks)], format_name="csv", warnings=assumed, release=file.close)
+    return BlockReader([(stream, blocks)], format_name="csv", warnings=assumed, release=file.close)
 
 
 class TextBlocks(LossyBlocks):
