@@ -89,17 +89,25 @@ class SourceCounters:
     out_of_bounds: int = 0
 
 
+class PacketStream(Protocol):
+    """Packets of one resolution: an `EventSource`, or what `open_pipeline` makes of one."""
+
+    @property
+    def resolution(self) -> Resolution:
+        """Size in pixels of the sensor, or of its upright picture; always the same."""
+        ...
+
+    def __iter__(self) -> Iterator[Packet]:
+        """Yield packets in order of time. Empty packets are legal; a live source yields one at least every 50 ms."""
+        ...
+
+
 @runtime_checkable
-class EventSource(Protocol):
+class EventSource(PacketStream, Protocol):
     """Anything that yields packets of events. A camera never ends, a recording does.
 
     A filter of events isn't a source: it is a generator function from packets to packets (filters.py).
     """
-
-    @property
-    def resolution(self) -> Resolution:
-        """Sensor size in pixels, always the same."""
-        ...
 
     @property
     def name(self) -> str:
@@ -119,10 +127,6 @@ class EventSource(Protocol):
     @property
     def warnings(self) -> Sequence[str]:
         """What was damaged, missing or assumed so far, one line each."""
-        ...
-
-    def __iter__(self) -> Iterator[Packet]:
-        """Yield packets in order of time. Empty packets are legal; a live source yields one at least every 50 ms."""
         ...
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from livesnn.events.packet import (
     TIME_LIMIT_US,
     Events,
     Packet,
+    PacketStream,
     Resolution,
     as_events,
 )
@@ -201,19 +202,6 @@ class Slicer:
     def _clear(self) -> None:
         self._counts = np.zeros(self._shape[0] * self._shape[1] * self._shape[2], np.uint16)
         self._n_events = 0
-
-
-class PacketStream(Protocol):
-    """Packets of one resolution: an `EventSource`, or what `open_pipeline` makes of one."""
-
-    @property
-    def resolution(self) -> Resolution:
-        """Of the packets' coordinates."""
-        ...
-
-    def __iter__(self) -> Iterator[Packet]:
-        """Yield packets in order of time."""
-        ...
 
 
 def frames(packets: PacketStream, rule: SliceRule, input: InputSpec) -> Iterator[Frame]:  # noqa: A002
