@@ -63,10 +63,7 @@ def run_all(
 def shown(what: TableOrFigure, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
     """Return a table or figure as Markdown; a figure is drawn into ``out``.
 
-    Raises
-    ------
-    DataError
-        The saved results are damaged.
+    Raises DataError if the saved results are damaged.
     """
     from livesnn.paper.analyses import ANALYSES
     from livesnn.paper.figures import figure_page

@@ -199,10 +199,7 @@ def rows_of(weights: Weights) -> FloatArray:
 def taught_before(folder: Path, card: ModelCard, features: int) -> dict[str, FloatArray]:
     """Return the windows float32 [N, ``features``] of each class that a model was taught earlier.
 
-    Raises
-    ------
-    ModelError
-        Their file is damaged or missing, and a new class would be confused with them.
+    Raises ModelError if their file is damaged or missing, and a new class would be confused with them.
     """
     file = folder / TAUGHT
     try:

@@ -50,6 +50,8 @@ def read_clips(
 ) -> list[Clip]:
     """Return a source's frames for the input ``spec``, as clips.
 
+    Raises LivesnnError if it can't be read, none of its labels is ``label``, or that holds for no whole window.
+
     Parameters
     ----------
     seconds
@@ -63,11 +65,6 @@ def read_clips(
     tell
         Told when to get ready for a live source, when it begins, and when it is lost and back; afterwards of what
         was damaged or lost.
-
-    Raises
-    ------
-    LivesnnError
-        It can't be read, or has labels of which none is ``label``, or none of that holds for a window.
     """
     with closing(open_source(source, notify=tell)) as opened:
         labelled = isinstance(opened, Recording) and bool(label) and has_labels(opened.path)

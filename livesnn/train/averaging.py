@@ -48,15 +48,12 @@ class KeepLastEpochs(Callback):
 def load_final(net: Network, run: Path, config: Configuration, training: Samples) -> None:
     """Load the final weights of a finished training into a network on the processor; it can't be trained further.
 
+    Raises TrainError if a checkpoint is missing, damaged or of another network.
+
     Parameters
     ----------
     training
         The clips it was trained on: batch norms of mean weights are measured on some of them.
-
-    Raises
-    ------
-    TrainError
-        A checkpoint is missing, damaged or of another network.
     """
     if isinstance(net, SpikingNetwork):
         net.analog, net.kernels = False, EAGER  # compiled ones may be for another device
@@ -72,10 +69,7 @@ def load_final(net: Network, run: Path, config: Configuration, training: Samples
 def mean_of(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
     """Return the mean weights of checkpoints by name; of integers, which count batches, the last one's.
 
-    Raises
-    ------
-    TrainError
-        A checkpoint is missing, damaged, or of another network than the first.
+    Raises TrainError if a checkpoint is missing, damaged, or of another network than the first.
     """
     mean = load_checkpoint(checkpoints[0])
     for number, path in enumerate(checkpoints[1:], 2):

@@ -293,10 +293,7 @@ class Measured:
 def measure_baseline(net: Baseline, clips: Clips) -> Measured:
     """Decide each clip by its mean output, and each recording by the mean output of its clips.
 
-    Raises
-    ------
-    DataError
-        There are no clips, or their classes aren't the network's.
+    Raises DataError if there are no clips, or their classes aren't the network's.
     """
     if not len(clips) or clips.classes != net.card.classes:
         raise DataError(f"{len(clips)} clips of {clips.classes}, but the network knows {net.card.classes}")

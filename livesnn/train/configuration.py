@@ -361,10 +361,7 @@ class Configuration:
     def mirrored(self, classes: tuple[str, ...]) -> list[int] | None:
         """Return the label of each class in a mirror; None if no clip is mirrored.
 
-        Raises
-        ------
-        DataError
-            A mirrored clip of this data set may be of no class.
+        Raises DataError if a mirrored clip of this data set may be of no class.
         """
         return mirrored_labels(self.dataset, classes) if self.augmentation.mirror else None
 

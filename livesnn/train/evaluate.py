@@ -97,10 +97,7 @@ class Evaluation:
 def evaluate(model: Model, clips: Clips, *, seed: int = 0) -> Evaluation:
     """Run each clip from zero state, then all clips as one stream in an order shuffled by ``seed``.
 
-    Raises
-    ------
-    DataError
-        There are no clips, or they don't fit the model's classes or window.
+    Raises DataError if there are no clips, or they don't fit the model's classes or window.
     """
     card = model.card
     _check(card, clips)

@@ -116,13 +116,7 @@ def evaluate_stream(
     streams: Iterable[UncutStream],
     decider: Decider = Decider(),  # noqa: B008 (frozen)
 ) -> StreamEvaluation:
-    """Run streams one after the other, each from zero state.
-
-    Raises
-    ------
-    DataError
-        No frame counts.
-    """
+    """Run streams one after the other, each from zero state; raises DataError if no frame counts."""
     begun_s = time.perf_counter()
     gestures: list[_Gesture] = []
     rests: list[_Rest] = []

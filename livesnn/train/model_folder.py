@@ -68,10 +68,7 @@ def write_model_folder(
 def keep_test(folder: Path, measured: Evaluation) -> None:
     """Record a measurement on the test part in a model folder: in the card of both files and in README.md.
 
-    Raises
-    ------
-    ModelError
-        It is no model folder with its weights.
+    Raises ModelError if it is no model folder with its weights.
     """
     weights, card = load_weights(folder / "model.safetensors")
     graph, page = onnx.load(folder / "model.onnx"), folder / "README.md"

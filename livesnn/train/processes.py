@@ -77,6 +77,8 @@ def keep_freed_memory() -> None:
 def in_processes(make: Callable[[T], R], items: Sequence[T], doing: str, *, at_once: int = 1) -> list[R]:
     """Return the result of ``make`` for each item, computed by several processes that end with this one.
 
+    Raises DataError if one of the processes was killed.
+
     Parameters
     ----------
     make
@@ -85,11 +87,6 @@ def in_processes(make: Callable[[T], R], items: Sequence[T], doing: str, *, at_o
         Shown with the progress.
     at_once
         Items that a process gets at a time.
-
-    Raises
-    ------
-    DataError
-        One of the processes was killed.
     """
     processes = min(MOST_PROCESSES, usable_processors(), len(items))
     others = {*active_children()}

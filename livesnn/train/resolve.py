@@ -105,21 +105,10 @@ def resolve(
     """Return the whole configuration of a training.
 
     A field that isn't given has the value with which the training was ``begun``, or else that of the model it starts
-    from, the data set, or the recipe for its network and data set, in this order.
+    from, the data set, or the recipe for its network and data set, in this order. Raises TrainError if a value is
+    out of range, or values contradict each other.
 
-    Parameters
-    ----------
-    given
-        What flags say.
-    start
-        Card of the model that --init names.
-    begun
-        Configuration of the training that is resumed.
-
-    Raises
-    ------
-    TrainError
-        A value is out of range, or values contradict each other.
+    ``start`` is the card of the model that --init names, ``begun`` belongs to the training that is resumed.
     """
     given = {name: value for name, value in given.items() if (name, value) != ("precision", "auto")}
     usual = _recipe_of(given, begun)
@@ -173,10 +162,7 @@ def _augmentation(given: Given, usual: Configuration) -> dict[str, Any]:
 def taken_from(start: ModelCard, given: Given) -> dict[str, Any]:
     """Return what a training has from the model it starts from: what no flag gives, and the recipe has otherwise.
 
-    Raises
-    ------
-    TrainError
-        The training is to have a network of another kind.
+    Raises TrainError if the training is to have a network of another kind.
     """
     usual = _recipe_of(given)
     if start.network.kind != usual.network:
@@ -234,10 +220,7 @@ def _check_together(config: Configuration) -> None:
 def configure(given: Given) -> Configuration:
     """Return the whole configuration of the flags, reading the model of --init and the run folder to resume.
 
-    Raises
-    ------
-    TrainError
-        See `resolve`; or one of the two can't be read.
+    Raises TrainError like `resolve`, and if one of the two can't be read.
     """
     begun = _begun(given)
     init = given.get("init", begun.init if begun else None)

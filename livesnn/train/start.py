@@ -31,13 +31,7 @@ HEAD = "classify."
 
 
 def build(config: Configuration, classes: tuple[str, ...]) -> Network:
-    """Build the configured network with random weights.
-
-    Raises
-    ------
-    TrainError
-        It doesn't fit its input.
-    """
+    """Build the configured network with random weights; raises TrainError if it doesn't fit its input."""
     card = config.card(classes)
     if not NETWORKS[config.network].spiking:
         return build_baseline(config.network, card)
@@ -82,10 +76,7 @@ def read_start(model: Path) -> Start:
 def start_from(net: SpikingNetwork, start: Start) -> None:
     """Load a model's weights into a network to train; the rows of classes it doesn't know stay random.
 
-    Raises
-    ------
-    TrainError
-        The model has another network.
+    Raises TrainError if the model has another network.
     """
     weights = start.weights
     if start.card.classes != net.card.classes:

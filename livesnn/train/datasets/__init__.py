@@ -73,10 +73,7 @@ class Parts(NamedTuple):
 def check_parts(parts: Parts) -> tuple[str, ...]:
     """Return the classes without a validation clip.
 
-    Raises
-    ------
-    DataError
-        Validation, or the training of a class, is empty; or a name can't go into a model's card.
+    Raises DataError if validation, or the training of a class, is empty; or a name can't go into a model's card.
     """
     classes, trained = parts.training.classes, set(parts.training.labels.tolist())
     if wrong := [name for name in classes if not (name.strip() and name.isprintable())]:
@@ -204,17 +201,12 @@ class DataSet(Protocol):
         ...
 
     def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
-        """Read or simulate the samples of a training.
+        """Read or simulate the samples of a training; raises DataError if the data set isn't in its official layout.
 
         Parameters
         ----------
         before
             Card of a model of the same data set that the training starts from: its validation clips stay validation.
-
-        Raises
-        ------
-        DataError
-            The data set isn't in its official layout.
         """
         ...
 

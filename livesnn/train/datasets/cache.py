@@ -18,12 +18,7 @@ from livesnn.train.datasets.clips import Frames
 def cached(name: str, settings: object, make: Callable[[], Frames]) -> Frames:
     """Return the array of these ``settings`` (told apart by their repr) from the cache, or else make and keep it.
 
-    A damaged file in the cache is made again.
-
-    Raises
-    ------
-    DataError
-        The cache can't be written.
+    A damaged file in the cache is made again. Raises DataError if the cache can't be written.
     """
     file = cache_file(name, settings)
     if (found := _read(file)) is not None:

@@ -250,10 +250,7 @@ def list_trials(root: Path, part: Part) -> tuple[Trial, ...]:
 def named_trials(root: Path, part: Part) -> tuple[Trial, ...]:
     """Return the trials in the official list, in its order, whether their files are there or not.
 
-    Raises
-    ------
-    DataError
-        The list is missing or empty, or a line isn't the name of a trial or is there twice.
+    Raises DataError if the list is missing or empty, or a line isn't the name of a trial or is there twice.
     """
     listed = _list_of(root, part)
     trials: list[Trial] = []
@@ -295,12 +292,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_segments(path: Path) -> tuple[Segment, ...]:
     """Read the labels of a recording, in order of time.
 
-    A segment that overlaps with the next one ends where that begins (in the archive: class 9 of user22_led).
-
-    Raises
-    ------
-    DataError
-        The file is missing or empty, or a line isn't a class from 1 to 11 with a start before an end.
+    A segment that overlaps with the next one ends where that begins (in the archive: class 9 of user22_led). Raises
+    DataError if the file is missing or empty, or a line isn't a class from 1 to 11 with a start before an end.
     """
     lines = list(_lines(path))
     if not lines or lines[0][1] != COLUMNS:

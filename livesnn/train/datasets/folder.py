@@ -243,10 +243,7 @@ def _from_folders(data: Path) -> list[tuple[str, Recording]]:
 def _labelled_beside(data: Path) -> list[tuple[str, Recording]]:
     """Return what the tables beside the recordings in a folder say, or else those in the folders below it.
 
-    Raises
-    ------
-    DataError
-        A recording has no labels although others have some: it is unclear whether to leave it out.
+    Raises DataError if a recording has no labels although others have some: it is unclear whether to leave it out.
     """
     if tables := sorted(data.glob(f"*{SUFFIX}")):
         return [row for table in tables for row in _from_table(table)]
@@ -362,10 +359,7 @@ def whole_side(
 ) -> list[Recording]:
     """Return the stretches that the split kept for validation, or those that it left.
 
-    Raises
-    ------
-    DataError
-        The split kept the ends of recordings, or no recording is there.
+    Raises DataError if the split kept the ends of recordings, or no recording is there.
     """
     if split.clips:
         raise DataError(

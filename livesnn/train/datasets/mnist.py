@@ -29,10 +29,7 @@ class Mnist(NamedTuple):
 def load_mnist(path: Path) -> Mnist:
     """Read mnist.npz; ``path`` is the file or its folder.
 
-    Raises
-    ------
-    DataError
-        The file is missing, damaged, or something else than MNIST.
+    Raises DataError if the file is missing, damaged, or something else than MNIST.
     """
     file = path / "mnist.npz" if path.is_dir() else path
     if not file.is_file():

@@ -99,19 +99,9 @@ def find_root(data: Path) -> Path:
 
 
 def load_nmnist(data: Path, part: str, input_spec: InputSpec) -> Clips:
-    """Read one official part as clips of one window.
+    """Read an official part, "Train" or "Test", as clips of one window.
 
-    Parameters
-    ----------
-    data
-        See `find_root`.
-    part
-        "Train" or "Test".
-
-    Raises
-    ------
-    DataError
-        The folder is missing, has no recordings, or one of them is damaged.
+    Raises DataError if the folder is missing, has no recordings, or one of them is damaged.
     """
     folder = find_root(data) / part
     paths = [(path, label) for label in range(10) for path in sorted((folder / str(label)).glob("*.bin"))]
@@ -152,13 +142,7 @@ SIMULATED_SEED = 0
 def simulated_digits(
     mnist: Path, input_spec: InputSpec, count: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return frames uint8 [N, window, C, H, W] and labels [N] of MNIST's training digits, never of its test digits.
-
-    Raises
-    ------
-    DataError
-        See `load_mnist`.
-    """
+    """Return frames uint8 [N, window, C, H, W] and labels [N] of MNIST's training digits, never of its test digits."""
     digits = load_mnist(mnist)
     images, labels = digits.train_images, digits.train_labels
     images, labels = images[FIRST_UNSEEN:][:count], labels[FIRST_UNSEEN:][:count]

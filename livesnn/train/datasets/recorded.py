@@ -100,17 +100,14 @@ def load_recordings(
 ) -> Clips:
     """Return the windows of recordings as clips; each file is cached by itself, so that a stopped reading goes on.
 
+    Raises DataError if nothing can be read, or the cache can't be written.
+
     Parameters
     ----------
     cache
         Name of the data set.
     most
         Largest number of windows from a recording, evenly spread; None: all.
-
-    Raises
-    ------
-    DataError
-        Nothing can be read, or the cache can't be written.
     """
     if not recordings:
         raise DataError(f"no recordings of {cache} to use: the lists or tables name none for this part")

@@ -129,10 +129,7 @@ def _chosen(
 ) -> tuple[list[ListedVideo], tuple[str, ...]]:
     """Return the videos and the classes to use, in their official order: those of ``only``, or all with a folder.
 
-    Raises
-    ------
-    DataError
-        One of ``only`` isn't known or has no folder, or there are fewer than two classes.
+    Raises DataError if one of ``only`` isn't known or has no folder, or there are fewer than two classes.
     """
     known, folder = official.classes, official.folder
     if not known:
