@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from livesnn.paper.records import Folders
     from livesnn.train.configuration import RecipeName
 
-
 FigureName = Literal["fig6", "fig7", "fig8", "fig9", "curves", "reset", "operations"]
 """Figures drawn from the cells of a table."""
 AnalysisName = Literal["fig1", "fig2", "state"]
@@ -75,12 +74,7 @@ def shown(what: TableOrFigure, out: Path, budget: BudgetName, recipe: RecipeName
         if what == "table1" or what == "table2":
             return page(what, out, budget, recipe)
         return figure_page(what, out, budget, recipe)
-    except (
-        ArithmeticError,
-        LookupError,
-        TypeError,
-        ValueError,
-    ) as error:  # valid JSON of inconsistent lengths
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # lists of different lengths
         raise DataError(
             f"the results in {out} for {what} are inconsistent ({error!r}): restore its files (git checkout)"
         ) from error

@@ -45,8 +45,8 @@ def figure_page(name: FigureName, out: Path, budget: BudgetName, recipe: RecipeN
     if not filled:
         return missing
     figure.draw(filled).savefig(out / f"{name}.png")
-    told = details(list(filled.values())) if figure.detailed else ""
-    parts = (f"![{figure.title}]({name}.png)", notes(figure.table, filled), told, missing)
+    more = details(list(filled.values())) if figure.detailed else ""
+    parts = (f"![{figure.title}]({name}.png)", notes(figure.table, filled), more, missing)
     return "\n\n".join(part for part in parts if part)
 
 
@@ -64,14 +64,8 @@ def _accuracy_by_operations(records: Records) -> Picture:
         known = [record for (method, _), record in records.items() if method == name]
         if known:
             right, top = known[0].macs / 1e6, max(100 * (record.mean or 0) for record in known)
-            axes.annotate(
-                known[0].cell.row.label,
-                (right, top),
-                (0, 6),
-                textcoords="offset points",
-                fontsize=8,
-                ha="center",
-            )
+            label_of = known[0].cell.row.label
+            axes.annotate(label_of, (right, top), (0, 6), textcoords="offset points", fontsize=8, ha="center")
             axes.scatter(right, percents[TABLE1_COLUMNS.index("Seq 5")], marker="x", color="0.6", label=label)
             label = ""
     axes.set(xscale="log", xlabel="million multiply-accumulates a clip", ylabel="accuracy, %", ylim=(0, 109))
@@ -85,9 +79,8 @@ def _confusions(records: Records) -> Picture:
     """Draw Figures 8 and 9: confusion matrices side by side, shaded by the share of each row."""
     shown = sorted(records.items())
     picture = Picture(figsize=(6.5 * len(shown), 7.0), layout="constrained", dpi=110)
-    for axes, ((_, column), record) in zip(
-        np.atleast_1d(picture.subplots(1, len(shown))), shown, strict=True
-    ):
+    panels = np.atleast_1d(picture.subplots(1, len(shown)))
+    for axes, ((_, column), record) in zip(panels, shown, strict=True):
         shade_confusion(axes, np.sum([run.confusion for run in record.runs], axis=0), record.classes)
         axes.tick_params(labelsize=7)
         what = f"{record.cell.row.label}, {COLUMNS['table1'][column].label}"

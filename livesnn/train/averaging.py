@@ -48,12 +48,8 @@ class KeepLastEpochs(Callback):
 def load_final(net: Network, run: Path, config: Configuration, training: Samples) -> None:
     """Load the final weights of a finished training into a network on the processor; it can't be trained further.
 
-    Raises TrainError if a checkpoint is missing, damaged or of another network.
-
-    Parameters
-    ----------
-    training
-        The clips it was trained on: batch norms of mean weights are measured on some of them.
+    Batch norms of mean weights are measured on some clips of ``training``. Raises TrainError if a checkpoint is
+    missing, damaged or of another network.
     """
     if isinstance(net, SpikingNetwork):
         net.analog, net.kernels = False, EAGER  # compiled ones may be for another device

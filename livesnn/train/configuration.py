@@ -120,8 +120,6 @@ ONLY_FOR = {
 OF_MODEL = ("widths", "strides", "sub_blocks", "final_pool", "norm", "alpha", "threshold", "reset", "readout")
 """Fields that a training takes from the model it starts from."""
 
-_WORDS = {2: "two", 4: "four"}
-
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -314,8 +312,9 @@ class Configuration:
             values = getattr(self, name)
             default = name == "widths" and not values
             if not default and not (len(values) == count and all(1 <= value <= 4096 for value in values)):
+                words = "two" if count == 2 else "four"
                 raise TrainError(
-                    f"{flag(name)} takes {_WORDS[count]} numbers from 1 to 4096, one for each block of the network"
+                    f"{flag(name)} takes {words} numbers from 1 to 4096, one for each block of the network"
                 )
         self._check_sharing()
         if self.teacher_share != Configuration.teacher_share and not self.teacher:

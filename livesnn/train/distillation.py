@@ -59,8 +59,8 @@ class Teacher:
 def read_teacher(run: Path, balance: str = "weights") -> Configuration:
     """Return the configuration of a training that can teach a pupil with this ``balance``.
 
-    Raises TrainError if it isn't finished, or its outputs aren't made for the softmax or for ``balance``. A pupil that
-    adds the classes' shares to its outputs needs a teacher whose classes counted alike.
+    Raises TrainError if it isn't finished, or its outputs aren't made for the softmax or for ``balance``. A pupil
+    that adds the classes' shares to its outputs needs a teacher whose classes counted alike.
     """
     with _naming(run):
         config = recorded_config(run)

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import pickle
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def run_folder(config: Configuration) -> Iterator[tuple[Path, Path | None]]:
     try:
         check_run_folder(config)
         run.mkdir(parents=True, exist_ok=True)
-        with _lock(run / LOCK):
+        with _locked(run / LOCK):
             resume_from = _check_resumed(config) if config.resume else None
             if resume_from is None:
                 _refuse_taken(run)
@@ -206,17 +206,11 @@ def logged(run: Path, column: str) -> dict[int, float]:
     return dict(sorted(found.items()))
 
 
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold a file, at most until this process ends, however it does."""
-    lock = FileLock(path, timeout=0)
+def _locked(path: Path) -> AbstractContextManager[object]:
+    """Hold a file within a with block, at most until this process ends, however it does."""
     try:
-        lock.acquire()
+        return FileLock(path, timeout=0).acquire()
     except Timeout as error:
         raise TrainError(
             f"{path.parent} is in use by another training: wait, or choose another --name"
         ) from error
-    try:
-        yield
-    finally:
-        lock.release()

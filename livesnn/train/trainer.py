@@ -94,11 +94,6 @@ def train(config: Configuration) -> Trained | None:
 
     Returns None on the machines and devices that share the first one's training.
 
-    Parameters
-    ----------
-    config
-        A whole configuration, as `resolve` returns it.
-
     Raises
     ------
     TrainError

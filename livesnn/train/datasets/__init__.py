@@ -203,10 +203,7 @@ class DataSet(Protocol):
     def load_parts(self, request: DataRequest, before: ModelCard | None = None) -> Parts:
         """Read or simulate the samples of a training; raises DataError if the data set isn't in its official layout.
 
-        Parameters
-        ----------
-        before
-            Card of a model of the same data set that the training starts from: its validation clips stay validation.
+        Where a training starts from a model of the same data set, validation clips ``before`` stay validation clips.
         """
         ...
 

@@ -16,11 +16,8 @@ MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1
 def download(name: str, data: Path) -> Path | None:
     """Put a data set's file into a folder, unless it is there; return it, or None if the data set needs no files.
 
-    Raises
-    ------
-    DataError
-        A program can't download it (the message says what to put where), the file there is damaged, the server can't
-        be reached or sends something else, or the folder can't be written.
+    Raises DataError if a program can't download it (the message says what to put where), the file there is damaged,
+    the server can't be reached or sends something else, or the folder can't be written.
     """
     takes = data_set(name).TAKES
     if takes is None:

@@ -28,9 +28,9 @@ from livesnn.events.slicer import Slicer
 from livesnn.simulate.gestures import Segment as Performed
 from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
-from livesnn.train.datasets.clips import Clips, Frames, requested_split, validation_groups
+from livesnn.train.datasets.clips import Clips, Frames, requested_split
 from livesnn.train.datasets.gestures_sim import INPUT
-from livesnn.train.datasets.recorded import Recording, load_recordings, windows_of
+from livesnn.train.datasets.recorded import Recording, load_recordings, whole_side, windows_of
 
 if TYPE_CHECKING:
     from livesnn.card import InputSpec
@@ -88,22 +88,11 @@ def uncut(data: Path, split: SplitName, card: ModelCard, minutes: float, seed: i
 def _trials_of_split(data: Path, split: SplitName, card: ModelCard) -> list[Trial]:
     root = find_root(data)
     if split == "test":
-        return list(list_trials(root, "test"))
-    chosen = _own_split(card)
-    if chosen.clips:
-        raise DataError(
-            f"{card.name} was validated on users that it trained on, so none is left: add --split test"
-        )
+        return list_trials(root, "test")
     recordings = find_recordings(data, "archive", "train")
-    groups, labels = (
-        [recording.group for recording in recordings],
-        [recording.label for recording in recordings],
-    )
-    kept = chosen.groups or validation_groups(groups, np.array(labels), chosen.fraction, chosen.seed)
-    chosen_files = {
-        recording.path for recording in recordings if (recording.group in kept) == (split == "validation")
-    }
-    return [trial for trial in list_trials(root, "train") if trial.recording in chosen_files]
+    side = whole_side(recordings, card, _own_split(card), validation=split == "validation")
+    files = {recording.path for recording in side}
+    return [trial for trial in list_trials(root, "train") if trial.recording in files]
 
 
 def _own_split(card: ModelCard) -> Split:
@@ -175,11 +164,8 @@ def _load(recordings: list[Recording], spec: InputSpec, most: int | None) -> Cli
 
 def _windows(recording: Recording, spec: InputSpec) -> Frames:
     """Return the whole windows of one gesture."""
-    events = (
-        _events_of_copy(recording.path)
-        if recording.part_us is None
-        else _events_of(recording.path, recording.part_us)
-    )
+    path, part_us = recording.path, recording.part_us
+    events = _events_of_copy(path) if part_us is None else _events_of(path, part_us)
     return windows_of(Slicer(spec.slice, SENSOR, spec).push(Packet(events)), spec)
 
 
@@ -234,7 +220,7 @@ def _list_of(root: Path, part: str) -> Path:
     return root / f"trials_to_{part}.txt"
 
 
-def list_trials(root: Path, part: Part) -> tuple[Trial, ...]:
+def list_trials(root: Path, part: Part) -> list[Trial]:
     """Return the trials of an official part; raises DataError if one of their files is missing."""
     trials = named_trials(root, part)
     files = [path for trial in trials for path in (trial.recording, trial.labels)]
@@ -247,7 +233,7 @@ def list_trials(root: Path, part: Part) -> tuple[Trial, ...]:
     return trials
 
 
-def named_trials(root: Path, part: Part) -> tuple[Trial, ...]:
+def named_trials(root: Path, part: Part) -> list[Trial]:
     """Return the trials in the official list, in its order, whether their files are there or not.
 
     Raises DataError if the list is missing or empty, or a line isn't the name of a trial or is there twice.
@@ -265,7 +251,7 @@ def named_trials(root: Path, part: Part) -> tuple[Trial, ...]:
         trials.append(trial)
     if not trials:
         raise DataError(f"{listed} names no trials: {_AGAIN}")
-    return tuple(trials)
+    return trials
 
 
 def trial_of(recording: Path) -> Trial:
@@ -298,10 +284,7 @@ def read_segments(path: Path) -> tuple[Segment, ...]:
     lines = list(_lines(path))
     if not lines or lines[0][1] != COLUMNS:
         raise DataError(f"{path}: the first line isn't {COLUMNS}: {_AGAIN}")
-    segments = sorted(
-        (_parse_segment(path, *line) for line in lines[1:]),
-        key=lambda segment: segment.start_us,
-    )
+    segments = sorted((_parse_segment(path, *line) for line in lines[1:]), key=lambda each: each.start_us)
     if not segments:
         raise DataError(f"{path} has no labels: {_AGAIN}")
     clipped = []
@@ -328,13 +311,9 @@ def _parse_segment(path: Path, number: int, line: str) -> Segment:
 def cut_segments(trial: Trial) -> Iterator[tuple[Segment, Events]]:
     """Yield each segment of a trial with its events, in order of time, in one pass through the recording.
 
-    Events are EVENTS_DTYPE [N], N > 0, with times as in the recording. Segments before a fault are yielded.
-
-    Raises
-    ------
-    DataError
-        A file is missing or damaged, the recording isn't from a DVS128, its clock is set back between two gestures,
-        it ends before a segment does, or a segment has no events.
+    Events are EVENTS_DTYPE [N], N > 0, with times as in the recording. Segments before a fault are yielded. Raises
+    DataError if a file is missing or damaged, the recording isn't from a DVS128, its clock is set back between two
+    gestures, it ends before a segment does, or a segment has no events.
     """
     segments = read_segments(trial.labels)
     try:
@@ -367,7 +346,7 @@ def _cut(
             parts += [packet.events[first:last]] if last > first else []
             if last == t.size or not (
                 done or parts
-            ):  # the rest comes later, maybe when the clock is set to zero
+            ):  # the rest comes later, maybe when the clock is set to 0
                 break
             yield _joined_events(trial, segments[done], parts)
             parts, done = [], done + 1

@@ -113,11 +113,9 @@ class SequenceSamples:
         from livesnn.train.datasets.sequences import make_sequences, randoms_needed
 
         directions = len(self.classes) // 10
-        count = randoms_needed(self.kind)
-        random = np.zeros((len(index), count), np.float32)
-        if count:
-            for row, i in enumerate(index.tolist()):
-                random[row] = clip_random("sequence", self.seed, epoch, i).random(count, np.float32)
+        random = np.zeros((len(index), randoms_needed(self.kind)), np.float32)
+        for row, i in zip(random, index.tolist(), strict=True) if random.size else ():
+            clip_random("sequence", self.seed, epoch, i).random(dtype=np.float32, out=row)
         digits = torch.from_numpy(self.digits[index // directions])
         turned = torch.from_numpy(index % directions)
         made: Frames = make_sequences(self.kind, digits, turned, torch.from_numpy(random)).numpy()
@@ -163,10 +161,8 @@ class SequenceSet:
         train, validation = _split(mnist, card.split)
         if split == "validation":
             return self._validation(mnist, validation)
-        train = train[:MEASURED_DIGITS]
-        return self._samples(mnist.train_images[train], mnist.train_labels[train], card.split.seed).fixed(
-            "train"
-        )
+        train, seed = train[:MEASURED_DIGITS], card.split.seed
+        return self._samples(mnist.train_images[train], mnist.train_labels[train], seed).fixed("train")
 
     def check(self, data: Path) -> list[Finding]:
         """Say whether mnist.npz is there and complete."""

@@ -142,7 +142,7 @@ SIMULATED_SEED = 0
 def simulated_digits(
     mnist: Path, input_spec: InputSpec, count: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return frames uint8 [N, window, C, H, W] and labels [N] of MNIST's training digits, never of its test digits."""
+    """Return frames uint8 [N, window, C, H, W] and labels [N] of MNIST's training digits, never the test digits."""
     digits = load_mnist(mnist)
     images, labels = digits.train_images, digits.train_labels
     images, labels = images[FIRST_UNSEEN:][:count], labels[FIRST_UNSEEN:][:count]
@@ -153,9 +153,6 @@ def simulated_digits(
 
 def _simulate(images: npt.NDArray[np.uint8], input_spec: InputSpec) -> npt.NDArray[np.uint8]:
     """Return uint8 [N, window, C, H, W]."""
+    spec = input_spec
     recordings = (simulated_digit(images, index, seed=SIMULATED_SEED) for index in range(len(images)))
-    clips = [
-        stack_clip(events, input_spec.slice, RESOLUTION, input_spec, input_spec.window)
-        for events in recordings
-    ]
-    return np.stack(clips)
+    return np.stack([stack_clip(events, spec.slice, RESOLUTION, spec, spec.window) for events in recordings])
