@@ -30,11 +30,8 @@ def run_all(
 ) -> Iterator[dict[str, object]]:
     """Run the cells of a table or figure, or those ``named`` METHOD:COLUMN; yield one line a cell.
 
-    Raises
-    ------
-    LivesnnError
-        There is no such cell; also whatever `run_cell` raises. If the data of one of several cells are missing, the
-        others run first.
+    Raises LivesnnError if there is no such cell, and whatever `run_cell` raises. If the data of one of several cells
+    are missing, the others run first.
     """
     from livesnn.paper.analyses import ANALYSES
     from livesnn.paper.cells import cells

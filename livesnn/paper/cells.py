@@ -275,10 +275,6 @@ class Cell(NamedTuple):
     def _sequences(self) -> bool:
         return self.data_column.dataset.startswith("mnist-")
 
-    @property
-    def _video(self) -> bool:
-        return self.data_column.dataset in ("ucf101", "hmdb51")
-
     def settings(self) -> dict[str, Any]:
         """Return the fields of `Configuration` that differ from those of the recipe."""
         default = self._default()
@@ -295,7 +291,8 @@ class Cell(NamedTuple):
             return {"only": UCF6} if self.column == "ucf6" else {}
         if self._sequences:
             return _SEQUENCES
-        blocks = _VIDEO_BLOCKS if self._video and self.row.network == "sts_resnet" else {}
+        video = self.data_column.dataset in ("ucf101", "hmdb51")
+        blocks = _VIDEO_BLOCKS if video and self.row.network == "sts_resnet" else {}
         return self.data_column.settings | blocks
 
     def _of_budget(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from livesnn.paper.records import (
     check_writable,
     read_record,
     record_file,
-    write_record,
+    save,
 )
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
@@ -41,7 +41,7 @@ from livesnn.train.datasets import Parts, data_set
 from livesnn.train.datasets.clips import Clips
 from livesnn.train.evaluate import Evaluation, evaluate
 from livesnn.train.hybrid import HybridModule
-from livesnn.train.run_folder import LAST, kept_epochs, logged
+from livesnn.train.run_folder import LAST, epochs_done, logged
 from livesnn.train.start import Network, build
 from livesnn.train.trainer import train
 
@@ -78,31 +78,22 @@ def run_each(chosen: Sequence[Cell], seeds: int | None, folders: Folders) -> Ite
 def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
     """Run the missing trainings of a cell and return its record. Each training is saved as it ends.
 
-    Parameters
-    ----------
-    seeds
-        Number of trainings; default: the cell's own. A cell that has more keeps them.
-
-    Raises
-    ------
-    DataError
-        The data are missing or not those of the column, or the cell was begun with other flags.
-    TrainError
-        A training failed or was stopped. The same call resumes it.
+    The number of ``seeds`` is by default the cell's own. A cell that has more keeps them. Raises DataError if the
+    data are missing or not those of the column, or the cell was begun with other flags; TrainError if a training
+    failed or was stopped. The same call resumes it.
     """
-    record = read_record(folders.out, cell)
+    file, record = record_file(folders.out, cell), read_record(folders.out, cell)
     wanted = max(seeds or cell.seeds, len(record.runs) if record else 0)
     fresh = record is None
     if record is None:
         _check_data(cell, folders)
         record = _begin(cell, folders, wanted)
-        write_record(folders.out, record)
+        save(file, record)
     elif record.trainings[:1] != cell.trainings(1) and not record.out_of_reach and len(record.runs) < wanted:
         raise DataError(
             f"{cell.name} was begun with other flags: delete its file in {folders.out} and its run folders"
         )
     elif record.runs and record.trainings != cell.trainings(record.seeds):
-        file = record_file(folders.out, cell)
         say(f"{cell.name} was trained with other flags and is kept: delete {file} to train it again")
     record = replace(record, seeds=wanted, command=cell.command(wanted), trainings=cell.trainings(wanted))
     missing = range(len(record.runs), 0 if record.out_of_reach else wanted)
@@ -110,7 +101,7 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
         _check_data(cell, folders)
     for seed in missing:
         record = record.with_run(_run(cell, folders, seed))
-        write_record(folders.out, record)
+        save(file, record)
     return record
 
 
@@ -202,7 +193,7 @@ def _run(cell: Cell, folders: Folders, seed: int) -> Run:
     resumed = (run / LAST).exists()
     begun_s = time.perf_counter()
     try:
-        epochs_before = kept_epochs(run / LAST) if resumed else 0
+        epochs_before = epochs_done(run / LAST) if resumed else 0
         trained = train(replace(config, resume=resumed))
     except StoppedError as error:
         raise StoppedError(f"{cell.name}: stopped; run the same command to resume it") from error

@@ -136,11 +136,6 @@ def eval_mode(module: nn.Module) -> Iterator[None]:
 class SpikingNetwork(nn.Module):
     """A feed-forward spiking network that keeps nothing from step to step: the state is the caller's.
 
-    Parameters
-    ----------
-    card
-        Network, input, neuron, read-out and classes; `with_states` fills in its `states`.
-
     Attributes
     ----------
     analog

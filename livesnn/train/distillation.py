@@ -16,7 +16,7 @@ from livesnn.train.averaging import load_final
 from livesnn.train.configuration import Configuration
 from livesnn.train.datasets import Parts
 from livesnn.train.resolve import recorded_config
-from livesnn.train.run_folder import LAST, has_clips, kept_epochs
+from livesnn.train.run_folder import LAST, epochs_done, has_clips
 from livesnn.train.start import Network, build
 
 
@@ -64,7 +64,7 @@ def read_teacher(run: Path, balance: str = "weights") -> Configuration:
     """
     with _naming(run):
         config = recorded_config(run)
-        if kept_epochs(run / LAST) < config.epochs:
+        if epochs_done(run / LAST) < config.epochs:
             raise TrainError("it isn't finished: go on with its command and --resume first")
         if config.loss != "cross-entropy":
             raise TrainError(

@@ -32,13 +32,8 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 class HybridModule(lightning.LightningModule):
     """Trains a network in two phases, with the same weights (paper, Section 4.1).
 
-    Phase 1, the first `analog_epochs`, has no reset and a shifted leaky ReLU in every layer but the last (Eq. 6-7)::
-
-        U[t] = α · U[t−1] + g(O[t])
-        f(U) = min(U, ceiling)  if U ≥ T  else  slope · U
-
-    with slope = −β as the paper prints it, and a ceiling that the paper doesn't have. Phase 2 has the step function,
-    O = 1 if U ≥ T else 0, and back-propagation through time with a surrogate for its derivative (STBP).
+    Phase 1, the first `analog_epochs`, has no reset and a shifted leaky ReLU in every layer but the last (Eq. 6-7).
+    Phase 2 has the step function and back-propagation through time with a surrogate for its derivative (STBP).
 
     What is minimised is the loss of the window's mean output y and a penalty on the firing rates r of the layers::
 
@@ -47,14 +42,8 @@ class HybridModule(lightning.LightningModule):
     where the penalty, which the paper doesn't have, counts only in phase 2. See `loss` for its first part. The
     activations are computed in `livesnn.snn.lif`.
 
-    Parameters
-    ----------
-    total_steps
-        Optimiser steps of the whole training, for the learning-rate schedule.
-    class_weights
-        float32 [K], see `class_weights`; None: all clips count alike.
-    teacher
-        Gives `teacher_share` of the targets.
+    The learning-rate schedule needs the ``total_steps`` of the whole training. ``class_weights`` is float32 [K] (see
+    `class_weights`), or None if all clips count alike. The ``teacher`` gives `teacher_share` of the targets.
     """
 
     def __init__(

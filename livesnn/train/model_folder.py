@@ -55,7 +55,7 @@ def write_model_folder(
     return measured
 
 
-def keep_test(folder: Path, measured: Evaluation) -> None:
+def record_test(folder: Path, measured: Evaluation) -> None:
     """Record a measurement on the test part in a model folder: in the card of both files and in README.md.
 
     Raises ModelError if it is no model folder with its weights.
@@ -104,7 +104,6 @@ def _validation(split: Split | None) -> str:
 
 
 def _describe(card: ModelCard, measured: Evaluation, chosen: bool) -> str:
-    """Return the card as Markdown."""
     spec, neuron = card.input, card.neuron
     rule = (
         f"{spec.slice.delta_t_us / 1000:g} ms" if spec.slice.delta_t_us else f"{spec.slice.n_events} events"

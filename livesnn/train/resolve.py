@@ -112,7 +112,9 @@ def resolve(
     """
     given = {name: value for name, value in given.items() if (name, value) != ("precision", "auto")}
     usual = _recipe_of(given, begun)
-    values = vars(begun or usual) | _augmentation(given, begun or usual)
+    values = vars(begun or usual) | given
+    if isinstance(changed := given.get("augmentation", {}), Mapping):
+        values["augmentation"] = replace((begun or usual).augmentation, **changed)
     kind, source = NETWORKS[values["network"]], data_set(values["dataset"])
     if values["init"] and not kind.spiking:
         raise TrainError(f"--network {values['network']} starts from scratch: leave --init out")
@@ -149,14 +151,6 @@ def recipe(name: RecipeName, network: NetworkName, dataset: Name) -> Configurati
 def _recipe_of(given: Given, begun: Configuration | None = None) -> Configuration:
     names = ("recipe", "network", "dataset")
     return recipe(*(given.get(name, getattr(begun or Configuration, name)) for name in names))
-
-
-def _augmentation(given: Given, usual: Configuration) -> dict[str, Any]:
-    """Return what is given, its augmentation whole."""
-    augmentation = given.get("augmentation", {})
-    if isinstance(augmentation, Mapping):
-        augmentation = replace(usual.augmentation, **augmentation)
-    return {**given, "augmentation": augmentation}
 
 
 def taken_from(start: ModelCard, given: Given) -> dict[str, Any]:
@@ -264,12 +258,7 @@ def recorded_config(run: Path) -> Configuration:
 def read_record(record: Path) -> dict[str, Any]:
     """Return the fields in a config.json, those of older versions under today's names.
 
-    Raises
-    ------
-    OSError
-        There is no such file.
-    TrainError
-        It is damaged, or has an option that no longer exists.
+    Raises OSError without such a file, and TrainError if it is damaged or has an option that no longer exists.
     """
     try:
         kept = msgspec.json.decode(record.read_bytes(), type=dict[str, Any])

@@ -44,11 +44,8 @@ def check_run_folder(config: Configuration) -> None:
 def run_folder(config: Configuration) -> Iterator[tuple[Path, Path | None]]:
     """Claim the run folder; yield it and the checkpoint to resume from, None for a fresh run.
 
-    Raises
-    ------
-    TrainError
-        The folder holds another training or one that is running, there is nothing to resume, or the checkpoint is
-        damaged. Also when something can't be written there while the folder is held.
+    Raises TrainError if the folder holds another training or one that is running, there is nothing to resume, or the
+    checkpoint is damaged; also when something can't be written there while the folder is held.
     """
     run = config.run
     if shares_another():
@@ -69,7 +66,7 @@ def run_folder(config: Configuration) -> Iterator[tuple[Path, Path | None]]:
         ) from error
 
 
-def keep_clips(run: Path, parts: Parts, *, resumed: bool = False) -> None:
+def record_clips(run: Path, parts: Parts, *, resumed: bool = False) -> None:
     """Record which clips a training uses; raises TrainError if a resumed training would use others."""
     if shares_another():
         return
@@ -127,18 +124,18 @@ def _check_resumed(config: Configuration) -> Path:
         longer = config.epochs > int(kept.get("epochs", config.epochs)) and (run / "model").exists()
         more = f"; to train it for longer begin another: --init {run} --name NEW" if longer else ""
         raise TrainError(f"{record} is of another configuration: resume with its {flags}{more}")
-    done = kept_epochs(last)
-    for needed in [kept_epoch(run, epoch) for epoch in config.averaged if epoch <= done] or [run / BEST]:
+    done = epochs_done(last)
+    for needed in [epoch_file(run, epoch) for epoch in config.averaged if epoch <= done] or [run / BEST]:
         load_checkpoint(needed)  # else hours of training would end with this error
     return last
 
 
-def kept_epoch(run: Path, epoch: int) -> Path:
+def epoch_file(run: Path, epoch: int) -> Path:
     """Return the file of one epoch's weights; epochs count from 1."""
     return run / f"epoch-{epoch}.ckpt"
 
 
-def kept_epochs(path: Path) -> int:
+def epochs_done(path: Path) -> int:
     """Return how many epochs a checkpoint to resume from has behind it; raises TrainError if it is damaged."""
     return int(_checkpoint(path, "optimizer_states")["epoch"]) + 1
 

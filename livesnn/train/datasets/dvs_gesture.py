@@ -30,7 +30,13 @@ from livesnn.simulate.motions import GESTURES, MIRRORED
 from livesnn.train.datasets import DataRequest, Finding, Parts, SplitName, UncutStream
 from livesnn.train.datasets.clips import Clips, Frames, requested_split
 from livesnn.train.datasets.gestures_sim import INPUT
-from livesnn.train.datasets.recorded import Recording, load_recordings, whole_side, windows_of
+from livesnn.train.datasets.recorded import (
+    Recording,
+    load_recordings,
+    numbered_lines,
+    whole_side,
+    windows_of,
+)
 
 if TYPE_CHECKING:
     from livesnn.card import InputSpec
@@ -240,7 +246,7 @@ def named_trials(root: Path, part: Part) -> list[Trial]:
     """
     listed = _list_of(root, part)
     trials: list[Trial] = []
-    for number, line in _lines(listed):
+    for number, line in numbered_lines(listed, _AGAIN):
         if _NAME.fullmatch(line) is None:
             raise DataError(
                 f"{listed}, line {number}: {line[:60]!r} isn't a name like user01_led.aedat: {_AGAIN}"
@@ -262,26 +268,13 @@ def trial_of(recording: Path) -> Trial:
     return Trial(recording, recording.with_name(f"{found[1]}_labels.csv"), int(found[2]))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (number, line) of a text file's lines that aren't empty."""
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-    except FileNotFoundError:
-        raise DataError(f"no file {path}: {_AGAIN}") from None
-    except OSError as error:
-        raise DataError(f"{path} can't be read ({error.strerror}): check its permissions") from error
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            yield number, line.strip()
-
-
 def read_segments(path: Path) -> tuple[Segment, ...]:
     """Read the labels of a recording, in order of time.
 
     A segment that overlaps with the next one ends where that begins (in the archive: class 9 of user22_led). Raises
     DataError if the file is missing or empty, or a line isn't a class from 1 to 11 with a start before an end.
     """
-    lines = list(_lines(path))
+    lines = numbered_lines(path, _AGAIN)
     if not lines or lines[0][1] != COLUMNS:
         raise DataError(f"{path}: the first line isn't {COLUMNS}: {_AGAIN}")
     segments = sorted((_parse_segment(path, *line) for line in lines[1:]), key=lambda each: each.start_us)

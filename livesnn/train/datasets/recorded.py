@@ -163,6 +163,17 @@ def whole_side(
     return side
 
 
+def numbered_lines(path: Path, advice: str) -> list[tuple[int, str]]:
+    """Return the lines of a text file that aren't empty, with their numbers from 1; raises DataError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"no file {path}: {advice}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} can't be read ({error}): {advice}") from error
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
 def left_out(
     cache: str, recordings: Sequence[Recording], spec: InputSpec
 ) -> list[tuple[Recording, str, bool]]:

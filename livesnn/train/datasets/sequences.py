@@ -24,14 +24,8 @@ MASK = 14
 def make_sequences(kind: SequenceName, digits: Tensor, directions: Tensor, random: Tensor) -> Tensor:
     """Return uint8 [B, 10, 1, 28, 28], a sequence of each digit; its frames don't depend on the batch.
 
-    Parameters
-    ----------
-    digits
-        uint8 [B, 28, 28].
-    directions
-        int64 [B]: 0 or 1, see `classes_of`; ignored for a kind without directions.
-    random
-        Float [B, randoms_needed(kind)], uniform in [0, 1).
+    ``digits`` are uint8 [B, 28, 28], ``directions`` int64 [B], 0 or 1 (see `classes_of`; ignored for a kind without
+    directions), ``random`` float [B, randoms_needed(kind)], uniform in [0, 1).
     """
     made_of = _KINDS[kind]
     if random.shape != (len(digits), made_of.randoms):
