@@ -91,18 +91,26 @@ def _confusions(records: Records) -> Picture:
 def _tries(records: Records) -> Picture:
     """Draw Figure 7: training accuracy by epoch, a panel per data set, a line per training."""
     methods, columns = (sorted({key[place] for key in records}) for place in (0, 1))
-    picture = Picture(figsize=(1.5 + 5.5 * len(columns), 4.5), layout="constrained", dpi=110)
-    panels = np.atleast_1d(picture.subplots(1, len(columns), sharey=True))
+    picture, panels = _panels(len(columns), 1.5, "training accuracy, %")
     for axes, column in zip(panels, columns, strict=True):
         for number, method in enumerate(methods):
             if record := records.get((method, column)):
                 _tries_of(axes, record, f"C{number}")
-        axes.set(xlabel="epoch", title=COLUMNS["fig7"][column].label, ylim=(0, 102))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(title=COLUMNS["fig7"][column].label, ylim=(0, 102))
         axes.legend(fontsize=8)
-        axes.grid(alpha=0.3)
-    panels[0].set(ylabel="training accuracy, %")
     return picture
+
+
+def _panels(count: int, more_width: float, ylabel: str) -> tuple[Picture, list[Axes]]:
+    """Return a picture with so many panels by epoch side by side, which share their y axis."""
+    picture = Picture(figsize=(more_width + 5.5 * count, 4.5), layout="constrained", dpi=110)
+    panels: list[Axes] = list(np.atleast_1d(picture.subplots(1, count, sharey=True)))
+    panels[0].set(ylabel=ylabel)
+    for axes in panels:
+        axes.set(xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+    return picture, panels
 
 
 def _tries_of(axes: Axes, record: Record, colour: str) -> None:
@@ -115,16 +123,12 @@ def _tries_of(axes: Axes, record: Record, colour: str) -> None:
 def _curves(records: Records) -> Picture:
     """Draw training accuracy by epoch, a panel per method, a line per column, with test accuracy at its end."""
     methods, columns = (list(dict.fromkeys(key[place] for key in records)) for place in (0, 1))
-    picture = Picture(figsize=(5.5 * len(methods), 4.5), layout="constrained", dpi=110)
-    panels = np.atleast_1d(picture.subplots(1, len(methods), sharey=True))
+    picture, panels = _panels(len(methods), 0.0, "accuracy, %")
     for axes, method in zip(panels, methods, strict=True):
         for number, column in enumerate(columns):
             if record := records.get((method, column)):
                 _curve(axes, record, number)
-        axes.set(xlabel="epoch", title=ROWS["table1"][method].label, ylim=(90, 100))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-    panels[0].set(ylabel="accuracy, %")
+        axes.set(title=ROWS["table1"][method].label, ylim=(90, 100))
     for mark, label in (("o", "test digits"), ("_", "the paper's")):
         panels[-1].plot([], [], mark, color="0.4", label=label)
     panels[-1].legend(fontsize=8, loc="lower right")

@@ -138,28 +138,22 @@ def _begin(cell: Cell, folders: Folders, seeds: int) -> Record:
 
 def _check_data(cell: Cell, folders: Folders) -> None:
     """Raise DataError if the data aren't those of the column, or no longer."""
-    config = cell.config(0, folders.data, folders.runs)
-    if cell.data_column.split == "test" and cell.budget != "small":
-        _check_whole(cell, config.data)
-    if cell.data_column.clips is None:
+    config, column = cell.config(0, folders.data, folders.runs), cell.data_column
+    data, source = config.data, data_set(config.dataset)
+    if column.split == "test" and cell.budget != "small":
+        for finding in source.check(data):
+            if finding.state != "complete":
+                raise DataError(
+                    f"{column.label} is incomplete in {data} ({finding.what}): see livesnn data check "
+                    f"{config.dataset} --data {data}"
+                )
+    if column.clips is None:
         return
-    parts = data_set(config.dataset).load_parts(config)
+    parts = source.load_parts(config)
     own = len(parts.training) + len(parts.validation)
-    if own != cell.data_column.clips:
+    if own != column.clips:
         raise DataError(
-            f"{cell.data_column.label} has {cell.data_column.clips} clips, but {config.data} has {own}: "
-            "give a --data folder with only these clips"
-        )
-
-
-def _check_whole(cell: Cell, data: Path) -> None:
-    """Raise DataError if a part of the data set would stand for the whole."""
-    dataset = cell.data_column.dataset
-    lacking = [finding for finding in data_set(dataset).check(data) if finding.state != "complete"]
-    if lacking:
-        raise DataError(
-            f"{cell.data_column.label} is incomplete in {data} ({lacking[0].what}): see livesnn data check {dataset} "
-            f"--data {data}"
+            f"{column.label} has {column.clips} clips, but {data} has {own}: give a --data folder with only these"
         )
 
 

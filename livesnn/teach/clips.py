@@ -75,8 +75,9 @@ def read_clips(
             gate=partial(once_ready, tell=tell) if opened.live else None,
             denoise=denoise,
         )
-        recorded = isinstance(opened, Recording)
-        clips = clips_of(_labelled(stream, spec, opened, label, unless) if recorded else stream)
+        clips = clips_of(
+            _labelled(stream, spec, opened, label, unless) if isinstance(opened, Recording) else stream
+        )
         for warning in stream.warnings:
             tell(f"{source}: {warning}")
     if labelled and not any(len(clip) >= spec.window for clip in clips):

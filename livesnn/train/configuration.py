@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from llvmlite import binding
@@ -394,31 +394,20 @@ class Configuration:
         return spec
 
     def card(self, classes: tuple[str, ...]) -> ModelCard:
-        """Return the card of the network to train."""
+        """Return the card of the network to train; that of an ANN is described like ConvSNN's."""
+        widths = self.widths or (self.width,) * NETWORKS[self.network].blocks
+        more: dict[str, Any] = {"kind": "conv_snn"}
+        if self.network == "sts_resnet":
+            more = {name: getattr(self, name) for name in _OF_BLOCKS}
         return ModelCard(
             name=self.run_name,
             classes=classes,
             input=self.input,
-            network=self._spec(),
+            network=NetworkSpec(widths=widths, norm=self.norm, dropout=self.dropout, **more),
             neuron=NeuronSpec(self.alpha, self.threshold, self.reset),
             readout=self.readout,
             sensor=data_set(self.dataset).SENSOR,
             dataset=self.dataset,
-        )
-
-    def _spec(self) -> NetworkSpec:
-        """Return the architecture; that of an ANN is described like ConvSNN's."""
-        widths = self.widths or (self.width,) * NETWORKS[self.network].blocks
-        if self.network != "sts_resnet":
-            return NetworkSpec("conv_snn", widths, norm=self.norm, dropout=self.dropout)
-        return NetworkSpec(
-            widths=widths,
-            strides=self.strides,
-            sub_blocks=self.sub_blocks,
-            final_pool=self.final_pool,
-            norm=self.norm,
-            dropout=self.dropout,
-            weight_bits=self.weight_bits,
         )
 
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from livesnn.card import ModelCard, Split
+from livesnn.card import InputSpec, ModelCard, Split
 from livesnn.errors import DAMAGED_ARRAY, DataError, FormatError, LivesnnError, SourceError
 from livesnn.events.packet import EVENTS_DTYPE, Events, Packet, Resolution
 from livesnn.events.recording import Recording as OpenRecording
@@ -38,16 +38,14 @@ from livesnn.train.datasets.recorded import (
     windows_of,
 )
 
-if TYPE_CHECKING:
-    from livesnn.card import InputSpec
-
 __all__ = ["INPUT", "MIRRORED", "PROTOCOLS", "SENSOR", "TAKES", "check", "load_parts", "load_split", "uncut"]
 Part = Literal["train", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
 SENSOR = Resolution(128, 128)
 COLUMNS = "class,startTime_usec,endTime_usec"
 MOST_MISSING_US = 1_000_000
 """A recording may end so long before its last segment does, as nothing moves; if longer, it was cut short."""
-_NAME = re.compile(r"(user(\d{1,4})_\w+)\.aedat", re.ASCII)
+_NAME = re.compile(r"user\d{1,4}_\w+\.aedat", re.ASCII)
 _AGAIN = "unpack DvsGesture.tar.gz again"
 TAKES = "DvsGesture.tar.gz from ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8, unpacked in {data}"
 PROTOCOLS = ("archive", "npy")
@@ -112,8 +110,7 @@ def check(data: Path) -> list[Finding]:
     """Say which recordings of the archive are there, and whether each can be cut by its labels."""
     root = find_root(data)
     findings = []
-    parts: tuple[Part, ...] = ("train", "test")
-    for part in parts:
+    for part in PARTS:
         for trial in named_trials(root, part):
             name = trial.recording.name
             if absent := [path for path in (trial.recording, trial.labels) if not path.is_file()]:
@@ -139,7 +136,7 @@ def _find_segments(data: Path, part: Part) -> list[Recording]:
             trial.recording,
             segment.label,
             f"{trial.recording.stem}/{number}_{GESTURES[segment.label]}",
-            f"user{trial.user:02d}",
+            trial.person,
             (segment.start_us, segment.end_us),
         )
         for trial in list_trials(find_root(data), part)
@@ -178,7 +175,7 @@ def _windows(recording: Recording, spec: InputSpec) -> Frames:
 def _events_of(path: Path, part_us: tuple[int, int]) -> Events:
     """Return the events of one segment, given by its times on the recording's clock."""
     try:
-        cut = cut_segments(trial_of(path))
+        cut = cut_segments(Trial(path))
         return next(events for segment, events in cut if (segment.start_us, segment.end_us) == part_us)
     except DataError as error:  # only this recording is left out
         raise SourceError(str(error)) from error
@@ -197,11 +194,20 @@ def _events_of_copy(path: Path) -> Events:
 
 
 class Trial(NamedTuple):
-    """A recording, its labels, and the number of the person in it."""
+    """A recording that is named by its person and light, with its labels beside it."""
 
     recording: Path
-    labels: Path
-    user: int
+
+    @property
+    def labels(self) -> Path:
+        """The table of its gestures."""
+        return self.recording.with_name(f"{self.recording.stem}_labels.csv")
+
+    @property
+    def person(self) -> str:
+        """The person in it, like user01."""
+        number = self.recording.name.removeprefix("user").partition("_")[0]
+        return f"user{int(number):02d}"
 
 
 class Segment(NamedTuple):
@@ -215,14 +221,14 @@ class Segment(NamedTuple):
 def find_root(data: Path) -> Path:
     """Return the folder with the lists of trials: ``data`` itself, or the archive's folder in it."""
     for folder in (data, data / "DvsGesture", data / "dvs-gesture", data / "dvs_gesture"):
-        if any(_list_of(folder, part).is_file() for part in ("train", "test")):
+        if any(_list_of(folder, part).is_file() for part in PARTS):
             return folder
     raise DataError(
         f"no DVS-Gesture in {data}: expected {data}/DvsGesture/trials_to_train.txt (unpack DvsGesture.tar.gz there)"
     )
 
 
-def _list_of(root: Path, part: str) -> Path:
+def _list_of(root: Path, part: Part) -> Path:
     return root / f"trials_to_{part}.txt"
 
 
@@ -251,21 +257,13 @@ def named_trials(root: Path, part: Part) -> list[Trial]:
             raise DataError(
                 f"{listed}, line {number}: {line[:60]!r} isn't a name like user01_led.aedat: {_AGAIN}"
             )
-        trial = trial_of(root / line)
+        trial = Trial(root / line)
         if trial in trials:
             raise DataError(f"{listed}, line {number}: {line} is there twice: {_AGAIN}")
         trials.append(trial)
     if not trials:
         raise DataError(f"{listed} names no trials: {_AGAIN}")
     return trials
-
-
-def trial_of(recording: Path) -> Trial:
-    """Return the trial of a recording, by its name."""
-    found = _NAME.fullmatch(recording.name)
-    if found is None:
-        raise DataError(f"{recording} isn't named like user01_led.aedat: {_AGAIN}")
-    return Trial(recording, recording.with_name(f"{found[1]}_labels.csv"), int(found[2]))
 
 
 def read_segments(path: Path) -> tuple[Segment, ...]:
