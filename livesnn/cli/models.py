@@ -275,7 +275,7 @@ def data(
 
 
 def _get(dataset: DataSetName, data: Path, *, json: bool) -> int:
-    from livesnn.train.datasets.download import download
+    from livesnn.train.datasets import download
 
     file = download(dataset, data)
     if json:

@@ -208,6 +208,11 @@ def record_file(out: Path, cell: Cell) -> Path:
     return out / f"{cell.name}.json"
 
 
+def write_record(out: Path, record: Record) -> None:
+    """Save a cell's record; raises DataError if it can't be written."""
+    save(record_file(out, record.cell), record)
+
+
 def read_record(out: Path, cell: Cell) -> Record | None:
     """Return a cell's record or None; raises DataError if the file is damaged or belongs to another cell."""
     file = record_file(out, cell)

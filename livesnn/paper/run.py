@@ -30,7 +30,7 @@ from livesnn.paper.records import (
     check_writable,
     read_record,
     record_file,
-    save,
+    write_record,
 )
 from livesnn.snn.network import eval_mode
 from livesnn.subprocesses import own_commit
@@ -82,18 +82,19 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
     data are missing or not those of the column, or the cell was begun with other flags; TrainError if a training
     failed or was stopped. The same call resumes it.
     """
-    file, record = record_file(folders.out, cell), read_record(folders.out, cell)
+    record = read_record(folders.out, cell)
     wanted = max(seeds or cell.seeds, len(record.runs) if record else 0)
     fresh = record is None
     if record is None:
         _check_data(cell, folders)
         record = _begin(cell, folders, wanted)
-        save(file, record)
+        write_record(folders.out, record)
     elif record.trainings[:1] != cell.trainings(1) and not record.out_of_reach and len(record.runs) < wanted:
         raise DataError(
             f"{cell.name} was begun with other flags: delete its file in {folders.out} and its run folders"
         )
     elif record.runs and record.trainings != cell.trainings(record.seeds):
+        file = record_file(folders.out, cell)
         say(f"{cell.name} was trained with other flags and is kept: delete {file} to train it again")
     record = replace(record, seeds=wanted, command=cell.command(wanted), trainings=cell.trainings(wanted))
     missing = range(len(record.runs), 0 if record.out_of_reach else wanted)
@@ -101,7 +102,7 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
         _check_data(cell, folders)
     for seed in missing:
         record = record.with_run(_run(cell, folders, seed))
-        save(file, record)
+        write_record(folders.out, record)
     return record
 
 

@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from livesnn.train.configuration import NO_AUGMENTATION, Augmentation
 from livesnn.train.datasets import Parts, Samples
-from livesnn.train.datasets.clips import Clips
 
 AT_ONCE = 50
 """Clips that run at once without gradients, so that any number fits into memory (50 of 64×64 pixels take 3 GB)."""
@@ -124,12 +123,8 @@ class Loaders(lightning.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return a loader of one batch with all validation clips, in the order of a stream."""
-        return whole(self._parts.validation.shuffled(self._seed))
-
-
-def whole(clips: Clips) -> DataLoader[Batch]:
-    """Return a loader of one batch with all clips in their order."""
-    return DataLoader(BatchDataset(clips), sampler=[Draw(0, list(range(len(clips))))], batch_size=None)
+        clips = self._parts.validation.shuffled(self._seed)
+        return DataLoader(BatchDataset(clips), sampler=[Draw(0, list(range(len(clips))))], batch_size=None)
 
 
 def augment(frames: Tensor, how: Augmentation, randoms: Sequence[np.random.Generator]) -> Tensor:

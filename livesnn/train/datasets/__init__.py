@@ -232,6 +232,21 @@ def data_set(name: str) -> DataSet:
     return cast(DataSet, import_module(f"livesnn.train.datasets.{name.replace('-', '_')}"))
 
 
+def download(name: str, data: Path) -> Path | None:
+    """Put a data set's file into a folder and return it; None if the data set needs no files.
+
+    Raises DataError like `download_mnist`, and for a data set that a program can't download, with what to put where.
+    """
+    takes = data_set(name).TAKES
+    if takes is None:
+        return None
+    if takes:
+        raise DataError(f"{name} can't be downloaded by a program: get {takes.format(data=data)}")
+    from livesnn.train.datasets.mnist import download_mnist
+
+    return download_mnist(data)
+
+
 def mirrored_labels(name: str, classes: Sequence[str]) -> list[int]:
     """Return the label of each class in a mirror; raises DataError if a mirrored clip may be of no class."""
     swaps = data_set(name).MIRRORED

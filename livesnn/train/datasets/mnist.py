@@ -1,4 +1,4 @@
-"""MNIST from Keras's mnist.npz, and the MNIST sequences as data sets. What a sequence is, is in sequences.py."""
+"""MNIST from Keras's mnist.npz, its download, and the MNIST sequences as data sets; sequences.py makes each one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from livesnn.errors import DAMAGED_ARRAY, DataError
 from livesnn.train.datasets import DataRequest, Finding, Parts, SequenceName, SplitName, counted
 from livesnn.train.datasets.clips import Clips, Frames, Index, clip_random, requested_split, stratified_split
 
-_Arrays = dict[str, npt.NDArray[np.uint8]]
+MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+"""From Keras (`keras.datasets.mnist`)."""
 
 
 class Mnist(NamedTuple):
@@ -43,8 +45,32 @@ def load_mnist(path: Path) -> Mnist:
     return Mnist(arrays["x_train"], train_labels, arrays["x_test"], test_labels)
 
 
-def _read(file: Path) -> _Arrays:
-    """Return the four arrays of a file."""
+def download_mnist(data: Path) -> Path:
+    """Put mnist.npz into a folder, unless it is there; return it.
+
+    Raises DataError if the file there is damaged, the server can't be reached or sends something else, or the folder
+    can't be written.
+    """
+    file = data / "mnist.npz"
+    if file.exists():
+        load_mnist(file)
+        return file
+    import pooch
+    from requests import RequestException
+
+    try:
+        pooch.retrieve(MNIST_URL, f"sha256:{MNIST_SHA256}", file.name, data)
+    except (RequestException, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{MNIST_URL}: {reason}: try again, or put the file into {data} yourself") from error
+    except OSError as error:
+        raise DataError(
+            f"{data} can't be written: {error.strerror or error}: choose another folder"
+        ) from error
+    return file
+
+
+def _read(file: Path) -> dict[str, npt.NDArray[np.uint8]]:
     try:
         with file.open("rb") as opened, np.lib.npyio.NpzFile(opened) as archive:
             return {name: archive[name] for name in ("x_train", "y_train", "x_test", "y_test")}
