@@ -64,6 +64,11 @@ class Synapse:
     ceiling: float = float("inf")
     fires: bool = True
 
+    @property
+    def resets(self) -> bool:
+        """Whether a spike sets the membrane to zero."""
+        return self.neuron.reset and self.fires
+
     def output(self, u: Tensor) -> Tensor:
         """Return f(U), of the shape and dtype of ``u``."""
         if not self.fires:
@@ -202,4 +207,4 @@ def compiled_kernels() -> Kernels:
 
 def _reset(x: Tensor, synapse: Synapse, u: Tensor) -> Tensor:
     """Return x · (1 − O) for the spikes O = [u ≥ T]; x itself where nothing resets."""
-    return x * (u < synapse.neuron.threshold) if synapse.neuron.reset and synapse.fires else x
+    return x * (u < synapse.neuron.threshold) if synapse.resets else x

@@ -247,8 +247,8 @@ def read_card(model: Path) -> ModelCard:
 def recorded_config(run: Path) -> Configuration:
     """Return the configuration that a training was begun with; raises TrainError where there is none."""
     try:
-        kept = read_record(run / CONFIG_FILE)
-        return msgspec.convert(kept, Configuration, dec_hook=lambda kind, value: kind(value))
+        fields_of_run = read_record(run / CONFIG_FILE)
+        return msgspec.convert(fields_of_run, Configuration, dec_hook=lambda kind, value: kind(value))
     except OSError as error:
         raise TrainError(f"{run} is no run folder: it has no {CONFIG_FILE}") from error
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""The list of data sets, and what each offers: clips to train on, clips to measure on, and a check of its files."""
+"""The list of data sets, and what each offers: clips to train on and to measure on, a check and a download."""
 
 from __future__ import annotations
 

@@ -140,8 +140,9 @@ class SequenceSamples:
 
         directions = len(self.classes) // 10
         random = np.zeros((len(index), randoms_needed(self.kind)), np.float32)
-        for row, i in zip(random, index.tolist(), strict=True) if random.size else ():
-            clip_random("sequence", self.seed, epoch, i).random(dtype=np.float32, out=row)
+        if random.size:
+            for row, i in zip(random, index.tolist(), strict=True):
+                clip_random("sequence", self.seed, epoch, i).random(dtype=np.float32, out=row)
         digits = torch.from_numpy(self.digits[index // directions])
         turned = torch.from_numpy(index % directions)
         made: Frames = make_sequences(self.kind, digits, turned, torch.from_numpy(random)).numpy()
