@@ -38,10 +38,10 @@ class Figure(NamedTuple):
 def figure_page(name: FigureName, out: Path, budget: BudgetName, recipe: RecipeName) -> str:
     """Draw a figure from the cells that have results; return it as Markdown, with the missing cells."""
     figure = FIGURES[name]
-    wanted = cells(figure.table, budget, recipe, figure.cells)
-    records = best_records(out, wanted)
+    chosen = cells(figure.table, budget, recipe, figure.cells)
+    records = best_records(out, chosen)
     filled = {key: record for key, record in records.items() if record.runs}
-    missing = empty_cells([cell for cell in wanted if (cell.method, cell.column) not in filled], records)
+    missing = empty_cells([cell for cell in chosen if (cell.method, cell.column) not in filled], records)
     if not filled:
         return missing
     figure.draw(filled).savefig(out / f"{name}.png")

@@ -83,21 +83,21 @@ def run_cell(cell: Cell, folders: Folders, seeds: int | None = None) -> Record:
     failed or was stopped. The same call resumes it.
     """
     record = read_record(folders.out, cell)
-    wanted = max(seeds or cell.seeds, len(record.runs) if record else 0)
+    count = max(seeds or cell.seeds, len(record.runs) if record else 0)
     fresh = record is None
     if record is None:
         _check_data(cell, folders)
-        record = _begin(cell, folders, wanted)
+        record = _begin(cell, folders, count)
         write_record(folders.out, record)
-    elif record.trainings[:1] != cell.trainings(1) and not record.out_of_reach and len(record.runs) < wanted:
+    elif record.trainings[:1] != cell.trainings(1) and not record.out_of_reach and len(record.runs) < count:
         raise DataError(
             f"{cell.name} was begun with other flags: delete its file in {folders.out} and its run folders"
         )
     elif record.runs and record.trainings != cell.trainings(record.seeds):
         file = record_file(folders.out, cell)
         say(f"{cell.name} was trained with other flags and is kept: delete {file} to train it again")
-    record = replace(record, seeds=wanted, command=cell.command(wanted), trainings=cell.trainings(wanted))
-    missing = range(len(record.runs), 0 if record.out_of_reach else wanted)
+    record = replace(record, seeds=count, command=cell.command(count), trainings=cell.trainings(count))
+    missing = range(len(record.runs), 0 if record.out_of_reach else count)
     if missing and not fresh:
         _check_data(cell, folders)
     for seed in missing:

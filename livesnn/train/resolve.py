@@ -261,18 +261,18 @@ def read_record(record: Path) -> dict[str, Any]:
     Raises OSError without such a file, and TrainError if it is damaged or has an option that no longer exists.
     """
     try:
-        kept = msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
+        values = msgspec.json.decode(record.read_bytes(), type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise TrainError(f"{record} is damaged ({error}): start again under another --name") from error
-    if "class_weights" in kept:  # the name of --balance until 2026-11
-        kept["balance"] = "weights" if kept.pop("class_weights") else "none"
-    if kept.pop("average_with", None):  # an option until 2026-11
+    if "class_weights" in values:  # the name of --balance until 2026-11
+        values["balance"] = "weights" if values.pop("class_weights") else "none"
+    if values.pop("average_with", None):  # an option until 2026-11
         raise TrainError(
             f"{record} has --average-with, which no longer exists: start again under another --name"
         )
-    if kept.get("analog_ceiling", 0) is None:  # JSON has no number for infinity
-        kept["analog_ceiling"] = inf
-    return kept
+    if values.get("analog_ceiling", 0) is None:  # JSON has no number for infinity
+        values["analog_ceiling"] = inf
+    return values
 
 
 def as_record(config: Configuration) -> bytes:

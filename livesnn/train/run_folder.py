@@ -111,17 +111,21 @@ def _check_resumed(config: Configuration) -> Path:
     last, record = run / LAST, run / CONFIG_FILE
     if not last.exists():
         raise TrainError(f"nothing to resume in {run}: it has no {LAST}; leave --resume out")
-    kept = read_record(record)
-    if kept.get("teacher") and config.teacher and Path(kept["teacher"]).resolve() == config.teacher.resolve():
-        kept["teacher"] = str(config.teacher)
-    unknown = {name: None for name in _OF_INIT if config.init and kept.get(name) is None}
+    recorded = read_record(record)
+    if (
+        recorded.get("teacher")
+        and config.teacher
+        and Path(recorded["teacher"]).resolve() == config.teacher.resolve()
+    ):
+        recorded["teacher"] = str(config.teacher)
+    unknown = {name: None for name in _OF_INIT if config.init and recorded.get(name) is None}
     # An option that an older version didn't have had the value that is now the default.
     usual = msgspec.to_builtins(Configuration(), enc_hook=str)
     now = as_flags(vars(replace(config, resume=False)) | unknown)
-    then = as_flags(usual | kept)
+    then = as_flags(usual | recorded)
     if other := sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name)):
         flags = ", ".join(then.get(name, f"default (leave {name} out)") for name in other)
-        longer = config.epochs > int(kept.get("epochs", config.epochs)) and (run / "model").exists()
+        longer = config.epochs > int(recorded.get("epochs", config.epochs)) and (run / "model").exists()
         more = f"; to train it for longer begin another: --init {run} --name NEW" if longer else ""
         raise TrainError(f"{record} is of another configuration: resume with its {flags}{more}")
     done = epochs_done(last)

@@ -114,8 +114,8 @@ def counted(name: str, there: int, official: int, what: str) -> Finding:
     """Return the finding for so many files of the official number."""
     if there == official:
         return Finding("complete", f"{name}: all {official:,} {what}", there, official)
-    said = f"{there:,} of {official:,} {what} are there" if there else f"none of {official:,} {what}"
-    return Finding("incomplete" if there else "missing", f"{name}: {said}", there, official)
+    text = f"{there:,} of {official:,} {what} are there" if there else f"none of {official:,} {what}"
+    return Finding("incomplete" if there else "missing", f"{name}: {text}", there, official)
 
 
 class UncutStream(NamedTuple):
