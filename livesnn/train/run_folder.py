@@ -112,12 +112,9 @@ def _check_resumed(config: Configuration) -> Path:
     if not last.exists():
         raise TrainError(f"nothing to resume in {run}: it has no {LAST}; leave --resume out")
     recorded = read_record(record)
-    if (
-        recorded.get("teacher")
-        and config.teacher
-        and Path(recorded["teacher"]).resolve() == config.teacher.resolve()
-    ):
-        recorded["teacher"] = str(config.teacher)
+    theirs, ours = recorded.get("teacher"), config.teacher
+    if theirs and ours and Path(theirs).resolve() == ours.resolve():
+        recorded["teacher"] = str(ours)
     unknown = {name: None for name in _OF_INIT if config.init and recorded.get(name) is None}
     # An option that an older version didn't have had the value that is now the default.
     usual = msgspec.to_builtins(Configuration(), enc_hook=str)
