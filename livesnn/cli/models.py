@@ -215,7 +215,7 @@ def evaluate(
             )
         if loaded.card.taught:
             raise DataError(f"{loaded.card.name} was taught a class that no test has: leave --to-card out")
-        from livesnn.train.model_folder import keep_test  # before minutes of measuring: it needs onnx
+        from livesnn.train.model_folder import record_test  # before minutes of measuring: it needs onnx
     if stream is not None:
         streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
         played = evaluate_stream(loaded, streams, decider)
@@ -230,7 +230,7 @@ def evaluate(
         say(f"{loaded.card.name} was not trained on a folder: all clips are measured, whatever --split says")
     measured = measure(loaded, clips, seed=seed)
     if to_card:
-        keep_test(model_folder(model), measured)
+        record_test(model_folder(model), measured)
     _show(
         asdict(measured) | {"skipped": len(clips.skipped)},
         explain(measured, loaded.card, clips.sensor or source.SENSOR),
@@ -275,7 +275,7 @@ def data(
 
 
 def _get(dataset: DataSetName, data: Path, *, json: bool) -> int:
-    from livesnn.train.datasets.download import download
+    from livesnn.train.datasets import download
 
     file = download(dataset, data)
     if json:
