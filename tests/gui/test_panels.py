@@ -157,7 +157,7 @@ def test_losses_stand_out_and_say_their_share(qtbot: QtBot) -> None:
     def has_warning() -> bool:
         image = table.grab().toImage()
         return any(
-            image.pixelColor(x, y).name() == style.WARNING
+            image.pixelColor(x, y).name() == style.theme.warning
             for y in range(image.height())
             for x in range(image.width())
         )

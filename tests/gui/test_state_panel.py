@@ -109,12 +109,12 @@ def test_a_bar_is_as_high_as_its_density_and_has_its_mark(qtbot: QtBot) -> None:
         column = [image.pixelColor(int(box.center().x()), y).name() for y in range(int(box.height()))]
         return column.count(colour) / len(column)
 
-    assert share(1, style.ACCENT) == 0
-    assert share(2, style.ACCENT) == pytest.approx(0.5, abs=0.04)
-    assert share(5, style.ACCENT) > 0.95
-    assert share(len(LAYERS) - 1, style.ACCENT) == 0
+    assert share(1, style.theme.accent) == 0
+    assert share(2, style.theme.accent) == pytest.approx(0.5, abs=0.04)
+    assert share(5, style.theme.accent) > 0.95
+    assert share(len(LAYERS) - 1, style.theme.accent) == 0
     box = bars.boxes()[3]
-    assert image.pixelColor(int(box.center().x()), int(box.center().y())).name() == style.WARNING
+    assert image.pixelColor(int(box.center().x()), int(box.center().y())).name() == style.theme.warning
 
 
 def test_each_layer_says_its_name_and_numbers(qtbot: QtBot) -> None:

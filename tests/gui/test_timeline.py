@@ -93,7 +93,7 @@ def test_a_profile_is_painted_and_what_is_played_is_brighter(make_line: MakeLine
     line.show_position(5.0)
     played, ahead = (colour_at(line, seconds, BASELINE - 3) for seconds in (2.0, 8.0))
     assert len({empty, played, ahead}) == 3
-    accent = QColor(style.ACCENT)
+    accent = QColor(style.theme.accent)
     distances = [abs(QColor(name).green() - accent.green()) for name in (played, ahead)]
     assert distances[0] < distances[1]
     assert colour_at(line, 2.0, TOP - 3) == empty
@@ -235,7 +235,7 @@ def test_the_handle_follows_the_position_within_the_line(make_line: MakeLine) ->
     line = make_line()
     line.show_position(4.0)
     assert line.position_s == 4.0
-    assert colour_at(line, 4.0, 4) == QColor(style.TEXT).name()
+    assert colour_at(line, 4.0, 4) == QColor(style.theme.text).name()
     line.show_position(99.0)
     assert line.position_s == 10.0
 
@@ -352,7 +352,7 @@ def test_without_a_length_there_is_nothing_to_seek(make_line: MakeLine, total_s:
     assert not line.isEnabled()  # Qt keeps mouse and keys from it
     assert line.position_s == 0.0
     ink = {colour_at(line, second, 4) for second in range(1, 10)}
-    assert QColor(style.TEXT).name() not in ink
+    assert QColor(style.theme.text).name() not in ink
 
 
 def test_another_recording_starts_an_empty_line(qtbot: QtBot, make_line: MakeLine) -> None:
@@ -384,6 +384,6 @@ def test_it_takes_the_colours_of_another_theme(qtbot: QtBot, make_line: MakeLine
         for theme in ("light", "dark"):
             style.use(theme, application)
             assert colour_at(line, 7.0, TRACK + 4) == style.class_colour(1).name()
-            assert colour_at(line, 8.0, TRACK + 4) == QColor(style.RAISED).name()
+            assert colour_at(line, 8.0, TRACK + 4) == QColor(style.theme.raised).name()
     finally:
         style.use("dark", application)

@@ -65,7 +65,7 @@ class Painted(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
         """Paint ground and contents."""
         painter = QPainter(self)
-        painter.fillRect(self.rect(), QColor(style.SURFACE))
+        painter.fillRect(self.rect(), QColor(style.theme.surface))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self.paint(painter)
 
@@ -97,11 +97,11 @@ class CaptionRow(Painted):
         """Paint both."""
         box = QRectF(self.rect())
         painter.setFont(style.caption_font())
-        painter.setPen(QColor(style.SOFT))
+        painter.setPen(QColor(style.theme.soft))
         painter.drawText(box, LEFT, self.caption)
         room = box.width() - painter.fontMetrics().horizontalAdvance(self.caption) - 12
         painter.setFont(style.text_font(12))
-        painter.setPen(QColor(style.FAINT))
+        painter.setPen(QColor(style.theme.faint))
         shown = painter.fontMetrics().elidedText(self.remark, Qt.TextElideMode.ElideRight, int(room))
         painter.drawText(box, RIGHT, shown)
 
@@ -134,7 +134,7 @@ class ChoiceBox(QComboBox):
         """Paint the arrow over Qt's box."""
         super().paintEvent(event)
         painter = QPainter(self)
-        colour = style.SOFT if self.isEnabled() else style.FAINT
+        colour = style.theme.soft if self.isEnabled() else style.theme.faint
         style.icon("chevron", colour).paint(painter, self.width() - 28, (self.height() - 20) // 2, 20, 20)
 
 
@@ -153,7 +153,7 @@ class ShorteningLabel(QLabel):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
         """Paint what fits."""
         painter = QPainter(self)
-        painter.setPen(QColor(style.TEXT))
+        painter.setPen(QColor(style.theme.text))
         shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.width())
         painter.drawText(self.rect(), LEFT, shown)
 

@@ -150,7 +150,7 @@ class FrameStrip(Painted):
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, shrunk)  # enlarged pixels stay crisp
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(style.RAISED))
+        painter.setBrush(QColor(style.theme.raised))
         for index, box in enumerate(boxes):
             if index < len(self._images):
                 painter.drawImage(box, self._images[index][1])
@@ -158,7 +158,7 @@ class FrameStrip(Painted):
                 painter.drawRect(box)
         if 0 < len(self._images) <= len(boxes):
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(QColor(style.ACCENT), 2.0, j=Qt.PenJoinStyle.MiterJoin))
+            painter.setPen(QPen(QColor(style.theme.accent), 2.0, j=Qt.PenJoinStyle.MiterJoin))
             painter.drawRect(boxes[len(self._images) - 1].adjusted(1, 1, -1, -1))
 
 
@@ -339,14 +339,14 @@ class LayerBars(Painted):
         """Paint the bars and their legend."""
         boxes = self.boxes()
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(style.RAISED))
+        painter.setBrush(QColor(style.theme.raised))
         for box in boxes:
             painter.drawRoundedRect(box, 2, 2)
-        painter.setBrush(QColor(style.ACCENT))
+        painter.setBrush(QColor(style.theme.accent))
         for box, share in zip(boxes, self.density if self.density is not None else (), strict=False):
             filled = min(float(share) / FULL_DENSITY, 1.0) * box.height()
             painter.drawRoundedRect(box.adjusted(0, box.height() - filled, 0, 0), 2, 2)
-        painter.setPen(QPen(QColor(style.WARNING), 2.0))
+        painter.setPen(QPen(QColor(style.theme.warning), 2.0))
         for box, mean in zip(boxes, self.membrane if self.membrane is not None else (), strict=False):
             y = box.bottom() - 1 - membrane_height(float(mean), self._threshold) * (box.height() - 2)
             painter.drawLine(QPointF(box.left() - 2, y), QPointF(box.right() + 2, y))
@@ -357,11 +357,11 @@ class LayerBars(Painted):
         middle = self.height() - _LEGEND / 2 + 2
         x = 0.0
         for words, colour, height in (
-            ("spiking neurons", style.ACCENT, 8),
-            ("mean membrane", style.WARNING, 2),
+            ("spiking neurons", style.theme.accent, 8),
+            ("mean membrane", style.theme.warning, 2),
         ):
             painter.fillRect(QRectF(x, middle - height / 2, 10, height), QColor(colour))
-            painter.setPen(QColor(style.FAINT))
+            painter.setPen(QColor(style.theme.faint))
             painter.drawText(QRectF(x + 15, middle - _LEGEND / 2, self.width(), _LEGEND), LEFT, words)
             x += 15 + painter.fontMetrics().horizontalAdvance(words) + 14
 

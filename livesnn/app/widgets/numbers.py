@@ -194,23 +194,28 @@ class _Numbers(Painted):
         name_width = max(left * 0.32, 52)
         column = (left - name_width) / len(_PERCENTILES)
         for place, which in enumerate(_PERCENTILES):
-            self._write(painter, QRectF(name_width + place * column, 0, column, height), which, style.FAINT)
+            self._write(
+                painter, QRectF(name_width + place * column, 0, column, height), which, style.theme.faint
+            )
         for row, (part, (caption, _)) in enumerate(_PARTS.items(), start=1):
-            self._write(painter, QRectF(0, row * height, name_width, height), caption, style.SOFT, LEFT)
+            self._write(painter, QRectF(0, row * height, name_width, height), caption, style.theme.soft, LEFT)
             for place, which in enumerate(_PERCENTILES):
                 box = QRectF(name_width + place * column, row * height, column, height)
                 self._write(
-                    painter, box, self.texts[f"{part}.{which}"], style.TEXT if place == 0 else style.SOFT
+                    painter,
+                    box,
+                    self.texts[f"{part}.{which}"],
+                    style.theme.text if place == 0 else style.theme.soft,
                 )
         for row, name in enumerate(self.rates):
             caption, warned = _RATES[name][0], name in self._notes and name not in _EXPLAINED
             box = QRectF(half, row * height, self.width() - half, height)
-            self._write(painter, box, caption, style.SOFT, LEFT)
+            self._write(painter, box, caption, style.theme.soft, LEFT)
             room = box.width() - painter.fontMetrics().horizontalAdvance(f"{caption}  ")
             text = self.texts[name]
             if painter.fontMetrics().horizontalAdvance(text) > room:
                 text = text.split(_OF)[0]
-            self._write(painter, box, text, style.WARNING if warned else style.TEXT)
+            self._write(painter, box, text, style.theme.warning if warned else style.theme.text)
 
     def _write(
         self, painter: QPainter, box: QRectF, words: str, colour: str, where: Qt.AlignmentFlag = RIGHT

@@ -88,7 +88,7 @@ class ClassRows(Painted):
         """Paint dot, name, strip and number of each class."""
         if not self.classes:
             painter.setFont(style.text_font(14))
-            painter.setPen(QColor(style.FAINT))
+            painter.setPen(QColor(style.theme.faint))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, NOTHING_YET)
             return
         height = self._row_height()
@@ -107,7 +107,7 @@ class ClassRows(Painted):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(style.class_colour(index))
         painter.drawEllipse(QPointF(_DOT / 2, row.center().y()), _DOT / 2, _DOT / 2)
-        painter.setPen(QColor(style.TEXT if self.classes[index] == self.decision else style.SOFT))
+        painter.setPen(QColor(style.theme.text if self.classes[index] == self.decision else style.theme.soft))
         name = self._names[index]
         if name_width < longest(tuple(self._names), painter.font().pixelSize()):
             right = Qt.TextElideMode.ElideRight
@@ -128,7 +128,7 @@ class ClassRows(Painted):
         painter.setPen(Qt.PenStyle.NoPen)
         for index in range(len(self.classes)):
             box = strip.translated(0, index * row_height + (row_height - strip.height()) / 2)
-            painter.setBrush(QColor(style.RAISED))
+            painter.setBrush(QColor(style.theme.raised))
             painter.drawRoundedRect(box, 3, 3)
             painter.drawImage(box, image, QRectF(0, index * rows, columns, rows))
 
@@ -300,12 +300,12 @@ class DecisionView(Painted):
         width, height = self.width(), self.height()
         pixels = fitting_pixels(self.text, width, height - 32, largest=32 if self._waiting else 64)
         painter.setFont(style.text_font(pixels, weight=QFont.Weight.Bold))
-        painter.setPen(QColor(style.FAINT if self._waiting else style.TEXT))
+        painter.setPen(QColor(style.theme.faint if self._waiting else style.theme.text))
         painter.drawText(QRectF(0, 0, width, height - 32), _WORDS, self.text)
         painter.setFont(style.text_font(15, weight=QFont.Weight.DemiBold))
-        painter.setPen(QColor(style.SOFT))
+        painter.setPen(QColor(style.theme.soft))
         painter.drawText(QRectF(width - 60, height - 26, 60, 24), RIGHT, self._percent)
-        colour = QColor(style.NEUTRAL if self._waiting else style.ACCENT)
+        colour = QColor(style.theme.neutral if self._waiting else style.theme.accent)
         _draw_bar(painter, QRectF(0, height - 18, width - 64, 8), self.confidence, colour)
 
 
@@ -325,7 +325,7 @@ def _draw_bar(painter: QPainter, track: QRectF, share: float, colour: QColor) ->
     """Draw a rounded track filled from the left to ``share`` (0..1)."""
     radius = track.height() / 2
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(QColor(style.RAISED))
+    painter.setBrush(QColor(style.theme.raised))
     painter.drawRoundedRect(track, radius, radius)
     filled = track.width() * min(max(share, 0.0), 1.0)
     if filled >= 1.0:

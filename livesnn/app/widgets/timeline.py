@@ -100,11 +100,11 @@ def paint_rate(
 ) -> QPixmap:
     """Return a picture of the rate, ``width`` × HEIGHT at ``ratio`` device pixels each; brighter if ``played``."""
     pixmap, painter = _blank(width, ratio)
-    painter.fillRect(QRectF(0, BASELINE, width, 1), QColor(style.LINE))
+    painter.fillRect(QRectF(0, BASELINE, width, 1), QColor(style.theme.line))
     if profile is not None and total_s > 0:
         tops = BASELINE - heights(profile, total_s, width) * (BASELINE - TOP)
         outline = [QPointF(column + 0.5, top) for column, top in enumerate(tops.tolist())]
-        fill = QColor(style.ACCENT)
+        fill = QColor(style.theme.accent)
         fill.setAlphaF(0.65 if played else 0.28)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(fill)
@@ -118,7 +118,7 @@ def paint_track(track: DecisionTrack, width: int, ratio: float) -> QPixmap:
     pixmap, painter = _blank(width, ratio)
     shape = QPainterPath()
     shape.addRoundedRect(QRectF(0, TRACK, width, TRACK_END - TRACK), _ROUND, _ROUND)
-    painter.fillPath(shape, QColor(style.RAISED))
+    painter.fillPath(shape, QColor(style.theme.raised))
     painter.setClipPath(shape)
     painter.setFont(style.text_font(11))
     for first, end, number in track.segments(width):
@@ -148,12 +148,12 @@ def paint_labels(
         shape = QPainterPath()
         shape.addRoundedRect(span, _ROUND, _ROUND)
         painter.setClipPath(shape)
-        painter.fillRect(span, QColor(style.SURFACE))  # so that the later of two can be read
+        painter.fillRect(span, QColor(style.theme.surface))  # so that the later of two can be read
         painter.setOpacity(0.35)
         painter.fillRect(span, colour)
         painter.setOpacity(1.0)
         painter.fillRect(QRectF(first, LABELS, _EDGE, LABELS_END - LABELS), colour)
-        painter.setPen(QColor(style.TEXT))
+        painter.setPen(QColor(style.theme.text))
         _write(painter, span.adjusted(_EDGE, 0, 0, 0), style.readable(label.label))
     painter.end()
     return pixmap
@@ -404,19 +404,21 @@ class Timeline(QWidget):
         painter.drawPixmap(_SIDE, 0, spans)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self._hover is not None and self.isEnabled():
-            self._paint_line(painter, min(max(self._hover, _SIDE), _SIDE + self._span()), style.SOFT, 1.0)
+            self._paint_line(
+                painter, min(max(self._hover, _SIDE), _SIDE + self._span()), style.theme.soft, 1.0
+            )
         if self._total_s:
             self._paint_handle(painter, x)
         if self.hasFocus() and self._ring:
-            painter.setPen(QPen(QColor(style.ACCENT), 1.0))
+            painter.setPen(QPen(QColor(style.theme.accent), 1.0))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(QRectF(0.5, 0.5, self.width() - 1, self.height() - 1), 8, 8)
 
     def _paint_handle(self, painter: QPainter, x: float) -> None:
-        self._paint_line(painter, x, style.TEXT, 2.0)
+        self._paint_line(painter, x, style.theme.text, 2.0)
         held = self._dragged or (self._hover is not None and abs(self._hover - x) <= 2 * _KNOB)
-        painter.setPen(QPen(QColor(style.SURFACE), 2.0))
-        painter.setBrush(QColor(style.ACCENT if held else style.TEXT))
+        painter.setPen(QPen(QColor(style.theme.surface), 2.0))
+        painter.setBrush(QColor(style.theme.accent if held else style.theme.text))
         painter.drawEllipse(QPointF(x, BASELINE), _KNOB + 1, _KNOB + 1)
 
     def _paint_line(self, painter: QPainter, x: float, colour: str, width: float) -> None:
