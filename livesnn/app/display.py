@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,14 +28,14 @@ from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
 from livesnn.app.widgets.numbers import NumbersPanel
 from livesnn.app.widgets.readout import ReadoutPanel
 from livesnn.card import ModelCard
+from livesnn.infer.decide import Percentiles
 from livesnn.infer.switching_engine import PREPARING, note_of
 from livesnn.session.camera_settings import SIMULATED
 from livesnn.session.control import ShownState
-from livesnn.session.playback import Opened
 from livesnn.session.rate_profile import ProfileReader
 from livesnn.session.results import ShownResult
-from livesnn.session.session import Session
-from livesnn.session.statistics import ShowLatency
+from livesnn.session.session import Opened, Session
+from livesnn.session.statistics import LAST_RESULTS
 
 GAP = 12  # pixels between cards
 LEAST_WITH_CARDS = 640  # height of the window, pixels
@@ -209,7 +210,7 @@ class SessionDisplay:
         read = now_s - self._read_at_s >= READ_S
         if read:
             self._read_at_s = now_s
-            self._window.numbers.show_statistics(session.statistics, self._show_latency.percentiles())
+            self._window.numbers.show_statistics(session.statistics, Percentiles.of(self._show_ms))
             self._follow_time_line(session)
             self._follow_engine()
         self._follow_results(session, read=read)
@@ -217,7 +218,7 @@ class SessionDisplay:
     def _forget(self) -> None:
         """Forget everything about the last source."""
         self.end(PATIENCE_S)
-        self._show_latency = ShowLatency()
+        self._show_ms: deque[float] = deque(maxlen=LAST_RESULTS)
         self._state: ShownState = "empty"
         self._note = self._lost = self._engine_note = ""
         self._warnings: tuple[str, ...] = ()
@@ -234,7 +235,8 @@ class SessionDisplay:
             panel.clear(card)
 
     def _painted(self, arrived_s: float) -> None:
-        self._show_latency.add(arrived_s, time.perf_counter())
+        if arrived_s:  # 0: the picture has nothing new
+            self._show_ms.append(1e3 * (time.perf_counter() - arrived_s))
 
     def _follow_time_line(self, session: Session) -> None:
         line = self._window.transport.line
@@ -275,7 +277,7 @@ class SessionDisplay:
     def _follow_state(self, session: Session) -> None:
         opened = self._player.newly_opened()
         if opened is not None:
-            self._show_opened(opened)
+            self._show_opened(session.name, opened)
             self._on_opened()
         if session.warnings and session.warnings != self._warnings:
             self._warnings = session.warnings
@@ -309,25 +311,25 @@ class SessionDisplay:
         elif banner.kind == "waiting":
             banner.hide()
 
-    def _show_opened(self, opened: Opened) -> None:
-        window, card = self._window, opened.model.card
+    def _show_opened(self, source: str, opened: Opened) -> None:
+        window, card, playback = self._window, opened.model.card, opened.playback
         known = f"recognises {', '.join(style.readable(name) for name in card.classes)}"
-        name = next((title for demo, title in DEMOS.items() if opened.name.startswith(demo)), opened.name)
+        name = next((title for demo, title in DEMOS.items() if source.startswith(demo)), source)
         model = Path(self._player.model).resolve().name
         window.header.show_names(
             name, model, engine=engine_name(opened.model.engine), about_model=f"{card.name} {known}"
         )
         window.setWindowTitle(f"{name} – livesnn")
-        duration_s = None if opened.duration_us is None else opened.duration_us / 1e6
-        simulated = opened.name.startswith(SIMULATED)
-        window.transport.set_recording(duration_s, card.classes, opened.labels, simulated=simulated)
+        duration_s = None if playback.duration_us is None else playback.duration_us / 1e6
+        simulated = source.startswith(SIMULATED)
+        window.transport.set_recording(duration_s, card.classes, playback.labels, simulated=simulated)
         self._clear(card)
-        window.readout.show_doubt(card.on_another_sensor(*opened.sensor) if opened.has_events else "")
+        window.readout.show_doubt(card.on_another_sensor(*playback.resolution) if playback.has_events else "")
         window.view.set_input(card.input)
-        window.view.set_orientation(opened.orientation)
-        window.view.show_ways_on(opened.name.startswith(SIMULATION))
-        if opened.path is not None and duration_s and opened.has_events:
-            self._profile_reader = ProfileReader(opened.path)
+        window.view.set_orientation(playback.orientation)
+        window.view.show_ways_on(source.startswith(SIMULATION))
+        if playback.path is not None and duration_s and playback.has_events:
+            self._profile_reader = ProfileReader(playback.path)
 
     def _show_failed(self, error: str, *, model: bool) -> None:
         window = self._window

@@ -19,8 +19,7 @@ from livesnn.infer.switching_engine import end_preparing
 from livesnn.paths import recordings_dir
 from livesnn.session.camera_settings import HotPixelFiles, Mounting, camera_name, with_mounted
 from livesnn.session.control import Choices
-from livesnn.session.playback import Opened
-from livesnn.session.session import PICTURE_EVERY_S, Session, SourceLike
+from livesnn.session.session import PICTURE_EVERY_S, Opened, Session, SourceLike
 from livesnn.simulate import DIGITS_URI, GESTURES_URI
 
 PATIENCE_S = 0.7  # how long a person who has opened another source waits
@@ -130,7 +129,7 @@ class Player:
         if self.opened is not None:
             paused = control.state == "paused"
             shown_us = control.position_us if paused else self.t_us
-            place = _Place(0 if self.opened.live else shown_us, paused)
+            place = _Place(0 if self.opened.playback.live else shown_us, paused)
         self._start(self.source, place)
 
     def _start(self, source: SourceLike, place: _Place | None) -> None:
@@ -155,8 +154,9 @@ class Player:
             return None
         self.opened = opened = session.opened
         self._model = opened.model  # loaded once
-        self.orientation = opened.orientation if opened.has_events else None
-        self._camera = camera_name(self.source, opened.serial)
+        playback = opened.playback
+        self.orientation = playback.orientation if playback.has_events else None
+        self._camera = camera_name(self.source, playback.serial)
         if self._place is not None:
             if self._place.paused:
                 session.control.toggle()
@@ -184,7 +184,7 @@ class Player:
 
     def step(self, frames: int) -> None:
         """Pause, and move on or back by so many frames."""
-        if self.session is None or self.opened is None or self.opened.live:
+        if self.session is None or self.opened is None or self.opened.playback.live:
             return
         if self.session.control.state == "playing":
             self.session.control.toggle()
@@ -192,8 +192,9 @@ class Player:
 
     def seek(self, seconds: float) -> None:
         """Go on from this time after a recording's start."""
-        if self.session is not None and self.opened is not None and self.opened.duration_us is not None:
-            self.t_us = min(max(round(seconds * 1e6), 0), self.opened.duration_us)
+        duration_us = None if self.opened is None else self.opened.playback.duration_us
+        if self.session is not None and duration_us is not None:
+            self.t_us = min(max(round(seconds * 1e6), 0), duration_us)
             self.session.control.seek(self.t_us)
 
     def reset(self) -> None:
@@ -254,9 +255,10 @@ class Player:
     @property
     def can_record(self) -> bool:
         """Whether a live source of events is open."""
-        session, opened = self.session, self.opened
-        live = session is not None and opened is not None and opened.live and opened.has_events
-        return live and session is not None and session.control.state in ("playing", "waiting", "paused")
+        if self.session is None or self.opened is None:
+            return False
+        live_events = self.opened.playback.live and self.opened.playback.has_events
+        return live_events and self.session.control.state in ("playing", "waiting", "paused")
 
     def record(self, path: Path) -> None:
         """Write what arrives from now on to a new file, unless a recording is being written."""

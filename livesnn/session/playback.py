@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from livesnn.card import InputSpec, SliceRule
@@ -20,7 +20,6 @@ from livesnn.events.playback_clock import PlaybackClock
 from livesnn.events.recorder import RingBuffer
 from livesnn.events.recording import Recording
 from livesnn.events.slicer import Frame, Slicer
-from livesnn.infer.model import Model
 from livesnn.progress import Progress, untold
 from livesnn.session.camera_settings import Mounting
 from livesnn.session.statistics import Counts
@@ -29,44 +28,6 @@ from livesnn.video.frame_source import FrameSource
 
 RECORDING_BUFFER_BYTES = 256_000  # what a seek at full speed has to drop, or a pause to hold
 PAUSING, RECONNECTING = "pausing", "reconnecting"
-
-
-@dataclass(frozen=True)
-class Opened:
-    """What is known once a source is open.
-
-    Attributes
-    ----------
-    sensor
-        As the network sees it: upright.
-    orientation
-        What makes it upright.
-    serial
-        Serial number of a camera; "" for anything else.
-    duration_us
-        None: it has no end, and can't seek or step.
-    path
-        File of a recording.
-    labels
-        Beside the recording: what a person said happens in it.
-    has_events
-        False for a video: there is nothing to record or to filter.
-    """
-
-    name: str
-    model: Model
-    sensor: Resolution
-    duration_us: int | None
-    path: Path | None
-    labels: tuple[Label, ...] = ()
-    has_events: bool = True
-    orientation: Orientation = field(default_factory=Orientation)
-    serial: str = ""
-
-    @property
-    def live(self) -> bool:
-        """Whether it is a camera, a stream or a simulation, which can't wait."""
-        return self.duration_us is None
 
 
 class Playback(ABC):
@@ -85,6 +46,8 @@ class Playback(ABC):
         Whether the current pass should end.
     read_to_end
         Whether the current pass has reached the source's end.
+    resolution, orientation
+        Of the picture that is played and that the network sees: upright; and what makes it upright.
     start_us
         Time of the first event.
     duration_us, path
@@ -141,20 +104,6 @@ class Playback(ABC):
     def counts(self) -> Counts:
         """Where the events went."""
         return Counts()
-
-    def opened(self, name: str, model: Model) -> Opened:
-        """Return what the window needs to know about the source, with its name and the model that it is played to."""
-        return Opened(
-            name=name,
-            model=model,
-            sensor=self.resolution,
-            duration_us=self.duration_us,
-            path=self.path,
-            labels=self.labels,
-            has_events=self.has_events,
-            orientation=self.orientation,
-            serial=self.serial,
-        )
 
     @abstractmethod
     def set_pace(self, *, speed: float, paused: bool) -> None:

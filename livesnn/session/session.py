@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from livesnn.infer.model import Engine, Model, density_and_mean, load_model
 from livesnn.infer.run import Result, run_frames
 from livesnn.session.camera_settings import HotPixelFiles, Mounting
 from livesnn.session.control import SEEKING, Choices, Control
-from livesnn.session.playback import EventPlayback, Opened, Playback, open_playback
+from livesnn.session.playback import EventPlayback, Playback, open_playback
 from livesnn.session.results import ResultTracker, ShownResult, WindowDecision, why_no_window
 from livesnn.session.statistics import Counts, RollingStatistics, Statistics
 from livesnn.session.view import Accumulator, Display, Picture
@@ -36,6 +37,13 @@ LATE_S, YIELD_S = 0.03, 0.0001
 
 class _Stopped(Exception):  # noqa: N818 (nothing is wrong)
     """The session was stopped while its source was being opened."""
+
+
+class Opened(NamedTuple):
+    """An open source, and the loaded model that it is played to."""
+
+    playback: Playback
+    model: Model
 
 
 class Session:
@@ -65,7 +73,7 @@ class Session:
     pictures, results
         The newest ones, for the window to take.
     opened
-        What is known about the source; None until it is open.
+        None until the source is open and the model is loaded.
     error, model_failed
         Why it failed, in one line, and whether that is because of the model and not the source.
     warnings
@@ -104,7 +112,6 @@ class Session:
         self._picture_every_s = picture_every_s
         self._hot_pixels = hot_pixels
         self._times_learned = 0  # hot pixels, as far as they are saved
-        self._playback: Playback | None = None
         self._rolling = RollingStatistics()
         self._tracker = ResultTracker()
         self._worker = Worker("pipeline", self._work, on_error=self._fail)
@@ -114,7 +121,7 @@ class Session:
     @property
     def statistics(self) -> Statistics:
         """What has been counted and measured so far."""
-        counts = Counts() if self._playback is None else self._playback.counts
+        counts = Counts() if self.opened is None else self.opened.playback.counts
         now = self._rolling.snapshot(counts, now_s=time.perf_counter())
         return replace(now, events_per_s=math.nan, kept_per_s=math.nan) if self.control.lost else now
 
@@ -196,10 +203,9 @@ class Session:
         # The size of a video may be too large for a picture of events.
         sensor = playback.resolution if playback.has_events else Resolution(1, 1)
         display = Display(sensor, self.pictures, every_s=self._picture_every_s)
-        self._playback = playback
         self.warnings = playback.warnings
         self.control.open(playback, display, model.card.input.slice.delta_t_us)
-        self.opened = playback.opened(self.name, model)  # last: from now on it can be paused and sought
+        self.opened = Opened(playback, model)  # last: from now on it can be paused and sought
         return display
 
     def _fail(self, error: BaseException) -> None:

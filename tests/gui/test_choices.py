@@ -396,7 +396,7 @@ def test_another_orientation_goes_on_at_the_same_place(
     window.commands["turn"].trigger()
     qtbot.waitUntil(lambda: window.player.opened is not None, timeout=20_000)
     assert window.player.opened is not None
-    assert window.player.opened.sensor == (48, 64)
+    assert window.player.opened.playback.resolution == (48, 64)
     qtbot.waitUntil(lambda: window.transport.line.position_s >= 9.9, timeout=20_000)
     window.commands["mirrored_camera"].trigger()
     assert window.commands["mirrored_camera"].isChecked()
