@@ -42,6 +42,10 @@ LEAST_WITH_CARDS = 640  # height of the window, pixels
 READ_S = 0.1  # numbers and what must agree with them change at most this often, so that people can read them
 NEXT = "Choose another source, or drop a recording here"
 OPENING = "Opening …"
+WELCOME = (
+    "What do you want to look at?",
+    "An event camera sees whatever moves, and the network recognises it.",
+)
 DEMOS = {SIMULATION: "Demo: a simulated person", TURNING: "Demo: digits that turn"}
 OTHER_MODEL = "Choose another model with Ctrl+M"
 PATIENCE_S = 0.2  # how long a person waits for the thread that read the last recording's event rate
@@ -170,11 +174,11 @@ class SessionDisplay:
         self._session: Session | None = None
         self._read_at_s = 0.0
         self._profile_reader: ProfileReader | None = None
-        window.view.on_painted = self._painted
+        window.view.canvas.painted.connect(self._painted)
         self._forget()
         for part in (window.header, window.transport, window.state_panel):
             part.show_state(self._state)
-        window.view.show_welcome()
+        window.view.show_words(*WELCOME, ways=True)
 
     def begin(self) -> None:
         """Show that another session has begun, if one has."""
@@ -307,7 +311,7 @@ class SessionDisplay:
         banner = self._window.banner
         being_read = banner.kind == "waiting" and not banner.isHidden()
         if lost and (first or being_read):  # else it was closed, or another message is being read
-            banner.show_waiting(lost)
+            banner.show_message(lost, "waiting")
         elif banner.kind == "waiting":
             banner.hide()
 
@@ -334,9 +338,9 @@ class SessionDisplay:
     def _show_failed(self, error: str, *, model: bool) -> None:
         window = self._window
         if isinstance(self._player.source, str | Path):  # others can't be opened again
-            window.banner.show_error(error, "Try again", self._try_again)
+            window.banner.show_message(error, "error", "Try again", self._try_again)
         else:
-            window.banner.show_error(error)
+            window.banner.show_message(error, "error")
         if window.view.has_picture:
             return
         if model:

@@ -140,7 +140,7 @@ class RecordingControls:
 
     def _tell(self, recorder: Recorder) -> None:
         if recorder.error is not None:
-            self._window.banner.show_error(with_kept(error_message(recorder.error), recorder))
+            self._window.banner.show_message(with_kept(error_message(recorder.error), recorder), "error")
         else:
             self._written.append(recorder)
         if recorder.error is None or recorder.recorded.events:
@@ -151,7 +151,7 @@ class RecordingControls:
         lost = f", {recorded.dropped:,} dropped" if recorded.dropped else ""
         labels = f" and {recorded.labels} label{'s' * (recorded.labels > 1)}" if recorded.labels else ""
         message = f"{recorded.events:,} events{labels} written to {path}{lost}"
-        self._window.banner.show_info(message, "Open it", lambda: self._open(path))
+        self._window.banner.show_message(message, "info", "Open it", lambda: self._open(path))
 
     def _show(self, recorder: Recorder | None, actions: Actions) -> None:
         if recorder is None:

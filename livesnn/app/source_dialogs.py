@@ -105,7 +105,9 @@ class SourceChooser:
     def _watch(self, shown: Demo | None) -> None:
         """Play a demo."""
         if shown is None:
-            self._window.banner.show_error("This demo's recording or model is missing: install livesnn again")
+            self._window.banner.show_message(
+                "This demo's recording or model is missing: install livesnn again", "error"
+            )
         else:
             self._play(shown.source, shown.model)
 

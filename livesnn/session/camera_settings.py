@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from livesnn.errors import DataError
 from livesnn.events.cameras.reconnecting import ReconnectingSource
-from livesnn.events.filters import Orientation, orient
-from livesnn.events.packet import EVENTS_DTYPE, Resolution
+from livesnn.events.filters import Orientation
+from livesnn.events.packet import Resolution
 from livesnn.files import replace_file
 from livesnn.sources import Source, is_live
 
@@ -126,12 +126,5 @@ class HotPixelFiles:
 
 
 def _oriented(pixels: npt.NDArray[np.bool_], orientation: Orientation) -> npt.NDArray[np.bool_]:
-    """Return a map of pixels, bool [H, W], as `orient` turns and mirrors events."""
-    height, width = pixels.shape
-    events = np.zeros(np.count_nonzero(pixels), EVENTS_DTYPE)
-    events["y"], events["x"] = np.nonzero(pixels)
-    events = orient(events, Resolution(width, height), orientation)
-    upright = orientation.resolution(Resolution(width, height))
-    turned = np.zeros((upright.height, upright.width), np.bool_)
-    turned[events["y"], events["x"]] = True
-    return turned
+    """Return a map of pixels, bool [H, W], as `orient` mirrors and turns events."""
+    return np.rot90(np.fliplr(pixels) if orientation.mirrored else pixels, -orientation.quarter_turns)

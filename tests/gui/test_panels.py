@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QMenu, QScrollArea, QWidget
 from pytestqt.qtbot import QtBot
 
 from livesnn.app import style
-from livesnn.app.widgets.bars import Banner, Header
+from livesnn.app.widgets.bars import Banner, BannerKind, Header
 from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
 from livesnn.app.widgets.numbers import NumbersPanel, milliseconds, scaled
 from livesnn.app.widgets.readout import ReadoutPanel
@@ -56,7 +56,7 @@ def test_the_header_asks_for_a_model_and_shows_the_menu_it_was_given(qtbot: QtBo
     header = Header()
     qtbot.addWidget(header)
     asked: list[bool] = []
-    header.model_wanted.connect(lambda: asked.append(True))
+    header.model_requested.connect(lambda: asked.append(True))
     qtbot.mouseClick(header.model, Qt.MouseButton.LeftButton)
     assert len(asked) == 1
     menu = QMenu(header)
@@ -111,8 +111,9 @@ def test_the_banner_tells_an_error_from_waiting(qtbot: QtBot) -> None:
     banner = Banner()
     qtbot.addWidget(banner)
     assert not banner.isVisibleTo(None)
-    for show, kind in ((banner.show_error, "error"), (banner.show_waiting, "waiting")):
-        show("Plug the camera in again")
+    kinds: tuple[BannerKind, ...] = ("error", "waiting")
+    for kind in kinds:
+        banner.show_message("Plug the camera in again", kind)
         assert banner.isVisible()
         assert (banner.kind, banner.property("kind")) == (kind, kind)
         banner.hide()

@@ -29,7 +29,7 @@ def panel(qtbot: QtBot) -> StatePanel:
 
 def test_a_mode_is_asked_for_by_click_and_shown_without_asking(qtbot: QtBot, panel: StatePanel) -> None:
     asked: list[str] = []
-    panel.mode_wanted.connect(asked.append)
+    panel.mode_requested.connect(asked.append)
     assert panel.modes["carry"].isChecked()
     qtbot.mouseClick(panel.modes["reset"], Qt.MouseButton.LeftButton)
     assert asked == ["reset"]
@@ -42,7 +42,7 @@ def test_a_mode_is_asked_for_by_click_and_shown_without_asking(qtbot: QtBot, pan
 
 def test_a_reset_is_asked_for_only_while_there_is_a_state(qtbot: QtBot, panel: StatePanel) -> None:
     asked: list[bool] = []
-    panel.reset_wanted.connect(lambda: asked.append(True))
+    panel.reset_requested.connect(lambda: asked.append(True))
     states = ("empty", "opening", "playing", "paused", "waiting", "failed")
     for state, enabled in zip(states, (False, False, True, True, True, False), strict=True):
         panel.show_state(state)

@@ -243,7 +243,7 @@ def test_the_handle_follows_the_position_within_the_line(make_line: MakeLine) ->
 def test_a_click_seeks_there_once(qtbot: QtBot, make_line: MakeLine) -> None:
     line = make_line()
     sought: list[float] = []
-    line.seek_wanted.connect(sought.append)
+    line.seek_requested.connect(sought.append)
     qtbot.mouseClick(line, Qt.MouseButton.LeftButton, pos=at(line, 7.5))
     assert sought == [pytest.approx(7.5)]
     assert not line.is_dragging
@@ -255,7 +255,7 @@ def test_a_click_seeks_there_once(qtbot: QtBot, make_line: MakeLine) -> None:
 def test_dragging_holds_the_handle_and_ends_where_it_was_let_go(qtbot: QtBot, make_line: MakeLine) -> None:
     line = make_line()
     sought: list[float] = []
-    line.seek_wanted.connect(sought.append)
+    line.seek_requested.connect(sought.append)
     qtbot.mousePress(line, Qt.MouseButton.LeftButton, pos=at(line, 1.0))
     for tenth in range(11, 81):
         qtbot.mouseMove(line, at(line, tenth / 10))
@@ -284,7 +284,7 @@ def test_dragging_seeks_at_most_ten_times_a_second_and_forgets_no_place(
     assert DRAG_EVERY_MS == 100
     line = make_line()
     sought: list[float] = []
-    line.seek_wanted.connect(sought.append)
+    line.seek_requested.connect(sought.append)
     send_mouse(line, QEvent.Type.MouseButtonPress, 1.0)
     for second in (2.0, 3.0, 4.0):
         send_mouse(line, QEvent.Type.MouseMove, second)
@@ -306,7 +306,7 @@ def test_keys_move_it_and_are_kept_from_shortcuts(
     asked.ignore()
     line.event(asked)
     assert asked.isAccepted()
-    with qtbot.waitSignal(line.seek_wanted) as sought:
+    with qtbot.waitSignal(line.seek_requested) as sought:
         qtbot.keyClick(line, key)
     assert sought.args == [place_s]
     assert line.position_s == place_s

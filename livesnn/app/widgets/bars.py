@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from PySide6.QtCore import Qt, Signal, Slot
 from PySide6.QtGui import QFont
@@ -33,6 +34,7 @@ _STATES: dict[ShownState, tuple[str, Tone]] = {  # → words, tone of the dot
     "ended": ("Ended", "soft"),
     "failed": ("Error", "danger"),
 }
+BannerKind = Literal["error", "warning", "waiting", "info"]
 _LOSSES = ("lost", "skipped", "left out")
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, math.inf)
 LIVE, SIMULATED = "LIVE", "SIMULATED"
@@ -48,14 +50,14 @@ _PLAY = {  # state: icon and words
 class Header(QWidget):
     """Shows the source, its state and the model, and offers others."""
 
-    model_wanted = Signal()
+    model_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self.source = ShorteningLabel(style.text_font(15, weight=QFont.Weight.DemiBold))
         self.state = label("", style.text_font(13), "soft")
         self.model = QPushButton()
-        self.model.clicked.connect(self.model_wanted)
+        self.model.clicked.connect(self.model_requested)
         self.open = QPushButton("Open")
         self.open.setToolTip(
             "Open a recording, a camera or a stream. You can also drop a file on the window."
@@ -112,18 +114,12 @@ class Header(QWidget):
 
 
 class Banner(QFrame):
-    """One message with at most one button to act on it, shown until it is closed or another source is opened.
-
-    Attributes
-    ----------
-    kind
-        Of the last message: "error", "warning", "waiting" or "info".
-    """
+    """One message with at most one button to act on it, shown until it is closed or another source is opened."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("banner")
-        self.kind = ""
+        self.kind: BannerKind | None = None  # of the last message
         self.message = label("", style.text_font(14), wrap=True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.action = QPushButton()
@@ -148,27 +144,18 @@ class Banner(QFrame):
         row.addWidget(close)
         self.hide()
 
-    def show_error(self, message: str, action: str = "", do: Callable[[], None] | None = None) -> None:
-        """Show what is wrong and what to do next; with a button for it, if that can be done here."""
-        self._show(message, "error", action, do)
-
-    def show_waiting(self, message: str) -> None:
-        """Show what livesnn waits for."""
-        self._show(message, "waiting")
-
-    def show_info(self, message: str, action: str, do: Callable[[], None]) -> None:
-        """Show what was done, and a button that does something with it."""
-        self._show(message, "info", action, do)
-
     def show_warnings(self, warnings: Sequence[str]) -> None:
         """Show what is lost, damaged or assumed in the source; losses come first."""
         lost_first = sorted(warnings, key=lambda warning: not any(word in warning for word in _LOSSES))
         shown = lost_first if len(warnings) == 2 else lost_first[:1]
         hidden = len(warnings) - len(shown)
         more = f" (and {hidden} more: livesnn info lists them)" if hidden else ""
-        self._show("\n".join(shown) + more, "warning")
+        self.show_message("\n".join(shown) + more, "warning")
 
-    def _show(self, message: str, kind: str, action: str = "", do: Callable[[], None] | None = None) -> None:
+    def show_message(
+        self, message: str, kind: BannerKind, action: str = "", do: Callable[[], None] | None = None
+    ) -> None:
+        """Show what happened and what to do next; with a button for ``do``, if that can be done here."""
         self.kind, self._do = kind, do
         self.action.setText(action)
         self.action.setVisible(do is not None)
@@ -183,17 +170,6 @@ class Banner(QFrame):
             self._do()
 
 
-class SpeedBox(ChoiceBox):
-    """The speeds of a replay."""
-
-    def __init__(self) -> None:
-        super().__init__("Speed")
-        self.setToolTip("Replay speed ([ and ]); Max is as fast as the network can go")
-        for speed in SPEEDS:
-            self.addItem("Max" if math.isinf(speed) else f"{speed:g}×", speed)
-        self.setCurrentIndex(SPEEDS.index(1.0))
-
-
 class Transport(QFrame):
     """The controls below the picture: play, frame by frame, speed, repeat, time line; each emits what a person wants.
 
@@ -201,12 +177,12 @@ class Transport(QFrame):
     as they do for a recording, so that nothing moves when one is opened.
     """
 
-    play_wanted = Signal()
-    step_wanted = Signal(int)  # frames on, or back below 0
-    seek_wanted = Signal(float)  # s from the start
-    speed_wanted = Signal(float)  # inf: as fast as possible
-    loop_wanted = Signal(bool)
-    record_wanted = Signal()
+    play_requested = Signal()
+    step_requested = Signal(int)  # frames on, or back below 0
+    seek_requested = Signal(float)  # s from the start
+    speed_requested = Signal(float)  # inf: as fast as possible
+    loop_requested = Signal(bool)
+    record_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -223,7 +199,11 @@ class Transport(QFrame):
         self.elapsed = label(NOTHING, style.text_font(14), "soft")
         self.recorded = ShorteningLabel(style.text_font(14))
         self.record = _button(RECORD)
-        self.speed = SpeedBox()
+        self.speed = ChoiceBox("Speed")
+        self.speed.setToolTip("Replay speed ([ and ]); Max is as fast as the network can go")
+        for speed in SPEEDS:
+            self.speed.addItem("Max" if math.isinf(speed) else f"{speed:g}×", speed)
+        self.speed.setCurrentIndex(SPEEDS.index(1.0))
         self.loop = _button("Repeat (L): each repetition starts with a fresh state")
         self.loop.setCheckable(True)
         self.line = Timeline()
@@ -269,13 +249,13 @@ class Transport(QFrame):
         column.addWidget(self.line)
 
     def _connect(self) -> None:
-        self.back.clicked.connect(self.step_back)
-        self.play.clicked.connect(self.play_wanted)
-        self.forward.clicked.connect(self.step_forward)
-        self.loop.toggled.connect(self.loop_wanted)
-        self.line.seek_wanted.connect(self._sought)
+        self.back.clicked.connect(lambda _=False: self.step_requested.emit(-1))
+        self.play.clicked.connect(self.play_requested)
+        self.forward.clicked.connect(lambda _=False: self.step_requested.emit(1))
+        self.loop.toggled.connect(self.loop_requested)
+        self.line.seek_requested.connect(self._sought)
         self.speed.activated.connect(self._speed_chosen)
-        self.record.clicked.connect(self.record_wanted)
+        self.record.clicked.connect(self.record_requested)
 
     # What is played
 
@@ -355,27 +335,9 @@ class Transport(QFrame):
 
     # What a person wants
 
-    @Slot()
-    def step_back(self) -> None:
-        """Ask for the frame before."""
-        self.step_wanted.emit(-1)
-
-    @Slot()
-    def step_forward(self) -> None:
-        """Ask for the next frame."""
-        self.step_wanted.emit(1)
-
-    @Slot()
-    def slower(self) -> None:
-        """Choose the next lower speed, if there is one."""
-        self._choose_speed(self.speed.currentIndex() - 1)
-
-    @Slot()
-    def faster(self) -> None:
-        """Choose the next higher speed, if there is one."""
-        self._choose_speed(self.speed.currentIndex() + 1)
-
-    def _choose_speed(self, index: int) -> None:
+    def change_speed(self, steps: int) -> None:
+        """Choose a speed so many steps higher, or lower below 0, if there is one."""
+        index = self.speed.currentIndex() + steps
         if self.speed.isEnabled() and 0 <= index < len(SPEEDS):
             self.speed.setCurrentIndex(index)
             self._speed_chosen(index)
@@ -383,11 +345,11 @@ class Transport(QFrame):
     @Slot(float)
     def _sought(self, seconds: float) -> None:
         self.position.setText(clock(seconds, total_s=self._total_s))
-        self.seek_wanted.emit(seconds)
+        self.seek_requested.emit(seconds)
 
     @Slot(int)
     def _speed_chosen(self, index: int) -> None:
-        self.speed_wanted.emit(SPEEDS[index])
+        self.speed_requested.emit(SPEEDS[index])
 
 
 def _button(tip: str, *, size: int = 36, name: str = "icon") -> QPushButton:

@@ -48,8 +48,6 @@ LARGEST_ZOOM = 64.0
 NOTCHES_TO_DOUBLE = 3  # of a mouse's wheel
 _NOTCH = 120  # Qt's unit: eighths of a degree
 _MARGIN = 1.0  # pixels of the screen around the whole picture, for its edge
-WELCOME = "What do you want to look at?"
-WELCOME_HINT = "An event camera sees whatever moves, and the network recognises it."
 
 
 @dataclass(frozen=True)
@@ -217,16 +215,17 @@ class PictureCanvas(QWidget):
     ----------
     palette
         Whose background and ink are used around the picture.
-    painted
-        Called with a picture's ``arrived_s`` once it is painted for the first time.
     """
 
-    def __init__(self, palette: Palette, painted: Callable[[float], None]) -> None:
+    painted = Signal(float)
+    """Emitted with a picture's ``arrived_s`` once it is painted for the first time; one that is replaced before the
+    screen refreshes never is."""
+
+    def __init__(self, palette: Palette) -> None:
         super().__init__()
         self.mirrored = False
         self.zoom = 1.0  # 1: the whole picture
         self._palette = palette
-        self._painted = painted
         self._image = QImage()
         self._crop = QRectF()
         self._centre = QPointF()  # the point of the picture in the middle of the widget
@@ -356,7 +355,7 @@ class PictureCanvas(QWidget):
         painter.end()
         if self._arrived_s is not None:
             arrived_s, self._arrived_s = self._arrived_s, None
-            self._painted(arrived_s)
+            self.painted.emit(arrived_s)
 
     def _paint_picture(self, painter: QPainter) -> None:
         area, scale = self.area, self.scale
@@ -409,25 +408,21 @@ class EventView(QFrame):
     ----------
     shown
         Number of pictures so far.
-    on_painted
-        Called with a picture's ``arrived_s`` once it is painted for the first time. A picture that is replaced
-        before the screen refreshes is never painted.
     """
 
-    way_wanted = Signal(str)  # a `Way.name`
+    way_requested = Signal(str)  # a `Way.name`
 
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("stage")
         self.shown = 0
-        self.on_painted: Callable[[float], None] | None = None
         self._sensor: Resolution | None = None
         self._input: InputSpec | None = None
         self._turned = ""
-        self.page = WordsPage(self.way_wanted.emit)
-        self.strip = WaysStrip(self.way_wanted.emit)
+        self.page = WordsPage(self.way_requested.emit)
+        self.strip = WaysStrip(self.way_requested.emit)
         self.strip.hide()
-        self.canvas = PictureCanvas(DEFAULT_PALETTE, self._picture_painted)
+        self.canvas = PictureCanvas(DEFAULT_PALETTE)
         self.legend = Legend()
         self.size_note = label("", style.text_font(13), wrap=True)
         self.size_note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -485,18 +480,6 @@ class EventView(QFrame):
             f"QFrame#picture QLabel {{ color: rgba({red}, {green}, {blue}, 165); }}"
         )
 
-    def set_mirrored(self, mirrored: bool) -> None:
-        """Mirror the picture on the screen, and say so; the network sees it as before."""
-        self.canvas.set_mirrored(mirrored)
-
-    def zoom(self, factor: float) -> None:
-        """Zoom by ``factor`` about the middle."""
-        self.canvas.zoom_about(factor)
-
-    def fit(self) -> None:
-        """Show the whole picture."""
-        self.canvas.fit()
-
     def show_ways_on(self, on: bool) -> None:
         """Say above the pictures that the person is simulated, and offer other sources."""
         self.strip.setVisible(on)
@@ -505,10 +488,6 @@ class EventView(QFrame):
     def has_picture(self) -> bool:
         """Whether there is a picture, not words."""
         return self._stack.currentIndex() == 1
-
-    def _picture_painted(self, arrived_s: float) -> None:
-        if self.on_painted is not None:
-            self.on_painted(arrived_s)
 
     def _show_size(self) -> None:
         sensor, spec = self._sensor, self._input
@@ -536,10 +515,6 @@ class EventView(QFrame):
         """Show words instead of a picture; with the ways to get one, if a person can."""
         self.page.set_words(title, hint, ways=ways)
         self._stack.setCurrentIndex(0)
-
-    def show_welcome(self) -> None:
-        """Show the ways to begin."""
-        self.show_words(WELCOME, WELCOME_HINT, ways=True)
 
 
 class Legend(QWidget):

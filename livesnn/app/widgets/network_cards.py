@@ -57,10 +57,6 @@ class WindowPanel(Card):
         self.strip.show_frames(())
         self.caption.set_remark(NOTHING)
 
-    def set_palette(self, palette: Palette) -> None:
-        """Show events in these colours."""
-        self.strip.set_palette(palette)
-
     def show_result(self, shown: ShownResult) -> None:
         """Show the frames of the current window."""
         self.strip.show_frames(shown.frames)
@@ -211,8 +207,8 @@ def window_words(spec: InputSpec) -> str:
 class StatePanel(Card):
     """The card "State": whether the membranes are carried, for how long they have been, and each layer's activity."""
 
-    mode_wanted = Signal(str)  # a StateMode
-    reset_wanted = Signal()
+    mode_requested = Signal(str)  # a StateMode
+    reset_requested = Signal()
 
     def __init__(self) -> None:
         super().__init__("State", tip=_STATE_TIP)
@@ -225,7 +221,7 @@ class StatePanel(Card):
         self._group.idClicked.connect(self._mode_clicked)
         for index, button in enumerate(self.modes.values()):
             self._group.addButton(button, index)
-        self.reset.clicked.connect(self.reset_wanted)
+        self.reset.clicked.connect(self.reset_requested)
         self._lay_out()
         self.show_mode("carry")
         self.show_state("empty")
@@ -270,7 +266,7 @@ class StatePanel(Card):
 
     @Slot(int)
     def _mode_clicked(self, index: int) -> None:
-        self.mode_wanted.emit(list(_MODES)[index])
+        self.mode_requested.emit(list(_MODES)[index])
 
 
 def _segment(mode: StateMode) -> QPushButton:

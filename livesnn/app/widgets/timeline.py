@@ -188,7 +188,7 @@ def clock(seconds: float, *, total_s: float | None = None) -> str:
 class Timeline(QWidget):
     """A recording from start to end, with the playing position; times are seconds after its start."""
 
-    seek_wanted = Signal(float)
+    seek_requested = Signal(float)
 
     def __init__(self) -> None:
         super().__init__()
@@ -330,7 +330,7 @@ class Timeline(QWidget):
         if self._waiting_s is not None:
             seconds, self._waiting_s = self._waiting_s, None
             self._drag_timer.start()
-            self.seek_wanted.emit(seconds)
+            self.seek_requested.emit(seconds)
 
     def event(self, event: QEvent) -> bool:
         """While it has the focus, keep the keys that move the handle from being shortcuts."""
@@ -347,7 +347,7 @@ class Timeline(QWidget):
             super().keyPressEvent(event)
             return
         self._move_to(seconds)
-        self.seek_wanted.emit(self.position_s)
+        self.seek_requested.emit(self.position_s)
 
     def _sought_by(self, event: QKeyEvent) -> float | None:
         step_s = min(1.0, self._total_s / 20)
