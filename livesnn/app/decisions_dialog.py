@@ -204,7 +204,7 @@ class ClassRules(QTreeWidget):
         shares = {name: box.own_share for name, (_, box) in self._rows.items()}
         return {name: share for name, share in shares.items() if share is not None}
 
-    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802 (Qt's name)
+    def focusInEvent(self, event: QFocusEvent) -> None:
         """Let the keys move between names, even after a threshold was edited."""
         super().focusInEvent(event)
         if (item := self.currentItem()) is not None:
@@ -243,7 +243,7 @@ class ShareBox(QDoubleSpinBox):
         """Accept a comma as a decimal point."""
         return super().validate(text.replace(",", "."), position)
 
-    def textFromValue(self, value: float) -> str:  # noqa: N802 (Qt's name)
+    def textFromValue(self, value: float) -> str:
         """Return the number without a needless zero."""
         return f"{value:.1f}".removesuffix(".0")
 
@@ -283,7 +283,7 @@ class OwnShareBox(ShareBox):
             return super().validate(bare, len(bare))
         return super().validate(text, position)
 
-    def valueFromText(self, text: str) -> float:  # noqa: N802 (Qt's name)
+    def valueFromText(self, text: str) -> float:
         """Return a number, or `NONE`."""
         bare = self._bare(text)
         return super().valueFromText(bare) if bare else self.NONE
@@ -291,14 +291,14 @@ class OwnShareBox(ShareBox):
     def _bare(self, text: str) -> str:
         return text.replace(NOTHING, "").removesuffix(self.suffix()).strip().removeprefix("-")
 
-    def stepBy(self, steps: int) -> None:  # noqa: N802 (Qt's name)
+    def stepBy(self, steps: int) -> None:
         """Step; from a dash to the usual share."""
         if self.value() < 0 < steps:
             self.setValue(self.usual_percent)
         else:
             super().stepBy(steps)
 
-    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 (Qt's name)
+    def wheelEvent(self, event: QWheelEvent) -> None:
         """Leave the wheel to the list unless the box is being edited."""
         if self.hasFocus():
             super().wheelEvent(event)

@@ -89,7 +89,7 @@ class WindowLayout(QMainWindow):
         self.view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.view.setFocus()  # not a button, which would be framed before a person tabs there
 
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """Hide the lower cards where the window is too short for them."""
         super().resizeEvent(event)
         self.splitters["cards"].setVisible(self.height() >= LEAST_WITH_CARDS)
@@ -155,16 +155,9 @@ def _splitter(orientation: Qt.Orientation, *parts: tuple[QWidget, int]) -> QSpli
 
 
 class SessionDisplay:
-    """Shows the newest of everything that the player's session has.
+    """Shows the newest of everything that the player's session has; call `begin` when it has another session.
 
-    Parameters
-    ----------
-    window
-        The parts that show it.
-    player
-        Has the session; call `begin` when it has another.
-    on_opened
-        Called when the session's source is open.
+    ``on_opened`` is called when the session's source is open.
     """
 
     def __init__(self, window: WindowLayout, player: Player, on_opened: Callable[[], None]) -> None:

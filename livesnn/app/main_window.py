@@ -32,16 +32,9 @@ ZOOM_STEP = 1.25
 
 
 class MainWindow(WindowLayout):
-    """The window with everything it does.
+    """The window with everything it does; the parameters are those of `Player`.
 
-    Parameters
-    ----------
-    model, engine
-        Of the `Player`.
-    settings
-        What is remembered; None: the defaults, and nothing is remembered.
-    picture_every_s
-        Least time between two pictures; 0: one a packet.
+    Without ``settings``, it begins with the defaults and nothing is remembered.
     """
 
     def __init__(
@@ -71,7 +64,7 @@ class MainWindow(WindowLayout):
         """What plays now."""
         return self.player.session
 
-    def _slots(self) -> dict[str, Callable[..., None]]:
+    def _slots(self) -> dict[str, Callable[..., object]]:
         """Return what each action does."""
         player, transport = self.player, self.transport
         return {
@@ -285,24 +278,24 @@ class MainWindow(WindowLayout):
         self.recording.poll(self.commands)
         self.teaching.poll(self.commands)
 
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
+    def changeEvent(self, event: QEvent) -> None:
         """Follow the system, which may leave full screen by itself."""
         if event.type() == QEvent.Type.WindowStateChange:
             self.commands.check("full_screen", self.isFullScreen())
         super().changeEvent(event)
 
-    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802 (Qt's name)
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Accept files only."""
         if dropped_file(event.mimeData()) is not None:
             event.acceptProposedAction()
 
-    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802 (Qt's name)
+    def dropEvent(self, event: QDropEvent) -> None:
         """Open the first file dropped."""
         if (file := dropped_file(event.mimeData())) is not None:
             event.acceptProposedAction()
             self.open(file)
 
-    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 (Qt's name)
+    def closeEvent(self, event: QCloseEvent) -> None:
         """Remember where everything is, and end every thread."""
         self.timer.stop()
         self._remember_layout()

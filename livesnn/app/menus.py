@@ -5,19 +5,13 @@ What an action does is in main_window.py.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QActionGroup, QFont, QKeySequence
-from PySide6.QtWidgets import (
-    QGridLayout,
-    QHBoxLayout,
-    QMenu,
-    QMenuBar,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QMenu, QMenuBar, QVBoxLayout, QWidget
 
 from livesnn import __version__
 from livesnn.app import style
@@ -127,15 +121,10 @@ class Actions:
         What each action does, by name; a "toggle" passes whether it is checked now.
     """
 
-    def __init__(
-        self,
-        window: QWidget,
-        bar: QMenuBar,
-        do: Mapping[str, Callable[..., None]],
-    ) -> None:
+    def __init__(self, window: QWidget, bar: QMenuBar, do: Mapping[str, Callable[..., object]]) -> None:
         self._window = window
         self._actions: dict[str, QAction] = {}
-        self._groups: dict[str, QActionGroup] = {}
+        self._groups: defaultdict[str, QActionGroup] = defaultdict(lambda: QActionGroup(window))
         self._menus = {title: bar.addMenu(f"&{title}") for title in MENUS}
         for title in ("File", "Network"):
             self._menus[title].setToolTipsVisible(True)  # they say why nothing can be recorded or taught
@@ -179,7 +168,7 @@ class Actions:
         self.recent.addAction("Clear the list").triggered.connect(lambda _=False: clear())
         self.recent.setEnabled(bool(sources))
 
-    def _add(self, entry: Entry, slot: Callable[..., None]) -> None:
+    def _add(self, entry: Entry, slot: Callable[..., object]) -> None:
         action = QAction(entry.text, self._window)
         action.setShortcuts([QKeySequence(key) for key in entry.keys])
         action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
@@ -189,24 +178,16 @@ class Actions:
         else:
             action.triggered.connect(lambda _=False: slot())
         if entry.kind not in ("do", "toggle"):
-            self._group(entry.kind).addAction(action)
-        menu = self._menu(entry.menu)
+            self._groups[entry.kind].addAction(action)
+        title, _, inner = entry.menu.partition("/")
+        if entry.menu not in self._menus:
+            self._menus[entry.menu] = self._menus[title].addMenu(inner)
+        menu = self._menus[entry.menu]
         if entry.rule:
             menu.addSeparator()
         menu.addAction(action)
         self._window.addAction(action)  # so that it works while the menu bar is hidden
         self._actions[entry.name] = action
-
-    def _group(self, name: str) -> QActionGroup:
-        if name not in self._groups:
-            self._groups[name] = QActionGroup(self._window)
-        return self._groups[name]
-
-    def _menu(self, title: str) -> QMenu:
-        menu, _, inner = title.partition("/")
-        if inner and title not in self._menus:
-            self._menus[title] = self._menus[menu].addMenu(inner)
-        return self._menus[title]
 
 
 def listed(menu: str) -> list[tuple[str, str]]:

@@ -9,11 +9,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QStandardPaths, Signal, Slot
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import (
-    QFileDialog,
-    QLineEdit,
-    QWidget,
-)
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QWidget
 
 from livesnn.app import style
 from livesnn.app.display import WindowLayout
@@ -44,20 +40,9 @@ _TOO_MANY = f"There are keys for {MOST_LABELS} labels, but these are {{count}}: 
 
 
 class RecordingControls:
-    """Records the player's live source when a person asks for it.
+    """Records the player's live source on request, and shows its progress in the window.
 
-    Parameters
-    ----------
-    window
-        Shows how the recording goes.
-    player
-        Has the source, and records it.
-    settings
-        Keep the pre-roll and the labels.
-    on_written
-        Called with each complete file.
-    open_
-        Plays such a file.
+    ``on_written`` is called with each complete file, and ``open_`` plays one. The settings keep pre-roll and labels.
     """
 
     def __init__(
@@ -74,7 +59,6 @@ class RecordingControls:
         self._on_written = on_written
         self._open = open_
         self._written: list[Recorder] = []  # to be shown when the banner is free
-        self._shown = ""
         self._label: str | None = None  # of what is being recorded
         self._offered: object = None  # what the actions for labels show
         self.folder = documents()  # where the file dialog starts
@@ -120,11 +104,11 @@ class RecordingControls:
     def poll(self, actions: Actions) -> None:
         """Show how the recording goes, how the last one ended, and what the actions would do."""
         for recorder in self._player.take_finished():
-            self._tell(recorder)
+            self._show_finished(recorder)
         banner = self._window.banner
         if self._written and (banner.isHidden() or banner.kind == "info"):
             self._show_written(self._written.pop(0))
-        self._show(self._player.recorder, actions)
+        self._show_progress(self._player.recorder, actions)
 
     def _ask(self) -> None:
         source = self._player.source
@@ -138,7 +122,7 @@ class RecordingControls:
         dialog.fileSelected.connect(self.start)
         self._window.show_dialog(dialog)
 
-    def _tell(self, recorder: Recorder) -> None:
+    def _show_finished(self, recorder: Recorder) -> None:
         if recorder.error is not None:
             self._window.banner.show_message(with_kept(error_message(recorder.error), recorder), "error")
         else:
@@ -153,13 +137,12 @@ class RecordingControls:
         message = f"{recorded.events:,} events{labels} written to {path}{lost}"
         self._window.banner.show_message(message, "info", "Open it", lambda: self._open(path))
 
-    def _show(self, recorder: Recorder | None, actions: Actions) -> None:
+    def _show_progress(self, recorder: Recorder | None, actions: Actions) -> None:
         if recorder is None:
             self._label = None
-        words = "" if recorder is None else progress(recorder, self._label)
-        if words != self._shown:
-            self._shown = words
-            self._window.transport.show_recording(words)
+        words, transport = "" if recorder is None else progress(recorder, self._label), self._window.transport
+        if words != transport.recorded.text():
+            transport.show_recording(words)
         able, record = self._player.can_record, actions["record"]
         record.setText(OFF if recorder is None else ON)
         record.setEnabled(able or recorder is not None)

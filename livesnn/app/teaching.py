@@ -61,13 +61,7 @@ LEARNING_LIMIT_S = 600.0
 
 
 class Learning:
-    """Runs `livesnn teach` in another process: in this one it would make the picture stutter.
-
-    Parameters
-    ----------
-    gesture, recording, model, out, denoise
-        As of `livesnn teach`.
-    """
+    """Runs `livesnn teach` with these arguments in another process: in this one it would make the picture stutter."""
 
     def __init__(self, gesture: str, recording: Path, model: str, out: Path, *, denoise: bool) -> None:
         self._learned: Latest[Lesson | LivesnnError] = Latest()
@@ -111,18 +105,9 @@ def in_sentences(lesson: Lesson, recording: Path) -> str:
 
 
 class Teaching:
-    """Gives the lessons that a person asks for.
+    """Teaches the player's model a gesture on request.
 
-    Parameters
-    ----------
-    window
-        Shows the dialog.
-    player
-        Plays the source, with the model that is taught.
-    use
-        Called with the model and engine to use from now on.
-    clock
-        Monotonic seconds.
+    ``use`` is called with the model and engine to use from now on; ``clock`` returns monotonic seconds.
     """
 
     def __init__(
@@ -167,14 +152,11 @@ class Teaching:
         except StopIteration:
             self._steps = None
             if self._learned is not None:
-                self._show_learned(self._dialog, *self._learned)
+                lesson, recording = self._learned
+                self._dialog.show_learned(describe_lesson(lesson)[0], in_sentences(lesson, recording))
         except LivesnnError as error:
             self._steps = None
             self._dialog.show_failed(error_message(error))
-
-    @staticmethod
-    def _show_learned(dialog: TeachDialog, lesson: Lesson, recording: Path) -> None:
-        dialog.show_learned(describe_lesson(lesson)[0], in_sentences(lesson, recording))
 
     def _why_not(self) -> str:
         """Say why no gesture can be taught now; "": one can."""

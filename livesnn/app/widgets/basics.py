@@ -62,7 +62,7 @@ class Painted(QWidget):
         """Return the tooltip of a place; "": there is none."""
         return self.toolTip()
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Paint ground and contents."""
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(style.theme.surface))
@@ -130,7 +130,7 @@ class ChoiceBox(QComboBox):
         self.setAccessibleName(name)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # after a click the space bar still plays and pauses
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the arrow over Qt's box."""
         super().paintEvent(event)
         painter = QPainter(self)
@@ -146,11 +146,11 @@ class ShorteningLabel(QLabel):
         self.setFont(font)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
 
-    def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+    def minimumSizeHint(self) -> QSize:
         """Return room for a few letters."""
         return QSize(min(60, super().minimumSizeHint().width()), super().minimumSizeHint().height())
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Paint what fits."""
         painter = QPainter(self)
         painter.setPen(QColor(style.theme.text))

@@ -77,7 +77,7 @@ class FrameStrip(Painted):
         self.setMinimumSize(120, 60)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+    def sizeHint(self) -> QSize:
         """Return room for two rows of small thumbnails."""
         return QSize(380, 112)
 
@@ -291,7 +291,7 @@ class LayerBars(Painted):
         self.setMinimumSize(120, 44)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+    def sizeHint(self) -> QSize:
         """Return room for bars of a usual size."""
         return QSize(300, 70)
 

@@ -148,7 +148,7 @@ class _Numbers(Painted):
         self.setMinimumSize(272, 5 * 14)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+    def sizeHint(self) -> QSize:
         """Return room for comfortable rows."""
         return QSize(360, 5 * 20)
 

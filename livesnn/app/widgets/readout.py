@@ -45,7 +45,7 @@ class ClassRows(Painted):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.set_classes(())
 
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+    def sizeHint(self) -> QSize:
         """Return room for comfortable rows."""
         return QSize(320, max(220, 28 * len(self.classes)))
 
@@ -272,7 +272,7 @@ class DecisionView(Painted):
         self.setMaximumHeight(180)
         self.clear()
 
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+    def sizeHint(self) -> QSize:
         """Return room for large letters."""
         return QSize(320, 124)
 

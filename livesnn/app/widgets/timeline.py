@@ -215,7 +215,7 @@ class Timeline(QWidget):
         self.setAccessibleName("Time line: click or drag to seek")
         self.set_recording(None)
 
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+    def sizeHint(self) -> QSize:
         """Return a usual width; it takes what there is."""
         return QSize(600, self.height())
 
@@ -282,13 +282,13 @@ class Timeline(QWidget):
 
     # What a person does
 
-    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         """Seek to the pointer, and begin to drag the handle."""
         if event.button() == Qt.MouseButton.LeftButton:
             self._dragged = True
             self._drag_to(event.position().x())
 
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         """Seek while dragging, and say what is under the pointer."""
         self._hover = event.position().x()
         if self._dragged:
@@ -305,7 +305,7 @@ class Timeline(QWidget):
             words.append(f"labelled: {', '.join(style.readable(label) for label in said)}")
         return "  ·  ".join(words)
 
-    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """End the drag, at the place last dragged to."""
         if event.button() == Qt.MouseButton.LeftButton and self._dragged:
             self._seek_to_newest()
@@ -313,7 +313,7 @@ class Timeline(QWidget):
             self._dragged = False
             self.update()
 
-    def leaveEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
+    def leaveEvent(self, event: QEvent) -> None:
         """Forget the pointer."""
         self._hover = None
         self.update()
@@ -340,7 +340,7 @@ class Timeline(QWidget):
             return True
         return super().event(event)
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 (Qt's name)
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         """Seek by a step, or to either end."""
         seconds = self._sought_by(event)
         if seconds is None:
@@ -360,7 +360,7 @@ class Timeline(QWidget):
         plain = event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier == Qt.KeyboardModifier.NoModifier
         return places.get(event.key()) if plain else None
 
-    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802 (Qt's name)
+    def focusInEvent(self, event: QFocusEvent) -> None:
         """Show a ring if the focus came by a key, also after a change to another window and back."""
         if event.reason() != Qt.FocusReason.ActiveWindowFocusReason:
             self._ring = event.reason() in _FOCUS_BY_KEY
@@ -368,7 +368,7 @@ class Timeline(QWidget):
 
     # Painting
 
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
+    def changeEvent(self, event: QEvent) -> None:
         """Paint in the new colours or fonts."""
         self._paint_anew()
         super().changeEvent(event)
@@ -391,7 +391,7 @@ class Timeline(QWidget):
             self._spans = paint_labels(self._labels, self._track, self._total_s or 1.0, span, ratio)
         return self._rates, self._marks, self._spans
 
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+    def paintEvent(self, event: QPaintEvent) -> None:
         """Paint what has been played, what follows, the pointer and the handle."""
         rates, marks, spans = self._pictures()
         painter = QPainter(self)
