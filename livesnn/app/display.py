@@ -23,6 +23,7 @@ from livesnn.app import style
 from livesnn.app.model_dialog import engine_name
 from livesnn.app.player import SIMULATION, TURNING, Player
 from livesnn.app.widgets.bars import Banner, Header, Transport
+from livesnn.app.widgets.basics import fill
 from livesnn.app.widgets.event_view import EventView
 from livesnn.app.widgets.network_cards import StatePanel, WindowPanel
 from livesnn.app.widgets.numbers import NumbersPanel
@@ -122,22 +123,14 @@ class WindowLayout(QMainWindow):
 
     def _stage(self) -> QWidget:
         stage = QWidget()
-        column = QVBoxLayout(stage)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP)
-        column.addWidget(self.view, 1)
-        column.addWidget(self.transport)
+        fill(QVBoxLayout(stage), (self.view, 1), self.transport, spacing=GAP)
         return stage
 
     def _root(self) -> QWidget:
         root = QWidget()
         root.setObjectName("root")
-        column = QVBoxLayout(root)
-        column.setContentsMargins(16, 6, 16, 14)
-        column.setSpacing(GAP)
-        for widget in (self.header, self.banner):
-            column.addWidget(widget)
-        column.addWidget(self.splitters["rows"], 1)
+        parts = (self.header, self.banner, (self.splitters["rows"], 1))
+        fill(QVBoxLayout(root), *parts, spacing=GAP, margins=(16, 6, 16, 14))
         return root
 
 

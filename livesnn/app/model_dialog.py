@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import Dialog, label
+from livesnn.app.widgets.basics import Dialog, fill, label
 from livesnn.card import ModelCard
 from livesnn.errors import ModelError
 from livesnn.infer.model import Engine, model_folder, own_models, read_card, shipped_models
@@ -192,9 +192,7 @@ class ModelDialog(Dialog):
         scroll.setFrameShape(QScrollArea.Shape.NoFrame)
         self.folder, self.name = QPushButton("Show its folder"), QPushButton("Rename")
         self.trash = QPushButton("Move to the trash")
-        left = QVBoxLayout()
-        left.setSpacing(8)
-        left.addWidget(self.models, 1)
+        left = fill(QVBoxLayout(), (self.models, 1), spacing=8)
         for button, do in (
             (QPushButton("Another folder …"), self._choose_folder),
             (self.folder, lambda: self._show_folder(model_folder(self._shown))),
@@ -204,17 +202,13 @@ class ModelDialog(Dialog):
             button.clicked.connect(do)
             button.setAutoDefault(False)  # Enter is for the model
             left.addWidget(button)
-        body = QHBoxLayout()
-        body.setSpacing(20)
-        body.addLayout(left)
-        body.addWidget(scroll, 1)
-        self.column.addLayout(body, 1)
+        self.column.addLayout(fill(QHBoxLayout(), left, (scroll, 1), spacing=20), 1)
         self.column.addLayout(self._engine_row())
 
     def _engine_row(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(22)
-        row.addWidget(label("Engine", style.text_font(14, weight=QFont.Weight.DemiBold)))
+        row = fill(
+            QHBoxLayout(), label("Engine", style.text_font(14, weight=QFont.Weight.DemiBold)), spacing=22
+        )
         for name, (text, module) in ENGINES.items():
             missing = bool(module) and find_spec(module) is None
             button = QRadioButton(f"{text} (not installed)" if missing else text)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from PySide6.QtCore import QStandardPaths, Signal, Slot
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from livesnn.app import style
 from livesnn.app.display import WindowLayout
 from livesnn.app.menus import LABELS, Actions
 from livesnn.app.player import Player
 from livesnn.app.settings import MOST_LABELS, SettingsFile
-from livesnn.app.widgets.basics import ChoiceBox, Dialog, label
+from livesnn.app.widgets.basics import ChoiceBox, Dialog, label, line_edit
 from livesnn.errors import error_message
 from livesnn.events.recorder import Recorder, in_bytes, with_kept
 
@@ -195,11 +195,9 @@ class RecordingDialog(Dialog):
         for seconds in sorted({*PRE_ROLLS_S, pre_roll_s}):
             self.pre_roll.addItem(f"{seconds:g} s" if seconds else "None", seconds)
         self.pre_roll.setCurrentIndex(self.pre_roll.findData(pre_roll_s))
-        self.labels = QLineEdit(", ".join(labels))
-        self.labels.setFont(style.text_font(15))
-        self.labels.setPlaceholderText("wave, clap, point")
-        self.labels.setAccessibleName("Labels, separated by commas")
-        self.labels.setMinimumWidth(440)
+        self.labels = line_edit(
+            ", ".join(labels), "wave, clap, point", "Labels, separated by commas", least_width=440
+        )
         self.hint = label(_LABELS_HINT, style.text_font(13), "soft", wrap=True)
         for name, asked, hint in (
             ("Pre-roll", self.pre_roll, label(_PRE_ROLL_HINT, style.text_font(13), "soft", wrap=True)),

@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QMimeData, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QFileDialog, QLineEdit, QListWidget, QListWidgetItem, QPushButton, QWidget
+from PySide6.QtWidgets import QFileDialog, QListWidget, QListWidgetItem, QPushButton, QWidget
 
 from livesnn.app import style
 from livesnn.app.display import WindowLayout
 from livesnn.app.player import SIMULATION, TURNING, Demo, demo, turning_demo
 from livesnn.app.settings import SettingsFile, with_recent
-from livesnn.app.widgets.basics import Dialog, label
+from livesnn.app.widgets.basics import Dialog, label, line_edit
 from livesnn.errors import LivesnnError
 from livesnn.events.cameras.driver import Device
 from livesnn.events.formats.registry import parse_recording_path
@@ -134,11 +134,7 @@ class StreamDialog(Dialog):
 
     def __init__(self, address: str, parent: QWidget | None = None) -> None:
         super().__init__("Network stream", parent)
-        self.address = QLineEdit(address)
-        self.address.setFont(style.text_font(15))
-        self.address.setPlaceholderText("tcp://localhost:7777")
-        self.address.setAccessibleName("Address of the stream")
-        self.address.setMinimumWidth(380)
+        self.address = line_edit(address, "tcp://localhost:7777", "Address of the stream", least_width=380)
         self.address.selectAll()
         self.column.addWidget(label(_STREAM_HINT, style.text_font(14), "soft", wrap=True))
         self.column.addWidget(self.address)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 from PySide6.QtCore import Signal, Slot
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QLineEdit, QProgressBar, QWidget
+from PySide6.QtWidgets import QProgressBar, QWidget
 
 from livesnn import subprocesses
 from livesnn.app import style
@@ -22,7 +22,7 @@ from livesnn.app.display import WindowLayout
 from livesnn.app.menus import Actions
 from livesnn.app.player import Player
 from livesnn.app.recording_controls import proposed_name
-from livesnn.app.widgets.basics import Dialog, label
+from livesnn.app.widgets.basics import Dialog, label, line_edit
 from livesnn.errors import LivesnnError, SourceError, error_message
 from livesnn.events.labels import labels_file
 from livesnn.infer.model import Engine
@@ -278,10 +278,7 @@ class TeachDialog(Dialog):
 
     def __init__(self, seconds: float, parent: QWidget | None = None) -> None:
         super().__init__("Teach a gesture", parent)
-        self.name = QLineEdit()
-        self.name.setFont(style.text_font(15))
-        self.name.setPlaceholderText("thumbs up")
-        self.name.setAccessibleName("Name of the gesture")
+        self.name = line_edit("", "thumbs up", "Name of the gesture")
         self.name.setMaxLength(LONGEST_NAME)
         self.words = label(HINT.format(seconds=seconds), style.text_font(14), "soft", wrap=True)
         self.now = label("", style.text_font(26, weight=QFont.Weight.DemiBold), wrap=True)

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QPushButton, QSizePoli
 
 from livesnn.app import style
 from livesnn.app.style import Tone
-from livesnn.app.widgets.basics import NOTHING, ChoiceBox, ShorteningLabel, dot, label
+from livesnn.app.widgets.basics import NOTHING, ChoiceBox, ShorteningLabel, button, dot, fill, label
 from livesnn.app.widgets.timeline import Timeline, clock
 from livesnn.events.labels import Label
 from livesnn.session.control import RUNNING, ShownState
@@ -48,37 +48,21 @@ class Header(QWidget):
         super().__init__()
         self.source = ShorteningLabel(style.text_font(15, weight=QFont.Weight.DemiBold))
         self.state = label("", style.text_font(13), "soft")
-        self.model = QPushButton()
+        self.model = button(height=34)
         self.model.clicked.connect(self.model_requested)
-        self.open = QPushButton("Open")
-        self.open.setToolTip(
-            "Open a recording, a camera or a stream. You can also drop a file on the window."
-        )
+        open_tip = "Open a recording, a camera or a stream. You can also drop a file on the window."
+        self.open = button("Open", height=34, tip=open_tip)
         self._dot = dot()
-        for button in (self.model, self.open):
-            button.setFixedHeight(34)
-            button.setFont(style.text_font(14))
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            button.setLayoutDirection(
+        for widget in (self.model, self.open):
+            widget.setLayoutDirection(
                 Qt.LayoutDirection.RightToLeft
             )  # the arrow is on the right of the words
-            style.set_icon(button, "chevron", "soft", 18)
-        self._lay_out()
+            style.set_icon(widget, "chevron", "soft", 18)
+        title = label("livesnn", style.text_font(19, weight=QFont.Weight.Bold), "accent")
+        parts = (title, 14, (self.source, 1), self._dot, self.state, 12, self.model, self.open)
+        fill(QHBoxLayout(self), *parts, spacing=10, margins=(4, 0, 0, 0))
         self.show_names("")
         self.show_state("empty")
-
-    def _lay_out(self) -> None:
-        row = QHBoxLayout(self)
-        row.setContentsMargins(4, 0, 0, 0)
-        row.setSpacing(10)
-        row.addWidget(label("livesnn", style.text_font(19, weight=QFont.Weight.Bold), "accent"))
-        row.addSpacing(14)
-        row.addWidget(self.source, 1)
-        row.addWidget(self._dot)
-        row.addWidget(self.state)
-        row.addSpacing(12)
-        row.addWidget(self.model)
-        row.addWidget(self.open)
 
     def set_open_menu(self, menu: QMenu) -> None:
         """Let the Open button show this menu."""
@@ -114,26 +98,13 @@ class Banner(QFrame):
         self.kind: BannerKind | None = None  # of the last message
         self.message = label("", style.text_font(14), wrap=True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.action = QPushButton()
-        self.action.setObjectName("do")
-        self.action.setFont(style.text_font(14))
-        self.action.setFixedHeight(32)
+        self.action = button(height=32, name="do")
         self.action.clicked.connect(self._act)
         self._do: Callable[[], None] | None = None
-        close = QPushButton()
-        close.setObjectName("icon")
-        close.setFixedSize(32, 32)
-        close.setToolTip("Close this message")
-        close.setAccessibleName("Close this message")
+        close = button(height=32, width=32, name="icon", tip="Close this message")
         close.clicked.connect(self.hide)
         style.set_icon(close, "close", pixels=18)
-        for button in (self.action, close):  # no focus: when hidden they would pass it to another button
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(16, 6, 10, 6)
-        row.addWidget(self.message, 1)
-        row.addWidget(self.action)
-        row.addWidget(close)
+        fill(QHBoxLayout(self), (self.message, 1), self.action, close, spacing=6, margins=(16, 6, 10, 6))
         self.hide()
 
     def show_warnings(self, warnings: Sequence[str]) -> None:
@@ -180,9 +151,9 @@ class Transport(QFrame):
         super().__init__()
         self.setObjectName("card")
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self.back = _button("One frame back (,)")
-        self.play = _button("Play or pause (Space)", size=42, name="play")
-        self.forward = _button("One frame forward (.)")
+        self.back = _icon_button("One frame back (,)")
+        self.play = _icon_button("Play or pause (Space)", size=42, name="play")
+        self.forward = _icon_button("One frame forward (.)")
         self.position = label(NOTHING, style.text_font(14, weight=QFont.Weight.DemiBold))
         self.slash = label("/", style.text_font(14), "faint")
         self.total = label(NOTHING, style.text_font(14), "soft")
@@ -190,23 +161,15 @@ class Transport(QFrame):
         self.live = label(LIVE, style.text_font(13, weight=QFont.Weight.Bold, spacing=1.2))
         self.elapsed = label(NOTHING, style.text_font(14), "soft")
         self.recorded = ShorteningLabel(style.text_font(14))
-        self.record = _button(RECORD)
+        self.record = _icon_button(RECORD)
         self.speed = ChoiceBox("Speed")
         self.speed.setToolTip("Replay speed ([ and ]); Max is as fast as the network can go")
         for speed in SPEEDS:
             self.speed.addItem("Max" if math.isinf(speed) else f"{speed:g}×", speed)
         self.speed.setCurrentIndex(SPEEDS.index(1.0))
-        self.loop = _button("Repeat (L): each repetition starts with a fresh state")
+        self.loop = _icon_button("Repeat (L): each repetition starts with a fresh state")
         self.loop.setCheckable(True)
         self.line = Timeline()
-        self._live_widgets: tuple[QWidget, ...] = (
-            *(self.dot, self.live, self.elapsed),
-            *(self.recorded, self.record),
-        )
-        self._recording_widgets: tuple[QWidget, ...] = (
-            *(self.back, self.forward, self.position, self.slash, self.total),
-            *(self.speed, self.loop, self.line),
-        )
         self._total_s: float | None = None
         self._live_from_s: float | None = None  # first position of a live source: cameras begin at any time
         self._state: ShownState = "empty"
@@ -216,29 +179,15 @@ class Transport(QFrame):
         self.show_recording("")
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(8)
-        for button in (self.back, self.play, self.forward):
-            row.addWidget(button)
-        row.addSpacing(6)
-        for words in (self.position, self.slash, self.total):
-            row.addWidget(words)
-        for words in (self.dot, self.live, self.elapsed):
-            row.addWidget(words)
-        row.addStretch(1)
-        row.addWidget(self.recorded)
-        row.addWidget(self.record)
-        row.addWidget(self.speed)
-        row.addWidget(self.loop)
         controls = QWidget()
         controls.setFixedHeight(ROW_HEIGHT)
-        controls.setLayout(row)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(12, 5, 12, 5)
-        column.setSpacing(2)
-        column.addWidget(controls)
-        column.addWidget(self.line)
+        row = fill(QHBoxLayout(controls), self.back, self.play, self.forward, 6, spacing=8)
+        for words in (self.position, self.slash, self.total, self.dot, self.live, self.elapsed):
+            row.addWidget(words)
+        row.addStretch(1)
+        for widget in (self.recorded, self.record, self.speed, self.loop):
+            row.addWidget(widget)
+        fill(QVBoxLayout(self), controls, self.line, spacing=2, margins=(12, 5, 12, 5))
 
     def _connect(self) -> None:
         self.back.clicked.connect(lambda _=False: self.step_requested.emit(-1))
@@ -304,18 +253,18 @@ class Transport(QFrame):
     def _fit(self) -> None:
         """Show and enable what makes sense for the source in its state."""
         seekable, live = self._total_s is not None, self.is_live
-        for widget in self._live_widgets:
-            widget.setVisible(live)
-        for widget in self._recording_widgets:
-            widget.setVisible(not live)
+        of_live = (self.dot, self.live, self.elapsed, self.recorded, self.record)
+        of_recordings = (self.back, self.forward, self.position, self.slash, self.total, self.speed, self.loop)
+        for widget in (*of_live, *of_recordings, self.line):
+            widget.setVisible(live == (widget in of_live))
         running = self._state in RUNNING
-        for button, icon, usable in (
+        for control, icon, usable in (
             (self.back, "back", seekable and running),
             (self.forward, "forward", seekable and running),
             (self.loop, "loop", seekable),
         ):
-            button.setEnabled(usable)
-            style.set_icon(button, icon, "text" if usable else "faint")
+            control.setEnabled(usable)
+            style.set_icon(control, icon, "text" if usable else "faint")
         self.speed.setEnabled(seekable)
         self.line.setEnabled(bool(self._total_s) and running)
         style.set_tone(self.dot, "danger" if self._state == "playing" else "faint")
@@ -344,11 +293,5 @@ class Transport(QFrame):
         self.speed_requested.emit(SPEEDS[index])
 
 
-def _button(tip: str, *, size: int = 36, name: str = "icon") -> QPushButton:
-    button = QPushButton()
-    button.setObjectName(name)
-    button.setToolTip(tip)
-    button.setAccessibleName(tip)
-    button.setFixedSize(size, size)
-    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    return button
+def _icon_button(tip: str, *, size: int = 36, name: str = "icon") -> QPushButton:
+    return button(height=size, width=size, name=name, tip=tip)

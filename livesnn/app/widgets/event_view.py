@@ -24,7 +24,6 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QFrame,
     QHBoxLayout,
-    QPushButton,
     QSizePolicy,
     QStackedLayout,
     QVBoxLayout,
@@ -32,7 +31,7 @@ from PySide6.QtWidgets import (
 )
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import label
+from livesnn.app.widgets.basics import button, fill, label
 from livesnn.card import InputSpec
 from livesnn.events.filters import Orientation
 from livesnn.events.packet import Resolution
@@ -149,9 +148,7 @@ class WordsPage(QWidget):
         for name, choice in self.choices.items():
             choice.clicked.connect(lambda _=False, name=name: choose(name))
         self._ways = self._offer()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(20, 12, 20, 12)
-        column.setSpacing(8)
+        column = fill(QVBoxLayout(self), spacing=8, margins=(20, 12, 20, 12))
         column.addStretch(1)
         for words in (self.title, self.hint):
             words.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -166,15 +163,8 @@ class WordsPage(QWidget):
     def _offer(self) -> QWidget:
         ways = QWidget()
         ways.setMaximumWidth(720)
-        column = QVBoxLayout(ways)
-        column.setContentsMargins(0, 20, 0, 0)
-        column.setSpacing(12)
-        row = QHBoxLayout()
-        row.setSpacing(12)
-        for way in WAYS:
-            row.addWidget(self.choices[way.name])
-        column.addLayout(row)
-        column.addWidget(self.choices[DEMO.name])
+        row = fill(QHBoxLayout(), *(self.choices[way.name] for way in WAYS), spacing=12)
+        fill(QVBoxLayout(ways), row, self.choices[DEMO.name], spacing=12, margins=(0, 20, 0, 0))
         return ways
 
     def set_words(self, title: str, hint: str, *, ways: bool) -> None:
@@ -191,19 +181,10 @@ class WaysStrip(QWidget):
         super().__init__()
         self.words = label("This person is simulated. Open something else:", style.text_font(14), wrap=True)
         self.words.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.buttons = {way.name: QPushButton(way.short) for way in WAYS}
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(8)
-        row.addWidget(self.words, 1)
-        for way in WAYS:
-            button = self.buttons[way.name]
-            button.setFixedHeight(30)
-            button.setFont(style.text_font(13))
-            button.setToolTip(way.title)
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            button.clicked.connect(lambda _=False, name=way.name: choose(name))
-            row.addWidget(button)
+        self.buttons = {way.name: button(way.short, height=30, pixels=13, tip=way.title) for way in WAYS}
+        for name, widget in self.buttons.items():
+            widget.clicked.connect(lambda _=False, name=name: choose(name))
+        fill(QHBoxLayout(self), (self.words, 1), *self.buttons.values(), spacing=8)
 
 
 class PictureCanvas(QWidget):
@@ -436,15 +417,9 @@ class EventView(QFrame):
     def _picture_page(self) -> QWidget:
         page = QFrame()
         page.setObjectName("picture")
-        below = QHBoxLayout()
-        below.addWidget(self.legend)
-        below.addWidget(self.size_note, 1)
-        column = QVBoxLayout(page)
-        column.setContentsMargins(14, 14, 14, 12)
-        column.setSpacing(10)
-        column.addWidget(self.strip)
-        column.addWidget(self.canvas, 1)
-        column.addLayout(below)
+        below = fill(QHBoxLayout(), self.legend, (self.size_note, 1), spacing=10)
+        parts = (self.strip, (self.canvas, 1), below)
+        fill(QVBoxLayout(page), *parts, spacing=10, margins=(14, 14, 14, 12))
         return page
 
     # Pictures
@@ -522,13 +497,8 @@ class Legend(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._row = QHBoxLayout(self)
-        self._row.setContentsMargins(0, 0, 0, 0)
         self._entries = [(_swatch(), label("", style.text_font(13))) for _ in range(2)]
-        for swatch, words in self._entries:
-            self._row.addWidget(swatch)
-            self._row.addWidget(words)
-            self._row.addSpacing(10)
+        fill(QHBoxLayout(self), *(part for entry in self._entries for part in (*entry, 10)), spacing=6)
 
     @property
     def texts(self) -> list[str]:

@@ -6,12 +6,12 @@ from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal, Slot
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal, Slot
 from PySide6.QtGui import QColor, QImage, QPainter, QPen
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton, QSizePolicy
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QPushButton
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, NOTHING, Card, Painted
+from livesnn.app.widgets.basics import LEFT, NOTHING, Card, Painted, button, fill
 from livesnn.card import InputSpec, ModelCard
 from livesnn.infer.run import StateMode
 from livesnn.session.control import RUNNING, ShownState
@@ -67,7 +67,7 @@ class FrameStrip(Painted):
     """One thumbnail for each frame of a window, as large as they fit, in rows; the newest is outlined."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((380, 112))
         self.length = 10
         self._ratio = 1.0  # of a frame's width to its height
         self._palette = DEFAULT_PALETTE
@@ -75,11 +75,6 @@ class FrameStrip(Painted):
         self._frames: tuple[Bytes, ...] = ()
         self._images: list[tuple[Pixels, QImage]] = []  # of these frames; a QImage needs its pixels to stay
         self.setMinimumSize(120, 60)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-
-    def sizeHint(self) -> QSize:
-        """Return room for two rows of small thumbnails."""
-        return QSize(380, 112)
 
     @property
     def seen(self) -> int:
@@ -213,33 +208,29 @@ class StatePanel(Card):
     def __init__(self) -> None:
         super().__init__("State", tip=_STATE_TIP)
         self.bars = LayerBars()
-        self.modes = {mode: _segment(mode) for mode in _MODES}
-        self.reset = QPushButton("Reset now")
-        self.reset.setObjectName("narrow")
-        self.reset.setToolTip("Set the state to zero now, so that the network forgets what it has seen")
-        self._group = QButtonGroup(self)
-        self._group.idClicked.connect(self._mode_clicked)
-        for index, button in enumerate(self.modes.values()):
-            self._group.addButton(button, index)
+        reset_tip = "Set the state to zero now, so that the network forgets what it has seen"
+        self.reset = button("Reset now", height=28, pixels=12, name="narrow", tip=reset_tip)
         self.reset.clicked.connect(self.reset_requested)
-        self._lay_out()
-        self.show_mode("carry")
-        self.show_state("empty")
-        self.clear(None)
-
-    def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        row.setSpacing(0)
-        for button in (*self.modes.values(), self.reset):
-            button.setFixedHeight(28)
-            button.setFont(style.text_font(12))
-            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            words = button.fontMetrics().horizontalAdvance(button.text())
-            button.setMinimumWidth(words + 12)
-            row.addWidget(button, words)
+        self.modes: dict[StateMode, QPushButton] = {}
+        self._group = QButtonGroup(self)
+        for index, (mode, (words, tip)) in enumerate(_MODES.items()):
+            segment = button(words, height=28, pixels=12, name="segment", tip=tip)
+            segment.setProperty("side", "left" if mode == "carry" else "right")
+            segment.setCheckable(True)
+            self._group.addButton(segment, index)
+            self.modes[mode] = segment
+        self._group.idClicked.connect(self._mode_clicked)
+        row = fill(QHBoxLayout(), spacing=0)
+        for widget in (*self.modes.values(), self.reset):
+            width = widget.fontMetrics().horizontalAdvance(widget.text())
+            widget.setMinimumWidth(width + 12)
+            row.addWidget(widget, width)
         row.insertSpacing(2, 8)
         self.column.addLayout(row)
         self.column.addWidget(self.bars, 1)
+        self.show_mode("carry")
+        self.show_state("empty")
+        self.clear(None)
 
     def show_mode(self, mode: StateMode) -> None:
         """Show which mode is chosen, without a signal."""
@@ -269,31 +260,16 @@ class StatePanel(Card):
         self.mode_requested.emit(list(_MODES)[index])
 
 
-def _segment(mode: StateMode) -> QPushButton:
-    words, tip = _MODES[mode]
-    button = QPushButton(words)
-    button.setObjectName("segment")
-    button.setProperty("side", "left" if mode == "carry" else "right")
-    button.setCheckable(True)
-    button.setToolTip(tip)
-    return button
-
-
 class LayerBars(Painted):
     """One bar for each layer: the share of its neurons that spiked, and a mark at its mean membrane potential."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((300, 70))
         self.density: FloatArray | None = None
         self.membrane: FloatArray | None = None
         self._layers: tuple[str, ...] = ()
         self._threshold = 1.0
         self.setMinimumSize(120, 44)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-
-    def sizeHint(self) -> QSize:
-        """Return room for bars of a usual size."""
-        return QSize(300, 70)
 
     def set_model(self, card: ModelCard | None) -> None:
         """Show a model's layers, without values."""

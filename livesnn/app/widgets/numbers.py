@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter
-from PySide6.QtWidgets import QSizePolicy
 
 from livesnn.app import style
 from livesnn.app.widgets.basics import LEFT, NOTHING, RIGHT, Card, Painted
@@ -141,16 +140,11 @@ class _Numbers(Painted):
     """A table of latencies at the left, single numbers at the right; `texts` are by row or row.percentile."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((360, 5 * 20))
         self.texts: dict[str, str] = {}
         self._notes: dict[str, str] = {}
         self._hidden = {*_ON_DEMAND}
         self.setMinimumSize(272, 5 * 14)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-
-    def sizeHint(self) -> QSize:
-        """Return room for comfortable rows."""
-        return QSize(360, 5 * 20)
 
     def show_row(self, name: str, shown: bool) -> None:
         """Show or hide a single number."""

@@ -7,12 +7,12 @@ from functools import cache, lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter
-from PySide6.QtWidgets import QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from livesnn.app import style
-from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted
+from livesnn.app.widgets.basics import LEFT, NOTHING, NOTHING_YET, RIGHT, Card, Painted, fill
 from livesnn.card import ModelCard
 from livesnn.session.results import HISTORY_US, History, ShownResult
 
@@ -35,19 +35,14 @@ class ClassRows(Painted):
     """One row for each class, in the order of the model's card; the decided one stands out."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((320, 220))
         self.classes: tuple[str, ...] = ()
         self.probabilities: Probabilities | None = None
         self.decision: str | None = None
         self.texts: list[str] = []
         self._names: list[str] = []
         self._history = EMPTY
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.set_classes(())
-
-    def sizeHint(self) -> QSize:
-        """Return room for comfortable rows."""
-        return QSize(320, max(220, 28 * len(self.classes)))
 
     def set_classes(self, classes: Sequence[str]) -> None:
         """Show these classes, without values."""
@@ -55,6 +50,7 @@ class ClassRows(Painted):
         self._names = [style.readable(name) for name in classes]
         self.probabilities, self.decision, self._history = None, None, EMPTY
         self.texts = [NOTHING] * len(self.classes)
+        self.hint.setHeight(max(220, 28 * len(self.classes)))
         self.setMinimumHeight(_ROW[0] * max(len(self.classes), _LEAST_ROWS))
         self.updateGeometry()
         self.update()
@@ -201,15 +197,10 @@ class ReadoutPanel(QWidget):
         self.rows = ClassRows()
         self._note = ""
         self.card = Card("Decision")
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(12)
-        for stretch, card, widget in (
-            (0, self.card, self.decision),
-            (1, Card("Classes", remark="last 10 s"), _scrolled(self.rows)),
-        ):
-            card.column.addWidget(widget, 1)
-            column.addWidget(card, stretch)
+        classes = Card("Classes", remark="last 10 s")
+        self.card.column.addWidget(self.decision, 1)
+        classes.column.addWidget(_scrolled(self.rows), 1)
+        fill(QVBoxLayout(self), self.card, (classes, 1), spacing=12)
         self.clear(None)
 
     def clear(self, card: ModelCard | None) -> None:
@@ -263,7 +254,7 @@ class DecisionView(Painted):
     """The decision in letters as large as they fit, and the network's confidence."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((320, 124))
         self.text = ""
         self.confidence = 0.0
         self._percent = NOTHING
@@ -271,10 +262,6 @@ class DecisionView(Painted):
         self.setMinimumHeight(62)
         self.setMaximumHeight(180)
         self.clear()
-
-    def sizeHint(self) -> QSize:
-        """Return room for large letters."""
-        return QSize(320, 124)
 
     def clear(self, words: str = NOTHING_YET) -> None:
         """Say that there is no decision, and why."""
