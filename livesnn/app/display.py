@@ -284,9 +284,8 @@ class SessionDisplay:
 
     def _show_state(self, session: Session) -> None:
         window = self._window
-        window.header.show_state(self._state)
-        window.transport.show_state(self._state)
-        window.state_panel.show_state(self._state)
+        for part in (window.header, window.transport, window.state_panel):
+            part.show_state(self._state)
         if self._state == "ended" and not window.view.has_picture:
             window.view.show_words(session.note, NEXT, ways=True)
         if self._state == "failed" and session.error is not None:

@@ -28,30 +28,14 @@ _LICENCE = "Licence: Apache-2.0. livesnn sends no data anywhere."
 
 @dataclass(frozen=True)
 class Entry:
-    """One action.
+    """One action."""
 
-    Attributes
-    ----------
-    name
-        In the code.
-    menu
-        Title of its menu, or "menu/submenu".
-    text
-        What a person reads.
-    keys
-        Shortcuts as Qt writes them; the first is shown.
-    kind
-        "do", "toggle" (checkable), or the name of a group in which one action is checked.
-    rule
-        Whether there is a line above it.
-    """
-
-    name: str
-    menu: str
-    text: str
-    keys: tuple[str, ...]
-    kind: str = "do"
-    rule: bool = False
+    name: str  # in the code
+    menu: str  # title of its menu, or "menu/submenu"
+    text: str  # what a person reads
+    keys: tuple[str, ...]  # shortcuts as Qt writes them; the first is shown
+    kind: str = "do"  # "do", "toggle" (checkable), or the name of a group in which one action is checked
+    rule: bool = False  # whether there is a line above it
 
 
 ENTRIES = (

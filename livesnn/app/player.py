@@ -58,23 +58,6 @@ class Player:
         What runs the model; None: the engine last chosen.
     settings
         Keep the choices, the model, the engine, and the orientation and hot pixels of cameras.
-
-    Attributes
-    ----------
-    session
-        What plays now; None before the first source and after the last.
-    source
-        Of the session.
-    choices
-        Of this session and the next: at first the remembered ones.
-    orientation
-        What makes the source upright; None: not known yet, or the source can't be turned.
-    model
-        In use, by the name or folder that a person gave.
-    t_us
-        The stream time that is on the screen; set by the display.
-    recorder
-        Writes the recording; None: nothing is recorded.
     """
 
     def __init__(
@@ -86,27 +69,27 @@ class Player:
         picture_every_s: float = PICTURE_EVERY_S,
     ) -> None:
         now = settings.now
-        self.session: Session | None = None
+        self.session: Session | None = None  # what plays now; None before the first source and after the last
         self.opened: Opened | None = None
-        self.t_us = 0
+        self.t_us = 0  # the stream time that is on the screen; set by the display
         self.last_error: str | None = None
-        self.model = ""
-        self._model: str | Model = ""
-        self._named: str | Model = ""  # as it was chosen
         self.engine: Engine = engine or now.engine
-        self.choices = now.choices
-        self._chosen: str | Model = model or default_model(now.model)
-        self._use(self._chosen)
+        self.choices = now.choices  # of this session and the next: at first the remembered ones
+        self._chosen: str | Model = model or default_model(
+            now.model
+        )  # for sources that need none of their own
+        self._named = self._model = self._chosen  # in use: as it was named; loaded, once it is
         self._settings = settings
         self._picture_every_s = picture_every_s
-        self.source: SourceLike | None = None
+        self.source: SourceLike | None = None  # of the session
+        # What makes the source upright; None: not known yet, or the source can't be turned.
         self.orientation: Orientation | None = None
         self._camera = ""  # what the source's orientation is remembered by
         self._place: _Place | None = None
         self._tally = Tally()
         self._n_decisions = self._dropped = 0
         self._hanging: list[Session] = []
-        self.recorder: Recorder | None = None
+        self.recorder: Recorder | None = None  # writes the recording; None: nothing is recorded
         self._recorders: list[Recorder] = []  # not yet returned by take_finished
 
     def play(
@@ -114,7 +97,9 @@ class Player:
     ) -> None:
         """Play another source; ``model`` and ``orientation``, if given, are for this source only."""
         self.stop_recording()
-        self._use(model or self._chosen)
+        named = model or self._chosen
+        if _name(named) != self.model:  # the one in use stays loaded
+            self._named = self._model = named
         self.orientation, self._camera = orientation, ""
         self._start(source, None)
 
@@ -235,22 +220,20 @@ class Player:
 
     def set_model(self, model: str, engine: Engine) -> None:
         """Use this model on this engine, now and for the next start of livesnn."""
-        self._chosen, self.engine, self.model = model, engine, ""
-        self._use(model)
+        self._chosen = self._named = self._model = model
+        self.engine = engine
         self._settings.change(model=model, engine=engine)
         self.play_again()
+
+    @property
+    def model(self) -> str:
+        """The model in use, by the name or folder that a person gave."""
+        return _name(self._named)
 
     @property
     def chosen(self) -> str:
         """The chosen model, for every source that needs none of its own."""
         return _name(self._chosen)
-
-    def _use(self, model: str | Model) -> None:
-        """Use a model in the next session; the one in use stays loaded."""
-        name = _name(model)
-        if name != self.model:
-            self.model = name
-            self._model = self._named = model
 
     @property
     def can_record(self) -> bool:

@@ -189,13 +189,8 @@ def _luminance(colour: QColor) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def set_tone(widget: QWidget, tone: Tone) -> None:
-    """Give a label or a dot a colour that follows the theme."""
-    set_rule(widget, "tone", tone)
-
-
 def set_rule(widget: QWidget, name: str, value: str) -> None:
-    """Set a property that the style sheet uses."""
+    """Set a property that the style sheet uses, such as the tone of a label or a dot."""
     if widget.property(name) != value:
         widget.setProperty(name, value)
         widget.style().polish(widget)

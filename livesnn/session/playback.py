@@ -106,7 +106,7 @@ class Playback(ABC):
         return Counts()
 
     @abstractmethod
-    def set_pace(self, *, speed: float, paused: bool) -> None:
+    def set_speed(self, *, speed: float, paused: bool) -> None:
         """Play a recording at this multiple of real time, or hold it. A live source can only be paused."""
 
     @abstractmethod
@@ -213,7 +213,7 @@ class RecordedPlayback(EventPlayback):
         self._clock = PlaybackClock()
         self._speed, self._paused = 1.0, False
 
-    def set_pace(self, *, speed: float, paused: bool) -> None:
+    def set_speed(self, *, speed: float, paused: bool) -> None:
         """Play at this multiple of real time (inf: as fast as possible), or hold it."""
         self._speed, self._paused = speed, paused
         if not self.interrupted:
@@ -242,7 +242,7 @@ class RecordedPlayback(EventPlayback):
         self._pipeline, self._events_before = pipeline, events_before
         self.interrupted = self.read_to_end = False
         self._clock.restart()
-        self.set_pace(speed=self._speed, paused=self._paused)
+        self.set_speed(speed=self._speed, paused=self._paused)
 
     def _until_interrupted(self, packets: Iterable[Packet]) -> Iterator[Packet]:
         for packet in packets:
@@ -266,7 +266,7 @@ class LivePlayback(EventPlayback):
         self._pauses = 0
         self._begun = False  # an event has come
 
-    def set_pace(self, *, speed: float, paused: bool) -> None:
+    def set_speed(self, *, speed: float, paused: bool) -> None:
         """Pause or go on. The speed is the source's own."""
         self._pauses += paused and not self._paused
         self._paused = paused
@@ -297,16 +297,13 @@ class LivePlayback(EventPlayback):
                 continue
             if pauses != (pauses := self._pauses):
                 self.breaks.append(PAUSING)
-            self._note_start(packet)
+            if packet.events.size:
+                first_us = int(packet.events["t"][0])
+                self.start_us = min(self.start_us, first_us) if self._begun else first_us
+                self._begun = True
             # Also when the pass is interrupted, so that the packet is counted.
             arrived_s = packet.arrived_s or time.perf_counter()
             yield packet._replace(epoch=len(self.breaks), arrived_s=arrived_s)
-
-    def _note_start(self, packet: Packet) -> None:
-        if packet.events.size:
-            first_us = int(packet.events["t"][0])
-            self.start_us = min(self.start_us, first_us) if self._begun else first_us
-            self._begun = True
 
     def interrupt(self) -> None:
         """End the pass, even if the source hangs."""
@@ -332,7 +329,7 @@ class VideoPlayback(Playback):
         self._video = source
         self._from_us = 0
 
-    def set_pace(self, *, speed: float, paused: bool) -> None:
+    def set_speed(self, *, speed: float, paused: bool) -> None:
         """Play a recorded video at this multiple of real time, or hold it. A live video can only be paused."""
         self._clock.set_speed(speed)
         (self._clock.pause if paused else self._clock.resume)()

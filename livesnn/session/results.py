@@ -37,29 +37,18 @@ class WindowDecision(NamedTuple):
 
 @dataclass(frozen=True)
 class ShownResult:
-    """A Result with what the window shows beside it.
-
-    Attributes
-    ----------
-    reset_by
-        Why the state was last reset; "" at the start, or where mode "reset" does it.
-    last
-        Decision on the last full window, which may lie before the end of a recording that started again. None: there
-        was no full window since the source was opened, a person reset or sought, or a lost source came back.
-    resets
-        How many resets and seeks a person had asked for before this frame.
-    frames
-        uint8 [C, H, W] each: the frames of the current window so far, this one last.
-    history
-        The probabilities up to this frame.
-    """
+    """A Result with what the window shows beside it."""
 
     result: Result
-    reset_by: str
+    reset_by: str  # why the state was last reset; "" at the start, or where mode "reset" does it
+    # Decision on the last full window, which may lie before the end of a recording that started again.
+    # None: there was no full window since the source was opened, a person reset or sought, or a lost source
+    # came back.
     last: Decision | None
-    resets: int
+    resets: int  # how many resets and seeks a person had asked for before this frame
+    # uint8 [C, H, W] each: the frames of the current window so far, this one last.
     frames: tuple[npt.NDArray[np.uint8], ...]
-    history: History
+    history: History  # the probabilities up to this frame
 
 
 HISTORY_STEP_US = 20_000  # values nearer to each other than this would fall on one pixel

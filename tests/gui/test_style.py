@@ -165,7 +165,7 @@ def test_a_tone_can_change(qtbot: QtBot, qapp: QApplication) -> None:
     words = label("Words", style.text_font(20))
     qtbot.addWidget(words)
     words.show()
-    style.set_tone(words, "danger")
+    style.set_rule(words, "tone", "danger")
     assert colour_of(words) == DARK.danger
 
 

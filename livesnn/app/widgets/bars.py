@@ -86,7 +86,7 @@ class Header(QWidget):
         """Show a state of a session in words."""
         words, tone = _STATES[state]
         self.state.setText(words)
-        style.set_tone(self._dot, tone)
+        style.set_rule(self._dot, "tone", tone)
 
 
 class Banner(QFrame):
@@ -254,7 +254,15 @@ class Transport(QFrame):
         """Show and enable what makes sense for the source in its state."""
         seekable, live = self._total_s is not None, self.is_live
         of_live = (self.dot, self.live, self.elapsed, self.recorded, self.record)
-        of_recordings = (self.back, self.forward, self.position, self.slash, self.total, self.speed, self.loop)
+        of_recordings = (
+            self.back,
+            self.forward,
+            self.position,
+            self.slash,
+            self.total,
+            self.speed,
+            self.loop,
+        )
         for widget in (*of_live, *of_recordings, self.line):
             widget.setVisible(live == (widget in of_live))
         running = self._state in RUNNING
@@ -267,7 +275,7 @@ class Transport(QFrame):
             style.set_icon(control, icon, "text" if usable else "faint")
         self.speed.setEnabled(seekable)
         self.line.setEnabled(bool(self._total_s) and running)
-        style.set_tone(self.dot, "danger" if self._state == "playing" else "faint")
+        style.set_rule(self.dot, "tone", "danger" if self._state == "playing" else "faint")
         icon, words = _PLAY.get(self._state, ("play", "Play"))
         self.play.setEnabled(running)
         style.set_icon(self.play, icon, "on_accent" if running else "faint")
