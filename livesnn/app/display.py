@@ -53,13 +53,7 @@ PATIENCE_S = 0.2  # how long a person waits for the thread that read the last re
 
 
 class WindowLayout(QMainWindow):
-    """An empty window: header, event view with its controls, decision; below them the frames, state and numbers.
-
-    Attributes
-    ----------
-    dialog
-        The one that is open; None: none is.
-    """
+    """An empty window: header, event view with its controls, decision; below them the frames, state and numbers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +65,7 @@ class WindowLayout(QMainWindow):
         self.window_panel = WindowPanel()
         self.state_panel = StatePanel()
         self.numbers = NumbersPanel()
-        self.dialog: QDialog | None = None
+        self.dialog: QDialog | None = None  # the one that is open; None: none is
         self.splitters = {
             "columns": _splitter(Qt.Orientation.Horizontal, (self._stage(), 7), (self.readout, 4)),
             "cards": _splitter(

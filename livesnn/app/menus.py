@@ -93,16 +93,9 @@ LABELS = tuple(entry for entry in ENTRIES if entry.kind == "label")
 
 
 class Actions:
-    """The actions and the menu bar that holds them.
+    """The actions, owned by the window, and the menu bar that holds them; shortcuts work wherever the focus is.
 
-    Parameters
-    ----------
-    window
-        Owns the actions; their shortcuts work wherever the focus is.
-    bar
-        The menu bar to fill.
-    do
-        What each action does, by name; a "toggle" passes whether it is checked now.
+    ``do`` has what each action does, by name; a "toggle" passes whether it is checked now.
     """
 
     def __init__(self, window: QWidget, bar: QMenuBar, do: Mapping[str, Callable[..., object]]) -> None:

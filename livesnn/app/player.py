@@ -50,14 +50,8 @@ class _Place(NamedTuple):
 class Player:
     """Plays a source until another is opened; opens it again where a choice needs that.
 
-    Parameters
-    ----------
-    model
-        A name, a folder or a loaded model; loaded with the first source, and kept. None: the model last used.
-    engine
-        What runs the model; None: the engine last chosen.
-    settings
-        Keep the choices, the model, the engine, and the orientation and hot pixels of cameras.
+    The model is a name, a folder or a loaded model. It is loaded with the first source, and kept. Without a model or
+    an engine, the last one in the settings is used. These also keep the choices, and what is known about cameras.
     """
 
     def __init__(

@@ -199,12 +199,12 @@ class RecordingDialog(Dialog):
             ", ".join(labels), "wave, clap, point", "Labels, separated by commas", least_width=440
         )
         self.hint = label(_LABELS_HINT, style.text_font(13), "soft", wrap=True)
-        for name, asked, hint in (
+        for name, field, hint in (
             ("Pre-roll", self.pre_roll, label(_PRE_ROLL_HINT, style.text_font(13), "soft", wrap=True)),
             ("Labels", self.labels, self.hint),
         ):
             self.column.addWidget(label(name, style.text_font(14, weight=QFont.Weight.DemiBold)))
-            self.column.addWidget(asked)
+            self.column.addWidget(field)
             self.column.addWidget(hint)
         self._save = self.add_buttons("Save")
         self.labels.textChanged.connect(self._typed)

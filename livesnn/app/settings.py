@@ -54,19 +54,12 @@ def with_recent(recent: tuple[str, ...], source: str) -> tuple[str, ...]:
 class SettingsFile:
     """The settings now, written to disk whenever they change.
 
-    Parameters
-    ----------
-    path
-        A JSON file; None: the settings are forgotten when the process ends.
-
-    Attributes
-    ----------
-    now
-        The defaults if the file doesn't exist or can't be used.
+    ``path`` is a JSON file; None: the settings are forgotten when the process ends.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
+        # The defaults if the file doesn't exist or can't be used.
         self.now = Settings() if path is None else _read(path)
 
     @property

@@ -26,22 +26,16 @@ SIMULATED = "simulate:"
 class Mounting:
     """How the camera of a source that isn't open yet is mounted.
 
-    Attributes
-    ----------
-    wanted
-        The orientation that a person wants this time. None: the one remembered for a camera or a stream; anything
-        else is played as it is.
-    remembered
-        By the name that `camera_name` returns.
+    Without an ``orientation`` it is the one remembered for a camera or a stream; anything else is played as it is.
     """
 
-    wanted: Orientation | None = None
-    remembered: Mapping[str, Orientation] = field(default_factory=dict)
+    orientation: Orientation | None = None  # requested for this time
+    remembered: Mapping[str, Orientation] = field(default_factory=dict)  # by `camera_name`
 
     def orientation_of(self, opened: Source, source: object) -> Orientation:
         """Return what makes an open source upright; ``source`` is what a person named to open it."""
-        if self.wanted is not None:
-            return self.wanted
+        if self.orientation is not None:
+            return self.orientation
         serial = opened.serial if isinstance(opened, ReconnectingSource) else ""
         return self.remembered.get(camera_name(source, serial), Orientation())
 
@@ -76,10 +70,7 @@ class _HotPixelFile:
 class HotPixelFiles:
     """Files with the hot pixels of each camera, by its serial number. Sources without one have no file.
 
-    Parameters
-    ----------
-    folder
-        Its subfolder `FOLDER` has the files. None: nothing is loaded or saved.
+    They are in the subfolder `FOLDER` of ``folder``. None: nothing is loaded or saved.
     """
 
     def __init__(self, folder: Path | None) -> None:

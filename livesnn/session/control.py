@@ -81,7 +81,7 @@ REMEMBERED_FRAMES = 1000
 
 
 class PassStart(NamedTuple):
-    """Where a pass begins (µs after the start), why, and how many resets and jumps had been asked for by then."""
+    """Where a pass begins (µs after the start), why, and how many resets and jumps were requested by then."""
 
     from_us: int
     reason: str
@@ -90,7 +90,7 @@ class PassStart(NamedTuple):
 
 
 class Control:
-    """The state of a session, and what a person asks it to do.
+    """The state of a session, and what a person can do with it.
 
     Every method may be called from any thread, except those at the end, which are for the pipeline's thread.
     """
@@ -104,10 +104,10 @@ class Control:
         self._playback: Playback | None = None
         self._display: Display | None = None
         self._recorder: Recorder | None = None
-        self._next_pass: str | None = ""  # the reason for the next pass; None: none is wanted
+        self._next_pass: str | None = ""  # the reason for the next pass; None: there is none
         # Where the frames of this pass began, µs after the start. The last one is shown now, or is the next to be.
         self._frame_starts_us = deque([0], REMEMBERED_FRAMES)
-        self._shown = False  # a frame has come since the last pass was asked for
+        self._shown = False  # a frame has come since the last pass was requested
         self._frame_end_us = self._frame_length_us = 0  # of the last frame
         self._steps = 0  # frames that may pass although it is paused
         self._reset_by_hand = False
@@ -264,7 +264,7 @@ class Control:
             self._display.show()
 
     def begin(self, playback: Playback, arrived: See, show: See, stop: threading.Event) -> PassStart | None:
-        """Wait until a pass is wanted and begin it; return None where none will be."""
+        """Wait until a pass is requested and begin it; return None where none will be."""
         with self._changed:
             while self._next_pass is None and not stop.is_set():
                 loops = self.choices.loop and bool(playback.duration_us)
@@ -316,7 +316,7 @@ class Control:
         return self._state == "paused" and not self._steps and not playback.live
 
     def take_reset(self) -> int | None:
-        """Return `resets` if a person has asked for a reset directly since the last call."""
+        """Return `resets` if a person has reset the state directly since the last call."""
         with self._changed:
-            asked, self._reset_by_hand = self._reset_by_hand, False
-            return self.resets if asked else None
+            requested, self._reset_by_hand = self._reset_by_hand, False
+            return self.resets if requested else None

@@ -31,53 +31,26 @@ PAUSING, RECONNECTING = "pausing", "reconnecting"
 
 
 class Playback(ABC):
-    """An open source, played in passes: a recording that is sought or starts again begins another pass.
+    """An open source, which it owns, played in passes: a recording that is sought or repeated begins another pass.
 
     `begin` and `frames` are for one thread. The rest may be called from any.
-
-    Parameters
-    ----------
-    source
-        Owned by the playback from now on.
-
-    Attributes
-    ----------
-    interrupted
-        Whether the current pass should end.
-    read_to_end
-        Whether the current pass has reached the source's end.
-    resolution, orientation
-        Of the picture that is played and that the network sees: upright; and what makes it upright.
-    start_us
-        Time of the first event.
-    duration_us, path
-        Of a recording; None for anything else.
-    has_events
-        False for a video: it can't be recorded or filtered.
-    labels
-        Beside a recording, from its first event on.
-    notes
-        Warnings in addition to the source's own.
-    skipped
-        Events dropped while a live source was paused.
-    breaks
-        Each reason why a live source's packets didn't follow on. `Frame.epoch` says how many breaks came before a
-        frame.
     """
 
-    has_events = True
+    has_events = True  # False for a video: it can't be recorded or filtered
 
     def __init__(self, source: Source) -> None:
-        self.interrupted = self.read_to_end = False
-        self.start_us = 0
-        self.duration_us: int | None = None
+        self.interrupted = False  # whether the current pass should end
+        self.read_to_end = False  # whether it has reached the source's end
+        self.start_us = 0  # time of the first event
+        self.duration_us: int | None = None  # of a recording; None for anything else
         self.path: Path | None = None
-        self.labels: tuple[Label, ...] = ()
-        self.notes: tuple[str, ...] = ()
-        self.skipped = 0
+        self.labels: tuple[Label, ...] = ()  # beside a recording, from its first event on
+        self.notes: tuple[str, ...] = ()  # warnings in addition to the source's own
+        self.skipped = 0  # events dropped while a live source was paused
+        # Why a live source's packets didn't follow on, each time. `Frame.epoch`: how many came before a frame.
         self.breaks: list[str] = []
-        self.resolution: Resolution = source.resolution
-        self.orientation = Orientation()
+        self.resolution: Resolution = source.resolution  # of what is played, which is upright
+        self.orientation = Orientation()  # what makes it upright
         self.source = source
 
     @property
@@ -135,32 +108,17 @@ class Playback(ABC):
 
 
 class EventPlayback(Playback):
-    """A source of events.
-
-    Parameters
-    ----------
-    orientation
-        What makes its events upright.
-
-    Attributes
-    ----------
-    resolution
-        Of the upright picture, which is what is played.
-    denoise
-        Whether noise is filtered; may be set at any time.
-    noise
-        State of the noise filter.
-    ring_buffer
-        The last packets, noise included, for a recording.
-    """
+    """A source of events, which ``orientation`` makes upright."""
 
     def __init__(self, source: EventSource, orientation: Orientation) -> None:
         super().__init__(source)
         self.resolution = orientation.resolution(source.resolution)
         self.orientation = orientation
-        self.denoise = False
+        self.denoise = False  # whether noise is filtered; may be set at any time
         self.noise = DenoiseState(self.resolution)
-        self.ring_buffer = RingBuffer(source, orientation)
+        self.ring_buffer = RingBuffer(
+            source, orientation
+        )  # the last packets, noise included, for a recording
         self._events = source
         self._pipeline: Pipeline | None = None
         self._events_before = 0  # of earlier passes

@@ -65,23 +65,6 @@ class Session:
         Least real time between two pictures; 0: one for each packet.
     hot_pixels
         Where a camera's hot pixels are loaded from, and saved to once they are learned.
-
-    Attributes
-    ----------
-    control
-        What it is doing, and what a person can ask of it.
-    pictures, results
-        The newest ones, for the window to take.
-    opened
-        None until the source is open and the model is loaded.
-    error, model_failed
-        Why it failed, in one line, and whether that is because of the model and not the source.
-    warnings
-        About the source, as far as it has been read.
-    reading
-        How much of a recording has been read to open it, 0 to 1; None: it is open, or can be opened without reading.
-    note
-        Why a recording has no whole window although it was read to its end; "" otherwise.
     """
 
     def __init__(
@@ -96,14 +79,15 @@ class Session:
         hot_pixels: HotPixelFiles = HotPixelFiles(None),  # noqa: B008 (has no files)
     ) -> None:
         self.name = _name(source)
-        self.control = Control(choices)
-        self.pictures: Latest[Picture] = Latest()
+        self.control = Control(choices)  # its state, and what a person can do with it
+        self.pictures: Latest[Picture] = Latest()  # the newest ones, for the window to take
         self.results: Latest[ShownResult] = Latest()
-        self.opened: Opened | None = None
-        self.error: str | None = None
-        self.model_failed = False
-        self.warnings: tuple[str, ...] = ()
-        self.note = ""
+        self.opened: Opened | None = None  # None until the source is open and the model is loaded
+        self.error: str | None = None  # why it failed, in one line
+        self.model_failed = False  # because of the model and not of the source
+        self.warnings: tuple[str, ...] = ()  # about the source, as far as it has been read
+        self.note = ""  # why a recording has no whole window although it was read to its end; "" otherwise
+        # How much of a recording has been read to open it, 0 to 1; None: it is open, or opened without reading.
         self.reading: float | None = None
         self._source = source
         self._model = model
@@ -123,7 +107,7 @@ class Session:
         """What has been counted and measured so far."""
         counts = Counts() if self.opened is None else self.opened.playback.counts
         now = self._rolling.snapshot(counts, now_s=time.perf_counter())
-        return replace(now, events_per_s=math.nan, kept_per_s=math.nan) if self.control.lost else now
+        return replace(now, events_per_s=math.nan, filtered_per_s=math.nan) if self.control.lost else now
 
     @property
     def decisions(self) -> Counter[str]:
@@ -221,7 +205,7 @@ class Session:
         """Yield the frames of all passes. Each pass begins with `Frame.start`, so that the state is reset."""
 
         def show(packet: Packet) -> None:
-            self._rolling.kept.add(packet)
+            self._rolling.filtered.add(packet)
             if packet.events.size or playback.live:  # the picture of a recording doesn't fade by the clock
                 display.add(packet.events, packet.arrived_s, playback.start_us)
 
@@ -293,4 +277,4 @@ def _warm_up(model: Model, playback: Playback) -> None:
         Slicer(card.slice, playback.resolution, card).push(Packet(event))
     blank = np.zeros((card.channels, card.height, card.width), np.uint8)
     _, state = model.step(Frame(0, blank, 0), model.initial_state())
-    density_and_mean(tuple(state), model.card.neuron.threshold)  # an engine may count only when asked
+    density_and_mean(tuple(state), model.card.neuron.threshold)  # an engine may count only on request

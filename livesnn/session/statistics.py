@@ -29,30 +29,15 @@ class Counts:
 
     The events that a live source yielded or dropped are events + dropped + skipped + unread. This holds exactly once
     the session has stopped. Before that, some events are on their way between two threads.
-
-    Attributes
-    ----------
-    events
-        Reached the noise filter and then the network.
-    dropped
-        Lost, by the source or because the network was late.
-    skipped
-        Dropped while a live source was paused.
-    unread
-        Waiting for the network, or left when it stopped.
-    noise
-        Where the events went that reached the noise filter.
-    out_of_order, out_of_bounds
-        Events that were put in order of time, and that were left out because they lie outside the sensor.
     """
 
-    events: int = 0
-    dropped: int = 0
-    skipped: int = 0
-    unread: int = 0
-    noise: DenoiseCounts = field(default_factory=DenoiseCounts)
-    out_of_order: int = 0
-    out_of_bounds: int = 0
+    events: int = 0  # reached the noise filter and then the network
+    dropped: int = 0  # lost, by the source or because the network was late
+    skipped: int = 0  # dropped while a live source was paused
+    unread: int = 0  # waiting for the network, or left when it stopped
+    noise: DenoiseCounts = field(default_factory=DenoiseCounts)  # of the events that reached the noise filter
+    out_of_order: int = 0  # put in order of time
+    out_of_bounds: int = 0  # left out because they lie outside the sensor
 
 
 @dataclass(frozen=True)
@@ -66,8 +51,8 @@ class Statistics(Counts):
     events_per_s
         Events that arrived in a second of the source's own time, so that slow motion doesn't change it. Noise and
         dropped events count, skipped ones don't.
-    kept_per_s
-        Events in a second that the noise filter has kept.
+    filtered_per_s
+        Events in a second that the noise filter lets through.
     frames_per_s
         Results in a second of real time.
     density
@@ -85,7 +70,7 @@ class Statistics(Counts):
     network_ms: Percentiles = field(default_factory=Percentiles)
     total_ms: Percentiles = field(default_factory=Percentiles)
     events_per_s: float = float("nan")
-    kept_per_s: float = float("nan")
+    filtered_per_s: float = float("nan")
     frames_per_s: float = float("nan")
     density: float = float("nan")
     synops: float = float("nan")
@@ -95,7 +80,7 @@ class Statistics(Counts):
 
 
 class _Sample(NamedTuple):
-    """What is kept of a result: its latencies (ms), densities [hidden layers], and two numbers of its frame."""
+    """Of a result: latencies (ms), densities [hidden layers], and two numbers of its frame."""
 
     slice_ms: float
     network_ms: float
@@ -171,14 +156,14 @@ class RollingStatistics:
         # The operations of one network: its card, `dense_synops` and `macs` per value. They take 3 ms to work out.
         self._operations: tuple[ModelCard, npt.NDArray[np.floating], float] | None = None
         self.arrived = EventRate()  # of all events
-        self.kept = EventRate()  # of those that the noise filter lets through
+        self.filtered = EventRate()  # of those that the noise filter lets through
         self._result_times_s: deque[float] = deque()
         self._lock = threading.Lock()  # held for microseconds
 
     def forget_packets(self) -> None:
         """Start the rates of events again: the next packet is from another place."""
         self.arrived.forget()
-        self.kept.forget()
+        self.filtered.forget()
 
     def add_result(self, result: Result, card: ModelCard, now_s: float) -> None:
         """Add a result, finished at ``now_s`` (`time.perf_counter`)."""
@@ -205,7 +190,7 @@ class RollingStatistics:
             network_ms=Percentiles.of([sample.network_ms for sample in samples]),
             total_ms=Percentiles.of([sample.total_ms for sample in samples]),
             events_per_s=self.arrived.per_s,
-            kept_per_s=self.kept.per_s,
+            filtered_per_s=self.filtered.per_s,
             frames_per_s=_rate(result_times_s, now_s),
             **({} if card is None else self._cost(samples, card)),
             light_flicker=sum(sample.flicker for sample in samples) / max(len(samples), 1),

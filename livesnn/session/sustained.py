@@ -16,7 +16,7 @@ from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Engine, Model, State
 
 SUSTAINED_SHARE = 0.99
-"""Share of the wanted rate that has to arrive and to be decided on, apart from `PENDING_FRAMES`."""
+"""Share of the requested rate that has to arrive and to be decided on, apart from `PENDING_FRAMES`."""
 
 PENDING_FRAMES = 2
 """Frames that may be on their way when a measurement ends: one that fills, and one in the network."""
@@ -43,7 +43,9 @@ class Order:
 class Measured:
     """What was measured in ``seconds``; None or nan where there was nothing to measure."""
 
-    sustained: bool  # nothing was dropped, and the wanted rate arrived and was decided on (`SUSTAINED_SHARE`)
+    sustained: (
+        bool  # nothing was dropped, and the requested rate arrived and was decided on (`SUSTAINED_SHARE`)
+    )
     asked_events_per_s: float
     events_per_s: float
     decided_events_per_s: float

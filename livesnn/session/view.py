@@ -172,24 +172,18 @@ class Accumulator:
 class Picture:
     """A picture of the newest events, or a frame of a video."""
 
-    rgb: npt.NDArray[np.uint8]  # uint8 [H, W, 3]; whoever takes it may change it
+    rgb: npt.NDArray[np.uint8]  # uint8 [H, W, 3]; its receiver may change it
     t_us: int  # time of its newest event, from the start of the recording or the first event of a live source
     arrived_s: float  # when that event arrived, by `time.perf_counter`; 0: the picture has nothing new
-    jumps: int = 0  # how often a person had asked for another place before it
+    jumps: int = 0  # requests for another place before it
 
 
 class Display:
     """Makes pictures of the packets as they arrive, independently of the network.
 
     `add` is for the thread that reads the source, and `begin` is called before that starts. The rest may be called
-    from any thread: a picture that has half of a packet does no harm.
-
-    Parameters
-    ----------
-    pictures
-        Receives them.
-    every_s
-        Least real time between two pictures; 0: one for each packet.
+    from any thread: a picture that has half of a packet does no harm. ``every_s`` is the least real time between two
+    pictures; 0: one for each packet.
     """
 
     def __init__(self, resolution: Resolution, pictures: Latest[Picture], *, every_s: float) -> None:

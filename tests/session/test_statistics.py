@@ -171,6 +171,6 @@ def test_the_rate_after_the_filters_is_of_the_same_two_seconds() -> None:
     rolling = RollingStatistics()
     for packet in range(400):
         rolling.arrived.add(packet_of(50, 10_000 * packet))
-        rolling.kept.add(packet_of(10, 10_000 * packet))
+        rolling.filtered.add(packet_of(10, 10_000 * packet))
     found = rolling.snapshot(Counts(), now_s=0.0)
-    assert (found.events_per_s, found.kept_per_s) == (pytest.approx(5000.0), pytest.approx(1000.0))
+    assert (found.events_per_s, found.filtered_per_s) == (pytest.approx(5000.0), pytest.approx(1000.0))

@@ -190,12 +190,7 @@ class WaysStrip(QWidget):
 class PictureCanvas(QWidget):
     """Shows a picture as large as it fits, or a part of it larger, in its own proportions and with crisp pixels.
 
-    Points of the picture are in its pixels as shown, that is after mirroring.
-
-    Parameters
-    ----------
-    palette
-        Whose background and ink are used around the picture.
+    Points of the picture are in its pixels as shown, that is after mirroring. Around it is the palette's background.
     """
 
     painted = Signal(float)
@@ -384,11 +379,6 @@ class EventView(QFrame):
     """Shows pictures uint8 [H, W, 3], or words with the ways to get one.
 
     The wheel zooms about the cursor, dragging pans, a double click shows the whole picture again.
-
-    Attributes
-    ----------
-    shown
-        Number of pictures so far.
     """
 
     way_requested = Signal(str)  # a `Way.name`
@@ -396,7 +386,7 @@ class EventView(QFrame):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("stage")
-        self.shown = 0
+        self.shown = 0  # number of pictures so far
         self._sensor: Resolution | None = None
         self._input: InputSpec | None = None
         self._turned = ""

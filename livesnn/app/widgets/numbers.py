@@ -23,7 +23,7 @@ _PARTS = {  # rows of the table → caption, tooltip
 }
 _RATES = {
     "events": ("Events", f"Events per second of the source's own time; mean over its last {RATE_S:g} s."),
-    "kept": ("Filtered", "Events per second that the noise filters let through."),
+    "filtered": ("Filtered", "Events per second that the noise filters let through."),
     "frames": ("Frames", f"Frames per second that the network has seen; mean over the last {RATE_S:g} s."),
     "density": (
         "Density",
@@ -44,8 +44,8 @@ _RATES = {
     "skipped": ("Skipped", "Events of a live source that arrived while it was paused."),
     "repaired": ("Repaired", "Events that arrived damaged."),
 }
-_ON_DEMAND = ("kept", "light_flicker", "repaired")  # shown only if there are any
-_EXPLAINED = ("kept", "synops")  # their notes are no warnings
+_ON_DEMAND = ("filtered", "light_flicker", "repaired")  # shown only if there are any
+_EXPLAINED = ("filtered", "synops")  # their notes are no warnings
 _OF = " of "  # what follows is left out where it doesn't fit
 _PERCENTILES = ("p50", "p95", "p99")
 _TABLE_TIP = f"p95: 95 % took no longer. Over the last {LAST_RESULTS}."
@@ -75,7 +75,7 @@ class NumbersPanel(Card):
 
     def show_denoise(self, denoise: bool) -> None:
         """Show or hide how many events the noise filters let through."""
-        self.table.show_row("kept", denoise)
+        self.table.show_row("filtered", denoise)
 
     def show_statistics(self, statistics: Statistics, show: Percentiles) -> None:
         """Show the numbers, a dash where one is unknown. ``show``: from arrival to the screen, ms."""
@@ -89,7 +89,7 @@ class NumbersPanel(Card):
             for which in _PERCENTILES:
                 self.texts[f"{part}.{which}"] = milliseconds(getattr(values, which))
         self.texts["events"] = scaled(statistics.events_per_s, "/s")
-        self.texts["kept"] = scaled(statistics.kept_per_s, "/s")
+        self.texts["filtered"] = scaled(statistics.filtered_per_s, "/s")
         self.texts["frames"] = scaled(statistics.frames_per_s, "/s")
         density = statistics.density
         self.texts["density"] = f"{100 * density:.1f} %" if math.isfinite(density) else NOTHING
@@ -121,7 +121,7 @@ def _notes(statistics: Statistics, constants: str) -> dict[str, str]:
             (count, 100 * count / noise.events) for count in (noise.hot, noise.refractory, noise.isolated)
         )
         hot, refractory, isolated = (f"{count:,} ({share:.1f} %)" for count, share in shares)
-        notes["kept"] = (
+        notes["filtered"] = (
             f"Removed: {isolated} isolated, {refractory} too soon after another, {hot} of hot pixels."
         )
     if math.isfinite(statistics.energy_estimate_uj):

@@ -227,7 +227,7 @@ class ReadoutPanel(QWidget):
         self.card.caption.setToolTip(doubt)
 
     def show_result(self, shown: ShownResult) -> None:
-        """Show an shown."""
+        """Show a result, its decision or the last one."""
         result = shown.result
         self.rows.set_values(result.probabilities, result.decision, shown.history)
         if result.window_seen:

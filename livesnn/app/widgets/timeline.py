@@ -233,8 +233,8 @@ class Timeline(QWidget):
         """
         self._total_s = max(total_s or 0.0, 0.0)
         self._labels = tuple(label for label in labels if label.start < self._total_s)
-        said = dict.fromkeys([*classes, *(label.label for label in self._labels)])
-        self._track = DecisionTrack(self._total_s or 1.0, list(said))
+        known = dict.fromkeys([*classes, *(label.label for label in self._labels)])
+        self._track = DecisionTrack(self._total_s or 1.0, list(known))
         self.setFixedHeight(HEIGHT_WITH_LABELS if self._labels else HEIGHT)
         self._profile, self.position_s = None, 0.0
         self._dragged, self._waiting_s = False, None
@@ -301,8 +301,8 @@ class Timeline(QWidget):
         words, decided = [clock(seconds, total_s=self._total_s)], self.decision_at(seconds)
         if decided is not None:
             words.append(f"{'decided: ' if self._labels else ''}{style.readable(decided)}")
-        if said := self.labels_at(seconds):
-            words.append(f"labelled: {', '.join(style.readable(label) for label in said)}")
+        if labels := self.labels_at(seconds):
+            words.append(f"labelled: {', '.join(style.readable(label) for label in labels)}")
         return "  ·  ".join(words)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
@@ -334,22 +334,22 @@ class Timeline(QWidget):
 
     def event(self, event: QEvent) -> bool:
         """While it has the focus, keep the keys that move the handle from being shortcuts."""
-        asked = event.type() == QEvent.Type.ShortcutOverride
-        if asked and isinstance(event, QKeyEvent) and self._sought_by(event) is not None:
+        shortcut = event.type() == QEvent.Type.ShortcutOverride
+        if shortcut and isinstance(event, QKeyEvent) and self._seek_target(event) is not None:
             event.accept()
             return True
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Seek by a step, or to either end."""
-        seconds = self._sought_by(event)
+        seconds = self._seek_target(event)
         if seconds is None:
             super().keyPressEvent(event)
             return
         self._move_to(seconds)
         self.seek_requested.emit(self.position_s)
 
-    def _sought_by(self, event: QKeyEvent) -> float | None:
+    def _seek_target(self, event: QKeyEvent) -> float | None:
         step_s = min(1.0, self._total_s / 20)
         places: dict[int, float] = {
             Qt.Key.Key_Left: self.position_s - step_s,
