@@ -42,41 +42,23 @@ class Counts:
 
 @dataclass(frozen=True)
 class Statistics(Counts):
-    """The numbers that the window shows.
-
-    Attributes
-    ----------
-    slice_ms, network_ms, total_ms
-        Over the last `LAST_RESULTS` results.
-    events_per_s
-        Events that arrived in a second of the source's own time, so that slow motion doesn't change it. Noise and
-        dropped events count, skipped ones don't.
-    filtered_per_s
-        Events in a second that the noise filter lets through.
-    frames_per_s
-        Results in a second of real time.
-    density
-        Share of the hidden neurons that spike in a frame, mean over the last results; nan while unknown.
-    synops, dense_synops
-        Synaptic operations in a frame, mean over the last results, and in a frame in which every hidden neuron
-        spikes; nan while unknown, and for a network without hidden layers.
-    energy_estimate_uj
-        For the arithmetic of a frame, first layer included, as `livesnn run` estimates it.
-    light_flicker
-        Events subtracted from each pixel of a frame because a light flickers, mean over the last results.
-    """
+    """The numbers that the window shows: percentiles and means over the last `LAST_RESULTS`, nan while unknown."""
 
     slice_ms: Percentiles = field(default_factory=Percentiles)
     network_ms: Percentiles = field(default_factory=Percentiles)
     total_ms: Percentiles = field(default_factory=Percentiles)
+    # Events that arrived in a second of the source's own time, so that slow motion doesn't change it. Noise and
+    # dropped events count, skipped ones don't.
     events_per_s: float = float("nan")
-    filtered_per_s: float = float("nan")
-    frames_per_s: float = float("nan")
-    density: float = float("nan")
-    synops: float = float("nan")
-    dense_synops: float = float("nan")
-    energy_estimate_uj: float = float("nan")
-    light_flicker: float = 0.0
+    filtered_per_s: float = float("nan")  # events in a second that the noise filter lets through
+    frames_per_s: float = float("nan")  # results in a second of real time
+    density: float = float("nan")  # share of the hidden neurons that spike in a frame
+    synops: float = float("nan")  # synaptic operations in a frame; nan also without hidden layers
+    dense_synops: float = float("nan")  # the same where every hidden neuron spikes
+    energy_estimate_uj: float = float(
+        "nan"
+    )  # arithmetic of a frame, first layer included, as `livesnn run` does
+    light_flicker: float = 0.0  # events subtracted from each pixel of a frame because a light flickers
 
 
 class _Sample(NamedTuple):

@@ -84,22 +84,16 @@ COUNTS = 64  # steps from no event to FULL_COUNT
 class ViewSpec:
     """How events are shown.
 
-    Attributes
-    ----------
-    mode
-        "decay": each pixel's last event, brightness exp(−age / FADE_US). "accumulate": its ON and OFF events of
-        the last FADE_US, counted; FULL_COUNT of them are as bright as it gets.
-    palette
-        A name in PALETTES.
-
     Raises
     ------
     ValueError
         There is no such view.
     """
 
+    # "decay": each pixel's last event, brightness exp(−age / FADE_US). "accumulate": its ON and OFF events
+    # of the last FADE_US, counted; FULL_COUNT of them are as bright as it gets.
     mode: ViewMode = "decay"
-    palette: str = DEFAULT_PALETTE.name
+    palette: str = DEFAULT_PALETTE.name  # a name in PALETTES
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(ViewMode):
