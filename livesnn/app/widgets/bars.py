@@ -54,9 +54,7 @@ class Header(QWidget):
         self.open = button("Open", height=34, tip=open_tip)
         self._dot = dot()
         for widget in (self.model, self.open):
-            widget.setLayoutDirection(
-                Qt.LayoutDirection.RightToLeft
-            )  # the arrow is on the right of the words
+            widget.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the arrow follows the words
             style.set_icon(widget, "chevron", "soft", 18)
         title = label("livesnn", style.text_font(19, weight=QFont.Weight.Bold), "accent")
         parts = (title, 14, (self.source, 1), self._dot, self.state, 12, self.model, self.open)
@@ -134,7 +132,7 @@ class Banner(QFrame):
 
 
 class Transport(QFrame):
-    """The controls below the picture: play, frame by frame, speed, repeat, time line; each emits what a person wants.
+    """The controls below the picture: play, frame by frame, speed, repeat, time line; each emits a request.
 
     A source without an end has a line that says LIVE or SIMULATED instead. Before a source is open, the controls look
     as they do for a recording, so that nothing moves when one is opened.
