@@ -7,17 +7,18 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from livesnn.infer.spikes.intrinsics import (
     BYTE,
     FLOAT,
     FLOAT_BYTES,
+    LITERAL,
     WORD,
     compiled,
     copy,
     count_at,
     inlined,
+    instruction,
     load_number,
     load_unaligned,
     marked_bytes,
@@ -140,8 +141,8 @@ def _count(builder: Any, lanes: int, bit: Any, of_counts: Any, total: Any) -> An
     return builder.fadd(total, builder.fmul(each, weights, flags=FUSED), flags=FUSED)
 
 
-@intrinsic
-def accumulate_counts(typing, lanes, bits, of_counts, onto, sums):  # type: ignore[no-untyped-def]
+@instruction(types.void, LITERAL, types.uint64, types.UniTuple(types.intp, 4), types.intp, types.intp)
+def accumulate_counts(builder, lanes, bits, of_counts, onto, sums):  # type: ignore[no-untyped-def]
     """Write to float32 [lanes] at ``sums``: what lies at ``onto``, plus the weighted counts whose bits are set.
 
     Parameters
@@ -152,28 +153,18 @@ def accumulate_counts(typing, lanes, bits, of_counts, onto, sums):  # type: igno
         Address of the first tap's count, uint8; bytes from row to row; the addresses of the weights, float32 [bit,
         lanes], and of what each count is worth, float32 [256].
     """
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    width = lanes.literal_value
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, bits, together, onto, sums = arguments
-        of_counts = [builder.extract_value(together, i) for i in range(4)]
-        so_far, nothing, entry = vector(builder, onto, width), ir.Constant(WORD, 0), builder.block
-        tap, end = builder.append_basic_block("tap"), builder.append_basic_block("end")
-        builder.branch(tap)
-        builder.position_at_end(tap)
-        left, total = builder.phi(WORD), builder.phi(so_far.type)
-        bit = builder.cttz(left, ir.Constant(ir.IntType(1), 1))
-        after = _count(builder, width, bit, of_counts, total)
-        fewer = builder.and_(left, builder.sub(left, ir.Constant(WORD, 1)))
-        for phi, first, following in ((left, bits, fewer), (total, so_far, after)):
-            phi.add_incoming(first, entry)
-            phi.add_incoming(following, tap)
-        builder.cbranch(builder.icmp_unsigned("!=", fewer, nothing), tap, end)
-        builder.position_at_end(end)
-        vector(builder, sums, width, after)
-        return context.get_dummy_value()
-
-    address = types.intp
-    return types.void(lanes, types.uint64, types.UniTuple(address, 4), address, address), generate
+    apart = [builder.extract_value(of_counts, i) for i in range(4)]
+    so_far, nothing, entry = vector(builder, onto, lanes), ir.Constant(WORD, 0), builder.block
+    tap, end = builder.append_basic_block("tap"), builder.append_basic_block("end")
+    builder.branch(tap)
+    builder.position_at_end(tap)
+    left, total = builder.phi(WORD), builder.phi(so_far.type)
+    bit = builder.cttz(left, ir.Constant(ir.IntType(1), 1))
+    after = _count(builder, lanes, bit, apart, total)
+    fewer = builder.and_(left, builder.sub(left, ir.Constant(WORD, 1)))
+    for phi, first, following in ((left, bits, fewer), (total, so_far, after)):
+        phi.add_incoming(first, entry)
+        phi.add_incoming(following, tap)
+    builder.cbranch(builder.icmp_unsigned("!=", fewer, nothing), tap, end)
+    builder.position_at_end(end)
+    vector(builder, sums, lanes, after)

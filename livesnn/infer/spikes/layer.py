@@ -10,11 +10,11 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from livesnn.infer.spikes.frame_convolution import clear_marks, frame_convolution, mark_counts
 from livesnn.infer.spikes.intrinsics import (
     FLOAT_BYTES,
+    LITERAL,
     WORD,
     add_marked,
     compiled,
@@ -22,6 +22,7 @@ from livesnn.infer.spikes.intrinsics import (
     drain_sum,
     float_at,
     inlined,
+    instruction,
     marks_at,
     popcount,
     put_begin,
@@ -59,36 +60,21 @@ def _advanced(builder: Any, old: Any, total: Any, neuron: tuple[Any, Any, Any]) 
     return new, builder.zext(bits, WORD) if lanes < WORD.width else bits
 
 
-def _fire(
-    builder: Any, lanes: int, width: Any, firsts: list[Any], steps: list[Any], totals: Any, neuron: Any
-) -> None:
-    """Build the loop over a row's pixels.
-
-    ``firsts``: addresses of the first pixel's membranes before and after, marks and sums. ``steps``: how far behind
-    each the next pixel's is.
-    """
-    so_far, entry = vector(builder, totals, lanes), builder.block
-    pixel, end = builder.append_basic_block("pixel"), builder.append_basic_block("end")
-    builder.branch(pixel)
-    builder.position_at_end(pixel)
-    phis = [builder.phi(kind) for kind in (WORD, so_far.type, *[WORD] * len(firsts))]
-    left, total, *places = phis
-    before, after, marks, sums = places
-    new, bits = _advanced(builder, vector(builder, before, lanes), vector(builder, sums, lanes), neuron)
-    vector(builder, after, lanes, new)
-    builder.store(bits, builder.inttoptr(marks, WORD.as_pointer()))
-    following = [builder.sub(left, ir.Constant(WORD, 1)), builder.fadd(total, new)]
-    following += [builder.add(place, step) for place, step in zip(places, steps, strict=True)]
-    for phi, first, after_this in zip(phis, (width, so_far, *firsts), following, strict=True):
-        phi.add_incoming(first, entry)
-        phi.add_incoming(after_this, pixel)
-    builder.cbranch(builder.icmp_signed(">", following[0], ir.Constant(WORD, 0)), pixel, end)
-    builder.position_at_end(end)
-    vector(builder, totals, lanes, following[1])
+_PAIR, _NEURON = types.UniTuple(types.intp, 2), types.Tuple((types.float32, types.float32, types.boolean))
 
 
-@intrinsic
-def fire_row(typing, lanes, width, sums, membranes, marks, totals, steps, neuron):  # type: ignore[no-untyped-def]
+@instruction(
+    types.void,
+    LITERAL,
+    types.int64,
+    types.intp,
+    _PAIR,
+    types.intp,
+    types.intp,
+    types.UniTuple(types.int64, 2),
+    _NEURON,
+)
+def fire_row(builder, lanes, width, sums, membranes, marks, totals, steps, neuron):  # type: ignore[no-untyped-def]
     """Advance a row of neurons by a step.
 
     Parameters
@@ -104,31 +90,33 @@ def fire_row(typing, lanes, width, sums, membranes, marks, totals, steps, neuron
     neuron
         Alpha, threshold, whether spikes reset.
     """
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    count, address, whole = lanes.literal_value, types.intp, types.int64
-    pair, rule = types.UniTuple(address, 2), types.Tuple((types.float32, types.float32, types.boolean))
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, width, sums, membranes, marks, totals, steps, neuron = arguments
-        before, after, step, mark_step = (
-            builder.extract_value(two, i) for two in (membranes, steps) for i in (0, 1)
-        )
-        alpha, threshold, resets = (builder.extract_value(neuron, i) for i in range(3))
-        splatted = splat(builder, alpha, count), splat(builder, threshold, count), resets
-        size = ir.Constant(WORD, count * FLOAT_BYTES)
-        _fire(
-            builder,
-            count,
-            width,
-            [before, after, marks, sums],
-            [step, step, mark_step, size],
-            totals,
-            splatted,
-        )
-        return context.get_dummy_value()
-
-    return types.void(lanes, whole, address, pair, address, address, types.UniTuple(whole, 2), rule), generate
+    before, after, step, mark_step = (
+        builder.extract_value(two, i) for two in (membranes, steps) for i in (0, 1)
+    )
+    alpha, threshold, resets = (builder.extract_value(neuron, i) for i in range(3))
+    rule = splat(builder, alpha, lanes), splat(builder, threshold, lanes), resets
+    firsts, all_steps = (
+        [before, after, marks, sums],
+        [step, step, mark_step, ir.Constant(WORD, lanes * FLOAT_BYTES)],
+    )
+    so_far, entry = vector(builder, totals, lanes), builder.block
+    pixel, end = builder.append_basic_block("pixel"), builder.append_basic_block("end")
+    builder.branch(pixel)
+    builder.position_at_end(pixel)
+    phis = [builder.phi(kind) for kind in (WORD, so_far.type, *[WORD] * len(firsts))]
+    left, total, *places = phis
+    before, after, marks, sums = places
+    new, bits = _advanced(builder, vector(builder, before, lanes), vector(builder, sums, lanes), rule)
+    vector(builder, after, lanes, new)
+    builder.store(bits, builder.inttoptr(marks, WORD.as_pointer()))
+    following = [builder.sub(left, ir.Constant(WORD, 1)), builder.fadd(total, new)]
+    following += [builder.add(place, step) for place, step in zip(places, all_steps, strict=True)]
+    for phi, first, after_this in zip(phis, (width, so_far, *firsts), following, strict=True):
+        phi.add_incoming(first, entry)
+        phi.add_incoming(after_this, pixel)
+    builder.cbranch(builder.icmp_signed(">", following[0], ir.Constant(WORD, 0)), pixel, end)
+    builder.position_at_end(end)
+    vector(builder, totals, lanes, following[1])
 
 
 @compiled

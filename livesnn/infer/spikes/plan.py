@@ -292,24 +292,22 @@ class _Memory:
         """Return what joins the lists under each window of a pool."""
         return self._read(source, (1, 1, kernel, kernel), stride, POOL_LISTS, 0)
 
-    def map(
-        self, shape: Shape, bias: FloatArray | None = None, *, times: int = 1, pad: int = PAD
-    ) -> FeatureMap:
+    def map(self, shape: Shape, bias: FloatArray | None = None, *, times: int = 1) -> FeatureMap:
         """Return a map [C, H, W] that lists each channel up to ``times`` times; without a bias it has no neurons."""
         outputs, height, width = shape
         kept = 0 if bias is None else self.keep(bias)
         lanes = 0 if bias is None else _lanes(outputs)
-        row, across = width * outputs * times, width + 2 * pad + 1
+        row, across = width * outputs * times, width + 2 * PAD + 1
         band = min(max(BAND_BYTES // (width * outputs * FLOAT_BYTES), MIN_BAND_ROWS), MAX_BAND_ROWS)
         made = FeatureMap(
             height, width, outputs, lanes, kept, self._membranes, self._totals, self._marks,
-            self._lists, row, self._begins, across, pad, band,
+            self._lists, row, self._begins, across, PAD, band,
         )  # fmt: skip
         self._membranes += 0 if bias is None else prod(shape)
         self._totals += 0 if bias is None else -(-height // band) * TOTALS
-        self._marks += 0 if bias is None else (height + 2 * pad) * across * outputs // lanes
+        self._marks += 0 if bias is None else (height + 2 * PAD) * across * outputs // lanes
         self._lists += height * row
-        self._begins += (height + 2 * pad) * across
+        self._begins += (height + 2 * PAD) * across
         return made
 
     def weights(self) -> tuple[FloatArray, npt.NDArray[np.int8]]:

@@ -11,13 +11,13 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from livesnn.infer.spikes.intrinsics import (
     BEGIN,
     BYTE,
     FLOAT,
     FLOAT_BYTES,
+    LITERAL,
     SHORT,
     SHORT_BYTES,
     WORD,
@@ -28,6 +28,7 @@ from livesnn.infer.spikes.intrinsics import (
     compiled,
     dequantize_onto,
     inlined,
+    instruction,
     load_number,
     plus,
     rows_of,
@@ -81,67 +82,16 @@ def _with_taps(
     return added
 
 
-def _sweep(builder: Any, kinds: tuple[Any, Any], size: int, lanes: int, rows: int, arguments: Any) -> None:
-    """Build the loops of `_sweeps`: over pixels, and within it over a pixel's spikes."""
-    _, _, weights, lists, begins, width, sums, step, line = arguments
-    kind, one, entry = ir.VectorType(kinds[1], lanes), ir.Constant(WORD, 1), builder.block
-    nothing = [ir.Constant(kind, None)] * rows
-    names = ("pixel", "spike", "passed", "left", "next", "end")
-    pixel, spike, passed, left, following, end = map(builder.append_basic_block, names)
-    start = builder.zext(load_number(builder, begins, ir.Constant(WORD, 0), BEGIN), WORD)
-    outside = builder.sub(sums, step)
-    builder.branch(pixel)
-
-    builder.position_at_end(pixel)
-    x, first, carried = builder.phi(WORD), builder.phi(WORD), _phis(builder, kind, 2, rows)
-    # Where the lists of the last two pixels begin.
-    first_before, first_earlier = builder.phi(WORD), builder.phi(WORD)
-    place, x_next = builder.phi(WORD), builder.add(x, one)  # where the sums of the pixel before lie
-    last = builder.zext(load_number(builder, begins, x_next, BEGIN), WORD)
-    before = [*carried, nothing]
-    builder.cbranch(builder.icmp_signed("<", first, last), spike, passed)
-
-    builder.position_at_end(spike)
-    index, held = builder.phi(WORD), _phis(builder, kind, 3, rows)
-    channel = builder.zext(load_number(builder, lists, index, SHORT), WORD)
-    row = builder.add(weights, builder.mul(channel, ir.Constant(WORD, 9 * lanes * size)))
-    added, after = _with_taps(builder, kinds, row, size, held, lanes), builder.add(index, one)
-    _add_incoming([[index], *held], [[first], *before], pixel)
-    _add_incoming([[index], *held], [[after], *added], spike)
-    builder.cbranch(builder.icmp_signed("<", after, last), spike, passed)
-
-    builder.position_at_end(passed)
-    whole = _phis(builder, kind, 3, rows)
-    _add_incoming(whole, before, pixel)
-    _add_incoming(whole, added, spike)
-    quiet = builder.icmp_signed("==", last, first_earlier)
-    none = builder.or_(quiet, builder.icmp_signed("==", x, ir.Constant(WORD, 0)))
-    builder.cbranch(none, following, left)
-    builder.position_at_end(left)  # the first pixel leaves no column behind, nor do three without spikes
-    _retire(builder, kinds[1], whole[0], place, line, lanes)
-    builder.branch(following)
-
-    builder.position_at_end(following)
-    place_next = builder.add(place, step)
-    known = [x, first, first_before, first_earlier, place]
-    _add_incoming(
-        [known, *carried], [[ir.Constant(WORD, 0), start, start, start, outside], nothing, nothing], entry
-    )
-    _add_incoming([known, *carried], [[x_next, last, first, first_before, place_next], *whole[1:]], following)
-    builder.cbranch(builder.icmp_signed("<", x_next, width), pixel, end)
-    builder.position_at_end(end)
-    _retire(builder, kinds[1], whole[1], place_next, line, lanes)
-
-
 def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
     """Return an intrinsic that sweeps with weights of ``size`` bytes each."""
+    address, whole = types.intp, types.int64
 
-    @intrinsic
-    def sweep(typing, lanes, rows, weights, lists, begins, width, sums, step, line):  # type: ignore[no-untyped-def]
+    @instruction(types.void, LITERAL, LITERAL, address, address, address, whole, address, whole, whole)
+    def sweep(builder, lanes, rows, weights, lists, begins, width, sums, step, line):  # type: ignore[no-untyped-def]
         """Add the spikes of a row of pixels, through kernels of 3×3, to the sums of ``rows`` rows of outputs.
 
         The three columns of sums that a pixel reaches stay in registers until no further pixel reaches them. Columns
-        that no spike reaches aren't written.
+        that no spike reaches aren't written. The outer loop is over pixels, the inner one over a pixel's spikes.
 
         Parameters
         ----------
@@ -153,17 +103,58 @@ def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
             Address of [rows, width, lanes]; bytes from pixel to pixel, and from row to row. The first row gets the
             taps of the highest ky.
         """
-        if not (isinstance(lanes, types.IntegerLiteral) and isinstance(rows, types.IntegerLiteral)):
-            return None
-        lanes_of, rows_of_outputs = lanes.literal_value, rows.literal_value
+        kind, one, entry = ir.VectorType(of_sums, lanes), ir.Constant(WORD, 1), builder.block
+        nothing = [ir.Constant(kind, None)] * rows
+        names = ("pixel", "spike", "passed", "left", "next", "end")
+        pixel, spike, passed, left, following, end = map(builder.append_basic_block, names)
+        start = builder.zext(load_number(builder, begins, ir.Constant(WORD, 0), BEGIN), WORD)
+        outside = builder.sub(sums, step)
+        builder.branch(pixel)
 
-        def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-            _sweep(builder, (of_weights, of_sums), size, lanes_of, rows_of_outputs, arguments)
-            return context.get_dummy_value()
+        builder.position_at_end(pixel)
+        x, first, carried = builder.phi(WORD), builder.phi(WORD), _phis(builder, kind, 2, rows)
+        # Where the lists of the last two pixels begin.
+        first_before, first_earlier = builder.phi(WORD), builder.phi(WORD)
+        place, x_next = builder.phi(WORD), builder.add(x, one)  # where the sums of the pixel before lie
+        last = builder.zext(load_number(builder, begins, x_next, BEGIN), WORD)
+        before = [*carried, nothing]
+        builder.cbranch(builder.icmp_signed("<", first, last), spike, passed)
 
-        whole, address = types.int64, types.intp
-        places = (address, address, address, whole, address, whole, whole)
-        return types.void(lanes, rows, *places), generate
+        builder.position_at_end(spike)
+        index, held = builder.phi(WORD), _phis(builder, kind, 3, rows)
+        channel = builder.zext(load_number(builder, lists, index, SHORT), WORD)
+        row = builder.add(weights, builder.mul(channel, ir.Constant(WORD, 9 * lanes * size)))
+        added, after = (
+            _with_taps(builder, (of_weights, of_sums), row, size, held, lanes),
+            builder.add(index, one),
+        )
+        _add_incoming([[index], *held], [[first], *before], pixel)
+        _add_incoming([[index], *held], [[after], *added], spike)
+        builder.cbranch(builder.icmp_signed("<", after, last), spike, passed)
+
+        builder.position_at_end(passed)
+        whole = _phis(builder, kind, 3, rows)
+        _add_incoming(whole, before, pixel)
+        _add_incoming(whole, added, spike)
+        quiet = builder.icmp_signed("==", last, first_earlier)
+        none = builder.or_(quiet, builder.icmp_signed("==", x, ir.Constant(WORD, 0)))
+        builder.cbranch(none, following, left)
+        builder.position_at_end(left)  # the first pixel leaves no column behind, nor do three without spikes
+        _retire(builder, of_sums, whole[0], place, line, lanes)
+        builder.branch(following)
+
+        builder.position_at_end(following)
+        place_next = builder.add(place, step)
+        known = [x, first, first_before, first_earlier, place]
+        _add_incoming(
+            [known, *carried], [[ir.Constant(WORD, 0), start, start, start, outside], nothing, nothing], entry
+        )
+        _add_incoming(
+            [known, *carried], [[x_next, last, first, first_before, place_next], *whole[1:]], following
+        )
+        builder.cbranch(builder.icmp_signed("<", x_next, width), pixel, end)
+        builder.position_at_end(end)
+        _retire(builder, of_sums, whole[1], place_next, line, lanes)
 
     return sweep
 
