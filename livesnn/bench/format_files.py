@@ -27,18 +27,10 @@ _PACKET_EVENTS = 8192  # of AEDAT 3.1
 _ES_STEP_US = 127
 _ECF_CHUNK_EVENTS = 16384  # as Prophesee's files
 
-
 # The files of `write_ecf`
 ECF_CHUNK_EVENTS = 192  # more than the longest run that fits into a word
 ECF_STYLES = ("masked", "columns packed", "all packed")
-ECF_DTYPE = np.dtype(
-    {
-        "names": ["x", "y", "p", "t"],
-        "formats": ["<u2", "<u2", "<i2", "<i8"],
-        "offsets": [0, 2, 4, 8],
-        "itemsize": 16,
-    }
-)
+_ECF_DTYPE = np.dtype([("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")], align=True)
 
 Words = npt.NDArray[np.unsignedinteger]
 
@@ -52,13 +44,13 @@ class MadeFile(NamedTuple):
     share: float = 1.0
 
 
-def make_events(count: int, sensor: Resolution, *, seed: int = 7) -> Iterator[Events]:
+def make_events(count: int, sensor: Resolution) -> Iterator[Events]:
     """Yield events of an edge that moves over a sensor read row by row, a fifth of them noise.
 
     A row's readout has one time, one polarity, and three neighbouring pixels in the mean (3.7 in a real EVT 3.0
     recording of a busy scene); there are 5 million events a second, in order. Packets of up to CHUNK_EVENTS.
     """
-    random, t_us, made = np.random.default_rng(seed), float(START_US), 0
+    random, t_us, made = np.random.default_rng(7), float(START_US), 0
     while made < count:
         rows = CHUNK_EVENTS // 4
         lengths = np.where(random.random(rows) < 0.5, 1, random.geometric(1 / 6, rows).clip(1, 40))
@@ -348,7 +340,7 @@ def write_ecf(
         made.set_filter(36559, h5py.h5z.FLAG_OPTIONAL, (0, 0, 0))
         space = h5py.h5s.create_simple((len(events),), (h5py.h5s.UNLIMITED,))
         group = file.create_group("CD")
-        kind = h5py.h5t.py_create(ECF_DTYPE, logical=True)
+        kind = h5py.h5t.py_create(_ECF_DTYPE, logical=True)
         dataset = h5py.h5d.create(group.id, b"events", kind, space, made)
         for number, first in enumerate(range(0, len(events), chunk_events)):
             chunk = np.zeros(chunk_events, events.dtype)  # the last one is filled up, as HDF5 does
