@@ -271,45 +271,30 @@ def data(
     json
         Print JSON.
     """
-    return _get(dataset, data, json=json) if action == "get" else _check(dataset, data, json=json)
-
-
-def _get(dataset: DataSetName, data: Path, *, json: bool) -> int:
-    from livesnn.train.datasets.download import download
-
-    file = download(dataset, data)
-    if json:
-        write_json({"file": str(file) if file else None})
-    else:
-        say(f"{file} is ready" if file else f"{dataset} needs no files: it is simulated when it is used")
-    return 0
-
-
-def _check(dataset: DataSetName, data: Path, *, json: bool) -> int:
     from livesnn.train.datasets import data_set
 
+    if action == "get":
+        from livesnn.train.datasets.download import download
+
+        file = download(dataset, data)
+        if json:
+            write_json({"file": str(file) if file else None})
+        else:
+            say(f"{file} is ready" if file else f"{dataset} needs no files: it is simulated when it is used")
+        return 0
     findings = data_set(dataset).check(data)
     if json:
         write_json([finding._asdict() for finding in findings])
     else:
         missing = [finding for finding in findings if finding.state == "missing"]
-        unsaid = set(missing[MOST_MISSING:])
-        write(
-            "\n".join(
-                f"{finding.state:>10}  {one_line(finding.what)}"
-                for finding in findings
-                if finding not in unsaid
-            )
-        )
-        if unsaid:
-            say(f"{len(unsaid)} more are missing: --json lists them")
-        counts = Counter(finding.state for finding in findings)
-        say(
-            ", ".join(
-                f"{counts[state]} {state}"
-                for state in ("complete", "incomplete", "missing", "unusable", "damaged")
-            )
-        )
+        left_out = set(missing[MOST_MISSING:])
+        listed = [finding for finding in findings if finding not in left_out]
+        write("\n".join(f"{finding.state:>10}  {one_line(finding.what)}" for finding in listed))
+        if left_out:
+            say(f"{len(left_out)} more are missing: --json lists them")
+        counts: Counter[str] = Counter(finding.state for finding in findings)
+        states = ("complete", "incomplete", "missing", "unusable", "damaged")
+        say(", ".join(f"{counts[state]} {state}" for state in states))
     return int(any(finding.state == "damaged" for finding in findings))
 
 

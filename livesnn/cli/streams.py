@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, nullcontext
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -233,8 +233,8 @@ def publish(
     return 0
 
 
-class _Publisher:
-    """What is published of a source once it is open; a context manager that tells programs how it ended.
+class _Publisher(ExitStack):
+    """What is published of a source once it is open; at its end the servers are closed.
 
     ``model``: name of the model that decides; None publishes only events.
     """
@@ -248,12 +248,12 @@ class _Publisher:
         model: str | None = None,
         decisions_port: int | None = None,
     ) -> None:
+        super().__init__()
         self._name, self._orientation, self._model = name, orientation, model
         self._host = "0.0.0.0" if host == "*" else host
         self._events_port = events_port
         self._decisions_port = DECISIONS_PORT if decisions_port is None else decisions_port
         self._decisions: PublishedDecisions | None = None
-        self._servers = ExitStack()
 
     def listen(self, source: EventSource | FrameSource) -> See | None:
         """Listen for programs; return what sends them each packet of events, or None."""
@@ -274,12 +274,13 @@ class _Publisher:
             events = event_source(source)
             resolution = self._orientation.resolution(events.resolution)
             server = EventServer(Address(self._host, self._events_port), resolution, events.name)
-            self._servers.enter_context(server)
+            self.enter_context(server)
             send = server.send
             say(f"livesnn publish: events at {server.address}")
         if self._model is not None:
             address = Address(self._host, self._decisions_port)
-            self._decisions = PublishedDecisions(address, self._name, read_card(self._model))
+            decisions = PublishedDecisions(address, self._name, read_card(self._model))
+            self._decisions = self.enter_context(decisions)
             say(f"livesnn publish: decisions at {self._decisions.address}")
         return send
 
@@ -293,16 +294,6 @@ class _Publisher:
         """Send a decision or the summary to the programs."""
         assert self._decisions is not None  # it is there before the first row
         self._decisions.tell(row)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        with self._servers:
-            if self._decisions is not None:
-                with self._decisions:
-                    if error is not None:
-                        self._decisions.fail(error)
 
 
 def _publish_events(

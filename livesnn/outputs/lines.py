@@ -104,19 +104,13 @@ def decide_all(
 ) -> Iterator[Row | Summary]:
     """Yield a row a window (or a frame, once the first window is full), then the summary.
 
-    A recording is read as fast as possible. Of a live source, what the network can't take in time is dropped and
-    counted. Ctrl-C ends it as ``seconds`` does; pressed again, at once.
+    Of a live source, what the network can't take in time is dropped and counted. Ctrl-C ends it as ``seconds`` does;
+    pressed again, at once.
 
     Parameters
     ----------
-    source
-        A SOURCE of the command line, or an open source, which is closed at the end.
-    seconds
-        End after so long: in a recording's own time, or in real time.
-    denoise
-        Whether noise is filtered; a video raises SourceError.
-    orientation
-        What makes the events upright; a video that is to be turned raises SourceError.
+    source, model, engine, state, decider, seconds, denoise, orientation
+        As for `livesnn.run`.
     paced
         Play a recording in its own time.
     listen
