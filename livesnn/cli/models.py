@@ -1,4 +1,4 @@
-"""The commands for models: train, eval, data, teach, export. Using a model is in streams.py and window.py."""
+"""The commands for models: train, eval, data, teach, export. Using a model is in streams.py."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import tyro
 
 from livesnn.card import ModelCard
-from livesnn.cli.decision_flags import AS_USUAL, Decisions
-from livesnn.cli.options import AS_IT_COMES, Engine, Mounting, Out, Seconds
+from livesnn.cli.options import AS_IT_COMES, AS_USUAL, Decisions, Engine, Mounting, Out, Seconds
 from livesnn.cli.usage import Argument, arguments_of, plain_refusal
 from livesnn.console import one_line, say, share_done, write, write_json
 from livesnn.errors import DataError, ModelError, SourceError
