@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from math import sqrt
 from pathlib import Path
 from statistics import fmean
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from livesnn.card import InputSpec
 from livesnn.console import say
 from livesnn.errors import DataError
+from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import Events, EventSource, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer, stack_clip
 from livesnn.infer.model import Model, load_model
@@ -84,19 +86,13 @@ def _variants() -> dict[str, Change]:
     shifts = ((SHIFT_PX, 0), (-SHIFT_PX, 0), (0, SHIFT_PX), (0, -SHIFT_PX))
     return {
         "as recorded": lambda events, resolution: events,
-        MIRRORED: _mirrored,
+        MIRRORED: partial(orient, orientation=Orientation(mirrored=True)),
         "tempo ×0.6": _timed(0.6),
         "tempo ×2": _timed(2.0),
         **{f"shifted by {dx}, {dy} px": _moving(dx, dy, 1.0) for dx, dy in shifts},
         "scaled ×0.75": _moving(0, 0, 0.75),
         "scaled ×1.25": _moving(0, 0, 1.25),
     }
-
-
-def _mirrored(events: Events, resolution: Resolution) -> Events:
-    turned = events.copy()
-    turned["x"] = resolution.width - 1 - events["x"]
-    return turned
 
 
 def _timed(tempo: float) -> Change:

@@ -196,6 +196,5 @@ def processor_s(read: Reader, path: Path) -> float:
 
 def take_one_core() -> None:
     """Keep this process on one core, where the system allows that."""
-    os.environ["POLARS_MAX_THREADS"] = "1"
     if sys.platform == "linux":
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

@@ -23,7 +23,7 @@ from livesnn.bench.throughput import moving_blob
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, LivesnnError, ModelError
 from livesnn.events.memory_source import MemorySource
-from livesnn.events.packet import Resolution
+from livesnn.events.packet import EventSource, Resolution
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Model, State, load_model, model_folder, zero_state
@@ -182,22 +182,19 @@ def _peer(passes: Sequence[Pass], ours: Sequence[Pass]) -> StepTimes:
 
 
 def _inputs(card: ModelCard, source: str, most: int) -> list[Frame]:
-    inputs = list(_frames(card, source, most))
+    """Return the first frames of a source, or of a moving blob."""
+    opened: EventSource
+    if source:
+        opened = event_source(open_source(source))
+    else:
+        duration_us = 12_000_000
+        events = moving_blob(400_000, SENSOR, seed=1, duration_us=duration_us)
+        opened = MemorySource(events, SENSOR, duration_us=duration_us, paced=False)
+    with closing(opened):
+        inputs = list(islice(frames(opened, card.input.slice, card.input), most))
     if not inputs:
         raise DataError(f"{source} is shorter than one frame of {card.name}: give a longer recording")
     return inputs
-
-
-def _frames(card: ModelCard, source: str, most: int) -> Iterator[Frame]:
-    """Yield the first frames of a source, or of a moving blob."""
-    if source:
-        with closing(event_source(open_source(source))) as opened:
-            yield from islice(frames(opened, card.input.slice, card.input), most)
-        return
-    duration_us = 12_000_000
-    events = moving_blob(400_000, SENSOR, seed=1, duration_us=duration_us)
-    blob = MemorySource(events, SENSOR, duration_us=duration_us, paced=False)
-    yield from islice(frames(blob, card.input.slice, card.input), most)
 
 
 class Pass(NamedTuple):

@@ -6,7 +6,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Literal
@@ -24,7 +24,7 @@ from livesnn.infer.decide import Decider, Percentiles, Tally
 from livesnn.infer.model import Engine, Model, load_model, shipped_for
 from livesnn.infer.operations import costs, energy_constants, mean_density
 from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames
-from livesnn.infer.switching_engine import PREPARING, note_of, preparing
+from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
 from livesnn.progress import Progress, untold
 from livesnn.sources import open_source
 from livesnn.threads import ending_sets
@@ -126,7 +126,7 @@ def decide_all(
         The source or the model can't be opened, or fails on the way; ``decider`` names a class it hasn't.
     """
     loaded = load_model(model, engine, notify=notify)
-    with preparing(loaded):
+    with closing(loaded) if isinstance(loaded, SwitchingModel) else nullcontext():
         decider.check(loaded.card)
         with reading as progress:
             opened = (

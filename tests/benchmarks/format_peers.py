@@ -6,6 +6,7 @@ install them in an environment of their own, with `INSTALL`.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -216,7 +217,7 @@ class LibraryProcess(ExitStack):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pool: ProcessPoolExecutor = ProcessPoolExecutor(1, get_context("spawn"), take_one_core)
+        self.pool: ProcessPoolExecutor = ProcessPoolExecutor(1, get_context("spawn"), _take_one_core)
         self.callback(self.pool.shutdown, cancel_futures=True)
 
     def ask(self, task: Callable[[Reader, Path], _Answer], *arguments: Any) -> _Answer | str:
@@ -234,6 +235,11 @@ class LibraryProcess(ExitStack):
         if error is None:
             return future.result()
         return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _take_one_core() -> None:
+    os.environ["POLARS_MAX_THREADS"] = "1"
+    take_one_core()
 
 
 def main(repeats: int = 5) -> None:
