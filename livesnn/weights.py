@@ -84,7 +84,7 @@ def save_weights(weights: Weights, path: Path, card: ModelCard) -> None:
 def write_graph(model: Any, path: Path, card: ModelCard) -> None:
     """Write an onnx.ModelProto with the card as its only metadata, whole or not at all.
 
-    The exporter's notes of each node are left out, as they name paths of this machine.
+    The exporter's notes on each node, such as the place in its source, are left out: they name paths of this machine.
     """
     import onnx  # half a second
 
