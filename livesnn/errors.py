@@ -34,7 +34,7 @@ class TrainError(LivesnnError):
 
 
 class StoppedError(TrainError):
-    """A signal ended a training; what it has kept is there."""
+    """A signal ended a training; its checkpoints are kept."""
 
 
 def error_message(error: BaseException) -> str:

@@ -297,7 +297,7 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def _entry(left: str, text: str, indent: int = _INDENT) -> list[str]:
-    """Return a name and what is said of it in two columns; below each other where the name is long."""
+    """Return a name and its description in two columns; below each other where the name is long."""
     indent = min(indent, _width() // 2)
     right = _wrapped(text, " " * indent)
     if len(left) + 4 > indent or not right:
@@ -335,7 +335,7 @@ def call(
 def plain_refusal(
     arguments: Sequence[str], prog: str, takes: Callable[[], Sequence[Argument]]
 ) -> Iterator[None]:
-    """Turn what tyro says of a line that it refuses into a UsageError of one line; parameters as of `call`."""
+    """Turn tyro's message about a line that it refuses into a UsageError of one line; parameters as of `call`."""
     with contextlib.redirect_stderr(io.StringIO()) as said:
         try:
             yield
@@ -397,7 +397,7 @@ def refusal(arguments: Sequence[str], prog: str, takes: Sequence[Argument]) -> s
 
 
 def hint(name: str, known: Iterable[str], prog: str) -> str:
-    """Return what was meant by a name that there isn't, or where to look."""
+    """Return a suggestion for an unknown name: the closest known one, or where they are listed."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {close[0]}?" if close else f"{prog} --help lists them"
 

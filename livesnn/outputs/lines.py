@@ -55,7 +55,7 @@ class Row:
 class Summary:
     """The last line: `majority` is the most frequent decision, "nothing" not counted; latency is the network's.
 
-    `events`: all that came, noise too. `out_of_order`: of these, put in order of time; `out_of_bounds`: left out,
+    `events`: all of them, including noise. `out_of_order`: of these, put in order of time; `out_of_bounds`: left out,
     outside the sensor. `denoise`: events that came, of which were kept, and dropped for each reason; None: nothing
     was filtered. `engine` ran the last frame, `engine_frames` says how many each ran, `engine_switched_at_frame`
     (from 0) is the first that another than the first engine ran; None: there was none. `warnings`: what was assumed

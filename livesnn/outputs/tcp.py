@@ -23,7 +23,7 @@ class PublishedDecisions(Closing):
 
     Lines are those of `livesnn run --json`, an object each, and these: ``{"source", "model", "classes", "frame_us",
     "window"}`` first; ``{"notice"}`` when the source is lost, when it is back, and of what takes long;
-    ``{"quiet": true}`` where nothing was said for a second; ``{"missed"}``, how many lines, where a program read too
+    ``{"quiet": true}`` where nothing was sent for a second; ``{"missed"}``, how many lines, where a program read too
     slowly; ``{"error"}`` where an error ends it.
 
     Parameters
@@ -31,7 +31,7 @@ class PublishedDecisions(Closing):
     address
         Where to listen; port 0: any that is free. Raises SourceError where that can't be.
     source
-        What a person calls it.
+        Its name for people.
     card
         Of the model that decides.
     """
