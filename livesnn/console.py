@@ -70,7 +70,7 @@ def _sayable(value: object) -> object:
 def share_done(
     doing: str, *, after_s: float = 0.0, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Progress]:
-    """Yield what is to be told how much is done: on stderr, a line, and below it on a terminal a bar.
+    """Yield a function that shows how much is done: a line on stderr and, on a terminal, a bar below it.
 
     Parameters
     ----------

@@ -1,12 +1,4 @@
-"""The exceptions livesnn raises on purpose. Each message is one line: what, where, what to do next.
-
-LivesnnError
-├── SourceError   a camera, stream or recording can't be opened or went away
-├── FormatError   a file's content is damaged, or isn't what it claims to be
-├── ModelError    a model folder can't be used: card, weights, shapes
-├── DataError     a data set is incomplete or not in the official layout
-└── TrainError    a training can't go on
-"""
+"""The exceptions livesnn raises on purpose. Each message is one line: what, where, what to do next."""
 
 from __future__ import annotations
 
@@ -30,7 +22,7 @@ class FormatError(LivesnnError):
 
 
 class ModelError(LivesnnError):
-    """A model folder can't be used."""
+    """A model folder can't be used: card, weights, shapes."""
 
 
 class DataError(LivesnnError):
@@ -42,7 +34,7 @@ class TrainError(LivesnnError):
 
 
 class StoppedError(TrainError):
-    """A signal ended a training; what it has kept is there."""
+    """A signal ended a training; its checkpoints are kept."""
 
 
 def error_message(error: BaseException) -> str:

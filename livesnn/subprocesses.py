@@ -1,4 +1,4 @@
-"""livesnn itself: running it again in another process, frozen or not, and which commit this is. Not here: why."""
+"""Running livesnn again in another process, frozen or not, and which commit this is."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def run_apart(command: list[str], stop: threading.Event, *, limit_s: float) -> s
                 _end(helper)
         if stop.is_set():
             return ""
-        written, said = (_read(file) for file in (out, errors))
+        output, messages = (_read(file) for file in (out, errors))
     if ended and helper.returncode == 0:
-        return written
+        return output
     if not ended:
         raise LivesnnError(f"not within {limit_s:.0f} s")
-    if helper.returncode < 0:  # what it said last isn't why
+    if helper.returncode < 0:  # its last message isn't the reason
         raise LivesnnError(f"it was ended by signal {-helper.returncode}: is there enough memory?")
-    raise LivesnnError((said.strip().splitlines() or [f"exit code {helper.returncode}"])[-1])
+    raise LivesnnError((messages.strip().splitlines() or [f"exit code {helper.returncode}"])[-1])
 
 
 def _end(helper: subprocess.Popen[bytes]) -> None:
@@ -83,9 +83,9 @@ def own_commit() -> str:
     if git is None or not (repository / ".git").exists():
         return f"livesnn {version}"
     head = [git, "rev-parse", "--short", "HEAD"]
-    said = subprocess.run(head, cwd=repository, capture_output=True, text=True, check=False)
-    if said.returncode != 0:  # git refuses a checkout that is another user's
+    found = subprocess.run(head, cwd=repository, capture_output=True, text=True, check=False)
+    if found.returncode != 0:  # git refuses a checkout that is another user's
         return f"livesnn {version}"
     differs = [git, "diff", "--quiet", "HEAD", "--", "livesnn"]
     dirty = subprocess.run(differs, cwd=repository, capture_output=True, check=False).returncode == 1
-    return said.stdout.strip() + "-dirty" * dirty
+    return found.stdout.strip() + "-dirty" * dirty

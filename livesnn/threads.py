@@ -237,11 +237,9 @@ def usual_handlers() -> dict[int, Any]:
     """Return what handles each of the `ENDING` signals; not a closed terminal that is ignored, as nohup asks for."""
     handlers = {number: signal.getsignal(number) for number in ENDING}
     hang_up = getattr(signal, "SIGHUP", None)
-    return {
-        number: handler
-        for number, handler in handlers.items()
-        if not (number == hang_up and handler is signal.SIG_IGN)
-    }
+    if hang_up in handlers and handlers[hang_up] is signal.SIG_IGN:
+        del handlers[hang_up]
+    return handlers
 
 
 @contextmanager

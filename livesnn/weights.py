@@ -134,9 +134,8 @@ def quantize(kernel: npt.NDArray[np.float32], *, times: int = 1) -> Rounded:
     sizes = np.abs(kernel)
     together = sizes.sum((1, 2, 3)) if times == 1 else times * sizes.sum((1, 3)).max(1)
     most = np.iinfo(np.int16).max
-    room = max(
-        most - times * sizes[0].size // 2, most // 2
-    )  # rounding adds at most a half to each weight, and at most doubles it
+    # Rounding adds at most a half to each weight, and at most doubles it.
+    room = max(most - times * sizes[0].size // 2, most // 2)
     least = np.maximum(sizes.max((1, 2, 3)) / np.float32(127), together / np.float32(room))
     scale = np.where(least > 0, least, np.float32(1)).astype(np.float32)
     return np.rint(kernel / scale[:, None, None, None]).astype(np.int8), scale

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from math import sqrt
 from pathlib import Path
 from statistics import fmean
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from livesnn.card import InputSpec
 from livesnn.console import say
 from livesnn.errors import DataError
+from livesnn.events.filters import Orientation, orient
 from livesnn.events.packet import Events, EventSource, Packet, Resolution
 from livesnn.events.slicer import Frame, Slicer, stack_clip
 from livesnn.infer.model import Model, load_model
@@ -32,11 +34,12 @@ from livesnn.train.evaluate import evaluate
 from livesnn.video import emulate
 
 Change = Callable[[Events, Resolution], Events]
-Relabel = Callable[[str], str]
 Shares = dict[str, float]
 
+DEFAULT_MODEL = "gestures"
+
 # bench_transfer
-SHIFT_PX = 12
+SHIFT_PX, MIRRORED = 12, "mirrored"
 
 # bench_sensors
 SENSORS = (Resolution(64, 64), Resolution(128, 128), Resolution(346, 260), Resolution(640, 480))
@@ -51,7 +54,7 @@ WAYS_S = {"one way": (60.0, 60.0), "changing": (3.0, 6.0)}
 """How long a person keeps one way of moving (how far, how fast, with which arm)."""
 
 
-def bench_transfer(clips: Path, model: str) -> dict[str, object]:
+def bench_transfer(data: Path, model: str) -> dict[str, object]:
     """Decide on each clip NN_GESTURE.npz of a folder, at every frame once the first window is full.
 
     Returns
@@ -66,43 +69,30 @@ def bench_transfer(clips: Path, model: str) -> dict[str, object]:
         There are no such clips, one is empty, none is long enough for a decision at twice its speed, or the model has
         other classes.
     """
-    files = find_clips(clips)
-    loaded = load_model(model)
+    files = find_clips(data)
+    loaded = load_model(model or DEFAULT_MODEL)
     if loaded.card.classes != GESTURES:
         raise DataError(f"{loaded.card.name} knows {', '.join(loaded.card.classes)}: give --model gestures")
     read = {path: read_clip(path) for path in files}
     for warning in (warning for clip in read.values() for warning in clip.warnings):
         say(f"livesnn bench: {warning}")
-    left_out = sorted(path.name for path in clips.glob("*.npz") if path not in files)
-    measured = {name: _on_clips(loaded, read, name, *variant) for name, variant in _variants().items()}
+    left_out = sorted(path.name for path in data.glob("*.npz") if path not in files)
+    measured = {name: _on_clips(loaded, read, name, change) for name, change in _variants().items()}
     return {**measured, "left_out": left_out}
 
 
-def _variants() -> dict[str, tuple[Change, Relabel]]:
-    """Return by name the change to the events, and the label that a changed clip has."""
-    moved = {
-        f"shifted by {dx}, {dy} px": (_moving(dx, dy, 1.0), _same)
-        for dx, dy in ((SHIFT_PX, 0), (-SHIFT_PX, 0), (0, SHIFT_PX), (0, -SHIFT_PX))
-    }
+def _variants() -> dict[str, Change]:
+    """Return the changes to the events by name."""
+    shifts = ((SHIFT_PX, 0), (-SHIFT_PX, 0), (0, SHIFT_PX), (0, -SHIFT_PX))
     return {
-        "as recorded": (lambda events, resolution: events, _same),
-        "mirrored": (_mirrored, mirrored),
-        "tempo ×0.6": (_timed(0.6), _same),
-        "tempo ×2": (_timed(2.0), _same),
-        **moved,
-        "scaled ×0.75": (_moving(0, 0, 0.75), _same),
-        "scaled ×1.25": (_moving(0, 0, 1.25), _same),
+        "as recorded": lambda events, resolution: events,
+        MIRRORED: partial(orient, orientation=Orientation(mirrored=True)),
+        "tempo ×0.6": _timed(0.6),
+        "tempo ×2": _timed(2.0),
+        **{f"shifted by {dx}, {dy} px": _moving(dx, dy, 1.0) for dx, dy in shifts},
+        "scaled ×0.75": _moving(0, 0, 0.75),
+        "scaled ×1.25": _moving(0, 0, 1.25),
     }
-
-
-def _same(label: str) -> str:
-    return label
-
-
-def _mirrored(events: Events, resolution: Resolution) -> Events:
-    turned = events.copy()
-    turned["x"] = resolution.width - 1 - events["x"]
-    return turned
 
 
 def _timed(tempo: float) -> Change:
@@ -129,18 +119,13 @@ def _moving(dx: int, dy: int, scale: float) -> Change:
     return moving
 
 
-def _on_clips(
-    model: Model,
-    clips: dict[Path, RealClip],
-    variant: str,
-    change: Change,
-    becomes: Relabel,
-) -> dict[str, object]:
+def _on_clips(model: Model, clips: dict[Path, RealClip], variant: str, change: Change) -> dict[str, object]:
     decided: dict[str, Counter[str]] = {}
     right = 0
     for path, (events, resolution, _) in clips.items():
         decided[path.stem] = Counter(_decisions(model, change(events, resolution), resolution))
-        right += decided[path.stem][becomes(label_of(path))]
+        label = label_of(path)
+        right += decided[path.stem][mirrored(label) if variant == MIRRORED else label]
     n = sum(counts.total() for counts in decided.values())
     if n == 0:
         raise DataError(
@@ -223,7 +208,7 @@ def bench_sensors(model: str, people: int) -> dict[str, object]:
     DataError
         The model has other classes, or its card doesn't give its sensor's pixels per cell.
     """
-    loaded = load_model(model)
+    loaded = load_model(model or DEFAULT_MODEL)
     card = loaded.card
     if card.classes != GESTURES or card.input.slice.delta_t_us is None or card.input.cell_pixels is None:
         raise DataError(
@@ -271,16 +256,17 @@ def _shares(model: Model, clips: Clips) -> dict[str, tuple[float, float, float]]
     return {name: (share, *wilson(round(share * len(clips)), len(clips))) for name, share in found.items()}
 
 
-def wilson(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(right: int, n: int) -> tuple[float, float]:
     """Return Wilson's 95 % interval of the share ``right`` of ``n`` > 0."""
+    z = 1.96
     share = right / n
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
-def bench_teach(model: str, people: int) -> dict[str, object]:
-    """Teach a model each movement of `EVERYDAY` with ten seconds of each of ``people``, one lesson per pair.
+def bench_teach(model: str, repeats: int) -> dict[str, object]:
+    """Teach a model each movement of `EVERYDAY` with ten seconds of each of ``repeats`` people, one lesson per pair.
 
     Returns
     -------
@@ -290,7 +276,7 @@ def bench_teach(model: str, people: int) -> dict[str, object]:
     mistaken for the movement, of the same person's ten gestures and standing idle. ``known``: mistaken for it, of
     other people's movements that the model knew before.
     """
-    return {way: _lessons(model, people, way) for way in WAYS_S}
+    return {way: _lessons(model or DEFAULT_MODEL, repeats, way) for way in WAYS_S}
 
 
 def _lessons(model: str, people: int, way: str) -> dict[str, object]:

@@ -6,59 +6,41 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.bench.format_files import MADE_FILES, MadeFile, make_events
-from livesnn.bench.report import installed_versions, spread
+from livesnn.bench.format_files import MADE_FILES, make_events
+from livesnn.bench.report import spread
 from livesnn.errors import DataError, LivesnnError
-from livesnn.events.packet import Resolution
 from livesnn.events.recording import open_recording
 
-LARGE_EVENTS = 20_000_000
 FORMAT = "aedat4 (LZ4)"
-EVENTS = 10_000_000
-LIMIT_S = 300.0
-"""Time for one reading of one file. A library that takes longer is left out."""
+LARGE_EVENTS, EVENTS = 20_000_000, 10_000_000
+UNIT = "million events a second of one core's time"
 
 Columns = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
 """t in µs, x, y and p of some events, [N] each."""
-Reader = Callable[[Path, str], Iterator[Columns]]
-"""Reads a whole file of a format, named as in `Library.formats`."""
-
-_Answer = TypeVar("_Answer")
+Reader = Callable[[Path], Iterator[Columns]]
+"""Reads a whole file."""
 
 
-class Library(NamedTuple):
-    """Another library: the module to import, how it reads, and the formats that it claims to read."""
-
-    module: str
-    read: Reader
-    formats: tuple[str, ...]
-
-
-NO_LIBRARIES: Mapping[str, Library] = MappingProxyType({})
-
-
-def by_livesnn(path: Path, format_name: str) -> Iterator[Columns]:
+def by_livesnn(path: Path) -> Iterator[Columns]:
     """Open and read a recording with livesnn, packet by packet."""
     with open_recording(path) as recording:
         for packet in recording:
             yield columns(packet.events, "t", "x", "y", "p")
 
 
-def by_dv_processing(path: Path, format_name: str) -> Iterator[Columns]:
+def by_dv_processing(path: Path) -> Iterator[Columns]:
     """Read an .aedat4 file with dv-processing."""
     reader = import_module("dv_processing").io.MonoCameraRecording(str(path))
     while reader.isRunning():
@@ -67,7 +49,7 @@ def by_dv_processing(path: Path, format_name: str) -> Iterator[Columns]:
             yield columns(batch.numpy(), "timestamp", "x", "y", "polarity")
 
 
-def by_aedat(path: Path, format_name: str) -> Iterator[Columns]:
+def by_aedat(path: Path) -> Iterator[Columns]:
     """Read an .aedat4 file with aedat."""
     for packet in import_module("aedat").Decoder(str(path)):
         if "events" in packet:
@@ -80,10 +62,8 @@ def columns(events: npt.NDArray[Any], *names: str) -> Columns:
     return t, x, y, p
 
 
-AEDAT4_LIBRARIES = {
-    "dv_processing": Library("dv_processing", by_dv_processing, ("aedat4",)),
-    "aedat": Library("aedat", by_aedat, ("aedat4",)),
-}
+AEDAT4_READERS: dict[str, Reader] = {"dv_processing": by_dv_processing, "aedat": by_aedat}
+"""Other libraries that read .aedat4, by their module."""
 
 
 def bench_decode(repeats: int, *, events: int = LARGE_EVENTS) -> dict[str, Any]:
@@ -103,7 +83,7 @@ def bench_decode(repeats: int, *, events: int = LARGE_EVENTS) -> dict[str, Any]:
         The libraries find different numbers of events.
     """
     readers: dict[str, Reader] = {"livesnn": by_livesnn}
-    readers |= {name: library.read for name, library in AEDAT4_LIBRARIES.items() if find_spec(library.module)}
+    readers |= {name: read for name, read in AEDAT4_READERS.items() if find_spec(name)}
     if len(readers) == 1:
         raise LivesnnError("nothing to compare with: pip install 'livesnn[dev]'")
     with tempfile.TemporaryDirectory() as folder:
@@ -137,99 +117,41 @@ def _time_file(path: Path, readers: dict[str, Reader], repeats: int) -> dict[str
 
 
 def _read(path: Path, read: Reader) -> int:
-    return sum(len(t) for t, _, _, _ in read(path, "aedat4"))
+    return sum(len(t) for t, _, _, _ in read(path))
 
 
-def bench_formats(
-    repeats: int, *, libraries: Mapping[str, Library] = NO_LIBRARIES, events: int = EVENTS
-) -> dict[str, Any]:
-    """Open and read a large file of each format ``repeats`` times, by turns with other libraries.
+def bench_formats(repeats: int, *, events: int = EVENTS) -> dict[str, Any]:
+    """Open and read a large file of each format ``repeats`` times; text files have fewer ``events``.
 
-    Each library has its own process on one core (where the system allows that), so that threads bring no advantage.
-    Reading is from opening to the last event in numpy arrays, with the file in the system's cache. The processor's
-    time counts, so that other programs don't. First each library's number of events, number of ON events, first and
-    last time and sums of x and y are compared with what was written. A library that differs is listed in ``wrong``
-    and isn't timed.
-
-    Parameters
-    ----------
-    libraries
-        Other libraries; those that are installed are measured.
-    events
-        Events of a file; text files have fewer.
+    A process on one core reads (where the system allows that), so that threads bring no advantage. Reading is from
+    opening to the last event in numpy arrays, with the file in the system's cache. The processor's time counts, so
+    that other programs don't.
 
     Raises
     ------
     DataError
-        livesnn itself doesn't read what was written.
+        A file isn't read as it was written.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    spawn = get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, spawn, take_one_core) as process:
         figures = {
-            name: measure_format(name, made, Path(folder), repeats, int(events * made.share), libraries)
-            for name, made in MADE_FILES.items()
+            name: process.submit(_measure_format, name, Path(folder), repeats, events).result()
+            for name in MADE_FILES
         }
-    versions = {name: found for name, found in installed_versions(tuple(libraries)).items() if found}
-    return {"unit": "million events a second of one core's time", "versions": versions, **figures}
+    return {"unit": UNIT, "versions": {}, **figures}
 
 
-def measure_format(
-    name: str,
-    made: MadeFile,
-    folder: Path,
-    repeats: int,
-    count: int,
-    libraries: Mapping[str, Library] = NO_LIBRARIES,
-) -> dict[str, Any]:
-    """Return one format's figures; see `bench_formats`."""
-    path, kind = folder / f"made{made.suffix}", name.split(" ")[0]
-    made.write(path, make_events(count, made.sensor))
-    written = sums_of((e["t"], e["x"], e["y"], e["p"]) for e in make_events(count, made.sensor))
-    readers: dict[str, Reader] = {"livesnn": by_livesnn}
-    readers |= {
-        other: library.read
-        for other, library in libraries.items()
-        if kind in library.formats and find_spec(library.module) is not None
+def _measure_format(name: str, folder: Path, repeats: int, events: int) -> dict[str, Any]:
+    with made_file(name, folder, events) as (path, written):
+        if (found := sums_of(by_livesnn(path))) != written:
+            raise DataError(f"{name} isn't read as it was written: read {found}, written {written}")
+        rates = [written.n / processor_s(by_livesnn, path) / 1e6 for _ in range(repeats)]
+        size = path.stat().st_size
+    return {
+        "events": written.n,
+        "bytes_per_event": round(size / written.n, 2),
+        "mev_per_s": {"livesnn": spread(rates)},
     }
-    wrong: dict[str, str] = {}
-    with ExitStack() as stack:
-        workers = {one: stack.enter_context(LibraryProcess()) for one in readers}
-        for one in list(workers):
-            answer = workers[one].ask(_sums, readers[one], path, kind)
-            if not (isinstance(answer, Sums) and answer.agrees(written, made.sensor)):
-                wrong[one] = f"read {answer}, written {written}" if isinstance(answer, Sums) else answer
-                del workers[one]
-        seconds: dict[str, list[float]] = {one: [] for one in workers}
-        for one in list(workers) * (repeats if "livesnn" in workers else 0):
-            if one not in seconds:
-                continue
-            took_s = workers[one].ask(_time, readers[one], path, kind)
-            if isinstance(took_s, str):
-                wrong[one] = took_s
-                del seconds[one]
-            else:
-                seconds[one].append(took_s)
-    if "livesnn" in wrong:
-        raise DataError(f"{name} isn't read as it was written: {wrong['livesnn']}")
-    size = path.stat().st_size
-    path.unlink()
-    return _figures(count, size, seconds, wrong)
-
-
-def _figures(count: int, size: int, seconds: dict[str, list[float]], wrong: dict[str, str]) -> dict[str, Any]:
-    rates = {
-        one: spread([count / took_s / 1e6 for took_s in measured])
-        for one, measured in seconds.items()
-        if measured
-    }
-    best = max((one for one in rates if one != "livesnn"), key=lambda one: rates[one]["median"], default=None)
-    figures: dict[str, Any] = {
-        "events": count,
-        "bytes_per_event": round(size / count, 2),
-        "mev_per_s": rates,
-    }
-    if best is not None:
-        figures |= {"best_peer": best, "ratio": rates["livesnn"]["median"] / rates[best]["median"]}
-    return figures | ({"wrong": wrong} if wrong else {})
 
 
 class Sums(NamedTuple):
@@ -242,65 +164,37 @@ class Sums(NamedTuple):
     sum_x: int
     sum_y: int
 
-    def agrees(self, other: Sums, sensor: Resolution) -> bool:
-        """Return whether both are of the same events, in whichever direction each counts x and y."""
-        mirrored = [
-            (a, (side - 1) * self.n - a) for a, side in zip((other.sum_x, other.sum_y), sensor, strict=True)
-        ]
-        return self[:4] == other[:4] and self.sum_x in mirrored[0] and self.sum_y in mirrored[1]
-
 
 def sums_of(parts: Iterator[Columns]) -> Sums:
     """Add up all events."""
-    n = on = sum_x = sum_y = 0
-    ends: list[int] = []
+    n = on = first = last = sum_x = sum_y = 0
     for t, x, y, p in parts:
-        if not len(t):
-            continue
-        n, on = n + len(t), on + int(np.count_nonzero(np.asarray(p) > 0))
-        sum_x, sum_y = sum_x + int(x.sum(dtype=np.int64)), sum_y + int(y.sum(dtype=np.int64))
-        ends = [*ends[:1], int(t[0]), int(t[-1])] if not ends else [ends[0], int(t[-1])]
-    first, last = (ends[0], ends[-1]) if ends else (0, 0)
+        if len(t):
+            first, last = first if n else int(t[0]), int(t[-1])
+            n, on = n + len(t), on + int(np.count_nonzero(np.asarray(p) > 0))
+            sum_x, sum_y = sum_x + int(x.sum(dtype=np.int64)), sum_y + int(y.sum(dtype=np.int64))
     return Sums(n, on, first, last, sum_x, sum_y)
 
 
-def _sums(read: Reader, path: Path, kind: str) -> Sums:
-    return sums_of(read(path, kind))
+@contextmanager
+def made_file(name: str, folder: Path, events: int) -> Iterator[tuple[Path, Sums]]:
+    """Yield a file of a format, which is removed at the end, and the sums of its events."""
+    made = MADE_FILES[name]
+    path, count = folder / f"made{made.suffix}", int(events * made.share)
+    made.write(path, make_events(count, made.sensor))
+    yield path, sums_of(columns(part, "t", "x", "y", "p") for part in make_events(count, made.sensor))
+    path.unlink()
 
 
-def _time(read: Reader, path: Path, kind: str) -> float:
+def processor_s(read: Reader, path: Path) -> float:
+    """Return the processor's time for reading a file."""
     begun_s = time.process_time()
-    for _ in read(path, kind):
+    for _ in read(path):
         pass
     return time.process_time() - begun_s
 
 
-class LibraryProcess(ExitStack):
-    """A process for one library, so that whatever the library does, even a crash, stays there."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pool: ProcessPoolExecutor = ProcessPoolExecutor(1, get_context("spawn"), _take_one_core)
-        self.callback(self.pool.shutdown, cancel_futures=True)
-
-    def ask(self, task: Callable[[Reader, Path, str], _Answer], *arguments: Any) -> _Answer | str:
-        """Return what the task returns, or the reason why it failed."""
-        try:
-            future = self.pool.submit(task, *arguments)
-            error = future.exception(LIMIT_S)
-        except BrokenProcessPool as broken:  # the process has ended already
-            return f"{type(broken).__name__}: {broken}"
-        except TimeoutError:
-            # kill_workers of Python 3.14, once that is the oldest
-            for process in list(self.pool._processes.values()):
-                process.kill()
-            return f"not within {LIMIT_S:g} s"
-        if error is None:
-            return future.result()
-        return " ".join(f"{type(error).__name__}: {error}".split())[:300]
-
-
-def _take_one_core() -> None:
-    os.environ["POLARS_MAX_THREADS"] = "1"
+def take_one_core() -> None:
+    """Keep this process on one core, where the system allows that."""
     if sys.platform == "linux":
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

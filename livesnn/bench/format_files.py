@@ -7,7 +7,7 @@ for .aedat4.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -25,20 +25,9 @@ CHUNK_EVENTS = 1_000_000
 _EVENTS_PER_US = 5.0
 _PACKET_EVENTS = 8192  # of AEDAT 3.1
 _ES_STEP_US = 127
-_ECF_CHUNK_EVENTS = 16384  # as Prophesee's files
+ECF_CHUNK_EVENTS = 16384  # as Prophesee's files
 
-
-# The files of `write_ecf`
-ECF_CHUNK_EVENTS = 192  # more than the longest run that fits into a word
-ECF_STYLES = ("masked", "columns packed", "all packed")
-ECF_DTYPE = np.dtype(
-    {
-        "names": ["x", "y", "p", "t"],
-        "formats": ["<u2", "<u2", "<i2", "<i8"],
-        "offsets": [0, 2, 4, 8],
-        "itemsize": 16,
-    }
-)
+_ECF_DTYPE = np.dtype([("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")], align=True)
 
 Words = npt.NDArray[np.unsignedinteger]
 
@@ -52,13 +41,13 @@ class MadeFile(NamedTuple):
     share: float = 1.0
 
 
-def make_events(count: int, sensor: Resolution, *, seed: int = 7) -> Iterator[Events]:
+def make_events(count: int, sensor: Resolution) -> Iterator[Events]:
     """Yield events of an edge that moves over a sensor read row by row, a fifth of them noise.
 
     A row's readout has one time, one polarity, and three neighbouring pixels in the mean (3.7 in a real EVT 3.0
     recording of a busy scene); there are 5 million events a second, in order. Packets of up to CHUNK_EVENTS.
     """
-    random, t_us, made = np.random.default_rng(seed), float(START_US), 0
+    random, t_us, made = np.random.default_rng(7), float(START_US), 0
     while made < count:
         rows = CHUNK_EVENTS // 4
         lengths = np.where(random.random(rows) < 0.5, 1, random.geometric(1 / 6, rows).clip(1, 40))
@@ -226,7 +215,7 @@ def _dsec(path: Path, packets: Iterator[Events]) -> None:
 
 def _ecf(path: Path, packets: Iterator[Events]) -> None:
     events = np.concatenate(list(packets))
-    write_ecf(path, events, ("masked",), f"{SENSOR.width}x{SENSOR.height}", chunk_events=_ECF_CHUNK_EVENTS)
+    write_ecf(path, events, [encode_ecf], ECF_CHUNK_EVENTS)
 
 
 def _es(path: Path, packets: Iterator[Events]) -> None:
@@ -275,29 +264,24 @@ MADE_FILES: dict[str, MadeFile] = {
 }
 
 
-def encode_ecf(events: Events, style: str) -> bytes:
-    """Return one chunk of a file in Prophesee's ECF, in one of `ECF_STYLES`."""
+def encode_ecf(events: Events) -> bytes:
+    """Return one chunk of a file in Prophesee's ECF, in the style whose columns are masks."""
     t, x, y, p = (events[axis].astype(int).tolist() for axis in "txyp")
-    head = len(t) << 2 | {"masked": 0, "columns packed": 1, "all packed": 2}[style]
-    parts = [struct.pack("<IQ", head, t[0]), b"".join(_times(t))]
-    if style == "all packed":
-        parts += [_bits([b << 12 | a << 1 | c for a, b, c in zip(x, y, p, strict=True)], 24, 4)]
-    else:
-        parts += _runs(y, 31, lambda value, run: struct.pack("<H", value << 5 | run))
-    if style == "columns packed":
-        parts += [_bits([a << 1 | c for a, c in zip(x, p, strict=True)], 12, 2)]
-    if style == "masked":
-        parts += [*_masks(x), *_runs(p, 127, lambda value, run: bytes([value << 7 | run]))]
+    parts = [struct.pack("<IQ", len(t) << 2, t[0]), *ecf_times(t)]
+    parts += ecf_runs(y, 31, lambda value, run: struct.pack("<H", value << 5 | run))
+    parts += [*_masks(x), *ecf_runs(p, 127, lambda value, run: bytes([value << 7 | run]))]
     return b"".join(parts)
 
 
-def _runs(values: list[int], limit: int, word: Callable[[int, int], bytes]) -> Iterator[bytes]:
+def ecf_runs(values: list[int], limit: int, word: Callable[[int, int], bytes]) -> Iterator[bytes]:
+    """Yield numbers as runs of equal ones, each made a word by ``word(value, length)``."""
     for value, group in groupby(values):
         run = len(list(group))
         yield word(value, run) if run < limit else word(value, limit) + struct.pack("<H", run)
 
 
-def _times(t: list[int]) -> Iterator[bytes]:
+def ecf_times(t: list[int]) -> Iterator[bytes]:
+    """Yield the times of a chunk, as steps and how many events follow each."""
     now = t[0]
     for value, group in groupby(t):
         run, step, wide = len(list(group)), max(value - now, 0), False
@@ -307,17 +291,6 @@ def _times(t: list[int]) -> Iterator[bytes]:
             yield bytes([0xF0 | step & 15])
             step >>= 4
         yield bytes([step << 4 | run]) if run < 15 else bytes([step << 4 | 15]) + struct.pack("<H", run)
-
-
-def _bits(values: list[int], bits: int, word_bytes: int) -> bytes:
-    """Pack four numbers into three words."""
-    values = values + [0] * (-len(values) % 4)
-    words = []
-    part = bits // 3  # 8 of 24, or 4 of 12: bits that each number gives to the word before
-    for a, b, c, d in zip(*(values[i::4] for i in range(4)), strict=True):
-        low = [(1 << part) - 1, (1 << 2 * part) - 1]
-        words += [a << part | b & low[0], b >> part << 2 * part | c & low[1], c >> 2 * part << bits | d]
-    return np.array(words, f"<u{word_bytes}").tobytes()
 
 
 def _masks(x: list[int]) -> Iterator[bytes]:
@@ -335,12 +308,11 @@ def _masks(x: list[int]) -> Iterator[bytes]:
 def write_ecf(
     path: Path,
     events: Events,
-    styles: tuple[str, ...] = ECF_STYLES,
+    encoders: Sequence[Callable[[Events], bytes]],
+    chunk_events: int,
     geometry: str = "1280x720",
-    *,
-    chunk_events: int = ECF_CHUNK_EVENTS,
 ) -> Path:
-    """Write an ECF file like Prophesee's, with chunks in each of the styles by turns."""
+    """Write an ECF file like Prophesee's, with its chunks in the style of each encoder by turns."""
     with h5py.File(path, "w") as file:
         file.attrs["geometry"] = geometry
         made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -348,11 +320,11 @@ def write_ecf(
         made.set_filter(36559, h5py.h5z.FLAG_OPTIONAL, (0, 0, 0))
         space = h5py.h5s.create_simple((len(events),), (h5py.h5s.UNLIMITED,))
         group = file.create_group("CD")
-        kind = h5py.h5t.py_create(ECF_DTYPE, logical=True)
+        kind = h5py.h5t.py_create(_ECF_DTYPE, logical=True)
         dataset = h5py.h5d.create(group.id, b"events", kind, space, made)
         for number, first in enumerate(range(0, len(events), chunk_events)):
             chunk = np.zeros(chunk_events, events.dtype)  # the last one is filled up, as HDF5 does
             part = events[first : first + chunk_events]
             chunk[: len(part)] = part
-            dataset.write_direct_chunk((first,), encode_ecf(chunk, styles[number % len(styles)]))
+            dataset.write_direct_chunk((first,), encoders[number % len(encoders)](chunk))
     return path

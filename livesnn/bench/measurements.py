@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 from livesnn.errors import LivesnnError
 
 EngineName = Literal["onnx", "spike", "torch"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 """The engines whose step is timed."""
-
-
-class Measurement(Protocol):
-    """The options of a measurement. Calling it measures, and returns the figures as plain data."""
-
-    def __call__(self) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -27,11 +21,6 @@ class Decode:
     repeats: int = 5
     """Repeats of each run."""
 
-    def __call__(self) -> object:
-        from livesnn.bench.decode import bench_decode
-
-        return bench_decode(self.repeats)
-
 
 @dataclass(frozen=True)
 class Slicer:
@@ -39,11 +28,6 @@ class Slicer:
 
     repeats: int = 5
     """Runs of each sensor size."""
-
-    def __call__(self) -> object:
-        from livesnn.bench.throughput import bench_slicer
-
-        return bench_slicer(self.repeats)
 
 
 @dataclass(frozen=True)
@@ -66,11 +50,6 @@ class Step:
     engines: tuple[EngineName, ...] = ()
     """Engines to time; all that are installed and can run the model if not given."""
 
-    def __call__(self) -> object:
-        from livesnn.bench.step import bench_step
-
-        return bench_step(self.model or "nmnist", self.repeats, self.source, engines=self.engines)
-
 
 @dataclass(frozen=True)
 class Latency:
@@ -78,11 +57,6 @@ class Latency:
 
     model: str = ""
     """Shipped model or model folder; nmnist if not given."""
-
-    def __call__(self) -> object:
-        from livesnn.bench.realtime import bench_latency
-
-        return bench_latency(self.model or "nmnist")
 
 
 @dataclass(frozen=True)
@@ -95,11 +69,6 @@ class Startup:
     repeats: int = 5
     """Starts of the window."""
 
-    def __call__(self) -> object:
-        from livesnn.bench.realtime import bench_startup
-
-        return bench_startup(self.model or "nmnist", self.repeats)
-
 
 @dataclass(frozen=True)
 class Simulate:
@@ -107,11 +76,6 @@ class Simulate:
 
     repeats: int = 5
     """Simulated people."""
-
-    def __call__(self) -> object:
-        from livesnn.bench.throughput import bench_simulate
-
-        return bench_simulate(self.repeats)
 
 
 @dataclass(frozen=True)
@@ -121,11 +85,6 @@ class Denoise:
     repeats: int = 5
     """Runs of each sensor size."""
 
-    def __call__(self) -> object:
-        from livesnn.bench.throughput import bench_denoise
-
-        return bench_denoise(self.repeats)
-
 
 @dataclass(frozen=True)
 class Formats:
@@ -133,11 +92,6 @@ class Formats:
 
     repeats: int = 5
     """Runs of each format."""
-
-    def __call__(self) -> object:
-        from livesnn.bench.decode import bench_formats
-
-        return bench_formats(self.repeats)
 
 
 @dataclass(frozen=True)
@@ -156,15 +110,6 @@ class Sustained:
     threads: int | None = None
     """Threads of a step; as many as the window uses if not given."""
 
-    def __call__(self) -> object:
-        from livesnn.bench.realtime import RATES, bench_sustained
-
-        if not 0 < self.seconds < math.inf or any(rate < 1000 for rate in self.rates):
-            raise LivesnnError("give --seconds above 0 and --rates of 1000 events a second or more")
-        if self.threads is not None and self.threads < 1:
-            raise LivesnnError(f"{self.threads} threads can't run a model: give --threads 1 or more")
-        return bench_sustained(seconds=self.seconds, rates=self.rates or RATES, threads=self.threads)
-
 
 @dataclass(frozen=True)
 class Sensors:
@@ -175,15 +120,6 @@ class Sensors:
 
     people: int = 100
     """Simulated people for each gesture."""
-
-    def __call__(self) -> object:
-        from livesnn.bench.accuracy import bench_sensors
-
-        if self.people < 10:
-            raise LivesnnError(
-                f"{self.people} people are too few for a distribution: give --people 10 or more"
-            )
-        return bench_sensors(self.model or "gestures", self.people)
 
 
 @dataclass(frozen=True)
@@ -196,11 +132,6 @@ class Transfer:
     data: Path = Path("data")
     """Folder of the clips, named NN_GESTURE.npz, such as 01_hand_clapping.npz."""
 
-    def __call__(self) -> object:
-        from livesnn.bench.accuracy import bench_transfer
-
-        return bench_transfer(self.data, self.model or "gestures")
-
 
 @dataclass(frozen=True)
 class Teach:
@@ -212,26 +143,24 @@ class Teach:
     repeats: int = 5
     """Simulated people who teach each movement."""
 
-    def __call__(self) -> object:
-        from livesnn.bench.accuracy import bench_teach
 
-        return bench_teach(self.model or "gestures", self.repeats)
-
-
-MEASUREMENTS: dict[str, type[Measurement]] = {
-    "decode": Decode,
-    "slicer": Slicer,
-    "step": Step,
-    "latency": Latency,
-    "startup": Startup,
-    "simulate": Simulate,
-    "denoise": Denoise,
-    "formats": Formats,
-    "sustained": Sustained,
-    "sensors": Sensors,
-    "transfer": Transfer,
-    "teach": Teach,
+_MODULES = {
+    Decode: "decode",
+    Slicer: "throughput",
+    Step: "step",
+    Latency: "realtime",
+    Startup: "realtime",
+    Simulate: "throughput",
+    Denoise: "throughput",
+    Formats: "decode",
+    Sustained: "realtime",
+    Sensors: "accuracy",
+    Transfer: "accuracy",
+    Teach: "accuracy",
 }
+"""The module with the function of each measurement, such as `decode.bench_decode`; its parameters are the options."""
+
+MEASUREMENTS: dict[str, type[Any]] = {kind.__name__.lower(): kind for kind in _MODULES}
 DEFAULT = ("decode", "slicer", "step", "latency", "startup", "simulate", "denoise")
 """Measured when no name is given. The others take minutes, or need PyTorch or clips of real people."""
 MOVED = {
@@ -243,9 +172,17 @@ MOVED = {
 """Former measurements, by the script in tests/benchmarks/ that now makes them."""
 
 
-def measure(options: Measurement) -> object:
-    """Measure with these options; raises LivesnnError if they ask for nothing, or if something is missing."""
+def measure(options: Any) -> object:
+    """Measure with the options of one of `MEASUREMENTS`, and return the figures as plain data.
+
+    Raises LivesnnError if the options ask for nothing, or if something is missing.
+    """
     repeats = getattr(options, "repeats", 1)
     if repeats < 1:
         raise LivesnnError(f"{repeats} repeats measure nothing: give --repeats 1 or more")
-    return options()
+    people = getattr(options, "people", 10)
+    if people < 10:
+        raise LivesnnError(f"{people} people are too few for a distribution: give --people 10 or more")
+    kind = type(options)
+    module = import_module(f"livesnn.bench.{_MODULES[kind]}")
+    return getattr(module, f"bench_{kind.__name__.lower()}")(**vars(options))

@@ -6,6 +6,7 @@ Not here: the window that `bench_sustained` measures (app/measured.py).
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -24,14 +25,13 @@ import numpy as np
 from livesnn import subprocesses
 from livesnn.bench.levelled_network import card_of, write_levelled
 from livesnn.bench.report import spread
-from livesnn.bench.step import SENSOR
+from livesnn.bench.step import DEFAULT_MODEL, SENSOR
 from livesnn.bench.throughput import moving_blob
-from livesnn.card import InputSpec
 from livesnn.errors import LivesnnError
 from livesnn.events.memory_source import PACKET_US, MemorySource
 from livesnn.events.packet import Events, Resolution
 from livesnn.events.pipeline import open_pipeline
-from livesnn.events.slicer import Frame, frames
+from livesnn.events.slicer import frames
 from livesnn.infer import onnx_engine, spike_engine
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Engine, load_model
@@ -66,7 +66,7 @@ def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, fl
 
     The first second is left out of the times and of `frames`, but not of `dropped`.
     """
-    loaded = load_model(model)
+    loaded = load_model(model or DEFAULT_MODEL)
     measured = {}
     for events_per_s in (100_000, 1_000_000):
         duration_us = int(seconds * 1e6)
@@ -85,7 +85,7 @@ def bench_latency(model: str, *, seconds: float = 6.0) -> dict[str, dict[str, fl
 
 def bench_startup(model: str, repeats: int) -> dict[str, dict[str, float]]:
     """Time the whole program from its start to its first picture, in seconds, offscreen and with warm caches."""
-    return {"s": spread([_startup_s(model) for _ in range(repeats + 1)][1:])}
+    return {"s": spread([_startup_s(model or DEFAULT_MODEL) for _ in range(repeats + 1)][1:])}
 
 
 def _startup_s(model: str) -> float:
@@ -122,7 +122,7 @@ def run_window(command: Sequence[str], limit_s: float, **environment: str) -> tu
 def bench_sustained(
     *,
     seconds: float = SECONDS,
-    rates: Sequence[int] = RATES,
+    rates: Sequence[int] = (),
     threads: int | None = None,
 ) -> dict[str, object]:
     """Play a recording's events to the window at rising rates, up to the first at which it drops events.
@@ -134,6 +134,8 @@ def bench_sustained(
 
     Parameters
     ----------
+    rates
+        Events a second, in any order; () means `RATES`.
     threads
         Threads of a step; None means as many as the window uses.
 
@@ -142,12 +144,16 @@ def bench_sustained(
     For each engine and its kernels' bits: `threads`, `highest_events_per_s` that was sustained or None, and `ramp`, a
     `Measured` for each rate.
     """
+    if not 0 < seconds < math.inf or any(rate < 1000 for rate in rates):
+        raise LivesnnError("give --seconds above 0 and --rates of 1000 events a second or more")
+    if threads is not None and threads < 1:
+        raise LivesnnError(f"{threads} threads can't run a model: give --threads 1 or more")
     if find_spec("torch") is None:
         raise LivesnnError("this measurement needs PyTorch to make a network: pip install 'livesnn[train]'")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         engines = {
-            f"{engine}-{bits}": _bench_engine(engine, bits, folder, rates, threads, seconds)
+            f"{engine}-{bits}": _bench_engine(engine, bits, folder, rates or RATES, threads, seconds)
             for engine, bits in NETWORKS
         }
     return {
@@ -163,7 +169,13 @@ def _bench_engine(
     engine: Engine, bits: int, folder: Path, rates: Sequence[int], threads: int | None, seconds: float
 ) -> dict[str, object]:
     events, resolution = _whole_frames()
-    model = calibrated(folder / f"model-{bits}", DENSITY, weight_bits=bits)
+    model = folder / f"model-{bits}"
+    if not model.is_dir():
+        model.mkdir()
+        card = card_of(SIDE, bits)
+        source = MemorySource(events, resolution, duration_us=int(events["t"][-1]) + 1, paced=False)
+        some = islice(frames(source, card.input.slice, card.input), LEVELLED_FRAMES)
+        write_levelled(model, card, list(some), DENSITY)
     load_model(model, engine, threads=threads)  # compiles the engine, if that is still to be done
     order = Order(
         events=str(folder / "events.npy"),
@@ -184,21 +196,6 @@ def _bench_engine(
         "highest_events_per_s": max(sustained, default=None),
         "ramp": [asdict(measured) for measured in ramp],
     }
-
-
-def calibrated(folder: Path, density: float, *, weight_bits: int = 32) -> Path:
-    """Return the folder of a network whose layers all spike at this density on the recording's frames."""
-    if not folder.is_dir():
-        folder.mkdir()
-        card = card_of(SIDE, weight_bits)
-        write_levelled(folder, card, _frames(card.input), density)
-    return folder
-
-
-def _frames(spec: InputSpec) -> list[Frame]:
-    events, resolution = _whole_frames()
-    source = MemorySource(events, resolution, duration_us=int(events["t"][-1]) + 1, paced=False)
-    return list(islice(frames(source, spec.slice, spec), LEVELLED_FRAMES))
 
 
 def _whole_frames() -> tuple[Events, Resolution]:
@@ -235,10 +232,10 @@ def _play(events: Events, order: Order, folder: Path, rate: int) -> Measured:
 
 def measure_window(order: Order, folder: Path) -> Measured:
     """Measure the window in its own process."""
-    asked, report = folder / "order.json", folder / "report.json"
-    asked.write_bytes(msgspec.json.encode(order))
+    request, report = folder / "order.json", folder / "report.json"
+    request.write_bytes(msgspec.json.encode(order))
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "livesnn.app.benchmark", str(asked), str(report)]
+    command = [sys.executable, "-m", "livesnn.app.benchmark", str(request), str(report)]
     _, why = run_window(command, PATIENCE_S + order.warm_up_s + order.seconds)
     if not report.exists():
         raise LivesnnError(f"the window ended early ({why}): try livesnn gui")

@@ -10,6 +10,7 @@ from contextlib import closing
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from livesnn.bench.throughput import moving_blob
 from livesnn.card import ModelCard
 from livesnn.errors import DataError, LivesnnError, ModelError
 from livesnn.events.memory_source import MemorySource
-from livesnn.events.packet import Resolution
+from livesnn.events.packet import EventSource, Resolution
 from livesnn.events.slicer import Frame, frames
 from livesnn.infer.decide import Percentiles
 from livesnn.infer.model import Model, State, load_model, model_folder, zero_state
@@ -32,6 +33,7 @@ from livesnn.infer.run import run_frames
 from livesnn.sources import event_source, open_source
 from livesnn.threads import usable_processors
 
+DEFAULT_MODEL = "nmnist"
 SENSOR = Resolution(346, 260)
 THREADS = min(2, usable_processors())
 """Threads of every engine that is timed. Each is at its best with two, where there are two processors."""
@@ -63,6 +65,8 @@ def bench_step(
 
     Parameters
     ----------
+    model
+        A model or its folder; "" means `DEFAULT_MODEL`.
     source
         A recording whose first frames are taken; default: a moving blob.
     engines
@@ -85,6 +89,7 @@ def bench_step(
     """
     if len(set(engines)) < len(engines):
         raise LivesnnError(f"--engines {' '.join(engines)} names an engine twice: give each once")
+    model = model or DEFAULT_MODEL
     onnx = load_model(model, "onnx")
     inputs = _inputs(onnx.card, source, n_frames)
     densities = [result.density for result in run_frames(inputs, onnx)]
@@ -177,22 +182,19 @@ def _peer(passes: Sequence[Pass], ours: Sequence[Pass]) -> StepTimes:
 
 
 def _inputs(card: ModelCard, source: str, most: int) -> list[Frame]:
-    inputs = list(_frames(card, source, most))
+    """Return the first frames of a source, or of a moving blob."""
+    opened: EventSource
+    if source:
+        opened = event_source(open_source(source))
+    else:
+        duration_us = 12_000_000
+        events = moving_blob(400_000, SENSOR, seed=1, duration_us=duration_us)
+        opened = MemorySource(events, SENSOR, duration_us=duration_us, paced=False)
+    with closing(opened):
+        inputs = list(islice(frames(opened, card.input.slice, card.input), most))
     if not inputs:
         raise DataError(f"{source} is shorter than one frame of {card.name}: give a longer recording")
     return inputs
-
-
-def _frames(card: ModelCard, source: str, most: int) -> Iterator[Frame]:
-    """Yield the first frames of a source, or of a moving blob."""
-    if source:
-        with closing(event_source(open_source(source))) as opened:
-            yield from islice(frames(opened, card.input.slice, card.input), most)
-        return
-    duration_us = 12_000_000
-    events = moving_blob(400_000, SENSOR, seed=1, duration_us=duration_us)
-    blob = MemorySource(events, SENSOR, duration_us=duration_us, paced=False)
-    yield from islice(frames(blob, card.input.slice, card.input), most)
 
 
 class Pass(NamedTuple):
@@ -319,13 +321,14 @@ def write_int8(source: Path, target: Path, model: Model, frames: Sequence[Frame]
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
 
+    inputs = _feeds_of(model, frames)
     nodes = [node.name for node in onnx.load(source).graph.node if node.op_type == "Conv"]
     logging.disable(logging.WARNING)  # it recommends preprocessing, which the session does anyway
     try:
         quantize_static(
             source,
             target,
-            _Reader(_feeds_of(model, frames)),
+            SimpleNamespace(get_next=lambda: next(inputs, None)),  # a CalibrationDataReader
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv"],
             nodes_to_quantize=nodes[1:],  # without the stem's
@@ -335,16 +338,6 @@ def write_int8(source: Path, target: Path, model: Model, frames: Sequence[Frame]
         )
     finally:
         logging.disable(logging.NOTSET)
-
-
-class _Reader:
-    """The calibration data of `quantize_static`."""
-
-    def __init__(self, inputs: Iterator[Feeds]) -> None:
-        self._inputs = inputs
-
-    def get_next(self) -> Feeds | None:
-        return next(self._inputs, None)
 
 
 def _feeds_of(model: Model, frames: Sequence[Frame]) -> Iterator[Feeds]:

@@ -37,7 +37,7 @@ class Command(NamedTuple):
 
 GROUPS: dict[str, dict[str, Command]] = {
     "See and decide": {
-        "gui": Command("window", "gui", "Open the window."),
+        "gui": Command("streams", "gui", "Open the window."),
         "run": Command("streams", "run", "Print decisions about a camera, a stream or a recording."),
         "publish": Command(
             "streams", "publish", "Send decisions, events or both to other programs over TCP."

@@ -11,7 +11,7 @@ from typing import Any
 
 import tyro
 
-from livesnn.bench.measurements import DEFAULT, MEASUREMENTS, MOVED, Measurement, measure
+from livesnn.bench.measurements import DEFAULT, MEASUREMENTS, MOVED, measure
 from livesnn.bench.report import machine
 from livesnn.cli.usage import OPTIONS, Argument, UsageError, arguments_of, plain_refusal
 from livesnn.console import write_json
@@ -50,7 +50,7 @@ def bench_arguments(line: Sequence[str]) -> list[Argument]:
     return [name, *(replace(flag, group=OPTIONS) for flag in flags)]
 
 
-def parse(arguments: Sequence[str]) -> dict[str, Measurement]:
+def parse(arguments: Sequence[str]) -> dict[str, Any]:
     """Return the measurements asked for, by name, with their options; raises UsageError.
 
     Measurements that are made together share their options.
@@ -79,7 +79,7 @@ def options_of(names: Sequence[str]) -> type[Any]:
 
 def _part(options: Any, name: str) -> Any:
     """Return those options that a measurement has."""
-    kind: Any = MEASUREMENTS[name]
+    kind = MEASUREMENTS[name]
     return kind(**{field.name: getattr(options, field.name) for field in fields(kind)})
 
 

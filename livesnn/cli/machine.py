@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated
 
@@ -56,16 +56,6 @@ def devices(*, json: bool = False) -> int:
     return int(bool(why))
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """What `livesnn doctor --json` prints."""
-
-    ok: bool
-    checks: tuple[Check, ...]
-    models: dict[str, dict[str, str]]
-    versions: dict[str, str]
-
-
 def doctor(*, json: bool = False) -> int:
     """Check this machine and say how to fix what doesn't work.
 
@@ -83,7 +73,7 @@ def doctor(*, json: bool = False) -> int:
         if not json and found.checks:
             write("\n".join(map(_describe, found.checks)))
     if json:
-        write_json(Diagnosis(total.ok, total.checks, total.models, total.versions))
+        write_json({"ok": total.ok} | asdict(total))
     else:
         states = [check.state for check in total.checks]
         say(f"livesnn doctor: problems: {states.count('problem')}, warnings: {states.count('warning')}")

@@ -1,4 +1,4 @@
-"""The commands for models: train, eval, data, teach, export. Using a model is in streams.py and window.py."""
+"""The commands for models: train, eval, data, teach, export. Using a model is in streams.py."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import tyro
 
 from livesnn.card import ModelCard
-from livesnn.cli.decision_flags import AS_USUAL, Decisions
-from livesnn.cli.options import AS_IT_COMES, Engine, Mounting, Out, Seconds
+from livesnn.cli.options import AS_IT_COMES, AS_USUAL, Decisions, Engine, Mounting, Out, Seconds
 from livesnn.cli.usage import Argument, arguments_of, plain_refusal
 from livesnn.console import one_line, say, share_done, write, write_json
 from livesnn.errors import DataError, ModelError, SourceError
@@ -271,45 +270,28 @@ def data(
     json
         Print JSON.
     """
-    return _get(dataset, data, json=json) if action == "get" else _check(dataset, data, json=json)
+    from livesnn.train.datasets import data_set, download
 
-
-def _get(dataset: DataSetName, data: Path, *, json: bool) -> int:
-    from livesnn.train.datasets import download
-
-    file = download(dataset, data)
-    if json:
-        write_json({"file": str(file) if file else None})
-    else:
-        say(f"{file} is ready" if file else f"{dataset} needs no files: it is simulated when it is used")
-    return 0
-
-
-def _check(dataset: DataSetName, data: Path, *, json: bool) -> int:
-    from livesnn.train.datasets import data_set
-
+    if action == "get":
+        file = download(dataset, data)
+        if json:
+            write_json({"file": str(file) if file else None})
+        else:
+            say(f"{file} is ready" if file else f"{dataset} needs no files: it is simulated when it is used")
+        return 0
     findings = data_set(dataset).check(data)
     if json:
         write_json([finding._asdict() for finding in findings])
     else:
         missing = [finding for finding in findings if finding.state == "missing"]
-        unsaid = set(missing[MOST_MISSING:])
-        write(
-            "\n".join(
-                f"{finding.state:>10}  {one_line(finding.what)}"
-                for finding in findings
-                if finding not in unsaid
-            )
-        )
-        if unsaid:
-            say(f"{len(unsaid)} more are missing: --json lists them")
-        counts = Counter(finding.state for finding in findings)
-        say(
-            ", ".join(
-                f"{counts[state]} {state}"
-                for state in ("complete", "incomplete", "missing", "unusable", "damaged")
-            )
-        )
+        left_out = set(missing[MOST_MISSING:])
+        listed = [finding for finding in findings if finding not in left_out]
+        write("\n".join(f"{finding.state:>10}  {one_line(finding.what)}" for finding in listed))
+        if left_out:
+            say(f"{len(left_out)} more are missing: --json lists them")
+        counts: Counter[str] = Counter(finding.state for finding in findings)
+        states = ("complete", "incomplete", "missing", "unusable", "damaged")
+        say(", ".join(f"{counts[state]} {state}" for state in states))
     return int(any(finding.state == "damaged" for finding in findings))
 
 

@@ -1,14 +1,14 @@
-"""What several commands take: a source, a model, an engine, a duration, and how the camera is mounted."""
+"""What several commands take: a source, a model, how the camera is mounted, and when there is a decision."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from livesnn.errors import SourceError
+from livesnn.errors import LivesnnError, SourceError
 
 if TYPE_CHECKING:
     from livesnn.events.filters import Orientation
@@ -52,3 +52,47 @@ class _Mounting:
 
 Mounting = Annotated[_Mounting, tyro.conf.arg(name="")]
 AS_IT_COMES = _Mounting()
+
+
+@dataclass(frozen=True)
+class DecisionFlags:
+    """When there is a decision."""
+
+    threshold: Annotated[float | None, tyro.conf.arg(metavar="PROBABILITY")] = None
+    """Least probability for a decision. Default: 0.5; the window keeps what was chosen last."""
+
+    hysteresis: Annotated[float | None, tyro.conf.arg(name="keep", metavar="PROBABILITY")] = None
+    """A decision stands until its probability falls below this, or another class reaches its threshold. Default: 0.6
+    of --threshold, or of the class's own threshold if that is higher; the window keeps what was chosen last."""
+
+    smoothing: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
+    """Share of the previous frame's probabilities in this frame's: steadier, but later. Default: 0; the window keeps
+    what was chosen last."""
+
+    class_threshold: tyro.conf.UseAppendAction[tuple[tuple[str, float], ...]] = ()
+    """A class with a threshold of its own, and the threshold: other 0.7. In the window, this flag, --allow and --deny
+    apply to the model it opens with."""
+
+    allow: tuple[str, ...] = ()
+    """Decide only these classes."""
+
+    deny: tuple[str, ...] = ()
+    """Never decide these classes: where one of them wins, nothing is decided."""
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The fields of a `Decider` that were given, for `Decider.merge`."""
+        thresholds = dict(self.class_threshold)
+        if len(thresholds) < len(self.class_threshold):
+            raise LivesnnError("--class-threshold names a class twice: leave one out")
+        fields: dict[str, Any] = {
+            "threshold": self.threshold,
+            "hysteresis": self.hysteresis,
+            "smoothing": self.smoothing,
+        }
+        fields |= {"thresholds": thresholds or None, "allow": self.allow or None, "deny": self.deny or None}
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+Decisions = Annotated[DecisionFlags, tyro.conf.arg(name="")]
+AS_USUAL = DecisionFlags()

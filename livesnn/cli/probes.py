@@ -15,7 +15,6 @@ from fnmatch import fnmatch
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 from livesnn.errors import LivesnnError, SourceError
@@ -56,10 +55,15 @@ class Findings:
         return all(check.state != "problem" for check in self.checks)
 
 
-def failed(name: str, state: State, error: LivesnnError) -> Check:
-    """Return a check for an error, whose message ends with what to do."""
+def finding(name: str, state: State, what: str, do: str = "", **versions: str) -> Findings:
+    """Return the findings of a single check."""
+    return Findings((Check(name, state, what, do),), versions=versions)
+
+
+def failed(name: str, state: State, error: LivesnnError) -> Findings:
+    """Return the finding of an error, whose message ends with what to do."""
     what, _, do = str(error).rpartition(": ")
-    return Check(name, state, what, do)
+    return finding(name, state, what, do)
 
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -75,22 +79,23 @@ _AGAIN = "install livesnn again"
 def library(module: str, package: str, *, without: State = "problem") -> Findings:
     """Import a library; ``without`` is the state if that fails."""
     try:
-        version = _version(importlib.import_module(module), package)
+        loaded = importlib.import_module(module)
+        version = str(getattr(loaded, "__version__", None) or _installed_version(package))
     except ModuleNotFoundError as error:
         itself = error.name == module
         what = f"{package} isn't installed" if itself else f"{package} needs {error.name}"
         do = f"pip install {package}" if itself else f"pip install --force-reinstall {package}"
-        return Findings((Check(package, without, what, do),))
+        return finding(package, without, what, do)
     except ImportError as error:
         do = f"pip install --force-reinstall {package}, or install the library that it names"
-        return Findings((Check(package, without, f"{package} can't be loaded ({error})", do),))
-    return Findings((Check(package, "ok", f"{package} {version}"),), versions={package: version})
+        return finding(package, without, f"{package} can't be loaded ({error})", do)
+    return finding(package, "ok", f"{package} {version}", **{package: version})
 
 
-def _version(loaded: ModuleType, package: str) -> str:
+def _installed_version(package: str) -> str:
     try:
-        return str(getattr(loaded, "__version__", None) or metadata.version(package))
-    except metadata.PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # built by hand
         return "of unknown version"
 
 
@@ -108,11 +113,11 @@ def numba_cache(wanted: str) -> Findings:
     try:
         path = str(numba.njit(cache=True)(_nothing).stats.cache_path)
     except RuntimeError as error:
-        return Findings((Check(name, "problem", f"numba can't keep compiled code ({error})", do),))
+        return finding(name, "problem", f"numba can't keep compiled code ({error})", do)
     if wanted and not Path(path).is_relative_to(Path(wanted).absolute()):
         what = f"numba can't write NUMBA_CACHE_DIR={wanted} and uses {path}"
-        return Findings((Check(name, "warning", what, do),))
-    return Findings((Check(name, "ok", f"numba keeps compiled code in {path}"),))
+        return finding(name, "warning", what, do)
+    return finding(name, "ok", f"numba keeps compiled code in {path}")
 
 
 def _nothing() -> None:
@@ -125,9 +130,7 @@ def window() -> Findings:
 
     if importlib.util.find_spec("PySide6") is None:
         do = "pip install PySide6-Essentials"
-        return Findings(
-            (Check("window", "problem", "PySide6 isn't installed, so the window can't open", do),)
-        )
+        return finding("window", "problem", "PySide6 isn't installed, so the window can't open", do)
     bare = sys.platform.startswith("linux") and not any(
         os.environ.get(name) for name in (PLATFORM, "DISPLAY", "WAYLAND_DISPLAY")
     )
@@ -135,13 +138,13 @@ def window() -> Findings:
         check_screen()
     except LivesnnError as error:  # everything but the window works on a server
         state: State = "warning" if bare and str(error).startswith("no screen") else "problem"
-        return Findings((failed("window", state, error),))
+        return failed("window", state, error)
     found = open_screen()
     what = f"Qt {found.qt} draws with {found.platform} on {found.size or 'no screen'}"
     hidden = found.platform in WITHOUT_SCREEN
     do = f"unset {PLATFORM} to see the window" if hidden else ""
     state = "warning" if hidden or not found.size else "ok"
-    return Findings((Check("window", state, what, do),), versions={"PySide6": found.qt})
+    return finding("window", state, what, do, PySide6=found.qt)
 
 
 def cameras() -> Findings:
@@ -151,7 +154,7 @@ def cameras() -> Findings:
         if importlib.util.find_spec(module) is None:
             what = f"{package} isn't installed: {vendor} cameras can't be used; everything else works"
             do = f"pip install {package} (it isn't available for every computer)"
-            found += Findings((Check(package, "warning", what, do),))
+            found += finding(package, "warning", what, do)
         else:
             found += library(module, package, without="warning")
     if all(check.state != "ok" for check in found.checks):
@@ -161,10 +164,10 @@ def cameras() -> Findings:
     try:
         names = [f"{device.name} ({device.uri})" for device in discover()]
     except SourceError as error:
-        return found + Findings((failed("cameras", "warning", error),))
+        return found + failed("cameras", "warning", error)
     do = "" if names else "simulate:gestures works without one"
     what = f"cameras: {', '.join(names)}" if names else "no event camera is plugged in"
-    return found + Findings((Check("cameras", "ok", what, do),))
+    return found + finding("cameras", "ok", what, do)
 
 
 def folders() -> Findings:
@@ -204,7 +207,7 @@ def models(folder: Path | None = None) -> Findings:
     in_checkout = (_PACKAGE.parent / ".git").exists() and folder.is_relative_to(_PACKAGE.parent)
     found = _models_in(folder, "git checkout -- '{}'" if in_checkout else _AGAIN)
     if not found.checks:
-        return Findings((Check("models", "problem", f"no models in {folder}", _AGAIN),))
+        return finding("models", "problem", f"no models in {folder}", _AGAIN)
     return found
 
 
@@ -212,8 +215,9 @@ def taught() -> Findings:
     """Load every model that was taught here, and say where they are; there may be none."""
     folder = own_models_dir()
     found = _models_in(folder, "teach it again, or remove its folder")
-    where = Check("taught models", "ok", f"{len(found.models)} in {folder}")
-    return Findings((where,)) + found if found.checks else found
+    return (
+        finding("taught models", "ok", f"{len(found.models)} in {folder}") + found if found.checks else found
+    )
 
 
 def _models_in(folder: Path, do: str) -> Findings:
@@ -271,11 +275,11 @@ def spike_engine() -> Findings:
     try:
         compiled = SpikeNetwork.read(folder).is_compiled()
     except LivesnnError as error:
-        return Findings((failed(name, "warning", error),))
+        return failed(name, "warning", error)
     if compiled:
-        return Findings((Check(name, "ok", f"the spike-driven engine is compiled for {folder.name}"),))
+        return finding(name, "ok", f"the spike-driven engine is compiled for {folder.name}")
     what = f"the spike-driven engine isn't compiled for {folder.name} yet; the first start does it in the background"
-    return Findings((Check(name, "ok", what, "livesnn prepare does it now"),))
+    return finding(name, "ok", what, "livesnn prepare does it now")
 
 
 def self_test() -> Findings:
@@ -287,19 +291,17 @@ def self_test() -> Findings:
         for row in decide_all(str(clip), "nmnist", seconds=_SELF_TEST_S):
             summary = row if isinstance(row, Summary) else None
     except LivesnnError as error:
-        return Findings((Check("self-test", "problem", f"the self-test failed: {error}", _AGAIN),))
+        return finding("self-test", "problem", f"the self-test failed: {error}", _AGAIN)
     if summary is None or summary.majority != "3":
         decided = summary.majority if summary else None
         what = f"the self-test decided {decided} for {clip.name}, not 3"
-        return Findings(
-            (Check("self-test", "problem", what, f"{_AGAIN}; then report `livesnn doctor --json`"),)
-        )
+        return finding("self-test", "problem", what, f"{_AGAIN}; then report `livesnn doctor --json`")
     step_ms = summary.latency_ms["p50"]
     what = f"nmnist sees a 3 in {clip.name}: {step_ms:.2f} ms a step, {summary.windows} windows"
     if step_ms > _SELF_TEST_FRAME_MS:
         do = "close other programs: live decisions would come late"
-        return Findings((Check("self-test", "warning", f"{what}, which is slower than its frames come", do),))
-    return Findings((Check("self-test", "ok", what),))
+        return finding("self-test", "warning", f"{what}, which is slower than its frames come", do)
+    return finding("self-test", "ok", what)
 
 
 def training() -> Findings:
@@ -308,13 +310,9 @@ def training() -> Findings:
     missing = [name for name in ("torch", "lightning") if importlib.util.find_spec(name) is None]
     if missing:
         what = f"training needs {' and '.join(missing)}; everything else works without"
-        return Findings((Check("training", "warning", what, do),))
-    try:
-        version = metadata.version("torch")
-    except metadata.PackageNotFoundError:  # built by hand
-        version = "of unknown version"
-    check = Check("training", "ok", f"PyTorch {version} is installed for training")
-    return Findings((check,), versions={"torch": version})
+        return finding("training", "warning", what, do)
+    version = _installed_version("torch")
+    return finding("training", "ok", f"PyTorch {version} is installed for training", torch=version)
 
 
 CAMERAS = {
@@ -338,9 +336,7 @@ def usb() -> Findings:
     if not sys.platform.startswith("linux"):
         return Findings()
     if not _USB.is_dir():
-        return Findings(
-            (Check("udev rules", "ok", "this computer has no USB, so no camera needs a udev rule"),)
-        )
+        return finding("udev rules", "ok", "this computer has no USB, so no camera needs a udev rule")
     rules = udev_rules(RULE_FOLDERS)
     return Findings((check_rules(rules), *usb_permissions(_USB, _USB_NODES, rules)))
 

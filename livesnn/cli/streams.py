@@ -1,4 +1,4 @@
-"""The commands that decide on a source, record it, or pass it on: run, record, publish; and decisions in words."""
+"""The commands that show a source, decide on it, record it, or pass it on: gui, run, record, publish."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, nullcontext
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from livesnn.cli.decision_flags import AS_USUAL, Decisions
-from livesnn.cli.options import AS_IT_COMES, Engine, Model, Mounting, Out, Port, Seconds, Source
+from livesnn.cli.options import (
+    AS_IT_COMES,
+    AS_USUAL,
+    Decisions,
+    Engine,
+    Model,
+    Mounting,
+    Out,
+    Port,
+    Seconds,
+    Source,
+)
 from livesnn.cli.recordings import reading, table
 from livesnn.console import say, write, write_json
 from livesnn.errors import SourceError
@@ -26,6 +36,46 @@ if TYPE_CHECKING:
     from livesnn.video.frame_source import FrameSource
 
 DECISIONS_PORT = 7780
+
+
+def gui(
+    source: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = None,
+    /,
+    *,
+    model: Model = None,
+    engine: Engine | None = None,
+    decisions: Decisions = AS_USUAL,
+    pre_roll: Seconds = None,
+    mounting: Mounting = AS_IT_COMES,
+) -> int:
+    """Open the window.
+
+    Each choice that you leave out is the one you last made in the window.
+
+    Parameters
+    ----------
+    source
+        A recording or a video; camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures, or simulate:digits
+        for a model of video. Default: the demo.
+    model
+        Name of a model, or a model folder.
+    pre_roll
+        Seconds from before the button press that a recording includes.
+    engine
+        What runs the network.
+    """
+    from livesnn.app.application import run_app
+
+    summary = run_app(
+        source,
+        model,
+        engine=engine,
+        decisions=decisions.given,
+        pre_roll_s=pre_roll,
+        orientation=mounting.orientation,
+    )
+    write_json(summary)
+    return 0
 
 
 def run(
@@ -233,8 +283,8 @@ def publish(
     return 0
 
 
-class _Publisher:
-    """What is published of a source once it is open; a context manager that tells programs how it ended.
+class _Publisher(ExitStack):
+    """What is published of a source once it is open; at its end the servers are closed.
 
     ``model``: name of the model that decides; None publishes only events.
     """
@@ -248,12 +298,12 @@ class _Publisher:
         model: str | None = None,
         decisions_port: int | None = None,
     ) -> None:
+        super().__init__()
         self._name, self._orientation, self._model = name, orientation, model
         self._host = "0.0.0.0" if host == "*" else host
         self._events_port = events_port
         self._decisions_port = DECISIONS_PORT if decisions_port is None else decisions_port
         self._decisions: PublishedDecisions | None = None
-        self._servers = ExitStack()
 
     def listen(self, source: EventSource | FrameSource) -> See | None:
         """Listen for programs; return what sends them each packet of events, or None."""
@@ -274,12 +324,13 @@ class _Publisher:
             events = event_source(source)
             resolution = self._orientation.resolution(events.resolution)
             server = EventServer(Address(self._host, self._events_port), resolution, events.name)
-            self._servers.enter_context(server)
+            self.enter_context(server)
             send = server.send_packet
             say(f"livesnn publish: events at {server.address}")
         if self._model is not None:
             address = Address(self._host, self._decisions_port)
-            self._decisions = PublishedDecisions(address, self._name, read_card(self._model))
+            decisions = PublishedDecisions(address, self._name, read_card(self._model))
+            self._decisions = self.enter_context(decisions)
             say(f"livesnn publish: decisions at {self._decisions.address}")
         return send
 
@@ -293,16 +344,6 @@ class _Publisher:
         """Send a decision or the summary to the programs."""
         assert self._decisions is not None  # it is there before the first row
         self._decisions.tell(row)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        with self._servers:
-            if self._decisions is not None:
-                with self._decisions:
-                    if error is not None:
-                        self._decisions.fail(error)
 
 
 def _publish_events(

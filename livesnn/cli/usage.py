@@ -217,25 +217,15 @@ def _words(command: Callable[..., object]) -> _Words:
 
 def first_page(groups: Mapping[str, Mapping[str, Command]]) -> str:
     """Return the help page of the whole program: the commands by group, and what each does."""
-    lines = [
-        "usage: livesnn [COMMAND] [OPTIONS]",
-        "",
-        *_wrapped(
-            "Recognise what an event camera sees, live, with a spiking network. Without a command the window opens."
-        ),
-    ]
+    what = "Recognise what an event camera sees, live, with a spiking network. Without a command the window opens."
+    lines = ["usage: livesnn [COMMAND] [OPTIONS]", "", *_wrapped(what)]
     for group, commands in groups.items():
-        lines += [
-            "",
-            group,
-            *(line for name, command in commands.items() for line in _entry(name, command.summary, 14)),
-        ]
-    lines += [
-        "",
-        *_wrapped("livesnn COMMAND --help describes a command. livesnn --version prints the version."),
-    ]
-    lines += _wrapped("Add --debug at the end of a command to see the traceback of an error.")
-    return "\n".join(lines)
+        lines += ["", group]
+        for name, command in commands.items():
+            lines += _entry(name, command.summary, 14)
+    more = "livesnn COMMAND --help describes a command. livesnn --version prints the version."
+    debug = "Add --debug at the end of a command to see the traceback of an error."
+    return "\n".join([*lines, "", *_wrapped(more), *_wrapped(debug)])
 
 
 def page(prog: str, command: Callable[..., object], takes: Sequence[Argument]) -> str:
@@ -245,16 +235,15 @@ def page(prog: str, command: Callable[..., object], takes: Sequence[Argument]) -
     for paragraph in words.more.split("\n\n") if words.more else []:
         as_it_is = paragraph.startswith(" ")
         lines += ["", *(paragraph.splitlines() if as_it_is else _wrapped(" ".join(paragraph.split())))]
-    positional = [each for each in takes if not each.is_flag]
+    positional, flags = ([each for each in takes if each.is_flag is flag] for flag in (False, True))
     lines += [""] * bool(positional)
-    lines += [line for each in positional for line in _entry(each.metavar, _described(each))]
-    for group in _in_order(takes):
-        entries = [
-            _entry(_invocation(each), _described(each))
-            for each in takes
-            if each.is_flag and each.group == group
-        ]
-        lines += ["", group, *(line for entry in entries for line in entry)]
+    for each in positional:
+        lines += _entry(each.metavar, _described(each))
+    groups = dict.fromkeys(each.group for each in flags)
+    for group in sorted(groups, key=MORE_OPTIONS.__eq__):  # as they come, but this one last
+        lines += ["", group]
+        for each in flags:
+            lines += _entry(_invocation(each), _described(each)) if each.group == group else []
     return "\n".join(lines)
 
 
@@ -268,14 +257,6 @@ def usage_line(prog: str, takes: Iterable[Argument]) -> str:
             word = each.metavar + " ..." * each.many
             words.append(word if each.required else f"[{word}]")
     return " ".join([*words, "[OPTIONS]"] if any(each.is_flag for each in takes) else words)
-
-
-def _in_order(takes: Iterable[Argument]) -> list[str]:
-    groups = dict.fromkeys(each.group for each in takes if each.is_flag)
-    return [
-        *(group for group in groups if group != MORE_OPTIONS),
-        *(group for group in groups if group == MORE_OPTIONS),
-    ]
 
 
 def _invocation(argument: Argument) -> str:
@@ -316,7 +297,7 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def _entry(left: str, text: str, indent: int = _INDENT) -> list[str]:
-    """Return a name and what is said of it in two columns; below each other where the name is long."""
+    """Return a name and its description in two columns; below each other where the name is long."""
     indent = min(indent, _width() // 2)
     right = _wrapped(text, " " * indent)
     if len(left) + 4 > indent or not right:
@@ -354,7 +335,7 @@ def call(
 def plain_refusal(
     arguments: Sequence[str], prog: str, takes: Callable[[], Sequence[Argument]]
 ) -> Iterator[None]:
-    """Turn what tyro says of a line that it refuses into a UsageError of one line; parameters as of `call`."""
+    """Turn tyro's message about a line that it refuses into a UsageError of one line; parameters as of `call`."""
     with contextlib.redirect_stderr(io.StringIO()) as said:
         try:
             yield
@@ -416,7 +397,7 @@ def refusal(arguments: Sequence[str], prog: str, takes: Sequence[Argument]) -> s
 
 
 def hint(name: str, known: Iterable[str], prog: str) -> str:
-    """Return what was meant by a name that there isn't, or where to look."""
+    """Return a suggestion for an unknown name: the closest known one, or where they are listed."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {close[0]}?" if close else f"{prog} --help lists them"
 

@@ -142,11 +142,10 @@ class _Graph:
 
     def neurons(self, layer: str, *before: str, fires: bool = True) -> str:
         """Add the neurons of a layer of the card, which read the sum of the nodes ``before``."""
-        neuron, name, each = (
-            self.card.neuron,
-            layer.replace(".", "_"),
-            partial(np.full, self.layer_shape(layer)),
-        )
+        if layer not in self.card.states:
+            raise ModelError(f"the card names no layer {layer}: train the model again")
+        each = partial(np.full, self.card.states[layer])
+        neuron, name = self.card.neuron, layer.replace(".", "_")
         leaks = neuron.alpha < 1
         r = each(np.float32(1 / (1 - neuron.alpha) if leaks else 1 / self.dt_s))
         zero = each(np.float32(0))
@@ -159,12 +158,6 @@ class _Graph:
         if not fires:
             return self.add(name, integrator, *before)
         return self.add(name, nir.Threshold(threshold), self.add(f"{name}_membrane", integrator, *before))
-
-    def layer_shape(self, layer: str) -> tuple[int, ...]:
-        """Return the shape that the card gives a layer."""
-        if layer not in self.card.states:
-            raise ModelError(f"the card names no layer {layer}: train the model again")
-        return self.card.states[layer]
 
 
 def _sts_resnet(graph: _Graph) -> str:

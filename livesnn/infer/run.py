@@ -281,7 +281,7 @@ def run_frames(
     Parameters
     ----------
     frames
-        From `events.frames.frames` with the model's own card, or any other frames of its input's shape.
+        From `events.slicer.frames` with the model's own card, or any other frames of its input's shape.
     state
         "carry": the state lives for ever. "reset": it is zeroed at the beginning of each window as well;
         windows and their rates are counted as before. A callable is asked once a frame.

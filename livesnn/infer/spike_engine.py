@@ -16,8 +16,7 @@ from livesnn.events.slicer import Frame
 from livesnn.infer.model import CheckedModel, CountedState, FloatArray, State, check_first_step
 from livesnn.infer.spikes import thread_team
 from livesnn.infer.spikes.intrinsics import FLOAT_BYTES
-from livesnn.infer.spikes.layout import LANES
-from livesnn.infer.spikes.plan import Plan, aligned, plan, zeros
+from livesnn.infer.spikes.plan import LANES, Plan, aligned, plan, zeros
 from livesnn.infer.spikes.thread_team import Rule, ThreadTeam
 from livesnn.threads import usable_processors
 from livesnn.weights import fold_batch_norm, load_weights

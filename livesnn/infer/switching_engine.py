@@ -8,8 +8,7 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -208,16 +207,6 @@ def load_spike(
 def note_of(model: Model) -> str:
     """Return what there is to say about a model's engine; "" if nothing."""
     return model.note if isinstance(model, SwitchingModel) else ""
-
-
-@contextmanager
-def preparing(model: Model) -> Iterator[None]:
-    """Stop preparing a model's spike engine at the end of this block."""
-    try:
-        yield
-    finally:
-        if isinstance(model, SwitchingModel):
-            model.close()
 
 
 def end_preparing() -> None:

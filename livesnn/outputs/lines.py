@@ -6,7 +6,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from math import isfinite, nan
 from typing import Literal
@@ -24,7 +24,7 @@ from livesnn.infer.decide import Decider, Percentiles, Tally
 from livesnn.infer.model import Engine, Model, load_model, shipped_for
 from livesnn.infer.operations import costs, energy_constants, mean_density
 from livesnn.infer.run import FrameStream, Latency, Result, StateMode, run_frames
-from livesnn.infer.switching_engine import PREPARING, note_of, preparing
+from livesnn.infer.switching_engine import PREPARING, SwitchingModel, note_of
 from livesnn.progress import Progress, untold
 from livesnn.sources import open_source
 from livesnn.threads import ending_sets
@@ -55,7 +55,7 @@ class Row:
 class Summary:
     """The last line: `majority` is the most frequent decision, "nothing" not counted; latency is the network's.
 
-    `events`: all that came, noise too. `out_of_order`: of these, put in order of time; `out_of_bounds`: left out,
+    `events`: all of them, including noise. `out_of_order`: of these, put in order of time; `out_of_bounds`: left out,
     outside the sensor. `denoise`: events that came, of which were kept, and dropped for each reason; None: nothing
     was filtered. `engine` ran the last frame, `engine_frames` says how many each ran, `engine_switched_at_frame`
     (from 0) is the first that another than the first engine ran; None: there was none. `warnings`: what was assumed
@@ -104,19 +104,13 @@ def decide_all(
 ) -> Iterator[Row | Summary]:
     """Yield a row a window (or a frame, once the first window is full), then the summary.
 
-    A recording is read as fast as possible. Of a live source, what the network can't take in time is dropped and
-    counted. Ctrl-C ends it as ``seconds`` does; pressed again, at once.
+    Of a live source, what the network can't take in time is dropped and counted. Ctrl-C ends it as ``seconds`` does;
+    pressed again, at once.
 
     Parameters
     ----------
-    source
-        A SOURCE of the command line, or an open source, which is closed at the end.
-    seconds
-        End after so long: in a recording's own time, or in real time.
-    denoise
-        Whether noise is filtered; a video raises SourceError.
-    orientation
-        What makes the events upright; a video that is to be turned raises SourceError.
+    source, model, engine, state, decider, seconds, denoise, orientation
+        As for `livesnn.run`.
     paced
         Play a recording in its own time.
     listen
@@ -132,7 +126,7 @@ def decide_all(
         The source or the model can't be opened, or fails on the way; ``decider`` names a class it hasn't.
     """
     loaded = load_model(model, engine, notify=notify)
-    with preparing(loaded):
+    with closing(loaded) if isinstance(loaded, SwitchingModel) else nullcontext():
         decider.check(loaded.card)
         with reading as progress:
             opened = (

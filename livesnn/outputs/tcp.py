@@ -1,6 +1,8 @@
-"""Decisions: lines of JSON for every program that connects by TCP. Not here: sending (events/tcp_server.py)."""
+"""Decisions as lines of JSON for every program that connects by TCP."""
 
 from __future__ import annotations
+
+from types import TracebackType
 
 from livesnn.card import ModelCard
 from livesnn.console import json_line
@@ -17,9 +19,11 @@ QUIET_S = 1.0
 class PublishedDecisions(Closing):
     """Sends each decision to every program that is connected, and waits for none of them.
 
+    Used as a context manager, it also sends the error that ends its block.
+
     Lines are those of `livesnn run --json`, an object each, and these: ``{"source", "model", "classes", "frame_us",
     "window"}`` first; ``{"notice"}`` when the source is lost, when it is back, and of what takes long;
-    ``{"quiet": true}`` where nothing was said for a second; ``{"missed"}``, how many lines, where a program read too
+    ``{"quiet": true}`` where nothing was sent for a second; ``{"missed"}``, how many lines, where a program read too
     slowly; ``{"error"}`` where an error ends it.
 
     Parameters
@@ -27,7 +31,7 @@ class PublishedDecisions(Closing):
     address
         Where to listen; port 0: any that is free. Raises SourceError where that can't be.
     source
-        What a person calls it.
+        Its name for people.
     card
         Of the model that decides.
     """
@@ -56,20 +60,27 @@ class PublishedDecisions(Closing):
         return self._server.address
 
     def tell(self, row: Row | Summary) -> None:
-        """Tell a decision, or what it all was."""
+        """Send a decision or the summary."""
         self._server.send(json_line(row if isinstance(row, Row) else {"summary": row}))
 
     def notice(self, line: str) -> None:
-        """Tell that the source is lost, or back."""
+        """Send that the source is lost, or back."""
         self._server.send(json_line({"notice": line}))
 
     def fail(self, error: BaseException) -> None:
-        """Tell why it ends."""
+        """Send why it ends."""
         stopped = isinstance(error, KeyboardInterrupt)
         self._server.send(
             json_line({"error": str(error) or ("stopped" if stopped else type(error).__name__)})
         )
 
     def close(self) -> None:
-        """Send what waits, and let everyone go; safe to call twice."""
+        """Send what waits, and close every connection. Safe to call twice."""
         self._server.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.fail(error)
+        self.close()

@@ -103,9 +103,7 @@ def draw_body(rng: np.random.Generator) -> Body:
     size = np.exp(rng.uniform(np.log(0.7), np.log(1.3)))  # near or far
     skin = rng.uniform(0.25, 0.75)
     shirt = rng.uniform(0.04, 0.3) if rng.random() < 0.6 else rng.uniform(0.3, 0.9)
-    contrast = rng.uniform(0.45, 1.9) * rng.choice(
-        [-1, 1], p=[0.7, 0.3]
-    )  # between skin and wall, in log units
+    contrast = rng.uniform(0.45, 1.9) * rng.choice([-1, 1], p=[0.7, 0.3])  # of skin and wall, in log units
     wall = float(np.clip(skin * np.exp(contrast), 0.04, 1.0))
     if rng.random() < 0.4:  # a trunk with hardly any contrast, as in real clips
         shirt = float(np.clip(wall * np.exp(rng.normal(0, 0.2)), 0.04, 1.0))

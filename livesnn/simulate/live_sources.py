@@ -64,10 +64,6 @@ class SimulatedPerson(Closing):
     ----------
     seed
         Seed of the person, the sensor and the movements.
-    use
-        What the person is for.
-    gestures
-        The gestures to perform.
     duration_us
         When the person stops; None means never.
     paced
@@ -86,6 +82,7 @@ class SimulatedPerson(Closing):
 
     live = True
     name = ""
+    resolution = RESOLUTION
     warnings = ()
 
     def __init__(
@@ -106,11 +103,6 @@ class SimulatedPerson(Closing):
         self._paced = paced
         self._clock = clock
         self._closed = threading.Event()
-
-    @property
-    def resolution(self) -> Resolution:
-        """Sensor size in pixels."""
-        return RESOLUTION
 
     @property
     def counters(self) -> SourceCounters:

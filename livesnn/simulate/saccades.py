@@ -10,7 +10,7 @@ the right, then left to its start.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -53,6 +53,20 @@ MOVES = (
 """One cycle of three saccades, which ends at its start. Pan and tilt lag differently, so each has its moves."""
 
 
+_ATIS = DvsPixelSpec(
+    threshold_on=0.248,
+    threshold_off=0.229,
+    mismatch=0.02,
+    leak_hz=0.39,
+    noise_hz=0.03,
+    hot_fraction=0.002,
+    hot_hz=20.0,
+    refractory_us=190.0,
+    cutoff_hz=43.0,
+    dark_luminance=0.01,
+)
+
+
 @dataclass(frozen=True)
 class SaccadeSpec:
     """Distributions of one recording's settings.
@@ -65,9 +79,9 @@ class SaccadeSpec:
     black
         Luminance of full ink; the paper has 1.
     threshold
-        Factor on both thresholds.
-    threshold_on, threshold_off, mismatch, leak_hz, noise_hz, hot_fraction, hot_hz, refractory_us, cutoff_hz
-        As in `DvsPixelSpec`.
+        Factor on both thresholds of the pixels.
+    pixel
+        The sensor's pixels.
     blur
         Share of its light that a point gives to each horizontal and vertical neighbour.
     corner
@@ -88,15 +102,7 @@ class SaccadeSpec:
 
     black: Range = (0.14, 0.165)
     threshold: Range = (0.92, 1.08)
-    threshold_on: float = 0.248
-    threshold_off: float = 0.229
-    mismatch: float = 0.02
-    leak_hz: float = 0.39
-    noise_hz: float = 0.03
-    hot_fraction: float = 0.002
-    hot_hz: float = 20.0
-    refractory_us: float = 190.0
-    cutoff_hz: float = 43.0
+    pixel: DvsPixelSpec = _ATIS
     blur: float = 0.075
     corner: tuple[float, float] = (0.43, 1.36)
     shift: Range = (-0.25, 0.25)
@@ -168,19 +174,9 @@ def simulated_digit(
 
 
 def _draw_pixel(spec: SaccadeSpec, rng: np.random.Generator) -> DvsPixelSpec:
-    factor = rng.uniform(*spec.threshold)
-    return DvsPixelSpec(
-        threshold_on=factor * spec.threshold_on,
-        threshold_off=factor * spec.threshold_off,
-        mismatch=spec.mismatch,
-        leak_hz=spec.leak_hz,
-        noise_hz=spec.noise_hz,
-        hot_fraction=spec.hot_fraction,
-        hot_hz=spec.hot_hz,
-        refractory_us=spec.refractory_us,
-        cutoff_hz=spec.cutoff_hz,
-        dark_luminance=0.01,
-    )
+    factor, pixel = rng.uniform(*spec.threshold), spec.pixel
+    on, off = factor * pixel.threshold_on, factor * pixel.threshold_off
+    return replace(pixel, threshold_on=on, threshold_off=off)
 
 
 def _path(phase_ms: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -267,14 +267,8 @@ def _paint_cone(frame, shape, light_x, light_y):  # type: ignore[no-untyped-def]
 class Film:
     """A scene seen by its sensor from time 0 on. Use it from one thread only.
 
-    Parameters
-    ----------
-    scene
-        The scene to film.
-    first
-        Pose at time 0. Only its first moment is used.
-    rng
-        Draws the sensor's mismatch and seeds its noise.
+    ``first``: the pose at time 0; only its first moment is used. ``rng`` draws the sensor's mismatch and seeds its
+    noise.
     """
 
     def __init__(self, scene: Scene, first: Limbs, rng: np.random.Generator) -> None:

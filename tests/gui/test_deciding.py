@@ -17,7 +17,7 @@ from pytestqt.qtbot import QtBot
 from livesnn.app.decisions_dialog import DecisionsDialog
 from livesnn.app.main_window import MainWindow
 from livesnn.app.settings import Settings, SettingsFile
-from livesnn.cli.decision_flags import DecisionFlags
+from livesnn.cli.options import DecisionFlags
 from livesnn.errors import LivesnnError
 from livesnn.events.packet import Resolution
 from livesnn.infer.decide import Decider

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from livesnn.bench import decode
-from livesnn.bench.decode import Columns, Library, Sums, by_livesnn
+from livesnn.bench.decode import Columns, Sums, bench_formats, by_livesnn
 from livesnn.bench.format_files import MADE_FILES, START_US, make_events
 from livesnn.events.packet import Resolution
+from tests.benchmarks import format_peers
+from tests.benchmarks.format_peers import Library, agree
 from tests.reading import read
 
 COUNT = 3_000
@@ -41,16 +42,22 @@ def test_the_made_events_are_a_busy_camera_s() -> None:
 def test_a_mirrored_reading_agrees_and_one_with_other_times_does_not() -> None:
     written = Sums(10, 4, 100, 900, 45, 12)
     sensor = Resolution(10, 5)
-    assert Sums(10, 4, 100, 900, 10 * 9 - 45, 10 * 4 - 12).agrees(written, sensor)
-    assert not Sums(10, 4, 100, 901, 45, 12).agrees(written, sensor)
+    assert agree(Sums(10, 4, 100, 900, 10 * 9 - 45, 10 * 4 - 12), written, sensor)
+    assert not agree(Sums(10, 4, 100, 901, 45, 12), written, sensor)
 
 
-def _all_but_one(path: Path, format_name: str) -> Iterator[Columns]:
+def test_every_format_is_read_as_it_was_written_and_timed() -> None:
+    found = bench_formats(2, events=COUNT)
+    assert set(found) == {"unit", "versions", *MADE_FILES}
+    assert all(found[name]["mev_per_s"]["livesnn"]["n"] == 2 for name in MADE_FILES)
+
+
+def _all_but_one(path: Path) -> Iterator[Columns]:
     events = read(path)[1:]
     yield events["t"], events["x"], events["y"], events["p"]
 
 
-def _fail(path: Path, format_name: str) -> Iterator[Columns]:
+def _fail(path: Path) -> Iterator[Columns]:
     raise ValueError("it can't\nbe read")
 
 
@@ -61,8 +68,8 @@ def test_who_reads_wrongly_or_not_at_all_is_named_and_not_timed(
         "hasty": Library("numpy", _all_but_one, ("dat",)),
         "broken": Library("numpy", _fail, ("dat",)),
     }
-    monkeypatch.setattr(decode, "LibraryProcess", InThisProcess)
-    found = decode.measure_format("dat", MADE_FILES["dat"], tmp_path, 2, COUNT, libraries)
+    monkeypatch.setattr(format_peers, "LibraryProcess", InThisProcess)
+    found = format_peers.measure_format("dat", tmp_path, 2, COUNT, libraries)
     assert set(found["wrong"]) >= {"hasty", "broken"}
     assert found["wrong"]["broken"] == "ValueError: it can't be read"
     assert found["mev_per_s"]["livesnn"]["n"] == 2
@@ -74,13 +81,13 @@ def test_who_crashes_while_it_is_timed_is_named_and_the_others_go_on(
 ) -> None:
     calls: list[Path] = []
 
-    def once(path: Path, format_name: str) -> Iterator[Columns]:
+    def once(path: Path) -> Iterator[Columns]:
         calls.append(path)
-        return by_livesnn(path, format_name) if len(calls) < 3 else _fail(path, format_name)
+        return by_livesnn(path) if len(calls) < 3 else _fail(path)
 
     libraries = {"once": Library("numpy", once, ("dat",))}
-    monkeypatch.setattr(decode, "LibraryProcess", InThisProcess)
-    found = decode.measure_format("dat", MADE_FILES["dat"], tmp_path, 3, COUNT, libraries)
+    monkeypatch.setattr(format_peers, "LibraryProcess", InThisProcess)
+    found = format_peers.measure_format("dat", tmp_path, 3, COUNT, libraries)
     assert found["wrong"]["once"] == "ValueError: it can't be read"
     assert found["mev_per_s"]["livesnn"]["n"] == 3
     assert "once" not in found["mev_per_s"]
@@ -88,15 +95,15 @@ def test_who_crashes_while_it_is_timed_is_named_and_the_others_go_on(
 
 
 def test_a_library_whose_process_is_gone_is_no_end_of_the_measurement() -> None:
-    with decode.LibraryProcess() as process:
+    with format_peers.LibraryProcess() as process:
         for _ in range(2):
             assert "BrokenProcessPool" in str(process.ask(os._exit, 1))  # type: ignore[arg-type]
 
 
-class InThisProcess(decode.LibraryProcess):
+class InThisProcess(format_peers.LibraryProcess):
     """As a worker, without a process, which would not know this test's libraries."""
 
     def __init__(self) -> None:
-        super(decode.LibraryProcess, self).__init__()
+        super(format_peers.LibraryProcess, self).__init__()
         self.pool = ThreadPoolExecutor(1)
         self.callback(self.pool.shutdown)

@@ -11,7 +11,7 @@ import pytest
 
 from livesnn.card import InputSpec, ModelCard, SliceRule
 from livesnn.cli import COMMANDS
-from livesnn.cli.decision_flags import AS_USUAL
+from livesnn.cli.options import AS_USUAL
 from livesnn.errors import LivesnnError
 from livesnn.infer.decide import UNDECIDED, Decider, Decision, FloatArray, probabilities, winner
 

@@ -23,7 +23,7 @@ from livesnn.simulate.saccades import (
 NO_JITTER = SaccadeSpec(
     black=(0.152, 0.152),
     threshold=(1.0, 1.0),
-    hot_fraction=0.0,
+    pixel=replace(SaccadeSpec().pixel, hot_fraction=0.0),
     shift=(0.0, 0.0),
     amplitude=(1.0, 1.0),
     start_ms=(0.0, 0.0),
@@ -139,7 +139,7 @@ def test_without_ink_there_is_only_background_as_in_the_real_recordings() -> Non
 
 
 def test_every_repetition_looks_like_the_first() -> None:
-    quiet = replace(NO_JITTER, leak_hz=0.0, noise_hz=0.0)
+    quiet = replace(NO_JITTER, pixel=replace(NO_JITTER.pixel, leak_hz=0.0, noise_hz=0.0))
     events = saccade_recording(drawn(4)[3], np.random.default_rng(0), quiet, repeat=3)
     cycles = counts(events, 35_000, 27).reshape(3, -1)
     assert np.corrcoef(cycles)[0, 1:].min() > 0.97

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from livesnn.bench.format_files import ECF_CHUNK_EVENTS, ECF_STYLES, encode_ecf, write_ecf
+from livesnn.bench.format_files import encode_ecf
 from livesnn.cli.recordings import describe_recording
 from livesnn.errors import FormatError, SourceError
 from livesnn.events.formats.hdf5 import BLOCK_EVENTS
 from livesnn.events.formats.hdf5_layout import Attributes, WatchedFile, find_places
 from livesnn.events.packet import EVENTS_DTYPE, Events
 from livesnn.events.recording import describe, open_recording
+from tests.ecf_writer import CHUNK_EVENTS, STYLES, write_ecf
 from tests.fake_source import joined
 from tests.reading import damaged_versions, packets_of, read
 
@@ -59,7 +60,7 @@ def streams(draw: st.DrawFn) -> Events:
 
 
 @RULES
-@given(streams(), st.permutations(ECF_STYLES), st.data())
+@given(streams(), st.permutations(list(STYLES)), st.data())
 def test_what_is_read_of_ecf_is_what_was_written(
     tmp_path: Path, events: Events, styles: list[str], data: st.DataObject
 ) -> None:
@@ -73,15 +74,15 @@ def test_what_is_read_of_ecf_is_what_was_written(
 
 
 def test_a_damaged_chunk_of_ecf_is_left_out_and_said(tmp_path: Path) -> None:
-    events = make_events(4 * ECF_CHUNK_EVENTS)
+    events = make_events(4 * CHUNK_EVENTS)
     path = write_ecf(tmp_path / "f.hdf5", events)
     with h5py.File(path, "r+") as file:
         dataset = file["CD/events"].id
-        dataset.write_direct_chunk((ECF_CHUNK_EVENTS,), encode_ecf(events[:ECF_CHUNK_EVENTS], "masked")[:-20])
-    expected = np.delete(events, np.s_[ECF_CHUNK_EVENTS : 2 * ECF_CHUNK_EVENTS])
+        dataset.write_direct_chunk((CHUNK_EVENTS,), encode_ecf(events[:CHUNK_EVENTS])[:-20])
+    expected = np.delete(events, np.s_[CHUNK_EVENTS : 2 * CHUNK_EVENTS])
     with open_recording(path) as recording:
         assert np.array_equal(joined(recording), expected)
-        lost = f"{ECF_CHUNK_EVENTS} events lost: CD/events is damaged from event {ECF_CHUNK_EVENTS} on"
+        lost = f"{CHUNK_EVENTS} events lost: CD/events is damaged from event {CHUNK_EVENTS} on"
         assert recording.warnings == [lost]
 
 
@@ -130,13 +131,13 @@ def test_an_unpacked_file_in_chunks_is_read_whole(tmp_path: Path) -> None:
 
 
 def test_a_chunk_that_ecf_left_unpacked_is_read_as_it_is(tmp_path: Path) -> None:
-    events = make_events(2 * ECF_CHUNK_EVENTS)
+    events = make_events(2 * CHUNK_EVENTS)
     path = write_ecf(tmp_path / "f.hdf5", events)
     with h5py.File(path, "r+") as file:
         dataset = file["CD/events"]
-        plain = np.zeros(ECF_CHUNK_EVENTS, dataset.dtype)
+        plain = np.zeros(CHUNK_EVENTS, dataset.dtype)
         for axis in "txyp":
-            plain[axis] = events[axis][:ECF_CHUNK_EVENTS]
+            plain[axis] = events[axis][:CHUNK_EVENTS]
         dataset.id.write_direct_chunk((0,), plain.tobytes(), filter_mask=1)
     assert np.array_equal(read(path), events)
 

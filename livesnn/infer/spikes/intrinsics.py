@@ -8,7 +8,7 @@ a float64 of a variable that is first a uintp and then an int64.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial, reduce, wraps
 from typing import Any
 
 from llvmlite import ir
@@ -37,12 +37,52 @@ def specialized(*what: object) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
+LITERAL, ANY = object(), object()
+"""Kinds of an `instruction`'s arguments: an int that is known when the caller is compiled, and whatever is given."""
+
+
+def instruction(result: Any, *kinds: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return a decorator that makes an intrinsic of a function which builds LLVM code.
+
+    The function gets the builder and the arguments; it returns what the intrinsic does, None for void.
+    """
+
+    def decorate(build: Callable[..., Any]) -> Any:
+        @wraps(build)
+        def declare(typing, *given):  # type: ignore[no-untyped-def]
+            known = [kind is LITERAL for kind in kinds]
+            if any(
+                lit and not isinstance(one, types.IntegerLiteral)
+                for lit, one in zip(known, given, strict=True)
+            ):
+                return None
+
+            def generate(context, builder, _, values):  # type: ignore[no-untyped-def]
+                each = zip(known, given, values, strict=True)
+                made = build(builder, *(one.literal_value if lit else value for lit, one, value in each))
+                return context.get_dummy_value() if made is None else made
+
+            each = zip(kinds, given, strict=True)
+            return result(*(one if kind in (LITERAL, ANY) else kind for kind, one in each)), generate
+
+        return intrinsic(declare)
+
+    return decorate
+
+
 BYTE, SHORT, BEGIN, WORD = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
+FLOAT, _BITS = ir.FloatType(), ir.IntType(32)
+DOUBLE_BYTES, FLOAT_BYTES, SHORT_BYTES = 8, 4, 2
+
+
+def place_of(builder: Any, address: Any, index: Any, kind: Any) -> Any:
+    """Return a pointer to one number of an array."""
+    return builder.gep(builder.inttoptr(address, kind.as_pointer()), [index])
 
 
 def load_number(builder: Any, address: Any, index: Any, kind: Any) -> Any:
     """Load one number of an array."""
-    return builder.load(builder.gep(builder.inttoptr(address, kind.as_pointer()), [index]))
+    return builder.load(place_of(builder, address, index, kind))
 
 
 def _numbers(kind: Any) -> tuple[Any, Any]:
@@ -51,26 +91,15 @@ def _numbers(kind: Any) -> tuple[Any, Any]:
     With arrays as arguments numba would count references to them, which takes longer than a pixel without spikes.
     """
 
-    @intrinsic
-    def number_at(typing, address, index):  # type: ignore[no-untyped-def]
+    @instruction(types.int64, types.intp, types.int64)
+    def number_at(builder, address, index):  # type: ignore[no-untyped-def]
         """Return the number at an index."""
+        return builder.zext(load_number(builder, address, index, kind), WORD)
 
-        def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-            return builder.zext(load_number(builder, arguments[0], arguments[1], kind), WORD)
-
-        return types.int64(types.intp, types.int64), generate
-
-    @intrinsic
-    def put_number(typing, address, index, number):  # type: ignore[no-untyped-def]
+    @instruction(types.void, types.intp, types.int64, types.int64)
+    def put_number(builder, address, index, number):  # type: ignore[no-untyped-def]
         """Write the number at an index."""
-
-        def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-            address, index, number = arguments
-            place = builder.gep(builder.inttoptr(address, kind.as_pointer()), [index])
-            builder.store(builder.trunc(number, kind), place)
-            return context.get_dummy_value()
-
-        return types.void(types.intp, types.int64, types.int64), generate
+        builder.store(builder.trunc(number, kind), place_of(builder, address, index, kind))
 
     return number_at, put_number
 
@@ -100,75 +129,43 @@ def records(kind: type[tuple[Any, ...]]) -> Any:
     return record_at
 
 
-@intrinsic
-def load_unaligned(typing, address):  # type: ignore[no-untyped-def]
+@instruction(types.int64, types.intp)
+def load_unaligned(builder, address):  # type: ignore[no-untyped-def]
     """Return the int64 at an address that needn't be a multiple of 8."""
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        word = builder.load(builder.inttoptr(arguments[0], WORD.as_pointer()))
-        word.align = 1
-        return word
-
-    return types.int64(types.intp), generate
+    word = builder.load(builder.inttoptr(address, WORD.as_pointer()))
+    word.align = 1
+    return word
 
 
-@intrinsic
-def trailing_zeros(typing, bits):  # type: ignore[no-untyped-def]
+@instruction(types.int64, types.uint64)
+def trailing_zeros(builder, bits):  # type: ignore[no-untyped-def]
     """Return the index of the lowest bit that is set; 64 if none is."""
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.int64(types.uint64), generate
+    return builder.cttz(bits, ir.Constant(ir.IntType(1), 0))
 
 
-@intrinsic
-def popcount(typing, bits):  # type: ignore[no-untyped-def]
+@instruction(types.int64, types.uint64)
+def popcount(builder, bits):  # type: ignore[no-untyped-def]
     """Return how many bits are set."""
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        return builder.ctpop(arguments[0])
-
-    return types.int64(types.uint64), generate
+    return builder.ctpop(bits)
 
 
-@intrinsic
-def compare_and_swap(typing, address, old, new):  # type: ignore[no-untyped-def]
+@instruction(types.boolean, types.intp, types.int64, types.int64)
+def compare_and_swap(builder, address, old, new):  # type: ignore[no-untyped-def]
     """Replace the int64 at an address if it still is ``old``, atomically; return whether it was."""
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        address, old, new = arguments
-        pointer = builder.inttoptr(address, WORD.as_pointer())
-        return builder.extract_value(builder.cmpxchg(pointer, old, new, "acq_rel", "acquire"), 1)
-
-    return types.boolean(types.intp, types.int64, types.int64), generate
+    pointer = builder.inttoptr(address, WORD.as_pointer())
+    return builder.extract_value(builder.cmpxchg(pointer, old, new, "acq_rel", "acquire"), 1)
 
 
-@intrinsic
-def store_release(typing, address, number):  # type: ignore[no-untyped-def]
+@instruction(types.void, types.intp, types.int64)
+def store_release(builder, address, number):  # type: ignore[no-untyped-def]
     """Write an int64 to an address; threads that `load_acquire` it see all that was written before."""
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
-        builder.store_atomic(arguments[1], pointer, "release", 8)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.int64), generate
+    builder.store_atomic(number, builder.inttoptr(address, WORD.as_pointer()), "release", 8)
 
 
-@intrinsic
-def load_acquire(typing, address):  # type: ignore[no-untyped-def]
+@instruction(types.int64, types.intp)
+def load_acquire(builder, address):  # type: ignore[no-untyped-def]
     """Return the int64 at an address; all that was written before its `store_release` is seen from here on."""
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        pointer = builder.inttoptr(arguments[0], WORD.as_pointer())
-        return builder.load_atomic(pointer, "acquire", 8)
-
-    return types.int64(types.intp), generate
-
-
-FLOAT, _BITS = ir.FloatType(), ir.IntType(32)
-DOUBLE_BYTES, FLOAT_BYTES, SHORT_BYTES = 8, 4, 2
+    return builder.load_atomic(builder.inttoptr(address, WORD.as_pointer()), "acquire", 8)
 
 
 def vector(builder: Any, address: Any, lanes: int, value: Any = None, kind: Any = FLOAT) -> Any:
@@ -224,22 +221,13 @@ def rows_of(typing, number, size, weights, lists, first):  # type: ignore[no-unt
 def _adds(kind: Any, total: Any) -> Any:
     """Return an intrinsic that adds rows to sums: int8 to int16, or float32 to float32."""
 
-    @intrinsic
-    def add_rows(typing, lanes, sums, rows, off):  # type: ignore[no-untyped-def]
+    @instruction(types.void, LITERAL, types.intp, ANY, types.int64)
+    def add_rows(builder, lanes, sums, rows, off):  # type: ignore[no-untyped-def]
         """Add to sums [lanes] the vectors that lie ``off`` bytes behind the addresses ``rows``."""
-        if not isinstance(lanes, types.IntegerLiteral):
-            return None
-        width = lanes.literal_value
-
-        def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-            _, sums, together, off = arguments
-            places = [builder.add(builder.extract_value(together, i), off) for i in range(len(rows))]
-            loaded = [vector(builder, place, width, kind=kind) for place in places]
-            wide = [widened(builder, row, width, total) for row in loaded]
-            add_vector(builder, total, sums, reduce(partial(plus, builder, total), wide), width)
-            return context.get_dummy_value()
-
-        return types.void(lanes, types.intp, rows, types.int64), generate
+        places = [builder.add(builder.extract_value(rows, i), off) for i in range(rows.type.count)]
+        loaded = [vector(builder, place, lanes, kind=kind) for place in places]
+        wide = [widened(builder, row, lanes, total) for row in loaded]
+        add_vector(builder, total, sums, reduce(partial(plus, builder, total), wide), lanes)
 
     return add_rows
 
@@ -247,128 +235,79 @@ def _adds(kind: Any, total: Any) -> Any:
 add_floats, add_bytes = _adds(FLOAT, FLOAT), _adds(BYTE, SHORT)
 
 
-@intrinsic
-def dequantize_onto(typing, lanes, shorts, scales, onto, sums):  # type: ignore[no-untyped-def]
+@instruction(types.void, LITERAL, types.intp, types.intp, types.intp, types.intp)
+def dequantize_onto(builder, lanes, shorts, scales, onto, sums):  # type: ignore[no-untyped-def]
     """Write to float32 [lanes] at ``sums``: what lies at ``onto`` plus int16 sums times their scales.
 
     The int16 sums are set to zero.
     """
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    count = lanes.literal_value
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, shorts, scales, onto, sums = arguments
-        whole = vector(builder, shorts, count, kind=SHORT)
-        floats = builder.sitofp(whole, ir.VectorType(FLOAT, count))
-        scaled = builder.fmul(floats, vector(builder, scales, count))
-        vector(builder, sums, count, builder.fadd(vector(builder, onto, count), scaled))
-        vector(builder, shorts, count, ir.Constant(whole.type, [0] * count), kind=SHORT)
-        return context.get_dummy_value()
-
-    return types.void(lanes, types.intp, types.intp, types.intp, types.intp), generate
+    whole = vector(builder, shorts, lanes, kind=SHORT)
+    floats = builder.sitofp(whole, ir.VectorType(FLOAT, lanes))
+    scaled = builder.fmul(floats, vector(builder, scales, lanes))
+    vector(builder, sums, lanes, builder.fadd(vector(builder, onto, lanes), scaled))
+    vector(builder, shorts, lanes, ir.Constant(whole.type, [0] * lanes), kind=SHORT)
 
 
-@intrinsic
-def add_marked(typing, lanes, sums, marks, number):  # type: ignore[no-untyped-def]
+@instruction(types.void, LITERAL, types.intp, types.uint64, types.float32)
+def add_marked(builder, lanes, sums, marks, number):  # type: ignore[no-untyped-def]
     """Add a float32 to those of the sums float32 [lanes] whose bit is set in ``marks``."""
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    count = lanes.literal_value
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, sums, marks, number = arguments
-        more, bits = splat(builder, number, count), ir.IntType(count)
-        marked = builder.bitcast(builder.trunc(marks, bits), ir.VectorType(ir.IntType(1), count))
-        added = builder.select(marked, more, ir.Constant(more.type, [0.0] * count))
-        add_vector(builder, FLOAT, sums, added, count)
-        return context.get_dummy_value()
-
-    return types.void(lanes, types.intp, types.uint64, types.float32), generate
+    more = splat(builder, number, lanes)
+    bits = builder.trunc(marks, ir.IntType(lanes))
+    marked = builder.bitcast(bits, ir.VectorType(ir.IntType(1), lanes))
+    added = builder.select(marked, more, ir.Constant(more.type, [0.0] * lanes))
+    add_vector(builder, FLOAT, sums, added, lanes)
 
 
-def _number_at(kind: Any, known: Any) -> Any:
-    @intrinsic
-    def number_at(typing, address):  # type: ignore[no-untyped-def]
-        """Return the number at an address."""
-
-        def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-            return builder.load(builder.inttoptr(arguments[0], kind.as_pointer()))
-
-        return known(types.intp), generate
-
-    return number_at
+@instruction(types.float32, types.intp)
+def float_at(builder, address):  # type: ignore[no-untyped-def]
+    """Return the float32 at an address."""
+    return builder.load(builder.inttoptr(address, FLOAT.as_pointer()))
 
 
-float_at, double_at = _number_at(FLOAT, types.float32), _number_at(ir.DoubleType(), types.float64)
+@instruction(types.float64, types.intp)
+def double_at(builder, address):  # type: ignore[no-untyped-def]
+    """Return the float64 at an address."""
+    return builder.load(builder.inttoptr(address, ir.DoubleType().as_pointer()))
 
 
-@intrinsic
-def put_float(typing, address, index, number):  # type: ignore[no-untyped-def]
+@instruction(types.void, types.intp, types.int64, types.float32)
+def put_float(builder, address, index, number):  # type: ignore[no-untyped-def]
     """Write a float32 to an index of an array at an address."""
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        address, index, number = arguments
-        builder.store(number, builder.gep(builder.inttoptr(address, FLOAT.as_pointer()), [index]))
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.int64, types.float32), generate
+    builder.store(number, place_of(builder, address, index, FLOAT))
 
 
-@intrinsic
-def drain_sum(typing, lanes, address):  # type: ignore[no-untyped-def]
+@instruction(types.float32, LITERAL, types.intp)
+def drain_sum(builder, lanes, address):  # type: ignore[no-untyped-def]
     """Return the sum of float32 [lanes] at an address, and set them to zero."""
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    count = lanes.literal_value
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        total, half = vector(builder, arguments[1], count), count
-        vector(builder, arguments[1], count, ir.Constant(total.type, [0.0] * count))
-        while half > 1:
-            half //= 2
-            index = ir.VectorType(ir.IntType(32), half)
-            halves = [
-                builder.shuffle_vector(total, total, ir.Constant(index, list(range(first, first + half))))
-                for first in (0, half)
-            ]
-            total = builder.fadd(*halves)
-        return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
-
-    return types.float32(lanes, types.intp), generate
+    total, half = vector(builder, address, lanes), lanes
+    vector(builder, address, lanes, ir.Constant(total.type, [0.0] * lanes))
+    while half > 1:
+        half //= 2
+        index = ir.VectorType(ir.IntType(32), half)
+        halves = [
+            builder.shuffle_vector(total, total, ir.Constant(index, list(range(first, first + half))))
+            for first in (0, half)
+        ]
+        total = builder.fadd(*halves)
+    return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
 
 
-@intrinsic
-def copy(typing, lanes, source, target):  # type: ignore[no-untyped-def]
+@instruction(types.void, LITERAL, types.intp, types.intp)
+def copy(builder, lanes, source, target):  # type: ignore[no-untyped-def]
     """Copy float32 [lanes] from one address to another."""
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, source, target = arguments
-        vector(builder, target, lanes.literal_value, vector(builder, source, lanes.literal_value))
-        return context.get_dummy_value()
-
-    return types.void(lanes, types.intp, types.intp), generate
+    vector(builder, target, lanes, vector(builder, source, lanes))
 
 
 def _marked(kind: Any) -> Any:
     """Return an intrinsic that marks numbers other than 0."""
 
-    @intrinsic
-    def marked(typing, lanes, address):  # type: ignore[no-untyped-def]
+    @instruction(types.uint64, LITERAL, types.intp)
+    def marked(builder, lanes, address):  # type: ignore[no-untyped-def]
         """Return a bit for each number of [lanes] at an address that isn't 0."""
-        if not isinstance(lanes, types.IntegerLiteral):
-            return None
-        count = lanes.literal_value
-
-        def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-            numbers = vector(builder, arguments[1], count, kind=kind)
-            differs = builder.fcmp_unordered if kind is FLOAT else builder.icmp_unsigned
-            bits = builder.bitcast(differs("!=", numbers, ir.Constant(numbers.type, None)), ir.IntType(count))
-            return builder.zext(bits, WORD) if count < WORD.width else bits
-
-        return types.uint64(lanes, types.intp), generate
+        numbers = vector(builder, address, lanes, kind=kind)
+        differs = builder.fcmp_unordered if kind is FLOAT else builder.icmp_unsigned
+        bits = builder.bitcast(differs("!=", numbers, ir.Constant(numbers.type, None)), ir.IntType(lanes))
+        return builder.zext(bits, WORD) if lanes < WORD.width else bits
 
     return marked
 
@@ -376,52 +315,25 @@ def _marked(kind: Any) -> Any:
 marked_floats, marked_bytes = _marked(FLOAT), _marked(BYTE)
 
 
-@intrinsic
-def add_times(typing, lanes, sums, row, number):  # type: ignore[no-untyped-def]
+@instruction(types.void, LITERAL, types.intp, types.intp, types.float32)
+def add_times(builder, lanes, sums, row, number):  # type: ignore[no-untyped-def]
     """Add a row times a number to sums float32 [lanes]."""
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    count = lanes.literal_value
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, sums, row, number = arguments
-        more = builder.fmul(vector(builder, row, count), splat(builder, number, count))
-        add_vector(builder, FLOAT, sums, more, count)
-        return context.get_dummy_value()
-
-    return types.void(lanes, types.intp, types.intp, types.float32), generate
+    more = builder.fmul(vector(builder, row, lanes), splat(builder, number, lanes))
+    add_vector(builder, FLOAT, sums, more, lanes)
 
 
-@intrinsic
-def widen(typing, lanes, halves, floats):  # type: ignore[no-untyped-def]
+@instruction(types.void, LITERAL, types.intp, types.intp)
+def widen(builder, lanes, halves, floats):  # type: ignore[no-untyped-def]
     """Convert bfloat16 [lanes] at the address ``halves`` to float32 at the address ``floats``."""
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    count = lanes.literal_value
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, halves, floats = arguments
-        bits = builder.zext(vector(builder, halves, count, kind=SHORT), ir.VectorType(_BITS, count))
-        vector(builder, floats, count, builder.shl(bits, ir.Constant(bits.type, [16] * count)), kind=_BITS)
-        return context.get_dummy_value()
-
-    return types.void(lanes, types.intp, types.intp), generate
+    bits = builder.zext(vector(builder, halves, lanes, kind=SHORT), ir.VectorType(_BITS, lanes))
+    vector(builder, floats, lanes, builder.shl(bits, ir.Constant(bits.type, [16] * lanes)), kind=_BITS)
 
 
-@intrinsic
-def narrow(typing, lanes, floats, halves):  # type: ignore[no-untyped-def]
+@instruction(types.void, LITERAL, types.intp, types.intp)
+def narrow(builder, lanes, floats, halves):  # type: ignore[no-untyped-def]
     """Convert finite float32 [lanes] to bfloat16, rounded to the nearest, ties to even; both at addresses."""
-    if not isinstance(lanes, types.IntegerLiteral):
-        return None
-    count = lanes.literal_value
-
-    def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        _, floats, halves = arguments
-        bits = vector(builder, floats, count, kind=_BITS)
-        sixteen, one, half = (ir.Constant(bits.type, [number] * count) for number in (16, 1, 0x7FFF))
-        odd = builder.and_(builder.lshr(bits, sixteen), one)
-        rounded = builder.lshr(builder.add(bits, builder.add(odd, half)), sixteen)
-        vector(builder, halves, count, builder.trunc(rounded, ir.VectorType(SHORT, count)), kind=SHORT)
-        return context.get_dummy_value()
-
-    return types.void(lanes, types.intp, types.intp), generate
+    bits = vector(builder, floats, lanes, kind=_BITS)
+    sixteen, one, half = (ir.Constant(bits.type, [number] * lanes) for number in (16, 1, 0x7FFF))
+    odd = builder.and_(builder.lshr(bits, sixteen), one)
+    rounded = builder.lshr(builder.add(bits, builder.add(odd, half)), sixteen)
+    vector(builder, halves, lanes, builder.trunc(rounded, ir.VectorType(SHORT, lanes)), kind=SHORT)

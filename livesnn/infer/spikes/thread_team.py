@@ -10,8 +10,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from livesnn.infer.spikes.layout import ADDRESSES, CALLED, EPOCH, LANES, TICKET_WORDS, Addresses, FeatureMap
-from livesnn.infer.spikes.plan import FloatArray, Plan, zeros
+from livesnn.infer.spikes.plan import (
+    ADDRESSES,
+    CALLED,
+    EPOCH,
+    LANES,
+    TICKET_WORDS,
+    Addresses,
+    FeatureMap,
+    FloatArray,
+    Plan,
+    zeros,
+)
 from livesnn.infer.spikes.step import help_steps, run_step
 from livesnn.numba_cache import forget_stale, is_cached
 from livesnn.threads import WAKE_S, Worker

@@ -1,7 +1,7 @@
-"""Convolutions of spikes, by kernels of float32 or int8: each spike adds its rows of the kernel to a band's sums.
+"""Convolutions of spikes and of the frame, which skip zeros and add to the sums of a band.
 
-Kernels of 3×3 with stride 1 *sweep* along a row of pixels with their sums in registers. Other kernels *scatter* each
-spike over the sums in memory.
+Each spike adds its rows of a kernel of float32 or int8. Kernels of 3×3 with stride 1 *sweep* along a row of pixels
+with their sums in registers. Other kernels *scatter* each spike over the sums in memory.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from livesnn.infer.spikes.intrinsics import (
     BEGIN,
     BYTE,
     FLOAT,
     FLOAT_BYTES,
+    LITERAL,
     SHORT,
     SHORT_BYTES,
     WORD,
@@ -26,21 +26,30 @@ from livesnn.infer.spikes.intrinsics import (
     add_vector,
     begin_at,
     compiled,
+    copy,
+    count_at,
     dequantize_onto,
     inlined,
+    instruction,
     load_number,
+    load_unaligned,
+    marked_bytes,
     plus,
+    put_count,
     rows_of,
     specialized,
+    splat,
     vector,
     widened,
 )
-from livesnn.infer.spikes.layout import (
+from livesnn.infer.spikes.plan import (
     BEGIN_BYTES,
     FLOAT32_3X3,
     FLOAT32_3X3_LANES,
     INT8_3X3_LANES,
     INT8_POOLED,
+    TILE,
+    feature_map_at,
 )
 
 
@@ -81,67 +90,16 @@ def _with_taps(
     return added
 
 
-def _sweep(builder: Any, kinds: tuple[Any, Any], size: int, lanes: int, rows: int, arguments: Any) -> None:
-    """Build the loops of `_sweeps`: over pixels, and within it over a pixel's spikes."""
-    _, _, weights, lists, begins, width, sums, step, line = arguments
-    kind, one, entry = ir.VectorType(kinds[1], lanes), ir.Constant(WORD, 1), builder.block
-    nothing = [ir.Constant(kind, None)] * rows
-    names = ("pixel", "spike", "passed", "left", "next", "end")
-    pixel, spike, passed, left, following, end = map(builder.append_basic_block, names)
-    start = builder.zext(load_number(builder, begins, ir.Constant(WORD, 0), BEGIN), WORD)
-    outside = builder.sub(sums, step)
-    builder.branch(pixel)
-
-    builder.position_at_end(pixel)
-    x, first, carried = builder.phi(WORD), builder.phi(WORD), _phis(builder, kind, 2, rows)
-    # Where the lists of the last two pixels begin.
-    first_before, first_earlier = builder.phi(WORD), builder.phi(WORD)
-    place, x_next = builder.phi(WORD), builder.add(x, one)  # where the sums of the pixel before lie
-    last = builder.zext(load_number(builder, begins, x_next, BEGIN), WORD)
-    before = [*carried, nothing]
-    builder.cbranch(builder.icmp_signed("<", first, last), spike, passed)
-
-    builder.position_at_end(spike)
-    index, held = builder.phi(WORD), _phis(builder, kind, 3, rows)
-    channel = builder.zext(load_number(builder, lists, index, SHORT), WORD)
-    row = builder.add(weights, builder.mul(channel, ir.Constant(WORD, 9 * lanes * size)))
-    added, after = _with_taps(builder, kinds, row, size, held, lanes), builder.add(index, one)
-    _add_incoming([[index], *held], [[first], *before], pixel)
-    _add_incoming([[index], *held], [[after], *added], spike)
-    builder.cbranch(builder.icmp_signed("<", after, last), spike, passed)
-
-    builder.position_at_end(passed)
-    whole = _phis(builder, kind, 3, rows)
-    _add_incoming(whole, before, pixel)
-    _add_incoming(whole, added, spike)
-    quiet = builder.icmp_signed("==", last, first_earlier)
-    none = builder.or_(quiet, builder.icmp_signed("==", x, ir.Constant(WORD, 0)))
-    builder.cbranch(none, following, left)
-    builder.position_at_end(left)  # the first pixel leaves no column behind, nor do three without spikes
-    _retire(builder, kinds[1], whole[0], place, line, lanes)
-    builder.branch(following)
-
-    builder.position_at_end(following)
-    place_next = builder.add(place, step)
-    known = [x, first, first_before, first_earlier, place]
-    _add_incoming(
-        [known, *carried], [[ir.Constant(WORD, 0), start, start, start, outside], nothing, nothing], entry
-    )
-    _add_incoming([known, *carried], [[x_next, last, first, first_before, place_next], *whole[1:]], following)
-    builder.cbranch(builder.icmp_signed("<", x_next, width), pixel, end)
-    builder.position_at_end(end)
-    _retire(builder, kinds[1], whole[1], place_next, line, lanes)
-
-
 def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
     """Return an intrinsic that sweeps with weights of ``size`` bytes each."""
+    address, whole = types.intp, types.int64
 
-    @intrinsic
-    def sweep(typing, lanes, rows, weights, lists, begins, width, sums, step, line):  # type: ignore[no-untyped-def]
+    @instruction(types.void, LITERAL, LITERAL, address, address, address, whole, address, whole, whole)
+    def sweep(builder, lanes, rows, weights, lists, begins, width, sums, step, line):  # type: ignore[no-untyped-def]
         """Add the spikes of a row of pixels, through kernels of 3×3, to the sums of ``rows`` rows of outputs.
 
         The three columns of sums that a pixel reaches stay in registers until no further pixel reaches them. Columns
-        that no spike reaches aren't written.
+        that no spike reaches aren't written. The outer loop is over pixels, the inner one over a pixel's spikes.
 
         Parameters
         ----------
@@ -153,17 +111,58 @@ def _sweeps(of_weights: Any, of_sums: Any, size: int) -> Any:
             Address of [rows, width, lanes]; bytes from pixel to pixel, and from row to row. The first row gets the
             taps of the highest ky.
         """
-        if not (isinstance(lanes, types.IntegerLiteral) and isinstance(rows, types.IntegerLiteral)):
-            return None
-        lanes_of, rows_of_outputs = lanes.literal_value, rows.literal_value
+        kind, one, entry = ir.VectorType(of_sums, lanes), ir.Constant(WORD, 1), builder.block
+        nothing = [ir.Constant(kind, None)] * rows
+        names = ("pixel", "spike", "passed", "left", "next", "end")
+        pixel, spike, passed, left, following, end = map(builder.append_basic_block, names)
+        start = builder.zext(load_number(builder, begins, ir.Constant(WORD, 0), BEGIN), WORD)
+        outside = builder.sub(sums, step)
+        builder.branch(pixel)
 
-        def generate(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-            _sweep(builder, (of_weights, of_sums), size, lanes_of, rows_of_outputs, arguments)
-            return context.get_dummy_value()
+        builder.position_at_end(pixel)
+        x, first, carried = builder.phi(WORD), builder.phi(WORD), _phis(builder, kind, 2, rows)
+        # Where the lists of the last two pixels begin.
+        first_before, first_earlier = builder.phi(WORD), builder.phi(WORD)
+        place, x_next = builder.phi(WORD), builder.add(x, one)  # where the sums of the pixel before lie
+        last = builder.zext(load_number(builder, begins, x_next, BEGIN), WORD)
+        before = [*carried, nothing]
+        builder.cbranch(builder.icmp_signed("<", first, last), spike, passed)
 
-        whole, address = types.int64, types.intp
-        places = (address, address, address, whole, address, whole, whole)
-        return types.void(lanes, rows, *places), generate
+        builder.position_at_end(spike)
+        index, held = builder.phi(WORD), _phis(builder, kind, 3, rows)
+        channel = builder.zext(load_number(builder, lists, index, SHORT), WORD)
+        row = builder.add(weights, builder.mul(channel, ir.Constant(WORD, 9 * lanes * size)))
+        added, after = (
+            _with_taps(builder, (of_weights, of_sums), row, size, held, lanes),
+            builder.add(index, one),
+        )
+        _add_incoming([[index], *held], [[first], *before], pixel)
+        _add_incoming([[index], *held], [[after], *added], spike)
+        builder.cbranch(builder.icmp_signed("<", after, last), spike, passed)
+
+        builder.position_at_end(passed)
+        whole = _phis(builder, kind, 3, rows)
+        _add_incoming(whole, before, pixel)
+        _add_incoming(whole, added, spike)
+        quiet = builder.icmp_signed("==", last, first_earlier)
+        none = builder.or_(quiet, builder.icmp_signed("==", x, ir.Constant(WORD, 0)))
+        builder.cbranch(none, following, left)
+        builder.position_at_end(left)  # the first pixel leaves no column behind, nor do three without spikes
+        _retire(builder, of_sums, whole[0], place, line, lanes)
+        builder.branch(following)
+
+        builder.position_at_end(following)
+        place_next = builder.add(place, step)
+        known = [x, first, first_before, first_earlier, place]
+        _add_incoming(
+            [known, *carried], [[ir.Constant(WORD, 0), start, start, start, outside], nothing, nothing], entry
+        )
+        _add_incoming(
+            [known, *carried], [[x_next, last, first, first_before, place_next], *whole[1:]], following
+        )
+        builder.cbranch(builder.icmp_signed("<", x_next, width), pixel, end)
+        builder.position_at_end(end)
+        _retire(builder, of_sums, whole[1], place_next, line, lanes)
 
     return sweep
 
@@ -323,3 +322,144 @@ def int8_convolution(lanes: int) -> Callable[..., None]:
         dequantize_band(pixels, shorts, scales, bias, sums)
 
     return add_rounded
+
+
+FUSED = ("contract",)
+"""LLVM may round a product and its sum only once."""
+EACH_BYTE = 0x0101010101010101
+
+
+@compiled
+def mark_counts(read, y0, y1, at, marks):  # type: ignore[no-untyped-def]
+    """Mark the counts other than 0 in the rows that a band of neurons reads.
+
+    ``marks``: the address of bytes [C, across, high], all zero. They get a bit a pixel; eight bytes are a tile.
+    """
+    source = feature_map_at(at.layers, 0)
+    first_row, rows = y0 * read.stride - source.pad, (y1 - y0 - 1) * read.stride + read.kernel
+    for channel in range(read.inputs):
+        for row in range(max(0, -first_row), min(rows, source.height - first_row)):
+            counts = at.frame + (channel * source.height + first_row + row) * source.width
+            to = marks + (channel * read.across + (source.pad + 7) // 8) * read.high + row
+            whole = source.width // 8 * 8
+            for x in range(0, whole, 8):
+                put_count(to, x // 8 * read.high, types.int64(marked_bytes(8, counts + x)))
+            bits = 0
+            for x in range(whole, source.width):
+                bits |= (count_at(counts, x) != 0) << (x - whole)
+            put_count(to, whole // 8 * read.high, bits)
+
+
+@compiled
+def clear_marks(read, marks):  # type: ignore[no-untyped-def]
+    """Zero what `mark_counts` wrote."""
+    for i in range(read.inputs * read.across * read.high):
+        put_count(marks, i, 0)
+
+
+@inlined
+def _tile(place, rows, below):  # type: ignore[no-untyped-def]
+    """Return the 8×8 bits from a row and a column on, which lies ``below`` bits behind a byte's first."""
+    kept = types.uint64(0xFF >> below) * types.uint64(EACH_BYTE)
+    left, right = types.uint64(load_unaligned(place)), types.uint64(load_unaligned(place + rows))
+    return (left >> types.uint64(below)) & kept | (right << types.uint64(8 - below)) & ~kept
+
+
+@inlined
+def _inside(columns, rows):  # type: ignore[no-untyped-def]
+    """Return the bits of a tile that lie within a kernel with so many taps left to each side."""
+    of_row = types.uint64((1 << min(columns, 8)) - 1) * types.uint64(EACH_BYTE)
+    return of_row >> types.uint64(8 * (8 - min(rows, 8)))
+
+
+def _tiles(lanes: int) -> Callable[..., None]:
+    """Return a function that convolves counts by one tile of the kernels."""
+
+    @specialized(lanes)
+    def add_tile(read, high, width, place, inside, of_counts, bias, sums):  # type: ignore[no-untyped-def]
+        """Add the counts under one tile to the sums of a band; if ``bias`` isn't 0, write them and it instead.
+
+        ``place``: address of the marks of the first tile; ``of_counts``: see `accumulate_counts`.
+        """
+        counts, line, taps, worth = of_counts
+        for _ in range(high):
+            for x in range(width):
+                left = x * read.stride
+                bit = left + read.offset
+                bits = _tile(place + (bit >> 3) * read.high, read.high, bit & 7) & inside
+                if bits:
+                    accumulate_counts(
+                        lanes, bits, (counts + left, line, taps, worth), bias if bias else sums, sums
+                    )
+                elif bias:
+                    copy(lanes, bias, sums)
+                sums += lanes * FLOAT_BYTES
+            place += read.stride
+            counts += read.stride * line
+
+    return add_tile
+
+
+def frame_convolution(lanes: int) -> Callable[..., None]:
+    """Return a function that convolves counts."""
+    add_tile, size = _tiles(lanes), TILE * TILE * lanes * FLOAT_BYTES
+
+    @specialized(lanes)
+    def add_counts(read, y0, y1, width, weights, bias, at, sums, marks):  # type: ignore[no-untyped-def]
+        """Write a convolution and the bias to the sums of a band; ``marks``: as `mark_counts` leaves them."""
+        source, onto, taps = feature_map_at(at.layers, 0), bias, weights
+        worth = at.weights + read.scales * FLOAT_BYTES
+        for channel in range(read.inputs):
+            corner = channel * source.height + y0 * read.stride - source.pad
+            for ky in range(0, read.kernel, TILE):
+                for kx in range(0, read.kernel, TILE):
+                    place = marks + (channel * read.across + kx // 8) * read.high + ky
+                    inside = _inside(read.kernel - kx, read.kernel - ky)
+                    first = at.frame + (corner + ky) * source.width + kx - source.pad
+                    of_counts = first, source.width, taps, worth
+                    add_tile(read, y1 - y0, width, place, inside, of_counts, onto, sums)
+                    onto, taps = types.intp(0), taps + size
+
+    return add_counts
+
+
+def _count(builder: Any, lanes: int, bit: Any, of_counts: Any, total: Any) -> Any:
+    """Return a total [lanes] plus the weights of a tap times what its count is worth."""
+    counts, line, taps, worth = of_counts
+    column = builder.and_(bit, ir.Constant(WORD, 7))
+    place = builder.add(builder.mul(builder.lshr(bit, ir.Constant(WORD, 3)), line), column)
+    count = builder.zext(load_number(builder, counts, place, BYTE), WORD)
+    each = splat(builder, load_number(builder, worth, count, FLOAT), lanes)
+    weights = vector(
+        builder, builder.add(taps, builder.mul(bit, ir.Constant(WORD, lanes * FLOAT_BYTES))), lanes
+    )
+    return builder.fadd(total, builder.fmul(each, weights, flags=FUSED), flags=FUSED)
+
+
+@instruction(types.void, LITERAL, types.uint64, types.UniTuple(types.intp, 4), types.intp, types.intp)
+def accumulate_counts(builder, lanes, bits, of_counts, onto, sums):  # type: ignore[no-untyped-def]
+    """Write to float32 [lanes] at ``sums``: what lies at ``onto``, plus the weighted counts whose bits are set.
+
+    Parameters
+    ----------
+    bits
+        Bit 8·ky + kx stands for a tap. At least one is set.
+    of_counts
+        Address of the first tap's count, uint8; bytes from row to row; the addresses of the weights, float32 [bit,
+        lanes], and of what each count is worth, float32 [256].
+    """
+    apart = [builder.extract_value(of_counts, i) for i in range(4)]
+    so_far, nothing, entry = vector(builder, onto, lanes), ir.Constant(WORD, 0), builder.block
+    tap, end = builder.append_basic_block("tap"), builder.append_basic_block("end")
+    builder.branch(tap)
+    builder.position_at_end(tap)
+    left, total = builder.phi(WORD), builder.phi(so_far.type)
+    bit = builder.cttz(left, ir.Constant(ir.IntType(1), 1))
+    after = _count(builder, lanes, bit, apart, total)
+    fewer = builder.and_(left, builder.sub(left, ir.Constant(WORD, 1)))
+    for phi, first, following in ((left, bits, fewer), (total, so_far, after)):
+        phi.add_incoming(first, entry)
+        phi.add_incoming(following, tap)
+    builder.cbranch(builder.icmp_unsigned("!=", fewer, nothing), tap, end)
+    builder.position_at_end(end)
+    vector(builder, sums, lanes, after)
