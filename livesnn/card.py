@@ -249,9 +249,9 @@ class ModelCard:
         if self.sensor in (None, (width, height)):
             return ""
         scaled = self.input.cell_pixels is not None and self.input.slice.delta_t_us is not None
-        effect = "counts are scaled by area" if scaled else "it may never have seen the like"
+        effect = "counts are scaled by area" if scaled else "decisions may be wrong"
         trained = "{}×{}".format(*self.sensor)
-        return f"the sensor is {width}×{height}, the model was trained with {trained}: {effect}"
+        return f"the sensor is {width}×{height}, but the model was trained with {trained}: {effect}"
 
     def to_json(self) -> str:
         """Return the card as indented JSON."""
@@ -268,7 +268,7 @@ class ModelCard:
             raise ModelError(f"{where} is not a livesnn model card: {error}") from error
         if card.format != FORMAT:
             raise ModelError(
-                f"{where} has format {card.format!r}, this livesnn reads {FORMAT!r}: update livesnn"
+                f"{where} has format {card.format!r}, but this livesnn reads {FORMAT!r}: update livesnn"
             )
         return card
 
@@ -277,13 +277,13 @@ def _check(card: ModelCard) -> None:
     """Raise ModelError for what the limits of single fields can't express."""
     wrong = [label for label in card.classes if not label.strip() or not label.isprintable()]
     if wrong or len(set(card.classes)) < len(card.classes):
-        raise ModelError(f"classes are not different, printable names: {list(card.classes)}")
+        raise ModelError(f"class names must be different and printable: {list(card.classes)}")
     network = card.network
     lengths = {"widths": 2} if network.kind == "conv_snn" else {"widths": 4, "strides": 4, "sub_blocks": 4}
     for name, length in lengths.items():
         if len(getattr(network, name)) != length:
             raise ModelError(f"network.{name} has {len(getattr(network, name))} entries, not {length}")
     if card.input.kind == "video" and card.input.without_flicker:
-        raise ModelError("input.without_flicker is of events, and input.kind is video")
+        raise ModelError("input.without_flicker only applies to events, but input.kind is video")
     if network.stem_kernel % 2 == 0:
         raise ModelError(f"network.stem_kernel is {network.stem_kernel}, not an odd number")

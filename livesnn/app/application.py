@@ -103,7 +103,7 @@ def run_app(
             window.open(shown.source, shown.model, orientation)
         elif model is not None:
             window.view.show_words(
-                "Open a video", f"{model} works on videos, and none is shipped with livesnn.", ways=True
+                "Open a video", f"{model} reads videos, and none comes with livesnn.", ways=True
             )
         _close_after(window, quit_after)
         watchdog = Watchdog(window) if os.environ.get(WATCHDOG) else None
@@ -119,9 +119,7 @@ def run_app(
 
 def _check_pre_roll(seconds: float) -> None:
     if not 0 <= seconds <= LONGEST_PRE_ROLL_S:
-        raise LivesnnError(
-            f"the pre-roll can't be {seconds:g} s: give seconds from 0 to {LONGEST_PRE_ROLL_S:g}"
-        )
+        raise LivesnnError(f"the pre-roll can't be {seconds:g} s: give 0 to {LONGEST_PRE_ROLL_S:g} seconds")
 
 
 def make_application(settings: SettingsFile) -> QApplication:

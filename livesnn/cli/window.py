@@ -23,19 +23,19 @@ def gui(
 ) -> int:
     """Open the window.
 
-    Each choice that you leave out is the one you last made in the window.
+    An option that you leave out keeps the value that you last chose in the window.
 
     Parameters
     ----------
     source
-        A recording or a video; camera, camera:SERIAL, webcam, tcp://HOST:PORT, simulate:gestures, or simulate:digits
-        for a model of video. Default: the demo.
+        A recording, a video, camera, camera:SERIAL, webcam, tcp://HOST:PORT or simulate:gestures. simulate:digits is
+        for a model that reads videos. Default: the demo.
     model
         Name of a model, or a model folder.
     pre_roll
-        Seconds from before the button press that a recording includes.
+        How many seconds before the press of the record button a recording begins.
     engine
-        What runs the network.
+        What runs the network. torch needs livesnn[train].
     """
     from livesnn.app.application import run_app
 

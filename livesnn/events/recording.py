@@ -112,7 +112,7 @@ class Recording(Closing):
     def _extent(self, progress: Progress) -> Resolution:
         found = extent(self._reader, self.stream, progress)
         self._assumed.append(
-            f"the file doesn't give the sensor's size: {found.width}×{found.height} holds all events, assumed"
+            f"the file doesn't give the sensor's size: {found.width}×{found.height} assumed, which holds all events"
         )
         return found
 
@@ -162,7 +162,7 @@ class Recording(Closing):
         """Return a warning for each of the file's other event streams."""
         file = parse_recording_path(self.path).file
         return [
-            f"left out, since one event stream is taken: {name}: for it, give {file}?stream={name}"
+            f"the event stream {name} is left out: to read it, give {file}?stream={name}"
             for name in self.other_streams
         ]
 

@@ -106,13 +106,13 @@ class Slicer:
     def __init__(self, rule: SliceRule, sensor: Resolution, input: InputSpec) -> None:  # noqa: A002 (the card's name)
         if input.kind != "events" or input.channels != 2:
             raise ModelError(
-                f"the model takes {input.channels} channel(s) of {input.kind}, events make 2 (OFF, ON): "
+                f"the model takes {input.channels} channel(s) of {input.kind}, but events make 2 (OFF, ON): "
                 f"choose a model for events"
             )
         longest_us = input.window * (rule.delta_t_us or 0)
         impossible = min(input.width, input.height, input.window) < 1
         if impossible or max(longest_us, rule.n_events or 0) >= TIME_LIMIT_US:
-            raise ModelError(f"no slices can be made of {input} with {rule}: correct the model's card")
+            raise ModelError(f"frames can't be made of {input} with {rule}: correct the model's card")
         if not 1 <= min(sensor) <= max(sensor) <= 1 << 16:
             raise SourceError(f"a sensor can't be {sensor[0]}×{sensor[1]}: check the recording's resolution")
         self._shape = (2, input.height, input.width)
@@ -167,7 +167,7 @@ class Slicer:
             first_us = int(events["t"][position])
             if abs(first_us) >= TIME_LIMIT_US:  # no later event gets there but by a jump, and so through here
                 raise SourceError(
-                    f"an event's time of {first_us} µs can't be: check where the events come from"
+                    f"an event's time of {first_us} µs is impossible: check the source of the events"
                 )
             self._running = True
             self._newest_us = first_us

@@ -112,7 +112,7 @@ def load_model(
         There is no such model, it is damaged, or the engine can't run it.
     """
     if threads is not None and not (isinstance(threads, int) and threads >= 1):
-        raise ModelError(f"{threads!r} threads can't run a model: give 1 or more")
+        raise ModelError(f"a model can't run on {threads!r} threads: give 1 or more")
     folder = model_folder(name_or_folder)
     if engine == "auto":
         from livesnn.infer.switching_engine import load_auto
@@ -261,8 +261,8 @@ def check_step(card: ModelCard, frame: Frame, state: State) -> None:
     data: object = frame.data if isinstance(frame, Frame) else frame
     if data is frame or not _is_array(data, np.uint8, wanted):
         raise ModelError(
-            f"model {card.name!r} takes a livesnn.events.slicer.Frame of uint8 {list(wanted)}, this one is "
-            f"{'a bare array of ' * (data is frame)}{_describe(data)}: slice with the model's own card"
+            f"model {card.name!r} takes a livesnn.events.slicer.Frame of uint8 {list(wanted)}, but this is "
+            f"{'a bare array of ' * (data is frame)}{_describe(data)}: make frames with livesnn.frames and this model"
         )
     if isinstance(state, CountedState) and state.card is card:
         return

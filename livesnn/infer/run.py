@@ -326,7 +326,9 @@ def run_frames(
         latency = _latency(frame.arrived_s, begun_s, stepped_s, time.perf_counter())
         density, mean = density_and_mean(membranes, card.neuron.threshold)
         if not (np.isfinite(rates).all() and np.isfinite(mean).all()):
-            raise ModelError(f"{card.name} gives no numbers at {frame.t} µs: get it again, or train it again")
+            raise ModelError(
+                f"{card.name} gives NaN or infinity at {frame.t} µs: copy the model or train it again"
+            )
         yield Result(
             t=frame.t,
             window=index,

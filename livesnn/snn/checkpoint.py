@@ -38,11 +38,15 @@ def with_weights(net: SpikingNetwork, weights: Weights, *, where: str) -> Spikin
     expected = weights_of(net)
     for name, array in expected.items():
         if name not in weights:
-            raise ModelError(f"{where} lacks the tensor {name}: its card doesn't fit its weights")
+            raise ModelError(f"{where} lacks the tensor {name} that its card names: copy the model again")
         if array.shape != weights[name].shape:
-            raise ModelError(f"{where}: {name} is {weights[name].shape}, the card asks for {array.shape}")
+            raise ModelError(
+                f"{where}: {name} is {weights[name].shape}, not {array.shape} as its card says: copy the model again"
+            )
     if extra := weights.keys() - expected.keys():
-        raise ModelError(f"{where} has a tensor that the card doesn't know: {min(extra)}")
+        raise ModelError(
+            f"{where} has a tensor {min(extra)} that its card doesn't name: copy the model again"
+        )
     net.load_state_dict({name: torch.from_numpy(weights[name].copy()) for name in expected}, strict=False)
     return net.eval()
 

@@ -225,7 +225,7 @@ def _refuse_bad_lines(file: BufferedFile, sample: Rows) -> None:
     if sample.bad_lines > rows:
         raise FormatError(
             f"{file.path}: {sample.bad_lines:,} of the first {rows + sample.bad_lines:,} lines aren't {columns} "
-            f"numbers, with points for decimals: name as many columns as it has, if it is a table of events"
+            f"numbers with decimal points: if it is a table of events, name all its columns"
         )
 
 

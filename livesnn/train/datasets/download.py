@@ -26,7 +26,7 @@ def download(name: str, data: Path) -> Path | None:
     if takes is None:
         return None
     if takes:
-        raise DataError(f"{name} can't be downloaded by a program: get {takes.format(data=data)}")
+        raise DataError(f"livesnn can't download {name}: get {takes.format(data=data)}")
     file = data / "mnist.npz"
     if file.exists():
         load_mnist(file)

@@ -113,7 +113,7 @@ def load_recordings(
         Nothing can be read, or the cache can't be written.
     """
     if not recordings:
-        raise DataError(f"no recordings of {cache} to use: the lists or tables name none for this part")
+        raise DataError(f"no recordings of {cache} to use: add some to the lists or tables for this part")
     files = _made(cache, recordings, spec, read)
     skipped, stacked, names, owners = [], [], [], []
     for recording, file in zip(recordings, files, strict=True):
