@@ -284,7 +284,7 @@ def test_of_several_streams_record_and_run_say_which_they_leave_out(tmp_path: Pa
         ("nofolder/new.aedat4", (), "can't be written"),
         ("new.aedat4", ("--seed", "-1"), "seed -1 is negative"),
         ("new.aedat4", ("--scene", "fog"), "no scene"),
-        ("new.aedat4", ("--sensor", "big"), "'big' is no sensor size"),
+        ("new.aedat4", ("--sensor", "big"), "'big' isn't a sensor size"),
     ],
 )
 def test_simulate_says_at_once_what_it_cannot_do(

@@ -173,7 +173,7 @@ def test_a_clock_that_was_set_back_is_kept_by_aedat4_and_told_of_for_npz(tmp_pat
     assert (np.diff(expected[0]["t"]) < 0).any()
     assert_same(convert(tmp_path / "a.aedat4", tmp_path / "b.aedat4").out, *expected)
     told, said = convert(tmp_path / "a.aedat4", tmp_path / "b.npz").warnings
-    assert told.startswith("readers of .npz may sort")
+    assert told.startswith("time jumps back, and programs that read .npz may sort")
     assert "time jumps back 1 times" in said
     assert np.array_equal(np.load(tmp_path / "b.npz")["t"], expected[0]["t"])
 
@@ -227,13 +227,13 @@ def test_a_recording_named_with_its_columns_is_itself_too(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("out.csv", "can't tell its format: choose a name that ends in .aedat4 or .npz"),
-        ("out", "can't tell its format"),
+        ("out.csv", "doesn't tell the format: choose one that ends in .aedat4 or .npz"),
+        ("out", "doesn't tell the format"),
         ("nowhere/out.npz", "there is no folder .*nowhere: make it first"),
         ("nowhere/out.aedat4", "nowhere/out.aedat4: there is no folder"),
         ("a.npz/out.npz", "there is no folder"),
         ("folder.npz", "a folder: add the name of a file"),
-        ("link.npz", "a link to another file, which would stay as it is: name that one"),
+        ("link.npz", "this is a link: give the file that it points to"),
         ("pipe.npz", "a pipe or device, which can't be replaced: choose another name"),
         ("x" * 300 + ".aedat4", "can't be written"),
     ],

@@ -163,7 +163,7 @@ def test_a_table_cuts_recordings_and_says_what_is_for_what(lab: Path) -> None:
     [
         ("nod/ann/9.aedat4,0,1,still,a", "line 2: no file"),
         ("nod/ann/0.aedat4,a,1,still,a", "line 2: 'a' to '1' aren't seconds"),
-        ("nod/ann/0.aedat4,1,1,still,a", "line 2: 1 to 1 s is no stretch of time"),
+        ("nod/ann/0.aedat4,1,1,still,a", "line 2: 1 to 1 s isn't a span of time"),
         ("nod/ann/0.aedat4,0,1,,a", "line 2: label is missing"),
     ],
 )

@@ -300,7 +300,7 @@ class TestImpossible:
     @pytest.mark.parametrize("change", [{"window": 0}, {"window": -1}, {"width": 0}, {"height": -1}])
     def test_an_input_without_extent_is_refused(self, change: dict[str, int]) -> None:
         spec = InputSpec(**{"width": 4, "height": 3, "slice": TEN_MS, "window": 10, **change})  # type: ignore[arg-type]
-        with pytest.raises(ModelError, match="no slices can be made"):
+        with pytest.raises(ModelError, match="frames can't be made"):
             Slicer(TEN_MS, SENSOR, spec)
 
     @pytest.mark.parametrize("sensor", [(0, 0), (0, 3), (4, -1), (1 << 17, 3)])

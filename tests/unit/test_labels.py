@@ -89,7 +89,7 @@ def test_info_tells_the_labels_and_what_cannot_be_read_of_them(tmp_path: Path) -
     labels_file(path).write_text("file,start,end,label\na.aedat4,soon,later,wave\n")
     damaged = describe(path)
     assert damaged.labels == ()
-    assert "a.labels.csv, line 2: give a label, and seconds" in damaged.warnings[0]
+    assert "a.labels.csv, line 2: give a label, a start" in damaged.warnings[0]
 
 
 @pytest.mark.parametrize("line", ["nan,1,wave", "0,inf,wave", "2,1,wave", "-1,1,wave", "0,1,", "0"])
@@ -120,7 +120,7 @@ def test_labels_of_renamed_files_are_told_instead_of_passed_over(tmp_path: Path)
     for name in ("a.aedat4", "a.labels.csv"):
         (tmp_path / name).rename(tmp_path / name.replace("a", "b", 1))
     assert (
-        "its lines are of 'a.aedat4': write b.aedat4 in its column file"
+        "its lines name 'a.aedat4': write b.aedat4 in the column file"
         in describe(tmp_path / "b.aedat4").warnings[0]
     )
     assert "its labels are left out" in convert(tmp_path / "b.aedat4", tmp_path / "c.npz").warnings[0]
@@ -266,7 +266,7 @@ def test_labels_of_another_stream_count_from_its_own_first_event(tmp_path: Path)
         ("whole", 1.0, 2.0),
     ]
     assert done.labels == 2
-    assert "end before its first event: 1" in done.warnings[-1]
+    assert "1 labels end before the first event" in done.warnings[-1]
 
 
 def test_the_command_says_how_many_labels_went_along(

@@ -70,7 +70,7 @@ def test_a_network_that_gives_no_numbers_is_one_line() -> None:
     model = Tiny()
     model.weights = np.full_like(model.weights, np.inf)
     with (
-        pytest.raises(ModelError, match=r"tiny gives no numbers at .* µs: get it again"),
+        pytest.raises(ModelError, match=r"tiny gives NaN or infinity at .* µs: copy the model"),
         np.errstate(all="ignore"),
     ):
         list(run_frames(make_frames(8), model))

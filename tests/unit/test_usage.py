@@ -173,7 +173,7 @@ def test_a_file_in_place_of_a_command_says_how_to_open_it(
 ) -> None:
     file = tmp_path / "a.aedat4"
     file.touch()
-    assert f"to open a file, livesnn gui {file}" in refused(capsys, str(file))
+    assert f"to open the file, run livesnn gui {file}" in refused(capsys, str(file))
 
 
 def test_flags_may_be_written_with_underscores_and_values_may_be_negative(
