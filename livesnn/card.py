@@ -94,10 +94,10 @@ class InputSpec:
     window
         Frames of a window.
     cell_pixels
-        How many pixels of the training's sensor made one of the input, by which the slicer scales the counts of
-        other sensors (`livesnn.events.slicer.count_gain`); None: counts are never scaled.
+        How many sensor pixels made one input pixel in training. The slicer scales the counts of other sensors to
+        that (`livesnn.events.slicer.count_gain`). None: counts are never scaled.
     without_flicker
-        Whether the slicer takes each channel's median count from a frame, and with it the flicker of a light.
+        Whether the slicer subtracts each channel's median count from a frame, which removes the flicker of a light.
     """
 
     width: _Size
@@ -190,7 +190,8 @@ class ModelCard:
     input, network, neuron
         What it is fed, its architecture and its neurons.
     readout
-        "spikes": rates of the output layer's spikes. "membrane": mean membranes of an output layer that never spikes.
+        "spikes": spike rates of the output layer. "membrane": mean membrane potentials of an output layer that never
+        spikes.
     states
         Layer → shape [C, H, W] or [K] of its membranes, in order.
     sensor
@@ -212,7 +213,7 @@ class ModelCard:
     taught
         Class → windows it was taught from, after the training.
     commit, command
-        With what it was trained.
+        The commit and the command that trained it.
     """
 
     name: str

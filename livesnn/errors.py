@@ -38,11 +38,11 @@ class DataError(LivesnnError):
 
 
 class TrainError(LivesnnError):
-    """A training can't go on."""
+    """Training can't start or can't continue."""
 
 
 class StoppedError(TrainError):
-    """A signal ended a training; what it has kept is there."""
+    """A signal stopped a training run. Its checkpoints are kept."""
 
 
 def error_message(error: BaseException) -> str:

@@ -47,15 +47,15 @@ class Frame:
         uint8 [C, H, W], saturating; channel 0 = OFF, 1 = ON; scaled by area to the model's own sensor
         (`Slicer`). Of a video: RGB, or grey.
     n_events
-        Events in the slice that fell inside the crop, a light's flicker too.
+        Events in the slice that fell inside the crop, including a light's flicker.
     arrived_s
         `time.perf_counter()` when the packet that ended the slice arrived; 0 when unknown.
     start
         True when the frame doesn't follow on from the one before (first frame, time jump). The
         state of a network is reset then.
     light_flicker
-        What was taken from each pixel's counts as a flickering light's, OFF and ON together (`without_flicker`); 0
-        where the model's input keeps it.
+        Events that were subtracted from each pixel as a light's flicker, OFF and ON together (`without_flicker`). 0
+        if the model's input keeps the flicker.
     epoch
         Of the packet that ended the slice (`Packet.epoch`).
     """

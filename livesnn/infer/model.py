@@ -95,14 +95,14 @@ def load_model(
         "nmnist", or a folder with model.onnx, model.safetensors and README.md. "models/nmnist" means the
         shipped model unless such a folder lies in the working directory.
     engine
-        "spike": our kernels for STS-ResNets, with ONNX Runtime for steps of so many spikes that it is faster.
-        "onnx": only ONNX Runtime. "torch": PyTorch, which needs livesnn[train]. "auto": "spike" if it can run the
-        network, else "onnx". Until "spike" is compiled, which takes another process 15 s once an installation,
-        "auto" steps on ONNX Runtime (`switching_engine`).
+        "spike": the spike-driven engine for STS-ResNets. ONNX Runtime runs frames with very many spikes, because it
+        is faster there. "onnx": only ONNX Runtime. "torch": PyTorch, which needs livesnn[train]. "auto": "spike" if
+        it can run the network, else "onnx". Another process compiles "spike", in 15 s, once for each installation.
+        Until then "auto" runs on ONNX Runtime.
     threads
         Threads of one step, 1 or more; None: see `default_threads` of `onnx_engine` and `spike_engine`.
     wait
-        With "spike": compile here and now if need be; False: do as "auto" does.
+        With "spike": if it isn't compiled yet, wait for that. False: start on ONNX Runtime, as "auto" does.
     notify
         Called with a line of text before "spike" is compiled here.
 
