@@ -129,7 +129,7 @@ def _keep_labels(out: Path, labels: tuple[Label, ...], offset_us: int, notes: li
     if kept or labels_file(out).exists():
         keep_labels(out, kept)
     if lost := len(labels) - len(kept):
-        notes.append(f"{lost:,} labels end before the first event and are left out")
+        notes.append(f"labels that end before the first event are left out: {lost:,}")
     return kept
 
 

@@ -310,7 +310,7 @@ def test_the_window_opens_with_the_flags_and_its_summary_follows(model_folder: P
 def test_a_class_that_the_model_has_not_opens_no_window(model_folder: Path, recording: Path) -> None:
     done = python("-c", RUN, str(recording), str(model_folder), '{"deny": ["x"]}', LIVESNN_QUIT_AFTER="20")
     assert done.returncode == 1
-    assert "columns has no class 'x'; it has: 0, 1, 2" in done.stderr
+    assert "columns has no class 'x': give one of 0, 1, 2" in done.stderr
 
 
 # What the window says of another sensor

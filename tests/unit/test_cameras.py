@@ -261,7 +261,7 @@ class TestOpening:
             def getEventResolution(self) -> tuple[int, int] | None:  # noqa: N802
                 return None
 
-        with pytest.raises(SourceError, match="has no events"):
+        with pytest.raises(SourceError, match="sends no events"):
             open_camera("camera", cameras=FakeCameras([FramesOnly()]))
 
     def test_one_that_fails_while_it_is_opened_is_an_error_in_one_line(self) -> None:

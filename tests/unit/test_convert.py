@@ -156,7 +156,10 @@ def test_what_its_reader_says_of_a_recording_is_said_of_the_conversion(
 def test_what_is_not_events_and_other_streams_are_said_to_be_left_out(tmp_path: Path, data_dir: Path) -> None:
     folder = data_dir / "recordings" / "aedat4"
     (line,) = convert(folder / "aestream_davis.aedat4", tmp_path / "a.npz").warnings
-    assert line == "left out, since only events are converted: frames (3), IMU samples (130), triggers (15)"
+    assert (
+        line
+        == "only events are converted, so these are left out: frames (3), IMU samples (130), triggers (15)"
+    )
     stereo = folder / "derived_stereo_two_event_streams.aedat4"
     (line,) = convert(stereo, tmp_path / "b.npz", stream="RIGHT_CAM/events").warnings
     assert line.endswith(f"LEFT_CAM/events: for it, give {stereo}?stream=LEFT_CAM/events")

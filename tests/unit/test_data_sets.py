@@ -327,7 +327,7 @@ def test_check_tells_short_recordings_from_damaged_ones_and_reads_the_test_part(
     [
         (
             "file;start;end;label;session\n",
-            "no column file: make it file,start,end,label,session, with commas",
+            "lacks the column file: write file,start,end,label,session",
         ),
         ("file,start,end,label\nnod/ann/0.aedat4,0,1,a\nnod/ann/0.aedat4,0,1,b\n", "is there twice"),
         ("file,start,end,label\nnod/ann/0.aedat4,0,1,a\nnod/../nod/ann/0.aedat4,0,1.0,b\n", "is there twice"),

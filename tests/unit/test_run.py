@@ -395,7 +395,10 @@ class TestRun:
 
     def test_a_video_is_neither_turned_nor_filtered(self) -> None:
         model = livesnn.load_model("mnist-seq2", engine="onnx")
-        for change, why in (({"denoise": True}, "no events"), ({"orientation": Orientation(2)}, "as it is")):
+        for change, why in (
+            ({"denoise": True}, "no events"),
+            ({"orientation": Orientation(2)}, "can't be rotated"),
+        ):
             with pytest.raises(SourceError, match=why):
                 next(livesnn.run(TurningDigits(0), model, **change))  # type: ignore[arg-type]
 

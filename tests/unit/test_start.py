@@ -157,7 +157,7 @@ def test_neuron_and_readout_are_the_model_s_too(model: Path) -> None:
     [
         ({"final_pool": 4}, r"tiny has final_pool 3, not 4: leave that out"),
         ({"width": 16}, r"tiny has widths \(8, 8, 8, 8\), not \(16, 16, 16, 16\)"),
-        ({"network": "conv_snn", "width": 48}, "tiny has --network sts_resnet, not conv_snn"),
+        ({"network": "conv_snn", "width": 48}, "tiny isn't a conv_snn: give --network sts_resnet"),
     ],
 )
 def test_another_network_that_is_asked_for_is_refused(

@@ -233,7 +233,7 @@ def test_copies_are_moved_and_keep_their_counts_on_the_whole() -> None:
 
 @pytest.mark.parametrize("name", ["up", "UP", "None", " ", "", "a\nb", " left", "x" * (LONGEST_NAME + 1)])
 def test_a_class_that_is_there_and_what_is_no_name_are_refused(base: Path, tmp_path: Path, name: str) -> None:
-    with pytest.raises(ModelError, match=r"already|can't name|of at most"):
+    with pytest.raises(ModelError, match=r"already|isn't a valid name|of at most"):
         lesson(base, tmp_path / "taught", name)
     assert not list(tmp_path.iterdir())
 
@@ -273,7 +273,7 @@ def test_clips_of_one_window_each_are_enough_if_there_are_some(base: Path, tmp_p
 def test_nothing_is_overwritten(base: Path, tmp_path: Path) -> None:
     (tmp_path / "taught").mkdir()
     lesson(base, tmp_path / "taught")  # an empty folder is no loss
-    with pytest.raises(ModelError, match="is there already"):
+    with pytest.raises(ModelError, match="exists already"):
         lesson(base, tmp_path / "taught")
 
 
@@ -317,7 +317,7 @@ def test_of_a_labelled_recording_only_what_the_label_holds_is_learned(tmp_path: 
     said: list[str] = []
     assert len(read_clips(str(path), CARD.input, label="right", tell=said.append)) == 1
     (tmp_path / "a.labels.csv").write_text("file,start,end,label,session\na.aedat4,9.2,9.4,right,\n")
-    with pytest.raises(DataError, match="its label right holds for no whole window"):
+    with pytest.raises(DataError, match="no label right is as long as a window"):
         read_clips(str(path), CARD.input, label="right")
     path.write_bytes(path.read_bytes()[:-20])
     (tmp_path / "a.labels.csv").unlink()

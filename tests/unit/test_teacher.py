@@ -187,7 +187,7 @@ def test_a_training_that_cannot_teach_is_refused(
 
 def test_a_folder_without_a_training_is_refused_before_any_clip_is_read(tmp_path: Path) -> None:
     config = Configuration(data=tmp_path / "none", out=tmp_path, teacher=tmp_path / "nobody")
-    with pytest.raises(TrainError, match=r"nobody: .* is no run folder: it has no config\.json"):
+    with pytest.raises(TrainError, match=r"nobody: .* isn't a run folder, as it has no config\.json"):
         train(config)
 
 

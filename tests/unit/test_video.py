@@ -499,7 +499,7 @@ def test_events_are_made_of_a_video(tmp_path: Path) -> None:
     path = write_video(tmp_path / "wave.avi", pictures, fps=30.0)
     done = convert(path, tmp_path / "wave.aedat4", opener=open_events)
     assert done.events > 5000
-    assert any("made of 30 pictures a second" in warning for warning in done.warnings)
+    assert any("simulated from 30 pictures a second" in warning for warning in done.warnings)
     with open_recording(tmp_path / "wave.aedat4") as recording:
         assert recording.resolution == (128, 128)
         assert 0 < recording.t_start < recording.t_end <= times_us[-1] + 33_334
