@@ -226,7 +226,7 @@ class TestUnplugging:
         np.testing.assert_array_equal(read_all(camera, BLOB.size), BLOB)
         assert cameras.opened == [SERIAL, SERIAL]
         assert len(told) == 2
-        assert "plug it in again; waiting" in told[0]
+        assert "plug it in again. livesnn waits" in told[0]
         assert "is back" in told[1]
 
     def test_only_the_same_camera_is_taken_back(self) -> None:
