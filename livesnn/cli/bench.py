@@ -43,7 +43,7 @@ def bench(arguments: Sequence[str]) -> int:
 def bench_arguments(line: Sequence[str]) -> list[Argument]:
     """Return what the command takes: names, and the options of the measurements that a line names."""
     names = _names(line)
-    what = " ".join(f"{name}: {(MEASUREMENTS[name].__doc__ or '').splitlines()[0]}" for name in names)
+    what = " ".join(f"{name}: {' '.join((MEASUREMENTS[name].__doc__ or '').split())}" for name in names)
     usual = f"Measurements to make. Default: {', '.join(DEFAULT)}."
     name = Argument("NAME", what or usual, OPTIONS, "NAME", (str,), many=True, choices=tuple(MEASUREMENTS))
     flags = arguments_of(options_of(names or DEFAULT))

@@ -185,7 +185,7 @@ def evaluate(
     seed
         Seed for the order of the clips. With --stream, it is for the simulated person or the order of the recordings.
     engine
-        What runs the network. Training measures with onnx too. auto may change with what is compiled.
+        What runs the network. Training measures with onnx too. auto depends on what is compiled.
     """
     from livesnn.infer.decide import Decider
     from livesnn.infer.model import load_model, model_folder
