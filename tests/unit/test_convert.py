@@ -162,7 +162,7 @@ def test_what_is_not_events_and_other_streams_are_said_to_be_left_out(tmp_path: 
     )
     stereo = folder / "derived_stereo_two_event_streams.aedat4"
     (line,) = convert(stereo, tmp_path / "b.npz", stream="RIGHT_CAM/events").warnings
-    assert line.endswith(f"LEFT_CAM/events: for it, give {stereo}?stream=LEFT_CAM/events")
+    assert line.endswith(f"LEFT_CAM/events is left out: to read it, give {stereo}?stream=LEFT_CAM/events")
     assert read(tmp_path / "b.npz")[2] == "RIGHT_CAM"
 
 
