@@ -419,7 +419,9 @@ def test_a_split_that_was_drawn_from_other_recordings_is_refused(cifar10_dvs: Pa
     parts = data_set("cifar10-dvs").load_parts(config)
     card = card_of(config, CLASSES, parts.split)
     (cifar10_dvs / "cat" / "cifar10_cat_0.aedat").unlink()
-    with pytest.raises(DataError, match=r"drawn from \d+ recordings, but there are \d+ now.* add --split test"):
+    with pytest.raises(
+        DataError, match=r"drawn from \d+ recordings, but there are \d+ now.* add --split test"
+    ):
         data_set("cifar10-dvs").load_split(cifar10_dvs, "validation", card)
     assert len(data_set("cifar10-dvs").load_split(cifar10_dvs, "test", card))
 
@@ -541,5 +543,7 @@ def test_another_folder_s_sessions_are_drawn_by_seed(lab: Path) -> None:
 def test_a_model_s_split_of_other_recordings_is_no_reason_to_draw_another(cifar10_dvs: Path) -> None:
     config = configured(dataset="cifar10-dvs", data=cifar10_dvs, n_events=20, windows=2)
     before = card_of(config, CLASSES, Split(drawn_from=9))
-    with pytest.raises(DataError, match=r"drawn from 9 recordings, but there are \d+ now.* or leave --init out"):
+    with pytest.raises(
+        DataError, match=r"drawn from 9 recordings, but there are \d+ now.* or leave --init out"
+    ):
         data_set("cifar10-dvs").load_parts(config, before)
