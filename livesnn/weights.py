@@ -84,10 +84,15 @@ def save_weights(weights: Weights, path: Path, card: ModelCard) -> None:
 
 
 def write_graph(model: Any, path: Path, card: ModelCard) -> None:
-    """Write an onnx.ModelProto with the card as its only metadata, whole or not at all."""
+    """Write an onnx.ModelProto with the card as its only metadata, whole or not at all.
+
+    The exporter's notes on each node, such as the place in its source, are left out: they name paths of this machine.
+    """
     import onnx  # half a second
 
-    del model.metadata_props[:]
+    graph = model.graph
+    for noted in (model, graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        del noted.metadata_props[:]
     onnx.helper.set_model_props(model, {CARD_KEY: card.to_json()})
     replace_file(path, model.SerializeToString())
 

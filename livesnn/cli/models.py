@@ -185,7 +185,7 @@ def evaluate(
     seed
         Seed for the order of the clips. With --stream, it is for the simulated person or the order of the recordings.
     engine
-        What runs the network. Training measures with onnx too. auto depends on what is compiled.
+        What runs the network. Training measures with onnx too. auto may change with what is compiled.
     """
     from livesnn.infer.decide import Decider
     from livesnn.infer.model import load_model, model_folder
@@ -218,7 +218,7 @@ def evaluate(
             raise DataError(
                 f"{loaded.card.name} was taught a class that the test part lacks: leave --to-card out"
             )
-        from livesnn.train.model_folder import keep_test  # before minutes of measuring: it needs onnx
+        from livesnn.train.model_folder import record_test  # before minutes of measuring: it needs onnx
     if stream is not None:
         streams = uncut_streams(dataset, data, split, loaded.card, stream, seed)
         played = evaluate_stream(loaded, streams, decider)
@@ -233,7 +233,7 @@ def evaluate(
         say(f"{loaded.card.name} was not trained on a folder: all clips are measured, whatever --split says")
     measured = measure(loaded, clips, seed=seed)
     if to_card:
-        keep_test(model_folder(model), measured)
+        record_test(model_folder(model), measured)
     _show(
         asdict(measured) | {"skipped": len(clips.skipped)},
         explain(measured, loaded.card, clips.sensor or source.SENSOR),
@@ -278,7 +278,7 @@ def data(
 
 
 def _get(dataset: DataSetName, data: Path, *, json: bool) -> int:
-    from livesnn.train.datasets.download import download
+    from livesnn.train.datasets import download
 
     file = download(dataset, data)
     if json:
